@@ -1,0 +1,297 @@
+"""The nouns of the product: what is known of one task, one node, and one series of samples.
+
+Plain data on the standard library, shared by every room. Units are in the names (``_s``, ``_ns``, ``_bytes``,
+``_percent``); ``_ns`` values are integers, nanoseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+COMPLETED = "completed"
+FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Value:
+    """One argument or result of a function, described without keeping it.
+
+    Attributes:
+        name: the parameter's name; ``return`` for a result.
+        type: qualified type name, such as ``int`` or ``numpy.ndarray``.
+        size_bytes: size of the data (encoded text, buffer), None where it has no obvious size.
+        length: number of items of a container, None otherwise.
+        sha256: hex digest of the data; None where hashing would cost time or call user code. ``str`` is hashed as
+            UTF-8, buffers as their bytes, plain built-in data as its pickle (protocol 4).
+        value: number, boolean or truncated, redacted ``repr``; only with ``capture_arguments: values``.
+    """
+
+    name: str
+    type: str
+    size_bytes: int | None = None
+    length: int | None = None
+    sha256: str | None = None
+    value: str | int | float | bool | None = None
+
+
+@dataclass(slots=True)
+class Function:
+    """The function that a task ran.
+
+    Attributes:
+        name: ``__name__`` of the function.
+        module: ``__module__``, None where it has none.
+        id: Globus Compute function UUID, where the engine knows it.
+        doc: first paragraph of the docstring.
+        sha256: hex digest that identifies the function.
+        sha256_of: what was hashed: ``source`` (text as registered), ``code`` (compiled code object) or ``payload``
+            (serialised function as it was sent).
+        source: source text, redacted; None where it was not sent and cannot be recovered.
+        strategy: identifier of Globus Compute's serialisation strategy, such as ``01``.
+        size_bytes: length of the serialised function.
+    """
+
+    name: str
+    module: str | None = None
+    id: str | None = None
+    doc: str | None = None
+    sha256: str | None = None
+    sha256_of: str | None = None
+    source: str | None = None
+    strategy: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why a task failed.
+
+    Attributes:
+        kind: ``exception`` (raised by the function), ``exit`` (the worker left by ``sys.exit`` or ``os._exit``),
+            ``signal`` (the worker was killed), ``lost`` (the engine reported the worker, manager or node as lost) or
+            ``unknown`` (the record ends without a reason).
+        message: one line, redacted.
+        type: qualified name of the exception's type, for ``exception`` and ``lost``.
+        traceback: redacted text; None where there is none.
+        signal: name such as ``SIGKILL``.
+        exit_status: exit status of the worker, where it is known.
+    """
+
+    kind: str
+    message: str
+    type: str | None = None
+    traceback: str | None = None
+    signal: str | None = None
+    exit_status: int | None = None
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
+
+    ``peak_rss_bytes`` is exact where the worker's high-water mark rose during the task (``peak_rss_exact``), else the
+    largest sample. ``children_*`` count children that the worker has waited for.
+    """
+
+    cpu_user_s: float | None = None
+    cpu_system_s: float | None = None
+    children_cpu_user_s: float | None = None
+    children_cpu_system_s: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_rss_exact: bool = False
+    children_peak_rss_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    read_chars: int | None = None
+    written_chars: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds of the worker and its waited-for children; None where nothing is known."""
+        parts = (self.cpu_user_s, self.cpu_system_s, self.children_cpu_user_s, self.children_cpu_system_s)
+        known = [p for p in parts if p is not None]
+        return sum(known) if known else None
+
+
+@dataclass(slots=True)
+class OutputFile:
+    """A file that the task made in its sandbox. ``sha256`` is None where the file was too large to read again."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None = None
+
+
+@dataclass(slots=True)
+class Worker:
+    """The process that ran the task: constant over its life but for ``cpu_affinity`` and ``accelerators``.
+
+    Attributes:
+        host: node name.
+        pid: process id; ``thread`` is the native thread id where tasks share a process, else None.
+        rank, pool_id, block_id: Parsl's names of the worker (``PARSL_WORKER_*``).
+        cpu_affinity: allowed logical CPUs.
+        accelerators: ``CUDA_VISIBLE_DEVICES``, ``ZE_AFFINITY_MASK``, ``ROCR_VISIBLE_DEVICES``, those that are set.
+        scheduler: allow-listed ids such as ``PBS_JOBID`` or ``SLURM_JOB_ID``.
+        container: image, where the worker runs in one.
+        versions: ``python``, ``prov-worker``, ``parsl``, ``globus-compute-endpoint``, ``globus-compute-sdk``.
+    """
+
+    host: str
+    pid: int
+    thread: int | None = None
+    rank: str | None = None
+    pool_id: str | None = None
+    block_id: str | None = None
+    cpu_affinity: list[int] = field(default_factory=list)
+    accelerators: dict[str, str] = field(default_factory=dict)
+    scheduler: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    container: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """All that is known of one attempt at one task.
+
+    ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
+    ``start_ns`` is None only for a task that no worker ever began.
+    """
+
+    task_id: str
+    attempt: int
+    status: str
+    start_ns: int
+    end_ns: int
+    function: Function
+    worker: Worker
+    endpoint_id: str | None = None
+    endpoint_name: str | None = None
+    arguments: list[Value] = field(default_factory=list)
+    result: Value | None = None
+    failure: Failure | None = None
+    usage: Usage = field(default_factory=Usage)
+    outputs: list[OutputFile] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def wall_time_s(self) -> float:
+        """Seconds from start to end."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(slots=True)
+class ProbeReport:
+    """What one hardware probe found.
+
+    ``data`` is empty and ``absent`` says why where the hardware is not here; ``error`` says what went wrong where the
+    probe failed. ``success`` is true in the first case: to be absent is an answer.
+    """
+
+    name: str
+    success: bool
+    duration_s: float
+    data: dict[str, Any] = field(default_factory=dict)
+    absent: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class HardwareSnapshot:
+    """The reports of all probes of one node, taken once and shared by every task that ran there."""
+
+    host: str
+    taken_ns: int
+    probes: dict[str, ProbeReport] = field(default_factory=dict)
+
+    def data(self, probe: str) -> dict[str, Any]:
+        """Data of one probe; empty where it was not asked, absent or failed."""
+        report = self.probes.get(probe)
+        return report.data if report else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, read back by :meth:`from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> HardwareSnapshot:
+        """Read what :meth:`to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: the data has another shape.
+        """
+        probes = {name: ProbeReport(**report) for name, report in data["probes"].items()}
+        return cls(host=data["host"], taken_ns=data["taken_ns"], probes=probes)
+
+
+@dataclass(slots=True)
+class Column:
+    """One quantity of a series.
+
+    Attributes:
+        unit: ``percent``, ``byte``, ``count``, ``watt``, ``celsius``.
+        mean: a value per sample; None where nothing could be read. For ``cpu_percent`` 100 is one logical CPU.
+        low, high: smallest and largest value that each sample stands for; None while samples stand for themselves.
+        subject: what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``.
+    """
+
+    unit: str
+    mean: list[float | int | None]
+    low: list[float | int | None] | None = None
+    high: list[float | int | None] | None = None
+    subject: str = "task"
+
+    def extremes(self) -> tuple[float | int, float | int] | None:
+        """Smallest and largest value; None where there is no value at all."""
+        low = [v for v in (self.low if self.low is not None else self.mean) if v is not None]
+        high = [v for v in (self.high if self.high is not None else self.mean) if v is not None]
+        return (min(low), max(high)) if low and high else None
+
+
+@dataclass(slots=True)
+class Series:
+    """Samples over one task, columnar: ``columns[name].mean[i]`` was taken ``offset_s[i]`` after the task's start.
+
+    Two time bases exist because a node is sampled more slowly than a task: each base is one :class:`Series`.
+    ``interval_s`` is the nominal distance of samples, after any halving of the resolution; ``expected`` and
+    ``longest_gap_s`` tell how complete the series is at the rate that was asked for.
+    """
+
+    interval_s: float
+    offset_s: list[float]
+    columns: dict[str, Column]
+    expected: int | None = None
+    taken: int | None = None
+    longest_gap_s: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.offset_s)
+
+
+@dataclass(slots=True)
+class TaskSeries:
+    """All series of one task: of its process tree, of its node, of the GPUs. Empty ones are None."""
+
+    task: Series | None = None
+    node: Series | None = None
+    gpu: Series | None = None
+
+    def all(self) -> Iterable[tuple[str, Series]]:
+        """Pairs of base (``task``, ``node``, ``gpu``) and series, without the empty ones."""
+        for name in ("task", "node", "gpu"):
+            series = getattr(self, name)
+            if series is not None and len(series):
+                yield name, series
+
+
+def host_name() -> str:
+    """Name of this node as the product writes it everywhere: the short host name."""
+    return socket.gethostname().split(".", 1)[0] or "localhost"

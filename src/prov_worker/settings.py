@@ -1,0 +1,246 @@
+"""The one description of how recording is configured, wherever it is configured.
+
+Three ways lead here: the ``provenance:`` mapping of an engine, ``PROV_WORKER_<FIELD>`` variables, and options of the
+command line. Unknown names, wrong types and values out of range raise :class:`~prov_worker.errors.SettingsError` with
+the path of the key. Standard library only: workers import this module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from prov_worker.errors import SettingsError
+
+PREFIX = "PROV_WORKER_"
+PROBES = ("cpu", "memory", "storage", "gpu", "environment", "scheduler")
+PLOTS = ("png", "svg", "none")
+WRITE = ("background", "before_result")
+CAPTURE_ARGUMENTS = ("none", "types", "values")
+
+#: Variables that say where a task ran: names of schedulers' jobs and of accelerators. Never a whole environment:
+#: ``PBS_JOBCOOKIE`` and the endpoint's client secret are in there.
+DEFAULT_ENVIRONMENT = (
+    "CUDA_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+    "ZE_FLAT_DEVICE_HIERARCHY",
+    "ROCR_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "PBS_JOBID",
+    "PBS_JOBNAME",
+    "PBS_QUEUE",
+    "PBS_NODENUM",
+    "SLURM_JOB_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NODELIST",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_CLUSTER_NAME",
+    "SLURM_STEP_ID",
+    "SLURM_NODEID",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How tasks are recorded. Every field has a default; see ``docs/settings.md``.
+
+    Attributes:
+        enabled: false gives stock behaviour and no crate.
+        crate_dir: absolute directory in which ``<task_id>.crate`` appears; None takes the endpoint's default.
+        poll_interval: seconds between samples, 0.01 to 60.
+        mount_points: absolute paths, each of which becomes a Storage component; empty takes the crate directory's mount.
+        probes: hardware probes to run.
+        plots: ``png`` (matplotlib), ``svg`` or ``none``.
+        plot_min_duration: seconds; shorter tasks get no plot.
+        write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
+        capture_arguments: ``none``, ``types`` (type, size, sha256) or ``values`` (also a truncated, redacted repr).
+        capture_environment: names of environment variables to record.
+        capture_outputs: record files made in the task's sandbox (path, size, sha256).
+        license: IRI of the licence of the crates.
+        author: IRI of a person, such as an ORCID, or a plain name.
+        publisher: IRI of an organisation, such as a ROR id, or a plain name.
+    """
+
+    enabled: bool = True
+    crate_dir: str | None = None
+    poll_interval: float = 0.05
+    mount_points: tuple[str, ...] = ()
+    probes: tuple[str, ...] = PROBES
+    plots: str = "png"
+    plot_min_duration: float = 1.0
+    write: str = "background"
+    capture_arguments: str = "types"
+    capture_environment: tuple[str, ...] = DEFAULT_ENVIRONMENT
+    capture_outputs: bool = True
+    license: str | None = field(default=None)
+    author: str | None = field(default=None)
+    publisher: str | None = field(default=None)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any] | None, where: str = "provenance") -> Settings:
+        """Check and take typed values, as YAML gives them.
+
+        Args:
+            values: the mapping; None stands for an empty one.
+            where: path of the mapping, put before the key in errors.
+
+        Raises:
+            SettingsError: unknown key, wrong type, or a value that is not allowed.
+        """
+        if values is None:
+            return cls()
+        if not isinstance(values, Mapping):
+            raise SettingsError(where, f"expected a mapping of options, got {type(values).__name__}")
+        checked: dict[str, Any] = {}
+        for key, value in values.items():
+            check = _CHECKS.get(key) if isinstance(key, str) else None
+            if check is None:
+                known = ", ".join(sorted(_CHECKS))
+                raise SettingsError(f"{where}.{key}", f"unknown option; known are {known}")
+            if value is None:
+                continue
+            try:
+                checked[key] = check(value)
+            except ValueError as error:
+                raise SettingsError(f"{where}.{key}", str(error)) from None
+        return cls(**checked)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read ``PROV_WORKER_<FIELD>`` variables; lists are separated by commas (mount points also by colons).
+
+        Raises:
+            SettingsError: as in :meth:`from_mapping`; the key is the variable's name.
+        """
+        environ = os.environ if environ is None else environ
+        names = {PREFIX + f.name.upper(): f.name for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, text in environ.items():
+            if not variable.startswith(PREFIX) or text == "":
+                continue
+            name = names.get(variable)
+            if name is None:
+                raise SettingsError(variable, f"unknown variable; known are {', '.join(sorted(names))}")
+            try:
+                values[name] = _CHECKS[name](_parse(name, text))
+            except ValueError as error:
+                raise SettingsError(variable, str(error)) from None
+        return cls(**values)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_mapping` reads back, without options that stand at their default."""
+        default = asdict(Settings())
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if value != default[name]
+        }
+
+
+def _parse(name: str, text: str) -> Any:
+    if name in ("enabled", "capture_outputs"):
+        lowered = text.strip().lower()
+        if lowered in ("1", "true", "yes", "on"):
+            return True
+        if lowered in ("0", "false", "no", "off"):
+            return False
+        raise ValueError(f"expected true or false, got {text!r}")
+    if name in ("poll_interval", "plot_min_duration"):
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"expected a number of seconds, got {text!r}") from None
+    if name == "mount_points":
+        return [part for part in text.replace(":", ",").split(",") if part]
+    if name in ("probes", "capture_environment"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _seconds(low: float, high: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"expected a number of seconds, got {value!r}")
+        if not low <= value <= high:
+            raise ValueError(f"expected {low:g} to {high:g} seconds, got {value!r}")
+        return float(value)
+
+    return check
+
+
+def _choice(allowed: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in allowed or not isinstance(value, str):
+            raise ValueError(f"expected one of {', '.join(allowed)}; got {value!r}")
+        return value
+
+    return check
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) and v for v in value):
+        raise ValueError(f"expected a list of strings, got {value!r}")
+    return tuple(dict.fromkeys(value))
+
+
+def _choices(allowed: tuple[str, ...]) -> Callable[[Any], tuple[str, ...]]:
+    def check(value: Any) -> tuple[str, ...]:
+        chosen = _strings(value)
+        for one in chosen:
+            if one not in allowed:
+                raise ValueError(f"expected names from {', '.join(allowed)}; got {one!r}")
+        return chosen
+
+    return check
+
+
+def _absolute(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a path, got {value!r}")
+    if "\0" in value or "\n" in value:
+        raise ValueError(f"expected a path without control characters, got {value!r}")
+    path = os.path.expanduser(value)
+    if not os.path.isabs(path):
+        raise ValueError(f"expected an absolute path, got {value!r}")
+    return os.path.normpath(path)
+
+
+def _absolutes(value: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_absolute(v) for v in _strings(value)))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"expected text, got {value!r}")
+    return value.strip()
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "enabled": _boolean,
+    "crate_dir": _absolute,
+    "poll_interval": _seconds(0.01, 60.0),
+    "mount_points": _absolutes,
+    "probes": _choices(PROBES),
+    "plots": _choice(PLOTS),
+    "plot_min_duration": _seconds(0.0, 86_400.0),
+    "write": _choice(WRITE),
+    "capture_arguments": _choice(CAPTURE_ARGUMENTS),
+    "capture_environment": _strings,
+    "capture_outputs": _boolean,
+    "license": _text,
+    "author": _text,
+    "publisher": _text,
+}
