@@ -1,0 +1,289 @@
+"""Globus Compute's engines, with a crate for every task: ``ProvenanceEngine`` and ``ProvenanceMPIEngine``.
+
+In a template of an endpoint::
+
+    engine:
+      type: ProvenanceEngine          # all options of GlobusComputeEngine, and
+      provenance:                     # every key of prov_worker.settings.Settings
+        poll_interval: 0.05
+
+The engine changes one thing on a task's way: the name of the function that the worker calls, from the stock helper to
+:func:`prov_worker.globus.worker.execute_task`, which calls the stock helper. Everything else that is done here happens
+beside the task, and fails without it. Signatures and the order of calls are those of globus-compute-endpoint 4.15 to
+4.19 (``engines/base.py``, ``engines/globus_compute.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from globus_compute_endpoint.engines.base import GCExecutorFuture, GCFuture, GlobusComputeEngineBase
+from globus_compute_endpoint.engines.globus_compute import GlobusComputeEngine
+from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
+
+from prov_worker.errors import SettingsError
+from prov_worker.globus import housekeeping
+from prov_worker.globus.remote import entered_helper, worker_lacks_package
+from prov_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from globus_compute_common.messagepack.message_types import Result, TaskTransition
+
+    from prov_worker.spool.engine import EngineJournal
+
+_log = logging.getLogger(__name__)
+
+WHERE = "engine.provenance"
+
+
+@dataclass(slots=True)
+class _OpenTask:
+    """A task between ``submit`` and its result: one entry for all its attempts."""
+
+    future: GCFuture | None
+    submitted_ns: int
+    attempt: int = 0
+    reported: int = 0
+
+    @property
+    def function_id(self) -> str | None:
+        function_id = getattr(self.future, "function_id", None)
+        return None if function_id is None else str(function_id)
+
+
+class ProvenanceMixin(GlobusComputeEngineBase):
+    """What both engines add to their stock engine.
+
+    Args:
+        args: as the stock engine takes them.
+        provenance: mapping of :class:`~prov_worker.settings.Settings`; None takes every default.
+        kwargs: as the stock engine takes them.
+
+    Raises:
+        SettingsError: an option that is unknown or not allowed, named by its path ``engine.provenance.<key>``.
+    """
+
+    def __init__(self, *args: Any, provenance: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.provenance = provenance
+        self._settings = Settings.from_mapping(provenance, WHERE)
+        self._open_tasks: dict[UUID, _OpenTask] = {}
+        self._context: dict[str, Any] = {}
+        self._recorder: Callable[..., bytes] | None = None
+        self._journal: EngineJournal | None = None
+        self._leftovers = False
+        self._fallback_lock = threading.Lock()
+        super().__init__(*args, **kwargs)
+
+    # -- start and end -------------------------------------------------------------------------------------------
+
+    def start(self, *args: Any, endpoint_id: UUID | None = None, run_dir: str | None = None, **kwargs: Any) -> None:
+        """Start the stock engine, with the crate directory made and the node's agent running.
+
+        Raises:
+            SettingsError: the crate directory cannot be made.
+        """
+        if self._settings.enabled:
+            self._prepare(endpoint_id)
+        super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
+        if self._recorder is not None:
+            housekeeping.begin(
+                self._context["settings"]["crate_dir"], self._context["settings"], recover=self._leftovers
+            )
+
+    def _prepare(self, endpoint_id: UUID | None) -> None:
+        """Resolve the crate directory; fix what goes with every task."""
+        name = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME") or None
+        crate_dir = self._settings.crate_dir or str(housekeeping.default_crate_dir(name, endpoint_id))
+        try:
+            os.makedirs(crate_dir, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{WHERE}.crate_dir", f"cannot make {crate_dir}: {error.strerror}") from error
+        self._settings = replace(self._settings, crate_dir=crate_dir)
+        values = self._settings.to_mapping()
+        identity = json.dumps([values, str(endpoint_id), name], sort_keys=True)
+        self._context = {
+            "key": hashlib.sha256(identity.encode()).hexdigest()[:16],
+            "settings": values,
+            "endpoint_name": name,
+        }
+        try:
+            from prov_worker.globus.worker import execute_task
+            from prov_worker.spool.engine import EngineJournal
+
+            self._leftovers = housekeeping.has_leftovers(crate_dir)
+            self._journal = EngineJournal(Path(crate_dir), None if endpoint_id is None else str(endpoint_id), values)
+            self._recorder = execute_task
+        except Exception:
+            # The endpoint is worth more than its records.
+            _log.exception("tasks of this endpoint run unrecorded")
+            self._recorder = None
+
+    def shutdown(self, /, **kwargs: Any) -> None:
+        """Shut the stock engine down, then close the engine's own journal."""
+        try:
+            super().shutdown(**kwargs)
+        finally:
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.close()
+
+    # -- one task ------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        task_f: GCFuture,
+        packed_task: bytes,
+        resource_specification: dict[str, Any],
+        result_serializers: list[str] | None = None,
+    ) -> None:
+        """Submit as the stock engine does; remembers the task until it has a result."""
+        if self._recorder is not None:
+            self._open_tasks[task_f.gc_task_id] = _OpenTask(task_f, time.time_ns())
+            task_f.add_done_callback(self._forget)
+        try:
+            super().submit(
+                task_f=task_f,
+                packed_task=packed_task,
+                resource_specification=resource_specification,
+                result_serializers=result_serializers,
+            )
+        except BaseException:
+            self._open_tasks.pop(task_f.gc_task_id, None)
+            raise
+
+    def _forget(self, task_f: GCFuture) -> None:
+        self._open_tasks.pop(task_f.gc_task_id, None)
+
+    def _submit(
+        self,
+        resource_specification: dict[str, Any],
+        func: Callable[..., bytes],
+        packed_task: bytes,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> GCExecutorFuture:
+        """Send one attempt at a task, with the recording helper in the place of the stock one.
+
+        Returns a future that ends as the executor's own does. Only where the worker's environment lacks this package,
+        so that the task cannot have begun, the attempt is sent again with the stock helper.
+        """
+        recorder = self._recorder
+        if recorder is None or not args:
+            return super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
+        task = self._open_tasks.get(args[0]) or _OpenTask(None, time.time_ns())
+        task.attempt += 1
+        provenance = {**self._context, "attempt": task.attempt, "function_id": task.function_id}
+        sent = super()._submit(
+            resource_specification,
+            recorder,
+            packed_task,
+            args=args,
+            kwargs={**(kwargs or {}), "provenance": provenance},
+        )
+        attempt = task.attempt
+
+        def again() -> GCExecutorFuture:
+            return super(ProvenanceMixin, self)._submit(
+                resource_specification, func, packed_task, args=args, kwargs=kwargs
+            )
+
+        settled = GCExecutorFuture()
+        settled.executor_task_id = sent.executor_task_id
+        sent.add_done_callback(lambda done: self._settle(done, settled, args[0], task, attempt, again))
+        return settled
+
+    def _settle(
+        self,
+        sent: Any,
+        settled: GCExecutorFuture,
+        task_id: UUID,
+        task: _OpenTask,
+        attempt: int,
+        again: Callable[[], GCExecutorFuture],
+    ) -> None:
+        """Pass on how an attempt ended. Runs on the executor's thread for results."""
+        if sent.cancelled():
+            settled.cancel()
+            settled.set_running_or_notify_cancel()
+            return
+        error = sent.exception()
+        if error is None:
+            settled.set_result(sent.result())
+            return
+        if worker_lacks_package(error):
+            try:
+                self._go_stock(error)
+                resent = again()
+                if task.future is not None:
+                    self._task_id_map.pop(sent.executor_task_id, None)
+                    task.future.executor_task_id = resent.executor_task_id
+                resent.add_done_callback(lambda done: _pass_on(done, settled))
+            except Exception as failure:
+                settled.set_exception(failure)
+            return
+        if not entered_helper(error):
+            self._lost(task_id, task, attempt, [error])
+        settled.set_exception(error)
+
+    def _go_stock(self, error: BaseException) -> None:
+        """From now on, send what the stock engine sends; say so once."""
+        with self._fallback_lock:
+            if self._recorder is None:
+                return
+            self._recorder = None
+        _log.warning(
+            "prov_worker cannot be used in the workers' environment (%s: %s): tasks of this endpoint run unrecorded "
+            "from now on. Remedy: install the endpoint's version of prov-worker in the environment that `worker_init` "
+            "activates, then restart the endpoint.",
+            type(error).__name__,
+            error,
+        )
+
+    def _handle_task_exception(
+        self, task_id: UUID, execution_begin: TaskTransition, exception_history: list[BaseException]
+    ) -> Result:
+        """Make the stock result for a task that no worker answered; record why, unless the attempt did already."""
+        result = super()._handle_task_exception(
+            task_id=task_id, execution_begin=execution_begin, exception_history=exception_history
+        )
+        task = self._open_tasks.get(task_id)
+        if task is not None and task.reported < max(task.attempt, 1) and not entered_helper(exception_history[-1]):
+            self._lost(task_id, task, max(task.attempt, 1), exception_history)
+        return result
+
+    def _lost(self, task_id: UUID, task: _OpenTask, attempt: int, failures: list[BaseException]) -> None:
+        task.reported = attempt
+        journal = self._journal
+        if journal is None:
+            return
+        try:
+            journal.lost(str(task_id), attempt, task.function_id, task.submitted_ns, failures)
+        except Exception:
+            # The journal does not raise; were it to, the executor's thread would die with every later result.
+            _log.exception("the loss of task %s is not recorded", task_id)
+
+
+def _pass_on(done: Any, settled: GCExecutorFuture) -> None:
+    error = done.exception()
+    if error is None:
+        settled.set_result(done.result())
+    else:
+        settled.set_exception(error)
+
+
+class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):
+    """``GlobusComputeEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``."""
+
+
+class ProvenanceMPIEngine(ProvenanceMixin, GlobusMPIEngine):
+    """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``."""

@@ -1,0 +1,130 @@
+"""Makes the engines known to Globus Compute by name, and wraps the stock worker helper.
+
+Globus Compute builds an engine with ``getattr(globus_compute_endpoint.engines, type)`` (its module
+``endpoint/config/dispatch.py``), so ``engine: {type: ProvenanceEngine}`` works in a template once that package has the
+attribute. And its engines run every task through ``globus_compute_endpoint.engines.helper.execute_task``.
+
+:func:`install` is called by one line in ``prov_worker_hook.pth``, which Python's :mod:`site` runs at the start of an
+interpreter and which does nothing but test ``PROV_WORKER`` and the name of the program; or by
+``import prov_worker.globus.register``. Standard library only; Globus Compute is imported by nobody but itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+ENGINES = "globus_compute_endpoint.engines"
+BASE = "globus_compute_endpoint.engines.base"
+HELPER = "globus_compute_endpoint.engines.helper"
+ENGINE_NAMES = ("ProvenanceEngine", "ProvenanceMPIEngine")
+
+_log = logging.getLogger(__name__)
+
+
+def wanted() -> bool:
+    """Whether ``PROV_WORKER`` asks to record the tasks of stock engines."""
+    return os.environ.get("PROV_WORKER", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def name_engines(engines: ModuleType) -> None:
+    """Give the package of engines the names in :data:`ENGINE_NAMES`, imported when they are first asked for."""
+    upstream = engines.__dict__.get("__getattr__")
+    if getattr(upstream, "__module__", None) == __name__:
+        return
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
+        if name in ENGINE_NAMES:
+            from prov_worker.globus import engine
+
+            value = getattr(engine, name)
+            setattr(engines, name, value)
+            return value
+        if upstream is not None:
+            return upstream(name)
+        raise AttributeError(f"module {engines.__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:  # noqa: N807
+        return sorted({*engines.__dict__, *ENGINE_NAMES})
+
+    engines.__dict__["__getattr__"] = __getattr__
+    engines.__dict__["__dir__"] = __dir__
+
+
+def wrap_helper(helper: ModuleType) -> None:
+    """Put the recording helper in the place of the stock one, if ``PROV_WORKER`` asks for it.
+
+    Runs right after the helper's module: before ``engines/base.py`` copies the name.
+    """
+    stock = helper.execute_task
+    if wanted() and not hasattr(stock, "__wrapped__"):
+        from prov_worker.globus import worker
+
+        recording = worker.wrap(stock)
+        helper.__dict__["execute_task"] = recording
+        # Loaded before the hook, by the explicit way: then its copy of the name is the stock helper.
+        base = sys.modules.get(BASE)
+        if base is not None and base.__dict__.get("execute_task") is stock:
+            base.__dict__["execute_task"] = recording
+
+
+_ACTIONS: dict[str, Callable[[ModuleType], None]] = {ENGINES: name_engines, HELPER: wrap_helper}
+
+
+def _act(module: ModuleType) -> None:
+    """Do what is to be done to a module; stock behaviour is what remains when that fails."""
+    try:
+        _ACTIONS[module.__name__](module)
+    except Exception:
+        _log.warning("prov_worker could not hook into %s; tasks run unrecorded", module.__name__, exc_info=True)
+
+
+class _Finder:
+    """Finds nothing by itself: lets the other finders find, and has :func:`_act` run after the module's own code."""
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in _ACTIONS:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = None if finder is cls or find is None else find(fullname, path, target)
+            if spec is not None:
+                _act_after(spec)
+                return spec  # type: ignore[no-any-return]
+        return None
+
+
+def _act_after(spec: ModuleSpec) -> None:
+    """Change this one loader object, so that everything else about the module stays as Python made it."""
+    loader = spec.loader
+    if loader is None:
+        return
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        _act(module)
+
+    try:
+        loader.exec_module = exec_module  # type: ignore[method-assign]
+    except AttributeError:
+        _log.warning("prov_worker could not hook into %s; tasks run unrecorded", spec.name)
+
+
+def install() -> None:
+    """Act on Globus Compute's modules: at once on those that are loaded, on the others when they are imported."""
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+    for name in (HELPER, ENGINES):
+        module = sys.modules.get(name)
+        # A module that is being imported at this moment is in sys.modules too: the finder has it, or nobody can.
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            _act(module)

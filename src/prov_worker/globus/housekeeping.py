@@ -1,0 +1,76 @@
+"""What an engine does beside its tasks: where crates go, the login node's agent, what an earlier run left open."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+def default_crate_dir(endpoint_name: str | None, endpoint_id: Any) -> Path:
+    """``<user dir>/provenance/<endpoint>``, with the endpoint's id where it has no name.
+
+    The user directory is Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, or ``~/.globus_compute``. Not the folder of the
+    user endpoint, whose name changes with the user's options.
+    """
+    user_dir = os.environ.get("GLOBUS_COMPUTE_USER_DIR") or "~/.globus_compute"
+    name = os.path.basename(endpoint_name or "") or str(endpoint_id)
+    return Path(os.path.abspath(os.path.expanduser(user_dir))) / "provenance" / name
+
+
+def has_leftovers(crate_dir: str) -> bool:
+    """Whether an earlier run left journals in the spool. To be asked before this run writes there."""
+    try:
+        with os.scandir(os.path.join(crate_dir, ".spool")) as entries:
+            return any(entry.name.endswith(".jsonl") for entry in entries)
+    except OSError:
+        return False  # no spool: nothing ran here before
+
+
+def begin(crate_dir: str, settings: dict[str, Any], *, recover: bool) -> None:
+    """Start the node's agent and finish an earlier run's records, in a thread of their own. Never raises.
+
+    Args:
+        crate_dir: absolute path.
+        settings: as :meth:`prov_worker.settings.Settings.to_mapping` gives them.
+        recover: whether there are records to finish.
+    """
+    try:
+        threading.Thread(
+            target=_work, args=(crate_dir, settings, recover), name="prov-worker-housekeeping", daemon=True
+        ).start()
+    except Exception:
+        _log.warning("cannot start housekeeping", exc_info=True)
+
+
+def _work(crate_dir: str, settings: dict[str, Any], recover: bool) -> None:
+    try:
+        from prov_worker.agent.launch import ensure_agent
+
+        ensure_agent(crate_dir, settings)
+        if recover:
+            _recover(crate_dir)
+    except Exception:
+        _log.warning("housekeeping of %s failed; `prov-worker recover` mends it", crate_dir, exc_info=True)
+
+
+def _recover(crate_dir: str) -> None:
+    """Run ``prov-worker recover`` as a process of its own: plots and hashes are no work for the endpoint's process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prov_worker", "recover", crate_dir],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        check=False,
+    )
+    level = logging.INFO if done.returncode == 0 else logging.WARNING
+    _log.log(level, "records of earlier runs in %s: %s", crate_dir, done.stdout.strip()[-2000:] or "nothing to say")
