@@ -1,0 +1,100 @@
+"""The software that tasks run in: Python, its distributions, loaded modules, the container, the operating system."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from prov_worker.model import host_name
+from prov_worker.probes.base import ProbeContext
+from prov_worker.probes.files import read_text
+
+
+@dataclass(frozen=True)
+class EnvironmentProbe:
+    """Software of the process that takes the probe, which is that of the workers: the same interpreter.
+
+    Data: ``python`` (``version``, ``implementation``, ``executable``, ``prefix``), ``distributions`` (version by name,
+    sorted), ``loaded_modules`` (environment modules, in the order of loading), ``container`` (``kind``, ``image``) or
+    None, ``kernel``, ``os``, ``hostname``. Environment variables are read by name, never as a whole.
+    """
+
+    name: str = "environment"
+    time_limit_s: float = 30.0
+
+    def take(self, context: ProbeContext) -> dict[str, Any]:
+        """See :class:`~prov_worker.probes.base.Probe`."""
+        modules = context.environ.get("LOADEDMODULES", "")
+        return {
+            "python": {
+                "version": platform.python_version(),
+                "implementation": platform.python_implementation(),
+                "executable": sys.executable,
+                "prefix": sys.prefix,
+            },
+            "distributions": _distributions(),
+            "loaded_modules": [module for module in modules.split(":") if module],
+            "container": _container(context),
+            "kernel": read_text(context.proc / "sys/kernel/osrelease") or platform.release(),
+            "os": _operating_system(context),
+            "hostname": host_name(),
+        }
+
+
+def _distributions() -> dict[str, str]:
+    """Version of each distribution on ``sys.path``; of two with one name the first counts, as it does for imports."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        # Half-removed installations leave directories without metadata, or with broken ones.
+        try:
+            name, version = distribution.metadata["Name"], distribution.version
+        except (OSError, KeyError, ValueError, TypeError):
+            continue
+        if name and version:
+            found.setdefault(name, version)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _container(context: ProbeContext) -> dict[str, str | None] | None:
+    """Kind and image of the container that this runs in, by the marks that runtimes leave; None outside of one."""
+    environ = context.environ
+    for kind, variable in (("apptainer", "APPTAINER_CONTAINER"), ("singularity", "SINGULARITY_CONTAINER")):
+        if environ.get(variable):
+            return {"kind": kind, "image": environ[variable]}
+    if environ.get("SHIFTER_RUNTIME") or environ.get("SHIFTER_IMAGEREQUEST"):
+        return {"kind": "shifter", "image": environ.get("SHIFTER_IMAGEREQUEST")}
+    root = context.etc.parent
+    # Podman writes engine="podman-4.9.3", image="..."; without privileges the file is there and empty.
+    mark = read_text(root / "run/.containerenv")
+    if mark is not None:
+        image = re.search(r'^image="?([^"\n]+)"?$', mark, re.MULTILINE)
+        return {"kind": "podman", "image": image[1] if image else None}
+    groups = read_text(context.proc / "self/cgroup") or ""
+    if "kubepods" in groups:
+        return {"kind": "kubernetes", "image": None}
+    if _exists(root / ".dockerenv") or re.search(r"/docker[-/]", groups):
+        return {"kind": "docker", "image": None}
+    if re.search(r"/libpod[-_]", groups):
+        return {"kind": "podman", "image": None}
+    return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _operating_system(context: ProbeContext) -> str | None:
+    """``PRETTY_NAME`` of os-release(5)."""
+    for path in (context.etc / "os-release", context.etc.parent / "usr/lib/os-release"):
+        found = re.search(r"""^PRETTY_NAME=["']?(.*?)["']?$""", read_text(path) or "", re.MULTILINE)
+        if found:
+            return found[1]
+    return None

@@ -1,0 +1,40 @@
+"""Reading the small files of /proc, /sys and /etc, any of which may be missing or refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+def read_text(path: Path) -> str | None:
+    """Content without surrounding white space, at most 16 MiB; None where the file cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_BYTES).decode("utf-8", "replace").strip()
+    except (OSError, ValueError):
+        return None
+
+
+def read_int(path: Path) -> int | None:
+    """An integer, decimal or with a prefix such as ``0x``; None where there is none."""
+    return parse_int(read_text(path))
+
+
+def parse_int(text: str | None) -> int | None:
+    """An integer, decimal or with a prefix such as ``0x``; None where the text is none."""
+    try:
+        return int(text, 0) if text else None
+    except ValueError:
+        return None
+
+
+def numbered(directory: Path, prefix: str) -> list[Path]:
+    """Entries named ``<prefix><number>``, by number; empty where there is no such directory."""
+    try:
+        entries = [entry for entry in directory.iterdir() if entry.name[len(prefix) :].isdigit()]
+    except OSError:
+        return []
+    return sorted(
+        (entry for entry in entries if entry.name.startswith(prefix)), key=lambda entry: int(entry.name[len(prefix) :])
+    )

@@ -1,0 +1,77 @@
+"""The table of mounts: which file system holds a path."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prov_worker.probes.base import ProbeContext
+from prov_worker.probes.files import read_text
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_SECRET = re.compile(r"pass|pwd|secret|token|cred|key|sig", re.IGNORECASE)
+_MAX_OPTIONS_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of the table, without what may be secret in it.
+
+    Attributes:
+        point: where it is mounted.
+        device: source: a block device, ``server:/export``, ``10.0.0.1@o2ib:/eagle``.
+        type: file system type, such as ``lustre``.
+        options: of the mount and of the file system, separated by commas.
+    """
+
+    point: str
+    device: str
+    type: str
+    options: str
+
+
+def read_mounts(context: ProbeContext) -> list[Mount]:
+    """``/proc/self/mountinfo`` in order (proc_pid_mountinfo(5)): a later line hides an earlier one of its point."""
+    mounts = []
+    for line in (read_text(context.proc / "self" / "mountinfo") or "").splitlines():
+        before, dash, after = line.partition(" - ")
+        fields, origin = before.split(" "), after.split(" ")
+        if not dash or len(fields) < 6 or len(origin) < 3:
+            continue
+        options = ",".join(dict.fromkeys(f"{fields[5]},{origin[2]}".split(",")))
+        mounts.append(
+            Mount(
+                point=_unescape(fields[4]),
+                device=re.sub(r"//[^/@]*@", "//", _unescape(origin[1])),
+                type=origin[0],
+                options=_redact(_unescape(options))[:_MAX_OPTIONS_CHARS],
+            )
+        )
+    return mounts
+
+
+def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    """The mount with the longest point above a path, by name alone: the file system is not touched."""
+    path = os.path.normpath(path)
+    found: Mount | None = None
+    for mount in mounts:
+        above = mount.point.rstrip("/")
+        if (path == above or path.startswith(above + "/")) and (found is None or len(mount.point) >= len(found.point)):
+            found = mount
+    return found
+
+
+def _unescape(text: str) -> str:
+    """Space, tab, newline and backslash are written as octal numbers."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
+
+
+def _redact(options: str) -> str:
+    """Options of user-space and network file systems may carry credentials or name the file that holds them."""
+    parts = []
+    for option in options.split(","):
+        name, equals, _ = option.partition("=")
+        parts.append(f"{name}=***" if equals and _SECRET.search(name) else option)
+    return ",".join(parts)
