@@ -15,14 +15,12 @@ beside the task, and fails without it. Signatures and the order of calls are tho
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -33,6 +31,7 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
 from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping
+from prov_worker.globus.environ import provenance_mapping
 from prov_worker.globus.remote import entered_helper, worker_lacks_package
 from prov_worker.settings import Settings
 
@@ -102,26 +101,22 @@ class ProvenanceMixin(GlobusComputeEngineBase):
 
     def _prepare(self, endpoint_id: UUID | None) -> None:
         """Resolve the crate directory; fix what goes with every task."""
+        endpoint = None if endpoint_id is None else str(endpoint_id)
         name = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME") or None
-        crate_dir = self._settings.crate_dir or str(housekeeping.default_crate_dir(name, endpoint_id))
+        context = provenance_mapping(self._settings, endpoint, name)
+        values = context["settings"]
+        crate_dir = values["crate_dir"]
         try:
             os.makedirs(crate_dir, mode=0o700, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"{WHERE}.crate_dir", f"cannot make {crate_dir}: {error.strerror}") from error
-        self._settings = replace(self._settings, crate_dir=crate_dir)
-        values = self._settings.to_mapping()
-        identity = json.dumps([values, str(endpoint_id), name], sort_keys=True)
-        self._context = {
-            "key": hashlib.sha256(identity.encode()).hexdigest()[:16],
-            "settings": values,
-            "endpoint_name": name,
-        }
+        self._context = context
         try:
             from prov_worker.globus.worker import execute_task
             from prov_worker.spool.engine import EngineJournal
 
             self._leftovers = housekeeping.has_leftovers(crate_dir)
-            self._journal = EngineJournal(Path(crate_dir), None if endpoint_id is None else str(endpoint_id), values)
+            self._journal = EngineJournal(Path(crate_dir), endpoint, values)
             self._recorder = execute_task
         except Exception:
             # The endpoint is worth more than its records.

@@ -27,11 +27,6 @@ ENGINE_NAMES = ("ProvenanceEngine", "ProvenanceMPIEngine")
 _log = logging.getLogger(__name__)
 
 
-def wanted() -> bool:
-    """Whether ``PROV_WORKER`` asks to record the tasks of stock engines."""
-    return os.environ.get("PROV_WORKER", "").strip().lower() not in ("", "0", "false", "no", "off")
-
-
 def name_engines(engines: ModuleType) -> None:
     """Give the package of engines the names in :data:`ENGINE_NAMES`, imported when they are first asked for."""
     upstream = engines.__dict__.get("__getattr__")
@@ -62,7 +57,11 @@ def wrap_helper(helper: ModuleType) -> None:
     Runs right after the helper's module: before ``engines/base.py`` copies the name.
     """
     stock = helper.execute_task
-    if wanted() and not hasattr(stock, "__wrapped__"):
+    if not os.environ.get("PROV_WORKER") or hasattr(stock, "__wrapped__"):
+        return
+    from prov_worker.globus.environ import switched_on
+
+    if switched_on():
         from prov_worker.globus import worker
 
         recording = worker.wrap(stock)

@@ -1,4 +1,4 @@
-"""What an engine does beside its tasks: where crates go, the login node's agent, what an earlier run left open."""
+"""What an engine does beside its tasks: the login node's agent, and what an earlier run left open."""
 
 from __future__ import annotations
 
@@ -7,21 +7,9 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 _log = logging.getLogger(__name__)
-
-
-def default_crate_dir(endpoint_name: str | None, endpoint_id: Any) -> Path:
-    """``<user dir>/provenance/<endpoint>``, with the endpoint's id where it has no name.
-
-    The user directory is Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, or ``~/.globus_compute``. Not the folder of the
-    user endpoint, whose name changes with the user's options.
-    """
-    user_dir = os.environ.get("GLOBUS_COMPUTE_USER_DIR") or "~/.globus_compute"
-    name = os.path.basename(endpoint_name or "") or str(endpoint_id)
-    return Path(os.path.abspath(os.path.expanduser(user_dir))) / "provenance" / name
 
 
 def has_leftovers(crate_dir: str) -> bool:

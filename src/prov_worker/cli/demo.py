@@ -1,0 +1,96 @@
+"""``prov-worker demo``: from nothing to crates, on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from prov_worker.demo.run import Outcome
+
+
+@click.command("demo")
+@click.option("--crates", default="crates", show_default=True, metavar="DIR", help="Where crates appear.")
+@click.option("--workers", type=click.IntRange(1, 256), default=min(4, os.cpu_count() or 1), show_default=True)
+@click.option("--poll-interval", type=float, help="Seconds between samples, 0.01 to 60.  [default: 0.05]")
+@click.option("--quick", is_flag=True, help="A shorter workload.")
+@click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
+def command(crates: str, workers: int, poll_interval: float | None, quick: bool, as_json: bool) -> int:
+    """Run a small workload on this machine; every task leaves a crate.
+
+    Tasks that are quick, busy, asleep, that write files, run programs, raise, and one whose worker is killed: sent
+    through a real engine to real workers, without an account and without a network. Exit code 1 where a crate is
+    missing.
+    """
+    from prov_worker.demo.run import run
+    from prov_worker.demo.workload import workload
+
+    provenance: dict[str, Any] = {} if poll_interval is None else {"poll_interval": poll_interval}
+    Settings.from_mapping(provenance, "--poll-interval")
+    calls = workload(quick=quick)
+    with terminal.progress(f"{len(calls)} tasks on {workers} workers, and their crates", 2 * len(calls)) as advance:
+        outcomes = run(
+            calls, Path(crates), workers=workers, provenance=provenance, task_done=advance, crate_done=advance
+        )
+    rows = [_row(outcome) for outcome in outcomes]
+    if as_json:
+        terminal.print_json(rows)
+    else:
+        _print_table(rows, crates)
+    return 0 if all(outcome.as_meant for outcome in outcomes) else 1
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "function": outcome.call.function.__name__,
+        "task_id": str(outcome.task_id),
+        "meant_to_fail": outcome.call.fails,
+        "status": None,
+        "reason": outcome.error,
+        "crate": None if outcome.crate is None else str(outcome.crate),
+    }
+    if outcome.crate is not None:
+        from prov_worker.cli.summary import summarise
+        from prov_worker.crate.reader import StepCrate
+
+        row |= summarise(StepCrate.open(outcome.crate))
+    return row
+
+
+def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("function", "task", "status", "seconds", "samples", "CPU %", "peak RSS", "reason")
+    for column in table.columns[3:7]:
+        column.justify = "right"
+    for row in rows:
+        colour = {"completed": "green", "failed": "red"}.get(row["status"] or "", "yellow")
+        table.add_row(
+            row["function"],
+            row["task_id"][:8],
+            f"[{colour}]{row['status'] or 'no crate'}[/{colour}]",
+            _number(row.get("seconds"), ".2f"),
+            _number(row.get("samples"), "d"),
+            _number(row.get("cpu_percent"), ".0f"),
+            terminal.size(row.get("peak_rss_bytes")),
+            escape(row["reason"] or ""),
+        )
+    out = terminal.console()
+    out.print(table)
+    made = [row for row in rows if row["crate"]]
+    out.print(f"{len(made)} of {len(rows)} tasks left a crate in {escape(crates)}/")
+    if made:
+        telling = max(made, key=lambda row: row.get("samples") or 0)
+        out.print(f"\nLook at one:     prov-worker show {escape(telling['crate'])}", soft_wrap=True)
+        out.print(f"Check them all:  prov-worker check {escape(crates)}", soft_wrap=True)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

@@ -1,0 +1,31 @@
+"""``prov-worker plot``: add a plot to crates that were published without one."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.errors import CrateError
+
+
+@click.command("plot")
+@click.argument("crates", nargs=-1, required=True, metavar="CRATE...")
+@click.option("--kind", type=click.Choice(["png", "svg"]), default="png", show_default=True, help="png: by matplotlib.")
+def command(crates: tuple[str, ...], kind: str) -> int:
+    """Add a plot to each CRATE, or to all crates in a directory, that has none.
+
+    Exit code 1 where a crate cannot have one: it has no samples, or a run crate has sealed it.
+    """
+    from prov_worker.crate.plots import add_plot
+
+    found = terminal.crates_at(crates)
+    refused = 0
+    with terminal.progress("plotting", len(found)) as advance:
+        for crate in found:
+            try:
+                click.echo(str(add_plot(crate, kind)))
+            except CrateError as error:
+                refused += 1
+                click.echo(f"prov-worker: {error}", err=True)
+            advance()
+    return 1 if refused else 0

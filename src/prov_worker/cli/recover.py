@@ -1,0 +1,37 @@
+"""``prov-worker recover``: finish what a crash left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.errors import InputError
+
+
+@click.command("recover")
+@click.argument("directory")
+@click.option("--force", is_flag=True, help="Also records whose worker may still live on another node.")
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
+def command(directory: str, force: bool, as_json: bool) -> int:
+    """Finish the crates of tasks in DIRECTORY whose worker, agent or node is gone.
+
+    Running it twice does no harm. Exit code 1 where a record could not be read.
+    """
+    from prov_worker.agent.recover import recover
+
+    crate_dir = Path(directory)
+    if not crate_dir.is_dir():
+        raise InputError(f"{crate_dir}: no such directory")
+    report = recover(crate_dir, force=force)
+    if as_json:
+        terminal.print_json({"finished": report.finished, "skipped": report.skipped, "problems": report.problems})
+    else:
+        plural = "" if report.finished == 1 else "s"
+        click.echo(f"{crate_dir}: finished {report.finished} crate{plural}")
+        for line in report.skipped:
+            click.echo(f"skipped: {line}")
+        for line in report.problems:
+            click.echo(f"problem: {line}", err=True)
+    return 1 if report.problems else 0

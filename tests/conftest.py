@@ -1,0 +1,42 @@
+"""What all tests share: needs that a machine may lack, and a loud word on what was skipped for them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections import Counter
+
+import pytest
+
+
+@functools.cache
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        asked = subprocess.run(
+            ["docker", "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker") and not _docker_answers():
+        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+            pytest.fail("no Docker daemon answers, and PROV_REQUIRE_DOCKER is set", pytrace=False)
+        pytest.skip("no Docker daemon answers")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.getreports("skipped"):
+        longrepr = report.longrepr
+        text = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+        reasons[text.removeprefix("Skipped: ")] += 1
+    for reason, count in sorted(reasons.items()):
+        tests = "1 test" if count == 1 else f"{count} tests"
+        terminalreporter.write_line(f"SKIPPED {tests} because: {reason}", yellow=True, bold=True)
