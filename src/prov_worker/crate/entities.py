@@ -1,0 +1,75 @@
+"""JSON text of single entities, and of the document that they make.
+
+Entities are rendered one by one to text, because one compact line an entity is fast to write, easy to compare with
+``diff`` and can be kept for the next crate. Properties whose value is None are left out: a crate holds no null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.text import encode, quoted, scalar
+
+Reference = dict[str, str]
+
+_HEAD = '{"@context":' + encode(v.CONTEXT) + ',\n"@graph":[\n'
+_TAIL = "\n]}\n"
+
+
+def document(entities: Iterable[str]) -> str:
+    """The metadata document that holds the given entities, with a final line end."""
+    return _HEAD + ",\n".join(entities) + _TAIL
+
+
+def document_of(graph: Iterable[Mapping[str, Any]]) -> str:
+    """As :func:`document`, from entities that were read."""
+    return document(encode(entity) for entity in graph)
+
+
+def references(ids: Sequence[str]) -> Reference | list[Reference] | None:
+    """References to entities; a bare one where there is one, as a list of one member misses a recommendation."""
+    if not ids:
+        return None
+    if len(ids) == 1:
+        return {"@id": ids[0]}
+    return [{"@id": identifier} for identifier in ids]
+
+
+def entity(identifier: str, kind: str | list[str], properties: Mapping[str, Any]) -> str:
+    """An entity from its properties; text in them must be clean."""
+    body: dict[str, Any] = {"@id": identifier, "@type": kind}
+    body.update((key, value) for key, value in properties.items() if value is not None)
+    return encode(body)
+
+
+def property_value(
+    identifier: str,
+    name: str,
+    value: Any,
+    *,
+    unit: str | None = None,
+    property_id: str | None = None,
+    description: str | None = None,
+) -> str:
+    """A PropertyValue; ``unit`` is a name of :data:`prov_worker.crate.vocabulary.UNITS`."""
+    text = f'{{"@id":"{identifier}","@type":"PropertyValue","name":{quoted(name)},"value":{scalar(value)}'
+    if property_id is not None:
+        text += f',"propertyID":"{property_id}"'
+    if unit is not None:
+        text += f',"unitCode":"{v.UNITS[unit]}"'
+    if description is not None:
+        text += f',"description":{quoted(description)}'
+    return text + "}"
+
+
+def file(
+    identifier: str, name: str, description: str, media_type: str, size: int, sha256: str, about: str | None = None
+) -> str:
+    """A File of the crate. ``contentSize`` is text: RO-Crate 1.1 wants a string of digits."""
+    tail = f',"about":{{"@id":"{about}"}}}}' if about is not None else "}"
+    return (
+        f'{{"@id":"{identifier}","@type":"File","name":{quoted(name)},"description":{quoted(description)},'
+        f'"encodingFormat":"{media_type}","contentSize":"{size}","sha256":"{sha256}"{tail}'
+    )

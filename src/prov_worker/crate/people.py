@@ -1,0 +1,102 @@
+"""Who stands behind a crate: licence, author, publisher, and the person for whom the task ran."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from prov_worker.crate.entities import entity
+from prov_worker.crate.text import is_web, one_line
+from prov_worker.crate.vocabulary import NAMESPACE
+from prov_worker.settings import Settings
+
+#: An organisation should have an address (RO-Crate 1.1 recommendation 31.2); this one says that none is known.
+_NO_URL = NAMESPACE + "not-stated"
+
+
+def account_name() -> str:
+    """Name of the account that runs this process; ``uid <n>`` where it has none."""
+    # The password database is asked, not LOGNAME: the environment of a batch job may say anything.
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Ids of the four roles and the rendered entities behind them."""
+
+    license: str
+    author: str
+    publisher: str
+    entities: tuple[str, ...]
+
+
+def people(settings: Settings, account: str) -> People:
+    """Entities for the settings ``license``, ``author`` and ``publisher``.
+
+    Without them the crate says so: a local licence entity that states none, the account that ran the task as author,
+    and an organisation that is not stated. An author needs an affiliation and a publisher must be an Organization
+    (RO-Crate 1.1 recommendations 30.2, 22.3), so both exist in every crate.
+    """
+    texts: list[str] = []
+    license_id, text = _license(settings.license)
+    texts.append(text)
+    publisher_id, text = _publisher(settings.publisher, taken={license_id})
+    texts.append(text)
+    author_id = "#agent"
+    author_name = f"{account} (account on the node)"
+    description = "The account under which the task ran; no author is stated in the settings"
+    if settings.author:
+        author_name = one_line(settings.author)
+        description = "Author as stated in the settings of the endpoint"
+        if is_web(settings.author) and settings.author not in (license_id, publisher_id):
+            author_id = settings.author
+    texts.append(
+        entity(
+            author_id,
+            "Person",
+            {"name": author_name, "description": description, "affiliation": {"@id": publisher_id}},
+        )
+    )
+    return People(license_id, author_id, publisher_id, tuple(texts))
+
+
+def _license(stated: str | None) -> tuple[str, str]:
+    if not stated:
+        properties = {
+            "name": "No licence stated",
+            "description": "No licence is stated for this crate: all rights are reserved to those who hold them",
+            "identifier": "not stated",
+        }
+        return "#license", entity("#license", "CreativeWork", properties)
+    name = one_line(stated)
+    identifier = stated if is_web(stated) else "#license"
+    if is_web(stated):
+        name = stated.rstrip("/").rsplit("/", 1)[-1].removesuffix(".html") or stated
+    properties = {
+        "name": name,
+        "identifier": one_line(stated),
+        "description": "Licence as stated in the settings of the endpoint",
+    }
+    return identifier, entity(identifier, "CreativeWork", properties)
+
+
+def _publisher(stated: str | None, taken: set[str]) -> tuple[str, str]:
+    if not stated:
+        properties = {
+            "name": "not stated",
+            "description": "No organisation is stated in the settings",
+            "url": _NO_URL,
+        }
+        return "#organization", entity("#organization", "Organization", properties)
+    identifier = stated if is_web(stated) and stated not in taken else "#organization"
+    properties = {
+        "name": one_line(stated),
+        "description": "Organisation as stated in the settings of the endpoint",
+        "url": stated if is_web(stated) else _NO_URL,
+    }
+    return identifier, entity(identifier, "Organization", properties)

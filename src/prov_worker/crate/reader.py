@@ -1,0 +1,326 @@
+"""Opens step crates, ours and those of the same contract, without changing them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.series_json import read_resource_usage
+from prov_worker.errors import CrateError
+from prov_worker.model import COMPLETED, FAILED, TaskSeries
+
+Entity = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CrateFile:
+    """A file that a crate lists.
+
+    Attributes:
+        id: identifier in the crate.
+        path: path on disk.
+        name: human-readable name.
+        media_type: such as ``application/json``; None where the crate does not say.
+        size_bytes: as the crate says; None where it does not.
+        sha256: as the crate says; None where it does not.
+    """
+
+    id: str
+    path: Path
+    name: str
+    media_type: str | None
+    size_bytes: int | None
+    sha256: str | None
+
+
+def load_graph(crate: Path) -> list[Entity]:
+    """All entities of a crate, in their order, duplicates included.
+
+    Raises:
+        CrateError: no directory, no metadata, no JSON, or no graph of entities with ids.
+    """
+    metadata = crate / v.METADATA_FILE
+    try:
+        data = metadata.read_bytes()
+    except FileNotFoundError:
+        what = "no such directory" if not crate.is_dir() else f"no crate: {v.METADATA_FILE} is missing"
+        raise CrateError(f"{crate}: {what}") from None
+    except OSError as error:
+        raise CrateError(f"{metadata}: cannot be read: {error.strerror or error}") from None
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CrateError(f"{metadata}: no valid JSON: {error}") from None
+    graph = document.get("@graph") if isinstance(document, dict) else None
+    if not isinstance(graph, list):
+        raise CrateError(f"{metadata}: @graph: expected a list of entities")
+    for number, entity in enumerate(graph):
+        if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
+            raise CrateError(f"{metadata}: @graph[{number}]: expected an entity with a text @id")
+    return graph
+
+
+def reference_ids(value: Any) -> list[str]:
+    """Ids in a property's value: of a reference, of a list of references, or none."""
+    members = value if isinstance(value, list) else [value]
+    return [one["@id"] for one in members if isinstance(one, dict) and isinstance(one.get("@id"), str)]
+
+
+def types_of(entity: Entity) -> list[str]:
+    """Types of an entity, always as a list."""
+    kind = entity.get("@type", [])
+    return [kind] if isinstance(kind, str) else [one for one in kind if isinstance(one, str)]
+
+
+class StepCrate:
+    """One step crate, read at once; series and hardware are read when they are asked for.
+
+    Attributes:
+        path: directory of the crate.
+        entities: entities by id.
+        action: the entity of the task's execution.
+        task_id: Globus Compute task id.
+        attempt: number of the attempt; 1 where the crate does not say.
+        status: ``completed`` or ``failed``.
+        error: the line that says why the task failed; None for a completed one.
+        start, end: UTC; ``start`` is None for a task that no worker began.
+        wall_time_s: seconds from start to end; None without a start.
+        function_name: name of the function.
+        host, endpoint_id: None where the crate does not say.
+        usage: pairs of value and unit (``second``, ``byte``, ``percent``, ``count``; empty where there is none) by
+            key: ``wall``, ``cpu``, ``peak-rss``, ``cpu-max`` and more.
+        files: the files that the crate lists.
+    """
+
+    def __init__(self, path: Path, graph: list[Entity]) -> None:
+        self.path = path
+        self._metadata = path / v.METADATA_FILE
+        self.entities: dict[str, Entity] = {}
+        for one in graph:
+            self.entities.setdefault(one["@id"], one)
+        root = self._entity("./", "@graph")
+        # The step is found by the root's main entity and never by its id: tools have written it in two ways.
+        action_ids = reference_ids(root.get("mainEntity"))
+        if len(action_ids) != 1:
+            raise self._wrong("./.mainEntity", "expected one reference")
+        self.action = self._entity(action_ids[0], "./.mainEntity")
+        if "CreateAction" not in types_of(self.action):
+            raise self._wrong("./.mainEntity", f"{action_ids[0]} is no CreateAction, so this is no step crate")
+        self.task_id = self._task_id(root)
+        self.attempt = self._integer("#attempt", 1)
+        self.start = self._time("startTime", required=False)
+        end = self._time("endTime", required=True)
+        if end is None:  # required: _time has raised
+            raise self._wrong("endTime", "missing")
+        self.end: datetime = end
+        self.status = self._status()
+        error = self.action.get("error")
+        self.error: str | None = error if isinstance(error, str) else None
+        self.usage = self._usage()
+        self.files = self._files()
+
+    @classmethod
+    def open(cls, path: Path | str) -> StepCrate:
+        """Read a step crate.
+
+        Raises:
+            CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
+        """
+        path = Path(path)
+        return cls(path, load_graph(path))
+
+    def _wrong(self, key: str, problem: str) -> CrateError:
+        return CrateError(f"{self._metadata}: {key}: {problem}")
+
+    def _entity(self, identifier: str, key: str) -> Entity:
+        try:
+            return self.entities[identifier]
+        except KeyError:
+            raise self._wrong(key, f"no entity {identifier}") from None
+
+    def _value(self, identifier: str) -> Any:
+        entity = self.entities.get(identifier)
+        return None if entity is None else entity.get("value")
+
+    def _integer(self, identifier: str, default: int) -> int:
+        value = self._value(identifier)
+        if value is None:
+            return default
+        try:
+            return int(value)
+        except (TypeError, ValueError, OverflowError):
+            raise self._wrong(f"{identifier}.value", f"expected an integer, got {value!r}") from None
+
+    def _task_id(self, root: Entity) -> str:
+        for identifier in (*reference_ids(self.action.get("identifier")), *reference_ids(root.get("identifier"))):
+            value = self._value(identifier)
+            if isinstance(value, str) and value:
+                return value.removeprefix("urn:uuid:")
+        raise self._wrong(f"{self.action['@id']}.identifier", "expected a reference to the task id")
+
+    def _time(self, key: str, *, required: bool) -> datetime | None:
+        value = self.action.get(key)
+        if value is None and not required:
+            return None
+        place = f"{self.action['@id']}.{key}"
+        if not isinstance(value, str):
+            raise self._wrong(place, "missing" if value is None else f"expected a time, got {value!r}")
+        try:
+            # Python 3.10 takes no "Z".
+            time = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            raise self._wrong(place, f"expected a time, got {value!r}") from None
+        if time.tzinfo is None:
+            raise self._wrong(place, f"expected a time with its offset from UTC, got {value!r}")
+        return time.astimezone(timezone.utc)
+
+    def _status(self) -> str:
+        status = self.action.get("actionStatus")
+        if isinstance(status, dict):
+            status = status.get("@id")
+        if status == v.COMPLETED_STATUS:
+            return COMPLETED
+        if status == v.FAILED_STATUS:
+            return FAILED
+        place = f"{self.action['@id']}.actionStatus"
+        raise self._wrong(place, f"expected CompletedActionStatus or FailedActionStatus, got {status!r}")
+
+    def _usage(self) -> dict[str, tuple[float | int | str, str]]:
+        found = {}
+        for identifier in reference_ids(self.action.get("resourceUsage")):
+            entity = self._entity(identifier, f"{self.action['@id']}.resourceUsage")
+            unit = v.UNIT_NAMES.get(str(entity.get("unitCode")), "")
+            value = entity.get("value")
+            if not isinstance(value, (int, float, str)):
+                raise self._wrong(f"{identifier}.value", f"expected a number, got {value!r}")
+            found[identifier.removeprefix("#usage-")] = (value, unit)
+        return found
+
+    def _files(self) -> list[CrateFile]:
+        files = []
+        for identifier, entity in self.entities.items():
+            if "File" not in types_of(entity) or "://" in identifier:
+                continue
+            relative = unquote(identifier)
+            if relative.startswith(("/", "#")) or ".." in relative.split("/"):
+                raise self._wrong(identifier, "a file of a crate lies inside it")
+            size = entity.get("contentSize")
+            files.append(
+                CrateFile(
+                    id=identifier,
+                    path=self.path / relative,
+                    name=str(entity.get("name", relative)),
+                    media_type=entity.get("encodingFormat") if isinstance(entity.get("encodingFormat"), str) else None,
+                    size_bytes=int(size) if isinstance(size, (str, int)) and str(size).isdigit() else None,
+                    sha256=entity.get("sha256") if isinstance(entity.get("sha256"), str) else None,
+                )
+            )
+        return files
+
+    @property
+    def wall_time_s(self) -> float | None:
+        """Seconds from start to end, as measured where the crate says so; None for a task that no worker began."""
+        value, _ = self.usage.get("wall", (None, ""))
+        if isinstance(value, (int, float)):
+            return float(value)
+        return None if self.start is None else (self.end - self.start).total_seconds()
+
+    @property
+    def function(self) -> Entity:
+        """The entity of the function."""
+        ids = reference_ids(self.action.get("instrument"))
+        if len(ids) != 1:
+            raise self._wrong(f"{self.action['@id']}.instrument", "expected one reference")
+        return self._entity(ids[0], f"{self.action['@id']}.instrument")
+
+    @property
+    def function_name(self) -> str:
+        """Name of the function."""
+        name = self.function.get("name")
+        if not isinstance(name, str):
+            raise self._wrong(f"{self.function['@id']}.name", "missing")
+        return name
+
+    @property
+    def host(self) -> str | None:
+        """Name of the node."""
+        host = self._value("#worker-host")
+        return host if isinstance(host, str) else None
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """UUID of the endpoint."""
+        for identifier in reference_ids(self.action.get("provider")):
+            endpoint = self._entity(identifier, f"{self.action['@id']}.provider").get("identifier")
+            if isinstance(endpoint, str):
+                return endpoint.removeprefix("urn:uuid:")
+        return None
+
+    @property
+    def description(self) -> str:
+        """What the crate says of the execution in words, its notes included."""
+        return str(self.action.get("description", ""))
+
+    def hardware(self) -> dict[str, Any]:
+        """Content of ``data/hardware.json``.
+
+        Raises:
+            CrateError: it is missing or no JSON object.
+        """
+        data = self._json(v.HARDWARE_FILE)
+        if not isinstance(data, dict):
+            raise CrateError(f"{self.path / v.HARDWARE_FILE}: expected a JSON object")
+        return data
+
+    def series(self) -> TaskSeries:
+        """The series of the task; empty where nothing was sampled.
+
+        Raises:
+            CrateError: the file is listed and missing, or has another shape.
+        """
+        if v.SERIES_FILE not in self.entities:
+            return TaskSeries()
+        data = self._json(v.SERIES_FILE)
+        try:
+            return read_resource_usage(data)
+        except KeyError as error:
+            raise CrateError(f"{self.path / v.SERIES_FILE}: {error.args[0]}: missing") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise CrateError(f"{self.path / v.SERIES_FILE}: {error}") from None
+
+    def _json(self, relative: str) -> Any:
+        path = self.path / relative
+        try:
+            return json.loads(path.read_bytes())
+        except OSError as error:
+            raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except (ValueError, RecursionError) as error:
+            raise CrateError(f"{path}: no valid JSON: {error}") from None
+
+
+def find_crates(directory: Path | str) -> Iterator[Path]:
+    """Step crates directly in a directory, sorted by name.
+
+    These are directories ``*.crate``, and others that hold crate metadata (a collector may drop the suffix). Hidden
+    directories, which are crates in the making, are never given.
+
+    Raises:
+        CrateError: the directory cannot be listed.
+    """
+    directory = Path(directory)
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(one.name for one in entries if not one.name.startswith(".") and one.is_dir())
+    except OSError as error:
+        raise CrateError(f"{directory}: cannot be listed: {error.strerror or error}") from None
+    for name in names:
+        path = directory / name
+        if name.endswith(".crate") or (path / v.METADATA_FILE).is_file():
+            yield path

@@ -1,0 +1,119 @@
+"""The two files of samples: the prototype's list of CPU samples, and all series with units.
+
+``data/cpu_usage.json`` is ``[{"timestamp", "cpu_percent"}, …]`` of the task's process tree; 100 is one logical CPU.
+``data/resource_usage.json`` is columnar::
+
+    {"start": "<UTC>", "start_ns": <int>, "series": {"task": {
+        "interval_s": 0.05, "expected": 20, "taken": 20, "longest_gap_s": 0.051,
+        "offset_s": [0.05, …],
+        "columns": {"cpu_percent": {"unit": "percent", "subject": "task", "mean": […], "low": […], "high": […]}}}}}
+
+``offset_s`` counts from the start of the task; ``low`` and ``high`` are there when a sample stands for several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prov_worker.crate.text import encode, finite, is_number, utc
+from prov_worker.model import Column, Series, TaskSeries
+
+CPU_COLUMN = "cpu_percent"
+RSS_COLUMN = "rss_bytes"
+
+
+def cpu_samples(series: TaskSeries, start_ns: int) -> list[tuple[int, float]]:
+    """Pairs of time (ns since the epoch) and CPU use of the task in percent; samples without a value are left out."""
+    task = series.task
+    column = task.columns.get(CPU_COLUMN) if task is not None else None
+    if task is None or column is None:
+        return []
+    return [
+        (start_ns + int(offset * 1e9), value)
+        for offset, value in zip(task.offset_s, column.mean, strict=False)
+        if value is not None and is_number(value)
+    ]
+
+
+def cpu_usage(samples: list[tuple[int, float]]) -> bytes:
+    """Content of ``data/cpu_usage.json``, one sample a line."""
+    lines = [f'{{"timestamp":"{utc(time_ns)}","cpu_percent":{value!r}}}' for time_ns, value in samples]
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
+def resource_usage(series: TaskSeries, start_ns: int) -> bytes:
+    """Content of ``data/resource_usage.json``."""
+    data = {
+        "start": utc(start_ns),
+        "start_ns": start_ns,
+        "series": {base: _series(one) for base, one in series.all()},
+    }
+    try:
+        text = encode(data)
+    except ValueError:
+        # A NaN or an infinity among the values: looked for only where there is one.
+        text = encode(finite(data))
+    return (text + "\n").encode("utf-8", "replace")
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {
+        "interval_s": series.interval_s,
+        "expected": series.expected,
+        "taken": series.taken,
+        "longest_gap_s": series.longest_gap_s,
+        "offset_s": series.offset_s,
+        "columns": {name: _column(column) for name, column in series.columns.items()},
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    data: dict[str, Any] = {"unit": column.unit, "subject": column.subject, "mean": column.mean}
+    if column.low is not None:
+        data["low"] = column.low
+    if column.high is not None:
+        data["high"] = column.high
+    return data
+
+
+def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
+    """Series from the content of ``data/resource_usage.json``.
+
+    Raises:
+        KeyError, TypeError, ValueError: the data has another shape.
+    """
+    found: dict[str, Series] = {}
+    for base, one in data["series"].items():
+        if base not in ("task", "node", "gpu"):
+            raise ValueError(f"unknown series {base!r}")
+        offsets = _numbers(one["offset_s"], base, "offset_s")
+        columns = {}
+        for name, column in one["columns"].items():
+            lists = {part: column[part] for part in ("mean", "low", "high") if column.get(part) is not None}
+            for part, values in lists.items():
+                _numbers(values, name, part)
+                if len(values) != len(offsets):
+                    raise ValueError(f"{base}.{name}.{part}: {len(values)} values for {len(offsets)} times")
+            columns[name] = Column(
+                unit=column["unit"],
+                mean=column["mean"],
+                low=column.get("low"),
+                high=column.get("high"),
+                subject=column.get("subject", "task"),
+            )
+        found[base] = Series(
+            interval_s=float(one["interval_s"]),
+            offset_s=offsets,
+            columns=columns,
+            expected=one.get("expected"),
+            taken=one.get("taken"),
+            longest_gap_s=one.get("longest_gap_s"),
+        )
+    return TaskSeries(**found)
+
+
+def _numbers(values: Any, name: str, part: str) -> list[Any]:
+    if not isinstance(values, list) or not all(value is None or is_number(value) for value in values):
+        raise TypeError(f"{name}.{part}: expected a list of numbers")
+    return values

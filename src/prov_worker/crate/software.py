@@ -1,0 +1,146 @@
+"""Entities for what ran: the function, the language, the packages and the container image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entities import entity, property_value, references
+from prov_worker.crate.text import clean, is_uuid, one_line, safe_name
+from prov_worker.model import Function
+
+_HASHED = {
+    "source": "the source text as it was registered",
+    "code": "the compiled code object",
+    "payload": "the serialised function as it was sent",
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def function_id(function: Function) -> str:
+    """Absolute identifier of a function.
+
+    The address at Globus Compute's web service where the function's id is known. Without it, a name inside the
+    product's own namespace that is derived from what is known: the hash of the function, else its qualified name.
+    Process Run Crate 0.5 recommends an absolute id (rule 5.1); the derived one claims no more than it says: the same
+    bytes (or the same name) give the same identifier, on every machine.
+    """
+    if function.id:
+        return v.FUNCTION_URL + safe_name(str(function.id))
+    if function.sha256 and _SHA256.match(function.sha256):
+        return f"{v.NAMESPACE}function-sha256-{function.sha256}"
+    name = f"{function.module}.{function.name}" if function.module else function.name
+    return f"{v.NAMESPACE}function-name-{safe_name(name)}"
+
+
+def package_id(name: str, version: str) -> str:
+    """Absolute identifier that names package and version.
+
+    Globus Compute's packages have a release tag each. Others go by their page in the Python Package Index, the
+    product itself by its own namespace.
+    """
+    tag, release = safe_name(name), safe_name(version)
+    if name in ("globus-compute-endpoint", "globus-compute-sdk"):
+        return (
+            f"https://github.com/globus/globus-compute/tree/v{release}/{name.removeprefix('globus-').replace('-', '_')}"
+        )
+    if name == "prov-worker":
+        return f"{v.NAMESPACE}prov-worker-{release}"
+    return f"{v.PACKAGE_URL}{tag}/{release}/"
+
+
+class Software:
+    """The language and the packages of a worker: rendered once for all tasks with the same versions."""
+
+    def __init__(self, versions: Mapping[str, str]) -> None:
+        python = versions.get("python")
+        if python:
+            plain = one_line(python).split(" ")[0]
+            self.language = v.PYTHON_RELEASE_URL + safe_name(plain.replace(".", "")) + "/"
+        else:
+            plain = "unknown"
+            self.language = v.PYTHON_URL
+        texts = [entity(self.language, "ComputerLanguage", {"name": "Python", "version": plain, "url": v.PYTHON_URL})]
+        ids = []
+        for name, version in sorted(versions.items()):
+            if name == "python" or not version:
+                continue
+            identifier = package_id(name, version)
+            ids.append(identifier)
+            properties = {"name": one_line(name), "version": one_line(version), "url": identifier}
+            texts.append(entity(identifier, "SoftwareApplication", properties))
+        self.requirements = references(ids)
+        self.entities = tuple(texts)
+
+
+def function_entities(function: Function, identifier: str, software: Software, source: str | None) -> list[str]:
+    """The function as a SoftwareApplication, and PropertyValues for what it has no property for.
+
+    Args:
+        function: what is known of it.
+        identifier: as :func:`function_id` gave it.
+        software: language and packages that it needs.
+        source: id of the file that holds its source; None where there is none.
+    """
+    texts = []
+    ids = []
+    facts: list[tuple[str, str, Any, str | None]] = [
+        ("module", "module", function.module, None),
+        ("hash-of", "what the version hashes", _HASHED.get(function.sha256_of or "", function.sha256_of), None),
+        ("strategy", "serialisation strategy of Globus Compute", function.strategy, None),
+        ("size", "size of the serialised function", function.size_bytes, "byte"),
+    ]
+    for key, name, value, unit in facts:
+        if value is None or value == "":
+            continue
+        ids.append(f"#function-{key}")
+        texts.append(property_value(ids[-1], name, value, unit=unit))
+    name = one_line(function.name) or "unnamed function"
+    if function.doc and clean(function.doc).strip():
+        description = clean(function.doc).strip()
+    else:
+        description = f"Python function {name}, without documentation"
+    if not function.id:
+        what = "its hash" if "function-sha256-" in identifier else "its name"
+        description += f" (function id unknown; identified by {what})"
+    properties = {
+        "name": name,
+        "description": description,
+        "url": identifier,
+        "version": f"sha256:{one_line(function.sha256)}" if function.sha256 else "unknown",
+        "programmingLanguage": {"@id": software.language},
+        "softwareRequirements": software.requirements,
+        "subjectOf": {"@id": source} if source else None,
+        "additionalProperty": references(ids),
+    }
+    if function.id and is_uuid(str(function.id)):
+        properties["identifier"] = f"urn:uuid:{function.id}"
+    return [entity(identifier, "SoftwareApplication", properties), *texts]
+
+
+def container_image(image: str) -> str:
+    """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
+
+    The name follows the reference grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
+    """
+    text = one_line(image)
+    properties: dict[str, Any] = {"name": text}
+    if re.search(r"\.(sif|simg|sqsh|img)\Z", text) or text.startswith("/"):
+        properties["additionalType"] = {"@id": v.RUN_TERMS + "SIFImage"}
+        return entity("#container-image", "ContainerImage", properties)
+    name, _, digest = re.sub(r"\A[a-z]+://", "", text).partition("@")
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        registry, repository = first, rest
+    else:
+        registry, repository = "docker.io", name
+    repository, _, tag = repository.partition(":")
+    properties.update(name=repository or text, registry=registry, tag=tag or "latest")
+    if digest.startswith("sha256:"):
+        properties["sha256"] = digest.removeprefix("sha256:")
+        if not tag:
+            del properties["tag"]
+    properties["additionalType"] = {"@id": v.RUN_TERMS + "DockerImage"}
+    return entity("#container-image", "ContainerImage", properties)

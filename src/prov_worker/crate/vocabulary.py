@@ -1,0 +1,98 @@
+"""Every name that a crate borrows from a specification, in one table.
+
+A move to RO-Crate 1.3 and Workflow Run RO-Crate 0.6 starts here. Sources: RO-Crate 1.1
+(https://w3id.org/ro/crate/1.1), Process Run Crate 0.5 (https://w3id.org/ro/wfrun/process/0.5), the terms of
+ResearchObject/ro-terms for workflow runs and COMPSs, QUDT units.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+METADATA_FILE: Final = "ro-crate-metadata.json"
+
+CRATE_CONTEXT: Final = "https://w3id.org/ro/crate/1.1/context"
+CRATE_PROFILE: Final = "https://w3id.org/ro/crate/1.1"
+RUN_CONTEXT: Final = "https://w3id.org/ro/terms/workflow-run/context"
+RUN_TERMS: Final = "https://w3id.org/ro/terms/workflow-run#"
+PROCESS_PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"
+PROCESS_PROFILE_VERSION: Final = "0.5"
+
+#: Namespace of the terms that no other vocabulary has: the words of the LivePublication prototype.
+NAMESPACE: Final = "https://w3id.org/ro/terms/distributed-step#"
+COMPSS: Final = "https://w3id.org/ro/terms/compss#"
+
+CONTEXT: Final[list[Any]] = [
+    CRATE_CONTEXT,
+    RUN_CONTEXT,
+    {
+        "HardwareComponent": NAMESPACE + "HardwareComponent",
+        "HardwareRuntime": NAMESPACE + "HardwareRuntime",
+        "components": NAMESPACE + "components",
+        "performance": NAMESPACE + "performance",
+        "observationAbout": "http://schema.org/observationAbout",
+    },
+]
+
+ACTION_ID: Final = "#distributed_step"
+ACTION_TYPES: Final = ["CreateAction", "HowTo", "ActionAccessSpecification", "Schedule"]
+COMPLETED_STATUS: Final = "http://schema.org/CompletedActionStatus"
+FAILED_STATUS: Final = "http://schema.org/FailedActionStatus"
+
+#: Properties whose value is a reference or a list of references, never text. Validators do not notice text there.
+REFERENCE_PROPERTIES: Final = frozenset(
+    {
+        "about",
+        "agent",
+        "author",
+        "components",
+        "containerImage",
+        "environment",
+        "hasPart",
+        "instrument",
+        "mainEntity",
+        "mentions",
+        "object",
+        "observationAbout",
+        "performance",
+        "programmingLanguage",
+        "provider",
+        "publisher",
+        "resourceUsage",
+        "result",
+        "softwareRequirements",
+        "step",
+        "subjectOf",
+    }
+)
+
+QUDT: Final = "https://qudt.org/vocab/unit/"
+#: Unit names of :class:`prov_worker.model.Column` (and ``second``) with their QUDT identifiers.
+UNITS: Final = {
+    "second": QUDT + "SEC",
+    "byte": QUDT + "BYTE",
+    "percent": QUDT + "PERCENT",
+    "count": QUDT + "NUM",
+    "watt": QUDT + "W",
+    "celsius": QUDT + "DEG_C",
+    "megahertz": QUDT + "MegaHZ",
+}
+UNIT_NAMES: Final = {iri: name for name, iri in UNITS.items()}
+
+FUNCTION_URL: Final = "https://compute.api.globus.org/v2/functions/"
+PYTHON_URL: Final = "https://www.python.org/"
+PYTHON_RELEASE_URL: Final = "https://www.python.org/downloads/release/python-"
+PACKAGE_URL: Final = "https://pypi.org/project/"
+
+HARDWARE_FILE: Final = "data/hardware.json"
+CPU_FILE: Final = "data/cpu_usage.json"
+SERIES_FILE: Final = "data/resource_usage.json"
+SOURCE_FILE: Final = "function/source.py"
+TRACEBACK_FILE: Final = "logs/traceback.txt"
+ERROR_FILE: Final = "logs/error.txt"
+IMAGE_DIR: Final = "images"
+
+CPU_OBSERVATION: Final = "#observation-cpu-usage"
+MEMORY_OBSERVATION: Final = "#observation-memory-rss"
+CPU_COMPONENT: Final = "#hardware-cpu"
+RAM_COMPONENT: Final = "#hardware-ram"
