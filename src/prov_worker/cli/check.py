@@ -1,0 +1,80 @@
+"""``prov-worker check``: are these crates what they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prov_worker.cli import terminal
+
+if TYPE_CHECKING:
+    from prov_worker.crate.check import Finding
+
+
+@click.command("check")
+@click.argument("crates", nargs=-1, metavar="CRATE...")
+@click.option("--profile/--no-profile", default=True, show_default=True, help="Run the community's roc-validator too.")
+@click.option(
+    "--level",
+    type=click.Choice(["required", "recommended"]),
+    default="recommended",
+    show_default=True,
+    help="Which of the profile's rules.",
+)
+@click.option("--install-validator", is_flag=True, help="Install roc-validator in an environment of its own, first.")
+@click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
+def command(crates: tuple[str, ...], profile: bool, level: str, install_validator: bool, as_json: bool) -> int:
+    """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
+
+    Exit code 1 where there is a finding.
+    """
+    from prov_worker.crate import check
+
+    if install_validator:
+        click.echo(f"validator: {check.install_validator()}", err=True)
+        if not crates:
+            return 0
+    if not crates:
+        raise click.UsageError("Missing argument 'CRATE...'.")
+    found = terminal.crates_at(crates)
+    findings: dict[Path, list[Finding]] = {}
+    with terminal.progress("checking", len(found)) as advance:
+        for crate in found:
+            findings[crate] = list(check.check_crate(crate))
+            advance()
+    if profile:
+        with terminal.progress("validating profiles", len(found)) as advance:
+            # The validator reports each crate that it is done with; how it calls is its own matter.
+            by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())
+        for crate, more in by_profile.items():
+            findings.setdefault(crate, []).extend(more)
+    if as_json:
+        terminal.print_json({str(crate): [_plain(one) for one in some] for crate, some in findings.items()})
+    else:
+        _print(findings, profile, level)
+    return 1 if any(findings.values()) else 0
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {"level": finding.level, "rule": finding.rule, "where": finding.where, "message": finding.message}
+
+
+def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
+    from rich.markup import escape
+
+    out = terminal.console()
+    for crate, some in findings.items():
+        if some:
+            out.print(f"[bold]{escape(str(crate))}[/bold]", soft_wrap=True)
+        for one in some:
+            colour = "red" if one.level == "error" else "yellow"
+            out.print(
+                f"  [{colour}]{one.level}[/{colour}] {escape(one.rule)} at {escape(one.where)}: {escape(one.message)}",
+                soft_wrap=True,
+            )
+    bad = sum(1 for some in findings.values() if some)
+    what = f"own rules and profiles at {level.upper()}" if profile else "own rules"
+    plural = "" if len(findings) == 1 else "s"
+    out.print(f"{len(findings)} crate{plural} checked ({what}): " + (f"{bad} with findings" if bad else "no finding"))

@@ -1,0 +1,199 @@
+"""``prov-worker show``: one crate on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prov_worker.cli import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from prov_worker.crate.reader import StepCrate
+    from prov_worker.model import Column, Series
+
+ACTION = "#distributed_step"
+_TRACEBACK_LINES = 30
+
+
+@click.command("show")
+@click.argument("crate")
+@click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
+def command(crate: str, as_json: bool) -> int:
+    """Show CRATE on one page: what ran, where, how hard, what failed."""
+    from prov_worker.crate.reader import StepCrate
+
+    opened = StepCrate.open(Path(crate))
+    if as_json:
+        terminal.print_json(_data(opened))
+    else:
+        _Page(opened, terminal.console()).print()
+    return 0
+
+
+def _data(crate: StepCrate) -> dict[str, Any]:
+    from prov_worker.cli.summary import summarise
+
+    return {
+        "crate": str(crate.path),
+        "task_id": crate.task_id,
+        "attempt": crate.attempt,
+        "function": crate.function_name,
+        "host": crate.host,
+        "endpoint_id": crate.endpoint_id,
+        "start": None if crate.start is None else crate.start.isoformat(),
+        "end": None if crate.end is None else crate.end.isoformat(),
+        **summarise(crate),
+        "error": crate.error,
+        "arguments": list(_described(crate, "object")),
+        "results": list(_described(crate, "result")),
+        "environment": list(_described(crate, "environment")),
+        "usage": {name: {"value": value, "unit": unit} for name, (value, unit) in crate.usage.items()},
+        "files": [str(one) for one in crate.files],
+    }
+
+
+def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
+    """Name, value and description of what an action refers to in one role."""
+    references = crate.entities.get(ACTION, {}).get(role) or []
+    for reference in references if isinstance(references, list) else [references]:
+        entity = crate.entities.get(reference.get("@id", ""), {}) if isinstance(reference, dict) else {}
+        name = entity.get("name") or entity.get("@id")
+        if name:
+            shown = {key: entity[key] for key in ("value", "description", "contentSize") if key in entity}
+            yield {"name": name, **shown}
+
+
+class _Page:
+    """The page of one crate, printed from top to bottom."""
+
+    def __init__(self, crate: StepCrate, console: Console) -> None:
+        self._crate = crate
+        self._console = console
+        self._width = max(20, min(80, console.width - 40))
+
+    def print(self) -> None:
+        crate = self._crate
+        colour = "green" if crate.status == "completed" else "red"
+        self._line(f"[bold]{self._escape(crate.function_name)}[/bold]  [{colour}]{crate.status}[/{colour}]")
+        doc = self._description_of_function()
+        if doc:
+            self._line(f"[dim]{self._escape(doc)}[/dim]")
+        self._section("What ran")
+        self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
+        self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
+        self._fact("wall time", "–" if crate.wall_time_s is None else f"{crate.wall_time_s:.3f} s")
+        self._list("argument", "object")
+        self._list("result", "result")
+        self._section("Where")
+        self._fact("host", crate.host)
+        self._fact("endpoint", crate.endpoint_id)
+        self._list("", "environment")
+        self._hardware()
+        self._section("How hard")
+        for name, (value, unit) in crate.usage.items():
+            self._fact(name, _quantity(value, unit))
+        self._samples()
+        self._failure()
+        self._section("Files")
+        for one in crate.files:
+            self._line(f"  {self._escape(str(one))}")
+
+    def _escape(self, text: object) -> str:
+        from rich.markup import escape
+
+        return escape(str(text))
+
+    def _line(self, text: str = "") -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def _section(self, title: str) -> None:
+        self._line(f"\n[bold]{title}[/bold]")
+
+    def _fact(self, name: str, value: object) -> None:
+        if value is not None and value != "":
+            self._line(f"  [dim]{self._escape(name):<34}[/dim] {self._escape(value)}")
+
+    def _list(self, prefix: str, role: str) -> None:
+        for one in _described(self._crate, role):
+            name = f"{prefix} {one['name']}".strip()
+            value = one.get("value", "")
+            # Arguments are described, not kept, unless values were asked for: then their type and size tell more.
+            shown = one["description"] if prefix and "description" in one else value
+            self._fact(name, shown)
+
+    def _description_of_function(self) -> str | None:
+        instrument = self._crate.entities.get(ACTION, {}).get("instrument")
+        entity = self._crate.entities.get(instrument.get("@id", ""), {}) if isinstance(instrument, dict) else {}
+        text = entity.get("description")
+        return text.splitlines()[0] if isinstance(text, str) and text else None
+
+    def _hardware(self) -> None:
+        probes = self._crate.hardware().get("probes", {})
+        cpu = (probes.get("cpu") or {}).get("data") or {}
+        memory = (probes.get("memory") or {}).get("data") or {}
+        if cpu:
+            self._fact("CPU", f"{cpu.get('model')}, {cpu.get('logical')} logical")
+        if memory:
+            self._fact("memory", terminal.size(memory.get("total_bytes")))
+        for device in ((probes.get("gpu") or {}).get("data") or {}).get("devices", ()):
+            self._fact(f"GPU {device.get('index')}", device.get("model"))
+
+    def _samples(self) -> None:
+        shown = False
+        for base, series in self._crate.series().all():
+            for name, column in series.columns.items():
+                extremes = column.extremes()
+                if extremes is None or column.subject.startswith("cpu:") or (base == "node" and name != "cpu_percent"):
+                    continue
+                if not shown:
+                    self._line()
+                    shown = True
+                self._curve(base, name, series, column, extremes)
+        if shown:
+            task = self._crate.series().task
+            if task is not None:
+                expected = "" if task.expected is None else f" of {task.expected} expected"
+                self._fact("samples", f"{task.taken or len(task)}{expected}, one each {task.interval_s:g} s")
+
+    def _curve(self, base: str, name: str, series: Series, column: Column, extremes: tuple[float, float]) -> None:
+        values = column.high if column.high is not None else column.mean
+        top = extremes[1]
+        line = terminal.sparkline(values, self._width, top=top)
+        label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
+        self._line(
+            f"  [dim]{self._escape(label):<34}[/dim] [cyan]{line}[/cyan] "
+            f"[dim]{_quantity(extremes[0], column.unit)} to {_quantity(top, column.unit)}[/dim]"
+        )
+
+    def _failure(self) -> None:
+        crate = self._crate
+        if not crate.error:
+            return
+        self._section("What failed")
+        self._line(f"  [red]{self._escape(crate.error.strip())}[/red]")
+        log = crate.path / "logs" / "traceback.txt"
+        if log.is_file():
+            lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            if len(lines) > _TRACEBACK_LINES:
+                self._line(f"  [dim]… {len(lines) - _TRACEBACK_LINES} lines more in {self._escape(log)}[/dim]")
+            for line in lines[-_TRACEBACK_LINES:]:
+                self._line(f"  [dim]{self._escape(line)}[/dim]")
+
+
+def _moment(moment: Any) -> str:
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
+
+
+def _quantity(value: float | str | None, unit: str | None) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "–" if value is None else str(value)
+    if unit == "byte":
+        return terminal.size(value)
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+    symbol = {"second": " s", "percent": " %", "watt": " W", "celsius": " °C", "count": ""}
+    return text + symbol.get(unit or "", f" {unit}" if unit else "")

@@ -1,0 +1,117 @@
+"""The floors of the house: a room imports only rooms below it, and what runs in a worker only the standard library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+PACKAGE = SOURCE / "prov_worker"
+
+FLOORS = {
+    "errors": -1,  # the cellar of floor 0: settings raise them
+    "model": 0,
+    "settings": 0,
+    "redact": 0,
+    "spool": 1,
+    "crate": 1,
+    "probes": 1,
+    "agent": 2,
+    "recorder": 2,
+    "run": 3,
+    "globus": 4,
+    "localservice": 5,
+    "sites": 5,
+    "fleet": 5,
+    "diagnose": 5,
+    "demo": 5,
+    "cli": 6,
+    "__main__": 7,
+}
+STANDARD_LIBRARY_ONLY = {"model", "settings", "errors", "redact", "spool", "recorder"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and absolute name of everything that a module imports, at its head and inside its functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            assert node.module is not None
+            if node.module == "prov_worker":
+                for alias in node.names:
+                    yield node.lineno, f"prov_worker.{alias.name}"
+            else:
+                yield node.lineno, node.module
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room_of(path) for path in MODULES} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
+    room = room_of(path)
+    wrong = []
+    for line, name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "prov_worker" or len(parts) < 2 or parts[1] in (room, "__version__"):
+            continue
+        if FLOORS[parts[1]] >= FLOORS[room]:
+            wrong.append(f"{path}:{line}: {room} (floor {FLOORS[room]}) imports {name} (floor {FLOORS[parts[1]]})")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if room_of(path) in STANDARD_LIBRARY_ONLY],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_what_runs_in_a_worker_imports_the_standard_library_alone(path: Path) -> None:
+    wrong = [
+        f"{path}:{line}: {name}"
+        for line, name in imports(path)
+        if name.split(".")[0] not in sys.stdlib_module_names and name.split(".")[0] != "prov_worker"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_globus_touches_globus_compute() -> None:
+    upstream = ("globus_compute_endpoint", "globus_compute_common", "globus_compute_sdk", "parsl")
+    # The local service is a counterpart of the web service and speaks its messages; diagnosing is a client's work.
+    allowed = {"globus", "localservice", "diagnose"}
+    wrong = [
+        f"{path}:{line}: {name}"
+        for path in MODULES
+        if room_of(path) not in allowed
+        for line, name in imports(path)
+        if name.split(".")[0] in upstream
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_recorder_loads_nothing_heavy() -> None:
+    """In a bare interpreter without any installed package, as a site's environment may be."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n"
+        "before = set(sys.modules)\n"
+        "import prov_worker.recorder.recorder\n"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded - set(sys.stdlib_module_names) == {"prov_worker"}
+    heavy = {"asyncio", "http", "ssl", "email", "xml", "sqlite3", "multiprocessing", "unittest", "tkinter", "pdb"}
+    assert not loaded & heavy
