@@ -99,8 +99,8 @@ def count_list(text: str) -> int | None:
     count = 0
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            count += (int(last) - int(first) if last else 0) + 1
+            first, dash, last = part.partition("-")
+            count += int(last if dash else first) - int(first) + 1
     except ValueError:
         return None
     return count

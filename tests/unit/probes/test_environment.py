@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prov_worker.probes import ProbeContext
+from prov_worker.probes.environment import EnvironmentProbe
+
+
+def test_polaris(node: Callable[..., ProbeContext]) -> None:
+    environ = {"LOADEDMODULES": "craype-x86-milan:PrgEnv-nvhpc/8.3.3::apptainer/1.4.1", "PASSWORD": "hunter2"}
+    data = EnvironmentProbe().take(node("polaris", environ=environ))
+    assert data["loaded_modules"] == ["craype-x86-milan", "PrgEnv-nvhpc/8.3.3", "apptainer/1.4.1"]
+    assert data["kernel"] == "5.14.21-150400.24.81_12.0.87-cray_shasta_c"
+    assert data["os"] == "SUSE Linux Enterprise Server 15 SP4"
+    assert data["container"] is None
+    assert data["python"]["executable"] == sys.executable
+    assert "hunter2" not in repr(data)
+
+
+@pytest.mark.parametrize(
+    ("environ", "container"),
+    [
+        ({"APPTAINER_CONTAINER": "/a/b.sif"}, {"kind": "apptainer", "image": "/a/b.sif"}),
+        (
+            {"APPTAINER_CONTAINER": "/a/b.sif", "SINGULARITY_CONTAINER": "/a/b.sif"},
+            {"kind": "apptainer", "image": "/a/b.sif"},
+        ),
+        ({"SINGULARITY_CONTAINER": "/c.sif"}, {"kind": "singularity", "image": "/c.sif"}),
+        (
+            {"SHIFTER_RUNTIME": "1", "SHIFTER_IMAGEREQUEST": "docker:x:1"},
+            {"kind": "shifter", "image": "docker:x:1"},
+        ),
+    ],
+)
+def test_container_by_variable(
+    environ: dict[str, str], container: dict[str, str], node: Callable[..., ProbeContext]
+) -> None:
+    assert EnvironmentProbe().take(node("polaris", environ=environ))["container"] == container
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "container"),
+    [
+        (".dockerenv", "", {"kind": "docker", "image": None}),
+        ("run/.containerenv", "", {"kind": "podman", "image": None}),
+        (
+            "run/.containerenv",
+            'engine="podman-4.9.3"\nname="x"\nimage="ghcr.io/a/b:1"\nimageid="sha"\n',
+            {"kind": "podman", "image": "ghcr.io/a/b:1"},
+        ),
+        ("proc/self/cgroup", "0::/kubepods.slice/pod1/cri-1.scope\n", {"kind": "kubernetes", "image": None}),
+        ("proc/self/cgroup", "0::/system.slice/docker-0a1b.scope\n", {"kind": "docker", "image": None}),
+        ("proc/self/cgroup", "0::/machine.slice/libpod-0a1b.scope\n", {"kind": "podman", "image": None}),
+        ("proc/self/cgroup", "0::/system.slice/docker.service\n", None),
+    ],
+)
+def test_container_by_its_marks(
+    path: str, content: str, container: dict[str, str | None] | None, copied_node: Callable[..., ProbeContext]
+) -> None:
+    context = copied_node("polaris")
+    mark = context.etc.parent / path
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(content)
+    assert EnvironmentProbe().take(context)["container"] == container
+
+
+def test_broken_distributions_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: Callable[..., ProbeContext]
+) -> None:
+    for name, text in {
+        "good-1.0": "Metadata-Version: 2.1\nName: good-for-test\nVersion: 1.0\n",
+        "nameless-1.0": "Metadata-Version: 2.1\nVersion: 1.0\n",
+        "empty-1.0": "",
+        "bare-1.0": None,
+        "versionless-1.0": "Metadata-Version: 2.1\nName: versionless\n",
+    }.items():
+        (tmp_path / f"{name}.dist-info").mkdir()
+        if text is not None:
+            (tmp_path / f"{name}.dist-info/METADATA").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = EnvironmentProbe().take(node("polaris"))["distributions"]
+    assert found["good-for-test"] == "1.0"
+    assert "versionless" not in found
+    assert all(name and version for name, version in found.items())
+
+
+def test_system_without_a_release_file(tmp_path: Path, node: Callable[..., ProbeContext]) -> None:
+    data = EnvironmentProbe().take(node("none", tmp_path))
+    assert data["os"] is None
+    assert data["kernel"]

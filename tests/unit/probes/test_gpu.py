@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.probes import NoData, ProbeContext, ProbeError
+from prov_worker.probes.gpu import GpuProbe
+
+KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mig", "parent", "tiles"}
+
+
+def devices(data: dict[str, Any]) -> list[dict[str, Any]]:
+    found = data["devices"]
+    assert [device["index"] for device in found] == list(range(len(found)))
+    assert all(device.keys() >= KEYS for device in found)
+    return list(found)
+
+
+def test_aurora(node: Callable[..., ProbeContext]) -> None:
+    data = GpuProbe().take(node("aurora"))
+    found = devices(data)
+    assert data["notes"] == []
+    pcis = ["0000:18:00.0", "0000:42:00.0", "0000:6c:00.0", "0001:18:00.0", "0001:42:00.0", "0001:6c:00.0"]
+    assert [device["pci"] for device in found] == pcis
+    assert [device["card"] for device in found] == ["card4", "card5", "card6", "card1", "card2", "card3"]
+    assert [device["numa_node"] for device in found] == [0, 0, 0, 1, 1, 1]
+    for device in found:
+        assert device["vendor"] == "intel"
+        assert device["model"] == "Intel(R) Data Center GPU Max 1550"
+        assert device["tiles"] == 2
+        assert device["memory_bytes"] == 128 << 30
+        assert device["driver"] == "i915 1.23.10.72.231129.76"
+        assert device["uuid"] is not None
+    assert len({device["uuid"] for device in found}) == 6
+
+
+def test_aurora_without_xpu_smi(copied_node: Callable[..., ProbeContext]) -> None:
+    context = copied_node("aurora")
+    (context.proc.parent / "xpu-smi.json").unlink()
+    data = GpuProbe().take(context)
+    assert {(device["model"], device["uuid"]) for device in devices(data)} == {("Intel Data Center GPU Max 1550", None)}
+    assert data["notes"] == []
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "Error: Level Zero Initialization Error", '{"error": "x"}', '{"device_list": 3}']
+)
+def test_garbage_from_xpu_smi_is_noted(garbage: str, node: Callable[..., ProbeContext]) -> None:
+    data = GpuProbe().take(node("aurora", command=lambda arguments, limit_s: garbage))
+    assert len(devices(data)) == 6
+    assert len(data["notes"]) == 1
+    assert data["notes"][0].startswith("xpu-smi: output not understood")
+
+
+def test_memory_of_tiles_that_do_not_tell(copied_node: Callable[..., ProbeContext]) -> None:
+    context = copied_node("aurora")
+    (context.sys / "class/drm/card4/gt/gt1/addr_range").unlink()
+    assert devices(GpuProbe().take(context))[0]["memory_bytes"] == 64 << 30
+
+
+def test_xe_and_processor_graphics(node: Callable[..., ProbeContext]) -> None:
+    integrated, card = devices(GpuProbe().take(node("xe")))
+    assert (integrated["integrated"], integrated["tiles"], integrated["memory_bytes"]) == (True, None, None)
+    assert integrated["model"] == "Intel GPU 8086:A780"
+    assert (card["integrated"], card["tiles"], card["memory_bytes"]) == (False, 1, 32 << 30)
+    assert (card["driver"], card["pci"], card["numa_node"]) == ("xe", "0000:23:00.0", None)
+
+
+def test_amd(node: Callable[..., ProbeContext]) -> None:
+    data = GpuProbe().take(node("amd"))
+    first, second = devices(data)
+    assert (first["vendor"], first["model"], first["uuid"]) == (
+        "amd",
+        "AMD Instinct MI210",
+        "GPU-9f8e7d6c5b4a3920",
+    )
+    assert (second["model"], second["uuid"]) == ("AMD Instinct MI210", "GPU-9f8e7d6c5b4a3921")
+    assert (first["memory_bytes"], first["driver"], first["pci"]) == (68_702_699_520, "amdgpu 6.3.6", "0000:c1:00.0")
+    assert second["numa_node"] == 1
+
+
+def test_polaris_by_the_driver_alone(node: Callable[..., ProbeContext]) -> None:
+    data = GpuProbe().take(node("polaris"))
+    found = devices(data)
+    assert [device["pci"] for device in found] == ["0000:07:00.0", "0000:46:00.0", "0000:85:00.0", "0000:c7:00.0"]
+    assert [device["numa_node"] for device in found] == [3, 2, 1, 0]
+    assert found[2]["uuid"] == "GPU-00000002-1111-2222-3333-444444444444"
+    assert {(device["model"], device["driver"]) for device in found} == {("NVIDIA A100-SXM4-40GB", "nvidia 535.154.05")}
+    assert data["notes"] == ["NVIDIA GPUs as listed in /proc: NVML knows the running machine only"]
+
+
+def test_nvml_with_instances(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
+    nvml = fake_nvml()
+    data = GpuProbe(nvml=nvml).take(node("polaris"))
+    found = devices(data)
+    assert [device["uuid"] for device in found] == ["GPU-gpu0", "GPU-gpu1", "MIG-gpu0mig0", "MIG-gpu0mig3"]
+    assert [device["mig"] for device in found] == [False, False, True, True]
+    assert [device["parent"] for device in found] == [None, None, "GPU-gpu0", "GPU-gpu0"]
+    assert [device["memory_bytes"] for device in found] == [40 << 30, 40 << 30, 20 << 30, 20 << 30]
+    assert (found[0]["pci"], found[1]["pci"]) == ("0000:07:00.0", "0000:c7:00.0")
+    assert (found[0]["numa_node"], found[1]["numa_node"]) == (3, 0)
+    assert (found[1]["driver"], found[1]["compute_capability"]) == ("nvidia 535.154.05", "8.0")
+    assert (found[0]["mig_enabled"], found[1]["mig_enabled"]) == (True, False)
+    assert found[3]["gpu_instance"] == 4
+    assert data["notes"] == []
+    assert nvml.open == 0, "the session is closed again"
+    json.dumps(data, allow_nan=False)
+
+
+def test_lost_gpu_still_belongs_to_the_node(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
+    nvml = fake_nvml()
+    nvml.lost = {"gpu0"}
+    lost, other = devices(GpuProbe(nvml=nvml).take(node("polaris")))
+    assert (lost["uuid"], lost["error"], lost["memory_bytes"]) == (None, "GPU is lost", None)
+    assert other["uuid"] == "GPU-gpu1"
+
+
+def test_broken_driver_with_and_without_another_source(
+    node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path
+) -> None:
+    data = GpuProbe(nvml=fake_nvml(init_error=18)).take(node("polaris"))
+    assert len(devices(data)) == 4
+    assert data["notes"] == ["NVML: NVML error 18"]
+    with pytest.raises(ProbeError, match="NVML error 18"):
+        GpuProbe(nvml=fake_nvml(init_error=18)).take(node("none", tmp_path))
+
+
+@pytest.mark.parametrize("code", [9, 12])
+def test_no_gpu(code: int, node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="no GPU: NVML: NVML error"):
+        GpuProbe(nvml=fake_nvml(init_error=code)).take(node("none", tmp_path))

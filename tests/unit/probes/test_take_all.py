@@ -1,0 +1,116 @@
+"""The registry and the runner: what a failing, hanging or unknown probe does to the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from prov_worker import settings
+from prov_worker.model import HardwareSnapshot, host_name
+from prov_worker.probes import REGISTRY, NoData, ProbeContext, ProbeError, take_all
+
+
+@dataclass
+class Made:
+    """A probe that does what the test says."""
+
+    act: Callable[[], dict[str, Any]]
+    name: str = "made"
+    time_limit_s: float = 30.0
+
+    def take(self, context: ProbeContext) -> dict[str, Any]:
+        return self.act()
+
+
+def test_registry_holds_what_settings_name() -> None:
+    assert tuple(REGISTRY) == settings.PROBES
+    for name, make in REGISTRY.items():
+        probe = make()
+        assert probe.name == name
+        assert probe.time_limit_s > 0
+
+
+def test_each_report_is_separate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> dict[str, Any]:
+        raise ValueError("two\nlines")
+
+    def stop() -> dict[str, Any]:
+        raise SystemExit
+
+    def absent() -> dict[str, Any]:
+        raise NoData("none here")
+
+    def broken() -> dict[str, Any]:
+        raise ProbeError("the driver does not work")
+
+    for name, act in {"fail": fail, "stop": stop, "absent": absent, "broken": broken, "good": lambda: {"a": 1}}.items():
+        monkeypatch.setitem(REGISTRY, name, lambda act=act: Made(act))
+    names = ["fail", "stop", "absent", "broken", "good", "unheard-of", "good"]
+    snapshot = take_all(names, ProbeContext(environ={}))
+
+    assert snapshot.host == host_name()
+    assert snapshot.taken_ns > 0
+    assert list(snapshot.probes) == ["fail", "stop", "absent", "broken", "good", "unheard-of"]
+    reports = snapshot.probes
+    assert (reports["fail"].success, reports["fail"].error) == (False, "ValueError: two lines")
+    assert (reports["stop"].success, reports["stop"].error) == (False, "SystemExit")
+    assert (reports["absent"].success, reports["absent"].absent, reports["absent"].error) == (True, "none here", None)
+    assert (reports["broken"].success, reports["broken"].error) == (False, "the driver does not work")
+    assert (reports["good"].success, reports["good"].data) == (True, {"a": 1})
+    assert reports["unheard-of"].error is not None
+    assert reports["unheard-of"].error.startswith("unknown probe; known are cpu, ")
+    assert all(report.duration_s >= 0 for report in reports.values())
+
+
+def test_hanging_probe_is_reported_and_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def hang() -> dict[str, Any]:
+        release.wait(60)
+        return {"late": True}
+
+    monkeypatch.setitem(REGISTRY, "hang", lambda: Made(hang, time_limit_s=0.2))
+    monkeypatch.setitem(REGISTRY, "good", lambda: Made(lambda: {"a": 1}))
+    try:
+        snapshot = take_all(["hang", "good"], ProbeContext(environ={}))
+    finally:
+        release.set()
+    report = snapshot.probes["hang"]
+    assert (report.success, report.error, report.data) == (False, "timed out after 0.2 s", {})
+    assert snapshot.probes["good"].data == {"a": 1}
+
+
+def test_probe_that_cannot_be_made_is_one_failed_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make() -> Made:
+        raise ImportError("no module")
+
+    monkeypatch.setitem(REGISTRY, "unmade", make)
+    monkeypatch.setitem(REGISTRY, "good", lambda: Made(lambda: {"a": 1}))
+    snapshot = take_all(["unmade", "good"], ProbeContext(environ={}))
+    assert snapshot.probes["unmade"].error == "ImportError: no module"
+    assert snapshot.data("good") == {"a": 1}
+
+
+def test_snapshot_survives_json() -> None:
+    snapshot = take_all(context=ProbeContext(mount_points=("/",)))
+    assert HardwareSnapshot.from_dict(json.loads(json.dumps(snapshot.to_dict(), allow_nan=False))) == snapshot
+
+
+def test_nothing_heavy_is_imported_with_the_room() -> None:
+    code = (
+        "import sys, prov_worker.probes, prov_worker.probes.telemetry, prov_worker.probes.memory\n"
+        "print(sorted({'psutil', 'pynvml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_context_does_not_show_its_environment() -> None:
+    assert "hunter2" not in repr(ProbeContext(environ={"PASSWORD": "hunter2"}))
