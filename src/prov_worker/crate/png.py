@@ -91,8 +91,6 @@ class _Canvas:
             above = zip(data.time_s, data.high, strict=True)
             below = zip(data.time_s[::-1], data.low[::-1], strict=True)
             band.set_xy([*above, *below])
-                [*zip(data.time_s, data.high, strict=True), *zip(data.time_s[::-1], data.low[::-1], strict=True)]
-            )
 
 
 _canvas: _Canvas | None = None
