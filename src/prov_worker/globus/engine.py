@@ -113,15 +113,19 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._context = context
         try:
             from prov_worker.globus.worker import execute_task
-            from prov_worker.spool.engine import EngineJournal
 
-            self._leftovers = housekeeping.has_leftovers(crate_dir)
-            self._journal = EngineJournal(Path(crate_dir), endpoint, values)
             self._recorder = execute_task
         except Exception:
             # The endpoint is worth more than its records.
             _log.exception("tasks of this endpoint run unrecorded")
-            self._recorder = None
+            return
+        self._leftovers = housekeeping.has_leftovers(crate_dir)
+        try:
+            from prov_worker.spool.engine import EngineJournal
+
+            self._journal = EngineJournal(Path(crate_dir), endpoint, values)
+        except Exception:
+            _log.exception("tasks whose worker is lost are known to the node's agent alone")
 
     def shutdown(self, /, **kwargs: Any) -> None:
         """Shut the stock engine down, then close the engine's own journal."""

@@ -1,0 +1,48 @@
+"""Functions that tests send to workers; each imports what it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add(left: Any, right: Any) -> Any:
+    return left + right
+
+
+def refuse(message: str) -> None:
+    raise ValueError(message)
+
+
+def die_once(marker: str) -> str:
+    """Kill the worker at the first attempt, return at the second."""
+    import os
+    import signal
+    from pathlib import Path
+
+    if Path(marker).exists():
+        return "second attempt"
+    Path(marker).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def die() -> None:
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def helper_in_use() -> tuple[str, bool]:
+    """In a worker: the module of the helper that the engine called, and whether the stock one is wrapped there."""
+    import sys
+
+    from globus_compute_endpoint.engines import helper
+
+    frame = sys._getframe()
+    modules = []
+    while frame is not None:
+        if frame.f_code.co_name in ("execute_task", "recorded"):
+            modules.append(frame.f_globals["__name__"])
+        frame = frame.f_back  # type: ignore[assignment]
+    return ",".join(modules), hasattr(helper.execute_task, "__wrapped__")

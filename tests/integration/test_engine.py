@@ -1,0 +1,232 @@
+"""The engines with real interchanges and workers, and what they do to a task: nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+import sysconfig
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import functions
+
+from prov_worker.errors import InputError, SettingsError
+from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture
+
+STOCK = "globus_compute_endpoint.engines.helper"
+OURS = "prov_worker.globus.worker"
+LIMIT_S = 60
+
+
+def message(future: TaskFuture) -> dict[str, Any]:
+    """The published message without what differs from run to run: ids and times."""
+    from globus_compute_common import messagepack
+
+    assert future.packed_result is not None
+    result = messagepack.unpack(future.packed_result)
+    assert result.task_id == future.task_id
+    assert len(result.task_statuses) == 2
+    details = dict(result.details)
+    assert details.pop("endpoint_id") is not None
+    return {"data": result.data, "error": result.error_details, "details": details}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEndpoint]:
+    crates = tmp_path_factory.mktemp("shared") / "crates"
+    with EmbeddedEndpoint(workers=2, provenance={"crate_dir": str(crates)}, heartbeat_period_s=1) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def stock() -> Iterator[EmbeddedEndpoint]:
+    with EmbeddedEndpoint(engine="GlobusComputeEngine", workers=1) as started:
+        yield started
+
+
+def test_tasks_go_through_the_recording_helper_and_the_stock_one(endpoint: EmbeddedEndpoint) -> None:
+    modules, wrapped = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
+    assert modules == f"{STOCK},{OURS}"
+    assert wrapped is False
+
+
+@pytest.mark.parametrize("args", [(1, 2), ("a", "ü\n"), ([1], [2.5]), (b"\x00", b"\xff")])
+def test_results_are_those_of_the_stock_engine(
+    endpoint: EmbeddedEndpoint, stock: EmbeddedEndpoint, args: tuple[Any, Any]
+) -> None:
+    recorded, plain = endpoint.submit(functions.add, *args), stock.submit(functions.add, *args)
+    assert recorded.result(LIMIT_S) == plain.result(LIMIT_S) == args[0] + args[1]
+    assert message(recorded) == message(plain)
+
+
+def test_failures_are_those_of_the_stock_engine(endpoint: EmbeddedEndpoint, stock: EmbeddedEndpoint) -> None:
+    recorded, plain = endpoint.submit(functions.refuse, "no"), stock.submit(functions.refuse, "no")
+    with pytest.raises(TaskFailedError, match="ValueError: no"):
+        recorded.result(LIMIT_S)
+    with pytest.raises(TaskFailedError, match="ValueError: no"):
+        plain.result(LIMIT_S)
+    assert message(recorded) == message(plain)
+
+
+def test_map_keeps_the_order_and_the_engine_forgets_what_is_done(
+    endpoint: EmbeddedEndpoint, wait_for: Callable[..., None]
+) -> None:
+    futures = endpoint.map(functions.add, range(20), range(20))
+    assert [future.result(LIMIT_S) for future in futures] == [2 * number for number in range(20)]
+    wait_for(lambda: not endpoint.engine._open_tasks, "no task is open")
+    assert not endpoint.engine._task_id_map
+
+
+def test_the_engine_shows_its_options(endpoint: EmbeddedEndpoint) -> None:
+    assert "provenance={'crate_dir'" in repr(endpoint.engine)
+
+
+@pytest.mark.faults
+def test_a_killed_worker_is_told_as_stock_tells_it(endpoint: EmbeddedEndpoint, wait_for: Callable[..., None]) -> None:
+    with pytest.raises(TaskFailedError, match="WorkerLost"):
+        endpoint.submit(functions.die).result(LIMIT_S)
+    assert endpoint.submit(functions.add, 1, 1).result(LIMIT_S) == 2
+    wait_for(lambda: not endpoint.engine._open_tasks, "no task is open")
+
+
+@pytest.mark.faults
+def test_a_retry_is_the_second_attempt(tmp_path: Path, crates: Path) -> None:
+    seen = []
+    with EmbeddedEndpoint(
+        workers=1, provenance={"crate_dir": str(crates)}, max_retries=1, heartbeat_period_s=1
+    ) as endpoint:
+        submit_payload = endpoint.engine.executor.submit_payload
+
+        def watch(context: dict[str, Any], buffer: bytes) -> Any:
+            seen.append(context["task_executor"])
+            return submit_payload(context, buffer)
+
+        endpoint.engine.executor.submit_payload = watch
+        future = endpoint.submit_as(
+            uuid.uuid4(), functions.die_once, (str(tmp_path / "marker"),), function_id=uuid.UUID(int=7)
+        )
+        assert future.result(LIMIT_S) == "second attempt"
+    assert [sent["f"] for sent in seen] == [f"{OURS}.execute_task"] * 2
+    sent = [one["k"]["provenance"] for one in seen]
+    assert [one["attempt"] for one in sent] == [1, 2]
+    assert {one["function_id"] for one in sent} == {str(uuid.UUID(int=7))}
+    assert {one["settings"]["crate_dir"] for one in sent} == {str(crates)}
+    assert len({one["key"] for one in sent}) == 1
+
+
+def hide(directory: Path, error: str) -> str:
+    """A ``worker_init`` whose interpreters cannot import the package."""
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hide:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'prov_worker':\n"
+        f"            raise {error}\n"
+        "sys.meta_path.insert(0, Hide)\n"
+    )
+    return f"export PYTHONPATH={directory}:$PYTHONPATH"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "error",
+    ["ModuleNotFoundError('No module named prov_worker', name='prov_worker')", "SyntaxError('too new for me')"],
+    ids=["missing", "unloadable"],
+)
+def test_a_worker_without_the_package_runs_tasks_unrecorded(
+    tmp_path: Path, crates: Path, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING, logger="prov_worker"),
+        EmbeddedEndpoint(
+            workers=2, provenance={"crate_dir": str(crates)}, worker_init=hide(tmp_path / "hide", error)
+        ) as endpoint,
+    ):
+        futures = endpoint.map(functions.add, range(6), range(6))
+        assert [future.result(LIMIT_S) for future in futures] == [0, 2, 4, 6, 8, 10]
+        modules, _ = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
+        assert modules == STOCK
+        assert not endpoint.engine._task_id_map
+    warnings = [record.getMessage() for record in caplog.records if "Remedy" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "worker_init" in warnings[0]
+
+
+def test_not_enabled_is_the_stock_engine(crates: Path) -> None:
+    with EmbeddedEndpoint(workers=1, provenance={"enabled": False, "crate_dir": str(crates)}) as endpoint:
+        modules, _ = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
+    assert modules == STOCK
+    assert not crates.exists()
+
+
+def installed_pth() -> bool:
+    return os.path.exists(os.path.join(sysconfig.get_paths()["purelib"], "prov_worker_hook.pth"))
+
+
+@pytest.mark.skipif(not installed_pth(), reason="the package is not installed in this environment, only on the path")
+@pytest.mark.parametrize("engine", ["GlobusComputeEngine", "ProvenanceEngine"])
+def test_the_workers_environment_alone_switches_recording_on_once(crates: Path, engine: str) -> None:
+    provenance = {"crate_dir": str(crates)} if engine == "ProvenanceEngine" else None
+    init = f"export PROV_WORKER=1 PROV_WORKER_CRATE_DIR={crates}"
+    with EmbeddedEndpoint(engine=engine, workers=1, provenance=provenance, worker_init=init) as endpoint:
+        modules, wrapped = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
+    assert wrapped is True
+    # Innermost first; under our engine the wrapper that the variable put in place is passed by.
+    wrapper = [OURS] if engine == "GlobusComputeEngine" else []
+    assert modules.split(",") == [STOCK, OURS, *wrapper]
+
+
+@pytest.mark.parametrize("engine", ["ThreadPoolEngine", "ProcessPoolEngine"])
+def test_other_engines_run_embedded_too(engine: str) -> None:
+    before = os.getcwd()
+    with EmbeddedEndpoint(engine=engine, workers=1) as endpoint:
+        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+    assert os.getcwd() == before
+
+
+@pytest.mark.parametrize(
+    "provenance, key",
+    [
+        ({"poll_intervall": 1}, "engine.provenance.poll_intervall"),
+        ({"poll_interval": "fast"}, "engine.provenance.poll_interval"),
+        ({"crate_dir": "relative"}, "engine.provenance.crate_dir"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_its_path(provenance: dict[str, Any], key: str) -> None:
+    endpoint = EmbeddedEndpoint(provenance=provenance)
+    with pytest.raises(InputError, match=f"^{key}: "):
+        endpoint.start()
+
+
+def test_an_unknown_engine_is_refused_with_the_names_that_there_are() -> None:
+    with pytest.raises(InputError, match="ProvenanceMPIEngine"):
+        EmbeddedEndpoint(engine="NoSuchEngine").start()
+
+
+def test_a_crate_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    endpoint = EmbeddedEndpoint(provenance={"crate_dir": str(tmp_path / "file" / "crates")})
+    path = os.environ["PATH"]
+    with pytest.raises(SettingsError, match=r"^engine\.provenance\.crate_dir: cannot make .*crates"):
+        endpoint.start()
+    endpoint.shutdown()
+    assert os.environ["PATH"] == path
+
+
+def test_crates_go_beside_the_endpoints_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", str(tmp_path))
+    monkeypatch.setenv("GLOBUS_COMPUTE_ENDPOINT_NAME", "polaris")
+    with EmbeddedEndpoint(workers=1) as endpoint:
+        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+    crate_dir = tmp_path / "provenance" / "polaris"
+    assert stat.S_IMODE(crate_dir.stat().st_mode) == 0o700
