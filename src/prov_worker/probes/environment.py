@@ -52,7 +52,11 @@ def _distributions() -> dict[str, str]:
     for distribution in metadata.distributions():
         # Half-removed installations leave directories without metadata, or with broken ones.
         try:
-            name, version = distribution.metadata["Name"], distribution.version
+            facts = distribution.metadata
+            # Asked first: a missing key is None, a warning or an error, as the version of Python goes.
+            if "Name" not in facts or "Version" not in facts:
+                continue
+            name, version = facts["Name"], facts["Version"]
         except (OSError, KeyError, ValueError, TypeError):
             continue
         if name and version:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
 from prov_worker.probes.gpu import GpuProbe
+from prov_worker.probes.nvml import open_devices, open_session
 
 KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mig", "parent", "tiles"}
 
@@ -133,3 +136,20 @@ def test_broken_driver_with_and_without_another_source(
 def test_no_gpu(code: int, node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path) -> None:
     with pytest.raises(NoData, match="no GPU: NVML: NVML error"):
         GpuProbe(nvml=fake_nvml(init_error=code)).take(node("none", tmp_path))
+
+
+def test_binding_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(NoData, match="nvidia-ml-py is not installed"):
+        open_session()
+
+
+def test_wedged_driver_is_left_behind(fake_nvml: Any) -> None:
+    release = threading.Event()
+    nvml = fake_nvml()
+    nvml.nvmlInit = lambda: release.wait(60)
+    try:
+        with pytest.raises(ProbeError, match=r"timed out after 0\.2 s"):
+            open_devices(nvml, limit_s=0.2)
+    finally:
+        release.set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +58,10 @@ def test_meminfo_without_a_total(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: lots\nnonsense\n")
     with pytest.raises(ProbeError, match="no MemTotal"):
         parse_meminfo(tmp_path)
+
+
+def test_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    data = MemoryProbe().take(ProbeContext(environ={}))
+    assert data["source"] == "/proc/meminfo"
+    assert 0 < data["available_bytes"] <= data["total_bytes"]
