@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -70,7 +71,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ProvWorkerError as error:
         sys.stderr.write(f"prov-worker: {error}\n")
         return error.exit_code
-    except BrokenPipeError:
-        # The reader (a pager, head) has seen enough. Python flushes once more at its end: into nothing.
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.
+        if isinstance(error, SystemExit) and (error.code != 1 or "_PROV_WORKER_COMPLETE" in os.environ):
+            raise
+        # Python flushes once more at its end: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 128 + signal.SIGPIPE

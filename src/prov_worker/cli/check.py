@@ -46,7 +46,6 @@ def command(crates: tuple[str, ...], profile: bool, level: str, install_validato
             advance()
     if profile:
         with terminal.progress("validating profiles", len(found)) as advance:
-            # The validator reports each crate that it is done with; how it calls is its own matter.
             by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())
         for crate, more in by_profile.items():
             findings.setdefault(crate, []).extend(more)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from prov_worker.crate.reader import StepCrate
     from prov_worker.model import Column, Series
 
-ACTION = "#distributed_step"
 _TRACEBACK_LINES = 30
 
 
@@ -53,13 +52,13 @@ def _data(crate: StepCrate) -> dict[str, Any]:
         "results": list(_described(crate, "result")),
         "environment": list(_described(crate, "environment")),
         "usage": {name: {"value": value, "unit": unit} for name, (value, unit) in crate.usage.items()},
-        "files": [str(one) for one in crate.files],
+        "files": [one.id for one in crate.files],
     }
 
 
 def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
     """Name, value and description of what an action refers to in one role."""
-    references = crate.entities.get(ACTION, {}).get(role) or []
+    references = crate.action.get(role) or []
     for reference in references if isinstance(references, list) else [references]:
         entity = crate.entities.get(reference.get("@id", ""), {}) if isinstance(reference, dict) else {}
         name = entity.get("name") or entity.get("@id")
@@ -95,13 +94,14 @@ class _Page:
         self._list("", "environment")
         self._hardware()
         self._section("How hard")
-        for name, (value, unit) in crate.usage.items():
-            self._fact(name, _quantity(value, unit))
+        for key, (value, unit) in crate.usage.items():
+            self._fact(crate.entities[f"#usage-{key}"].get("name", key), _quantity(value, unit))
         self._samples()
         self._failure()
+        self._notes()
         self._section("Files")
         for one in crate.files:
-            self._line(f"  {self._escape(str(one))}")
+            self._line(f"  {self._escape(one.id):<34} [dim]{self._escape(one.name)}[/dim]")
 
     def _escape(self, text: object) -> str:
         from rich.markup import escape
@@ -127,9 +127,7 @@ class _Page:
             self._fact(name, shown)
 
     def _description_of_function(self) -> str | None:
-        instrument = self._crate.entities.get(ACTION, {}).get("instrument")
-        entity = self._crate.entities.get(instrument.get("@id", ""), {}) if isinstance(instrument, dict) else {}
-        text = entity.get("description")
+        text = self._crate.function.get("description")
         return text.splitlines()[0] if isinstance(text, str) and text else None
 
     def _hardware(self) -> None:
@@ -169,6 +167,13 @@ class _Page:
             f"  [dim]{self._escape(label):<34}[/dim] [cyan]{line}[/cyan] "
             f"[dim]{_quantity(extremes[0], column.unit)} to {_quantity(top, column.unit)}[/dim]"
         )
+
+    def _notes(self) -> None:
+        _, *notes = self._crate.description.split(" Note: ")
+        if notes:
+            self._section("Notes")
+        for note in notes:
+            self._line(f"  {self._escape(note)}")
 
     def _failure(self) -> None:
         crate = self._crate

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from prov_worker.crate.reader import StepCrate
 
 
-def number(crate: StepCrate, identifier: str) -> float | None:
-    """Value of a PropertyValue that is a number; None where the crate has none."""
-    value = crate.entities.get(identifier, {}).get("value")
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def number(crate: StepCrate, key: str) -> float | None:
+    """What a task used, by its key in the crate's summary; None where the crate has no such number."""
+    value, _ = crate.usage.get(key, (None, ""))
+    return value if isinstance(value, (int, float)) else None
 
 
 def mean(series: Series | None, column: str) -> float | None:
@@ -31,7 +31,7 @@ def summarise(crate: StepCrate) -> dict[str, Any]:
         (100 is one logical CPU: by CPU time where the worker could count it, else by the samples), ``peak_rss_bytes``.
     """
     task = crate.series().task
-    cpu_s = number(crate, "#usage-cpu")
+    cpu_s = number(crate, "cpu")
     seconds = crate.wall_time_s
     busy = 100 * cpu_s / seconds if cpu_s is not None and seconds else mean(task, "cpu_percent")
     return {
@@ -40,5 +40,5 @@ def summarise(crate: StepCrate) -> dict[str, Any]:
         "seconds": seconds,
         "samples": 0 if task is None else task.taken if task.taken is not None else len(task),
         "cpu_percent": busy,
-        "peak_rss_bytes": number(crate, "#usage-peak-rss"),
+        "peak_rss_bytes": number(crate, "peak-rss"),
     }

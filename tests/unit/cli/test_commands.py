@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import prov_worker as package
+from prov_worker.cli import VERBS
+
+DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
+BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_help_names_every_verb(prov_worker: Run) -> None:
+    code, out, err = prov_worker("--help")
+    assert (code, err) == (0, "")
+    for verb in VERBS:
+        assert f"  {verb} " in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_begins_like_its_line_in_the_list(prov_worker: Run, verb: str) -> None:
+    code, out, _ = prov_worker(verb, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: prov-worker {verb} ")
+    first = " ".join(out.split("\n\n")[1].split())
+    assert first[0].isupper()
+
+
+def test_version(prov_worker: Run) -> None:
+    assert prov_worker("--version")[1] == f"prov-worker, version {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["show"], "Missing argument 'CRATE'"),
+        (["check"], "Missing argument 'CRATE...'"),
+        (["show", "/nowhere/x.crate"], "prov-worker: /nowhere/x.crate: no such directory"),
+        (["check", "/nowhere"], "prov-worker: /nowhere: no such crate or directory"),
+        (["recover", "/nowhere"], "prov-worker: /nowhere: no such directory"),
+        (["probe", "--mount", "data"], "prov-worker: --mount: expected an absolute path, got 'data'"),
+        (["demo", "--poll-interval", "0"], "prov-worker: --poll-interval.poll_interval: expected 0.01 to 60 seconds"),
+        (["completion", "tcsh"], "'tcsh' is not one of"),
+    ],
+)
+def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], said: str) -> None:
+    code, out, err = prov_worker(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_show_tells_a_completed_task(prov_worker: Run, crates: Path) -> None:
+    code, out, err = prov_worker("show", crates / DONE)
+    assert (code, err) == (0, "")
+    for said in (
+        "simulate  completed",
+        "Simulate [bold]something[/bold].",
+        "attempt 2",
+        "2.000 s",
+        "node01",
+        "EPYC 7543P, 64 logical",
+        "512.0 GiB",
+        "150.0 MiB",
+        "40 of 40 expected",
+        "plot left out: matplotlib is not installed",
+        "data/hardware.json",
+    ):
+        assert said in out
+    curve = next(line for line in out.splitlines() if "task cpu_percent" in line or "  cpu_percent" in line)
+    assert "▁" in curve
+    assert "█" in curve
+    assert "0 % to 100 %" in curve
+
+
+def test_show_tells_a_failed_task(prov_worker: Run, crates: Path) -> None:
+    _, out, _ = prov_worker("show", crates / BROKEN)
+    assert "divide  failed" in out
+    assert "division by zero" in out
+    assert "  [red]line" in out
+
+
+def test_show_as_json(prov_worker: Run, crates: Path) -> None:
+    code, out, _ = prov_worker("show", "--json", crates / DONE)
+    data = json.loads(out)
+    assert code == 0
+    assert (data["function"], data["status"], data["samples"]) == ("simulate", "completed", 40)
+    assert data["cpu_percent"] == 75.0
+    assert data["peak_rss_bytes"] == 150 << 20
+    assert data["usage"]["cpu"] == {"value": 1.5, "unit": "second"}
+    assert [one["name"] for one in data["arguments"]] == ["steps"]
+
+
+def test_show_of_a_directory_that_is_no_crate(prov_worker: Run, tmp_path: Path) -> None:
+    code, _, err = prov_worker("show", tmp_path)
+    assert code == 2
+    assert "ro-crate-metadata.json is missing" in err
+
+
+def test_check_of_sound_crates(prov_worker: Run, crates: Path) -> None:
+    code, out, err = prov_worker("check", "--no-profile", crates)
+    assert (code, err) == (0, "")
+    assert out == "2 crates checked (own rules): no finding\n"
+
+
+def test_check_tells_what_is_wrong_where(prov_worker: Run, own_crates: Path) -> None:
+    (own_crates / DONE / "data" / "hardware.json").write_text("{}")
+    code, out, _ = prov_worker("check", "--no-profile", own_crates / DONE, own_crates / BROKEN)
+    assert code == 1
+    assert "data/hardware.json" in out
+    assert "2 crates checked (own rules): 1 with findings" in out
+    code, out, _ = prov_worker("check", "--no-profile", "--json", own_crates)
+    findings = json.loads(out)
+    assert code == 1
+    assert findings[str(own_crates / BROKEN)] == []
+    assert {"level", "rule", "where", "message"} == set(findings[str(own_crates / DONE)][0])
+
+
+def test_check_without_any_crate(prov_worker: Run, tmp_path: Path) -> None:
+    code, _, err = prov_worker("check", tmp_path)
+    assert code == 2
+    assert "no step crate" in err
+
+
+def test_plot_adds_one_and_refuses_without_samples(prov_worker: Run, own_crates: Path) -> None:
+    code, out, err = prov_worker("plot", "--kind", "svg", own_crates)
+    assert code == 1
+    assert out.strip().endswith(f"{DONE}/images/cpu_usage.svg")
+    assert Path(out.strip()).is_file()
+    assert BROKEN in err
+    assert prov_worker("check", "--no-profile", own_crates)[0] == 0
+
+
+def test_probe_as_table_and_as_json(prov_worker: Run, tmp_path: Path) -> None:
+    code, out, _ = prov_worker("probe", "--probe", "cpu", "--probe", "storage", "--mount", tmp_path / "gone")
+    assert code == 0
+    assert "logical CPUs" in out
+    assert "absent" in out
+    code, out, _ = prov_worker("probe", "--json", "--probe", "memory")
+    data = json.loads(out)
+    assert data["probes"]["memory"]["data"]["total_bytes"] > 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(prov_worker: Run, shell: str) -> None:
+    code, out, _ = prov_worker("completion", shell)
+    assert code == 0
+    assert "_PROV_WORKER_COMPLETE" in out
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "prov_worker", *arguments]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(crates: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command("show", "--json", str(crates / DONE)), stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_interrupted_is_exit_code_130(tmp_path: Path) -> None:
+    """Ctrl-C while the demo's tasks run."""
+    process = subprocess.Popen(
+        command("demo", "--quick", "--workers", "1", "--crates", str(tmp_path / "crates")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (tmp_path / "crates").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err.endswith("prov-worker: interrupted\n")
+    assert "Traceback" not in err
+
+
+def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
+    source = Path(package.__file__).parents[1]
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); from prov_worker.__main__ import main; sys.exit(main([]))"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'prov-worker[cli]'" in done.stderr
