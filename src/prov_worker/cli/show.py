@@ -63,7 +63,7 @@ def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
         entity = crate.entities.get(reference.get("@id", ""), {}) if isinstance(reference, dict) else {}
         name = entity.get("name") or entity.get("@id")
         if name:
-            shown = {key: entity[key] for key in ("value", "description", "contentSize") if key in entity}
+            shown: dict[str, Any] = {key: entity[key] for key in ("value", "description", "contentSize") if key in entity}
             yield {"name": name, **shown}
 
 

@@ -83,11 +83,11 @@ def run(
             outcomes.append(Outcome(call, future.task_id))
         wait(futures)
         for outcome, future in zip(outcomes, futures, strict=True):
-            error = future.exception()
-            if error is None:
+            failure = future.exception()
+            if failure is None:
                 outcome.result = future.result()
             else:
-                outcome.error = _last_line(str(error))
+                outcome.error = _last_line(str(failure))
         _await_crates(outcomes, crate_dir, crate_done)
     return outcomes
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
@@ -21,27 +21,26 @@ def has_leftovers(crate_dir: str) -> bool:
         return False  # no spool: nothing ran here before
 
 
-def begin(crate_dir: str, settings: dict[str, Any], *, recover: bool) -> None:
+def begin(crate_dir: str, start_agent: Callable[[], None] | None, *, recover: bool) -> None:
     """Start the node's agent and finish an earlier run's records, in a thread of their own. Never raises.
 
     Args:
         crate_dir: absolute path.
-        settings: as :meth:`prov_worker.settings.Settings.to_mapping` gives them.
+        start_agent: starts the node's agent where none lives; the login node's closes the tasks of lost nodes.
         recover: whether there are records to finish.
     """
     try:
         threading.Thread(
-            target=_work, args=(crate_dir, settings, recover), name="prov-worker-housekeeping", daemon=True
+            target=_work, args=(crate_dir, start_agent, recover), name="prov-worker-housekeeping", daemon=True
         ).start()
     except Exception:
         _log.warning("cannot start housekeeping", exc_info=True)
 
 
-def _work(crate_dir: str, settings: dict[str, Any], recover: bool) -> None:
+def _work(crate_dir: str, start_agent: Callable[[], None] | None, recover: bool) -> None:
     try:
-        from prov_worker.agent.launch import ensure_agent
-
-        ensure_agent(crate_dir, settings)
+        if start_agent is not None:
+            start_agent()
         if recover:
             _recover(crate_dir)
     except Exception:
