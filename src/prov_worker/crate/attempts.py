@@ -162,7 +162,7 @@ def _keep(path: Path, crate_dir: Path, who: Identity) -> Path:
             return target
         other = read_identity(target)
         if other is not None and who.same(other):
-            discard(path)
+            _drop(path, crate_dir, who)
             return target
     raise CrateError(f"{crate_dir / stem}{SUFFIX}: no free name for another attempt")
 
@@ -197,10 +197,19 @@ def _set_aside(path: Path) -> None:
     raise CrateError(f"{path}: no free name to set this aside")
 
 
+def _drop(path: Path, crate_dir: Path, who: Identity) -> None:
+    """Remove a second copy of an attempt; if another publisher has put something else there, that stays."""
+    hidden = path.with_name(f".tmp-second-{path.name}-{os.getpid()}-{threading.get_ident()}")
+    os.rename(path, hidden)
+    # Looked at only now, when nobody else can exchange it any more.
+    found = read_identity(hidden)
+    if found is not None and not who.same(found):
+        if not _rename(hidden, path):
+            _keep(hidden, crate_dir, found)
+        return
+    discard(hidden)
+
+
 def discard(path: Path) -> None:
-    """Remove a directory so that it is never seen half removed."""
-    if not path.name.startswith("."):
-        hidden = path.with_name(f".tmp-discarded-{path.name}-{os.getpid()}-{threading.get_ident()}")
-        os.rename(path, hidden)
-        path = hidden
+    """Remove a hidden directory; what cannot be removed stays hidden."""
     shutil.rmtree(path, ignore_errors=True)

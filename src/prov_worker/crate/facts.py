@@ -167,7 +167,9 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     if began_ns(record) is not None:
         facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
     facts.add("#usage-cpu", "CPU time of the worker and its children", used.cpu_s, "second", v.NAMESPACE + "cpuTime")
-    peak, how = used.peak_rss_bytes, "high-water mark of the worker" if used.peak_rss_exact else "largest sample"
+    peak, how = used.peak_rss_bytes, "exact: the high-water mark of the worker rose while the task ran"
+    if not used.peak_rss_exact:
+        how = "largest sample" if rss_max is not None else "upper bound: high-water mark of the worker over its life"
     if peak is None:
         peak, how = rss_max, "largest sample"  # type: ignore[assignment]
     facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
@@ -177,6 +179,7 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
 
 
 _COUNTERS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("cpu_sampled_s", "CPU time of the worker, from samples", "second", None),
     ("cpu_user_s", "user CPU time of the worker", "second", None),
     ("cpu_system_s", "system CPU time of the worker", "second", None),
     ("children_cpu_user_s", "user CPU time of waited-for children", "second", None),

@@ -96,12 +96,9 @@ def observe(
 
 
 def _extremes(column: Column) -> tuple[float, float] | None:
-    """As :meth:`Column.extremes`, of finite values only."""
-    try:
-        found = column.extremes()
-    except TypeError:
-        return None
-    if found is not None and not (math.isfinite(found[0]) and math.isfinite(found[1])):
+    """As :meth:`Column.extremes`; of the finite means, where a bound is missing or no number."""
+    found = column.extremes()
+    if found is None or not (math.isfinite(found[0]) and math.isfinite(found[1])):
         found = Column(column.unit, [value for value in column.mean if _finite(value)]).extremes()
     return found
 
@@ -137,7 +134,7 @@ def _component(name: str, column: Column, storage: str | None) -> str:
 def _summarise(observed: Observed, base: str, name: str, column: Column, extremes: tuple[float, float]) -> None:
     """Peaks and means under the terms that consumers of Workflow Run RO-Crate know (COMPSs)."""
     low, high = extremes
-    values = [value for value in column.mean if value is not None and math.isfinite(value)]
+    values = [value for value in column.mean if value is not None and _finite(value)]
 
     def mean() -> float:
         return round(sum(values) / len(values), 3)

@@ -14,7 +14,7 @@ from prov_worker.crate.node import Node
 from prov_worker.crate.observations import Observed, observe
 from prov_worker.crate.people import People
 from prov_worker.crate.software import Software, container_image, function_entities, function_id
-from prov_worker.crate.text import clean, encode, one_line, urn, utc
+from prov_worker.crate.text import clean, encode, one_line, safe_name, urn, utc
 from prov_worker.model import COMPLETED, TaskRecord, TaskSeries
 
 _PROFILE = entity(
@@ -134,7 +134,7 @@ class StepWriter:
             *self._fixed,
             encode(action),
             f.task_id_entity(task_id),
-            entity("#step", "HowToStep", {"name": function, "position": one_line(task_id)}),
+            entity("#step", "HowToStep", {"name": function, "position": one_line(task_id) or safe_name(task_id)}),
         ]
         if endpoint is not None:
             entities.append(endpoint)
@@ -231,7 +231,7 @@ def error_of(record: TaskRecord) -> str:
         return "The task failed; no reason is known."
     message = one_line(failure.message) or f"no message ({one_line(failure.kind)})"
     if failure.type and not message.startswith(failure.type.rsplit(".", 1)[-1]):
-        return f"{one_line(failure.type)}: {message}"
+        return f"{one_line(failure.type).removeprefix('builtins.')}: {message}"
     return message
 
 

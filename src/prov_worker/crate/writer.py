@@ -164,7 +164,7 @@ def _log(record: TaskRecord) -> StepFile:
             "Traceback of the exception that ended the task",
             "text/plain",
         )
-    lines = [error_of(record)]
+    lines = [failure.message if failure is not None and failure.message else error_of(record)]
     if failure is not None:
         lines.append(f"kind: {failure.kind}")
         lines += [
