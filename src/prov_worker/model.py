@@ -93,9 +93,12 @@ class Usage:
     """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
 
     ``peak_rss_bytes`` is exact where the worker's high-water mark rose during the task (``peak_rss_exact``), else the
-    largest sample. ``children_*`` count children that the worker has waited for.
+    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_*`` count
+    children that the worker has waited for. ``cpu_sampled_s`` is what the agent saw of a worker that died before it
+    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls.
     """
 
+    cpu_sampled_s: float | None = None
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
     children_cpu_user_s: float | None = None
@@ -117,7 +120,7 @@ class Usage:
         """CPU seconds of the worker and its waited-for children; None where nothing is known."""
         parts = (self.cpu_user_s, self.cpu_system_s, self.children_cpu_user_s, self.children_cpu_system_s)
         known = [p for p in parts if p is not None]
-        return sum(known) if known else None
+        return sum(known) if known else self.cpu_sampled_s
 
 
 @dataclass(slots=True)

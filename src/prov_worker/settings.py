@@ -17,6 +17,8 @@ from prov_worker.errors import SettingsError
 PREFIX = "PROV_WORKER_"
 PROBES = ("cpu", "memory", "storage", "gpu", "environment", "scheduler")
 PLOTS = ("png", "svg", "none")
+#: Variables of the same prefix that are no settings of recording.
+OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE")
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 
@@ -121,7 +123,7 @@ class Settings:
         names = {PREFIX + f.name.upper(): f.name for f in fields(cls)}
         values: dict[str, Any] = {}
         for variable, text in environ.items():
-            if not variable.startswith(PREFIX) or text == "":
+            if not variable.startswith(PREFIX) or text == "" or variable in OTHER_VARIABLES:
                 continue
             name = names.get(variable)
             if name is None:

@@ -1,0 +1,110 @@
+"""The engine's own journal: what it knows of tasks whose worker, manager or node is gone.
+
+It stands beside the workers' journals and is followed by the agent of the endpoint's node, which looks for the
+workers' evidence first and writes the crate that nobody else can write any more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prov_worker.redact import redact
+from prov_worker.spool import launch
+from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.spool.slot import Slot
+
+log = logging.getLogger(__name__)
+
+#: How often an engine's slot is looked at: it never runs a task.
+_INTERVAL_S = 1.0
+_MAX_MESSAGE = 2000
+
+
+class EngineJournal:
+    """Writes ``lost`` lines; made once per engine, used from its threads. No method raises.
+
+    Args:
+        crate_dir: directory of the crates.
+        endpoint_id: UUID of the endpoint.
+        settings: as :meth:`prov_worker.settings.Settings.to_mapping` gives them.
+
+    Raises:
+        OSError, SpoolError: neither slot nor journal can be made.
+    """
+
+    def __init__(self, crate_dir: Path, endpoint_id: str | None, settings: dict[str, Any]) -> None:
+        pid = os.getpid()
+        start = process_start(pid)
+        host = os.uname().nodename.split(".", 1)[0]
+        self._crate_dir = str(crate_dir)
+        self._runtime = runtime_dir(self._crate_dir)
+        self._lock = threading.Lock()
+        name = str(JournalName(host, pid, start, 0))  # thread 0 is no thread: the engine beside its workers
+        path = os.path.join(spool_dir(self._crate_dir), name)
+        self._journal = JournalWriter(path, os.path.join(self._runtime, "spool", name))
+        self._slot = Slot(os.path.join(self._runtime, f"slot.{pid}-engine"), pid, 0, start, _INTERVAL_S, path)
+        facts = {"t": "worker", "v": 1, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
+        facts["endpoint_name"] = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME")
+        self._journal.remember(json.dumps(facts).encode() + b"\n", first=True)
+
+    def lost(
+        self,
+        task_id: str,
+        attempt: int,
+        function_id: str | None,
+        submitted_ns: int,
+        failures: Sequence[BaseException],
+    ) -> None:
+        """Note that an attempt ended without a result of its worker.
+
+        Args:
+            task_id: UUID as text.
+            attempt: 1 for the first.
+            function_id: UUID of the function, where it is known.
+            submitted_ns: when the engine took the task, ns since the epoch.
+            failures: what the executor raised, one per attempt so far; the last is this attempt's.
+        """
+        try:
+            error = failures[-1] if failures else None
+            text = "".join(traceback.format_exception(type(error), error, error.__traceback__)) if error else None
+            message = redact(str(error))[:_MAX_MESSAGE] if error else "the engine gave no reason"
+            line = {
+                "t": "lost",
+                "task": task_id,
+                "n": attempt,
+                "ns": submitted_ns,
+                "end": time.time_ns(),
+                "fid": function_id,
+                "err": {
+                    "kind": "lost",
+                    "message": f"{type(error).__name__}: {message}" if error else message,
+                    "type": f"{type(error).__module__}.{type(error).__qualname__}" if error else None,
+                    "traceback": redact(text) if text else None,
+                },
+            }
+            with self._lock:
+                self._journal.write(json.dumps(line).encode() + b"\n")
+                # the sequence moves, so that the agent looks; it stays even: nothing runs here
+                self._slot.begin(time.time_ns(), time.monotonic_ns(), 0, bytes(16), 0)
+                self._slot.end()
+            launch.ensure_agent(self._runtime, self._crate_dir)
+        except Exception:
+            log.warning("task %s: its loss could not be recorded", task_id, exc_info=True)
+
+    def ensure_agent(self) -> None:
+        """Start this node's agent where none lives."""
+        launch.ensure_agent(self._runtime, self._crate_dir)
+
+    def close(self) -> None:
+        """Let the journal go; the agent sees the process end."""
+        with self._lock:
+            self._journal.close()

@@ -1,0 +1,168 @@
+"""The journal: one append-only file of JSON lines per worker, and the reader that follows it.
+
+Lines are objects whose ``t`` says what they are: ``worker`` (facts that hold until the next such line), ``function``
+(a function met for the first time, numbered ``k``), ``start`` and ``end`` of a task, and ``lost`` (written by an
+engine for a task whose worker is gone). :mod:`prov_worker.spool.records` gives them meaning. A line that is torn, by a
+full disk or a dead worker, is skipped; the next write begins on a new line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_HIGH_FD = 400
+_MAX_PREAMBLE = 512
+
+
+class JournalWriter:
+    """Appends lines from inside a worker.
+
+    User code may close any descriptor and open another file under its number, so each write first asks whether the
+    descriptor still is the journal (fstat(2), under a microsecond). Where the journal cannot be written, lines go to a
+    second path in node-local memory, after the lines that give them meaning.
+    """
+
+    __slots__ = ("_dev", "_fd", "_ino", "_preamble", "_torn", "fallback", "path", "target")
+
+    def __init__(self, path: str, fallback: str) -> None:
+        self.path = path
+        self.fallback = fallback
+        self.target = path
+        self._fd = -1
+        self._ino = self._dev = 0
+        self._torn = False
+        self._preamble: list[bytes] = []
+
+    def remember(self, line: bytes, first: bool = False) -> None:
+        """Append a line that later ones depend on; ``first`` forgets those remembered before."""
+        if first:
+            self._preamble.clear()
+        if len(self._preamble) < _MAX_PREAMBLE:
+            self._preamble.append(line)
+        self.write(line)
+
+    def write(self, line: bytes) -> None:
+        """Append one line, which ends in a newline.
+
+        Raises:
+            OSError: neither the journal nor its fallback takes it.
+        """
+        fd = self._fd
+        if fd >= 0:
+            try:
+                found = os.fstat(fd)
+                if found.st_ino == self._ino and found.st_dev == self._dev and found.st_nlink and not self._torn:
+                    if os.write(fd, line) == len(line):
+                        return
+                    self._torn = True
+                elif found.st_ino != self._ino or found.st_dev != self._dev:
+                    self._fd = -1  # somebody else's file by now: not ours to close
+            except OSError:
+                self._torn = True
+        self._write_anew(line)
+
+    def _write_anew(self, line: bytes) -> None:
+        try:
+            self._open(self.target)
+            self._write_all((b"\n" + line) if self._torn else line)
+            self._torn = False
+            return
+        except OSError:
+            if self.target == self.fallback:
+                raise
+        self.target = self.fallback
+        self._torn = False
+        self._open(self.fallback)
+        known = self._preamble if line in self._preamble[-1:] else [*self._preamble, line]
+        self._write_all(b"".join(known))
+
+    def _open(self, path: str) -> None:
+        self.close()
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        fd = os.open(path, _FLAGS, 0o600)
+        try:
+            import fcntl
+
+            # out of the way of programs that count on low numbers, or close them all
+            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
+            os.close(fd)
+            fd = high
+        except OSError:
+            pass  # the number is only a courtesy
+        self._fd = fd
+        found = os.fstat(fd)
+        self._ino, self._dev = found.st_ino, found.st_dev
+
+    def _write_all(self, data: bytes) -> None:
+        if os.write(self._fd, data) != len(data):
+            self._torn = True
+            raise OSError(f"short write to {self.target}")
+
+    def close(self) -> None:
+        """Close the descriptor if it still is the journal's."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                found = os.fstat(fd)
+                if found.st_ino == self._ino and found.st_dev == self._dev:
+                    os.close(fd)
+            except OSError:
+                pass  # closed by somebody else already
+
+
+class JournalReader:
+    """Follows a journal while it grows.
+
+    Attributes:
+        path: the file.
+        problems: number of complete lines that were no JSON object.
+        offset: bytes read so far.
+    """
+
+    __slots__ = ("_rest", "offset", "path", "problems")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problems = 0
+        self.offset = 0
+        self._rest = b""
+
+    def read(self, limit: int = -1) -> Iterator[dict[str, Any]]:
+        """Lines that were added since the last call; a torn last line waits for its end.
+
+        Args:
+            limit: most bytes to read at once; the next call goes on from there.
+
+        Raises:
+            OSError: the file exists and cannot be read. A missing file has no lines.
+        """
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(self.offset)
+                data = file.read(limit)
+        except FileNotFoundError:
+            return
+        self.offset += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if not line:
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError:
+                self.problems += 1
+                continue
+            if isinstance(value, dict):
+                yield value
+            else:
+                self.problems += 1
+
+    @property
+    def torn(self) -> bool:
+        """Whether the file ends in the middle of a line."""
+        return bool(self._rest)

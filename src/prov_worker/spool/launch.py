@@ -1,0 +1,91 @@
+"""Start the node's agent from a worker or an engine, and know whether it lives.
+
+Called on a task's path, once per worker and then every few seconds, so it costs microseconds while an agent lives. The
+agent becomes nobody's child: a worker's own children, and what they use, must stay the user's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from typing import Any
+
+LOCK = "agent.lock"
+STARTING = "agent.starting"
+LOG = "agent.log"
+WAKE = "wake"
+_STARTING_TIMEOUT_S = 15.0
+_CODE = (
+    "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a.pop('path'); "
+    "from prov_worker.agent.main import main; main(**a)"
+)
+#: The agent needs none of these, and must not hold what it does not need.
+_FORGET = ("GLOBUS_COMPUTE_CLIENT_SECRET", "PBS_JOBCOOKIE")
+
+
+def agent_lives(runtime: str) -> bool:
+    """Whether an agent holds the lock of this runtime directory."""
+    try:
+        fd = os.open(os.path.join(runtime, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def ensure_agent(runtime: str, crate_dir: str) -> bool:
+    """Start an agent where none lives and none is starting.
+
+    Args:
+        runtime: the runtime directory that it serves.
+        crate_dir: the directory that it publishes crates in.
+
+    Returns:
+        Whether one lives or is starting. Never raises: without an agent the journal still is complete.
+    """
+    try:
+        if agent_lives(runtime):
+            return True
+        starting = os.path.join(runtime, STARTING)
+        try:
+            os.close(os.open(starting, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            if time.time() - os.stat(starting).st_mtime < _STARTING_TIMEOUT_S:
+                return True
+            os.utime(starting)
+        _spawn(runtime, crate_dir)
+    except Exception:
+        return False
+    return True
+
+
+def _spawn(runtime: str, crate_dir: str) -> None:
+    # the import path of this worker, without what depends on the working directory, which is the user's
+    path = [p for p in sys.path if p and os.path.isabs(p)]
+    argument: dict[str, Any] = {"path": path, "runtime": runtime, "crate_dir": crate_dir}
+    environment = {k: v for k, v in os.environ.items() if k not in _FORGET}
+    log = os.path.join(runtime, LOG)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    # The shell puts the agent in the background and leaves, so that it is adopted by init and not by this process.
+    pid = os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", "-c", _CODE, json.dumps(argument)],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # the user's code has set SIGCHLD to be ignored

@@ -1,0 +1,69 @@
+"""The ledger: which executions of a journal have their crate.
+
+Crates are collected and moved, so their presence does not tell. Each finaliser appends to a file of its own,
+``<journal>.<finaliser>.done``: a line an execution, task id, attempt and start. All of a journal's ledgers are read.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+
+from prov_worker.spool.paths import JOURNAL_SUFFIX, LEDGER_SUFFIX
+
+Execution = tuple[str, int, int]
+
+
+class Ledger:
+    """What has been finished of one journal.
+
+    Args:
+        journal: path of the journal; ledgers stand beside it.
+        finaliser: name of the process that writes, such as ``node1-4711``.
+    """
+
+    __slots__ = ("_done", "_fd", "_path", "_stem")
+
+    def __init__(self, journal: str, finaliser: str) -> None:
+        self._stem = journal.removesuffix(JOURNAL_SUFFIX)
+        self._path = f"{self._stem}.{finaliser}{LEDGER_SUFFIX}"
+        self._fd = -1
+        self._done: set[Execution] = set()
+        for path in self.paths():
+            self._read(path)
+
+    def __contains__(self, execution: Execution) -> bool:
+        return execution in self._done
+
+    def paths(self) -> list[str]:
+        """The ledgers that stand beside the journal."""
+        return sorted(glob.glob(f"{glob.escape(self._stem)}.*{LEDGER_SUFFIX}"))
+
+    def add(self, execution: Execution) -> None:
+        """Note an execution as finished.
+
+        Raises:
+            OSError: the line cannot be written; it is remembered in memory all the same.
+        """
+        self._done.add(execution)
+        if self._fd < 0:
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.write(self._fd, f"{execution[0]} {execution[1]} {execution[2]}\n".encode())
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _read(self, path: str) -> None:
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                lines = file.read().split("\n")
+        except OSError:
+            return
+        for line in lines[:-1]:  # what follows the last newline is torn
+            words = line.split(" ")
+            if len(words) == 3 and words[1].isdigit() and words[2].lstrip("-").isdigit():
+                self._done.add((words[0], int(words[1]), int(words[2])))

@@ -1,0 +1,124 @@
+"""Where slots and journals are, and how they are named.
+
+``<crate_dir>/.spool/<host>-<pid>-<start>[-t<thread>].jsonl`` are journals; ``.spool/closed/`` takes those whose
+worker is gone and whose tasks all have crates. The runtime directory is node-local and private: one per user, process
+name space and crate directory, because that is what one agent serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+from prov_worker.errors import SpoolError
+
+SPOOL = ".spool"
+CLOSED = "closed"
+JOURNAL_SUFFIX = ".jsonl"
+LEDGER_SUFFIX = ".done"
+SLOT_PREFIX = "slot."
+_RUNTIME_ROOTS = ("/dev/shm", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - each is checked by private_directory
+
+
+@dataclass(frozen=True, slots=True)
+class JournalName:
+    """What a journal's file name says: node, process id, start of the process in clock ticks since boot, thread id."""
+
+    host: str
+    pid: int
+    start: int
+    thread: int | None = None
+
+    def __str__(self) -> str:
+        thread = "" if self.thread is None else f"-t{self.thread}"
+        return f"{self.host}-{self.pid}-{self.start}{thread}{JOURNAL_SUFFIX}"
+
+    @classmethod
+    def parse(cls, name: str) -> JournalName | None:
+        """Read a file name; None where it is not the name of a journal. Host names may hold dashes."""
+        if not name.endswith(JOURNAL_SUFFIX):
+            return None
+        parts = name[: -len(JOURNAL_SUFFIX)].split("-")
+        thread = None
+        if len(parts) > 3 and parts[-1][:1] == "t" and parts[-1][1:].isdigit():
+            thread = int(parts.pop()[1:])
+        if len(parts) < 3 or not parts[-1].isdigit() or not parts[-2].isdigit():
+            return None
+        return cls("-".join(parts[:-2]), int(parts[-2]), int(parts[-1]), thread)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs on *this* node still: same id and same start, and not a zombie."""
+        return process_start(self.pid) == self.start and process_state(self.pid) not in ("Z", "X", "")
+
+
+def spool_dir(crate_dir: str) -> str:
+    """Directory of the journals of a crate directory."""
+    return os.path.join(crate_dir, SPOOL)
+
+
+def private_directory(path: str) -> bool:
+    """Make a directory for this user alone (0700) and say whether it is one: ours, no link, closed to others."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError:
+        return False
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return False
+    if found.st_mode & 0o077:
+        try:
+            os.chmod(path, 0o700)
+        except OSError:
+            return False
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def runtime_dir(crate_dir: str) -> str:
+    """Private node-local directory of the slots, the agent's lock and its log; made where it is missing.
+
+    Raises:
+        SpoolError: no place on this node can be made private.
+    """
+    uid = os.getuid()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    key = hashlib.sha256(f"{os.path.realpath(crate_dir)}\0{namespace}".encode()).hexdigest()[:16]
+    for root in _RUNTIME_ROOTS:
+        if root == "/run/user":
+            root = os.path.join(root, str(uid))
+        base = os.path.join(root, f"prov-worker-{uid}")
+        if os.path.isdir(root) and private_directory(base):
+            path = os.path.join(base, key)
+            if private_directory(path):
+                return path
+    raise SpoolError(f"{', '.join(_RUNTIME_ROOTS)}: no private directory can be made there for slots")
+
+
+def process_start(pid: int) -> int:
+    """Start of a process in clock ticks since boot, field 22 of ``/proc/PID/stat`` (proc(5)); 0 where it is gone."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def process_state(pid: int) -> str:
+    """State letter of a process, such as ``R`` or ``Z``; empty where it is gone."""
+    fields = _stat_fields(pid)
+    return fields[0].decode() if fields else ""
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            data = file.read()
+    except OSError:
+        return []
+    return data[data.rindex(b")") + 2 :].split()

@@ -1,0 +1,245 @@
+"""From the lines of a journal to :class:`~prov_worker.model.TaskRecord`: the reading half of the journal's format.
+
+The writing half is :mod:`prov_worker.recorder.recorder`, which formats lines by hand because it has microseconds.
+Field names are short for the same reason:
+
+``worker``
+    ``host pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
+``function``
+    ``k`` and the fields of :class:`~prov_worker.model.Function`, and ``file line code`` to find its source by
+``start``
+    ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args`` ``aff acc`` (where they changed)
+``end``
+    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (first two lines of ``/proc/self/io`` before and
+    after) ``rss res err box`` (sandbox)
+``lost``
+    ``task n ns end fid err``: the engine's word on a task whose worker is gone
+
+An argument is ``[name, type, size, length, sha256, value]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Usage, Value, Worker
+
+#: Order of the numbers in ``u``: seconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose during the task.
+USAGE_FIELDS = (
+    "cpu_user_s",
+    "cpu_system_s",
+    "children_cpu_user_s",
+    "children_cpu_system_s",
+    "maxrss_kb",
+    "grew",
+    "children_maxrss_kb",
+    "minor_faults",
+    "major_faults",
+    "voluntary_switches",
+    "involuntary_switches",
+    "read_blocks",
+    "written_blocks",
+)
+_BLOCK_BYTES = 512
+
+Key = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Ended:
+    """A task that a journal closes: its record, and what only the finaliser needs.
+
+    ``final_rss_bytes`` is the worker's resident memory when the task ended; ``sandbox`` the directory to look for
+    files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock.
+    """
+
+    record: TaskRecord
+    settings: dict[str, Any]
+    final_rss_bytes: int | None = None
+    sandbox: str | None = None
+    function: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False
+    mono_end_ns: int = 0
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells this execution from every other: task id, attempt, start."""
+        return self.record.task_id, self.record.attempt, self.record.start_ns
+
+
+class JournalState:
+    """Meaning of one journal's lines, fed in order."""
+
+    __slots__ = ("_acc", "_aff", "_functions", "_open", "problems", "worker")
+
+    def __init__(self) -> None:
+        self.worker: dict[str, Any] = {}
+        self.problems = 0
+        self._functions: dict[int, dict[str, Any]] = {}
+        self._open: dict[Key, dict[str, Any]] = {}
+        self._aff: list[int] = []
+        self._acc: dict[str, str] = {}
+
+    def feed(self, line: dict[str, Any]) -> Ended | None:
+        """Take one line; gives a task where the line closes one. A line without the keys it needs is counted."""
+        try:
+            kind = line["t"]
+            if kind == "start":
+                if "aff" in line:
+                    self._aff = line["aff"]
+                if "acc" in line:
+                    self._acc = line["acc"]
+                self._open[(line["task"], line["n"])] = line
+            elif kind == "end":
+                return self._ended(line)
+            elif kind == "function":
+                self._functions[line["k"]] = line
+            elif kind == "worker":
+                self.worker = line
+                self._aff, self._acc = line.get("aff") or [], line.get("acc") or {}
+            elif kind == "lost":
+                return self._lost(line)
+            else:
+                self.problems += 1
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.problems += 1
+        return None
+
+    def open_tasks(self) -> list[Key]:
+        """Tasks that began and did not end: (task id, attempt)."""
+        return list(self._open)
+
+    def opened(self, key: Key) -> dict[str, Any] | None:
+        """The ``start`` line of an open task."""
+        return self._open.get(key)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings mapping of the worker, as :meth:`prov_worker.settings.Settings.from_mapping` takes it."""
+        settings = self.worker.get("settings")
+        return settings if isinstance(settings, dict) else {}
+
+    def close(
+        self, key: Key, failure: Failure, end_ns: int, start_ns: int | None = None, forget: bool = True
+    ) -> Ended:
+        """Close an open task as failed: its worker cannot do it any more.
+
+        Args:
+            key: task id and attempt; need not have a ``start`` line, because a worker may die before it wrote one.
+            failure: the reason.
+            end_ns: when it ended, wall clock.
+            start_ns: when it began, for a task without a ``start`` line.
+            forget: take the task off the open ones.
+        """
+        start = self._open.pop(key, {}) if forget else self._open.get(key, {})
+        began = int(start.get("ns", start_ns if start_ns is not None else end_ns))
+        function = self._functions.get(start.get("k", 0), {})
+        record = TaskRecord(
+            task_id=key[0],
+            attempt=key[1],
+            status=FAILED,
+            start_ns=began,
+            end_ns=max(end_ns, began),
+            function=_function(function, start.get("fid")),
+            worker=self._worker(),
+            endpoint_id=self.worker.get("endpoint"),
+            endpoint_name=self.worker.get("endpoint_name"),
+            arguments=_values(start.get("args")),
+            failure=failure,
+        )
+        if not start:
+            record.notes.append("The worker died before the function began, so the function is not known.")
+        return Ended(record, self.settings, function=function)
+
+    def _ended(self, line: dict[str, Any]) -> Ended:
+        key = (line["task"], line["n"])
+        start = self._open.pop(key, {})
+        if "aff" in line:
+            self._aff = line["aff"]
+        if "acc" in line:
+            self._acc = line["acc"]
+        function = self._functions.get(start.get("k", 0), {})
+        usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
+        result = line.get("res")
+        record = TaskRecord(
+            task_id=key[0],
+            attempt=key[1],
+            status=COMPLETED if line["ok"] else FAILED,
+            start_ns=line["ns"],
+            end_ns=line["ns"] + line["dur"],
+            function=_function(function, start.get("fid") or line.get("fid")),
+            worker=self._worker(),
+            endpoint_id=self.worker.get("endpoint"),
+            endpoint_name=self.worker.get("endpoint_name"),
+            arguments=_values(start.get("args")),
+            result=Value(*result) if result else None,
+            failure=Failure(**error) if error else None,
+            usage=usage,
+        )
+        return Ended(
+            record,
+            self.settings,
+            line.get("rss"),
+            line.get("box"),
+            function,
+            mono_end_ns=line.get("m", 0) + line["dur"],
+        )
+
+    def _lost(self, line: dict[str, Any]) -> Ended:
+        self._open[(line["task"], line["n"])] = {"ns": line["ns"], "fid": line.get("fid")}
+        ended = self.close((line["task"], line["n"]), Failure(**line["err"]), line["end"])
+        ended.lost = True
+        return ended
+
+    def _worker(self) -> Worker:
+        known = self.worker
+        return Worker(
+            host=known.get("host", "unknown"),
+            pid=known.get("pid", 0),
+            thread=known.get("thread"),
+            rank=known.get("rank"),
+            pool_id=known.get("pool"),
+            block_id=known.get("block"),
+            cpu_affinity=list(self._aff),
+            accelerators=dict(self._acc),
+            scheduler=known.get("sched") or {},
+            environment=known.get("env") or {},
+            container=known.get("container"),
+            versions=known.get("versions") or {},
+        )
+
+
+def _function(line: dict[str, Any], function_id: str | None) -> Function:
+    return Function(
+        name=line.get("name") or "unknown",
+        module=line.get("module"),
+        id=function_id,
+        doc=line.get("doc"),
+        sha256=line.get("sha256"),
+        sha256_of=line.get("of"),
+        source=line.get("source"),
+        strategy=line.get("strategy"),
+        size_bytes=line.get("size"),
+    )
+
+
+def _values(described: list[list[Any]] | None) -> list[Value]:
+    return [Value(*value) for value in described or ()]
+
+
+def _usage(numbers: list[Any] | None, io: str | None) -> Usage:
+    if not numbers:
+        return Usage()
+    known = dict(zip(USAGE_FIELDS, numbers))
+    maxrss, grew, children = known.pop("maxrss_kb"), known.pop("grew"), known.pop("children_maxrss_kb")
+    read, written = known.pop("read_blocks"), known.pop("written_blocks")
+    usage = Usage(**known, read_bytes=read * _BLOCK_BYTES, written_bytes=written * _BLOCK_BYTES)
+    # without growth the mark is of an earlier task: an upper bound
+    usage.peak_rss_bytes, usage.peak_rss_exact = maxrss * 1024, bool(grew)
+    if children:
+        usage.children_peak_rss_bytes = children * 1024
+    words = (io or "").split()
+    if len(words) == 8:
+        usage.read_chars, usage.written_chars = int(words[5]) - int(words[1]), int(words[7]) - int(words[3])
+    return usage

@@ -1,0 +1,157 @@
+"""The slot: one page of shared memory per worker that says what it runs now.
+
+Written by its worker without locks and read by the node's agent at each tick. The record stands between two sequence
+numbers; a reader that finds them at odds, or finds two readings different, has met the writer and reads again. An odd sequence means that a task runs. The file is allocated in full when it is made, so that a full tmpfs
+cannot turn a store into SIGBUS. Little-endian, 4096 bytes:
+
+======  =====  ==========================================================
+offset  type   content
+======  =====  ==========================================================
+0       8s     ``PRVSLT01``
+8       I      process id
+12      I      native thread id, 0 where the task has the whole process
+16      Q      start of the process, clock ticks since boot
+24      d      seconds between samples that this worker asks for
+32      Q      sequence (2n-1: n-th task runs; 2n: it ended)
+40      q      wall clock at the task's start, ns since the epoch
+48      q      CLOCK_MONOTONIC at the task's start, ns
+56      q      CPU clock of the process (or thread) at the start, ns
+64      16s    task id
+80      Q      attempt
+88      Q      the odd sequence of the task again, 0 before the first
+2040    Q      written by the agent: last sequence whose crate is on disk
+2048    H      length of the journal's path, which follows
+======  =====  ==========================================================
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+
+from prov_worker.errors import SpoolError
+
+SIZE = 4096
+MAGIC = b"PRVSLT01"
+_HEAD = struct.Struct("<8sIIQd")
+_TASK = struct.Struct("<Qqqq16sQQ")
+_ACK = struct.Struct("<Q")
+_LENGTH = struct.Struct("<H")
+_TASK_AT = 32
+_ACK_AT = 2040
+_PATH_AT = 2048
+_READS = 4
+
+
+class Slot:
+    """The writing side, owned by one worker."""
+
+    __slots__ = ("_map", "_pack", "path", "sequence")
+
+    def __init__(self, path: str, pid: int, thread: int, start: int, interval_s: float, journal: str) -> None:
+        """Make the file; one that a dead process of the same id left is replaced.
+
+        Raises:
+            OSError: the file cannot be made, or there is no room for it.
+            ValueError: the journal's path is too long for the page.
+        """
+        encoded = os.fsencode(journal)
+        if _PATH_AT + 2 + len(encoded) > SIZE:
+            raise ValueError("path of the journal is too long for a slot")
+        aside = f"{path}.{pid}.new"
+        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, SIZE)
+            self._map = mmap.mmap(fd, SIZE)
+        finally:
+            os.close(fd)
+        _HEAD.pack_into(self._map, 0, MAGIC, pid, thread, start, interval_s)
+        _LENGTH.pack_into(self._map, _PATH_AT, len(encoded))
+        self._map[_PATH_AT + 2 : _PATH_AT + 2 + len(encoded)] = encoded
+        os.rename(aside, path)
+        self.path = path
+        self.sequence = 0
+        self._pack = _TASK.pack_into
+
+    def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
+        """Say that a task runs; gives its sequence number. ``task`` is 16 bytes."""
+        self.sequence = sequence = self.sequence + 1 + (self.sequence & 1)
+        self._pack(self._map, _TASK_AT, sequence, start_ns, mono_ns, cpu_ns, task, attempt, sequence)
+        return sequence
+
+    def end(self) -> None:
+        """Say that it ended; what it was stays readable until the next one."""
+        self.sequence = sequence = self.sequence + (self.sequence & 1)
+        _ACK.pack_into(self._map, _TASK_AT, sequence)
+
+    def finished(self) -> int:
+        """Last sequence whose crate the agent has published."""
+        return int(_ACK.unpack_from(self._map, _ACK_AT)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTask:
+    """What a slot says at one moment. ``task`` is empty bytes before the first task."""
+
+    sequence: int
+    start_ns: int
+    mono_ns: int
+    cpu_ns: int
+    task: bytes
+    attempt: int
+
+    @property
+    def running(self) -> bool:
+        """Whether the task runs at this moment."""
+        return bool(self.sequence & 1)
+
+
+class SlotReader:
+    """The reading side, owned by the agent. Attributes are those of the page's head."""
+
+    __slots__ = ("_map", "interval_s", "journal", "path", "pid", "start", "thread")
+
+    def __init__(self, path: str) -> None:
+        """Open a slot.
+
+        Raises:
+            SpoolError: the file is no slot.
+        """
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                self._map = mmap.mmap(fd, SIZE)
+            finally:
+                os.close(fd)
+            magic, self.pid, thread, self.start, self.interval_s = _HEAD.unpack_from(self._map, 0)
+            (length,) = _LENGTH.unpack_from(self._map, _PATH_AT)
+        except (OSError, ValueError, struct.error) as error:
+            raise SpoolError(f"{path}: not a slot: {error}") from None
+        if magic != MAGIC or _PATH_AT + 2 + length > SIZE:
+            raise SpoolError(f"{path}: not a slot")
+        self.path = path
+        self.thread: int | None = thread or None
+        self.journal = os.fsdecode(self._map[_PATH_AT + 2 : _PATH_AT + 2 + length])
+
+    def sequence(self) -> int:
+        """The sequence alone: the cheap question whether anything changed."""
+        return int(_ACK.unpack_from(self._map, _TASK_AT)[0])
+
+    def read(self) -> SlotTask | None:
+        """A consistent reading; None where the writer was met each time."""
+        for _ in range(_READS):
+            first = _TASK.unpack_from(self._map, _TASK_AT)
+            if first[0] - first[6] == 1 - (first[0] & 1) and first == _TASK.unpack_from(self._map, _TASK_AT):
+                sequence, start_ns, mono_ns, cpu_ns, task, attempt, _ = first
+                return SlotTask(sequence, start_ns, mono_ns, cpu_ns, task if sequence else b"", attempt)
+        return None
+
+    def acknowledge(self, sequence: int) -> None:
+        """Tell the worker that the crate of this task is on disk."""
+        _ACK.pack_into(self._map, _ACK_AT, sequence)
+
+    def close(self) -> None:
+        """Let the page go; the file stays."""
+        self._map.close()
