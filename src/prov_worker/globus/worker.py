@@ -1,0 +1,200 @@
+"""Upstream's worker helper, wrapped: the same call, the same result bytes, and a record beside it.
+
+Upstream's ``globus_compute_endpoint.engines.helper.execute_task`` is called, never copied. What it deserialises and
+serialises is seen through the two names that it looks up in its own module: its serialiser, which is replaced by a
+subclass that looks on, and the two functions that turn an exception into an error. Where one of these names is
+missing in another release, the record says less and the task runs all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prov_worker.recorder.recorder import Recorder, recorder_for, trouble
+
+_current = threading.local()
+_lock = threading.Lock()
+_stock: Callable[..., bytes] | None = None
+
+
+def execute_task(
+    task_body: bytes,
+    task_id: Any,
+    endpoint_id: Any = None,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> bytes:
+    """Run one task as upstream's helper does, and record it.
+
+    Args:
+        task_body: packed ``Task`` message.
+        task_id: ``uuid.UUID`` or text.
+        endpoint_id: likewise; None where it is not known.
+        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` as the engine sends it; None
+            records nothing.
+        **kwargs: upstream's own, passed on untouched.
+
+    Returns:
+        The very bytes that upstream's helper returned.
+    """
+    stock = _stock or _prepare()
+    if provenance is None:
+        return stock(task_body, task_id, endpoint_id, **kwargs)
+    try:
+        recorder = recorder_for(provenance, endpoint_id)
+        recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"))
+    except Exception:
+        trouble("the start of a record")
+        return stock(task_body, task_id, endpoint_id, **kwargs)
+    before = getattr(_current, "recorder", None)  # a task that runs a task, as tests do
+    _current.recorder, _current.seen = recorder, False
+    try:
+        result = stock(task_body, task_id, endpoint_id, **kwargs)
+    except BaseException as error:
+        _guarded(recorder.escaped, error)
+        raise
+    finally:
+        _current.recorder = before
+    try:
+        if not _current.seen:
+            _read_outcome(recorder, result)
+        recorder.finish(_sandbox(task_id, kwargs))
+    except Exception:
+        trouble("the end of a record")
+    return result
+
+
+def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Upstream's helper for engines that are not ours: settings come from ``PROV_WORKER_*`` of the worker.
+
+    Args:
+        stock: the function found in upstream's module. It stays reachable as ``__wrapped__``, and the result keeps its
+            name and module, because engines send the helper to workers by name.
+    """
+    from prov_worker.globus.environ import provenance_of_environment
+
+    @functools.wraps(stock)
+    def recorded(task_body: bytes, task_id: Any, endpoint_id: Any = None, **kwargs: Any) -> bytes:
+        try:
+            provenance = provenance_of_environment(endpoint_id)
+        except Exception:
+            trouble("reading PROV_WORKER_* variables")
+            provenance = None
+        return execute_task(task_body, task_id, endpoint_id, provenance=provenance, **kwargs)
+
+    return recorded
+
+
+def _prepare() -> Callable[..., bytes]:
+    """Find upstream's helper, put the onlookers in place, once per process."""
+    global _stock
+    from globus_compute_endpoint.engines import helper
+
+    with _lock:
+        if _stock is None:
+            stock = helper.execute_task
+            try:
+                _observe(helper)
+            except Exception:
+                trouble("looking on at upstream's helper")
+            _stock = getattr(stock, "__wrapped__", stock)
+    return _stock
+
+
+def _observe(helper: Any) -> None:
+    serializer = helper.ComputeSerializer
+    if not getattr(serializer, "prov_worker_onlooker", False):
+        helper.ComputeSerializer = _onlooker(serializer)
+    if not hasattr(helper.get_error_string, "__wrapped__"):
+        helper.get_error_string = _error_onlooker(helper.get_error_string)
+
+
+def _onlooker(serializer: type) -> type:
+    class ObservedSerializer(serializer):  # type: ignore[misc]
+        """Upstream's serialiser, which also tells the recorder of the running task what passes through."""
+
+        prov_worker_onlooker = True
+
+        def unpack_and_deserialize(self, packed_buffer: str) -> list[Any]:
+            unpacked = super().unpack_and_deserialize(packed_buffer)
+            recorder = getattr(_current, "recorder", None)
+            if recorder is not None:
+                try:
+                    function, args, kwargs = unpacked
+                    recorder.called(packed_buffer, function, args, kwargs)
+                except Exception:
+                    trouble("recording a call")
+            return unpacked
+
+        @staticmethod
+        def serialize_from_list(data: Any, strategies: Any) -> str:
+            serialized: str = serializer.serialize_from_list(data, strategies)  # type: ignore[attr-defined]
+            recorder = getattr(_current, "recorder", None)
+            if recorder is not None:
+                _current.seen = True
+                try:
+                    recorder.returned(data, len(serialized))
+                except Exception:
+                    trouble("recording a result")
+            return serialized
+
+    own = {ObservedSerializer.unpack_and_deserialize.__code__, ObservedSerializer.serialize_from_list.__code__}
+    _own_code.update(own)
+    return ObservedSerializer
+
+
+_own_code: set[Any] = set()
+
+
+def _error_onlooker(get_error_string: Callable[..., str]) -> Callable[..., str]:
+    @functools.wraps(get_error_string)
+    def observed(*args: Any, **kwargs: Any) -> str:
+        recorder = getattr(_current, "recorder", None)
+        error = sys.exc_info()[1]
+        if recorder is not None and error is not None:
+            _guarded(_unlink_own_frames, error)
+        text = get_error_string(*args, **kwargs)
+        if recorder is not None and error is not None:
+            _current.seen = True
+            _guarded(recorder.failed, error, text)
+        return text
+
+    return observed
+
+
+def _unlink_own_frames(error: BaseException) -> None:
+    """Take the onlooker's frames out of a traceback, so that the client reads what stock would have sent."""
+    previous = error.__traceback__
+    while previous is not None and previous.tb_next is not None:
+        if previous.tb_next.tb_frame.f_code in _own_code:
+            previous.tb_next = previous.tb_next.tb_next
+        else:
+            previous = previous.tb_next
+
+
+def _guarded(call: Callable[..., None], *args: Any) -> None:
+    try:
+        call(*args)
+    except Exception:
+        trouble(getattr(call, "__name__", "a recorder call"))
+
+
+def _read_outcome(recorder: Recorder, result: bytes) -> None:
+    """Learn from the packed result what no onlooker saw, in a release whose names differ."""
+    data = json.loads(result[1:])["data"]
+    details = data.get("error_details")
+    if details:
+        recorder.failed(RuntimeError(details.get("user_message") or details.get("code")), data.get("data"))
+
+
+def _sandbox(task_id: Any, kwargs: Mapping[str, Any]) -> str | None:
+    if not kwargs.get("run_in_sandbox"):
+        return None
+    return os.path.join(os.path.realpath(kwargs["run_dir"]), str(task_id))

@@ -1,0 +1,202 @@
+"""Describe a function, its arguments and its result without keeping them and without running code of theirs.
+
+Hashes are taken of built-in data and of buffers only: pickling anything else would call methods of user classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any
+
+from prov_worker.redact import is_secret_name, redact
+
+#: Payloads larger than this are described by type and size alone: hashing them would be felt.
+HASH_LIMIT = 1 << 20
+MAX_ARGUMENTS = 64
+_MAX_SOURCE = 1 << 20
+_REPR_LIMIT = 200
+_MAX_NODES = 1000
+_SCALARS = (bool, int, float, complex, type(None))
+_LEAVES = frozenset((bool, int, float, complex, type(None), str, bytes))
+_CONTAINERS = frozenset((list, tuple, dict))
+_BUFFERS = (bytes, bytearray, memoryview)
+_type_names: dict[type, str] = {}
+#: What most functions return, described once.
+_NONE = f'"NoneType",null,null,"{hashlib.sha256(pickle.dumps(None, 4)).hexdigest()}",null]'
+
+
+def type_name(value: Any) -> str:
+    """Qualified name of a value's type, without ``builtins``."""
+    kind = type(value)
+    name = _type_names.get(kind)
+    if name is None:
+        module = kind.__module__
+        name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+        if len(_type_names) < 4096:  # classes made per task must not fill the memory
+            _type_names[kind] = name
+    return name
+
+
+def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
+    """A value as the JSON array ``[name, type, size, length, sha256, value]``.
+
+    Args:
+        name: parameter name, or ``return``.
+        value: never changed, iterated with a bound, and pickled only where it is plain built-in data.
+        with_value: also give the value (numbers, booleans) or its truncated, redacted repr.
+        small: whether the payload it came from is small enough to hash.
+    """
+    kind = type(value)
+    if value is None and small:
+        return f"[{quote(name)},{_NONE}"
+    size = length = digest = None
+    try:
+        if kind is str:
+            length = len(value)
+            if small:
+                data = value.encode("utf-8", "surrogatepass")
+                size, digest = len(data), hashlib.sha256(data).hexdigest()
+        elif kind in _BUFFERS:
+            size = value.nbytes if kind is memoryview else len(value)
+            digest = hashlib.sha256(value).hexdigest() if small else None
+        elif kind in _CONTAINERS:
+            length = len(value)
+            if small and _is_plain(value):
+                data = pickle.dumps(value, 4)
+                size, digest = len(data), hashlib.sha256(data).hexdigest()
+        elif isinstance(value, _SCALARS) and kind in _LEAVES:
+            digest = hashlib.sha256(pickle.dumps(value, 4)).hexdigest() if small else None
+        elif kind.__module__.partition(".")[0] in ("numpy", "array"):
+            view = memoryview(value)
+            size, length = view.nbytes, (view.shape or (None,))[0]
+            digest = hashlib.sha256(view).hexdigest() if small and view.c_contiguous else None
+    except (TypeError, ValueError, AttributeError, RecursionError, BufferError, pickle.PicklingError):
+        pass  # what cannot be described so is described by its type
+    shown = _shown(name, value) if with_value else "null"
+    return (
+        f"[{quote(name)},{quote(type_name(value))},{_number(size)},{_number(length)},"
+        f"{'null' if digest is None else quote(digest)},{shown}]"
+    )
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a container holds exact built-in types only, within a bound on the work of looking."""
+    todo, seen = [value], 0
+    while todo:
+        one = todo.pop()
+        kind = type(one)
+        if kind is dict:
+            todo.extend(one)
+            todo.extend(one.values())
+        elif kind in _CONTAINERS:
+            todo.extend(one)
+        elif kind not in _LEAVES:
+            return False
+        seen += 1
+        if seen + len(todo) > _MAX_NODES:
+            return False
+    return True
+
+
+def _shown(name: str, value: Any) -> str:
+    if is_secret_name(name):
+        return '"[redacted]"'
+    kind = type(value)
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int and abs(value) < 1 << 53:
+        return str(value)
+    if kind is float and value == value and abs(value) != float("inf"):
+        return repr(value)
+    if kind in (bytes, bytearray, str):
+        text = repr(value[:_REPR_LIMIT])
+    elif kind in _LEAVES or (kind in _CONTAINERS and _is_plain(value)):
+        text = repr(value)
+    else:
+        # repr() of anything else would run the user's code
+        return quote(f"<{type_name(value)}>")
+    # redacted before it is cut, so that no half of a secret is left at the end
+    text = redact(text)
+    return quote(text if len(text) <= _REPR_LIMIT else text[: _REPR_LIMIT - 1] + "…")
+
+
+def parameter_names(function: Any) -> tuple[str, ...]:
+    """Names of a function's positional parameters, in order; empty where it is no plain function."""
+    code = getattr(function, "__code__", None)
+    try:
+        return tuple(code.co_varnames[: code.co_argcount])  # type: ignore[union-attr]
+    except (AttributeError, TypeError):
+        return ()
+
+
+def describe_call(names: tuple[str, ...], args: Any, kwargs: Any, with_value: bool, small: bool) -> str:
+    """Arguments of a call as a JSON array of :func:`describe`; at most :data:`MAX_ARGUMENTS` of them."""
+    known = len(names)
+    parts = [
+        describe(names[i] if i < known else f"args[{i}]", value, with_value, small)
+        for i, value in enumerate(args[:MAX_ARGUMENTS])
+    ]
+    if kwargs:
+        for key in list(kwargs)[: MAX_ARGUMENTS - len(parts)]:
+            parts.append(describe(str(key), kwargs[key], with_value, small))
+    return "[" + ",".join(parts) + "]"
+
+
+def function_fields(function: Any, buffer: str | None) -> dict[str, Any]:
+    """Fields of a ``function`` line: what the function is, hashed as well as it can be.
+
+    Args:
+        function: the callable that will be called.
+        buffer: its serialised form, whose first line names the strategy; None where it is not known.
+    """
+    code = getattr(function, "__code__", None)
+    doc = getattr(function, "__doc__", None)
+    name = getattr(function, "__name__", None)
+    fields: dict[str, Any] = {
+        "name": name if isinstance(name, str) else type_name(function),
+        "module": _text(getattr(function, "__module__", None)),
+        "doc": redact(doc.strip().split("\n\n", 1)[0].strip()[:1000]) if isinstance(doc, str) and doc.strip() else None,
+    }
+    if buffer is not None:
+        fields["strategy"], fields["size"] = buffer[:2], len(buffer)
+        source = _source(buffer)
+        if source is not None and len(source) <= _MAX_SOURCE:
+            fields["sha256"] = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+            fields["of"] = "source"
+            fields["source"] = redact(source)
+        elif len(buffer) <= HASH_LIMIT:
+            fields["sha256"] = hashlib.sha256(buffer.encode("utf-8", "surrogatepass")).hexdigest()
+            fields["of"] = "payload"
+    if code is not None and hasattr(code, "co_filename"):
+        fields["file"], fields["line"] = code.co_filename, code.co_firstlineno
+        fields["code"] = hashlib.sha256(code.co_code).hexdigest()
+    return fields
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _source(buffer: str) -> str | None:
+    """Source text that a serialised function carries, for the strategies that carry it as text.
+
+    ``st`` and ``sd`` are ``<name>:<source>``; ``12`` packs several strategies, each after its length.
+    """
+    kind, body = buffer[:3], buffer[3:]
+    if kind in ("st\n", "sd\n"):
+        return body.partition(":")[2]
+    if kind == "12\n":
+        while body:
+            length, _, rest = body.partition("\n")
+            if not length.isdigit():
+                return None
+            part, body = rest[: int(length)], rest[int(length) :]
+            if part[:3] in ("st\n", "sd\n"):
+                return _source(part)
+    return None

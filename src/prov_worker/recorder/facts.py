@@ -1,0 +1,85 @@
+"""Facts about a worker that hold for its whole life, gathered once when its first task arrives."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prov_worker import __version__
+from prov_worker.redact import is_secret_name
+
+ACCELERATORS = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
+SCHEDULER = (
+    "PBS_JOBID",
+    "PBS_JOBNAME",
+    "PBS_QUEUE",
+    "PBS_NODENUM",
+    "SLURM_JOB_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NODELIST",
+    "SLURM_NODEID",
+    "SLURM_PROCID",
+    "SLURM_STEP_ID",
+    "SLURM_CLUSTER_NAME",
+)
+_CONTAINERS = (
+    ("APPTAINER_CONTAINER", "apptainer"),
+    ("SINGULARITY_CONTAINER", "singularity"),
+    ("SHIFTER_IMAGEREQUEST", "shifter"),
+    ("PODMAN_HPC_IMAGE", "podman-hpc"),
+)
+_MODULES = (
+    ("parsl", "parsl.version", "VERSION"),
+    ("globus-compute-endpoint", "globus_compute_endpoint.version", "__version__"),
+    ("globus-compute-sdk", "globus_compute_sdk.version", "__version__"),
+)
+
+
+def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> dict[str, Any]:
+    """Fields of a ``worker`` line that come from the process and its environment.
+
+    Args:
+        environ: the worker's environment.
+        recorded_names: names of variables to record; those whose name says "secret" are left out all the same.
+    """
+    return {
+        "rank": environ.get("PARSL_WORKER_RANK"),
+        "pool": environ.get("PARSL_WORKER_POOL_ID"),
+        "block": environ.get("PARSL_WORKER_BLOCK_ID"),
+        "acc": _those_set(environ, ACCELERATORS),
+        "sched": _those_set(environ, SCHEDULER),
+        "env": _those_set(environ, (n for n in recorded_names if not is_secret_name(n))),
+        "container": container(environ),
+        "versions": versions(),
+    }
+
+
+def container(environ: Mapping[str, str]) -> str | None:
+    """Image that the worker runs in, or the kind of container where the image is not told; None outside of one."""
+    for variable, kind in _CONTAINERS:
+        if environ.get(variable):
+            return f"{kind}:{environ[variable]}"
+    named = environ.get("PROV_WORKER_IMAGE")
+    if os.path.exists("/.dockerenv"):
+        return f"docker:{named}" if named else "docker"
+    if os.path.exists("/run/.containerenv"):
+        return f"podman:{named}" if named else "podman"
+    return named
+
+
+def versions() -> dict[str, str]:
+    """Versions of what runs here; of packages only those that this process has loaded already."""
+    found = {"python": platform.python_version(), "prov-worker": __version__}
+    for name, module, attribute in _MODULES:
+        value = getattr(sys.modules.get(module), attribute, None)
+        if isinstance(value, str):
+            found[name] = value
+    return found
+
+
+def _those_set(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: environ[name] for name in names if environ.get(name)}

@@ -1,0 +1,290 @@
+"""One recorder per worker thread: notes in slot and journal that a task begins, what it calls, and how it ended.
+
+The order of things is what makes a killed task leave a trace: the slot says that a task runs before it is unpacked, the
+``start`` line is written before the user's function is called, and the ``end`` line before the result is released.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any
+
+from prov_worker.recorder import capture
+from prov_worker.recorder.counters import Counters
+from prov_worker.recorder.facts import worker_facts
+from prov_worker.redact import redact, secret_values
+from prov_worker.settings import Settings
+from prov_worker.spool import launch
+from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.spool.slot import Slot
+
+log = logging.getLogger(__name__)
+
+#: A task shorter than this has no time to grow that the high-water mark does not show.
+_READ_RSS_FROM_NS = 1_000_000
+_CHECK_AGENT_NS = 5_000_000_000
+_MAX_FUNCTIONS = 1000
+_MAX_KEPT_BUFFER = 64 << 10
+_MAX_MESSAGE = 2000
+_MAX_TRACEBACK = 64 << 10
+_WAIT_S = 60.0
+_troubles: dict[str, int] = {}
+_MAX_TROUBLES = 3
+
+
+def trouble(where: str) -> None:
+    """Log an error of the recorder's own, a few times each: a task must not drown in them either."""
+    count = _troubles[where] = _troubles.get(where, 0) + 1
+    if count <= _MAX_TROUBLES:
+        try:
+            log.warning("recording: %s failed; the task is not affected", where, exc_info=True)
+        except Exception:  # noqa: S110 - a broken log handler of the user's must not become the task's error
+            pass
+
+
+class Recorder:
+    """Records the tasks of one thread of one worker process into one crate directory.
+
+    Args:
+        crate_dir: absolute path, where crates will appear.
+
+    Raises:
+        OSError, SpoolError: neither slot nor journal can be made. The caller runs the task unrecorded.
+    """
+
+    def __init__(self, crate_dir: str) -> None:
+        self.pid = os.getpid()
+        self.crate_dir = crate_dir
+        in_thread = threading.current_thread() is not threading.main_thread()
+        self._thread = threading.get_native_id() if in_thread else None
+        start = process_start(self.pid)
+        self._name = JournalName(os.uname().nodename.split(".", 1)[0], self.pid, start, self._thread)
+        self._runtime = runtime_dir(crate_dir)
+        journal = os.path.join(spool_dir(crate_dir), str(self._name))
+        self._journal = JournalWriter(journal, os.path.join(self._runtime, "spool", str(self._name)))
+        self._counters = Counters(in_thread)
+        self._slot: Slot | None = None
+        self._checked_ns = 0
+        self._provenance_key: str | None = None
+        self._functions: dict[Any, tuple[int, tuple[str, ...]]] = {}
+        self._function_count = 0
+        self._affinity = os.sched_getaffinity(0)
+        self.capture = "types"
+        self._wait = False
+        self._task = self._task_json = ""
+        self._attempt = 0
+        self._function_id: str | None = None
+        self._start_ns = self._mono_ns = 0
+        self._before: Any = None
+        self._sequence = 0
+        self._started = False
+        self._failure: str | None = None
+        self._result: str | None = None
+
+    def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
+        """Take the settings that came with a task; does nothing where they are those of the task before."""
+        if provenance["key"] == self._provenance_key:
+            return
+        settings = Settings.from_mapping(provenance["settings"])
+        self.capture = settings.capture_arguments
+        self._wait = settings.write == "before_result"
+        line = {
+            "t": "worker",
+            "v": 1,
+            "host": self._name.host,
+            "pid": self.pid,
+            "thread": self._thread,
+            "endpoint": None if endpoint_id is None else str(endpoint_id),
+            "endpoint_name": provenance.get("endpoint_name"),
+            "aff": sorted(self._affinity),
+            **worker_facts(os.environ, settings.capture_environment),
+            "settings": provenance["settings"],
+        }
+        text = redact(json.dumps(line), secret_values())
+        # the slot first: an agent that looks between the two finds a journal without lines, which is no harm
+        suffix = f"{self.pid}" if self._thread is None else f"{self.pid}-{self._thread}"
+        if self._slot is None:
+            self._slot = Slot(
+                os.path.join(self._runtime, f"slot.{suffix}"),
+                self.pid,
+                self._thread or 0,
+                self._name.start,
+                settings.poll_interval,
+                self._journal.path,
+            )
+        self._journal.remember(text.encode() + b"\n", first=True)
+        self._functions.clear()
+        self._provenance_key = provenance["key"]
+
+    def begin(self, task_id: Any, attempt: int, function_id: str | None) -> None:
+        """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text."""
+        mono_ns = time.monotonic_ns()
+        if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
+            self._checked_ns = mono_ns
+            launch.ensure_agent(self._runtime, self.crate_dir)
+            mono_ns = time.monotonic_ns()  # the first task of a worker does not pay for the agent's start
+        self._task = text = str(task_id)
+        self._task_json = f'"{text}"'  # digits and dashes, or the next line but three raises
+        self._attempt = attempt
+        self._function_id = function_id
+        self._started = False
+        self._failure = self._result = None
+        self._before = self._counters.read()
+        self._mono_ns = mono_ns
+        self._start_ns = start_ns = time.time_ns()
+        task = bytes.fromhex(text.replace("-", ""))
+        self._sequence = self._slot.begin(start_ns, mono_ns, self._counters.cpu_ns(), task, attempt)  # type: ignore[union-attr]
+
+    def called(self, packed: str, function: Any, args: Any, kwargs: Any) -> None:
+        """The task is unpacked and its function is about to be called.
+
+        Args:
+            packed: the task's buffer: the serialised function, arguments and keyword arguments, each after its length.
+            function, args, kwargs: what came out of it.
+        """
+        number, names = self._function(packed, function)
+        line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{number}'
+        if self._function_id:
+            line += f',"fid":{quote(self._function_id)}'
+        if self.capture != "none" and (args or kwargs):
+            small = len(packed) <= capture.HASH_LIMIT
+            described = capture.describe_call(names, args, kwargs, self.capture == "values", small)
+            line += f',"args":{described}'
+        affinity = os.sched_getaffinity(0)
+        if affinity != self._affinity:
+            self._affinity = affinity
+            line += f',"aff":{sorted(affinity)}'
+        self._journal.write(f"{line}}}\n".encode())
+        self._started = True
+
+    def failed(self, error: BaseException, text: str | None = None) -> None:
+        """The task's own error, as upstream turns it into a result; ``text`` is the traceback that the client sees."""
+        self._failure = _failure("exception", error, text)
+
+    def returned(self, value: Any, size: int) -> None:
+        """What the function returned, and the size of its serialised form."""
+        if self.capture == "none":
+            return
+        self._result = capture.describe("return", value, self.capture == "values", size <= capture.HASH_LIMIT)
+
+    def escaped(self, error: BaseException) -> None:
+        """Something left upstream's helper that is no result: the worker is about to die, or upstream itself failed."""
+        kind = "exception" if isinstance(error, Exception) else "exit"
+        self._failure = _failure(kind, error, None)
+        self.finish(None)
+
+    def finish(self, sandbox: str | None) -> None:
+        """The task has ended: close it in slot and journal. Does nothing in a child that the task forked."""
+        if os.getpid() != self.pid:
+            return
+        after = self._counters.read()
+        duration = time.monotonic_ns() - self._mono_ns
+        line = (
+            f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"m":{self._mono_ns},"dur":{duration},'
+            f'"ok":{0 if self._failure else 1},{self._counters.difference(self._before, after)}'
+        )
+        if duration > _READ_RSS_FROM_NS:
+            line += f',"rss":{self._counters.rss_bytes() or "null"}'
+        if self._failure:
+            line += f',"err":{self._failure}'
+        elif self._result is not None:
+            line += f',"res":{self._result}'
+        if sandbox is not None:
+            line += f',"box":{quote(sandbox)}'
+        if not self._started and self._function_id:
+            line += f',"fid":{quote(self._function_id)}'
+        try:
+            self._journal.write(f"{line}}}\n".encode())
+        finally:
+            self._slot.end()  # type: ignore[union-attr]
+        if self._wait:
+            self._wait_for_crate()
+
+    def _function(self, packed: str, function: Any) -> tuple[int, tuple[str, ...]]:
+        """Number of a function in this journal, writing its line where it is new."""
+        buffer: str | None = None
+        key: Any = None
+        try:
+            newline = packed.index("\n", 0, 32) + 1
+            buffer = packed[newline : newline + int(packed[: newline - 1])]
+            key = buffer if len(buffer) <= _MAX_KEPT_BUFFER else None
+        except ValueError:
+            pass  # not the packing we know: the function is described by what it is alone
+        known = self._functions.get(key) if key is not None else None
+        if known is not None:
+            return known
+        self._function_count += 1
+        known = (self._function_count, capture.parameter_names(function))
+        fields = {"t": "function", "k": known[0], **capture.function_fields(function, buffer)}
+        self._journal.remember(json.dumps(fields).encode() + b"\n")
+        if key is not None:
+            if len(self._functions) >= _MAX_FUNCTIONS:
+                self._functions.clear()
+            self._functions[key] = known
+        return known
+
+    def _wait_for_crate(self) -> None:
+        """Wait until the agent says that the crate is on disk; gives up, loudly, after a minute."""
+        slot, deadline, pause = self._slot, time.monotonic() + _WAIT_S, 0.0005
+        while slot is not None and slot.finished() < self._sequence:
+            if time.monotonic() > deadline:
+                log.error("task %s: no crate after %.0f s; the result is released without it", self._task, _WAIT_S)
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.01)
+
+
+def _failure(kind: str, error: BaseException, text: str | None) -> str:
+    """A :class:`prov_worker.model.Failure` as JSON, redacted."""
+    secrets = secret_values()
+    try:
+        message = str(error)
+    except Exception:
+        message = "(the exception's own text failed)"
+    status: int | None = None
+    if isinstance(error, SystemExit):
+        code = error.code
+        status = code if isinstance(code, int) else 0 if code is None else 1
+        message = f"the function left the worker with exit status {status}" + (
+            f": {message}" if isinstance(code, str) else ""
+        )
+    if text is None:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    fields = {
+        "kind": kind,
+        "message": redact(message, secrets)[:_MAX_MESSAGE],
+        "type": capture.type_name(error),
+        "traceback": redact(text, secrets)[-_MAX_TRACEBACK:],
+        "exit_status": status,
+    }
+    return json.dumps(fields)
+
+
+_local = threading.local()
+
+
+def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
+    """The recorder of this thread for the crate directory that the settings name.
+
+    Made anew in a forked child, which must not write to its parent's journal.
+
+    Raises:
+        SettingsError, SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
+    """
+    crate_dir = provenance["settings"]["crate_dir"]
+    known: dict[str, Recorder] | None = getattr(_local, "recorders", None)
+    if known is None:
+        known = _local.recorders = {}
+    recorder = known.get(crate_dir)
+    if recorder is None or recorder.pid != os.getpid():
+        recorder = known[crate_dir] = Recorder(crate_dir)
+    recorder.use(provenance, endpoint_id)
+    return recorder
