@@ -1,0 +1,414 @@
+"""The finishing half of the agent: joins what journals say with what was sampled, and publishes crates.
+
+It works in small steps, so that it can be asked to stop between any two, and keeps whatever it cannot do now: a crate
+that a full disk or a read-only directory refuses is tried again, with growing pauses, and its record stays in the
+journal until it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from prov_worker.agent.exits import failure_of_death, oom_kills
+from prov_worker.agent.follower import Follower
+from prov_worker.agent.plotter import Plotter
+from prov_worker.agent.publisher import Publisher
+from prov_worker.agent.sampler import TaskKey, Tick, WorkerDeath, task_id
+from prov_worker.crate.writer import Plot
+from prov_worker.errors import ProvWorkerError, SpoolError
+from prov_worker.model import Failure, TaskSeries, host_name
+from prov_worker.spool.records import Ended
+from prov_worker.spool.slot import SlotReader
+
+log = logging.getLogger(__name__)
+
+#: How long a crate waits for its plot before it is published without.
+PLOT_PATIENCE_S = 5.0
+#: How long a lost task's own node is given to write the better crate.
+LOST_GRACE_S = 10.0
+_MAX_PLOTS_WAITING = 64
+_MAX_PENDING = 2000
+_MAX_SERIES = 20_000
+_RETRY_FIRST_S = 0.5
+_RETRY_MOST_S = 30.0
+#: So many refusals in a row mean that the disk takes nothing, not that one record is odd.
+_MAX_REFUSED = 3
+
+
+@dataclass(slots=True)
+class Job:
+    """One crate to write."""
+
+    ended: Ended
+    follower: Follower
+    series: TaskSeries | None = None
+    plot: Plot | None = None
+    completed: bool = False
+    plot_until: float = 0.0
+    slot: str | None = None
+    sequence: int = 0
+
+
+class Finaliser:
+    """Publishes the crates of one crate directory.
+
+    Args:
+        runtime: the runtime directory, whose slots and fallback journals are this node's.
+        publisher: writes crates.
+        finaliser: name of this process for ledgers.
+
+    Attributes:
+        published: crates written.
+        problems: messages about what could not be done, newest last; a bounded number.
+    """
+
+    def __init__(self, runtime: str, publisher: Publisher, finaliser: str | None = None) -> None:
+        self._runtime = runtime
+        self._publisher = publisher
+        self._name = finaliser or f"{host_name()}-{os.getpid()}"
+        self._followers: dict[str, Follower] = {}
+        self._slots: dict[str, SlotReader] = {}
+        self._series: OrderedDict[TaskKey, TaskSeries] = OrderedDict()
+        self._pending: deque[Job] = deque()
+        self._plotting: dict[int, Job] = {}
+        self._losses: deque[tuple[float, Job]] = deque()
+        self._unread: set[str] = set()
+        self._dead: dict[str, Follower] = {}
+        self._mark_ns = 0
+        self._plotter = Plotter()
+        self._retry_at = 0.0
+        self._retry_pause = _RETRY_FIRST_S
+        self._retry: deque[Job] = deque()
+        self._refused = 0
+        self._oom_kills = oom_kills()
+        self.published = 0
+        self.problems: deque[str] = deque(maxlen=100)
+
+    # -- what the sampler says ---------------------------------------------------------------------------------------
+
+    def take(self, tick: Tick) -> None:
+        """Take one message of the sampler."""
+        self._mark_ns = max(self._mark_ns, tick.mark_ns)
+        for path in tick.slots:
+            self._watch(path)
+        for key, series in tick.series:
+            self._series[key] = series
+            if len(self._series) > _MAX_SERIES:
+                self._series.popitem(last=False)
+            if series.task is not None and len(series.task) > 10:
+                self._warm_up(key)
+        self._unread.update(path for path in tick.changed if path in self._slots)
+        for death in tick.deaths:
+            self._bury(death)
+
+    def follow(self, journal: str, fallback: str | None = None) -> Follower:
+        """Follow a journal, from its beginning; one that is followed already is only read again."""
+        follower = self._followers.get(journal)
+        if follower is None:
+            follower = self._followers[journal] = Follower(journal, fallback, self._name)
+        return follower
+
+    def adopt(self, journal: str, failure: Failure, fallback: str | None = None) -> None:
+        """Finish a journal whose writer is gone and has no slot any more."""
+        follower = self.follow(journal, fallback)
+        self._read(follower, None, everything=True)
+        follower.dead = True
+        last_ns = int(os.stat(journal).st_mtime_ns)
+        for ended in follower.close_open(failure, last_ns, None):
+            self._pending.append(Job(ended, follower))
+        self._dead[journal + "#"] = follower
+
+    def _watch(self, path: str) -> None:
+        try:
+            slot = SlotReader(path)
+        except SpoolError as error:
+            self._say(str(error))
+            return
+        self._slots[path] = slot
+        self.follow(slot.journal, os.path.join(self._runtime, "spool", os.path.basename(slot.journal)))
+        self._unread.add(path)
+
+    def _warm_up(self, key: TaskKey) -> None:
+        """Have the plotter ready by the time that a long task's record is read."""
+        self._plotter.start()
+
+    def _bury(self, death: WorkerDeath) -> None:
+        """Close what a dead worker left open."""
+        slot = self._slots.pop(death.slot, None)
+        if slot is None:
+            return
+        self._unread.discard(death.slot)
+        follower = self.follow(slot.journal)
+        self._read(follower, death.slot, everything=True)
+        follower.dead = True
+        task = death.task
+        running = None
+        if task is not None and task.running:
+            running = (task_id(task), task.attempt, task.start_ns)
+        now = oom_kills()
+        kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
+        self._oom_kills = now
+        failure = failure_of_death(death.death.status, host_name(), slot.pid, kills)
+        end_ns = time.time_ns()
+        if task is not None and task.running:
+            end_ns = task.start_ns + death.death.mono_ns - task.mono_ns
+        if running is not None and any((t, n, s) == running for t, n, s in self._ended_keys(follower)):
+            running = None  # it ended between its last line and its death
+        for ended in follower.close_open(failure, end_ns, running):
+            if death.cpu_ns is not None:
+                ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
+            self._pending.append(Job(ended, follower))
+        self._dead[death.slot] = follower
+        slot.close()
+
+    def _ended_keys(self, follower: Follower) -> list[TaskKey]:
+        return [job.ended.key for job in (*self._pending, *self._retry) if job.follower is follower]
+
+    # -- work --------------------------------------------------------------------------------------------------------
+
+    def work(self, until: float) -> bool:
+        """Do what can be done until a moment (``time.monotonic``).
+
+        Returns:
+            Whether there is more to do right now.
+        """
+        for answer in self._plotter.answers():
+            self._drawn(answer.number, answer.data, answer.error)
+        self._revive()
+        while time.monotonic() < until:
+            if len(self._pending) < _MAX_PENDING:
+                self._read_some()
+            if not self._step():
+                break
+        self._put_away()
+        self._plotter.rest()
+        return bool(self._ready() or self._unread)
+
+    def next_s(self) -> float:
+        """Seconds until something is due without a message of the sampler."""
+        due = [1.0]
+        now = time.monotonic()
+        if self._retry:
+            due.append(self._retry_at - now)
+        if self._plotting:
+            due.append(0.05)
+        if self._losses:
+            due.append(self._losses[0][0] - now)
+        return max(0.0, min(due))
+
+    @property
+    def outstanding(self) -> int:
+        """Crates that are still to be written, as far as is known."""
+        return len(self._pending) + len(self._retry) + len(self._plotting) + len(self._losses)
+
+    @property
+    def stuck(self) -> int:
+        """Crates that could not be written when it was tried last."""
+        return len(self._retry)
+
+    def plot_fileno(self) -> int:
+        """Descriptor of the plotter's answers, -1 without one."""
+        return self._plotter.fileno()
+
+    def finish(self) -> None:
+        """There will be no more ticks: what is pending need not wait for one, nor for any grace."""
+        self._mark_ns = 1 << 62
+        for _, job in self._losses:
+            self._pending.append(job)
+        self._losses.clear()
+        self._unread.update(self._slots)
+
+    def close(self) -> None:
+        """Let everything go. Whatever is outstanding stays in the journals."""
+        self._plotter.close()
+        for follower in self._followers.values():
+            follower.ledger.close()
+
+    def _ready(self) -> bool:
+        """Whether the next crate can be written: its task has had its last look, and the disk takes crates."""
+        if not self._pending or (self._refused >= _MAX_REFUSED and time.monotonic() < self._retry_at):
+            return False
+        job = self._pending[0]
+        return job.follower.dead or job.ended.mono_end_ns <= self._mark_ns
+
+    def _read_some(self) -> None:
+        for path in list(self._unread):
+            slot = self._slots.get(path)
+            if slot is None or not self._read(self.follow(slot.journal), path):
+                self._unread.discard(path)
+
+    def _read(self, follower: Follower, path: str | None, everything: bool = False) -> bool:
+        """Read a part of a journal; says whether there may be more."""
+        more = True
+        slot = self._slots.get(path) if path is not None else None
+        while more:
+            before, more = follower.size, False
+            sequence = slot.sequence() if slot is not None else 0
+            try:
+                for ended in follower.read():
+                    job = Job(ended, follower, slot=path, sequence=sequence)
+                    if ended.lost:
+                        self._losses.append((time.monotonic() + LOST_GRACE_S, job))
+                    else:
+                        self._pending.append(job)
+            except OSError as error:
+                self._say(f"{follower.path}: cannot be read: {error}")
+                return False
+            more = follower.size != before
+            if not everything:
+                break
+        return more
+
+    def _revive(self) -> None:
+        """Bring back what waited for a time: refused crates, late plots, lost tasks."""
+        now = time.monotonic()
+        while self._losses and self._losses[0][0] <= now:
+            self._pending.appendleft(self._losses.popleft()[1])
+        for number, job in list(self._plotting.items()):
+            if job.plot_until <= now:
+                del self._plotting[number]
+                self._without_plot(job, f"it was not drawn within {PLOT_PATIENCE_S:g} s")
+        if self._retry and self._retry_at <= now:
+            self._refused = 0
+            self._pending.extend(self._retry)
+            self._retry.clear()
+
+    def _step(self) -> bool:
+        """Write one crate; false where none is due."""
+        if not self._ready():
+            return False
+        job = self._pending.popleft()
+        ended = job.ended
+        if ended.key in job.follower.ledger:
+            job.follower.skip()
+            self._settled(job)
+            return True
+        if ended.lost and self._evidence(job):
+            return True
+        if not job.completed:
+            job.series = self._series.pop(ended.key, None)
+            self._publisher.complete(ended, job.series)
+            job.completed = True
+            if self._ask_for_plot(job):
+                return True
+        self._publish(job)
+        return True
+
+    def _publish(self, job: Job) -> None:
+        try:
+            self._publisher.publish(job.ended, job.series, job.plot)
+        except OSError as error:
+            if not self._retry:
+                self._retry_at = time.monotonic() + self._retry_pause
+                self._retry_pause = min(self._retry_pause * 2, _RETRY_MOST_S)
+            self._retry.append(job)
+            self._refused += 1
+            self._say(f"{self._publisher.crate_dir}: crates cannot be written, their records are kept: {error}")
+            return
+        except ProvWorkerError as error:
+            self._say(f"task {job.ended.record.task_id}: its record makes no crate and is kept: {error}")
+        else:
+            self.published += 1
+            self._retry_pause = _RETRY_FIRST_S
+            self._refused = 0
+            job.follower.done(job.ended)
+        self._settled(job)
+
+    def _settled(self, job: Job) -> None:
+        slot = self._slots.get(job.slot) if job.slot is not None else None
+        if slot is not None:
+            slot.acknowledge(job.sequence)
+
+    # -- plots -------------------------------------------------------------------------------------------------------
+
+    def _ask_for_plot(self, job: Job) -> bool:
+        """Ask for a plot where one belongs into the crate; false where the crate need not wait."""
+        settings = self._publisher.settings(job.ended.settings)
+        if settings.plots != "png" or not self._publisher.wants_plot(job.ended, job.series):
+            return False
+        if self._plotter.broken:
+            job.ended.record.notes.append(_no_plot(self._plotter.broken))
+            return False
+        if len(self._plotting) >= _MAX_PLOTS_WAITING:
+            job.ended.record.notes.append(_no_plot("more were asked for than could be drawn in time"))
+            return False
+        assert job.series is not None
+        number = self._plotter.request(job.series, self._publisher.title(job.ended))
+        if number is None:
+            job.ended.record.notes.append(_no_plot(self._plotter.broken or "the plotter has died"))
+            return False
+        patience = PLOT_PATIENCE_S if settings.write == "background" else 6 * PLOT_PATIENCE_S
+        job.plot_until = time.monotonic() + patience
+        self._plotting[number] = job
+        return True
+
+    def _drawn(self, number: int, data: bytes | None, error: str | None) -> None:
+        job = self._plotting.pop(number, None)
+        if job is None:
+            return
+        if data is None:
+            self._without_plot(job, error or "no reason was given")
+            return
+        job.plot = Plot("cpu_usage.png", data)
+        self._publish(job)
+
+    def _without_plot(self, job: Job, reason: str) -> None:
+        job.ended.record.notes.append(_no_plot(reason))
+        self._publish(job)
+
+    # -- lost tasks --------------------------------------------------------------------------------------------------
+
+    def _evidence(self, job: Job) -> bool:
+        """Look whether a lost task's own node has told of it; true where nothing is left to write."""
+        from prov_worker.agent.evidence import evidence_of
+
+        found = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)
+        if found.published:
+            job.follower.done(job.ended)
+            self._settled(job)
+            return True
+        if found.ended is not None:
+            found.ended.record.failure = job.ended.record.failure
+            found.ended.record.function.id = found.ended.record.function.id or job.ended.record.function.id
+            found.ended.record.end_ns = max(job.ended.record.end_ns, found.ended.record.start_ns)
+            found.ended.lost = True
+            job.ended.record = found.ended.record
+            job.ended.function = found.ended.function
+            job.ended.settings = found.ended.settings or job.ended.settings
+        else:
+            job.ended.record.notes.append("No worker began this task: its start is the moment when the engine took it.")
+        return False
+
+    # -- journals that are finished ----------------------------------------------------------------------------------
+
+    def _put_away(self) -> None:
+        for path, follower in list(self._dead.items()):
+            if follower.unfinished > 0 or any(job.follower is follower for job in self._losses_and_plots()):
+                continue
+            try:
+                follower.put_away()
+            except OSError as error:
+                self._say(f"{follower.path}: the finished journal cannot be put away: {error}")
+                continue
+            del self._dead[path]
+            self._followers.pop(follower.path, None)
+            with contextlib.suppress(OSError):  # an adopted journal has no slot
+                os.unlink(path)
+
+    def _losses_and_plots(self) -> list[Job]:
+        return [*(job for _, job in self._losses), *self._plotting.values()]
+
+    def _say(self, problem: str) -> None:
+        """Log a problem once for as long as it stays the same."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+            log.warning("%s", problem)
+
+
+def _no_plot(reason: str) -> str:
+    return f"No plot was drawn: {reason}."

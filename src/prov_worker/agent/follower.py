@@ -1,0 +1,131 @@
+"""One journal as the finaliser follows it: its lines, its ledger, and the fallback that a full disk made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+from prov_worker.model import Failure
+from prov_worker.spool.journal import JournalReader
+from prov_worker.spool.ledger import Ledger
+from prov_worker.spool.paths import CLOSED, JournalName
+from prov_worker.spool.records import Ended, JournalState
+
+_CHUNK = 256 << 10
+
+
+class Follower:
+    """Follows the journal of one worker or engine.
+
+    Args:
+        journal: its path.
+        fallback: where its writer goes on when it cannot write there; None outside of a running node.
+        finaliser: name of this process, for the ledger.
+
+    Attributes:
+        unfinished: executions given by :meth:`read` or :meth:`close_open` that are not done.
+        dead: its writer is gone, so that there will be no more lines.
+    """
+
+    def __init__(self, journal: str, fallback: str | None, finaliser: str) -> None:
+        self.path = journal
+        self.name = JournalName.parse(os.path.basename(journal))
+        self.ledger = Ledger(journal, finaliser)
+        self._parts = [(JournalReader(journal), JournalState())]
+        self._fallback = fallback
+        self.unfinished = 0
+        self.dead = False
+
+    @property
+    def state(self) -> JournalState:
+        """Meaning of the lines read last: of the fallback where there is one."""
+        return self._parts[-1][1]
+
+    @property
+    def problems(self) -> int:
+        """Lines that could not be read."""
+        return sum(reader.problems + state.problems for reader, state in self._parts)
+
+    def read(self) -> Iterator[Ended]:
+        """Executions that were closed since the last call and are not in the ledger; a bounded part at a time."""
+        if self._fallback and len(self._parts) == 1 and os.path.exists(self._fallback):
+            self._parts.append((JournalReader(self._fallback), JournalState()))
+        for reader, state in self._parts:
+            for line in reader.read(_CHUNK):
+                ended = state.feed(line)
+                if ended is None:
+                    continue
+                if state is not self._parts[0][1]:
+                    self._complete(ended)
+                if ended.key not in self.ledger:
+                    self.unfinished += 1
+                    yield ended
+
+    def read_all(self) -> Iterator[Ended]:
+        """All of :meth:`read`, to the end of the files."""
+        size = -1
+        while size != self.size:
+            size = self.size
+            yield from self.read()
+
+    @property
+    def size(self) -> int:
+        """Bytes read so far."""
+        return sum(reader.offset for reader, _ in self._parts)
+
+    def _complete(self, ended: Ended) -> None:
+        """A task may begin in the journal and end in its fallback: what its start said is in the first."""
+        first = self._parts[0][1]
+        key = (ended.record.task_id, ended.record.attempt)
+        if first.opened(key) is not None:
+            began = first.close(key, Failure("unknown", ""), ended.record.end_ns).record
+            ended.record.function = began.function
+            ended.record.arguments = began.arguments
+
+    def close_open(self, failure: Failure, end_ns: int, running: tuple[str, int, int] | None) -> Iterator[Ended]:
+        """Close what a dead worker left open.
+
+        Args:
+            failure: why it died.
+            end_ns: when, wall clock.
+            running: (task id, attempt, start) of its slot where that says that a task ran; it may have no line yet.
+        """
+        keys = {key: state for _, state in self._parts for key in state.open_tasks()}
+        if running is not None and running[:2] not in keys:
+            keys[running[:2]] = self.state
+        for key, state in keys.items():
+            start = running[2] if running is not None and running[:2] == key else None
+            ended = state.close(key, failure, end_ns, start)
+            if ended.key not in self.ledger:
+                self.unfinished += 1
+                yield ended
+
+    def skip(self) -> None:
+        """An execution that was given needs no crate any more."""
+        self.unfinished = max(0, self.unfinished - 1)
+
+    def done(self, ended: Ended) -> None:
+        """An execution has its crate."""
+        self.skip()
+        with contextlib.suppress(OSError):  # a full disk: the crate itself tells the next finaliser
+            self.ledger.add(ended.key)
+
+    def put_away(self) -> None:
+        """Move a journal that is finished, with its ledgers, out of the way of those that are not.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        closed = os.path.join(os.path.dirname(self.path), CLOSED)
+        os.makedirs(closed, 0o700, exist_ok=True)
+        self.ledger.close()
+        for path in (*self.ledger.paths(), self.path):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, os.path.join(closed, os.path.basename(path)))
+        if self._fallback and os.path.exists(self._fallback):
+            target = os.path.join(closed, os.path.basename(self._fallback))
+            with open(self._fallback, "rb") as source, open(target, "ab") as file:
+                shutil.copyfileobj(source, file)
+            os.unlink(self._fallback)

@@ -1,0 +1,270 @@
+"""The agent's two processes: set-up, the loops, and the end.
+
+The first process samples; its child finishes records. They are joined by one socket that carries pickled ticks, and
+each ends when the other does. The sampler never waits for its child: what the socket does not take is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from prov_worker import __version__
+from prov_worker.spool import launch
+from prov_worker.spool.paths import SLOT_PREFIX
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 3.0
+#: After SIGTERM: how long dying workers are waited for. PBS sends SIGKILL ten seconds after SIGTERM.
+TERM_GRACE_S = 2.0
+#: After the last worker: how long refused crates are tried again before they are left to `prov-worker recover`.
+STUCK_GRACE_S = 60.0
+_MAX_BACKLOG_BYTES = 64 << 20
+_LENGTH = struct.Struct("<I")
+_SLICE_S = 0.02
+
+
+def main(runtime: str, crate_dir: str) -> None:
+    """Run the agent of a runtime directory until its workers are gone; leaves at once where one runs already."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    os.umask(0o077)
+    os.chdir("/")
+    lock = os.open(os.path.join(runtime, launch.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(runtime, launch.STARTING))
+    logging.basicConfig(
+        format=f"%(asctime)s agent {os.getpid()} %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    with contextlib.suppress(OSError):
+        # a worker's affinity is for its task; the agent goes where there is room
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            ours.close()
+            _finish(runtime, crate_dir, theirs)
+            status = 0
+        except BaseException:
+            log.exception("the finaliser failed; its records are kept")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+    theirs.close()
+    _describe(runtime, crate_dir, child)
+    try:
+        _sample(runtime, lock, ours, child)
+    except Exception:
+        log.exception("the sampler failed")
+    finally:
+        ours.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(runtime, "agent.json"))
+
+
+def _describe(runtime: str, crate_dir: str, child: int) -> None:
+    """Say who serves here, for a person who looks."""
+    path = os.path.join(runtime, "agent.json")
+    about = {"pid": os.getpid(), "finaliser": child, "crate_dir": crate_dir, "version": __version__}
+    with contextlib.suppress(OSError):
+        with open(path + ".new", "w") as file:
+            json.dump({**about, "host": os.uname().nodename, "started": time.time()}, file)
+        os.replace(path + ".new", path)
+
+
+class _Stop:
+    """Set by SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+
+
+# -- sampling --------------------------------------------------------------------------------------------------------
+
+
+def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None:
+    from prov_worker.agent.sampler import Sampler, Tick
+
+    stop = _Stop()
+    sys.setswitchinterval(0.0005)  # the GPU thread must not hold up a tick
+    channel.setblocking(False)
+    sampler = Sampler(runtime)
+    sampler.listen(channel.fileno())
+    outbox = _Outbox(channel)
+    idle_since: float | None = None
+    asked_at: float | None = None
+    deadline = time.monotonic_ns()
+    cpu_before, logged_at = time.process_time(), time.monotonic()
+    while True:
+        now = time.monotonic_ns()
+        tick = sampler.tick(now)
+        if tick or sampler.ticks == 1:
+            outbox.put(tick)
+        outbox.send()
+        if outbox.broken:
+            log.error("the finaliser is gone; the next worker starts another agent")
+            break
+        if stop.asked and asked_at is None:
+            asked_at = time.monotonic()
+        idle_since = None if tick.alive else idle_since or time.monotonic()
+        if asked_at is not None and (not tick.alive or time.monotonic() - asked_at > TERM_GRACE_S):
+            break
+        if idle_since is not None and time.monotonic() - idle_since > GRACE_S and _leave(runtime, lock, sampler):
+            break
+        period = int(sampler.period_s(now) * 1e9)
+        deadline += period
+        if deadline <= now:  # late: go on from here instead of catching up
+            deadline = now + period
+        elif deadline > now + period:
+            deadline = now + period
+        sampler.wait(deadline)
+    outbox.put(Tick(mark_ns=1 << 62, alive=-1))
+    outbox.drain(TERM_GRACE_S if stop.asked else 30.0)
+    used, lived = time.process_time() - cpu_before, time.monotonic() - logged_at
+    log.info(
+        "sampler ends: %d ticks, worst lateness %.1f ms, %.2f %% of a core",
+        sampler.ticks,
+        sampler.lateness_ns / 1e6,
+        100 * used / max(lived, 1e-9),
+    )
+    sampler.close()
+
+
+def _leave(runtime: str, lock: int, sampler: Any) -> bool:
+    """Give the lock up, unless a worker came in the meantime: it makes its slot before it looks at the lock."""
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    try:
+        waiting = [n for n in os.listdir(runtime) if n.startswith(SLOT_PREFIX) and not n.endswith(".new")]
+    except OSError:
+        return True
+    if not any(sampler.is_new(os.path.join(runtime, name)) for name in waiting):
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True  # that worker's own agent is there already
+    return False
+
+
+class _Outbox:
+    """Messages to the finaliser that leave when the socket takes them."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._queue: deque[bytes] = deque()
+        self._size = 0
+        self.broken = False
+
+    def put(self, message: Any) -> None:
+        body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        if self._size > _MAX_BACKLOG_BYTES and message.series:
+            message.series.clear()  # the records are safe in the journal; their series are not worth the memory
+            body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._queue.append(_LENGTH.pack(len(body)) + body)
+        self._size += len(body)
+
+    def send(self) -> None:
+        while self._queue:
+            data = self._queue[0]
+            try:
+                sent = self._channel.send(data)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.broken = True
+                return
+            if sent == len(data):
+                self._queue.popleft()
+                self._size -= len(data)
+            else:
+                self._queue[0] = data[sent:]
+
+    def drain(self, timeout_s: float) -> None:
+        until = time.monotonic() + timeout_s
+        while self._queue and not self.broken and time.monotonic() < until:
+            select.select([], [self._channel], [], 0.1)
+            self.send()
+
+
+# -- finishing -------------------------------------------------------------------------------------------------------
+
+
+def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
+    from prov_worker.agent.finaliser import Finaliser
+    from prov_worker.agent.orphans import adopt_orphans
+    from prov_worker.agent.publisher import Publisher
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
+    with contextlib.suppress(OSError):
+        os.nice(19)
+    finaliser = Finaliser(runtime, Publisher(crate_dir))
+    adopt_orphans(finaliser, crate_dir, runtime)
+    ending = False
+    ends_at = 0.0
+    received = b""
+    busy = True
+    channel.setblocking(False)
+    while True:
+        watched: list[Any] = [] if ending else [channel]
+        if finaliser.plot_fileno() >= 0:
+            watched.append(finaliser.plot_fileno())
+        timeout = 0.0 if busy else finaliser.next_s()
+        ready, _, _ = select.select(watched, [], [], timeout)
+        if channel in ready:
+            chunk = _receive(channel)
+            received += chunk or b""
+            while len(received) >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(received)
+                if len(received) < _LENGTH.size + length:
+                    break
+                tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])  # noqa: S301 - from our parent
+                received = received[_LENGTH.size + length :]
+                finaliser.take(tick)
+                ending = ending or tick.alive < 0
+            ending = ending or chunk is None
+            if ending:
+                finaliser.finish()
+                ends_at = time.monotonic() + STUCK_GRACE_S
+        busy = finaliser.work(time.monotonic() + _SLICE_S)
+        if ending and not busy and (not finaliser.outstanding or time.monotonic() > ends_at):
+            break
+    finaliser.close()
+    left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
+    log.info("finaliser ends: %d crates written%s", finaliser.published, left)
+
+
+def _receive(channel: socket.socket) -> bytes | None:
+    """What has come; None at the end."""
+    try:
+        return channel.recv(1 << 20) or None
+    except BlockingIOError:
+        return b""
+    except OSError:
+        return None

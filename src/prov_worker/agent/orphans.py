@@ -1,0 +1,57 @@
+"""Journals without a living writer: left by a worker, an agent or a node that ended before its records were finished."""
+
+from __future__ import annotations
+
+import os
+
+from prov_worker.agent.finaliser import Finaliser
+from prov_worker.model import Failure, host_name
+from prov_worker.spool.paths import JournalName, spool_dir
+from prov_worker.spool.slot import SlotReader
+
+UNKNOWN = Failure(
+    kind="unknown",
+    message="the record of this task has no end: its worker, its node or its job ended before it could be written",
+)
+
+
+def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[str]:
+    """Finish journals of this node whose process is gone and that no slot names; gives their paths."""
+    slots = _journals_of_slots(runtime)
+    adopted = []
+    for path, name in journals(crate_dir, runtime):
+        if name.host != host_name() or path in slots or name.is_alive():
+            continue
+        fallback = os.path.join(runtime, "spool", str(name))
+        finaliser.adopt(path, UNKNOWN, fallback if fallback != path else None)
+        adopted.append(path)
+    return adopted
+
+
+def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName]]:
+    """Journals of a spool that are not put away, and fallback journals of this node that have no first part."""
+    found: dict[str, tuple[str, JournalName]] = {}
+    directories = [spool_dir(crate_dir)] + ([os.path.join(runtime, "spool")] if runtime else [])
+    for directory in directories:
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError:
+            continue
+        for text in names:
+            name = JournalName.parse(text)
+            if name is not None and text not in found:
+                found[text] = (os.path.join(directory, text), name)
+    return list(found.values())
+
+
+def _journals_of_slots(runtime: str) -> set[str]:
+    found = set()
+    for name in os.listdir(runtime):
+        if name.startswith("slot.") and not name.endswith(".new"):
+            try:
+                slot = SlotReader(os.path.join(runtime, name))
+            except Exception:  # noqa: S112 - a damaged slot names no journal
+                continue
+            found.add(slot.journal)
+            slot.close()
+    return found

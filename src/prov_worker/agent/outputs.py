@@ -1,0 +1,52 @@
+"""Files that a task left in its sandbox: path, size and sha256, by reference."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from prov_worker.model import OutputFile
+
+MAX_FILES = 1000
+#: Files larger than this, and files beyond this total, are listed without a digest: hashing must not outlast the task.
+MAX_HASHED_BYTES = 1 << 30
+_BLOCK = 1 << 20
+
+
+def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
+    """Regular files below a directory, sorted by path, and a note where not all could be taken.
+
+    Links are not followed: a task could point them anywhere.
+    """
+    found: list[OutputFile] = []
+    hashed = 0
+    for directory, directories, names in os.walk(sandbox):
+        directories.sort()
+        for name in sorted(names):
+            path = os.path.join(directory, name)
+            try:
+                status = os.lstat(path)
+            except OSError:
+                continue
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            if len(found) == MAX_FILES:
+                return found, f"Only the first {MAX_FILES} files of the sandbox are listed."
+            digest = None
+            if hashed + status.st_size <= MAX_HASHED_BYTES:
+                digest = sha256_of(path)
+                hashed += status.st_size
+            found.append(OutputFile(os.path.relpath(path, sandbox), status.st_size, digest))
+    return found, None
+
+
+def sha256_of(path: str) -> str | None:
+    """Hex digest of a file; None where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError:
+        return None
+    return digest.hexdigest()

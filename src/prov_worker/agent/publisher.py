@@ -1,0 +1,150 @@
+"""From a closed execution to its crate: hardware of the node, source, output files, and one writer per settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from prov_worker.agent.outputs import output_files
+from prov_worker.agent.source import recover_source
+from prov_worker.crate.svg import render_svg
+from prov_worker.crate.writer import CrateWriter, Plot
+from prov_worker.errors import ProvWorkerError
+from prov_worker.model import HardwareSnapshot, TaskSeries, host_name
+from prov_worker.settings import Settings
+from prov_worker.spool.paths import spool_dir
+from prov_worker.spool.records import Ended
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Writes crates into one directory.
+
+    Args:
+        crate_dir: the directory.
+        take_hardware: whether to probe this node for executions that ran on it; else what the node's agent had saved
+            is used.
+    """
+
+    def __init__(self, crate_dir: str, take_hardware: bool = True) -> None:
+        self.crate_dir = crate_dir
+        self._take_hardware = take_hardware
+        self._settings: dict[str, Settings] = {}
+        self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...]], HardwareSnapshot] = {}
+        self._writers: dict[tuple[str, str], CrateWriter] = {}
+        self._sources: dict[str, str | None] = {}
+
+    def settings(self, mapping: dict[str, Any]) -> Settings:
+        """The settings that an execution was recorded with; defaults where they cannot be read."""
+        key = json.dumps(mapping, sort_keys=True)
+        known = self._settings.get(key)
+        if known is None:
+            try:
+                known = Settings.from_mapping(mapping)
+            except ProvWorkerError as error:
+                log.warning("settings of a journal are not understood, defaults are used: %s", error)
+                known = Settings()
+            self._settings[key] = known
+        return known
+
+    def complete(self, ended: Ended, series: TaskSeries | None) -> None:
+        """Add to a record what the worker left to others: output files, source, the peak among samples."""
+        record, settings = ended.record, self.settings(ended.settings)
+        if ended.sandbox is not None and settings.capture_outputs:
+            record.outputs, note = output_files(ended.sandbox)
+            if note:
+                record.notes.append(note)
+        if record.function.source is None and ended.function:
+            record.function.source = self._source(ended.function)
+        usage = record.usage
+        if not usage.peak_rss_exact:
+            sampled = series.task.columns.get("rss_bytes") if series is not None and series.task else None
+            extremes = sampled.extremes() if sampled is not None else None
+            known = [int(value) for value in (extremes and extremes[1], ended.final_rss_bytes) if value]
+            if known:
+                usage.peak_rss_bytes = max(known)
+
+    def publish(self, ended: Ended, series: TaskSeries | None, plot: Plot | None) -> Path:
+        """Write the crate.
+
+        Raises:
+            OSError: it cannot be written now.
+            InputError: it cannot be written ever: the record is damaged.
+        """
+        settings = self.settings(ended.settings)
+        if plot is None and settings.plots == "svg" and self.wants_plot(ended, series):
+            assert series is not None
+            plot = Plot("cpu_usage.svg", render_svg(series, self.title(ended)))
+        return self._writer(ended, settings).publish(ended.record, series, plot, Path(self.crate_dir))
+
+    def wants_plot(self, ended: Ended, series: TaskSeries | None) -> bool:
+        """Whether a plot belongs into this crate: it is asked for, the task was long enough and there are samples."""
+        settings = self.settings(ended.settings)
+        if settings.plots == "none" or ended.record.wall_time_s < settings.plot_min_duration:
+            return False
+        return series is not None and series.task is not None and "cpu_percent" in series.task.columns
+
+    @staticmethod
+    def title(ended: Ended) -> str:
+        """Title of an execution's plot."""
+        return f"{ended.record.function.name} on {ended.record.worker.host}"
+
+    def _source(self, function: dict[str, Any]) -> str | None:
+        key = json.dumps([function.get(name) for name in ("file", "line", "code", "sha256")])
+        if key not in self._sources:
+            if len(self._sources) > 1000:
+                self._sources.clear()
+            self._sources[key] = recover_source(function)
+        return self._sources[key]
+
+    def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:
+        host = ended.record.worker.host
+        key = (host, json.dumps(ended.settings, sort_keys=True))
+        writer = self._writers.get(key)
+        if writer is None:
+            writer = self._writers[key] = CrateWriter(self._hardware(host, settings), settings)
+        return writer
+
+    def _hardware(self, host: str, settings: Settings) -> HardwareSnapshot:
+        key = (host, settings.mount_points, settings.probes)
+        known = self._snapshots.get(key)
+        if known is None:
+            saved = os.path.join(spool_dir(self.crate_dir), f"{host}.hardware.json")
+            if self._take_hardware and host in (host_name(), "unknown"):
+                known = self._take(settings)
+                _save(saved, known)
+            else:
+                known = _load(saved, host)
+            self._snapshots[key] = known
+        return known
+
+    def _take(self, settings: Settings) -> HardwareSnapshot:
+        from prov_worker.probes import ProbeContext, take_all
+
+        mounts = settings.mount_points or (self.crate_dir,)
+        return take_all(settings.probes, ProbeContext(mount_points=mounts))
+
+
+def _save(path: str, snapshot: HardwareSnapshot) -> None:
+    """Keep a snapshot for those who finish this node's records elsewhere."""
+    aside = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        with open(aside, "w") as file:
+            json.dump(snapshot.to_dict(), file)
+        os.replace(aside, path)
+    except (OSError, ValueError) as error:
+        log.warning("the node's hardware report could not be kept: %s", error)
+
+
+def _load(path: str, host: str) -> HardwareSnapshot:
+    try:
+        with open(path) as file:
+            return HardwareSnapshot.from_dict(json.load(file))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.info("no hardware report of %s: %s", host, error)
+        return HardwareSnapshot(host=host, taken_ns=0)

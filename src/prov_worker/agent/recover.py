@@ -1,0 +1,92 @@
+"""``prov-worker recover``: finish, here and now, whatever any crash left in a spool."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prov_worker.agent.finaliser import Finaliser
+from prov_worker.agent.orphans import UNKNOWN, journals
+from prov_worker.agent.publisher import Publisher
+from prov_worker.errors import InputError, SpoolError
+from prov_worker.model import host_name
+from prov_worker.spool.launch import agent_lives
+from prov_worker.spool.paths import runtime_dir, spool_dir
+
+#: A journal of another node that was written to in the last minutes may have a living worker.
+_QUIET_S = 300.0
+_PATIENCE_S = 20.0
+
+
+@dataclass(slots=True)
+class RecoverReport:
+    """What was done.
+
+    Attributes:
+        finished: crates written.
+        skipped: journals that were left alone, each with the reason.
+        problems: what could not be done; records named here are kept.
+    """
+
+    finished: int = 0
+    skipped: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def recover(
+    crate_dir: Path, *, force: bool = False, progress: Callable[[int, int], None] | None = None
+) -> RecoverReport:
+    """Write the crates of all records whose writer is gone.
+
+    Args:
+        crate_dir: directory of the crates.
+        force: also take journals of other nodes that were written to in the last five minutes.
+        progress: called with (crates written, crates known of).
+
+    Returns:
+        What was done. Running it twice does no harm: what has a crate is left alone.
+
+    Raises:
+        InputError: there is no such directory.
+    """
+    path = os.path.abspath(crate_dir)
+    if not os.path.isdir(path):
+        raise InputError(f"{crate_dir}: no such directory")
+    report = RecoverReport()
+    try:
+        runtime: str | None = runtime_dir(path)
+    except SpoolError:
+        runtime = None
+    if not os.path.isdir(spool_dir(path)) and not journals(path, runtime):
+        return report
+    finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{host_name()}-recover-{os.getpid()}")
+    here = host_name()
+    served = runtime is not None and agent_lives(runtime)
+    for journal, name in journals(path, runtime):
+        if name.host == here and name.is_alive():
+            report.skipped.append(f"{journal}: process {name.pid} is running")
+        elif name.host == here and served:
+            report.skipped.append(f"{journal}: this node's agent is running and finishes it")
+        elif name.host != here and not force and time.time() - os.stat(journal).st_mtime < _QUIET_S:
+            report.skipped.append(f"{journal}: written to in the last minutes on {name.host}; --force takes it all the same")
+        else:
+            fallback = os.path.join(runtime, "spool", str(name)) if runtime else None
+            finaliser.adopt(journal, UNKNOWN, fallback if fallback != journal else None)
+    finaliser.finish()
+    until = time.monotonic() + _PATIENCE_S
+    while finaliser.outstanding and (finaliser.outstanding > finaliser.stuck or time.monotonic() < until):
+        before = finaliser.published
+        if not finaliser.work(time.monotonic() + 0.2):
+            time.sleep(0.05)
+        if finaliser.published > before:
+            until = time.monotonic() + _PATIENCE_S
+        if progress is not None:
+            progress(finaliser.published, finaliser.published + finaliser.outstanding)
+    finaliser.work(time.monotonic())
+    finaliser.close()
+    report.finished = finaliser.published
+    report.problems = list(finaliser.problems)
+    return report

@@ -1,0 +1,261 @@
+"""The sampling half of the agent: it looks at every slot at each tick, samples what runs, and notices who has died.
+
+Ticks have absolute deadlines, so that a late one does not delay the next. All that another process must know leaves in
+one message a tick, without ever waiting for the receiver.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from dataclasses import dataclass, field
+
+from prov_worker.agent.node import GpuMeters, NodeMeter
+from prov_worker.agent.watched import Death, TaskSamples, Watched
+from prov_worker.errors import SpoolError
+from prov_worker.model import TaskSeries
+from prov_worker.spool.paths import SLOT_PREFIX
+from prov_worker.spool.slot import SlotReader, SlotTask
+
+#: However slowly samples are taken, slots are looked at this often.
+_LOOK_INTERVAL_S = 0.1
+_DEATH_CHECK_NS = 1_000_000_000
+_IDLE_INTERVAL_S = 0.25
+_IDLE_AFTER_NS = 2_000_000_000
+
+TaskKey = tuple[str, int, int]
+
+
+@dataclass(slots=True)
+class WorkerDeath:
+    """A worker that died: its slot's last word, how it ended, and the series of the task that died with it."""
+
+    slot: str
+    task: SlotTask | None
+    death: Death
+    cpu_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Tick:
+    """What one tick has to tell the finaliser.
+
+    Attributes:
+        mark_ns: every task that ended before this moment (CLOCK_MONOTONIC) has had its last look.
+        slots: paths of slots seen for the first time.
+        changed: paths of slots whose sequence moved.
+        series: finished series, by (task id, attempt, start).
+        deaths: workers that died.
+        alive: number of live workers.
+    """
+
+    mark_ns: int = 0
+    slots: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    series: list[tuple[TaskKey, TaskSeries]] = field(default_factory=list)
+    deaths: list[WorkerDeath] = field(default_factory=list)
+    alive: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.slots or self.changed or self.series or self.deaths)
+
+
+class Sampler:
+    """Watches the slots of one runtime directory.
+
+    Args:
+        runtime: the directory.
+
+    Attributes:
+        lateness_ns: largest distance of a tick from its deadline.
+        ticks: number of ticks.
+    """
+
+    def __init__(self, runtime: str) -> None:
+        self._runtime = runtime
+        self._watched: dict[str, Watched] = {}
+        self._poll = select.poll()
+        self._by_fd: dict[int, str] = {}
+        self._listed: tuple[int, int] = (0, 0)
+        self._bad: set[str] = set()
+        self._buried: dict[str, int] = {}
+        self._node: NodeMeter | None = None
+        self._gpus: GpuMeters | None = None
+        self._dead_fds: set[int] = set()
+        self._death_check_ns = 0
+        self._busy_ns = 0
+        self.interval_s = 1.0
+        self.lateness_ns = 0
+        self.ticks = 0
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def tick(self, mono_ns: int) -> Tick:
+        """Look at every slot once."""
+        self.ticks += 1
+        tick = Tick()
+        self._find_slots(tick)
+        running = False
+        slack_ns = int(min(self.interval_s, _LOOK_INTERVAL_S) * 4e8)
+        for path, watched in self._watched.items():
+            sequence = watched.slot.sequence()
+            if sequence != watched.seen:
+                task = watched.slot.read()
+                if task is None:
+                    continue
+                tick.changed.append(path)
+                watched.seen = task.sequence
+                previous = watched.current
+                if previous is not None and previous.task.start_ns != task.start_ns:
+                    self._detach(watched, tick, mono_ns)
+                if task.running:
+                    watched.begin(task)
+                    watched.due_ns = mono_ns
+                elif previous is not None:
+                    self._detach(watched, tick, mono_ns)
+            if watched.seen & 1 and watched.current is not None:
+                running = True
+                # a tick that comes a little early must not skip its sample
+                if mono_ns + slack_ns >= watched.due_ns:
+                    watched.sample(mono_ns)
+                    interval_ns = int(watched.slot.interval_s * 1e9)
+                    watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
+        if running:
+            self._busy_ns = mono_ns
+            self._measure_node(mono_ns)
+        self._find_dead(mono_ns, tick)
+        tick.mark_ns = mono_ns
+        tick.alive = len(self._watched)
+        return tick
+
+    def wait(self, deadline_ns: int) -> None:
+        """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep."""
+        left = deadline_ns - time.monotonic_ns()
+        if left > 0:
+            for fd, _ in self._poll.poll(left / 1e6):
+                if fd in self._by_fd:
+                    self._dead_fds.add(fd)
+                    self._poll.unregister(fd)
+        late = time.monotonic_ns() - deadline_ns
+        if late > self.lateness_ns:
+            self.lateness_ns = late
+
+    def period_s(self, mono_ns: int) -> float:
+        """Distance to the next tick: short while a task runs, longer when nothing has run for a while."""
+        if mono_ns - self._busy_ns > _IDLE_AFTER_NS:
+            return min(_IDLE_INTERVAL_S, max(self.interval_s, _LOOK_INTERVAL_S))
+        return min(self.interval_s, _LOOK_INTERVAL_S)
+
+    def close(self) -> None:
+        """Let all files go."""
+        for watched in self._watched.values():
+            watched.close()
+        self._watched.clear()
+        if self._gpus is not None:
+            self._gpus.close()
+
+    def is_new(self, path: str) -> bool:
+        """Whether a slot file belongs to a process that was never watched."""
+        if path in self._bad or path in self._watched:
+            return False
+        try:
+            slot = SlotReader(path)
+        except SpoolError:
+            return False
+        start = slot.start
+        slot.close()
+        return self._buried.get(path) != start
+
+    def listen(self, fd: int) -> None:
+        """Wake up from :meth:`wait` when this descriptor is readable, or has hung up."""
+        self._poll.register(fd, select.POLLIN)
+
+    def _find_slots(self, tick: Tick) -> None:
+        try:
+            status = os.stat(self._runtime)
+            listed = (status.st_mtime_ns, status.st_nlink)
+            if listed == self._listed:
+                return
+            names = os.listdir(self._runtime)
+            self._listed = listed
+        except OSError:
+            return
+        for name in names:
+            path = os.path.join(self._runtime, name)
+            if not name.startswith(SLOT_PREFIX) or name.endswith(".new"):
+                continue
+            known = self._watched.get(path)
+            if known is not None:
+                continue
+            try:
+                watched = Watched(SlotReader(path))
+            except SpoolError:
+                self._bad.add(path)
+                continue
+            if self._buried.get(path) == watched.slot.start:
+                watched.close()
+                continue
+            self._watched[path] = watched
+            tick.slots.append(path)
+            if watched.fileno() >= 0:
+                self._by_fd[watched.fileno()] = path
+                self._poll.register(watched.fileno(), select.POLLIN)
+        self._set_interval()
+
+    def _set_interval(self) -> None:
+        self.interval_s = min((w.slot.interval_s for w in self._watched.values()), default=1.0)
+
+    def _measure_node(self, mono_ns: int) -> None:
+        if self._node is None:
+            self._node = NodeMeter(self.interval_s)
+            self._gpus = GpuMeters(self.interval_s)
+        self._node.tick(mono_ns)
+
+    def _detach(self, watched: Watched, tick: Tick, end_ns: int) -> None:
+        samples = watched.detach()
+        if samples is not None:
+            tick.series.append(self._series(samples, end_ns, watched.slot.interval_s))
+
+    def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[TaskKey, TaskSeries]:
+        task = samples.task
+        start_ns = task.mono_ns
+        gpus = self._gpus.history if self._gpus is not None else None
+        series = TaskSeries(
+            task=samples.series(end_ns, interval_s),
+            node=self._node.history.series(start_ns, end_ns) if self._node is not None else None,
+            gpu=gpus.series(start_ns, end_ns) if gpus is not None else None,
+        )
+        return (task_id(task), task.attempt, task.start_ns), series
+
+    def _find_dead(self, mono_ns: int, tick: Tick) -> None:
+        suspects = [self._by_fd[fd] for fd in self._dead_fds if fd in self._by_fd]
+        self._dead_fds.clear()
+        if mono_ns >= self._death_check_ns:
+            self._death_check_ns = mono_ns + _DEATH_CHECK_NS
+            suspects = list(self._watched)
+        for path in suspects:
+            watched = self._watched.get(path)
+            death = watched.death() if watched is not None else None
+            if watched is None or death is None:
+                continue
+            task = watched.slot.read()
+            cpu_ns = None
+            if watched.current is not None and task is not None and task.running:
+                cpu_ns = watched.current.cpu_ns - watched.current.task.cpu_ns
+            self._detach(watched, tick, death.mono_ns)
+            tick.deaths.append(WorkerDeath(path, task, death, cpu_ns))
+            if watched.fileno() >= 0:
+                self._by_fd.pop(watched.fileno(), None)
+            self._buried[path] = watched.slot.start
+            del self._watched[path]
+            watched.close()
+            self._listed = (0, 0)
+            self._set_interval()
+
+
+def task_id(task: SlotTask) -> str:
+    """The task id of a slot as text."""
+    text = task.task.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,200 @@
+"""One worker as the sampler sees it: its slot, the meters of its process tree, and the series of its running task."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from prov_worker.agent.buffers import Buffer, Quantity
+from prov_worker.agent.proc import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code
+from prov_worker.model import Series
+from prov_worker.spool.paths import process_start
+from prov_worker.spool.slot import SlotReader, SlotTask
+
+TASK_QUANTITIES = (
+    Quantity("cpu_percent", "percent"),
+    Quantity("rss_bytes", "byte"),
+    Quantity("threads", "count"),
+    Quantity("read_chars", "byte", counter=True),
+    Quantity("written_chars", "byte", counter=True),
+    Quantity("children", "count"),
+    Quantity("children_rss_bytes", "byte"),
+)
+_NAN = float("nan")
+#: Children are looked for less often than samples are taken: the kernel walks lists for it.
+_FAMILY_INTERVAL_NS = 250_000_000
+_MAX_FAMILY = 256
+
+
+@dataclass(slots=True)
+class Death:
+    """How a worker ended, as far as it can be seen from outside.
+
+    ``status`` is the wait status (wait(2)); None where its parent had collected it before we looked.
+    """
+
+    status: int | None
+    mono_ns: int
+
+
+@dataclass(slots=True)
+class TaskSamples:
+    """The series of one task of one worker, and what to know it by."""
+
+    task: SlotTask
+    buffer: Buffer
+    cpu_ns: int
+
+    def series(self, end_ns: int, interval_s: float) -> Series:
+        """Samples between the task's start and ``end_ns`` (CLOCK_MONOTONIC)."""
+        return self.buffer.series(self.task.mono_ns, end_ns, interval_s)
+
+
+class Watched:
+    """A worker under watch.
+
+    Args:
+        slot: its slot.
+
+    Attributes:
+        current: samples of the task that runs now, or ran at the last look.
+        seen: sequence at the last look.
+    """
+
+    def __init__(self, slot: SlotReader) -> None:
+        self.slot = slot
+        self.meter = ProcessMeter(slot.pid, slot.thread)
+        self.current: TaskSamples | None = None
+        self.seen = -1
+        self.due_ns = 0
+        self._family: dict[int, ProcessMeter] = {}
+        self._family_cpu: dict[int, int] = {}
+        self._family_due_ns = 0
+        self._family_rss = 0.0
+        self._self_cpu = 0
+        self._sampled_ns = 0
+        self._io_before: tuple[int, int] | None = None
+        self._boot_offset_ns = boot_offset_ns()
+        self._pidfd = _pidfd(slot.pid)
+        if process_start(slot.pid) != slot.start:
+            self._forget_pidfd()
+            self._gone = True
+        else:
+            self._gone = False
+
+    def fileno(self) -> int:
+        """Descriptor that becomes readable when the process dies (pidfd_open(2)); -1 where there is none."""
+        return self._pidfd
+
+    def begin(self, task: SlotTask) -> None:
+        """Another task runs: start its series. Children that were there before are not its own."""
+        self._forget_family()
+        self.current = TaskSamples(task, Buffer(TASK_QUANTITIES), task.cpu_ns)
+        self._self_cpu = task.cpu_ns
+        self._sampled_ns = task.mono_ns
+        self._family_due_ns = 0
+        self._io_before = None
+
+    def sample(self, mono_ns: int) -> None:
+        """Take one sample of the running task."""
+        current = self.current
+        cpu = self.meter.cpu_ns()
+        if current is None or cpu is None or mono_ns <= self._sampled_ns:
+            return
+        if mono_ns >= self._family_due_ns:
+            self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
+            self._look_for_family(current.task)
+        used = cpu - self._self_cpu
+        self._self_cpu = cpu
+        used += self._family_used()
+        current.cpu_ns += used
+        percent = 100.0 * used / (mono_ns - self._sampled_ns)
+        self._sampled_ns = mono_ns
+        stat, io = self.meter.stat(), self.meter.io()
+        if io is not None and self._io_before is None:
+            self._io_before = io
+        current.buffer.add(
+            mono_ns,
+            (
+                percent,
+                _NAN if stat is None else stat[1],
+                _NAN if stat is None else stat[0],
+                _NAN if io is None or self._io_before is None else io[0] - self._io_before[0],
+                _NAN if io is None or self._io_before is None else io[1] - self._io_before[1],
+                len(self._family),
+                self._family_rss,
+            ),
+        )
+
+    def detach(self) -> TaskSamples | None:
+        """Give the samples of the task away; None where none were taken."""
+        current, self.current = self.current, None
+        self._forget_family()
+        return current if current is not None and len(current.buffer) else None
+
+    def death(self) -> Death | None:
+        """Whether the process has died; called when its descriptor says so, and now and then."""
+        status = exit_code(self.slot.pid)
+        if status is not None or self._gone or process_start(self.slot.pid) != self.slot.start:
+            return Death(status, time.monotonic_ns())
+        return None
+
+    def close(self) -> None:
+        """Let all files go."""
+        self._forget_family()
+        self.meter.close()
+        self._forget_pidfd()
+        self.slot.close()
+
+    def _look_for_family(self, task: SlotTask) -> None:
+        began_ticks = (task.mono_ns + self._boot_offset_ns) * TICKS_PER_S // 1_000_000_000
+        todo, found = self.meter.children(), set()
+        while todo and len(found) < _MAX_FAMILY:
+            pid = todo.pop()
+            if pid in found:
+                continue
+            known = self._family.get(pid)
+            if known is None:
+                if process_start(pid) < began_ticks:
+                    continue  # an older task's child that outlived it, or gone already
+                known = self._family[pid] = ProcessMeter(pid)
+                self._family_cpu[pid] = 0
+            found.add(pid)
+            todo.extend(known.children())
+        for pid in set(self._family) - found:
+            self._family.pop(pid).close()
+            self._family_cpu.pop(pid)
+        rss = 0
+        for meter in self._family.values():
+            stat = meter.stat()
+            rss += 0 if stat is None else stat[1]
+        self._family_rss = float(rss)
+
+    def _family_used(self) -> int:
+        used = 0
+        for pid, meter in self._family.items():
+            cpu = meter.cpu_ns()
+            if cpu is not None:
+                used += cpu - self._family_cpu[pid]
+                self._family_cpu[pid] = cpu
+        return used
+
+    def _forget_family(self) -> None:
+        for meter in self._family.values():
+            meter.close()
+        self._family.clear()
+        self._family_cpu.clear()
+        self._family_rss = 0.0
+
+    def _forget_pidfd(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = -1
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return -1  # before Linux 5.3, or gone: found by looking now and then
