@@ -60,6 +60,49 @@ class _OpenTask:
         return None if function_id is None else str(function_id)
 
 
+class _Attempt:
+    """One attempt on its way: passes on how it ended. Called on the executor's thread for results.
+
+    One object and no closures: thousands of tasks may be open, and the collector of garbage looks at everything that
+    they hold.
+    """
+
+    __slots__ = ("engine", "number", "settled", "stock", "task")
+
+    def __init__(self, engine: ProvenanceMixin, task: _OpenTask, number: int, stock: tuple[Any, ...]) -> None:
+        self.engine = engine
+        self.task = task
+        self.number = number
+        self.stock = stock
+        self.settled = GCExecutorFuture()
+
+    def __call__(self, sent: Any) -> None:
+        if sent.cancelled():
+            self.settled.cancel()
+            self.settled.set_running_or_notify_cancel()
+            return
+        error = sent.exception()
+        if error is None:
+            self.settled.set_result(sent.result())
+        elif worker_lacks_package(error):
+            try:
+                self.engine._send_stock(self, sent, error)
+            except Exception as failure:
+                self.settled.set_exception(failure)
+        else:
+            if not entered_helper(error):
+                self.engine._lost(self.stock[3][0], self.task, self.number, [error])
+            self.settled.set_exception(error)
+
+    def pass_on(self, sent: Any) -> None:
+        """Pass on how the attempt ended that was sent again."""
+        error = sent.exception()
+        if error is None:
+            self.settled.set_result(sent.result())
+        else:
+            self.settled.set_exception(error)
+
+
 class ProvenanceMixin(GlobusComputeEngineBase):
     """What both engines add to their stock engine.
 
@@ -182,57 +225,22 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         task = self._open_tasks.get(args[0]) or _OpenTask(None, time.time_ns())
         task.attempt += 1
         provenance = {**self._context, "attempt": task.attempt, "function_id": task.function_id}
-        sent = super()._submit(
-            resource_specification,
-            recorder,
-            packed_task,
-            args=args,
-            kwargs={**(kwargs or {}), "provenance": provenance},
-        )
-        attempt = task.attempt
+        recorded = {**(kwargs or {}), "provenance": provenance}
+        sent = super()._submit(resource_specification, recorder, packed_task, args=args, kwargs=recorded)
+        attempt = _Attempt(self, task, task.attempt, (resource_specification, func, packed_task, args, kwargs))
+        attempt.settled.executor_task_id = sent.executor_task_id
+        sent.add_done_callback(attempt)
+        return attempt.settled
 
-        def again() -> GCExecutorFuture:
-            return super(ProvenanceMixin, self)._submit(
-                resource_specification, func, packed_task, args=args, kwargs=kwargs
-            )
-
-        settled = GCExecutorFuture()
-        settled.executor_task_id = sent.executor_task_id
-        sent.add_done_callback(lambda done: self._settle(done, settled, args[0], task, attempt, again))
-        return settled
-
-    def _settle(
-        self,
-        sent: Any,
-        settled: GCExecutorFuture,
-        task_id: UUID,
-        task: _OpenTask,
-        attempt: int,
-        again: Callable[[], GCExecutorFuture],
-    ) -> None:
-        """Pass on how an attempt ended. Runs on the executor's thread for results."""
-        if sent.cancelled():
-            settled.cancel()
-            settled.set_running_or_notify_cancel()
-            return
-        error = sent.exception()
-        if error is None:
-            settled.set_result(sent.result())
-            return
-        if worker_lacks_package(error):
-            try:
-                self._go_stock(error)
-                resent = again()
-                if task.future is not None:
-                    self._task_id_map.pop(sent.executor_task_id, None)
-                    task.future.executor_task_id = resent.executor_task_id
-                resent.add_done_callback(lambda done: _pass_on(done, settled))
-            except Exception as failure:
-                settled.set_exception(failure)
-            return
-        if not entered_helper(error):
-            self._lost(task_id, task, attempt, [error])
-        settled.set_exception(error)
+    def _send_stock(self, attempt: _Attempt, sent: Any, error: BaseException) -> None:
+        """Send an attempt again as the stock engine would have sent it."""
+        self._go_stock(error)
+        resource_specification, func, packed_task, args, kwargs = attempt.stock
+        again = super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
+        if attempt.task.future is not None:
+            self._task_id_map.pop(sent.executor_task_id, None)
+            attempt.task.future.executor_task_id = again.executor_task_id
+        again.add_done_callback(attempt.pass_on)
 
     def _go_stock(self, error: BaseException) -> None:
         """From now on, send what the stock engine sends; say so once."""
@@ -270,14 +278,6 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         except Exception:
             # The journal does not raise; were it to, the executor's thread would die with every later result.
             _log.exception("the loss of task %s is not recorded", task_id)
-
-
-def _pass_on(done: Any, settled: GCExecutorFuture) -> None:
-    error = done.exception()
-    if error is None:
-        settled.set_result(done.result())
-    else:
-        settled.set_exception(error)
 
 
 class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):
