@@ -14,11 +14,11 @@ from collections.abc import Mapping
 
 MARK = "[redacted]"
 
-_SECRET_NAME = (
+_HIDDEN = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|"
     r"authorization|auth[_-]?key|cookie|session[_-]?key)[\w.-]*"
 )
-_NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
+_NAME = re.compile(_HIDDEN, re.IGNORECASE)
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MARK),
@@ -27,14 +27,14 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         # a pair in any of the usual spellings: NAME=value, name: 'value', "name": "value", --name value
         re.compile(
-            rf"(?P<name>(?P<q>['\"]?)(?:--)?{_SECRET_NAME}(?P=q))"
+            rf"(?P<name>(?P<q>['\"]?)(?:--)?{_HIDDEN}(?P=q))"
             r"(?P<sep>\s*(?:=>?|:)\s*)"
             r"(?P<value>b?'(?:[^'\\\n]|\\.)*'|b?\"(?:[^\"\\\n]|\\.)*\"|[^\s,;)}\]'\"]+)",
             re.IGNORECASE,
         ),
         r"\g<name>\g<sep>" + MARK,
     ),
-    (re.compile(rf"(--{_SECRET_NAME}\s+)[^\s-][^\s]*", re.IGNORECASE), r"\1" + MARK),
+    (re.compile(rf"(--{_HIDDEN}\s+)[^\s-][^\s]*", re.IGNORECASE), r"\1" + MARK),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), MARK),  # JSON web token
     (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abprs]-[A-Za-z0-9-]{10,})"), MARK),
     (re.compile(r"\bAg[A-Za-z0-9]{45,}\b"), MARK),  # Globus Auth access and refresh tokens

@@ -55,7 +55,7 @@ class Settings:
         enabled: false gives stock behaviour and no crate.
         crate_dir: absolute directory in which ``<task_id>.crate`` appears; None takes the endpoint's default.
         poll_interval: seconds between samples, 0.01 to 60.
-        mount_points: absolute paths, each of which becomes a Storage component; empty takes the crate directory's mount.
+        mount_points: absolute paths, each a Storage component of the crate; empty takes the crate directory's mount.
         probes: hardware probes to run.
         plots: ``png`` (matplotlib), ``svg`` or ``none``.
         plot_min_duration: seconds; shorter tasks get no plot.

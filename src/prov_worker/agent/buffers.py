@@ -35,7 +35,19 @@ class Buffer:
         limit: most rows to keep, an even number.
     """
 
-    __slots__ = ("_high", "_limit", "_low", "_mean", "_pending", "_stride", "_time", "last_ns", "longest_ns", "quantities", "taken")
+    __slots__ = (
+        "_high",
+        "_limit",
+        "_low",
+        "_mean",
+        "_pending",
+        "_stride",
+        "_time",
+        "last_ns",
+        "longest_ns",
+        "quantities",
+        "taken",
+    )
 
     def __init__(self, quantities: Sequence[Quantity], limit: int = LIMIT) -> None:
         self.quantities = quantities
@@ -61,7 +73,7 @@ class Buffer:
         self.last_ns = time_ns
         if self._stride == 1:
             self._time.append(time_ns)
-            for column, value in zip(self._mean, row):
+            for column, value in zip(self._mean, row, strict=False):
                 column.append(value)
         else:
             self._pending.append((time_ns, row))
@@ -76,7 +88,8 @@ class Buffer:
         rows = [row for _, row in self._pending]
         self._time.append(self._pending[-1][0])
         self._pending.clear()
-        assert self._low is not None and self._high is not None
+        assert self._low is not None
+        assert self._high is not None
         for index, quantity in enumerate(self.quantities):
             known = [row[index] for row in rows if row[index] == row[index]]
             mean = (known[-1] if quantity.counter else sum(known) / len(known)) if known else _NAN
@@ -100,7 +113,8 @@ class Buffer:
         """The samples within a span, as offsets from its start.
 
         Args:
-            start_ns, end_ns: the span, on the clock that rows were added with.
+            start_ns: begin of the span, on the clock that rows were added with.
+            end_ns: end of the span.
             interval_s: distance of raw samples that was asked for.
         """
         if self._pending:
@@ -109,11 +123,11 @@ class Buffer:
         everything = len(chosen) == len(self._time)
         columns = {}
         for index, quantity in enumerate(self.quantities):
-            low = self._low and [_known(self._low[index][i]) for i in chosen]
-            high = self._high and [_known(self._high[index][i]) for i in chosen]
+            low = _chosen(self._low, index, chosen)
+            high = _chosen(self._high, index, chosen)
             mean = [_known(self._mean[index][i]) for i in chosen]
             if any(value is not None for value in mean):
-                columns[quantity.name] = Column(quantity.unit, mean, low or None, high or None, quantity.subject)
+                columns[quantity.name] = Column(quantity.unit, mean, low, high, quantity.subject)
         return Series(
             interval_s=interval_s * self._stride,
             offset_s=[round((self._time[i] - start_ns) / 1e9, 4) for i in chosen],
@@ -160,6 +174,10 @@ def _known(value: float) -> float | int | None:
     if value != value:
         return None
     return int(value) if value == int(value) else round(value, 2)
+
+
+def _chosen(columns: list[array[float]] | None, index: int, rows: list[int]) -> list[float | int | None] | None:
+    return None if columns is None else [_known(columns[index][row]) for row in rows]
 
 
 def _mean(a: float, b: float) -> float:

@@ -15,7 +15,8 @@ def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0
 
     Args:
         status: None where the worker's parent collected it first.
-        host, pid: the worker.
+        host: node of the worker.
+        pid: process id of the worker.
         oom_kills: how many processes the memory controller killed while the task ran.
     """
     worker = f"worker process {pid} on {host}"

@@ -139,9 +139,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None
             break
         period = int(sampler.period_s(now) * 1e9)
         deadline += period
-        if deadline <= now:  # late: go on from here instead of catching up
-            deadline = now + period
-        elif deadline > now + period:
+        if deadline <= now or deadline > now + period:  # late: go on from here instead of catching up
             deadline = now + period
         sampler.wait(deadline)
     outbox.put(Tick(mark_ns=1 << 62, alive=-1))
@@ -244,7 +242,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
                 (length,) = _LENGTH.unpack_from(received)
                 if len(received) < _LENGTH.size + length:
                     break
-                tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])  # noqa: S301 - from our parent
+                tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])
                 received = received[_LENGTH.size + length :]
                 finaliser.take(tick)
                 ending = ending or tick.alive < 0

@@ -101,11 +101,9 @@ class GpuMeters:
         self._thread.start()
 
     def _run(self) -> None:
-        if self._opener is None:
-            from prov_worker.probes.telemetry import open_gpus as opener
-        else:
-            opener = self._opener
-        meters = opener()
+        from prov_worker.probes.telemetry import open_gpus
+
+        meters = self._opener() if self._opener is not None else open_gpus()
         if not meters:
             return
         quantities = []

@@ -1,4 +1,4 @@
-"""Journals without a living writer: left by a worker, an agent or a node that ended before its records were finished."""
+"""Journals without a living writer: its worker, agent or node ended before the records were finished."""
 
 from __future__ import annotations
 

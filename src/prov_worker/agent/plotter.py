@@ -100,7 +100,7 @@ class Plotter:
             (length,) = _LENGTH.unpack_from(self._received)
             if len(self._received) < _LENGTH.size + length:
                 break
-            answer = Drawn(*pickle.loads(self._received[_LENGTH.size : _LENGTH.size + length]))  # noqa: S301 - own child
+            answer = Drawn(*pickle.loads(self._received[_LENGTH.size : _LENGTH.size + length]))
             self._received = self._received[_LENGTH.size + length :]
             self._waiting.pop(answer.number, None)
             drawn.append(answer)
@@ -149,7 +149,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     with contextlib.suppress(ImportError):
         import matplotlib.backends.backend_agg  # noqa: F401 - loaded before the first request, which then is quick
     while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
-        number, series, title = pickle.loads(requests.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - from the parent
+        number, series, title = pickle.loads(requests.read(_LENGTH.unpack(head)[0]))
         data: bytes | None = None
         error: str | None = None
         try:

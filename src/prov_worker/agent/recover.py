@@ -71,7 +71,9 @@ def recover(
         elif name.host == here and served:
             report.skipped.append(f"{journal}: this node's agent is running and finishes it")
         elif name.host != here and not force and time.time() - os.stat(journal).st_mtime < _QUIET_S:
-            report.skipped.append(f"{journal}: written to in the last minutes on {name.host}; --force takes it all the same")
+            report.skipped.append(
+                f"{journal}: written to in the last minutes on {name.host}; --force takes it all the same"
+            )
         else:
             fallback = os.path.join(runtime, "spool", str(name)) if runtime else None
             finaliser.adopt(journal, UNKNOWN, fallback if fallback != journal else None)

@@ -166,7 +166,7 @@ class Sampler:
             return False
         start = slot.start
         slot.close()
-        return self._buried.get(path) != start
+        return bool(self._buried.get(path) != start)
 
     def listen(self, fd: int) -> None:
         """Wake up from :meth:`wait` when this descriptor is readable, or has hung up."""

@@ -42,7 +42,8 @@ def recover_source(line: dict[str, Any]) -> str | None:
 
 def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
     decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(d.lineno for d in decorators)])
+    first: int = min([node.lineno, *(d.lineno for d in decorators)])
+    return first
 
 
 def _with_decorators(text: str, node: ast.AST, source: str) -> str:

@@ -149,7 +149,8 @@ class Watched:
 
     def _look_for_family(self, task: SlotTask) -> None:
         began_ticks = (task.mono_ns + self._boot_offset_ns) * TICKS_PER_S // 1_000_000_000
-        todo, found = self.meter.children(), set()
+        todo = self.meter.children()
+        found: set[int] = set()
         while todo and len(found) < _MAX_FAMILY:
             pid = todo.pop()
             if pid in found:

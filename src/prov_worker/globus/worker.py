@@ -116,14 +116,14 @@ def _observe(helper: Any) -> None:
         helper.get_error_string = _error_onlooker(helper.get_error_string)
 
 
-def _onlooker(serializer: type) -> type:
-    class ObservedSerializer(serializer):  # type: ignore[misc]
+def _onlooker(serializer: Any) -> type:
+    class ObservedSerializer(serializer):
         """Upstream's serialiser, which also tells the recorder of the running task what passes through."""
 
         prov_worker_onlooker = True
 
         def unpack_and_deserialize(self, packed_buffer: str) -> list[Any]:
-            unpacked = super().unpack_and_deserialize(packed_buffer)
+            unpacked: list[Any] = super().unpack_and_deserialize(packed_buffer)
             recorder = getattr(_current, "recorder", None)
             if recorder is not None:
                 try:
@@ -135,7 +135,7 @@ def _onlooker(serializer: type) -> type:
 
         @staticmethod
         def serialize_from_list(data: Any, strategies: Any) -> str:
-            serialized: str = serializer.serialize_from_list(data, strategies)  # type: ignore[attr-defined]
+            serialized: str = serializer.serialize_from_list(data, strategies)
             recorder = getattr(_current, "recorder", None)
             if recorder is not None:
                 _current.seen = True

@@ -46,7 +46,7 @@ def trouble(where: str) -> None:
     if count <= _MAX_TROUBLES:
         try:
             log.warning("recording: %s failed; the task is not affected", where, exc_info=True)
-        except Exception:  # noqa: S110 - a broken log handler of the user's must not become the task's error
+        except Exception:
             pass
 
 
@@ -148,7 +148,9 @@ class Recorder:
 
         Args:
             packed: the task's buffer: the serialised function, arguments and keyword arguments, each after its length.
-            function, args, kwargs: what came out of it.
+            function: what came out of it, and will be called.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
         """
         number, names = self._function(packed, function)
         line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{number}'

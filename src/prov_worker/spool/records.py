@@ -10,8 +10,8 @@ Field names are short for the same reason:
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args`` ``aff acc`` (where they changed)
 ``end``
-    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (first two lines of ``/proc/self/io`` before and
-    after) ``rss res err box`` (sandbox)
+    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (first two lines
+    of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
@@ -25,7 +25,7 @@ from typing import Any
 
 from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Usage, Value, Worker
 
-#: Order of the numbers in ``u``: seconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose during the task.
+#: Order of the numbers in ``u``: seconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
 USAGE_FIELDS = (
     "cpu_user_s",
     "cpu_system_s",
@@ -120,9 +120,7 @@ class JournalState:
         settings = self.worker.get("settings")
         return settings if isinstance(settings, dict) else {}
 
-    def close(
-        self, key: Key, failure: Failure, end_ns: int, start_ns: int | None = None, forget: bool = True
-    ) -> Ended:
+    def close(self, key: Key, failure: Failure, end_ns: int, start_ns: int | None = None, forget: bool = True) -> Ended:
         """Close an open task as failed: its worker cannot do it any more.
 
         Args:
@@ -231,7 +229,7 @@ def _values(described: list[list[Any]] | None) -> list[Value]:
 def _usage(numbers: list[Any] | None, io: str | None) -> Usage:
     if not numbers:
         return Usage()
-    known = dict(zip(USAGE_FIELDS, numbers))
+    known = dict(zip(USAGE_FIELDS, numbers, strict=False))
     maxrss, grew, children = known.pop("maxrss_kb"), known.pop("grew"), known.pop("children_maxrss_kb")
     read, written = known.pop("read_blocks"), known.pop("written_blocks")
     usage = Usage(**known, read_bytes=read * _BLOCK_BYTES, written_bytes=written * _BLOCK_BYTES)
