@@ -8,6 +8,7 @@ path. The script that it runs, and the two JSON-LD contexts that the profiles ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -227,25 +228,24 @@ def _converse(python: Path, request: dict[str, Any], take: Callable[[dict[str, A
         env=environment,
     )
     errors: list[str] = []
-    # Both pipes are read at once: a full one would stop the script.
-    drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
-    drain.start()
-    try:
+    # Leaving the block closes the pipes and waits.
+    with process:
         if process.stdin is None or process.stdout is None:  # both are pipes
             raise ProvWorkerError("the validator has no standard streams")
+        # Both pipes are read at once: a full one would stop the script.
+        drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
+        drain.start()
         try:
-            process.stdin.write(json.dumps(request))
-            process.stdin.close()
-        except BrokenPipeError:
-            # It ended before it read: its standard error says why.
-            pass
-        for line in process.stdout:
-            take(json.loads(line))
-        process.wait()
-    finally:
-        if process.poll() is None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                # A broken pipe: it ended before it read, and its standard error says why.
+                process.stdin.write(json.dumps(request))
+            for line in process.stdout:
+                take(json.loads(line))
+        except BaseException:
             process.kill()
+            raise
+        finally:
             process.wait()
-        drain.join(timeout=5)
+            drain.join()
     lines = [line.strip() for line in errors if line.strip()]
     return lines[-1] if lines else f"exit status {process.returncode}"

@@ -128,6 +128,8 @@ def container_image(image: str) -> str:
     text = one_line(image)
     properties: dict[str, Any] = {"name": text}
     if re.search(r"\.(sif|simg|sqsh|img)\Z", text) or text.startswith("/"):
+        # A registry is recommended (rule 13.2); an image file has none, and says so.
+        properties["registry"] = "none: a file on the node"
         properties["additionalType"] = {"@id": v.RUN_TERMS + "SIFImage"}
         return entity("#container-image", "ContainerImage", properties)
     name, _, digest = re.sub(r"\A[a-z]+://", "", text).partition("@")

@@ -11,10 +11,13 @@ Its cache of web pages is therefore filled first, from the documents that lie be
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
 import multiprocessing
+import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -61,6 +64,21 @@ def fill_cache(path: str) -> None:
     session.close()
 
 
+def plain_path(path: str, directory: Path) -> str:
+    """A path that the validator reads as it is: it takes paths for URIs, so a per cent sign or a space misleads it."""
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", path):
+        return path
+    link = directory / f"crate-{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}"
+    if not link.is_symlink():
+        link.symlink_to(path)
+    return str(link)
+
+
+def line(text: Any) -> str:
+    """Text as one line."""
+    return " ".join(str(text).split())
+
+
 def where_of(issue: Any) -> str:
     """The entity and the property that an issue is about."""
     entity = getattr(issue, "violatingEntity", None) or "crate"
@@ -78,11 +96,12 @@ def validate(path: str, request: dict[str, Any], cache: str) -> dict[str, Any]:
     severity: Any = importlib.import_module("rocrate_validator.models").Severity
 
     answer: dict[str, Any] = {"path": path, "issues": [], "error": None}
+    plain = plain_path(path, Path(cache).parent)
     try:
         # The validator prints at times; standard output is for answers only.
         with contextlib.redirect_stdout(sys.stderr):
             settings = services.ValidationSettings(
-                rocrate_uri=path,
+                rocrate_uri=plain,
                 profile_identifier=request["profile"],
                 requirement_severity=severity[request["level"].upper()],
                 skip_checks=request["skip_checks"] or None,
@@ -96,11 +115,11 @@ def validate(path: str, request: dict[str, Any], cache: str) -> dict[str, Any]:
                     "severity": issue.severity.name,
                     "rule": issue.check.identifier,
                     "where": where_of(issue),
-                    "message": " ".join(str(issue.message).split()),
+                    "message": line(issue.message).replace(plain, path),
                 }
             )
     except Exception as error:  # whatever a damaged crate provokes is the verdict on that crate, not on the others
-        answer["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        answer["error"] = f"{type(error).__name__}: {line(error).replace(plain, path)}"
     return answer
 
 
