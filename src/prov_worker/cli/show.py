@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from prov_worker.model import Column, Series
 
 _TRACEBACK_LINES = 30
+#: Columns of the names on the left.
+_LABEL = 40
 
 
 @click.command("show")
@@ -63,7 +65,9 @@ def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
         entity = crate.entities.get(reference.get("@id", ""), {}) if isinstance(reference, dict) else {}
         name = entity.get("name") or entity.get("@id")
         if name:
-            shown: dict[str, Any] = {key: entity[key] for key in ("value", "description", "contentSize") if key in entity}
+            shown: dict[str, Any] = {
+                key: entity[key] for key in ("value", "description", "contentSize") if key in entity
+            }
             yield {"name": name, **shown}
 
 
@@ -73,7 +77,7 @@ class _Page:
     def __init__(self, crate: StepCrate, console: Console) -> None:
         self._crate = crate
         self._console = console
-        self._width = max(20, min(80, console.width - 40))
+        self._width = max(20, min(80, console.width - _LABEL - 30))
 
     def print(self) -> None:
         crate = self._crate
@@ -101,7 +105,7 @@ class _Page:
         self._notes()
         self._section("Files")
         for one in crate.files:
-            self._line(f"  {self._escape(one.id):<34} [dim]{self._escape(one.name)}[/dim]")
+            self._line(f"  {self._escape(one.id):<{_LABEL}} [dim]{self._escape(one.name)}[/dim]")
 
     def _escape(self, text: object) -> str:
         from rich.markup import escape
@@ -116,10 +120,12 @@ class _Page:
 
     def _fact(self, name: str, value: object) -> None:
         if value is not None and value != "":
-            self._line(f"  [dim]{self._escape(name):<34}[/dim] {self._escape(value)}")
+            self._line(f"  [dim]{self._escape(name):<{_LABEL}}[/dim] {self._escape(value)}")
 
     def _list(self, prefix: str, role: str) -> None:
         for one in _described(self._crate, role):
+            if one["name"] == "host of the worker":
+                continue  # the page begins with it
             name = f"{prefix} {one['name']}".strip()
             value = one.get("value", "")
             # Arguments are described, not kept, unless values were asked for: then their type and size tell more.
@@ -146,7 +152,12 @@ class _Page:
         for base, series in self._crate.series().all():
             for name, column in series.columns.items():
                 extremes = column.extremes()
-                if extremes is None or column.subject.startswith("cpu:") or (base == "node" and name != "cpu_percent"):
+                if (
+                    extremes is None
+                    or extremes == (0, 0)
+                    or column.subject.startswith("cpu:")
+                    or (base == "node" and name != "cpu_percent")
+                ):
                     continue
                 if not shown:
                     self._line()
@@ -164,7 +175,7 @@ class _Page:
         line = terminal.sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
         self._line(
-            f"  [dim]{self._escape(label):<34}[/dim] [cyan]{line}[/cyan] "
+            f"  [dim]{self._escape(label):<{_LABEL}}[/dim] [cyan]{line}[/cyan] "
             f"[dim]{_quantity(extremes[0], column.unit)} to {_quantity(top, column.unit)}[/dim]"
         )
 

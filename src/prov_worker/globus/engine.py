@@ -138,9 +138,8 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             self._prepare(endpoint_id)
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
         if self._recorder is not None:
-            housekeeping.begin(
-                self._context["settings"]["crate_dir"], self._context["settings"], recover=self._leftovers
-            )
+            start_agent = None if self._journal is None else self._journal.ensure_agent
+            housekeeping.begin(self._context["settings"]["crate_dir"], start_agent, recover=self._leftovers)
 
     def _prepare(self, endpoint_id: UUID | None) -> None:
         """Resolve the crate directory; fix what goes with every task."""
