@@ -82,12 +82,16 @@ class Node:
     Attributes:
         report: content of ``data/hardware.json``.
         report_sha256: its digest.
+        container: image in which the probes ran; None where they ran in none, or its name is not known.
     """
 
     def __init__(self, snapshot: HardwareSnapshot) -> None:
         self.host = one_line(snapshot.host) or "unknown host"
         self.report = hardware_report(snapshot)
         self.report_sha256 = hashlib.sha256(self.report).hexdigest()
+        container = snapshot.data("environment").get("container")
+        image = container.get("image") if isinstance(container, dict) else None
+        self.container: str | None = image if isinstance(image, str) and image else None
         self._taken = utc(snapshot.taken_ns)
         self._facts: list[str] = []
         self._components: dict[str, str] = {}

@@ -96,13 +96,14 @@ class StepWriter:
         function_iri = function_id(record.function)
         software = self._software_of(record.worker.versions)
         endpoint = _endpoint(record)
-        image_entity = container_image(record.worker.container) if record.worker.container else None
+        container = record.worker.container or self._node.container
+        image_entity = container_image(container) if container else None
 
         action: dict[str, Any] = {
             "@id": v.ACTION_ID,
             "@type": v.ACTION_TYPES,
             "name": f"Run of {function} (task {one_line(task_id)})",
-            "description": self._description(record, task_id, observed),
+            "description": self._description(record, task_id, cpu_sampled),
             "identifier": {"@id": "#task-id"},
         }
         if started is not None:
@@ -180,14 +181,14 @@ class StepWriter:
             }
         )
 
-    def _description(self, record: TaskRecord, task_id: str, observed: Observed) -> str:
+    def _description(self, record: TaskRecord, task_id: str, cpu_sampled: bool) -> str:
         text = f"Globus Compute task {one_line(task_id)}"
         if record.endpoint_id or record.endpoint_name:
             text += f" on endpoint {one_line(record.endpoint_id or record.endpoint_name)}"
         text += (
             f", attempt {record.attempt}, worker {one_line(record.worker.host) or 'unknown'} (pid {record.worker.pid})."
         )
-        if not observed.entities:
+        if not cpu_sampled:
             if f.began_ns(record) is None:
                 text += " No worker began the task, so no sample was taken."
             elif record.wall_time_s < self._poll_interval:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import secrets
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +140,47 @@ class CrateWriter:
         if record.status != COMPLETED:
             files.append(_log(record))
         return files, bool(samples)
+
+
+def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -> list[Path]:
+    """Remove what killed writers left in the making.
+
+    Only directories of this host whose process is gone are touched, and only old ones: a process of another container
+    may share the name of the host, and cannot be seen from here.
+
+    Args:
+        crate_dir: where crates appear.
+        host: name of this node, as its :class:`~prov_worker.model.HardwareSnapshot` has it.
+        older_than_s: seconds since the directory last changed.
+
+    Returns:
+        What was removed.
+    """
+    pattern = re.compile(rf"{re.escape(STAGING_PREFIX)}.*-{re.escape(safe_name(host)[:32])}-(\d+)-[0-9a-f]{{8}}-\d+\Z")
+    removed = []
+    for path in sorted(crate_dir.glob(f"{STAGING_PREFIX}*")):
+        match = pattern.match(path.name)
+        if match is None or _alive(int(match[1])):
+            continue
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            # Its writer finished, or somebody else removed it.
+            continue
+        if age >= older_than_s:
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    return removed
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def plot_file(plot: Plot) -> StepFile:

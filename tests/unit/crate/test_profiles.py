@@ -13,6 +13,7 @@ from prov_worker.crate.profiles import (
     ValidatorMissingError,
     _interpreter_of,
     find_validator,
+    install_validator,
     private_validator,
 )
 from prov_worker.crate.writer import CrateWriter, Plot
@@ -336,6 +337,15 @@ def test_validator_that_dies_is_an_error_and_no_verdict(bare, monkeypatch, tmp_p
     monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(python))
     with pytest.raises(ProvWorkerError, match="0 of 1 verdicts: no such module"):
         validate_profiles([tmp_path])
+
+
+@pytest.mark.slow
+def test_installation_that_fails_leaves_nothing_behind(bare, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(bare))
+    with pytest.raises(ProvWorkerError, match=r"roc-validator==0\.13\.\* could not be installed: ERROR"):
+        install_validator()
+    assert list(private_validator().parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", ["#!{}\n", "#!{} -I\n", '#!/bin/sh\n\'\'\'exec\' "{}" "$0" "$@"\n'])

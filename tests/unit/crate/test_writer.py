@@ -6,6 +6,8 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 import uuid
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
-from prov_worker.crate.writer import CrateWriter, Plot
+from prov_worker.crate.writer import CrateWriter, Plot, remove_leftovers
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Failure, Function, Series, TaskSeries, Usage, Value, Worker
 from prov_worker.settings import Settings
@@ -260,6 +262,42 @@ def test_leftover_of_a_killed_writer_is_no_crate(writer, make_record, tmp_path):
     (leftover / "ro-crate-metadata.json").write_text("{}")
     crate = writer.publish(make_record(), None, None, tmp_path)
     assert list(find_crates(tmp_path)) == [crate]
+
+
+def test_leftovers_of_dead_writers_are_removed_when_they_are_old(writer, make_record, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = {
+        "dead": f".tmp-a-b-node-001-{dead.pid}-0123abcd-7",
+        "alive": f".tmp-a-b-node-001-{os.getpid()}-0123abcd-7",
+        "elsewhere": f".tmp-a-b-node-002-{dead.pid}-0123abcd-7",
+        "other": ".tmp-mine",
+    }
+    paths = {key: tmp_path / name for key, name in names.items()}
+    for path in paths.values():
+        path.mkdir()
+        (path / "data").mkdir()
+    crate = writer.publish(make_record(), None, None, tmp_path)
+    assert remove_leftovers(tmp_path, "node-001") == []
+    assert remove_leftovers(tmp_path, "node-001", older_than_s=0) == [paths.pop("dead")]
+    assert sorted(tmp_path.iterdir()) == sorted([*paths.values(), crate])
+
+
+def test_image_of_the_node_where_the_worker_names_none(snapshot, make_record, tmp_path, graph_of):
+    snapshot.probes["environment"].data["container"] = {"kind": "apptainer", "image": "/images/work.sif"}
+    crate = CrateWriter(snapshot, Settings()).publish(make_record(), None, None, tmp_path)
+    assert graph_of(crate)["#container-image"]["name"] == "/images/work.sif"
+
+
+def test_node_samples_alone_are_no_samples_of_the_task(writer, make_record, make_series, tmp_path, graph_of):
+    series = make_series(node=True)
+    series.task = None
+    record = make_record()
+    record.end_ns = record.start_ns + 1000
+    entities = graph_of(writer.publish(record, series, None, tmp_path))
+    assert "shorter than the sampling interval" in entities["#distributed_step"]["description"]
+    assert "data/resource_usage.json" in entities
+    assert "data/cpu_usage.json" not in entities
 
 
 def test_plot_needs_the_name_of_an_image(writer, make_record, make_series, tmp_path):
