@@ -18,7 +18,15 @@ from typing import Any
 
 from prov_worker.recorder.recorder import Recorder, recorder_for, trouble
 
-_current = threading.local()
+
+class _Current(threading.local):
+    """The recorder of the task that this thread runs, and whether an onlooker saw how it ended."""
+
+    recorder: Recorder | None = None
+    seen = False
+
+
+_current = _Current()
 _lock = threading.Lock()
 _stock: Callable[..., bytes] | None = None
 
@@ -53,19 +61,20 @@ def execute_task(
     except Exception:
         trouble("the start of a record")
         return stock(task_body, task_id, endpoint_id, **kwargs)
-    before = getattr(_current, "recorder", None)  # a task that runs a task, as tests do
-    _current.recorder, _current.seen = recorder, False
+    current = _current
+    before = current.recorder  # a task that runs a task, as tests do
+    current.recorder, current.seen = recorder, False
     try:
         result = stock(task_body, task_id, endpoint_id, **kwargs)
     except BaseException as error:
         _guarded(recorder.escaped, error)
         raise
     finally:
-        _current.recorder = before
+        current.recorder = before
     try:
-        if not _current.seen:
+        if not current.seen:
             _read_outcome(recorder, result)
-        recorder.finish(_sandbox(task_id, kwargs))
+        recorder.finish(_sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None)
     except Exception:
         trouble("the end of a record")
     return result
@@ -117,14 +126,16 @@ def _observe(helper: Any) -> None:
 
 
 def _onlooker(serializer: Any) -> type:
+    unpack, serialize = serializer.unpack_and_deserialize, serializer.serialize_from_list
+
     class ObservedSerializer(serializer):
         """Upstream's serialiser, which also tells the recorder of the running task what passes through."""
 
         prov_worker_onlooker = True
 
         def unpack_and_deserialize(self, packed_buffer: str) -> list[Any]:
-            unpacked: list[Any] = super().unpack_and_deserialize(packed_buffer)
-            recorder = getattr(_current, "recorder", None)
+            unpacked: list[Any] = unpack(self, packed_buffer)
+            recorder = _current.recorder
             if recorder is not None:
                 try:
                     function, args, kwargs = unpacked
@@ -135,8 +146,8 @@ def _onlooker(serializer: Any) -> type:
 
         @staticmethod
         def serialize_from_list(data: Any, strategies: Any) -> str:
-            serialized: str = serializer.serialize_from_list(data, strategies)
-            recorder = getattr(_current, "recorder", None)
+            serialized: str = serialize(data, strategies)
+            recorder = _current.recorder
             if recorder is not None:
                 _current.seen = True
                 try:
@@ -156,7 +167,7 @@ _own_code: set[Any] = set()
 def _error_onlooker(get_error_string: Callable[..., str]) -> Callable[..., str]:
     @functools.wraps(get_error_string)
     def observed(*args: Any, **kwargs: Any) -> str:
-        recorder = getattr(_current, "recorder", None)
+        recorder = _current.recorder
         error = sys.exc_info()[1]
         if recorder is not None and error is not None:
             _guarded(_unlink_own_frames, error)
@@ -194,7 +205,5 @@ def _read_outcome(recorder: Recorder, result: bytes) -> None:
         recorder.failed(RuntimeError(details.get("user_message") or details.get("code")), data.get("data"))
 
 
-def _sandbox(task_id: Any, kwargs: Mapping[str, Any]) -> str | None:
-    if not kwargs.get("run_in_sandbox"):
-        return None
+def _sandbox(task_id: Any, kwargs: Mapping[str, Any]) -> str:
     return os.path.join(os.path.realpath(kwargs["run_dir"]), str(task_id))

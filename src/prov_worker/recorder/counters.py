@@ -57,22 +57,22 @@ class Counters:
         10 blocks of 512 bytes read and written, 14 and 15 the switches.
         """
         (a, ca, ia), (b, cb, ib) = before, after
-        children, children_peak = "null,null", 0
-        if ca is not None and cb is not None:
-            children = "0,0"
-            if cb != ca:
-                children = f"{cb[0] - ca[0]:.6f},{cb[1] - ca[1]:.6f}"
-                children_peak = int(cb[2]) if cb[2] > ca[2] else 0
+        children = "null,null,0"
+        if cb == ca:
+            if cb is not None:
+                children = "0,0,0"
+        elif ca is not None and cb is not None:
+            peak = cb[2] if cb[2] > ca[2] else 0
+            children = f"{int((cb[0] - ca[0]) * 1e6)},{int((cb[1] - ca[1]) * 1e6)},{peak}"
         peak = b[2]
         numbers = (
-            f"{b[0] - a[0]:.6f},{b[1] - a[1]:.6f},{children},{peak},{1 if peak > a[2] else 0},{children_peak},"
-            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{b[9] - a[9]},{b[10] - a[10]}"
+            f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},{peak},{1 if peak > a[2] else 0},'
+            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{b[9] - a[9]},{b[10] - a[10]}]"
         )
         # The descriptor may have been closed and reused by user code: believe only what looks like the file.
-        if not (ia.startswith(b"rchar: ") and ib.startswith(b"rchar: ")):
-            return f'"u":[{numbers}]'
-        io = quote(f"{ia[: ia.find(b'syscr')].decode()}{ib[: ib.find(b'syscr')].decode()}")
-        return f'"u":[{numbers}],"io":{io}'
+        if ia.startswith(b"rchar: ") and ib.startswith(b"rchar: "):
+            return f'{numbers},"io":{quote((ia + ib).decode("ascii", "replace"))}'
+        return numbers
 
 
 def _open(path: str) -> int:

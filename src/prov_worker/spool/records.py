@@ -10,8 +10,8 @@ Field names are short for the same reason:
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args`` ``aff acc`` (where they changed)
 ``end``
-    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (first two lines
-    of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
+    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (text of
+    ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
@@ -20,20 +20,21 @@ An argument is ``[name, type, size, length, sha256, value]``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Usage, Value, Worker
 
-#: Order of the numbers in ``u``: seconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
+#: Order of the numbers in ``u``: microseconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
 USAGE_FIELDS = (
     "cpu_user_s",
     "cpu_system_s",
     "children_cpu_user_s",
     "children_cpu_system_s",
+    "children_maxrss_kb",
     "maxrss_kb",
     "grew",
-    "children_maxrss_kb",
     "minor_faults",
     "major_faults",
     "voluntary_switches",
@@ -42,6 +43,7 @@ USAGE_FIELDS = (
     "written_blocks",
 )
 _BLOCK_BYTES = 512
+_IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
 
 Key = tuple[str, int]
 
@@ -229,15 +231,18 @@ def _values(described: list[list[Any]] | None) -> list[Value]:
 def _usage(numbers: list[Any] | None, io: str | None) -> Usage:
     if not numbers:
         return Usage()
-    known = dict(zip(USAGE_FIELDS, numbers, strict=False))
+    known = dict(zip(USAGE_FIELDS, numbers, strict=True))
     maxrss, grew, children = known.pop("maxrss_kb"), known.pop("grew"), known.pop("children_maxrss_kb")
     read, written = known.pop("read_blocks"), known.pop("written_blocks")
+    for name in USAGE_FIELDS[:4]:
+        known[name] = None if known[name] is None else known[name] / 1e6
     usage = Usage(**known, read_bytes=read * _BLOCK_BYTES, written_bytes=written * _BLOCK_BYTES)
     # without growth the mark is of an earlier task: an upper bound
     usage.peak_rss_bytes, usage.peak_rss_exact = maxrss * 1024, bool(grew)
     if children:
         usage.children_peak_rss_bytes = children * 1024
-    words = (io or "").split()
-    if len(words) == 8:
-        usage.read_chars, usage.written_chars = int(words[5]) - int(words[1]), int(words[7]) - int(words[3])
+    read_chars, written_chars = _IO["rchar"].findall(io or ""), _IO["wchar"].findall(io or "")
+    if len(read_chars) == len(written_chars) == 2:
+        usage.read_chars = int(read_chars[1]) - int(read_chars[0])
+        usage.written_chars = int(written_chars[1]) - int(written_chars[0])
     return usage
