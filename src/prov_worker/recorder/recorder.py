@@ -17,7 +17,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from prov_worker.recorder import capture
-from prov_worker.recorder.counters import Counters
+from prov_worker.recorder.counters import Counters, usage_field
 from prov_worker.recorder.facts import worker_facts
 from prov_worker.redact import redact, secret_values
 from prov_worker.settings import Settings
@@ -28,8 +28,10 @@ from prov_worker.spool.slot import Slot
 
 log = logging.getLogger(__name__)
 
-#: A task shorter than this has no time to grow that the high-water mark does not show.
-_READ_RSS_FROM_NS = 1_000_000
+#: A task shorter than this is quick: what it reads and how it grows is not worth a system call each.
+_QUICK_NS = 1_000_000
+#: A function is quick after so many quick calls in a row.
+_QUICK_CALLS = 8
 _CHECK_AGENT_NS = 5_000_000_000
 _MAX_FUNCTIONS = 1000
 _MAX_KEPT_BUFFER = 64 << 10
@@ -50,6 +52,31 @@ def trouble(where: str) -> None:
             pass
 
 
+class _Forks:
+    """Counts the forks that led to this process: a child must not write what is its parent's."""
+
+    count = 0
+
+    @classmethod
+    def happened(cls) -> None:
+        """Called in the child."""
+        cls.count += 1
+
+
+os.register_at_fork(after_in_child=_Forks.happened)
+
+
+class _Known:
+    """A function met before: its number in the journal, its parameters, and how many quick calls in a row it had."""
+
+    __slots__ = ("names", "number", "quick")
+
+    def __init__(self, number: int, names: tuple[str, ...]) -> None:
+        self.number = number
+        self.names = names
+        self.quick = 0
+
+
 class Recorder:
     """Records the tasks of one thread of one worker process into one crate directory.
 
@@ -62,6 +89,7 @@ class Recorder:
 
     def __init__(self, crate_dir: str) -> None:
         self.pid = os.getpid()
+        self.forks = _Forks.count
         self.crate_dir = crate_dir
         in_thread = threading.current_thread() is not threading.main_thread()
         self._thread = threading.get_native_id() if in_thread else None
@@ -74,7 +102,10 @@ class Recorder:
         self._slot: Slot | None = None
         self._checked_ns = 0
         self._provenance_key: str | None = None
-        self._functions: dict[Any, tuple[int, tuple[str, ...]]] = {}
+        self._functions: dict[Any, _Known] = {}
+        self._known: _Known | None = None
+        self._children = self._counters.children()
+        self._io = b""
         self._function_count = 0
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
@@ -136,12 +167,15 @@ class Recorder:
         self._attempt = attempt
         self._function_id = function_id
         self._started = False
-        self._failure = self._result = None
-        self._before = self._counters.read()
+        self._failure = self._result = self._known = None
+        self._io = b""
+        self._before = before = self._counters.usage()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
         task = bytes.fromhex(text.replace("-", ""))
-        self._sequence = self._slot.begin(start_ns, mono_ns, self._counters.cpu_ns(), task, attempt)  # type: ignore[union-attr]
+        # the sum of both is the very clock that the agent reads from outside
+        cpu_ns = int((before[0] + before[1]) * 1e9)
+        self._sequence = self._slot.begin(start_ns, mono_ns, cpu_ns, task, attempt)  # type: ignore[union-attr]
 
     def called(self, packed: str, function: Any, args: Any, kwargs: Any) -> None:
         """The task is unpacked and its function is about to be called.
@@ -152,18 +186,20 @@ class Recorder:
             args: its positional arguments.
             kwargs: its keyword arguments.
         """
-        number, names = self._function(packed, function)
-        line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{number}'
+        self._known = known = self._function(packed, function)
+        line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{known.number}'
         if self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         if self.capture != "none" and (args or kwargs):
             small = len(packed) <= capture.HASH_LIMIT
-            described = capture.describe_call(names, args, kwargs, self.capture == "values", small)
+            described = capture.describe_call(known.names, args, kwargs, self.capture == "values", small)
             line += f',"args":{described}'
-        affinity = os.sched_getaffinity(0)
-        if affinity != self._affinity:
-            self._affinity = affinity
-            line += f',"aff":{sorted(affinity)}'
+        if known.quick < _QUICK_CALLS:
+            affinity = os.sched_getaffinity(0)
+            if affinity != self._affinity:
+                self._affinity = affinity
+                line += f',"aff":{sorted(affinity)}'
+            self._io = self._counters.io()
         self._journal.write(f"{line}}}\n".encode())
         self._started = True
 
@@ -185,16 +221,26 @@ class Recorder:
 
     def finish(self, sandbox: str | None) -> None:
         """The task has ended: close it in slot and journal. Does nothing in a child that the task forked."""
-        if os.getpid() != self.pid:
+        if _Forks.count != self.forks:
             return
-        after = self._counters.read()
+        counters = self._counters
+        usage, children = counters.usage(), counters.children()
         duration = time.monotonic_ns() - self._mono_ns
         line = (
-            f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"m":{self._mono_ns},"dur":{duration},'
-            f'"ok":{0 if self._failure else 1},{self._counters.difference(self._before, after)}'
+            f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"m":{self._mono_ns},'
+            f'"dur":{duration},"ok":{0 if self._failure else 1},'
+            f"{usage_field(self._before, usage, self._children, children)}"
         )
-        if duration > _READ_RSS_FROM_NS:
-            line += f',"rss":{self._counters.rss_bytes() or "null"}'
+        self._children = children
+        if self._io:
+            line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
+        known = self._known
+        if duration > _QUICK_NS:
+            line += f',"rss":{counters.rss_bytes() or "null"}'
+            if known is not None:
+                known.quick = 0
+        elif known is not None:
+            known.quick += 1
         if self._failure:
             line += f',"err":{self._failure}'
         elif self._result is not None:
@@ -210,8 +256,8 @@ class Recorder:
         if self._wait:
             self._wait_for_crate()
 
-    def _function(self, packed: str, function: Any) -> tuple[int, tuple[str, ...]]:
-        """Number of a function in this journal, writing its line where it is new."""
+    def _function(self, packed: str, function: Any) -> _Known:
+        """What is known of a function, writing its line into the journal where it is new."""
         buffer: str | None = None
         key: Any = None
         try:
@@ -224,8 +270,8 @@ class Recorder:
         if known is not None:
             return known
         self._function_count += 1
-        known = (self._function_count, capture.parameter_names(function))
-        fields = {"t": "function", "k": known[0], **capture.function_fields(function, buffer)}
+        known = _Known(self._function_count, capture.parameter_names(function))
+        fields = {"t": "function", "k": known.number, **capture.function_fields(function, buffer)}
         self._journal.remember(json.dumps(fields).encode() + b"\n")
         if key is not None:
             if len(self._functions) >= _MAX_FUNCTIONS:
@@ -286,7 +332,7 @@ def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
     if known is None:
         known = _local.recorders = {}
     recorder = known.get(crate_dir)
-    if recorder is None or recorder.pid != os.getpid():
+    if recorder is None or recorder.forks != _Forks.count:
         recorder = known[crate_dir] = Recorder(crate_dir)
     recorder.use(provenance, endpoint_id)
     return recorder
