@@ -106,7 +106,7 @@ def workload(*, quick: bool = False) -> list[Call]:
     scale = 0.25 if quick else 1.0
     calls = [Call(add, (number, number + 1)) for number in range(4 if quick else 8)]
     calls += [Call(sum_range, (int(120_000_000 * scale),)) for _ in range(1 if quick else 2)]
-    calls += [Call(count_primes, (int(200_000 * scale),)) for _ in range(1 if quick else 2)]
+    calls += [Call(count_primes, (int(3_000_000 * scale),)) for _ in range(1 if quick else 2)]
     calls += [
         Call(wait, (2.0 * scale,)),
         Call(fill_memory, (200, 1.5 * scale)),
