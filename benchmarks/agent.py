@@ -1,0 +1,154 @@
+"""What the agent costs its node: CPU and memory with many live workers, beside the same readings taken by psutil."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from benchmarks.harness import (
+    Agent,
+    Bench,
+    BenchmarkError,
+    agent_of,
+    beside,
+    cpu_ns,
+    crates_in,
+    end_agent,
+    fresh,
+    median,
+    memory_bytes,
+    quartiles,
+)
+from benchmarks.rows import Row, Target
+
+WORKERS = 64
+INTERVAL_S = 0.05
+RATE_HZ = 64.0
+
+
+def run(bench: Bench) -> list[Row]:
+    """Rows for the agent under long tasks, and under tasks that come and go."""
+    return [*_long_tasks(bench), *_short_tasks(bench)]
+
+
+def _long_tasks(bench: Bench) -> list[Row]:
+    rounds, window = bench.pick(5, 1), float(bench.pick(10, 2))
+    shares: dict[str, list[float]] = {"sampler": [], "finaliser": [], "both": [], "psutil": []}
+    sizes: list[dict[str, int]] = []
+    crate_dir = bench.crate_dir()
+    held = rounds * 2 * (window + 2) + 10
+    crew = {"crate_dir": crate_dir, "workers": WORKERS, "seconds": held, "plots": "none"}
+    try:
+        with beside("benchmarks.crew:sleepers", **crew):
+            agent = _await_agent(crate_dir)
+            time.sleep(3.0)
+            for number in range(rounds):
+                bench.say(f"agent with {WORKERS} running tasks, window {number + 1} of {rounds}")
+                used = _used(agent, window)
+                for name, share in (("sampler", used[0]), ("finaliser", used[1]), ("both", sum(used))):
+                    shares[name].append(share)
+                sizes.append(_memory(agent))
+                bench.say(f"psutil on {WORKERS} processes, window {number + 1} of {rounds}")
+                pids = _workers(agent)
+                shares["psutil"].append(fresh("benchmarks.agent:psutil_share", pids=pids, seconds=window))
+    finally:
+        end_agent(crate_dir)
+    largest = max(sizes, key=lambda size: size["rss"])
+    note = f"sampler {median(shares['sampler']):.2f} %, finaliser {median(shares['finaliser']):.2f} %"
+    return [
+        Row(
+            f"agent, {WORKERS} workers with a running task, 20 Hz: CPU",
+            median(shares["both"]),
+            "% of a core",
+            median(shares["psutil"]),
+            Target(1.5),
+            rounds,
+            **quartiles(shares["both"]),
+            note=f"{note}; stock: CPU times and memory of as many processes by psutil, without any record",
+        ),
+        Row(
+            f"agent, {WORKERS} workers with a running task: memory",
+            largest["rss"] / 1e6,
+            "MB",
+            None,
+            Target(60),
+            rounds,
+            note=f"resident memory of both processes, what they share counted twice; "
+            f"proportional (PSS) {largest['pss'] / 1e6:.1f} MB; at {held:.0f} s of samples",
+        ),
+    ]
+
+
+def _short_tasks(bench: Bench) -> list[Row]:
+    seconds = float(bench.pick(20, 3))
+    bench.say(f"agent with {WORKERS} workers that run {RATE_HZ:g} tasks a second")
+    crate_dir = bench.crate_dir()
+    crew = {"crate_dir": crate_dir, "workers": WORKERS, "rate_hz": RATE_HZ, "task_s": 0.5, "plots": "none"}
+    try:
+        with beside("benchmarks.crew:steady", seconds=seconds + 6, **crew):
+            agent = _await_agent(crate_dir)
+            time.sleep(2.0)
+            crates, began = crates_in(crate_dir), time.monotonic()
+            used = _used(agent, seconds)
+            done, size = (crates_in(crate_dir) - crates) / (time.monotonic() - began), _memory(agent)
+    finally:
+        end_agent(crate_dir)
+    return [
+        Row(
+            f"agent, {WORKERS} workers, {RATE_HZ:g} tasks of 0.5 s a second: CPU",
+            sum(used),
+            "% of a core",
+            None,
+            None,
+            1,
+            note=f"sampler {used[0]:.2f} %, finaliser {used[1]:.2f} %, {done:.1f} crates a second with 10 samples each; "
+            f"{size['rss'] / 1e6:.1f} MB resident",
+        )
+    ]
+
+
+def _memory(agent: Agent) -> dict[str, int]:
+    sizes = [memory_bytes(pid) for pid in agent.pids]
+    return {key: sum(size[key] for size in sizes) for key in sizes[0]}
+
+
+def _workers(agent: Agent) -> list[int]:
+    return [int(name.split(".")[1]) for name in os.listdir(agent.runtime) if name.startswith("slot.")]
+
+
+def _await_agent(crate_dir: str) -> Agent:
+    """The agent, once all workers have their slots."""
+    agent = agent_of(crate_dir)
+    until = time.monotonic() + 60
+    while len(_workers(agent)) < WORKERS:
+        if time.monotonic() > until:
+            raise BenchmarkError(f"{len(_workers(agent))} of {WORKERS} workers came")
+        time.sleep(0.05)
+    return agent
+
+
+def _used(agent: Agent, seconds: float) -> list[float]:
+    """Percent of a core that sampler and finaliser use during so many seconds."""
+    before, began = [cpu_ns(pid) for pid in agent.pids], time.monotonic_ns()
+    time.sleep(seconds)
+    lasted = time.monotonic_ns() - began
+    return [100 * (cpu_ns(pid) - old) / lasted for pid, old in zip(agent.pids, before, strict=True)]
+
+
+def psutil_share(pids: list[int], seconds: float) -> float:
+    """In a fresh process: percent of a core that reading processes and node by psutil at the same rate takes."""
+    import psutil
+
+    processes = [psutil.Process(pid) for pid in pids]
+    psutil.cpu_percent(percpu=True)
+    begin, used = time.monotonic(), time.process_time()
+    deadline = begin
+    while deadline < begin + seconds:
+        psutil.cpu_percent(percpu=True)
+        psutil.virtual_memory()
+        for process in processes:
+            process.cpu_times()
+            process.memory_info()
+        deadline += INTERVAL_S
+        time.sleep(max(0.0, deadline - time.monotonic()))
+    return 100 * (time.process_time() - used) / (time.monotonic() - begin)

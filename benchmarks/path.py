@@ -1,0 +1,129 @@
+"""Time added to a task: pairs of stock and recorded calls in one process, with a live agent."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+from typing import Any
+
+from benchmarks import functions
+from benchmarks.harness import Bench, fresh, live_agent, median, provenance, quantile, quartiles
+from benchmarks.rows import Row, Target
+from benchmarks.tasks import Caller, body, our_helper, stock_helper
+
+WARM_UP = 50
+LENGTHS_S = (0.0, 0.001, 0.01, 0.1, 1.0)
+WORKERS = (1, 2, 4, 8, 16)
+
+
+def run(bench: Bench) -> list[Row]:
+    """Rows for a no-op, and the noise that the same pairing finds between stock and itself."""
+    processes, pairs = bench.pick(5, 1), bench.pick(2000, 200)
+    stock: list[float] = []
+    ours: list[float] = []
+    null: list[float] = []
+    for number in range(processes):
+        bench.say(f"pairs of no-ops, process {number + 1} of {processes}")
+        crate_dir = bench.crate_dir()
+        with live_agent(crate_dir):
+            found = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=pairs)
+        stock += found["stock"]
+        ours += found["ours"]
+        null += found["null"]
+    added = [two - one for one, two in zip(stock, ours, strict=True)]
+    floor = median(null)
+    spread = quartiles(null)
+    n = len(added)
+    noise = f"stock against itself, paired alike: {floor:+.1f} µs [{spread['low']:+.1f}, {spread['high']:+.1f}]"
+    return [
+        Row(
+            "added to a no-op, p50",
+            median(added),
+            "µs",
+            median(stock),
+            Target(15),
+            n,
+            **quartiles(added),
+            note=f"median of paired differences; stock is the whole stock call; {noise}",
+        ),
+        Row(
+            "added to a no-op, p99",
+            quantile(ours, 0.99) - quantile(stock, 0.99),
+            "µs",
+            quantile(stock, 0.99),
+            None,
+            n,
+            note=f"difference of the p99 of both sides; ours {quantile(ours, 0.99):.0f} µs",
+        ),
+    ]
+
+
+def pairs(crate_dir: str, count: int, length_s: float = 0.0, function: str = "sleep") -> dict[str, list[float]]:
+    """In a fresh process: pairs of calls, µs. ``null`` are differences of two stock calls, paired alike."""
+    gc.collect()
+    task = body(getattr(functions, function), length_s) if length_s else body(functions.noop)
+    with tempfile.TemporaryDirectory() as run_dir:
+        one = Caller(stock_helper(), task, run_dir)
+        other = Caller(our_helper(provenance(crate_dir, plots="none")), task, run_dir)
+        again = Caller(stock_helper(), task, run_dir)
+        for _ in range(WARM_UP if not length_s else 2):
+            one()
+            other()
+            again()
+        found: dict[str, list[float]] = {"stock": [], "ours": [], "null": []}
+        for number in range(count):
+            if number % 10 == 0:
+                time.sleep(0.002)  # the agent goes idle now and then, as between real tasks
+            stock, ours = _pair(one, other, number % 2 == 1)
+            found["stock"].append(stock)
+            found["ours"].append(ours)
+            if number % 4 == 0:
+                stock, second = _pair(one, again, number % 8 == 4)
+                found["null"].append(second - stock)
+    return found
+
+
+def _pair(one: Caller, other: Caller, swapped: bool) -> tuple[float, float]:
+    """Times of one call each, µs; ``swapped`` calls the second one first."""
+    if swapped:
+        late = other.timed_ns() / 1e3
+        return one.timed_ns() / 1e3, late
+    early = one.timed_ns() / 1e3
+    return early, other.timed_ns() / 1e3
+
+
+def by_length(bench: Bench) -> list[Row]:
+    """Added time against the length of the task."""
+    rows = []
+    for length in LENGTHS_S:
+        count = int(min(bench.pick(1000, 40), max(bench.pick(8, 3), bench.pick(8, 1) / max(length, 1e-3))))
+        bench.say(f"pairs of tasks of {length:g} s")
+        crate_dir = bench.crate_dir()
+        with live_agent(crate_dir):
+            found = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=count, length_s=length)
+        rows.append(_added(f"added to a task of {length:g} s", found))
+    return rows
+
+
+def by_workers(bench: Bench) -> list[Row]:
+    """Added time against the number of workers that run no-ops at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rows = []
+    for workers in WORKERS:
+        count = max(100, bench.pick(4000, 200) // workers)
+        bench.say(f"pairs of no-ops, {workers} workers at once")
+        crate_dir = bench.crate_dir()
+        with live_agent(crate_dir), ThreadPoolExecutor(workers) as pool:
+            parts = list(
+                pool.map(lambda _: fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=count), range(workers))
+            )
+        found: dict[str, list[float]] = {key: [x for part in parts for x in part[key]] for key in parts[0]}
+        rows.append(_added(f"added to a no-op, {workers} worker{'s' if workers > 1 else ''} at once", found))
+    return rows
+
+
+def _added(name: str, found: dict[str, Any]) -> Row:
+    added = [two - one for one, two in zip(found["stock"], found["ours"], strict=True)]
+    return Row(name, median(added), "µs", median(found["stock"]), None, len(added), **quartiles(added))
