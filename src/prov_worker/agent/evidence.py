@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from prov_worker.agent.follower import Follower
 from prov_worker.model import Failure
-from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, spool_dir
+from prov_worker.spool.notes import journal_of, read_notes
+from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, NOTES_SUFFIX, spool_dir
 from prov_worker.spool.records import Ended
 
 
@@ -42,8 +43,10 @@ def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str
             if _contains(ledger, needle):
                 return Evidence(published=True)
     for directory in (spool, os.path.join(spool, CLOSED), os.path.join(runtime or spool, "spool")):
-        for journal in glob.glob(os.path.join(glob.escape(directory), f"*{JOURNAL_SUFFIX}")):
-            if _contains(journal, f'"t":"start","task":"{task}","n":{attempt},'.encode()):
+        start = f'"t":"start","task":"{task}","n":{attempt},'.encode()
+        for path in glob.glob(os.path.join(glob.escape(directory), "*")):
+            if path.endswith((JOURNAL_SUFFIX, NOTES_SUFFIX)) and _contains(path, start):
+                journal = path if path.endswith(JOURNAL_SUFFIX) else journal_of(path)
                 ended = _attempt(journal, task, attempt, lost, finaliser)
                 if ended is not None:
                     return Evidence(ended=ended)
@@ -55,6 +58,9 @@ def _attempt(journal: str, task: str, attempt: int, lost: Ended, finaliser: str)
     for ended in follower.read_all():
         if (ended.record.task_id, ended.record.attempt) == (task, attempt):
             return ended
+    for note in read_notes(journal):
+        if (note["task"], note["n"]) == (task, attempt):
+            follower.note(note)
     if (task, attempt) in follower.state.open_tasks():
         failure = lost.record.failure or Failure("lost", "the engine reported the worker as lost")
         return follower.state.close((task, attempt), failure, lost.record.end_ns, forget=False)

@@ -22,6 +22,7 @@ from prov_worker.agent.sampler import TaskKey, Tick, WorkerDeath, task_id
 from prov_worker.crate.writer import Plot
 from prov_worker.errors import ProvWorkerError, SpoolError
 from prov_worker.model import Failure, TaskSeries, host_name
+from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader
 
@@ -103,6 +104,8 @@ class Finaliser:
             if series.task is not None and len(series.task) > 10:
                 self._warm_up(key)
         self._unread.update(path for path in tick.changed if path in self._slots)
+        for path, line in tick.notes:
+            self._note(path, line)
         for death in tick.deaths:
             self._bury(death)
 
@@ -118,6 +121,11 @@ class Finaliser:
         follower = self.follow(journal, fallback)
         self._read(follower, None, everything=True)
         follower.dead = True
+        ended_keys = set(self._ended_keys(follower))
+        for note in read_notes(journal):
+            key = (note["task"], note["n"], note["ns"])
+            if key not in ended_keys and key not in follower.ledger:
+                follower.note(note)
         last_ns = int(os.stat(journal).st_mtime_ns)
         for ended in follower.close_open(failure, last_ns, None):
             self._pending.append(Job(ended, follower))
@@ -136,6 +144,15 @@ class Finaliser:
     def _warm_up(self, key: TaskKey) -> None:
         """Have the plotter ready by the time that a long task's record is read."""
         self._plotter.start()
+
+    def _note(self, path: str, line: bytes) -> None:
+        """Write down what a worker keeps in its slot about a task that is not quick after all."""
+        slot = self._slots.get(path)
+        if slot is not None:
+            try:
+                write_note(slot.journal, self._name, line)
+            except OSError as error:
+                self._say(f"{slot.journal}: the start of a task could not be noted beside it: {error}")
 
     def _bury(self, death: WorkerDeath) -> None:
         """Close what a dead worker left open."""
@@ -159,6 +176,9 @@ class Finaliser:
             end_ns = task.start_ns + death.death.mono_ns - task.mono_ns
         if running is not None and any((t, n, s) == running for t, n, s in self._ended_keys(follower)):
             running = None  # it ended between its last line and its death
+        note = parse_note(death.note) if death.note else None
+        if note is not None and running == (note["task"], note["n"], note["ns"]):
+            follower.note(note)
         for ended in follower.close_open(failure, end_ns, running):
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9

@@ -6,10 +6,12 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 from prov_worker.model import Failure
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.ledger import Ledger
+from prov_worker.spool.notes import note_files
 from prov_worker.spool.paths import CLOSED, JournalName
 from prov_worker.spool.records import Ended, JournalState
 
@@ -106,6 +108,12 @@ class Follower:
         """An execution that was given needs no crate any more."""
         self.unfinished = max(0, self.unfinished - 1)
 
+    def note(self, line: dict[str, Any]) -> None:
+        """Take a ``start`` line that stands elsewhere, unless the journal has it."""
+        key = (line["task"], line["n"])
+        if all(state.opened(key) is None for _, state in self._parts):
+            self.state.feed(line)
+
     def done(self, ended: Ended) -> None:
         """An execution has its crate."""
         self.skip()
@@ -121,7 +129,7 @@ class Follower:
         closed = os.path.join(os.path.dirname(self.path), CLOSED)
         os.makedirs(closed, 0o700, exist_ok=True)
         self.ledger.close()
-        for path in (*self.ledger.paths(), self.path):
+        for path in (*self.ledger.paths(), *note_files(self.path), self.path):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path, os.path.join(closed, os.path.basename(path)))
         if self._fallback and os.path.exists(self._fallback):

@@ -35,6 +35,7 @@ class WorkerDeath:
     task: SlotTask | None
     death: Death
     cpu_ns: int | None = None
+    note: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Tick:
         changed: paths of slots whose sequence moved.
         series: finished series, by (task id, attempt, start).
         deaths: workers that died.
+        notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
         alive: number of live workers.
     """
 
@@ -55,10 +57,11 @@ class Tick:
     changed: list[str] = field(default_factory=list)
     series: list[tuple[TaskKey, TaskSeries]] = field(default_factory=list)
     deaths: list[WorkerDeath] = field(default_factory=list)
+    notes: list[tuple[str, bytes]] = field(default_factory=list)
     alive: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.slots or self.changed or self.series or self.deaths)
+        return bool(self.slots or self.changed or self.series or self.deaths or self.notes)
 
 
 class Sampler:
@@ -112,6 +115,9 @@ class Sampler:
                     self._detach(watched, tick, mono_ns)
                 if task.running:
                     watched.begin(task)
+                    note = watched.slot.note(task.sequence)
+                    if note is not None:
+                        tick.notes.append((path, note))
                     watched.due_ns = mono_ns
                 elif previous is not None:
                     self._detach(watched, tick, mono_ns)
@@ -245,7 +251,8 @@ class Sampler:
             if watched.current is not None and task is not None and task.running:
                 cpu_ns = watched.current.cpu_ns - watched.current.task.cpu_ns
             self._detach(watched, tick, death.mono_ns)
-            tick.deaths.append(WorkerDeath(path, task, death, cpu_ns))
+            note = watched.slot.note(task.sequence) if task is not None else None
+            tick.deaths.append(WorkerDeath(path, task, death, cpu_ns, note))
             if watched.fileno() >= 0:
                 self._by_fd.pop(watched.fileno(), None)
             self._buried[path] = watched.slot.start

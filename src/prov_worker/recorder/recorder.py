@@ -24,7 +24,7 @@ from prov_worker.settings import Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
-from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot import NOTE_LIMIT, Slot
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Recorder:
         self._functions: dict[Any, _Known] = {}
         self._known: _Known | None = None
         self._children = self._counters.children()
-        self._io = b""
+        self._io = self._held = b""
         self._function_count = 0
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
@@ -168,7 +168,7 @@ class Recorder:
         self._function_id = function_id
         self._started = False
         self._failure = self._result = self._known = None
-        self._io = b""
+        self._io = self._held = b""
         self._before = before = self._counters.usage()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
@@ -200,7 +200,13 @@ class Recorder:
                 self._affinity = affinity
                 line += f',"aff":{sorted(affinity)}'
             self._io = self._counters.io()
-        self._journal.write(f"{line}}}\n".encode())
+        encoded = f"{line}}}\n".encode()
+        if known.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT:
+            self._journal.write(encoded)
+        else:
+            # a write less: should the worker die within the task, the agent finds the line in the slot
+            self._slot.note(encoded)  # type: ignore[union-attr]
+            self._held = encoded
         self._started = True
 
     def failed(self, error: BaseException, text: str | None = None) -> None:
@@ -250,8 +256,9 @@ class Recorder:
         if not self._started and self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         try:
-            self._journal.write(f"{line}}}\n".encode())
+            self._journal.write(self._held + f"{line}}}\n".encode())
         finally:
+            self._held = b""
             self._slot.end()  # type: ignore[union-attr]
         if self._wait:
             self._wait_for_crate()

@@ -18,6 +18,7 @@ SPOOL = ".spool"
 CLOSED = "closed"
 JOURNAL_SUFFIX = ".jsonl"
 LEDGER_SUFFIX = ".done"
+NOTES_SUFFIX = ".open"
 SLOT_PREFIX = "slot."
 _RUNTIME_ROOTS = ("/dev/shm", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - each is checked by private_directory
 

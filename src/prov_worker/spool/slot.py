@@ -20,6 +20,8 @@ offset  type   content
 64      16s    task id
 80      Q      attempt
 88      Q      the odd sequence of the task again, 0 before the first
+96      Q      sequence of the task whose ``start`` line follows
+104     H      length of that line, which follows
 2040    Q      written by the agent: last sequence whose crate is on disk
 2048    H      length of the journal's path, which follows
 ======  =====  ==========================================================
@@ -43,6 +45,11 @@ _LENGTH = struct.Struct("<H")
 _TASK_AT = 32
 _ACK_AT = 2040
 _PATH_AT = 2048
+_NOTE = struct.Struct("<QH")
+_NOTE_AT = 96
+_NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
+#: Longest ``start`` line that a slot can hold.
+NOTE_LIMIT = _ACK_AT - _NOTE_TEXT_AT
 _READS = 4
 
 
@@ -81,6 +88,11 @@ class Slot:
         self.sequence = sequence = self.sequence + 1 + (self.sequence & 1)
         self._pack(self._map, _TASK_AT, sequence, start_ns, mono_ns, cpu_ns, task, attempt, sequence)
         return sequence
+
+    def note(self, line: bytes) -> None:
+        """Keep the running task's ``start`` line here instead of in the journal; at most :data:`NOTE_LIMIT` bytes."""
+        self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + len(line)] = line
+        _NOTE.pack_into(self._map, _NOTE_AT, self.sequence, len(line))
 
     def end(self) -> None:
         """Say that it ended; what it was stays readable until the next one."""
@@ -148,6 +160,14 @@ class SlotReader:
                 sequence, start_ns, mono_ns, cpu_ns, task, attempt, _ = first
                 return SlotTask(sequence, start_ns, mono_ns, cpu_ns, task if sequence else b"", attempt)
         return None
+
+    def note(self, sequence: int) -> bytes | None:
+        """The ``start`` line of a running task that is not in the journal yet; None where it is there."""
+        noted, length = _NOTE.unpack_from(self._map, _NOTE_AT)
+        if noted != sequence or length > NOTE_LIMIT:
+            return None
+        line = self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + length]
+        return line if noted == _NOTE.unpack_from(self._map, _NOTE_AT)[0] else None
 
     def acknowledge(self, sequence: int) -> None:
         """Tell the worker that the crate of this task is on disk."""

@@ -1,0 +1,66 @@
+"""Notes: ``start`` lines of long-running tasks that a worker kept in its slot instead of in its journal.
+
+A worker keeps the line of a function that has always been quick in its slot, which costs no system call and survives
+the worker. It would not survive the node. So when a task of such a function is seen running, the agent writes the line
+to ``<journal>.<finaliser>.open``, a file of its own beside the journal.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from typing import Any
+
+from prov_worker.spool.paths import JOURNAL_SUFFIX, NOTES_SUFFIX
+
+
+def write_note(journal: str, finaliser: str, line: bytes) -> None:
+    """Append a ``start`` line beside a journal.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = f"{journal.removesuffix(JOURNAL_SUFFIX)}.{finaliser}{NOTES_SUFFIX}"
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, line)
+    finally:
+        os.close(fd)
+
+
+def note_files(journal: str) -> list[str]:
+    """The files of notes beside a journal."""
+    return sorted(glob.glob(f"{glob.escape(journal.removesuffix(JOURNAL_SUFFIX))}.*{NOTES_SUFFIX}"))
+
+
+def journal_of(notes: str) -> str:
+    """The journal that a file of notes belongs to."""
+    stem = notes.removesuffix(NOTES_SUFFIX)
+    return stem[: stem.rindex(".")] + JOURNAL_SUFFIX
+
+
+def read_notes(journal: str) -> list[dict[str, Any]]:
+    """All ``start`` lines noted beside a journal; lines that are torn are left out."""
+    found = []
+    for path in note_files(journal):
+        try:
+            with open(path, "rb") as file:
+                lines = file.read().split(b"\n")
+        except OSError:
+            continue
+        for line in lines:
+            note = parse_note(line)
+            if note is not None:
+                found.append(note)
+    return found
+
+
+def parse_note(line: bytes) -> dict[str, Any] | None:
+    """A ``start`` line as an object; None where it is none."""
+    try:
+        note = json.loads(line)
+    except ValueError:
+        return None
+    return note if isinstance(note, dict) and note.get("t") == "start" and {"task", "n", "ns"} <= note.keys() else None
