@@ -19,11 +19,14 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 CRATES ?= crates
 ARGS ?=
+# Systems on which the package is installed and run by tests/containers. 0: leave this machine's Docker as it is.
+BASES := debian:bookworm-slim debian:trixie-slim
+SETUP_DOCKER ?= 1
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 
-.PHONY: help venv validator oldest demo test test-oldest check format bench clean
+.PHONY: help venv validator oldest containers demo test test-oldest check format bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -37,10 +40,15 @@ validator:
 oldest:
 	@.ci/venv $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
 
+# Docker and the base images for tests/containers, where they are missing and this user may set them up. Where not, the
+# tests say what they skip, or fail where PROV_REQUIRE_DOCKER is set.
+containers:
+	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then .ci/docker-engine && .ci/base-images $(BASES) || true; fi
+
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
-test: test-oldest venv validator
+test: test-oldest venv validator containers
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
@@ -52,7 +60,7 @@ check: venv
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
-	@$(BIN)/shellcheck .ci/run .ci/venv $$(git ls-files '*.sh')
+	@$(BIN)/shellcheck $$(git ls-files .ci '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 

@@ -1,0 +1,139 @@
+"""Images and containers for tests on other systems than this one; everything made here is taken away again."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+
+ROOT = Path(__file__).resolve().parents[2]
+#: On everything made here, with the checkout's path, so that what a killed run left can be found and removed.
+LABEL = "prov-worker.test"
+
+
+def docker(*arguments: str) -> str:
+    """Run the docker client; standard output."""
+    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    return done.stdout
+
+
+def need_image(name: str) -> None:
+    """Skip where a base image is missing; fail where containers are demanded."""
+    found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
+    if found.returncode:
+        why = f"the image {name} is missing (.ci/base-images {name})"
+        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command in a container ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Machine:
+    """A running container, seen as a machine with a shell."""
+
+    def __init__(self, container: DockerContainer) -> None:
+        self._container: Any = container.get_wrapped_container()
+
+    def run(self, command: str, *, timeout_s: int = 300) -> Done:
+        """Run a shell command; code 124 where it took too long."""
+        code, (out, err) = self._container.exec_run(["timeout", str(timeout_s), "bash", "-c", command], demux=True)
+        return Done(code, (out or b"").decode(), (err or b"").decode())
+
+    def fetch(self, directory: str, target: Path) -> None:
+        """Copy a directory from there; also from a tmpfs, which `docker cp` does not see."""
+        code, (out, err) = self._container.exec_run(["tar", "-C", directory, "-c", "."], demux=True)
+        assert code == 0, err
+        target.mkdir()
+        with tarfile.open(fileobj=io.BytesIO(out)) as archive:
+            archive.extractall(target, filter="data")
+
+    def put(self, path: Path, target: str) -> None:
+        """Copy a file there."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            archive.add(path, path.name)
+        assert self._container.put_archive(target, data.getvalue())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it is published, built from this checkout."""
+    target = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return next(target.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def image(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str], str]]:
+    """Build a stage of the Dockerfile on a base image, once a session. Removed at the end; the layers stay cached."""
+    built: dict[tuple[str, str], str] = {}
+
+    def build(base: str, stage: str) -> str:
+        if (base, stage) not in built:
+            need_image(base)
+            context = tmp_path_factory.mktemp("context")
+            shutil.copy(Path(__file__).with_name("Dockerfile"), context)
+            if stage == "installed":
+                shutil.copy(request.getfixturevalue("wheel"), context)
+            tag = f"prov-worker-test:{uuid.uuid4().hex[:12]}"
+            options = ["--quiet", "--label", f"{LABEL}={ROOT}", "--build-arg", f"BASE={base}", "--target", stage]
+            docker("build", *options, "--tag", tag, str(context))
+            built[base, stage] = tag
+        return built[base, stage]
+
+    yield build
+    for tag in built.values():
+        docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Machine]]:
+    """Start containers that end with the test."""
+    # The reaper is one more image that a machine without a container registry cannot get; containers end here.
+    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.core.config import testcontainers_config
+    from testcontainers.core.container import DockerContainer
+
+    monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)
+    with ExitStack() as stack:
+
+        def start(name: str, *, env: Mapping[str, str] = {}, tmpfs: Mapping[str, str] = {}, **options: Any) -> Machine:
+            if name.startswith("debian:"):
+                need_image(name)
+            container = DockerContainer(name).with_command(["sleep", "infinity"]).with_envs(**env)
+            container.tmpfs.update(tmpfs)
+            container = container.with_kwargs(labels={LABEL: str(ROOT)}, init=True, **options)
+            return Machine(stack.enter_context(container))
+
+        yield start
