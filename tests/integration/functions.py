@@ -46,3 +46,14 @@ def helper_in_use() -> tuple[str, bool]:
             modules.append(frame.f_globals["__name__"])
         frame = frame.f_back  # type: ignore[assignment]
     return ",".join(modules), hasattr(helper.execute_task, "__wrapped__")
+
+
+def kill_manager() -> str:
+    """Kill the pool that this worker belongs to, and run on as an orphan."""
+    import os
+    import signal
+    import time
+
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3)
+    return "orphan"

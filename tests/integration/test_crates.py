@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import functions
 
 from prov_worker.crate.reader import StepCrate
-from prov_worker.globus.embedded import EmbeddedEndpoint
+from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError
 
 LIMIT_S = 60
 
@@ -84,3 +84,25 @@ def test_before_result_means_that_the_crate_is_there_with_the_result(crates: Pat
             future = endpoint.submit(functions.add, number, 1)
             assert future.result(LIMIT_S) == number + 1
             assert StepCrate.open(crates / f"{future.task_id}.crate").status == "completed"
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_a_lost_manager_leaves_a_failed_crate(crates: Path, wait_for: Callable[..., None]) -> None:
+    with EmbeddedEndpoint(workers=1, provenance={"crate_dir": str(crates)}, heartbeat_period_s=1) as endpoint:
+        future = endpoint.submit(functions.kill_manager)
+        with pytest.raises(TaskFailedError, match="ManagerLost|BadState"):
+            future.result(LIMIT_S)
+        crate = crates / f"{future.task_id}.crate"
+        wait_for(crate.exists, "the crate of the lost task", limit_s=60)
+    assert StepCrate.open(crate).function_name == "kill_manager"
+
+
+@pytest.mark.faults
+def test_a_spool_that_cannot_be_written_hurts_no_task(crates: Path) -> None:
+    crates.mkdir()
+    (crates / ".spool").write_text("in the way")
+    with EmbeddedEndpoint(workers=1, provenance={"crate_dir": str(crates)}) as endpoint:
+        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+        with pytest.raises(TaskFailedError, match="ValueError: no"):
+            endpoint.submit(functions.refuse, "no").result(LIMIT_S)

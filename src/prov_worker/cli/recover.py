@@ -24,7 +24,15 @@ def command(directory: str, force: bool, as_json: bool) -> int:
     crate_dir = Path(directory)
     if not crate_dir.is_dir():
         raise InputError(f"{crate_dir}: no such directory")
-    report = recover(crate_dir, force=force)
+    done = 0
+    with terminal.progress("finishing crates", None) as advance:
+
+        def show(written: int, known: int) -> None:
+            nonlocal done
+            advance(written - done, total=known)
+            done = written
+
+        report = recover(crate_dir, force=force, progress=show)
     if as_json:
         terminal.print_json({"finished": report.finished, "skipped": report.skipped, "problems": report.problems})
     else:

@@ -22,8 +22,8 @@ _PLAIN_WIDTH = 160
 class Advance(Protocol):
     """Tells a progress bar that more is done."""
 
-    def __call__(self, steps: int = 1) -> None:
-        """Add ``steps`` to what is done."""
+    def __call__(self, steps: int = 1, total: int | None = None) -> None:
+        """Add ``steps`` to what is done; ``total`` replaces what there is to do."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -35,7 +35,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Advance]:
+def progress(what: str, total: int | None) -> Iterator[Advance]:
     """A progress bar on stderr; nothing at all where stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -50,8 +50,8 @@ def progress(what: str, total: int) -> Iterator[Advance]:
     with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
-        def advance(steps: int = 1) -> None:
-            bar.advance(task, steps)
+        def advance(steps: int = 1, total: int | None = None) -> None:
+            bar.update(task, advance=steps, total=total)
 
         yield advance
 
