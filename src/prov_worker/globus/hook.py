@@ -11,20 +11,21 @@ interpreter and which does nothing but test ``PROV_WORKER`` and the name of the 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+# Every interpreter under PROV_WORKER=1 loads this module: it imports nothing that is not there already.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 ENGINES = "globus_compute_endpoint.engines"
 BASE = "globus_compute_endpoint.engines.base"
 HELPER = "globus_compute_endpoint.engines.helper"
 ENGINE_NAMES = ("ProvenanceEngine", "ProvenanceMPIEngine")
-
-_log = logging.getLogger(__name__)
 
 
 def name_engines(engines: ModuleType) -> None:
@@ -80,7 +81,15 @@ def _act(module: ModuleType) -> None:
     try:
         _ACTIONS[module.__name__](module)
     except Exception:
-        _log.warning("prov_worker could not hook into %s; tasks run unrecorded", module.__name__, exc_info=True)
+        _warn(module.__name__)
+
+
+def _warn(name: str) -> None:
+    """Say that a module stays as it is; called while an exception is handled."""
+    import logging
+
+    log = logging.getLogger(__name__)
+    log.warning("prov_worker could not hook into %s; tasks run unrecorded", name, exc_info=True)
 
 
 class _Finder:
@@ -115,7 +124,7 @@ def _act_after(spec: ModuleSpec) -> None:
     try:
         loader.exec_module = exec_module  # type: ignore[method-assign]
     except AttributeError:
-        _log.warning("prov_worker could not hook into %s; tasks run unrecorded", spec.name)
+        _warn(spec.name)
 
 
 def install() -> None:
