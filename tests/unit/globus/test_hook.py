@@ -77,6 +77,7 @@ def test_pth_survives_a_broken_package(tmp_path: Path) -> None:
 
 def test_hook_loads_no_module_but_itself() -> None:
     code = (
+        "import os, __future__\n"  # site has loaded os when it reads the .pth file
         "before = set(sys.modules)\n"
         "from prov_worker.globus import hook; hook.install()\n"
         "print(sorted(set(sys.modules) - before))"
