@@ -8,32 +8,38 @@ full disk or a dead worker, is skipped; the next write begins on a new line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _HIGH_FD = 400
 _MAX_PREAMBLE = 512
+#: No journal grows to this size, so a file size limit from here on is none for it.
+_NO_LIMIT = 1 << 30
 
 
 class JournalWriter:
     """Appends lines from inside a worker.
 
     User code may close any descriptor and open another file under its number, so each write first asks whether the
-    descriptor still is the journal (fstat(2), under a microsecond). Where the journal cannot be written, lines go to a
-    second path in node-local memory, after the lines that give them meaning.
+    descriptor still is the journal (fstat(2), under a microsecond). It may also limit the size of files, which turns a
+    write into a signal that kills (setrlimit(2)); the limit is lifted for the moment of a write. Where the journal
+    cannot be written, lines go to a second path in node-local memory, after the lines that give them meaning.
     """
 
-    __slots__ = ("_dev", "_fd", "_ino", "_preamble", "_torn", "fallback", "path", "target")
+    __slots__ = ("_dev", "_fd", "_ino", "_preamble", "_size", "_torn", "fallback", "path", "target")
 
     def __init__(self, path: str, fallback: str) -> None:
         self.path = path
         self.fallback = fallback
         self.target = path
         self._fd = -1
-        self._ino = self._dev = 0
+        self._ino = self._dev = self._size = 0
         self._torn = False
         self._preamble: list[bytes] = []
 
@@ -51,6 +57,10 @@ class JournalWriter:
         Raises:
             OSError: neither the journal nor its fallback takes it.
         """
+        if 0 <= resource.getrlimit(resource.RLIMIT_FSIZE)[0] < _NO_LIMIT:
+            with _without_size_limit():
+                self._write_anew(line)
+            return
         fd = self._fd
         if fd >= 0:
             try:
@@ -67,18 +77,22 @@ class JournalWriter:
 
     def _write_anew(self, line: bytes) -> None:
         try:
-            self._open(self.target)
-            self._write_all((b"\n" + line) if self._torn else line)
-            self._torn = False
+            self._append(self.target, line)
             return
         except OSError:
             if self.target == self.fallback:
                 raise
         self.target = self.fallback
         self._torn = False
-        self._open(self.fallback)
-        known = self._preamble if line in self._preamble[-1:] else [*self._preamble, line]
-        self._write_all(b"".join(known))
+        self._append(self.fallback, line)
+
+    def _append(self, path: str, line: bytes) -> None:
+        self._open(path)
+        if self._size == 0:
+            # new, or made again after somebody removed it: later lines mean nothing without the first ones
+            line = b"".join(self._preamble if line in self._preamble[-1:] else [*self._preamble, line])
+        self._write_all((b"\n" + line) if self._torn else line)
+        self._torn = False
 
     def _open(self, path: str) -> None:
         self.close()
@@ -95,7 +109,7 @@ class JournalWriter:
             pass  # the number is only a courtesy
         self._fd = fd
         found = os.fstat(fd)
-        self._ino, self._dev = found.st_ino, found.st_dev
+        self._ino, self._dev, self._size = found.st_ino, found.st_dev, found.st_size
 
     def _write_all(self, data: bytes) -> None:
         if os.write(self._fd, data) != len(data):
@@ -114,8 +128,24 @@ class JournalWriter:
                 pass  # closed by somebody else already
 
 
+@contextlib.contextmanager
+def _without_size_limit() -> Iterator[None]:
+    """Lift the soft limit on file sizes, and keep its signal away where the hard limit forbids writing too."""
+    which = resource.RLIMIT_FSIZE
+    soft, hard = resource.getrlimit(which)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXFSZ])
+    try:
+        resource.setrlimit(which, (hard, hard))
+        yield
+    finally:
+        resource.setrlimit(which, (soft, hard))
+        if signal.SIGXFSZ not in mask:
+            signal.sigtimedwait([signal.SIGXFSZ], 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 class JournalReader:
-    """Follows a journal while it grows.
+    """Follows a journal while it grows. One that was removed and made again is read from its beginning.
 
     Attributes:
         path: the file.
@@ -123,13 +153,14 @@ class JournalReader:
         offset: bytes read so far.
     """
 
-    __slots__ = ("_rest", "offset", "path", "problems")
+    __slots__ = ("_identity", "_rest", "offset", "path", "problems")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = 0
         self.offset = 0
         self._rest = b""
+        self._identity: tuple[int, int] | None = None
 
     def read(self, limit: int = -1) -> Iterator[dict[str, Any]]:
         """Lines that were added since the last call; a torn last line waits for its end.
@@ -142,6 +173,10 @@ class JournalReader:
         """
         try:
             with open(self.path, "rb", buffering=0) as file:
+                found = os.fstat(file.fileno())
+                identity = (found.st_dev, found.st_ino)
+                if identity != self._identity or found.st_size < self.offset:
+                    self._identity, self.offset, self._rest = identity, 0, b""
                 file.seek(self.offset)
                 data = file.read(limit)
         except FileNotFoundError:
@@ -150,11 +185,12 @@ class JournalReader:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
+            line = line.strip(b"\0")  # what a file system leaves where a node lost power
             if not line:
                 continue
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.problems += 1
                 continue
             if isinstance(value, dict):
