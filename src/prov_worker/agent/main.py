@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pickle
+import resource
 import select
 import signal
 import socket
@@ -43,6 +44,7 @@ def main(runtime: str, crate_dir: str) -> None:
         os.setsid()
     os.umask(0o077)
     os.chdir("/")
+    _lift_limits()
     lock = os.open(os.path.join(runtime, launch.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,6 +83,14 @@ def main(runtime: str, crate_dir: str) -> None:
             os.waitpid(child, 0)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(runtime, "agent.json"))
+
+
+def _lift_limits() -> None:
+    """Take back what the user's code allowed its own process: a worker passes its limits on to the agent it starts."""
+    for which in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_AS):
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(which)[1]
+            resource.setrlimit(which, (hard, hard))
 
 
 def _describe(runtime: str, crate_dir: str, child: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -84,6 +85,9 @@ def _spawn(runtime: str, crate_dir: str) -> None:
             (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
+        # what the user's code did to this process's signals is not the agent's
+        setsigmask=[],
+        setsigdef=[signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
     )
     try:
         os.waitpid(pid, 0)
