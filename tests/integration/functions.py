@@ -57,3 +57,7 @@ def kill_manager() -> str:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(3)
     return "orphan"
+
+
+def mpi_nodes() -> str | None:
+    return os.environ.get("PARSL_MPI_NODELIST")

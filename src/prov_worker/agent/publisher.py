@@ -114,7 +114,7 @@ class Publisher:
         known = self._snapshots.get(key)
         if known is None:
             saved = os.path.join(spool_dir(self.crate_dir), f"{host}.hardware.json")
-            if self._take_hardware and host in (host_name(), "unknown"):
+            if self._take_hardware and host == host_name():
                 known = self._take(settings)
                 _save(saved, known)
             else:

@@ -171,13 +171,23 @@ class EmbeddedEndpoint:
         kwargs: Mapping[str, Any] | None = None,
         *,
         function_id: uuid.UUID | None = None,
+        resource_specification: Mapping[str, Any] | None = None,
     ) -> TaskFuture:
-        """Send a call under a task id of the caller's choice."""
+        """Send a call under a task id of the caller's choice; MPI engines want a resource specification."""
         serialize = self._serializer.serialize
         buffer = self._serializer.pack_buffers([serialize(function), serialize(args), serialize(dict(kwargs or {}))])
-        return self.submit_buffer(task_id, buffer, function_id=function_id)
+        return self.submit_buffer(
+            task_id, buffer, function_id=function_id, resource_specification=resource_specification
+        )
 
-    def submit_buffer(self, task_id: uuid.UUID, buffer: str, *, function_id: uuid.UUID | None = None) -> TaskFuture:
+    def submit_buffer(
+        self,
+        task_id: uuid.UUID,
+        buffer: str,
+        *,
+        function_id: uuid.UUID | None = None,
+        resource_specification: Mapping[str, Any] | None = None,
+    ) -> TaskFuture:
         """Send a task as the web service would: function and arguments packed already."""
         from globus_compute_common import messagepack
         from globus_compute_common.messagepack.message_types import Task
@@ -188,7 +198,9 @@ class EmbeddedEndpoint:
         engine_future = GCFuture(task_id, function_id=function_id)
         engine_future.add_done_callback(lambda done: self._resolve(done, future))
         packed = messagepack.pack(Task(task_id=task_id, task_buffer=buffer))
-        self.engine.submit(task_f=engine_future, packed_task=packed, resource_specification={})
+        self.engine.submit(
+            task_f=engine_future, packed_task=packed, resource_specification=dict(resource_specification or {})
+        )
         return future
 
     def map(self, function: Callable[..., Any], /, *iterables: Iterable[Any]) -> list[TaskFuture]:

@@ -26,6 +26,7 @@ SCHEDULER = (
     "SLURM_STEP_ID",
     "SLURM_CLUSTER_NAME",
 )
+_MPI = ("PARSL_MPI_NODELIST", "PARSL_NUM_NODES", "PARSL_NUM_RANKS", "PARSL_RANKS_PER_NODE")
 _CONTAINERS = (
     ("APPTAINER_CONTAINER", "apptainer"),
     ("SINGULARITY_CONTAINER", "singularity"),
@@ -56,6 +57,11 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         "container": container(environ),
         "versions": versions(),
     }
+
+
+def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
+    """Nodes and ranks that Parsl's MPI executor has given to this task; empty under other executors."""
+    return _those_set(environ, _MPI) if _MPI[0] in environ else {}
 
 
 def container(environ: Mapping[str, str]) -> str | None:

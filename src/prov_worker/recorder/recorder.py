@@ -18,7 +18,7 @@ from typing import Any
 
 from prov_worker.recorder import capture
 from prov_worker.recorder.counters import Counters, usage_field
-from prov_worker.recorder.facts import worker_facts
+from prov_worker.recorder.facts import mpi_placement, worker_facts
 from prov_worker.redact import redact, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
@@ -199,6 +199,9 @@ class Recorder:
             if affinity != self._affinity:
                 self._affinity = affinity
                 line += f',"aff":{sorted(affinity)}'
+            placement = mpi_placement(os.environ)
+            if placement:
+                line += f',"mpi":{json.dumps(placement)}'
             self._io = self._counters.io()
         encoded = f"{line}}}\n".encode()
         if known.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT:

@@ -8,7 +8,8 @@ Field names are short for the same reason:
 ``function``
     ``k`` and the fields of :class:`~prov_worker.model.Function`, and ``file line code`` to find its source by
 ``start``
-    ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args`` ``aff acc`` (where they changed)
+    ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
+    ``mpi`` (nodes and ranks of this task)
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (text of
     ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
@@ -43,6 +44,8 @@ USAGE_FIELDS = (
     "written_blocks",
 )
 _BLOCK_BYTES = 512
+#: Host of a task that no worker is known to have begun.
+UNKNOWN_HOST = "unknown"
 _IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
 
 Key = tuple[str, int]
@@ -73,7 +76,7 @@ class Ended:
 class JournalState:
     """Meaning of one journal's lines, fed in order."""
 
-    __slots__ = ("_acc", "_aff", "_functions", "_open", "problems", "worker")
+    __slots__ = ("_aff", "_functions", "_open", "problems", "worker")
 
     def __init__(self) -> None:
         self.worker: dict[str, Any] = {}
@@ -81,7 +84,6 @@ class JournalState:
         self._functions: dict[int, dict[str, Any]] = {}
         self._open: dict[Key, dict[str, Any]] = {}
         self._aff: list[int] = []
-        self._acc: dict[str, str] = {}
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
         """Take one line; gives a task where the line closes one. A line without the keys it needs is counted."""
@@ -90,8 +92,6 @@ class JournalState:
             if kind == "start":
                 if "aff" in line:
                     self._aff = line["aff"]
-                if "acc" in line:
-                    self._acc = line["acc"]
                 self._open[(line["task"], line["n"])] = line
             elif kind == "end":
                 return self._ended(line)
@@ -99,7 +99,7 @@ class JournalState:
                 self._functions[line["k"]] = line
             elif kind == "worker":
                 self.worker = line
-                self._aff, self._acc = line.get("aff") or [], line.get("acc") or {}
+                self._aff = line.get("aff") or []
             elif kind == "lost":
                 return self._lost(line)
             else:
@@ -142,7 +142,7 @@ class JournalState:
             start_ns=began,
             end_ns=max(end_ns, began),
             function=_function(function, start.get("fid")),
-            worker=self._worker(),
+            worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
             endpoint_name=self.worker.get("endpoint_name"),
             arguments=_values(start.get("args")),
@@ -155,10 +155,6 @@ class JournalState:
     def _ended(self, line: dict[str, Any]) -> Ended:
         key = (line["task"], line["n"])
         start = self._open.pop(key, {})
-        if "aff" in line:
-            self._aff = line["aff"]
-        if "acc" in line:
-            self._acc = line["acc"]
         function = self._functions.get(start.get("k", 0), {})
         usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
         result = line.get("res")
@@ -169,7 +165,7 @@ class JournalState:
             start_ns=line["ns"],
             end_ns=line["ns"] + line["dur"],
             function=_function(function, start.get("fid") or line.get("fid")),
-            worker=self._worker(),
+            worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
             endpoint_name=self.worker.get("endpoint_name"),
             arguments=_values(start.get("args")),
@@ -190,9 +186,11 @@ class JournalState:
         self._open[(line["task"], line["n"])] = {"ns": line["ns"], "fid": line.get("fid")}
         ended = self.close((line["task"], line["n"]), Failure(**line["err"]), line["end"])
         ended.lost = True
+        # the engine's journal knows its own process, which is not where the task was
+        ended.record.worker = Worker(host=UNKNOWN_HOST, pid=0)
         return ended
 
-    def _worker(self) -> Worker:
+    def _worker(self, start: dict[str, Any]) -> Worker:
         known = self.worker
         return Worker(
             host=known.get("host", "unknown"),
@@ -202,9 +200,9 @@ class JournalState:
             pool_id=known.get("pool"),
             block_id=known.get("block"),
             cpu_affinity=list(self._aff),
-            accelerators=dict(self._acc),
+            accelerators=known.get("acc") or {},
             scheduler=known.get("sched") or {},
-            environment=known.get("env") or {},
+            environment={**(known.get("env") or {}), **(start.get("mpi") or {})},
             container=known.get("container"),
             versions=known.get("versions") or {},
         )
