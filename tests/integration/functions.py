@@ -60,4 +60,6 @@ def kill_manager() -> str:
 
 
 def mpi_nodes() -> str | None:
+    import os
+
     return os.environ.get("PARSL_MPI_NODELIST")
