@@ -151,7 +151,8 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None
         deadline += period
         if deadline <= now or deadline > now + period:  # late: go on from here instead of catching up
             deadline = now + period
-        sampler.wait(deadline)
+        if not sampler.wait(deadline):
+            outbox.broken = True  # the finaliser never writes: it has died
     outbox.put(Tick(mark_ns=1 << 62, alive=-1))
     outbox.drain(TERM_GRACE_S if stop.asked else 30.0)
     used, lived = time.process_time() - cpu_before, time.monotonic() - logged_at

@@ -136,17 +136,25 @@ class Sampler:
         tick.alive = len(self._watched)
         return tick
 
-    def wait(self, deadline_ns: int) -> None:
-        """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep."""
+    def wait(self, deadline_ns: int) -> bool:
+        """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep.
+
+        Returns:
+            False once the descriptor that is listened to has something to read, or has hung up.
+        """
         left = deadline_ns - time.monotonic_ns()
+        quiet = True
         if left > 0:
             for fd, _ in self._poll.poll(left / 1e6):
                 if fd in self._by_fd:
                     self._dead_fds.add(fd)
                     self._poll.unregister(fd)
+                else:
+                    quiet = False
         late = time.monotonic_ns() - deadline_ns
         if late > self.lateness_ns:
             self.lateness_ns = late
+        return quiet
 
     def period_s(self, mono_ns: int) -> float:
         """Distance to the next tick: short while a task runs, longer when nothing has run for a while."""
