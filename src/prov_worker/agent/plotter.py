@@ -7,6 +7,7 @@ from the agent alone, over a pipe that nobody else has.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pickle
 import select
@@ -14,6 +15,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import IO
 
@@ -24,6 +26,7 @@ _CODE = (
     "import sys; sys.path[:] = sys.argv[1:]; import os; os.nice(5); "
     "from prov_worker.agent.plotter import serve; serve(sys.stdin.buffer, sys.stdout.buffer)"
 )
+_PIPE_BYTES = 1 << 20
 #: A plotter that has had nothing to do for this long is let go, with its memory.
 IDLE_S = 30.0
 
@@ -46,6 +49,7 @@ class Plotter:
         self._waiting: dict[int, float] = {}
         self._used = 0.0
         self._received = b""
+        self._unsent: deque[bytes | memoryview] = deque()
         self.broken: str | None = None
 
     def __len__(self) -> int:
@@ -63,7 +67,10 @@ class Plotter:
                 stdout=subprocess.PIPE,
                 env={**os.environ, "MPLBACKEND": "Agg", "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", _config_dir())},
             )
-            os.set_blocking(self._process.stdout.fileno(), False)  # type: ignore[union-attr]
+            for pipe in (self._process.stdin, self._process.stdout):
+                os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
+                with contextlib.suppress(OSError):  # a courtesy: larger pipes mean fewer turns
+                    fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[union-attr]
             self._used = time.monotonic()
         except OSError as error:
             self.broken = f"the plotter could not be started: {error}"
@@ -74,11 +81,10 @@ class Plotter:
         if self._process is None or self._process.stdin is None:
             return None
         self._number += 1
-        body = pickle.dumps((self._number, series, title))
-        try:
-            self._process.stdin.write(_LENGTH.pack(len(body)) + body)
-            self._process.stdin.flush()
-        except OSError:
+        only_task = TaskSeries(task=series.task)  # all that is drawn
+        body = pickle.dumps((self._number, only_task, title), pickle.HIGHEST_PROTOCOL)
+        self._unsent.append(_LENGTH.pack(len(body)) + body)
+        if not self._send():
             self._lost()
             return None
         self._used = time.monotonic()
@@ -90,6 +96,7 @@ class Plotter:
         process = self._process
         if process is None or process.stdout is None:
             return []
+        self._send()  # a process that is gone is found below, after its last answers
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(process.stdout.fileno(), 1 << 16):
                 self._received += chunk
@@ -122,6 +129,7 @@ class Plotter:
         """End the process."""
         process, self._process = self._process, None
         self._waiting.clear()
+        self._unsent.clear()
         self._received = b""
         if process is None:
             return
@@ -134,6 +142,28 @@ class Plotter:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _send(self) -> bool:
+        """Send what the pipe takes now; false where nobody reads it any more.
+
+        Never waits: a process that waits for its answers to be read takes no request meanwhile.
+        """
+        if self._process is None or self._process.stdin is None:
+            return False
+        pipe = self._process.stdin.fileno()
+        try:
+            while self._unsent:
+                data = self._unsent[0]
+                sent = os.write(pipe, data)
+                if sent < len(data):
+                    self._unsent[0] = memoryview(data)[sent:]
+                else:
+                    self._unsent.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        return True
 
     def _lost(self) -> list[Drawn]:
         status = None if self._process is None else self._process.poll()

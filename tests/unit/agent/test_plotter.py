@@ -1,0 +1,61 @@
+"""The plotter: requests and answers over pipes that nobody may wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from prov_worker.agent.plotter import Drawn, Plotter, readable
+from prov_worker.model import Column, Series, TaskSeries
+
+pytest.importorskip("matplotlib")
+
+SAMPLES = 4096
+
+
+@pytest.fixture
+def plotter() -> Iterator[Plotter]:
+    started = Plotter()
+    yield started
+    started.close()
+
+
+def long_series() -> TaskSeries:
+    offsets = [0.05 * number for number in range(SAMPLES)]
+    columns = {
+        f"cpu{number}_percent": Column("percent", [float(sample % 100) for sample in range(SAMPLES)])
+        for number in range(16)
+    }
+    columns["cpu_percent"] = Column("percent", [float(sample % 100) for sample in range(SAMPLES)])
+    return TaskSeries(task=Series(0.05, offsets, columns, SAMPLES, SAMPLES, 0.05))
+
+
+def answers(plotter: Plotter, count: int, limit_s: float = 60.0) -> list[Drawn]:
+    found: list[Drawn] = []
+    until = time.monotonic() + limit_s
+    while len(found) < count and time.monotonic() < until:
+        readable(plotter, 0.05)
+        found += plotter.answers()
+    return found
+
+
+def test_more_requests_than_pipes_hold_are_all_answered(plotter: Plotter) -> None:
+    series = long_series()
+    numbers = [plotter.request(series, f"task {number}") for number in range(12)]
+    time.sleep(2.0)  # nobody reads its answers: the process comes to a stop, and must go on afterwards
+    drawn = answers(plotter, len(numbers))
+    assert [one.number for one in drawn] == numbers
+    assert all(one.data is not None and one.data.startswith(b"\x89PNG") for one in drawn)
+    assert len(plotter) == 0
+
+
+def test_a_plotter_that_dies_is_told_for_every_request(plotter: Plotter) -> None:
+    series = long_series()
+    numbers = [plotter.request(series, "task") for _ in range(3)]
+    assert plotter._process is not None
+    plotter._process.kill()
+    drawn = answers(plotter, len(numbers))
+    assert [one.number for one in drawn] == numbers
+    assert all(one.data is None and "died" in str(one.error) for one in drawn[-1:])
