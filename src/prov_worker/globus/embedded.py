@@ -6,6 +6,7 @@ name from YAML, as from a template, and tasks travel as packed messages. For the
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -151,8 +152,19 @@ class EmbeddedEndpoint:
         try:
             self.engine.start(endpoint_id=self.endpoint_id, run_dir=str(run_dir))
         except BaseException:
-            self._clean_up()
+            # Also for Ctrl-C: an interchange that has been started would outlive this process.
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        """Stop what a failed start has started; its own error is the one that tells."""
+        engine, self.engine = self.engine, None
+        try:
+            engine.shutdown(block=False)
+        except Exception:
+            logging.getLogger(__name__).debug("the engine was not up enough to be shut down", exc_info=True)
+        finally:
+            self._clean_up()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> TaskFuture:
         """Send a call to a worker.

@@ -186,7 +186,9 @@ def test_interrupted_is_exit_code_130(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    # A shell gives 130 for both. The second where Python was in `exec` of a string (a dataclass in the making): it
+    # keeps in mind that it was interrupted there, and ends by the signal whatever the exit code.
+    assert process.returncode in (130, -signal.SIGINT)
     assert err.endswith("prov-worker: interrupted\n")
     assert "Traceback" not in err
 
