@@ -34,7 +34,6 @@ def pack(
 def main(path: str) -> None:
     plan: dict[str, Any] = pickle.loads(Path(path).read_bytes())
     from prov_worker.globus.worker import execute_task
-
     from support import calls
 
     results = Path(plan["results"])

@@ -121,6 +121,7 @@ class Buffer:
             self._fold()
         chosen = [i for i, t in enumerate(self._time) if start_ns <= t <= end_ns]
         everything = len(chosen) == len(self._time)
+        taken = self.taken if everything else len(chosen) * self._stride
         columns = {}
         for index, quantity in enumerate(self.quantities):
             low = _chosen(self._low, index, chosen)
@@ -132,8 +133,9 @@ class Buffer:
             interval_s=interval_s * self._stride,
             offset_s=[round((self._time[i] - start_ns) / 1e9, 4) for i in chosen],
             columns=columns,
-            expected=int((end_ns - start_ns) / 1e9 / interval_s),
-            taken=self.taken if everything else len(chosen) * self._stride,
+            # one more where both ends were met
+            expected=max(due := int((end_ns - start_ns) / 1e9 / interval_s), min(taken, due + 1)),
+            taken=taken,
             longest_gap_s=round(self.longest_ns / 1e9, 4) if everything and self.taken > 1 else None,
         )
 

@@ -100,8 +100,11 @@ class Watched:
         """Take one sample of the running task."""
         current = self.current
         cpu = self.meter.cpu_ns()
+        stat = self.meter.stat()
         if current is None or cpu is None or mono_ns <= self._sampled_ns:
             return
+        if stat is not None and stat[2] in "ZX":
+            return  # dead: it has no memory any more, which is no reading of the task
         if mono_ns >= self._family_due_ns:
             self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
             self._look_for_family(current.task)
@@ -111,7 +114,7 @@ class Watched:
         current.cpu_ns += used
         percent = 100.0 * used / (mono_ns - self._sampled_ns)
         self._sampled_ns = mono_ns
-        stat, io = self.meter.stat(), self.meter.io()
+        io = self.meter.io()
         if io is not None and self._io_before is None:
             self._io_before = io
         current.buffer.add(

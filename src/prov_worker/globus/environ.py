@@ -26,9 +26,7 @@ def default_crate_dir(endpoint: str | None) -> str:
     return os.path.join(os.path.abspath(user_dir), "provenance", name.replace(os.sep, "_"))
 
 
-def provenance_mapping(
-    settings: Settings, endpoint_id: str | None, endpoint_name: str | None = None
-) -> dict[str, Any]:
+def provenance_mapping(settings: Settings, endpoint_id: str | None, endpoint_name: str | None = None) -> dict[str, Any]:
     """What travels with a task: settings with a resolved crate directory, and a key to know them again by.
 
     Raises:

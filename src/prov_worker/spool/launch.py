@@ -85,6 +85,8 @@ def _spawn(runtime: str, crate_dir: str) -> None:
             (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
+        # Parsl ends a block by a signal to its process group, which may come before the agent's own setsid
+        setpgroup=0,
         # what the user's code did to this process's signals is not the agent's
         setsigmask=[],
         setsigdef=[signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
