@@ -22,14 +22,10 @@ OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE")
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 
-#: Variables that say where a task ran: names of schedulers' jobs and of accelerators. Never a whole environment:
-#: ``PBS_JOBCOOKIE`` and the endpoint's client secret are in there.
-DEFAULT_ENVIRONMENT = (
-    "CUDA_VISIBLE_DEVICES",
-    "ZE_AFFINITY_MASK",
-    "ZE_FLAT_DEVICE_HIERARCHY",
-    "ROCR_VISIBLE_DEVICES",
-    "OMP_NUM_THREADS",
+#: Variables by which workers are given their accelerators.
+ACCELERATORS = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
+#: Variables by which a scheduler names a job. Never all of its variables: ``PBS_JOBCOOKIE`` is a secret.
+SCHEDULER = (
     "PBS_JOBID",
     "PBS_JOBNAME",
     "PBS_QUEUE",
@@ -45,6 +41,8 @@ DEFAULT_ENVIRONMENT = (
     "SLURM_PROCID",
     "SLURM_LOCALID",
 )
+#: Variables that say where a task ran. Never a whole environment: the endpoint's client secret is in there.
+DEFAULT_ENVIRONMENT = (*ACCELERATORS, "ZE_FLAT_DEVICE_HIERARCHY", "OMP_NUM_THREADS", *SCHEDULER)
 
 
 @dataclass(frozen=True, slots=True)

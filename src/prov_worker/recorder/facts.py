@@ -10,22 +10,8 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.redact import is_secret_name
+from prov_worker.settings import ACCELERATORS, SCHEDULER
 
-ACCELERATORS = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
-SCHEDULER = (
-    "PBS_JOBID",
-    "PBS_JOBNAME",
-    "PBS_QUEUE",
-    "PBS_NODENUM",
-    "SLURM_JOB_ID",
-    "SLURM_JOB_NAME",
-    "SLURM_JOB_PARTITION",
-    "SLURM_JOB_NODELIST",
-    "SLURM_NODEID",
-    "SLURM_PROCID",
-    "SLURM_STEP_ID",
-    "SLURM_CLUSTER_NAME",
-)
 _MPI = ("PARSL_MPI_NODELIST", "PARSL_NUM_NODES", "PARSL_NUM_RANKS", "PARSL_RANKS_PER_NODE")
 _CONTAINERS = (
     ("APPTAINER_CONTAINER", "apptainer"),
