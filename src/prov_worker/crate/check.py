@@ -9,7 +9,6 @@ library.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from urllib.parse import unquote
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.profiles import install_validator, validate_profiles
-from prov_worker.crate.reader import Entity, StepCrate, load_graph, reference_ids, types_of
+from prov_worker.crate.reader import Entity, StepCrate, load_graph, open_regular, read_json, reference_ids, types_of
 from prov_worker.errors import CrateError
 
 __all__ = ["ERROR", "WARNING", "Finding", "check_crate", "install_validator", "validate_profiles"]
@@ -60,9 +59,9 @@ def _json_constants(path: Path) -> Iterator[Finding]:
     for file in [path / v.METADATA_FILE, *sorted((path / "data").glob("*.json"))]:
         found: list[str] = []
         try:
-            json.loads(file.read_bytes(), parse_constant=found.append)
-        except (OSError, ValueError, RecursionError) as error:
-            yield Finding(ERROR, "unreadable", file.name, f"cannot be read as JSON: {error}")
+            read_json(file, found.append)
+        except CrateError as error:
+            yield Finding(ERROR, "unreadable", file.name, str(error).removeprefix(f"{file}: "))
         for constant in sorted(set(found)):
             yield Finding(ERROR, "not-json", file.name, f"{constant} is no JSON value")
 
@@ -137,7 +136,7 @@ def _file(path: Path, entity: Entity) -> Iterator[Finding]:
     digest = hashlib.sha256()
     size = 0
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
                 size += len(block)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
@@ -17,6 +19,9 @@ from prov_worker.errors import CrateError
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
 
 Entity = dict[str, Any]
+
+#: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
+_LARGEST_JSON_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,44 @@ class CrateFile:
     sha256: str | None
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that may come from anywhere: never wait for what is no file, such as a pipe.
+
+    Raises:
+        OSError: as :func:`open`, and for whatever is neither a file nor a link to one.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(descriptor)
+        raise (
+            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if stat.S_ISDIR(kind)
+            else OSError(errno.EINVAL, "no regular file")
+        )
+    return os.fdopen(descriptor, "rb")
+
+
+def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """Content of a JSON file of a crate.
+
+    Raises:
+        CrateError: it cannot be read, is larger than any that a crate holds, or no JSON.
+    """
+    try:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > _LARGEST_JSON_BYTES:
+                raise CrateError(f"{path}: {size:,} bytes are too many for JSON of a crate")
+            data = stream.read()
+    except OSError as error:
+        raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        return json.loads(data, parse_constant=parse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CrateError(f"{path}: no valid JSON: {error}") from None
+
+
 def load_graph(crate: Path) -> list[Entity]:
     """All entities of a crate, in their order, duplicates included.
 
@@ -48,16 +91,15 @@ def load_graph(crate: Path) -> list[Entity]:
     """
     metadata = crate / v.METADATA_FILE
     try:
-        data = metadata.read_bytes()
+        os.stat(metadata)
     except FileNotFoundError:
         what = "no such directory" if not crate.is_dir() else f"no crate: {v.METADATA_FILE} is missing"
         raise CrateError(f"{crate}: {what}") from None
+    except NotADirectoryError:
+        raise CrateError(f"{crate}: a file; a crate is a directory") from None
     except OSError as error:
         raise CrateError(f"{metadata}: cannot be read: {error.strerror or error}") from None
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CrateError(f"{metadata}: no valid JSON: {error}") from None
+    document = read_json(metadata)
     graph = document.get("@graph") if isinstance(document, dict) else None
     if not isinstance(graph, list):
         raise CrateError(f"{metadata}: @graph: expected a list of entities")
@@ -272,11 +314,18 @@ class StepCrate:
         """Content of ``data/hardware.json``.
 
         Raises:
-            CrateError: it is missing or no JSON object.
+            CrateError: it is missing, no JSON object, or its ``probes`` have another shape.
         """
-        data = self._json(v.HARDWARE_FILE)
+        path = self.path / v.HARDWARE_FILE
+        data = read_json(path)
         if not isinstance(data, dict):
-            raise CrateError(f"{self.path / v.HARDWARE_FILE}: expected a JSON object")
+            raise CrateError(f"{path}: expected a JSON object")
+        probes = data.get("probes", {})
+        if not isinstance(probes, dict):
+            raise CrateError(f"{path}: probes: expected a JSON object")
+        for name, report in probes.items():
+            if not isinstance(report, dict) or not isinstance(report.get("data", {}), dict):
+                raise CrateError(f"{path}: probes.{name}: expected the report of a probe")
         return data
 
     def series(self) -> TaskSeries:
@@ -287,22 +336,13 @@ class StepCrate:
         """
         if v.SERIES_FILE not in self.entities:
             return TaskSeries()
-        data = self._json(v.SERIES_FILE)
+        data = read_json(self.path / v.SERIES_FILE)
         try:
             return read_resource_usage(data)
         except KeyError as error:
             raise CrateError(f"{self.path / v.SERIES_FILE}: {error.args[0]}: missing") from None
         except (TypeError, ValueError, AttributeError) as error:
             raise CrateError(f"{self.path / v.SERIES_FILE}: {error}") from None
-
-    def _json(self, relative: str) -> Any:
-        path = self.path / relative
-        try:
-            return json.loads(path.read_bytes())
-        except OSError as error:
-            raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except (ValueError, RecursionError) as error:
-            raise CrateError(f"{path}: no valid JSON: {error}") from None
 
 
 def find_crates(directory: Path | str) -> Iterator[Path]:

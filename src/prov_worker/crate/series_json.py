@@ -84,12 +84,13 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
         KeyError, TypeError, ValueError: the data has another shape.
     """
     found: dict[str, Series] = {}
-    for base, one in data["series"].items():
+    for base, one in _object(data["series"], "series").items():
         if base not in ("task", "node", "gpu"):
             raise ValueError(f"unknown series {base!r}")
-        offsets = _numbers(one["offset_s"], base, "offset_s")
+        offsets = _numbers(_object(one, base)["offset_s"], base, "offset_s")
         columns = {}
-        for name, column in one["columns"].items():
+        for name, column in _object(one["columns"], f"{base}.columns").items():
+            _object(column, f"{base}.{name}")
             lists = {part: column[part] for part in ("mean", "low", "high") if column.get(part) is not None}
             for part, values in lists.items():
                 _numbers(values, name, part)
@@ -111,6 +112,12 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
             longest_gap_s=one.get("longest_gap_s"),
         )
     return TaskSeries(**found)
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name}: expected a JSON object")
+    return value
 
 
 def _numbers(values: Any, name: str, part: str) -> list[Any]:

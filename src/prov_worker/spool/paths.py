@@ -92,7 +92,7 @@ def runtime_dir(crate_dir: str) -> str:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
-    key = hashlib.sha256(f"{os.path.realpath(crate_dir)}\0{namespace}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{namespace}")).hexdigest()[:16]
     for root in _RUNTIME_ROOTS:
         if root == "/run/user":
             root = os.path.join(root, str(uid))
