@@ -1,0 +1,136 @@
+"""Whole engines: tasks a second, latency, and what is lost when workers and the agent are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from concurrent.futures import wait
+from typing import Any
+
+from benchmarks import functions
+from benchmarks.harness import Bench, agent_of, alternate, await_crates, end_agent, fresh, median, quartiles
+from benchmarks.rows import Row, Target
+
+WORKERS = 4
+STOCK, OURS = "GlobusComputeEngine", "ProvenanceEngine"
+KILLED_WORKERS = 8
+
+
+def throughput(bench: Bench) -> list[Row]:
+    """Tasks a second and latency with four workers, stock and ours in fresh processes by turns."""
+    rounds, bursts, size = bench.pick(6, 1), bench.pick(5, 1), bench.pick(2000, 200)
+    found: dict[str, list[dict[str, Any]]] = {STOCK: [], OURS: []}
+
+    def measure(engine: str) -> float:
+        bench.say(f"{engine}: bursts of {size}, process {len(found[engine]) + 1} of {rounds}")
+        crate_dir = bench.crate_dir()
+        found[engine].append(
+            fresh("benchmarks.engine:bursts", engine=engine, crate_dir=crate_dir, count=bursts, size=size)
+        )
+        if engine == OURS:
+            written = await_crates(crate_dir, (bursts + 1) * size + 100, 60.0)
+            found[engine][-1]["crates"] = written
+            end_agent(crate_dir)
+        return 0.0
+
+    alternate(lambda: measure(STOCK), lambda: measure(OURS), rounds)
+    rates = {engine: [rate for one in found[engine] for rate in one["rates"]] for engine in found}
+    waits = {engine: [ms for one in found[engine] for ms in one["latency_ms"]] for engine in found}
+    failed = sum(one["failed"] for engine in found for one in found[engine])
+    written = sum(one["crates"] for one in found[OURS])
+    expected = rounds * ((bursts + 1) * size + 100)
+    spread = quartiles(rates[STOCK])
+    return [
+        Row(
+            f"engine throughput, {WORKERS} workers, no-ops",
+            median(rates[OURS]),
+            "tasks/s",
+            median(rates[STOCK]),
+            Target(0.95, at_most=False, of_ratio=True),
+            len(rates[OURS]),
+            **quartiles(rates[OURS]),
+            note=f"bursts of {size}, {rounds} fresh processes each; stock itself spreads over "
+            f"[{spread['low']:.0f}, {spread['high']:.0f}]; {failed} failed; {written} crates of {expected} tasks",
+        ),
+        Row(
+            "engine latency, one task in flight",
+            median(waits[OURS]),
+            "ms",
+            median(waits[STOCK]),
+            None,
+            len(waits[OURS]),
+            **quartiles(waits[OURS]),
+            note="from submit to result, no-ops",
+        ),
+    ]
+
+
+def bursts(engine: str, crate_dir: str, count: int, size: int) -> dict[str, Any]:
+    """In a fresh process: rates of bursts of prepared tasks, and latencies of single ones."""
+    from benchmarks.tasks import buffer
+    from prov_worker.globus.embedded import EmbeddedEndpoint
+
+    settings = {"crate_dir": crate_dir, "plots": "none"} if engine == OURS else None
+    task = buffer(functions.noop)
+    rates, latency_ms, failed = [], [], 0
+    with EmbeddedEndpoint(
+        engine=engine, workers=WORKERS, provenance=settings, engine_options={"encrypted": True}
+    ) as endpoint:
+        for number in range(count + 1):
+            ids = [uuid.uuid4() for _ in range(size)]
+            begin = time.perf_counter()
+            futures = [endpoint.submit_buffer(one, task) for one in ids]
+            wait(futures)
+            took = time.perf_counter() - begin
+            failed += sum(future.exception() is not None for future in futures)
+            if number:  # the first burst waits for workers to come up
+                rates.append(size / took)
+        for _ in range(100):
+            begin = time.perf_counter()
+            endpoint.submit_buffer(uuid.uuid4(), task).result()
+            latency_ms.append(1e3 * (time.perf_counter() - begin))
+    return {"rates": rates, "latency_ms": latency_ms, "failed": failed}
+
+
+def lost(bench: Bench) -> list[Row]:
+    """Results and crates lost in a run in which workers and the agent are killed."""
+    count = bench.pick(2000, 200)
+    bench.say(f"{count} tasks, {KILLED_WORKERS} workers and the agent killed")
+    crate_dir = bench.crate_dir()
+    ours = fresh("benchmarks.engine:with_kills", engine=OURS, crate_dir=crate_dir, count=count)
+    crates = await_crates(crate_dir, count, 60.0)
+    end_agent(crate_dir)
+    bench.say(f"{count} tasks, {KILLED_WORKERS} workers killed, stock engine")
+    stock = fresh("benchmarks.engine:with_kills", engine=STOCK, crate_dir=crate_dir, count=count)
+    how = (
+        f"{count} tasks, {WORKERS} workers, of which tasks killed {KILLED_WORKERS}; the agent was killed once; "
+        "every single fault: tests/faults"
+    )
+    return [
+        Row("results lost", ours["lost"], "tasks", stock["lost"], Target(0), count, note=how),
+        Row("crates lost", count - crates, "tasks", None, Target(0), count, note=how),
+    ]
+
+
+def with_kills(engine: str, crate_dir: str, count: int) -> dict[str, int]:
+    """In a fresh process: run tasks of which some kill their worker; counts those that should have a result and have none."""
+    from prov_worker.globus.embedded import EmbeddedEndpoint
+
+    settings = {"crate_dir": crate_dir, "plots": "none"} if engine == OURS else None
+    every = count // KILLED_WORKERS
+    with EmbeddedEndpoint(engine=engine, workers=WORKERS, provenance=settings, heartbeat_period_s=1) as endpoint:
+        futures = []
+        for number in range(count):
+            kills = number % every == every // 2
+            futures.append((kills, endpoint.submit(functions.die if kills else functions.noop)))
+            if number == count // 2 and engine == OURS:
+                wait([future for _, future in futures[: count // 4]])
+                os.kill(agent_of(crate_dir).sampler, signal.SIGKILL)
+        wait([future for _, future in futures], 300)
+        wrong = sum(not future.done() or (future.exception() is not None) != kills for kills, future in futures)
+        if engine == OURS:
+            endpoint.submit(functions.sleep, 6.0).result(60)  # a worker looks for the agent every five seconds
+            endpoint.submit(functions.noop).result(60)
+    return {"lost": wrong}

@@ -1,0 +1,67 @@
+"""The benchmarks by name, in the order in which they run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from benchmarks.harness import Bench
+from benchmarks.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        name: as ``--only`` takes it.
+        about: what it measures, in a line.
+        target: ``module:function`` below this package.
+        peers: whether it measures other systems.
+    """
+
+    name: str
+    about: str
+    target: str
+    peers: bool = False
+
+    def run(self) -> Callable[[Bench], list[Row]]:
+        """The function that measures."""
+        module, _, function = self.target.partition(":")
+        return getattr(importlib.import_module(f"benchmarks.{module}"), function)  # type: ignore[no-any-return]
+
+
+BENCHMARKS = (
+    Benchmark("noop", "time added to a no-op task, in pairs", "path:run"),
+    Benchmark("length", "time added against the length of a task", "path:by_length"),
+    Benchmark("workers", "time added against the number of workers", "path:by_workers"),
+    Benchmark("engine", "engine throughput and latency, four workers", "engine:throughput"),
+    Benchmark("samples", "samples obtained under tasks that hold the interpreter's lock", "samples:run"),
+    Benchmark("agent", "CPU and memory of the agent with 64 workers", "agent:run"),
+    Benchmark("crates", "crates finalised per second and core", "crates:throughput"),
+    Benchmark("latency", "crate on disk after the result, at a steady rate", "crates:latency"),
+    Benchmark("start", "time and memory added to a worker's start", "start:run"),
+    Benchmark("lost", "results and crates lost when workers and the agent are killed", "engine:lost"),
+    Benchmark("assemble", "a run crate from many step crates", "assemble:run"),
+    Benchmark("flowcept", "FlowCept: time added to a no-op", "peers.flowcept:run", peers=True),
+    Benchmark("parsl", "Parsl's monitoring: throughput and time added", "peers.parsl:run", peers=True),
+)
+
+
+def names() -> list[str]:
+    """Names of all benchmarks."""
+    return [one.name for one in BENCHMARKS]
+
+
+def choose(only: Iterable[str]) -> list[Benchmark]:
+    """The benchmarks of some names, all of them for none.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    wanted = list(only)
+    for name in wanted:
+        if name not in names():
+            raise KeyError(f"no benchmark {name!r}")
+    return [one for one in BENCHMARKS if not wanted or one.name in wanted]
