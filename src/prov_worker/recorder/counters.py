@@ -67,7 +67,7 @@ def usage_field(
     a, b = before, after
     if children_before is None or children_after is None:
         children = "null,null,0"
-    elif children_before == children_after:
+    elif children_before is children_after or children_before == children_after:
         children = "0,0,0"
     else:
         c, d = children_before, children_after

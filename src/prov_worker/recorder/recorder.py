@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
+from uuid import UUID
 
 from prov_worker.recorder import capture
 from prov_worker.recorder.counters import Counters, usage_field
@@ -105,7 +106,8 @@ class Recorder:
         self._functions: dict[Any, _Known] = {}
         self._known: _Known | None = None
         self._children = self._counters.children()
-        self._io = self._held = b""
+        self._io = b""
+        self._held = ""
         self._function_count = 0
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
@@ -168,11 +170,11 @@ class Recorder:
         self._function_id = function_id
         self._started = False
         self._failure = self._result = self._known = None
-        self._io = self._held = b""
+        self._io, self._held = b"", ""
         self._before = before = self._counters.usage()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
-        task = bytes.fromhex(text.replace("-", ""))
+        task = task_id.bytes if type(task_id) is UUID else bytes.fromhex(text.replace("-", ""))
         # the sum of both is the very clock that the agent reads from outside
         cpu_ns = int((before[0] + before[1]) * 1e9)
         self._sequence = self._slot.begin(start_ns, mono_ns, cpu_ns, task, attempt)  # type: ignore[union-attr]
@@ -209,7 +211,7 @@ class Recorder:
         else:
             # a write less: should the worker die within the task, the agent finds the line in the slot
             self._slot.note(encoded)  # type: ignore[union-attr]
-            self._held = encoded
+            self._held = line
         self._started = True
 
     def failed(self, error: BaseException, text: str | None = None) -> None:
@@ -233,17 +235,19 @@ class Recorder:
         if _Forks.count != self.forks:
             return
         counters = self._counters
-        usage, children = counters.usage(), counters.children()
+        known = self._known
+        usage, children = counters.usage(), self._children
+        if known is None or known.quick < _QUICK_CALLS:  # a quick function has no time to wait for a child
+            children = counters.children()
         duration = time.monotonic_ns() - self._mono_ns
-        line = (
-            f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"m":{self._mono_ns},'
-            f'"dur":{duration},"ok":{0 if self._failure else 1},'
+        line = self._held or f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns}'
+        line += (
+            f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},'
             f"{usage_field(self._before, usage, self._children, children)}"
         )
         self._children = children
         if self._io:
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
-        known = self._known
         if duration > _QUICK_NS:
             line += f',"rss":{counters.rss_bytes() or "null"}'
             if known is not None:
@@ -259,9 +263,8 @@ class Recorder:
         if not self._started and self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         try:
-            self._journal.write(self._held + f"{line}}}\n".encode())
+            self._journal.write(f"{line}}}\n".encode())
         finally:
-            self._held = b""
             self._slot.end()  # type: ignore[union-attr]
         if self._wait:
             self._wait_for_crate()

@@ -13,6 +13,7 @@ Field names are short for the same reason:
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (text of
     ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
+    The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
@@ -93,6 +94,8 @@ class JournalState:
                 if "aff" in line:
                     self._aff = line["aff"]
                 self._open[(line["task"], line["n"])] = line
+                if "dur" in line:
+                    return self._ended(line)
             elif kind == "end":
                 return self._ended(line)
             elif kind == "function":
