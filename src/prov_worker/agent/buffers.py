@@ -7,8 +7,9 @@ value), the smallest and the largest value. A 24-hour task costs no more memory 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prov_worker.model import Column, Series
@@ -54,9 +55,10 @@ class Buffer:
         self._limit = limit
         self._stride = 1
         self._time = array("q")
-        self._mean = [array("d") for _ in quantities]
-        self._low: list[array[float]] | None = None
-        self._high: list[array[float]] | None = None
+        # row after row in one array: adding a row is one call
+        self._mean = array("d")
+        self._low: array[float] | None = None
+        self._high: array[float] | None = None
         self._pending: list[tuple[int, Sequence[float]]] = []
         self.taken = 0
         self.last_ns = 0
@@ -66,15 +68,14 @@ class Buffer:
         return len(self._time)
 
     def add(self, time_ns: int, row: Sequence[float]) -> None:
-        """Add a row; NaN stands for a value that could not be read."""
+        """Add a row, a value for each quantity; NaN stands for a value that could not be read."""
         if self.taken and time_ns - self.last_ns > self.longest_ns:
             self.longest_ns = time_ns - self.last_ns
         self.taken += 1
         self.last_ns = time_ns
         if self._stride == 1:
             self._time.append(time_ns)
-            for column, value in zip(self._mean, row, strict=False):
-                column.append(value)
+            self._mean.extend(row)
         else:
             self._pending.append((time_ns, row))
             if len(self._pending) < self._stride:
@@ -93,20 +94,25 @@ class Buffer:
         for index, quantity in enumerate(self.quantities):
             known = [row[index] for row in rows if row[index] == row[index]]
             mean = (known[-1] if quantity.counter else sum(known) / len(known)) if known else _NAN
-            self._mean[index].append(mean)
-            self._low[index].append(min(known) if known else _NAN)
-            self._high[index].append(max(known) if known else _NAN)
+            self._mean.append(mean)
+            self._low.append(min(known) if known else _NAN)
+            self._high.append(max(known) if known else _NAN)
 
     def _halve(self) -> None:
-        if self._low is None or self._high is None:
-            self._low = [array("d", column) for column in self._mean]
-            self._high = [array("d", column) for column in self._mean]
+        low = array("d", self._mean) if self._low is None else self._low
+        high = array("d", self._mean) if self._high is None else self._high
         self._time = self._time[1::2]
+        width, size = len(self.quantities), len(self._time) * len(self.quantities)
+        means, lows, highs = array("d", bytes(8 * size)), array("d", bytes(8 * size)), array("d", bytes(8 * size))
         for index, quantity in enumerate(self.quantities):
-            mean, low, high = self._mean[index], self._low[index], self._high[index]
-            self._mean[index] = mean[1::2] if quantity.counter else array("d", map(_mean, mean[::2], mean[1::2]))
-            self._low[index] = array("d", map(_least, low[::2], low[1::2]))
-            self._high[index] = array("d", map(_most, high[::2], high[1::2]))
+            # of each column the even rows and the odd ones
+            even, odd = slice(index, None, 2 * width), slice(index + width, None, 2 * width)
+            column = slice(index, None, width)
+            mean = self._mean[odd] if quantity.counter else array("d", map(_mean, self._mean[even], self._mean[odd]))
+            means[column] = mean
+            lows[column] = array("d", map(_least, low[even], low[odd]))
+            highs[column] = array("d", map(_most, high[even], high[odd]))
+        self._mean, self._low, self._high = means, lows, highs
         self._stride *= 2
 
     def series(self, start_ns: int, end_ns: int, interval_s: float) -> Series:
@@ -119,23 +125,23 @@ class Buffer:
         """
         if self._pending:
             self._fold()
-        chosen = [i for i, t in enumerate(self._time) if start_ns <= t <= end_ns]
-        everything = len(chosen) == len(self._time)
-        taken = self.taken if everything else len(chosen) * self._stride
+        first, last = bisect_left(self._time, start_ns), bisect_right(self._time, end_ns)
+        everything = last - first == len(self._time)
+        width = len(self.quantities)
         columns = {}
         for index, quantity in enumerate(self.quantities):
-            low = _chosen(self._low, index, chosen)
-            high = _chosen(self._high, index, chosen)
-            mean = [_known(self._mean[index][i]) for i in chosen]
+            chosen = slice(first * width + index, last * width, width)
+            mean = _known(self._mean[chosen])
             if any(value is not None for value in mean):
+                low = None if self._low is None else _known(self._low[chosen])
+                high = None if self._high is None else _known(self._high[chosen])
                 columns[quantity.name] = Column(quantity.unit, mean, low, high, quantity.subject)
         return Series(
             interval_s=interval_s * self._stride,
-            offset_s=[round((self._time[i] - start_ns) / 1e9, 4) for i in chosen],
+            offset_s=[round((time_ns - start_ns) / 1e9, 4) for time_ns in self._time[first:last]],
             columns=columns,
-            # one more where both ends were met
-            expected=max(due := int((end_ns - start_ns) / 1e9 / interval_s), min(taken, due + 1)),
-            taken=taken,
+            expected=int((end_ns - start_ns) / 1e9 / interval_s),
+            taken=self.taken if everything else (last - first) * self._stride,
             longest_gap_s=round(self.longest_ns / 1e9, 4) if everything and self.taken > 1 else None,
         )
 
@@ -162,24 +168,24 @@ class History:
         """At most ``limit`` samples within a span, from the finest that reaches back to its start; None without any."""
         recent = self._recent
         if recent and (recent[0][0] <= start_ns or len(recent) < (recent.maxlen or 0)):
-            span = [row for row in recent if start_ns <= row[0] <= end_ns]
+            span = []
+            for row in reversed(recent):  # a task that has just ended is at the end, however long the history
+                if row[0] < start_ns:
+                    break
+                if row[0] <= end_ns:
+                    span.append(row)
             chosen = Buffer(self.quantities, limit)
-            for time_ns, row in span:
-                chosen.add(time_ns, row)
+            for time_ns, values in reversed(span):
+                chosen.add(time_ns, values)
             series = chosen.series(start_ns, end_ns, self._interval_s)
         else:
             series = self._all.series(start_ns, end_ns, self._interval_s)
         return series if len(series) else None
 
 
-def _known(value: float) -> float | int | None:
-    if value != value:
-        return None
-    return int(value) if value == int(value) else round(value, 2)
-
-
-def _chosen(columns: list[array[float]] | None, index: int, rows: list[int]) -> list[float | int | None] | None:
-    return None if columns is None else [_known(columns[index][row]) for row in rows]
+def _known(values: Iterable[float]) -> list[float | int | None]:
+    """Values as a series holds them: whole numbers as such, NaN as None."""
+    return [None if x != x else int(x) if x.is_integer() else round(x, 2) for x in values]
 
 
 def _mean(a: float, b: float) -> float:

@@ -18,6 +18,8 @@ _NAN = float("nan")
 _MANY_CPUS = 64
 _SLOW_INTERVAL_S = 0.25
 _GPU_INTERVAL_S = 0.5
+#: How much earlier than due a tick may come.
+_SLACK_NS = 20_000_000
 #: Samples of the agent's whole life: hundreds of columns must fit beside the workers.
 _LONG_LIMIT = 1024
 
@@ -46,9 +48,11 @@ class NodeMeter:
 
     def tick(self, mono_ns: int) -> None:
         """Take a reading if one is due."""
-        if mono_ns < self._next_ns:
+        interval_ns = int(self.interval_s * 1e9)
+        if mono_ns + min(2 * interval_ns // 5, _SLACK_NS) < self._next_ns:
             return
-        self._next_ns = mono_ns + int(self.interval_s * 1e9)
+        # from the time that was due, and not from now: a tick that comes a little early must not skip a reading
+        self._next_ns = max(self._next_ns + interval_ns, mono_ns + interval_ns // 2)
         before, now = self._before, self._times()
         self._before = now
         row = [_percent(before.get("cpu"), now.get("cpu"), len(self._cpus)), self._memory_used()]

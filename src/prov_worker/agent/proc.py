@@ -23,12 +23,14 @@ class ProcessMeter:
         thread: native thread id where CPU time of that thread alone is wanted.
     """
 
-    __slots__ = ("_clock", "_io", "_sched", "_stat", "pid")
+    __slots__ = ("_children", "_clock", "_io", "_sched", "_stat", "_statm", "pid")
 
     def __init__(self, pid: int, thread: int | None = None) -> None:
         self.pid = pid
         self._clock = (~pid << 3) | _CPUCLOCK_SCHED
         self._stat = _open(f"/proc/{pid}/stat")
+        self._statm = _open(f"/proc/{pid}/statm")
+        self._children = _open(f"/proc/{pid}/task/{pid}/children")
         base = f"/proc/{pid}" if thread is None else f"/proc/{pid}/task/{thread}"
         self._io = _open(f"{base}/io")
         self._sched = -1 if thread is None else _open(f"{base}/schedstat")
@@ -42,12 +44,18 @@ class ProcessMeter:
         except (OSError, ValueError, IndexError):
             return None
 
-    def stat(self) -> tuple[int, int, str] | None:
-        """(threads, resident bytes, state letter)."""
+    def rss_bytes(self) -> int | None:
+        """Resident bytes."""
+        try:
+            return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def threads(self) -> int | None:
+        """Number of threads; dearer than the other readings."""
         try:
             data = os.pread(self._stat, 1024, 0)
-            fields = data[data.rindex(b")") + 2 :].split(None, 22)
-            return int(fields[17]), int(fields[21]) * _PAGE, fields[0].decode()
+            return int(data[data.rindex(b")") + 2 :].split(None, 18)[17])
         except (OSError, ValueError, IndexError):
             return None
 
@@ -59,27 +67,38 @@ class ProcessMeter:
         except (OSError, ValueError, IndexError):
             return None
 
-    def children(self) -> list[int]:
-        """Ids of its children, of all its threads; empty where the kernel does not list them."""
-        found: list[int] = []
+    def children(self, threads: int | None) -> list[int]:
+        """Ids of its children; empty where the kernel does not list them.
+
+        Args:
+            threads: how many threads it has: with one alone a single reading tells; None looks at all there are.
+        """
         try:
-            threads = os.listdir(f"/proc/{self.pid}/task")[:_MAX_THREADS]
+            found = [int(word) for word in os.pread(self._children, 1 << 16, 0).split()]
+        except (OSError, ValueError):
+            found = []
+        if threads == 1:
+            return found
+        try:
+            others = os.listdir(f"/proc/{self.pid}/task")[:_MAX_THREADS]
         except OSError:
             return found
-        for thread in threads:
+        for thread in others:
+            if thread == str(self.pid):
+                continue
             try:
                 with open(f"/proc/{self.pid}/task/{thread}/children", "rb", buffering=0) as file:
                     found.extend(int(word) for word in file.read().split())
-            except OSError:
+            except (OSError, ValueError):
                 continue
         return found
 
     def close(self) -> None:
         """Let the files go."""
-        for fd in (self._stat, self._io, self._sched):
+        for fd in (self._stat, self._statm, self._io, self._sched, self._children):
             if fd >= 0:
                 os.close(fd)
-        self._stat = self._io = self._sched = -1
+        self._stat = self._statm = self._io = self._sched = self._children = -1
 
 
 def exit_code(pid: int) -> int | None:

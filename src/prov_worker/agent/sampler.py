@@ -248,7 +248,8 @@ class Sampler:
         self._dead_fds.clear()
         if mono_ns >= self._death_check_ns:
             self._death_check_ns = mono_ns + _DEATH_CHECK_NS
-            suspects = list(self._watched)
+            # a descriptor tells by itself; where the kernel gives none, looking does
+            suspects += [path for path, watched in self._watched.items() if watched.fileno() < 0]
         for path in suspects:
             watched = self._watched.get(path)
             death = watched.death() if watched is not None else None

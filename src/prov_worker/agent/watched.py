@@ -22,7 +22,7 @@ TASK_QUANTITIES = (
     Quantity("children_rss_bytes", "byte"),
 )
 _NAN = float("nan")
-#: Children are looked for less often than samples are taken: the kernel walks lists for it.
+#: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
 _FAMILY_INTERVAL_NS = 250_000_000
 _MAX_FAMILY = 256
 
@@ -72,6 +72,7 @@ class Watched:
         self._family_cpu: dict[int, int] = {}
         self._family_due_ns = 0
         self._family_rss = 0.0
+        self._threads = _NAN
         self._self_cpu = 0
         self._sampled_ns = 0
         self._io_before: tuple[int, int] | None = None
@@ -100,10 +101,10 @@ class Watched:
         """Take one sample of the running task."""
         current = self.current
         cpu = self.meter.cpu_ns()
-        stat = self.meter.stat()
+        rss = self.meter.rss_bytes()
         if current is None or cpu is None or mono_ns <= self._sampled_ns:
             return
-        if stat is not None and stat[2] in "ZX":
+        if rss == 0:
             return  # dead: it has no memory any more, which is no reading of the task
         if mono_ns >= self._family_due_ns:
             self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
@@ -121,8 +122,8 @@ class Watched:
             mono_ns,
             (
                 percent,
-                _NAN if stat is None else stat[1],
-                _NAN if stat is None else stat[0],
+                _NAN if rss is None else rss,
+                self._threads,
                 _NAN if io is None or self._io_before is None else io[0] - self._io_before[0],
                 _NAN if io is None or self._io_before is None else io[1] - self._io_before[1],
                 len(self._family),
@@ -152,7 +153,9 @@ class Watched:
 
     def _look_for_family(self, task: SlotTask) -> None:
         began_ticks = (task.mono_ns + self._boot_offset_ns) * TICKS_PER_S // 1_000_000_000
-        todo = self.meter.children()
+        threads = self.meter.threads()
+        self._threads = _NAN if threads is None else threads
+        todo = self.meter.children(threads)
         found: set[int] = set()
         while todo and len(found) < _MAX_FAMILY:
             pid = todo.pop()
@@ -165,14 +168,13 @@ class Watched:
                 known = self._family[pid] = ProcessMeter(pid)
                 self._family_cpu[pid] = 0
             found.add(pid)
-            todo.extend(known.children())
+            todo.extend(known.children(None))
         for pid in set(self._family) - found:
             self._family.pop(pid).close()
             self._family_cpu.pop(pid)
         rss = 0
         for meter in self._family.values():
-            stat = meter.stat()
-            rss += 0 if stat is None else stat[1]
+            rss += meter.rss_bytes() or 0
         self._family_rss = float(rss)
 
     def _family_used(self) -> int:

@@ -1,0 +1,102 @@
+"""Readings of processes and of the node, against what the process itself knows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from prov_worker.agent.node import NodeMeter
+from prov_worker.agent.proc import ProcessMeter
+
+MS = 1_000_000
+
+
+def test_a_process_is_read_from_outside() -> None:
+    meter = ProcessMeter(os.getpid())
+    before = time.process_time_ns()
+    cpu, rss, io = meter.cpu_ns(), meter.rss_bytes(), meter.io()
+    assert cpu is not None
+    assert before <= cpu <= time.process_time_ns()
+    assert rss is not None
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert rss == pytest.approx(now, rel=0.2)
+    assert io is not None
+    with open("/proc/self/io") as file:
+        assert io[0] <= int(file.readline().split()[1])
+    assert meter.threads() == len(os.listdir("/proc/self/task"))
+    meter.close()
+
+
+def test_children_are_found_from_the_main_thread_and_from_others() -> None:
+    meter = ProcessMeter(os.getpid())
+    first = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    found: list[int] = []
+    others: list[subprocess.Popen[bytes]] = []
+    ready, done = threading.Event(), threading.Event()
+
+    def spawn() -> None:
+        others.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        ready.set()
+        done.wait(30)
+
+    thread = threading.Thread(target=spawn)
+    thread.start()
+    try:
+        assert ready.wait(30)
+        found = meter.children(meter.threads())
+        assert {first.pid, others[0].pid} <= set(found)
+        assert others[0].pid not in meter.children(1)
+    finally:
+        done.set()
+        thread.join()
+        for process in (first, *others):
+            process.kill()
+            process.communicate()
+    meter.close()
+
+
+def test_a_process_that_is_gone_gives_nothing() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    meter = ProcessMeter(process.pid)
+    process.kill()
+    process.communicate()
+    assert (meter.cpu_ns(), meter.rss_bytes(), meter.threads(), meter.io()) == (None, None, None, None)
+    assert meter.children(None) == []
+    meter.close()
+
+
+def test_a_dead_process_that_nobody_waited_for_has_no_memory() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    meter = ProcessMeter(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert meter.rss_bytes() == 0
+    process.communicate()
+    meter.close()
+
+
+def test_ticks_that_come_a_little_early_or_late_are_all_readings_of_the_node() -> None:
+    meter = NodeMeter(0.05)
+    begin = 10**15
+    for number in range(100):
+        jitter = (-2 * MS, 3 * MS, 0)[number % 3]
+        meter.tick(begin + number * 50 * MS + jitter)
+    series = meter.history.series(begin - 50 * MS, begin + 5000 * MS)
+    assert series is not None
+    assert len(series) == 100
+
+
+def test_a_node_is_read_no_faster_than_asked_for() -> None:
+    meter = NodeMeter(0.5)
+    begin = 10**15
+    for number in range(100):
+        meter.tick(begin + number * 50 * MS)
+    series = meter.history.series(begin - 50 * MS, begin + 5000 * MS)
+    assert series is not None
+    assert len(series) == 10
