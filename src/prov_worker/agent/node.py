@@ -52,7 +52,7 @@ class NodeMeter:
         if mono_ns + min(2 * interval_ns // 5, _SLACK_NS) < self._next_ns:
             return
         # from the time that was due, and not from now: a tick that comes a little early must not skip a reading
-        self._next_ns = max(self._next_ns + interval_ns, mono_ns + interval_ns // 2)
+        self._next_ns = max((self._next_ns or mono_ns) + interval_ns, mono_ns + interval_ns // 2)
         before, now = self._before, self._times()
         self._before = now
         row = [_percent(before.get("cpu"), now.get("cpu"), len(self._cpus)), self._memory_used()]
