@@ -5,7 +5,10 @@ A verb's module is imported when the verb is used, so that ``prov-worker --help`
 
 from __future__ import annotations
 
+import codecs
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -54,6 +57,9 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and turn whatever ends it into an exit code and, for errors, one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODE_ALL)
     try:
         code = cli.main(
             args=None if arguments is None else list(arguments), prog_name="prov-worker", standalone_mode=False
@@ -62,6 +68,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.UsageError as error:
+        # click would print the usage first: three lines before the one that says what is wrong
+        path = error.ctx.command_path if error.ctx else "prov-worker"
+        sys.stderr.write(f"{path}: {_one_line(error.format_message())} (see '{path} --help')\n")
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -69,8 +80,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("prov-worker: interrupted\n")
         return 130
     except ProvWorkerError as error:
-        sys.stderr.write(f"prov-worker: {error}\n")
+        sys.stderr.write(f"prov-worker: {_one_line(error)}\n")
         return error.exit_code
+    except UnicodeEncodeError as error:
+        # A path with a lone surrogate where text in UTF-8 must be written, such as in a crate.
+        sys.stderr.write(f"prov-worker: {_one_line(repr(error.object))}: a name that is no text in {error.encoding}\n")
+        return 2
     except (BrokenPipeError, SystemExit) as error:
         # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.
         if isinstance(error, SystemExit) and (error.code != 1 or "_PROV_WORKER_COMPLETE" in os.environ):
@@ -78,3 +93,32 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Python flushes once more at its end: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # The machine refused: no right to a file, a full disk, a file system that is gone.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"prov-worker: {_one_line(where)}{error.strerror or _one_line(error)}\n")
+        if error.errno == errno.ENOSPC and not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+
+
+def _one_line(text: object) -> str:
+    """What is said of an error, on one line whatever the names in it hold."""
+    from prov_worker.cli.terminal import plain
+
+    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+#: Name of the error handler below.
+_ENCODE_ALL = "prov_worker.encode_all"
+
+
+def _encode_all(error: UnicodeError) -> tuple[bytes, int]:
+    """Write anything: bytes of file names as they are, what the terminal's encoding lacks as a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    return b"".join(bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else b"?" for c in part), error.end
+
+
+codecs.register_error(_ENCODE_ALL, _encode_all)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.errors import InputError, SettingsError
 from prov_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     from prov_worker.demo.workload import workload
 
     provenance: dict[str, Any] = {} if poll_interval is None else {"poll_interval": poll_interval}
-    Settings.from_mapping(provenance, "--poll-interval")
+    try:
+        Settings.from_mapping(provenance)
+    except SettingsError as error:
+        raise InputError(f"--poll-interval: {error.problem}") from None
     calls = workload(quick=quick)
     with terminal.progress(f"{len(calls)} tasks on {workers} workers, and their crates", 2 * len(calls)) as advance:
         outcomes = run(
@@ -67,7 +71,7 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("function", "task", "status", "seconds", "samples", "CPU %", "peak RSS", "reason")
+    table = Table("function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
     for column in table.columns[3:7]:
         column.justify = "right"
     for row in rows:
@@ -76,7 +80,7 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
             row["function"],
             row["task_id"][:8],
             f"[{colour}]{row['status'] or 'no crate'}[/{colour}]",
-            _number(row.get("seconds"), ".2f"),
+            terminal.duration(row.get("seconds")),
             _number(row.get("samples"), "d"),
             _number(row.get("cpu_percent"), ".0f"),
             terminal.size(row.get("peak_rss_bytes")),
@@ -87,9 +91,10 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
     made = [row for row in rows if row["crate"]]
     out.print(f"{len(made)} of {len(rows)} tasks left a crate in {escape(crates)}/")
     if made:
+        program = escape(terminal.program())
         telling = max(made, key=lambda row: row.get("samples") or 0)
-        out.print(f"\nLook at one:     prov-worker show {escape(telling['crate'])}", soft_wrap=True)
-        out.print(f"Check them all:  prov-worker check {escape(crates)}", soft_wrap=True)
+        out.print(f"\nLook at one:     {program} show {escape(terminal.near(telling['crate']))}", soft_wrap=True)
+        out.print(f"Check them all:  {program} check {escape(crates)}", soft_wrap=True)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -14,18 +14,30 @@ from prov_worker.errors import CrateError
 def command(crates: tuple[str, ...], kind: str) -> int:
     """Add a plot to each CRATE, or to all crates in a directory, that has none.
 
-    Exit code 1 where a crate cannot have one: it has no samples, or a run crate has sealed it.
+    Exit code 1 where a crate cannot have one: it has no samples, or a run crate has sealed it; 2 where one cannot be
+    read or written.
     """
     from prov_worker.crate.plots import add_plot
+    from prov_worker.crate.reader import StepCrate
 
     found = terminal.crates_at(crates)
-    refused = 0
+    refused = unreadable = 0
     with terminal.progress("plotting", len(found)) as advance:
         for crate in found:
+            try:
+                StepCrate.open(crate).series()
+            except CrateError as error:
+                unreadable += 1
+                click.echo(f"prov-worker: {error}", err=True)
+                advance()
+                continue
             try:
                 click.echo(str(add_plot(crate, kind)))
             except CrateError as error:
                 refused += 1
                 click.echo(f"prov-worker: {error}", err=True)
+            except OSError as error:
+                unreadable += 1
+                click.echo(f"prov-worker: {crate}: cannot add a plot: {error.strerror or error}", err=True)
             advance()
-    return 1 if refused else 0
+    return 2 if unreadable else 1 if refused else 0

@@ -35,7 +35,7 @@ def command(names: tuple[str, ...], mounts: tuple[str, ...], as_json: bool) -> i
 def _print_table(host: str, reports: list[ProbeReport]) -> None:
     from rich.table import Table
 
-    table = Table("probe", "state", "found", "seconds", title=f"Hardware of {host}", title_justify="left")
+    table = Table("probe", "state", "found", "took", title=f"Hardware of {host}", title_justify="left")
     table.columns[3].justify = "right"
     for report in reports:
         if report.error:
@@ -44,7 +44,7 @@ def _print_table(host: str, reports: list[ProbeReport]) -> None:
             state, found = "[yellow]not here[/yellow]", report.absent
         else:
             state, found = "[green]found[/green]", _headline(report.name, report.data)
-        table.add_row(report.name, state, found.replace("[", r"\["), f"{report.duration_s:.3f}")
+        table.add_row(report.name, state, found.replace("[", r"\["), terminal.duration(report.duration_s))
     terminal.console().print(table)
 
 

@@ -20,10 +20,15 @@ def command(directory: str, force: bool, as_json: bool) -> int:
     Running it twice does no harm. Exit code 1 where a record could not be read.
     """
     from prov_worker.agent.recover import recover
+    from prov_worker.spool.paths import spool_dir
 
     crate_dir = Path(directory)
     if not crate_dir.is_dir():
-        raise InputError(f"{crate_dir}: no such directory")
+        what = "a file; expected a directory with crates" if crate_dir.exists() else "no such directory"
+        raise InputError(f"{crate_dir}: {what}")
+    for one in (crate_dir, Path(spool_dir(str(crate_dir)))):
+        if one.exists():
+            terminal.need_rights(one, write=True)
     done = 0
     with terminal.progress("finishing crates", None) as advance:
 

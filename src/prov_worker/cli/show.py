@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from prov_worker.crate.reader import StepCrate
-    from prov_worker.model import Column, Series
+    from prov_worker.model import Column, Series, TaskSeries
 
 _TRACEBACK_LINES = 30
-#: Columns of the names on the left.
+_TRACEBACK_BYTES = 1 << 16
+#: Columns of the names on the left, and those that a terminal needs for names and values side by side.
 _LABEL = 40
+_SIDE_BY_SIDE = 72
+#: What another line of the page says already.
+_SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 
 
 @click.command("show")
@@ -26,13 +31,19 @@ _LABEL = 40
 @click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
 def command(crate: str, as_json: bool) -> int:
     """Show CRATE on one page: what ran, where, how hard, what failed."""
-    from prov_worker.crate.reader import StepCrate
+    from prov_worker.crate.reader import StepCrate, find_crates
 
-    opened = StepCrate.open(Path(crate))
+    path = Path(crate)
+    if path.is_dir() and not (path / "ro-crate-metadata.json").exists():
+        inside = next(iter(find_crates(path)), None)
+        if inside is not None:
+            raise InputError(f"{crate}: a directory of crates; name one, such as {inside}")
+    opened = StepCrate.open(path)
     if as_json:
         terminal.print_json(_data(opened))
     else:
-        _Page(opened, terminal.console()).print()
+        # Everything is read before anything is printed: a damaged file is an error, not half a page.
+        _Page(opened, opened.series(), opened.hardware(), terminal.console()).print()
     return 0
 
 
@@ -60,6 +71,8 @@ def _data(crate: StepCrate) -> dict[str, Any]:
 
 def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
     """Name, value and description of what an action refers to in one role."""
+    from prov_worker.crate.reader import types_of
+
     references = crate.action.get(role) or []
     for reference in references if isinstance(references, list) else [references]:
         entity = crate.entities.get(reference.get("@id", ""), {}) if isinstance(reference, dict) else {}
@@ -68,16 +81,19 @@ def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
             shown: dict[str, Any] = {
                 key: entity[key] for key in ("value", "description", "contentSize") if key in entity
             }
-            yield {"name": name, **shown}
+            yield {"name": name, "types": types_of(entity), **shown}
 
 
 class _Page:
     """The page of one crate, printed from top to bottom."""
 
-    def __init__(self, crate: StepCrate, console: Console) -> None:
+    def __init__(self, crate: StepCrate, series: TaskSeries, hardware: dict[str, Any], console: Console) -> None:
         self._crate = crate
+        self._series = series
+        self._node = hardware
         self._console = console
-        self._width = max(20, min(80, console.width - _LABEL - 30))
+        self._label = _LABEL if console.width >= _SIDE_BY_SIDE else 0
+        self._width = max(10, min(80, console.width - (_LABEL + 30 if self._label else 4)))
 
     def print(self) -> None:
         crate = self._crate
@@ -89,7 +105,7 @@ class _Page:
         self._section("What ran")
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
-        self._fact("wall time", "–" if crate.wall_time_s is None else f"{crate.wall_time_s:.3f} s")
+        self._fact("wall time", terminal.duration(crate.wall_time_s))
         self._list("argument", "object")
         self._list("result", "result")
         self._section("Where")
@@ -99,18 +115,19 @@ class _Page:
         self._hardware()
         self._section("How hard")
         for key, (value, unit) in crate.usage.items():
-            self._fact(crate.entities[f"#usage-{key}"].get("name", key), _quantity(value, unit))
+            if key not in _SAID and (value or key == "cpu"):
+                self._fact(crate.entities[f"#usage-{key}"].get("name", key), _quantity(value, unit))
         self._samples()
         self._failure()
         self._notes()
         self._section("Files")
         for one in crate.files:
-            self._line(f"  {self._escape(one.id):<{_LABEL}} [dim]{self._escape(one.name)}[/dim]")
+            self._line(f"  {self._escape(one.id):<{self._label}} [dim]{self._escape(one.name)}[/dim]")
 
     def _escape(self, text: object) -> str:
         from rich.markup import escape
 
-        return escape(str(text))
+        return escape(terminal.plain(text))
 
     def _line(self, text: str = "") -> None:
         self._console.print(text, soft_wrap=True)
@@ -120,12 +137,14 @@ class _Page:
 
     def _fact(self, name: str, value: object) -> None:
         if value is not None and value != "":
-            self._line(f"  [dim]{self._escape(name):<{_LABEL}}[/dim] {self._escape(value)}")
+            self._line(
+                f"  [dim]{self._escape(name):<{self._label}}[/dim]{' ' if self._label else ': '}{self._escape(value)}"
+            )
 
     def _list(self, prefix: str, role: str) -> None:
         for one in _described(self._crate, role):
-            if one["name"] == "host of the worker":
-                continue  # the page begins with it
+            if one["name"] == "host of the worker" or "File" in one["types"]:
+                continue  # said above, and listed below
             name = f"{prefix} {one['name']}".strip()
             value = one.get("value", "")
             # Arguments are described, not kept, unless values were asked for: then their type and size tell more.
@@ -137,19 +156,20 @@ class _Page:
         return text.splitlines()[0] if isinstance(text, str) and text else None
 
     def _hardware(self) -> None:
-        probes = self._crate.hardware().get("probes", {})
-        cpu = (probes.get("cpu") or {}).get("data") or {}
-        memory = (probes.get("memory") or {}).get("data") or {}
+        probes = self._node.get("probes", {})
+        cpu, memory, gpu = ((probes.get(name) or {}).get("data") or {} for name in ("cpu", "memory", "gpu"))
         if cpu:
             self._fact("CPU", f"{cpu.get('model')}, {cpu.get('logical')} logical")
-        if memory:
-            self._fact("memory", terminal.size(memory.get("total_bytes")))
-        for device in ((probes.get("gpu") or {}).get("data") or {}).get("devices", ()):
-            self._fact(f"GPU {device.get('index')}", device.get("model"))
+        if isinstance(memory.get("total_bytes"), (int, float)):
+            self._fact("memory", terminal.size(memory["total_bytes"]))
+        devices = gpu.get("devices")
+        for device in devices if isinstance(devices, list) else ():
+            if isinstance(device, dict):
+                self._fact(f"GPU {device.get('index')}", device.get("model"))
 
     def _samples(self) -> None:
         shown = False
-        for base, series in self._crate.series().all():
+        for base, series in self._series.all():
             for name, column in series.columns.items():
                 extremes = column.extremes()
                 if (
@@ -164,19 +184,24 @@ class _Page:
                     shown = True
                 self._curve(base, name, series, column, extremes)
         if shown:
-            task = self._crate.series().task
+            task = self._series.task
             if task is not None:
                 expected = "" if task.expected is None else f" of {task.expected} expected"
                 self._fact("samples", f"{task.taken or len(task)}{expected}, one each {task.interval_s:g} s")
 
     def _curve(self, base: str, name: str, series: Series, column: Column, extremes: tuple[float, float]) -> None:
         values = column.high if column.high is not None else column.mean
-        top = extremes[1]
+        bottom, top = extremes
+        if bottom == top:  # a flat line says no more than its value
+            name = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
+            self._fact(name, _quantity(top, column.unit))
+            return
         line = terminal.sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
+        gap = " " if self._label else "\n  "
         self._line(
-            f"  [dim]{self._escape(label):<{_LABEL}}[/dim] [cyan]{line}[/cyan] "
-            f"[dim]{_quantity(extremes[0], column.unit)} to {_quantity(top, column.unit)}[/dim]"
+            f"  [dim]{self._escape(label):<{self._label}}[/dim]{gap}[cyan]{line}[/cyan] "
+            f"[dim]{_quantity(bottom, column.unit)} to {_quantity(top, column.unit)}[/dim]"
         )
 
     def _notes(self) -> None:
@@ -194,9 +219,11 @@ class _Page:
         self._line(f"  [red]{self._escape(crate.error.strip())}[/red]")
         log = crate.path / "logs" / "traceback.txt"
         if log.is_file():
-            lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            with log.open("rb") as stream:
+                stream.seek(max(0, log.stat().st_size - _TRACEBACK_BYTES))
+                lines = stream.read(_TRACEBACK_BYTES).decode(errors="replace").rstrip().splitlines()
             if len(lines) > _TRACEBACK_LINES:
-                self._line(f"  [dim]… {len(lines) - _TRACEBACK_LINES} lines more in {self._escape(log)}[/dim]")
+                self._line(f"  [dim]… more in {self._escape(log)}[/dim]")
             for line in lines[-_TRACEBACK_LINES:]:
                 self._line(f"  [dim]{self._escape(line)}[/dim]")
 
@@ -210,6 +237,8 @@ def _quantity(value: float | str | None, unit: str | None) -> str:
         return "–" if value is None else str(value)
     if unit == "byte":
         return terminal.size(value)
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
-    symbol = {"second": " s", "percent": " %", "watt": " W", "celsius": " °C", "count": ""}
+    if unit == "second":
+        return terminal.duration(value)
+    text = f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+    symbol = {"percent": " %", "watt": " W", "celsius": " °C", "count": ""}
     return text + symbol.get(unit or "", f" {unit}" if unit else "")

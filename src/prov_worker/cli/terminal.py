@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +61,56 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
 
 def print_json(data: Any) -> None:
     """Write data as JSON for another program."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # names of files are bytes, and not always UTF-8: JSON can escape what they hold
+        text = json.dumps(data, indent=2, allow_nan=False, default=str)
+    sys.stdout.write(text + "\n")
+
+
+def duration(seconds: float | None) -> str:
+    """A span of time as people read it; a dash for None.
+
+    ``200 µs``, ``12.3 ms``, ``4.83 s``, ``5 min 3 s``, ``3 h 12 min``.
+    """
+    if seconds is None:
+        return "–"
+    for limit, factor, unit in ((0.9995e-3, 1e6, "µs"), (0.9995, 1e3, "ms"), (59.95, 1.0, "s")):
+        if abs(seconds) < limit:
+            value = seconds * factor
+            digits = 0 if abs(value) >= 99.95 or unit == "µs" else 1 if abs(value) >= 9.995 else 2
+            return f"{value:.{digits}f} {unit}" if value else "0 s"
+    minutes, rest = divmod(round(seconds), 60)
+    if abs(seconds) < 3600:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def plain(text: object) -> str:
+    """Text as it may go to a terminal: what would steer it, such as an escape sequence, is shown and not sent."""
+    return "".join(
+        one.encode("unicode_escape").decode()
+        if unicodedata.category(one) in ("Cc", "Cf") and one not in "\n\t"
+        else one
+        for one in str(text)
+    )
+
+
+def program() -> str:
+    """How to call this program again from here: its name where that is enough, else its path."""
+    called = sys.argv[0]
+    if os.path.basename(called) != "prov-worker" or shutil.which("prov-worker") == os.path.abspath(called):
+        return "prov-worker"
+    return near(called)
+
+
+def near(path: str | Path) -> str:
+    """A path as a person here would write it: relative where that is shorter."""
+    text = os.fspath(path)
+    relative = os.path.relpath(text)
+    return relative if len(relative) < len(text) else text
 
 
 def size(count: float | None) -> str:
@@ -89,6 +141,18 @@ def sparkline(values: Sequence[float | None], width: int = 60, top: float | None
     return "".join(" " if v is None else _BARS[max(0, min(steps, round(v / scale * steps)))] for v in columns)
 
 
+def need_rights(directory: Path, *, write: bool) -> None:
+    """Refuse a directory that this user may not list, or not change.
+
+    Raises:
+        InputError: names the directory and the right.
+    """
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise InputError(f"{directory}: no right to read this directory")
+    if write and not os.access(directory, os.W_OK):
+        raise InputError(f"{directory}: no right to write into this directory")
+
+
 def crates_at(paths: Iterable[str]) -> list[Path]:
     """Step crates at paths, each of which is one or a directory of them; in the order given, none twice.
 
@@ -101,7 +165,8 @@ def crates_at(paths: Iterable[str]) -> list[Path]:
     for text in paths:
         path = Path(text)
         if not path.is_dir():
-            raise InputError(f"{path}: no such crate or directory")
+            what = "a file; a crate is a directory" if path.exists() else "no such crate or directory"
+            raise InputError(f"{path}: {what}")
         if (path / "ro-crate-metadata.json").is_file() and not (path / "steps").is_dir():
             found[path] = None
             continue

@@ -65,13 +65,15 @@ def run(
         crate_done: called once for each crate.
 
     Raises:
-        InputError: the directory cannot be made.
+        InputError: the directory cannot be made, or not written to.
     """
     crate_dir = crate_dir.absolute()
     try:
         crate_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError(f"{crate_dir}: cannot make this directory: {error.strerror}") from error
+    if not os.access(crate_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(f"{crate_dir}: no right to write into this directory")
     settings = {**(provenance or {}), "crate_dir": str(crate_dir)}
     with EmbeddedEndpoint(workers=workers, provenance=settings, run_in_sandbox=True, run_dir=run_dir) as endpoint:
         outcomes = []

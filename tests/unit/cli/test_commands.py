@@ -48,7 +48,7 @@ def test_version(prov_worker: Run) -> None:
         (["check", "/nowhere"], "prov-worker: /nowhere: no such crate or directory"),
         (["recover", "/nowhere"], "prov-worker: /nowhere: no such directory"),
         (["probe", "--mount", "data"], "prov-worker: --mount: expected an absolute path, got 'data'"),
-        (["demo", "--poll-interval", "0"], "prov-worker: --poll-interval.poll_interval: expected 0.01 to 60 seconds"),
+        (["demo", "--poll-interval", "0"], "prov-worker: --poll-interval: expected 0.01 to 60 seconds"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
     ],
 )
@@ -66,7 +66,7 @@ def test_show_tells_a_completed_task(prov_worker: Run, crates: Path) -> None:
         "simulate  completed",
         "Simulate [bold]something[/bold].",
         "attempt 2",
-        "2.000 s",
+        "2.00 s",
         "node01",
         "EPYC 7543P, 64 logical",
         "512.0 GiB",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli.terminal import crates_at, size, sparkline
+from prov_worker.cli.terminal import crates_at, duration, size, sparkline
 from prov_worker.errors import InputError
 
 
@@ -43,3 +43,23 @@ def test_crates_are_found_once_and_in_order(crates: Path) -> None:
 def test_an_empty_directory_is_no_crate(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no step crate"):
         crates_at([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (None, "–"),
+        (0, "0 s"),
+        (200e-6, "200 µs"),
+        (0.9996e-3, "1.00 ms"),
+        (0.0123, "12.3 ms"),
+        (0.466, "466 ms"),
+        (0.99951, "1.00 s"),
+        (4.83, "4.83 s"),
+        (59.96, "1 min 0 s"),
+        (303, "5 min 3 s"),
+        (11_520, "3 h 12 min"),
+    ],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
