@@ -231,8 +231,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
-    with contextlib.suppress(OSError):
-        os.nice(19)
+    _yield_to_workers()
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
     ending = False
@@ -267,6 +266,20 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
     finaliser.close()
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)
+
+
+def _yield_to_workers() -> None:
+    """Take what processor time the workers leave.
+
+    Where the kernel groups sessions (``sched_autogroup_enabled``, sched(7)), niceness counts only within a session: so
+    this process gets one of its own, and that is made nice.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(19)
+    with contextlib.suppress(OSError):
+        os.setsid()
+        with open("/proc/self/autogroup", "w") as file:
+            file.write("19")
 
 
 def _receive(channel: socket.socket) -> bytes | None:
