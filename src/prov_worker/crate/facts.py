@@ -139,7 +139,7 @@ def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
     facts.add("#worker-pool", "worker pool", worker.pool_id)
     facts.add("#worker-block", "block of the worker", worker.block_id)
     facts.add("#worker-cpu-affinity", "logical CPUs that the worker may use", ranges(worker.cpu_affinity) or None)
-    facts.add("#worker-container", "container image", worker.container)
+    facts.add("#worker-container", "container", worker.container)
     seen: dict[str, str] = {}
     for source, what in (
         (worker.accelerators, "accelerators that the worker may use"),

@@ -126,7 +126,8 @@ def _component(name: str, column: Column, storage: str | None) -> str:
     lowered = name.lower()
     if any(word in lowered for word in ("rss", "mem", "pss", "swap", "vms")):
         return v.RAM_COMPONENT
-    if storage and any(word in lowered for word in ("read", "writ", "io", "disk")):
+    # whole words: threads are not read
+    if storage and not {"read", "write", "written", "io", "disk"}.isdisjoint(lowered.split("_")):
         return storage
     return v.CPU_COMPONENT
 

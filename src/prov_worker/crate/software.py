@@ -120,12 +120,21 @@ def function_entities(function: Function, identifier: str, software: Software, s
     return [entity(identifier, "SoftwareApplication", properties), *texts]
 
 
-def container_image(image: str) -> str:
+#: Kinds of containers, as a worker names them before the image: ``docker:name``, or alone where no image is told.
+_KINDS = ("docker", "podman", "apptainer", "singularity", "shifter", "podman-hpc", "kubernetes")
+
+
+def container_image(container: str) -> str | None:
     """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 
-    The name follows the reference grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
+    None where the kind of the container is all that is known: an image would be made up. The name follows the reference grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
     """
-    text = one_line(image)
+    text = one_line(container)
+    kind, _, image = text.partition(":")
+    if kind in _KINDS and not image.startswith("//"):
+        text = image
+    if not text:
+        return None
     properties: dict[str, Any] = {"name": text}
     if re.search(r"\.(sif|simg|sqsh|img)\Z", text) or text.startswith("/"):
         # A registry is recommended (rule 13.2); an image file has none, and says so.

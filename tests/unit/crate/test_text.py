@@ -8,7 +8,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from prov_worker.crate.observations import _component
+from prov_worker.crate.software import container_image
 from prov_worker.crate.text import clean, finite, is_web, one_line, path_id, ranges, safe_name, scalar, urn, utc
+from prov_worker.model import Column
 
 
 def test_times_are_as_the_profiles_take_them():
@@ -74,3 +77,37 @@ def test_small_helpers():
     assert is_web("https://orcid.org/0000-0002-1825-0097")
     assert not is_web("https://a b")
     assert not is_web("Josiah Carberry")
+
+
+@pytest.mark.parametrize(
+    "container, name, more",
+    [
+        ("docker:ghcr.io/o/i:1.0", "o/i", {"registry": "ghcr.io", "tag": "1.0"}),
+        ("podman:python:3.11", "python", {"registry": "docker.io", "tag": "3.11"}),
+        ("shifter:docker://quay.io/a/b", "a/b", {"registry": "quay.io", "tag": "latest"}),
+        ("docker://quay.io/a/b", "a/b", {"registry": "quay.io", "tag": "latest"}),
+        ("apptainer:/images/work.sif", "/images/work.sif", {"registry": "none: a file on the node"}),
+    ],
+)
+def test_the_image_of_a_container_is_named_without_the_kind(container: str, name: str, more: dict[str, str]) -> None:
+    found = json.loads(container_image(container) or "")
+    assert found["name"] == name
+    assert more.items() <= found.items()
+
+
+def test_no_image_is_made_up_for_a_container_that_names_none() -> None:
+    assert [container_image(kind) for kind in ("docker", "podman")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "name, component",
+    [
+        ("threads", "#hardware-cpu"),
+        ("read_chars", "#hardware-storage"),
+        ("written_bytes", "#hardware-storage"),
+        ("children_rss_bytes", "#hardware-ram"),
+        ("cpu_percent", "#hardware-cpu"),
+    ],
+)
+def test_what_a_column_is_about(name: str, component: str) -> None:
+    assert _component(name, Column("count", [1]), "#hardware-storage") == component
