@@ -8,43 +8,67 @@ too little leaks a credential into a published crate, so the nets are wide.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping
 
 MARK = "[redacted]"
 
-_HIDDEN = (
-    r"[\w.-]*(?:passw(?:or)?d|passphrase|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|"
-    r"authorization|auth[_-]?key|cookie|session[_-]?key)[\w.-]*"
+_WORDS = (
+    r"(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|"
+    r"authorization|auth[_-]?key|cookie|session[_-]?key)"
 )
-_NAME = re.compile(_HIDDEN, re.IGNORECASE)
+_SECRET_NAME = re.compile(_WORDS, re.IGNORECASE)
+#: What may stand between a name and its value: ``=``, ``: ``, ``=>``, ``: str =``, ``"] =``, an opening bracket.
+_BETWEEN = r"\s{0,16}(?:=>?|:(?:\s{0,8}[A-Za-z_][\w.\[\]| ]{0,64}?=(?!=))?)\s{0,16}[(\[{]?\s{0,16}"
+_QUOTED = (
+    r"[A-Za-z]{0,2}(?:\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'''[\s\S]*?(?:'''|\Z)"
+    r"|'(?:[^'\\\n]|\\.)*(?:'|$)|\"(?:[^\"\\\n]|\\.)*(?:\"|$))"
+)
+#: Quotes that are escaped themselves, as in JSON within a string.
+_ESCAPED = r"\\{1,8}['\"][^'\"\\\n]*(?:\\{1,8}['\"])?"
+_BARE = r"[^\s,;(){}\[\]'\"]+(?:\([^()\n]{0,1000}\)?)?"
 
+# No pattern repeats without a bound before the word that it looks for: text of any length takes a time that grows with
+# its length alone, because all of this runs on a task's path.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MARK),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/._~=-]{8,}"), r"\1 " + MARK),
-    (re.compile(r"(?<=://)[^\s/:@'\"]+:[^\s/@'\"]+(?=@)"), MARK),
+    (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}KEY-----|\Z)"), MARK),
+    (re.compile(r"(?i)\b(bearer|basic)\s{1,8}[A-Za-z0-9+/._~=-]{8,}"), r"\1 " + MARK),
+    (re.compile(r"(?<=://)[^\s/:@'\"]{0,256}:[^\s/@'\"]{1,256}(?=@)"), MARK),
     (
-        # a pair in any of the usual spellings: NAME=value, name: 'value', "name": "value", --name value
+        # a pair in any of the usual spellings: NAME=value, name: 'value', "name": "value", NAME"] = value
         re.compile(
-            rf"(?P<name>(?P<q>['\"]?)(?:--)?{_HIDDEN}(?P=q))"
-            r"(?P<sep>\s*(?:=>?|:)\s*)"
-            r"(?P<value>b?'(?:[^'\\\n]|\\.)*'|b?\"(?:[^\"\\\n]|\\.)*\"|[^\s,;)}\]'\"]+)",
-            re.IGNORECASE,
+            rf"(?P<name>{_WORDS}[\w.-]{{0,64}}\\{{0,8}}['\"]?\]?)(?P<sep>{_BETWEEN})"
+            rf"(?:{_QUOTED}|{_ESCAPED}|{_BARE})",
+            re.IGNORECASE | re.MULTILINE,
         ),
         r"\g<name>\g<sep>" + MARK,
     ),
-    (re.compile(rf"(--{_HIDDEN}\s+)[^\s-][^\s]*", re.IGNORECASE), r"\1" + MARK),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), MARK),  # JSON web token
-    (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abprs]-[A-Za-z0-9-]{10,})"), MARK),
-    (re.compile(r"\bAg[A-Za-z0-9]{45,}\b"), MARK),  # Globus Auth access and refresh tokens
+    (
+        # ("name", "value") and name("value")
+        re.compile(
+            rf"(?P<name>{_WORDS}[\w.-]{{0,64}})(?P<sep>\\{{0,8}}['\"]\s{{0,8}},\s{{0,8}}|\(\s{{0,8}})(?:{_QUOTED}|{_ESCAPED})",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+        r"\g<name>\g<sep>" + MARK,
+    ),
+    (re.compile(rf"(--[\w.-]{{0,64}}?{_WORDS}[\w.-]{{0,64}}\s{{1,8}})[^\s-]\S*", re.IGNORECASE), r"\1" + MARK),
+    (re.compile(r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MARK),  # JSON web token
+    (
+        re.compile(r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abprs]-[A-Za-z0-9-]{10,})"),
+        MARK,
+    ),
+    (re.compile(r"(?<![A-Za-z0-9])Ag[A-Za-z0-9]{45,}"), MARK),  # Globus Auth access and refresh tokens
 )
 
 #: Cheap test that lets ordinary text pass without running every pattern.
 _HINT = re.compile(
-    r"(?i)passw|passphrase|secret|token|key|credential|authoriz|cookie|bearer|basic\s|://|eyJ|gh[pousr]_|AKIA|xox|\bAg"
+    r"(?i)passw|passphrase|secret|token|key|credential|authoriz|cookie|bearer|basic\s|://|eyJ|gh[pousr]_|AKIA|xox|(?-i:Ag[A-Za-z0-9]{45})"
 )
 _SHORTEST_SECRET = 6
+#: A secret that a cut goes through is no longer than this.
+_MARGIN = 4096
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -54,7 +78,7 @@ def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
         environ: defaults to this process's environment.
     """
     environ = os.environ if environ is None else environ
-    found = {v for k, v in environ.items() if len(v) >= _SHORTEST_SECRET and _NAME.fullmatch(k)}
+    found = {v for k, v in environ.items() if len(v) >= _SHORTEST_SECRET and is_secret_name(k)}
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -74,6 +98,25 @@ def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
     return text
 
 
+def redact_part(text: str, limit: int, secrets: tuple[str, ...] | None = None, *, tail: bool = False) -> str:
+    """At most ``limit`` characters of a text of any length, redacted; no half of a secret is left where it was cut.
+
+    Args:
+        text: anything.
+        limit: most characters to give.
+        secrets: as for :func:`redact`.
+        tail: give the end of the text instead of its beginning.
+    """
+    if len(text) <= limit + 2 * _MARGIN:
+        text = redact(text, secrets)
+    elif tail:
+        text = redact(text[-limit - 2 * _MARGIN :], secrets)[_MARGIN:]
+    else:
+        text = redact(text[: limit + 2 * _MARGIN], secrets)[:-_MARGIN]
+    return text[-limit:] if tail else text[:limit]
+
+
+@functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a name (of a variable, a parameter, a key) says that its value is secret."""
-    return _NAME.fullmatch(name) is not None
+    return _SECRET_NAME.search(name) is not None
