@@ -127,7 +127,8 @@ _KINDS = ("docker", "podman", "apptainer", "singularity", "shifter", "podman-hpc
 def container_image(container: str) -> str | None:
     """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 
-    None where the kind of the container is all that is known: an image would be made up. The name follows the reference grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
+    None where the kind of the container is all that is known: an image would be made up. The name follows the reference
+    grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
     """
     text = one_line(container)
     kind, _, image = text.partition(":")
