@@ -10,7 +10,7 @@ import pickle
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
-from prov_worker.redact import is_secret_name, redact
+from prov_worker.redact import is_secret_name, redact, redact_part
 
 #: Payloads larger than this are described by type and size alone: hashing them would be felt.
 HASH_LIMIT = 1 << 20
@@ -74,7 +74,9 @@ def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
             digest = hashlib.sha256(view).hexdigest() if small and view.c_contiguous else None
     except (TypeError, ValueError, AttributeError, RecursionError, BufferError, pickle.PicklingError):
         pass  # what cannot be described so is described by its type
-    shown = _shown(name, value) if with_value else "null"
+    if digest is not None and is_secret_name(name):
+        digest = None  # of a short secret a digest tells the secret
+    shown = _shown(name, value, small) if with_value else "null"
     return (
         f"[{quote(name)},{quote(type_name(value))},{_number(size)},{_number(length)},"
         f"{'null' if digest is None else quote(digest)},{shown}]"
@@ -104,7 +106,7 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: Any, small: bool) -> str:
     if is_secret_name(name):
         return '"[redacted]"'
     kind = type(value)
@@ -115,8 +117,13 @@ def _shown(name: str, value: Any) -> str:
     if kind is float and value == value and abs(value) != float("inf"):
         return repr(value)
     if kind in (bytes, bytearray, str):
-        text = repr(value[:_REPR_LIMIT])
-    elif kind in _LEAVES or (kind in _CONTAINERS and _is_plain(value)):
+        # a little more than is shown, so that no half of a secret is left at the end
+        text = repr(value[: 10 * _REPR_LIMIT])
+        if len(text) > _REPR_LIMIT:
+            text = redact_part(text, 5 * _REPR_LIMIT)
+    elif kind is int:
+        text = repr(value) if value.bit_length() < 4 * _REPR_LIMIT else f"<int of {value.bit_length()} bits>"
+    elif kind in _LEAVES or (small and kind in _CONTAINERS and _is_plain(value)):
         text = repr(value)
     else:
         # repr() of anything else would run the user's code
@@ -161,7 +168,9 @@ def function_fields(function: Any, buffer: str | None) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": name if isinstance(name, str) else type_name(function),
         "module": _text(getattr(function, "__module__", None)),
-        "doc": redact(doc.strip().split("\n\n", 1)[0].strip()[:1000]) if isinstance(doc, str) and doc.strip() else None,
+        "doc": redact_part(doc.strip().split("\n\n", 1)[0].strip(), 1000)
+        if isinstance(doc, str) and doc.strip()
+        else None,
     }
     if buffer is not None:
         fields["strategy"], fields["size"] = buffer[:2], len(buffer)

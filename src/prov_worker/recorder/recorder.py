@@ -17,10 +17,11 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 from uuid import UUID
 
+from prov_worker.errors import SpoolError
 from prov_worker.recorder import capture
 from prov_worker.recorder.counters import Counters, usage_field
 from prov_worker.recorder.facts import mpi_placement, worker_facts
-from prov_worker.redact import redact, secret_values
+from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
@@ -39,6 +40,7 @@ _MAX_KEPT_BUFFER = 64 << 10
 _MAX_MESSAGE = 2000
 _MAX_TRACEBACK = 64 << 10
 _WAIT_S = 60.0
+_ASK_AGENT_S = 1.0
 _troubles: dict[str, int] = {}
 _MAX_TROUBLES = 3
 
@@ -96,9 +98,14 @@ class Recorder:
         self._thread = threading.get_native_id() if in_thread else None
         start = process_start(self.pid)
         self._name = JournalName(os.uname().nodename.split(".", 1)[0], self.pid, start, self._thread)
-        self._runtime = runtime_dir(crate_dir)
         journal = os.path.join(spool_dir(crate_dir), str(self._name))
-        self._journal = JournalWriter(journal, os.path.join(self._runtime, "spool", str(self._name)))
+        try:
+            self._runtime = runtime_dir(crate_dir)
+            fallback = os.path.join(self._runtime, "spool", str(self._name))
+        except SpoolError:
+            trouble("making a runtime directory")
+            self._runtime, fallback = "", journal
+        self._journal = JournalWriter(journal, fallback)
         self._counters = Counters(in_thread)
         self._slot: Slot | None = None
         self._checked_ns = 0
@@ -141,18 +148,23 @@ class Recorder:
             **worker_facts(os.environ, settings.capture_environment),
             "settings": provenance["settings"],
         }
-        text = redact(json.dumps(line), secret_values())
+        text = json.dumps(_redacted(line, secret_values()))
         # the slot first: an agent that looks between the two finds a journal without lines, which is no harm
         suffix = f"{self.pid}" if self._thread is None else f"{self.pid}-{self._thread}"
         if self._slot is None:
-            self._slot = Slot(
-                os.path.join(self._runtime, f"slot.{suffix}"),
-                self.pid,
-                self._thread or 0,
-                self._name.start,
-                settings.poll_interval,
-                self._journal.path,
-            )
+            try:
+                self._slot = Slot(
+                    os.path.join(self._runtime, f"slot.{suffix}"),
+                    self.pid,
+                    self._thread or 0,
+                    self._name.start,
+                    settings.poll_interval,
+                    self._journal.path,
+                )
+            except (OSError, ValueError):
+                trouble("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
+                self._slot = Slot.unseen()
+        self._wait = self._wait and bool(self._slot.path)
         self._journal.remember(text.encode() + b"\n", first=True)
         self._functions.clear()
         self._provenance_key = provenance["key"]
@@ -162,7 +174,8 @@ class Recorder:
         mono_ns = time.monotonic_ns()
         if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
             self._checked_ns = mono_ns
-            launch.ensure_agent(self._runtime, self.crate_dir)
+            if self._runtime:
+                launch.ensure_agent(self._runtime, self.crate_dir)
             mono_ns = time.monotonic_ns()  # the first task of a worker does not pay for the agent's start
         self._task = text = str(task_id)
         self._task_json = f'"{text}"'  # digits and dashes, or the next line but three raises
@@ -294,13 +307,29 @@ class Recorder:
 
     def _wait_for_crate(self) -> None:
         """Wait until the agent says that the crate is on disk; gives up, loudly, after a minute."""
-        slot, deadline, pause = self._slot, time.monotonic() + _WAIT_S, 0.0005
+        now = time.monotonic()
+        slot, deadline, asked, pause = self._slot, now + _WAIT_S, now, 0.0005
         while slot is not None and slot.finished() < self._sequence:
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > asked + _ASK_AGENT_S:
+                asked = now
+                launch.ensure_agent(self._runtime, self.crate_dir)  # it may have died meanwhile
+            if now > deadline:
                 log.error("task %s: no crate after %.0f s; the result is released without it", self._task, _WAIT_S)
                 return
             time.sleep(pause)
             pause = min(pause * 1.5, 0.01)
+
+
+def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Plain data with every text redacted; before it is JSON, whose escapes would hide secrets or be cut."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {key: _redacted(one, secrets) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(one, secrets) for one in value]
+    return value
 
 
 def _failure(kind: str, error: BaseException, text: str | None) -> str:
@@ -321,9 +350,9 @@ def _failure(kind: str, error: BaseException, text: str | None) -> str:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     fields = {
         "kind": kind,
-        "message": redact(message, secrets)[:_MAX_MESSAGE],
+        "message": redact_part(message, _MAX_MESSAGE, secrets),
         "type": capture.type_name(error),
-        "traceback": redact(text, secrets)[-_MAX_TRACEBACK:],
+        "traceback": redact_part(text, _MAX_TRACEBACK, secrets, tail=True),
         "exit_status": status,
     }
     return json.dumps(fields)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prov_worker.redact import redact
+from prov_worker.redact import redact_part
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 #: How often an engine's slot is looked at: it never runs a task.
 _INTERVAL_S = 1.0
 _MAX_MESSAGE = 2000
+_MAX_TRACEBACK = 64 << 10
 
 
 class EngineJournal:
@@ -76,7 +77,7 @@ class EngineJournal:
         try:
             error = failures[-1] if failures else None
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__)) if error else None
-            message = redact(str(error))[:_MAX_MESSAGE] if error else "the engine gave no reason"
+            message = redact_part(str(error), _MAX_MESSAGE) if error else "the engine gave no reason"
             line = {
                 "t": "lost",
                 "task": task_id,
@@ -88,7 +89,7 @@ class EngineJournal:
                     "kind": "lost",
                     "message": f"{type(error).__name__}: {message}" if error else message,
                     "type": f"{type(error).__module__}.{type(error).__qualname__}" if error else None,
-                    "traceback": redact(text) if text else None,
+                    "traceback": redact_part(text, _MAX_TRACEBACK, tail=True) if text else None,
                 },
             }
             with self._lock:

@@ -35,6 +35,7 @@ import struct
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
+from prov_worker.spool.paths import JOURNAL_SUFFIX
 
 SIZE = 4096
 MAGIC = b"PRVSLT01"
@@ -51,6 +52,7 @@ _NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
 #: Longest ``start`` line that a slot can hold.
 NOTE_LIMIT = _ACK_AT - _NOTE_TEXT_AT
 _READS = 4
+_MAX_PID = 1 << 22
 
 
 class Slot:
@@ -82,6 +84,16 @@ class Slot:
         self.path = path
         self.sequence = 0
         self._pack = _TASK.pack_into
+
+    @classmethod
+    def unseen(cls) -> Slot:
+        """A slot that nobody reads, for a worker that can make no file: its tasks are in its journal alone."""
+        slot = cls.__new__(cls)
+        slot._map = mmap.mmap(-1, SIZE)
+        slot.path = ""
+        slot.sequence = 0
+        slot._pack = _TASK.pack_into
+        return slot
 
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
         """Say that a task runs; gives its sequence number. ``task`` is 16 bytes."""
@@ -146,7 +158,12 @@ class SlotReader:
             raise SpoolError(f"{path}: not a slot")
         self.path = path
         self.thread: int | None = thread or None
-        self.journal = os.fsdecode(self._map[_PATH_AT + 2 : _PATH_AT + 2 + length])
+        journal = self._map[_PATH_AT + 2 : _PATH_AT + 2 + length]
+        self.journal = os.fsdecode(journal)
+        # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
+        plain = journal.startswith(b"/") and b"\0" not in journal and self.journal.endswith(JOURNAL_SUFFIX)
+        if not plain or not 0 < self.pid <= _MAX_PID or not 0.001 <= self.interval_s <= 3600 or self.start >= 1 << 63:
+            raise SpoolError(f"{path}: a damaged slot")
 
     def sequence(self) -> int:
         """The sequence alone: the cheap question whether anything changed."""
