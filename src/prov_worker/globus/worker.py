@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 import threading
@@ -121,6 +122,7 @@ def _observe(helper: Any) -> None:
     serializer = helper.ComputeSerializer
     if not getattr(serializer, "prov_worker_onlooker", False):
         helper.ComputeSerializer = _onlooker(serializer)
+        helper.log.addFilter(_unlink_own_frames_of_record)
     if not hasattr(helper.get_error_string, "__wrapped__"):
         helper.get_error_string = _error_onlooker(helper.get_error_string)
 
@@ -188,6 +190,13 @@ def _unlink_own_frames(error: BaseException) -> None:
             previous.tb_next = previous.tb_next.tb_next
         else:
             previous = previous.tb_next
+
+
+def _unlink_own_frames_of_record(record: logging.LogRecord) -> bool:
+    """Filter of upstream's logger: the traceback in its log is that of stock, too."""
+    if record.exc_info and record.exc_info[1] is not None:
+        _guarded(_unlink_own_frames, record.exc_info[1])
+    return True
 
 
 def _guarded(call: Callable[..., None], *args: Any) -> None:
