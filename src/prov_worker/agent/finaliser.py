@@ -20,7 +20,7 @@ from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import TaskKey, Tick, WorkerDeath, task_id
 from prov_worker.crate.writer import Plot
-from prov_worker.errors import ProvWorkerError, SpoolError
+from prov_worker.errors import SpoolError
 from prov_worker.model import Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.records import Ended
@@ -165,7 +165,7 @@ class Finaliser:
         follower.dead = True
         task = death.task
         running = None
-        if task is not None and task.running:
+        if task is not None and task.running and any(task.task):  # an engine's slot names no task
             running = (task_id(task), task.attempt, task.start_ns)
         now = oom_kills()
         kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
@@ -259,8 +259,15 @@ class Finaliser:
     def _read_some(self) -> None:
         for path in list(self._unread):
             slot = self._slots.get(path)
-            if slot is None or not self._read(self.follow(slot.journal), path):
+            if slot is None:
                 self._unread.discard(path)
+                continue
+            follower, sequence = self.follow(slot.journal), slot.sequence()
+            if not self._read(follower, path):
+                self._unread.discard(path)
+                if not follower.unfinished:
+                    # whatever ended before has its crate, be it by an agent that died before it could say so
+                    slot.acknowledge(sequence - (sequence & 1))
 
     def _read(self, follower: Follower, path: str | None, everything: bool = False) -> bool:
         """Read a part of a journal; says whether there may be more."""
@@ -312,7 +319,10 @@ class Finaliser:
             return True
         if not job.completed:
             job.series = self._series.pop(ended.key, None)
-            self._publisher.complete(ended, job.series)
+            try:
+                self._publisher.complete(ended, job.series)
+            except Exception as error:  # as above: what cannot be added is left out
+                self._say(f"task {ended.record.task_id}: its record could not be completed: {error}")
             job.completed = True
             if self._ask_for_plot(job):
                 return True
@@ -330,7 +340,7 @@ class Finaliser:
             self._refused += 1
             self._say(f"{self._publisher.crate_dir}: crates cannot be written, their records are kept: {error}")
             return
-        except ProvWorkerError as error:
+        except Exception as error:  # whatever a damaged record does, it must not take the others with it
             self._say(f"task {job.ended.record.task_id}: its record makes no crate and is kept: {error}")
         else:
             self.published += 1

@@ -35,10 +35,17 @@ class Follower:
         self.path = journal
         self.name = JournalName.parse(os.path.basename(journal))
         self.ledger = Ledger(journal, finaliser)
-        self._parts = [(JournalReader(journal), JournalState())]
+        self._parts = [(JournalReader(journal), self._state())]
         self._fallback = fallback
         self.unfinished = 0
         self.dead = False
+
+    def _state(self) -> JournalState:
+        """A state that knows what the journal's name says, should the line that says more be torn."""
+        state = JournalState()
+        if self.name is not None:
+            state.worker = {"host": self.name.host, "pid": self.name.pid, "thread": self.name.thread}
+        return state
 
     @property
     def state(self) -> JournalState:
@@ -53,7 +60,7 @@ class Follower:
     def read(self) -> Iterator[Ended]:
         """Executions that were closed since the last call and are not in the ledger; a bounded part at a time."""
         if self._fallback and len(self._parts) == 1 and os.path.exists(self._fallback):
-            self._parts.append((JournalReader(self._fallback), JournalState()))
+            self._parts.append((JournalReader(self._fallback), self._state()))
         for reader, state in self._parts:
             for line in reader.read(_CHUNK):
                 ended = state.feed(line)

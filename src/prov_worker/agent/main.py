@@ -33,6 +33,10 @@ GRACE_S = 3.0
 TERM_GRACE_S = 2.0
 #: After the last worker: how long refused crates are tried again before they are left to `prov-worker recover`.
 STUCK_GRACE_S = 60.0
+_FINALISER_LOCK = "finaliser.lock"
+_LOCK_PATIENCE_S = 0.3
+#: An agent that lost its other half starts another one, unless it came to that at once.
+_RESPAWN_AFTER_S = 5.0
 _MAX_BACKLOG_BYTES = 64 << 20
 _LENGTH = struct.Struct("<I")
 _SLICE_S = 0.02
@@ -46,9 +50,7 @@ def main(runtime: str, crate_dir: str) -> None:
     os.chdir("/")
     _lift_limits()
     lock = os.open(os.path.join(runtime, launch.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _lock(lock, _LOCK_PATIENCE_S):
         return
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(runtime, launch.STARTING))
@@ -64,8 +66,12 @@ def main(runtime: str, crate_dir: str) -> None:
         status = 1
         try:
             ours.close()
-            _finish(runtime, crate_dir, theirs)
+            began = time.monotonic()
+            abandoned = _finish(runtime, crate_dir, theirs)
             status = 0
+            os.close(lock)  # the last to hold it, where the sampler has died
+            if abandoned and time.monotonic() - began > _RESPAWN_AFTER_S:
+                launch.ensure_agent(runtime, crate_dir)
         except BaseException:
             log.exception("the finaliser failed; its records are kept")
         finally:
@@ -73,8 +79,10 @@ def main(runtime: str, crate_dir: str) -> None:
             os._exit(status)
     theirs.close()
     _describe(runtime, crate_dir, child)
+    began = time.monotonic()
+    orphaned = False
     try:
-        _sample(runtime, lock, ours, child)
+        orphaned = _sample(runtime, lock, ours, child)
     except Exception:
         log.exception("the sampler failed")
     finally:
@@ -83,6 +91,23 @@ def main(runtime: str, crate_dir: str) -> None:
             os.waitpid(child, 0)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(runtime, "agent.json"))
+    os.close(lock)
+    if orphaned and time.monotonic() - began > _RESPAWN_AFTER_S:
+        launch.ensure_agent(runtime, crate_dir)
+
+
+def _lock(fd: int, patience_s: float) -> bool:
+    """Take the lock of a file. Tried for a moment: who asks whether an agent lives holds it for microseconds."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        else:
+            return True
 
 
 def _lift_limits() -> None:
@@ -118,7 +143,8 @@ class _Stop:
 # -- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None:
+def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> bool:
+    """Sample until there is nothing left to sample; whether it ends because the finaliser has died."""
     from prov_worker.agent.sampler import Sampler, Tick
 
     stop = _Stop()
@@ -138,7 +164,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None
             outbox.put(tick)
         outbox.send()
         if outbox.broken:
-            log.error("the finaliser is gone; the next worker starts another agent")
+            log.error("the finaliser is gone; another agent takes over")
             break
         if stop.asked and asked_at is None:
             asked_at = time.monotonic()
@@ -163,6 +189,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> None
         100 * used / max(lived, 1e-9),
     )
     sampler.close()
+    return outbox.broken and not stop.asked
 
 
 def _leave(runtime: str, lock: int, sampler: Any) -> bool:
@@ -224,7 +251,8 @@ class _Outbox:
 # -- finishing -------------------------------------------------------------------------------------------------------
 
 
-def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
+def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> bool:
+    """Finish records until the sampler has no more to tell; whether it left without a word."""
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.orphans import adopt_orphans
     from prov_worker.agent.publisher import Publisher
@@ -232,9 +260,12 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
     _yield_to_workers()
+    # one at a time: an agent that leaves may still wait for a plot or for the disk
+    alone = os.open(os.path.join(runtime, _FINALISER_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _lock(alone, STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
-    ending = False
+    ending = told = False
     ends_at = 0.0
     received = b""
     busy = True
@@ -255,7 +286,8 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
                 tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])
                 received = received[_LENGTH.size + length :]
                 finaliser.take(tick)
-                ending = ending or tick.alive < 0
+                told = told or tick.alive < 0
+                ending = ending or told
             ending = ending or chunk is None
             if ending:
                 finaliser.finish()
@@ -266,6 +298,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> None:
     finaliser.close()
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)
+    return not told
 
 
 def _yield_to_workers() -> None:

@@ -21,6 +21,7 @@ from prov_worker.spool.slot import SlotReader, SlotTask
 #: However slowly samples are taken, slots are looked at this often.
 _LOOK_INTERVAL_S = 0.1
 _DEATH_CHECK_NS = 1_000_000_000
+_SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
 _IDLE_AFTER_NS = 2_000_000_000
 
@@ -193,7 +194,9 @@ class Sampler:
             if listed == self._listed:
                 return
             names = os.listdir(self._runtime)
-            self._listed = listed
+            # a directory that changed just now may change again within one tick of the file system's clock
+            settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
+            self._listed = listed if settled else (0, 0)
         except OSError:
             return
         for name in names:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import deque
 
-from prov_worker.spool.paths import JOURNAL_SUFFIX, LEDGER_SUFFIX
+from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX
 
 Execution = tuple[str, int, int]
+
+#: So many executions that were added are remembered: a journal is read once, so that older ones do not come again.
+_REMEMBERED = 4096
 
 
 class Ledger:
@@ -22,14 +26,18 @@ class Ledger:
         finaliser: name of the process that writes, such as ``node1-4711``.
     """
 
-    __slots__ = ("_done", "_fd", "_path", "_stem")
+    __slots__ = ("_added", "_done", "_fd", "_path", "_stem", "_torn")
 
     def __init__(self, journal: str, finaliser: str) -> None:
         self._stem = journal.removesuffix(JOURNAL_SUFFIX)
         self._path = f"{self._stem}.{finaliser}{LEDGER_SUFFIX}"
         self._fd = -1
+        self._torn = False
+        self._added: deque[Execution] = deque()
         self._done: set[Execution] = set()
-        for path in self.paths():
+        directory, name = os.path.split(self._stem)
+        closed = os.path.join(glob.escape(os.path.join(directory, CLOSED)), f"{glob.escape(name)}.*{LEDGER_SUFFIX}")
+        for path in (*self.paths(), *glob.glob(closed)):
             self._read(path)
 
     def __contains__(self, execution: Execution) -> bool:
@@ -46,10 +54,15 @@ class Ledger:
             OSError: the line cannot be written; it is remembered in memory all the same.
         """
         self._done.add(execution)
+        self._added.append(execution)
+        if len(self._added) > _REMEMBERED:
+            self._done.discard(self._added.popleft())
         if self._fd < 0:
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.write(self._fd, f"{execution[0]} {execution[1]} {execution[2]}\n".encode())
+        line = f"{execution[0]} {execution[1]} {execution[2]}\n".encode()
+        line = b"\n" + line if self._torn else line
+        self._torn = os.write(self._fd, line) != len(line)
 
     def close(self) -> None:
         """Let the file go."""
