@@ -1,0 +1,81 @@
+"""What the documentation says is tried: its Python runs, its links lead somewhere, its commands and files exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prov_worker.cli import VERBS
+from prov_worker.crate.writer import CrateWriter
+from prov_worker.model import (
+    COMPLETED,
+    Column,
+    Function,
+    HardwareSnapshot,
+    ProbeReport,
+    Series,
+    TaskRecord,
+    TaskSeries,
+    Usage,
+    Value,
+    Worker,
+)
+from prov_worker.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "crates.md").read_text(), re.DOTALL)
+TASK = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A directory with a directory ``crates``, and the crate in it."""
+    home = tmp_path_factory.mktemp("docs")
+    start_ns = 1_790_000_000_000_000_000
+    probes = {"cpu": ProbeReport("cpu", True, 0.01, {"model": "EPYC 7543P", "logical": 64})}
+    columns = {"cpu_percent": Column("percent", [1.0, 99.0]), "rss_bytes": Column("byte", [1 << 20, None])}
+    record = TaskRecord(
+        task_id=TASK,
+        attempt=1,
+        status=COMPLETED,
+        start_ns=start_ns,
+        end_ns=start_ns + 100_000_000,
+        function=Function("simulate"),
+        worker=Worker("node01", 4711),
+        arguments=[Value("steps", "int")],
+        usage=Usage(cpu_user_s=0.07, cpu_system_s=0.0),
+    )
+    writer = CrateWriter(HardwareSnapshot("node01", start_ns, probes), Settings())
+    series = TaskSeries(Series(0.05, [0.0, 0.05], columns, 2, 2, 0.05))
+    return home, writer.publish(record, series, None, home / "crates")
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_the_python_of_the_page_on_crates_runs(published: tuple[Path, Path], number: int) -> None:
+    home, crate = published
+    if "rocrate" in SNIPPETS[number]:
+        pytest.importorskip("rocrate")
+    code = SNIPPETS[number].replace("<task id>", TASK)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in ("simulate", "steps" if "rocrate" in code else "1048576 bytes at most"):
+        assert said in done.stdout
+    assert crate.is_dir()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_named_exist(page: Path) -> None:
+    named = set(re.findall(r"prov-worker (?!is\b|are\b)([a-z]+)\b", re.sub(r"\[[^]]*\]", "", page.read_text())))
+    assert named - set(VERBS) <= {"cannot"}
