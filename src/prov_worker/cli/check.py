@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("crates", nargs=-1, metavar="CRATE...")
-@click.option("--profile/--no-profile", default=True, show_default=True, help="Run the community's roc-validator too.")
+@click.option(
+    "--profile/--no-profile",
+    default=None,
+    help="Run the community's roc-validator too, or not.  [default: where it is installed]",
+)
 @click.option(
     "--level",
     type=click.Choice(["required", "recommended"]),
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--install-validator", is_flag=True, help="Install roc-validator in an environment of its own, first.")
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
-def command(crates: tuple[str, ...], profile: bool, level: str, install_validator: bool, as_json: bool) -> int:
+def command(crates: tuple[str, ...], profile: bool | None, level: str, install_validator: bool, as_json: bool) -> int:
     """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
 
     Exit code 1 where there is a finding.
@@ -44,6 +48,14 @@ def command(crates: tuple[str, ...], profile: bool, level: str, install_validato
         for crate in found:
             findings[crate] = list(check.check_crate(crate))
             advance()
+    if profile is None:
+        profile = check.find_validator() is not None
+        if not profile:
+            click.echo(
+                "prov-worker: profiles are not checked: there is no roc-validator; "
+                "get it with `prov-worker check --install-validator`",
+                err=True,
+            )
     if profile:
         with terminal.progress("validating profiles", len(found)) as advance:
             by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())

@@ -71,12 +71,17 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
-    for column in table.columns[3:7]:
-        column.justify = "right"
+    out = terminal.console()
+    heads = ["function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason"]
+    # What a narrow terminal has room for.
+    shown = [head for head in heads if out.width >= 100 or head not in ("task", "samples", "CPU %", "peak RSS")]
+    table = Table(*shown)
+    for column in table.columns:
+        column.justify = "right" if column.header in heads[3:7] else "left"
+        column.no_wrap = column.header != "reason"
     for row in rows:
         colour = {"completed": "green", "failed": "red"}.get(row["status"] or "", "yellow")
-        table.add_row(
+        cells = (
             row["function"],
             row["task_id"][:8],
             f"[{colour}]{row['status'] or 'no crate'}[/{colour}]",
@@ -86,7 +91,7 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
             terminal.size(row.get("peak_rss_bytes")),
             escape(row["reason"] or ""),
         )
-    out = terminal.console()
+        table.add_row(*(cell for head, cell in zip(heads, cells, strict=True) if head in shown))
     out.print(table)
     made = [row for row in rows if row["crate"]]
     out.print(f"{len(made)} of {len(rows)} tasks left a crate in {escape(crates)}/")

@@ -18,11 +18,11 @@ from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
-from prov_worker.crate.profiles import install_validator, validate_profiles
+from prov_worker.crate.profiles import find_validator, install_validator, validate_profiles
 from prov_worker.crate.reader import Entity, StepCrate, load_graph, open_regular, read_json, reference_ids, types_of
 from prov_worker.errors import CrateError
 
-__all__ = ["ERROR", "WARNING", "Finding", "check_crate", "install_validator", "validate_profiles"]
+__all__ = ["ERROR", "WARNING", "Finding", "check_crate", "find_validator", "install_validator", "validate_profiles"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 #: Characters that a URI reference cannot hold (RFC 3986); what is not ASCII is let through, as in an IRI.

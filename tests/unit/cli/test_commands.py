@@ -199,3 +199,17 @@ def test_without_click_the_command_says_what_to_install(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'prov-worker[cli]'" in done.stderr
+
+
+def test_check_says_when_there_is_no_validator(
+    prov_worker: Run, crates: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PROV_WORKER_VALIDATOR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out, err = prov_worker("check", crates)
+    assert (code, out) == (0, "2 crates checked (own rules): no finding\n")
+    assert err.startswith("prov-worker: profiles are not checked: there is no roc-validator")
+    code, out, err = prov_worker("check", "--profile", crates)
+    assert (code, out) == (1, "")
+    assert err.startswith("prov-worker: roc-validator was not found")
