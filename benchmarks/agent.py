@@ -101,7 +101,7 @@ def _short_tasks(bench: Bench) -> list[Row]:
             None,
             None,
             1,
-            note=f"sampler {used[0]:.2f} %, finaliser {used[1]:.2f} %, {done:.1f} crates a second with 10 samples each; "
+            note=f"sampler {used[0]:.2f} %, finaliser {used[1]:.2f} %, {done:.1f} crates a second of 10 samples; "
             f"{size['rss'] / 1e6:.1f} MB resident",
         )
     ]

@@ -57,7 +57,7 @@ def throughput(bench: Bench) -> list[Row]:
                     None if samples else Target(1000, at_most=False),
                     rounds * count,
                     **quartiles(per_core),
-                    note=f"per second of processor time; {median(per_second):.0f} per second of wall time on one core; no plot",
+                    note=f"per second of processor time; {median(per_second):.0f} per second of wall time; no plot",
                 )
             )
     return rows
@@ -175,8 +175,8 @@ def latency(bench: Bench) -> list[Row]:
                 None,
                 target,
                 len(steady),
-                note=f"p50 {quantile(steady, 0.5):.3f} s, largest {max(delays):.3f} s; {found} crates of {len(results)} "
-                f"results{plots}; {workers} workers, tasks of {task_s:g} s",
+                note=f"p50 {quantile(steady, 0.5):.3f} s, largest {max(delays):.3f} s; {found} crates of "
+                f"{len(results)} results{plots}; {workers} workers, tasks of {task_s:g} s",
             )
         )
     return rows

@@ -1,4 +1,4 @@
-"""What all benchmarks share: fresh processes, scratch directories, the agent that they share the machine with, numbers."""
+"""What all benchmarks share: fresh processes, scratch directories, the agent beside them, and numbers."""
 
 from __future__ import annotations
 

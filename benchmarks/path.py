@@ -116,9 +116,10 @@ def by_workers(bench: Bench) -> list[Row]:
         bench.say(f"pairs of no-ops, {workers} workers at once")
         crate_dir = bench.crate_dir()
         with live_agent(crate_dir), ThreadPoolExecutor(workers) as pool:
-            parts = list(
-                pool.map(lambda _: fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=count), range(workers))
-            )
+            calls = [
+                pool.submit(fresh, "benchmarks.path:pairs", crate_dir=crate_dir, count=count) for _ in range(workers)
+            ]
+            parts = [call.result() for call in calls]
         found: dict[str, list[float]] = {key: [x for part in parts for x in part[key]] for key in parts[0]}
         rows.append(_added(f"added to a no-op, {workers} worker{'s' if workers > 1 else ''} at once", found))
     return rows

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from typing import Any
 
 from benchmarks import functions
@@ -116,7 +117,7 @@ def count(offsets_s: list[float], lasted_s: float) -> dict[str, Any]:
     """
     slack = 0.1  # of an interval: ticks come a little late
     edges = [offsets_s[0], lasted_s - offsets_s[-1]] if offsets_s else [lasted_s]
-    inner = [two - one for one, two in zip(offsets_s, offsets_s[1:], strict=False)]
+    inner = [two - one for one, two in pairwise(offsets_s)]
     missed = sum(max(0, int(gap / INTERVAL_S - slack)) for gap in edges)
     missed += sum(max(0, round(gap / INTERVAL_S) - 1) for gap in inner)
     taken = len(offsets_s)
