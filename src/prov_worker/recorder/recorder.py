@@ -153,6 +153,8 @@ class Recorder:
         suffix = f"{self.pid}" if self._thread is None else f"{self.pid}-{self._thread}"
         if self._slot is None:
             try:
+                if not self._runtime:
+                    raise FileNotFoundError("no runtime directory")
                 self._slot = Slot(
                     os.path.join(self._runtime, f"slot.{suffix}"),
                     self.pid,
