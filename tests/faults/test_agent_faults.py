@@ -1,0 +1,263 @@
+"""The agent dies, cannot start, or has company; results do not notice, and every crate is written in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from prov_worker.spool.launch import agent_lives
+from support.direct import Call, Start
+from support.house import House, alive, task_series, wait_until
+
+
+@pytest.mark.parametrize("victim", ["pid", "finaliser", "both"])
+def test_the_agent_is_killed_in_the_middle_of_a_load(house: House, start: Start, tmp_path: Path, victim: str) -> None:
+    go = tmp_path / "end"
+    calls = [Call("burn", (0.02,)) for _ in range(60)] + [Call("add", (n, n)) for n in range(60)]
+    workers = [start(*calls[n::2], linger=go) for n in range(2)]
+    agent = house.wait_for_agent()
+    wait_until(lambda: len(house.names()) > 5, "the first crates")
+    for key in ("pid", "finaliser") if victim == "both" else (victim,):
+        os.kill(agent[key], signal.SIGKILL)
+    for worker in workers:
+        wait_until(lambda w=worker: all(w.raw(n) for n in range(60)), "all results", 60)  # type: ignore[misc]
+    go.touch()
+    for worker in workers:
+        assert worker.wait() == 0
+    house.wait_for_end_of_agent(60)
+    house.recover()
+    crates = house.wait_for([call.task for call in calls], 5)
+    assert {crate.status for crate in crates} == {"completed"}
+    assert len(house.names()) == 120
+    # a killed finaliser may leave the directory that it was writing: hidden, and removed when it is old
+    assert len([path for path in house.crates.glob(".tmp-*")]) <= 1
+
+
+def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(house: House, start: Start, tmp_path: Path) -> None:
+    go = tmp_path / "end"
+    call = Call("add", (1, 2))
+    worker = start(call, linger=go)
+    house.wait_for([call.task])
+    agent = house.wait_for_agent()
+    os.kill(agent["finaliser"], signal.SIGKILL)
+    wait_until(lambda: not alive(agent["pid"]), "the sampler ends too")
+    assert worker.process.poll() is None
+    go.touch()
+    worker.wait()
+
+
+@pytest.mark.parametrize("other_half", ["pid", "finaliser"])
+def test_an_agent_that_lost_a_half_is_replaced_while_its_worker_is_idle(
+    house: House, start: Start, tmp_path: Path, other_half: str
+) -> None:
+    go = tmp_path / "end"
+    call = Call("add", (1, 2))
+    worker = start(call, linger=go)
+    house.wait_for([call.task])
+    agent = house.wait_for_agent()
+    time.sleep(5.5)  # one that loses its half at once is not replaced: it would go on for ever
+    os.kill(agent[other_half], signal.SIGKILL)
+    second = house.wait_for_agent(other_than=agent["pid"])
+    assert second["pid"] != agent["pid"]
+    go.touch()
+    assert worker.wait() == 0
+
+
+def test_two_agents_race_and_one_serves(house: House, start: Start, tmp_path: Path) -> None:
+    go = tmp_path / "end"
+    call = Call("add", (1, 2))
+    house.crates.mkdir()
+    assert house.runtime.is_dir()
+    agents = [house.start_agent() for _ in range(4)]
+    try:
+        worker = start(call, linger=go)
+        house.wait_for([call.task])
+        wait_until(lambda: sum(agent.poll() is None for agent in agents) <= 1, "one agent is left")
+        assert agent_lives(str(house.runtime))
+        go.touch()
+        worker.wait()
+        house.wait_for_end_of_agent()
+    finally:
+        for agent in agents:
+            agent.kill()
+            agent.wait()
+
+
+def test_sigterm_finishes_what_ended(house: House, start: Start, tmp_path: Path) -> None:
+    go = tmp_path / "end"
+    calls = [Call("add", (n, n)) for n in range(200)]
+    worker = start(*calls, linger=go)
+    agent = house.wait_for_agent()
+    wait_until(lambda: worker.raw(199), "all results")
+    os.kill(agent["pid"], signal.SIGTERM)
+    wait_until(lambda: not alive(agent["pid"]), "the agent ends")
+    assert len(house.names()) == 200
+    go.touch()
+    worker.wait()
+
+
+def test_the_agent_survives_the_end_of_its_session_and_ends_by_itself(house: House, start: Start) -> None:
+    calls = [Call("add", (1, 2)), Call("sleep", (60,))]
+    worker = start(*calls, start_new_session=True)
+    house.wait_for([calls[0].task])
+    agent = house.wait_for_agent()
+    assert os.getsid(agent["pid"]) != os.getsid(worker.pid)
+    os.killpg(worker.pid, signal.SIGTERM)
+    crate = house.wait_for([calls[1].task])[0]
+    assert "SIGTERM" in (crate.error or "")
+    worker.wait()
+    wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "the agent ends by itself")
+
+
+def test_no_child_is_left_to_the_worker(house: House, start: Start, tmp_path: Path) -> None:
+    go = tmp_path / "end"
+    call = Call("burn", (0.1,))
+    worker = start(call, linger=go)
+    house.wait_for([call.task])
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    assert children.read_text() == ""
+    go.touch()
+    worker.wait()
+
+
+CANNOT_START = {
+    "interpreter": "import sys; sys.executable = '/nonexistent/python'",
+    "no_interpreter": "import sys; sys.executable = None",
+    "shell": "import os\ndef no(*a, **k): raise FileNotFoundError(2, 'No such file', '/bin/sh')\nos.posix_spawn = no",
+}
+
+
+@pytest.mark.parametrize("why", CANNOT_START)
+def test_an_agent_that_cannot_start_costs_no_result_and_recover_writes_the_crates(
+    house: House, start: Start, tmp_path: Path, why: str
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(CANNOT_START[why])
+    calls = [Call("add", (n, n)) for n in range(3)] + [Call("burn", (0.1,))]
+    worker = start(*calls, environment={"PYTHONPATH": _path(site)})
+    assert worker.wait() == 0
+    assert [worker.value(n) for n in range(3)] == [0, 2, 4]
+    assert house.names() == []
+    house.recover()
+    crates = [house.crate(call.task) for call in calls]
+    assert {crate.status for crate in crates} == {"completed"}
+    assert task_series(crates[3]) is None
+
+
+def _path(first: Path) -> str:
+    tests = Path(__file__).parents[1]
+    return os.pathsep.join([str(first), str(tests.parent / "src"), str(tests)])
+
+
+def test_no_private_runtime_directory_can_be_made(
+    house: House, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "from prov_worker.spool import paths\npaths._RUNTIME_ROOTS = ('/nonexistent', '/proc')"
+    )
+    calls = [Call("add", (1, 2)), Call("burn", (0.1,)), Call("refuse", ("no",))]
+    # before_result must not wait for crates that nobody can write now
+    worker = start(*calls, settings={"write": "before_result"}, environment={"PYTHONPATH": _path(site)})
+    assert worker.wait() == 0
+    assert worker.value(0) == 3
+    assert "the task is not affected" in worker.text()
+    assert house.names() == []
+    monkeypatch.setenv("PYTHONPATH", _path(site))
+    house.recover()
+    assert [house.crate(call.task).status for call in calls] == ["completed", "completed", "failed"]
+
+
+def test_the_slots_memory_is_full(house: House, start: Start, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os\ndef no(*a): raise OSError(28, 'No space left on device')\nos.posix_fallocate = no"
+    )
+    call = Call("add", (1, 2))
+    worker = start(call, environment={"PYTHONPATH": _path(site)}, settings={"write": "before_result"})
+    assert worker.wait() == 0
+    assert worker.value(0) == 3
+    house.wait_for_end_of_agent()
+    house.recover()
+    assert house.crate(call.task).status == "completed"
+
+
+def test_before_result_the_crate_is_complete_when_the_result_is_there(
+    house: House, start: Start, tmp_path: Path
+) -> None:
+    calls = [Call("add", (n, n)) for n in range(20)] + [Call("burn", (0.3,)), Call("refuse", ("no",))]
+    worker = start(*calls, settings={"write": "before_result"})
+    seen: set[int] = set()
+    while worker.process.poll() is None or len(seen) < len(calls):
+        for number in range(len(calls)):
+            if number not in seen and worker.raw(number) is not None:
+                house.crate(calls[number].task)  # raises where it is not there, or not whole
+                seen.add(number)
+        assert worker.process.poll() in (None, 0)
+    assert len(seen) == len(calls)
+
+
+def test_before_result_with_an_agent_that_is_killed_while_it_is_waited_for(
+    house: House, start: Start, tmp_path: Path
+) -> None:
+    calls = [Call("add", (n, n)) for n in range(40)]
+    worker = start(*calls, settings={"write": "before_result"})
+    agent = house.wait_for_agent()
+    wait_until(lambda: worker.raw(3), "some results")
+    os.kill(agent["pid"], signal.SIGKILL)
+    os.kill(agent["finaliser"], signal.SIGKILL)
+    assert worker.wait(110) == 0
+    assert [worker.value(n) for n in range(40)] == [2 * n for n in range(40)]
+    assert {crate.status for crate in house.wait_for([call.task for call in calls])} == {"completed"}
+    assert "the result is released without it" not in worker.text()
+
+
+@pytest.mark.parametrize("plots", ["png", "svg"])
+def test_the_plotter_is_killed_and_crates_come_all_the_same(
+    house: House, start: Start, plots: str, tmp_path: Path
+) -> None:
+    go = tmp_path / "end"
+    calls = [Call("sleep", (0.6,)) for _ in range(4)]
+    worker = start(*calls, settings={"plots": plots, "plot_min_duration": 0.1}, linger=go)
+    agent = house.wait_for_agent()
+
+    def plotters() -> list[int]:
+        path = Path(f"/proc/{agent['finaliser']}/task/{agent['finaliser']}/children")
+        return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+    if plots == "png":
+        wait_until(plotters, "a plotter")
+        for pid in plotters():
+            os.kill(pid, signal.SIGKILL)
+    crates = house.wait_for([call.task for call in calls])
+    for crate in crates:
+        drawn = [one.id for one in crate.files if one.id.startswith("images/")]
+        assert drawn in ([f"images/cpu_usage.{plots}"], []) or plots == "png"
+        assert drawn or "No plot was drawn" in crate.description
+    go.touch()
+    worker.wait()
+
+
+def test_matplotlib_is_missing(house: House, start: Start, tmp_path: Path) -> None:
+    hidden = tmp_path / "hide" / "matplotlib"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ImportError('no matplotlib here')")
+    call = Call("sleep", (0.8,))
+    worker = start(
+        call,
+        Call("sleep", (0.1,)),
+        settings={"plots": "png", "plot_min_duration": 0.2},
+        environment={"PYTHONPATH": _path(hidden.parent)},
+    )
+    assert worker.wait() == 0
+    (crate,) = house.wait_for([call.task])
+    assert crate.status == "completed"
+    assert "matplotlib is missing" in crate.description
+    assert task_series(crate) is not None
