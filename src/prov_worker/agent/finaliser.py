@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: How long a crate waits for its plot before it is published without.
 PLOT_PATIENCE_S = 5.0
+#: Work that may wait for the plotter: more, and a crate is published without a plot at once.
+PLOT_QUEUE_S = 0.7
 #: How long a lost task's own node is given to write the better crate.
 LOST_GRACE_S = 10.0
 _MAX_PLOTS_WAITING = 64
@@ -364,7 +366,8 @@ class Finaliser:
         if self._plotter.broken:
             job.ended.record.notes.append(_no_plot(self._plotter.broken))
             return False
-        if len(self._plotting) >= _MAX_PLOTS_WAITING:
+        queue_s = len(self._plotting) * self._plotter.pace_s if settings.write == "background" else 0.0
+        if len(self._plotting) >= _MAX_PLOTS_WAITING or queue_s > PLOT_QUEUE_S:
             job.ended.record.notes.append(_no_plot("more were asked for than could be drawn in time"))
             return False
         assert job.series is not None

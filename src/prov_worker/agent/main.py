@@ -305,14 +305,15 @@ def _yield_to_workers() -> None:
     """Take what processor time the workers leave.
 
     Where the kernel groups sessions (``sched_autogroup_enabled``, sched(7)), niceness counts only within a session: so
-    this process gets one of its own, and that is made nice.
+    this process gets one of its own, and that is made nice: less than itself, so that crates still come, a few hundred
+    a second, where the workers take every core for hours.
     """
     with contextlib.suppress(OSError):
         os.nice(19)
     with contextlib.suppress(OSError):
         os.setsid()
         with open("/proc/self/autogroup", "w") as file:
-            file.write("19")
+            file.write("10")
 
 
 def _receive(channel: socket.socket) -> bytes | None:

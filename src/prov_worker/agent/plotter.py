@@ -27,6 +27,7 @@ _CODE = (
     "from prov_worker.agent.plotter import serve; serve(sys.stdin.buffer, sys.stdout.buffer)"
 )
 _PIPE_BYTES = 1 << 20
+_FIRST_PACE_S = 0.04
 #: A plotter that has had nothing to do for this long is let go, with its memory.
 IDLE_S = 30.0
 
@@ -38,6 +39,7 @@ class Drawn:
     number: int
     data: bytes | None
     error: str | None
+    took_s: float | None = None
 
 
 class Plotter:
@@ -51,6 +53,8 @@ class Plotter:
         self._received = b""
         self._unsent: deque[bytes | memoryview] = deque()
         self.broken: str | None = None
+        #: Seconds that a plot takes, as of late.
+        self.pace_s = _FIRST_PACE_S
 
     def __len__(self) -> int:
         """Requests without an answer."""
@@ -110,6 +114,8 @@ class Plotter:
             answer = Drawn(*pickle.loads(self._received[_LENGTH.size : _LENGTH.size + length]))
             self._received = self._received[_LENGTH.size + length :]
             self._waiting.pop(answer.number, None)
+            if answer.took_s is not None:
+                self.pace_s += (answer.took_s - self.pace_s) / 8
             drawn.append(answer)
         if not drawn and process.poll() is not None:
             return self._lost()
@@ -182,13 +188,14 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         number, series, title = pickle.loads(requests.read(_LENGTH.unpack(head)[0]))
         data: bytes | None = None
         error: str | None = None
+        began = time.monotonic()
         try:
             data = render_png(series, title)
         except ImportError as missing:
             error = f"matplotlib is missing in the worker's environment: {missing}"
         except Exception as failure:  # a plot that fails must not take the next one with it
             error = f"the plot failed: {failure}"
-        answer = pickle.dumps((number, data, error))
+        answer = pickle.dumps((number, data, error, time.monotonic() - began))
         _write_all(answers.fileno(), _LENGTH.pack(len(answer)) + answer)
 
 
