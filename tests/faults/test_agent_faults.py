@@ -34,7 +34,7 @@ def test_the_agent_is_killed_in_the_middle_of_a_load(house: House, start: Start,
     assert {crate.status for crate in crates} == {"completed"}
     assert len(house.names()) == 120
     # a killed finaliser may leave the directory that it was writing: hidden, and removed when it is old
-    assert len([path for path in house.crates.glob(".tmp-*")]) <= 1
+    assert len(list(house.crates.glob(".tmp-*"))) <= 1
 
 
 def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(house: House, start: Start, tmp_path: Path) -> None:
