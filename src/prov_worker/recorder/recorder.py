@@ -179,6 +179,8 @@ class Recorder:
             if self._runtime:
                 launch.ensure_agent(self._runtime, self.crate_dir)
             mono_ns = time.monotonic_ns()  # the first task of a worker does not pay for the agent's start
+        if type(task_id) is not UUID:
+            task_id = UUID(str(task_id))  # one spelling everywhere: slot, journal and crate must agree
         self._task = text = str(task_id)
         self._task_json = f'"{text}"'  # digits and dashes, or the next line but three raises
         self._attempt = attempt
@@ -189,7 +191,7 @@ class Recorder:
         self._before = before = self._counters.usage()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
-        task = task_id.bytes if type(task_id) is UUID else bytes.fromhex(text.replace("-", ""))
+        task = task_id.bytes
         # the sum of both is the very clock that the agent reads from outside
         cpu_ns = int((before[0] + before[1]) * 1e9)
         self._sequence = self._slot.begin(start_ns, mono_ns, cpu_ns, task, attempt)  # type: ignore[union-attr]
