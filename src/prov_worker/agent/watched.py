@@ -22,6 +22,8 @@ TASK_QUANTITIES = (
     Quantity("children_rss_bytes", "byte"),
 )
 _NAN = float("nan")
+#: A sample that comes sooner after the start of a task, or after another, is left out.
+_SHORTEST_NS = 4_000_000
 #: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
 _FAMILY_INTERVAL_NS = 250_000_000
 _MAX_FAMILY = 256
@@ -100,10 +102,10 @@ class Watched:
     def sample(self, mono_ns: int) -> None:
         """Take one sample of the running task."""
         current = self.current
-        cpu = self.meter.cpu_ns()
+        now, cpu = time.monotonic_ns(), self.meter.cpu_ns()  # a tick may have begun a while ago
         rss = self.meter.rss_bytes()
-        if current is None or cpu is None or mono_ns <= self._sampled_ns:
-            return
+        if current is None or cpu is None or now - self._sampled_ns < _SHORTEST_NS:
+            return  # a share of almost no time is no share
         if rss == 0:
             return  # dead: it has no memory any more, which is no reading of the task
         if mono_ns >= self._family_due_ns:
@@ -113,8 +115,8 @@ class Watched:
         self._self_cpu = cpu
         used += self._family_used()
         current.cpu_ns += used
-        percent = 100.0 * used / (mono_ns - self._sampled_ns)
-        self._sampled_ns = mono_ns
+        percent = 100.0 * used / (now - self._sampled_ns)
+        self._sampled_ns = now
         io = self.meter.io()
         if io is not None and self._io_before is None:
             self._io_before = io
