@@ -7,6 +7,7 @@ probe that fails or hangs is reported as failed and harms no other.
 from __future__ import annotations
 
 import importlib
+import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -74,6 +75,9 @@ def _finish(name: str, begun: Pending[dict[str, Any]] | Exception, limit_s: floa
         return ProbeReport(name, success=False, duration_s=0.0, error=_message(begun))
     try:
         data = begun.result(limit_s)
+        if not isinstance(data, dict):
+            raise ProbeError(f"gave {type(data).__name__} instead of facts")
+        json.dumps(data)  # what is no plain data fails here, as this probe's failure
         return ProbeReport(name, success=True, duration_s=begun.duration_s, data=data)
     except NoData as absent:
         return ProbeReport(name, success=True, duration_s=begun.duration_s, absent=_message(absent))
