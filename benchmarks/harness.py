@@ -71,6 +71,7 @@ def scratch(quick: bool, peers: bool, say: Callable[[str], None]) -> Iterator[Be
 def environment() -> dict[str, str]:
     """Environment of child processes: they find this package, and nothing switches recording on for them."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PROV_WORKER")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     known = [part for part in kept.get("PYTHONPATH", "").split(os.pathsep) if part]
     kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), str(ROOT / "src"), *known]))
     return kept

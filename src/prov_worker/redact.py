@@ -30,45 +30,54 @@ _QUOTED = (
 _ESCAPED = r"\\{1,8}['\"][^'\"\\\n]*(?:\\{1,8}['\"])?"
 _BARE = r"[^\s,;(){}\[\]'\"]+(?:\([^()\n]{0,1000}\)?)?"
 
-# No pattern repeats without a bound before the word that it looks for: text of any length takes a time that grows with
-# its length alone, because all of this runs on a task's path.
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}KEY-----|\Z)"), MARK),
-    (re.compile(r"(?i)\b(bearer|basic)\s{1,8}[A-Za-z0-9+/._~=-]{8,}"), r"\1 " + MARK),
-    (re.compile(r"(?<=://)[^\s/:@'\"]{0,256}:[^\s/@'\"]{1,256}(?=@)"), MARK),
-    (
-        # a pair in any of the usual spellings: NAME=value, name: 'value', "name": "value", NAME"] = value
-        re.compile(
-            rf"(?P<name>{_WORDS}[\w.-]{{0,64}}\\{{0,8}}['\"]?\]?)(?P<sep>{_BETWEEN})"
-            rf"(?:{_QUOTED}|{_ESCAPED}|{_BARE})",
-            re.IGNORECASE | re.MULTILINE,
-        ),
-        r"\g<name>\g<sep>" + MARK,
-    ),
-    (
-        # ("name", "value") and name("value")
-        re.compile(
-            rf"(?P<name>{_WORDS}[\w.-]{{0,64}})(?P<sep>\\{{0,8}}['\"]\s{{0,8}},\s{{0,8}}|\(\s{{0,8}})(?:{_QUOTED}|{_ESCAPED})",
-            re.IGNORECASE | re.MULTILINE,
-        ),
-        r"\g<name>\g<sep>" + MARK,
-    ),
-    (re.compile(rf"(--[\w.-]{{0,64}}?{_WORDS}[\w.-]{{0,64}}\s{{1,8}})[^\s-]\S*", re.IGNORECASE), r"\1" + MARK),
-    (re.compile(r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MARK),  # JSON web token
-    (
-        re.compile(r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abprs]-[A-Za-z0-9-]{10,})"),
-        MARK,
-    ),
-    (re.compile(r"(?<![A-Za-z0-9])Ag[A-Za-z0-9]{45,}"), MARK),  # Globus Auth access and refresh tokens
-)
-
-#: Cheap test that lets ordinary text pass without running every pattern.
-_HINT = re.compile(
-    r"(?i)passw|passphrase|secret|token|key|credential|authoriz|cookie|bearer|basic\s|://|eyJ|gh[pousr]_|AKIA|xox|(?-i:Ag[A-Za-z0-9]{45})"
+#: Cheap test that lets ordinary text pass without running, or even compiling, every pattern.
+_HINTS = (
+    r"(?i)passw|passphrase|secret|token|key|credential|authoriz|cookie|bearer|basic\s|://|eyJ|gh[pousr]_|AKIA|xox|"
+    r"(?-i:Ag[A-Za-z0-9]{45})"
 )
 _SHORTEST_SECRET = 6
 #: A secret that a cut goes through is no longer than this.
 _MARGIN = 4096
+
+
+@functools.cache
+def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns and what to put in the place of what they find; compiled when they are needed first.
+
+    None repeats without a bound before the word that it looks for: text of any length takes a time that grows with its
+    length alone, because all of this runs on a task's path.
+    """
+    return (
+        (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}KEY-----|\Z)"), MARK),
+        (re.compile(r"(?i)\b(bearer|basic)\s{1,8}[A-Za-z0-9+/._~=-]{8,}"), r"\1 " + MARK),
+        (re.compile(r"(?<=://)[^\s/:@'\"]{0,256}:[^\s/@'\"]{1,256}(?=@)"), MARK),
+        (
+            # a pair in any of the usual spellings: NAME=value, name: 'value', "name": "value", NAME"] = value
+            re.compile(
+                rf"(?P<name>{_WORDS}[\w.-]{{0,64}}\\{{0,8}}['\"]?\]?)(?P<sep>{_BETWEEN})"
+                rf"(?:{_QUOTED}|{_ESCAPED}|{_BARE})",
+                re.IGNORECASE | re.MULTILINE,
+            ),
+            r"\g<name>\g<sep>" + MARK,
+        ),
+        (
+            # ("name", "value") and name("value")
+            re.compile(
+                rf"(?P<name>{_WORDS}[\w.-]{{0,64}})(?P<sep>\\{{0,8}}['\"]\s{{0,8}},\s{{0,8}}|\(\s{{0,8}})(?:{_QUOTED}|{_ESCAPED})",
+                re.IGNORECASE | re.MULTILINE,
+            ),
+            r"\g<name>\g<sep>" + MARK,
+        ),
+        (re.compile(rf"(--[\w.-]{{0,64}}?{_WORDS}[\w.-]{{0,64}}\s{{1,8}})[^\s-]\S*", re.IGNORECASE), r"\1" + MARK),
+        (re.compile(r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MARK),  # JSON web token
+        (
+            re.compile(
+                r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abprs]-[A-Za-z0-9-]{10,})"
+            ),
+            MARK,
+        ),
+        (re.compile(r"(?<![A-Za-z0-9])Ag[A-Za-z0-9]{45,}"), MARK),  # Globus Auth access and refresh tokens
+    )
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -92,8 +101,8 @@ def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
     for secret in secret_values() if secrets is None else secrets:
         if secret in text:
             text = text.replace(secret, MARK)
-    if _HINT.search(text):
-        for pattern, replacement in _SHAPES:
+    if re.search(_HINTS, text):
+        for pattern, replacement in _shapes():
             text = pattern.sub(replacement, text)
     return text
 

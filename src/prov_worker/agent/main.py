@@ -14,6 +14,7 @@ import os
 import pickle
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -67,8 +68,7 @@ def main(runtime: str, crate_dir: str) -> None:
         try:
             ours.close()
             began = time.monotonic()
-            abandoned = _finish(runtime, crate_dir, theirs)
-            status = 0
+            abandoned, status = _finish(runtime, crate_dir, theirs)
             os.close(lock)  # the last to hold it, where the sampler has died
             if abandoned and time.monotonic() - began > _RESPAWN_AFTER_S:
                 launch.ensure_agent(runtime, crate_dir)
@@ -87,10 +87,13 @@ def main(runtime: str, crate_dir: str) -> None:
         log.exception("the sampler failed")
     finally:
         ours.close()
+        status = 1
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(child, 0)
+            status = os.waitpid(child, 0)[1]
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(runtime, "agent.json"))
+        if status == 0:
+            _tidy(runtime)
     os.close(lock)
     if orphaned and time.monotonic() - began > _RESPAWN_AFTER_S:
         launch.ensure_agent(runtime, crate_dir)
@@ -126,6 +129,24 @@ def _describe(runtime: str, crate_dir: str, child: int) -> None:
         with open(path + ".new", "w") as file:
             json.dump({**about, "host": os.uname().nodename, "started": time.time()}, file)
         os.replace(path + ".new", path)
+
+
+def _tidy(runtime: str) -> None:
+    """Take away a runtime directory in which nothing is left to tell: no slot, no journal, nothing wrong in the log.
+
+    It gets another name first, so that a worker that comes at this moment makes a new one; should a slot be found in it
+    all the same, it gets its name back.
+    """
+    gone = f"{runtime}.gone-{os.getpid()}"
+    try:
+        os.rename(runtime, gone)
+        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, _FINALISER_LOCK}
+        if left - {"spool"} or ("spool" in left and os.listdir(os.path.join(gone, "spool"))):
+            os.rename(gone, runtime)
+            return
+    except OSError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 class _Stop:
@@ -251,8 +272,12 @@ class _Outbox:
 # -- finishing -------------------------------------------------------------------------------------------------------
 
 
-def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> bool:
-    """Finish records until the sampler has no more to tell; whether it left without a word."""
+def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool, int]:
+    """Finish records until the sampler has no more to tell.
+
+    Returns:
+        Whether the sampler left without a word, and an exit status: 0 where there is nothing to look into.
+    """
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.orphans import adopt_orphans
     from prov_worker.agent.publisher import Publisher
@@ -298,7 +323,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> bool:
     finaliser.close()
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)
-    return not told
+    return not told, 3 if finaliser.outstanding or finaliser.problems else 0
 
 
 def _yield_to_workers() -> None:

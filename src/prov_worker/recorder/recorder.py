@@ -155,6 +155,8 @@ class Recorder:
             try:
                 if not self._runtime:
                     raise FileNotFoundError("no runtime directory")
+                if not os.path.isdir(self._runtime):
+                    runtime_dir(self.crate_dir)  # an agent that left has just tidied it away
                 self._slot = Slot(
                     os.path.join(self._runtime, f"slot.{suffix}"),
                     self.pid,

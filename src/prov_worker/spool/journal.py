@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-_HIGH_FD = 400
 _MAX_PREAMBLE = 512
 #: No journal grows to this size, so a file size limit from here on is none for it.
 _NO_LIMIT = 1 << 30
@@ -101,11 +100,11 @@ class JournalWriter:
         try:
             import fcntl
 
-            # out of the way of programs that count on low numbers, or close them all
-            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
+            # out of the way of programs that count on low numbers, or close the first of them
+            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _high_number())
             os.close(fd)
             fd = high
-        except OSError:
+        except (OSError, ValueError, IndexError):
             pass  # the number is only a courtesy
         self._fd = fd
         found = os.fstat(fd)
@@ -126,6 +125,13 @@ class JournalWriter:
                     os.close(fd)
             except OSError:
                 pass  # closed by somebody else already
+
+
+def _high_number() -> int:
+    """A high descriptor number that the process's table has room for: to let the table grow can take milliseconds."""
+    with open("/proc/self/status", "rb") as file:
+        size = int(file.read().partition(b"FDSize:")[2].split(None, 1)[0])
+    return max(size - 16, 0)
 
 
 @contextlib.contextmanager
