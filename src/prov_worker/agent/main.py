@@ -174,6 +174,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> bool
     sampler = Sampler(runtime)
     sampler.listen(channel.fileno())
     outbox = _Outbox(channel)
+    told = False
     idle_since: float | None = None
     asked_at: float | None = None
     deadline = time.monotonic_ns()
@@ -181,8 +182,11 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> bool
     while True:
         now = time.monotonic_ns()
         tick = sampler.tick(now)
-        if tick or sampler.ticks == 1:
+        # A task may end between the moment of a tick and the look at its slot; then this tick's mark is too early for it,
+        # and only the next one, in which nothing has changed, says that it has had its last look.
+        if tick or told or sampler.ticks == 1:
             outbox.put(tick)
+        told = bool(tick)
         outbox.send()
         if outbox.broken:
             log.error("the finaliser is gone; another agent takes over")
