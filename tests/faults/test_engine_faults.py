@@ -1,0 +1,228 @@
+"""Faults of what runs the workers: managers, blocks, interchanges and engines; with real ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture
+from support import calls
+from support.house import House, alive, wait_until
+
+LIMIT_S = 60
+
+
+def endpoint(house: House, **options: object) -> EmbeddedEndpoint:
+    provenance = {"crate_dir": str(house.crates), "probes": ["cpu"], "plots": "none"}
+    options = {"workers": 2, "heartbeat_period_s": 1, "provenance": provenance, **options}
+    return EmbeddedEndpoint(**options)  # type: ignore[arg-type]
+
+
+def named(word: str, run_dir: Path) -> list[int]:
+    """Processes of one endpoint whose command line has a word; Parsl starts its pools in sessions of their own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if word in line and str(run_dir) in line and alive(int(entry.name)):
+                    found.append(int(entry.name))
+    return found
+
+
+def workers_of(pools: list[int]) -> list[int]:
+    """Children of the pools, and theirs: Parsl's workers."""
+    found: list[int] = []
+    todo = list(pools)
+    while todo:
+        for task in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                below = [int(word) for word in task.read_text().split()]
+                found += below
+                todo += below
+    return found
+
+
+def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def program(tmp_path: Path, *lines: str) -> subprocess.Popen[str]:
+    """An endpoint in a process of its own, which can be killed."""
+    path = tmp_path / "program.py"
+    body = "\n".join(f"    {line}" for line in lines)
+    path.write_text(
+        "import time\nfrom prov_worker.globus.embedded import EmbeddedEndpoint\nfrom support import calls\n"
+        f"if __name__ == '__main__':\n{body}\n"
+    )
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent / "src"), str(tests)])}
+    return subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def first_line(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    assert words, "the program ended before it said a word"
+    return words
+
+
+def end(process: subprocess.Popen[str], run_dir: Path) -> None:
+    """Kill an endpoint, and the pool that upstream leaves behind."""
+    process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+    pools = named("process_worker_pool", run_dir)
+    kill([*workers_of(pools), *pools])
+
+
+def ids(futures: list[TaskFuture]) -> list[str]:
+    return [str(future.task_id) for future in futures]
+
+
+@pytest.mark.slow
+def test_the_manager_is_killed(house: House, tmp_path: Path) -> None:
+    started, run_dir = tmp_path / "started", tmp_path / "run"
+    with endpoint(house, run_dir=run_dir, workers=1) as served:
+        done = served.submit(calls.add, 1, 2)
+        assert done.result(LIMIT_S) == 3
+        running = served.submit(calls.touch_and_wait, str(started), "/nonexistent")
+        wait_until(started.exists, "the task runs", LIMIT_S)
+        waiting = [served.submit(calls.sleep, 0.1) for _ in range(3)]
+        pools = named("process_worker_pool", run_dir)
+        assert pools
+        orphans = workers_of(pools)
+        kill(pools)
+        with pytest.raises(TaskFailedError):
+            running.result(LIMIT_S)
+        for future in waiting:
+            future.exception(LIMIT_S)
+        kill(orphans)
+    crates = house.wait_for(ids([done, running, *waiting]), 45)
+    assert crates[0].status == "completed"
+    assert crates[1].status == "failed"
+    assert crates[1].function_name == "touch_and_wait"
+
+
+@pytest.mark.slow
+def test_the_block_is_ended_as_at_its_walltime(house: House, tmp_path: Path) -> None:
+    """SIGTERM to all of the block's processes, as schedulers send it."""
+    started, run_dir = tmp_path / "started", tmp_path / "run"
+    with endpoint(house, run_dir=run_dir, heartbeat_threshold_s=3) as served:
+        running = served.submit(calls.touch_and_wait, str(started), "/nonexistent")
+        wait_until(started.exists, "the task runs", LIMIT_S)
+        pools = named("process_worker_pool", run_dir)
+        assert pools
+        os.killpg(os.getpgid(pools[-1]), signal.SIGTERM)
+        with pytest.raises(TaskFailedError):
+            running.result(LIMIT_S)
+    (crate,) = house.wait_for(ids([running]), 45)
+    assert crate.status == "failed"
+    assert crate.function_name == "touch_and_wait"
+    assert "SIGTERM" in (crate.error or "")
+
+
+@pytest.mark.slow
+def test_the_interchange_is_killed(house: House, tmp_path: Path) -> None:
+    """Upstream hangs then, even when it is to end; what the workers ended has crates all the same."""
+    run_dir = tmp_path / "run"
+    process = program(
+        tmp_path,
+        f"with EmbeddedEndpoint(workers=2, run_dir={str(run_dir)!r}, provenance={{'crate_dir': {str(house.crates)!r}, "
+        "'probes': ['cpu'], 'plots': 'none'}) as served:",
+        "    done = [served.submit(calls.add, n, n) for n in range(10)]",
+        "    assert [future.result(60) for future in done] == [2 * n for n in range(10)]",
+        "    served.engine.executor.interchange_proc.kill()",
+        "    print(*[future.task_id for future in done], flush=True)",
+        "    time.sleep(600)",
+    )
+    tasks = first_line(process)
+    assert {crate.status for crate in house.wait_for(tasks)} == {"completed"}
+    end(process, run_dir)
+    assert len(tasks) == 10
+
+
+@pytest.mark.slow
+def test_retries_keep_their_attempts(house: House, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    with endpoint(house, max_retries=1, workers=1) as served:
+        future = served.submit(calls.die_once, str(marker))
+        assert future.result(LIMIT_S) == "second attempt"
+        task = str(future.task_id)
+        house.wait_for([task])
+        wait_until(lambda: f"{task}.attempt-1.crate" in house.names(), house.story)
+    first, second = house.crate(task, 1), house.crate(task)
+    assert (first.status, second.status) == ("failed", "completed")
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert "SIGKILL" in (first.error or "") or "WorkerLost" in (first.error or "")
+    assert sorted(house.names()) == sorted([f"{task}.crate", f"{task}.attempt-1.crate"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, workers", [("ThreadPoolEngine", 4), ("ProcessPoolEngine", 2)])
+def test_other_engines_under_the_hook(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, workers: int
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from prov_worker.globus.embedded import EmbeddedEndpoint\n"
+        "from support import calls\n"
+        "if __name__ == '__main__':\n"
+        f"    with EmbeddedEndpoint(engine={name!r}, workers={workers}) as served:\n"
+        "        futures = [served.submit(calls.burn_then_sleep, 0.01, 0.02) for _ in range(20)]\n"
+        "        assert [f.result(60) for f in futures] == [0.01] * 20\n"
+        "        print(*[f.task_id for f in futures])\n"
+    )
+    tests = Path(__file__).parents[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tests.parent / "src"), str(tests)]),
+        "PROV_WORKER": "1",
+        "PROV_WORKER_CRATE_DIR": str(house.crates),
+        "PROV_WORKER_PROBES": "cpu",
+    }
+    code = (
+        "from prov_worker.globus import hook; hook.install(); import runpy; "
+        f"runpy.run_path({str(program)!r}, run_name='__main__')"
+    )
+    arguments = [sys.executable, "-c", code] if name == "ThreadPoolEngine" else [sys.executable, str(program)]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    tasks = done.stdout.split()
+    assert len(tasks) == 20
+    crates = house.wait_for(tasks)
+    assert {crate.status for crate in crates} == {"completed"}
+    assert {crate.function_name for crate in crates} == {"burn_then_sleep"}
+
+
+@pytest.mark.slow
+def test_the_endpoints_process_is_killed_and_started_again(house: House, tmp_path: Path) -> None:
+    started, run_dir = tmp_path / "started", tmp_path / "run"
+    process = program(
+        tmp_path,
+        f"with EmbeddedEndpoint(workers=1, run_dir={str(run_dir)!r}, provenance={{'crate_dir': {str(house.crates)!r}, "
+        "'probes': ['cpu'], 'plots': 'none'}) as served:",
+        "    done = served.submit(calls.add, 1, 2)",
+        "    done.result(60)",
+        f"    running = served.submit(calls.touch_and_wait, {str(started)!r}, '/nonexistent')",
+        "    print(done.task_id, running.task_id, flush=True)",
+        "    time.sleep(600)",
+    )
+    tasks = first_line(process)
+    wait_until(started.exists, "the task runs", LIMIT_S)
+    end(process, run_dir)
+    first, second = house.wait_for(tasks, 45)
+    assert (first.status, second.status) == ("completed", "failed")
+    with endpoint(house, workers=1) as served:
+        assert served.submit(calls.add, 1, 2).result(LIMIT_S) == 3
+    wait_until(lambda: len(house.names()) == 3, house.story)
