@@ -182,8 +182,8 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> bool
     while True:
         now = time.monotonic_ns()
         tick = sampler.tick(now)
-        # A task may end between the moment of a tick and the look at its slot; then this tick's mark is too early for it,
-        # and only the next one, in which nothing has changed, says that it has had its last look.
+        # A task may end between the moment of a tick and the look at its slot. Then this tick's mark is too early for
+        # it, and only the next one, in which nothing has changed, says that it has had its last look.
         if tick or told or sampler.ticks == 1:
             outbox.put(tick)
         told = bool(tick)
