@@ -1,0 +1,201 @@
+"""Open a run, and ask it: a run crate, a zip of one, or a plain directory of step crates.
+
+::
+
+    import prov_worker
+
+    run = prov_worker.open_run("RUN.crate")
+    for step in run.steps():            # streaming, one crate in memory at a time
+        print(step.function, step.wall_s)
+    run.tasks()                         # pandas DataFrame, a row an attempt
+    run.series(step)                    # prov_worker.model.TaskSeries
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.series_json import read_resource_usage
+from prov_worker.errors import CrateError, InputError
+from prov_worker.model import TaskSeries
+from prov_worker.run.facts import open_step
+from prov_worker.run.model import Link, Problem, RunStep
+from prov_worker.run.sources import STEPS_DIR, Source, candidates, read, sources_at
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINKS_FILE = "links.jsonl"
+#: Largest data file of a step that is read as a whole, in bytes: a series is bounded, so this is far above it.
+MAX_DATA_BYTES = 256 << 20
+
+
+def open_run(path: Path | str) -> RunRecord:
+    """Open a run crate, or a directory of step crates (``<task_id>.crate/``, ``<task_id>/`` or zips).
+
+    Raises:
+        InputError: there is no such path.
+    """
+    return RunRecord(Path(path))
+
+
+class RunRecord:
+    """A run, read from its step crates.
+
+    Args:
+        path: run crate, directory of step crates, one step crate, or a zip of any of them.
+
+    Attributes:
+        path: the same.
+        is_run_crate: whether it was assembled.
+        name: of the run crate as its root says; else of the directory.
+        problems: crates that the last walk over :meth:`steps` could not read; the others were given.
+
+    Raises:
+        InputError: there is no such path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise InputError(f"{path}: no such run or directory")
+        self.path = path
+        self.is_run_crate = path.is_dir() and (path / STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
+        self.problems: list[Problem] = []
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        if self._name is None:
+            self._name = self._root_name() if self.is_run_crate else None
+            self._name = self._name or self.path.absolute().name
+        return self._name
+
+    def _root_name(self) -> str | None:
+        # The document may have gigabytes; the root entity is among its first lines, one entity a line.
+        with open(self.path / v.METADATA_FILE, encoding="utf-8", errors="replace") as stream:
+            for _ in range(40):
+                line = stream.readline(4096)
+                if line.startswith('{"@id":"./"'):
+                    mark = '"name":'
+                    start = line.find(mark)
+                    if start < 0:
+                        return None
+                    try:
+                        name, _ = json.JSONDecoder().raw_decode(line, start + len(mark))
+                    except ValueError:
+                        return None
+                    return name if isinstance(name, str) else None
+        return None
+
+    def sources(self) -> Iterator[Source]:
+        """The step crates, unread, sorted by name; a zip is open while its crates are given."""
+        self.problems = []
+        for candidate in candidates(self.path):
+            try:
+                yield from sources_at(candidate)
+            except CrateError as error:
+                self.problems.append(Problem(str(candidate), str(error)))
+
+    def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
+        """As :meth:`steps`, each with its crate, for those who need what the facts leave out."""
+        for source in self.sources():
+            try:
+                yield open_step(source)
+            except CrateError as error:
+                self.problems.append(Problem(str(source.path), str(error)))
+
+    def steps(self) -> Iterator[RunStep]:
+        """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`."""
+        for step, _ in self.opened():
+            yield step
+
+    def links(self) -> Iterator[Link]:
+        """What flowed from step to step: as the assembler found it, else found now."""
+        path = self.path / LINKS_FILE
+        if self.is_run_crate and path.is_file():
+            from prov_worker.run.links import read_links
+
+            yield from read_links(path)
+            return
+        from prov_worker.run.links import LinkFinder
+
+        with closing(LinkFinder()) as finder:
+            for step in self.steps():
+                finder.add(step)
+            yield from finder.links()
+
+    def read(self, step: RunStep, relative: str, limit: int = MAX_DATA_BYTES) -> bytes:
+        """A file of a step crate.
+
+        Raises:
+            CrateError: missing, unreadable or larger than ``limit`` bytes.
+        """
+        with closing(self._sources_of(step)) as sources:
+            for source in sources:
+                if source.name == step.key:
+                    return read(source, relative, limit)
+        raise CrateError(f"{step.crate}: no crate {step.key}")
+
+    @staticmethod
+    def _sources_of(step: RunStep) -> Any:
+        return sources_at(Path(step.crate))
+
+    def hardware(self, step: RunStep) -> dict[str, Any]:
+        """Content of the step's ``data/hardware.json``.
+
+        Raises:
+            CrateError: missing or no JSON object.
+        """
+        data = self._json(step, v.HARDWARE_FILE)
+        if not isinstance(data, dict):
+            raise CrateError(f"{step.crate}: {v.HARDWARE_FILE}: expected a JSON object")
+        return data
+
+    def series(self, step: RunStep) -> TaskSeries:
+        """The series of a step; empty where nothing was sampled.
+
+        Raises:
+            CrateError: the file is listed and missing, or has another shape.
+        """
+        if not step.has_series:
+            return TaskSeries()
+        data = self._json(step, v.SERIES_FILE)
+        try:
+            return read_resource_usage(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CrateError(f"{step.crate}: {v.SERIES_FILE}: {error}") from None
+
+    def _json(self, step: RunStep, relative: str) -> Any:
+        try:
+            return json.loads(self.read(step, relative))
+        except (ValueError, RecursionError) as error:
+            raise CrateError(f"{step.crate}: {relative}: no valid JSON: {error}") from None
+
+    def tasks(self) -> pd.DataFrame:
+        """A row an attempt: the columns of :data:`prov_worker.run.rows.TASKS`. Needs pandas."""
+        return self._frame("tasks")
+
+    def arguments(self) -> pd.DataFrame:
+        """A row an argument or result. Needs pandas."""
+        return self._frame("arguments")
+
+    def files(self) -> pd.DataFrame:
+        """A row a file that a step used or generated. Needs pandas."""
+        return self._frame("files")
+
+    def failures(self) -> pd.DataFrame:
+        """As :meth:`tasks`, the failed attempts alone. Needs pandas."""
+        tasks = self.tasks()
+        return tasks[tasks["status"] == "failed"].reset_index(drop=True)
+
+    def _frame(self, table: str) -> pd.DataFrame:
+        from prov_worker.run.rows import frame
+
+        return frame(table, self.steps())

@@ -1,0 +1,293 @@
+"""From a step crate to the facts of one step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import unquote
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import Entity, StepCrate, reference_ids, types_of
+from prov_worker.errors import CrateError
+from prov_worker.model import FAILED
+from prov_worker.run.model import RunStep, StepFile, StepValue
+from prov_worker.run.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
+
+GENERATED = "generated"
+USED = "used"
+ANNOTATION = v.NAMESPACE + "annotation"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
+_GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
+_SAMPLES = re.compile(r"(\d+)(?: of (\d+) expected)? samples")
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
+_JOBS = ("PBS_JOBID", "SLURM_JOB_ID")
+
+
+def open_step(source: Source) -> tuple[RunStep, StepCrate]:
+    """Read one step crate.
+
+    Raises:
+        CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
+    """
+    data = read(source, v.METADATA_FILE)
+    crate = StepCrate(source.path, graph_of(source, data))
+    return step_of(crate, source.name, data), crate
+
+
+def graph_of(source: Source, data: bytes) -> list[Entity]:
+    """The entities in the content of a metadata file.
+
+    Raises:
+        CrateError: no JSON, or no graph of entities with ids.
+    """
+    where = f"{source.path / v.METADATA_FILE}" if source.path.is_dir() else f"{source.path}: {v.METADATA_FILE}"
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CrateError(f"{where}: no valid JSON: {error}") from None
+    graph = document.get("@graph") if isinstance(document, dict) else None
+    if not isinstance(graph, list):
+        raise CrateError(f"{where}: @graph: expected a list of entities")
+    for number, entity in enumerate(graph):
+        if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
+            raise CrateError(f"{where}: @graph[{number}]: expected an entity with a text @id")
+    return graph
+
+
+def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
+    """The facts of one step.
+
+    Args:
+        crate: the crate, read.
+        name: of the crate, without suffix.
+        metadata: content of its metadata file.
+
+    Raises:
+        CrateError: the crate names no function, or refers to one that is not there.
+    """
+    function = crate.function
+    usage = {key: value for key, (value, _) in crate.usage.items()}
+    start, end = _nanoseconds(crate)
+    step = RunStep(
+        key=name,
+        crate=str(crate.path),
+        crate_id=f"{STEPS_DIR}/{name}{CRATE_SUFFIX}/",
+        task_id=crate.task_id,
+        attempt=crate.attempt,
+        latest=".attempt-" not in name,
+        status=crate.status,
+        error=crate.error,
+        start_ns=start,
+        end_ns=end,
+        wall_s=crate.wall_time_s,
+        cpu_s=_number(usage.get("cpu")),
+        peak_rss_bytes=_integer(usage.get("peak-rss")),
+        cpu_max_percent=_number(usage.get("cpu-max")),
+        cpu_mean_percent=_number(usage.get("cpu-mean")),
+        read_bytes=_integer(usage.get("read-bytes")),
+        written_bytes=_integer(usage.get("written-bytes")),
+        function=crate.function_name,
+        function_id=function["@id"],
+        function_doc=_text(function.get("description")),
+        endpoint_id=crate.endpoint_id,
+        host=crate.host,
+        metadata_sha256=hashlib.sha256(metadata).hexdigest(),
+        metadata_bytes=len(metadata),
+        usage=usage,
+    )
+    version = function.get("version")
+    if isinstance(version, str) and version.startswith("sha256:"):
+        step.function_sha256 = version.removeprefix("sha256:")
+    step.module = _text(_value(crate, "#function-module"))
+    _failure(step, crate)
+    _worker(step, crate)
+    _hardware(step, crate)
+    _gpus(step)
+    _software(step, crate, function)
+    _data(step, crate)
+    _, *step.notes = crate.description.split(" Note: ")
+    _samples(step, crate)
+    return step
+
+
+def _value(crate: StepCrate, identifier: str) -> Any:
+    entity = crate.entities.get(identifier)
+    return None if entity is None else entity.get("value")
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, (str, int, float)) and value != "" else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return None if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _nanoseconds(crate: StepCrate) -> tuple[int | None, int]:
+    """Start and end; to the nanosecond where the crate has them so."""
+    start = _integer(_value(crate, "#start-ns"))
+    if start is None and crate.start is not None:
+        start = _since_epoch(crate.start)
+    end = _integer(_value(crate, "#end-ns"))
+    return start, _since_epoch(crate.end) if end is None else end
+
+
+def _since_epoch(moment: datetime) -> int:
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
+
+
+def _failure(step: RunStep, crate: StepCrate) -> None:
+    if crate.status != FAILED:
+        return
+    step.failure_kind = _text(_value(crate, "#failure-kind"))
+    step.failure_type = _text(_value(crate, "#failure-type"))
+    step.failure_signal = _text(_value(crate, "#failure-signal"))
+
+
+def _worker(step: RunStep, crate: StepCrate) -> None:
+    for provider in reference_ids(crate.action.get("provider")):
+        step.endpoint_name = _text(crate.entities[provider].get("name"))
+    step.pid = _integer(_value(crate, "#worker-pid"))
+    step.thread = _integer(_value(crate, "#worker-thread"))
+    step.rank = _text(_value(crate, "#worker-rank"))
+    step.pool = _text(_value(crate, "#worker-pool"))
+    step.block = _text(_value(crate, "#worker-block"))
+    step.user = _text(_value(crate, "#worker-user"))
+    step.container = _text(_value(crate, "#worker-container"))
+    step.cpu_affinity = _text(_value(crate, "#worker-cpu-affinity"))
+    step.cpus_allowed = _count(step.cpu_affinity)
+    for identifier in reference_ids(crate.action.get("environment")):
+        if identifier.startswith("#env-"):
+            entity = crate.entities.get(identifier, {})
+            step.environment[str(entity.get("name", identifier[5:]))] = str(entity.get("value", ""))
+    step.scheduler_job = next((step.environment[name] for name in _JOBS if name in step.environment), None)
+    for name in _VISIBLE:
+        if name in step.environment:
+            step.gpus_visible = len([part for part in step.environment[name].split(",") if part.strip()])
+            break
+
+
+def _count(affinity: str | None) -> int | None:
+    """Number of CPUs in a list as in cpuset(7)."""
+    if not affinity:
+        return None
+    total = 0
+    for part in affinity.split(","):
+        match = _RANGE.match(part.strip())
+        if match is None:
+            return None
+        total += int(match[2] or match[1]) - int(match[1]) + 1
+    return total
+
+
+def _hardware(step: RunStep, crate: StepCrate) -> None:
+    step.node_cpus = _integer(_value(crate, "#hardware-cpu-logical"))
+    total = _integer(_value(crate, "#hardware-ram-total"))
+    limit = _integer(_value(crate, "#hardware-ram-cgroup-limit"))
+    step.node_memory_bytes = min(total, limit) if total is not None and limit else total
+    cpu = crate.entities.get(v.CPU_COMPONENT)
+    step.cpu_model = _text(cpu.get("model")) if cpu else None
+    for identifier, entity in crate.entities.items():
+        if _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
+            step.node_gpus += 1
+            step.gpu_model = step.gpu_model or _text(entity.get("model"))
+
+
+def _gpus(step: RunStep) -> None:
+    kinds = {"max": step.gpu_max_percent, "mean": step.gpu_mean_percent, "memory-max": step.gpu_memory_max_bytes}
+    for key, value in step.usage.items():
+        match = _GPU_USAGE.match(key)
+        number = _number(value)
+        if match is not None and number is not None:
+            kinds[match[2]][match[1]] = number
+
+
+def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
+    for identifier in (
+        *reference_ids(function.get("programmingLanguage")),
+        *reference_ids(function.get("softwareRequirements")),
+    ):
+        entity = crate.entities.get(identifier, {})
+        name, version = entity.get("name"), entity.get("version")
+        if isinstance(name, str) and isinstance(version, str):
+            step.versions["python" if name == "Python" else name] = version
+
+
+def _data(step: RunStep, crate: StepCrate) -> None:
+    """Arguments, results, files and annotations."""
+    by_id = {one.id: one for one in crate.files}
+    for key, values, role in (("object", step.arguments, USED), ("result", step.results, GENERATED)):
+        for identifier in reference_ids(crate.action.get(key)):
+            entity = crate.entities.get(identifier)
+            if entity is None:
+                continue
+            if identifier in by_id:
+                one = by_id[identifier]
+                step.files.append(
+                    StepFile(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
+                )
+            elif identifier.startswith(("#output-file-", "#input-file-")):
+                step.files.append(_referenced(entity, role))
+            else:
+                values.append(_described(entity))
+    for identifier in reference_ids(crate.action.get("additionalProperty")):
+        entity = crate.entities.get(identifier, {})
+        if entity.get("propertyID") == ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
+            step.annotations[str(entity.get("name", identifier))] = entity["value"]
+
+
+def _referenced(entity: Entity, role: str) -> StepFile:
+    return StepFile(
+        entity["@id"],
+        str(entity.get("value", "")),
+        role,
+        _integer(entity.get("contentSize")),
+        _digest(entity),
+        declared=entity.get("propertyID") == v.NAMESPACE + "declaredFile",
+    )
+
+
+def _digest(entity: Entity) -> str | None:
+    digest = entity.get("sha256")
+    return digest if isinstance(digest, str) and _SHA256.match(digest) else None
+
+
+def _described(entity: Entity) -> StepValue:
+    value = entity.get("value")
+    kind = _text(entity.get("additionalType"))
+    stand_in = str(entity.get("description", "")).endswith("the value was not recorded") or value == "<not recorded>"
+    return StepValue(
+        id=entity["@id"],
+        name=str(entity.get("name", entity["@id"])),
+        value=value if isinstance(value, (str, int, float, bool)) else None,
+        type=kind,
+        size_bytes=_integer(entity.get("contentSize")),
+        length=_integer(entity.get("numberOfItems")),
+        sha256=_digest(entity),
+        recorded=not stand_in,
+    )
+
+
+def _samples(step: RunStep, crate: StepCrate) -> None:
+    step.has_series = v.SERIES_FILE in crate.entities
+    step.has_plot = any(one.id.startswith(v.IMAGE_DIR + "/") for one in crate.files)
+    for identifier in (v.CPU_OBSERVATION, v.MEMORY_OBSERVATION):
+        match = _SAMPLES.search(str(crate.entities.get(identifier, {}).get("description", "")))
+        if match is not None:
+            step.samples = int(match[1])
+            step.samples_expected = int(match[2]) if match[2] else None
+            return

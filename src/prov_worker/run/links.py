@@ -1,0 +1,198 @@
+"""What flowed from step to step: stated links first, then those that equal content suggests, marked as inferred.
+
+A link is stated where one step declared the file that another had declared to generate, or where a workflow definition
+says so. It is inferred where an argument or a used file has the sha256 of an earlier result or generated file. Equal
+content by chance gives false links, so values that say nothing (None, truth values, small integers, short text, empty
+containers, empty files) make none, nor does content that many tasks made.
+
+Everything is kept in a temporary SQLite database that spills to disk, so that the number of steps is bounded by the
+disk and not by memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+from prov_worker.errors import CrateError
+from prov_worker.run.model import DECLARED, FILE, VALUE, WORKFLOW, Link, RunStep, StepFile, StepValue
+
+#: Clocks of two nodes may differ: a step may have begun this much before the end of the one whose result it used.
+CLOCK_TOLERANCE_NS = 1_000_000_000
+#: Content that more tasks than this made is a constant, not a message from one to the next.
+MAX_MAKERS = 4
+#: Text and buffers below this many bytes are equal by chance too often.
+MIN_BYTES = 8
+_SMALL_INTEGERS = range(-256, 65_536)
+_COMMON_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 10.0, 100.0, float("inf"), float("-inf"), float("nan"))
+_SIMPLE = frozenset(("NoneType", "bool", "ellipsis"))
+_NUMBERS = frozenset(("int", "float", "complex"))
+_EMPTY = hashlib.sha256(b"").hexdigest()
+_SCHEMA = """
+CREATE TABLE step (number INTEGER PRIMARY KEY, key TEXT, task TEXT, start INTEGER, end INTEGER);
+CREATE TABLE made (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT, file INTEGER);
+CREATE TABLE used (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT);
+"""
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS made_sha ON made (sha);
+CREATE INDEX IF NOT EXISTS made_path ON made (path);
+CREATE INDEX IF NOT EXISTS step_task ON step (task);
+"""
+_BY_PATH = """
+SELECT s.key, m.id, m.sha, m.sha FROM made m JOIN step s ON s.number = m.step
+WHERE m.path = ?1 AND s.task != ?2 AND s.end <= ?3 AND (m.sha IS NULL OR ?4 IS NULL OR m.sha = ?4)
+ORDER BY s.end DESC, s.number DESC LIMIT 1
+"""
+_LATEST = "SELECT key FROM step WHERE task = ? ORDER BY end DESC LIMIT 1"
+_BY_HASH = """
+SELECT s.key, m.id, m.name, m.file, s.task FROM made m JOIN step s ON s.number = m.step
+WHERE m.sha = ?1 AND s.task != ?2 AND s.end <= ?3
+ORDER BY s.end DESC, s.number DESC LIMIT 64
+"""
+
+
+@lru_cache(maxsize=1)
+def _trivial_digests() -> frozenset[str]:
+    """Digests of small integers and common floats, as the recorder takes them: of their pickle, protocol 4."""
+    values: list[object] = [*_SMALL_INTEGERS, *_COMMON_FLOATS, None, True, False, (), [], {}, "", b""]
+    return frozenset(hashlib.sha256(pickle.dumps(value, 4)).hexdigest() for value in values) | {_EMPTY}
+
+
+def is_trivial(value: StepValue) -> bool:
+    """Whether equal values say nothing of where they came from."""
+    if value.type in _SIMPLE or value.sha256 is None or value.length == 0:
+        return True
+    if value.type in _NUMBERS:
+        return value.sha256 in _trivial_digests()
+    if value.type in ("str", "bytes", "bytearray", "memoryview"):
+        return value.size_bytes is None or value.size_bytes < MIN_BYTES
+    return value.sha256 in _trivial_digests()
+
+
+class LinkFinder:
+    """Takes steps one by one and finds what flowed between them.
+
+    Args:
+        after: stated order, task id to the ids of the tasks before it. Of a task that is named here, no link is
+            inferred from any other task.
+    """
+
+    def __init__(self, after: Mapping[str, Iterable[str]] | None = None) -> None:
+        self._after = {task: tuple(dict.fromkeys(before)) for task, before in (after or {}).items()}
+        # The empty name makes a temporary database on disk; only its cache is in memory.
+        self._db = sqlite3.connect("")
+        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _SCHEMA)
+        self._count = 0
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._db.close()
+
+    def add(self, step: RunStep) -> None:
+        """Take a step."""
+        self._count += 1
+        number = self._count
+        self._db.execute(
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?)", (number, step.key, step.task_id, step.start_ns, step.end_ns)
+        )
+        made: list[tuple[int, str | None, str | None, str, str, int]] = []
+        used: list[tuple[int, str | None, str | None, str, str]] = []
+        for one in step.files:
+            if one.role == "generated":
+                if not (one.inside and one.id.startswith("logs/")):
+                    made.append((number, _path(one), _digest(one), one.id, one.path, 1))
+            else:
+                used.append((number, _path(one), _digest(one), one.id, one.path))
+        made += [
+            (number, None, value.sha256, value.id, value.name, 0) for value in step.results if not is_trivial(value)
+        ]
+        used += [
+            (number, None, value.sha256, value.id, value.name) for value in step.arguments if not is_trivial(value)
+        ]
+        self._db.executemany("INSERT INTO made VALUES (?, ?, ?, ?, ?, ?)", made)
+        self._db.executemany("INSERT INTO used VALUES (?, ?, ?, ?, ?)", used)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a step another key."""
+        self._db.execute("UPDATE step SET key = ? WHERE key = ?", (new, old))
+
+    def links(self) -> Iterator[Link]:
+        """All links, those of one step together, steps in the order of their start."""
+        self._db.executescript(_INDEXES)
+        steps = self._db.execute("SELECT number, key, task, start FROM step ORDER BY start, key")
+        for number, key, task, start in steps:
+            yield from self._links_of(number, key, task, start)
+
+    def _links_of(self, number: int, key: str, task: str, start: int | None) -> Iterator[Link]:
+        before = self._after.get(task)
+        for other in before or ():
+            latest = self._db.execute(
+                "SELECT key FROM step WHERE task = ? ORDER BY end DESC LIMIT 1", (other,)
+            ).fetchone()
+            if latest is not None:
+                yield Link(latest[0], key, WORKFLOW, "order")
+        if start is None:
+            return
+        limit = start + CLOCK_TOLERANCE_NS
+        for path, sha, identifier, name in self._db.execute(
+            "SELECT path, sha, id, name FROM used WHERE step = ? ORDER BY rowid", (number,)
+        ):
+            link = self._declared(key, task, limit, path, sha, identifier) if path is not None else None
+            if link is None and sha is not None:
+                link = self._inferred(key, task, limit, sha, identifier, name, before)
+            if link is not None:
+                yield link
+
+    def _declared(self, key: str, task: str, limit: int, path: str, sha: str | None, identifier: str) -> Link | None:
+        found = self._db.execute(_BY_PATH, (path, task, limit, sha)).fetchone()
+        return None if found is None else Link(found[0], key, DECLARED, path, sha or found[2], found[1], identifier)
+
+    def _inferred(
+        self, key: str, task: str, limit: int, sha: str, identifier: str, name: str, before: tuple[str, ...] | None
+    ) -> Link | None:
+        found = self._db.execute(_BY_HASH, (sha, task, limit)).fetchall()
+        if before is not None:
+            found = [one for one in found if one[4] in before]
+        if not found or len({one[4] for one in found}) > MAX_MAKERS:
+            return None
+        source, source_id, source_name, is_file, _ = found[0]
+        via = FILE if is_file else VALUE
+        return Link(source, key, via, source_name if is_file else name, sha, source_id, identifier)
+
+
+def _path(one: StepFile) -> str | None:
+    """The path of a declared file; a file that the recorder found has a path of its sandbox, which says nothing."""
+    return one.path if one.declared else None
+
+
+def _digest(one: StepFile) -> str | None:
+    return None if one.size_bytes == 0 or one.sha256 == _EMPTY else one.sha256
+
+
+def link_line(link: Link) -> str:
+    """A link as one line of ``links.jsonl``."""
+    fields = {name: value for name, value in asdict(link).items() if value is not None}
+    fields["inferred"] = link.inferred
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def read_links(path: Path) -> Iterator[Link]:
+    """The links in a ``links.jsonl``.
+
+    Raises:
+        CrateError: a line is no link.
+    """
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                fields = json.loads(line)
+                fields.pop("inferred", None)
+                yield Link(**fields)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise CrateError(f"{path}: line {number}: {error}") from None

@@ -1,0 +1,279 @@
+"""Where step crates come from: directories and zip files, read without trusting what they say.
+
+A zip may come from anywhere: names that lead outside, links, encryption, names that occur twice and contents that are
+far larger than the file are refused before anything of them is written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.errors import CrateError
+
+#: Metadata of a step is some 20 kB; what is larger than this is no step's, and is not read into memory.
+MAX_METADATA_BYTES = 64 << 20
+#: A file that unpacks to more than this many times its packed size is a bomb; honest logs stay below 1,000.
+MAX_RATIO = 2000
+_RATIO_FROM_BYTES = 64 << 20
+STEPS_DIR = "steps"
+CRATE_SUFFIX = ".crate"
+
+
+class Source(Protocol):
+    """One step crate, wherever it lies."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the directory or of the zip file."""
+
+    @property
+    def name(self) -> str:
+        """Name of the crate without suffix: ``<task_id>`` or ``<task_id>.attempt-N``."""
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Relative path and size of every file.
+
+        Raises:
+            CrateError: there is something in it that is no plain file.
+        """
+
+    def open(self, relative: str) -> IO[bytes]:
+        """Open a file of the crate.
+
+        Raises:
+            CrateError: it cannot be opened.
+        """
+
+    def signature(self) -> tuple[int, int]:
+        """Size and modification time (ns) of what holds the metadata: unchanged means not changed."""
+
+
+def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> bytes:
+    """A whole file of a crate.
+
+    Raises:
+        CrateError: missing, unreadable, or larger than ``limit`` bytes.
+    """
+    try:
+        with source.open(relative) as stream:
+            data = stream.read(limit + 1)
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise CrateError(f"{source.path}: {relative}: cannot be read: {error}") from None
+    except Exception as error:
+        # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
+        raise CrateError(f"{source.path}: {relative}: cannot be unpacked: {error}") from None
+    if len(data) > limit:
+        raise CrateError(f"{source.path}: {relative}: larger than {limit} bytes")
+    return data
+
+
+def stem(name: str) -> str:
+    """Name of a crate without ``.zip`` and ``.crate``."""
+    return name.removesuffix(".zip").removesuffix(CRATE_SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySource:
+    """A step crate in a directory."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """See :class:`Source`."""
+        return stem(self.path.name)
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """See :class:`Source`. Links are refused: they could point anywhere."""
+        yield from _walk(str(self.path), "")
+
+    def open(self, relative: str) -> IO[bytes]:
+        """See :class:`Source`."""
+        path = self.path / relative
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            what = "no such file" if relative != v.METADATA_FILE else f"no crate: {v.METADATA_FILE} is missing"
+            raise CrateError(f"{path}: {what}") from None
+        except OSError as error:
+            raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return os.fdopen(descriptor, "rb")
+
+    def signature(self) -> tuple[int, int]:
+        """See :class:`Source`."""
+        try:
+            status = os.lstat(self.path / v.METADATA_FILE)
+        except OSError:
+            return (-1, -1)
+        return status.st_size, status.st_mtime_ns
+
+
+def _walk(top: str, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        with os.scandir(top) as entries:
+            found = sorted(entries, key=lambda one: one.name)
+    except OSError as error:
+        raise CrateError(f"{top}: cannot be listed: {error.strerror or error}") from None
+    for entry in found:
+        relative = prefix + entry.name
+        if entry.is_symlink():
+            raise CrateError(f"{entry.path}: a link; a crate holds plain files")
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, relative + "/")
+        elif entry.is_file(follow_symlinks=False):
+            yield relative, entry.stat(follow_symlinks=False).st_size
+        else:
+            raise CrateError(f"{entry.path}: no plain file")
+
+
+class ZipSource:
+    """A step crate in a zip file, at its top or in a directory of it.
+
+    Args:
+        path: the zip file.
+        archive: the same, opened.
+        prefix: directory of the crate in it, with its slash; empty for the top.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, prefix: str) -> None:
+        self._path = path
+        self._archive = archive
+        self._prefix = prefix
+
+    @property
+    def path(self) -> Path:
+        """See :class:`Source`."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """See :class:`Source`."""
+        return stem(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
+
+    @property
+    def prefix(self) -> str:
+        """Directory of the crate in the zip, with its slash."""
+        return self._prefix
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """See :class:`Source`."""
+        for info in self._archive.infolist():
+            if info.filename.startswith(self._prefix) and not info.is_dir():
+                yield info.filename[len(self._prefix) :], info.file_size
+
+    def open(self, relative: str) -> IO[bytes]:
+        """See :class:`Source`."""
+        try:
+            return self._archive.open(self._prefix + relative)
+        except KeyError:
+            raise CrateError(f"{self._path}: {self._prefix}{relative}: no such file in the zip") from None
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            raise CrateError(f"{self._path}: {self._prefix}{relative}: cannot be read: {error}") from None
+
+    def signature(self) -> tuple[int, int]:
+        """See :class:`Source`."""
+        status = self._path.stat()
+        return status.st_size, status.st_mtime_ns
+
+
+def check_names(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse a zip whose members could do harm.
+
+    Raises:
+        CrateError: names the zip and the member.
+    """
+    seen: set[str] = set()
+    for info in archive.infolist():
+        name = info.filename
+        if info.flag_bits & 0x1:
+            raise CrateError(f"{path}: {name}: encrypted")
+        if name.startswith(("/", "\\")) or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
+            raise CrateError(f"{path}: {name!r}: an absolute or foreign path; refused")
+        if any(part in ("..", ".") for part in name.split("/")):
+            raise CrateError(f"{path}: {name!r}: a path that leads outside; refused")
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise CrateError(f"{path}: {name}: a link or device; a crate holds plain files")
+        if name.rstrip("/") in seen:
+            raise CrateError(f"{path}: {name}: twice in the zip")
+        seen.add(name.rstrip("/"))
+        if info.file_size > _RATIO_FROM_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+            raise CrateError(f"{path}: {name}: unpacks to {info.file_size} bytes from {info.compress_size}; refused")
+
+
+def zip_sources(path: Path) -> Iterator[ZipSource]:
+    """The step crates in a zip file, sorted by name; the file is open while they are given.
+
+    Raises:
+        CrateError: no zip, damaged, dangerous, or without a crate.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise CrateError(f"{path}: no readable zip file: {error}") from None
+    with archive:
+        check_names(path, archive)
+        tops = sorted(
+            info.filename.removesuffix(v.METADATA_FILE)
+            for info in archive.infolist()
+            if info.filename == v.METADATA_FILE or info.filename.endswith("/" + v.METADATA_FILE)
+        )
+        if "" in tops and not any(top.startswith(STEPS_DIR + "/") for top in tops):
+            tops = [""]
+        if not tops:
+            raise CrateError(f"{path}: no crate: {v.METADATA_FILE} is missing in the zip")
+        runs = {top for top in tops if any(other.startswith(f"{top}{STEPS_DIR}/") for other in tops)}
+        for top in tops:
+            if top not in runs:
+                yield ZipSource(path, archive, top)
+
+
+def candidates(path: Path) -> Iterator[Path]:
+    """Paths that may be step crates, at or directly in a directory, sorted by name.
+
+    These are: the directory itself where it holds crate metadata; else every directory in it named ``*.crate`` or
+    holding crate metadata, and every ``*.zip``; of a run crate, those in ``steps/``. Hidden ones, which are crates in
+    the making, never.
+
+    Raises:
+        CrateError: no such path, or it cannot be listed.
+    """
+    if path.is_file():
+        yield path
+        return
+    if (path / v.METADATA_FILE).is_file() and not (path / STEPS_DIR).is_dir():
+        yield path
+        return
+    if (path / v.METADATA_FILE).is_file() or (path.name.endswith(CRATE_SUFFIX) and (path / STEPS_DIR).is_dir()):
+        path = path / STEPS_DIR
+    try:
+        with os.scandir(path) as entries:
+            found = sorted((one.name, one.is_dir()) for one in entries if not one.name.startswith("."))
+    except OSError as error:
+        raise CrateError(f"{path}: cannot be listed: {error.strerror or error}") from None
+    for name, is_directory in found:
+        inside = path / name
+        if is_directory:
+            if name.endswith(CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file():
+                yield inside
+        elif name.endswith(".zip"):
+            yield inside
+
+
+def sources_at(candidate: Path) -> Iterator[Source]:
+    """The step crates at one path that :func:`candidates` gave.
+
+    Raises:
+        CrateError: the path is a zip that cannot be taken.
+    """
+    if candidate.is_dir():
+        yield DirectorySource(candidate)
+    else:
+        yield from zip_sources(candidate)
