@@ -35,24 +35,24 @@ class People:
     entities: tuple[str, ...]
 
 
-def people(settings: Settings, account: str) -> People:
-    """Entities for the settings ``license``, ``author`` and ``publisher``.
+def people(settings: Settings, account: str, stated: str = "in the settings of the endpoint") -> People:
+    """Entities for the settings ``license``, ``author`` and ``publisher``; ``stated`` says where they come from.
 
     Without them the crate says so: a local licence entity that states none, the account that ran the task as author,
     and an organisation that is not stated. An author needs an affiliation and a publisher must be an Organization
     (RO-Crate 1.1 recommendations 30.2, 22.3), so both exist in every crate.
     """
     texts: list[str] = []
-    license_id, text = _license(settings.license)
+    license_id, text = _license(settings.license, stated)
     texts.append(text)
-    publisher_id, text = _publisher(settings.publisher, taken={license_id})
+    publisher_id, text = _publisher(settings.publisher, stated, taken={license_id})
     texts.append(text)
     author_id = "#agent"
     author_name = f"{account} (account on the node)"
     description = "The account under which the task ran; no author is stated in the settings"
     if settings.author:
         author_name = one_line(settings.author)
-        description = "Author as stated in the settings of the endpoint"
+        description = f"Author as stated {stated}"
         if is_web(settings.author) and settings.author not in (license_id, publisher_id):
             author_id = settings.author
     texts.append(
@@ -65,7 +65,7 @@ def people(settings: Settings, account: str) -> People:
     return People(license_id, author_id, publisher_id, tuple(texts))
 
 
-def _license(stated: str | None) -> tuple[str, str]:
+def _license(stated: str | None, where: str) -> tuple[str, str]:
     if not stated:
         properties = {
             "name": "No licence stated",
@@ -80,12 +80,12 @@ def _license(stated: str | None) -> tuple[str, str]:
     properties = {
         "name": name,
         "identifier": one_line(stated),
-        "description": "Licence as stated in the settings of the endpoint",
+        "description": f"Licence as stated {where}",
     }
     return identifier, entity(identifier, "CreativeWork", properties)
 
 
-def _publisher(stated: str | None, taken: set[str]) -> tuple[str, str]:
+def _publisher(stated: str | None, where: str, taken: set[str]) -> tuple[str, str]:
     if not stated:
         properties = {
             "name": "not stated",
@@ -96,7 +96,7 @@ def _publisher(stated: str | None, taken: set[str]) -> tuple[str, str]:
     identifier = stated if is_web(stated) and stated not in taken else "#organization"
     properties = {
         "name": one_line(stated),
-        "description": "Organisation as stated in the settings of the endpoint",
+        "description": f"Organisation as stated {where}",
         "url": stated if is_web(stated) else _NO_URL,
     }
     return identifier, entity(identifier, "Organization", properties)

@@ -1,0 +1,253 @@
+"""Finds whatever changed in a run crate since it was sealed: a changed, added or removed byte, file or directory.
+
+A zip is verified by what it holds: names and contents of its members, not its own headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.errors import CrateError, InputError
+from prov_worker.run import vocabulary as rv
+from prov_worker.run.intake import sha256_of
+from prov_worker.run.seal import UNLISTED, check_signature, parse_manifest, seal_text
+from prov_worker.run.sources import check_names
+
+_MAX_SEAL_BYTES = 4096
+_PARSING = (OSError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was sealed.
+
+    Attributes:
+        kind: ``changed``, ``added``, ``removed``, ``unreadable`` or ``signature``.
+        path: in the run crate.
+        message: one line.
+    """
+
+    kind: str
+    path: str
+    message: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What verifying found.
+
+    Attributes:
+        files: number of files that were compared.
+        changes: what is not as it was sealed; empty for a sound crate.
+        signer: principal of the signature (with allowed signers), or fingerprint of its key; None without one.
+        trusted: whether the signature is that of an allowed signer.
+    """
+
+    files: int = 0
+    changes: list[Change] = field(default_factory=list)
+    signer: str | None = None
+    trusted: bool = False
+
+
+class _Directory:
+    """A run crate in a directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Relative path and kind (``file``, ``empty`` for a directory without content, ``other``) of everything."""
+        with os.scandir(self.path / prefix) as entries:
+            found = sorted(entries, key=lambda one: one.name)
+        if not found and prefix:
+            yield prefix.rstrip("/"), "empty"
+        for entry in found:
+            relative = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.walk(relative + "/")
+            else:
+                yield relative, "file" if entry.is_file(follow_symlinks=False) else "other"
+
+    def open(self, relative: str) -> IO[bytes]:
+        descriptor = os.open(self.path / relative, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.fdopen(descriptor, "rb")
+
+
+class _Zip:
+    """A run crate in a zip file."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    def walk(self) -> Iterator[tuple[str, str]]:
+        """As that of a directory; members that are directories say nothing."""
+        for info in self._archive.infolist():
+            if not info.is_dir():
+                yield info.filename, "file"
+
+    def open(self, relative: str) -> IO[bytes]:
+        try:
+            return self._archive.open(relative)
+        except KeyError:
+            raise FileNotFoundError(2, "no such file in the zip", relative) from None
+
+
+def verify(
+    path: Path, allowed_signers: Path | None = None, progress: Callable[[int], None] = lambda _: None
+) -> Verdict:
+    """Compare a run crate with its seal.
+
+    Args:
+        path: directory or zip file.
+        allowed_signers: list of allowed signers (ssh-keygen(1)); where it is given, a valid signature by one of them
+            must be there.
+        progress: told how many files more were compared.
+
+    Raises:
+        InputError: the path is no run crate with a seal.
+    """
+    if path.is_dir():
+        return _verify(_Directory(path), path, allowed_signers, progress)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no run crate: {error}") from None
+    with archive:
+        try:
+            check_names(path, archive)
+        except CrateError as error:
+            return Verdict(changes=[Change("unreadable", path.name, str(error))])
+        return _verify(_Zip(archive), path, allowed_signers, progress)
+
+
+def _verify(
+    tree: _Directory | _Zip, path: Path, allowed_signers: Path | None, progress: Callable[[int], None]
+) -> Verdict:
+    verdict = Verdict()
+    say = verdict.changes.append
+    # In a database on disk: the manifest of a large run does not belong into memory.
+    with closing(sqlite3.connect("")) as db:
+        db.executescript("PRAGMA journal_mode=OFF; CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen INTEGER)")
+        seal = _read_seal(tree, path)
+        digests = {name: _digest(tree, name, say) for name in (v.METADATA_FILE, rv.MANIFEST_FILE)}
+        _compare_seal(seal, digests, say)
+        _load_manifest(tree, db, say)
+        for relative, kind in tree.walk():
+            if relative in UNLISTED:
+                if kind != "file":
+                    say(Change("changed", relative, "no plain file"))
+                continue
+            row = db.execute("SELECT sha FROM file WHERE path = ?", (_text(relative),)).fetchone()
+            if row is None:
+                what = "an empty directory that was not sealed" if kind == "empty" else "not in the manifest"
+                say(Change("added", relative, what))
+                continue
+            db.execute("UPDATE file SET seen = 1 WHERE path = ?", (_text(relative),))
+            if kind != "file":
+                say(Change("changed", relative, "no plain file"))
+                continue
+            digest = _digest(tree, relative, say)
+            if digest is not None and digest != row[0]:
+                say(Change("changed", relative, f"sealed with sha256 {row[0]}, the file has {digest}"))
+            verdict.files += 1
+            progress(1)
+        for (relative,) in db.execute("SELECT path FROM file WHERE seen IS NULL ORDER BY path"):
+            say(Change("removed", relative, "sealed and missing"))
+    _signature(tree, seal, verdict, allowed_signers)
+    return verdict
+
+
+def _text(relative: str) -> str:
+    # A name that is no UTF-8 cannot have been sealed.
+    return relative.encode("utf-8", "backslashreplace").decode()
+
+
+def _read_seal(tree: _Directory | _Zip, path: Path) -> bytes:
+    try:
+        with tree.open(rv.SEAL_FILE) as stream:
+            return stream.read(_MAX_SEAL_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no run crate with a seal: {rv.SEAL_FILE} is missing") from None
+    except _PARSING as error:
+        raise InputError(f"{path}: {rv.SEAL_FILE}: cannot be read: {error}") from None
+
+
+def _digest(tree: _Directory | _Zip, relative: str, say: Callable[[Change], None]) -> str | None:
+    try:
+        with tree.open(relative) as stream:
+            return sha256_of(stream)
+    except FileNotFoundError:
+        say(Change("removed", relative, "sealed and missing"))
+    except Exception as error:
+        # zlib.error and whatever else a damaged zip provokes, too
+        say(Change("unreadable", relative, f"cannot be read: {error}"))
+    return None
+
+
+def _compare_seal(seal: bytes, digests: dict[str, str | None], say: Callable[[Change], None]) -> None:
+    lines = [f"{line}\n" for line in seal.decode("utf-8", "replace").split("\n")[:-1]]
+    sealed: dict[str, str] = {}
+    try:
+        sealed = dict(parse_manifest(lines[1:]))
+    except ValueError as error:
+        say(Change("changed", rv.SEAL_FILE, f"not as it is written: {error}"))
+    for name, digest in digests.items():
+        if digest is not None and sealed and sealed.get(name) != digest:
+            said = sealed.get(name, "nothing")
+            say(Change("changed", name, f"sealed with sha256 {said}, the file has {digest}"))
+    expected = seal_text(sealed.get(v.METADATA_FILE, ""), sealed.get(rv.MANIFEST_FILE, ""))
+    if sealed and seal != expected.encode():
+        say(Change("changed", rv.SEAL_FILE, "not as it is written"))
+
+
+def _load_manifest(tree: _Directory | _Zip, db: sqlite3.Connection, say: Callable[[Change], None]) -> None:
+    try:
+        with tree.open(rv.MANIFEST_FILE) as stream:
+            lines = TextIOWrapper(stream, encoding="utf-8", newline="\n")
+            db.executemany("INSERT OR REPLACE INTO file (path, sha) VALUES (?, ?)", parse_manifest(lines))
+    except FileNotFoundError:
+        return  # said already
+    except _PARSING as error:
+        say(Change("changed", rv.MANIFEST_FILE, f"not as it is written: {error}"))
+
+
+def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verdict, allowed_signers: Path | None) -> None:
+    try:
+        with tree.open(rv.SIGNATURE_FILE) as stream:
+            data = stream.read(1 << 20)
+    except FileNotFoundError:
+        if allowed_signers is not None:
+            verdict.changes.append(Change("signature", rv.SIGNATURE_FILE, "the run crate is not signed"))
+        return
+    except _PARSING as error:
+        verdict.changes.append(Change("unreadable", rv.SIGNATURE_FILE, f"cannot be read: {error}"))
+        return
+    with tempfile.TemporaryDirectory(prefix="prov-worker-verify-") as private:
+        copy = Path(private) / rv.SIGNATURE_FILE
+        copy.write_bytes(data)
+        verdict.signer, problem = check_signature(seal, copy, allowed_signers)
+    if problem is not None:
+        verdict.changes.append(Change("signature", rv.SIGNATURE_FILE, problem))
+    else:
+        verdict.trusted = allowed_signers is not None
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """Hex sha256 and size of a file."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size

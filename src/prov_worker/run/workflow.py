@@ -1,0 +1,237 @@
+"""The order of tasks as somebody has stated it: a workflow definition in YAML or JSON.
+
+Two forms are read. A Globus Flow definition (``StartAt``, ``States``): each state that names a Globus Compute function
+is a step, in the order of ``Next`` (https://docs.globus.org/api/flows/authoring-flows/). And a plain one::
+
+    name: Rainfall
+    steps:
+      - name: fetch
+        function: fetch_part          # name or id of the function
+      - name: fit
+        function: fit_model
+        after: [fetch]
+    tasks:                            # where the order of single tasks is known
+      6f1c…: {step: fit, after: [0b1b…, 5d0c…]}
+    groups:                           # task groups, by name or id
+      monday: [6f1c…, 0b1b…]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.errors import InputError
+
+FLOW_LANGUAGE = "https://docs.globus.org/api/flows/authoring-flows/"
+PLAIN_LANGUAGE = v.NAMESPACE + "workflow-definition"
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class WorkflowStep:
+    """One step of a workflow.
+
+    Attributes:
+        name: its name.
+        functions: names or ids of the functions that it runs.
+        after: names of the steps before it.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    after: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Workflow:
+    """A workflow definition.
+
+    Attributes:
+        name: None where it has none.
+        language: ``flow`` or ``plain``.
+        steps: in their order.
+        after: task id to the ids of the tasks before it.
+        task_step: task id to the name of its step.
+        groups: task group to the ids of its tasks.
+        text: the definition as it was read.
+        suffix: of its file, ``.json`` or ``.yaml``.
+    """
+
+    name: str | None
+    language: str
+    steps: list[WorkflowStep]
+    after: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    task_step: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    text: bytes = b""
+    suffix: str = ".json"
+
+    def step_of(self, task_id: str, function: str, function_id: str) -> str | None:
+        """Name of the step that a task belongs to; None where the definition does not say."""
+        named = self.task_step.get(task_id)
+        if named is not None:
+            return named
+        for step in self.steps:
+            for one in step.functions:
+                if one == function or (one and (function_id == one or function_id.endswith("/" + one))):
+                    return step.name
+        return None
+
+
+def read_workflow(path: Path) -> Workflow:
+    """Read a definition.
+
+    Raises:
+        InputError: names the file, and the key where there is one.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(text) > _MAX_BYTES:
+        raise InputError(f"{path}: larger than {_MAX_BYTES} bytes")
+    data = _parse(path, text)
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: expected a mapping")
+    workflow = _flow(path, data) if "States" in data else _plain(path, data)
+    workflow.text = text
+    workflow.suffix = ".json" if path.suffix.lower() == ".json" else ".yaml"
+    return workflow
+
+
+def _parse(path: Path, text: bytes) -> Any:
+    if path.suffix.lower() == ".json":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: no valid JSON: {error}") from None
+    try:
+        import yaml
+    except ImportError as error:
+        raise InputError(f"{path}: YAML needs PyYAML, which is not here ({error}); write it as .json") from error
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _strings(path: Path, key: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    members = [value] if isinstance(value, str) else value
+    if not isinstance(members, list) or not all(isinstance(one, str) and one for one in members):
+        raise InputError(f"{path}: {key}: expected a text or a list of texts")
+    return tuple(dict.fromkeys(members))
+
+
+def _plain(path: Path, data: Mapping[str, Any]) -> Workflow:
+    known = ("name", "steps", "tasks", "groups")
+    for key in data:
+        if key not in known:
+            raise InputError(f"{path}: {key}: unknown key; known are {', '.join(known)}")
+    steps: dict[str, WorkflowStep] = {}
+    for number, one in enumerate(_list(path, "steps", data.get("steps"))):
+        where = f"steps[{number}]"
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not one["name"]:
+            raise InputError(f"{path}: {where}.name: expected a text")
+        if one["name"] in steps:
+            raise InputError(f"{path}: {where}.name: {one['name']!r} is there twice")
+        functions = _strings(path, f"{where}.function", one.get("function", one.get("functions")))
+        after = _strings(path, f"{where}.after", one.get("after"))
+        steps[one["name"]] = WorkflowStep(one["name"], functions or (one["name"],), after)
+    for step in steps.values():
+        for before in step.after:
+            if before not in steps:
+                raise InputError(f"{path}: steps.{step.name}.after: no step {before!r}")
+    workflow = Workflow(data["name"] if isinstance(data.get("name"), str) else None, "plain", list(steps.values()))
+    for task, facts in _mapping(path, "tasks", data.get("tasks")).items():
+        if not isinstance(facts, Mapping):
+            raise InputError(f"{path}: tasks.{task}: expected a mapping")
+        if "after" in facts:
+            workflow.after[str(task)] = _strings(path, f"tasks.{task}.after", facts["after"])
+        if "step" in facts:
+            if facts["step"] not in steps:
+                raise InputError(f"{path}: tasks.{task}.step: no step {facts['step']!r}")
+            workflow.task_step[str(task)] = facts["step"]
+    for group, tasks in _mapping(path, "groups", data.get("groups")).items():
+        workflow.groups[str(group)] = _strings(path, f"groups.{group}", tasks)
+    return workflow
+
+
+def _list(path: Path, key: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f"{path}: {key}: expected a list")
+    return value
+
+
+def _mapping(path: Path, key: str, value: Any) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{path}: {key}: expected a mapping")
+    return value
+
+
+def _flow(path: Path, data: Mapping[str, Any]) -> Workflow:
+    """A Globus Flow definition: states in the order in which they can be reached."""
+    states = _mapping(path, "States", data["States"])
+    start = data.get("StartAt")
+    if not isinstance(start, str) or start not in states:
+        raise InputError(f"{path}: StartAt: no state {start!r}")
+    steps: dict[str, WorkflowStep] = {}
+    # Pairs of a state and the last compute state on the way to it; a state may be reached in several ways.
+    waiting: list[tuple[str, str | None]] = [(start, None)]
+    seen: set[tuple[str, str | None]] = set()
+    while waiting:
+        name, before = waiting.pop(0)
+        if (name, before) in seen:
+            continue
+        seen.add((name, before))
+        state = states[name]
+        if not isinstance(state, Mapping):
+            raise InputError(f"{path}: States.{name}: expected a mapping")
+        functions = _functions(state.get("Parameters"))
+        if functions:
+            step = steps.setdefault(name, WorkflowStep(name, functions))
+            if before is not None and before not in step.after and before != name:
+                step.after = (*step.after, before)
+            before = name
+        for key, target in _next(state):
+            if target not in states:
+                raise InputError(f"{path}: States.{name}.{key}: no state {target!r}")
+            waiting.append((target, before))
+    comment = data.get("Comment")
+    return Workflow(comment if isinstance(comment, str) else None, "flow", list(steps.values()))
+
+
+def _next(state: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = [(key, state[key]) for key in ("Next", "Default") if isinstance(state.get(key), str)]
+    for key in ("Choices", "Catch"):
+        members = state.get(key)
+        for one in members if isinstance(members, list) else ():
+            if isinstance(one, Mapping) and isinstance(one.get("Next"), str):
+                found.append((f"{key}.Next", one["Next"]))
+    return found
+
+
+def _functions(parameters: Any) -> tuple[str, ...]:
+    """Function ids in the parameters of a compute state: ``function_id`` of each of its tasks."""
+    found: list[str] = []
+    if isinstance(parameters, Mapping):
+        for key, value in parameters.items():
+            if key in ("function_id", "function") and isinstance(value, str):
+                found.append(value)
+            elif isinstance(value, (Mapping, list)):
+                found += _functions(value)
+    elif isinstance(parameters, list):
+        for one in parameters:
+            found += _functions(one)
+    return tuple(dict.fromkeys(found))
