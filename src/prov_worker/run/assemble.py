@@ -122,7 +122,8 @@ def assemble(
         raise InputError(f"{', '.join(map(str, directories))}: no step crates")
     staged = target.parent / f".{target.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        os.makedirs(staged / rv.STEPS_DIR, mode=0o700)
+        staged.mkdir(mode=0o700)
+        (staged / rv.STEPS_DIR).mkdir()
         with closing(_Assembly(staged, options, workflow, target)) as assembly:
             for number, candidate in enumerate(found):
                 progress(number, len(found))

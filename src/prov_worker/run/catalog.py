@@ -126,19 +126,20 @@ class Catalog:
             "CREATE INDEX IF NOT EXISTS link_source ON link (source);"
         )
 
-    def links_into(self, key: str) -> list[tuple[str | None, str, str | None, str, str]]:
-        """Entity, source step, its entity, its function and the kind of all that flowed into a step."""
+    def links_into(self, key: str) -> list[tuple[str, str, str, str, str]]:
+        """Entity, source step, its entity, its function and the kind of all data that flowed into a step."""
         return self._db.execute(
             "SELECT l.target_id, l.source, l.source_id, s.function, l.via FROM link l JOIN step s ON s.key = l.source "
-            "WHERE l.target = ? ORDER BY l.rowid",
+            "WHERE l.target = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL ORDER BY l.rowid",
             (key,),
         ).fetchall()
 
-    def links_from(self, key: str) -> list[tuple[str | None, str, str | None, str]]:
-        """Entity, function that used it, its entity there and the kind of all that flowed out of a step."""
+    def links_from(self, key: str) -> list[tuple[str, str, str, str]]:
+        """Entity, function that used it, its entity there and the kind of all data that flowed out of a step."""
         return self._db.execute(
             "SELECT DISTINCT l.source_id, s.function, l.target_id, l.via FROM link l JOIN step s ON s.key = l.target "
-            "WHERE l.source = ? ORDER BY s.function, l.target_id",
+            "WHERE l.source = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL "
+            "ORDER BY s.function, l.target_id",
             (key,),
         ).fetchall()
 

@@ -20,9 +20,9 @@ from prov_worker.crate.text import encode, one_line, safe_name, urn, utc
 from prov_worker.run import vocabulary as rv
 from prov_worker.run.catalog import Catalog, Entry
 from prov_worker.run.model import DECLARED, RunStep
-from prov_worker.run.prospect import FILES, Parameter, Prospect, formal_parameter, parameter_key
+from prov_worker.run.prospect import FILES, Prospect, files_parameter, formal_parameter, parameter_key
 from prov_worker.run.shared import Shared
-from prov_worker.run.workflow import FLOW_LANGUAGE, PLAIN_LANGUAGE, Workflow
+from prov_worker.run.workflow import FLOW_LANGUAGE, FLOWS, PLAIN_LANGUAGE, Workflow
 
 Reference = dict[str, str]
 
@@ -253,7 +253,7 @@ class GraphWriter:
     def _data(self, entry: Entry) -> tuple[list[str], list[str]]:
         """Write the entities of arguments, results and files; returns the ids that the action refers to."""
         step, prefix, prospect = entry.step, entry.step.crate_id, self._prospect
-        into = {link[0]: link for link in self._catalog.links_into(step.key) if link[0] is not None}
+        into = {link[0]: link for link in self._catalog.links_into(step.key)}
         out_of = self._catalog.links_from(step.key)
         objects, results = [], []
         used = [value.id for value in step.arguments] + [file.id for file in step.files if file.role == "used"]
@@ -261,7 +261,7 @@ class GraphWriter:
             mine = prospect.parameter_id(step.function_id, "input", parameter_key(identifier))
             link = into.get(identifier)
             extra: dict[str, Any] = {}
-            if link is not None and link[2] is not None:
+            if link is not None:
                 _, source, source_id, source_function, via = link
                 theirs = prospect.parameter_id(source_function, "output", parameter_key(source_id))
                 prospect.connect(theirs, mine)
@@ -283,7 +283,7 @@ class GraphWriter:
             examples = [mine]
             taken = False
             for source_id, function, target_id, via in out_of:
-                if source_id is not None and source_id == identifier and target_id is not None:
+                if source_id == identifier:
                     taken = True
                     if via == DECLARED:
                         examples.append(prospect.parameter_id(function, "input", parameter_key(target_id)))
@@ -339,6 +339,7 @@ class GraphWriter:
             "encodingFormat": described[2],
             "contentSize": str(described[3]),
             "sha256": described[4],
+            "url": FLOWS if flow else PLAIN_LANGUAGE,
             "version": "1",
             "conformsTo": {"@id": rv.BIOSCHEMAS_WORKFLOW},
             "programmingLanguage": {"@id": language},
@@ -355,7 +356,7 @@ class GraphWriter:
         for role in ("input", "output"):
             if role in entity:
                 what = f"{'used' if role == 'input' else 'generated'} by the run"
-                self._put(formal_parameter(f"{outer}{role}-{FILES}", Parameter(FILES, {"File"}, many=True), what))
+                self._put(formal_parameter(f"{outer}{role}-{FILES}", files_parameter(FILES), what))
         web = language if flow else v.NAMESPACE
         self._put({"@id": language, "@type": "ComputerLanguage", "name": language_name, "url": {"@id": web}})
         self._functions()

@@ -14,7 +14,9 @@ from prov_worker.run.model import RunStep, StepValue
 from prov_worker.run.vocabulary import BIOSCHEMAS_PARAMETER
 from prov_worker.run.workflow import Workflow
 
-FILES = "files"
+#: Parameters for files: by reference, and in the crates themselves.
+FILES, STORED = "files", "stored-files"
+_FILE_TYPES = {FILES: "PropertyValue", STORED: "File"}
 _TYPES = {"int": "Integer", "float": "Float", "bool": "Boolean"}
 
 
@@ -65,9 +67,11 @@ class Stage:
 
 
 def parameter_key(identifier: str) -> str:
-    """Key of the parameter that an entity of a step crate stands for: ``n`` of ``#input-n``; ``files`` of a file."""
-    if identifier.startswith(("#output-file-", "#input-file-")) or not identifier.startswith("#"):
+    """Key of the parameter that an entity of a step crate stands for: ``n`` of ``#input-n``; one for all files."""
+    if identifier.startswith(("#output-file-", "#input-file-")):
         return FILES
+    if not identifier.startswith("#"):
+        return STORED
     return identifier.removeprefix("#input-").removeprefix("#output-")
 
 
@@ -104,8 +108,9 @@ class Prospect:
                 _add(parameters, value)
         for file in step.files:
             parameters = ran.outputs if file.role == "generated" else ran.inputs
-            if FILES not in parameters:
-                parameters[FILES] = Parameter(FILES, {"File"}, many=True)
+            key = parameter_key(file.id)
+            if key not in parameters:
+                parameters[key] = files_parameter(key)
         stage = self.stages.setdefault(name := self.stage_name(step), Stage(name))
         stage.functions[step.function_id] = None
         stage.tasks += step.latest
@@ -164,6 +169,11 @@ class Prospect:
                 for key, one in parameters.items():
                     found.append(formal_parameter(self.parameter_id(ran.id, role, key), one, f"{role} of {ran.name}"))
         return found
+
+
+def files_parameter(key: str) -> Parameter:
+    """The parameter that stands for all files of one kind."""
+    return Parameter(key.replace("-", " "), {_FILE_TYPES[key]}, many=True)
 
 
 def formal_parameter(identifier: str, parameter: Parameter, what: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
 
+FLOWS = "https://flows.globus.org/"
 FLOW_LANGUAGE = "https://docs.globus.org/api/flows/authoring-flows/"
 PLAIN_LANGUAGE = v.NAMESPACE + "workflow-definition"
 _MAX_BYTES = 64 << 20
