@@ -98,12 +98,15 @@ class DirectorySource:
         """See :class:`Source`."""
         path = self.path / relative
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             what = "no such file" if relative != v.METADATA_FILE else f"no crate: {v.METADATA_FILE} is missing"
             raise CrateError(f"{path}: {what}") from None
         except OSError as error:
             raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)  # a pipe would make the reader wait for ever
+            raise CrateError(f"{path}: no plain file")
         return os.fdopen(descriptor, "rb")
 
     def signature(self) -> tuple[int, int]:

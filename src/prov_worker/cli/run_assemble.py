@@ -1,0 +1,113 @@
+"""``prov-worker run assemble``: one sealed run crate of many step crates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prov_worker.cli import terminal
+
+if TYPE_CHECKING:
+    from prov_worker.run.assemble import Assembled
+
+
+@click.command("assemble")
+@click.argument("directories", nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", required=True, metavar="RUN.crate", help="The run crate to make.")
+@click.option("--name", help="Name of the run; the default is that of the output.")
+@click.option(
+    "--workflow", metavar="FILE", help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON)."
+)
+@click.option("--license", "license_", metavar="IRI", help="Licence of the run crate.")
+@click.option("--author", metavar="IRI", help="Author: an ORCID, or a name.")
+@click.option("--publisher", metavar="IRI", help="Publisher: a ROR id, or a name.")
+@click.option("--sign", metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
+@click.option("--zip", "as_zip", is_flag=True, help="Make a zip file.")
+@click.option("--copy", is_flag=True, help="Copy the crates even where their bytes could be shared with the source.")
+@click.option(
+    "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
+)
+@click.option("--force", is_flag=True, help="Replace a run crate that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
+def command(
+    directories: tuple[str, ...],
+    output: str,
+    name: str | None,
+    workflow: str | None,
+    license_: str | None,
+    author: str | None,
+    publisher: str | None,
+    sign: str | None,
+    as_zip: bool,
+    copy: bool,
+    max_file_size: int | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Make one run crate of the step crates in each DIR (directories or zips), byte for byte, and seal it.
+
+    What is damaged is named and left out, and the exit code is 1.
+    """
+    from prov_worker.run.assemble import Options, assemble
+    from prov_worker.run.intake import MAX_FILE_BYTES
+
+    options = Options(
+        name=name,
+        workflow=Path(workflow) if workflow else None,
+        license=license_,
+        author=author,
+        publisher=publisher,
+        copy=copy,
+        force=force,
+        zip=as_zip,
+        sign=Path(sign) if sign else None,
+        max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,
+    )
+    with terminal.progress("assembling", 0) as advance:
+        known = [0]
+
+        def show(done: int, total: int) -> None:
+            advance(done - known[0], total=total)
+            known[0] = done
+
+        result = assemble([Path(one) for one in directories], Path(output), options, show)
+    for problem in result.problems:
+        click.echo(f"prov-worker: {problem}", err=True)
+    if as_json:
+        terminal.print_json(_plain(result))
+    else:
+        _print(result)
+    return 1 if result.problems or result.path is None else 0
+
+
+def _plain(result: Assembled) -> dict[str, Any]:
+    return {
+        "run": None if result.path is None else str(result.path),
+        "tasks": result.tasks,
+        "attempts": result.steps,
+        "failed": result.failed,
+        "duplicates": result.duplicates,
+        "links": result.links,
+        "files": result.files,
+        "size_bytes": result.size_bytes,
+        "signed": result.signed,
+        "problems": [{"where": one.where, "message": one.message} for one in result.problems],
+    }
+
+
+def _print(result: Assembled) -> None:
+    if result.path is None:
+        click.echo("no step crate could be taken; nothing was written")
+        return
+    failed = f", {result.failed} failed" if result.failed else ""
+    attempts = f" in {result.steps} attempts" if result.steps != result.tasks else ""
+    click.echo(f"{result.path}: {result.tasks} tasks{attempts}{failed}; {terminal.size(result.size_bytes)}, sealed")
+    if result.links:
+        inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
+        click.echo(f"data flow: {sum(result.links.values()) - inferred} links stated, {inferred} inferred")
+    if result.duplicates:
+        click.echo(f"{result.duplicates} crates were there twice, byte for byte")
+    if result.problems:
+        click.echo(f"{len(result.problems)} problems, named above")

@@ -1,0 +1,68 @@
+"""``prov-worker run index``: read step crates once, into Parquet tables."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+
+
+@click.command("index")
+@click.argument("directories", nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", metavar="INDEX", help="Directory of the index; the default is DIR.index.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read.")
+@click.option(
+    "--parsl", "parsl_config", metavar="CONFIG", help="Read on Parsl's workers: a Python file that sets config."
+)
+@click.option("--prune", is_flag=True, help="Take out the rows of crates that are gone.")
+@click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
+def command(
+    directories: tuple[str, ...], output: str | None, jobs: int, parsl_config: str | None, prune: bool, as_json: bool
+) -> int:
+    """Bring the index of the crates in each DIR up to date: only new and changed crates are read.
+
+    The index holds tables tasks, arguments and files in Parquet, partitioned by day and endpoint. Crates that cannot
+    be read are named, and the exit code is 1.
+    """
+    from prov_worker.run.index import index
+    from prov_worker.run.reading import here, in_processes
+
+    if parsl_config and jobs > 1:
+        raise click.UsageError("--jobs and --parsl exclude each other.")
+    with ExitStack() as stack:
+        mapper = here if jobs == 1 else in_processes(jobs)
+        if parsl_config:
+            from prov_worker.globus.spread import over_parsl
+
+            mapper = stack.enter_context(over_parsl(parsl_config))
+        advance = stack.enter_context(terminal.progress("reading crates", None))
+        known = [0]
+
+        def show(done: int, total: int) -> None:
+            advance(done - known[0], total=total)
+            known[0] = done
+
+        target = Path(output) if output else None
+        result = index([Path(one) for one in directories], target, mapper=mapper, prune=prune, progress=show)
+    for problem in result.problems:
+        click.echo(f"prov-worker: {problem}", err=True)
+    if as_json:
+        terminal.print_json(
+            {
+                "index": str(result.index),
+                "read": result.read,
+                "unchanged": result.unchanged,
+                "removed": result.removed,
+                "total": result.total,
+                "problems": [{"where": one.where, "message": one.message} for one in result.problems],
+            }
+        )
+    else:
+        removed = f", {result.removed} taken out" if result.removed else ""
+        click.echo(f"{result.index}: {result.total} attempts; {result.read} read, {result.unchanged} known{removed}")
+        if result.problems:
+            click.echo(f"{len(result.problems)} crates could not be read, named above")
+    return 1 if result.problems else 0

@@ -1,0 +1,166 @@
+"""``prov-worker run query``: ask an index."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prov_worker.cli import terminal
+
+if TYPE_CHECKING:
+    from prov_worker.run.query import Answer
+
+_TABLE_ROWS = 50
+
+
+class _Parsed(click.ParamType):
+    """An option whose text a function of the room understands."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from prov_worker.run import query
+
+        parse: Callable[[str], Any] = {
+            "duration": query.duration_s,
+            "size": query.size_bytes,
+            "time": query.moment,
+        }[self.name]
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
+
+
+@click.command("query")
+@click.argument("index", metavar="INDEX")
+@click.option("--status", type=click.Choice(["completed", "failed"]), help="How it ended.")
+@click.option("--function", multiple=True, metavar="NAME", help="Function; * and ? are wildcards.")
+@click.option("--host", multiple=True, metavar="NAME", help="Node.")
+@click.option("--endpoint", multiple=True, metavar="NAME", help="Endpoint, by id or name.")
+@click.option("--task", multiple=True, metavar="ID", help="Task id.")
+@click.option("--user", multiple=True, metavar="NAME", help="Account that ran the task.")
+@click.option("--since", type=_TIME, metavar="TIME", help="Began at or after this time (ISO 8601, UTC).")
+@click.option("--until", type=_TIME, metavar="TIME", help="Began before this time.")
+@click.option("--min-duration", type=_DURATION, metavar="TIME", help="Ran at least so long: 90, 250ms, 1.5m, 2h.")
+@click.option("--max-duration", type=_DURATION, metavar="TIME", help="Ran at most so long.")
+@click.option("--min-cpu", type=_DURATION, metavar="TIME", help="Used at least so much CPU time.")
+@click.option("--max-cpu", type=_DURATION, metavar="TIME", help="Used at most so much CPU time.")
+@click.option("--min-rss", type=_SIZE, metavar="SIZE", help="Peak memory of at least: 500MB, 1.5GiB, 2G.")
+@click.option("--max-rss", type=_SIZE, metavar="SIZE", help="Peak memory of at most.")
+@click.option("--min-gpu", type=float, metavar="PERCENT", help="A GPU was used at least so much.")
+@click.option("--max-gpu", type=float, metavar="PERCENT", help="No GPU was used more.")
+@click.option("--gpu/--gpu-idle", default=None, help="Used a GPU / had one and used none.")
+@click.option("--error", metavar="TEXT", help="Text in the error.")
+@click.option("--latest", is_flag=True, help="Only the latest attempt at each task.")
+@click.option("--columns", metavar="NAMES", help="Columns to show, separated by commas; 'all' for all.")
+@click.option("--sort", multiple=True, metavar="COLUMN", help="Sort by this column; -COLUMN for descending.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"At most N rows; a table shows {_TABLE_ROWS}.")
+@click.option("--sql", metavar="QUERY", help="Any DuckDB query over tasks, arguments and files, in place of filters.")
+@click.option("--json", "as_json", is_flag=True, help="Rows, as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV.")
+def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, **options: Any) -> int:
+    r"""Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
+
+    \b
+    prov-worker run query crates --status failed --error memory
+    prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
+    prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
+    """
+    from prov_worker.run.query import DEFAULT_COLUMNS, Filters, Index
+
+    sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    filters = Filters(
+        **{name: options[name] for name in ("status", "function", "host", "endpoint", "task", "user")},
+        **{name: options[name] for name in ("since", "until", "gpu", "error", "latest")},
+        min_wall_s=options["min_duration"],
+        max_wall_s=options["max_duration"],
+        min_cpu_s=options["min_cpu"],
+        max_cpu_s=options["max_cpu"],
+        min_rss_bytes=options["min_rss"],
+        max_rss_bytes=options["max_rss"],
+        min_gpu_percent=options["min_gpu"],
+        max_gpu_percent=options["max_gpu"],
+    )
+    if sql is not None and (filters != Filters() or columns or sort or limit is not None):
+        raise click.UsageError("--sql stands alone: say it all in the query.")
+    plain = as_json or as_csv
+    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    if names == ["all"] or (plain and not names):
+        names = []
+    elif not names:
+        names = list(DEFAULT_COLUMNS)
+    with Index(Path(index)) as opened:
+        if sql is not None:
+            answer = opened.sql(sql)
+        else:
+            most = limit if limit is not None or plain else _TABLE_ROWS + 1
+            answer = opened.ask(filters, names, sort, most)
+        if as_json:
+            terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
+        elif as_csv:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(answer.columns)
+            writer.writerows(["" if one is None else _plain(one) for one in row] for row in answer.rows)
+        else:
+            _print(answer, None if limit is not None else _TABLE_ROWS)
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is not None else f"{value.isoformat()}+00:00"
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    return str(value)
+
+
+def _print(answer: Answer, most: int | None) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    for name in answer.columns:
+        table.add_column(escape(name), overflow="ellipsis", no_wrap=name not in ("error", "notes"))
+    shown = 0
+    more = False
+    for row in answer.rows:
+        if most is not None and shown == most:
+            more = True
+            break
+        table.add_row(*(escape(_cell(name, one)) for name, one in zip(answer.columns, row, strict=True)))
+        shown += 1
+    if not shown:
+        click.echo("no row")
+        return
+    terminal.console().print(table)
+    if more:
+        click.echo(f"{shown} rows shown, there are more: --limit N")
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if name.endswith("_bytes") and isinstance(value, (int, float)):
+        return terminal.size(value)
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    return str(value)

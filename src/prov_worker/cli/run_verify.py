@@ -1,0 +1,41 @@
+"""``prov-worker run verify``: what changed in a run crate since it was sealed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+
+
+@click.command("verify")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--allowed-signers",
+    metavar="FILE",
+    help="Ask for a signature by one of these: lines of principal and public key, as in ssh-keygen(1).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
+def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
+    """Compare every file of RUN (a directory or a zip) with its seal, and check the signature.
+
+    Exit code 1 where anything was changed, added or removed.
+    """
+    from prov_worker.run.verify import verify
+
+    with terminal.progress("verifying", None) as advance:
+        verdict = verify(Path(run), Path(allowed_signers) if allowed_signers else None, advance)
+    if as_json:
+        changes = [{"kind": one.kind, "path": one.path, "message": one.message} for one in verdict.changes]
+        data = {"run": run, "files": verdict.files, "signer": verdict.signer, "trusted": verdict.trusted}
+        terminal.print_json({**data, "changes": changes})
+    else:
+        for one in verdict.changes:
+            click.echo(f"{one.kind}: {one.path}: {one.message}")
+        state = f"{len(verdict.changes)} differences" if verdict.changes else "as sealed"
+        click.echo(f"{run}: {verdict.files} files of steps and run compared, {state}")
+        if verdict.signer is not None:
+            known = "an allowed signer" if verdict.trusted else "not compared with allowed signers"
+            click.echo(f"signed by {verdict.signer} ({known})")
+    return 1 if verdict.changes else 0

@@ -1,0 +1,89 @@
+"""Spreads reading over the workers of a Parsl executor: the engine that users of Globus Compute run already."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prov_worker.errors import InputError
+
+#: Pieces on their way at once; more would only fill memory.
+_MOST_WAITING = 256
+
+
+@contextmanager
+def over_parsl(config: str) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """Start Parsl, and give a function that calls another one with each of many arguments on its workers.
+
+    The workers need this package and must see the same file system.
+
+    Args:
+        config: a Python file that sets ``config`` to a ``parsl.Config``, or ``module:attribute``.
+
+    Raises:
+        InputError: Parsl is missing, or the configuration is none.
+    """
+    try:
+        import parsl
+    except ImportError as error:
+        raise InputError(
+            f"--parsl needs parsl, which is not here ({error}); install it with: pip install parsl"
+        ) from error
+    found = _read(config)
+    before = os.environ.get("PATH", "")
+    # Executors start their programs by name: those of this environment come first.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        with parsl.load(found) as kernel:
+            yield lambda function, pieces: _map(kernel, function, pieces)
+    finally:
+        os.environ["PATH"] = before
+
+
+def _map(kernel: Any, function: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    from parsl import python_app
+
+    app = python_app(function, data_flow_kernel=kernel)
+    waiting: set[Any] = set()
+    for piece in pieces:
+        waiting.add(app(piece))
+        if len(waiting) >= _MOST_WAITING:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (one.result() for one in done)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from (one.result() for one in done)
+
+
+def _read(config: str) -> Any:
+    import parsl
+
+    path = Path(config)
+    if path.suffix == ".py" or path.exists():
+        if not path.is_file():
+            raise InputError(f"{config}: no such file")
+        try:
+            found = runpy.run_path(str(path)).get("config")
+        except Exception as error:
+            raise InputError(f"{config}: {type(error).__name__}: {error}") from error
+        where = f"{config}: config"
+    else:
+        module, _, attribute = config.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute or "config")
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(f"{config}: {error}; expected a file, or module:attribute") from error
+        where = config
+    if callable(found) and not isinstance(found, parsl.Config):
+        found = found()
+    if not isinstance(found, parsl.Config):
+        raise InputError(f"{where}: expected a parsl.Config, got {type(found).__name__}")
+    return found
