@@ -1,0 +1,38 @@
+"""``prov-worker run report``: one HTML page about a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+
+
+@click.command("report")
+@click.argument("run", metavar="RUN")
+@click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="The page to write.")
+@click.option("--title", help="Headline; the default is the run's name.")
+@click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")
+def command(run: str, output: str, title: str | None, as_json: bool) -> int:
+    """Write one self-contained page about RUN: a run crate, or a directory of step crates.
+
+    It needs no network and no server: open it in a browser, send it, print it. Crates that cannot be read are named,
+    on the page too, and the exit code is 1.
+    """
+    from prov_worker.run.api import open_run
+    from prov_worker.run.report.page import write_report
+
+    target = Path(output)
+    with terminal.progress("reading", None) as advance:
+        data, summary = write_report(open_run(run), target, title=title, advance=advance)
+    for problem in data.problems:
+        click.echo(f"prov-worker: {problem}", err=True)
+    if as_json:
+        terminal.print_json({"report": str(target), "summary": asdict(summary), "problems": data.problems})
+    else:
+        failed = f", {summary.failed_tasks:,} failed" if summary.failed_tasks else ""
+        size = terminal.size(target.stat().st_size)
+        click.echo(f"{target}: {summary.tasks:,} tasks in {summary.attempts:,} attempts{failed}; {size}")
+    return 1 if data.problems else 0

@@ -1,0 +1,246 @@
+"""What a function's figures suggest to change, in words, with the figures that say so.
+
+Each rule is one function with its thresholds in the open. A rule speaks only where a change would matter: it stays
+silent about functions of few or cheap attempts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prov_worker.run.report.figures import FunctionFigures, gaps
+from prov_worker.run.report.rows import Gathered, NodeFacts
+from prov_worker.run.report.words import duration, number, plural, size
+
+#: A node's share that must lie idle before advice is given about it.
+IDLE_SHARE = 0.5
+#: Functions that took less than this in all are left alone, in seconds, unless they fail.
+WORTH_S = 10.0
+#: Tasks shorter than this are compared with the pauses between them, in seconds.
+SHORT_S = 1.0
+#: Median CPUs busy below which a function mostly waits.
+WAITING_CPUS = 0.25
+#: Share of the node's memory that a task's peak must reach to be called close.
+CLOSE_SHARE = 0.9
+#: A straggler takes this many times the median, and at least this many seconds more.
+STRAGGLER_TIMES, STRAGGLER_S = 4.0, 2.0
+#: Share of failed attempts from which failing is advice and not chance.
+FAILING_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing to change.
+
+    Attributes:
+        function: position of the function.
+        kind: name of the rule.
+        finding: what was seen, with figures.
+        action: what to do about it.
+        weight: how much it matters, to sort by; hours of a CPU, roughly.
+    """
+
+    function: int
+    kind: str
+    finding: str
+    action: str
+    weight: float
+
+
+def advise(data: Gathered, functions: list[FunctionFigures]) -> list[Advice]:
+    """All advice about a run, what matters most first."""
+    found: list[Advice] = []
+    pause = statistics.median(between) if len(between := gaps(data.rows)) >= 5 else None
+    for one in functions:
+        nodes = [data.nodes[index] for index in {row.node for row in one.rows}]
+        found += _failing(one, nodes)
+        if one.wall_sum_s < WORTH_S:
+            continue
+        for rule in _RULES:
+            found += rule(one, nodes)
+        if pause is not None:
+            found += _short(one, pause)
+    found.sort(key=lambda advice: -advice.weight)
+    return found
+
+
+def _failing(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    if not one.failed or (one.failed < FAILING_SHARE * one.attempts and not any(row.signal for row in one.rows)):
+        return
+    killed = [row for row in one.rows if row.signal == "SIGKILL"]
+    weight = sum(row.wall_s for row in one.rows if row.failed) / 3600 + one.failed
+    if killed:
+        memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
+        peak = max((row.rss_bytes for row in killed if row.rss_bytes), default=None)
+        close = memory and peak and peak * one.together >= CLOSE_SHARE * memory
+        hint = (
+            f"Peak memory was {size(peak)} a task with up to {one.together} at once on {size(memory)}: run fewer at "
+            "once (max_workers_per_node), or ask for more memory."
+            if close
+            else "SIGKILL comes from the kernel when memory runs out, from a scheduler at a limit, or from an "
+            "operator: look at the node's log for that moment."
+        )
+        yield Advice(
+            one.index,
+            "killed",
+            f"{plural(len(killed), 'attempt')} of {number(one.attempts)} {_were(len(killed))} killed by SIGKILL.",
+            hint,
+            weight,
+        )
+    others = one.failed - len(killed)
+    if others and others >= FAILING_SHARE * one.attempts:
+        errors = Counter(row.error for row in one.rows if row.failed and row.signal is None)
+        _, most = errors.most_common(1)[0]
+        kinds = f"{plural(len(errors), 'error')}, the most frequent {most} times" if most < others else "the same error"
+        yield Advice(
+            one.index,
+            "failing",
+            f"{number(others)} of {plural(one.attempts, 'attempt')} raised {kinds}.",
+            "Repeating does not mend an error of the code: see the failures above, the most frequent first.",
+            weight,
+        )
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _cpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    """Allowed many CPUs and used few, while the rest of the node did nothing either."""
+    cpus = min((node.cpus for node in nodes if node.cpus), default=None)
+    if one.cpus_used is None or one.cpus_allowed is None or cpus is None or one.cpus_used < WAITING_CPUS:
+        return
+    occupied = one.cpus_used * one.together
+    if one.cpus_allowed < 2 or one.cpus_allowed < 2 * one.cpus_used or occupied > (1 - IDLE_SHARE) * cpus:
+        return
+    fit = int(cpus // max(one.cpus_used, 1.0))
+    yield Advice(
+        one.index,
+        "cpus",
+        f"Allowed {number(one.cpus_allowed)} CPUs, used {one.cpus_used:.1f}; at most {one.together} at once on a node "
+        f"of {cpus} CPUs.",
+        f"Up to {fit} would fit on a node: raise max_workers_per_node, or let each task use more threads.",
+        one.wall_sum_s / 3600 * (cpus / one.together - one.cpus_used),
+    )
+
+
+def _waiting(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    """Keeps no CPU busy: it waits for something."""
+    if one.cpus_used is None or one.cpus_used >= WAITING_CPUS or one.wall_median_s < SHORT_S or one.gpu_busy > 0.1:
+        return
+    yield Advice(
+        one.index,
+        "waiting",
+        f"Kept {one.cpus_used:.2f} of a CPU busy over a median of {duration(one.wall_median_s)}: it mostly waits.",
+        "If it waits for a network or a file system, more workers than CPUs cost nothing; if it sleeps, let it end.",
+        one.wall_sum_s / 3600 * (1 - one.cpus_used),
+    )
+
+
+def _gpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    """Holds GPUs that it does not use."""
+    if not one.gpus_held or (one.gpus_used >= one.gpus_held and one.gpu_busy >= IDLE_SHARE / 2 * one.gpus_held):
+        return
+    weight = 20 * one.wall_sum_s / 3600 * (one.gpus_held - one.gpu_busy)  # a GPU's hour is worth many of a CPU's
+    if one.gpus_used < one.gpus_held:
+        rest = (
+            "run it on a block or endpoint without GPUs"
+            if one.gpus_used == 0
+            else f"give each worker {number(one.gpus_used)} by available_accelerators"
+        )
+        yield Advice(
+            one.index,
+            "gpus",
+            f"{_gpu_count(one.gpus_held)} visible, used {number(one.gpus_used)}.",
+            f"The others stood idle for {number(one.gpu_hours - one.gpu_hours * one.gpus_used / one.gpus_held)} "
+            f"GPU hours: {rest}.",
+            weight,
+        )
+    else:
+        yield Advice(
+            one.index,
+            "gpus",
+            f"Its {_gpu_count(one.gpus_held)} {'was' if one.gpus_held == 1 else 'were'} busy "
+            f"{100 * one.gpu_busy / one.gpus_held:.0f} % of the time.",
+            "Larger batches, or several workers a GPU (an accelerator listed twice, CUDA MPS or MIG), would use more.",
+            weight,
+        )
+
+
+def _gpu_count(count: float) -> str:
+    return "1 GPU" if count == 1 else f"{number(count)} GPUs"
+
+
+def _memory(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    """Memory: close to the node's, or so far below that it could be another node."""
+    memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
+    if memory is None or one.rss_max is None:
+        return
+    needed = one.rss_max * one.together
+    if needed >= CLOSE_SHARE * memory:
+        yield Advice(
+            one.index,
+            "memory",
+            f"Peak {size(one.rss_max)} a task, up to {one.together} at once: {size(needed)} of the node's "
+            f"{size(memory)}.",
+            "Run fewer at once, or expect the kernel to kill one.",
+            one.wall_sum_s / 3600 + 10,
+        )
+    elif needed <= 0.1 * memory and one.rss_max > 0:
+        yield Advice(
+            one.index,
+            "memory",
+            f"Peak {size(one.rss_max)} a task, {size(needed)} with {one.together} at once: "
+            f"{100 * needed / memory:.0f} % of a node's {size(memory)}.",
+            f"Memory is no limit here: it has room for {number(int(0.9 * memory // one.rss_max))} at once.",
+            one.wall_sum_s / 36000,
+        )
+
+
+def _stragglers(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    """A few attempts that take far longer than the rest."""
+    limit = max(STRAGGLER_TIMES * one.wall_median_s, one.wall_median_s + STRAGGLER_S)
+    slow = [row for row in one.rows if row.wall_s > limit]
+    if one.attempts < 10 or not slow or len(slow) > 0.1 * one.attempts:
+        return
+    where = {row.node for row in slow}
+    place = (
+        "all on one node: look at that node"
+        if len(where) == 1 and len(slow) > 2 and len(nodes) > 1
+        else ("sort the tasks by duration and compare their arguments")
+    )
+    yield Advice(
+        one.index,
+        "stragglers",
+        f"{plural(len(slow), 'attempt')} took more than {duration(limit)}, the longest {duration(one.wall_max_s)}; "
+        f"the median is {duration(one.wall_median_s)}.",
+        f"Start long ones first, or split them; {place}.",
+        sum(row.wall_s - one.wall_median_s for row in slow) / 3600,
+    )
+
+
+def _short(one: FunctionFigures, pause: float) -> Iterator[Advice]:
+    """Many tasks that are shorter than the pause between two of them."""
+    short = [row for row in one.rows if row.wall_s < min(pause, SHORT_S)]
+    if len(short) < max(20, 0.5 * one.attempts):
+        return
+    yield Advice(
+        one.index,
+        "short",
+        f"{number(len(short))} of {plural(one.attempts, 'attempt')} took less than the {duration(pause)} that lie "
+        "between two tasks of a worker (median).",
+        "More time goes to handing tasks over than to running them: let one task work on a list of inputs.",
+        len(short) * pause / 3600,
+    )
+
+
+_RULES: tuple[Callable[[FunctionFigures, list[NodeFacts]], Iterator[Advice]], ...] = (
+    _cpus,
+    _waiting,
+    _gpus,
+    _memory,
+    _stragglers,
+)

@@ -1,0 +1,92 @@
+"use strict";
+// What all parts of the page share. Text from the run reaches the page through textContent alone, never as HTML.
+const SVG = "http://www.w3.org/2000/svg";
+
+function el(name, attributes, ...children) {
+  const svg = /^(svg|g|path|rect|line|text|title|circle|tspan|desc)$/.test(name);
+  const node = svg ? document.createElementNS(SVG, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : String(value));
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child.nodeType ? child : document.createTextNode(String(child)));
+  }
+  return node;
+}
+const byId = (id) => document.getElementById(id);
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// Figures as people read them: the same words as the tables that were written without a script.
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0 s";
+  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
+  if (seconds < 1) return `${Math.round(seconds * 1e3)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds), two = (n) => String(n).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let at = 0, value = bytes;
+  while (Math.abs(value) >= 1024 && at < 4) { value /= 1024; at += 1; }
+  return `${at === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+}
+function number(value) {
+  if (value === null || value === undefined) return "–";
+  const magnitude = Math.abs(value);
+  if (Number.isInteger(value) || magnitude >= 1000) return Math.round(value).toLocaleString("en-US");
+  return value.toFixed(magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2);
+}
+const percent = (value) => (value === null || value === undefined ? "–" : `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`);
+const plural = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+function clock(ms, fine) {
+  const text = new Date(ms).toISOString();
+  return `${text.slice(0, 10)} ${text.slice(11, fine ? 23 : 19)}`;
+}
+
+// Colours that stay apart for most kinds of colour blindness; red is for failures alone.
+const HUES = {
+  light: ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7a5aa6", "#8c6d31", "#5f6b7a", "#3f7f93", "#b48ead"],
+  dark: ["#4aa3df", "#f0b73a", "#2fc79a", "#e09cc2", "#8ccbf2", "#a88bd4", "#b99a5b", "#93a0b1", "#6db0c4", "#cdb0c8"],
+};
+let printing = false;
+function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  return !printing && (theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches));
+}
+const hue = (index) => { const all = HUES[isDark() ? "dark" : "light"]; return all[index % all.length]; };
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const badColour = () => (isDark() ? "#ff6b5f" : "#c62828");
+
+const tip = byId("tip");
+function showTip(text, x, y) {
+  tip.textContent = text;
+  tip.hidden = false;
+  const box = tip.getBoundingClientRect();
+  tip.style.left = `${clamp(x + 14, 4, innerWidth - box.width - 4)}px`;
+  tip.style.top = `${y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18}px`;
+}
+const hideTip = () => { tip.hidden = true; };
+
+// Data: base64 of raw deflate of JSON.
+async function unpack(id) {
+  const text = byId(id).textContent;
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  let plain = null;
+  if (typeof DecompressionStream === "function") {
+    try {
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+      plain = new Uint8Array(await new Response(stream).arrayBuffer());
+    } catch (error) {
+      plain = null; // an older browser without the raw format: the page's own inflate does it
+    }
+  }
+  return JSON.parse(new TextDecoder().decode(plain || inflate(bytes)));
+}

@@ -1,0 +1,287 @@
+"""The figures of a report, and how each is computed: every formula is one function and one line of text.
+
+A *task* is a Globus Compute task; an *attempt* is one execution of it. ``wall`` is the time from an attempt's start to
+its end. Figures of time count every attempt, failed ones too: they held their workers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from prov_worker.run.report.rows import FunctionFacts, Gathered, Row
+
+_Key = Callable[[Row], int]
+_Weight = Callable[[Row], float]
+#: What differs between errors that are alike: addresses, ids, numbers.
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8}[0-9a-fA-F-]*\b|\d+")
+
+
+@dataclass(slots=True)
+class Summary:
+    """The run in figures. Hours are 3,600 s; ratios are 0 to 1 and None where there is nothing to divide by.
+
+    Attributes:
+        tasks, attempts: counted by task id, and all.
+        failed_tasks: tasks whose latest attempt failed. failed_attempts: all that failed.
+        recovered_tasks: tasks that failed at least once and whose latest attempt completed.
+        start_ns, end_ns: first start and last end.
+        makespan_s: last end minus first start.
+        wall_s: sum of wall.
+        concurrency: ``wall_s / makespan_s``: attempts that ran side by side, on average.
+        core_hours: sum over nodes of logical CPUs x (last end - first start on the node).
+        cpu_hours: sum of the attempts' CPU time; ``cpu_known`` of them had one.
+        cpu_efficiency: ``cpu_hours / core_hours``.
+        gpu_hours: sum of wall x GPUs that the attempt held.
+        gpu_busy_hours: sum of wall x mean number of those that were busy.
+        gpu_efficiency: ``gpu_busy_hours / gpu_hours``.
+        occupancy: sum of wall / sum over workers of (last end - first start on the worker).
+        failed_hours: worker hours of failed attempts.
+    """
+
+    tasks: int = 0
+    attempts: int = 0
+    failed_tasks: int = 0
+    failed_attempts: int = 0
+    recovered_tasks: int = 0
+    nodes: int = 0
+    workers: int = 0
+    functions: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    makespan_s: float = 0.0
+    wall_s: float = 0.0
+    concurrency: float | None = None
+    core_hours: float = 0.0
+    cpu_hours: float = 0.0
+    cpu_known: int = 0
+    cpu_efficiency: float | None = None
+    gpu_hours: float = 0.0
+    gpu_busy_hours: float = 0.0
+    gpu_efficiency: float | None = None
+    occupancy: float | None = None
+    failed_hours: float = 0.0
+
+
+@dataclass(slots=True)
+class FunctionFigures:
+    """One function in figures, over its attempts.
+
+    Attributes:
+        index: position in :attr:`Gathered.functions`.
+        cpus_used: median of CPU time / wall; None where unknown.
+        cpus_allowed: median of logical CPUs allowed.
+        gpus_held, gpus_used: median numbers of GPUs that an attempt might use, and did.
+        gpu_busy: mean number of GPUs that were busy.
+        together: most attempts of any function that ran at once on a node where this one ran.
+        rss_max, rss_median: bytes.
+    """
+
+    index: int
+    facts: FunctionFacts
+    attempts: int = 0
+    tasks: int = 0
+    failed: int = 0
+    wall_sum_s: float = 0.0
+    wall_median_s: float = 0.0
+    wall_p95_s: float = 0.0
+    wall_max_s: float = 0.0
+    cpu_sum_s: float = 0.0
+    cpus_used: float | None = None
+    cpus_allowed: float | None = None
+    rss_median: float | None = None
+    rss_max: int | None = None
+    gpus_held: float = 0.0
+    gpus_used: float = 0.0
+    gpu_busy: float = 0.0
+    gpu_hours: float = 0.0
+    together: int = 1
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class FailureGroup:
+    """Attempts that failed alike: the same function, the same error but for numbers and ids in it.
+
+    Attributes:
+        function: position of the function.
+        error: the error of most of them.
+        kinds: number of different errors.
+        rows: the attempts, by task and attempt.
+    """
+
+    function: int
+    error: str
+    kinds: int
+    rows: list[Row]
+
+    @property
+    def lasting(self) -> int:
+        """Number of tasks that no later attempt completed."""
+        return sum(1 for row in self.rows if row.latest)
+
+
+def summarise(data: Gathered) -> Summary:
+    """See :class:`Summary`."""
+    rows = data.rows
+    summary = Summary(attempts=len(rows), nodes=len(data.nodes), workers=len(data.workers))
+    summary.functions = len(data.functions)
+    if not rows:
+        return summary
+    failed_once = {row.task_id for row in rows if row.failed}
+    latest = [row for row in rows if row.latest]
+    summary.tasks = len(latest)
+    summary.failed_tasks = sum(1 for row in latest if row.failed)
+    summary.failed_attempts = sum(1 for row in rows if row.failed)
+    summary.recovered_tasks = sum(1 for row in latest if not row.failed and row.task_id in failed_once)
+    summary.start_ns = min(row.start_ns for row in rows)
+    summary.end_ns = max(row.end_ns for row in rows)
+    summary.makespan_s = (summary.end_ns - summary.start_ns) / 1e9
+    summary.wall_s = sum(row.wall_s for row in rows)
+    summary.concurrency = _ratio(summary.wall_s, summary.makespan_s)
+    for node, (first, last) in _spans(rows, lambda row: row.node).items():
+        summary.core_hours += (data.nodes[node].cpus or 0) * (last - first) / 3.6e12
+    known = [row.cpu_s for row in rows if row.cpu_s is not None]
+    summary.cpu_known = len(known)
+    summary.cpu_hours = sum(known) / 3600
+    summary.cpu_efficiency = _ratio(summary.cpu_hours, summary.core_hours)
+    summary.gpu_hours = sum(row.wall_s * row.gpus_held for row in rows) / 3600
+    summary.gpu_busy_hours = sum(row.wall_s * row.gpu_busy for row in rows) / 3600
+    summary.gpu_efficiency = _ratio(summary.gpu_busy_hours, summary.gpu_hours)
+    worker_s = sum(last - first for first, last in _spans(rows, lambda row: row.worker).values()) / 1e9
+    summary.occupancy = _ratio(summary.wall_s, worker_s)
+    summary.failed_hours = sum(row.wall_s for row in rows if row.failed) / 3600
+    return summary
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _spans(rows: Iterable[Row], of: _Key) -> dict[int, tuple[int, int]]:
+    """First start and last end, by what ``of`` names."""
+    spans: dict[int, tuple[int, int]] = {}
+    for row in rows:
+        first, last = spans.get(of(row), (row.start_ns, row.end_ns))
+        spans[of(row)] = (min(first, row.start_ns), max(last, row.end_ns))
+    return spans
+
+
+def functions(data: Gathered) -> list[FunctionFigures]:
+    """Figures of every function, those that took the most time first."""
+    together = most_together(data.rows)
+    grouped: dict[int, list[Row]] = defaultdict(list)
+    for row in data.rows:
+        grouped[row.function].append(row)
+    found = [_function(index, data.functions[index], rows, together) for index, rows in grouped.items()]
+    found.sort(key=lambda one: (-one.wall_sum_s, one.facts.name))
+    return found
+
+
+def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[int, int]) -> FunctionFigures:
+    walls = sorted(row.wall_s for row in rows)
+    sizes = [row.rss_bytes for row in rows if row.rss_bytes is not None]
+    used = [row.cpu_s / row.wall_s for row in rows if row.cpu_s is not None and row.wall_s > 0]
+    allowed = [row.cpus_allowed for row in rows if row.cpus_allowed]
+    return FunctionFigures(
+        index=index,
+        facts=facts,
+        attempts=len(rows),
+        tasks=len({row.task_id for row in rows}),
+        failed=sum(1 for row in rows if row.failed),
+        wall_sum_s=sum(walls),
+        wall_median_s=statistics.median(walls),
+        wall_p95_s=percentile(walls, 0.95),
+        wall_max_s=walls[-1],
+        cpu_sum_s=sum(row.cpu_s or 0.0 for row in rows),
+        cpus_used=statistics.median(used) if used else None,
+        cpus_allowed=statistics.median(allowed) if allowed else None,
+        rss_median=statistics.median(sizes) if sizes else None,
+        rss_max=max(sizes, default=None),
+        gpus_held=statistics.median(row.gpus_held for row in rows),
+        gpus_used=statistics.median(row.gpus_used for row in rows),
+        gpu_busy=statistics.fmean(row.gpu_busy for row in rows),
+        gpu_hours=sum(row.wall_s * row.gpus_held for row in rows) / 3600,
+        together=max(together[row.node] for row in rows),
+        rows=rows,
+    )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest of sorted values that at least ``share`` of them do not exceed (nearest rank)."""
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+def most_together(rows: Iterable[Row]) -> dict[int, int]:
+    """By node, the most attempts that ran on it at one moment."""
+    events: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row in rows:
+        # An end sorts before a start at the same moment: one followed the other.
+        events[row.node] += [(row.start_ns, 1), (row.end_ns, -1)] if row.end_ns > row.start_ns else [(row.start_ns, 0)]
+    found = {}
+    for node, changes in events.items():
+        running = most = 0
+        for _, change in sorted(changes):
+            running += change
+            most = max(most, running)
+        found[node] = max(most, 1)
+    return found
+
+
+def failures(data: Gathered) -> list[FailureGroup]:
+    """Failed attempts, grouped; tasks that never completed first, then by number."""
+    alike = [_VARYING.sub("#", error) for error in data.errors]
+    grouped: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in data.rows:
+        if row.failed:
+            grouped[row.function, alike[row.error]].append(row)
+    found = []
+    for (function, _), rows in grouped.items():
+        rows.sort(key=lambda row: (not row.latest, row.task_id, row.attempt))
+        errors = Counter(row.error for row in rows)
+        found.append(FailureGroup(function, data.errors[errors.most_common(1)[0][0]], len(errors), rows))
+    found.sort(key=lambda one: (-one.lasting, -len(one.rows), one.function))
+    return found
+
+
+def busy(rows: Iterable[Row], start_ns: int, width_ns: float, count: int, weight: _Weight) -> list[float]:
+    """How much of something ran in each of ``count`` bins from ``start_ns``: the mean over the bin.
+
+    Args:
+        rows: attempts.
+        start_ns: begin of the first bin.
+        width_ns: width of a bin.
+        count: number of bins.
+        weight: how much an attempt is while it runs: 1 for itself, its CPUs busy, …
+    """
+    bins = [0.0] * count
+    for row in rows:
+        amount = weight(row)
+        if not amount or row.end_ns <= row.start_ns:
+            continue
+        begin, end = (row.start_ns - start_ns) / width_ns, (row.end_ns - start_ns) / width_ns
+        first, last = max(int(begin), 0), min(int(end), count - 1)
+        for at in range(first, last + 1):
+            bins[at] += amount * (min(end, at + 1) - max(begin, at))
+    return bins
+
+
+def mean_cpus(row: Row) -> float:
+    """CPUs that an attempt kept busy on average: CPU time / wall."""
+    return row.cpu_s / row.wall_s if row.cpu_s is not None and row.wall_s > 0 else 0.0
+
+
+def gaps(rows: Iterable[Row]) -> list[float]:
+    """Seconds between an attempt's end and the next one's start on the same worker, where a worker had several."""
+    by_worker: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_worker[row.worker].append(row)
+    found = []
+    for mine in by_worker.values():
+        mine.sort(key=lambda row: row.start_ns)
+        found += [max(0.0, (b.start_ns - a.end_ns) / 1e9) for a, b in itertools.pairwise(mine)]
+    return found
