@@ -195,6 +195,18 @@ class RunRecord:
         tasks = self.tasks()
         return tasks[tasks["status"] == "failed"].reset_index(drop=True)
 
+    def series_frame(self, step: RunStep) -> pd.DataFrame:
+        """The series of a step, a row a sample and column: ``time`` (UTC), ``offset_s``, ``mean`` and what it is of.
+
+        Needs pandas.
+
+        Raises:
+            CrateError: the file is listed and missing, or has another shape.
+        """
+        from prov_worker.run.rows import series_frame
+
+        return series_frame(self.series(step), step.end_ns if step.start_ns is None else step.start_ns)
+
     def _frame(self, table: str) -> pd.DataFrame:
         from prov_worker.run.rows import frame
 

@@ -126,6 +126,10 @@ class Prospect:
 
     def settle(self) -> None:
         """All steps are in: give labels and positions."""
+        # Not in the order of arrival, which depends on the order of directories.
+        self.functions = {key: self.functions[key] for key in sorted(self.functions)}
+        for ran in self.functions.values():
+            ran.inputs, ran.outputs = dict(sorted(ran.inputs.items())), dict(sorted(ran.outputs.items()))
         taken: set[str] = set()
         for ran in self.functions.values():
             label, number = safe_name(ran.name), 2
@@ -142,6 +146,7 @@ class Prospect:
             key=lambda stage: (stage.first_ns or 0, stage.name),
         )
         for position, stage in enumerate([*declared, *found]):
+            stage.functions = dict(sorted(stage.functions.items()))
             stage.position = position
             if not stage.declared:
                 # Named after its function; the key was the function's id, which two functions of one name do not share.

@@ -1,6 +1,6 @@
 """Steps as rows of tables, the same for data frames, Parquet and CSV.
 
-Three tables, joined by ``key``: ``tasks`` (a row an attempt), ``arguments`` (a row an argument or result) and
+Three tables, joined by ``crate``: ``tasks`` (a row an attempt), ``arguments`` (a row an argument or result) and
 ``files`` (a row a file used or generated). Times are integers, nanoseconds since the Unix epoch, UTC.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError
+from prov_worker.model import TaskSeries
 from prov_worker.run.model import RunStep
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ ARGUMENTS: dict[str, str] = {
     "size_bytes": "int",
     "length": "int",
     "sha256": "text",
+    "crate": "text",
 }
 FILES: dict[str, str] = {
     "key": "text",
@@ -95,8 +97,11 @@ FILES: dict[str, str] = {
     "sha256": "text",
     "inside": "bool",
     "declared": "bool",
+    "crate": "text",
 }
 TABLES = {"tasks": TASKS, "arguments": ARGUMENTS, "files": FILES}
+#: Columns of a series as a table.
+SERIES = ("base", "time", "offset_s", "column", "subject", "unit", "mean", "low", "high")
 #: A GPU whose use was never above this, in percent, is one that the task did not use.
 GPU_USED_PERCENT = 1.0
 
@@ -121,6 +126,7 @@ def rows(table: str, step: RunStep) -> Iterator[Row]:
                     "size_bytes": one.size_bytes,
                     "length": one.length,
                     "sha256": one.sha256,
+                    "crate": step.crate,
                 }
     else:
         for file in step.files:
@@ -133,6 +139,7 @@ def rows(table: str, step: RunStep) -> Iterator[Row]:
                 "sha256": file.sha256,
                 "inside": file.inside,
                 "declared": file.declared,
+                "crate": step.crate,
             }
 
 
@@ -173,12 +180,7 @@ def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
     Raises:
         InputError: pandas is not installed.
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise InputError(
-            f"data frames need pandas, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
-        ) from error
+    pd = _pandas()
     columns: dict[str, list[Any]] = {name: [] for name, kind in TABLES[table].items() if kind != "time"}
     for step in steps:
         for row in rows(table, step):
@@ -189,3 +191,37 @@ def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
         if kind == "time":
             data[name] = pd.to_datetime(data[f"{name}_ns"], unit="ns", utc=True)
     return pd.DataFrame({name: data[name] for name in TABLES[table]})
+
+
+def series_frame(series: TaskSeries, start_ns: int) -> pd.DataFrame:
+    """The series of one step as a long table, a row a sample and column.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    pd = _pandas()
+    data: dict[str, list[Any]] = {name: [] for name in SERIES}
+    for base, one in series.all():
+        for name, column in one.columns.items():
+            count = len(one.offset_s)
+            data["base"] += [base] * count
+            data["time"] += [start_ns + int(offset * 1e9) for offset in one.offset_s]
+            data["offset_s"] += one.offset_s
+            data["column"] += [name] * count
+            data["subject"] += [column.subject] * count
+            data["unit"] += [column.unit] * count
+            for part, values in (("mean", column.mean), ("low", column.low), ("high", column.high)):
+                data[part] += column.mean if values is None else values
+    found = pd.DataFrame(data)
+    found["time"] = pd.to_datetime(found["time"], unit="ns", utc=True)
+    return found
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError(
+            f"data frames need pandas, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
+        ) from error
+    return pandas

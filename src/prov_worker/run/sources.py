@@ -19,8 +19,8 @@ from prov_worker.errors import CrateError
 
 #: Metadata of a step is some 20 kB; what is larger than this is no step's, and is not read into memory.
 MAX_METADATA_BYTES = 64 << 20
-#: A file that unpacks to more than this many times its packed size is a bomb; honest logs stay below 1,000.
-MAX_RATIO = 2000
+#: A large file that unpacks to more than this many times its packed size is a bomb; honest data stay far below.
+MAX_RATIO = 500
 _RATIO_FROM_BYTES = 64 << 20
 STEPS_DIR = "steps"
 CRATE_SUFFIX = ".crate"

@@ -1,0 +1,256 @@
+"""Damaged and hostile input: each crate is named, the rest is assembled, nothing is written outside the target."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.run.api import open_run
+from prov_worker.run.assemble import Options, assemble
+from prov_worker.run.verify import verify
+
+METADATA = "ro-crate-metadata.json"
+
+
+def truncate(crate: Path) -> None:
+    path = crate / METADATA
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def no_metadata(crate: Path) -> None:
+    (crate / METADATA).unlink()
+
+
+def missing_file(crate: Path) -> None:
+    (crate / "data" / "hardware.json").unlink()
+
+
+def wrong_hash(crate: Path) -> None:
+    path = crate / "data" / "hardware.json"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"EPYC", b"XEON"))
+
+
+def wrong_size(crate: Path) -> None:
+    with (crate / "data" / "hardware.json").open("ab") as stream:
+        stream.write(b" ")
+
+
+def huge_file(crate: Path) -> None:
+    with (crate / "huge.bin").open("wb") as stream:
+        stream.truncate(5 << 30)
+
+
+def huge_metadata(crate: Path) -> None:
+    with (crate / METADATA).open("r+b") as stream:
+        stream.truncate(5 << 30)
+
+
+def a_link(crate: Path) -> None:
+    (crate / "secret").symlink_to("/etc/passwd")
+
+
+def linked_metadata(crate: Path) -> None:
+    (crate / METADATA).rename(crate.parent / ".elsewhere.json")
+    (crate / METADATA).symlink_to(crate.parent / ".elsewhere.json")
+
+
+def a_pipe(crate: Path) -> None:
+    os.mkfifo(crate / "pipe")
+
+
+def a_pipe_for_metadata(crate: Path) -> None:
+    (crate / METADATA).unlink()
+    os.mkfifo(crate / METADATA)
+
+
+def an_odd_name(crate: Path) -> None:
+    (crate / "two\nlines").write_text("x")
+
+
+def no_step(crate: Path) -> None:
+    document = json.loads((crate / METADATA).read_text())
+    for one in document["@graph"]:
+        if one["@id"] == "./":
+            one["mainEntity"] = {"@id": "#attempt"}
+    (crate / METADATA).write_text(json.dumps(document))
+
+
+def outside(crate: Path) -> None:
+    document = json.loads((crate / METADATA).read_text())
+    document["@graph"].append({"@id": "../../victim.txt", "@type": "File"})
+    (crate / METADATA).write_text(json.dumps(document))
+
+
+DAMAGE = [
+    truncate,
+    no_metadata,
+    missing_file,
+    wrong_hash,
+    wrong_size,
+    huge_file,
+    huge_metadata,
+    a_link,
+    linked_metadata,
+    a_pipe,
+    a_pipe_for_metadata,
+    an_odd_name,
+    no_step,
+    outside,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda one: one.__name__)
+def test_a_damaged_crate_is_named_and_left_out(damage: Callable[[Path], None], crates: Any, tmp_path: Path) -> None:
+    crates.add(1)
+    bad = crates.add(2)
+    crates.add(3)
+    damage(bad)
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert result.steps == 2
+    assert [one.where for one in result.problems] == [str(bad)]
+    assert str(bad) in str(result.problems[0])
+    assert "\n" not in str(result.problems[0])
+    assert verify(tmp_path / "R.crate").changes == []
+    assert len(list((tmp_path / "R.crate/steps").iterdir())) == 2
+
+
+def test_a_crate_that_cannot_be_read_leaves_the_others_to_open_run(crates: Any) -> None:
+    crates.add(1)
+    truncate(crates.add(2))
+    run = open_run(crates.directory)
+    assert len(list(run.steps())) == 1
+    assert len(run.problems) == 1
+
+
+def test_two_crates_of_one_attempt_that_differ(make_crates: Any, tmp_path: Path) -> None:
+    make_crates(tmp_path / "a").add(1, wall_s=1.0)
+    make_crates(tmp_path / "b").add(1, wall_s=2.0)
+    result = assemble([tmp_path / "a", tmp_path / "b"], tmp_path / "R.crate")
+    assert result.steps == 1
+    assert "another crate of this very attempt" in str(result.problems[0])
+
+
+def test_two_crates_of_one_id_that_ran_apart_are_named_and_kept(make_crates: Any, tmp_path: Path) -> None:
+    make_crates(tmp_path / "a").add(1)
+    make_crates(tmp_path / "b", host="node02").add(1, offset_s=5)
+    result = assemble([tmp_path / "a", tmp_path / "b"], tmp_path / "R.crate")
+    assert (result.tasks, result.steps) == (1, 2)
+    assert "two crates of task" in str(result.problems[0])
+
+
+def zipped(crate: Path, target: Path, **names: Any) -> zipfile.ZipFile:
+    archive = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
+    for one in sorted(crate.rglob("*")):
+        archive.write(one, one.relative_to(crate))
+    shutil.rmtree(crate)
+    return archive
+
+
+def parent_path(archive: zipfile.ZipFile) -> None:
+    archive.writestr("../../escaped.txt", "x")
+
+
+def absolute_path(archive: zipfile.ZipFile) -> None:
+    archive.writestr("/tmp/escaped-by-absolute-path.txt", "x")  # refused before anything is written
+
+
+def backslashes(archive: zipfile.ZipFile) -> None:
+    info = zipfile.ZipInfo("data/x")
+    info.filename = "..\\..\\escaped.txt"
+    archive.writestr(info, "x")
+
+
+def link_member(archive: zipfile.ZipFile) -> None:
+    info = zipfile.ZipInfo("data/link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive.writestr(info, "/etc/passwd")
+
+
+def twice(archive: zipfile.ZipFile) -> None:
+    with pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(METADATA, "{}")
+
+
+def bomb(archive: zipfile.ZipFile) -> None:
+    with archive.open("zeros.bin", "w", force_zip64=True) as stream:
+        for _ in range(96):
+            stream.write(bytes(1 << 20))
+
+
+@pytest.mark.parametrize("attack", [parent_path, absolute_path, backslashes, link_member, twice, bomb])
+def test_a_hostile_zip_is_refused_whole(attack: Callable[[zipfile.ZipFile], None], crates: Any, tmp_path: Path) -> None:
+    crates.add(1)
+    bad = crates.add(2)
+    path = crates.directory / f"{bad.name}.zip"
+    with zipped(bad, path) as archive:
+        attack(archive)
+    before = {str(one) for one in tmp_path.parent.rglob("*escaped*")}
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert (result.steps, [one.where for one in result.problems]) == (1, [str(path)])
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["R.crate", "crates"]
+    assert {str(one) for one in tmp_path.parent.rglob("*escaped*")} == before
+    assert not Path("/tmp/escaped-by-absolute-path.txt").exists()
+
+
+def test_a_zip_cut_short_and_one_with_a_changed_byte(crates: Any, tmp_path: Path) -> None:
+    crates.add(1)
+    for number in (2, 3):
+        bad = crates.add(number)
+        zipped(bad, crates.directory / f"{bad.name}.zip").close()
+    short, changed = sorted(crates.directory.glob("*.zip"))
+    short.write_bytes(short.read_bytes()[:-40])
+    with zipfile.ZipFile(changed) as archive:
+        info = archive.getinfo("data/hardware.json")
+        at = info.header_offset + 30 + len(info.filename) + info.compress_size // 2
+    data = bytearray(changed.read_bytes())
+    data[at] ^= 0xFF
+    changed.write_bytes(data)
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert result.steps == 1
+    assert sorted(one.where for one in result.problems) == [str(short), str(changed)]
+
+
+def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
+    """In a process that may hold no more than half of it."""
+    import subprocess
+    import sys
+
+    crate = crates.add(1)
+    with (crate / "large.bin").open("wb") as stream:
+        stream.truncate(1 << 30)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from prov_worker.run.assemble import Options, assemble\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))\n"
+        "result = assemble([Path(sys.argv[1])], Path(sys.argv[2]), Options(copy=False))\n"
+        "assert result.steps == 1 and not result.problems, result"
+    )
+    command = [sys.executable, "-c", code, str(crates.directory), str(tmp_path / "R.crate")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "R.crate/steps" / crate.name / "large.bin").stat().st_size == 1 << 30
+
+
+def test_all_damaged_writes_nothing(crates: Any, tmp_path: Path) -> None:
+    truncate(crates.add(1))
+    result = assemble([crates.directory], tmp_path / "R.crate", Options())
+    assert result.path is None
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["crates"]
+
+
+def test_a_later_attempt_that_is_damaged_leaves_the_earlier_one_its_name(make_crates: Any, tmp_path: Path) -> None:
+    make_crates(tmp_path / "a").add(1, attempt=1, error="first")
+    bad = make_crates(tmp_path / "b").add(1, attempt=2, offset_s=9)
+    wrong_hash(bad)
+    result = assemble([tmp_path / "a", tmp_path / "b"], tmp_path / "R.crate")
+    assert (result.steps, result.failed, len(result.problems)) == (1, 1, 1)
+    assert [one.name for one in (tmp_path / "R.crate/steps").iterdir()] == [bad.name]

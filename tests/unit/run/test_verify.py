@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.errors import InputError
+from prov_worker.run.assemble import Options, assemble
+from prov_worker.run.verify import verify
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+
+
+@pytest.fixture
+def run(workflow_crates: Any, tmp_path: Path) -> Path:
+    assemble([workflow_crates.directory], tmp_path / "RUN.crate", Options(copy=True))
+    return tmp_path / "RUN.crate"
+
+
+def kinds(run: Path, **options: Any) -> set[tuple[str, str]]:
+    return {(one.kind, one.path) for one in verify(run, **options).changes}
+
+
+def test_a_fresh_run_crate_is_as_sealed(run: Path) -> None:
+    verdict = verify(run)
+    assert verdict.changes == []
+    assert verdict.files == sum(1 for one in run.rglob("*") if one.is_file()) - 3
+
+
+def test_a_changed_byte_in_any_file_is_found(run: Path) -> None:
+    rng = random.Random(6)
+    for path in sorted(one for one in run.rglob("*") if one.is_file()):
+        data = path.read_bytes()
+        if not data:
+            continue
+        for at in {0, len(data) - 1, rng.randrange(len(data))}:
+            changed = bytearray(data)
+            changed[at] ^= 1 << rng.randrange(8)
+            path.write_bytes(changed)
+            assert verify(run).changes, f"byte {at} of {path}"
+        path.write_bytes(data)
+    assert verify(run).changes == []
+
+
+def test_files_added_removed_and_exchanged_are_found(run: Path) -> None:
+    crate = sorted((run / "steps").iterdir())[0]
+    (crate / "more.txt").write_text("more")
+    (run / "empty").mkdir()
+    (crate / "data" / "hardware.json").unlink()
+    (run / "README.md").unlink()
+    (run / "README.md").symlink_to(crate / "more.txt")
+    name = f"steps/{crate.name}"
+    assert kinds(run) == {
+        ("added", f"{name}/more.txt"),
+        ("added", "empty"),
+        ("removed", f"{name}/data/hardware.json"),
+        ("changed", "README.md"),
+    }
+
+
+def test_a_removed_step_is_found(run: Path) -> None:
+    crate = sorted((run / "steps").iterdir())[0]
+    count = sum(1 for one in crate.rglob("*") if one.is_file())
+    shutil.rmtree(crate)
+    assert len(verify(run).changes) == count
+
+
+@pytest.mark.parametrize("name", ["ro-crate-metadata.json", "manifest-sha256.txt"])
+def test_a_missing_file_of_the_seal_is_found(run: Path, name: str) -> None:
+    (run / name).unlink()
+    assert ("removed", name) in kinds(run)
+
+
+def test_without_a_seal_it_is_no_run_crate(run: Path) -> None:
+    (run / "seal.txt").unlink()
+    with pytest.raises(InputError, match="seal.txt is missing"):
+        verify(run)
+    with pytest.raises(InputError):
+        verify(run / "nothing")
+
+
+def test_sha256sum_agrees(run: Path) -> None:
+    if shutil.which("sha256sum") is None:
+        pytest.skip("needs sha256sum")
+    command = ["sha256sum", "--check", "--quiet", "seal.txt", "manifest-sha256.txt"]
+    done = subprocess.run(command, cwd=run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_zip_with_a_changed_added_and_removed_member(workflow_crates: Any, tmp_path: Path) -> None:
+    assemble([workflow_crates.directory], tmp_path / "R.zip", Options(zip=True))
+    with zipfile.ZipFile(tmp_path / "R.zip") as before, zipfile.ZipFile(tmp_path / "changed.zip", "w") as after:
+        for name in before.namelist():
+            if name == "README.md":
+                after.writestr(name, "something else")
+            elif name != "links.jsonl":
+                after.writestr(name, before.read(name))
+        after.writestr("added.txt", "x")
+    assert kinds(tmp_path / "changed.zip") == {
+        ("changed", "README.md"),
+        ("removed", "links.jsonl"),
+        ("added", "added.txt"),
+    }
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
+        return path
+
+    return make
+
+
+def allow(path: Path, principal: str, key: Path) -> Path:
+    path.write_text(f"{principal} {key.with_suffix('.pub').read_text()}")
+    return path
+
+
+@needs_ssh
+def test_a_signature_by_an_allowed_signer(workflow_crates: Any, keys: Callable[[str], Path], tmp_path: Path) -> None:
+    key, other = keys("alice"), keys("mallory")
+    run = tmp_path / "R.crate"
+    assert assemble([workflow_crates.directory], run, Options(sign=key)).signed
+    signers = allow(tmp_path / "signers", "alice@example.org", key)
+    verdict = verify(run, signers)
+    assert (verdict.changes, verdict.signer, verdict.trusted) == ([], "alice@example.org", True)
+    verdict = verify(run)
+    assert (verdict.changes, verdict.trusted) == ([], False)
+    assert (verdict.signer or "").startswith("SHA256:")
+    strangers = allow(tmp_path / "strangers", "mallory@example.org", other)
+    assert kinds(run, allowed_signers=strangers) == {("signature", "seal.txt.sig")}
+
+
+@needs_ssh
+def test_a_crate_sealed_anew_by_another_does_not_keep_the_signature(
+    workflow_crates: Any, keys: Callable[[str], Path], tmp_path: Path
+) -> None:
+    key = keys("alice")
+    signers = allow(tmp_path / "signers", "alice@example.org", key)
+    assemble([workflow_crates.directory], tmp_path / "good.crate", Options(sign=key))
+    workflow_crates.add(9, "forged", offset_s=30)
+    assemble([workflow_crates.directory], tmp_path / "bad.crate")
+    assert kinds(tmp_path / "bad.crate", allowed_signers=signers) == {("signature", "seal.txt.sig")}
+    shutil.copy(tmp_path / "good.crate/seal.txt.sig", tmp_path / "bad.crate")
+    assert kinds(tmp_path / "bad.crate", allowed_signers=signers) == {("signature", "seal.txt.sig")}
+
+
+@needs_ssh
+def test_every_byte_of_a_signature_counts(workflow_crates: Any, keys: Callable[[str], Path], tmp_path: Path) -> None:
+    run = tmp_path / "R.crate"
+    key = keys("alice")
+    assemble([workflow_crates.directory], run, Options(sign=key))
+    signers = allow(tmp_path / "signers", "alice@example.org", key)
+    path = run / "seal.txt.sig"
+    data = path.read_bytes()
+    for at in [*range(0, len(data), 29), len(data) - 1]:
+        changed = bytearray(data)
+        changed[at] ^= 1
+        path.write_bytes(changed)
+        assert verify(run).changes, f"byte {at}"
+        assert verify(run, signers).changes, f"byte {at}"
