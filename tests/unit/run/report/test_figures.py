@@ -1,0 +1,383 @@
+"""The page's figures against figures that plain code here computes from the crates' JSON, and the rules of advice."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from prov_worker.run.api import open_run
+from prov_worker.run.report.advice import advise
+from prov_worker.run.report.figures import (
+    busy,
+    failures,
+    functions,
+    gaps,
+    most_together,
+    percentile,
+    summarise,
+)
+from prov_worker.run.report.gather import gather
+from prov_worker.run.report.rows import FunctionFacts, Gathered, NodeFacts, Profile, Row
+from prov_worker.run.report.thin import buckets, points_for
+from prov_worker.run.report.words import duration, number, percent, plural, size
+
+GIB = 1 << 30
+
+
+def steps_of(crates: Path) -> list[dict[str, Any]]:
+    """What the crates say, read without any code of the product."""
+    steps = []
+    for path in sorted(crates.glob("*.crate/ro-crate-metadata.json")):
+        graph = {one["@id"]: one for one in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
+        value = {key: one["value"] for key, one in graph.items() if "value" in one}
+        action = graph["#distributed_step"]
+        gpus = {key: one for key, one in value.items() if re.fullmatch(r"#usage-gpu-\d+-mean", key)}
+        visible = value.get("#env-CUDA_VISIBLE_DEVICES", "").split(",")
+        steps.append(
+            {
+                "task": value["#task-id"].removeprefix("urn:uuid:"),
+                "attempt": value["#attempt"],
+                "failed": action["actionStatus"].endswith("FailedActionStatus"),
+                "function": graph["#step"]["name"],
+                "host": value["#worker-host"],
+                "pid": value["#worker-pid"],
+                "start": int(value["#start-ns"]),
+                "end": int(value["#end-ns"]),
+                "cpu_s": value["#usage-cpu"],
+                "rss": value["#usage-peak-rss"],
+                "cpus": value["#hardware-cpu-logical"],
+                "gpus": len([one for one in visible if one]),
+                "gpu_busy": sum(one for key, one in gpus.items() if key.split("-")[2] in visible) / 100,
+            }
+        )
+    return steps
+
+
+def core_of(page: Path) -> dict[str, Any]:
+    """The data that the page's script starts from."""
+    packed = re.search(r'id="core">([^<]*)</script>', page.read_text(encoding="utf-8"))
+    assert packed is not None
+    return json.loads(zlib.decompress(base64.b64decode(packed[1]), -15))
+
+
+def shown(page: Path) -> dict[str, str]:
+    """The cards of the summary as a reader sees them: figure and line below, by title."""
+    html = page.read_text(encoding="utf-8")
+    cards = re.findall(r"<dt>([^<]+)</dt>\s*<dd>([^<]*)</dd>\s*<dd class=\"sub\">([^<]*)", html)
+    return {title: f"{figure} | {below.strip()}" for title, figure, below in cards}
+
+
+def test_the_summary_on_the_page_equals_what_the_crates_say(crates: Path, page: Path) -> None:
+    steps = steps_of(crates)
+    latest: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        if step["task"] not in latest or step["attempt"] > latest[step["task"]]["attempt"]:
+            latest[step["task"]] = step
+    lost = sum(step["failed"] for step in latest.values())
+    failed = [step for step in steps if step["failed"]]
+    assert len(latest) == 160
+    assert lost
+    assert len(failed) > lost, "the run must hold both lasting failures and mended ones"
+    first, last = min(step["start"] for step in steps), max(step["end"] for step in steps)
+    wall = sum(step["end"] - step["start"] for step in steps) / 1e9
+    cpu_h = sum(step["cpu_s"] for step in steps) / 3600
+    core_h = 0.0
+    for host in {step["host"] for step in steps}:
+        mine = [step for step in steps if step["host"] == host]
+        span = (max(s["end"] for s in mine) - min(s["start"] for s in mine)) / 1e9
+        core_h += mine[0]["cpus"] * span / 3600
+    workers = defaultdict(list)
+    for step in steps:
+        workers[step["host"], step["pid"]].append(step)
+    worker_s = sum(max(s["end"] for s in mine) - min(s["start"] for s in mine) for mine in workers.values()) / 1e9
+    gpu_h = sum((s["end"] - s["start"]) / 1e9 * s["gpus"] for s in steps) / 3600
+    gpu_busy_h = sum((s["end"] - s["start"]) / 1e9 * s["gpu_busy"] for s in steps) / 3600
+    failed_s = sum(s["end"] - s["start"] for s in failed) / 1e9
+
+    cards = shown(page)
+    mended = len({s["task"] for s in failed}) - lost
+    assert cards["Tasks"] == f"160 | {len(steps)} attempts, {mended} completed after a failure"
+    assert cards["Failed tasks"] == f"{lost} | {len(failed)} failed attempts, {duration(failed_s)} of worker time"
+    makespan = (last - first) / 1e9
+    assert cards["Makespan"] == (
+        f"{duration(makespan)} | {duration(wall)} of tasks, {number(wall / makespan)} side by side"
+    )
+    assert cards["Core hours"] == (f"{number(core_h)} | {number(cpu_h)} used, {percent(cpu_h / core_h)} CPU efficiency")
+    assert cards["GPU hours"] == (
+        f"{number(gpu_h)} | {number(gpu_busy_h)} busy, {percent(gpu_busy_h / gpu_h)} GPU efficiency"
+    )
+    assert cards["Workers"] == f"{len(workers)} | on 2 nodes, occupied {percent(wall / worker_s)}"
+
+
+def test_every_row_of_the_page_equals_its_crate(crates: Path, page: Path) -> None:
+    core = core_of(page)
+    rows = core["rows"]
+    first = min(step["start"] for step in steps_of(crates))
+    start, starts = 0, []
+    for step in rows["start"]:
+        start += step
+        starts.append(start)
+    found = {
+        (rows["id"][i], rows["attempt"][i]): {
+            "failed": bool(rows["failed"][i]),
+            "function": core["functions"][rows["fn"][i]]["name"],
+            "host": core["nodes"][core["workers"][rows["worker"][i]][0]]["name"],
+            "start": starts[i],
+            "wall": rows["wall"][i],
+            "cpu": rows["cpu"][i],
+            "rss": rows["rss"][i],
+            "gpus": rows["gpus"][i],
+            "gpu": rows["gpu"][i],
+        }
+        for i in range(len(starts))
+    }
+    expected = {
+        (step["task"], step["attempt"]): {
+            "failed": step["failed"],
+            "function": step["function"],
+            "host": step["host"],
+            "start": (step["start"] - first) // 1000,
+            "wall": (step["end"] - step["start"]) // 1000,
+            "cpu": round(step["cpu_s"] * 1000),
+            "rss": step["rss"] // 1024,
+            "gpus": step["gpus"],
+            "gpu": round(100 * step["gpu_busy"]),
+        }
+        for step in steps_of(crates)
+    }
+    assert found == expected
+
+
+def test_functions_equal_what_the_crates_say(crates: Path) -> None:
+    steps = steps_of(crates)
+    for one in functions(gather(open_run(crates))):
+        mine = [step for step in steps if step["function"] == one.facts.name]
+        walls = [(step["end"] - step["start"]) / 1e9 for step in mine]
+        assert one.attempts == len(mine)
+        assert one.failed == sum(step["failed"] for step in mine)
+        assert one.wall_sum_s == pytest.approx(sum(walls))
+        assert one.wall_median_s == pytest.approx(median(walls))
+        assert one.wall_max_s == pytest.approx(max(walls))
+        assert one.rss_max == max(step["rss"] for step in mine)
+        used = median(step["cpu_s"] / wall for step, wall in zip(mine, walls, strict=True))
+        assert one.cpus_used == pytest.approx(used)
+        assert one.gpus_used == median(int(step["gpu_busy"] > 0.05) for step in mine)
+
+
+def test_links_count_the_inputs_that_another_task_returned(crates: Path) -> None:
+    """Every argument ``path`` whose hash is that of another's result is a link; the page has them all."""
+    made: dict[str, str] = {}
+    used: list[str] = []
+    for path in sorted(crates.glob("*.crate/ro-crate-metadata.json")):
+        for one in json.loads(path.read_text(encoding="utf-8"))["@graph"]:
+            if one["@id"] == "#output-return":
+                made[one["sha256"]] = path.parent.name
+            elif one["@id"] == "#input-path":
+                used.append(one["sha256"])
+    data = gather(open_run(crates))
+    links = sum(digest in made for digest in used)
+    assert links > 50
+    assert sum(data.flows.values()) == len(data.edges) == links
+    names = [one.name for one in data.functions]
+    assert {(names[source], names[target]) for source, target, _ in data.flows} == {
+        ("fetch_archive", "transform_records"),
+        ("transform_records", "fit_model"),
+        ("fit_model", "merge_results"),
+    }
+
+
+def row(**changes: Any) -> Row:
+    values: dict[str, Any] = {
+        "key": "k",
+        "task_id": "t",
+        "attempt": 1,
+        "latest": True,
+        "failed": False,
+        "function": 0,
+        "node": 0,
+        "worker": 0,
+        "start_ns": 0,
+        "end_ns": 10**9,
+        "began": True,
+        "wall_s": 1.0,
+        "cpu_s": 1.0,
+        "rss_bytes": GIB,
+        "cpus_allowed": 1,
+        "gpus_held": 0,
+        "gpu_busy": 0.0,
+        "gpus_used": 0,
+        "error": -1,
+        "signal": None,
+        "block": 0,
+        "place": 0,
+    }
+    values.update(changes)
+    if "end_ns" not in changes and "wall_s" in changes:
+        values["end_ns"] = values["start_ns"] + int(values["wall_s"] * 1e9)
+    return Row(**values)
+
+
+def data_of(rows: list[Row], **node: Any) -> Gathered:
+    data = Gathered("run", "run", rows=rows, functions=[FunctionFacts("work", "#f", None, None, None)])
+    data.nodes = [NodeFacts("node01", **{"cpus": 64, "memory_bytes": 512 * GIB, **node})]
+    data.errors = ["ValueError: no", "KeyError: 3"]
+    data.workers = [(0, "worker 0")]
+    return data
+
+
+def kinds(data: Gathered) -> dict[str, str]:
+    return {one.kind: f"{one.finding} {one.action}" for one in advise(data, functions(data))}
+
+
+def test_nothing_stands_out_in_a_run_that_uses_what_it_has() -> None:
+    rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=59.0, rss_bytes=4 * GIB) for n in range(64)]
+    assert kinds(data_of(rows)) == {}
+
+
+def test_advice_on_cpus_that_nobody_uses() -> None:
+    rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=60.0, cpus_allowed=64) for n in range(4)]
+    found = kinds(data_of(rows))["cpus"]
+    assert "Allowed 64 CPUs, used 1.0; at most 4 at once on a node of 64 CPUs" in found
+    assert "Up to 64 would fit" in found
+
+
+def test_no_advice_on_cpus_where_neighbours_use_them() -> None:
+    rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=60.0, cpus_allowed=64) for n in range(60)]
+    assert "cpus" not in kinds(data_of(rows))
+
+
+def test_advice_on_gpus() -> None:
+    rows = [row(task_id=str(n), wall_s=600.0, cpu_s=600.0, gpus_held=12, gpus_used=1, gpu_busy=0.9) for n in range(3)]
+    found = kinds(data_of(rows, gpus=12))["gpus"]
+    assert found.startswith("12 GPUs visible, used 1.")
+    assert "5.50 GPU hours" in found, "three times ten minutes of eleven GPUs"
+    idle = [row(wall_s=600.0, gpus_held=1, gpus_used=1, gpu_busy=0.1)]
+    assert kinds(data_of(idle))["gpus"].startswith("Its 1 GPU was busy 10 % of the time.")
+
+
+@pytest.mark.parametrize("peak, expected", [(500, "Run fewer at once"), (1, "room for 460 at once"), (100, None)])
+def test_advice_on_memory(peak: int, expected: str | None) -> None:
+    found = kinds(data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=peak * GIB)])).get("memory")
+    assert found is None if expected is None else found is not None and expected in found
+
+
+def test_advice_on_tasks_shorter_than_the_pause_between_them() -> None:
+    rows = [row(task_id=str(n), start_ns=n * 10**8, wall_s=0.01, cpu_s=0.01) for n in range(2000)]
+    assert "2,000 of 2,000 attempts took less than the 90 ms" in kinds(data_of(rows))["short"]
+
+
+def test_advice_on_waiting_and_stragglers() -> None:
+    rows = [row(task_id=str(n), worker=n, wall_s=60.0 if n == 0 else 2.0, cpu_s=0.05) for n in range(40)]
+    found = kinds(data_of(rows))
+    assert "it mostly waits" in found["waiting"]
+    assert "1 attempt took more than 8.0 s, the longest 1 min 00 s; the median is 2.0 s." in found["stragglers"]
+
+
+def test_advice_on_failures_tells_a_kill_near_the_memory_limit() -> None:
+    killed = row(failed=True, error=0, signal="SIGKILL", rss_bytes=500 * GIB)
+    assert "run fewer at once" in kinds(data_of([killed]))["killed"]
+    killed.rss_bytes = GIB
+    assert "look at the node's log" in kinds(data_of([killed]))["killed"]
+    raised = [row(task_id=str(n), failed=n < 3, error=0 if n < 3 else -1) for n in range(10)]
+    assert kinds(data_of(raised))["failing"].startswith("3 of 10 attempts raised the same error.")
+
+
+def test_failures_that_differ_in_numbers_alone_are_one() -> None:
+    data = data_of([row(task_id=str(n), failed=True, error=n) for n in range(3)])
+    data.errors = ["no part 17 at 0x7f3a", "no part 4 at 0x8b", "no parts"]
+    groups = failures(data)
+    assert [(len(one.rows), one.kinds, one.lasting) for one in groups] == [(2, 2, 2), (1, 1, 1)]
+
+
+def test_a_run_without_cpus_or_time_divides_by_nothing() -> None:
+    data = data_of([row(end_ns=0, wall_s=0.0, cpu_s=None, began=False)], cpus=None)
+    summary = summarise(data)
+    assert summary.cpu_efficiency is None
+    assert summary.concurrency is None
+    assert summary.occupancy is None
+    assert functions(data)[0].cpus_used is None
+    assert busy(data.rows, 0, 1.0, 4, lambda one: 1.0) == [0, 0, 0, 0]
+
+
+def test_busy_spreads_an_attempt_over_its_bins() -> None:
+    rows = [row(start_ns=500, end_ns=2000), row(start_ns=0, end_ns=4000)]
+    assert busy(rows, 0, 1000.0, 4, lambda one: 1.0) == [1.5, 2.0, 1.0, 1.0]
+
+
+def test_most_together_counts_a_follower_once() -> None:
+    assert most_together([row(start_ns=0, end_ns=10), row(start_ns=10, end_ns=20)]) == {0: 1}
+    assert most_together([row(start_ns=0, end_ns=11), row(start_ns=10, end_ns=20)]) == {0: 2}
+
+
+def test_gaps_are_of_one_worker() -> None:
+    rows = [
+        row(worker=0, start_ns=0, end_ns=10**9),
+        row(worker=1, start_ns=10**9, end_ns=2 * 10**9),
+        row(worker=0, start_ns=3 * 10**9, end_ns=4 * 10**9),
+    ]
+    assert gaps(rows) == [2.0]
+
+
+def test_percentile_is_the_nearest_rank() -> None:
+    assert percentile(list(range(1, 101)), 0.95) == 95
+    assert percentile([7.0], 0.95) == 7.0
+
+
+def test_a_profile_is_bounded_and_keeps_its_mean() -> None:
+    profile = Profile(limit=64)
+    for second in range(10_000):
+        profile.add(second * 10**9, float(second % 2))
+    assert len(profile._bins) <= 64
+    values = profile.resampled(0, 10_000 * 1e9 / 10, 10)
+    assert all(value == pytest.approx(0.5, abs=0.02) for value in values)
+
+
+def test_a_profile_bridges_a_gap_between_samples_but_not_a_pause() -> None:
+    profile = Profile()
+    for second in (0, 2, 9):
+        profile.add(second * 10**9, 1.0)
+    assert profile.resampled(0, 1e9, 10) == [1.0, 1.0, 1.0, None, None, None, None, None, None, 1.0]
+
+
+@pytest.mark.parametrize("count, points", [(10, 24), (24, 24), (25, 24), (4096, 60)])
+def test_buckets_cover_every_sample_once(count: int, points: int) -> None:
+    runs = buckets(count, points)
+    assert len(runs) == min(count, points)
+    assert [at for begin, end in runs for at in range(begin, end)] == list(range(count))
+
+
+def test_points_shrink_with_the_run() -> None:
+    assert [points_for(steps) for steps in (1, 2500, 10_000, 10**6)] == [240, 240, 60, 24]
+
+
+def test_words() -> None:
+    assert [duration(value) for value in (None, 0, 0.00004, 0.25, 4.2, 75, 3700, 90_000)] == [
+        "–",
+        "0 s",
+        "40 µs",
+        "250 ms",
+        "4.2 s",
+        "1 min 15 s",
+        "1 h 01 min",
+        "1 d 1 h",
+    ]
+    assert [size(value) for value in (None, 12, 1536, 200 << 20)] == ["–", "12 B", "1.5 KiB", "200 MiB"]
+    assert [number(value) for value in (None, 3, 1234.5, 123.4, 12.34, 1.234, 0.0012)] == [
+        "–",
+        "3",
+        "1,234",
+        "123",
+        "12.3",
+        "1.23",
+        "0.0012",
+    ]
+    assert [percent(value) for value in (None, 0.0, 0.051, 0.5)] == ["–", "0 %", "5.1 %", "50 %"]
+    assert [plural(1, "task"), plural(1200, "task")] == ["1 task", "1,200 tasks"]
