@@ -29,7 +29,7 @@ def page(crates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page about a run whose names, errors and values try to leave their place in the document."""
     directory = tmp_path_factory.mktemp("hostile")
-    return written(make_run(directory / "crates", 60, nodes=1, hostile=True), directory / "report.html")
+    return written(make_run(directory / "crates", 90, nodes=1, hostile=True, seed=5), directory / "report.html")
 
 
 def written(crates: Path, target: Path) -> Path:

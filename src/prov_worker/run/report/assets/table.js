@@ -65,7 +65,7 @@ function makeTable(run) {
     const last = all ? Math.min(shown.length, all) : Math.min(shown.length, first + Math.ceil(viewport.clientHeight / ROW) + 18);
     const fresh = [];
     for (let at = first; at < last; at += 1) {
-      const row = el("div", { role: "row", class: "row", id: `row-${at}`, "aria-rowindex": at + 2, "aria-selected": at === active }, cells(shown[at]));
+      const row = el("div", { role: "row", class: "row", id: `row-${at}`, "aria-rowindex": at + 2, "aria-selected": String(at === active) }, cells(shown[at]));
       row.style.top = `${at * ROW}px`;
       row.addEventListener("click", () => { active = at; paint(); run.open(shown[at], shown); });
       fresh.push(row);
@@ -90,7 +90,7 @@ function makeTable(run) {
   run.nodes.forEach((one, i) => byId("filter-node").append(el("option", { value: i }, one.name)));
   let timer = 0;
   const form = byId("filters");
-  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, count > 5000 ? 120 : 0); });
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { clearTimeout(timer); timer = setTimeout(update, count > 5000 ? 120 : 0); });
   form.addEventListener("reset", () => setTimeout(update, 0));
   form.addEventListener("submit", (event) => event.preventDefault());
   byId("save-csv").addEventListener("click", () => {

@@ -1,0 +1,437 @@
+"""The page in headless Chromium, as a person uses it: with a mouse, with keys alone, in the dark, on paper."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1440,1000",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no Chromium with ChromeDriver (on Debian: apt-get install chromium chromium-driver)")
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    downloads = str(tmp_path_factory.mktemp("downloads"))
+    options.add_experimental_option("prefs", {"download.default_directory": downloads})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=ChromeService(DRIVER))
+    driver.downloads = Path(downloads)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser: Chrome) -> Iterator[Callable[[Path], Page]]:
+    """Open a page; fails where the browser had anything to complain about."""
+
+    def visit(path: Path, address: str = "") -> Page:
+        browser.get("about:blank")
+        browser.get(f"{path.as_uri()}{address}")
+        WebDriverWait(browser, 30).until(lambda d: d.execute_script("return document.documentElement.dataset.ready"))
+        assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
+        browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+        return Page(browser)
+
+    yield visit
+    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert complaints == []
+
+
+class Page:
+    """What a person sees of the page."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def find(self, selector: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        return self.browser.execute_script(script, *arguments)
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.browser, 15).until(lambda _: condition())
+
+    def keys(self, *keys: str) -> None:
+        ActionChains(self.browser).send_keys(*keys).perform()
+
+    def shown(self) -> int:
+        """Number of attempts that pass the filters."""
+        return int(self.find("[role=grid]").get_attribute("aria-rowcount") or 0) - 1
+
+    def column(self, at: int) -> list[str]:
+        script = "return [...document.querySelectorAll(arguments[0])].map((cell) => cell.textContent)"
+        found = self.js(script, f".grid .row [aria-colindex='{at}']")
+        assert isinstance(found, list)
+        return found
+
+    @property
+    def dialog(self) -> WebElement:
+        return self.find("#task")
+
+    def open_task(self) -> str | None:
+        """Heading of the attempt that is open; None without one."""
+        return self.find("#task-title").text if self.dialog.get_attribute("open") is not None else None
+
+
+def test_filters_leave_what_they_say(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    everything = seen.shown()
+    assert everything > 160
+    Select(seen.find("#filter-status")).select_by_value("failed")
+    seen.until(lambda: seen.shown() < everything)
+    assert seen.shown() == int(seen.find("nav .count.bad").text)
+    assert all("failed" in text for text in seen.column(1))
+    assert f"{seen.shown()} of {everything} attempts" in seen.find("#tasks-live").text
+    Select(seen.find("#filter-status")).select_by_value("lost")
+    lost = int(seen.find(".cards .bad dd").text)
+    seen.until(lambda: seen.shown() == lost)
+    seen.find("#filters button[type=reset]").click()
+    seen.until(lambda: seen.shown() == everything)
+    seen.find("#filter-text").send_keys("fit node-002")
+    seen.until(lambda: seen.shown() < everything)
+    assert set(seen.column(2)) == {"fit_model"}
+    assert set(seen.column(5)) == {"node-002"}
+    seen.find("#filter-text").send_keys(" no such thing")
+    seen.until(lambda: seen.shown() == 0)
+
+
+def test_a_click_on_a_header_sorts_and_says_so(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    header = next(one for one in seen.all("[role=columnheader]") if one.text == "Duration")
+    header.find_element(By.TAG_NAME, "button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    longest = seen.find("#functions .pair table td.num").text
+    first = seen.js("return [...document.querySelectorAll('.grid .row')].map(r => r.children[7].textContent)")
+    assert first[0] == longest
+    header.find_element(By.TAG_NAME, "button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    shortest = seen.js("return document.querySelector('#row-0').children[7].textContent")
+    assert shortest != longest
+
+
+def test_only_rows_in_sight_are_in_the_document(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    assert len(seen.all(".grid .row")) < 60 < seen.shown()
+    seen.js("document.querySelector('[role=grid]').scrollTop = 1e6")
+    last = seen.shown() + 1
+    seen.until(lambda: seen.all(f".grid .row[aria-rowindex='{last}']"))
+    assert len(seen.all(".grid .row")) < 60
+
+
+def test_a_failed_task_opens_with_its_error_and_closes_again(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    link = seen.find("#failures a.task")
+    seen.js("arguments[0].scrollIntoView({block: 'center'})", link)
+    name = link.get_attribute("title")
+    link.click()
+    seen.until(lambda: "Why it failed" in seen.dialog.text)
+    assert name is not None
+    assert name.split(",")[0] in seen.dialog.text
+    assert "Traceback (most recent call last)" in seen.dialog.text
+    for heading in ("What ran", "Series", "Arguments", "Hardware", "Totals", "Environment"):
+        assert heading in seen.dialog.text, heading
+    curves = seen.all("#task svg[role=img]")
+    assert len(curves) >= 3
+    assert "mean" in (curves[0].get_attribute("aria-label") or "")
+    assert seen.js("return location.hash").startswith("#task-")
+    seen.keys(Keys.ESCAPE)
+    seen.until(lambda: seen.open_task() is None)
+    assert seen.js("return location.hash") == ""
+    assert seen.js("return document.activeElement === arguments[0]", link), "focus goes back where it came from"
+
+
+def test_attempts_at_one_task_lead_to_each_other(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    Select(seen.find("#filter-status")).select_by_value("repeated")
+    seen.until(lambda: seen.shown() < 60)
+    seen.find("[role=grid]").send_keys(Keys.ENTER)
+    seen.until(lambda: "attempt 1" in seen.dialog.text)
+    before = seen.js("return location.hash")
+    seen.find("#task .links a.task").click()
+    seen.until(lambda: seen.js("return location.hash") != before)
+    assert seen.open_task()
+
+
+def test_an_address_opens_its_task(opened: Callable[..., Page], page: Path) -> None:
+    seen = opened(page, "#task-7")
+    seen.until(lambda: "What ran" in seen.dialog.text)
+    first = seen.find("#task header .mono").text
+    seen.keys(Keys.ARROW_RIGHT)
+    seen.until(lambda: seen.js("return location.hash") == "#task-8")
+    seen.until(lambda: seen.find("#task header .mono").text != first)
+
+
+def test_the_table_works_with_keys_alone(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    grid = seen.find("[role=grid]")
+    grid.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert grid.get_attribute("aria-activedescendant") == "row-2"
+    assert seen.find("#row-2").get_attribute("aria-selected") == "true"
+    grid.send_keys(Keys.END)
+    last = seen.shown() - 1
+    assert grid.get_attribute("aria-activedescendant") == f"row-{last}"
+    assert seen.find(f"#row-{last}").is_displayed()
+    grid.send_keys(Keys.HOME, Keys.ENTER)
+    assert seen.open_task()
+    seen.keys(Keys.ESCAPE)
+    seen.until(lambda: seen.open_task() is None)
+    assert seen.js("return document.activeElement.getAttribute('role')") == "grid"
+
+
+def test_the_timeline_works_with_keys_alone_and_is_read_aloud(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    canvas = seen.find("#timeline-box canvas[tabindex]")
+    label = canvas.get_attribute("aria-label") or ""
+    assert "12 workers of 2 nodes" in label
+    live = seen.find("#timeline-live")
+    canvas.send_keys(Keys.ARROW_RIGHT)
+    first = live.get_attribute("textContent")
+    assert first is not None
+    assert first.startswith("fetch_archive")
+    canvas.send_keys(Keys.ARROW_RIGHT)
+    second = live.get_attribute("textContent")
+    assert second != first
+    canvas.send_keys(Keys.ARROW_DOWN, "+", "+", "0", Keys.ENTER)
+    assert seen.open_task()
+
+
+def pixels(seen: Page) -> str:
+    return seen.js("return document.querySelector('#timeline-box canvas').toDataURL()")
+
+
+def test_the_timeline_zooms_by_a_drag_and_opens_by_a_click(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    canvas = seen.find("#timeline-box canvas[tabindex]")
+    seen.js("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    whole = pixels(seen)
+    ActionChains(seen.browser).move_to_element(canvas).click_and_hold().move_by_offset(200, 0).release().perform()
+    assert pixels(seen) != whole
+    assert seen.open_task() is None, "a drag opens nothing"
+    seen.find("#zoom-all").click()
+    assert pixels(seen) == whole
+    # Rows are drawn from the left edge of the plot: right of it lies the first attempt of the first worker.
+    width, height = canvas.size["width"], canvas.size["height"]
+    ActionChains(seen.browser).move_to_element_with_offset(canvas, 160 - width // 2, 10 - height // 2).perform()
+    assert "fetch_archive" in seen.find("#tip").text
+    ActionChains(seen.browser).click().perform()
+    assert seen.open_task() == "fetch_archive"
+
+
+def test_the_graph_opens_to_tasks_with_keys(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    boxes = seen.all("#graph-box .fn")
+    assert [one.get_attribute("aria-expanded") for one in boxes] == ["false"] * 4
+    assert "attempts" in (boxes[0].get_attribute("aria-label") or "")
+    seen.js("document.querySelector('[data-fn=\"1\"]').focus()")
+    seen.keys(Keys.ENTER)
+    seen.until(lambda: seen.find("[data-fn='1']").get_attribute("aria-expanded") == "true")
+    assert seen.js("return document.activeElement.dataset.fn") == "1", "focus stays on the function"
+    cells = seen.all("#graph-box .cell")
+    assert len(cells) > 40
+    seen.js("arguments[0].focus()", cells[0])
+    seen.until(lambda: seen.all("#graph-box .thread"))
+    seen.keys(Keys.ARROW_RIGHT)
+    assert seen.js("return document.activeElement === arguments[0]", cells[1])
+    seen.keys(Keys.ENTER)
+    assert seen.open_task() == "transform_records"
+    seen.until(lambda: "Data flow" in seen.dialog.text)
+    assert "(inferred)" in seen.dialog.text
+
+
+def test_a_function_leads_to_its_tasks(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    button = next(one for one in seen.all("#function-table button.link") if one.text == "merge_results")
+    seen.js("arguments[0].scrollIntoView({block: 'center'})", button)
+    button.click()
+    seen.until(lambda: set(seen.column(2)) == {"merge_results"})
+
+
+def background(seen: Page) -> int:
+    """Lightness of the page's background, 0 to 255."""
+    colour = seen.js("return getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in colour.strip("rgba()").split(",")[:3]) // 3
+
+
+def test_dark_and_light_follow_the_system_and_the_choice(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    light, drawn = background(seen), pixels(seen)
+    assert light > 200
+    seen.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+    try:
+        seen.until(lambda: background(seen) < 60)
+        seen.until(lambda: pixels(seen) != drawn)
+        Select(seen.find("#theme")).select_by_value("light")
+        assert background(seen) == light
+        assert pixels(seen) == drawn
+    finally:
+        seen.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    Select(seen.find("#theme")).select_by_value("dark")
+    assert background(seen) < 60
+    Select(seen.find("#theme")).select_by_value("auto")
+
+
+#: WCAG 2.2, 1.4.3: contrast of text and what lies behind it.
+CONTRAST = """
+const light = (c) => { const p = c.match(/[\\d.]+/g).slice(0, 3).map((v) => { v /= 255;
+  return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126*p[0] + 0.7152*p[1] + 0.0722*p[2]; };
+const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+  if (!/, 0\\)$/.test(c) && c !== 'transparent') return c; } return 'rgb(255,255,255)'; };
+const poor = [];
+for (const e of document.querySelectorAll('main *, header *, footer *')) {
+  if (e.closest('svg, canvas, noscript') || !e.getClientRects().length) continue;
+  if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+  const a = light(getComputedStyle(e).color), b = light(behind(e));
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) poor.push(`${e.tagName}.${e.className}: ${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 30)}`);
+}
+return poor;
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(opened: Callable[[Path], Page], page: Path, theme: str) -> None:
+    seen = opened(page)
+    Select(seen.find("#theme")).select_by_value(theme)
+    assert seen.js(CONTRAST) == []
+    Select(seen.find("#theme")).select_by_value("auto")
+
+
+def test_every_control_can_be_reached_and_has_a_name(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    nameless = seen.js(
+        """return [...document.querySelectorAll('button, input, select, a, [tabindex="0"]')].filter((e) =>
+        e.getClientRects().length && !(e.getAttribute('aria-label') || e.textContent.trim() || e.title ||
+        (e.labels && e.labels.length) || e.getAttribute('aria-labelledby'))).map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+    seen.js("document.body.focus()")
+    reached = set()
+    for _ in range(30):
+        seen.keys(Keys.TAB)
+        reached.add(seen.js("return document.activeElement.textContent.trim().slice(0, 20)"))
+    assert {"Skip to the report", "How these figures ar", "Summary", "+"} <= reached
+
+
+def test_it_prints_in_light_with_its_tables_and_curves(
+    opened: Callable[[Path], Page], page: Path, tmp_path: Path
+) -> None:
+    seen = opened(page)
+    Select(seen.find("#theme")).select_by_value("dark")
+    before = len(seen.all(".grid .row"))
+    printed = seen.browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True, "printBackground": True})
+    Select(seen.find("#theme")).select_by_value("auto")
+    data = base64.b64decode(printed["data"])
+    assert data.startswith(b"%PDF-")
+    assert len(data) > 50_000
+    assert len(seen.all(".grid .row")) == before, "the page is as it was"
+    pdftotext = shutil.which("pdftotext")
+    if pdftotext is not None:
+        import subprocess
+
+        (tmp_path / "page.pdf").write_bytes(data)
+        asked = subprocess.run([pdftotext, "-layout", str(tmp_path / "page.pdf"), "-"], capture_output=True, check=True)
+        text = asked.stdout.decode()
+        for words in ("Makespan", "Failures", "Slowest attempts", "Tasks", "Provenance graph", "transform_records"):
+            assert words in text, words
+        assert "Save as CSV" not in text
+
+
+def test_a_narrow_window_scrolls_down_only(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    size = seen.browser.get_window_size()
+    seen.browser.set_window_size(520, 900)
+    try:
+        seen.until(lambda: seen.js("return innerWidth") < 600)
+        assert seen.js("return document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        seen.browser.set_window_size(size["width"], size["height"])
+
+
+def test_the_filtered_tasks_are_saved_as_csv(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    Select(seen.find("#filter-status")).select_by_value("failed")
+    failed = int(seen.find("nav .count.bad").text)
+    seen.until(lambda: seen.shown() == failed)
+    seen.find("#save-csv").click()
+    target = seen.browser.downloads / "tasks.csv"
+    seen.until(target.exists)
+    rows = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
+    target.unlink()
+    assert len(rows) == failed
+    assert {one["status"] for one in rows} == {"failed"}
+
+
+def test_hostile_text_does_nothing(opened: Callable[[Path], Page], hostile_page: Path) -> None:
+    seen = opened(hostile_page)
+    seen.find("#failures a.task").click()
+    seen.until(lambda: "Why it failed" in seen.dialog.text)
+    assert "</script><script>alert(1)</script>" in seen.dialog.text
+    assert "{{7*7}} ${x}" in seen.dialog.text
+    seen.keys(Keys.ESCAPE)
+    for box in seen.all("#graph-box .fn"):
+        assert "49" not in (box.get_attribute("aria-label") or "").split(":")[0]
+
+
+def test_an_old_browser_unpacks_with_the_page_s_own_inflate(opened: Callable[..., Page], page: Path) -> None:
+    browser: Chrome = opened(page).browser
+    expected = Page(browser).js("return [...document.querySelectorAll('.grid .row')].map(r => r.textContent)")
+    added = browser.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": "delete window.DecompressionStream"}
+    )
+    try:
+        seen = opened(page, "#task-3")
+        assert seen.js("return typeof DecompressionStream") == "undefined"
+        seen.until(lambda: "What ran" in seen.dialog.text)
+        assert seen.js("return [...document.querySelectorAll('.grid .row')].map(r => r.textContent)") == expected
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_without_scripts_the_tables_are_read(browser: Chrome, page: Path) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page.as_uri())
+        text = browser.find_element(By.TAG_NAME, "main").text
+        assert "The timeline needs JavaScript" in text
+        assert "Slowest attempts" in text
+        assert not browser.find_element(By.ID, "filters").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
