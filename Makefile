@@ -12,6 +12,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 VALIDATOR_VENV ?= .venv-validator
+RUNCRATE_VENV ?= .venv-runcrate
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
@@ -25,8 +26,9 @@ SETUP_DOCKER ?= 1
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
+export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator oldest containers demo test test-oldest check format bench clean
+.PHONY: help venv validator runcrate oldest containers demo test test-oldest check format bench clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -36,6 +38,9 @@ venv:
 
 validator:
 	@.ci/venv $(VALIDATOR_VENV) --group validator
+
+runcrate:
+	@.ci/venv $(RUNCRATE_VENV) --group runcrate
 
 oldest:
 	@.ci/venv $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
@@ -48,7 +53,7 @@ containers:
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
-test: test-oldest venv validator containers
+test: test-oldest venv validator runcrate containers
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.

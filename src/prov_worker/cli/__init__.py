@@ -30,6 +30,8 @@ VERBS = {
     "run": "Many crates as one run: assemble, verify, index, query, report, export.",
     "completion": "Print the completion script for a shell.",
 }
+#: Verbs whose module has another name: a module ``run`` would take the place of :func:`run` here.
+_MODULES = {"run": "run_group"}
 
 
 class _Verbs(click.Group):
@@ -41,7 +43,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command = importlib.import_module(f"prov_worker.cli.{cmd_name}").command
+        command = importlib.import_module(f"prov_worker.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -290,6 +290,8 @@ class GraphWriter:
             if not taken and step.latest and parameter_key(identifier) == FILES:
                 self._catalog.note_outer("result", prefix + identifier)
                 examples.append(self._main("output", mine))
+            elif not taken and step.latest:
+                self._catalog.note_outer("other", prefix + identifier)
             entity = {**entry.entities[identifier], "@id": prefix + identifier}
             _refer(entity, "exampleOfWork", list(dict.fromkeys(examples)))
             results.append(prefix + identifier)
@@ -420,7 +422,9 @@ class GraphWriter:
             "agent": agent,
             **status,
         }
-        self._streamed(run, [("object", catalog.outer("object")), ("result", catalog.outer("result"))])
+        # What left the run: the files that nothing used; where there is no file, the values that nothing used.
+        role = "result" if next(catalog.outer("result"), None) is not None else "other"
+        self._streamed(run, [("object", catalog.outer("object")), ("result", catalog.outer(role))])
         (name, version), _ = max(
             self._versions.items(), key=lambda one: one[1], default=(("prov-worker", "unknown"), 0)
         )

@@ -1,0 +1,77 @@
+"""Reading crates on the workers of a real Parsl executor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from prov_worker.errors import InputError
+from prov_worker.globus.spread import over_parsl
+from support.steps import Crates
+
+pytest.importorskip("parsl")
+pytest.importorskip("duckdb")
+
+CONFIG = """
+from parsl import Config
+from parsl.executors import HighThroughputExecutor
+from parsl.providers import LocalProvider
+
+config = Config(
+    executors=[
+        HighThroughputExecutor(
+            label="read",
+            address="127.0.0.1",
+            max_workers_per_node=2,
+            provider=LocalProvider(init_blocks=1, max_blocks=1),
+        )
+    ],
+    run_dir={run_dir!r},
+    initialize_logging=False,
+)
+"""
+
+
+def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prov_worker.run import index as module
+    from prov_worker.run.index import index
+    from prov_worker.run.query import Index
+
+    crates = Crates(tmp_path / "crates")
+    for number in range(20):
+        crates.add(number, offset_s=number, error="no" if number % 7 == 0 else None)
+    (crates.add(20) / "ro-crate-metadata.json").write_text("{")
+    monkeypatch.setattr(module, "PIECE", 4)  # several pieces for several workers
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG.format(run_dir=str(tmp_path / "parsl")))
+    with over_parsl(str(config)) as mapper:
+        spread = index([crates.directory], tmp_path / "spread", mapper=mapper)
+    here = index([crates.directory], tmp_path / "here")
+    assert (spread.read, len(spread.problems)) == (here.read, len(here.problems)) == (20, 1)
+    query = "SELECT * FROM tasks ORDER BY key"
+    with Index(tmp_path / "spread") as one, Index(tmp_path / "here") as other:
+        assert list(one.sql(query).rows) == list(other.sql(query).rows)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("config = 7", "a parsl.Config, got int"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("", "expected a parsl.Config"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "config.py"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said), over_parsl(str(path)):
+        pass
+
+
+def test_a_module_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="expected a file, or module:attribute"), over_parsl("no_such_module:config"):
+        pass

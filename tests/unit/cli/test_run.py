@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prov_worker.cli.run_group import VERBS
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(prov_worker: Run, verb: str) -> None:
+    code, out, _ = prov_worker("run", verb, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: prov-worker run {verb} ")
+
+
+def test_help_names_every_verb(prov_worker: Run) -> None:
+    code, out, _ = prov_worker("run", "--help")
+    assert code == 0
+    for verb in VERBS:
+        assert f"  {verb} " in out
+
+
+def test_assemble_verify_and_a_change(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
+    target = tmp_path / "RUN.crate"
+    code, out, err = prov_worker("run", "assemble", crates, "-o", target, "--name", "Two tasks")
+    assert (code, err) == (0, "")
+    assert "2 tasks, 1 failed" in out
+    code, out, _ = prov_worker("run", "verify", target)
+    assert code == 0
+    assert "as sealed" in out
+    (target / "README.md").write_text("other")
+    code, out, _ = prov_worker("run", "verify", target)
+    assert code == 1
+    assert "changed: README.md: sealed with" in out
+    code, out, _ = prov_worker("run", "verify", target, "--json")
+    assert [one["path"] for one in json.loads(out)["changes"]] == ["README.md"]
+
+
+def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    bad = sorted(own_crates.iterdir())[0]
+    (bad / "ro-crate-metadata.json").write_text('{"@context"')
+    code, out, err = prov_worker("run", "assemble", own_crates, "-o", tmp_path / "R.crate", "--json")
+    assert code == 1
+    assert err.startswith(f"prov-worker: {bad}/ro-crate-metadata.json: no valid JSON")
+    summary = json.loads(out)
+    assert (summary["tasks"], [one["where"] for one in summary["problems"]]) == (1, [str(bad)])
+    assert prov_worker("run", "verify", tmp_path / "R.crate")[0] == 0
+
+
+def test_nothing_is_replaced_without_force(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
+    target = tmp_path / "R.crate"
+    assert prov_worker("run", "assemble", crates, "-o", target)[0] == 0
+    code, out, err = prov_worker("run", "assemble", crates, "-o", target)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"prov-worker: {target}: is there already")
+    assert prov_worker("run", "assemble", crates, "-o", target, "--force")[0] == 0
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+def test_sign_and_verify(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    target = tmp_path / "R.zip"
+    assert prov_worker("run", "assemble", crates, "-o", target, "--zip", "--sign", key)[0] == 0
+    signers = tmp_path / "signers"
+    signers.write_text(f"me@example.org {key.with_suffix('.pub').read_text()}")
+    code, out, _ = prov_worker("run", "verify", target, "--allowed-signers", signers)
+    assert code == 0
+    assert "signed by me@example.org (an allowed signer)" in out
+
+
+def test_index_and_query(prov_worker: Run, own_crates: Path) -> None:
+    pytest.importorskip("duckdb")
+    code, out, err = prov_worker("run", "index", own_crates)
+    assert (code, err) == (0, "")
+    assert "2 attempts; 2 read, 0 known" in out
+    assert json.loads(prov_worker("run", "index", own_crates, "--json")[1])["unchanged"] == 2
+    code, out, _ = prov_worker("run", "query", own_crates, "--status", "failed", "--error", "zero", "--json")
+    (row,) = json.loads(out)
+    assert (row["function"], row["failure_type"], row["start"]) == (
+        "divide",
+        "ZeroDivisionError",
+        "2026-09-21T14:13:20+00:00",
+    )
+    code, out, _ = prov_worker("run", "query", own_crates, "--csv", "--columns", "function,wall_s", "--sort=-wall_s")
+    assert out == "function,wall_s\nsimulate,2.0\ndivide,0.001\n"
+    code, out, _ = prov_worker("run", "query", own_crates, "--min-duration", "1s")
+    assert "simulate" in out
+    assert "divide" not in out
+    code, out, _ = prov_worker("run", "query", own_crates, "--sql", "SELECT count(*) AS n FROM tasks", "--json")
+    assert json.loads(out) == [{"n": 2}]
+    assert prov_worker("run", "query", own_crates, "--host", "none")[1] == "no row\n"
+    code, out, _ = prov_worker("run", "query", own_crates, "--limit", "1")
+    assert "there are more" not in out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["assemble"], "Missing argument 'DIR...'"),
+        (["assemble", "/nowhere", "-o", "/tmp/x.crate"], "prov-worker: /nowhere: cannot be listed: No such file"),
+        (["verify", "/nowhere"], "prov-worker: /nowhere: no run crate"),
+        (["query", "/nowhere"], "prov-worker: /nowhere: no such index"),
+        (["query", "x", "--min-duration", "soon"], "expected a duration"),
+        (["query", "x", "--min-rss", "big"], "expected a size"),
+        (["query", "x", "--since", "noon"], "expected a time"),
+        (["query", "x", "--json", "--csv"], "exclude each other"),
+        (["query", "x", "--sql", "SELECT 1", "--host", "a"], "--sql stands alone"),
+        (["index", "x", "--jobs", "2", "--parsl", "c.py"], "exclude each other"),
+        (["index", "/nowhere", "--parsl", "/nowhere/config.py"], "/nowhere/config.py: no such file"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_bad_input_is_exit_code_2(prov_worker: Run, arguments: list[str], said: str) -> None:
+    pytest.importorskip("duckdb")
+    code, out, err = prov_worker("run", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
