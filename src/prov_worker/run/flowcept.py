@@ -83,7 +83,8 @@ def write_flowcept(
 
 def _line(record: dict[str, Any]) -> str:
     kept = {key: value for key, value in record.items() if value is not None and value != {}}
-    return json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    # In ASCII: some readers take U+2028 in a text for the end of a line.
+    return json.dumps(kept, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 class _Workflow:
@@ -136,6 +137,7 @@ class _Workflow:
             "started_at": None if self._start is None else self._start / 1e9,
             "ended_at": self._end / 1e9,
             "utc_timestamp": None if self._start is None else self._start / 1e9,
+            "workflow_description": f"{self.count} attempts at {len(self._failed)} Globus Compute tasks",
             "status": ERROR if any(failed for _, failed in self._failed.values()) else FINISHED,
             "machine_info": self._machines,
             "custom_metadata": {"written_by": f"prov-worker {__version__}", "attempts": self.count},
