@@ -10,6 +10,7 @@ from benchmarks.rows import Row
 
 _LENGTH = re.compile(r"(?P<who>.*?)added to a task of (?P<x>[0-9.e+-]+) s$")
 _WORKERS = re.compile(r"(?P<who>.*?)added to a no-op, (?P<x>[0-9]+) workers? at once$")
+_RUNS = re.compile(r"(?P<who>assemble|verify a run of|index|ask an index of) (?P<x>[0-9,]+) step crates$")
 _OURS = "prov_worker"
 
 
@@ -23,7 +24,7 @@ def draw(rows: Sequence[Row], directory: Path) -> list[Path]:
         lines = _lines(rows, pattern)
         if lines:
             files += _plot(lines, label, shift, directory, name)
-    return files
+    return files + _plot_runs(rows, directory)
 
 
 def _lines(rows: Sequence[Row], pattern: re.Pattern[str]) -> dict[str, list[tuple[float, Row]]]:
@@ -63,3 +64,34 @@ def _plot(
     for file in files:
         figure.savefig(file)
     return files
+
+
+def _plot_runs(rows: Sequence[Row], directory: Path) -> list[Path]:
+    """Time against the number of step crates, beside a line that grows in proportion."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        found = _RUNS.match(row.name)
+        if found is not None and row.value is not None and row.unit == "s":
+            who = found["who"].partition(" ")[0]
+            lines.setdefault(who, []).append((int(found["x"].replace(",", "")), row.value))
+    if not lines:
+        return []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for who, points in lines.items():
+        points.sort()
+        axes.plot([x for x, _ in points], [y for _, y in points], "o-", label=who)
+    ours = lines.get("assemble") or next(iter(lines.values()))
+    (x, y), (end, _) = ours[0], ours[-1]
+    axes.plot([x, end], [y, y * end / x], "--", color="0.5", label="in proportion")
+    axes.set(xscale="log", yscale="log", xlabel="step crates", ylabel="time (s)")
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.legend(frameon=False)
+    path = directory / "runs_by_size.png"
+    directory.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return [path]

@@ -43,6 +43,7 @@ _INDEXES = """
 CREATE INDEX IF NOT EXISTS made_sha ON made (sha);
 CREATE INDEX IF NOT EXISTS made_path ON made (path);
 CREATE INDEX IF NOT EXISTS step_task ON step (task);
+CREATE INDEX IF NOT EXISTS used_step ON used (step);
 """
 _BY_PATH = """
 SELECT s.key, m.id, m.sha, m.sha FROM made m JOIN step s ON s.number = m.step
