@@ -39,9 +39,12 @@ SCRIPTS = (
     "timeline.js",
     "table.js",
     "graph.js",
+    "curves.js",
     "task.js",
     "main.js",
 )
+#: Styles of the page, in their order.
+STYLES = ("theme.css", "layout.css", "parts.css", "dialog.css", "media.css")
 _EXAMPLES = 6
 _TOP = 8
 
@@ -113,7 +116,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         positions={row.key: position for position, row in enumerate(data.rows)},
         examples=_EXAMPLES,
         core=packed(_core(data, summary)),
-        style=_asset("report.css"),
+        style="\n".join(_asset(name) for name in STYLES),
         script=script,
         script_digest=digest,
         version=__version__,

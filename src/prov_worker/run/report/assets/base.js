@@ -26,7 +26,8 @@ function duration(seconds) {
   if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 1) return `${Math.round(seconds * 1e3)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds), two = (n) => String(n).padStart(2, "0");
+  const whole = Math.round(seconds),
+    two = (n) => String(n).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
@@ -34,8 +35,12 @@ function duration(seconds) {
 function size(bytes) {
   if (bytes === null || bytes === undefined) return "–";
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let at = 0, value = bytes;
-  while (Math.abs(value) >= 1024 && at < 4) { value /= 1024; at += 1; }
+  let at = 0,
+    value = bytes;
+  while (Math.abs(value) >= 1024 && at < 4) {
+    value /= 1024;
+    at += 1;
+  }
   return `${at === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
 }
 function number(value) {
@@ -44,7 +49,8 @@ function number(value) {
   if (Number.isInteger(value) || magnitude >= 1000) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2);
 }
-const percent = (value) => (value === null || value === undefined ? "–" : `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`);
+const percent = (value) =>
+  value === null || value === undefined ? "–" : `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
 const plural = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 function clock(ms, fine) {
   const text = new Date(ms).toISOString();
@@ -61,7 +67,10 @@ function isDark() {
   const theme = document.documentElement.dataset.theme;
   return !printing && (theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches));
 }
-const hue = (index) => { const all = HUES[isDark() ? "dark" : "light"]; return all[index % all.length]; };
+const hue = (index) => {
+  const all = HUES[isDark() ? "dark" : "light"];
+  return all[index % all.length];
+};
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const badColour = () => (isDark() ? "#ff6b5f" : "#c62828");
 
@@ -73,7 +82,9 @@ function showTip(text, x, y) {
   tip.style.left = `${clamp(x + 14, 4, innerWidth - box.width - 4)}px`;
   tip.style.top = `${y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18}px`;
 }
-const hideTip = () => { tip.hidden = true; };
+const hideTip = () => {
+  tip.hidden = true;
+};
 
 // Data: base64 of raw deflate of JSON.
 async function unpack(id) {

@@ -1,72 +1,292 @@
 // One attempt's page: a dialog over the report, with an address of its own (#task-<n>).
 function makeTask(run) {
-  const dialog = byId("task"), rows = run.rows;
-  let list = null, current = -1, returnTo = null;
+  const dialog = byId("task"),
+    rows = run.rows;
+  let list = null,
+    current = -1,
+    returnTo = null;
   const section = (title, ...content) => el("section", {}, el("h3", {}, title), ...content);
-  const pairs = (items) => el("dl", { class: "pairs" }, items.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  const link = (i, label) => el("a", { href: `#task-${i}`, class: "task" }, label || `${run.functions[rows.fn[i]].name} ${rows.id[i].slice(0, 8)}`);
-  const quantity = (value, unit) => (typeof value !== "number" ? String(value) : unit === "byte" ? size(value) : unit === "second" ? duration(value) : unit === "percent" ? percent(value) : number(value));
-  const table = (header, body) => el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, header.map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, body.map((cells) => el("tr", {}, cells.map((cell) => el("td", { class: "wrap" }, cell)))))));
+  const pairs = (items) =>
+    el(
+      "dl",
+      { class: "pairs" },
+      items.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+    );
+  const link = (i, label) =>
+    el(
+      "a",
+      { href: `#task-${i}`, class: "task" },
+      label || `${run.functions[rows.fn[i]].name} ${rows.id[i].slice(0, 8)}`,
+    );
+  const quantity = (value, unit) =>
+    typeof value !== "number"
+      ? String(value)
+      : unit === "byte"
+        ? size(value)
+        : unit === "second"
+          ? duration(value)
+          : unit === "percent"
+            ? percent(value)
+            : number(value);
+  const table = (header, body) =>
+    el(
+      "div",
+      { class: "scroll" },
+      el(
+        "table",
+        {},
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            header.map((text) => el("th", { scope: "col" }, text)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          body.map((cells) =>
+            el(
+              "tr",
+              {},
+              cells.map((cell) => el("td", { class: "wrap" }, cell)),
+            ),
+          ),
+        ),
+      ),
+    );
 
-  function curves(series, seconds) {
-    const unroll = (steps) => { let sum = 0; return steps.map((step) => { sum += step; return sum / 1000; }); };
-    const found = [], MIB = 2 ** 20;
-    const add = (base, title, lines, format, top) => {
-      const times = unroll(base.t);
-      found.push(chart({ title, times, lines, top, format, from: 0, to: Math.max(seconds, times[times.length - 1] || 0), timeFormat: duration, height: 90 }));
-    };
-    const task = series.task, node = series.node, gpu = series.gpu;
-    if (task && task.cpu) add(task, "CPU, 100 % is one CPU", [...(task.cpu_high ? [{ name: "highest", values: task.cpu_high, hue: hue(7), area: false }] : []), { name: "mean", values: task.cpu, hue: hue(0) }], percent, 100);
-    if (task && task.rss) add(task, "Resident memory", [{ name: "memory", values: task.rss.map((v) => (v === null ? null : v * MIB)), hue: hue(5) }], size, 0);
-    if (gpu) {
-      const numbers = Object.keys(gpu).filter((key) => key.startsWith("gpu")).map((key) => key.slice(3));
-      const active = numbers.filter((n) => gpu[`gpu${n}`].some((v) => v)), drawn = (active.length ? active : numbers).slice(0, 12);
-      add(gpu, numbers.length > drawn.length ? `GPU use, ${drawn.length} of ${numbers.length} GPUs` : "GPU use", drawn.map((n, at) => ({ name: n, values: gpu[`gpu${n}`], hue: hue(at + 1), area: drawn.length === 1 })), percent, 100);
-      const held = drawn.filter((n) => gpu[`mem${n}`] && gpu[`mem${n}`].some((v) => v));
-      if (held.length) add(gpu, "GPU memory", held.map((n, at) => ({ name: n, values: gpu[`mem${n}`].map((v) => (v === null ? null : v * MIB)), hue: hue(at + 1), area: held.length === 1 })), size, 0);
-    }
-    if (task && (task.read || task.written)) add(task, "Read and written, in sum", [["read", 4], ["written", 3]].filter(([key]) => task[key]).map(([key, at]) => ({ name: key, values: task[key].map((v) => (v === null ? null : v * MIB)), hue: hue(at), area: false })), size, 0);
-    if (node && node.cpu) add(node, "CPU of the whole node", [{ name: "node", values: node.cpu, hue: hue(7) }], percent, 100 * (run.nodes[run.nodeOf(current)].cpus || 1));
-    return found;
-  }
   function flows(i) {
-    const describe = (edges) => el("div", { class: "links" }, edges.slice(0, 40).map((edge) => el("span", {}, link(edge.row), el("span", { class: "sub" }, ` ${edge.what}${edge.via === "file" || edge.via === "value" ? " (inferred)" : ""}`))), edges.length > 40 ? el("span", { class: "sub" }, `and ${edges.length - 40} more`) : null);
-    const before = run.before(i), after = run.after(i);
-    return before.length || after.length ? section("Data flow", before.length ? [el("p", { class: "sub" }, `From ${plural(before.length, "attempt")}`), describe(before)] : null, after.length ? [el("p", { class: "sub" }, `To ${plural(after.length, "attempt")}`), describe(after)] : null) : null;
+    const describe = (edges) =>
+      el(
+        "div",
+        { class: "links" },
+        edges
+          .slice(0, 40)
+          .map((edge) =>
+            el(
+              "span",
+              {},
+              link(edge.row),
+              el(
+                "span",
+                { class: "sub" },
+                ` ${edge.what}${edge.via === "file" || edge.via === "value" ? " (inferred)" : ""}`,
+              ),
+            ),
+          ),
+        edges.length > 40 ? el("span", { class: "sub" }, `and ${edges.length - 40} more`) : null,
+      );
+    const before = run.before(i),
+      after = run.after(i);
+    return before.length || after.length
+      ? section(
+          "Data flow",
+          before.length
+            ? [el("p", { class: "sub" }, `From ${plural(before.length, "attempt")}`), describe(before)]
+            : null,
+          after.length ? [el("p", { class: "sub" }, `To ${plural(after.length, "attempt")}`), describe(after)] : null,
+        )
+      : null;
   }
   async function fill(i) {
-    const fn = run.functions[rows.fn[i]], node = run.nodes[run.nodeOf(i)], used = run.cpus(i), seconds = rows.wall[i] / 1e6;
-    const status = el("span", { class: `status ${rows.failed[i] ? "bad" : "good"}` }, rows.failed[i] ? "✕ failed" : "✓ completed");
+    const fn = run.functions[rows.fn[i]],
+      node = run.nodes[run.nodeOf(i)],
+      used = run.cpus(i),
+      seconds = rows.wall[i] / 1e6;
+    const status = el(
+      "span",
+      { class: `status ${rows.failed[i] ? "bad" : "good"}` },
+      rows.failed[i] ? "✕ failed" : "✓ completed",
+    );
     const title = el("h2", { id: "task-title", tabindex: -1 }, fn.name);
-    const near = list || [...rows.start.keys()], at = near.indexOf(i);
-    const step = (to, label, text) => el("button", { type: "button", "aria-label": label, disabled: to === undefined || to < 0, onclick: () => show(near[to], list, true) }, text);
+    const near = list || [...rows.start.keys()],
+      at = near.indexOf(i);
+    const step = (to, label, text) =>
+      el(
+        "button",
+        {
+          type: "button",
+          "aria-label": label,
+          disabled: to === undefined || to < 0,
+          onclick: () => show(near[to], list, true),
+        },
+        text,
+      );
     const body = el("div", { class: "body" }, el("p", { class: "sub" }, "Reading …"));
-    dialog.replaceChildren(el("header", {}, el("div", {}, title, status, el("p", { class: "sub mono" }, rows.id[i], rows.attempt[i] > 1 || !rows.latest[i] ? `, attempt ${rows.attempt[i]}${rows.latest[i] ? "" : ", repeated later"}` : "")),
-      el("span", { class: "buttons" }, step(at > 0 ? at - 1 : undefined, "Previous attempt", "←"), step(at >= 0 && at + 1 < near.length ? at + 1 : undefined, "Next attempt", "→")), el("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "✕")), body);
+    dialog.replaceChildren(
+      el(
+        "header",
+        {},
+        el(
+          "div",
+          {},
+          title,
+          status,
+          el(
+            "p",
+            { class: "sub mono" },
+            rows.id[i],
+            rows.attempt[i] > 1 || !rows.latest[i]
+              ? `, attempt ${rows.attempt[i]}${rows.latest[i] ? "" : ", repeated later"}`
+              : "",
+          ),
+        ),
+        el(
+          "span",
+          { class: "buttons" },
+          step(at > 0 ? at - 1 : undefined, "Previous attempt", "←"),
+          step(at >= 0 && at + 1 < near.length ? at + 1 : undefined, "Next attempt", "→"),
+        ),
+        el("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "✕"),
+      ),
+      body,
+    );
     title.focus({ preventScroll: true });
     let details = {};
-    try { details = (await run.block(rows.block[i]))[rows.place[i]]; } catch (error) { details = { notes: [`The details of this attempt cannot be read: ${error.message}`] }; }
+    try {
+      details = (await run.block(rows.block[i]))[rows.place[i]];
+    } catch (error) {
+      details = { notes: [`The details of this attempt cannot be read: ${error.message}`] };
+    }
     if (current !== i) return; // another one was opened meanwhile
     const parts = [];
-    if (rows.failed[i]) parts.push(section("Why it failed", el("p", { class: "failure" }, run.errors[rows.error[i]]), details.failure && details.failure.some(Boolean) ? el("p", { class: "sub" }, details.failure.filter(Boolean).join(", ")) : null, details.traceback ? el("details", { open: true }, el("summary", {}, "Traceback"), el("pre", { tabindex: 0 }, details.traceback)) : null));
-    parts.push(section("What ran", fn.doc ? el("p", { class: "sub" }, fn.doc) : null, pairs([["Start", rows.began[i] ? `${clock(run.startMs + rows.start[i] / 1000, true)} UTC` : "no worker began it"], ["Duration", duration(seconds)], ["CPUs used", used === null ? "–" : `${used.toFixed(2)} of ${rows.allowed[i] || "?"} allowed`], ["Peak memory", rows.rss[i] === null ? "–" : size(rows.rss[i] * 1024)], ["GPUs busy", rows.gpus[i] ? `${(rows.gpu[i] / 100).toFixed(2)} of ${rows.gpus[i]} visible` : "none visible"], ["Node", node.name], ["Worker", run.workers[rows.worker[i]][1]], ["Module", fn.module || "–"], ...(details.facts || [])])));
+    if (rows.failed[i])
+      parts.push(
+        section(
+          "Why it failed",
+          el("p", { class: "failure" }, run.errors[rows.error[i]]),
+          details.failure && details.failure.some(Boolean)
+            ? el("p", { class: "sub" }, details.failure.filter(Boolean).join(", "))
+            : null,
+          details.traceback
+            ? el(
+                "details",
+                { open: true },
+                el("summary", {}, "Traceback"),
+                el("pre", { tabindex: 0 }, details.traceback),
+              )
+            : null,
+        ),
+      );
+    parts.push(
+      section(
+        "What ran",
+        fn.doc ? el("p", { class: "sub" }, fn.doc) : null,
+        pairs([
+          ["Start", rows.began[i] ? `${clock(run.startMs + rows.start[i] / 1000, true)} UTC` : "no worker began it"],
+          ["Duration", duration(seconds)],
+          ["CPUs used", used === null ? "–" : `${used.toFixed(2)} of ${rows.allowed[i] || "?"} allowed`],
+          ["Peak memory", rows.rss[i] === null ? "–" : size(rows.rss[i] * 1024)],
+          ["GPUs busy", rows.gpus[i] ? `${(rows.gpu[i] / 100).toFixed(2)} of ${rows.gpus[i]} visible` : "none visible"],
+          ["Node", node.name],
+          ["Worker", run.workers[rows.worker[i]][1]],
+          ["Module", fn.module || "–"],
+          ...(details.facts || []),
+        ]),
+      ),
+    );
     const same = run.attempts(i);
-    if (same.length > 1) parts.push(section("Attempts", el("div", { class: "links" }, same.map((other) => (other === i ? el("strong", {}, `attempt ${rows.attempt[other]} (this one)`) : link(other, `attempt ${rows.attempt[other]}, ${rows.failed[other] ? "failed" : "completed"}`))))));
-    const drawn = details.series ? curves(details.series, seconds) : [];
-    parts.push(section("Series", drawn.length ? el("div", { class: "curves" }, drawn) : el("p", { class: "none" }, "No sample was taken of this attempt.")));
-    const values = (items) => table(["Name", "Value", "Type", "Size"], items.map(([name, value, type, bytes]) => [el("span", { class: "mono" }, name), value === null ? el("span", { class: "sub" }, "not recorded") : el("span", { class: "mono" }, String(value)), type || "", bytes === null ? "" : size(bytes)]));
+    if (same.length > 1)
+      parts.push(
+        section(
+          "Attempts",
+          el(
+            "div",
+            { class: "links" },
+            same.map((other) =>
+              other === i
+                ? el("strong", {}, `attempt ${rows.attempt[other]} (this one)`)
+                : link(other, `attempt ${rows.attempt[other]}, ${rows.failed[other] ? "failed" : "completed"}`),
+            ),
+          ),
+        ),
+      );
+    const drawn = details.series ? taskCurves(details.series, seconds, node.cpus) : [];
+    parts.push(
+      section(
+        "Series",
+        drawn.length
+          ? el("div", { class: "curves" }, drawn)
+          : el("p", { class: "none" }, "No sample was taken of this attempt."),
+      ),
+    );
+    const values = (items) =>
+      table(
+        ["Name", "Value", "Type", "Size"],
+        items.map(([name, value, type, bytes]) => [
+          el("span", { class: "mono" }, name),
+          value === null ? el("span", { class: "sub" }, "not recorded") : el("span", { class: "mono" }, String(value)),
+          type || "",
+          bytes === null ? "" : size(bytes),
+        ]),
+      );
     if (details.args) parts.push(section("Arguments", values(details.args)));
     if (details.results) parts.push(section("Result", values(details.results)));
-    if (details.files) parts.push(section("Files", table(["Path", "Role", "Size", "sha256"], details.files.map(([path, role, bytes, digest, inside]) => [el("span", { class: "mono" }, path), inside ? `${role}, in the crate` : role, bytes === null ? "–" : size(bytes), el("span", { class: "mono" }, digest ? `${digest}…` : "–")]))));
+    if (details.files)
+      parts.push(
+        section(
+          "Files",
+          table(
+            ["Path", "Role", "Size", "sha256"],
+            details.files.map(([path, role, bytes, digest, inside]) => [
+              el("span", { class: "mono" }, path),
+              inside ? `${role}, in the crate` : role,
+              bytes === null ? "–" : size(bytes),
+              el("span", { class: "mono" }, digest ? `${digest}…` : "–"),
+            ]),
+          ),
+        ),
+      );
     const flow = flows(i);
     if (flow) parts.push(flow);
     if (details.annotations) parts.push(section("Annotations", pairs(details.annotations)));
-    parts.push(section("Hardware", pairs([["CPU", node.cpu_model || "–"], ["CPUs", number(node.cpus)], ["Memory", size(node.memory)], ["GPUs", node.gpus ? `${node.gpus} × ${node.gpu_model || "GPU"}` : "none"], ...node.facts])));
-    if (details.usage) parts.push(section("Totals", pairs(details.usage.map(([name, value, unit]) => [name, quantity(value, unit)]))));
+    parts.push(
+      section(
+        "Hardware",
+        pairs([
+          ["CPU", node.cpu_model || "–"],
+          ["CPUs", number(node.cpus)],
+          ["Memory", size(node.memory)],
+          ["GPUs", node.gpus ? `${node.gpus} × ${node.gpu_model || "GPU"}` : "none"],
+          ...node.facts,
+        ]),
+      ),
+    );
+    if (details.usage)
+      parts.push(section("Totals", pairs(details.usage.map(([name, value, unit]) => [name, quantity(value, unit)]))));
     if (details.env) parts.push(section("Environment", pairs(details.env)));
-    if (details.notes) parts.push(section("Notes", details.notes.map((note) => el("p", {}, note))));
-    if (fn.source) parts.push(section("Function", el("details", {}, el("summary", {}, "Source"), el("pre", { tabindex: 0 }, fn.source))));
-    if (details.content) parts.push(section("The crate", el("p", { class: "mono sub" }, details.crate), el("details", {}, el("summary", {}, plural(details.content.length, "file")), pairs(details.content.map(([name, bytes]) => [el("span", { class: "mono" }, name), bytes === null ? "–" : size(bytes)])))));
+    if (details.notes)
+      parts.push(
+        section(
+          "Notes",
+          details.notes.map((note) => el("p", {}, note)),
+        ),
+      );
+    if (fn.source)
+      parts.push(
+        section("Function", el("details", {}, el("summary", {}, "Source"), el("pre", { tabindex: 0 }, fn.source))),
+      );
+    if (details.content)
+      parts.push(
+        section(
+          "The crate",
+          el("p", { class: "mono sub" }, details.crate),
+          el(
+            "details",
+            {},
+            el("summary", {}, plural(details.content.length, "file")),
+            pairs(
+              details.content.map(([name, bytes]) => [
+                el("span", { class: "mono" }, name),
+                bytes === null ? "–" : size(bytes),
+              ]),
+            ),
+          ),
+        ),
+      );
     body.replaceChildren(...parts);
   }
   function show(i, among, keep) {
@@ -85,15 +305,36 @@ function makeTask(run) {
     history.replaceState(null, "", location.pathname + location.search);
     if (returnTo && returnTo.isConnected && returnTo !== document.body) returnTo.focus({ preventScroll: true });
   });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("pre, input, select, svg[tabindex]") || event.altKey || event.ctrlKey || event.metaKey) return;
-    const button = { ArrowLeft: "Previous attempt", ArrowRight: "Next attempt" }[event.key];
-    if (button) { event.preventDefault(); dialog.querySelector(`[aria-label="${button}"]`).click(); }
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
   });
-  const fromAddress = () => { const match = /^#task-(\d+)$/.exec(location.hash); if (match) show(Number(match[1]), null, dialog.open); };
+  dialog.addEventListener("keydown", (event) => {
+    if (event.target.closest("pre, input, select, svg[tabindex]") || event.altKey || event.ctrlKey || event.metaKey)
+      return;
+    const button = { ArrowLeft: "Previous attempt", ArrowRight: "Next attempt" }[event.key];
+    if (button) {
+      event.preventDefault();
+      dialog.querySelector(`[aria-label="${button}"]`).click();
+    }
+  });
+  const fromAddress = () => {
+    const match = /^#task-(\d+)$/.exec(location.hash);
+    if (match) show(Number(match[1]), null, dialog.open);
+  };
   addEventListener("hashchange", fromAddress);
   // The address stays when a link to the same attempt is followed again after its page was closed.
-  document.addEventListener("click", (event) => { const to = event.target.closest && event.target.closest('a[href^="#task-"]'); if (to) { event.preventDefault(); show(Number(to.getAttribute("href").slice(6)), null, dialog.open); } });
-  return { show, redraw: () => { if (current >= 0) fill(current); }, fromAddress };
+  document.addEventListener("click", (event) => {
+    const to = event.target.closest && event.target.closest('a[href^="#task-"]');
+    if (to) {
+      event.preventDefault();
+      show(Number(to.getAttribute("href").slice(6)), null, dialog.open);
+    }
+  });
+  return {
+    show,
+    redraw: () => {
+      if (current >= 0) fill(current);
+    },
+    fromAddress,
+  };
 }
