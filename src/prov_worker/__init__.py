@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from prov_worker.recorder.notes import annotate, generated, used
+    from prov_worker.recorder.step import step
     from prov_worker.run.api import open_run
 
-__all__ = ["__version__", "open_run"]
+__all__ = ["__version__", "annotate", "generated", "open_run", "step", "used"]
+
+_HOMES = {
+    "annotate": "prov_worker.recorder.notes",
+    "generated": "prov_worker.recorder.notes",
+    "open_run": "prov_worker.run.api",
+    "step": "prov_worker.recorder.step",
+    "used": "prov_worker.recorder.notes",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported when used: workers import this package, and must not pay for what they never use.
-    if name == "open_run":
-        from prov_worker.run.api import open_run
+    if name in _HOMES:
+        from importlib import import_module
 
-        return open_run
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -166,7 +166,9 @@ class TaskRecord:
     """All that is known of one attempt at one task.
 
     ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
-    ``start_ns`` is None only for a task that no worker ever began.
+    ``start_ns`` is None only for a task that no worker ever began. ``outputs`` were found in the sandbox;
+    ``annotations``
+    and the files ``used`` and ``generated``, with absolute paths, are what user code noted.
     """
 
     task_id: str
@@ -183,6 +185,9 @@ class TaskRecord:
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
     outputs: list[OutputFile] = field(default_factory=list)
+    annotations: dict[str, str | int | float | bool] = field(default_factory=dict)
+    used: list[OutputFile] = field(default_factory=list)
+    generated: list[OutputFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property

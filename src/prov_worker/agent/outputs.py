@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 
 from prov_worker.model import OutputFile
 
@@ -38,6 +39,25 @@ def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
                 hashed += status.st_size
             found.append(OutputFile(os.path.relpath(path, sandbox), status.st_size, digest))
     return found, None
+
+
+def declared_files(files: list[OutputFile]) -> list[OutputFile]:
+    """Files that user code named, with their size and hash as they are now; what is no readable file is left out."""
+    found: list[OutputFile] = []
+    hashed = 0
+    for one in files:
+        try:
+            status = os.stat(one.path)
+        except (OSError, ValueError):
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        digest = None
+        if hashed + status.st_size <= MAX_HASHED_BYTES:
+            digest = sha256_of(one.path)
+            hashed += status.st_size
+        found.append(OutputFile(one.path, status.st_size, digest))
+    return found
 
 
 def sha256_of(path: str) -> str | None:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prov_worker.agent.outputs import output_files
+from prov_worker.agent.outputs import declared_files, output_files
 from prov_worker.agent.source import recover_source
 from prov_worker.crate.svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
@@ -58,6 +58,7 @@ class Publisher:
             record.outputs, note = output_files(ended.sandbox)
             if note:
                 record.notes.append(note)
+        self._declared(ended)
         if record.function.source is None and ended.function:
             record.function.source = self._source(ended.function)
         usage = record.usage
@@ -67,6 +68,22 @@ class Publisher:
             known = [int(value) for value in (extremes and extremes[1], ended.final_rss_bytes) if value]
             if known:
                 usage.peak_rss_bytes = max(known)
+
+    @staticmethod
+    def _declared(ended: Ended) -> None:
+        """Look at the files that user code named."""
+        record = ended.record
+        if not record.used and not record.generated:
+            return
+        named = len(record.used) + len(record.generated)
+        record.used, record.generated = declared_files(record.used), declared_files(record.generated)
+        missing = named - len(record.used) - len(record.generated)
+        if missing:
+            record.notes.append(f"{missing} files that the task named could not be read afterwards.")
+        if ended.sandbox is not None:
+            # Found in the sandbox as well: what was stated says more.
+            stated = {one.path for one in record.generated}
+            record.outputs = [one for one in record.outputs if os.path.join(ended.sandbox, one.path) not in stated]
 
     def publish(self, ended: Ended, series: TaskSeries | None, plot: Plot | None) -> Path:
         """Write the crate.

@@ -111,6 +111,32 @@ def _value(identifier: str, described: Value) -> str:
     return f"{text[:-1]}{extra}}}"
 
 
+def declared_files(prefix: str, files: Iterable[OutputFile], what: str, taken: set[str]) -> Facts:
+    """Files that user code named, by reference, under their absolute paths."""
+    facts = Facts(taken)
+    for one in files:
+        properties = {
+            "name": one_line(one.path.rsplit("/", 1)[-1]) or "unnamed file",
+            "value": clean(one.path),
+            "description": f"File that the task said it {what}; not copied into this crate",
+            "contentSize": str(int(one.size_bytes)),
+            "sha256": one.sha256,
+            "propertyID": v.NAMESPACE + "declaredFile",
+        }
+        identifier = facts.reserve(prefix + safe_name(one.path))
+        facts.entities.append(entity(identifier, "PropertyValue", properties))
+    return facts
+
+
+def annotated(record: TaskRecord, taken: set[str]) -> Facts:
+    """What user code noted."""
+    facts = Facts(taken)
+    for key, value in record.annotations.items():
+        name = one_line(key) or "unnamed"
+        facts.add("#annotation-" + safe_name(key), name, value, property_id=v.NAMESPACE + "annotation")
+    return facts
+
+
 def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
     """Files that the task made, by reference: they stay where they are, so they are no Files of this crate."""
     facts = Facts(taken)

@@ -90,6 +90,12 @@ class StepWriter:
         if record.failure is not None:
             f.add_failure(identity, record.failure)
         arguments = f.values("#input-", record.arguments, taken)
+        used = f.declared_files("#input-file-", record.used, "used", taken)
+        arguments.ids += used.ids
+        arguments.entities += used.entities
+        annotations = f.annotated(record, taken)
+        identity.ids += annotations.ids
+        identity.entities += annotations.entities
         environment = f.environment(record, self._account, taken)
         usage = f.usage(record, _largest(series), taken)
         results = self._results(record, by_path, taken)
@@ -204,8 +210,9 @@ class StepWriter:
         described = [record.result] if record.result is not None else []
         results = f.values("#output-", described, taken)
         outputs = f.output_files(record.outputs, taken)
-        results.ids += outputs.ids
-        results.entities += outputs.entities
+        generated = f.declared_files("#output-file-", record.generated, "generated", taken)
+        results.ids += [*outputs.ids, *generated.ids]
+        results.entities += [*outputs.entities, *generated.entities]
         for path in (v.TRACEBACK_FILE, v.ERROR_FILE):
             if path in by_path:
                 results.ids.append(by_path[path].identifier)

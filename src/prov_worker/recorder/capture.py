@@ -185,6 +185,8 @@ def function_fields(function: Any, buffer: str | None) -> dict[str, Any]:
     if code is not None and hasattr(code, "co_filename"):
         fields["file"], fields["line"] = code.co_filename, code.co_firstlineno
         fields["code"] = hashlib.sha256(code.co_code).hexdigest()
+        if buffer is None:
+            fields["sha256"], fields["of"] = fields["code"], "code"
     return fields
 
 

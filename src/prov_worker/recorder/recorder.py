@@ -21,6 +21,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.recorder import capture
 from prov_worker.recorder.counters import Counters, usage_field
 from prov_worker.recorder.facts import mpi_placement, worker_facts
+from prov_worker.recorder.notes import Notes, running
 from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
@@ -128,6 +129,7 @@ class Recorder:
         self._started = False
         self._failure: str | None = None
         self._result: str | None = None
+        self.notes: Notes | None = None
 
     def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
         """Take the settings that came with a task; does nothing where they are those of the task before."""
@@ -190,6 +192,8 @@ class Recorder:
         self._started = False
         self._failure = self._result = self._known = None
         self._io, self._held = b"", ""
+        self.notes = None
+        running.task = self
         self._before = before = self._counters.usage()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
@@ -198,7 +202,9 @@ class Recorder:
         cpu_ns = int((before[0] + before[1]) * 1e9)
         self._sequence = self._slot.begin(start_ns, mono_ns, cpu_ns, task, attempt)  # type: ignore[union-attr]
 
-    def called(self, packed: str, function: Any, args: Any, kwargs: Any) -> None:
+    def called(
+        self, packed: str, function: Any, args: Any, kwargs: Any, *, size: int | None = None, name: str | None = None
+    ) -> None:
         """The task is unpacked and its function is about to be called.
 
         Args:
@@ -206,13 +212,15 @@ class Recorder:
             function: what came out of it, and will be called.
             args: its positional arguments.
             kwargs: its keyword arguments.
+            size: of the data, for a call that came unpacked: ``packed`` is empty then.
+            name: what the function goes by, where that is not its own name.
         """
-        self._known = known = self._function(packed, function)
+        self._known = known = self._function(packed, function, name)
         line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{known.number}'
         if self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         if self.capture != "none" and (args or kwargs):
-            small = len(packed) <= capture.HASH_LIMIT
+            small = (len(packed) if size is None else size) <= capture.HASH_LIMIT
             described = capture.describe_call(known.names, args, kwargs, self.capture == "values", small)
             line += f',"args":{described}'
         if known.quick < _QUICK_CALLS:
@@ -281,6 +289,9 @@ class Recorder:
             line += f',"box":{quote(sandbox)}'
         if not self._started and self._function_id:
             line += f',"fid":{quote(self._function_id)}'
+        running.task = None
+        if self.notes is not None:
+            line += f',"notes":{json.dumps(self.notes.fields())}'
         try:
             self._journal.write(f"{line}}}\n".encode())
         finally:
@@ -288,7 +299,7 @@ class Recorder:
         if self._wait:
             self._wait_for_crate()
 
-    def _function(self, packed: str, function: Any) -> _Known:
+    def _function(self, packed: str, function: Any, name: str | None = None) -> _Known:
         """What is known of a function, writing its line into the journal where it is new."""
         buffer: str | None = None
         key: Any = None
@@ -297,13 +308,16 @@ class Recorder:
             buffer = packed[newline : newline + int(packed[: newline - 1])]
             key = buffer if len(buffer) <= _MAX_KEPT_BUFFER else None
         except ValueError:
-            pass  # not the packing we know: the function is described by what it is alone
+            # not the packing we know, or none: the function is described by what it is alone
+            key = None if packed else (getattr(function, "__code__", None), name)
         known = self._functions.get(key) if key is not None else None
         if known is not None:
             return known
         self._function_count += 1
         known = _Known(self._function_count, capture.parameter_names(function))
         fields = {"t": "function", "k": known.number, **capture.function_fields(function, buffer)}
+        if name is not None:
+            fields["name"] = name
         self._journal.remember(json.dumps(fields).encode() + b"\n")
         if key is not None:
             if len(self._functions) >= _MAX_FUNCTIONS:

@@ -240,7 +240,7 @@ def _data(step: RunStep, crate: StepCrate) -> None:
                 step.files.append(
                     StepFile(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
                 )
-            elif identifier.startswith(("#output-file-", "#input-file-")):
+            elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
                 step.files.append(_referenced(entity, role))
             else:
                 values.append(_described(entity))

@@ -35,7 +35,7 @@ _SIMPLE = frozenset(("NoneType", "bool", "ellipsis"))
 _NUMBERS = frozenset(("int", "float", "complex"))
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _SCHEMA = """
-CREATE TABLE step (number INTEGER PRIMARY KEY, key TEXT, task TEXT, start INTEGER, end INTEGER);
+CREATE TABLE step (number INTEGER PRIMARY KEY, key TEXT, task TEXT, start INTEGER, end INTEGER, host TEXT);
 CREATE TABLE made (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT, file INTEGER);
 CREATE TABLE used (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT);
 """
@@ -47,15 +47,21 @@ CREATE INDEX IF NOT EXISTS used_step ON used (step);
 """
 _BY_PATH = """
 SELECT s.key, m.id, m.sha, m.sha FROM made m JOIN step s ON s.number = m.step
-WHERE m.path = ?1 AND s.task != ?2 AND s.end <= ?3 AND (m.sha IS NULL OR ?4 IS NULL OR m.sha = ?4)
+WHERE m.path = ?1 AND s.task != ?2 AND s.end <= iif(s.host = ?5, ?3 - ?6, ?3)
+AND (s.start IS NULL OR s.start < ?7) AND (m.sha IS NULL OR ?4 IS NULL OR m.sha = ?4)
 ORDER BY s.end DESC, s.number DESC LIMIT 1
 """
 _LATEST = "SELECT key FROM step WHERE task = ? ORDER BY end DESC LIMIT 1"
 _BY_HASH = """
 SELECT s.key, m.id, m.name, m.file, s.task FROM made m JOIN step s ON s.number = m.step
-WHERE m.sha = ?1 AND s.task != ?2 AND s.end <= ?3
+WHERE m.sha = ?1 AND s.task != ?2 AND s.end <= iif(s.host = ?5, ?3 - ?6, ?3)
+AND (s.start IS NULL OR s.start < ?7)
 ORDER BY s.end DESC, s.number DESC LIMIT 64
 """
+
+
+#: Host of the step that used something, tolerance between hosts, and its end.
+_When = tuple["str | None", int, int]
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +106,8 @@ class LinkFinder:
         self._count += 1
         number = self._count
         self._db.execute(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?)", (number, step.key, step.task_id, step.start_ns, step.end_ns)
+            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)",
+            (number, step.key, step.task_id, step.start_ns, step.end_ns, step.host),
         )
         made: list[tuple[int, str | None, str | None, str, str, int]] = []
         used: list[tuple[int, str | None, str | None, str, str]] = []
@@ -126,11 +133,11 @@ class LinkFinder:
     def links(self) -> Iterator[Link]:
         """All links, those of one step together, steps in the order of their start."""
         self._db.executescript(_INDEXES)
-        steps = self._db.execute("SELECT number, key, task, start FROM step ORDER BY start, key")
-        for number, key, task, start in steps:
-            yield from self._links_of(number, key, task, start)
+        steps = self._db.execute("SELECT number, key, task, start, end, host FROM step ORDER BY start, key")
+        for number, key, task, start, end, host in steps:
+            yield from self._links_of(number, key, task, start, (host, CLOCK_TOLERANCE_NS, end))
 
-    def _links_of(self, number: int, key: str, task: str, start: int | None) -> Iterator[Link]:
+    def _links_of(self, number: int, key: str, task: str, start: int | None, when: _When) -> Iterator[Link]:
         before = self._after.get(task)
         for other in before or ():
             latest = self._db.execute(
@@ -144,20 +151,30 @@ class LinkFinder:
         for path, sha, identifier, name in self._db.execute(
             "SELECT path, sha, id, name FROM used WHERE step = ? ORDER BY rowid", (number,)
         ):
-            link = self._declared(key, task, limit, path, sha, identifier) if path is not None else None
+            link = self._declared(key, task, limit, path, sha, identifier, when) if path is not None else None
             if link is None and sha is not None:
-                link = self._inferred(key, task, limit, sha, identifier, name, before)
+                link = self._inferred(key, task, limit, sha, identifier, name, before, when)
             if link is not None:
                 yield link
 
-    def _declared(self, key: str, task: str, limit: int, path: str, sha: str | None, identifier: str) -> Link | None:
-        found = self._db.execute(_BY_PATH, (path, task, limit, sha)).fetchone()
+    def _declared(
+        self, key: str, task: str, limit: int, path: str, sha: str | None, identifier: str, when: _When
+    ) -> Link | None:
+        found = self._db.execute(_BY_PATH, (path, task, limit, sha, *when)).fetchone()
         return None if found is None else Link(found[0], key, DECLARED, path, sha or found[2], found[1], identifier)
 
     def _inferred(
-        self, key: str, task: str, limit: int, sha: str, identifier: str, name: str, before: tuple[str, ...] | None
+        self,
+        key: str,
+        task: str,
+        limit: int,
+        sha: str,
+        identifier: str,
+        name: str,
+        before: tuple[str, ...] | None,
+        when: _When,
     ) -> Link | None:
-        found = self._db.execute(_BY_HASH, (sha, task, limit)).fetchall()
+        found = self._db.execute(_BY_HASH, (sha, task, limit, None, *when)).fetchall()
         if before is not None:
             found = [one for one in found if one[4] in before]
         if not found or len({one[4] for one in found}) > MAX_MAKERS:

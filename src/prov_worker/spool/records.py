@@ -26,7 +26,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Usage, Value, Worker
+from prov_worker.model import COMPLETED, FAILED, Failure, Function, OutputFile, TaskRecord, Usage, Value, Worker
 
 #: Order of the numbers in ``u``: microseconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
 USAGE_FIELDS = (
@@ -176,6 +176,7 @@ class JournalState:
             failure=Failure(**error) if error else None,
             usage=usage,
         )
+        _take_notes(record, line.get("notes"))
         return Ended(
             record,
             self.settings,
@@ -223,6 +224,17 @@ def _function(line: dict[str, Any], function_id: str | None) -> Function:
         strategy=line.get("strategy"),
         size_bytes=line.get("size"),
     )
+
+
+def _take_notes(record: TaskRecord, notes: dict[str, Any] | None) -> None:
+    """What user code noted; files get their size and hash later, by whoever writes the crate."""
+    if not notes:
+        return
+    record.annotations = {str(key): value for key, value in notes.get("a", {}).items()}
+    record.used = [OutputFile(path, -1) for path in notes.get("u", ())]
+    record.generated = [OutputFile(path, -1) for path in notes.get("g", ())]
+    if notes.get("d"):
+        record.notes.append(f"{notes['d']} annotations were too many or too long, and were left out.")
 
 
 def _values(described: list[list[Any]] | None) -> list[Value]:

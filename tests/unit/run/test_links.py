@@ -102,8 +102,12 @@ def test_nothing_flows_back_in_time_nor_within_a_task() -> None:
 
 
 def test_clocks_may_differ_a_little() -> None:
-    a = step("a", 0.5, results=[value([1, 2, 3])])
-    assert len(links(a, step("b", 1.0, arguments=[value([1, 2, 3], "table")]))) == 1
+    a = step("a", 0.5, results=[value([1, 2, 3])], host="one")
+    argument = [value([1, 2, 3], "table")]
+    assert len(links(a, step("b", 1.0, arguments=argument, host="two"))) == 1
+    assert links(a, step("b", 1.0, arguments=argument, host="one")) == []
+    quick = step("b", 0.0, arguments=argument, host="two", end_ns=SECOND // 10)
+    assert links(a, quick) == []  # it had ended before the other began
 
 
 def test_what_many_tasks_made_is_a_constant() -> None:

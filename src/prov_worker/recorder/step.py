@@ -1,0 +1,144 @@
+"""``@prov_worker.step``: functions that leave a crate outside Globus Compute too, in plain Python, Parsl or Dask.
+
+Recording is switched on by ``PROV_WORKER=1`` and configured by ``PROV_WORKER_*``, as everywhere. Within a task that is
+being recorded already, a step is a plain call: the task's crate is the record.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from prov_worker.recorder.notes import running
+from prov_worker.settings import Settings
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_ON = ("1", "true", "yes", "on")
+_UNREAD: dict[str, Any] = {}
+_provenance: dict[str, Any] | None = _UNREAD
+
+
+@overload
+def step(function: _Function) -> _Function: ...
+
+
+@overload
+def step(*, name: str | None = None) -> Callable[[_Function], _Function]: ...
+
+
+def step(function: Any = None, *, name: str | None = None) -> Any:
+    """Record every call of a function as a step: arguments, result, outcome, usage and samples, in a crate of its own.
+
+    ::
+
+        @prov_worker.step
+        def fit(table): ...
+
+    What the function returns and raises is untouched. Without ``PROV_WORKER=1`` a call costs one test more.
+
+    Args:
+        function: the function; not a coroutine function, whose calls would mingle in one thread.
+        name: goes by this name instead of its own.
+
+    Raises:
+        TypeError: it is a coroutine function.
+    """
+    if function is None:
+        return functools.partial(step, name=name)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"step: {function!r} is a coroutine function; decorate the plain functions that it calls")
+
+    @functools.wraps(function)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        if _provenance is None or running.task is not None:
+            return function(*args, **kwargs)
+        return _record(function, name, args, kwargs)
+
+    return recorded
+
+
+def provenance_of_environment() -> dict[str, Any] | None:
+    """Settings as they travel with a task, from ``PROV_WORKER_*``; None where recording is off.
+
+    Without ``PROV_WORKER_CRATE_DIR`` crates go to ``./provenance``.
+
+    Raises:
+        SettingsError: a variable is unknown or wrong.
+    """
+    if os.environ.get("PROV_WORKER", "").strip().lower() not in _ON:
+        return None
+    settings = Settings.from_environ()
+    if not settings.enabled:
+        return None
+    mapping = settings.to_mapping()
+    mapping["crate_dir"] = settings.crate_dir or os.path.abspath("provenance")
+    key = hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
+    return {"key": key, "settings": mapping, "endpoint_name": None}
+
+
+def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    recorder = _begin(function, name, args, kwargs)
+    if recorder is None:
+        return function(*args, **kwargs)
+    try:
+        value = function(*args, **kwargs)
+    except Exception as error:
+        _end(recorder, recorder.failed, error)
+        raise
+    except BaseException as error:
+        _guarded(recorder.escaped, error)
+        raise
+    _end(recorder, recorder.returned, value, _size((value,)))
+    return value
+
+
+def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The recorder, with a task begun; None where recording is off or impossible."""
+    global _provenance
+    from prov_worker.recorder.recorder import recorder_for, trouble
+
+    try:
+        if _provenance is _UNREAD:
+            _provenance = provenance_of_environment()
+        if _provenance is None:
+            return None
+        recorder = recorder_for(_provenance, None)
+        recorder.begin(uuid.uuid4(), 1, None)
+        recorder.called("", function, args, kwargs, size=_size((*args, *kwargs.values())), name=name)
+    except Exception:
+        _provenance = None if _provenance is _UNREAD else _provenance
+        trouble("the start of a step")
+        return None
+    return recorder
+
+
+def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
+    _guarded(tell, *args)
+    _guarded(recorder.finish, None)
+
+
+def _guarded(call: Callable[..., None], *args: Any) -> None:
+    try:
+        call(*args)
+    except Exception:
+        from prov_worker.recorder.recorder import trouble
+
+        trouble("the end of a step")
+
+
+def _size(values: tuple[Any, ...]) -> int:
+    """Bytes of the text and buffers among values: what hashing them would read."""
+    total = 0
+    for value in values:
+        if isinstance(value, (str, bytes, bytearray)):
+            total += len(value)
+        else:
+            size = getattr(value, "nbytes", 0)
+            total += size if isinstance(size, int) else 0
+    return total
