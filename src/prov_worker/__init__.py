@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+# The hook in every interpreter's start imports this package: not even `typing` may come with it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prov_worker.recorder.notes import annotate, generated, used
     from prov_worker.recorder.step import step
@@ -22,7 +22,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Imported when used: workers import this package, and must not pay for what they never use.
     if name in _HOMES:
         from importlib import import_module

@@ -124,6 +124,9 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._journal: EngineJournal | None = None
         self._leftovers = False
         self._fallback_lock = threading.Lock()
+        # Parsl numbers tasks with `+= 1`; attempts are sent again by the thread of results while others submit, and two
+        # tasks of one number end that thread. The stock engine's retries have the same flaw.
+        self._send_lock = threading.RLock()
         super().__init__(*args, **kwargs)
 
     # -- start and end -------------------------------------------------------------------------------------------
@@ -220,12 +223,14 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         """
         recorder = self._recorder
         if recorder is None or not args:
-            return super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
+            with self._send_lock:
+                return super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
         task = self._open_tasks.get(args[0]) or _OpenTask(None, time.time_ns())
         task.attempt += 1
         provenance = {**self._context, "attempt": task.attempt, "function_id": task.function_id}
         recorded = {**(kwargs or {}), "provenance": provenance}
-        sent = super()._submit(resource_specification, recorder, packed_task, args=args, kwargs=recorded)
+        with self._send_lock:
+            sent = super()._submit(resource_specification, recorder, packed_task, args=args, kwargs=recorded)
         attempt = _Attempt(self, task, task.attempt, (resource_specification, func, packed_task, args, kwargs))
         attempt.settled.executor_task_id = sent.executor_task_id
         sent.add_done_callback(attempt)
@@ -235,7 +240,8 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         """Send an attempt again as the stock engine would have sent it."""
         self._go_stock(error)
         resource_specification, func, packed_task, args, kwargs = attempt.stock
-        again = super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
+        with self._send_lock:
+            again = super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
         if attempt.task.future is not None:
             self._task_id_map.pop(sent.executor_task_id, None)
             attempt.task.future.executor_task_id = again.executor_task_id
