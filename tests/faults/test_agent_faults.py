@@ -149,6 +149,45 @@ def test_an_agent_that_cannot_start_costs_no_result_and_recover_writes_the_crate
     assert task_series(crates[3]) is None
 
 
+def test_a_quick_function_that_is_killed_while_no_agent_can_start(house: House, start: Start, tmp_path: Path) -> None:
+    """Its start stands in its slot alone."""
+    site, go = tmp_path / "site", tmp_path / "go"
+    site.mkdir()
+    go.touch()
+    (site / "sitecustomize.py").write_text(CANNOT_START["interpreter"])
+    quick = [Call("wait_for_file", (str(go),)) for _ in range(50)]
+    slow = Call("wait_for_file", (str(tmp_path / "never"),))
+    worker = start(*quick, slow, environment={"PYTHONPATH": _path(site)})
+    wait_until(lambda: worker.raw(49), "the quick ones")
+    time.sleep(0.3)
+    worker.stop()
+    house.recover()
+    assert len(house.names()) == 51
+    crate = house.crate(slow.task)
+    assert (crate.status, crate.function_name) == ("failed", "wait_for_file")
+    before = house.names()
+    house.recover()
+    assert house.names() == before
+
+
+def test_a_quick_function_that_is_killed_where_no_slot_can_be_made(house: House, start: Start, tmp_path: Path) -> None:
+    site, go = tmp_path / "site", tmp_path / "go"
+    site.mkdir()
+    go.touch()
+    (site / "sitecustomize.py").write_text(
+        "import os\ndef no(*a): raise OSError(28, 'No space left on device')\nos.posix_fallocate = no"
+    )
+    quick = [Call("wait_for_file", (str(go),)) for _ in range(50)]
+    slow = Call("wait_for_file", (str(tmp_path / "never"),))
+    worker = start(*quick, slow, environment={"PYTHONPATH": _path(site)})
+    wait_until(lambda: worker.raw(49), "the quick ones")
+    time.sleep(0.3)
+    worker.stop()
+    house.wait_for_end_of_agent()
+    house.recover()
+    assert house.crate(slow.task).function_name == "wait_for_file"
+
+
 def _path(first: Path) -> str:
     tests = Path(__file__).parents[1]
     return os.pathsep.join([str(first), str(tests.parent / "src"), str(tests)])

@@ -24,7 +24,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.model import Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.records import Ended
-from prov_worker.spool.slot import SlotReader
+from prov_worker.spool.slot import SlotReader, SlotTask
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +118,17 @@ class Finaliser:
             follower = self._followers[journal] = Follower(journal, fallback, self._name)
         return follower
 
-    def adopt(self, journal: str, failure: Failure, fallback: str | None = None) -> None:
-        """Finish a journal whose writer is gone and has no slot any more."""
+    def adopt(
+        self, journal: str, failure: Failure, fallback: str | None = None, slot: SlotReader | None = None
+    ) -> None:
+        """Finish a journal whose writer is gone and that no sampler watched to its end.
+
+        Args:
+            journal: its path.
+            failure: what to say of a task without an end.
+            fallback: where its writer may have gone on.
+            slot: what is left of its slot; it goes when the journal is put away.
+        """
         follower = self.follow(journal, fallback)
         self._read(follower, None, everything=True)
         follower.dead = True
@@ -129,9 +138,23 @@ class Finaliser:
             if key not in ended_keys and key not in follower.ledger:
                 follower.note(note)
         last_ns = int(os.stat(journal).st_mtime_ns)
-        for ended in follower.close_open(failure, last_ns, None):
+        task = slot.read() if slot is not None else None
+        running = _running(task)
+        if slot is not None and task is not None and running is not None:
+            if running in ended_keys or running in follower.ledger:
+                running = None
+            else:
+                self._note_of_dead(follower, running, slot.note(task.sequence))
+                last_ns = max(last_ns, task.start_ns)
+        for ended in follower.close_open(failure, last_ns, running):
             self._pending.append(Job(ended, follower))
-        self._dead[journal + "#"] = follower
+        self._dead[journal + "#" if slot is None else slot.path] = follower
+
+    @staticmethod
+    def _note_of_dead(follower: Follower, running: TaskKey, line: bytes | None) -> None:
+        note = parse_note(line) if line else None
+        if note is not None and running == (note["task"], note["n"], note["ns"]):
+            follower.note(note)
 
     def _watch(self, path: str) -> None:
         try:
@@ -166,9 +189,7 @@ class Finaliser:
         self._read(follower, death.slot, everything=True)
         follower.dead = True
         task = death.task
-        running = None
-        if task is not None and task.running and any(task.task):  # an engine's slot names no task
-            running = (task_id(task), task.attempt, task.start_ns)
+        running = _running(task)
         now = oom_kills()
         kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
         self._oom_kills = now
@@ -178,9 +199,8 @@ class Finaliser:
             end_ns = task.start_ns + death.death.mono_ns - task.mono_ns
         if running is not None and any((t, n, s) == running for t, n, s in self._ended_keys(follower)):
             running = None  # it ended between its last line and its death
-        note = parse_note(death.note) if death.note else None
-        if note is not None and running == (note["task"], note["n"], note["ns"]):
-            follower.note(note)
+        if running is not None:
+            self._note_of_dead(follower, running, death.note)
         for ended in follower.close_open(failure, end_ns, running):
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
@@ -441,6 +461,13 @@ class Finaliser:
         if problem not in self.problems:
             self.problems.append(problem)
             log.warning("%s", problem)
+
+
+def _running(task: SlotTask | None) -> TaskKey | None:
+    """The execution that a dead worker's slot says is running; an engine's slot names none."""
+    if task is None or not task.running or not any(task.task):
+        return None
+    return task_id(task), task.attempt, task.start_ns
 
 
 def _no_plot(reason: str) -> str:

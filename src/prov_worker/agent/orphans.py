@@ -17,7 +17,7 @@ UNKNOWN = Failure(
 
 def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[str]:
     """Finish journals of this node whose process is gone and that no slot names; gives their paths."""
-    slots = _journals_of_slots(runtime)
+    slots = slots_of(runtime)
     adopted = []
     for path, name in journals(crate_dir, runtime):
         if name.host != host_name() or path in slots or name.is_alive():
@@ -25,6 +25,8 @@ def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[st
         fallback = os.path.join(runtime, "spool", str(name))
         finaliser.adopt(path, UNKNOWN, fallback if fallback != path else None)
         adopted.append(path)
+    for slot in slots.values():
+        slot.close()
     return adopted
 
 
@@ -44,14 +46,14 @@ def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName
     return list(found.values())
 
 
-def _journals_of_slots(runtime: str) -> set[str]:
-    found = set()
+def slots_of(runtime: str) -> dict[str, SlotReader]:
+    """Readable slots of a runtime directory, by the journal that each names."""
+    found: dict[str, SlotReader] = {}
     for name in os.listdir(runtime):
         if name.startswith("slot.") and not name.endswith(".new"):
             try:
                 slot = SlotReader(os.path.join(runtime, name))
             except Exception:  # noqa: S112 - a damaged slot names no journal
                 continue
-            found.add(slot.journal)
-            slot.close()
+            found[slot.journal] = slot
     return found

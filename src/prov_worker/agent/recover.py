@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.agent.finaliser import Finaliser
-from prov_worker.agent.orphans import UNKNOWN, journals
+from prov_worker.agent.orphans import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.errors import InputError, SpoolError
 from prov_worker.model import host_name
@@ -65,6 +65,7 @@ def recover(
     finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{host_name()}-recover-{os.getpid()}")
     here = host_name()
     served = runtime is not None and agent_lives(runtime)
+    slots = slots_of(runtime) if runtime is not None and not served else {}
     for journal, name in journals(path, runtime):
         if name.host == here and name.is_alive():
             report.skipped.append(f"{journal}: process {name.pid} is running")
@@ -76,7 +77,8 @@ def recover(
             )
         else:
             fallback = os.path.join(runtime, "spool", str(name)) if runtime else None
-            finaliser.adopt(journal, UNKNOWN, fallback if fallback != journal else None)
+            slot = slots.get(journal) if name.host == here else None
+            finaliser.adopt(journal, UNKNOWN, fallback if fallback != journal else None, slot)
     finaliser.finish()
     until = time.monotonic() + _PATIENCE_S
     while finaliser.outstanding and (finaliser.outstanding > finaliser.stuck or time.monotonic() < until):

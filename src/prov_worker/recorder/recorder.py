@@ -233,7 +233,7 @@ class Recorder:
                 line += f',"mpi":{json.dumps(placement)}'
             self._io = self._counters.io()
         encoded = f"{line}}}\n".encode()
-        if known.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT:
+        if known.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT or not self._slot.path:  # type: ignore[union-attr]
             self._journal.write(encoded)
         else:
             # a write less: should the worker die within the task, the agent finds the line in the slot

@@ -61,6 +61,9 @@ def parse_note(line: bytes) -> dict[str, Any] | None:
     """A ``start`` line as an object; None where it is none."""
     try:
         note = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return note if isinstance(note, dict) and note.get("t") == "start" and {"task", "n", "ns"} <= note.keys() else None
+    if not isinstance(note, dict) or note.get("t") != "start":
+        return None
+    whole = isinstance(note.get("task"), str) and all(isinstance(note.get(key), int) for key in ("n", "ns"))
+    return note if whole else None
