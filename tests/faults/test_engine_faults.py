@@ -76,9 +76,14 @@ def first_line(process: subprocess.Popen[str]) -> list[str]:
 
 
 def end(process: subprocess.Popen[str], run_dir: Path) -> None:
-    """Kill an endpoint, and the pool that upstream leaves behind."""
+    """Kill an endpoint, and the interchange and the pool that upstream leaves behind.
+
+    An interchange that lives on connects to whatever binds its ports next, and hands it the results of its own tasks.
+    """
+    interchange = workers_of([process.pid])
     process.kill()
     process.wait()
+    kill(interchange)
     assert process.stdout is not None
     process.stdout.close()
     pools = named("process_worker_pool", run_dir)
