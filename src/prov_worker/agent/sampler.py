@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass, field
 
 from prov_worker.agent.node import GpuMeters, NodeMeter
-from prov_worker.agent.telemetry import Plan, PlanReader
 from prov_worker.agent.watched import Death, TaskSamples, Watched
 from prov_worker.errors import SpoolError
 from prov_worker.model import TaskSeries
@@ -25,11 +24,6 @@ _DEATH_CHECK_NS = 1_000_000_000
 _SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
 _IDLE_AFTER_NS = 2_000_000_000
-#: A worker's journal is asked for its settings again after this, then each time after twice as long.
-_ASK_AGAIN_NS = 50_000_000
-_ASK_AT_LEAST_NS = 5_000_000_000
-#: A worker whose settings are not known for so long has the default ones.
-_PATIENCE_NS = 1_000_000_000
 
 TaskKey = tuple[str, int, int]
 
@@ -92,10 +86,6 @@ class Sampler:
         self._buried: dict[str, int] = {}
         self._node: NodeMeter | None = None
         self._gpus: GpuMeters | None = None
-        self._plans = PlanReader(runtime)
-        self._node_s: float | None = None
-        self._cpus_s: float | None = None
-        self._gpu_s: float | None = None
         self._dead_fds: set[int] = set()
         self._death_check_ns = 0
         self._busy_ns = 0
@@ -111,8 +101,6 @@ class Sampler:
         self.ticks += 1
         tick = Tick()
         self._find_slots(tick)
-        if self._plans.answers:
-            self._follow_plans(mono_ns)
         running = False
         slack_ns = int(min(self.interval_s, _LOOK_INTERVAL_S) * 4e8)
         for path, watched in self._watched.items():
@@ -136,12 +124,10 @@ class Sampler:
                     self._detach(watched, tick, mono_ns)
             if watched.seen & 1 and watched.current is not None:
                 running = True
-                if not watched.known and mono_ns >= watched.ask_ns:
-                    self._ask_for_plan(path, watched, mono_ns)
                 # a tick that comes a little early must not skip its sample
                 if mono_ns + slack_ns >= watched.due_ns:
                     watched.sample(mono_ns)
-                    interval_ns = watched.interval_ns
+                    interval_ns = int(watched.slot.interval_s * 1e9)
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
         if running:
             self._busy_ns = mono_ns
@@ -182,7 +168,6 @@ class Sampler:
         for watched in self._watched.values():
             watched.close()
         self._watched.clear()
-        self._plans.close()
         if self._gpus is not None:
             self._gpus.close()
 
@@ -237,65 +222,18 @@ class Sampler:
         self._set_interval()
 
     def _set_interval(self) -> None:
-        """Distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
-        asked: list[float] = []
-        node: list[float] = []
-        cpus: list[float] = []
-        gpu: list[float] = []
-        for watched in self._watched.values():
-            interval_s, plan = watched.slot.interval_s, watched.plan
-            if plan is not None:
-                asked += [s for s in (plan.row_s, plan.node, plan.per_cpu) if s is not None]
-                node += [plan.node] if plan.node is not None else []
-                cpus += [plan.per_cpu] if plan.per_cpu is not None else []
-                gpu += [plan.gpu] if plan.gpu is not None else []
-                continue
-            asked.append(interval_s)
-            if watched.asked_ns:
-                node.append(interval_s)
-                cpus.append(interval_s)
-                # to open a driver costs: that waits until the worker is known to want it, or cannot be known
-                if watched.known or watched.ask_ns - watched.asked_ns > _PATIENCE_NS:
-                    gpu.append(interval_s)
-        self.interval_s = min(asked, default=1.0)
-        self._node_s, self._cpus_s = min(node, default=None), min(cpus, default=None)
-        self._gpu_s = min(gpu, default=None)
-        if self._node is not None:
-            self._node.ask(self._node_s, self._cpus_s)
-        if self._gpus is not None:
-            self._gpus.ask(self._gpu_s)
-
-    def _ask_for_plan(self, path: str, watched: Watched, mono_ns: int) -> None:
-        """Ask what the settings of a worker are, and again, ever more seldom, while its journal does not tell."""
-        watched.asked_ns = watched.asked_ns or mono_ns
-        watched.ask_ns = mono_ns + min(max(mono_ns - watched.asked_ns, _ASK_AGAIN_NS), _ASK_AT_LEAST_NS)
-        self._plans.ask(path, watched.slot.start, watched.slot.journal)
-        self._set_interval()
-
-    def _follow_plans(self, mono_ns: int) -> None:
-        while self._plans.answers:
-            answer = self._plans.answers.popleft()
-            watched = self._watched.get(answer.slot)
-            if watched is None or watched.slot.start != answer.start or answer.telemetry is None:
-                continue
-            plan = Plan.of(answer.telemetry, watched.slot.interval_s) if answer.telemetry.to_mapping() else None
-            watched.follow(plan)
-            watched.due_ns = min(watched.due_ns, mono_ns + watched.interval_ns)
-        self._set_interval()
+        self.interval_s = min((w.slot.interval_s for w in self._watched.values()), default=1.0)
 
     def _measure_node(self, mono_ns: int) -> None:
-        if self._node_s is not None or self._cpus_s is not None:
-            if self._node is None:
-                self._node = NodeMeter(self.interval_s)
-                self._node.ask(self._node_s, self._cpus_s)
-            self._node.tick(mono_ns)
-        if self._gpu_s is not None and self._gpus is None:
-            self._gpus = GpuMeters(self._gpu_s)
+        if self._node is None:
+            self._node = NodeMeter(self.interval_s)
+            self._gpus = GpuMeters(self.interval_s)
+        self._node.tick(mono_ns)
 
     def _detach(self, watched: Watched, tick: Tick, end_ns: int) -> None:
         samples = watched.detach()
         if samples is not None:
-            tick.series.append(self._series(samples, end_ns, watched.interval_s))
+            tick.series.append(self._series(samples, end_ns, watched.slot.interval_s))
 
     def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[TaskKey, TaskSeries]:
         task = samples.task
@@ -322,8 +260,7 @@ class Sampler:
                 continue
             task = watched.slot.read()
             cpu_ns = None
-            counted = watched.plan is None or "cpu" in watched.plan.task
-            if counted and watched.current is not None and task is not None and task.running:
+            if watched.current is not None and task is not None and task.running:
                 cpu_ns = watched.current.cpu_ns - watched.current.task.cpu_ns
             self._detach(watched, tick, death.mono_ns)
             note = watched.slot.note(task.sequence) if task is not None else None
