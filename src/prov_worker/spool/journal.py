@@ -20,6 +20,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MAX_PREAMBLE = 512
 #: No journal grows to this size, so a file size limit from here on is none for it.
 _NO_LIMIT = 1 << 30
+_SEEN = 128
 
 
 class JournalWriter:
@@ -159,7 +160,7 @@ class JournalReader:
         offset: bytes read so far.
     """
 
-    __slots__ = ("_identity", "_rest", "offset", "path", "problems")
+    __slots__ = ("_identity", "_rest", "_seen", "offset", "path", "problems")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -167,6 +168,7 @@ class JournalReader:
         self.offset = 0
         self._rest = b""
         self._identity: tuple[int, int] | None = None
+        self._seen = b""  # the end of what was read: a file made again may have the inode of the one before
 
     def read(self, limit: int = -1) -> Iterator[dict[str, Any]]:
         """Lines that were added since the last call; a torn last line waits for its end.
@@ -182,12 +184,16 @@ class JournalReader:
                 found = os.fstat(file.fileno())
                 identity = (found.st_dev, found.st_ino)
                 if identity != self._identity or found.st_size < self.offset:
-                    self._identity, self.offset, self._rest = identity, 0, b""
-                file.seek(self.offset)
+                    self._start_again(identity)
+                file.seek(self.offset - len(self._seen))
+                if file.read(len(self._seen)) != self._seen:
+                    self._start_again(identity)
+                    file.seek(0)
                 data = file.read(limit)
         except FileNotFoundError:
             return
         self.offset += len(data)
+        self._seen = (self._seen + data)[-_SEEN:]
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
@@ -203,6 +209,9 @@ class JournalReader:
                 yield value
             else:
                 self.problems += 1
+
+    def _start_again(self, identity: tuple[int, int]) -> None:
+        self._identity, self.offset, self._rest, self._seen = identity, 0, b"", b""
 
     @property
     def torn(self) -> bool:

@@ -173,7 +173,8 @@ class SlotReader:
         """A consistent reading; None where the writer was met each time."""
         for _ in range(_READS):
             first = _TASK.unpack_from(self._map, _TASK_AT)
-            if first[0] - first[6] == 1 - (first[0] & 1) and first == _TASK.unpack_from(self._map, _TASK_AT):
+            whole = first[0] - first[6] == 1 - (first[0] & 1) or first[0] == first[6] == 0
+            if whole and first == _TASK.unpack_from(self._map, _TASK_AT):
                 sequence, start_ns, mono_ns, cpu_ns, task, attempt, _ = first
                 return SlotTask(sequence, start_ns, mono_ns, cpu_ns, task if sequence else b"", attempt)
         return None

@@ -1,0 +1,215 @@
+"""The slot's page, the ledger's lines, the notes, and the names of files."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from prov_worker.errors import SpoolError
+from prov_worker.spool import notes, paths
+from prov_worker.spool.ledger import Ledger
+from prov_worker.spool.paths import JournalName
+from prov_worker.spool.slot import NOTE_LIMIT, SIZE, Slot, SlotReader
+
+JOURNAL = "/spool/node-1-2.jsonl"
+TASK = uuid.UUID(int=77)
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Slot:
+    return Slot(str(tmp_path / "slot.1"), 4711, 0, 99, 0.25, JOURNAL)
+
+
+def test_a_slot_says_what_runs(slot: Slot) -> None:
+    reader = SlotReader(slot.path)
+    assert (reader.pid, reader.thread, reader.start, reader.interval_s, reader.journal) == (
+        4711,
+        None,
+        99,
+        0.25,
+        JOURNAL,
+    )
+    assert os.stat(slot.path).st_mode & 0o777 == 0o600
+    before = reader.read()
+    assert before is not None
+    assert not before.running
+    assert before.task == b""
+    assert slot.begin(10, 20, 30, TASK.bytes, 2) == 1
+    task = reader.read()
+    assert task is not None
+    assert task.running
+    assert (task.start_ns, task.mono_ns, task.cpu_ns, task.task, task.attempt) == (10, 20, 30, TASK.bytes, 2)
+    slot.end()
+    ended = reader.read()
+    assert ended is not None
+    assert not ended.running
+    assert (ended.sequence, ended.task) == (2, TASK.bytes)
+    slot.end()
+    assert reader.sequence() == 2
+    reader.close()
+
+
+def test_a_task_that_never_ended_is_followed_by_the_next(slot: Slot) -> None:
+    assert [slot.begin(1, 1, 1, TASK.bytes, 1) for _ in range(3)] == [1, 3, 5]
+
+
+def test_acknowledgement_travels_back(slot: Slot) -> None:
+    reader = SlotReader(slot.path)
+    assert slot.finished() == 0
+    reader.acknowledge(7)
+    assert slot.finished() == 7
+
+
+def test_a_note_belongs_to_one_sequence(slot: Slot) -> None:
+    reader = SlotReader(slot.path)
+    sequence = slot.begin(1, 1, 1, TASK.bytes, 1)
+    assert reader.note(sequence) is None
+    text = b"x" * NOTE_LIMIT
+    slot.note(text)
+    assert reader.note(sequence) == text
+    assert reader.journal == JOURNAL
+    slot.end()
+    assert reader.note(slot.begin(1, 1, 1, TASK.bytes, 1)) is None
+
+
+def test_a_reader_never_sees_half_of_a_task(slot: Slot) -> None:
+    """All fields of a task are one number here."""
+    reader, stop = SlotReader(slot.path), threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            slot.begin(number, number, number, number.to_bytes(16, "little"), number)
+            slot.end()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(20_000):
+            task = reader.read()
+            if task is not None and task.sequence:
+                seen = {task.start_ns, task.mono_ns, task.cpu_ns, task.attempt, int.from_bytes(task.task, "little")}
+                assert len(seen) == 1
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_unseen_slot_takes_everything_and_has_no_file() -> None:
+    slot = Slot.unseen()
+    slot.begin(1, 2, 3, TASK.bytes, 1)
+    slot.note(b"line")
+    slot.end()
+    assert (slot.path, slot.finished()) == ("", 0)
+
+
+def test_a_path_too_long_for_the_page_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        Slot(str(tmp_path / "slot"), 1, 0, 1, 0.05, "/" + "x" * SIZE + ".jsonl")
+
+
+@pytest.mark.parametrize("data", [b"", b"PRVSLT01", bytes(SIZE), b"OTHER" * 1000])
+def test_what_is_no_slot_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "slot").write_bytes(data)
+    with pytest.raises(SpoolError, match="slot"):
+        SlotReader(str(tmp_path / "slot"))
+
+
+def test_a_ledger_remembers_across_finalisers_and_torn_lines(tmp_path: Path) -> None:
+    journal = str(tmp_path / "n-1-2.jsonl")
+    first = Ledger(journal, "n-10")
+    first.add(("a", 1, 5))
+    first.close()
+    with open(tmp_path / "n-1-2.n-10.done", "a") as file:
+        file.write("b 1 5\nnot a line\nc x 5\nd 1 -5\ne 1 5")  # the last is torn
+    second = Ledger(journal, "n-11")
+    assert ("a", 1, 5) in second
+    assert ("b", 1, 5) in second
+    assert ("d", 1, -5) in second
+    assert ("e", 1, 5) not in second
+    second.add(("e", 1, 5))
+    second.close()
+    assert ("e", 1, 5) in Ledger(journal, "n-12")
+    assert len(second.paths()) == 2
+
+
+def test_a_ledger_counts_when_it_was_put_away_and_forgets_nothing_recent(tmp_path: Path) -> None:
+    journal = str(tmp_path / "n-1-2.jsonl")
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "n-1-2.n-9.done").write_text("z 1 1\n")
+    ledger = Ledger(journal, "n-10")
+    assert ("z", 1, 1) in ledger
+    for number in range(10_000):
+        ledger.add(("t", 1, number))
+    assert ("t", 1, 9_999) in ledger
+    assert len(ledger._done) < 5_000
+    ledger.close()
+    assert ("t", 1, 3) in Ledger(journal, "n-11")
+
+
+@pytest.mark.parametrize(
+    "name", [JournalName("node-a-1", 4, 5), JournalName("n", 4, 5, 6), JournalName("t1-t2", 1, 2, 0)]
+)
+def test_names_of_journals_are_read_back(name: JournalName) -> None:
+    assert JournalName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.jsonl", "n-1.jsonl", "n-x-2.jsonl", "n-1-2.done", "n-1-2.jsonl.new"])
+def test_other_names_are_no_journals(text: str) -> None:
+    assert JournalName.parse(text) is None
+
+
+def test_a_process_is_known_by_its_id_and_its_start() -> None:
+    pid = os.getpid()
+    start = paths.process_start(pid)
+    assert start > 0
+    assert JournalName("n", pid, start).is_alive()
+    assert not JournalName("n", pid, start + 1).is_alive()
+    assert paths.process_start(2**22 + 1) == 0
+    assert paths.process_state(2**22 + 1) == ""
+
+
+def test_a_private_directory_is_ours_alone(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir(mode=0o777)
+    open_to_all.chmod(0o777)
+    assert paths.private_directory(str(open_to_all))
+    assert open_to_all.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(open_to_all)
+    assert not paths.private_directory(str(tmp_path / "link"))
+    (tmp_path / "file").touch()
+    assert not paths.private_directory(str(tmp_path / "file"))
+    assert not paths.private_directory(str(tmp_path / "no" / "parent"))
+
+
+def test_runtime_directories_differ_by_crate_directory(tmp_path: Path) -> None:
+    one, two = paths.runtime_dir(str(tmp_path / "a")), paths.runtime_dir(str(tmp_path / "b"))
+    try:
+        assert one != two
+        assert paths.runtime_dir(str(tmp_path / "x" / ".." / "a")) == one
+    finally:
+        os.rmdir(one)
+        os.rmdir(two)
+
+
+def test_no_place_for_a_runtime_directory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "_RUNTIME_ROOTS", (str(tmp_path / "none"),))
+    with pytest.raises(SpoolError, match="no private directory"):
+        paths.runtime_dir(str(tmp_path))
+
+
+def test_notes_stand_beside_their_journal(tmp_path: Path) -> None:
+    journal = str(tmp_path / "n-1-2.jsonl")
+    good = b'{"t":"start","task":"a","n":1,"ns":5,"k":1}\n'
+    notes.write_note(journal, "n-9", good)
+    notes.write_note(
+        journal, "n-9", b'{"t":"start","task":["a"],"n":1,"ns":5}\n{"t":"end"}\n[]\n' + b"[" * 100_000 + b"\n"
+    )
+    notes.write_note(journal, "n-8", good[:20])
+    assert [note["task"] for note in notes.read_notes(journal)] == ["a"]
+    assert {notes.journal_of(path) for path in notes.note_files(journal)} == {journal}
