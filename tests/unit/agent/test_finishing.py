@@ -1,0 +1,339 @@
+"""From journals to crates: the finaliser with all that it stands on, fed by hand instead of by a sampler."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.agent import evidence, recover
+from prov_worker.agent.buffers import Buffer
+from prov_worker.agent.finaliser import Finaliser
+from prov_worker.agent.follower import Follower
+from prov_worker.agent.orphans import adopt_orphans, slots_of
+from prov_worker.agent.publisher import Publisher
+from prov_worker.agent.sampler import Sampler, Tick
+from prov_worker.agent.watched import TASK_QUANTITIES, TaskSamples
+from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.errors import InputError
+from prov_worker.model import Failure, TaskSeries, host_name
+from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.spool.slot import Slot, SlotTask
+
+NOW = 1_795_000_000_000_000_000
+
+
+class Spool:
+    """A crate directory whose journals and slots are written by the test."""
+
+    def __init__(self, crates: Path) -> None:
+        crates.mkdir()
+        self.crates = crates
+        self.runtime = runtime_dir(str(crates))
+        self.settings = {"crate_dir": str(crates), "probes": [], "plots": "none"}
+
+    def journal(self, *lines: dict[str, Any], pid: int = 2**22, start: int = 7, host: str | None = None) -> str:
+        name = JournalName(host or host_name(), pid, start)
+        path = Path(spool_dir(str(self.crates)), str(name))
+        path.parent.mkdir(exist_ok=True)
+        worker = {"t": "worker", "v": 1, "host": name.host, "pid": pid, "settings": self.settings}
+        function = {"t": "function", "k": 1, "name": "f", "module": "m"}
+        path.write_bytes(
+            b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (worker, function, *lines))
+        )
+        return str(path)
+
+    def slot(self, journal: str, pid: int = 2**22, start: int = 7) -> Slot:
+        return Slot(os.path.join(self.runtime, f"slot.{pid}"), pid, 0, start, 0.05, journal)
+
+    def finaliser(self) -> Finaliser:
+        return Finaliser(self.runtime, Publisher(str(self.crates)), finaliser="test")
+
+    def names(self) -> list[str]:
+        return [path.name for path in find_crates(self.crates)]
+
+    def crate(self, task: str) -> StepCrate:
+        return StepCrate.open(self.crates / f"{task}.crate")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path / "crates")
+    yield made
+    shutil.rmtree(made.runtime, ignore_errors=True)
+
+
+def new_task() -> str:
+    return str(uuid.uuid4())
+
+
+def start(task: str, attempt: int = 1, ns: int = NOW, **more: Any) -> dict[str, Any]:
+    return {"t": "start", "task": task, "n": attempt, "ns": ns, "k": 1, **more}
+
+
+def end(task: str, attempt: int = 1, ns: int = NOW, **more: Any) -> dict[str, Any]:
+    return {"t": "end", "task": task, "n": attempt, "ns": ns, "m": 1000, "dur": 10**9, "ok": 1, **more}
+
+
+def lost(task: str, attempt: int = 1) -> dict[str, Any]:
+    error = {"kind": "lost", "message": "WorkerLost: gone", "type": "parsl.WorkerLost", "traceback": None}
+    return {"t": "lost", "task": task, "n": attempt, "ns": NOW, "end": NOW + 10**9, "fid": None, "err": error}
+
+
+def finish(finaliser: Finaliser) -> None:
+    finaliser.finish()
+    for _ in range(50):
+        if not finaliser.work(time.monotonic() + 1) and not finaliser.outstanding:
+            break
+    finaliser.close()
+
+
+# -- the finaliser ---------------------------------------------------------------------------------------------------
+
+
+def test_an_ended_task_waits_for_its_last_look_and_gets_its_series(spool: Spool) -> None:
+    task = new_task()
+    journal = spool.journal(start(task), end(task))
+    slot = spool.slot(journal)
+    slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+    slot.end()
+    buffer = Buffer(TASK_QUANTITIES)
+    for number in range(4):
+        buffer.add(1000 + number * 50_000_000, (50.0, 1e6, 1, 0, 0, 0, 0))
+    samples = TaskSamples(SlotTask(1, NOW, 1000, 0, uuid.UUID(task).bytes, 1), buffer, 0)
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=5, slots=[slot.path], alive=1))
+    finaliser.work(time.monotonic() + 1)
+    assert spool.names() == []  # the sampler has not looked since it ended
+    series = [((task, 1, NOW), TaskSeries(task=samples.series(10**9, 0.05)))]
+    finaliser.take(Tick(mark_ns=2 * 10**9, changed=[slot.path], series=series, alive=1))
+    finaliser.work(time.monotonic() + 1)
+    assert spool.names() == [f"{task}.crate"]
+    assert slot.finished() >= 1
+    found = spool.crate(task).series().task
+    assert found is not None
+    assert found.columns["cpu_percent"].mean == [50, 50, 50, 50]
+    assert finaliser.outstanding == 0
+    finaliser.close()
+
+
+def test_what_the_ledger_names_is_not_written_again_and_is_acknowledged(spool: Spool) -> None:
+    task = new_task()
+    journal = spool.journal(start(task), end(task))
+    Path(journal.replace(".jsonl", ".other.done")).write_text(f"{task} 1 {NOW}\n")
+    slot = spool.slot(journal)
+    slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+    slot.end()
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=1 << 60, slots=[slot.path], changed=[slot.path], alive=1))
+    while finaliser.work(time.monotonic() + 1):
+        pass
+    assert spool.names() == []
+    assert slot.finished() == 2  # or its worker would wait for ever
+    finaliser.close()
+
+
+def test_a_record_that_makes_no_crate_harms_no_other_and_is_kept(spool: Spool) -> None:
+    good, bad = new_task(), new_task()
+    journal = spool.journal(
+        {"t": "end", "task": 17, "n": 1, "ns": 5, "m": 1, "dur": 3, "ok": 1},
+        start(bad, args=[["x", 5, {}, [], 1, {}]]),
+        end(bad, u=None, res=["return", {"no": "type"}, None, None, None, None]),
+        start(good),
+        end(good),
+    )
+    finaliser = spool.finaliser()
+    finaliser.adopt(journal, Failure("unknown", "gone"))
+    finish(finaliser)
+    assert f"{good}.crate" in spool.names()
+    assert os.path.exists(journal) == bool(finaliser.problems)
+
+
+def test_a_directory_that_refuses_crates_is_tried_again(spool: Spool) -> None:
+    tasks = [new_task() for _ in range(5)]
+    journal = spool.journal(*(line for task in tasks for line in (start(task), end(task))))
+    away = spool.crates.with_name("away")
+    finaliser = spool.finaliser()
+    finaliser.adopt(journal, Failure("unknown", "gone"))
+    spool.crates.rename(away)
+    spool.crates.write_text("in the way")
+    finaliser.finish()
+    finaliser.work(time.monotonic() + 0.2)
+    assert finaliser.stuck > 0
+    assert any("their records are kept" in problem for problem in finaliser.problems)
+    assert 0 <= finaliser.next_s() <= 1
+    spool.crates.unlink()
+    away.rename(spool.crates)
+    until = time.monotonic() + 20
+    while finaliser.outstanding and time.monotonic() < until:
+        finaliser.work(time.monotonic() + 0.1)
+    assert sorted(spool.names()) == sorted(f"{task}.crate" for task in tasks)
+    finaliser.work(time.monotonic())
+    assert not os.path.exists(journal)
+    finaliser.close()
+
+
+def test_a_task_that_is_open_in_one_file_and_ends_in_the_other(spool: Spool) -> None:
+    task = new_task()
+    journal = spool.journal(start(task, args=[["x", "int", None, None, None, None]]))
+    fallback = os.path.join(spool.runtime, "spool", os.path.basename(journal))
+    os.makedirs(os.path.dirname(fallback))
+    Path(fallback).write_text(json.dumps({"t": "worker", "host": "h", "pid": 4}) + "\n" + json.dumps(end(task)) + "\n")
+    finaliser = spool.finaliser()
+    finaliser.adopt(journal, Failure("unknown", "gone"), fallback)
+    finish(finaliser)
+    crate = spool.crate(task)
+    assert (crate.status, crate.function_name) == ("completed", "f")
+    assert not os.path.exists(fallback)
+    assert not os.path.exists(journal)
+
+
+# -- lost tasks ------------------------------------------------------------------------------------------------------
+
+
+def engine(spool: Spool, *lines: dict[str, Any]) -> str:
+    return spool.journal(*lines, pid=2**22 - 1, start=3)
+
+
+def test_a_loss_that_the_workers_agent_told_of_makes_no_second_crate(spool: Spool) -> None:
+    task = new_task()
+    journal = spool.journal(start(task), end(task))
+    Path(journal.replace(".jsonl", ".other.done")).write_text(f"{task} 1 {NOW}\n")
+    finaliser = spool.finaliser()
+    finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
+    finish(finaliser)
+    assert spool.names() == []
+
+
+def test_a_loss_takes_what_the_workers_journal_knows(spool: Spool) -> None:
+    task = new_task()
+    spool.journal(start(task), host="another-node")
+    finaliser = spool.finaliser()
+    finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
+    finish(finaliser)
+    crate = spool.crate(task)
+    assert (crate.status, crate.function_name, crate.host) == ("failed", "f", "another-node")
+    assert "WorkerLost" in (crate.error or "")
+
+
+def test_a_task_that_no_worker_began(spool: Spool) -> None:
+    task = new_task()
+    finaliser = spool.finaliser()
+    finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
+    finish(finaliser)
+    crate = spool.crate(task)
+    assert crate.status == "failed"
+    assert "No worker began this task" in crate.description
+
+
+def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> None:
+    task = new_task()
+    spool.journal(start(task, attempt=1), end(task, attempt=1))
+    follower = Follower(engine(spool, lost(task, attempt=2)), None, "test")
+    (ended,) = follower.read_all()
+    found = evidence.evidence_of(str(spool.crates), spool.runtime, ended, "test")
+    assert (found.published, found.ended) == (False, None)
+
+
+# -- what dies with nobody looking -----------------------------------------------------------------------------------
+
+
+def test_orphans_are_journals_without_a_slot_and_without_a_living_process(spool: Spool) -> None:
+    one, two, three = new_task(), new_task(), new_task()
+    orphan = spool.journal(start(one), end(one))
+    living = spool.journal(start(two), pid=os.getpid(), start=process_start(os.getpid()))
+    spool.journal(start(three), host="another-node")
+    finaliser = spool.finaliser()
+    assert adopt_orphans(finaliser, str(spool.crates), spool.runtime) == [orphan]
+    finish(finaliser)
+    assert spool.names() == [f"{one}.crate"]
+    assert os.path.exists(living)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_recover_reads_the_slot_of_a_worker_that_died_unseen(spool: Spool, noted: bool) -> None:
+    task = new_task()
+    journal = spool.journal()
+    slot = spool.slot(journal)
+    slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 3)
+    if noted:
+        slot.note(json.dumps(start(task, attempt=3)).encode() + b"\n")
+    (Path(spool.runtime) / "slot.junk").write_bytes(b"junk")
+    assert list(slots_of(spool.runtime)) == [journal]
+    report = recover.recover(spool.crates)
+    assert (report.finished, report.skipped) == (1, [])
+    crate = spool.crate(task)
+    assert (crate.status, crate.attempt) == ("failed", 3)
+    assert crate.function_name == ("f" if noted else "unknown")
+    assert not os.path.exists(slot.path)
+    assert recover.recover(spool.crates).finished == 0
+
+
+def test_recover_leaves_the_living_and_the_lately_heard_of_alone(spool: Spool) -> None:
+    one, two = new_task(), new_task()
+    spool.journal(start(one), pid=os.getpid(), start=process_start(os.getpid()))
+    spool.journal(start(two), host="another-node")
+    seen: list[tuple[int, int]] = []
+    report = recover.recover(spool.crates, progress=lambda done, known: seen.append((done, known)))
+    assert report.finished == 0
+    assert len(report.skipped) == 2
+    assert "is running" in "".join(report.skipped)
+    assert "--force" in "".join(report.skipped)
+    assert recover.recover(spool.crates, force=True).finished == 1
+    assert spool.names() == [f"{two}.crate"]
+
+
+def test_recover_of_no_directory_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such directory"):
+        recover.recover(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    assert recover.recover(tmp_path / "empty").finished == 0
+
+
+# -- the sampler -----------------------------------------------------------------------------------------------------
+
+
+def test_the_sampler_follows_a_task_and_sees_its_worker_die(spool: Spool) -> None:
+    task = uuid.uuid4()
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            time.sleep(0.01)
+    try:
+        slot = spool.slot(spool.journal(), pid=pid, start=process_start(pid))
+        sampler = Sampler(spool.runtime)
+        first = sampler.tick(time.monotonic_ns())
+        assert (first.slots, first.alive) == ([slot.path], 1)
+        assert not sampler.is_new(slot.path)
+        slot.begin(time.time_ns(), time.monotonic_ns(), 0, task.bytes, 1)
+        for _ in range(4):
+            time.sleep(0.06)
+            sampler.tick(time.monotonic_ns())
+        os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + 10
+        last = sampler.tick(time.monotonic_ns())
+        while not last.deaths and time.monotonic() < until:
+            sampler.wait(time.monotonic_ns() + 20_000_000)
+            last = sampler.tick(time.monotonic_ns())
+        (death,) = last.deaths
+        assert death.death.status == signal.SIGKILL
+        assert death.task is not None
+        assert death.task.running
+        ((key, series),) = last.series
+        assert key[0] == str(task)
+        assert series.task is not None
+        assert len(series.task) >= 2
+        assert last.alive == 0 or sampler.tick(time.monotonic_ns()).alive == 0
+        assert not sampler.is_new(slot.path)
+        sampler.close()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -1,0 +1,108 @@
+"""Why a worker died, what it left in its sandbox, and the source of what it ran."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from prov_worker.agent import exits, outputs
+from prov_worker.agent.exits import failure_of_death
+from prov_worker.agent.outputs import output_files
+from prov_worker.agent.source import recover_source
+from prov_worker.recorder.capture import function_fields
+
+
+@pytest.mark.parametrize(
+    "status, kills, kind, words",
+    [
+        (9, 0, "signal", "killed by SIGKILL"),
+        (9, 2, "signal", "2 out-of-memory kill"),
+        (15, 2, "signal", "killed by SIGTERM"),
+        (11 | 0x80, 0, "signal", "SIGSEGV"),
+        (3 << 8, 0, "exit", "exit status 3"),
+        (0, 0, "exit", "exit status 0"),
+        (None, 0, "unknown", "collected before"),
+    ],
+)
+def test_a_wait_status_in_words(status: int | None, kills: int, kind: str, words: str) -> None:
+    failure = failure_of_death(status, "node", 7, kills)
+    assert failure.kind == kind
+    assert words in failure.message
+    assert "process 7 on node" in failure.message
+    assert (failure.signal is not None) == (kind == "signal")
+    if status == 15:
+        assert "out-of-memory" not in failure.message
+
+
+def test_a_signal_without_a_name() -> None:
+    assert failure_of_death(40, "node", 7).signal in ("signal 40", "SIGRTMIN+6")
+
+
+def test_kills_are_counted_where_the_kernel_tells(tmp_path: Path) -> None:
+    count = exits.oom_kills()
+    assert count is None or count >= 0
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom 3\noom_kill 2\n")
+    assert exits._oom_count(str(events)) == 2
+    events.write_text("oom_kill many\n")
+    assert exits._oom_count(str(events)) is None
+    assert exits._oom_count(str(tmp_path / "none")) is None
+
+
+def test_files_of_a_sandbox(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    (box / "sub").mkdir(parents=True)
+    (box / "b.txt").write_text("hello")
+    (box / "sub" / "a.txt").write_text("")
+    (box / "link").symlink_to(tmp_path)
+    (box / "to_file").symlink_to(box / "b.txt")
+    os.mkfifo(box / "pipe")
+    found, note = output_files(str(box))
+    assert [(one.path, one.size_bytes) for one in found] == [("b.txt", 5), ("sub/a.txt", 0)]
+    assert found[0].sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert note is None
+    assert output_files(str(tmp_path / "none")) == ([], None)
+
+
+def test_too_many_and_too_large_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "MAX_FILES", 3)
+    monkeypatch.setattr(outputs, "MAX_HASHED_BYTES", 10)
+    for number in range(5):
+        (tmp_path / f"{number}").write_bytes(b"x" * 6)
+    found, note = output_files(str(tmp_path))
+    assert [one.sha256 is None for one in found] == [False, True, True]
+    assert note is not None
+    assert "first 3 files" in note
+
+
+def example(password: str = "hunter2") -> str:
+    """Found by its code, in this very file."""
+    return password
+
+
+def test_source_is_believed_where_it_compiles_to_what_ran(tmp_path: Path) -> None:
+    line = function_fields(example, None)
+    found = recover_source(line)
+    assert found is not None
+    assert found.startswith("def example")
+    assert "hunter2" not in found
+    assert recover_source({**line, "code": "0" * 64}) is None
+    assert recover_source({**line, "line": 1}) is None
+    assert recover_source({**line, "file": "relative.py"}) is None
+    assert recover_source({**line, "file": str(tmp_path / "none.py")}) is None
+    assert recover_source({}) is None
+    broken = tmp_path / "broken.py"
+    broken.write_text("def f(:\n")
+    assert recover_source({**line, "file": str(broken)}) is None
+
+
+def test_decorators_belong_to_the_source(tmp_path: Path) -> None:
+    module = tmp_path / "decorated.py"
+    module.write_text("def d(f):\n    return f\n\n\nclass C:\n    @d\n    def f(self):\n        return 1\n")
+    scope: dict[str, object] = {}
+    exec(compile(module.read_text(), str(module), "exec", dont_inherit=True), scope)
+    function = scope["C"].f  # type: ignore[attr-defined]
+    assert recover_source(function_fields(function, None)) == "@d\ndef f(self):\n    return 1\n"
