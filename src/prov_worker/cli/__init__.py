@@ -28,6 +28,7 @@ VERBS = {
     "probe": "Show what the hardware probes find on this machine.",
     "recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: assemble, verify, index, query, report, export.",
+    "service": "Run the local Globus Compute web service; point stock software at it.",
     "completion": "Print the completion script for a shell.",
 }
 #: Verbs whose module has another name: a module ``run`` would take the place of :func:`run` here.

@@ -1,0 +1,86 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from prov_worker import __version__
+from prov_worker.localservice import apierrors
+from prov_worker.localservice.limits import BodyLimit, Counting
+from prov_worker.localservice.routes import auth, endpoints, functions, monitoring, status, tasks
+from prov_worker.localservice.service import Service
+
+_log = logging.getLogger(__name__)
+_DESCRIPTION = (
+    "The routes of Globus Compute and Globus Auth that the stock endpoint daemon and the stock SDK use, "
+    "for a local test endpoint."
+)
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; it starts the service with its first event and stops it with its last."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.start)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(service.stop)
+
+    app = FastAPI(
+        title="prov-worker local service",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for router in (auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router):
+        app.include_router(router)
+    app.add_exception_handler(apierrors.ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(BodyLimit, limit_bytes=service.config.body_limit_bytes)
+    app.add_middleware(Counting, metrics=service.metrics)
+    return app
+
+
+def _answer(status_code: int, reason: str, code: str | None = None, headers: Any = None) -> Response:
+    return JSONResponse(apierrors.body(status_code, reason, code), status_code=status_code, headers=headers)
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, apierrors.ApiError)
+    return _answer(error.status, error.reason, error.code, error.headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    # Where and what, never the value: it may be a secret in the wrong place.
+    where = ".".join(str(part) for part in first["loc"])[:200].encode("utf-8", "replace").decode()
+    return _answer(422, f"{where}: {first['msg']}"[:500])
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason = error.detail if isinstance(error.detail, str) else "error"
+    return _answer(error.status_code, reason, headers=error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("%s %s", request.method, getattr(request.scope.get("route"), "path", "?"), exc_info=error)
+    return _answer(500, "an error of the service's own; its log tells more")

@@ -1,0 +1,109 @@
+"""Options of the service, from the command line and from ``PROV_SERVICE_…`` variables."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from prov_worker.errors import InputError
+
+#: The port that stock software expects of a local service; it is fixed in its source.
+STOCK_PORT = 5000
+#: Word for ``amqp_advertise``: clients reach the broker through the service's own port.
+THROUGH_SERVICE = "service"
+
+
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the service keeps its state when nobody says otherwise."""
+    environ = os.environ if environ is None else environ
+    base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME") or "/", ".local", "state")
+    return Path(base) / "prov-worker" / "service"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on; stock software finds the service on 5000 alone.
+        amqp_url: the broker, for the service.
+        amqp_advertise: the broker's URL for endpoints and clients; None for the same, ``service`` for the service's own
+            port, which then carries AMQP too.
+        database: file of the durable state.
+        identities: file of identities; None for the environment, or for ``identities.json`` beside the database.
+        body_limit_bytes: largest body of a request.
+        task_limit: most tasks of one submission.
+        result_limit_bytes: largest result message; a larger one fails its task.
+        retain_s: how long finished tasks are kept.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = STOCK_PORT
+    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/%2F"
+    amqp_advertise: str | None = None
+    database: Path = Path("service.sqlite")
+    identities: Path | None = None
+    body_limit_bytes: int = 32 * 1024 * 1024
+    task_limit: int = 20_000
+    result_limit_bytes: int = 16 * 1024 * 1024
+    retain_s: float = 24 * 3600.0
+    tick_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check_amqp("--amqp-url", self.amqp_url)
+        if self.amqp_advertise not in (None, THROUGH_SERVICE):
+            assert self.amqp_advertise is not None
+            _check_amqp("--amqp-advertise", self.amqp_advertise)
+        if self.retain_s <= 0:
+            raise InputError("--retain-hours: must be more than 0")
+
+    @property
+    def identities_default(self) -> Path:
+        """Where identities are found, or made, when none are named."""
+        return self.database.with_name("identities.json")
+
+    @property
+    def carries_amqp(self) -> bool:
+        """Whether the service's port leads to the broker too."""
+        return self.amqp_advertise == THROUGH_SERVICE
+
+    @property
+    def client_amqp_url(self) -> str:
+        """The broker's URL for endpoints and clients."""
+        if self.amqp_advertise is None:
+            return self.amqp_url
+        if self.amqp_advertise != THROUGH_SERVICE:
+            return self.amqp_advertise
+        own = urlsplit(self.amqp_url)
+        user = own.netloc.rpartition("@")[0]
+        return urlunsplit(
+            ("amqp", f"{user}@localhost:{self.port}" if user else f"localhost:{self.port}", own.path, "", "")
+        )
+
+    @property
+    def url(self) -> str:
+        """The service's address for programs on this machine."""
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            host = self.host
+        else:
+            host = "localhost" if address.is_loopback or address.is_unspecified else self.host
+            host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self.port}/"
+
+
+def _check_amqp(option: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("amqp", "amqps") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good:
+        # Never the URL itself: it holds a password.
+        raise InputError(f"{option}: must look like amqp://user:password@host:5672/%2F")

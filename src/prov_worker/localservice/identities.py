@@ -1,0 +1,187 @@
+"""Who may use the service: client identities with a secret each, from a file or from the environment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prov_worker.errors import InputError
+
+#: Identity provider of client identities, in place of the hosted one.
+PROVIDER = str(uuid.uuid5(uuid.NAMESPACE_DNS, "clients.auth.globus.org"))
+_SHORTEST_SECRET = 8
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A client: what `GLOBUS_COMPUTE_CLIENT_ID` and `GLOBUS_COMPUTE_CLIENT_SECRET` hold on the other side."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    name: str = "local client"
+
+    @property
+    def username(self) -> str:
+        """As Globus Auth names clients."""
+        return f"{self.client_id}@clients.auth.globus.org"
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Digest of the secret: what is derived from it ends when the secret changes."""
+        return hashlib.sha256(self.client_secret.encode()).digest()
+
+    def as_set_member(self) -> dict[str, Any]:
+        """Its entry in an ``identity_set``."""
+        return {
+            "sub": self.client_id,
+            "username": self.username,
+            "name": self.name,
+            "email": None,
+            "organization": None,
+            "identity_provider": PROVIDER,
+            "identity_provider_display_name": "Local clients",
+        }
+
+
+class Identities:
+    """All identities of a service.
+
+    Raises:
+        InputError: none at all, or two with the same client_id.
+    """
+
+    def __init__(self, identities: Iterable[Identity]) -> None:
+        self._by_id: dict[str, Identity] = {}
+        for identity in identities:
+            if identity.client_id in self._by_id:
+                raise InputError(f"client_id {identity.client_id}: given twice")
+            self._by_id[identity.client_id] = identity
+        if not self._by_id:
+            raise InputError("no identity: give one in a file (--identities) or in PROV_SERVICE_CLIENT_ID and _SECRET")
+
+    def __iter__(self) -> Any:
+        return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, client_id: str) -> Identity | None:
+        """The identity of that id."""
+        return self._by_id.get(client_id)
+
+    def authenticate(self, client_id: str, client_secret: str) -> Identity | None:
+        """The identity, where the secret is right; takes as long where the id is unknown."""
+        identity = self._by_id.get(client_id)
+        expected = identity.client_secret if identity else secrets.token_urlsafe()
+        right = hmac.compare_digest(expected.encode(), client_secret.encode("utf-8", "surrogatepass"))
+        return identity if right else None
+
+
+def parse(text: str, source: str) -> list[Identity]:
+    """Identities in JSON: ``[{"client_id": UUID, "client_secret": …, "name": …}, …]``; ``name`` may be left out.
+
+    Raises:
+        InputError: anything else; names the source and the entry, never a secret.
+    """
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{source}: not JSON") from error
+    if not isinstance(entries, list):
+        raise InputError(f"{source}: not a list of identities")
+    return [_identity(entry, f"{source}: [{number}]") for number, entry in enumerate(entries)]
+
+
+def _identity(entry: object, where: str) -> Identity:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}: not an object with client_id and client_secret")
+    unknown = sorted(set(entry) - {"client_id", "client_secret", "name"})
+    if unknown:
+        raise InputError(f"{where}.{unknown[0]}: no such key; known are client_id, client_secret, name")
+    values: dict[str, str] = {}
+    for key in ("client_id", "client_secret", "name"):
+        value = entry.get(key, "local client" if key == "name" else None)
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{where}.{key}: must be a text")
+        values[key] = value
+    try:
+        values["client_id"] = str(uuid.UUID(values["client_id"]))
+    except ValueError as error:
+        raise InputError(f"{where}.client_id: must be a UUID, as the SDK wants it") from error
+    if len(values["client_secret"]) < _SHORTEST_SECRET:
+        raise InputError(f"{where}.client_secret: at least {_SHORTEST_SECRET} characters")
+    return Identity(**values)
+
+
+def from_environment(environ: dict[str, str]) -> Identity | None:
+    """``PROV_SERVICE_CLIENT_ID`` with ``PROV_SERVICE_CLIENT_SECRET`` or ``PROV_SERVICE_CLIENT_SECRET_FILE``."""
+    client_id = environ.get("PROV_SERVICE_CLIENT_ID")
+    secret_file = environ.get("PROV_SERVICE_CLIENT_SECRET_FILE")
+    secret = environ.get("PROV_SERVICE_CLIENT_SECRET")
+    if secret_file and not secret:
+        try:
+            secret = Path(secret_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"PROV_SERVICE_CLIENT_SECRET_FILE: {secret_file}: cannot be read") from error
+    if not client_id and not secret:
+        return None
+    if not client_id or not secret:
+        raise InputError("PROV_SERVICE_CLIENT_ID and PROV_SERVICE_CLIENT_SECRET (or …_FILE): one needs the other")
+    return _identity({"client_id": client_id, "client_secret": secret}, "PROV_SERVICE_CLIENT")
+
+
+def load(path: Path | None, default: Path, environ: dict[str, str]) -> Identities:
+    """Identities of a service.
+
+    From ``path`` where it is given, from the environment, or else from ``default``, which is made with one new identity
+    where it is missing (mode 0600).
+
+    Raises:
+        InputError: an unreadable file or a bad entry.
+    """
+    found: list[Identity] = []
+    if path is not None:
+        found += parse(_read(path), str(path))
+    given = from_environment(environ)
+    if given is not None:
+        found.append(given)
+    if path is None and given is None:
+        if not default.exists():
+            _make(default)
+        found += parse(_read(default), str(default))
+    return Identities(found)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InputError(f"{path}: cannot read identities: {reason}") from error
+
+
+def _make(path: Path) -> None:
+    entry = {"client_id": str(uuid.uuid4()), "client_secret": secrets.token_urlsafe(32), "name": "local client"}
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps([entry], indent=2) + "\n")
+        try:
+            # Unlike a rename, a link leaves what another process has just made.
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot keep an identity there: {error.strerror}") from error

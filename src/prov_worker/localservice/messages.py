@@ -1,0 +1,127 @@
+"""Bodies of AMQP messages: one byte 0x01, then JSON ``{"message_type", "data"}``.
+
+The format is version 1 of ``globus_compute_common.messagepack``; written here in plain JSON, because the service moves
+thousands of messages a second and must understand only a little of each.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from prov_worker.localservice.records import Outgoing, Pulse, Result
+
+_VERSION = b"\x01"
+
+
+class MessageError(Exception):
+    """A body that is no message of the expected type."""
+
+
+def _pack(message_type: str, data: dict[str, Any]) -> bytes:
+    return _VERSION + json.dumps({"message_type": message_type, "data": data}, separators=(",", ":")).encode()
+
+
+def _unpack(body: bytes, message_type: str) -> dict[str, Any]:
+    if body[:1] != _VERSION:
+        raise MessageError("not protocol version 1")
+    try:
+        envelope = json.loads(body[1:])
+    except (ValueError, RecursionError) as error:
+        raise MessageError("not JSON") from error
+    if not isinstance(envelope, dict) or envelope.get("message_type") != message_type:
+        raise MessageError(f"not a {message_type}")
+    data = envelope.get("data")
+    if not isinstance(data, dict):
+        raise MessageError(f"{message_type} without data")
+    return data
+
+
+def task(outgoing: Outgoing) -> bytes:
+    """The message that makes a user endpoint run a task."""
+    return _pack(
+        "task",
+        {
+            "task_id": outgoing.id,
+            "container_id": None,
+            "container": None,
+            "task_buffer": outgoing.buffer + outgoing.payload,
+        },
+    )
+
+
+def task_headers(outgoing: Outgoing) -> dict[str, Any]:
+    """Its headers: a user endpoint neither runs nor acknowledges a task without both ids."""
+    headers: dict[str, Any] = {
+        "function_uuid": outgoing.function,
+        "task_uuid": outgoing.id,
+        "resource_specification": json.dumps(outgoing.resource_specification),
+    }
+    if outgoing.result_serializers:
+        headers["result_serializers"] = outgoing.result_serializers
+    return headers
+
+
+def failure(task_id: str, code: str, reason: str) -> bytes:
+    """A result that the service gives in the endpoint's place."""
+    return _pack(
+        "result",
+        {
+            "task_id": task_id,
+            "data": reason,
+            "details": None,
+            "error_details": {"code": code, "user_message": reason},
+            "task_statuses": [],
+        },
+    )
+
+
+def read_result(body: bytes, user_endpoint: str, limit_bytes: int) -> Result:
+    """A result as a user endpoint sent it; one over the limit becomes a failure that says so.
+
+    Raises:
+        MessageError: no result.
+    """
+    data = _unpack(body, "result")
+    task_id = data.get("task_id")
+    if not isinstance(task_id, str) or not isinstance(data.get("data"), str):
+        raise MessageError("result without task_id or data")
+    if len(body) > limit_bytes:
+        reason = f"Task result of {len(body)} bytes exceeds the service's limit of {limit_bytes}"
+        return Result(task_id, user_endpoint, True, failure(task_id, "RESULT_TOO_LARGE", reason))
+    return Result(task_id, user_endpoint, data.get("error_details") is not None, body)
+
+
+def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:
+    """Endpoint and pulse of a heartbeat.
+
+    Raises:
+        MessageError: no heartbeat.
+    """
+    data = _unpack(body, "ep_status_report")
+    endpoint = data.get("endpoint_id")
+    state = data.get("global_state", data.get("ep_status_report"))
+    if not isinstance(endpoint, str) or not isinstance(state, dict):
+        raise MessageError("heartbeat without endpoint_id or global_state")
+    period = state.get("heartbeat_period", 30)
+    return endpoint, Pulse(heard, float(period) if isinstance(period, (int, float)) else 30.0, state)
+
+
+def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
+    """The task document of a finished task, from its result message."""
+    data = _unpack(body, "result")
+    found: dict[str, Any] = {"task_id": task_id, "completion_t": str(finished), "details": None}
+    details = data.get("details")
+    if isinstance(details, dict):
+        # Null where the worker gave none: the SDK takes a partial mapping for an unknown worker environment and warns.
+        transitions = {
+            each["state"]: each["timestamp"]
+            for each in data.get("task_statuses") or ()
+            if isinstance(each, dict) and "state" in each and "timestamp" in each
+        }
+        found["details"] = {**details, "task_transitions": transitions}
+    if data.get("error_details") is None:
+        found |= {"status": "success", "result": data["data"]}
+    else:
+        found |= {"status": "failed", "exception": data["data"]}
+    return found

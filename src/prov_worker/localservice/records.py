@@ -1,0 +1,177 @@
+"""What the service remembers: endpoints, user endpoints, functions and tasks.
+
+Times are seconds since the epoch; identifiers are UUIDs in their canonical text form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class TaskState(IntEnum):
+    """Where a task stands; from SUCCESS on it is finished, and nothing changes it any more."""
+
+    ACCEPTED = 0  # stored; not yet known to be in the user endpoint's queue
+    QUEUED = 1  # the broker has confirmed it
+    SUCCESS = 2
+    FAILED = 3
+
+    @property
+    def finished(self) -> bool:
+        """Whether a result is stored."""
+        return self >= TaskState.SUCCESS
+
+
+#: A heartbeat counts for this many of its periods.
+HEARTBEATS_MISSED = 3
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """The last heartbeat of an endpoint.
+
+    Attributes:
+        heard: when it came; 0 for never.
+        period_s: seconds until the next one; 0 says that the endpoint is going.
+        report: its ``global_state``.
+    """
+
+    heard: float = 0.0
+    period_s: float = 0.0
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def online(self, now: float) -> bool:
+        """Whether the endpoint counts as running: heard within three periods, and not as its last word."""
+        if not self.period_s or self.report.get("active") is False or "error" in self.report:
+            return False
+        return now - self.heard <= HEARTBEATS_MISSED * self.period_s
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint as its daemon registered it (the *core* endpoint)."""
+
+    id: str
+    owner: str
+    name: str
+    registered: float
+    registration: dict[str, Any]
+    pulse: Pulse = Pulse()
+    locked: bool = False
+
+    @property
+    def display_name(self) -> str:
+        """The name for people."""
+        return str(self.registration.get("display_name") or self.name)
+
+    @property
+    def allowed_functions(self) -> list[str] | None:
+        """Functions that may run there; None for all."""
+        allowed = self.registration.get("allowed_functions")
+        return None if allowed is None else [str(each) for each in allowed]
+
+
+@dataclass(frozen=True)
+class UserEndpoint:
+    """One set of user endpoint options of an endpoint: the process that the core starts for it on demand.
+
+    Attributes:
+        options: ``user_endpoint_config`` of the submissions that it serves.
+        runtime: ``user_runtime`` of the latest of them.
+        started: when it was last told to start; 0 for never.
+    """
+
+    id: str
+    core: str
+    owner: str
+    options: dict[str, Any]
+    runtime: dict[str, Any]
+    started: float = 0.0
+    pulse: Pulse = Pulse()
+
+
+@dataclass(frozen=True)
+class Function:
+    """A registered function; ``buffer`` is its packed code, the head of each task's buffer."""
+
+    id: str
+    owner: str
+    name: str
+    buffer: str
+    registered: float
+    description: str | None = None
+    meta: dict[str, Any] | None = None
+    public: bool = False
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task as it is submitted; ``payload`` is the packed arguments."""
+
+    id: str
+    function: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task and, once finished, the result message of its endpoint, byte for byte."""
+
+    id: str
+    owner: str
+    user_endpoint: str
+    function: str
+    group: str
+    submitted: float
+    state: TaskState
+    finished: float | None = None
+    message: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What must be published for one task: to its user endpoint's queue."""
+
+    seq: int
+    id: str
+    owner: str
+    user_endpoint: str
+    function: str
+    buffer: str
+    payload: str
+    resource_specification: dict[str, Any] | None
+    result_serializers: list[str] | None
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A result that must be published to its task group's queue."""
+
+    seq: int
+    owner: str
+    group: str
+    message: bytes
+    finished: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result as it came: the task, whether it is a failure, and the message's bytes."""
+
+    task: str
+    user_endpoint: str
+    failed: bool
+    message: bytes
+
+
+@dataclass(frozen=True)
+class OpenWork:
+    """Unfinished tasks of one user endpoint."""
+
+    user_endpoint: UserEndpoint
+    core: Endpoint
+    unfinished: int
+    oldest: float
+    newest: float

@@ -1,0 +1,86 @@
+"""Routes for monitors: version, health, metrics."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+
+from prov_worker import __version__
+from prov_worker.localservice.routes.common import ServiceDep
+from prov_worker.localservice.service import Service
+
+router = APIRouter(tags=["monitoring"])
+
+
+class Version(BaseModel):
+    """The service's version, and the oldest of its clients that it takes."""
+
+    api: str
+    min_ep_version: str
+    min_sdk_version: str
+
+
+class Health(BaseModel):
+    """Whether the service can work."""
+
+    status: Literal["ok", "degraded"]
+    broker: Literal["up", "down"]
+    storage: Literal["up", "down"]
+    version: str
+    uptime_s: float
+
+
+@router.get("/v2/version", response_model=Version)
+def version() -> Any:
+    """Versions; no token is needed."""
+    return {"api": f"1.0.0-local+prov-worker.{__version__}", "min_ep_version": "4.0.0", "min_sdk_version": "4.0.0"}
+
+
+@router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "Something is away."}})
+def health(service: ServiceDep) -> Any:
+    """200 when the broker and the state can be reached, else 503; no token is needed."""
+    try:
+        service.storage.ping()
+        storage = True
+    except sqlite3.Error:
+        storage = False
+    good = storage and service.broker.up
+    content = {
+        "status": "ok" if good else "degraded",
+        "broker": "up" if service.broker.up else "down",
+        "storage": "up" if storage else "down",
+        "version": __version__,
+        "uptime_s": round(time.time() - service.started, 3),
+    }
+    return JSONResponse(content, status_code=200 if good else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(service: ServiceDep) -> PlainTextResponse:
+    """Prometheus metrics: sums over all identities, without any id; no token is needed."""
+    text = service.metrics.render(_gauges(service))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _gauges(service: Service) -> Iterator[tuple[str, str, dict[str, str], float]]:
+    now = time.time()
+    for state, number in service.storage.task_counts().items():
+        yield "prov_service_tasks", "Tasks kept, by state.", {"state": state}, number
+    endpoints = service.storage.all_endpoints()
+    online = sum(each.pulse.online(now) for each in endpoints)
+    yield "prov_service_endpoints", "Core endpoints.", {"status": "online"}, online
+    yield "prov_service_endpoints", "Core endpoints.", {"status": "offline"}, len(endpoints) - online
+    yield "prov_service_broker_up", "Whether the broker is connected.", {}, float(service.broker.up)
+    yield "prov_service_state_bytes", "Size of the durable state on disk.", {}, service.storage.size_bytes()
+    yield "prov_service_start_time_seconds", "Start of the process, seconds since the epoch.", {}, service.started
+    yield "prov_service_info", "Version of the service.", {"version": __version__}, 1

@@ -1,0 +1,46 @@
+"""The status page."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+
+from prov_worker.localservice import statuspage
+from prov_worker.localservice.apierrors import ApiError
+from prov_worker.localservice.routes.common import ServiceDep, errors
+
+router = APIRouter(tags=["status"])
+_basic = HTTPBasic(auto_error=False, description="Client id and secret.")
+_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/", response_class=HTMLResponse, responses={**errors(401), **_HTML})
+def status_page(
+    request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
+) -> HTMLResponse:
+    """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
+    identity = service.identities.authenticate(login.username, login.password) if login else None
+    if identity is None:
+        raise ApiError(
+            401,
+            "log in with a client id as user name and its secret as password; `prov-worker service env` prints both",
+            headers={"WWW-Authenticate": 'Basic realm="Client id and secret of the local service", charset="UTF-8"'},
+        )
+    nonce = secrets.token_urlsafe(16)
+    page = statuspage.render(statuspage.gather(service, identity, time.time()), nonce)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HTMLResponse(page, headers=headers)

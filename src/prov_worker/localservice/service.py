@@ -1,0 +1,235 @@
+"""The parts of the service, put together."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from prov_worker.localservice import topology
+from prov_worker.localservice.apierrors import ApiError, not_found
+from prov_worker.localservice.broker import Broker, BrokerDownError
+from prov_worker.localservice.config import Config
+from prov_worker.localservice.dispatcher import Dispatcher
+from prov_worker.localservice.identities import Identities, Identity
+from prov_worker.localservice.ingest import Ingest
+from prov_worker.localservice.metrics import Metrics
+from prov_worker.localservice.records import Endpoint, Function, NewTask, UserEndpoint
+from prov_worker.localservice.sqlite.rows import dump
+from prov_worker.localservice.storage import Storage
+from prov_worker.localservice.supervisor import Supervisor
+from prov_worker.localservice.tokens import Signer
+
+
+class Service:
+    """What the routes act upon; every method takes the identity that asks and shows it nothing of another's.
+
+    Raises:
+        ApiError: from all of them, when the answer is an error.
+    """
+
+    def __init__(self, config: Config, storage: Storage, identities: Identities) -> None:
+        self.config = config
+        self.storage = storage
+        self.identities = identities
+        self.metrics = Metrics()
+        self.signer = Signer(storage.signing_key(), identities)
+        self.ingest = Ingest(storage, self.metrics, config.result_limit_bytes)
+        self.broker = Broker(config.amqp_url, self.ingest.put, self._broker_up)
+        self.dispatcher = Dispatcher(
+            storage,
+            self.broker,
+            identities,
+            self.metrics,
+            confirmed=self.ingest.confirm,
+            url_for=self.amqp_url,
+        )
+        self.supervisor = Supervisor(
+            storage,
+            self.broker,
+            self.dispatcher,
+            self.metrics,
+            retain_s=config.retain_s,
+            tick_s=config.tick_s,
+        )
+        self.started = time.time()
+
+    def start(self) -> None:
+        """Begin to work; the broker may come later."""
+        self.ingest.start(self.dispatcher, self.broker)
+        self.broker.start()
+        self.supervisor.start()
+
+    def stop(self) -> None:
+        """End, with everything that has come stored."""
+        self.supervisor.stop()
+        self.broker.stop()
+        self.ingest.stop()
+        self.storage.close()
+
+    def _broker_up(self) -> None:
+        self.dispatcher.broker_lost()
+        self.supervisor.wake()
+
+    def amqp_url(self, owner: str) -> str:
+        """The AMQP URL for an identity."""
+        return self.config.client_amqp_url
+
+    def _ensure_queues(self, names: Sequence[str]) -> None:
+        try:
+            self.dispatcher.ensure_queues(names)
+        except BrokerDownError as error:
+            raise ApiError(503, "the message broker cannot be reached; try again", headers={"Retry-After": "2"}) from (
+                error
+            )
+
+    # Endpoints -------------------------------------------------------------------------------------------------------
+
+    def endpoint(self, identity: Identity, endpoint_id: str) -> Endpoint:
+        """An endpoint of the identity."""
+        found = self.storage.endpoint(endpoint_id)
+        if found is None or found.owner != identity.client_id:
+            raise not_found("endpoint", endpoint_id)
+        return found
+
+    def register_endpoint(
+        self, identity: Identity, endpoint_id: str | None, name: str, registration: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Register an endpoint, or one again; tells it where its commands are.
+
+        An id that is unknown here is taken over from the daemon that brings it: it has survived a loss of this state.
+        """
+        if endpoint_id is None:
+            endpoint_id = str(uuid.uuid4())
+        else:
+            known = self.storage.endpoint(endpoint_id)
+            if known is not None and known.owner != identity.client_id:
+                raise not_found("endpoint", endpoint_id)
+        commands = topology.commands_queue(identity.client_id, endpoint_id)
+        self._ensure_queues([commands])
+        try:
+            self.dispatcher.purge_commands(identity.client_id, endpoint_id)
+        except BrokerDownError as error:
+            raise ApiError(503, "the message broker cannot be reached; try again") from error
+        self.storage.save_endpoint(Endpoint(endpoint_id, identity.client_id, name, time.time(), registration))
+        # Whatever ran under the earlier daemon is gone or going: its tasks need not wait for signs of it.
+        for user_endpoint in self.storage.user_endpoints(endpoint_id):
+            self.storage.mark_started(user_endpoint.id, 0)
+        return topology.registration_info(self.amqp_url(identity.client_id), identity.client_id, endpoint_id)
+
+    def delete_endpoint(self, identity: Identity, endpoint_id: str) -> None:
+        """Forget an endpoint; its open tasks fail."""
+        endpoint = self.endpoint(identity, endpoint_id)
+        from prov_worker.localservice import messages
+        from prov_worker.localservice.records import Result
+
+        queues = [topology.commands_queue(endpoint.owner, endpoint.id)]
+        failures = []
+        for user_endpoint in self.storage.user_endpoints(endpoint_id):
+            queues.append(topology.tasks_queue(endpoint.owner, user_endpoint.id))
+            for task in self.storage.unfinished(user_endpoint.id, time.time()):
+                message = messages.failure(task, "ENDPOINT_DELETED", f"Endpoint {endpoint_id} was deleted")
+                failures.append(Result(task, user_endpoint.id, True, message))
+        news = self.storage.apply(results=failures, now=time.time())
+        self.storage.delete_endpoint(endpoint_id)
+        self.dispatcher.forward(news)
+        try:
+            self.dispatcher.drop_queues(queues)
+        except BrokerDownError:
+            # Queues without a sender do no harm.
+            pass
+
+    def stop_endpoint(self, identity: Identity, endpoint_id: str) -> None:
+        """Make a daemon stop from afar: its command queue goes, and with it its reason to live."""
+        endpoint = self.endpoint(identity, endpoint_id)
+        self.storage.lock_endpoint(endpoint_id)
+        try:
+            self.dispatcher.drop_queues([topology.commands_queue(endpoint.owner, endpoint.id)])
+        except BrokerDownError as error:
+            raise ApiError(503, "the message broker cannot be reached; try again") from error
+
+    # Functions -------------------------------------------------------------------------------------------------------
+
+    def function(self, identity: Identity, function_id: str) -> Function:
+        """A function of the identity, or one that its owner has made public."""
+        found = self.storage.function(function_id)
+        if found is None or not (found.public or found.owner == identity.client_id):
+            raise not_found("function", function_id)
+        return found
+
+    # Tasks -----------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        identity: Identity,
+        endpoint_id: str,
+        calls: dict[str, list[str]],
+        *,
+        group: str | None,
+        queue: bool,
+        options: dict[str, Any],
+        runtime: dict[str, Any],
+        resource_specification: dict[str, Any] | None,
+        result_serializers: list[str] | None,
+    ) -> tuple[str, dict[str, list[str]]]:
+        """Accept tasks; returns their group and, by function, their ids in the order of the payloads."""
+        owner = identity.client_id
+        number = sum(map(len, calls.values()))
+        if number > self.config.task_limit:
+            raise ApiError(413, f"{number} tasks in one submission; at most {self.config.task_limit} are taken")
+        endpoint = self.endpoint(identity, endpoint_id)
+        for function_id in calls:
+            self.function(identity, function_id)
+            if endpoint.allowed_functions is not None and function_id not in endpoint.allowed_functions:
+                reason = f"Function {function_id} not permitted on endpoint {endpoint_id}"
+                raise ApiError(403, reason, "FUNCTION_NOT_PERMITTED")
+        if group is not None and self.storage.group_owner(group) not in (None, owner):
+            raise not_found("task group", group)
+        group = group or str(uuid.uuid4())
+        # A pure function of its inputs: the same options always reach the same process.
+        text = f"{owner}:{dump(_sorted(options))}"
+        user_endpoint = UserEndpoint(
+            str(uuid.uuid5(uuid.UUID(endpoint_id), text)), endpoint_id, owner, options, runtime
+        )
+        queues = [topology.tasks_queue(owner, user_endpoint.id)]
+        if queue:
+            queues.append(topology.group_queue(owner, group))
+        self._ensure_queues(queues)
+        self.storage.save_user_endpoint(user_endpoint)
+        ids = {function_id: [str(uuid.uuid4()) for _ in payloads] for function_id, payloads in calls.items()}
+        self.storage.add_tasks(
+            [
+                NewTask(task_id, function_id, payload)
+                for function_id, payloads in calls.items()
+                for task_id, payload in zip(ids[function_id], payloads, strict=True)
+            ],
+            owner=owner,
+            user_endpoint=user_endpoint.id,
+            group=group,
+            queue=queue,
+            resource_specification=resource_specification,
+            result_serializers=result_serializers,
+            now=time.time(),
+        )
+        self.metrics.add("prov_service_tasks_submitted_total", number)
+        self.dispatcher.publish_tasks(user_endpoint.id)
+        self.dispatcher.command_start(user_endpoint)
+        return group, ids
+
+    def open_group(self, identity: Identity, group: str) -> list[str]:
+        """Tasks of a group; from now on its results go to its queue."""
+        if self.storage.group_owner(group) != identity.client_id:
+            raise not_found("task group", group)
+        self._ensure_queues([topology.group_queue(identity.client_id, group)])
+        self.storage.open_group_queue(group)
+        return self.storage.group_tasks(group)
+
+
+def _sorted(value: Any) -> Any:
+    """The same mapping with its keys in one order, whatever order it came in."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(each) for each in value]
+    return value

@@ -1,0 +1,39 @@
+"""The service's state in one SQLite file."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from prov_worker.localservice.sqlite.database import Database
+from prov_worker.localservice.sqlite.endpoints import Endpoints
+from prov_worker.localservice.sqlite.overview import Numbers
+from prov_worker.localservice.sqlite.tasks import Tasks
+
+
+class SqliteStorage(Endpoints, Tasks, Numbers):
+    """A :class:`prov_worker.localservice.storage.Storage` in a file.
+
+    Args:
+        path: the file; made where it is missing.
+
+    Raises:
+        InputError: see :class:`prov_worker.localservice.sqlite.database.Database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path)
+
+    def signing_key(self) -> bytes:
+        """Key of the service's tokens, made once."""
+        with self.database.write() as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('signing_key', ?)", (secrets.token_bytes(32),))
+            return bytes(db.execute("SELECT value FROM meta WHERE key = 'signing_key'").fetchone()["value"])
+
+    def ping(self) -> None:
+        """Raise where the state cannot be read."""
+        self.database.read().execute("SELECT count(*) FROM meta").fetchone()
+
+    def close(self) -> None:
+        """Write back and let go."""
+        self.database.close()

@@ -1,0 +1,214 @@
+"""Tasks, groups and results in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from prov_worker.localservice.records import Forward, NewTask, OpenWork, Outgoing, Pulse, Result, Task, TaskState
+from prov_worker.localservice.sqlite import rows
+from prov_worker.localservice.sqlite.database import Database
+
+#: Values in one ``IN (…)``; SQLite's own limit was 999 until 3.32.
+_AT_ONCE = 900
+
+
+def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
+    everything = list(values)
+    for start in range(0, len(everything), _AT_ONCE):
+        yield everything[start : start + _AT_ONCE]
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
+
+
+class Tasks:
+    """See :class:`prov_worker.localservice.storage.TaskStore`."""
+
+    database: Database
+
+    def add_tasks(
+        self,
+        tasks: Sequence[NewTask],
+        *,
+        owner: str,
+        user_endpoint: str,
+        group: str,
+        queue: bool,
+        resource_specification: dict[str, Any] | None,
+        result_serializers: list[str] | None,
+        now: float,
+    ) -> None:
+        """Accept tasks."""
+        specification = None if resource_specification is None else rows.dump(resource_specification)
+        serializers = None if result_serializers is None else rows.dump(result_serializers)
+        with self.database.write() as db:
+            db.execute(
+                "INSERT INTO groups (id, owner, queue, touched) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET queue = max(queue, excluded.queue), touched = excluded.touched",
+                (group, owner, queue, now),
+            )
+            db.executemany(
+                "INSERT INTO tasks (id, owner, user_endpoint, function, grp, payload, resource_specification,"
+                " result_serializers, submitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        each.id,
+                        owner,
+                        user_endpoint,
+                        each.function,
+                        group,
+                        each.payload,
+                        specification,
+                        serializers,
+                        now,
+                    )
+                    for each in tasks
+                ],
+            )
+
+    def group_owner(self, group: str) -> str | None:
+        """Whose a task group is."""
+        row = self.database.read().execute("SELECT owner FROM groups WHERE id = ?", (group,)).fetchone()
+        return None if row is None else str(row["owner"])
+
+    def open_group_queue(self, group: str) -> None:
+        """From now on, results of the group go to its queue."""
+        with self.database.write() as db:
+            db.execute("UPDATE groups SET queue = 1 WHERE id = ?", (group,))
+
+    def group_tasks(self, group: str) -> list[str]:
+        """Tasks of a group."""
+        found = self.database.read().execute("SELECT id FROM tasks WHERE grp = ? ORDER BY seq", (group,))
+        return [row["id"] for row in found]
+
+    def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, Task]:
+        """Those of the tasks that exist and are the owner's."""
+        found: dict[str, Task] = {}
+        for portion in _portions(task_ids):
+            query = f"SELECT * FROM tasks WHERE owner = ? AND id IN ({_marks(portion)})"  # noqa: S608
+            for row in self.database.read().execute(query, (owner, *portion)):
+                found[row["id"]] = rows.task(row)
+        return found
+
+    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[Outgoing]:
+        """Tasks that are not known to be in a queue."""
+        found = self.database.read().execute(
+            "SELECT t.seq, t.id, t.owner, t.user_endpoint, t.function, f.buffer, t.payload, t.resource_specification,"
+            " t.result_serializers FROM tasks t JOIN functions f ON f.id = t.function"
+            " WHERE t.state = 0 AND t.seq > ? AND (? IS NULL OR t.user_endpoint = ?) ORDER BY t.seq LIMIT ?",
+            (after, user_endpoint, user_endpoint, limit),
+        )
+        return [
+            Outgoing(
+                row["seq"],
+                row["id"],
+                row["owner"],
+                row["user_endpoint"],
+                row["function"],
+                row["buffer"],
+                row["payload"],
+                rows.load(row["resource_specification"]),
+                rows.load(row["result_serializers"]),
+            )
+            for row in found
+        ]
+
+    def to_forward(self, limit: int = 1000, after: int = 0) -> list[Forward]:
+        """Results that are not known to be in their group's queue."""
+        found = self.database.read().execute(
+            "SELECT seq, owner, grp, message, finished FROM tasks WHERE forward = 1 AND seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        )
+        return [Forward(*row) for row in found]
+
+    def apply(
+        self,
+        *,
+        results: Sequence[Result] = (),
+        pulses: Sequence[tuple[str, Pulse]] = (),
+        queued: Sequence[int] = (),
+        forwarded: Sequence[int] = (),
+        now: float,
+    ) -> list[Forward]:
+        """Take in what the broker brought."""
+        news: list[Forward] = []
+        with self.database.write() as db:
+            for result in results:
+                state = TaskState.FAILED if result.failed else TaskState.SUCCESS
+                row = db.execute(
+                    "UPDATE tasks SET state = ?, finished = ?, message = ?, payload = NULL,"
+                    " forward = (SELECT queue FROM groups WHERE groups.id = tasks.grp)"
+                    " WHERE id = ? AND user_endpoint = ? AND state < 2 RETURNING seq, owner, grp, forward",
+                    (state, now, result.message, result.task, result.user_endpoint),
+                ).fetchone()
+                if row is not None and row["forward"]:
+                    news.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
+            for endpoint, pulse in pulses:
+                values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint)
+                for table in ("endpoints", "user_endpoints"):
+                    db.execute(f"UPDATE {table} SET heard = ?, period_s = ?, report = ? WHERE id = ?", values)  # noqa: S608
+            db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", ((seq,) for seq in queued))
+            db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in forwarded))
+        return news
+
+    def requeue(self, user_endpoint: str) -> int:
+        """Every unfinished task must be published again."""
+        with self.database.write() as db:
+            return db.execute(
+                "UPDATE tasks SET state = 0 WHERE user_endpoint = ? AND state < 2", (user_endpoint,)
+            ).rowcount
+
+    def unfinished(self, user_endpoint: str, before: float) -> list[str]:
+        """Unfinished tasks submitted before a time."""
+        found = self.database.read().execute(
+            "SELECT id FROM tasks WHERE user_endpoint = ? AND state < 2 AND submitted <= ? ORDER BY seq",
+            (user_endpoint, before),
+        )
+        return [row["id"] for row in found]
+
+    def open_work(self) -> list[OpenWork]:
+        """User endpoints with unfinished tasks."""
+        db = self.database.read()
+        work = []
+        for row in db.execute(
+            "SELECT user_endpoint, count(*) AS unfinished, min(submitted) AS oldest, max(submitted) AS newest"
+            " FROM tasks WHERE state < 2 GROUP BY user_endpoint"
+        ).fetchall():
+            user_endpoint = db.execute("SELECT * FROM user_endpoints WHERE id = ?", (row["user_endpoint"],)).fetchone()
+            if user_endpoint is None:
+                continue
+            core = db.execute("SELECT * FROM endpoints WHERE id = ?", (user_endpoint["core"],)).fetchone()
+            if core is None:
+                continue
+            work.append(
+                OpenWork(
+                    rows.user_endpoint(user_endpoint),
+                    rows.endpoint(core),
+                    row["unfinished"],
+                    row["oldest"],
+                    row["newest"],
+                )
+            )
+        return work
+
+    def forget(self, before: float, limit: int = 5000) -> tuple[int, list[tuple[str, str]]]:
+        """Delete what is old."""
+        with self.database.write() as db:
+            deleted = db.execute(
+                "DELETE FROM tasks WHERE seq IN"
+                " (SELECT seq FROM tasks WHERE state >= 2 AND finished < ? ORDER BY finished LIMIT ?)",
+                (before, limit),
+            ).rowcount
+            groups = db.execute(
+                "DELETE FROM groups WHERE touched < ? AND NOT EXISTS (SELECT 1 FROM tasks WHERE grp = groups.id)"
+                " RETURNING owner, id",
+                (before,),
+            ).fetchall()
+            db.execute(
+                "DELETE FROM functions WHERE deleted"
+                " AND NOT EXISTS (SELECT 1 FROM tasks WHERE function = functions.id AND state < 2)"
+            )
+        self.database.shrink()
+        return deleted, [(row["owner"], row["id"]) for row in groups]

@@ -1,0 +1,178 @@
+"""What the service asks of its durable state; :mod:`prov_worker.localservice.sqlite` keeps it.
+
+Every method is one transaction: when it returns, its effect survives the end of the process. All may be called from any
+thread. Methods that take an ``owner`` see only what belongs to that identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from prov_worker.localservice.records import (
+    Endpoint,
+    Forward,
+    Function,
+    NewTask,
+    OpenWork,
+    Outgoing,
+    Pulse,
+    Result,
+    Task,
+    UserEndpoint,
+)
+
+
+class EndpointStore(Protocol):
+    """Endpoints and user endpoints."""
+
+    def save_endpoint(self, endpoint: Endpoint) -> None:
+        """Register an endpoint, or register it again: its pulse is forgotten, its lock is taken off."""
+
+    def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        """An endpoint of anyone; the caller checks the owner."""
+
+    def endpoints(self, owner: str) -> list[Endpoint]:
+        """All endpoints of an identity, oldest first."""
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        """Forget an endpoint and its user endpoints; their finished tasks stay until they are old."""
+
+    def lock_endpoint(self, endpoint_id: str) -> None:
+        """Mark an endpoint as told to stop."""
+
+    def save_user_endpoint(self, user_endpoint: UserEndpoint) -> None:
+        """Keep a user endpoint; of one that is known, its runtime changes."""
+
+    def user_endpoint(self, user_endpoint_id: str) -> UserEndpoint | None:
+        """A user endpoint of anyone."""
+
+    def user_endpoints(self, core: str) -> list[UserEndpoint]:
+        """All user endpoints of a core endpoint."""
+
+    def mark_started(self, user_endpoint_id: str, when: float) -> None:
+        """Note that a user endpoint was told to start; its earlier pulse is forgotten where that was an error."""
+
+
+class FunctionStore(Protocol):
+    """Registered functions."""
+
+    def save_function(self, function: Function) -> None:
+        """Keep a function."""
+
+    def function(self, function_id: str) -> Function | None:
+        """A function of anyone that is not deleted."""
+
+    def delete_function(self, function_id: str) -> None:
+        """Hide a function; what tasks under way need of it stays until they are finished."""
+
+
+class TaskStore(Protocol):
+    """Tasks, their groups and results."""
+
+    def add_tasks(
+        self,
+        tasks: Sequence[NewTask],
+        *,
+        owner: str,
+        user_endpoint: str,
+        group: str,
+        queue: bool,
+        resource_specification: dict[str, Any] | None,
+        result_serializers: list[str] | None,
+        now: float,
+    ) -> None:
+        """Accept tasks; ``queue`` says that results of the group go to its queue."""
+
+    def group_owner(self, group: str) -> str | None:
+        """Whose a task group is; None where there is none."""
+
+    def open_group_queue(self, group: str) -> None:
+        """From now on, results of the group go to its queue."""
+
+    def group_tasks(self, group: str) -> list[str]:
+        """Tasks of a group, in the order of submission."""
+
+    def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, Task]:
+        """Those of the tasks that exist and are the owner's."""
+
+    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[Outgoing]:
+        """Tasks that are not known to be in a queue, in the order of submission, with ``seq`` above ``after``."""
+
+    def to_forward(self, limit: int = 1000, after: int = 0) -> list[Forward]:
+        """Results that are not known to be in their group's queue, with ``seq`` above ``after``."""
+
+    def apply(
+        self,
+        *,
+        results: Sequence[Result] = (),
+        pulses: Sequence[tuple[str, Pulse]] = (),
+        queued: Sequence[int] = (),
+        forwarded: Sequence[int] = (),
+        now: float,
+    ) -> list[Forward]:
+        """Take in what the broker brought, in one transaction; returns the results that are new and go to a queue.
+
+        A result of a task that is finished already, or of an endpoint that does not have it, changes nothing.
+        """
+
+    def requeue(self, user_endpoint: str) -> int:
+        """Every unfinished task of a user endpoint must be published again; returns their number."""
+
+    def unfinished(self, user_endpoint: str, before: float) -> list[str]:
+        """Unfinished tasks of a user endpoint submitted before a time."""
+
+    def open_work(self) -> list[OpenWork]:
+        """User endpoints with unfinished tasks."""
+
+    def forget(self, before: float, limit: int = 5000) -> tuple[int, list[tuple[str, str]]]:
+        """Delete tasks finished before a time, groups and functions nobody needs any more.
+
+        Returns:
+            Number of tasks deleted, and (owner, group) of each group deleted.
+        """
+
+
+class Overview(Protocol):
+    """Numbers for people and monitors."""
+
+    def task_counts(self, owner: str | None = None) -> dict[str, int]:
+        """Tasks by state: ``accepted``, ``queued``, ``success``, ``failed``."""
+
+    def endpoint_tasks(self, owner: str) -> dict[str, dict[str, int]]:
+        """The same, by core endpoint."""
+
+    def recent_tasks(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The latest tasks: id, function's name, endpoint, state, submitted, finished."""
+
+    def throughput(self, owner: str, since: float, bucket_s: float) -> dict[int, int]:
+        """Tasks finished by bucket: ``int(finished / bucket_s)``."""
+
+    def all_endpoints(self) -> list[Endpoint]:
+        """Endpoints of everyone."""
+
+    def size_bytes(self) -> int:
+        """Size of the state on disk."""
+
+
+class Revocations(Protocol):
+    """Tokens that were given back."""
+
+    def revoke(self, token_id: str, expires: float) -> None:
+        """Remember a token as void until it would have expired."""
+
+    def revoked(self, token_id: str) -> bool:
+        """Whether a token was revoked."""
+
+
+class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Protocol):
+    """All of it."""
+
+    def signing_key(self) -> bytes:
+        """Key of the service's tokens, made once."""
+
+    def ping(self) -> None:
+        """Raise where the state cannot be read."""
+
+    def close(self) -> None:
+        """Write back and let go."""

@@ -1,0 +1,162 @@
+"""What must be done again: tasks that a user endpoint took and never finished, and what an outage left unpublished.
+
+A user endpoint acknowledges a task as soon as its engine has it, so the broker cannot give it to the next one: the
+service does. Three signs say that a user endpoint has lost its tasks, while its core endpoint is there:
+
+1. nobody listens to its queue, and its heartbeats have stopped or said goodbye, or nobody has listened for a while;
+2. the core endpoint has registered again, and nobody listens;
+3. it listens, and two heartbeats in a row know of no task, although some are unfinished (results that were on their way
+   when the broker went down).
+
+Tasks are thus run at least once; of two results the first one counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+
+from prov_worker.localservice import topology
+from prov_worker.localservice.broker import Broker, BrokerDownError
+from prov_worker.localservice.dispatcher import Dispatcher
+from prov_worker.localservice.metrics import Metrics
+from prov_worker.localservice.records import OpenWork
+from prov_worker.localservice.storage import Storage
+
+_log = logging.getLogger(__name__)
+
+#: At most one restart of a user endpoint in this time: it may just be slow to start.
+RESTART_SPACING_S = 30.0
+#: A user endpoint that is alive comes back to a broker within ten seconds.
+ABSENCE_S = 20.0
+#: A task submitted later than this before a heartbeat may not be counted in it.
+IDLE_GRACE_S = 10.0
+_FORGET_EVERY_S = 60.0
+_FORGET_AT_ONCE = 5000
+
+
+class Supervisor:
+    """A thread that looks every ``tick_s`` seconds."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        broker: Broker,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        *,
+        retain_s: float,
+        tick_s: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._storage = storage
+        self._broker = broker
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._retain_s = retain_s
+        self._tick_s = tick_s
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._absent_since: dict[str, float] = {}
+        #: First of a row of heartbeats that knew of no task: when it was heard, and how many tasks were unfinished.
+        self._idle_since: dict[str, tuple[float, int]] = {}
+        self._forgot = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self.look()
+            except (BrokerDownError, FutureTimeout) as error:
+                _log.info("supervisor: the broker is away: %s", error)
+            except sqlite3.Error as error:
+                _log.error("supervisor: %s", error)
+            self._wake.wait(self._tick_s)
+            self._wake.clear()
+
+    def look(self) -> None:
+        """One round.
+
+        Raises:
+            BrokerDownError: the broker went away meanwhile; the next round continues.
+        """
+        now = self._clock()
+        if now - self._forgot >= _FORGET_EVERY_S:
+            self._forgot = now
+            self._forget(now)
+        if not self._broker.up:
+            return
+        self._dispatcher.publish_tasks()
+        self._dispatcher.forward_waiting()
+        work = self._storage.open_work()
+        known = {each.user_endpoint.id for each in work}
+        for memory in (self._absent_since, self._idle_since):
+            for gone in set(memory) - known:
+                del memory[gone]
+        for each in work:
+            if each.core.locked or not each.core.pulse.online(now):
+                continue
+            self._look_after(each, now)
+
+    def _look_after(self, work: OpenWork, now: float) -> None:
+        endpoint = work.user_endpoint
+        queue = topology.tasks_queue(endpoint.owner, endpoint.id)
+        depth = self._broker.declare_queue(queue).result(10)
+        if depth.consumers:
+            self._absent_since.pop(endpoint.id, None)
+            if depth.messages == 0:
+                self._look_for_lost(work)
+            return
+        self._idle_since.pop(endpoint.id, None)
+        absent_s = now - self._absent_since.setdefault(endpoint.id, now)
+        if now - endpoint.started < RESTART_SPACING_S:
+            return
+        if endpoint.pulse.online(now) and absent_s < ABSENCE_S:
+            return
+        number = self._dispatcher.redeliver(endpoint, purge=True)
+        _log.warning("user endpoint %s is gone: starting it again with %d unfinished tasks", endpoint.id, number)
+        self._dispatcher.command_start(endpoint)
+
+    def _look_for_lost(self, work: OpenWork) -> None:
+        endpoint, pulse = work.user_endpoint, work.user_endpoint.pulse
+        counts = [pulse.report.get(key) for key in ("outstanding_tasks", "pending_tasks")]
+        if counts != [0, 0] or pulse.heard < work.newest + IDLE_GRACE_S:
+            self._idle_since.pop(endpoint.id, None)
+            return
+        first, unfinished = self._idle_since.setdefault(endpoint.id, (pulse.heard, work.unfinished))
+        if unfinished != work.unfinished:
+            self._idle_since[endpoint.id] = (pulse.heard, work.unfinished)
+        elif pulse.heard > first:
+            del self._idle_since[endpoint.id]
+            number = self._dispatcher.redeliver(endpoint, purge=False)
+            _log.warning("user endpoint %s has lost %d tasks: sending them again", endpoint.id, number)
+
+    def _forget(self, now: float) -> None:
+        while True:
+            deleted, groups = self._storage.forget(now - self._retain_s, _FORGET_AT_ONCE)
+            if deleted:
+                self._metrics.add("prov_service_tasks_forgotten_total", deleted)
+            if groups and self._broker.up:
+                self._dispatcher.drop_queues([topology.group_queue(owner, group) for owner, group in groups])
+            if deleted < _FORGET_AT_ONCE:
+                return

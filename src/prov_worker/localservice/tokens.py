@@ -1,0 +1,81 @@
+"""Access tokens: signed, not stored, so that they outlive a restart of the service.
+
+``<payload>.<signature>``: the payload is base64url JSON with identity, resource server, token id and expiry; the
+signature an HMAC-SHA256 whose key depends on the identity's secret too: a new secret ends its tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+
+from prov_worker.localservice.identities import Identities, Identity
+
+LIFETIME_S = 172_800
+
+COMPUTE_SERVER = "funcx_service"
+AUTH_SERVER = "auth.globus.org"
+#: Scope of the Compute service; all others belong to Auth.
+COMPUTE_SCOPE = "https://auth.globus.org/scopes/facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all"
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a valid token says."""
+
+    identity: Identity
+    resource_server: str
+    token_id: str
+    expires: float
+
+
+def resource_server(scope: str) -> str:
+    """The server that a scope belongs to; dependent scopes in brackets do not change it."""
+    return COMPUTE_SERVER if scope.lstrip("*").split("[")[0] == COMPUTE_SCOPE else AUTH_SERVER
+
+
+class Signer:
+    """Makes and reads tokens.
+
+    Args:
+        key: the service's own key.
+        identities: whose tokens are valid.
+    """
+
+    def __init__(self, key: bytes, identities: Identities) -> None:
+        self._key = key
+        self._identities = identities
+
+    def _signature(self, payload: str, identity: Identity) -> str:
+        key = hmac.new(self._key, identity.fingerprint, hashlib.sha256).digest()
+        return _encode(hmac.new(key, payload.encode(), hashlib.sha256).digest())
+
+    def sign(self, identity: Identity, server: str, now: float) -> str:
+        """A new token of an identity for a resource server."""
+        content = {"sub": identity.client_id, "aud": server, "jti": secrets.token_hex(8), "exp": int(now) + LIFETIME_S}
+        payload = _encode(json.dumps(content, separators=(",", ":")).encode())
+        return f"{payload}.{self._signature(payload, identity)}"
+
+    def read(self, text: str, now: float) -> Token | None:
+        """What a token says, or None where it is none of ours, has been changed, or has expired."""
+        payload, _, signature = text.partition(".")
+        try:
+            content = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            subject, server, token_id, expires = (content[key] for key in ("sub", "aud", "jti", "exp"))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        identity = self._identities.get(subject) if isinstance(subject, str) else None
+        if identity is None or not isinstance(expires, int):
+            return None
+        expected = self._signature(payload, identity)
+        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass")) or expires <= now:
+            return None
+        return Token(identity, str(server), str(token_id), expires)
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
