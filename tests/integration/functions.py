@@ -63,3 +63,7 @@ def mpi_nodes() -> str | None:
     import os
 
     return os.environ.get("PARSL_MPI_NODELIST")
+
+
+def repeat(text: str, times: int) -> str:
+    return text * times

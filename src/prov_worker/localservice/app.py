@@ -47,8 +47,10 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for router in (auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router):
+    routers = (auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router)
+    for router in routers:
         app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes]
     app.add_exception_handler(apierrors.ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -75,10 +77,25 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     return _answer(422, f"{where}: {first['msg']}"[:500])
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = error.detail if isinstance(error.detail, str) else "error"
-    return _answer(error.status_code, reason, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # The framework names those of the first route of this path alone.
+        headers["Allow"] = ", ".join(_methods(request))
+        reason = f"{request.method[:20]} is not among {headers['Allow']}"
+    return _answer(error.status_code, reason, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Methods that a path has."""
+    return sorted(
+        method
+        for route in request.app.state.routes
+        if route.path_regex.match(request.scope["path"])
+        for method in route.methods
+    )
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

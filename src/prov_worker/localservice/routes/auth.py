@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote_plus
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -19,7 +19,7 @@ from prov_worker.localservice.identities import PROVIDER, Identity
 from prov_worker.localservice.routes.common import AuthCaller, ServiceDep, StrictRoute, errors
 from prov_worker.localservice.tokens import LIFETIME_S, resource_server
 
-router = APIRouter(prefix="/v2", tags=["auth"], route_class=StrictRoute)
+router = APIRouter(tags=["auth"], route_class=StrictRoute)
 _basic = HTTPBasic(auto_error=False, description="Client id and secret.")
 _LONGEST_FORM = 65_536
 
@@ -58,12 +58,11 @@ _OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Not a request for a token."},
     401: {"model": OAuthError, "description": "Unknown client or wrong secret."},
 }
-_FORM = {"content": {"application/x-www-form-urlencoded": {"schema": {}}}, "required": True}
 
 
 def _form_of(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties, "required": required}
-    return {"requestBody": {**_FORM, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}}
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -100,7 +99,7 @@ def _client(request: Request, form: dict[str, str]) -> Identity:
 
 
 @router.post(
-    "/oauth2/token",
+    "/v2/oauth2/token",
     response_model=TokenBody,
     responses=_OAUTH_ERRORS,
     openapi_extra=_form_of(
@@ -146,7 +145,7 @@ class Revoked(BaseModel):
 
 
 @router.post(
-    "/oauth2/token/revoke",
+    "/v2/oauth2/token/revoke",
     response_model=Revoked,
     responses=_OAUTH_ERRORS,
     openapi_extra=_form_of({"token": {"type": "string", "minLength": 1}}, ["token"]),
@@ -192,7 +191,7 @@ class UserInfo(BaseModel):
     identity_set: list[IdentitySetMember]
 
 
-@router.get("/oauth2/userinfo", response_model=UserInfo, responses=errors(401))
+@router.get("/v2/oauth2/userinfo", response_model=UserInfo, responses=errors(401))
 def userinfo(caller: AuthCaller) -> Any:
     """Who a token belongs to."""
     return {
@@ -226,7 +225,7 @@ class IdentityList(BaseModel):
     identities: list[IdentityBody]
 
 
-@router.get("/api/identities", response_model=IdentityList, responses=errors(401, 422))
+@router.get("/v2/api/identities", response_model=IdentityList, responses=errors(401, 422))
 def identities(
     caller: AuthCaller,
     service: ServiceDep,
@@ -259,6 +258,3 @@ def _canonical(text: str) -> str:
         return str(uuid.UUID(text))
     except ValueError:
         return text
-
-
-BasicLogin = Annotated[HTTPBasicCredentials | None, Depends(_basic)]

@@ -7,7 +7,7 @@ import uuid
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from prov_worker.localservice.records import Endpoint
 from prov_worker.localservice.routes.common import Caller, ServiceDep, StrictRoute, errors
@@ -22,9 +22,9 @@ class Registration(BaseModel):
 
     endpoint_name: Annotated[str, Field(min_length=1, max_length=255)]
     display_name: str | None = None
-    multi_user: bool = False
-    public: bool = False
-    high_assurance: bool = False
+    multi_user: StrictBool = False
+    public: StrictBool = False
+    high_assurance: StrictBool = False
     allowed_functions: list[uuid.UUID] | None = None
     metadata: dict[str, Any] | None = None
 

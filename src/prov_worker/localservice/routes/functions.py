@@ -7,7 +7,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from prov_worker.localservice.apierrors import not_found
 from prov_worker.localservice.records import Function
@@ -23,10 +23,10 @@ class FunctionRegistration(BaseModel):
 
     function_name: Annotated[str, Field(min_length=1, max_length=1024)]
     function_code: Annotated[str, Field(min_length=1)]
-    serialized: bool = True
+    serialized: StrictBool = True
     meta: dict[str, Any] | None = None
     description: str | None = None
-    public: bool = False
+    public: StrictBool = False
 
 
 class FunctionRegistered(BaseModel):

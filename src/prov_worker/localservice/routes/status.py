@@ -12,14 +12,21 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from prov_worker.localservice import statuspage
 from prov_worker.localservice.apierrors import ApiError
-from prov_worker.localservice.routes.common import ServiceDep, errors
+from prov_worker.localservice.routes.common import ServiceDep
 
 router = APIRouter(tags=["status"])
 _basic = HTTPBasic(auto_error=False, description="Client id and secret.")
-_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+#: The answers are of two types, which the framework's own description of a route cannot say.
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+    401: {
+        "description": "No login.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
+    },
+}
 
 
-@router.get("/", response_class=HTMLResponse, responses={**errors(401), **_HTML})
+@router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
 def status_page(
     request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 ) -> HTMLResponse:

@@ -6,7 +6,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.apierrors import not_found
@@ -25,7 +25,7 @@ class Submission(BaseModel):
 
     tasks: Annotated[dict[uuid.UUID, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
     task_group_id: uuid.UUID | None = None
-    create_queue: bool = False
+    create_queue: StrictBool = False
     user_runtime: dict[str, Any] | None = None
     user_endpoint_config: dict[str, Any] | None = None
     resource_specification: dict[str, Any] | None = None

@@ -1,0 +1,110 @@
+"""A RabbitMQ of the tests' own: free ports, a directory of its own, nothing of it left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pika
+
+#: Debian's wrapper in the PATH changes the user and refuses others; this is the script behind it.
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+def server_script() -> Path | None:
+    """RabbitMQ's own start script, where there is one."""
+    if SERVER.exists():
+        return SERVER
+    found = shutil.which("rabbitmq-server")
+    return Path(found) if found else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RabbitMQ:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.port, self._dist, self._epmd = free_port(), free_port(), free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
+
+    def start(self) -> None:
+        script = server_script()
+        assert script is not None
+        plugins = self.directory / "plugins"
+        plugins.write_text("[].\n")
+        config = self.directory / "rabbitmq.conf"
+        config.write_text(
+            "consumer_timeout = 86400000\nvm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 50MB\n"
+        )
+        environment = {
+            **os.environ,
+            "HOME": str(self.directory),
+            "RABBITMQ_NODENAME": f"t{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._dist),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_CONFIG_FILE": str(config.with_suffix("")),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        with (self.directory / "console").open("ab") as console:
+            self.process = subprocess.Popen(
+                [str(script)],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        self.wait()
+
+    def wait(self, limit_s: float = 60.0) -> None:
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                pika.BlockingConnection(pika.URLParameters(self.url)).close()
+                return
+            except (pika.exceptions.AMQPError, OSError):
+                assert self.process is not None
+                assert self.process.poll() is None, (self.directory / "console").read_text()
+                assert time.monotonic() < deadline, (self.directory / "console").read_text()
+                time.sleep(0.2)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, with_signal)
+        except ProcessLookupError:
+            pass
+        self.process.wait(30)
+        self.process = None
+
+    def close(self) -> None:
+        """Stop, with the port mapper that Erlang has left behind."""
+        self.stop()
+        for status in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if f"ERL_EPMD_PORT={self._epmd}\0".encode() in status.read_bytes():
+                    os.kill(int(status.parent.name), signal.SIGKILL)
+            except OSError:
+                continue

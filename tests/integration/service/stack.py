@@ -1,0 +1,127 @@
+"""Broker, service and endpoint daemon: real processes, as a person would start them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from broker import RabbitMQ
+from daemon import Daemon
+
+SECRETS = {str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests" for name in ("alice", "bob")}
+ALICE, BOB = SECRETS
+
+
+class Service:
+    """``prov-worker service run``."""
+
+    def __init__(self, directory: Path, amqp_url: str, *options: str, port: int = 5000) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self.port = directory, port
+        self.database = directory / "state" / "service.sqlite"
+        self.identities = directory / "identities.json"
+        self.identities.write_text(
+            json.dumps([{"client_id": key, "client_secret": secret} for key, secret in SECRETS.items()])
+        )
+        self.options = ["--port", str(port), "--db", str(self.database), "--identities", str(self.identities)]
+        self.run_options = ["--amqp-url", amqp_url, *options]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = directory / "service.log"
+
+    def start(self, *, wait_for: str = "ok") -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "prov_worker", "service", "run", *self.options, *self.run_options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while self.health().get("status") != wait_for:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def health(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.request("GET", "/health")[1]))
+        except OSError:
+            return {}
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+        finally:
+            connection.close()
+
+    def metric(self, line: str) -> float:
+        """A metric by name and labels, as the page spells them."""
+        for text in self.request("GET", "/metrics")[1].decode().splitlines():
+            name, _, value = text.rpartition(" ")
+            if name == line:
+                return float(value)
+        return 0.0
+
+    def environment(self, identity: str = ALICE) -> dict[str, str]:
+        """What ``prov-worker service env`` prints."""
+        line = subprocess.run(
+            [sys.executable, "-m", "prov_worker", "service", "env", *self.options, "--identity", identity],
+            capture_output=True, text=True, check=True, timeout=60,
+        ).stdout  # fmt: skip
+        words = shlex.split(line)
+        assert words[0] == "export"
+        return dict(word.split("=", 1) for word in words[1:])
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(with_signal)
+        self.process.wait(40)
+        self.process = None
+
+
+class Stack:
+    """All three, in one directory."""
+
+    def __init__(self, directory: Path, *service_options: str) -> None:
+        self.directory = directory
+        self.broker = RabbitMQ(directory / "broker")
+        self.service = Service(directory / "service", self.broker.url, *service_options)
+        self.daemon: Daemon | None = None
+
+    def start(self) -> None:
+        self.broker.start()
+        self.service.start()
+        here = str(Path(__file__).parent.parent)
+        environment = {**os.environ, **self.service.environment(), "PYTHONPATH": here}
+        self.daemon = Daemon(self.directory / "gc", environment)
+        self.daemon.configure()
+        self.daemon.start()
+
+    def sdk_environment(self, identity: str = ALICE) -> dict[str, str]:
+        return {
+            **self.service.environment(identity),
+            "GLOBUS_COMPUTE_USER_DIR": str(self.directory / f"sdk-{identity[:8]}"),
+        }
+
+    def stop(self) -> None:
+        for part in (self.daemon, self.service):
+            if part is not None:
+                part.stop()
+        self.broker.close()
+
+    def logs(self) -> str:
+        daemon = self.daemon.log if self.daemon else ""
+        return f"service:\n{self.service.log.read_text()[-6000:]}\ndaemon:\n{daemon}"

@@ -1,0 +1,265 @@
+"""What the stock SDK offers, through the real daemon and a real broker."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import functions
+
+if TYPE_CHECKING:
+    from globus_compute_sdk import Client
+    from stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+LIMIT_S = 90
+
+
+def _daemon_id(stack: Stack) -> str:
+    assert stack.daemon is not None
+    return stack.daemon.id
+
+
+def _poll(client: Client, tasks: list[str]) -> dict[str, dict[str, Any]]:
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        found = client.get_batch_result(tasks)
+        if len(found) == len(tasks) and not any(each["pending"] for each in found.values()):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+def _wait_for_task(client: Client, task: str) -> dict[str, Any]:
+    deadline = time.monotonic() + LIMIT_S
+    while (document := client.get_task(task))["pending"]:
+        assert time.monotonic() < deadline, document
+        time.sleep(0.2)
+    return dict(document)
+
+
+def test_endpoint_is_online_and_described(
+    stack: Stack, client: Client, wait_online: Callable[[Client, str], None]
+) -> None:
+    endpoint = _daemon_id(stack)
+    wait_online(client, endpoint)
+    metadata = client.get_endpoint_metadata(endpoint)
+    assert metadata["uuid"] == endpoint
+    assert metadata["display_name"] == "Test endpoint"
+    assert "GlobusComputeEngine" in metadata["user_config_template"]
+    assert [each["uuid"] for each in client.get_endpoints()] == [endpoint]
+    assert client.get_allowed_functions(endpoint)["restricted"] is False
+
+
+def test_executor(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk import Executor, ShellFunction
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
+        one = executor.submit(functions.add, 5, 10)
+        raising = executor.submit(functions.refuse, "not today")
+        shell = executor.submit(ShellFunction("echo {word}; echo oops >&2; exit 3"), word="hello")
+        function = executor.register_function(functions.repeat)
+        again = [executor.submit_to_registered_function(function, args=("ab",), kwargs={"times": n}) for n in range(4)]
+        assert one.result(LIMIT_S) == 15
+        assert [each.result(LIMIT_S) for each in again] == ["", "ab", "abab", "ababab"]
+        with pytest.raises(TaskExecutionFailed, match="ValueError: not today"):
+            raising.result(LIMIT_S)
+        result = shell.result(LIMIT_S)
+    assert (result.returncode, result.stdout.strip()) == (3, "hello")
+    assert "oops" in result.stderr
+    assert uuid.UUID(one.task_id)
+
+
+def test_batches_tasks_and_source_code(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk.errors import TaskExecutionFailed, TaskPending
+
+    source = "def shout(word):\n    return word.upper() + 'é'\n"
+    shout = client.register_source_code(source, "shout")
+    add = client.register_function(functions.add, description="sum")
+    refuse = client.register_function(functions.refuse)
+    batch = client.create_batch()
+    for n in range(3):
+        batch.add(add, (n, 1))
+    batch.add(shout, ("hé",))
+    submitted = client.batch_run(_daemon_id(stack), batch)
+    assert submitted["endpoint_id"] == _daemon_id(stack)
+    tasks: dict[str, list[str]] = {str(key): value for key, value in submitted["tasks"].items()}
+    found = _poll(client, [*tasks[add], *tasks[shout]])
+    assert [found[each]["result"] for each in tasks[add]] == [1, 2, 3]
+    assert found[tasks[shout][0]]["result"] == "HÉé"
+
+    alone = client.run(2, right=3, endpoint_id=_daemon_id(stack), function_id=add)
+    with pytest.raises(TaskPending):
+        client.get_result(alone)
+    document = _wait_for_task(client, alone)
+    assert client.get_result(alone) == 5
+    assert document["status"] == "success"
+    assert float(document["completion_t"]) > 0
+    assert document["details"]["python_version"] == sys.version.split()[0]
+    failing = client.run("no", endpoint_id=_daemon_id(stack), function_id=refuse)
+    with pytest.raises(TaskExecutionFailed, match="ValueError: no"):
+        _wait_for_task(client, failing)
+    assert client.get_function(add)["description"] == "sum"
+    client.delete_function(add)
+    with pytest.raises(Exception, match="not found"):
+        client.get_function(add)
+
+
+def test_reload_tasks(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk import Executor
+
+    with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
+        futures = [executor.submit(functions.add, n, n) for n in range(3)]
+        assert [each.result(LIMIT_S) for each in futures] == [0, 2, 4]
+        group = executor.task_group_id
+    with Executor(endpoint_id=_daemon_id(stack), client=client, task_group_id=group) as later:
+        reloaded = {each.task_id: each.result(LIMIT_S) for each in later.reload_tasks()}
+    assert reloaded == {each.task_id: each.result() for each in futures}
+
+
+def test_reload_tasks_that_are_not_finished(stack: Stack, client: Client, tmp_path: Path) -> None:
+    """A batch without a queue gets one when somebody asks for it, and its results then come that way."""
+    from globus_compute_sdk import Executor
+
+    function = client.register_source_code(
+        "def wait_for(path):\n    import os, time\n"
+        "    while not os.path.exists(path):\n        time.sleep(0.05)\n    return path\n",
+        "wait_for",
+    )
+    batch = client.create_batch()
+    for _ in range(2):
+        batch.add(function, (str(tmp_path / "go"),))
+    group = client.batch_run(_daemon_id(stack), batch)["task_group_id"]
+    with Executor(endpoint_id=_daemon_id(stack), client=client, task_group_id=group) as executor:
+        futures = list(executor.reload_tasks())
+        assert len(futures) == 2
+        (tmp_path / "go").touch()
+        assert {each.result(LIMIT_S) for each in futures} == {str(tmp_path / "go")}
+
+
+def test_user_endpoint_options(stack: Stack, client: Client) -> None:
+    """Options choose the user endpoint; the same options, in another order, the same one."""
+    from globus_compute_sdk import Executor
+
+    folders = set()
+    for options in ({"workers": 1, "retries": 0}, {"retries": 0, "workers": 1}):
+        with Executor(endpoint_id=_daemon_id(stack), client=client, user_endpoint_config=options) as executor:
+            assert executor.submit(functions.add, 1, 1).result(LIMIT_S) == 2
+        assert stack.daemon is not None
+        folders.add(len(list(stack.daemon.user_dir.glob("uep.*"))))
+    assert len(folders) == 1
+
+
+def test_failed_start_fails_its_tasks(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk import Executor
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    options = {"engine": "NoSuchEngine"}
+    with Executor(endpoint_id=_daemon_id(stack), client=client, user_endpoint_config=options) as executor:
+        future = executor.submit(functions.add, 1, 1)
+        with pytest.raises(TaskExecutionFailed, match="'NoSuchEngine' is not a valid engine"):
+            future.result(LIMIT_S)
+    assert stack.service.metric("prov_service_start_failures_total") >= 1
+
+
+def test_result_over_the_limit(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk import Executor
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
+        large = executor.submit(functions.repeat, "x", 11 * 1024 * 1024)
+        fitting = executor.submit(functions.repeat, "x", 6 * 1024 * 1024)
+        with pytest.raises(TaskExecutionFailed, match="MaxResultSizeExceeded"):
+            large.result(LIMIT_S)
+        assert len(fitting.result(LIMIT_S)) == 6 * 1024 * 1024
+
+
+def test_token_of_another_time(stack: Stack, client: Client) -> None:
+    """A cached token that is void makes the SDK fetch a new one."""
+    import base64
+
+    function = client.register_function(functions.add)
+    token = client.app.get_authorizer("funcx_service").access_token
+    identity = stack.service.environment()
+    login = f"{identity['GLOBUS_COMPUTE_CLIENT_ID']}:{identity['GLOBUS_COMPUTE_CLIENT_SECRET']}"
+    status, _, _ = stack.service.request(
+        "POST",
+        "/v2/oauth2/token/revoke",
+        f"token={token}".encode(),
+        {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()},
+    )
+    assert status == 200
+    assert stack.service.request("GET", "/v2/endpoints", headers={"Authorization": f"Bearer {token}"})[0] == 401
+    assert client.get_function(function)["function_name"] == "add"
+
+
+def test_ten_thousand_tasks_at_half_the_engines_own_speed(stack: Stack, client: Client) -> None:
+    """Ratio of two rates in one run: the same no-ops, the same number of workers, with and without the way there."""
+    from globus_compute_sdk import Executor
+
+    count, engine_count = 10_000, 4000
+    engine_rate = _engine_rate(engine_count)
+    with Executor(endpoint_id=_daemon_id(stack), client=client, batch_size=1000) as executor:
+        assert executor.submit(functions.add, 0, 0).result(LIMIT_S) == 0
+        begin = time.perf_counter()
+        futures = [executor.submit(functions.add, n, 1) for n in range(count)]
+        results = [each.result(240) for each in futures]
+        rate = count / (time.perf_counter() - begin)
+    assert results == list(range(1, count + 1))
+    print(f"through the service {rate:.0f}/s, the engine alone {engine_rate:.0f}/s, ratio {rate / engine_rate:.2f}")
+    assert rate / engine_rate >= 0.5
+
+
+def _engine_rate(count: int) -> float:
+    """Tasks a second of the engine alone, in this process."""
+    import tempfile
+
+    from globus_compute_common import messagepack
+    from globus_compute_common.messagepack.message_types import Task
+    from globus_compute_endpoint.endpoint.config.utils import load_config_yaml
+    from globus_compute_endpoint.engines.base import GCFuture
+    from globus_compute_sdk.serialize import ComputeSerializer
+
+    serializer = ComputeSerializer()
+    text = (
+        "engine:\n  type: GlobusComputeEngine\n  address: 127.0.0.1\n  encrypted: false\n  max_workers_per_node: 2\n"
+        "  job_status_kwargs: {max_idletime: 120.0, strategy_period: 0.5}\n"
+        "  provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}\n"
+    )
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        engine = load_config_yaml(text).engine
+        engine.start(endpoint_id=uuid.uuid4(), run_dir=directory)
+        try:
+            buffers = [serializer.serialize(functions.add), serializer.serialize((1, 1)), serializer.serialize({})]
+            buffer = serializer.pack_buffers(buffers)
+
+            def send(number: int) -> list[Any]:
+                futures = []
+                for _ in range(number):
+                    task = uuid.uuid4()
+                    future = GCFuture(task)
+                    body = messagepack.pack(Task(task_id=task, task_buffer=buffer))
+                    engine.submit(task_f=future, packed_task=body, resource_specification={}, result_serializers=[])
+                    futures.append(future)
+                return futures
+
+            send(1)[0].result(LIMIT_S)
+            begin = time.perf_counter()
+            for future in send(count):
+                future.result(LIMIT_S)
+            return count / (time.perf_counter() - begin)
+        finally:
+            # Its threads look at pipes that it closes first: upstream's own noise.
+            patch.setattr(threading, "excepthook", lambda _args: None)
+            engine.shutdown()
