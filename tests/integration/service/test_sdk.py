@@ -118,10 +118,10 @@ def test_batches_tasks_and_source_code(stack: Stack, client: Client) -> None:
 def test_reload_tasks(stack: Stack, client: Client) -> None:
     from globus_compute_sdk import Executor
 
-    with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
+    group = uuid.uuid4()  # or else executors of one process share one
+    with Executor(endpoint_id=_daemon_id(stack), client=client, task_group_id=group) as executor:
         futures = [executor.submit(functions.add, n, n) for n in range(3)]
         assert [each.result(LIMIT_S) for each in futures] == [0, 2, 4]
-        group = executor.task_group_id
     with Executor(endpoint_id=_daemon_id(stack), client=client, task_group_id=group) as later:
         reloaded = {each.task_id: each.result(LIMIT_S) for each in later.reload_tasks()}
     assert reloaded == {each.task_id: each.result() for each in futures}

@@ -1,0 +1,178 @@
+"""Parts that die and come back: no task and no crate is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+if TYPE_CHECKING:
+    from stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(400)]
+LIMIT_S = 180
+TASKS = 24
+#: Takes long enough for a fault to come between; says who ran it.
+SOURCE = "def work(number, seconds):\n    import time\n    time.sleep(seconds)\n    return number\n"
+
+
+class Load:
+    """Tasks under way, and what must be true of them in the end."""
+
+    def __init__(self, stack: Stack, options: dict[str, Any] | None = None) -> None:
+        from globus_compute_sdk import Client
+
+        assert stack.daemon is not None
+        self.daemon = stack.daemon
+        self.options = {"engine": "ProvenanceEngine", **(options or {})}
+        self.client = Client()
+        self.function = self.client.register_source_code(SOURCE, "work")
+        self.expected: dict[str, int] = {}
+
+    def submit(self, count: int = TASKS, seconds: float = 0.5) -> None:
+        batch = self.client.create_batch(user_endpoint_config=self.options)
+        numbers = range(len(self.expected), len(self.expected) + count)
+        for number in numbers:
+            batch.add(self.function, (number, seconds))
+        found = self.client.batch_run(self.daemon.id, batch)["tasks"]
+        self.expected.update(zip(found[self.function], numbers, strict=True))
+
+    def wait_until_some_are_done(self, some: int = 3) -> None:
+        deadline = time.monotonic() + LIMIT_S
+        while len(self.done()) < some:
+            assert time.monotonic() < deadline, self.daemon.log
+            time.sleep(0.1)
+
+    def done(self) -> dict[str, Any]:
+        try:
+            found = self.client.get_batch_result(list(self.expected))
+        except Exception:
+            # The service may be away just now.
+            return {}
+        return {task: each for task, each in found.items() if not each["pending"]}
+
+    def check(self) -> None:
+        """Every task has its result, and left a crate."""
+        deadline = time.monotonic() + LIMIT_S
+        while len(done := self.done()) < len(self.expected):
+            assert time.monotonic() < deadline, f"lost: {set(self.expected) - set(done)}\n{self.daemon.log}"
+            time.sleep(0.5)
+        assert {task: each["result"] for task, each in done.items()} == self.expected
+        while missing := {task for task in self.expected if not self.crate(task)}:
+            assert time.monotonic() < deadline, f"no crate: {missing}"
+            time.sleep(0.5)
+
+    def crate(self, task: str) -> bool:
+        metadata = self.daemon.crates / f"{task}.crate" / "ro-crate-metadata.json"
+        return metadata.exists() and "CompletedActionStatus" in metadata.read_text()
+
+
+@pytest.fixture
+def load(fresh_stack: Stack) -> Load:
+    load = Load(fresh_stack)
+    load.submit()
+    load.wait_until_some_are_done()
+    return load
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_broker_restart(fresh_stack: Stack, load: Load, how: int) -> None:
+    fresh_stack.broker.stop(how)
+    time.sleep(1)
+    assert fresh_stack.service.health()["status"] == "degraded"
+    fresh_stack.broker.start()
+    load.check()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_service_restart(fresh_stack: Stack, load: Load, how: int) -> None:
+    fresh_stack.service.stop(how)
+    time.sleep(1)
+    fresh_stack.service.start()
+    load.submit(4)
+    load.check()
+
+
+def test_user_endpoint_killed(fresh_stack: Stack, load: Load) -> None:
+    (user_endpoint,) = load.daemon.user_endpoints()
+    load.daemon.kill(user_endpoint)
+    load.check()
+    assert fresh_stack.service.metric("prov_service_tasks_redelivered_total") > 0
+
+
+def test_daemon_killed_and_started_again(fresh_stack: Stack, load: Load) -> None:
+    before = load.daemon.id
+    load.daemon.kill()
+    load.submit(4)
+    load.daemon.start()
+    assert load.daemon.id == before
+    load.check()
+
+
+def test_daemon_stopped_and_started_again(fresh_stack: Stack, load: Load) -> None:
+    load.daemon.stop()
+    load.daemon.start()
+    load.check()
+
+
+def test_worker_killed(fresh_stack: Stack) -> None:
+    """The engine runs the task of a lost worker again, as its template tells it to."""
+    load = Load(fresh_stack, {"retries": 2})
+    load.submit(seconds=1.0)
+    load.wait_until_some_are_done()
+    workers = [
+        pid for pid, line in load.daemon.children().items() if "spawn_main" in line or "Worker" in line.split(" ")[0]
+    ]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    load.check()
+
+
+def test_everything_at_once(fresh_stack: Stack, load: Load) -> None:
+    """Power cut: all parts gone, then started in the order in which a machine might."""
+    fresh_stack.service.stop(signal.SIGKILL)
+    fresh_stack.broker.stop(signal.SIGKILL)
+    load.daemon.stop()
+    fresh_stack.service.start(wait_for="degraded")
+    fresh_stack.broker.start()
+    load.daemon.start()
+    load.check()
+
+
+def test_executor_survives_a_service_and_a_broker_restart(
+    fresh_stack: Stack, wait_for: Callable[..., None], tmp_path: Path
+) -> None:
+    """Results reach a waiting SDK program, each once, although both went away while it waited."""
+    assert fresh_stack.daemon is not None
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import json, sys\n"
+        "from globus_compute_sdk import Executor\n"
+        "def work(number, seconds):\n    import time\n    time.sleep(seconds)\n    return number\n"
+        "with Executor(endpoint_id=sys.argv[1]) as executor:\n"
+        "    futures = [executor.submit(work, n, 0.5) for n in range(24)]\n"
+        "    print('first', futures[0].result(100), flush=True)\n"
+        "    print(json.dumps([each.result(150) for each in futures]))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script), fresh_stack.daemon.id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline().strip() == "first 0"
+        fresh_stack.broker.stop(signal.SIGKILL)
+        fresh_stack.service.stop(signal.SIGKILL)
+        fresh_stack.service.start(wait_for="degraded")
+        fresh_stack.broker.start()
+        out, errors = program.communicate(timeout=LIMIT_S)
+    assert program.returncode == 0, errors[-3000:]
+    assert json.loads(out) == list(range(24))
