@@ -34,27 +34,31 @@ class BodyLimit:
             if name == b"content-length" and value.isdigit() and int(value[:20]) > self._limit:
                 await self._refuse(send)
                 return
-        seen, begun = 0, False
+        seen, begun, exceeded = 0, False, False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, exceeded
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._limit:
+                    exceeded = True
                     raise _TooLargeError
             return message
 
         async def sending(message: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(message)
+            # What the application makes of an interrupted body is not the answer.
+            if not exceeded or begun:
+                begun = True
+                await send(message)
 
         try:
             await self._app(scope, counted, sending)
         except _TooLargeError:
-            if not begun:
-                await self._refuse(send)
+            pass
+        if exceeded and not begun:
+            await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
         content = json.dumps(apierrors.body(413, f"the body is larger than {self._limit} bytes")).encode()
