@@ -89,6 +89,8 @@ class Broker:
         self._pending: set[Future[Any]] = set()
         self._guard = threading.Lock()
         self.last_error = "not yet connected"
+        #: When the connection became ready, seconds since the epoch.
+        self.up_since = 0.0
 
     def start(self) -> None:
         """Begin to connect."""
@@ -254,6 +256,7 @@ class Broker:
         channel.basic_qos(prefetch_count=_PREFETCH, callback=self._ready)
 
     def _ready(self, _frame: Any) -> None:
+        self.up_since = time.time()
         self._up.set()
         if self.last_error:
             _log.info("broker: connected")

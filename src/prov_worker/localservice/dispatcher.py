@@ -235,11 +235,11 @@ class Dispatcher:
 
     # Commands --------------------------------------------------------------------------------------------------------
 
-    def command_start(self, user_endpoint: UserEndpoint) -> None:
-        """Tell the core endpoint to start a user endpoint, or to keep it; at most every two seconds."""
+    def command_start(self, user_endpoint: UserEndpoint, *, at_once: bool = False) -> None:
+        """Tell the core endpoint to start a user endpoint, or to keep it; at most every two seconds, or ``at_once``."""
         now = time.time()
         with self._guard:
-            if now - self._commanded.get(user_endpoint.id, 0) < _COMMAND_SPACING_S:
+            if not at_once and now - self._commanded.get(user_endpoint.id, 0) < _COMMAND_SPACING_S:
                 return
             self._commanded[user_endpoint.id] = now
         identity = self._identities.get(user_endpoint.owner)

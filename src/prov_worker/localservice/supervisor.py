@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 RESTART_SPACING_S = 30.0
 #: A user endpoint that is alive comes back to a broker within ten seconds.
 ABSENCE_S = 20.0
-#: A task submitted later than this before a heartbeat may not be counted in it.
-IDLE_GRACE_S = 10.0
+#: Tasks and results may be on their way, unseen by heartbeats, for so long: a user endpoint connects its publisher of
+#: results up to ten seconds later than its publisher of heartbeats.
+IDLE_GRACE_S = 20.0
 _FORGET_EVERY_S = 60.0
 _FORGET_AT_ONCE = 5000
 
@@ -131,16 +132,16 @@ class Supervisor:
         absent_s = now - self._absent_since.setdefault(endpoint.id, now)
         if now - endpoint.started < RESTART_SPACING_S:
             return
-        if endpoint.pulse.online(now) and absent_s < ABSENCE_S:
+        if endpoint.pulse.online(now) and min(absent_s, now - self._broker.up_since) < ABSENCE_S:
             return
         number = self._dispatcher.redeliver(endpoint, purge=True)
         _log.warning("user endpoint %s is gone: starting it again with %d unfinished tasks", endpoint.id, number)
-        self._dispatcher.command_start(endpoint)
+        self._dispatcher.command_start(endpoint, at_once=True)
 
     def _look_for_lost(self, work: OpenWork) -> None:
         endpoint, pulse = work.user_endpoint, work.user_endpoint.pulse
         counts = [pulse.report.get(key) for key in ("outstanding_tasks", "pending_tasks")]
-        if counts != [0, 0] or pulse.heard < work.newest + IDLE_GRACE_S:
+        if counts != [0, 0] or pulse.heard < max(work.newest, self._broker.up_since) + IDLE_GRACE_S:
             self._idle_since.pop(endpoint.id, None)
             return
         first, unfinished = self._idle_since.setdefault(endpoint.id, (pulse.heard, work.unfinished))

@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
-    from stack import Stack
+    from service_stack import Stack
 
 HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
 
 
 def _need_broker() -> None:
-    from broker import server_script
+    from rabbitmq import server_script
 
     if server_script() is not None:
         return
@@ -34,8 +34,8 @@ def _need_broker() -> None:
 @contextmanager
 def _running(directory: Path, *options: str) -> Iterator[Stack]:
     _need_broker()
-    from network import own_network
-    from stack import Stack
+    from own_network import own_network
+    from service_stack import Stack
 
     with own_network(Path(tempfile.gettempdir()) / f"prov-worker-port-5000-{os.getuid()}.lock"):
         stack = Stack(directory, *options)

@@ -18,7 +18,7 @@ import functions
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
-    from stack import Stack
+    from service_stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LIMIT_S = 90

@@ -26,7 +26,7 @@ engine:
   provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1, worker_init: "true"}
 """
 PROVENANCE = """\
-{%% if engine is defined and engine == "ProvenanceEngine" %%}
+{%% if engine is defined and "Provenance" in engine %%}
   provenance: {crate_dir: %(crates)s, plots: none}
 {%% endif %%}
 """
@@ -103,31 +103,32 @@ class Daemon:
             time.sleep(0.1)
 
     def children(self) -> dict[int, str]:
-        """Processes of this endpoint, by pid: those that have its directory in their environment."""
+        """Processes of this endpoint, by pid, with their command lines.
+
+        Descendants of the core, and what has been orphaned but still has its directory in its environment; a process
+        that gives itself a title overwrites its environment, so that one sign alone is not enough.
+        """
         mark = f"GLOBUS_COMPUTE_USER_DIR={self.user_dir}\0".encode()
-        found = {}
+        parents, lines, found = {}, {}, set()
         for path in Path("/proc").glob("[0-9]*"):
+            pid = int(path.name)
             try:
+                parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                lines[pid] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 if mark in (path / "environ").read_bytes():
-                    found[int(path.name)] = (
-                        (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    )
+                    found.add(pid)
             except OSError:
                 continue
-        return found
+        known = {self.process.pid} if self.process else set()
+        while more := {pid for pid, parent in parents.items() if parent in known | found} - known - found:
+            found |= more
+        return {pid: lines[pid] for pid in found - known if pid in lines and parents[pid] != os.getpid()}
 
     def user_endpoints(self) -> list[int]:
-        """Process ids of its user endpoints; their titles hold their names."""
-        core = self.process.pid if self.process else 0
-        found = []
-        for pid in self.children():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == core:
-                found.append(pid)
-        return found
+        """Process ids of its user endpoints: the core's own children."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
 
     def kill(self, pid: int | None = None) -> None:
         """SIGKILL to one process: the core, unless said otherwise."""

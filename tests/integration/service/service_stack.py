@@ -14,8 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from broker import RabbitMQ
-from daemon import Daemon
+from endpoint_daemon import Daemon
+from rabbitmq import RabbitMQ
 
 SECRETS = {str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests" for name in ("alice", "bob")}
 ALICE, BOB = SECRETS
