@@ -1,0 +1,299 @@
+#!/opt/prov/bin/python -I
+"""What the containers of this image run: ``endpoint``, ``service``, ``client``, ``setup``, or any other command.
+
+=============  =====================================================================================================
+``endpoint``   the stock daemon of Globus Compute, in the foreground, with ``ProvenanceEngine`` in its template
+``service``    the local web service
+``client …``   a command with the identity of this installation, as a user's script has it
+``setup``      once, before the others: keys, and a folder for crates that the endpoint can write
+COMMAND …      that command, in this process
+=============  =====================================================================================================
+
+Whatever is missing or wrong is said in one line each, with exit code 2. The daemon runs in this very process, so signals
+reach it, and the client secret is in no environment that another process could read: it comes from a file or from the
+container's environment, is kept from the children that the daemon forks, and this process is closed to its user's other
+processes (prctl(2), ``PR_SET_DUMPABLE``).
+
+Settings are variables; those of the recording are ``PROV_WORKER_*``, as everywhere (docs/settings.md). Those of the
+endpoint are described in docs/local-endpoint.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import Any, NoReturn
+
+from prov_worker.errors import ProvWorkerError
+from prov_worker.settings import Settings
+
+HERE = Path(__file__).resolve().parent
+SECRET = "GLOBUS_COMPUTE_CLIENT_SECRET"
+CLIENT = "GLOBUS_COMPUTE_CLIENT_ID"
+#: What neither user endpoints nor workers need, and tasks should not see.
+PRIVATE = (CLIENT, SECRET, f"{SECRET}_FILE", "PROV_IDENTITIES")
+PR_SET_DUMPABLE = 4
+
+
+def fail(*lines: str) -> NoReturn:
+    """End with one line for each thing that is wrong."""
+    for line in lines:
+        sys.stderr.write(f"prov-worker container: {line}\n")
+    sys.exit(2)
+
+
+class Wants:
+    """Settings from the environment; what is wrong with them is collected and said at once."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        text = os.environ.get(name) or str(default)
+        if text.isdecimal() and low <= int(text) <= high:
+            return int(text)
+        self.wrong.append(f"{name}: expected a whole number, {low} to {high}, got {text!r}")
+        return default
+
+    def directory(self, name: str, default: str, purpose: str) -> Path:
+        path = Path(os.environ.get(name) or default)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            self.wrong.append(f"{name}: {path}: cannot make the folder for {purpose}: {error.strerror}")
+            return path
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            self.wrong.append(
+                f"{name}: {path}: the folder for {purpose} must be writable by user {os.getuid()} of the container "
+                "(set PROV_UID and PROV_GID to the owner of the folder on the host)"
+            )
+        return path
+
+    def text(self, name: str, content: str) -> str:
+        """A variable, or what is in the file that ``<name>_FILE`` names."""
+        value, file = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+        if not value and file:
+            before = len(self.wrong)
+            value = self._read(f"{name}_FILE", Path(file)).strip()
+            if len(self.wrong) > before:
+                return ""
+        if not value:
+            self.wrong.append(f"{name}: not set; expected {content}, or the name of a file with it in {name}_FILE")
+        return value
+
+    def identity(self) -> tuple[str, str]:
+        """Client id and secret: the first of PROV_IDENTITIES, or from their variables."""
+        file = os.environ.get("PROV_IDENTITIES")
+        if not file:
+            client, secret = self.text(CLIENT, "the UUID of a Globus client"), self.text(SECRET, "its secret")
+        else:
+            try:
+                first = json.loads(self._read("PROV_IDENTITIES", Path(file)) or "[{}]")[0]
+                client, secret = str(first.get("client_id", "")), str(first.get("client_secret", ""))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                self.wrong.append(f"PROV_IDENTITIES: {file}: not a JSON list of client_id and client_secret")
+                return "", ""
+        try:
+            return (client and str(uuid.UUID(client))), secret
+        except ValueError:
+            self.wrong.append(f"{CLIENT}: expected a UUID")
+            return "", secret
+
+    def _read(self, name: str, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            self.wrong.append(f"{name}: {path}: cannot be read: {why}")
+            return ""
+
+    def check(self) -> None:
+        if self.wrong:
+            fail(*self.wrong)
+
+
+def name_this_user() -> None:
+    """Give a user id that the image does not know a name: Globus Compute asks the user database for one.
+
+    The database's second file (nss extrausers) points into a file system that is writable.
+    """
+    import pwd
+
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        home = os.environ.get("HOME", "/tmp")  # noqa: S108 - a container's own
+        Path("/run/prov/passwd").write_text(f"prov:x:{os.getuid()}:{os.getgid()}:prov:{home}:/bin/bash\n")
+        Path("/run/prov/group").write_text(f"prov:x:{os.getgid()}:\n")
+
+
+def close_to_others() -> None:
+    """Keep other processes of this user from reading this one's memory and first environment."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def clear_stale(user_dir: Path) -> None:
+    """Remove what an endpoint that was killed left: in a container that has just started, nobody else is running."""
+    for path in user_dir.glob("*/daemon.pid*"):
+        path.unlink(missing_ok=True)
+    for path in user_dir.glob("uep.*/*-HighThroughputExecutor"):
+        if not os.listdir(path):
+            path.rmdir()
+
+
+def write(path: Path, text: str) -> None:
+    """Aside, then renamed; what is there already and the same stays."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        aside = path.with_name(f".{path.name}.new")
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+
+
+def configure(folder: Path, *, display_name: str | None) -> None:
+    """Write the endpoint's four files anew; ``endpoint.json``, its identity at the service, stays."""
+    core: dict[str, Any] = {"heartbeat_period": 5}
+    if display_name:
+        core["display_name"] = display_name
+    write(folder / "config.yaml", json.dumps(core) + "\n")
+    sources = Path(os.environ.get("PROV_ENDPOINT_CONFIG") or HERE / "endpoint")
+    for name in ("user_config_template.yaml.j2", "user_config_schema.json"):
+        try:
+            write(folder / name, (sources / name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"PROV_ENDPOINT_CONFIG: {sources / name}: cannot be read: {error}")
+    write(folder / "user_environment.yaml", json.dumps({"PATH": os.environ["PATH"]}) + "\n")
+
+
+def endpoint() -> int:
+    """Run the daemon until it is told to stop."""
+    close_to_others()
+    wants = Wants()
+    name = os.environ.get("PROV_ENDPOINT_NAME") or "local"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        wants.wrong.append(f"PROV_ENDPOINT_NAME: expected letters, digits, '_', '.' and '-', got {name!r}")
+    user_dir = wants.directory("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute", "the endpoint's state")
+    client, secret = wants.identity()
+    workers = wants.number("PROV_ENDPOINT_WORKERS", min(4, os.cpu_count() or 1), 1, 4096)
+    try:
+        settings = Settings.from_environ()
+    except ProvWorkerError as error:
+        wants.wrong.append(str(error))
+        settings = Settings()
+    crates = settings.crate_dir or os.environ.get("PROV_CRATE_DIR") or "/crates"
+    os.environ["PROV_CRATE_DIR"] = crates
+    wants.directory("PROV_CRATE_DIR", crates, "crates")
+    wants.check()
+
+    name_this_user()
+    clear_stale(user_dir)
+    folder = user_dir / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    configure(folder, display_name=os.environ.get("PROV_ENDPOINT_DISPLAY_NAME"))
+
+    # The template reads these (as _GC.env).
+    mapping = settings.to_mapping() | {"crate_dir": crates}
+    os.environ["PROV_ENDPOINT_PROVENANCE"] = json.dumps(mapping)
+    os.environ["PROV_ENDPOINT_WORKERS"] = str(workers)
+    os.environ["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
+    os.environ[CLIENT], os.environ[SECRET] = client, secret
+    os.register_at_fork(after_in_child=lambda: [os.environ.pop(name, None) for name in PRIVATE] and None)
+
+    from globus_compute_endpoint.cli import cli_run
+
+    sys.argv = ["globus-compute-endpoint", "--log-to-console", "start", name]
+    cli_run()
+    return 0
+
+
+def service() -> int:
+    """Run the local web service; its settings are ``PROV_SERVICE_*``."""
+    close_to_others()
+    wants = Wants()
+    os.environ["PROV_SERVICE_AMQP_URL"] = wants.text("PROV_SERVICE_AMQP_URL", "the URL of an AMQP broker")
+    wants.check()
+    os.environ.pop("PROV_SERVICE_AMQP_URL_FILE", None)
+    from prov_worker.__main__ import main
+
+    return main(["service", "run"])
+
+
+def client(arguments: list[str]) -> NoReturn:
+    """Run a command as a user would: credentials and addresses in its environment."""
+    wants = Wants()
+    client_id, secret = wants.identity()
+    if not arguments:
+        wants.wrong.append("client: say what to run")
+    wants.check()
+    os.environ[CLIENT], os.environ[SECRET] = client_id, secret
+    run(arguments)
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """Become a command."""
+    name_this_user()
+    program = shutil.which(arguments[0])
+    if program is None:
+        fail(f"{arguments[0]}: no such command in this image")
+    os.execv(program, arguments)  # noqa: S606 - that is what it is for
+
+
+def setup() -> int:
+    """Make the keys of this installation where they are missing, and the folder of crates writable.
+
+    Runs as the container's root without any capability: as owner of the folders it makes, no more.
+    """
+    import secrets
+
+    uid, gid = int(os.environ.get("PROV_UID") or 1000), os.getgid()
+    broker, identities = Path("/run/broker"), Path("/run/identity/identities.json")
+    os.umask(0o022)
+    if not (broker / "amqp-url").exists():
+        password = secrets.token_urlsafe(24)
+        (broker / "conf.d").mkdir(exist_ok=True)
+        write(broker / "conf.d" / "10-broker.conf", (HERE / "rabbitmq.conf").read_text(encoding="utf-8"))
+        write(broker / "conf.d" / "20-user.conf", f"default_user = prov\ndefault_pass = {password}\n")
+        write(broker / "amqp-url", f"amqp://prov:{password}@broker:5672/%2F\n")
+    if not identities.exists():
+        os.umask(0o027)
+        entry = {"client_id": str(uuid.uuid4()), "client_secret": secrets.token_urlsafe(32), "name": "local client"}
+        write(identities, json.dumps([entry], indent=2) + "\n")
+    crates = Path("/crates")
+    found = crates.stat()
+    if found.st_uid == os.getuid() and uid != found.st_uid:
+        # Made by Docker, or by root: the endpoint's group may write there too.
+        os.chown(crates, -1, gid)
+        crates.chmod(0o2770)
+    elif found.st_uid != uid:
+        print(f"./crates belongs to user {found.st_uid}, the endpoint runs as {uid}: set PROV_UID={found.st_uid}")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the first argument names."""
+    os.umask(0o077)
+    os.environ["PATH"] = os.environ.get("PATH") or "/opt/prov/bin:/usr/local/bin:/usr/bin:/bin"
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    own = {"endpoint": endpoint, "service": service, "setup": setup}
+    if not arguments:
+        fail(f"say what to run: {', '.join(own)}, client COMMAND, or a command")
+    if arguments[0] == "client":
+        client(arguments[1:])
+    if arguments[0] not in own:
+        run(arguments)
+    if len(arguments) > 1:
+        fail(f"{arguments[0]}: takes no arguments; its settings are variables")
+    return own[arguments[0]]()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ProvWorkerError as error:
+        fail(str(error))
