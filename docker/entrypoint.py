@@ -206,7 +206,7 @@ def endpoint() -> int:
 
     from globus_compute_endpoint.cli import cli_run
 
-    sys.argv = ["globus-compute-endpoint", "--log-to-console", "start", name]
+    sys.argv = ["globus-compute-endpoint", "start", "--log-to-console", "--no-color", name]
     cli_run()
     return 0
 
