@@ -1,5 +1,7 @@
 # Every target sets up what it needs, from nothing; a second run is quick.
 #   make demo                    from nothing to crates in ./crates
+#   make up                      a local Globus Compute in containers, the examples, and their crates in ./crates
+#   make down                    take it away; crates stay
 #   make test                    all tests that this machine can run; says what it skipped
 #   make check                   lint, format, types, spelling, shell, YAML
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
@@ -21,14 +23,14 @@ JOBS ?= auto
 CRATES ?= crates
 ARGS ?=
 # Systems on which the package is installed and run by tests/containers. 0: leave this machine's Docker as it is.
-BASES := debian:bookworm-slim debian:trixie-slim
+BASES := debian:bookworm-slim debian:trixie-slim rabbitmq:4.0-management
 SETUP_DOCKER ?= 1
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate oldest containers demo test test-oldest check format bench clean
+.PHONY: help venv validator runcrate oldest containers demo up down test test-oldest check format bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -53,6 +55,12 @@ containers:
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
+up:
+	@SETUP_DOCKER=$(SETUP_DOCKER) docker/up $(ARGS)
+
+down:
+	@docker compose --profile demo --profile globus down --volumes --remove-orphans
+
 test: test-oldest venv validator runcrate containers
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
@@ -65,7 +73,7 @@ check: venv
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
-	@$(BIN)/shellcheck $$(git ls-files .ci '*.sh')
+	@$(BIN)/shellcheck $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 
@@ -75,6 +83,10 @@ format: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Versions and hashes of all that is in the images (docker/requirements); ARGS as for pip-compile, such as --upgrade.
+lock:
+	@docker/lock $(ARGS)
 
 clean:
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

@@ -9,10 +9,10 @@
 COMMAND …      that command, in this process
 =============  =====================================================================================================
 
-Whatever is missing or wrong is said in one line each, with exit code 2. The daemon runs in this very process, so signals
-reach it, and the client secret is in no environment that another process could read: it comes from a file or from the
-container's environment, is kept from the children that the daemon forks, and this process is closed to its user's other
-processes (prctl(2), ``PR_SET_DUMPABLE``).
+Whatever is missing or wrong is said in one line each, with exit code 2. The daemon runs in this very process, so that
+signals reach it. The client secret is in no environment that another process could read: it comes from a file or from
+the container's environment, is kept from the children that the daemon forks, and this process is closed to its user's
+other processes (prctl(2), ``PR_SET_DUMPABLE``).
 
 Settings are variables; those of the recording are ``PROV_WORKER_*``, as everywhere (docs/settings.md). Those of the
 endpoint are described in docs/local-endpoint.md.
@@ -34,7 +34,7 @@ from prov_worker.errors import ProvWorkerError
 from prov_worker.settings import Settings
 
 HERE = Path(__file__).resolve().parent
-SECRET = "GLOBUS_COMPUTE_CLIENT_SECRET"
+SECRET = "GLOBUS_COMPUTE_CLIENT_SECRET"  # noqa: S105 - a name
 CLIENT = "GLOBUS_COMPUTE_CLIENT_ID"
 #: What neither user endpoints nor workers need, and tasks should not see.
 PRIVATE = (CLIENT, SECRET, f"{SECRET}_FILE", "PROV_IDENTITIES")
@@ -55,6 +55,7 @@ class Wants:
         self.wrong: list[str] = []
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number within bounds."""
         text = os.environ.get(name) or str(default)
         if text.isdecimal() and low <= int(text) <= high:
             return int(text)
@@ -62,6 +63,7 @@ class Wants:
         return default
 
     def directory(self, name: str, default: str, purpose: str) -> Path:
+        """A folder that this user can write; made where it is missing."""
         path = Path(os.environ.get(name) or default)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,6 +116,7 @@ class Wants:
             return ""
 
     def check(self) -> None:
+        """End where anything is wrong."""
         if self.wrong:
             fail(*self.wrong)
 

@@ -1,8 +1,8 @@
 #!/opt/prov/bin/python -IS
 """Health of a container, by exit code: ``health.py endpoint`` or ``health.py url URL``.
 
-An endpoint is well when its daemon is alive (it touches its pid file every 15 s) and, where the web service is the local
-one, when that hears it.
+An endpoint is well when its daemon is alive (it touches its pid file every 15 s) and, where the web service is the
+local one, when that hears it.
 """
 
 from __future__ import annotations

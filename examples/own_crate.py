@@ -46,5 +46,5 @@ if __name__ == "__main__":
         task_id = first.result()
         second = executor.submit(read_crate, task_id)
         facts = second.result()
-        print(f"{facts['function']} {facts['status']}: {facts['cpu_s']:.2f} s of CPU in {facts['wall_s']:.2f} s   ", end="")
+        print(f"{facts['function']} {facts['status']}: {facts['cpu_s']:.2f} s of CPU in {facts['wall_s']:.2f} s")
         print(f"(task {first.task_id}, read by task {second.task_id})")

@@ -22,6 +22,7 @@ from prov_worker.errors import ProvWorkerError
 #: Verb and the first line of its help, in the order in which they are of use.
 VERBS = {
     "demo": "Run a small workload on this machine; every task leaves a crate.",
+    "list": "List crates in a table: one row a task.",
     "show": "Show a crate on one page: what ran, where, how hard, what failed.",
     "check": "Check crates: own rules and the community's validator.",
     "plot": "Add a plot to crates that have none.",
