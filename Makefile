@@ -62,7 +62,7 @@ down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
 test: test-oldest venv validator runcrate containers
-	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest

@@ -21,6 +21,7 @@ endpoint are described in docs/local-endpoint.md.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -142,12 +143,18 @@ def close_to_others() -> None:
 
 
 def clear_stale(user_dir: Path) -> None:
-    """Remove what an endpoint that was killed left: in a container that has just started, nobody else is running."""
+    """Remove what an endpoint that was killed left.
+
+    A pid file says nothing across containers: the number may be anybody's now, or this process's own. A lock on the
+    folder, which ends with the container that holds it, says whether another one lives there.
+    """
+    lock = os.open(user_dir / ".container.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        fail(f"GLOBUS_COMPUTE_USER_DIR: {user_dir}: the endpoint of another container keeps its state there")
     for path in user_dir.glob("*/daemon.pid*"):
         path.unlink(missing_ok=True)
-    for path in user_dir.glob("uep.*/*-HighThroughputExecutor"):
-        if not os.listdir(path):
-            path.rmdir()
 
 
 def write(path: Path, text: str) -> None:

@@ -1,0 +1,241 @@
+"""The stack of docker-compose.yml under a name and port of its own, a client beside it, and what tests ask of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from prov_worker.crate.check import check_crate
+from prov_worker.crate.reader import StepCrate
+
+if TYPE_CHECKING:
+    from testcontainers.compose import DockerCompose
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).parent
+#: Compose projects of this checkout begin with this: .ci/run takes away what a killed run left.
+PROJECT = f"prov-test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
+IMAGES = ("debian:bookworm-slim", "rabbitmq:4.0-management")
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run the docker client; standard output."""
+    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, (
+        f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    )
+    return done.stdout
+
+
+def need(found: bool, why: str) -> None:
+    """Skip where something is missing; fail where containers are demanded."""
+    if not found:
+        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def until(what: Callable[[], Any], *, timeout_s: float = 90, pause_s: float = 0.2) -> Any:
+    """Wait for something to become true; what it is."""
+    end = time.monotonic() + timeout_s
+    while not (found := what()) and time.monotonic() < end:
+        time.sleep(pause_s)
+    return found
+
+
+@dataclass
+class Work:
+    """Tasks on their way."""
+
+    process: subprocess.Popen[str]
+    tasks: list[str]
+
+    def wait_first(self) -> None:
+        """Until one of them has ended."""
+        assert self._line("first") is not None
+
+    def endings(self) -> dict[str, list[Any]]:
+        """How each of them ended."""
+        endings: dict[str, list[Any]] = json.loads(self._line("ended"))
+        self.process.communicate(timeout=60)
+        assert set(endings) == set(self.tasks)
+        return endings
+
+    def _line(self, word: str) -> str:
+        assert self.process.stdout is not None
+        seen = []
+        for line in self.process.stdout:
+            if line.startswith(word):
+                return line.removeprefix(word).strip()
+            seen.append(line)
+        raise AssertionError(f"no {word!r} from the client:\n{''.join(seen)[-4000:]}")
+
+
+class Stack:
+    """The running stack."""
+
+    def __init__(self, compose: DockerCompose, project: str, image: str, port: int, crates: Path) -> None:
+        self._compose = compose
+        self.project = project
+        self.image = image
+        self.port = port
+        self.crates = crates
+        self.client = ""
+        self.endpoint_id = ""
+
+    docker = staticmethod(docker)
+    until = staticmethod(until)
+
+    def compose(self, *arguments: str) -> str:
+        """Run ``docker compose`` on it; standard output."""
+        done = subprocess.run(
+            [*self._compose.compose_command_property, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+        return done.stdout
+
+    def container(self, service: str) -> str:
+        """Id of a service's container."""
+        return self.compose("ps", "--all", "--quiet", service).strip()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What Docker says of a service's container."""
+        found: dict[str, Any] = json.loads(docker("inspect", self.container(service)))[0]
+        return found
+
+    def shell(self, service: str, script: str) -> str:
+        """Run a shell script in a service's container; standard output."""
+        return docker("exec", self.container(service), "sh", "-c", script)
+
+    def in_client(self, *command: str) -> list[str]:
+        """A command line that runs a command in the client, as a user's script."""
+        return ["docker", "exec", self.client, "/opt/prov/container/entrypoint.py", "client", *command]
+
+    def submit(
+        self,
+        function: str = "pause",
+        *,
+        count: int = 32,
+        seconds: float = 0.4,
+        options: dict[str, Any] | None = None,
+        endpoint_id: str | None = None,
+    ) -> Work:
+        """Have the client submit tasks."""
+        order = {
+            "function": function,
+            "count": count,
+            "seconds": seconds,
+            "options": options,
+            "endpoint": endpoint_id or self.endpoint_id,
+        }
+        process = subprocess.Popen(
+            self.in_client("python", "/work/workload.py", json.dumps(order)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        work = Work(process, [])
+        work.tasks = json.loads(work._line("submitted"))
+        return work
+
+    def wait_well(self) -> None:
+        """Until all parts say that they are well."""
+        self.compose("up", "--detach", "--no-recreate", "--wait")
+
+    def sound_crates(self, tasks: list[str], crates: Path | None = None) -> dict[str, StepCrate]:
+        """The crates of these tasks, all there and all without findings."""
+        folder = crates or self.crates
+        missing = until(lambda: not [task for task in tasks if not (folder / f"{task}.crate").exists()])
+        assert missing, [task for task in tasks if not (folder / f"{task}.crate").exists()]
+        found = {task: StepCrate.open(folder / f"{task}.crate") for task in tasks}
+        assert [finding for crate in found.values() for finding in check_crate(crate.path)] == []
+        return found
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack, up and well, with a client; taken away at the end, volumes and image included."""
+    for image in IMAGES:
+        found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+        need(not found.returncode, f"the image {image} is missing (.ci/base-images {image})")
+    project, port = f"{PROJECT}-{os.getpid()}", free_port()
+    crates, work = tmp_path_factory.mktemp("crates"), tmp_path_factory.mktemp("work")
+    shutil.copy(HERE / "workload.py", work)
+    work.chmod(0o755)
+    (work / "workload.py").chmod(0o644)
+    values = {"COMPOSE_PROJECT_NAME": project, "PROV_PORT": port, "PROV_CRATES": crates, "PROV_TAG": project}
+    if os.getuid():
+        values |= {"PROV_UID": os.getuid(), "PROV_GID": os.getgid()}
+    env_file = tmp_path_factory.mktemp("env") / ".env"
+    env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The reaper is one more image that a machine without a container registry cannot get.
+        patch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+        # The shell's variables would go before those of the file.
+        for name in [
+            name for name in os.environ if name.startswith(("PROV_", "COMPOSE_")) and name != "PROV_REQUIRE_DOCKER"
+        ]:
+            patch.delenv(name)
+        from testcontainers.compose import DockerCompose
+        from testcontainers.core.config import testcontainers_config
+        from testcontainers.core.container import DockerContainer
+
+        patch.setattr(testcontainers_config, "ryuk_disabled", True)
+        image = f"prov-worker-endpoint:{project}"
+        composed = DockerCompose(
+            context=str(ROOT), compose_file_name="docker-compose.yml", build=True, wait=True, env_file=str(env_file)
+        )
+        try:
+            with composed:
+                it = Stack(composed, project, image, port, crates)
+                client = (
+                    DockerContainer(image)
+                    .with_command(["sleep", "infinity"])
+                    .with_envs(
+                        HOME="/tmp",
+                        GLOBUS_SDK_ENVIRONMENT="local",
+                        GLOBUS_SDK_SERVICE_URL_AUTH="http://localhost:5000/",
+                        PROV_IDENTITIES="/run/identity/identities.json",
+                    )
+                    .with_volume_mapping(f"{project}_identity", "/run/identity", "ro")
+                    .with_volume_mapping(str(work), "/work", "ro")
+                    .with_kwargs(
+                        network_mode=f"container:{it.container('net')}",
+                        read_only=True,
+                        user=f"{os.getuid()}:{os.getgid()}" if os.getuid() else "1000:1000",
+                        labels={"prov-worker.test": str(ROOT)},
+                    )
+                )
+                client.tmpfs.update({"/tmp": "size=64m,mode=1777", "/run/prov": "size=1m,mode=1777"})
+                with client:
+                    it.client = client.get_wrapped_container().id
+                    ask = ("endpoint", "cat /var/lib/prov/globus_compute/local/endpoint.json")
+                    it.endpoint_id = json.loads(it.shell(*ask))["endpoint_id"]
+                    yield it
+        finally:
+            docker("image", "rm", "--force", image, check=False)

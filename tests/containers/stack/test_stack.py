@@ -1,0 +1,191 @@
+"""The stack as it stands: what its containers may do, what a host reaches, what a task sees, what the demo leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pika
+import pytest
+
+from prov_worker.crate.check import validate_profiles
+from prov_worker.crate.profiles import find_validator
+
+if TYPE_CHECKING:
+    from conftest import Stack  # of this folder
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+
+RUNNING = ("broker", "net", "service", "endpoint")
+
+
+@pytest.mark.parametrize("service", [*RUNNING, "setup"])
+def test_containers_have_no_rights(stack: Stack, service: str) -> None:
+    found = stack.inspect(service)
+    host = found["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["Privileged"] is False
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert not [option for option in host["SecurityOpt"] if "unconfined" in option]
+    assert host["PidsLimit"] > 0
+    assert host["Memory"] > 0
+    assert host["PidMode"] == ""
+    assert host["IpcMode"] == "private"
+    assert not [bind for bind in host["Binds"] or () if "docker.sock" in bind]
+    if service == "setup":
+        # Root, to be the owner of what it makes; and nothing else, not even a network.
+        assert host["NetworkMode"] == "none"
+        assert found["State"] == found["State"] | {"Status": "exited", "ExitCode": 0}
+    else:
+        uid, gid = found["Config"]["User"].split(":")
+        assert int(uid)
+        assert int(gid)
+
+
+@pytest.mark.parametrize("service", RUNNING)
+def test_processes_have_no_capability(stack: Stack, service: str) -> None:
+    for status in stack.shell(service, "cat /proc/[0-9]*/status").split("Name:")[1:]:
+        facts = dict(line.split(":\t", 1) for line in status.splitlines()[1:] if ":\t" in line)
+        assert {facts[key].strip("0") for key in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {""}
+        assert facts["NoNewPrivs"] == "1"
+        assert facts["Seccomp"] == "2"
+        assert "0" not in facts["Uid"].split()
+    for path in ("/x", "/opt/prov/x", "/usr/local/bin/x", "/etc/x"):
+        assert stack.shell(service, f"touch {path} 2>/dev/null && echo written || true") == ""
+
+
+def test_one_port_is_published_on_loopback(stack: Stack) -> None:
+    published = {service: stack.inspect(service)["HostConfig"]["PortBindings"] or {} for service in RUNNING}
+    assert published.pop("net") == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(stack.port)}]}
+    assert not any(published.values())
+    back = json.loads(stack.docker("network", "inspect", f"{stack.project}_back"))[0]
+    assert back["Internal"] is True
+
+
+def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=10) as answer:
+        assert json.load(answer)["status"] == "ok"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/v2/endpoints", timeout=10)
+    with refused.value:
+        assert refused.value.code == 401
+    url = stack.shell("service", "cat /run/broker/amqp-url").strip()
+    there = pika.URLParameters(url.replace("broker:5672", f"127.0.0.1:{stack.port}"))
+    connection = pika.BlockingConnection(there)
+    assert connection.is_open
+    connection.close()
+    wrong = pika.URLParameters(f"amqp://prov:prov@127.0.0.1:{stack.port}/%2F")
+    with pytest.raises(pika.exceptions.AMQPConnectionError):
+        pika.BlockingConnection(wrong)
+
+
+def test_the_line_of_exports_is_that_of_the_installation(stack: Stack) -> None:
+    line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env")
+    assert line.startswith("export ")
+    assert line.count("\n") == 1
+    words = dict(word.split("=", 1) for word in line.split()[1:])
+    assert words["GLOBUS_SDK_ENVIRONMENT"] == "local"
+    assert words["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
+    identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
+    assert words["GLOBUS_COMPUTE_CLIENT_ID"] == identity["client_id"]
+    assert words["GLOBUS_COMPUTE_CLIENT_SECRET"] == identity["client_secret"]
+
+
+def test_the_demo_ends_with_a_table_of_sound_crates(stack: Stack) -> None:
+    out = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "demo")
+    assert "5 + 10 = 15" in out
+    assert "ZeroDivisionError" in out
+    assert "9 crates" in out
+    tasks = [word.strip("(),") for word in out.split() if len(word.strip("(),")) == 36 and word.count("-") == 4]
+    # The first of them is the id of the registered function, which the demo prints twice.
+    tasks = [task for task in dict.fromkeys(tasks) if (stack.crates / f"{task}.crate").exists()]
+    crates = stack.sound_crates(tasks)
+    assert len(crates) == 9
+    assert sorted(crate.function_name for crate in crates.values()) == [
+        *("add", "affinity", "affinity", "affinity", "affinity", "count_lines", "invert", "read_crate", "work")
+    ]
+    assert [crate.function_name for crate in crates.values() if crate.status == "failed"] == ["invert"]
+    if find_validator() is not None:
+        found = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
+        assert not any(found.values())
+
+
+def test_no_secret_reaches_a_task_a_log_or_a_crate(stack: Stack) -> None:
+    secret = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]["client_secret"]
+    password = stack.shell("service", "cat /run/broker/amqp-url").split(":")[2].split("@")[0]
+    assert min(len(secret), len(password)) > 20
+
+    work = stack.submit("look", count=2, seconds=0.1)
+    for how, seen in work.endings().values():
+        assert how == "success", seen
+        assert any(line.startswith("GC_TASK_UUID=") for line in seen)
+        # PID 1 and the daemon are closed to their own user.
+        assert "1: PermissionError" in seen
+        assert not [line for line in seen if secret in line or password in line]
+        assert not [
+            line for line in seen if "CLIENT_SECRET" in line or "CLIENT_ID" in line or "PROV_IDENTITIES" in line
+        ]
+    crates = stack.sound_crates(work.tasks)
+    assert len(crates) == 2
+
+    logs = stack.compose("logs", "--no-color", "service", "endpoint", "net", "setup")
+    assert "Core Endpoint begins" in logs
+    for text in (secret, password):
+        assert text not in logs
+        assert text not in stack.docker("inspect", *(stack.container(service) for service in RUNNING))
+        found = [path for path in stack.crates.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+        assert not found
+        # All that the endpoint keeps: its logs, and those of user endpoints, interchange and workers.
+        kept = stack.shell("endpoint", f"grep -rlF -- '{text}' /var/lib/prov || true")
+        assert kept == ""
+
+
+def test_options_of_the_user_endpoint_are_checked(stack: Stack) -> None:
+    work = stack.submit(count=1, seconds=0.1, options={"workers": "many"})
+    ((how, text),) = work.endings().values()
+    assert how == "failed"
+    assert "workers" in text or "many" in text
+
+
+def test_an_endpoint_stops_when_it_is_told_to(stack: Stack) -> None:
+    stack.compose("stop", "endpoint")
+    assert stack.inspect("endpoint")["State"]["ExitCode"] == 0
+    stack.compose("start", "endpoint")
+    stack.wait_well()
+    work = stack.submit(count=2, seconds=0.1)
+    assert {how for how, _ in work.endings().values()} == {"success"}
+    stack.sound_crates(work.tasks)
+
+
+def test_keys_and_state_survive_the_containers(stack: Stack) -> None:
+    before = stack.shell(
+        "endpoint", "cat /run/identity/identities.json /var/lib/prov/globus_compute/local/endpoint.json"
+    )
+    work = stack.submit(count=2, seconds=0.1)
+    work.endings()
+    stack.compose("up", "--detach", "--force-recreate", "--no-deps", "--wait", "service", "endpoint")
+    after = stack.shell(
+        "endpoint", "cat /run/identity/identities.json /var/lib/prov/globus_compute/local/endpoint.json"
+    )
+    assert after == before
+    ask = "import sys, globus_compute_sdk as s; print(s.Client().get_task(sys.argv[1])['status'])"
+    for task in work.tasks:
+        done = subprocess.run(stack.in_client("python", "-c", ask, task), capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == "success", done.stderr
+
+
+def test_crates_belong_to_the_folders_group(stack: Stack) -> None:
+    """Whoever owns ./crates can read them: the same user, or root."""
+    work = stack.submit(count=1, seconds=0.1)
+    work.endings()
+    (task,) = stack.sound_crates(work.tasks)
+    crate = stack.crates / f"{task}.crate"
+    uid = int(stack.inspect("endpoint")["Config"]["User"].split(":")[0])
+    assert {path.stat().st_uid for path in [crate, *crate.rglob("*")]} == {uid}
+    assert Path(crate, "ro-crate-metadata.json").read_text()
