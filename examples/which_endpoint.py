@@ -1,4 +1,4 @@
-"""Which endpoint the examples use: that of GLOBUS_COMPUTE_ENDPOINT_ID, or the only one that you have."""
+"""Which endpoint the examples use: that of GLOBUS_COMPUTE_ENDPOINT_ID, or the only one of yours that is online."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def endpoint_id() -> str:
         return given
     from globus_compute_sdk import Client
 
-    mine = Client().get_endpoints()
+    client = Client()
+    mine = client.get_endpoints()
+    if len(mine) > 1:
+        mine = [one for one in mine if client.get_endpoint_status(one["uuid"])["status"] == "online"]
     if len(mine) != 1:
         names = ", ".join(f"{one['name']} {one['uuid']}" for one in mine) or "none"
         sys.exit(f"set GLOBUS_COMPUTE_ENDPOINT_ID to one of your endpoints: {names}")

@@ -35,6 +35,9 @@ VERBS = {
 #: Verbs whose module has another name: a module ``run`` would take the place of :func:`run` here.
 _MODULES = {"run": "run_group"}
 
+#: Verbs whose module has another name: a module `list` would hide the function of that name in this package.
+_MODULES = {"list": "listing"}
+
 
 class _Verbs(click.Group):
     """A group whose verbs are imported when they are used."""
