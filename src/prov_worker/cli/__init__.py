@@ -32,11 +32,9 @@ VERBS = {
     "service": "Run the local Globus Compute web service; point stock software at it.",
     "completion": "Print the completion script for a shell.",
 }
-#: Verbs whose module has another name: a module ``run`` would take the place of :func:`run` here.
-_MODULES = {"run": "run_group"}
-
-#: Verbs whose module has another name: a module `list` would hide the function of that name in this package.
-_MODULES = {"list": "listing"}
+#: Verbs whose module has another name: modules ``run`` and ``list`` would take the place of :func:`run` and of the
+#: built-in ``list`` here.
+_MODULES = {"list": "listing", "run": "run_group"}
 
 
 class _Verbs(click.Group):
