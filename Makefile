@@ -25,12 +25,13 @@ ARGS ?=
 # Systems on which the package is installed and run by tests/containers. 0: leave this machine's Docker as it is.
 BASES := debian:bookworm-slim debian:trixie-slim rabbitmq:4.0-management
 SETUP_DOCKER ?= 1
+STACK_TESTS := tests/containers/stack tests/integration/service
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate oldest containers demo up down test test-oldest check format bench lock clean
+.PHONY: help venv validator runcrate oldest containers demo up down test test-stack test-oldest check format bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -62,7 +63,12 @@ down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
 test: test-oldest venv validator runcrate containers
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+	@echo "test: the local endpoint's stack has a target of its own: make test-stack" >&2
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(addprefix --ignore ,$(STACK_TESTS)) $(ARGS)
+
+# The local endpoint as a whole, with broker, service, daemon and SDK: minutes, and faults in all of them.
+test-stack: venv validator containers
+	@$(BIN)/python -m pytest -q --dist loadgroup $(STACK_TESTS) $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest
