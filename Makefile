@@ -3,6 +3,7 @@
 #   make up                      a local Globus Compute in containers, the examples, and their crates in ./crates
 #   make down                    take it away; crates stay
 #   make test                    all tests that this machine can run; says what it skipped
+#   make test-stack              the local endpoint as a whole, with faults in every part of it
 #   make check                   lint, format, types, spelling, shell, YAML
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
 
