@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import stat
 import sys
 import sysconfig
@@ -115,7 +116,7 @@ def test_a_retry_is_the_second_attempt(tmp_path: Path, crates: Path) -> None:
         )
         assert future.result(LIMIT_S) == "second attempt"
     assert [sent["f"] for sent in seen] == [f"{OURS}.execute_task"] * 2
-    sent = [one["k"]["provenance"] for one in seen]
+    sent = [pickle.loads(one["k"]["provenance"]) for one in seen]
     assert [one["attempt"] for one in sent] == [1, 2]
     assert {one["function_id"] for one in sent} == {str(uuid.UUID(int=7))}
     assert {one["settings"]["crate_dir"] for one in sent} == {str(crates)}

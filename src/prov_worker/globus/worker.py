@@ -12,10 +12,11 @@ import functools
 import json
 import logging
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from prov_worker.recorder.recorder import Recorder, recorder_for, trouble
 
@@ -37,7 +38,7 @@ def execute_task(
     task_id: Any,
     endpoint_id: Any = None,
     *,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | bytes | None = None,
     **kwargs: Any,
 ) -> bytes:
     """Run one task as upstream's helper does, and record it.
@@ -46,8 +47,8 @@ def execute_task(
         task_body: packed ``Task`` message.
         task_id: ``uuid.UUID`` or text.
         endpoint_id: likewise; None where it is not known.
-        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` as the engine sends it; None
-            records nothing.
+        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}``, pickled as the engine
+            sends it or as it is; None records nothing.
         **kwargs: upstream's own, passed on untouched.
 
     Returns:
@@ -57,6 +58,8 @@ def execute_task(
     if provenance is None:
         return stock(task_body, task_id, endpoint_id, **kwargs)
     try:
+        if isinstance(provenance, bytes):
+            provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
         recorder = recorder_for(provenance, endpoint_id)
         recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"))
     except Exception:
