@@ -52,7 +52,8 @@ def throughput(bench: Bench) -> list[Row]:
             len(rates[OURS]),
             **quartiles(rates[OURS]),
             note=f"bursts of {size}, {rounds} fresh processes each; stock itself spreads over "
-            f"[{spread['low']:.0f}, {spread['high']:.0f}]; {failed} failed; {written} crates of {expected} tasks",
+            f"[{spread['low']:.0f}, {spread['high']:.0f}]; {failed} failed; {written} crates of {expected} tasks, "
+            "which wait for a burst's end",
         ),
         Row(
             "engine latency, one task in flight",

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
+from prov_worker.agent.burst import Burst
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.follower import Follower
 from prov_worker.agent.plotter import Plotter
@@ -88,6 +89,8 @@ class Finaliser:
         self._retry_pause = _RETRY_FIRST_S
         self._retry: deque[Job] = deque()
         self._refused = 0
+        self._burst = Burst()
+        self._holding = self._awaited = self._ending = False
         self._oom_kills = oom_kills()
         self.published = 0
         self.problems: deque[str] = deque(maxlen=100)
@@ -222,14 +225,20 @@ class Finaliser:
         for answer in self._plotter.answers():
             self._drawn(answer.number, answer.data, answer.error)
         self._revive()
-        while time.monotonic() < until:
+        self._holding = self._holds()
+        while not self._holding and time.monotonic() < until:
             if len(self._pending) < _MAX_PENDING:
                 self._read_some()
             if not self._step():
                 break
         self._put_away()
         self._plotter.rest()
-        return bool(self._ready() or self._unread)
+        return not self._holding and bool(self._ready() or self._unread)
+
+    def _holds(self) -> bool:
+        """Whether a burst of tasks goes first. Results that are released by their crates never wait for one."""
+        begun = sum((slot.sequence() + 1) // 2 for slot in self._slots.values())
+        return self._burst.holds(begun, time.monotonic()) and not (self._awaited or self._ending)
 
     def next_s(self) -> float:
         """Seconds until something is due without a message of the sampler."""
@@ -237,7 +246,7 @@ class Finaliser:
         now = time.monotonic()
         if self._retry:
             due.append(self._retry_at - now)
-        if self._plotting:
+        if self._plotting or self._holding:
             due.append(0.05)
         if self._losses:
             due.append(self._losses[0][0] - now)
@@ -260,6 +269,7 @@ class Finaliser:
     def finish(self) -> None:
         """There will be no more ticks: what is pending need not wait for one, nor for any grace."""
         self._mark_ns = 1 << 62
+        self._ending = True
         for _, job in self._losses:
             self._pending.append(job)
         self._losses.clear()
@@ -301,6 +311,7 @@ class Finaliser:
             try:
                 for ended in follower.read():
                     job = Job(ended, follower, slot=path, sequence=sequence)
+                    self._awaited = self._awaited or ended.settings.get("write") == "before_result"
                     if ended.lost:
                         self._losses.append((time.monotonic() + LOST_GRACE_S, job))
                     else:

@@ -16,6 +16,7 @@ import pytest
 
 from prov_worker.agent import evidence, recover
 from prov_worker.agent.buffers import Buffer
+from prov_worker.agent.burst import Burst
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.follower import Follower
 from prov_worker.agent.orphans import adopt_orphans, slots_of
@@ -122,6 +123,56 @@ def test_an_ended_task_waits_for_its_last_look_and_gets_its_series(spool: Spool)
     assert found is not None
     assert found.columns["cpu_percent"].mean == [50, 50, 50, 50]
     assert finaliser.outstanding == 0
+    finaliser.close()
+
+
+def in_a_burst(spool: Spool, task: str) -> tuple[Finaliser, Slot]:
+    """A finaliser that has just seen hundreds of tasks begin, one of which is in the journal."""
+    slot = spool.slot(spool.journal(start(task), end(task)))
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=1 << 60, slots=[slot.path], alive=1))
+    finaliser._burst.holds(0, time.monotonic() - 0.2)
+    for _ in range(500):
+        slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+        slot.end()
+    return finaliser, slot
+
+
+def test_crates_wait_for_a_burst_and_are_written_when_it_is_over(spool: Spool) -> None:
+    task = new_task()
+    finaliser, _ = in_a_burst(spool, task)
+    assert finaliser.work(time.monotonic() + 1) is False
+    assert spool.names() == []
+    assert finaliser.next_s() <= 0.05  # it looks again soon
+    finaliser._burst.holds(500, time.monotonic() + 1)  # a second without a task
+    finaliser.work(time.monotonic() + 1)
+    assert spool.names() == [f"{task}.crate"]
+    finaliser.close()
+
+
+def test_at_the_end_crates_wait_for_no_burst(spool: Spool) -> None:
+    task = new_task()
+    finaliser, _ = in_a_burst(spool, task)
+    finaliser.finish()
+    finaliser.work(time.monotonic() + 1)
+    assert spool.names() == [f"{task}.crate"]
+    finaliser.close()
+
+
+def test_results_that_wait_for_their_crates_wait_for_no_burst(spool: Spool) -> None:
+    spool.settings["write"] = "before_result"
+    first = new_task()
+    slot = spool.slot(spool.journal(start(first), end(first)))
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=1 << 60, slots=[slot.path], changed=[slot.path], alive=1))
+    finaliser.work(time.monotonic() + 1)
+    finaliser._burst = Burst()
+    finaliser._burst.holds(0, time.monotonic() - 0.2)
+    for _ in range(500):
+        slot.begin(NOW, 1000, 0, uuid.UUID(first).bytes, 1)
+        slot.end()
+    assert not finaliser._holds()
+    assert finaliser._burst.holds(500, time.monotonic())  # it is one
     finaliser.close()
 
 
