@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -141,3 +143,24 @@ def test_a_worker_that_dies_while_no_agent_lives_is_closed_by_recover(
     names = house.names()
     house.recover()
     assert house.names() == names == sorted([f"{done.task}.crate", f"{call.task}.crate"])
+
+
+@pytest.mark.parametrize("quick_calls_before", [0, 40])
+def test_what_a_killed_task_noted_is_in_its_crate(
+    house: House, start: Start, tmp_path: Path, quick_calls_before: int
+) -> None:
+    """Also where its start stood in the slot alone, as that of a function does that has been quick so far."""
+    path = tmp_path / "input.csv"
+    path.write_text("1,2\n")
+    calls = [Call("annotate_and_die", (str(path), left)) for left in range(quick_calls_before, -1, -1)]
+    worker = start(*calls)
+    crate = house.wait_for([call.task for call in calls])[-1]
+    assert worker.wait() == -signal.SIGKILL
+    assert crate.status == "failed"
+    text = (crate.path / "ro-crate-metadata.json").read_text()
+    graph = {one["@id"]: one for one in json.loads(text)["@graph"]}
+    notes = {one["name"]: one["value"] for key, one in graph.items() if key.startswith("#annotation-")}
+    assert notes == {"model": "cubic", "api_token": "[redacted]"}
+    read = [one for key, one in graph.items() if key.startswith("#input-file-")]
+    assert [one["sha256"] for one in read] == [hashlib.sha256(b"1,2\n").hexdigest()]
+    assert "s3cr3t" not in text

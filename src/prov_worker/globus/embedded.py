@@ -56,6 +56,7 @@ class EmbeddedEndpoint:
         run_in_sandbox: each task in a folder of its own.
         worker_init: shell commands before the workers start.
         engine_options: more options for the engine, over those made here.
+        serializer: a ``ComputeSerializer`` for functions and arguments, as the SDK's ``Executor`` takes one.
 
     Raises:
         InputError: the engine cannot be built; the message is Globus Compute's, or that it is not installed.
@@ -74,6 +75,7 @@ class EmbeddedEndpoint:
         run_in_sandbox: bool = False,
         worker_init: str = "",
         engine_options: Mapping[str, Any] | None = None,
+        serializer: Any = None,
     ) -> None:
         options: dict[str, Any] = {"type": engine, "max_retries_on_system_failure": max_retries}
         if engine in HTEX_ENGINES:
@@ -106,7 +108,7 @@ class EmbeddedEndpoint:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._path: str | None = None
         self._cwd = ""
-        self._serializer: Any = None
+        self._serializer = serializer
         self.endpoint_id = uuid.uuid4()
         self.engine: Any = None
 
@@ -134,7 +136,7 @@ class EmbeddedEndpoint:
 
         import prov_worker.globus.register  # noqa: F401
 
-        self._serializer = ComputeSerializer()
+        self._serializer = self._serializer or ComputeSerializer()
         try:
             config = load_config_yaml(yaml.safe_dump({"engine": self._options}))
         except ClickException as error:

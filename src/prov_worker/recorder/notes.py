@@ -1,7 +1,8 @@
 """Annotations from user code: ``prov_worker.annotate``, ``used`` and ``generated``.
 
 Each is a look at one thread-local name and nothing else where no task is being recorded. What they note goes into the
-journal with the task's end, bounded and redacted; files are hashed later, by the agent, and never on the task's path.
+journal at once, bounded and redacted, so that it outlives a task that is killed, and again with the task's end; files
+are hashed later, by the agent, and never on the task's path.
 """
 
 from __future__ import annotations
@@ -39,28 +40,34 @@ class Notes:
         self.generated: dict[str, None] = {}
         self.dropped = 0
 
-    def annotate(self, key: str, value: Any) -> None:
-        """Note a value; the last one of a key stands."""
-        key = redact_part(str(key), _MAX_KEY)
-        if key not in self.values and len(self.values) >= MAX_NOTES:
-            self.dropped += 1
-            return
-        self.values[key] = "[redacted]" if is_secret_name(key) else _plain(value)
+    def annotate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Note values; the last one of a key stands. Returns what is new, as :meth:`fields` does."""
+        taken: dict[str, str | int | float | bool] = {}
+        for name, value in values.items():
+            key = redact_part(str(name), _MAX_KEY)
+            if key not in self.values and len(self.values) >= MAX_NOTES:
+                self.dropped += 1
+                continue
+            taken[key] = self.values[key] = "[redacted]" if is_secret_name(key) else _plain(value)
+        return {"a": taken} if taken else {}
 
-    def use(self, path: Any) -> None:
-        """Note a file that was read."""
-        self._file(self.used, path)
+    def use(self, path: Any) -> dict[str, Any]:
+        """Note a file that was read. Returns what is new."""
+        return self._file("u", self.used, path)
 
-    def generate(self, path: Any) -> None:
-        """Note a file that was written."""
-        self._file(self.generated, path)
+    def generate(self, path: Any) -> dict[str, Any]:
+        """Note a file that was written. Returns what is new."""
+        return self._file("g", self.generated, path)
 
-    def _file(self, files: dict[str, None], path: Any) -> None:
+    def _file(self, field: str, files: dict[str, None], path: Any) -> dict[str, Any]:
         text = os.path.abspath(os.fsdecode(path))
-        if len(text) > _MAX_PATH or (text not in files and len(files) >= MAX_FILES):
+        if text in files:
+            return {}
+        if len(text) > _MAX_PATH or len(files) >= MAX_FILES:
             self.dropped += 1
-            return
+            return {}
         files[text] = None
+        return {field: [text]}
 
     def fields(self) -> dict[str, Any]:
         """Plain data for the journal, without what is empty."""
@@ -85,6 +92,9 @@ class _Task(Protocol):
 
     notes: Notes | None
 
+    def noted(self, fields: dict[str, Any]) -> None:
+        """Write down what has just been noted."""
+
 
 class Running(threading.local):
     """The recorder of the task that this thread runs: None where none is being recorded."""
@@ -104,8 +114,7 @@ def annotate(**values: Any) -> None:
     task = running.task
     if task is None:
         return
-    for key, value in values.items():
-        _guarded(Notes.annotate, task, key, value)
+    _guarded(Notes.annotate, task, values)
 
 
 def used(path: str | os.PathLike[str]) -> None:
@@ -128,11 +137,13 @@ def generated(path: str | os.PathLike[str]) -> None:
         _guarded(Notes.generate, task, path)
 
 
-def _guarded(call: Callable[..., None], task: _Task, *args: Any) -> None:
+def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, what: Any) -> None:
     try:
         if task.notes is None:
             task.notes = Notes()
-        call(task.notes, *args)
+        new = call(task.notes, what)
+        if new:
+            task.noted(new)
     except Exception:
         from prov_worker.recorder.recorder import trouble
 

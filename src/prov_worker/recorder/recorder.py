@@ -251,6 +251,12 @@ class Recorder:
             return
         self._result = capture.describe("return", value, self.capture == "values", size <= capture.HASH_LIMIT)
 
+    def noted(self, fields: dict[str, Any]) -> None:
+        """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
+        if _Forks.count == self.forks:
+            line = {"t": "notes", "task": self._task, "n": self._attempt, **fields}
+            self._journal.write(json.dumps(line).encode() + b"\n")
+
     def escaped(self, error: BaseException) -> None:
         """Something left upstream's helper that is no result: the worker is about to die, or upstream itself failed."""
         kind = "exception" if isinstance(error, Exception) else "exit"

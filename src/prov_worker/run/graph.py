@@ -261,6 +261,7 @@ class GraphWriter:
             mine = prospect.parameter_id(step.function_id, "input", parameter_key(identifier))
             link = into.get(identifier)
             extra: dict[str, Any] = {}
+            examples = [mine]
             if link is not None:
                 _, source, source_id, source_function, via = link
                 theirs = prospect.parameter_id(source_function, "output", parameter_key(source_id))
@@ -272,11 +273,11 @@ class GraphWriter:
                 extra = {"isBasedOn": {"@id": other}, "description": _INFERRED}
             elif parameter_key(identifier) == FILES:
                 self._catalog.note_outer("object", prefix + identifier)
-                self._main("input", mine)
+                examples.append(self._main("input", mine))
             objects.append(prefix + identifier)
-            self._put(
-                {**entry.entities[identifier], **extra, "@id": prefix + identifier, "exampleOfWork": {"@id": mine}}
-            )
+            entity = {**entry.entities[identifier], **extra, "@id": prefix + identifier}
+            _refer(entity, "exampleOfWork", examples)
+            self._put(entity)
         made = [value.id for value in step.results] + [file.id for file in step.files if file.role == "generated"]
         for identifier in made:
             mine = prospect.parameter_id(step.function_id, "output", parameter_key(identifier))

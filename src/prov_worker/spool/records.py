@@ -14,6 +14,9 @@ Field names are short for the same reason:
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (text of
     ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
+``notes``
+    ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
+    has all of it again; these lines are for a task that has none.
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
@@ -77,13 +80,14 @@ class Ended:
 class JournalState:
     """Meaning of one journal's lines, fed in order."""
 
-    __slots__ = ("_aff", "_functions", "_open", "problems", "worker")
+    __slots__ = ("_aff", "_functions", "_notes", "_open", "problems", "worker")
 
     def __init__(self) -> None:
         self.worker: dict[str, Any] = {}
         self.problems = 0
         self._functions: dict[int, dict[str, Any]] = {}
         self._open: dict[Key, dict[str, Any]] = {}
+        self._notes: dict[Key, dict[str, Any]] = {}
         self._aff: list[int] = []
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
@@ -98,6 +102,11 @@ class JournalState:
                     return self._ended(line)
             elif kind == "end":
                 return self._ended(line)
+            elif kind == "notes":
+                notes = self._notes.setdefault((line["task"], line["n"]), {"a": {}, "u": [], "g": []})
+                notes["a"].update(line.get("a", {}))
+                notes["u"] += line.get("u", ())
+                notes["g"] += line.get("g", ())
             elif kind == "function":
                 self._functions[line["k"]] = line
             elif kind == "worker":
@@ -136,6 +145,7 @@ class JournalState:
             forget: take the task off the open ones.
         """
         start = self._open.pop(key, {}) if forget else self._open.get(key, {})
+        notes = self._notes.pop(key, None) if forget else self._notes.get(key)
         began = int(start.get("ns", start_ns if start_ns is not None else end_ns))
         function = self._functions.get(start.get("k", 0), {})
         record = TaskRecord(
@@ -151,6 +161,7 @@ class JournalState:
             arguments=_values(start.get("args")),
             failure=failure,
         )
+        _take_notes(record, notes)
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
         return Ended(record, self.settings, function=function)
@@ -158,6 +169,7 @@ class JournalState:
     def _ended(self, line: dict[str, Any]) -> Ended:
         key = (line["task"], line["n"])
         start = self._open.pop(key, {})
+        self._notes.pop(key, None)
         function = self._functions.get(start.get("k", 0), {})
         usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
         result = line.get("res")

@@ -1,0 +1,260 @@
+"""The example pipeline, run as its read me says; its page against figures that are computed here from crates alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from prov_worker.crate.check import validate_profiles
+from prov_worker.crate.profiles import find_validator
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("pipeline")]
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "pipeline" / "run.py"
+FAILED = "http://schema.org/FailedActionStatus"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pipeline leaves. The validator, which takes a second a crate, has a test of its own."""
+    target = tmp_path_factory.mktemp("pipeline") / "OUT"
+    environment = {**os.environ, "PROV_WORKER_VALIDATOR": ""}
+    done = subprocess.run(
+        [sys.executable, SCRIPT, target, "--workers", "2", "--draws", "200", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (target / "summary.json").write_text(done.stdout)
+    return target
+
+
+@dataclass(eq=False)
+class Attempt:
+    """What one crate says, read without the product."""
+
+    crate: str
+    task: str
+    function: str
+    failed: bool
+    start_ns: int
+    end_ns: int
+    cpu_s: float
+    cpus: int
+    used: list[str]
+    generated: list[str]
+
+
+@pytest.fixture(scope="module")
+def attempts(out: Path) -> list[Attempt]:
+    return [read(path) for path in sorted((out / "crates").glob("*.crate"))]
+
+
+def read(path: Path) -> Attempt:
+    graph = {one["@id"]: one for one in json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]}
+    action = next(one for one in graph.values() if "CreateAction" in one["@type"])
+
+    def ids(key: str) -> list[str]:
+        value = action.get(key, [])
+        return [one["@id"] for one in (value if isinstance(value, list) else [value])]
+
+    def value(key: str) -> Any:
+        return graph[key]["value"] if key in graph else 0
+
+    def files(key: str, role: str) -> list[str]:
+        prefix = f"#{role}-file-"
+        return [unquote(one.removeprefix(prefix)) for one in ids(key) if one.startswith(prefix)]
+
+    name = action["name"].split()
+    return Attempt(
+        crate=path.name,
+        task=name[-1].rstrip(")"),
+        function=name[2],
+        failed=action["actionStatus"] == FAILED,
+        start_ns=int(value("#start-ns")),
+        end_ns=int(value("#end-ns")),
+        cpu_s=float(value("#usage-cpu")),
+        cpus=int(value("#hardware-cpu-logical")),
+        used=files("object", "input"),
+        generated=files("result", "output"),
+    )
+
+
+def test_four_stages_with_failures_and_retries(out: Path, attempts: list[Attempt]) -> None:
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["tasks"] == {"fetch": 56, "transform": 55, "fit": 110, "merge": 5}
+    assert summary["failed"] == {"fetch": 1, "fit": 2}
+    assert summary["without_crate"] == []
+    tasks: dict[str, list[Attempt]] = defaultdict(list)
+    for one in attempts:
+        tasks[one.task].append(one)
+    assert len(tasks) == 226
+    assert Counter(found[0].function for found in tasks.values()) == summary["tasks"]
+    repeated = [found for found in tasks.values() if len(found) > 1]
+    assert len(repeated) == summary["attempts_repeated"] == 2
+    for found in repeated:
+        assert [one.failed for one in sorted(found, key=lambda one: one.start_ns)] == [True, False]
+
+
+def test_the_result_is_there_and_says_what_is_known(out: Path) -> None:
+    with (out / "data/tables/all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 108
+    rise = [float(row["low"]) for row in rows if row["quantity"] == "ppm" and row["model"] == "cycle"]
+    assert len(rise) == 6
+    assert min(rise) > 0, "carbon dioxide rises, in every decade"
+    assert "<svg" in (out / "data/tables/trends.svg").read_text()
+
+
+def test_the_flow_of_data_is_stated_from_stage_to_stage(out: Path, attempts: list[Attempt]) -> None:
+    by_key = {one.crate.removesuffix(".crate"): one for one in attempts}
+    lines = [json.loads(line) for line in (out / "run.crate" / "links.jsonl").read_text().splitlines()]
+    stated = {(line["source"], line["target"]) for line in lines if not line["inferred"]}
+    made = {path: one for one in attempts if not one.failed for path in one.generated}
+    expected = {(made[path], one) for one in attempts for path in one.used if path in made}
+    between = Counter((source.function, target.function) for source, target in expected)
+    assert between == {
+        ("fetch", "transform"): 55,
+        ("transform", "fit"): 112,
+        ("fit", "merge"): 108,
+        ("merge", "merge"): 4,
+    }
+    tasks = {(by_key[_key(a)].task, by_key[_key(b)].task) for a, b in stated}
+    assert tasks == {(source.task, target.task) for source, target in expected}
+
+
+def _key(name: str) -> str:
+    return name.removesuffix(".crate").split("/")[-1]
+
+
+def figures(attempts: list[Attempt]) -> dict[str, float]:
+    latest: dict[str, Attempt] = {}
+    for one in sorted(attempts, key=lambda one: one.end_ns):
+        latest[one.task] = one
+    first, last = min(one.start_ns for one in attempts), max(one.end_ns for one in attempts)
+    core_hours = attempts[0].cpus * (last - first) / 3.6e12
+    cpu_hours = sum(one.cpu_s for one in attempts) / 3600
+    return {
+        "tasks": len(latest),
+        "attempts": len(attempts),
+        "failed_tasks": sum(one.failed for one in latest.values()),
+        "failed_attempts": sum(one.failed for one in attempts),
+        "recovered_tasks": sum(not latest[task].failed for task in {one.task for one in attempts if one.failed}),
+        "functions": len({one.function for one in attempts}),
+        "makespan_s": (last - first) / 1e9,
+        "wall_s": sum(one.end_ns - one.start_ns for one in attempts) / 1e9,
+        "core_hours": core_hours,
+        "cpu_hours": cpu_hours,
+        "cpu_efficiency": cpu_hours / core_hours,
+    }
+
+
+def test_the_report_agrees_with_the_crates(out: Path, attempts: list[Attempt]) -> None:
+    page = out / "again.html"
+    done = subprocess.run(
+        [Path(sys.executable).with_name("prov-worker"), "run", "report", out / "run.crate", "-o", page, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)["summary"]
+    ours = figures(attempts)
+    assert {key: told[key] for key in ours} == pytest.approx(ours, rel=1e-6)
+    assert json.loads(done.stdout)["problems"] == []
+
+
+@pytest.mark.browser
+def test_the_page_shows_these_figures(out: Path, attempts: list[Attempt], tmp_path: Path) -> None:
+    """Read from the document that Chromium makes of the page."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium with ChromeDriver (on Debian: apt-get install chromium chromium-driver)")
+    dumped = subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            (out / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ours = figures(attempts)
+    text = " ".join(_text(dumped).split())
+    assert f"Tasks {ours['tasks']} {ours['attempts']} attempts, {ours['recovered_tasks']} completed after" in text
+    assert f"Failed tasks {ours['failed_tasks']} {ours['failed_attempts']} failed attempts" in text
+    assert f"Makespan {ours['makespan_s']:.1f} s" in text
+    assert f"{100 * ours['cpu_efficiency']:.0f} % CPU efficiency" in text
+    assert "points are too few for" in text
+    assert "was killed by SIGKILL" in text
+
+
+def _text(document: str) -> str:
+    from html.parser import HTMLParser
+
+    class Text(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts: list[str] = []
+            self.silent = 0
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.silent += tag in ("script", "style")
+
+        def handle_endtag(self, tag: str) -> None:
+            self.silent -= tag in ("script", "style")
+
+        def handle_data(self, data: str) -> None:
+            if not self.silent:
+                self.parts.append(data)
+
+    parser = Text()
+    parser.feed(document)
+    return " ".join(parser.parts)
+
+
+@pytest.mark.validator
+def test_the_run_and_a_crate_of_each_kind_are_valid(out: Path, attempts: list[Attempt]) -> None:
+    from prov_worker.run.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
+
+    if find_validator() is None:
+        pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
+    run = out / "run.crate"
+    found = validate_profiles([run], "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
+    assert found == {run: []}
+    kinds = {(one.function, one.failed): out / "crates" / one.crate for one in attempts}
+    assert len(kinds) == 6
+    steps = validate_profiles(list(kinds.values()), "recommended")
+    assert {path.name: findings for path, findings in steps.items() if findings} == {}
+
+
+def test_others_read_the_run(out: Path) -> None:
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    assert rocrate.ROCrate(out / "run.crate").mainEntity.id == "workflow.json"
+    runcrate = shutil.which(os.environ.get("RUNCRATE", "runcrate"))
+    if runcrate is None:
+        pytest.skip("no runcrate; set RUNCRATE to the program")
+    told = subprocess.run([runcrate, "report", out / "run.crate"], capture_output=True, text=True, check=True).stdout
+    assert "fit" in told
