@@ -249,6 +249,7 @@ class Column:
         mean: a value per sample; None where nothing could be read. For ``cpu_percent`` 100 is one logical CPU.
         low, high: smallest and largest value that each sample stands for; None while samples stand for themselves.
         subject: what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``.
+        interval_s: seconds between values where they are farther apart than the samples of the series; None else.
     """
 
     unit: str
@@ -256,6 +257,7 @@ class Column:
     low: list[float | int | None] | None = None
     high: list[float | int | None] | None = None
     subject: str = "task"
+    interval_s: float | None = None
 
     def extremes(self) -> tuple[float | int, float | int] | None:
         """Smallest and largest value; None where there is no value at all."""

@@ -46,6 +46,55 @@ DEFAULT_ENVIRONMENT = (*ACCELERATORS, "ZE_FLAT_DEVICE_HIERARCHY", "OMP_NUM_THREA
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Which types of telemetry are sampled, and how often.
+
+    Each is true (at the poll interval, or more slowly where reading is dear), false (not sampled: no column, no
+    observation), or its own interval in seconds, 0.01 to 60 and no shorter than the poll interval.
+
+    Attributes:
+        cpu: CPU use of the task's process tree.
+        memory: resident memory of the worker.
+        threads: number of the worker's threads.
+        io: characters read and written through system calls.
+        children: number of descendants and their resident memory.
+        node: CPU use and memory of the whole node.
+        per_cpu: use of each logical CPU of the node.
+        gpu: use, memory, power and temperature of the node's GPUs.
+    """
+
+    cpu: bool | float = True
+    memory: bool | float = True
+    threads: bool | float = True
+    io: bool | float = True
+    children: bool | float = True
+    node: bool | float = True
+    per_cpu: bool | float = True
+    gpu: bool | float = True
+
+    def interval_s(self, kind: str, poll_interval: float) -> float | None:
+        """Seconds between readings of one type; None where it is off.
+
+        Args:
+            kind: name of the type.
+            poll_interval: what the types that are true follow.
+        """
+        value: bool | float = getattr(self, kind)
+        if value is False:
+            return None
+        return poll_interval if value is True else max(value, poll_interval)
+
+    def intervals(self, poll_interval: float, off: float) -> tuple[float, ...]:
+        """Seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
+        found = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
+        return tuple(off if one is None else one for one in found)
+
+    def to_mapping(self) -> dict[str, bool | float]:
+        """The types that do not stand at their default."""
+        return {kind: value for kind, value in asdict(self).items() if value is not True}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How tasks are recorded. Every field has a default; see ``docs/settings.md``.
 
@@ -53,6 +102,7 @@ class Settings:
         enabled: false gives stock behaviour and no crate.
         crate_dir: absolute directory in which ``<task_id>.crate`` appears; None takes the endpoint's default.
         poll_interval: seconds between samples, 0.01 to 60.
+        telemetry: types of telemetry that are off, or have an interval of their own.
         mount_points: absolute paths, each a Storage component of the crate; empty takes the crate directory's mount.
         probes: hardware probes to run.
         plots: ``png`` (matplotlib), ``svg`` or ``none``.
@@ -69,6 +119,7 @@ class Settings:
     enabled: bool = True
     crate_dir: str | None = None
     poll_interval: float = 0.05
+    telemetry: Telemetry = field(default_factory=Telemetry)
     mount_points: tuple[str, ...] = ()
     probes: tuple[str, ...] = PROBES
     plots: str = "png"
@@ -106,9 +157,13 @@ class Settings:
                 continue
             try:
                 checked[key] = check(value)
+            except _BelowError as error:
+                raise SettingsError(f"{where}.{key}.{error.key}", str(error)) from None
             except ValueError as error:
                 raise SettingsError(f"{where}.{key}", str(error)) from None
-        return cls(**checked)
+        settings = cls(**checked)
+        settings._check_telemetry(f"{where}.telemetry")
+        return settings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -128,18 +183,40 @@ class Settings:
                 raise SettingsError(variable, f"unknown variable; known are {', '.join(sorted(names))}")
             try:
                 values[name] = _CHECKS[name](_parse(name, text))
+            except _BelowError as error:
+                raise SettingsError(f"{variable}.{error.key}", str(error)) from None
             except ValueError as error:
                 raise SettingsError(variable, str(error)) from None
-        return cls(**values)
+        settings = cls(**values)
+        settings._check_telemetry(PREFIX + "TELEMETRY")
+        return settings
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data that :meth:`from_mapping` reads back, without options that stand at their default."""
         default = asdict(Settings())
-        return {
+        mapping = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
             if value != default[name]
         }
+        if "telemetry" in mapping:
+            mapping["telemetry"] = self.telemetry.to_mapping()
+        return mapping
+
+    def _check_telemetry(self, where: str) -> None:
+        """Refuse intervals that no sample can keep."""
+        for kind, value in self.telemetry.to_mapping().items():
+            if value is not False and value < self.poll_interval:
+                text = f"{value:g} seconds are less than the poll interval of {self.poll_interval:g}"
+                raise SettingsError(f"{where}.{kind}", text)
+
+
+class _BelowError(ValueError):
+    """A value within an option's mapping is wrong."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def _parse(name: str, text: str) -> Any:
@@ -155,11 +232,35 @@ def _parse(name: str, text: str) -> Any:
             return float(text)
         except ValueError:
             raise ValueError(f"expected a number of seconds, got {text!r}") from None
+    if name == "telemetry":
+        return _parse_telemetry(text)
     if name == "mount_points":
         return [part for part in text.replace(":", ",").split(",") if part]
     if name in ("probes", "capture_environment"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
+
+
+def _parse_telemetry(text: str) -> dict[str, bool | float]:
+    """``gpu=1,per_cpu=off``: a number is always an interval, so truth is not 1 here."""
+    found: dict[str, bool | float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kind, equals, value = (word.strip() for word in part.partition("="))
+        if not equals:
+            raise ValueError(f"expected name=value pairs, got {part!r}")
+        if kind in found:
+            raise _BelowError(kind, "given twice")
+        lowered = value.lower()
+        if lowered in ("true", "yes", "on"):
+            found[kind] = True
+        elif lowered in ("false", "no", "off"):
+            found[kind] = False
+        else:
+            try:
+                found[kind] = float(value)
+            except ValueError:
+                raise _BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
+    return found
 
 
 def _boolean(value: Any) -> bool:
@@ -228,10 +329,34 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _telemetry(value: Any) -> Telemetry:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected a mapping of telemetry types, got {value!r}")
+    known = [f.name for f in fields(Telemetry)]
+    seconds = _seconds(0.01, 60.0)
+    checked: dict[str, bool | float] = {}
+    for kind, asked in value.items():
+        if kind not in known:
+            raise _BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(known)}")
+        if asked is None:
+            continue
+        if isinstance(asked, bool):
+            checked[kind] = asked
+        elif isinstance(asked, (int, float)):
+            try:
+                checked[kind] = seconds(asked)
+            except ValueError as error:
+                raise _BelowError(kind, str(error)) from None
+        else:
+            raise _BelowError(kind, f"expected true, false or a number of seconds, got {asked!r}")
+    return Telemetry(**checked)
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "enabled": _boolean,
     "crate_dir": _absolute,
     "poll_interval": _seconds(0.01, 60.0),
+    "telemetry": _telemetry,
     "mount_points": _absolutes,
     "probes": _choices(PROBES),
     "plots": _choice(PLOTS),

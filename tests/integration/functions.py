@@ -65,5 +65,11 @@ def mpi_nodes() -> str | None:
     return os.environ.get("PARSL_MPI_NODELIST")
 
 
-def repeat(text: str, times: int) -> str:
-    return text * times
+def work_for(seconds: float) -> float:
+    """Keep a CPU busy; gives the CPU seconds that it took."""
+    import time
+
+    until, before = time.monotonic() + seconds, time.process_time()
+    while time.monotonic() < until:
+        pass
+    return time.process_time() - before

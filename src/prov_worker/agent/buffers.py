@@ -149,13 +149,13 @@ class Buffer:
 class History:
     """What a node did: the last minutes in full, and all of it at a resolution that falls as it grows old."""
 
-    __slots__ = ("_all", "_interval_s", "_recent", "quantities")
+    __slots__ = ("_all", "_recent", "interval_s", "quantities")
 
     def __init__(
         self, quantities: Sequence[Quantity], interval_s: float, recent_s: float = 300.0, limit: int = LIMIT
     ) -> None:
         self.quantities = quantities
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._recent: deque[tuple[int, array[float]]] = deque(maxlen=max(16, int(recent_s / interval_s)))
         self._all = Buffer(quantities, limit)
 
@@ -177,9 +177,9 @@ class History:
             chosen = Buffer(self.quantities, limit)
             for time_ns, values in reversed(span):
                 chosen.add(time_ns, values)
-            series = chosen.series(start_ns, end_ns, self._interval_s)
+            series = chosen.series(start_ns, end_ns, self.interval_s)
         else:
-            series = self._all.series(start_ns, end_ns, self._interval_s)
+            series = self._all.series(start_ns, end_ns, self.interval_s)
         return series if len(series) else None
 
 

@@ -34,9 +34,11 @@ class NodeMeter:
     def __init__(self, poll_interval_s: float) -> None:
         self._stat = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
         self._meminfo = os.open("/proc/meminfo", os.O_RDONLY | os.O_CLOEXEC)
-        self._before = self._times()
+        self._before = self._times(True)
         cpus = [name for name in self._before if name != "cpu"]
-        self.interval_s = max(poll_interval_s, _SLOW_INTERVAL_S if len(cpus) > _MANY_CPUS else 0.0)
+        self._shortest_s = _SLOW_INTERVAL_S if len(cpus) > _MANY_CPUS else 0.0
+        self.interval_s = max(poll_interval_s, self._shortest_s)
+        self._cpus_s: float | None = self.interval_s
         quantities = [
             Quantity("cpu_percent", "percent", "node"),
             Quantity("memory_used_bytes", "byte", "node"),
@@ -45,6 +47,13 @@ class NodeMeter:
         self._cpus = cpus
         self.history = History(quantities, self.interval_s, limit=_LONG_LIMIT)
         self._next_ns = 0
+        self._cpus_next_ns = 0
+
+    def ask(self, node_s: float | None, cpus_s: float | None) -> None:
+        """Read at other intervals from now on: seconds, of the node and of each CPU; None is not at all."""
+        self._cpus_s = cpus_s
+        self.interval_s = max(min(s for s in (node_s, cpus_s, 3600.0) if s is not None), self._shortest_s)
+        self.history.interval_s = self.interval_s
 
     def tick(self, mono_ns: int) -> None:
         """Take a reading if one is due."""
@@ -53,17 +62,25 @@ class NodeMeter:
             return
         # from the time that was due, and not from now: a tick that comes a little early must not skip a reading
         self._next_ns = max((self._next_ns or mono_ns) + interval_ns, mono_ns + interval_ns // 2)
-        before, now = self._before, self._times()
-        self._before = now
+        cpus = self._cpus_s is not None and mono_ns + 2 * interval_ns // 5 >= self._cpus_next_ns
+        if cpus and self._cpus_s is not None:
+            cpus_ns = int(self._cpus_s * 1e9)
+            self._cpus_next_ns = max((self._cpus_next_ns or mono_ns) + cpus_ns, mono_ns + cpus_ns // 2)
+        before, now = self._before, self._times(cpus)
         row = [_percent(before.get("cpu"), now.get("cpu"), len(self._cpus)), self._memory_used()]
-        row.extend(_percent(before.get(name), now.get(name), 1) for name in self._cpus)
+        if cpus:
+            row.extend(_percent(before.get(name), now.get(name), 1) for name in self._cpus)
+            self._before = now
+        else:
+            row.extend([_NAN] * len(self._cpus))
+            before.update(now)
         self.history.add(mono_ns, row)
 
-    def _times(self) -> dict[str, tuple[int, int]]:
-        """(busy, all) ticks of ``cpu`` and of each ``cpuN``."""
-        found = {}
+    def _times(self, cpus: bool) -> dict[str, tuple[int, int]]:
+        """(busy, all) ticks of ``cpu`` and, where ``cpus`` asks for them, of each ``cpuN``."""
+        found: dict[str, tuple[int, int]] = {}
         for line in os.pread(self._stat, 1 << 16, 0).split(b"\n"):
-            if not line.startswith(b"cpu"):
+            if not line.startswith(b"cpu") or (found and not cpus):
                 break
             words = line.split(None, 9)
             numbers = [int(word) for word in words[1:8]]
@@ -98,6 +115,7 @@ class GpuMeters:
 
     def __init__(self, poll_interval_s: float, opener: Callable[[], list] | None = None) -> None:  # type: ignore[type-arg]
         self._interval_s = max(poll_interval_s, _GPU_INTERVAL_S)
+        self._wanted = True
         self._opener = opener
         self.history: History | None = None
         self._stop = threading.Event()
@@ -123,6 +141,9 @@ class GpuMeters:
         history = History(quantities, self._interval_s)
         self.history = history
         while not self._stop.is_set():
+            if not self._wanted:
+                self._stop.wait(_GPU_INTERVAL_S)
+                continue
             row: list[float] = []
             for meter in meters:
                 sample = meter.read()
@@ -139,6 +160,14 @@ class GpuMeters:
             self._stop.wait(self._interval_s)
         for meter in meters:
             meter.close()
+
+    def ask(self, interval_s: float | None) -> None:
+        """Read at another interval from now on; None is not at all."""
+        self._wanted = interval_s is not None
+        if interval_s is not None:
+            self._interval_s = max(interval_s, _GPU_INTERVAL_S)
+            if self.history is not None:
+                self.history.interval_s = self._interval_s
 
     def close(self) -> None:
         """Stop reading; does not wait for a driver that hangs."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from prov_worker.agent.outputs import declared_files, output_files
 from prov_worker.agent.source import recover_source
+from prov_worker.agent.telemetry import restrict
 from prov_worker.crate.svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
@@ -52,8 +53,13 @@ class Publisher:
         return known
 
     def complete(self, ended: Ended, series: TaskSeries | None) -> None:
-        """Add to a record what the worker left to others: output files, source, the peak among samples."""
+        """Add to a record what the worker left to others: output files, source, the peak among samples.
+
+        Samples that the settings did not ask for are taken out of the series.
+        """
         record, settings = ended.record, self.settings(ended.settings)
+        if series is not None:
+            restrict(series, settings.telemetry, record.wall_time_s)
         if ended.sandbox is not None and settings.capture_outputs:
             record.outputs, note = output_files(ended.sandbox)
             if note:

@@ -86,6 +86,9 @@ class Sampler:
         self._buried: dict[str, int] = {}
         self._node: NodeMeter | None = None
         self._gpus: GpuMeters | None = None
+        self._node_s: float | None = None
+        self._cpus_s: float | None = None
+        self._gpu_s: float | None = None
         self._dead_fds: set[int] = set()
         self._death_check_ns = 0
         self._busy_ns = 0
@@ -127,7 +130,7 @@ class Sampler:
                 # a tick that comes a little early must not skip its sample
                 if mono_ns + slack_ns >= watched.due_ns:
                     watched.sample(mono_ns)
-                    interval_ns = int(watched.slot.interval_s * 1e9)
+                    interval_ns = watched.interval_ns
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
         if running:
             self._busy_ns = mono_ns
@@ -222,18 +225,37 @@ class Sampler:
         self._set_interval()
 
     def _set_interval(self) -> None:
-        self.interval_s = min((w.slot.interval_s for w in self._watched.values()), default=1.0)
+        """Distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
+        asked: list[float | None] = []
+        node: list[float | None] = []
+        cpus: list[float | None] = []
+        gpu: list[float | None] = []
+        for watched in self._watched.values():
+            plan, interval_s = watched.plan, watched.slot.interval_s
+            asked += [interval_s] if plan is None else [plan.row_s, plan.node, plan.per_cpu]
+            node.append(interval_s if plan is None else plan.node)
+            cpus.append(interval_s if plan is None else plan.per_cpu)
+            gpu.append(interval_s if plan is None else plan.gpu)
+        self.interval_s = _shortest(asked) or 1.0
+        self._node_s, self._cpus_s, self._gpu_s = _shortest(node), _shortest(cpus), _shortest(gpu)
+        if self._node is not None:
+            self._node.ask(self._node_s, self._cpus_s)
+        if self._gpus is not None:
+            self._gpus.ask(self._gpu_s)
 
     def _measure_node(self, mono_ns: int) -> None:
-        if self._node is None:
-            self._node = NodeMeter(self.interval_s)
-            self._gpus = GpuMeters(self.interval_s)
-        self._node.tick(mono_ns)
+        if self._node_s is not None or self._cpus_s is not None:
+            if self._node is None:
+                self._node = NodeMeter(self.interval_s)
+                self._node.ask(self._node_s, self._cpus_s)
+            self._node.tick(mono_ns)
+        if self._gpu_s is not None and self._gpus is None:
+            self._gpus = GpuMeters(self._gpu_s)
 
     def _detach(self, watched: Watched, tick: Tick, end_ns: int) -> None:
         samples = watched.detach()
         if samples is not None:
-            tick.series.append(self._series(samples, end_ns, watched.slot.interval_s))
+            tick.series.append(self._series(samples, end_ns, watched.interval_s))
 
     def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[TaskKey, TaskSeries]:
         task = samples.task
@@ -260,7 +282,8 @@ class Sampler:
                 continue
             task = watched.slot.read()
             cpu_ns = None
-            if watched.current is not None and task is not None and task.running:
+            counted = watched.plan is None or "cpu" in watched.plan.task
+            if counted and watched.current is not None and task is not None and task.running:
                 cpu_ns = watched.current.cpu_ns - watched.current.task.cpu_ns
             self._detach(watched, tick, death.mono_ns)
             note = watched.slot.note(task.sequence) if task is not None else None
@@ -278,3 +301,7 @@ def task_id(task: SlotTask) -> str:
     """The task id of a slot as text."""
     text = task.task.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _shortest(intervals: list[float | None]) -> float | None:
+    return min((one for one in intervals if one is not None), default=None)

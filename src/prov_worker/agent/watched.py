@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prov_worker.agent.buffers import Buffer, Quantity
 from prov_worker.agent.proc import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code
+from prov_worker.agent.telemetry import Plan
 from prov_worker.model import Series
 from prov_worker.spool.paths import process_start
 from prov_worker.spool.slot import SlotReader, SlotTask
@@ -27,6 +28,7 @@ _SHORTEST_NS = 4_000_000
 #: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
 _FAMILY_INTERVAL_NS = 250_000_000
 _MAX_FAMILY = 256
+_NEVER_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Watched:
     Attributes:
         current: samples of the task that runs now, or ran at the last look.
         seen: sequence at the last look.
+        plan: what is read of it, where its settings ask for something else than the default.
+        interval_ns: distance of samples.
     """
 
     def __init__(self, slot: SlotReader) -> None:
@@ -70,6 +74,11 @@ class Watched:
         self.current: TaskSamples | None = None
         self.seen = -1
         self.due_ns = 0
+        self.plan = Plan.of(slot.telemetry, slot.interval_s)
+        row_s = slot.interval_s if self.plan is None else self.plan.row_s
+        self.interval_ns = int((_NEVER_S if row_s is None else row_s) * 1e9)
+        self._due: dict[str, int] = {}
+        self._carried = 0
         self._family: dict[int, ProcessMeter] = {}
         self._family_cpu: dict[int, int] = {}
         self._family_due_ns = 0
@@ -98,9 +107,19 @@ class Watched:
         self._sampled_ns = task.mono_ns
         self._family_due_ns = 0
         self._io_before = None
+        self._due.clear()
+        self._carried = 0
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between samples."""
+        return self.interval_ns / 1e9
 
     def sample(self, mono_ns: int) -> None:
         """Take one sample of the running task."""
+        if self.plan is not None:
+            self._sample_some(self.plan, mono_ns)
+            return
         current = self.current
         now, cpu = time.monotonic_ns(), self.meter.cpu_ns()  # a tick may have begun a while ago
         rss = self.meter.rss_bytes()
@@ -132,6 +151,52 @@ class Watched:
                 self._family_rss,
             ),
         )
+
+    def _sample_some(self, plan: Plan, mono_ns: int) -> None:
+        """Take a sample of what is due, and NaN of what is not or is switched off."""
+        current = self.current
+        now, rss = time.monotonic_ns(), self.meter.rss_bytes()
+        # the reading of memory also says whether it lives
+        if current is None or rss == 0 or not plan.task or now - self._sampled_ns < _SHORTEST_NS:
+            return
+        due = {kind for kind, interval_s in plan.task.items() if self._is_due(kind, int(interval_s * 1e9), mono_ns)}
+        if not due:
+            return
+        family = "cpu" in plan.task or "children" in due
+        if family and mono_ns >= self._family_due_ns:
+            self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
+            self._carried += self._family_used()  # what those used who are gone by the next look
+            self._look_for_family(current.task)
+        elif "threads" in due and "cpu" not in plan.task:
+            threads = self.meter.threads()
+            self._threads = _NAN if threads is None else threads
+        row = dict.fromkeys((quantity.name for quantity in TASK_QUANTITIES), _NAN)
+        cpu = self.meter.cpu_ns() if "cpu" in due else None
+        if cpu is not None:
+            used = cpu - self._self_cpu + self._carried + self._family_used()
+            self._self_cpu, self._carried = cpu, 0
+            current.cpu_ns += used
+            row["cpu_percent"] = 100.0 * used / (now - self._sampled_ns)
+            self._sampled_ns = now
+        if "memory" in due and rss is not None:
+            row["rss_bytes"] = rss
+        if "threads" in due:
+            row["threads"] = self._threads
+        io = self.meter.io() if "io" in due else None
+        if io is not None:
+            self._io_before = before = self._io_before or io
+            row["read_chars"], row["written_chars"] = io[0] - before[0], io[1] - before[1]
+        if "children" in due:
+            row["children"], row["children_rss_bytes"] = len(self._family), self._family_rss
+        if any(value == value for value in row.values()):
+            current.buffer.add(mono_ns, tuple(row.values()))
+
+    def _is_due(self, kind: str, interval_ns: int, mono_ns: int) -> bool:
+        due_ns = self._due.get(kind, mono_ns)
+        if mono_ns + 2 * self.interval_ns // 5 < due_ns:
+            return False
+        self._due[kind] = max(due_ns + interval_ns, mono_ns + interval_ns // 2)
+        return True
 
     def detach(self) -> TaskSamples | None:
         """Give the samples of the task away; None where none were taken."""

@@ -79,9 +79,9 @@ def observe(
             is_cpu = identifier == v.CPU_OBSERVATION
             properties = {
                 "name": label,
-                "description": f"{label} of {_WHOSE[base]} while task {task_id} ran: {_completeness(one)}",
+                "description": f"{label} of {_WHOSE[base]} while task {task_id} ran: {_completeness(one, column)}",
                 "observationAbout": {"@id": component},
-                "measurementTechnique": f"{_TECHNIQUE[base]}, each {one.interval_s:g} s",
+                "measurementTechnique": f"{_TECHNIQUE[base]}, each {column.interval_s or one.interval_s:g} s",
                 "observationDate": started,
                 "minValue": extremes[0],
                 "maxValue": extremes[1],
@@ -107,7 +107,9 @@ def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _completeness(series: Series) -> str:
+def _completeness(series: Series, column: Column) -> str:
+    if column.interval_s is not None:
+        return f"{sum(value is not None for value in column.mean)} samples"
     taken = series.taken if series.taken is not None else len(series)
     text = f"{taken} samples"
     if series.expected is not None:

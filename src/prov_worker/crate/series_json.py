@@ -9,6 +9,7 @@
         "columns": {"cpu_percent": {"unit": "percent", "subject": "task", "mean": […], "low": […], "high": […]}}}}}
 
 ``offset_s`` counts from the start of the task; ``low`` and ``high`` are there when a sample stands for several.
+A column that is read more slowly than the others has an ``interval_s`` of its own, and null in between.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def _column(column: Column) -> dict[str, Any]:
         data["low"] = column.low
     if column.high is not None:
         data["high"] = column.high
+    if column.interval_s is not None:
+        data["interval_s"] = column.interval_s
     return data
 
 
@@ -102,6 +105,7 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
                 low=column.get("low"),
                 high=column.get("high"),
                 subject=column.get("subject", "task"),
+                interval_s=column.get("interval_s"),
             )
         found[base] = Series(
             interval_s=float(one["interval_s"]),

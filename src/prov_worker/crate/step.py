@@ -16,6 +16,7 @@ from prov_worker.crate.people import People
 from prov_worker.crate.software import Software, container_image, function_entities, function_id
 from prov_worker.crate.text import clean, encode, one_line, safe_name, urn, utc
 from prov_worker.model import COMPLETED, TaskRecord, TaskSeries
+from prov_worker.settings import Settings
 
 _PROFILE = entity(
     v.PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": v.PROCESS_PROFILE_VERSION}
@@ -51,14 +52,14 @@ class StepWriter:
         node: hardware entities.
         people: licence, author and publisher.
         account: name of the account that runs the tasks.
-        poll_interval: seconds between samples, for the crates of tasks that have none.
+        settings: how often CPU use is sampled, for the crates of tasks that have no sample of it.
     """
 
-    def __init__(self, node: Node, people: People, account: str, poll_interval: float) -> None:
+    def __init__(self, node: Node, people: People, account: str, settings: Settings) -> None:
         self._node = node
         self._people = people
         self._account = account
-        self._poll_interval = poll_interval
+        self._cpu_interval_s = settings.telemetry.interval_s("cpu", settings.poll_interval)
         self._software: dict[tuple[tuple[str, str], ...], Software] = {}
         self._fixed = [_PROFILE, *people.entities]
 
@@ -197,8 +198,10 @@ class StepWriter:
         if not cpu_sampled:
             if f.began_ns(record) is None:
                 text += " No worker began the task, so no sample was taken."
-            elif record.wall_time_s < self._poll_interval:
-                interval = f"{self._poll_interval:g} s"
+            elif self._cpu_interval_s is None:
+                text += " Sampling of CPU use was switched off."
+            elif record.wall_time_s < self._cpu_interval_s:
+                interval = f"{self._cpu_interval_s:g} s"
                 text += f" The task was shorter than the sampling interval ({interval}): no sample was taken."
             else:
                 text += " No sample was taken."

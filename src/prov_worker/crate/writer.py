@@ -21,7 +21,7 @@ from prov_worker.crate.attempts import identity_of, place, published
 from prov_worker.crate.facts import began_ns
 from prov_worker.crate.node import Node
 from prov_worker.crate.people import account_name, people
-from prov_worker.crate.series_json import cpu_samples, cpu_usage, resource_usage
+from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
 from prov_worker.crate.step import StepFile, StepWriter, error_of
 from prov_worker.crate.text import one_line, path_id, safe_name
 from prov_worker.errors import InputError
@@ -50,14 +50,14 @@ class CrateWriter:
 
     Args:
         snapshot: hardware of the node.
-        settings: ``license``, ``author``, ``publisher`` and ``poll_interval`` are used.
+        settings: ``license``, ``author``, ``publisher``, ``poll_interval`` and ``telemetry`` are used.
         account: name of the account that runs the tasks; None asks the system.
     """
 
     def __init__(self, snapshot: HardwareSnapshot, settings: Settings, account: str | None = None) -> None:
         account = account or account_name()
         self._node = Node(snapshot)
-        self._step = StepWriter(self._node, people(settings, account), account, settings.poll_interval)
+        self._step = StepWriter(self._node, people(settings, account), account, settings)
         self._hardware = StepFile(
             v.HARDWARE_FILE,
             v.HARDWARE_FILE,
@@ -127,7 +127,7 @@ class CrateWriter:
         start_ns = record.end_ns if started is None else started
         samples = cpu_samples(series, start_ns) if series is not None else []
         if series is not None and samples and series.task is not None:
-            interval = f"{series.task.interval_s:g} s"
+            interval = f"{series.task.columns[CPU_COLUMN].interval_s or series.task.interval_s:g} s"
             what = f"CPU use of the task's process tree (100 is one logical CPU), one sample each {interval}"
             files.append(_file(v.CPU_FILE, cpu_usage(samples), "CPU usage", what, "application/json"))
         if series is not None and any(True for _ in series.all()):

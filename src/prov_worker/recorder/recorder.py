@@ -27,7 +27,7 @@ from prov_worker.settings import Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
-from prov_worker.spool.slot import NOTE_LIMIT, Slot
+from prov_worker.spool.slot import NOTE_LIMIT, OFF, Slot
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +166,7 @@ class Recorder:
                     self._name.start,
                     settings.poll_interval,
                     self._journal.path,
+                    settings.telemetry.intervals(settings.poll_interval, OFF),
                 )
             except (OSError, ValueError):
                 trouble("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates

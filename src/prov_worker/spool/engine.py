@@ -20,7 +20,7 @@ from prov_worker.redact import redact_part
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
-from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot import OFF, Slot
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,10 @@ class EngineJournal:
         name = str(JournalName(host, pid, start, 0))  # thread 0 is no thread: the engine beside its workers
         path = os.path.join(spool_dir(self._crate_dir), name)
         self._journal = JournalWriter(path, os.path.join(self._runtime, "spool", name))
-        self._slot = Slot(os.path.join(self._runtime, f"slot.{pid}-engine"), pid, 0, start, _INTERVAL_S, path)
+        # an engine is watched for its death alone: on its account the node's meters stay shut
+        telemetry = (_INTERVAL_S,) * 5 + (OFF,) * 3
+        slot = os.path.join(self._runtime, f"slot.{pid}-engine")
+        self._slot = Slot(slot, pid, 0, start, _INTERVAL_S, path, telemetry)
         facts = {"t": "worker", "v": 1, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
         facts["endpoint_name"] = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME")
         self._journal.remember(json.dumps(facts).encode() + b"\n", first=True)

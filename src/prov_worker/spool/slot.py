@@ -22,6 +22,8 @@ offset  type   content
 88      Q      the odd sequence of the task again, 0 before the first
 96      Q      sequence of the task whose ``start`` line follows
 104     H      length of that line, which follows
+1976    8d     seconds between readings of each type of telemetry, in the
+               order of :class:`prov_worker.settings.Telemetry`; -1 is off
 2040    Q      written by the agent: last sequence whose crate is on disk
 2048    H      length of the journal's path, which follows
 ======  =====  ==========================================================
@@ -32,6 +34,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
@@ -43,6 +46,8 @@ _HEAD = struct.Struct("<8sIIQd")
 _TASK = struct.Struct("<Qqqq16sQQ")
 _ACK = struct.Struct("<Q")
 _LENGTH = struct.Struct("<H")
+_PLAN = struct.Struct("<8d")
+_PLAN_AT = 1976
 _TASK_AT = 32
 _ACK_AT = 2040
 _PATH_AT = 2048
@@ -50,7 +55,9 @@ _NOTE = struct.Struct("<QH")
 _NOTE_AT = 96
 _NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
 #: Longest ``start`` line that a slot can hold.
-NOTE_LIMIT = _ACK_AT - _NOTE_TEXT_AT
+NOTE_LIMIT = _PLAN_AT - _NOTE_TEXT_AT
+#: In the place of an interval: not at all.
+OFF = -1.0
 _READS = 4
 _MAX_PID = 1 << 22
 
@@ -60,8 +67,19 @@ class Slot:
 
     __slots__ = ("_map", "_pack", "path", "sequence")
 
-    def __init__(self, path: str, pid: int, thread: int, start: int, interval_s: float, journal: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        pid: int,
+        thread: int,
+        start: int,
+        interval_s: float,
+        journal: str,
+        telemetry: Sequence[float] = (),
+    ) -> None:
         """Make the file; one that a dead process of the same id left is replaced.
+
+        ``telemetry`` has an interval for each type, or :data:`OFF`; empty, all have ``interval_s``.
 
         Raises:
             OSError: the file cannot be made, or there is no room for it.
@@ -78,6 +96,7 @@ class Slot:
         finally:
             os.close(fd)
         _HEAD.pack_into(self._map, 0, MAGIC, pid, thread, start, interval_s)
+        _PLAN.pack_into(self._map, _PLAN_AT, *(telemetry or (interval_s,) * 8))
         _LENGTH.pack_into(self._map, _PATH_AT, len(encoded))
         self._map[_PATH_AT + 2 : _PATH_AT + 2 + len(encoded)] = encoded
         os.rename(aside, path)
@@ -136,7 +155,7 @@ class SlotTask:
 class SlotReader:
     """The reading side, owned by the agent. Attributes are those of the page's head."""
 
-    __slots__ = ("_map", "interval_s", "journal", "path", "pid", "start", "thread")
+    __slots__ = ("_map", "interval_s", "journal", "path", "pid", "start", "telemetry", "thread")
 
     def __init__(self, path: str) -> None:
         """Open a slot.
@@ -151,6 +170,7 @@ class SlotReader:
             finally:
                 os.close(fd)
             magic, self.pid, thread, self.start, self.interval_s = _HEAD.unpack_from(self._map, 0)
+            self.telemetry: tuple[float, ...] = _PLAN.unpack_from(self._map, _PLAN_AT)
             (length,) = _LENGTH.unpack_from(self._map, _PATH_AT)
         except (OSError, ValueError, struct.error) as error:
             raise SpoolError(f"{path}: not a slot: {error}") from None
@@ -162,7 +182,9 @@ class SlotReader:
         self.journal = os.fsdecode(journal)
         # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
         plain = journal.startswith(b"/") and b"\0" not in journal and self.journal.endswith(JOURNAL_SUFFIX)
-        if not plain or not 0 < self.pid <= _MAX_PID or not 0.001 <= self.interval_s <= 3600 or self.start >= 1 << 63:
+        intervals = (self.interval_s, *(one for one in self.telemetry if one != OFF))
+        sane = all(0.001 <= one <= 3600 for one in intervals)
+        if not plain or not sane or not 0 < self.pid <= _MAX_PID or self.start >= 1 << 63:
             raise SpoolError(f"{path}: a damaged slot")
 
     def sequence(self) -> int:

@@ -13,7 +13,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.paths import JournalName
-from prov_worker.spool.slot import NOTE_LIMIT, SIZE, Slot, SlotReader
+from prov_worker.spool.slot import NOTE_LIMIT, OFF, SIZE, Slot, SlotReader
 
 JOURNAL = "/spool/node-1-2.jsonl"
 TASK = uuid.UUID(int=77)
@@ -51,6 +51,17 @@ def test_a_slot_says_what_runs(slot: Slot) -> None:
     slot.end()
     assert reader.sequence() == 2
     reader.close()
+
+
+def test_a_slot_says_how_often_each_type_of_telemetry_is_read(slot: Slot, tmp_path: Path) -> None:
+    assert SlotReader(slot.path).telemetry == (0.25,) * 8
+    asked = (0.5, OFF, 0.25, 0.25, 0.25, 2.0, OFF, 1.0)
+    path = str(tmp_path / "slot.2")
+    Slot(path, 4711, 0, 99, 0.25, JOURNAL, asked).note(b"x" * NOTE_LIMIT)
+    assert SlotReader(path).telemetry == asked
+    Slot(path, 4711, 0, 99, 0.25, JOURNAL, (float("nan"), *asked[1:]))
+    with pytest.raises(SpoolError, match="damaged"):
+        SlotReader(path)
 
 
 def test_a_task_that_never_ended_is_followed_by_the_next(slot: Slot) -> None:

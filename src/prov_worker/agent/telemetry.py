@@ -1,0 +1,140 @@
+"""What a worker's settings ask of the sampler, and what of the samples belongs to a task that asked for less.
+
+Which type is read how often stands in the worker's slot, as the settings of its first task say. Workers of one node
+share the node's readings, and tasks of one worker its own; what a task did not ask for is taken out of its series
+before the crate is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+
+from prov_worker.model import Column, Series, TaskSeries
+from prov_worker.settings import Telemetry
+from prov_worker.spool.slot import OFF
+
+#: Types that are read of the worker's own processes, by the columns they fill.
+TASK_KINDS = {
+    "cpu_percent": "cpu",
+    "rss_bytes": "memory",
+    "threads": "threads",
+    "read_chars": "io",
+    "written_chars": "io",
+    "children": "children",
+    "children_rss_bytes": "children",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read for one worker: seconds between readings, None for what is off.
+
+    Attributes:
+        task: by type, without those that are off.
+        node, per_cpu, gpu: of the node's readings, which all workers share.
+    """
+
+    task: dict[str, float]
+    node: float | None
+    per_cpu: float | None
+    gpu: float | None
+
+    @classmethod
+    def of(cls, intervals: Sequence[float], interval_s: float) -> Plan | None:
+        """The plan that a slot holds; None where all types follow ``interval_s``."""
+        if all(one == interval_s for one in intervals):
+            return None
+        asked = {kind.name: None if one == OFF else one for kind, one in zip(fields(Telemetry), intervals, strict=True)}
+        task = {kind: asked[kind] for kind in dict.fromkeys(TASK_KINDS.values())}
+        known = {kind: value for kind, value in task.items() if value is not None}
+        return cls(known, asked["node"], asked["per_cpu"], asked["gpu"])
+
+    @property
+    def row_s(self) -> float | None:
+        """Seconds between samples of the task; None where nothing of it is sampled."""
+        return min(self.task.values(), default=None)
+
+
+def restrict(series: TaskSeries, telemetry: Telemetry, wall_time_s: float) -> None:
+    """Take out of the series of a task what its settings did not ask for.
+
+    Args:
+        series: changed in place. A column that is read more slowly than the others holds None in between.
+        telemetry: what was asked for.
+        wall_time_s: seconds that the task took.
+    """
+    if not telemetry.to_mapping():
+        return
+    for base, one in list(series.all()):
+        setattr(series, base, _restricted(base, one, telemetry, wall_time_s))
+
+
+def _restricted(base: str, series: Series, telemetry: Telemetry, wall_time_s: float) -> Series | None:
+    columns: dict[str, Column] = {}
+    intervals: dict[str, float] = {}
+    for name, column in series.columns.items():
+        asked = getattr(telemetry, _kind(base, name, column))
+        if asked is False:
+            continue
+        if asked is not True:
+            column = _thinned(column, series, asked)
+        if any(value is not None for value in column.mean):
+            columns[name] = column
+            intervals[name] = series.interval_s if asked is True else max(asked, series.interval_s)
+    if not columns:
+        return None
+    shortest = min(intervals.values())
+    kept = [n for n in range(len(series)) if any(column.mean[n] is not None for column in columns.values())]
+    for name, column in columns.items():
+        slower = intervals[name] if intervals[name] > shortest else None
+        columns[name] = replace(_picked(column, kept), interval_s=slower)
+    if len(kept) == len(series) and shortest == series.interval_s:
+        return replace(series, columns=columns)
+    offsets = [series.offset_s[n] for n in kept]
+    gaps = [round(later - earlier, 4) for earlier, later in pairwise(offsets)]
+    return Series(
+        interval_s=shortest,
+        offset_s=offsets,
+        columns=columns,
+        expected=int(wall_time_s / shortest),
+        taken=len(kept),
+        longest_gap_s=max(gaps, default=None),
+    )
+
+
+def _kind(base: str, name: str, column: Column) -> str:
+    if base == "task":
+        return TASK_KINDS[name]
+    if base == "gpu":
+        return "gpu"
+    return "per_cpu" if column.subject.startswith("cpu:") else "node"
+
+
+def _thinned(column: Column, series: Series, interval_s: float) -> Column:
+    """A column with a value each ``interval_s`` and None in between."""
+    slack = 0.4 * min(series.interval_s, interval_s)
+    due = 0.0
+    kept: set[int] = set()
+    for n, (offset, value) in enumerate(zip(series.offset_s, column.mean, strict=True)):
+        if value is not None and offset + slack >= due:
+            kept.add(n)
+            due = max((due or offset) + interval_s, offset + interval_s / 2)
+    return replace(
+        column,
+        mean=[value if n in kept else None for n, value in enumerate(column.mean)],
+        low=column.low and [value if n in kept else None for n, value in enumerate(column.low)],
+        high=column.high and [value if n in kept else None for n, value in enumerate(column.high)],
+    )
+
+
+def _picked(column: Column, rows: list[int]) -> Column:
+    if len(rows) == len(column.mean):
+        return column
+    return replace(
+        column,
+        mean=[column.mean[n] for n in rows],
+        low=column.low and [column.low[n] for n in rows],
+        high=column.high and [column.high[n] for n in rows],
+    )
