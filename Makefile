@@ -32,7 +32,7 @@ export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate oldest containers demo up down test test-stack test-oldest check format bench lock clean
+.PHONY: help venv validator runcrate oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -54,6 +54,10 @@ oldest:
 containers:
 	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then .ci/docker-engine && .ci/base-images $(BASES) || true; fi
 
+# Programs that tests use and that pip does not bring.
+programs:
+	@.ci/packages rsync=rsync sshd=openssh-server chromium=chromium chromedriver=chromium-driver
+
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
@@ -63,7 +67,7 @@ up:
 down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
-test: test-oldest venv validator runcrate containers
+test: test-oldest venv validator runcrate containers programs
 	@echo "test: the local endpoint's stack has a target of its own: make test-stack" >&2
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(addprefix --ignore ,$(STACK_TESTS)) $(ARGS)
 

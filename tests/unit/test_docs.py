@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,10 @@ from prov_worker.model import (
     Worker,
 )
 from prov_worker.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.simulated import make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -79,3 +84,33 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 def test_commands_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"prov-worker (?!is\b|are\b)([a-z]+)\b", re.sub(r"\[[^]]*\]", "", page.read_text())))
     assert named - set(VERBS) <= {"cannot"}
+
+
+RUNS = (ROOT / "docs" / "runs.md").read_text()
+
+
+def runs_commands() -> list[str]:
+    """The commands of the page on runs, but for the one that logs in elsewhere."""
+    blocks = re.findall(r"```sh\n(.*?)```", RUNS, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if "@login" not in line]
+
+
+def test_the_page_on_runs_can_be_followed_from_top_to_bottom(tmp_path: Path) -> None:
+    """Its commands as they stand, in its order; then its Python."""
+    for module in ("duckdb", "pandas", "pyarrow", "jinja2"):
+        pytest.importorskip(module)
+    make_run(tmp_path / "crates", 30, nodes=1, workers=2)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    commands = runs_commands()
+    assert len(commands) >= 8
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
+    assert {"RUN.crate", "crates.index", "report.html", "samples.csv"} <= {path.name for path in tmp_path.iterdir()}
+    for code in re.findall(r"```python\n(.*?)```", RUNS, re.DOTALL):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), code

@@ -8,12 +8,12 @@ import click
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
-    r"""Print the completion script for SHELL.
+    """Print the completion script for SHELL.
 
     \b
     bash:  eval "$(prov-worker completion bash)"
     fish:  prov-worker completion fish > ~/.config/fish/completions/prov-worker.fish
-    """
+    """  # noqa: D301 - the mark of click for lines that stay as they are
     from click.shell_completion import get_completion_class
 
     from prov_worker.cli import cli

@@ -8,6 +8,7 @@ import click
 
 #: Verb and the first line of its help, in the order in which they are of use.
 VERBS = {
+    "collect": "Bring crates home from where endpoints leave them, each whole and compared.",
     "assemble": "Make one sealed run crate of many step crates.",
     "verify": "Find whatever changed in a run crate since it was sealed.",
     "index": "Read step crates once, into Parquet tables to ask.",
@@ -37,4 +38,4 @@ class _Verbs(click.Group):
 
 @click.group("run", cls=_Verbs)
 def command() -> None:
-    """From step crates to a run: assemble, verify, index, query, report, export."""
+    """From step crates to a run: collect, assemble, verify, index, query, report, export."""

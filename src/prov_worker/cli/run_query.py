@@ -72,13 +72,13 @@ _DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
 @click.option("--json", "as_json", is_flag=True, help="Rows, as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV.")
 def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, **options: Any) -> int:
-    r"""Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
+    """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
 
     \b
     prov-worker run query crates --status failed --error memory
     prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
     prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
-    """
+    """  # noqa: D301 - the mark of click for lines that stay as they are
     from prov_worker.run.query import DEFAULT_COLUMNS, Filters, Index
 
     sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")

@@ -22,7 +22,16 @@ from prov_worker.crate.profiles import find_validator, install_validator, valida
 from prov_worker.crate.reader import Entity, StepCrate, load_graph, open_regular, read_json, reference_ids, types_of
 from prov_worker.errors import CrateError
 
-__all__ = ["ERROR", "WARNING", "Finding", "check_crate", "find_validator", "install_validator", "validate_profiles"]
+__all__ = [
+    "ERROR",
+    "WARNING",
+    "Finding",
+    "check_crate",
+    "check_files",
+    "find_validator",
+    "install_validator",
+    "validate_profiles",
+]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 #: Characters that a URI reference cannot hold (RFC 3986); what is not ASCII is let through, as in an IRI.
@@ -52,6 +61,20 @@ def check_crate(path: Path | str) -> list[Finding]:
         *_action(path, graph),
     ]
     return sorted(set(findings), key=lambda one: (one.level, one.rule, one.where, one.message))
+
+
+def check_files(path: Path | str) -> list[Finding]:
+    """Compare a crate's files with their sizes and hashes in its metadata, and nothing else.
+
+    Returns:
+        What is wrong, sorted; empty where each file is as its crate says. Files that it does not list are no finding.
+    """
+    path = Path(path)
+    try:
+        graph = load_graph(path)
+    except CrateError as error:
+        return [Finding(ERROR, "unreadable", str(path / v.METADATA_FILE), str(error))]
+    return sorted((one for one in _files(path, graph) if one.level == ERROR), key=lambda one: (one.rule, one.where))
 
 
 def _json_constants(path: Path) -> Iterator[Finding]:

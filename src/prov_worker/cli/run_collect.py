@@ -1,0 +1,55 @@
+"""``prov-worker run collect``: crates come home, by rsync over ssh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+
+
+@click.command("collect")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("target", metavar="DEST")
+@click.option(
+    "-e", "--ssh", default="ssh", show_default=True, metavar="COMMAND", help="How to reach hosts, as for rsync -e."
+)
+@click.option("--remote-rsync", default="rsync", show_default=True, metavar="PATH", help="rsync on the other machine.")
+@click.option("--bwlimit", metavar="RATE", help="Limit of bandwidth, as for rsync: 500k, 10m.")
+@click.option("--move", is_flag=True, help="Remove crates at the source when they are home and compared.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be collected; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
+def command(
+    sources: tuple[str, ...],
+    target: str,
+    ssh: str,
+    remote_rsync: str,
+    bwlimit: str | None,
+    move: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Bring the crates of each SOURCE, DIR or [USER@]HOST:DIR, into the directory DEST.
+
+    Each crate is compared with its source and its own hashes before it appears in DEST. Run again, also after an
+    interruption, it goes on where it was. What cannot be collected is named, and the exit code is 1.
+
+    Where a login takes more than a key, one is enough: connections are shared.
+    """
+    from prov_worker.run.collect import Options, collect
+
+    options = Options(ssh, remote_rsync, bwlimit, move, dry_run)
+    with terminal.progress("collecting", None) as advance:
+        done = collect(sources, Path(target), options, lambda finished, total: advance(finished, total=total))
+    for problem in done.problems:
+        click.echo(f"prov-worker: {problem}", err=True)
+    if as_json:
+        problems = [{"where": one.where, "message": one.message} for one in done.problems]
+        data = {"new": done.new, "known": done.known, "moved": done.moved, "problems": problems}
+        terminal.print_json({"target": target, "dry_run": dry_run, **data})
+    else:
+        came = "would come" if dry_run else "came home"
+        moved = f", {done.moved} removed at the source" if move and not dry_run else ""
+        click.echo(f"{target}: {len(done.new)} crates {came}, {done.known} were there{moved}")
+    return 1 if done.problems else 0
