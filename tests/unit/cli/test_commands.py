@@ -219,6 +219,6 @@ def test_check_says_when_there_is_no_validator(
 
 @pytest.mark.parametrize("arguments", [["completion"], ["run", "query"]], ids=" ".join)
 def test_examples_in_help_stand_as_lines(prov_worker: Run, arguments: list[str]) -> None:
-    told = prov_worker(*arguments, "--help").out
+    _, told, _ = prov_worker(*arguments, "--help")
     assert "\\b" not in told
     assert [line for line in told.splitlines() if line.startswith(("  prov-worker run query crates", "  bash:  eval"))]
