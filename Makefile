@@ -16,6 +16,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VALIDATOR_VENV ?= .venv-validator
 RUNCRATE_VENV ?= .venv-runcrate
+FLOWCEPT_VENV ?= .venv-flowcept
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
@@ -30,9 +31,10 @@ STACK_TESTS := tests/containers/stack tests/integration/service
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
+export PROV_WORKER_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
+.PHONY: help venv validator runcrate flowcept oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -45,6 +47,9 @@ validator:
 
 runcrate:
 	@.ci/venv $(RUNCRATE_VENV) --group runcrate
+
+flowcept:
+	@.ci/venv $(FLOWCEPT_VENV) --group flowcept
 
 oldest:
 	@.ci/venv $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
@@ -67,7 +72,7 @@ up:
 down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
-test: test-oldest venv validator runcrate containers programs
+test: test-oldest venv validator runcrate flowcept containers programs
 	@echo "test: the local endpoint's stack has a target of its own: make test-stack" >&2
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(addprefix --ignore ,$(STACK_TESTS)) $(ARGS)
 

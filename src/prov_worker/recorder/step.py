@@ -11,6 +11,8 @@ import hashlib
 import inspect
 import json
 import os
+import sys
+import types
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
@@ -54,13 +56,40 @@ def step(function: Any = None, *, name: str | None = None) -> Any:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"step: {function!r} is a coroutine function; decorate the plain functions that it calls")
 
-    @functools.wraps(function)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        if _provenance is None or running.task is not None:
-            return function(*args, **kwargs)
-        return _record(function, name, args, kwargs)
+    return Step(function, name)
 
-    return recorded
+
+class Step:
+    """A function whose calls are recorded; it travels to workers as its function does.
+
+    Made by :func:`step`. An object, and no function around a function: dill and cloudpickle would pack such a one with
+    all that this module holds. One that can be imported is packed by name, any other with its function.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str | None) -> None:
+        self._function = function
+        self._name = name
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, recorded where recording is on and no task is being recorded yet."""
+        if _provenance is None or running.task is not None:
+            return self._function(*args, **kwargs)
+        return _record(self._function, self._name, args, kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a function of a class: a method of its instances."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        module = self._function.__module__
+        found: Any = None if module == "__main__" else sys.modules.get(module)
+        for part in self._function.__qualname__.split("."):
+            found = getattr(found, part, None)
+        return self._function.__qualname__ if found is self else (Step, (self._function, self._name))
+
+    def __repr__(self) -> str:
+        return f"<step {self._name or self._function.__qualname__}>"
 
 
 def provenance_of_environment() -> dict[str, Any] | None:
