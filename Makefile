@@ -4,7 +4,8 @@
 #   make down                    take it away; crates stay
 #   make test                    all tests that this machine can run; says what it skipped
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
-#   make check                   lint, format, types, spelling, shell, YAML
+#   make check                   lint, format, types, spelling, shell, YAML, Ansible
+#   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
 
 SHELL := /bin/bash
@@ -16,6 +17,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VALIDATOR_VENV ?= .venv-validator
 RUNCRATE_VENV ?= .venv-runcrate
+ANSIBLE_VENV ?= .venv-ansible
 FLOWCEPT_VENV ?= .venv-flowcept
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
@@ -32,9 +34,10 @@ STACK_TESTS := tests/containers/stack tests/integration/service
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export PROV_WORKER_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
+export PROV_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate flowcept oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
+.PHONY: help venv validator runcrate ansible flowcept oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -50,6 +53,9 @@ runcrate:
 
 flowcept:
 	@.ci/venv $(FLOWCEPT_VENV) --group flowcept
+
+ansible:
+	@.ci/venv $(ANSIBLE_VENV) --group ansible
 
 oldest:
 	@.ci/venv $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
@@ -72,7 +78,7 @@ up:
 down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
-test: test-oldest venv validator runcrate flowcept containers programs
+test: test-oldest venv validator runcrate flowcept ansible containers programs
 	@echo "test: the local endpoint's stack has a target of its own: make test-stack" >&2
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(addprefix --ignore ,$(STACK_TESTS)) $(ARGS)
 
@@ -84,12 +90,13 @@ test-stack: venv validator containers
 test-oldest: oldest
 	@$(OLDEST_VENV)/bin/python -m pytest -q -n $(JOBS) tests/unit/globus tests/integration/test_engine.py
 
-check: venv
+check: venv ansible
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
-	@$(BIN)/shellcheck $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up '*.sh')
+	@cd ansible && PATH="$(PROV_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
+	@$(BIN)/shellcheck $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up tests/rollout/nodes/slurm-node '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 

@@ -1,0 +1,107 @@
+"""How an endpoint of this host is, as JSON: process, what the service says, tasks under way, crates.
+
+    status.py FOLDER CRATES [--online SECONDS] [--drained SECONDS]
+
+``--online`` waits until one process has lived for some seconds and the service calls the endpoint online, ``--drained``
+until no task is under way; code 1 where that does not happen in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+#: Seconds for which one process must have lived to count as started.
+SETTLED_S = 6.0
+
+
+def process(folder: Path) -> int | None:
+    """Process id of the daemon, where it lives."""
+    try:
+        pid = int((folder / "daemon.pid").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+def identity(folder: Path) -> str | None:
+    """Id of the endpoint at the service; None before its first start."""
+    try:
+        found: str = json.loads((folder / "endpoint.json").read_text())["endpoint_id"]
+    except (OSError, ValueError, LookupError):
+        return None
+    return found
+
+
+def at_service(endpoint: str | None) -> str:
+    """What the service calls the endpoint."""
+    if endpoint is None:
+        return "unknown"
+    from globus_compute_sdk import Client
+
+    try:
+        return str(Client().get_endpoint_status(endpoint)["status"])
+    except Exception as error:  # whatever it is, it is what there is to say
+        return f"cannot be asked: {type(error).__name__}"
+
+
+def under_way(crates: Path) -> int:
+    """Tasks that have begun and not ended, as the journals tell."""
+    open_tasks = set()
+    for journal in crates.glob("**/.spool/*.jsonl"):
+        try:
+            lines = journal.read_bytes().splitlines()
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            try:
+                found = json.loads(line)
+                key = (journal, found["task"], found["n"])
+            except (ValueError, LookupError, TypeError):
+                continue
+            if found.get("t") == "start":
+                open_tasks.add(key)
+            elif found.get("t") == "end":
+                open_tasks.discard(key)
+    return len(open_tasks)
+
+
+def main() -> int:
+    """Print it, after waiting where told to."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("crates", type=Path)
+    parser.add_argument("--online", type=float)
+    parser.add_argument("--drained", type=float)
+    wants = parser.parse_args()
+    end = time.monotonic() + (wants.online or wants.drained or 0)
+    since, last = time.monotonic(), process(wants.folder)
+    while True:
+        now = process(wants.folder)
+        if now != last:
+            since, last = time.monotonic(), now
+        report: dict[str, Any] = {"endpoint": wants.folder.name, "endpoint_id": identity(wants.folder), "process": now}
+        report["tasks_under_way"] = under_way(wants.crates)
+        settled = now is not None and time.monotonic() - since >= SETTLED_S
+        report["service"] = at_service(report["endpoint_id"]) if settled or wants.online is None else "not asked"
+        good = True
+        if wants.online is not None:
+            good = settled and report["service"] == "online"
+        if wants.drained is not None:
+            good = good and not report["tasks_under_way"]
+        if good or time.monotonic() >= end:
+            break
+        time.sleep(1)
+    report["crates"] = sum(1 for _ in wants.crates.glob("**/*.crate"))
+    print(json.dumps(report))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

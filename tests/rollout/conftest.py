@@ -1,0 +1,126 @@
+"""Login nodes as containers, with a broker and a local service on a private network, and Ansible beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from login_nodes import BIN, ENGINES, KINDS, LABEL, LOCAL, ROOT, TAG, VERSION, Node, Site, docker, missing, until
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of the package and of all that it needs, for the nodes' Python 3.11; what is not ours is kept."""
+    if not (BIN / "ansible-playbook").exists():
+        missing("no ansible-playbook (make ansible)")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    requirements = ROOT / "docker" / "requirements" / "endpoint.txt"
+    kept = ROOT / ".cache" / f"wheels-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
+    if not kept.exists():
+        aside = kept.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        wanted = ["--python-version", "3.11", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
+        done = subprocess.run([*pip, "download", "--dest", aside, *wanted], capture_output=True, text=True, check=False)
+        if done.returncode:
+            missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
+        aside.rename(kept)
+    target = tmp_path_factory.mktemp("wheels")
+    for wheel in kept.iterdir():
+        (target / wheel.name).symlink_to(wheel)
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", target, ROOT], check=True, capture_output=True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Broker and service on a private network."""
+    for image in ("debian:bookworm-slim", "rabbitmq:4.0-management"):
+        if not docker("image", "ls", "--quiet", image).strip():
+            missing(f"the image {image} is missing (.ci/base-images {image})")
+    name = f"{TAG}-{uuid.uuid4().hex[:6]}"
+    site = Site(name, tmp_path_factory.mktemp("site"), str(uuid.uuid4()), f"planted-{uuid.uuid4().hex}")
+    identities = site.directory / "identities"
+    identities.mkdir()
+    content = [{"client_id": site.client_id, "client_secret": site.client_secret, "name": "endpoint"}]
+    (identities / "identities.json").write_text(json.dumps(content))
+    shutil.copy(ROOT / "docker" / "rabbitmq.conf", identities / "10-broker.conf")
+    # Read in the containers by users that this machine does not know.
+    for path in (*identities.iterdir(), identities):
+        path.chmod(0o755)
+    docker("build", "--quiet", "--target", "endpoint", "--label", LABEL, "--tag", f"{TAG}-service", str(ROOT))
+    docker("network", "create", "--internal", "--label", LABEL, name)
+    try:
+        options = ["--detach", "--label", LABEL, "--network", name]
+        docker("run", *options, "--name", f"{name}-broker", "--network-alias", "broker", "--hostname", "broker",
+               "--env", "RABBITMQ_DEFAULT_USER=prov", "--env", "RABBITMQ_DEFAULT_PASS=prov",
+               "rabbitmq:4.0-management")  # fmt: skip
+        docker("run", *options, "--name", site.service, "--network-alias", "service",
+               "--volume", f"{identities}:/identities:ro", "--env", "HOME=/tmp", "--tmpfs", "/run/prov",
+               f"{TAG}-service", "prov-worker", "service", "run", "--host", "0.0.0.0", "--db", "/tmp/state/s.sqlite",
+               "--identities", "/identities/identities.json", "--amqp-url", "amqp://prov:prov@broker:5672/%2F",
+               "--amqp-advertise", "service")  # fmt: skip
+        ask = "import urllib.request as u; print(u.urlopen('http://localhost:5000/health').read().decode())"
+        assert until(lambda: '"ok"' in docker("exec", site.service, "python", "-c", ask, check=False), timeout_s=90), (
+            docker("logs", site.service, check=False)[-3000:]
+        )
+        yield site
+    finally:
+        for container in docker("ps", "--all", "--quiet", "--filter", f"network={name}").split():
+            docker("rm", "--force", "--volumes", container, check=False)
+        docker("network", "rm", name, check=False)
+
+
+@pytest.fixture(scope="session")
+def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
+    """Start login nodes; the user's key is the only way in."""
+    key = site.directory / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    started: list[str] = []
+
+    def start(kind: str) -> Node:
+        image = f"{TAG}-{kind}"
+        docker("build", "--quiet", "--target", kind, "--label", LABEL, "--tag", image, str(HERE / "nodes"))
+        name = f"{site.name}-{kind}-{uuid.uuid4().hex[:4]}"
+        docker("run", "--detach", "--label", LABEL, "--network", site.name, "--name", name,
+               "--hostname", f"{kind}-node", *KINDS[kind], image)  # fmt: skip
+        started.append(name)
+        node = Node(name, kind, site)
+        public = key.with_suffix(".pub").read_text().strip()
+        node.shell(f"umask 077; echo '{public}' >.ssh/authorized_keys")
+        ssh = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+        node.variables = {
+            "ansible_user": "alice",
+            "ansible_ssh_private_key_file": str(key),
+            "ansible_ssh_common_args": ssh,
+            "prov_worker_source": "wheelhouse",
+            "prov_worker_wheelhouse_src": str(wheelhouse),
+            "prov_worker_version": VERSION,
+            "endpoint_client_id": site.client_id,
+            "endpoint_client_secret": site.client_secret,
+            "endpoint_environment": LOCAL,
+            "endpoint_config": {"heartbeat_period": 5},
+            "endpoint_provenance": {"plots": "none"},
+            "preflight_urls": ["http://localhost:5000/health"],
+            "service_cron_minutes": 1,
+            "service_online_timeout": 60,
+            "endpoint_engine": ENGINES[kind],
+            "collect_command": str(Path(sys.executable).parent / "prov-worker"),
+        }
+        ready = ["ssh", *ssh.split(), "-o", "BatchMode=yes", "-i", str(key), f"alice@{node.address}", "true"]
+        assert until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=60)
+        return node
+
+    yield start
+    for name in started:
+        docker("rm", "--force", "--volumes", name, check=False)
