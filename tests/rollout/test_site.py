@@ -59,7 +59,7 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     assert until(lambda: {f"{task}.crate" for task in tasks} <= set(node.crates)), node.logs()
     collected = node.play("collect", collect_dest=str(tmp_path / "home"))
     assert collected.code == 0, collected.output[-3000:]
-    crates = {crate.task_id: crate for crate in map(StepCrate.open, find_crates(tmp_path / "home"))}
+    crates = {crate.task_id: crate for crate in map(StepCrate.open, find_crates(tmp_path / "home" / "prov"))}
     assert set(tasks) <= set(crates)
     for crate in crates.values():
         assert crate.status == "completed"
