@@ -43,6 +43,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM build AS wheel
 COPY pyproject.toml README.md LICENSE /build/source/
 COPY src /build/source/src
+COPY endpoint_configs /build/source/endpoint_configs
 RUN PIP_REQUIRE_HASHES=0 /build/venv/bin/pip wheel -q --no-deps --no-build-isolation --wheel-dir /build/dist /build/source
 
 # Compiled here: on a read-only root Python could not keep what it compiles. Not checked against the sources, whose times

@@ -29,6 +29,7 @@ VERBS = {
     "probe": "Show what the hardware probes find on this machine.",
     "recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, assemble, verify, index, query, report, export.",
+    "sites": "Templates of endpoints for known machines: show, render, install.",
     "service": "Run the local Globus Compute web service; point stock software at it.",
     "completion": "Print the completion script for a shell.",
 }

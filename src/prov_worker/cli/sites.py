@@ -1,0 +1,170 @@
+"""``prov-worker sites``: templates of endpoints for known machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from prov_worker.cli import terminal
+
+
+class _SiteName(click.ParamType):
+    """A name that the shell completes."""
+
+    name = "site"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from prov_worker.sites.catalog import names
+
+        return [CompletionItem(one) for one in names() if one.startswith(incomplete)]
+
+
+_site = click.argument("site", type=_SiteName(), metavar="SITE")
+_set = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set an option; may be repeated.")
+_file = click.option("-f", "--file", metavar="FILE", help="Options, in YAML; --set goes over them.")
+
+
+@click.group("sites")
+def command() -> None:
+    """Templates of endpoints for known machines: show, render, install."""
+
+
+def _options(site: str, assignments: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
+    from prov_worker.sites import options
+    from prov_worker.sites.catalog import site as known
+
+    found = known(site)
+    return found, options.complete(found, options.read(found, assignments, Path(file) if file else None), site)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_sites(as_json: bool) -> int:
+    """List the sites that there are templates for."""
+    from prov_worker.sites.catalog import names, site
+
+    found = {name: site(name).title for name in names()}
+    if as_json:
+        terminal.print_json([{"name": name, "title": title} for name, title in found.items()])
+    else:
+        for name, title in found.items():
+            click.echo(f"{name:<16}{title}")
+    return 0
+
+
+@command.command("show")
+@_site
+def show(site: str) -> int:
+    """Show the options of SITE, their defaults, and where these come from."""
+    from prov_worker.sites.catalog import site as known
+
+    found = known(site)
+    click.echo(found.title)
+    for name, option in found.options.items():
+        default = json.dumps(option["default"]) if "default" in option else "must be set"
+        click.echo(f"\n{name}: {default}\n    {option['description']}")
+        if "$comment" in option:
+            click.echo(f"    source: {option['$comment']}")
+    return 0
+
+
+@command.command("schema")
+@_site
+def schema(site: str) -> int:
+    """Print the JSON schema of the options of SITE."""
+    from prov_worker.sites.catalog import site as known
+
+    click.echo(json.dumps(known(site).schema(), indent=2))
+    return 0
+
+
+@command.command("render")
+@_site
+@_set
+@_file
+@click.option("--script", is_flag=True, help="The batch script that would be submitted, instead.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def render(site: str, assignments: tuple[str, ...], file: str | None, script: bool, as_json: bool) -> int:
+    """Print what the daemon would load for SITE, by Globus Compute's own code.
+
+    With --script: what Parsl's provider would submit. LOGIN_NODE, RUN_DIR and TIME stand for what is known then.
+    """
+    from prov_worker.globus import template
+    from prov_worker.sites.install import template_of
+
+    found, values = _options(site, assignments, file)
+    text = template.render(template_of(found, values), found.schema(values))
+    # Nothing that the daemon would refuse is printed.
+    submitted, batch = template.batch_script(text, "RUN_DIR")
+    if as_json:
+        terminal.print_json({"site": site, "options": values, "config": text, "submit": submitted, "script": batch})
+    elif script:
+        click.echo((f"# {submitted}\n" if submitted else "") + batch, nl=False)
+    else:
+        click.echo(text)
+    return 0
+
+
+@command.command("install")
+@_site
+@click.argument("name", metavar="NAME")
+@_set
+@_file
+@click.option("--user-dir", metavar="DIR", help="Globus Compute's directory.  [default: as Globus Compute's own]")
+@click.option("--force", is_flag=True, help="Also over changed files, which are kept; also from another host.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
+def install(
+    site: str,
+    name: str,
+    assignments: tuple[str, ...],
+    file: str | None,
+    user_dir: str | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Write the directory of an endpoint NAME on SITE, for `globus-compute-endpoint start NAME`.
+
+    What the options give is loaded by Globus Compute's own code first. Run again, it changes what differs; files that
+    were changed by hand are refused.
+    """
+    from prov_worker.globus import template
+    from prov_worker.sites.install import install as write
+    from prov_worker.sites.install import template_of
+
+    found, values = _options(site, assignments, file)
+    template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
+    done = write(found, name, values, user_dir=Path(user_dir) if user_dir else None, force=force, dry_run=dry_run)
+    if as_json:
+        data = {"written": done.written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
+        terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data})
+        return 0
+    if dry_run:
+        click.echo(done.diff, nl=False)
+    verb = "would be written" if dry_run else "written"
+    click.echo(f"{done.directory}: {', '.join(done.written) or 'nothing'} {verb}")
+    for backup in done.backups:
+        click.echo(f"kept as it was: {done.directory / backup}")
+    if not dry_run:
+        click.echo(f"start it with: globus-compute-endpoint start {name}")
+    return 0
+
+
+@command.command("worker-init")
+@_site
+@click.option("--environment", metavar="DIR", help="Virtual environment with prov-worker, on a shared file system.")
+@click.option("--crate-dir", metavar="DIR", help="Where crates appear, on a shared file system.")
+def worker_init(site: str, environment: str | None, crate_dir: str | None) -> int:
+    """Print a `worker_init` that switches recording on where the endpoint belongs to the facility.
+
+    Such an endpoint takes no engine of yours, and its worker_init alone is your own.
+    """
+    from prov_worker.sites.worker_init import snippet
+
+    click.echo(snippet(site, environment, crate_dir), nl=False)
+    return 0

@@ -1,0 +1,96 @@
+"""The sites that are known: their options, as JSON schemas, and their templates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prov_worker.errors import InputError
+
+SHARED = "shared"
+TEMPLATE = "user_config_template.yaml.j2"
+_INCLUDE = re.compile(r'^\{% include "([a-z_.0-9]+)" %\}\n', re.MULTILINE)
+
+
+def directory() -> Path:
+    """Where the sites lie: in an installed package beside this room, in a checkout at its top.
+
+    Raises:
+        InputError: in neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for found in (package / "endpoint_configs", package.parents[1] / "endpoint_configs"):
+        if (found / SHARED).is_dir():
+            return found
+    raise InputError(f"{package / 'endpoint_configs'}: the templates of sites are not installed")
+
+
+def names() -> list[str]:
+    """Names of all sites."""
+    return sorted(path.parent.name for path in directory().glob(f"*/{TEMPLATE}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site.
+
+    Attributes:
+        name: as in commands.
+        title: for people.
+        options: by name, a JSON schema each; ``default`` is missing where a person has to say.
+        template: of user endpoints, in one piece, without the options' defaults.
+    """
+
+    name: str
+    title: str
+    options: dict[str, dict[str, Any]]
+    template: str
+
+    def schema(self, values: dict[str, Any] | None = None) -> dict[str, Any]:
+        """JSON schema (draft 2020-12) of what a client may ask for, in the form of ``user_config_schema.json``.
+
+        Args:
+            values: options that are set; they take the place of defaults.
+        """
+        properties = {}
+        for name, option in self.options.items():
+            if option.get("daemon"):
+                continue
+            properties[name] = {**option, "default": values[name]} if values and name in values else dict(option)
+        schema: dict[str, Any] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"Options of an endpoint on {self.title}",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": False,
+        }
+        required = [name for name, option in properties.items() if "default" not in option]
+        if required:
+            schema["required"] = required
+        return schema
+
+
+def site(name: str) -> Site:
+    """A site by its name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    import yaml
+
+    known = names()
+    if name not in known:
+        raise InputError(f"{name}: no such site; known are {', '.join(known)}")
+    top = directory()
+    own = yaml.safe_load((top / name / "options.yaml").read_text(encoding="utf-8"))
+    common = yaml.safe_load((top / SHARED / "options.yaml").read_text(encoding="utf-8"))
+    left_out = own.get("except", [])
+    options = {key: option for key, option in common.items() if key not in left_out}
+    for key, option in own["options"].items():
+        options[key] = {**options.get(key, {}), **option}
+    text = (top / name / TEMPLATE).read_text(encoding="utf-8")
+    while _INCLUDE.search(text):
+        text = _INCLUDE.sub(lambda found: (top / SHARED / found[1]).read_text(encoding="utf-8"), text)
+    return Site(name, own["title"], dict(sorted(options.items())), text)

@@ -1,0 +1,218 @@
+"""An endpoint's directory, as the stock daemon takes it: ``globus-compute-endpoint start NAME``.
+
+Beside the daemon's own files it has ``prov_worker.json``: the site, the options, the host that the endpoint belongs to,
+and the hashes of what was written, by which a later installation knows what a person has changed since.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import socket
+import string
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prov_worker import __version__
+from prov_worker.errors import InputError
+from prov_worker.sites import options as site_options
+from prov_worker.sites.catalog import SHARED, TEMPLATE, Site, directory
+
+MARKER = "prov_worker.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(slots=True)
+class Installed:
+    """What an installation wrote, or would write.
+
+    Attributes:
+        directory: of the endpoint.
+        written: names of files that are new or differ.
+        unchanged: names of files that were as they should be.
+        backups: copies of files that a person had changed.
+        diff: unified, of all that is written.
+    """
+
+    directory: Path
+    written: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    backups: list[str] = field(default_factory=list)
+    diff: str = ""
+
+
+def default_user_dir() -> Path:
+    """Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, else ``~/.globus_compute``."""
+    return Path(os.environ.get("GLOBUS_COMPUTE_USER_DIR") or Path.home() / ".globus_compute")
+
+
+def template_of(site: Site, values: Mapping[str, Any]) -> str:
+    """The template with the options as its defaults."""
+    head = (
+        f"# {site.title}. Written by prov-worker {__version__}; options of the client go first, then these defaults.\n"
+    )
+    return head + site_options.defaults(site, values) + site.template
+
+
+def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -> dict[str, str]:
+    """All files of an endpoint by name.
+
+    Args:
+        site: its site.
+        name: its name.
+        values: all options, as :func:`prov_worker.sites.options.complete` gives them.
+        user_dir: Globus Compute's directory, which user endpoints have to be told where it is not the usual one.
+    """
+    shared = directory() / SHARED
+    schema = site.schema(dict(values))
+    # The daemon starts user endpoints by name: the program is beside this interpreter, activated or not.
+    programs = str(Path(sys.executable).parent)
+    known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != programs]
+    words = {"name": json.dumps(name), "path": json.dumps(os.pathsep.join([programs, *known]))}
+
+    def filled(file: str) -> str:
+        text = (shared / file).read_text(encoding="utf-8")
+        return string.Template(text).substitute(words)
+
+    environment = filled("user_environment.yaml")
+    if user_dir.absolute() != Path.home() / ".globus_compute":
+        environment += f"GLOBUS_COMPUTE_USER_DIR: {json.dumps(str(user_dir.absolute()))}\n"
+    config = filled("config.yaml")
+    if values["email"]:
+        config += f"email: {json.dumps(values['email'])}\n"
+    return {
+        "config.yaml": config,
+        TEMPLATE: template_of(site, values),
+        "user_config_schema.json": json.dumps(schema, indent=2) + "\n",
+        "user_environment.yaml": environment,
+    }
+
+
+def install(
+    site: Site,
+    name: str,
+    values: Mapping[str, Any],
+    *,
+    user_dir: Path | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Installed:
+    """Write an endpoint's directory.
+
+    Args:
+        site: its site.
+        name: its name.
+        values: all options, complete.
+        user_dir: None takes :func:`default_user_dir`.
+        force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``; take over an
+            endpoint that belongs to another host.
+        dry_run: write nothing.
+
+    Raises:
+        InputError: the name is none, the directory is not ours or belongs to another host, a file was changed by hand,
+            or an interface is not there.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name}: expected a name of letters, digits, dots, dashes and underscores")
+    interface = values.get("interface")
+    if interface and not force and interface not in {one for _, one in socket.if_nameindex()}:
+        here = ", ".join(sorted(one for _, one in socket.if_nameindex()))
+        raise InputError(f"interface: {interface} is not on this host (there are {here}); name another one, or none")
+    found = Installed((user_dir or default_user_dir()) / name)
+    before = _marker(found.directory)
+    host = socket.gethostname()
+    if before is not None and before.get("host") != host and not force:
+        raise InputError(
+            f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
+            "would be a duplicate of it; install it there, take another name, or move it here with --force"
+        )
+    if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:
+        raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --force")
+    known = (before or {}).get("files", {})
+    texts = files_of(site, name, values, found.directory.parent)
+    current = {file: _read(found.directory / file) for file in texts}
+    changed = [
+        file
+        for file, text in current.items()
+        if text is not None and text != texts[file] and known.get(file) != _sha256(text)
+    ]
+    if changed and not force:
+        raise InputError(
+            f"{found.directory / changed[0]}: was changed by hand; --force keeps a copy and writes it anew"
+        )
+    for file, text in texts.items():
+        if current[file] == text:
+            found.unchanged.append(file)
+            continue
+        found.written.append(file)
+        found.diff += "".join(
+            difflib.unified_diff(
+                (current[file] or "").splitlines(keepends=True),
+                text.splitlines(keepends=True),
+                f"{name}/{file}" if current[file] is not None else os.devnull,
+                f"{name}/{file}",
+            )
+        )
+    if dry_run:
+        return found
+    marker = {
+        "site": site.name,
+        "options": dict(values),
+        "host": host,
+        "version": __version__,
+        "files": {file: _sha256(text) for file, text in texts.items()},
+    }
+    try:
+        found.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in changed:
+            backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
+            _write(found.directory / backup, current[file] or "")
+            found.backups.append(backup)
+        for file in found.written:
+            _write(found.directory / file, texts[file])
+        if marker != before:
+            _write(found.directory / MARKER, json.dumps(marker, indent=1) + "\n")
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    return found
+
+
+def _marker(endpoint: Path) -> dict[str, Any] | None:
+    text = _read(endpoint / MARKER)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{endpoint / MARKER}: no valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{endpoint / MARKER}: expected an object")
+    return found
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(aside, path)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

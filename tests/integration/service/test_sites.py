@@ -1,0 +1,85 @@
+"""An installed site, started by the stock daemon, asked by the stock SDK, up to the crate."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from endpoint_daemon import Daemon
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import functions
+
+from prov_worker.cli import run as cli
+from prov_worker.crate.check import check_crate
+from prov_worker.crate.reader import StepCrate
+
+if TYPE_CHECKING:
+    from service_stack import Stack
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    # Parsl's address_by_interface leaves its socket to the collector of garbage.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+LIMIT_S = 90
+
+
+class Site(Daemon):
+    """An endpoint whose directory ``prov-worker sites install`` wrote."""
+
+    def configure(self) -> None:
+        values = [
+            "email=someone@example.org",
+            f"crate_dir={self.crates}",
+            "mount_points=/tmp",
+            "retries=1",
+            "idle_time=3",
+            "poll_interval=0.02",
+            f"worker_init=export PYTHONPATH={Path(functions.__file__).parent}",
+        ]
+        options = [word for value in values for word in ("--set", value)]
+        assert cli(["sites", "install", "local", self.name, "--user-dir", str(self.user_dir), *options]) == 0
+
+
+def test_an_installed_site_runs_tasks_scales_to_zero_and_back(
+    stack: Stack, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    from globus_compute_sdk import Client, Executor
+
+    assert stack.daemon is not None
+    site = Site(tmp_path / "gc", stack.daemon.environment)
+    site.configure()
+    site.start()
+    try:
+        client = Client()
+        wait_for(lambda: client.get_endpoint_status(site.id)["status"] == "online", "endpoint online")
+        metadata = client.get_endpoint_metadata(site.id)
+        assert metadata["display_name"] == "ep"
+        assert metadata["user_config_schema"]["additionalProperties"] is False
+        with Executor(endpoint_id=site.id, client=client, user_endpoint_config={"workers": 1}) as executor:
+            first = executor.submit(functions.add, 5, 10)
+            assert first.result(LIMIT_S) == 15
+            wait_for(lambda: not _pools(site), "the idle block to be given back")
+            second = executor.submit(functions.add, 1, 1)
+            assert second.result(LIMIT_S) == 2
+        for task in (first.task_id, second.task_id):
+            path = site.crates / f"{task}.crate"
+            wait_for(path.is_dir, "the crate")
+            assert [one for one in check_crate(path) if one.level == "error"] == []
+            assert StepCrate.open(path).status == "completed"
+            graph = json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]
+            assert any(one.get("value") == "/tmp" for one in graph), "the mount point"
+    finally:
+        site.stop()
+
+
+def _pools(site: Daemon) -> list[int]:
+    time.sleep(0.2)
+    return [pid for pid, line in site.children().items() if "process_worker_pool" in line]

@@ -1,0 +1,24 @@
+"""The read me of a site, from its options: one of the two is written by hand."""
+
+from __future__ import annotations
+
+import json
+
+from prov_worker.sites.catalog import Site
+
+
+def read_me(site: Site) -> str:
+    """A table of the options, their defaults, and where these come from."""
+    lines = [
+        f"# {site.title}",
+        "",
+        f"    prov-worker sites install {site.name} NAME --set KEY=VALUE...",
+        "",
+        "| option | default | what it is | source of the default |",
+        "|---|---|---|---|",
+    ]
+    for name, option in site.options.items():
+        default = f"`{json.dumps(option['default'])}`" if "default" in option else "must be set"
+        told = option["description"].replace("|", "\\|")
+        lines.append(f"| `{name}` | {default} | {told} | {option.get('$comment', '')} |")
+    return "\n".join(lines) + "\n"

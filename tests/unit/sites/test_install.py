@@ -1,0 +1,109 @@
+"""An endpoint's directory: written once, changed when asked, never over what a person wrote."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("globus_compute_endpoint")
+
+from prov_worker.cli import run as cli
+from prov_worker.sites.install import MARKER
+
+# Parsl's address_by_interface leaves its socket to the collector of garbage.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+FILES = {"config.yaml", "user_config_template.yaml.j2", "user_config_schema.json", "user_environment.yaml"}
+
+
+@pytest.fixture
+def user_dir(tmp_path: Path) -> Path:
+    return tmp_path / "compute"
+
+
+def install(user_dir: Path, *arguments: str) -> int:
+    return cli(["sites", "install", "local", "mine", "--user-dir", str(user_dir), *arguments])
+
+
+def test_a_directory_that_is_private_and_complete(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert install(user_dir, "--set", "workers=3", "--json") == 0
+    endpoint = user_dir / "mine"
+    assert {path.name for path in endpoint.iterdir()} == {*FILES, MARKER}
+    assert endpoint.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in endpoint.iterdir()} == {0o600}
+    marker = json.loads((endpoint / MARKER).read_text())
+    assert (marker["site"], marker["host"], marker["options"]["workers"]) == ("local", socket.gethostname(), 3)
+    assert json.loads((endpoint / "user_config_schema.json").read_text())["properties"]["workers"]["default"] == 3
+    assert set(json.loads(capsys.readouterr().out)["written"]) == FILES
+
+
+def test_a_second_time_nothing_is_written(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(user_dir)
+    before = {path: path.stat().st_mtime_ns for path in (user_dir / "mine").iterdir()}
+    capsys.readouterr()
+    assert install(user_dir, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["written"] == []
+    assert {path: path.stat().st_mtime_ns for path in (user_dir / "mine").iterdir()} == before
+
+
+def test_other_options_change_what_they_concern(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(user_dir)
+    capsys.readouterr()
+    assert install(user_dir, "--set", "workers=5", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "-{%- set workers = workers | default(2) %}" in told
+    assert "+{%- set workers = workers | default(5) %}" in told
+    assert "default(2)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
+    assert install(user_dir, "--set", "workers=5") == 0
+    assert "workers | default(5)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
+
+
+def test_what_a_person_changed_is_refused_then_kept(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(user_dir)
+    file = user_dir / "mine" / "config.yaml"
+    file.write_text("display_name: Mine\n")
+    assert install(user_dir) == 2
+    assert f"{file}: was changed by hand" in capsys.readouterr().err
+    assert file.read_text() == "display_name: Mine\n"
+    assert install(user_dir, "--force") == 0
+    assert [path.read_text() for path in file.parent.glob("config.yaml.bak-*")] == ["display_name: Mine\n"]
+    assert file.read_text() != "display_name: Mine\n"
+
+
+def test_an_endpoint_of_another_host_is_no_ours_to_start(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Login nodes that share a home each start a daemon of their own: two of one endpoint."""
+    install(user_dir)
+    marker = user_dir / "mine" / MARKER
+    data = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**data, "host": "login02"}))
+    assert install(user_dir) == 2
+    assert "belongs to login02" in capsys.readouterr().err
+    assert install(user_dir, "--force") == 0
+    assert json.loads(marker.read_text())["host"] == socket.gethostname()
+
+
+def test_a_strangers_endpoint_is_left_alone(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (user_dir / "mine").mkdir(parents=True)
+    (user_dir / "mine" / "config.yaml").write_text("display_name: theirs\n")
+    assert install(user_dir) == 2
+    assert "not made here" in capsys.readouterr().err
+    assert [path.name for path in (user_dir / "mine").iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    "arguments, line", [(["--set", "interface=nosuch0"], "nosuch0 is not on this host"), (["--set", "a=1"], "a: local")]
+)
+def test_bad_input_writes_nothing(
+    user_dir: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    assert install(user_dir, *arguments) == 2
+    assert line in capsys.readouterr().err
+    assert not user_dir.exists()
+
+
+def test_a_name_that_leads_elsewhere(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["sites", "install", "local", "../up", "--user-dir", str(user_dir)]) == 2
+    assert "expected a name" in capsys.readouterr().err

@@ -1,0 +1,258 @@
+"""Every site: its template rendered and loaded by Globus Compute's own code, and the script that Parsl would submit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("globus_compute_endpoint")
+
+import yaml
+
+from prov_worker.cli import run as cli
+from prov_worker.globus import template
+from prov_worker.sites import options
+from prov_worker.sites.catalog import directory, names, site
+from prov_worker.sites.install import template_of
+from prov_worker.sites.worker_init import snippet
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from support.sites import read_me
+
+# Parsl's address_by_interface leaves its socket to the collector of garbage.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+GOLDEN = Path(__file__).parent / "golden"
+SITES = ("aurora", "local", "perlmutter-cpu", "perlmutter-gpu", "polaris")
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def complete(name: str, **values: Any) -> dict[str, Any]:
+    found = site(name)
+    if "account" in found.options:
+        values.setdefault("account", "X")
+    options.check(found, values, "test")
+    return options.complete(found, values, "test")
+
+
+def rendered(name: str, asked: dict[str, Any] | None = None, **values: Any) -> str:
+    full = complete(name, **values)
+    return template.render(template_of(site(name), full), site(name).schema(full), asked)
+
+
+def loaded(name: str, asked: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
+    text = rendered(name, asked, **values)
+    template.load(text, any_interface=True).shutdown(block=False)
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config["engine"]
+
+
+def test_the_sites_are_these() -> None:
+    assert tuple(names()) == SITES
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_scripts_are_those_that_were_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["sites", "render", name, "--script", *(["--set", "account=X"] if name != "local" else [])]
+    assert cli(arguments) == 0
+    told = capsys.readouterr().out
+    golden = GOLDEN / f"{name}.batch"
+    if os.environ.get("PROV_WRITE_GOLDEN"):
+        golden.write_text(told)
+    assert told == golden.read_text()
+
+
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "runtime": [{}, {"runtime": "container", "image": "/images/w.sif"}, {"image_digest": DIGEST}],
+    "recording": [{}, {"crate_dir": "/eagle/p/crates", "mount_points": ["/eagle/p", "/tmp"]}, {"plots": "none"}],
+    "scaling": [{}, {"init_blocks": 1, "min_blocks": 1, "max_blocks": 3}],
+    "text": [{}, {"worker_init": 'module load x\nexport A="b c"\\d # {{ 7 }}'}],
+    "network": [{}, {"interface": ""}],
+    "workers": [{}, {"workers": 2, "affinity": "none", "accelerators": []}],
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_every_combination_of_options_is_loaded(name: str) -> None:
+    for combination in itertools.product(*CHANGES.values()):
+        values = {key: value for change in combination for key, value in change.items()}
+        engine = loaded(name, **values)
+        assert engine["type"] == "ProvenanceEngine"
+        assert ("container_uri" in engine) == (values.get("runtime") == "container")
+        assert ("address" in engine) == (values.get("interface") != "")
+        assert engine["provenance"].get("crate_dir") == values.get("crate_dir")
+        assert engine["provenance"].get("mount_points") == values.get("mount_points")
+        assert engine["provider"]["max_blocks"] == values.get("max_blocks", 1)
+        if "worker_init" in values:
+            assert values["worker_init"] in engine["provider"]["worker_init"]
+        if values.get("runtime") == "container" and "image_digest" in values:
+            assert DIGEST in engine["container_cmd_options"]
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_what_a_client_asks_for_goes_first_and_within_the_schema(name: str) -> None:
+    assert loaded(name, {"poll_interval": 1, "crate_dir": "/a b/c"})["provenance"] == {
+        "poll_interval": 1,
+        "plots": "png",
+        "crate_dir": "/a b/c",
+    }
+    with pytest.raises(Exception, match="unknown_key"):
+        rendered(name, {"unknown_key": 1})
+    with pytest.raises(Exception, match="does not match"):
+        rendered(name, {"crate_dir": '/x"\nengine: {}'})
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_schema_is_one_and_describes_every_option(name: str) -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = site(name).schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    for option, rules in schema["properties"].items():
+        assert len(rules["description"]) > 10, option
+        if "default" in rules:
+            assert Draft202012Validator(rules).is_valid(rules["default"]), option
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_read_me_is_that_of_the_options(name: str) -> None:
+    assert (directory() / name / "README.md").read_text() == read_me(site(name))
+
+
+# -- traps ---------------------------------------------------------------------------------------------------------
+
+
+def ranks(name: str) -> list[set[int]]:
+    found = []
+    for rank in complete(name)["affinity"].removeprefix("list:").split(":"):
+        cpus: set[int] = set()
+        for part in rank.split(","):
+            low, _, high = part.partition("-")
+            cpus |= set(range(int(low), int(high or low) + 1))
+        found.append(cpus)
+    return found
+
+
+def test_polaris_shares_out_every_cpu_once_nearest_gpu_first() -> None:
+    lists = ranks("polaris")
+    assert len(lists) == 4
+    assert sorted(itertools.chain(*lists)) == list(range(64))
+    assert min(lists[0]) == 24, "GPU 0 is next to the last cores"
+
+
+def test_aurora_has_twelve_tiles_and_leaves_the_systems_cores_alone() -> None:
+    lists = ranks("aurora")
+    assert len(lists) == 12 == len(complete("aurora")["accelerators"])
+    cpus = list(itertools.chain(*lists))
+    assert len(cpus) == len(set(cpus)) == 192
+    assert not {0, 52, 104, 156} & set(cpus)
+
+
+@pytest.mark.parametrize("name", ["polaris", "aurora"])
+def test_pbs_jobs_name_the_file_system_of_home(name: str) -> None:
+    engine = loaded(name, scheduler_options="#PBS -l foo=1")
+    lines = engine["provider"]["scheduler_options"].splitlines()
+    assert lines[0].startswith("#PBS -l filesystems=home:")
+    assert lines[-1] == "#PBS -l foo=1", "options of one's own do not take the place of these"
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_an_endpoint_without_tasks_holds_no_nodes(name: str) -> None:
+    engine = loaded(name)
+    assert (engine["provider"]["init_blocks"], engine["provider"]["min_blocks"]) == (0, 0)
+    assert engine["job_status_kwargs"]["max_idletime"] == 300
+    assert "strategy" not in engine, "a mapping there ends Parsl's poller"
+
+
+@pytest.mark.parametrize("name", [name for name in SITES if name != "local"])
+def test_one_pool_of_workers_a_node_with_short_paths_for_sockets(name: str) -> None:
+    provider = loaded(name)["provider"]
+    assert "export TMPDIR=/tmp" in provider["worker_init"]
+    if provider["type"] == "PBSProProvider":
+        assert provider["launcher"]["type"] == "MpiExecLauncher"
+        assert "--ppn 1" in provider["launcher"]["overrides"]
+        assert "--env TMPDIR=/tmp" in provider["launcher"]["overrides"]
+    else:
+        assert provider["launcher"] == {
+            "type": "SrunLauncher",
+            "overrides": f"-c {complete(name)['cpus_per_task']}",
+        }
+        assert "partition" not in provider, "NERSC has QOS and constraint"
+
+
+@pytest.mark.parametrize(
+    "arguments, key, remedy",
+    [
+        ([], "account", "must be set"),
+        (["--set", "account=X", "--set", "walltime=3600"], "walltime", "HH:MM:SS"),
+        (["--set", "account=X", "--set", "colour=red"], "colour", "no such option"),
+        (["--set", "account=X", "--set", "workers=3"], "affinity", "4 lists for 3 workers"),
+        (
+            ["--set", "account=X", "--set", "affinity=none", "--set", "workers=3"],
+            "accelerators",
+            "4 for 3 workers",
+        ),
+        (["--set", "account=X", "--set", "runtime=container"], "image", "must be set"),
+        (["--set", "account=X", "--set", "init_blocks=2"], "init_blocks", "between"),
+        (["--set", "account=X", "--set", "plots=gif"], "plots", "one of png, svg, none"),
+        (["--set", "account=X;rm"], "account", "Project"),
+        (["--set", "account"], "account", "KEY=VALUE"),
+    ],
+)
+def test_wrong_options_are_refused_with_key_and_remedy(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], key: str, remedy: str
+) -> None:
+    assert cli(["sites", "render", "polaris", *arguments]) == 2
+    told = capsys.readouterr().err.strip()
+    assert len(told.splitlines()) == 1
+    assert key in told
+    assert remedy in told
+
+
+def test_a_walltime_without_quotes_in_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """YAML reads 1:00:00 as 3600; PBS takes that in silence, and Slurm's provider does not."""
+    file = tmp_path / "values.yaml"
+    file.write_text("account: X\nwalltime: 1:00:00\n")
+    assert cli(["sites", "render", "polaris", "-f", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert f"{file}: walltime: 3600 is not allowed" in told
+    assert "quotes" in told
+
+
+def test_values_of_a_file_and_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("account: X\nworkers: 2\naffinity: none\naccelerators: ['0', '1']\n")
+    given = ["sites", "render", "polaris", "-f", str(file), "--set", "account=Y", "--set", "accelerators=2,3", "--json"]
+    assert cli(given) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["options"]["account"], told["options"]["workers"]) == ("Y", 2)
+    assert told["options"]["accelerators"] == ["2", "3"]
+    assert told["submit"].startswith("qsub  -q debug -A Y ")
+
+
+def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Path) -> None:
+    """Run by bash in an environment that knows nothing, as a batch job does."""
+    environment = Path(sys.executable).parents[1]
+    crates = tmp_path / "crates of mine"
+    text = snippet("polaris", str(environment), str(crates))
+    code = (
+        "import os, prov_worker.globus.environ as e; "
+        "print(e.switched_on(), e.provenance_of_environment(None)['settings']['crate_dir'])"
+    )
+    done = subprocess.run(
+        ["bash", "-euc", f"{text}\npython3 -c {json.dumps(code)}"],
+        env={"PATH": "/usr/bin:/bin", "PS1": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"True {crates}"), done.stderr
