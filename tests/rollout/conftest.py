@@ -34,7 +34,12 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = subprocess.run([*pip, "download", "--dest", aside, *wanted], capture_output=True, text=True, check=False)
         if done.returncode:
             missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
-        aside.rename(kept)
+        try:
+            aside.rename(kept)
+        except OSError:  # another process of the run was first: what it put there is the same
+            if not kept.exists():
+                raise
+            shutil.rmtree(aside)
     target = tmp_path_factory.mktemp("wheels")
     for wheel in kept.iterdir():
         (target / wheel.name).symlink_to(wheel)
