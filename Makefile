@@ -65,9 +65,11 @@ oldest:
 containers:
 	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then .ci/docker-engine && .ci/base-images $(BASES) || true; fi
 
-# Programs that tests use and that pip does not bring.
+# Programs that tests use and that pip does not bring. A RabbitMQ is started by each test that needs one, as the user who
+# runs the tests, on free ports of loopback.
 programs:
-	@.ci/packages rsync=rsync sshd=openssh-server chromium=chromium chromedriver=chromium-driver
+	@.ci/packages rsync=rsync sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
+		rabbitmq-server=rabbitmq-server
 
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
@@ -79,12 +81,11 @@ down:
 	@docker compose --profile demo --profile globus down --volumes --remove-orphans
 
 test: test-oldest venv validator runcrate flowcept ansible containers programs
-	@echo "test: the local endpoint's stack has a target of its own: make test-stack" >&2
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(addprefix --ignore ,$(STACK_TESTS)) $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
 
 # The local endpoint as a whole, with broker, service, daemon and SDK: minutes, and faults in all of them.
-test-stack: venv validator containers
-	@$(BIN)/python -m pytest -q --dist loadgroup $(STACK_TESTS) $(ARGS)
+test-stack: oldest venv validator containers programs
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(STACK_TESTS) $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest

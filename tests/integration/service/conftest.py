@@ -18,25 +18,14 @@ if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from service_stack import Stack
 
-HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
-
-
-def _need_broker() -> None:
-    from rabbitmq import server_script
-
-    if server_script() is not None:
-        return
-    if os.environ.get("PROV_REQUIRE_RABBITMQ", "0") not in ("", "0"):
-        pytest.fail(f"{HOW}, and PROV_REQUIRE_RABBITMQ is set", pytrace=False)
-    pytest.skip(HOW)
-
 
 @contextmanager
 def _running(directory: Path, *options: str) -> Iterator[Stack]:
-    _need_broker()
     from own_network import own_network
+    from rabbitmq import need_rabbitmq
     from service_stack import Stack
 
+    need_rabbitmq()
     with own_network(Path(tempfile.gettempdir()) / f"prov-worker-port-5000-{os.getuid()}.lock"):
         stack = Stack(directory, *options)
         try:

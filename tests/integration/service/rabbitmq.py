@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pika
+import pytest
 
+HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
 #: Debian's wrapper in the PATH changes the user and refuses others; this is the script behind it.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -22,6 +24,14 @@ def server_script() -> Path | None:
         return SERVER
     found = shutil.which("rabbitmq-server")
     return Path(found) if found else None
+
+
+def need_rabbitmq() -> None:
+    """Skip where RabbitMQ is missing; fail where it is demanded."""
+    if server_script() is None:
+        if os.environ.get("PROV_REQUIRE_RABBITMQ", "0") not in ("", "0"):
+            pytest.fail(f"{HOW}, and PROV_REQUIRE_RABBITMQ is set", pytrace=False)
+        pytest.skip(HOW)
 
 
 def free_port() -> int:

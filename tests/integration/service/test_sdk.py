@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from service_stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# One stack for all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("service-sdk")]
 LIMIT_S = 90
 
 
