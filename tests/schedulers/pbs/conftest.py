@@ -1,0 +1,47 @@
+"""Clusters of the stand-in for PBS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from standin.cluster import Cluster
+
+
+@pytest.fixture
+def cluster_of(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """Make clusters, by what differs from the stand-in's defaults; they end with the test."""
+    from standin.cluster import Cluster
+
+    made: list[Cluster] = []
+
+    def make(**config: Any) -> Cluster:
+        made.append(Cluster(tmp_path / f"pbs{len(made)}", **config))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
+    import time
+
+    def wait(condition: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"never happened: {what}", pytrace=False)
+            time.sleep(0.05)
+
+    return wait

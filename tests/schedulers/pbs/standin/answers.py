@@ -1,0 +1,102 @@
+"""What ``qstat`` prints of jobs: a table, lines, or JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import time
+from typing import Any
+
+from .job import Job, stamp
+
+
+def table(jobs: list[Job]) -> str:
+    if not jobs:
+        return ""
+    lines = [
+        "Job id            Name             User              Time Use S Queue",
+        "----------------  ---------------- ----------------  -------- - -----",
+    ]
+    for job in jobs:
+        name = job.name if len(job.name) <= 16 else f"{job.name[:15]}*"
+        used = job.walltime_used if job.started else "0"
+        lines.append(f"{job.id:<16}  {name:<16} {job.user:<16}  {used:>8} {job.state} {job.asked.options['q']:<16}")
+    return "\n".join(lines) + "\n"
+
+
+def attributes(job: Job) -> dict[str, Any]:
+    """All that is told of a job, in the order of the real one."""
+    host, submitted = job.config.server, job.submitted
+    waits = job.state in "QH"
+    ran = job.process is not None
+    options, needs = job.asked.options, job.asked.resources
+    memory = {"mem": job.asked.chunks[0][1]["mem"]} if "mem" in job.asked.chunks[0][1] else {}
+    found: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
+    if ran:
+        found["resources_used"] = {
+            "cpupercent": 0, "cput": "00:00:00", "mem": "0kb", "ncpus": job.cpus, "vmem": "0kb",
+            "walltime": job.walltime_used,
+        }  # fmt: skip
+    found |= {"job_state": job.state, "queue": options["q"], "server": host}
+    if "A" in options:
+        found["Account_Name"] = options["A"]
+    found |= {"Checkpoint": "u", "ctime": stamp(job.created), "Error_Path": f"{host}:{job.output('e')}"}
+    if ran:
+        found["exec_host"] = "+".join(f"{name}/0*{one['ncpus']}" for name, one in job.nodes)
+        found["exec_vnode"] = job.vnodes
+    found |= {
+        "Hold_Types": "u" if job.state == "H" else "n", "Join_Path": "n", "Keep_Files": options.get("k", "n"),
+        "Mail_Points": options.get("m", "a"), "mtime": stamp(job.changed), "Output_Path": f"{host}:{job.output('o')}",
+        "Priority": int(options.get("p", 0)), "qtime": stamp(job.created), "Rerunable": "True",
+        "Resource_List": dict(sorted({
+            **memory, "ncpus": job.cpus, "nodect": sum(count for count, _ in job.asked.chunks), "place": "pack", **needs,
+        }.items())),
+    }  # fmt: skip
+    if job.started:
+        found["stime"] = stamp(job.started)
+    if job.finished and ran:
+        found["obittime"] = stamp(job.finished)
+    if ran and job.process is not None:
+        found |= {"session_id": job.process.pid}
+    if "S" in options:
+        found["Shell_Path_List"] = options["S"]
+    if not waits:
+        found["jobdir"] = job.config.home
+    found |= {"substate": job.substate, "Variable_List": job.variables()}
+    if job.comment:
+        found["comment"] = job.comment
+    if job.state != "H":
+        found["etime"] = stamp(job.created)
+    if ran:
+        found["run_count"] = 1
+    if job.finished and ran:
+        found |= {"Stageout_status": 1, "Exit_status": job.exit_status}
+    found["Submit_arguments"] = " ".join(submitted["words"])
+    if job.finished:
+        found["history_timestamp"] = int(job.finished)
+    found |= {"project": "_pbs_project_default", "Submit_Host": host}
+    return found
+
+
+def as_json(server: str, jobs: list[Job]) -> str:
+    """The real one's layout: tabs indent, and a tab follows each colon."""
+    told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": server}
+    if jobs:
+        told["Jobs"] = {job.id: attributes(job) for job in jobs}
+    return json.dumps(told, indent="\t", separators=(",", ":\t")) + "\n"
+
+
+def as_lines(job: Job) -> str:
+    """``qstat -f``: long values go on in lines that begin with a tab."""
+    lines = [f"Job Id: {job.id}"]
+    for name, value in attributes(job).items():
+        if name == "Variable_List":
+            value = ",".join(f"{key}={one}" for key, one in value.items())
+        for key, one in (
+            [(f"{name}.{key}", one) for key, one in value.items()] if isinstance(value, dict) else [(name, value)]
+        ):
+            folded = textwrap.wrap(
+                f"    {key} = {one}", 78, subsequent_indent="\t", drop_whitespace=False, replace_whitespace=False
+            )
+            lines += folded
+    return "\n".join(lines) + "\n\n"

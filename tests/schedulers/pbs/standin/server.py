@@ -1,0 +1,211 @@
+"""The server, its scheduler and the nodes, in one process: answers commands, starts and ends jobs.
+
+Usage: ``python -m standin.server DIRECTORY``, which has ``config.json`` and gets ``socket``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from .answers import as_json, as_lines, table
+from .config import Config
+from .job import Job
+from .request import Refused, request, stand_in
+
+SOCKET, CONFIG = "socket", "config.json"
+_ID = re.compile(r"\d+(\.\S+)?")
+
+
+class Server:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = Config.read(directory / CONFIG)
+        self.jobs: dict[str, Job] = {}
+        self.next = self.config.first
+        for name in ("mom_priv/jobs", "spool", "aux", "tmp"):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """``stdout``, ``stderr`` and ``code`` of a command."""
+        try:
+            out, error, code = {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel}[asked["command"]](asked)
+        except Refused as refused:
+            out, error, code = "", f"{refused.told}\n", refused.code
+        return {"stdout": out, "stderr": error, "code": code}
+
+    def qsub(self, asked: dict[str, Any]) -> tuple[str, str, int]:
+        if os.getuid() == 0 and not self.config.acl_roots:
+            raise Refused("qsub: Bad UID for job execution", 175)
+        wanted = request(self.config, asked["words"], asked["script"])
+        job = Job(f"{self.next}.{self.config.server}", self.config, self.directory, wanted, asked["script"], asked)
+        self.next += 1
+        self.jobs[job.id] = job
+        return f"{job.id}\n", "", 0
+
+    def qstat(self, asked: dict[str, Any]) -> tuple[str, str, int]:
+        history, full, form, operands = _qstat_words(asked["words"])
+        found: list[Job] = []
+        errors: list[str] = []
+        code = 0
+        if not operands:
+            found = [job for job in self.jobs.values() if history or job.state != "F"]
+        for word in operands:
+            if not _ID.fullmatch(word):
+                raise Refused(f"qstat: Unknown queue destination {word}", 170)
+            job = self._job(word)
+            name = word if job is None else job.id
+            if history and not self.config.history:
+                errors.append(f"qstat: PBS is not configured to maintain job history {name}")
+            elif job is None:
+                errors.append(f"qstat: Unknown Job Id {self._full(word)}")
+                code = 153
+            elif job.state == "F" and not history:
+                errors.append(f"qstat: {name} Job has finished, use -x or -H to obtain historical job information")
+                code = 35
+            else:
+                found.append(job)
+        if form == "json":
+            out = as_json(self.config.server, found)
+        elif full:
+            out = "".join(as_lines(job) for job in found)
+        else:
+            out = table(found)
+        return out, "".join(f"{line}\n" for line in errors), code
+
+    def qdel(self, asked: dict[str, Any]) -> tuple[str, str, int]:
+        errors, code = [], 0
+        for word in asked["words"]:
+            if not _ID.fullmatch(word):
+                raise stand_in(f"qdel {word} is not in it")
+            job = self._job(word)
+            if job is None:
+                errors.append(f"qdel: Unknown Job Id {self._full(word)}")
+                code = 153
+            elif job.state == "F":
+                errors.append(f"qdel: Job has finished {job.id}")
+                code = 35
+            else:
+                job.delete()
+        return "", "".join(f"{line}\n" for line in errors), code
+
+    def _full(self, word: str) -> str:
+        return word if "." in word else f"{word}.{self.config.server}"
+
+    def _job(self, word: str) -> Job | None:
+        return self.jobs.get(self._full(word))
+
+    # -- scheduler -----------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Look at every job once."""
+        for job in list(self.jobs.values()):
+            job.tick()
+            if job.state == "F" and not self.config.history:
+                del self.jobs[job.id]
+        for job in self.jobs.values():
+            if job.state == "Q":
+                self._place(job)
+
+    def _place(self, job: Job) -> None:
+        """Start a job where there is room for it; what can never run stays queued and says so."""
+        total = {name: dict(has) for name, has in self.config.nodes.items()}
+        free = {name: dict(has) for name, has in self.config.nodes.items()}
+        for other in self.jobs.values():
+            if other.state in "RE":
+                for host, needs in other.nodes:
+                    for key, value in needs.items():
+                        if key in free[host]:
+                            free[host][key] -= int(value)
+        scatter = "scatter" in job.asked.resources.get("place", "")
+        placed = _fit(job, free, scatter)
+        if placed is not None:
+            job.start(placed)
+            return
+        key, needed, most = _short(job, total)
+        if most is None:
+            job.comment = f"Not Running: Insufficient amount of resource: {key}"
+        else:
+            job.comment = f"Can Never Run: Insufficient amount of resource: {key} (R: {needed} A: {most} T: {most})"
+
+    # -- loop ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until SIGTERM; running jobs are killed with it."""
+        stop, wake = socket.socketpair()
+        signal.signal(signal.SIGTERM, lambda *_: stop.send(b"."))
+        with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as ready:
+            os.chdir(self.directory)  # paths of sockets are short
+            listening.bind(f"{SOCKET}.new")
+            listening.listen(64)
+            os.replace(f"{SOCKET}.new", SOCKET)
+            ready.register(listening, selectors.EVENT_READ)
+            ready.register(wake, selectors.EVENT_READ)
+            while True:
+                for key, _ in ready.select(0.05):
+                    if key.fileobj is wake:
+                        for job in self.jobs.values():
+                            job.kill()
+                        Path(SOCKET).unlink()
+                        return
+                    with listening.accept()[0] as peer, peer.makefile("rwb") as stream:
+                        stream.write(json.dumps(self.answer(json.loads(stream.readline()))).encode() + b"\n")
+                self.tick()
+
+
+def _qstat_words(words: list[str]) -> tuple[bool, bool, str, list[str]]:
+    history, full, form, operands = False, False, "text", []
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if word in ("-F", "-Fjson"):
+            form = words.pop(0) if word == "-F" and words else "json"
+            if form != "json":
+                raise stand_in(f"qstat -F {form} is not in it")
+        elif word.startswith("-"):
+            if set(word[1:]) - set("xf"):
+                raise stand_in(f"qstat {word} is not in it")
+            history, full = history or "x" in word, full or "f" in word
+        else:
+            operands.append(word)
+    return history, full, form, operands
+
+
+def _fit(job: Job, free: dict[str, dict[str, int]], scatter: bool) -> list[tuple[str, dict[str, str]]] | None:
+    placed: list[tuple[str, dict[str, str]]] = []
+    for count, needs in job.asked.chunks:
+        for _ in range(count):
+            used = {name for name, _ in placed} if scatter else set()
+            for name, has in free.items():
+                if name not in used and all(int(value) <= has[key] for key, value in needs.items() if key in has):
+                    break
+            else:
+                return None
+            for key, value in needs.items():
+                if key in has:
+                    has[key] -= int(value)
+            placed.append((name, needs))
+    return placed
+
+
+def _short(job: Job, total: dict[str, dict[str, int]]) -> tuple[str, int, int | None]:
+    """The resource that is missing, how much of it is asked for, and what there is where that is never enough."""
+    for _, needs in job.asked.chunks:
+        for key, value in needs.items():
+            most = max((has[key] for has in total.values() if key in has), default=None)
+            if most is not None and int(value) > most:
+                return key, int(value), most
+    return "ncpus", job.cpus, None
+
+
+if __name__ == "__main__":
+    Server(Path(sys.argv[1])).run()

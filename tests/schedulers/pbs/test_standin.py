@@ -1,0 +1,346 @@
+"""The stand-in against what was recorded of OpenPBS 23.06.06: words, exit codes, states, signals, environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from standin.cluster import Cluster
+
+Make = Callable[..., "Cluster"]
+Wait = Callable[..., None]
+#: Signals come soon, for tests of what they do; the defaults are the recorded times.
+SOON = {"mom_poll_s": 0.1, "walltime_kill_s": 1.0, "qdel_kill_s": 1.0}
+
+
+def script(cluster: Cluster, text: str, name: str = "job.sh") -> str:
+    (cluster.home / name).write_text(f"#!/bin/bash\n{text}\n")
+    return name
+
+
+def submit(cluster: Cluster, text: str, *options: str) -> str:
+    done = cluster.run("qsub", *options, script(cluster, text))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"\d+\.pbs1\n", done.stdout)
+    return done.stdout.strip()
+
+
+def state(cluster: Cluster, job: str) -> tuple[str, int]:
+    found = cluster.jobs()[job]
+    return found["job_state"], found["substate"]
+
+
+def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
+    wait_for(lambda: cluster.jobs()[job]["job_state"] == "F", f"the end of {job}")
+    return cluster.jobs()[job]
+
+
+# -- qsub -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words, told, code",
+    [
+        (["-q", "nope", "job.sh"], "qsub: Unknown queue", 170),
+        (["missing.sh"], "qsub: script file:: No such file or directory", 1),
+        (["-l", "select=1:ncpus=1:ngpus=4", "job.sh"], "qsub: Unknown resource: ngpus", 187),
+        (["-l", "filesystems=home", "job.sh"], "qsub: Unknown resource Resource_List.filesystems", 187),
+        (["-l", "walltime=abc", "job.sh"], "qsub: Illegal attribute or resource value Resource_List.walltime", 166),
+        (["-l", "walltime=01:00:01", "job.sh"], "qsub: Job violates queue and/or server resource limits", 188),
+        (["-l", "select=1:place=scatter", "job.sh"], "qsub: Resource invalid in 'select' specification: place", 1),
+        (["-J", "1-3", "job.sh"], "stand-in for PBS: qsub -J is not in it", 64),
+    ],
+)
+def test_what_qsub_refuses(cluster_of: Make, words: list[str], told: str, code: int) -> None:
+    cluster = cluster_of(queues={"workq": 3600})
+    script(cluster, "true")
+    done = cluster.run("qsub", *words)
+    assert (done.stdout, done.stderr, done.returncode) == ("", f"{told}\n", code)
+    assert cluster.jobs() == {}
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["-A", "P", "-l", "filesystems=home:eagle"], None),
+        (["-A", "P"], "qsub: Resource: filesystems is required to be set."),
+        (["-A", "P", "-l", "filesystems=home:grand"], "qsub: Invalid filesystem identifiers grand"),
+        (["-l", "filesystems=home"], "qsub: Account_Name is required to be set."),
+        (
+            ["-A", "Q", "-l", "filesystems=home"],
+            "qsub: Request rejected.  Reason: No active allocation found for project Q and resource pbs1.",
+        ),
+    ],
+)
+def test_rules_of_alcf(cluster_of: Make, words: list[str], told: str | None) -> None:
+    cluster = cluster_of(resources=["filesystems"], file_systems=["home", "eagle"], projects=["P"])
+    done = cluster.run("qsub", *words, script(cluster, "true"))
+    assert (done.stderr, done.returncode) == (("", 0) if told is None else (f"{told}\n", 1))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be refused as root")
+def test_root_is_refused_where_it_is_not_allowed(cluster_of: Make) -> None:
+    cluster = cluster_of(acl_roots=False)
+    done = cluster.run("qsub", script(cluster, "true"))
+    assert (done.stderr, done.returncode) == ("qsub: Bad UID for job execution\n", 175)
+
+
+def test_a_bare_number_is_a_walltime_of_seconds_in_silence(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "true", "-l", "walltime=3600")
+    assert finished(cluster, job, wait_for)["Resource_List"]["walltime"] == "01:00:00"
+
+
+def test_too_many_cpus_are_taken_and_wait_for_ever(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "true", "-l", "select=1:ncpus=64")
+    never = "Can Never Run: Insufficient amount of resource: ncpus (R: 64 A: 4 T: 4)"
+    wait_for(lambda: cluster.jobs()[job].get("comment") == never, "the comment")
+    assert state(cluster, job) == ("Q", 10)
+    assert not {"resources_used", "exec_host", "stime"} & set(cluster.jobs()[job])
+    assert cluster.run("qdel", job).returncode == 0
+    found = cluster.jobs()[job]
+    assert (found["job_state"], found["substate"], found.get("Exit_status")) == ("F", 91, None)
+    assert found["comment"].endswith("and terminated")
+
+
+def test_directives_end_at_the_first_command(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    text = "\n# a comment\n#PBS -N first -l walltime=00:01:00\n#PBS -o out\n\necho hello\n#PBS -N second\n#PBS -e err"
+    found = finished(cluster, submit(cluster, text), wait_for)
+    assert found["Job_Name"] == "first"
+    assert found["Resource_List"]["walltime"] == "00:01:00"
+    assert (cluster.home / "out").read_text() == "hello\n"
+    assert not (cluster.home / "err").exists()
+
+
+def test_the_command_line_goes_before_directives(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(queues={"workq": None, "debug": None})
+    found = finished(cluster, submit(cluster, "#PBS -q workq", "-q", "debug"), wait_for)
+    assert found["queue"] == "debug"
+
+
+def test_the_script_is_a_copy_and_outputs_appear_after_the_end(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    work = cluster.directory / "work"
+    work.mkdir()
+    (work / "job.sh").write_text("#!/bin/bash\necho $0 $PWD\nwhile [ ! -e go ]; do sleep 0.1; done\n")
+    job = cluster.run("qsub", "job.sh", cwd=work).stdout.strip()
+    (work / "job.sh").write_text("#!/bin/bash\necho another\n")
+    wait_for(lambda: state(cluster, job) == ("R", 42), "the job to run")
+    assert sorted(path.name for path in work.iterdir()) == ["job.sh"]
+    (cluster.home / "go").touch()
+    assert finished(cluster, job, wait_for)["substate"] == 92
+    out = work / f"job.sh.o{job.partition('.')[0]}"
+    copied, where = out.read_text().split()
+    assert copied.endswith(f"mom_priv/jobs/{job}.SC")
+    assert where == str(cluster.home)
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+def test_k_doe_writes_to_the_final_place_at_once(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "echo early; while [ ! -e go ]; do sleep 0.1; done", "-k", "doe")
+    out = cluster.home / f"job.sh.o{job.partition('.')[0]}"
+    wait_for(lambda: out.exists() and out.read_text() == "early\n", "the output")
+    assert state(cluster, job)[0] == "R"
+    (cluster.home / "go").touch()
+    finished(cluster, job, wait_for)
+
+
+def test_a_held_job_waits(cluster_of: Make) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "true", "-h")
+    time.sleep(0.3)
+    found = cluster.jobs()[job]
+    assert (found["job_state"], found["substate"], found["Hold_Types"]) == ("H", 20, "u")
+    assert not {"exec_vnode", "session_id", "jobdir", "etime", "comment", "run_count"} & set(found)
+
+
+def test_the_environment_is_the_jobs_own(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    name = script(cluster, "env -0 > told; cat $PBS_NODEFILE > hosts")
+    done = cluster.run("qsub", "-l", "select=2:ncpus=1:mpiprocs=2", name, LEAKED="yes")
+    finished(cluster, done.stdout.strip(), wait_for)
+    told = dict(line.split("=", 1) for line in (cluster.home / "told").read_text().split("\0") if line)
+    assert "LEAKED" not in told
+    assert (told["PBS_ENVIRONMENT"], told["ENVIRONMENT"]) == ("PBS_BATCH", "BATCH")
+    assert (told["PBS_JOBID"], told["PBS_JOBNAME"], told["PBS_QUEUE"]) == ("0.pbs1", "job.sh", "workq")
+    assert (told["PBS_NODENUM"], told["PBS_TASKNUM"], told["PBS_JOBDIR"]) == ("0", "1", told["HOME"])
+    assert told["PBS_O_WORKDIR"] == str(cluster.home)
+    assert (told["NCPUS"], told["OMP_NUM_THREADS"]) == ("1", "1")
+    assert len(told["PBS_JOBCOOKIE"]) == 32
+    assert str(Path(sys.executable).parent) not in told["PATH"]
+    assert (cluster.home / "hosts").read_text().split() == ["pbs1"] * 4
+
+
+def test_jobs_wait_for_room(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(nodes={"n1": {"ncpus": 2}})
+    first = submit(cluster, "while [ ! -e go ]; do sleep 0.1; done", "-l", "select=1:ncpus=2")
+    second = submit(cluster, "true", "-l", "select=1:ncpus=1")
+    wait_for(lambda: state(cluster, first)[0] == "R", "the first to run")
+    assert state(cluster, second) == ("Q", 10)
+    (cluster.home / "go").touch()
+    assert finished(cluster, second, wait_for)["Exit_status"] == 0
+
+
+# -- ends -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, substate, status, comment",
+    [("exit 0", 92, 0, "and finished"), ("exit 7", 93, 7, "and failed"), ("kill -9 $$", 93, 137, "and failed")],
+)
+def test_a_job_ends_by_itself(
+    cluster_of: Make, wait_for: Wait, text: str, substate: int, status: int, comment: str
+) -> None:
+    cluster = cluster_of()
+    found = finished(cluster, submit(cluster, text), wait_for)
+    assert (found["substate"], found["Exit_status"]) == (substate, status)
+    assert found["comment"].endswith(comment)
+
+
+def test_qdel_of_a_running_job(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "sleep 600")
+    wait_for(lambda: state(cluster, job) == ("R", 42), "the job to run")
+    done = cluster.run("qdel", job)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    found = finished(cluster, job, wait_for)
+    assert (found["substate"], found["Exit_status"]) == (91, 271)
+    assert re.search(r"and terminated by \w+@pbs1$", found["comment"])
+
+
+def test_qdel_where_sigterm_is_ignored(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(**SOON)
+    job = submit(cluster, "trap '' TERM; touch ready; while :; do sleep 0.1; done")
+    wait_for((cluster.home / "ready").exists, "the trap")
+    assert cluster.run("qdel", job).returncode == 0
+    assert cluster.run("qdel", job).returncode == 0, "again, while it is dying"
+    assert state(cluster, job)[0] == "R"
+    assert finished(cluster, job, wait_for)["Exit_status"] == 265
+
+
+def test_walltime_ends_the_session_alone(cluster_of: Make, wait_for: Wait) -> None:
+    """SIGTERM to every process of the job's session, SIGKILL later; one that called setsid outlives it."""
+    cluster = cluster_of(**SOON)
+    text = (
+        "trap 'touch shell-was-told' TERM\n"
+        "setsid bash -c 'echo $BASHPID > outside; exec sleep 60' &\n"
+        "(trap 'touch child-was-told' TERM; touch ready; while :; do sleep 0.1; done) &\n"
+        "while :; do wait; sleep 0.1; done"
+    )
+    job = submit(cluster, text, "-l", "walltime=1")
+    found = finished(cluster, job, wait_for)
+    outside = int((cluster.home / "outside").read_text())
+    try:
+        assert (cluster.home / "shell-was-told").exists()
+        assert (cluster.home / "child-was-told").exists()
+        assert (found["substate"], found["Exit_status"]) == (93, -29)
+        assert found["comment"].endswith("and exceeded resource walltime")
+        last = (cluster.home / f"job.sh.e{job.partition('.')[0]}").read_text().splitlines()
+        assert any(re.fullmatch(r"=>> PBS: job killed: walltime \d+ exceeded limit 1", line) for line in last)
+        assert Path(f"/proc/{outside}").exists()
+    finally:
+        os.kill(outside, 9)
+
+
+# -- qstat and qdel ---------------------------------------------------------------------------------------------------
+
+
+def test_qstat_in_its_three_forms(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    assert (cluster.run("qstat").stdout, cluster.run("qstat").returncode) == ("", 0)
+    job = submit(cluster, "exit 7", "-N", "parsl.GlobusComputeEngine", "-A", "P")
+    finished(cluster, job, wait_for)
+    table = cluster.run("qstat", "-x", job).stdout.splitlines()
+    assert table[0] == "Job id            Name             User              Time Use S Queue"
+    assert table[1] == "----------------  ---------------- ----------------  -------- - -----"
+    assert re.fullmatch(r"0\.pbs1            parsl\.GlobusCom\* \w+ +00:00:0\d F workq {11}", table[2])
+    text = cluster.run("qstat", "-x", "-f", "-F", "json", job).stdout
+    assert re.search(r'^\t\t"0.pbs1":\t\{$', text, re.MULTILINE), "tabs indent, and one follows each colon"
+    told = json.loads(text)
+    assert (told["pbs_version"], told["pbs_server"]) == ("23.06.06", "pbs1")
+    found = told["Jobs"][job]
+    assert (found["job_state"], found["Exit_status"], found["Account_Name"]) == ("F", 7, "P")
+    assert (found["Rerunable"], found["exec_host"]) == ("True", "pbs1/0*1")
+    lines = cluster.run("qstat", "-x", "-f", job).stdout.splitlines()
+    assert lines[0] == "Job Id: 0.pbs1"
+    assert "    Resource_List.ncpus = 1" in lines
+    assert lines[-1] == ""
+
+
+def test_what_qstat_and_qdel_say_of_wrong_ids(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "true")
+    finished(cluster, job, wait_for)
+    as_json = ["-f", "-F", "json"]
+    done = cluster.run("qstat", "-x", *as_json, "9999.pbs1")
+    assert "Jobs" not in json.loads(done.stdout)
+    assert (done.stderr, done.returncode) == ("qstat: Unknown Job Id 9999.pbs1\n", 153)
+    done = cluster.run("qstat", "-x", *as_json, job, "9999.pbs1")
+    assert (list(json.loads(done.stdout)["Jobs"]), done.returncode) == ([job], 153)
+    done = cluster.run("qstat", *as_json, job)
+    assert "Jobs" not in json.loads(done.stdout)
+    told = "qstat: 0.pbs1 Job has finished, use -x or -H to obtain historical job information\n"
+    assert (done.stderr, done.returncode) == (told, 35)
+    done = cluster.run("qstat", "xyz")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "qstat: Unknown queue destination xyz\n", 170)
+    done = cluster.run("qdel", job)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "qdel: Job has finished 0.pbs1\n", 35)
+    done = cluster.run("qdel", "9999.pbs1")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "qdel: Unknown Job Id 9999.pbs1\n", 153)
+
+
+def test_without_history(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(history=False)
+    job = submit(cluster, "while [ ! -e go ]; do sleep 0.1; done")
+    done = cluster.run("qstat", "-x", "-f", "-F", "json", job)
+    assert "Jobs" not in json.loads(done.stdout), "even while it runs"
+    told = f"qstat: PBS is not configured to maintain job history {job}\n"
+    assert (done.stderr, done.returncode) == (told, 0)
+    (cluster.home / "go").touch()
+    wait_for(lambda: cluster.run("qstat", job).returncode == 153, "the job to be forgotten")
+    assert cluster.run("qdel", job).returncode == 153
+
+
+def test_without_a_server(cluster_of: Make) -> None:
+    cluster = cluster_of()
+    name = script(cluster, "true")
+    cluster.stop()
+    down = "Connection refused\n{}: cannot connect to server pbs1 (errno=15010)\n"
+    done = cluster.run("qsub", name)
+    assert (done.stdout, done.stderr, done.returncode) == ("", down.format("qsub"), 162)
+    done = cluster.run("qstat", "-x", "-f", "-F", "json", "0.pbs1")
+    assert (done.stderr, done.returncode) == (down.format("qstat"), 255)
+    assert "Jobs" not in json.loads(done.stdout)
+    done = cluster.run("qdel", "0.pbs1")
+    told = "Connection refused\nCouldn't connect to cluster: pbs1\n"
+    assert (done.stdout, done.stderr, done.returncode) == ("", told, 162)
+
+
+# -- mpiexec ----------------------------------------------------------------------------------------------------------
+
+
+def test_mpiexec_starts_a_rank_on_each_host(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(nodes={"n1": {"ncpus": 2}, "n2": {"ncpus": 2}})
+    ranks = (
+        "export FORWARDED=yes\nmpiexec --cpu-bind none --depth=64 --ppn 1 --env TMPDIR=/tmp -n 2 "
+        "--hostfile $PBS_NODEFILE /bin/sh -c 'echo $PALS_RANKID $FORWARDED $TMPDIR'\n"
+        "mpiexec -n 2 --ppn 2 sh -c 'exit 3'; echo $?; mpiexec -n 3 --ppn 1 --hostfile $PBS_NODEFILE true; echo $?"
+    )
+    job = submit(cluster, ranks, "-l", "select=2:ncpus=2", "-l", "place=scatter")
+    found = finished(cluster, job, wait_for)
+    assert found["exec_host"] == "n1/0*2+n2/0*2"
+    told = (cluster.home / "job.sh.o0").read_text().splitlines()
+    assert sorted(told[:2]) == ["0 yes /tmp", "1 yes /tmp"]
+    assert told[2:] == ["3", "64"]
