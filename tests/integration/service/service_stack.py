@@ -9,13 +9,18 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from endpoint_daemon import Daemon
-from rabbitmq import RabbitMQ
+from own_network import own_network
+from rabbitmq import RabbitMQ, need_rabbitmq
 
 SECRETS = {str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests" for name in ("alice", "bob")}
 ALICE, BOB = SECRETS
@@ -93,10 +98,10 @@ class Service:
 
 
 class Stack:
-    """All three, in one directory."""
+    """All three, in one directory; without an endpoint, two."""
 
-    def __init__(self, directory: Path, *service_options: str) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *service_options: str, endpoint: bool = True) -> None:
+        self.directory, self.endpoint = directory, endpoint
         self.broker = RabbitMQ(directory / "broker")
         self.service = Service(directory / "service", self.broker.url, *service_options)
         self.daemon: Daemon | None = None
@@ -104,11 +109,14 @@ class Stack:
     def start(self) -> None:
         self.broker.start()
         self.service.start()
-        here = str(Path(__file__).parent.parent)
-        environment = {**os.environ, **self.service.environment(), "PYTHONPATH": here}
-        self.daemon = Daemon(self.directory / "gc", environment)
-        self.daemon.configure()
-        self.daemon.start()
+        if self.endpoint:
+            self.daemon = Daemon(self.directory / "gc", self.environment())
+            self.daemon.configure()
+            self.daemon.start()
+
+    def environment(self) -> dict[str, str]:
+        """Of an endpoint that belongs to it."""
+        return {**os.environ, **self.service.environment(), "PYTHONPATH": str(Path(__file__).parent.parent)}
 
     def sdk_environment(self, identity: str = ALICE) -> dict[str, str]:
         return {
@@ -125,3 +133,22 @@ class Stack:
     def logs(self) -> str:
         daemon = self.daemon.log if self.daemon else ""
         return f"service:\n{self.service.log.read_text()[-6000:]}\ndaemon:\n{daemon}"
+
+
+@contextmanager
+def running(directory: Path, *service_options: str, endpoint: bool = True) -> Iterator[Stack]:
+    """A stack of a test's own; skips, or fails, where RabbitMQ is missing. The SDK in this process uses it."""
+    need_rabbitmq()
+    with own_network(Path(tempfile.gettempdir()) / f"prov-worker-port-5000-{os.getuid()}.lock"):
+        stack = Stack(directory, *service_options, endpoint=endpoint)
+        try:
+            stack.start()
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in stack.sdk_environment().items():
+                    patch.setenv(name, value)
+                yield stack
+        except BaseException:
+            sys.stderr.write(stack.logs())
+            raise
+        finally:
+            stack.stop()

@@ -31,6 +31,8 @@ def attributes(job: Job) -> dict[str, Any]:
     ran = job.process is not None
     options, needs = job.asked.options, job.asked.resources
     memory = {"mem": job.asked.chunks[0][1]["mem"]} if "mem" in job.asked.chunks[0][1] else {}
+    nodes = sum(count for count, _ in job.asked.chunks)
+    resources = {**memory, "ncpus": job.cpus, "nodect": nodes, "place": "pack", **needs}
     found: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
     if ran:
         found["resources_used"] = {
@@ -48,9 +50,7 @@ def attributes(job: Job) -> dict[str, Any]:
         "Hold_Types": "u" if job.state == "H" else "n", "Join_Path": "n", "Keep_Files": options.get("k", "n"),
         "Mail_Points": options.get("m", "a"), "mtime": stamp(job.changed), "Output_Path": f"{host}:{job.output('o')}",
         "Priority": int(options.get("p", 0)), "qtime": stamp(job.created), "Rerunable": "True",
-        "Resource_List": dict(sorted({
-            **memory, "ncpus": job.cpus, "nodect": sum(count for count, _ in job.asked.chunks), "place": "pack", **needs,
-        }.items())),
+        "Resource_List": dict(sorted(resources.items())),
     }  # fmt: skip
     if job.started:
         found["stime"] = stamp(job.started)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .answers import as_json
 from .config import Config
-from .request import Refused, Request
+from .request import RefusedError, Request
 from .server import CONFIG, SOCKET
 
 
@@ -24,7 +24,7 @@ def main(command: str, directory: Path) -> int:
     if command == "qsub":
         try:
             asked["script"] = _script(words)
-        except Refused as refused:
+        except RefusedError as refused:
             sys.stderr.write(f"{refused.told}\n")
             return refused.code
     try:
@@ -45,7 +45,7 @@ def _script(words: list[str]) -> str:
     try:
         return Path(found.operands[0]).read_text()
     except FileNotFoundError:
-        raise Refused("qsub: script file:: No such file or directory", 1) from None
+        raise RefusedError("qsub: script file:: No such file or directory", 1) from None
 
 
 def _ask(directory: Path, asked: dict[str, object]) -> dict[str, object]:

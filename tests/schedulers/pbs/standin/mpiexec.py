@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .request import Refused, stand_in
+from .request import RefusedError, stand_in
 
 _VALUES = {
     "-n": "n",
@@ -28,7 +28,7 @@ def parse(words: list[str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Options by name, variables of ``--env``, and the command.
 
     Raises:
-        Refused: an option that is not in the stand-in.
+        RefusedError: an option that is not in the stand-in.
     """
     options: dict[str, str] = {}
     variables: dict[str, str] = {}
@@ -59,7 +59,7 @@ def main(words: list[str]) -> int:
         count, ppn = int(options.get("n", 1)), int(options.get("ppn", 1))
         if count > len(hosts) * ppn:
             raise stand_in(f"mpiexec: {count} ranks do not fit on {len(hosts)} hosts with {ppn} each")
-    except Refused as refused:
+    except RefusedError as refused:
         sys.stderr.write(f"{refused.told}\n")
         return refused.code
     ranks = []

@@ -15,7 +15,7 @@ _JOB_WIDE = ("walltime", "select", "place", "mem", "ncpus", "cput")
 _NUMBERS = ("ncpus", "mpiprocs", "ompthreads", "ngpus")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the real command would say on stderr, and its exit code."""
 
     def __init__(self, told: str, code: int) -> None:
@@ -23,9 +23,9 @@ class Refused(Exception):
         self.told, self.code = told, code
 
 
-def stand_in(what: str) -> Refused:
+def stand_in(what: str) -> RefusedError:
     """Something that was never seen of the real one."""
-    return Refused(f"stand-in for PBS: {what}", 64)
+    return RefusedError(f"stand-in for PBS: {what}", 64)
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ def directives(script: str) -> list[str]:
 def seconds(text: str) -> int:
     """Of ``HH:MM:SS``, ``MM:SS`` or a number of seconds."""
     if not re.fullmatch(r"\d+(:\d+){0,2}", text):
-        raise Refused("qsub: Illegal attribute or resource value Resource_List.walltime", 166)
+        raise RefusedError("qsub: Illegal attribute or resource value Resource_List.walltime", 166)
     total = 0
     for part in text.split(":"):
         total = total * 60 + int(part)
@@ -102,7 +102,7 @@ def request(config: Config, words: list[str], script: str) -> Request:
     """What is asked for, with the command line over the script's directives.
 
     Raises:
-        Refused: as the real server, or ALCF's hooks, refuse it.
+        RefusedError: as the real server, or ALCF's hooks, refuse it.
     """
     found = Request()
     found.take(words)
@@ -111,17 +111,17 @@ def request(config: Config, words: list[str], script: str) -> Request:
     found.operands = operands
     queue = found.options.get("q", next(iter(config.queues)))
     if queue not in config.queues:
-        raise Refused("qsub: Unknown queue", 170)
+        raise RefusedError("qsub: Unknown queue", 170)
     found.options["q"] = queue
     for name in found.resources:
         if name not in _JOB_WIDE and name not in config.resources:
-            raise Refused(f"qsub: Unknown resource Resource_List.{name}", 187)
+            raise RefusedError(f"qsub: Unknown resource Resource_List.{name}", 187)
     found.chunks = _chunks(config, found.resources.setdefault("select", "1:ncpus=1"))
     if "walltime" in found.resources:
         limit, asked = config.queues[queue], seconds(found.resources["walltime"])
         found.resources["walltime"] = clock(asked)
         if limit is not None and asked > limit:
-            raise Refused("qsub: Job violates queue and/or server resource limits", 188)
+            raise RefusedError("qsub: Job violates queue and/or server resource limits", 188)
     _facility(config, found)
     return found
 
@@ -135,11 +135,11 @@ def _chunks(config: Config, select: str) -> list[tuple[int, dict[str, str]]]:
         for part in parts:
             name, _, value = part.partition("=")
             if name in _JOB_WIDE and name not in _CHUNK:
-                raise Refused(f"qsub: Resource invalid in 'select' specification: {name}", 1)
+                raise RefusedError(f"qsub: Resource invalid in 'select' specification: {name}", 1)
             if name not in _CHUNK and name not in config.chunk_resources:
-                raise Refused(f"qsub: Unknown resource: {name}", 187)
+                raise RefusedError(f"qsub: Unknown resource: {name}", 187)
             if name in _NUMBERS and not value.isdigit():
-                raise Refused(f"qsub: Illegal attribute or resource value Resource_List.{name}", 166)
+                raise RefusedError(f"qsub: Illegal attribute or resource value Resource_List.{name}", 166)
             needs[name] = value
         needs.setdefault("ncpus", "1")
         chunks.append((count, needs))
@@ -151,16 +151,16 @@ def _facility(config: Config, found: Request) -> None:
     if config.projects is not None:
         account = found.options.get("A")
         if account is None:
-            raise Refused("qsub: Account_Name is required to be set.", 1)
+            raise RefusedError("qsub: Account_Name is required to be set.", 1)
         if account not in config.projects:
-            raise Refused(
+            raise RefusedError(
                 f"qsub: Request rejected.  Reason: No active allocation found for project {account} "
                 f"and resource {config.server}.",
                 1,
             )
     if config.file_systems is not None:
         if "filesystems" not in found.resources:
-            raise Refused("qsub: Resource: filesystems is required to be set.", 1)
+            raise RefusedError("qsub: Resource: filesystems is required to be set.", 1)
         unknown = [one for one in found.resources["filesystems"].split(":") if one not in config.file_systems]
         if unknown:
-            raise Refused(f"qsub: Invalid filesystem identifiers {' '.join(unknown)}", 1)
+            raise RefusedError(f"qsub: Invalid filesystem identifiers {' '.join(unknown)}", 1)

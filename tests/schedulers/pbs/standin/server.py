@@ -18,7 +18,7 @@ from typing import Any
 from .answers import as_json, as_lines, table
 from .config import Config
 from .job import Job
-from .request import Refused, request, stand_in
+from .request import RefusedError, request, stand_in
 
 SOCKET, CONFIG = "socket", "config.json"
 _ID = re.compile(r"\d+(\.\S+)?")
@@ -39,13 +39,13 @@ class Server:
         """``stdout``, ``stderr`` and ``code`` of a command."""
         try:
             out, error, code = {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel}[asked["command"]](asked)
-        except Refused as refused:
+        except RefusedError as refused:
             out, error, code = "", f"{refused.told}\n", refused.code
         return {"stdout": out, "stderr": error, "code": code}
 
     def qsub(self, asked: dict[str, Any]) -> tuple[str, str, int]:
         if os.getuid() == 0 and not self.config.acl_roots:
-            raise Refused("qsub: Bad UID for job execution", 175)
+            raise RefusedError("qsub: Bad UID for job execution", 175)
         wanted = request(self.config, asked["words"], asked["script"])
         job = Job(f"{self.next}.{self.config.server}", self.config, self.directory, wanted, asked["script"], asked)
         self.next += 1
@@ -61,7 +61,7 @@ class Server:
             found = [job for job in self.jobs.values() if history or job.state != "F"]
         for word in operands:
             if not _ID.fullmatch(word):
-                raise Refused(f"qstat: Unknown queue destination {word}", 170)
+                raise RefusedError(f"qstat: Unknown queue destination {word}", 170)
             job = self._job(word)
             name = word if job is None else job.id
             if history and not self.config.history:
