@@ -17,11 +17,13 @@ def die_once(marker: str) -> str:
     """Kill the worker at the first attempt, return at the second."""
     import os
     import signal
+    import time
     from pathlib import Path
 
     if Path(marker).exists():
         return "second attempt"
     Path(marker).touch()
+    time.sleep(0.2)  # results that the worker sent before leave by a thread
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
 
@@ -29,7 +31,9 @@ def die_once(marker: str) -> str:
 def die() -> None:
     import os
     import signal
+    import time
 
+    time.sleep(0.2)  # results that the worker sent before leave by a thread
     os.kill(os.getpid(), signal.SIGKILL)
 
 
