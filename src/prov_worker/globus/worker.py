@@ -18,7 +18,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from prov_worker.recorder.recorder import Recorder, recorder_for, trouble
+from prov_worker.recorder.recorder import Recorder, recorder_for
+from prov_worker.recorder.trouble import trouble
 
 
 class _Current(threading.local):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from prov_worker.recorder.trouble import trouble
 from prov_worker.redact import is_secret_name, redact_part
 
 MAX_NOTES = 100
@@ -145,6 +146,4 @@ def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, what: An
         if new:
             task.noted(new)
     except Exception:
-        from prov_worker.recorder.recorder import trouble
-
         trouble("an annotation")

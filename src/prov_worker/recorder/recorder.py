@@ -22,6 +22,7 @@ from prov_worker.recorder import capture
 from prov_worker.recorder.counters import Counters, usage_field
 from prov_worker.recorder.facts import mpi_placement, worker_facts
 from prov_worker.recorder.notes import Notes, running
+from prov_worker.recorder.trouble import trouble
 from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
@@ -42,18 +43,6 @@ _MAX_MESSAGE = 2000
 _MAX_TRACEBACK = 64 << 10
 _WAIT_S = 60.0
 _ASK_AGENT_S = 1.0
-_troubles: dict[str, int] = {}
-_MAX_TROUBLES = 3
-
-
-def trouble(where: str) -> None:
-    """Log an error of the recorder's own, a few times each: a task must not drown in them either."""
-    count = _troubles[where] = _troubles.get(where, 0) + 1
-    if count <= _MAX_TROUBLES:
-        try:
-            log.warning("recording: %s failed; the task is not affected", where, exc_info=True)
-        except Exception:
-            pass
 
 
 class _Forks:

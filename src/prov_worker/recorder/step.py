@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from prov_worker.recorder.notes import running
+from prov_worker.recorder.trouble import trouble
 from prov_worker.settings import Settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -130,7 +131,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
 def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The recorder, with a task begun; None where recording is off or impossible."""
     global _provenance
-    from prov_worker.recorder.recorder import recorder_for, trouble
+    from prov_worker.recorder.recorder import recorder_for
 
     try:
         if _provenance is _UNREAD:
@@ -156,8 +157,6 @@ def _guarded(call: Callable[..., None], *args: Any) -> None:
     try:
         call(*args)
     except Exception:
-        from prov_worker.recorder.recorder import trouble
-
         trouble("the end of a step")
 
 
