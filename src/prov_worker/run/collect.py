@@ -202,7 +202,9 @@ class _Collection:
     def _fetch(self, batch: list[str], there: dict[str, str]) -> None:
         for directory in (self._staging, self._temporary):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._place.fetch(batch, self._staging, self._temporary, self._options.bandwidth, self._options.remote_rsync)
+        # rsync looks for a relative temporary directory in the destination.
+        temporary = self._temporary.absolute()
+        self._place.fetch(batch, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
         for name in batch:
             staged = self._staging / name
             found = _metadata_sha256(staged)

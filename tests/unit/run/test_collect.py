@@ -71,6 +71,13 @@ def test_published_crates_come_whole_and_nothing_else_does(source: Crates, tmp_p
     assert {path.name for path in home.iterdir()} == names(done), "no staging is left, no spool, no crate in the making"
 
 
+def test_a_destination_may_be_relative(source: Crates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = collect([source.directory.name], Path("home"))
+    assert done.problems == []
+    assert content(tmp_path / "home") == content(source.directory)
+
+
 def test_a_second_time_nothing_comes_and_what_is_new_comes_later(source: Crates, tmp_path: Path) -> None:
     home = tmp_path / "home"
     collect([str(source.directory)], home)
