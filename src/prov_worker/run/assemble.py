@@ -236,7 +236,11 @@ class _Assembly:
         if key is None:
             return
         step.key, step.crate_id = key, f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
-        taken = take(source, crate, self._steps / f"{key}{CRATE_SUFFIX}", self._placer, self._options.max_file_bytes)
+        target = self._steps / f"{key}{CRATE_SUFFIX}"
+        taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
+        if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
+            shutil.rmtree(target)
+            raise CrateError(f"{source.path}: changed while it was read")
         entry = self._entry(step, crate)
         lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
         self._catalog.add(entry, lines, source.name)

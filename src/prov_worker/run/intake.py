@@ -145,7 +145,12 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
 
 def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
     if isinstance(source, DirectorySource):
-        return placer.place(f"{source.path}/{relative}", target)
+        try:
+            return placer.place(f"{source.path}/{relative}", target)
+        except OSError as error:
+            # One of two files is at fault: where it is the one that is read, this crate alone is left out.
+            _need_readable(source, relative)
+            raise error
     try:
         with source.open(relative) as stream, open(target, "xb") as out:
             return sha256_of(stream, out)
@@ -156,6 +161,15 @@ def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
     except Exception as error:
         # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
         raise CrateError(f"{source.path}: {relative}: cannot be unpacked: {error}") from None
+
+
+def _need_readable(source: DirectorySource, relative: str) -> None:
+    try:
+        with source.open(relative) as stream:
+            while stream.read(_BLOCK):
+                pass
+    except OSError as error:
+        raise CrateError(f"{source.path}/{relative}: cannot be read: {error.strerror or error}") from None
 
 
 def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:

@@ -64,6 +64,8 @@ def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> byte
     try:
         with source.open(relative) as stream:
             data = stream.read(limit + 1)
+    except CrateError:
+        raise
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
         raise CrateError(f"{source.path}: {relative}: cannot be read: {error}") from None
     except Exception as error:
