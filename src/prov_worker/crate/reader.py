@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ Entity = dict[str, Any]
 
 #: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
 _LARGEST_JSON_BYTES = 256 << 20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+#: Times that fit into 64 bits of nanoseconds, as tables and databases keep them.
+_YEARS = range(1970, 2262)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +68,37 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text, strictly: no NaN, no infinity and no half of a character, which nothing could hand on.
+
+    Raises:
+        ValueError: no such text.
+        RecursionError: too many levels.
+    """
+    text = data.decode("utf-8-sig")
+    value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    if _SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()  # pairs are characters, single ones have no UTF-8 form
+    return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is beyond all numbers")
+    return number
+
+
 def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) -> Any:
     """Content of a JSON file of a crate.
+
+    Args:
+        path: the file.
+        parse_constant: takes NaN and infinities, as in :func:`json.loads`; None refuses them.
 
     Raises:
         CrateError: it cannot be read, is larger than any that a crate holds, or no JSON.
@@ -78,7 +112,7 @@ def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) ->
     except OSError as error:
         raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        return json.loads(data, parse_constant=parse_constant)
+        return parse_json(data) if parse_constant is None else json.loads(data, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
         raise CrateError(f"{path}: no valid JSON: {error}") from None
 
@@ -99,14 +133,46 @@ def load_graph(crate: Path) -> list[Entity]:
         raise CrateError(f"{crate}: a file; a crate is a directory") from None
     except OSError as error:
         raise CrateError(f"{metadata}: cannot be read: {error.strerror or error}") from None
-    document = read_json(metadata)
+    # NaN and infinities are let through: the checks name them one by one.
+    return graph_in(read_json(metadata, float), str(metadata))
+
+
+def graph_in(document: Any, where: str) -> list[Entity]:
+    """The entities in the content of a metadata file.
+
+    Args:
+        document: the content.
+        where: what errors name.
+
+    Raises:
+        CrateError: no graph of entities with ids and types that are texts.
+    """
     graph = document.get("@graph") if isinstance(document, dict) else None
     if not isinstance(graph, list):
-        raise CrateError(f"{metadata}: @graph: expected a list of entities")
+        raise CrateError(f"{where}: @graph: expected a list of entities")
     for number, entity in enumerate(graph):
         if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
-            raise CrateError(f"{metadata}: @graph[{number}]: expected an entity with a text @id")
+            raise CrateError(f"{where}: @graph[{number}]: expected an entity with a text @id")
+        if not isinstance(entity.get("@type", ""), (str, list)):
+            raise CrateError(f"{where}: {entity['@id']}: @type: expected a type or a list of types")
     return graph
+
+
+def hardware_in(data: Any, where: str) -> dict[str, Any]:
+    """The content of ``data/hardware.json``.
+
+    Raises:
+        CrateError: no JSON object, or its ``probes`` have another shape.
+    """
+    if not isinstance(data, dict):
+        raise CrateError(f"{where}: expected a JSON object")
+    probes = data.get("probes", {})
+    if not isinstance(probes, dict):
+        raise CrateError(f"{where}: probes: expected a JSON object")
+    for name, report in probes.items():
+        if not isinstance(report, dict) or not isinstance(report.get("data", {}), dict):
+            raise CrateError(f"{where}: probes.{name}: expected the report of a probe")
+    return data
 
 
 def reference_ids(value: Any) -> list[str]:
@@ -196,9 +262,12 @@ class StepCrate:
         if value is None:
             return default
         try:
-            return int(value)
+            number = int(value)
         except (TypeError, ValueError, OverflowError):
             raise self._wrong(f"{identifier}.value", f"expected an integer, got {value!r}") from None
+        if abs(number) >= 1 << 31:
+            raise self._wrong(f"{identifier}.value", "expected a smaller integer")
+        return number
 
     def _task_id(self, root: Entity) -> str:
         for identifier in (*reference_ids(self.action.get("identifier")), *reference_ids(root.get("identifier"))):
@@ -221,7 +290,13 @@ class StepCrate:
             raise self._wrong(place, f"expected a time, got {value!r}") from None
         if time.tzinfo is None:
             raise self._wrong(place, f"expected a time with its offset from UTC, got {value!r}")
-        return time.astimezone(timezone.utc)
+        try:
+            time = time.astimezone(timezone.utc)
+        except OverflowError:
+            raise self._wrong(place, f"expected a time, got {value!r}") from None
+        if time.year not in _YEARS:
+            raise self._wrong(place, f"expected a time from {_YEARS[0]} to {_YEARS[-1]}, got {value!r}")
+        return time
 
     def _status(self) -> str:
         status = self.action.get("actionStatus")
@@ -317,16 +392,7 @@ class StepCrate:
             CrateError: it is missing, no JSON object, or its ``probes`` have another shape.
         """
         path = self.path / v.HARDWARE_FILE
-        data = read_json(path)
-        if not isinstance(data, dict):
-            raise CrateError(f"{path}: expected a JSON object")
-        probes = data.get("probes", {})
-        if not isinstance(probes, dict):
-            raise CrateError(f"{path}: probes: expected a JSON object")
-        for name, report in probes.items():
-            if not isinstance(report, dict) or not isinstance(report.get("data", {}), dict):
-                raise CrateError(f"{path}: probes.{name}: expected the report of a probe")
-        return data
+        return hardware_in(read_json(path), str(path))
 
     def series(self) -> TaskSeries:
         """The series of the task; empty where nothing was sampled.

@@ -22,6 +22,8 @@ from prov_worker.model import Column, Series, TaskSeries
 
 CPU_COLUMN = "cpu_percent"
 RSS_COLUMN = "rss_bytes"
+#: Longer than any task: some thirty years.
+_LONGEST_S = 1e9
 
 
 def cpu_samples(series: TaskSeries, start_ns: int) -> list[tuple[int, float]]:
@@ -91,6 +93,8 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
         if base not in ("task", "node", "gpu"):
             raise ValueError(f"unknown series {base!r}")
         offsets = _numbers(_object(one, base)["offset_s"], base, "offset_s")
+        if not all(offset is not None and abs(offset) < _LONGEST_S for offset in offsets):
+            raise ValueError(f"{base}.offset_s: expected seconds since the start")
         columns = {}
         for name, column in _object(one["columns"], f"{base}.columns").items():
             _object(column, f"{base}.{name}")
@@ -100,20 +104,23 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
                 if len(values) != len(offsets):
                     raise ValueError(f"{base}.{name}.{part}: {len(values)} values for {len(offsets)} times")
             columns[name] = Column(
-                unit=column["unit"],
-                mean=column["mean"],
+                unit=_text(column["unit"], name, "unit"),
+                mean=_numbers(column["mean"], name, "mean"),
                 low=column.get("low"),
                 high=column.get("high"),
-                subject=column.get("subject", "task"),
-                interval_s=column.get("interval_s"),
+                subject=_text(column.get("subject", "task"), name, "subject"),
+                interval_s=_number(column.get("interval_s"), name, "interval_s"),
             )
+        interval = _number(one["interval_s"], base, "interval_s")
+        if interval is None:
+            raise TypeError(f"{base}.interval_s: expected a number")
         found[base] = Series(
-            interval_s=float(one["interval_s"]),
+            interval_s=float(interval),
             offset_s=offsets,
             columns=columns,
-            expected=one.get("expected"),
-            taken=one.get("taken"),
-            longest_gap_s=one.get("longest_gap_s"),
+            expected=_number(one.get("expected"), base, "expected"),
+            taken=_number(one.get("taken"), base, "taken"),
+            longest_gap_s=_number(one.get("longest_gap_s"), base, "longest_gap_s"),
         )
     return TaskSeries(**found)
 
@@ -121,6 +128,18 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
 def _object(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"{name}: expected a JSON object")
+    return value
+
+
+def _number(value: Any, name: str, part: str) -> Any:
+    if value is not None and not is_number(value):
+        raise TypeError(f"{name}.{part}: expected a number")
+    return value
+
+
+def _text(value: Any, name: str, part: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}.{part}: expected a text")
     return value
 
 

@@ -64,7 +64,10 @@ def scalar(value: Any) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number and no boolean."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def finite(value: Any) -> Any:

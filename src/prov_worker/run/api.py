@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.reader import StepCrate, hardware_in, parse_json
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.errors import CrateError, InputError
 from prov_worker.model import TaskSeries
@@ -151,12 +151,9 @@ class RunRecord:
         """Content of the step's ``data/hardware.json``.
 
         Raises:
-            CrateError: missing or no JSON object.
+            CrateError: missing, no JSON object, or its probes have another shape.
         """
-        data = self._json(step, v.HARDWARE_FILE)
-        if not isinstance(data, dict):
-            raise CrateError(f"{step.crate}: {v.HARDWARE_FILE}: expected a JSON object")
-        return data
+        return hardware_in(self._json(step, v.HARDWARE_FILE), f"{step.crate}: {v.HARDWARE_FILE}")
 
     def series(self, step: RunStep) -> TaskSeries:
         """The series of a step; empty where nothing was sampled.
@@ -174,7 +171,7 @@ class RunRecord:
 
     def _json(self, step: RunStep, relative: str) -> Any:
         try:
-            return json.loads(self.read(step, relative))
+            return parse_json(self.read(step, relative))
         except (ValueError, RecursionError) as error:
             raise CrateError(f"{step.crate}: {relative}: no valid JSON: {error}") from None
 

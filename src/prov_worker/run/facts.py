@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import Entity, StepCrate, reference_ids, types_of
+from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
 from prov_worker.errors import CrateError
 from prov_worker.model import FAILED
 from prov_worker.run.model import RunStep, StepFile, StepValue
@@ -44,20 +43,14 @@ def graph_of(source: Source, data: bytes) -> list[Entity]:
     """The entities in the content of a metadata file.
 
     Raises:
-        CrateError: no JSON, or no graph of entities with ids.
+        CrateError: no JSON, or no graph of entities.
     """
     where = f"{source.path / v.METADATA_FILE}" if source.path.is_dir() else f"{source.path}: {v.METADATA_FILE}"
     try:
-        document = json.loads(data)
+        document = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise CrateError(f"{where}: no valid JSON: {error}") from None
-    graph = document.get("@graph") if isinstance(document, dict) else None
-    if not isinstance(graph, list):
-        raise CrateError(f"{where}: @graph: expected a list of entities")
-    for number, entity in enumerate(graph):
-        if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
-            raise CrateError(f"{where}: @graph[{number}]: expected an entity with a text @id")
-    return graph
+    return graph_in(document, where)
 
 
 def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
@@ -131,9 +124,10 @@ def _number(value: Any) -> float | None:
 
 def _integer(value: Any) -> int | None:
     try:
-        return None if value is None or isinstance(value, bool) else int(value)
+        number = None if value is None or isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
         return None
+    return number if number is None or abs(number) < 1 << 63 else None  # what tables and databases can hold
 
 
 def _nanoseconds(crate: StepCrate) -> tuple[int | None, int]:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +92,53 @@ def outside(crate: Path) -> None:
     (crate / METADATA).write_text(json.dumps(document))
 
 
+def entity(document: Any, identifier: str) -> Any:
+    return next(one for one in document["@graph"] if one["@id"] == identifier)
+
+
+def rewritten(crate: Path, identifier: str, key: str, value: Any) -> None:
+    document = json.loads((crate / METADATA).read_text())
+    entity(document, identifier)[key] = value
+    (crate / METADATA).write_text(json.dumps(document))
+
+
+def no_number(crate: Path) -> None:
+    rewritten(crate, "#usage-cpu", "value", float("nan"))
+
+
+def beyond_all_numbers(crate: Path) -> None:
+    rewritten(crate, "#usage-cpu", "value", "BIG")
+    (crate / METADATA).write_text((crate / METADATA).read_text().replace('"BIG"', "1e999"))
+
+
+def half_a_character(crate: Path) -> None:
+    rewritten(crate, "#usage-cpu", "name", "\ud800")
+
+
+def a_number_for_a_type(crate: Path) -> None:
+    rewritten(crate, "#usage-cpu", "@type", 7)
+
+
+def a_time_beyond_the_calendar(crate: Path) -> None:
+    rewritten(crate, "#distributed_step", "endTime", "9999-12-31T23:59:59Z")
+
+
+def a_time_before_the_calendar(crate: Path) -> None:
+    rewritten(crate, "#distributed_step", "startTime", "0001-01-01T00:00:00+14:00")
+
+
+def a_huge_attempt(crate: Path) -> None:
+    rewritten(crate, "#attempt", "value", 2**70)
+
+
 DAMAGE = [
+    no_number,
+    beyond_all_numbers,
+    half_a_character,
+    a_number_for_a_type,
+    a_time_beyond_the_calendar,
+    a_time_before_the_calendar,
+    a_huge_attempt,
     truncate,
     no_metadata,
     missing_file,
@@ -121,6 +169,48 @@ def test_a_damaged_crate_is_named_and_left_out(damage: Callable[[Path], None], c
     assert "\n" not in str(result.problems[0])
     assert verify(tmp_path / "R.crate").changes == []
     assert len(list((tmp_path / "R.crate/steps").iterdir())) == 2
+
+
+def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_path: Path) -> None:
+    crates.add(1)
+    bad = crates.add(2)
+    (bad / "data" / "hardware.json").chmod(0)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from prov_worker.run.assemble import assemble\n"
+        "result = assemble([Path(sys.argv[1])], Path(sys.argv[2]))\n"
+        "print(result.steps, *result.problems)"
+    )
+    command = [sys.executable, "-c", code, str(crates.directory), str(tmp_path / "R.crate")]
+    if os.geteuid() == 0:  # root reads everything, unless it lets that right go
+        if shutil.which("setpriv") is None:
+            pytest.skip("as root this needs setpriv (util-linux)")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"1 {bad}/data/hardware.json: cannot be read: Permission denied\n"
+    assert verify(tmp_path / "R.crate").changes == []
+
+
+def test_a_crate_that_changes_while_it_is_read_is_left_out(
+    crates: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prov_worker.run import assemble as module
+
+    crates.add(1)
+    bad = crates.add(2)
+
+    def after_a_change(source: Any, *arguments: Any) -> Any:
+        if source.path == bad:
+            with (bad / METADATA).open("a") as stream:
+                stream.write(" ")
+        return take(source, *arguments)
+
+    take = module.take
+    monkeypatch.setattr(module, "take", after_a_change)  # between reading and copying: no test comes there in time
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert (result.steps, [str(one) for one in result.problems]) == (1, [f"{bad}: changed while it was read"])
+    assert verify(tmp_path / "R.crate").changes == []
 
 
 def test_a_crate_that_cannot_be_read_leaves_the_others_to_open_run(crates: Any) -> None:
@@ -221,9 +311,6 @@ def test_a_zip_cut_short_and_one_with_a_changed_byte(crates: Any, tmp_path: Path
 
 def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
     """In a process that may hold no more than half of it."""
-    import subprocess
-    import sys
-
     crate = crates.add(1)
     with (crate / "large.bin").open("wb") as stream:
         stream.truncate(1 << 30)

@@ -92,13 +92,13 @@ def _failing(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
         )
     others = one.failed - len(killed)
     if others and others >= FAILING_SHARE * one.attempts:
-        errors = Counter(row.error for row in one.rows if row.failed and row.signal is None)
+        errors = Counter(row.error for row in one.rows if row.failed and row.signal != "SIGKILL")
         _, most = errors.most_common(1)[0]
         kinds = f"{plural(len(errors), 'error')}, the most frequent {most} times" if most < others else "the same error"
         yield Advice(
             one.index,
             "failing",
-            f"{number(others)} of {plural(one.attempts, 'attempt')} raised {kinds}.",
+            f"{number(others)} of {plural(one.attempts, 'attempt')} ended with {kinds}.",
             "Repeating does not mend an error of the code: see the failures above, the most frequent first.",
             weight,
         )

@@ -186,10 +186,10 @@ class _Gatherer:
             report = self._run.hardware(step)
         except CrateError:
             return []  # a crate of another writer has no such report; what it names itself is shown
-        probes = report.get("probes")
-        environment = ((probes or {}).get("environment") or {}).get("data") or {}
+        environment = report.get("probes", {}).get("environment", {}).get("data", {})
         facts = [("Operating system", environment.get("os")), ("Kernel", environment.get("kernel"))]
-        for mount in report.get("disk") or []:
+        disk = report.get("disk")
+        for mount in disk if isinstance(disk, list) else ():
             if isinstance(mount, dict) and mount.get("mount_point"):
                 facts.append((f"Storage {mount['mount_point']}", str(mount.get("type") or mount.get("reason") or "")))
         return [(name, str(value)) for name, value in facts if value]

@@ -79,11 +79,32 @@ def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["series.csv"]
 
 
-def test_a_damaged_series_is_a_problem_and_the_rest_is_written(crates: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "keys, value",
+    [
+        ([], {"series": {"task": {}}}),
+        (["task", "offset_s", 0], None),
+        (["task", "offset_s", 0], 1e300),
+        (["task", "columns", "cpu_percent", "mean", 0], 10**400),
+        (["task", "columns", "cpu_percent", "mean", 0], float("nan")),
+        (["task", "columns", "cpu_percent", "unit"], []),
+        (["task", "interval_s"], None),
+        (["task", "expected"], "many"),
+    ],
+)
+def test_a_damaged_series_is_a_problem_and_the_rest_is_written(
+    crates: Path, tmp_path: Path, keys: list[Any], value: Any
+) -> None:
     for path in sorted(crates.iterdir())[:3]:
         shutil.copytree(path, tmp_path / "some" / path.name)
     broken = next((tmp_path / "some").glob("*/data/resource_usage.json"))
-    broken.write_text('{"series": {"task": {}}}')
+    data = json.loads(broken.read_text())
+    place: Any = data["series"]
+    for key in keys[:-1]:
+        place = place[key]
+    if keys:
+        place[keys[-1]] = value
+    broken.write_text(json.dumps(data if keys else value))
     run = open_run(tmp_path / "some")
     assert write_series(run, tmp_path / "series.csv", "csv") > 0
     assert [broken.parents[1].name in str(one) for one in run.problems] == [True]
