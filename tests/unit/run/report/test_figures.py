@@ -287,7 +287,9 @@ def test_advice_on_failures_tells_a_kill_near_the_memory_limit() -> None:
     killed.rss_bytes = GIB
     assert "look at the node's log" in kinds(data_of([killed]))["killed"]
     raised = [row(task_id=str(n), failed=n < 3, error=0 if n < 3 else -1) for n in range(10)]
-    assert kinds(data_of(raised))["failing"].startswith("3 of 10 attempts raised the same error.")
+    assert kinds(data_of(raised))["failing"].startswith("3 of 10 attempts ended with the same error.")
+    crashed = [row(task_id=str(n), failed=n < 3, error=n, signal="SIGSEGV") for n in range(10)]
+    assert kinds(data_of(crashed))["failing"].startswith("3 of 10 attempts ended with 3 errors, the most frequent 1")
 
 
 def test_failures_that_differ_in_numbers_alone_are_one() -> None:
