@@ -108,6 +108,7 @@ def _print(result: Assembled) -> None:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
         click.echo(f"data flow: {sum(result.links.values()) - inferred} links stated, {inferred} inferred")
     if result.duplicates:
-        click.echo(f"{result.duplicates} crates were there twice, byte for byte")
+        copies = "1 crate was" if result.duplicates == 1 else f"{result.duplicates} crates were"
+        click.echo(f"{copies} there more than once, byte for byte")
     if result.problems:
-        click.echo(f"{len(result.problems)} problems, named above")
+        click.echo(f"{len(result.problems)} problem{'s' * (len(result.problems) != 1)}, named above")

@@ -64,5 +64,7 @@ def command(
         removed = f", {result.removed} taken out" if result.removed else ""
         click.echo(f"{result.index}: {result.total} attempts; {result.read} read, {result.unchanged} known{removed}")
         if result.problems:
-            click.echo(f"{len(result.problems)} crates could not be read, named above")
+            click.echo(
+                f"{len(result.problems)} crate{'s' * (len(result.problems) != 1)} could not be read, named above"
+            )
     return 1 if result.problems else 0
