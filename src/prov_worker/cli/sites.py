@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from prov_worker.cli import terminal
+
+if TYPE_CHECKING:
+    from prov_worker.sites.check.finding import Finding
 
 
 class _SiteName(click.ParamType):
@@ -30,15 +33,18 @@ _file = click.option("-f", "--file", metavar="FILE", help="Options, in YAML; --s
 
 @click.group("sites")
 def command() -> None:
-    """Templates of endpoints for known machines: show, render, install."""
+    """Templates of endpoints for known machines: show, render, check, install."""
 
 
-def _options(site: str, assignments: tuple[str, ...], file: str | None) -> tuple[Any, dict[str, Any]]:
+def _options(
+    site: str, assignments: tuple[str, ...], file: str | None, before: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
     from prov_worker.sites import options
     from prov_worker.sites.catalog import site as known
 
     found = known(site)
-    return found, options.complete(found, options.read(found, assignments, Path(file) if file else None), site)
+    given = options.read(found, assignments, Path(file) if file else None)
+    return found, options.complete(found, {**(before or {}), **given}, site)
 
 
 @command.command("list")
@@ -153,6 +159,62 @@ def install(
     if not dry_run:
         click.echo(f"start it with: globus-compute-endpoint start {name}")
     return 0
+
+
+@command.command("check")
+@_site
+@_set
+@_file
+@click.option("--name", metavar="NAME", help="An endpoint: its own options, and whether it runs elsewhere.")
+@click.option("--user-dir", metavar="DIR", help="Globus Compute's directory.  [default: as Globus Compute's own]")
+@click.option("--offline", is_flag=True, help="Leave the network alone.")
+@click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
+def check(
+    site: str,
+    assignments: tuple[str, ...],
+    file: str | None,
+    name: str | None,
+    user_dir: str | None,
+    offline: bool,
+    as_json: bool,
+) -> int:
+    """Look whether this host has what an endpoint on SITE needs, before the first start.
+
+    Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 where something
+    failed. To be run on the host, as the user, that the endpoint is for.
+    """
+    from prov_worker.sites.check import preflight
+    from prov_worker.sites.install import default_user_dir, options_of
+
+    directory = Path(user_dir) if user_dir else default_user_dir()
+    found, values = _options(site, assignments, file, options_of(directory / name, site) if name else {})
+    subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
+    with terminal.progress("checking", len(preflight.CHECKS)) as advance:
+        findings = preflight.preflight(subject, advance)
+    counts = {status: sum(one.status == status for one in findings) for status in ("pass", "warn", "fail")}
+    if as_json:
+        lines = [
+            {"subject": one.subject, "status": one.status, "found": one.found, "remedy": one.remedy} for one in findings
+        ]
+        terminal.print_json({"site": site, "options": values, **counts, "findings": lines})
+    else:
+        _print(findings)
+        click.echo(f"{site}: {counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed")
+    return 1 if counts["fail"] else 0
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.markup import escape
+
+    out = terminal.console()
+    width = max(len(one.subject) for one in findings)
+    colours = {"pass": "green", "warn": "yellow", "fail": "red"}
+    for one in findings:
+        colour = colours[one.status]
+        found = escape(terminal.plain(one.found))
+        out.print(f"[{colour}]{one.status}[/{colour}]  {one.subject:<{width}}  {found}", soft_wrap=True)
+        if one.remedy:
+            out.print(f"      {'':<{width}}  -> {escape(terminal.plain(one.remedy))}", soft_wrap=True)
 
 
 @command.command("worker-init")

@@ -22,6 +22,7 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.errors import InputError
+from prov_worker.sites import daemons, interface
 from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import SHARED, TEMPLATE, Site, directory
 
@@ -121,10 +122,9 @@ def install(
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name}: expected a name of letters, digits, dots, dashes and underscores")
-    interface = values.get("interface")
-    if interface and not force and interface not in {one for _, one in socket.if_nameindex()}:
-        here = ", ".join(sorted(one for _, one in socket.if_nameindex()))
-        raise InputError(f"interface: {interface} is not on this host (there are {here}); name another one, or none")
+    problem = interface.problem(values["interface"])
+    if problem and not force:
+        raise InputError(f"interface: {problem}; name another one, or none")
     found = Installed((user_dir or default_user_dir()) / name)
     before = _marker(found.directory)
     host = socket.gethostname()
@@ -132,6 +132,12 @@ def install(
         raise InputError(
             f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
             "would be a duplicate of it; install it there, take another name, or move it here with --force"
+        )
+    alive = daemons.running(found.directory)
+    if alive is not None and not alive.here and not force:
+        raise InputError(
+            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {alive.pid}); "
+            "stop it there first, or take another name"
         )
     if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:
         raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --force")
@@ -182,6 +188,21 @@ def install(
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be written: {error.strerror}") from None
     return found
+
+
+def options_of(endpoint: Path, site: str) -> dict[str, Any]:
+    """Options that an endpoint was installed with; none where it was not installed yet.
+
+    Raises:
+        InputError: it was installed for another site.
+    """
+    found = _marker(endpoint)
+    if found is None:
+        return {}
+    if found.get("site") != site:
+        raise InputError(f"{endpoint / MARKER}: site: this endpoint was installed for {found.get('site')}, not {site}")
+    options = found.get("options")
+    return dict(options) if isinstance(options, dict) else {}
 
 
 def _marker(endpoint: Path) -> dict[str, Any] | None:

@@ -1,0 +1,125 @@
+"""The runtime of containers and the image, where workers run in one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.worker_shell import in_worker_shell
+
+_IMAGE_FILES = ("apptainer", "singularity")
+
+
+def command(subject: Subject, inside: list[str]) -> list[str]:
+    """A command that runs another one in the image, without network where that can be said."""
+    runtime = str(subject.engine["container_type"])
+    image = subject.values["image"]
+    if runtime in _IMAGE_FILES:
+        return [runtime, "exec", image, *inside]
+    network = ["--network=none"] if runtime == "docker" else []
+    return [runtime, "run", "--rm", *network, image, *inside]
+
+
+def present(subject: Subject) -> bool:
+    """Whether runtime and image are here, so that the image can be asked without fetching anything."""
+    runtime = str(subject.engine["container_type"])
+    if _where(subject, runtime) is None:
+        return False
+    if runtime in _IMAGE_FILES:
+        return Path(subject.values["image"]).exists()
+    return _inspect(subject, runtime)[0] is not None
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Runtime, image and digest."""
+    if subject.values["runtime"] != "container":
+        return
+    runtime = str(subject.engine["container_type"])
+    path = _where(subject, runtime)
+    if path is None:
+        found = f"there is no {runtime} on this host, not even after worker_init"
+        if subject.scheduler:
+            yield warned(
+                "container runtime", found, f"some sites have {runtime} on compute nodes alone: try a short job"
+            )
+        else:
+            yield failed("container runtime", found, f"install {runtime}, or set runtime to venv")
+            return
+    else:
+        yield passed("container runtime", path)
+    if runtime in _IMAGE_FILES:
+        yield from _file(subject, subject.values["image"])
+    elif path is not None:
+        yield from _stored(subject, runtime)
+
+
+def _file(subject: Subject, image: str) -> Iterator[Finding]:
+    if "://" in image:
+        yield warned(
+            "image",
+            f"{image} would be fetched by each batch job",
+            "pull it into a file once, and set image to that file",
+        )
+        return
+    path = Path(image)
+    if not path.exists():
+        yield failed("image", f"{image}: no such file", "set image to the absolute path of an image")
+    elif not os.access(path, os.R_OK):
+        yield failed("image", f"{image}: no right to read it", f"chmod u+r {image}, or ask its owner")
+    elif path.is_dir():
+        yield warned(
+            "image", f"{image}: a directory, which has no digest", "build one file of it for crates that name it"
+        )
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                digest.update(chunk)
+        yield from _digest(subject, image, [f"sha256:{digest.hexdigest()}"])
+
+
+def _stored(subject: Subject, runtime: str) -> Iterator[Finding]:
+    image = subject.values["image"]
+    known, told = _inspect(subject, runtime)
+    if known is None:
+        yield failed("image", f"{image}: {told}", f"{runtime} pull {image}, or build it on this host")
+    else:
+        yield from _digest(subject, image, known)
+
+
+def _digest(subject: Subject, image: str, known: list[str]) -> Iterator[Finding]:
+    stated = subject.values["image_digest"]
+    if not stated:
+        yield warned("image", f"{image}, {known[0]}", f"--set image_digest={known[0]}, so that crates name it")
+    elif stated not in known:
+        yield failed(
+            "image", f"{image} is {known[0]}, and image_digest says {stated}", f"--set image_digest={known[0]}"
+        )
+    else:
+        yield passed("image", f"{image}, {stated}")
+
+
+def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
+    """Digests of an image that is stored here, that of its registry first; None where there is no such image."""
+    asked = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]])
+    if asked.status != 0:
+        return None, asked.told
+    try:
+        (found,) = json.loads(asked.output[asked.output.index("[") :])
+        identity = str(found["Id"])
+        digests = [str(one).rpartition("@")[2] for one in found.get("RepoDigests") or []]
+    except (ValueError, KeyError, TypeError):
+        return None, f"{runtime} image inspect: not understood"
+    return [*digests, identity if identity.startswith("sha256:") else f"sha256:{identity}"], ""
+
+
+def _where(subject: Subject, runtime: str) -> str | None:
+    """Path of the runtime, which a module may bring in."""
+    asked = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"])
+    lines = asked.output.split()
+    return lines[-1] if asked.status == 0 and lines else None

@@ -1,0 +1,64 @@
+"""Limits of the system: paths of sockets, open files, CPUs."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from collections.abc import Iterator
+
+from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.worker_shell import temporary_directory
+
+#: unix(7): sun_path has 108 bytes, the last of which is a zero.
+_SOCKET_BYTES = 107
+#: Python's multiprocessing, by which Parsl's workers talk with their manager, puts its sockets below TMPDIR.
+_SOCKET = "/pymp-12345678/listener-12345678"
+_LEAST_FILES = 1024
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Each limit that is known to stop an endpoint or its workers."""
+    yield from _sockets(subject)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _LEAST_FILES:
+        bound = "unlimited" if hard == resource.RLIM_INFINITY else hard
+        remedy = f"ulimit -n {_LEAST_FILES} (to {bound} at most) before the endpoint is started"
+        yield warned("open files", f"{soft} at a time", remedy)
+    else:
+        yield passed("open files", f"{'any number' if soft == resource.RLIM_INFINITY else soft} at a time")
+    if not subject.scheduler:
+        yield _cpus(subject)
+
+
+def _sockets(subject: Subject) -> Iterator[Finding]:
+    line = "paths of sockets"
+    for where, directory in (("here", tempfile.gettempdir()), ("at the workers", temporary_directory(subject))):
+        if directory is None:
+            continue
+        length = len(os.fsencode(directory + _SOCKET))
+        if length > _SOCKET_BYTES:
+            found = f"TMPDIR {where} is {directory}: sockets in it need {length} bytes, and {_SOCKET_BYTES} are allowed"
+            mend = "export TMPDIR=/tmp" + (" in worker_init" if where != "here" else "")
+            yield failed(line, found, mend)
+        else:
+            yield passed(line, f"TMPDIR {where} is {directory}: {length} of {_SOCKET_BYTES} bytes")
+
+
+def _cpus(subject: Subject) -> Finding:
+    """On a machine without a scheduler the workers' CPUs are these."""
+    line = "CPUs"
+    mine = os.sched_getaffinity(0)
+    affinity, workers = str(subject.values["affinity"]), int(subject.values["workers"])
+    if affinity.startswith("list:"):
+        wanted = set()
+        for part in affinity.removeprefix("list:").replace(":", ",").split(","):
+            first, _, last = part.partition("-")
+            wanted |= set(range(int(first), int(last or first) + 1))
+        if wanted - mine:
+            names = ", ".join(map(str, sorted(wanted - mine)))
+            return failed(line, f"affinity names {names}, which this process may not use", "name those that are here")
+    if workers > len(mine):
+        return warned(line, f"{workers} workers for {len(mine)} CPUs", f"--set workers={len(mine)}, if tasks compute")
+    return passed(line, f"{workers} workers for {len(mine)} CPUs")

@@ -1,0 +1,44 @@
+"""The interface that compute nodes connect to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prov_worker.sites import interface
+from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.sites.check.subject import Subject
+
+_LINE = "interface"
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Whether the option ``interface`` names one of this host, with an address that compute nodes may reach."""
+    import psutil
+
+    named = subject.values["interface"]
+    if not named:
+        found = f"none is named: workers try each address of this host ({', '.join(interface.names())})"
+        yield passed(_LINE, found)
+        return
+    problem = interface.problem(named)
+    if problem is not None:
+        others = [name for name in interface.names() if name != "lo"] or ["lo"]
+        yield failed(
+            _LINE, problem, f"--set interface={others[0]}, or --set interface= to let workers try each address"
+        )
+        return
+    known = [str(one.address) for one in psutil.net_if_addrs().get(named, []) if one.family.name == "AF_INET"]
+    statistics = psutil.net_if_stats().get(named)
+    if not known:
+        yield failed(_LINE, f"{named} has no IPv4 address", "name another one: Globus Compute takes the IPv4 address")
+    elif statistics is not None and not statistics.isup:
+        yield failed(_LINE, f"{named} ({known[0]}) is down", "name another one")
+    elif subject.scheduler and known[0].startswith("127."):
+        found = f"{named} ({known[0]}): compute nodes cannot reach it"
+        yield warned(_LINE, found, "name one that is on their network, unless this host is the compute node too")
+    elif subject.scheduler:
+        yield passed(
+            _LINE, f"{named} ({known[0]}) of this host; compute nodes have to reach it, and may name theirs otherwise"
+        )
+    else:
+        yield passed(_LINE, f"{named} ({known[0]})")

@@ -1,0 +1,120 @@
+"""Versions at both ends: of this environment, and of the one that ``worker_init`` or the image gives the workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prov_worker.sites.check import container
+from prov_worker.sites.check.asking import Answer, ask
+from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.worker_shell import LIMIT_S, in_worker_shell
+
+_MARK = "prov-worker-preflight:"
+_REINSTALL = "install prov-worker with its extra `endpoint` in the environment that starts the endpoint"
+#: What each end is asked. At the workers' it goes through `globus-compute-endpoint python-exec`, which starts them, and
+#: which runs modules alone: `timeit` is one of the standard library that takes a program as an argument.
+_QUESTION = f"""
+import importlib.metadata, importlib.util, json, sys
+answer = dict(python='.'.join(map(str, sys.version_info[:3])), executable=sys.executable)
+for name in ('parsl', 'globus-compute-endpoint', 'prov-worker'):
+    try:
+        answer[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        answer[name] = None
+answer['importable'] = importlib.util.find_spec('prov_worker') is not None
+try:
+    import globus_compute_endpoint.engines as engines
+    answer['engine'] = hasattr(engines, 'ProvenanceEngine')
+except ImportError:
+    answer['engine'] = False
+print('{_MARK}' + json.dumps(answer), flush=True)
+"""
+_TIMEIT = ["timeit", "-n", "1", "-r", "1", _QUESTION]
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Python, Parsl, Globus Compute and prov-worker here, at the workers, and whether they fit."""
+    # The word at the end is what prov-worker's .pth file looks for: the engine is known to the endpoint's own programs.
+    here = _answer(ask([sys.executable, "-c", _QUESTION, "globus-compute-endpoint"], limit_s=LIMIT_S))
+    if here is None:
+        yield failed("versions here", f"{sys.executable} cannot be asked", _REINSTALL)
+        return
+    yield from _here(here)
+    yield from _workers(subject, here)
+
+
+def _here(here: dict[str, Any]) -> Iterator[Finding]:
+    told = _told(here)
+    if here["globus-compute-endpoint"] is None or here["parsl"] is None:
+        yield failed("versions here", told, _REINSTALL)
+        return
+    if not here["engine"]:
+        yield failed(
+            "versions here",
+            f"{told}; ProvenanceEngine is not known to Globus Compute in {sys.prefix}",
+            "install prov-worker with pip, not by copying: its .pth file makes the engine known",
+        )
+        return
+    program = Path(sys.executable).parent / "globus-compute-endpoint"
+    if not os.access(program, os.X_OK):
+        yield failed("versions here", f"{told}; there is no {program}", _REINSTALL)
+        return
+    yield passed("versions here", told)
+
+
+def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
+    line = "versions at the workers"
+    launch = ["globus-compute-endpoint", "python-exec", *_TIMEIT]
+    where = "the environment of worker_init"
+    mend = "let worker_init activate an environment with prov-worker and globus-compute-endpoint"
+    if subject.values["runtime"] == "container":
+        launch = container.command(subject, launch)
+        where = f"the image {subject.values['image']}"
+        mend = "build the image with prov-worker and globus-compute-endpoint of the endpoint's versions"
+        if not container.present(subject):
+            yield warned(line, f"{where} cannot be asked here", "compare the versions on a compute node")
+            return
+    asked = in_worker_shell(subject, launch)
+    there = _answer(asked)
+    if there is None:
+        if "globus-compute-endpoint" in asked.errors and asked.status == 127:
+            found = f"{where} has no globus-compute-endpoint on its PATH: batch jobs would end at once, again and again"
+        else:
+            found = f"{where} cannot be asked: {asked.told}"
+        # A login node may lack what compute nodes have; a machine without a scheduler is both.
+        yield failed(line, found, mend)
+        return
+    told = f"{_told(there)} ({there['executable']})"
+    for name, key, digits in (("Python", "python", 2), ("Parsl", "parsl", 9)):
+        mine, theirs = (str(one[key]).split(".")[:digits] for one in (here, there))
+        if mine != theirs:
+            yield failed(line, f"{told}; {name} is {here[key]} here, and Parsl refuses such workers", mend)
+            return
+    if not there["importable"]:
+        yield failed(line, f"{told}; prov_worker cannot be imported: every task would fail", mend)
+    elif there["prov-worker"] != here["prov-worker"]:
+        yield failed(line, f"{told}; prov-worker is {here['prov-worker']} here", mend)
+    elif there["globus-compute-endpoint"] != here["globus-compute-endpoint"]:
+        found = f"{told}; globus-compute-endpoint is {here['globus-compute-endpoint']} here"
+        yield warned(line, found, "use one version at both ends: Globus Compute tests no other combination")
+    else:
+        yield passed(line, told)
+
+
+def _answer(asked: Answer) -> dict[str, Any] | None:
+    for line in asked.output.splitlines():
+        if line.startswith(_MARK):
+            found = json.loads(line.removeprefix(_MARK))
+            return found if isinstance(found, dict) else None
+    return None
+
+
+def _told(one: dict[str, Any]) -> str:
+    names = ("parsl", "globus-compute-endpoint", "prov-worker")
+    return ", ".join([f"Python {one['python']}", *(f"{name} {one[name] or 'missing'}" for name in names)])

@@ -1,0 +1,42 @@
+"""The shell in which a batch job starts the workers, as far as it can be had on this host."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from prov_worker.sites.check.asking import Answer, ask
+from prov_worker.sites.check.subject import Subject
+
+#: Modules and environments on a shared file system take their time.
+LIMIT_S = 90.0
+_MARK = "prov-worker-tmpdir:"
+
+
+def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LIMIT_S) -> Answer:
+    """Run a command as the workers are started: after ``worker_init``, in an environment like that of a batch job.
+
+    PBS gives a job a login shell and nothing of the environment that it was submitted in; Slurm and a local provider
+    pass on that of the user endpoint, whose PATH begins with this environment's programs.
+    """
+    environment = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "LANG") if name in os.environ}
+    environment |= {"SHELL": "/bin/bash", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    shell = ["bash", "-l"]
+    if subject.scheduler != "pbs":
+        shell = ["bash"]
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        if "TMPDIR" in os.environ:
+            environment["TMPDIR"] = os.environ["TMPDIR"]
+    script = f'{subject.provider.get("worker_init") or ""}\nexec "$@"\n'
+    arguments = [*shell, "-c", script, "worker_init", *command]
+    return ask(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
+
+
+def temporary_directory(subject: Subject) -> str | None:
+    """Where the workers put their sockets, if that can be told from here."""
+    asked = in_worker_shell(subject, ["sh", "-c", f'echo "{_MARK}${{TMPDIR:-/tmp}}"'])
+    for line in asked.output.splitlines():
+        if line.startswith(_MARK):
+            return line.removeprefix(_MARK)
+    return None

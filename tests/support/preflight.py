@@ -1,0 +1,42 @@
+"""What the tests of the preflight share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prov_worker.sites import options
+from prov_worker.sites.catalog import site
+from prov_worker.sites.check.finding import Finding
+from prov_worker.sites.check.preflight import subject_of
+from prov_worker.sites.check.subject import Subject
+
+
+def subject(name: str, user_dir: Path, endpoint: str | None = None, **values: Any) -> Subject:
+    """A site with options, as the command makes it."""
+    found = site(name)
+    if name != "local":
+        values = {"account": "MyProject", **values}
+    return subject_of(found, options.complete(found, values, "test"), user_dir=user_dir, name=endpoint)
+
+
+def statuses(findings: Iterable[Finding]) -> dict[str, str]:
+    """By subject."""
+    return {one.subject: one.status for one in findings}
+
+
+def only(findings: Iterable[Finding], status: str) -> Finding:
+    """The one line that is not fine."""
+    (found,) = [one for one in findings if one.status != "pass"]
+    assert found.status == status
+    assert found.remedy
+    return found
+
+
+def program(directory: Path, name: str, body: str) -> None:
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text("#!/bin/sh\n" + textwrap.dedent(body))
+    path.chmod(0o755)
