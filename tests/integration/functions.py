@@ -77,3 +77,7 @@ def work_for(seconds: float) -> float:
     while time.monotonic() < until:
         pass
     return time.process_time() - before
+
+
+def repeat(text: str, times: int) -> str:
+    return text * times

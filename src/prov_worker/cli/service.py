@@ -81,6 +81,12 @@ def _without_extra(error: ImportError) -> InputError:
     metavar="URL|service",
     help="The broker as endpoints and scripts reach it; 'service': through this service's port.  [default: --amqp-url]",
 )
+@_option(
+    "--amqp-management",
+    metavar="URL|none",
+    help="The broker's management API, by which each identity gets an account of its own there; 'none': all use that "
+    "of --amqp-url.  [default: port 15672 of the broker, where there is more than one identity]",
+)
 @_option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
 @_option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
 @_option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
@@ -89,6 +95,7 @@ def _without_extra(error: ImportError) -> InputError:
 def run(
     amqp_url: str,
     amqp_advertise: str | None,
+    amqp_management: str | None,
     retain_hours: float,
     max_body_mib: int,
     max_tasks: int,
@@ -101,6 +108,7 @@ def run(
         **where,
         amqp_url=amqp_url,
         amqp_advertise=amqp_advertise or None,
+        amqp_management=amqp_management or None,
         retain_s=retain_hours * 3600,
         body_limit_bytes=max_body_mib * _MIB,
         task_limit=max_tasks,

@@ -15,6 +15,8 @@ from prov_worker.errors import InputError
 STOCK_PORT = 5000
 #: Word for ``amqp_advertise``: clients reach the broker through the service's own port.
 THROUGH_SERVICE = "service"
+#: Word for ``amqp_management``: no accounts on the broker.
+NO_ACCOUNTS = "none"
 
 
 def state_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -34,6 +36,9 @@ class Config:
         amqp_url: the broker, for the service.
         amqp_advertise: the broker's URL for endpoints and clients; None for the same, ``service`` for the service's own
             port, which then carries AMQP too.
+        amqp_management: URL of the broker's management API, through which each identity gets an account of its own;
+            ``none``: all share that of ``amqp_url``; None: the usual port of the broker's host, where there is more
+            than one identity. Without user and password, those of ``amqp_url`` are used.
         database: file of the durable state.
         identities: file of identities; None for the environment, or for ``identities.json`` beside the database.
         body_limit_bytes: largest body of a request.
@@ -46,6 +51,7 @@ class Config:
     port: int = STOCK_PORT
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/%2F"
     amqp_advertise: str | None = None
+    amqp_management: str | None = None
     database: Path = Path("service.sqlite")
     identities: Path | None = None
     body_limit_bytes: int = 32 * 1024 * 1024
@@ -59,6 +65,9 @@ class Config:
         if self.amqp_advertise not in (None, THROUGH_SERVICE):
             assert self.amqp_advertise is not None
             _check_amqp("--amqp-advertise", self.amqp_advertise)
+        if self.amqp_management not in (None, NO_ACCOUNTS):
+            assert self.amqp_management is not None
+            _check_url("--amqp-management", self.amqp_management, ("http", "https"), "http://host:15672/, or none")
         if self.retain_s <= 0:
             raise InputError("--retain-hours: must be more than 0")
 
@@ -85,6 +94,24 @@ class Config:
             ("amqp", f"{user}@localhost:{self.port}" if user else f"localhost:{self.port}", own.path, "", "")
         )
 
+    def management_url(self, identities: int) -> str | None:
+        """The broker's management API with an administrator's credentials; None for no accounts.
+
+        Args:
+            identities: how many there are: one alone needs no account to be kept apart from others.
+        """
+        if self.amqp_management == NO_ACCOUNTS or (self.amqp_management is None and identities == 1):
+            return None
+        own = urlsplit(self.amqp_url)
+        user = own.netloc.rpartition("@")[0]
+        if self.amqp_management is None:
+            host = f"[{own.hostname}]" if ":" in (own.hostname or "") else own.hostname
+            scheme, host = ("https", f"{host}:15671") if own.scheme == "amqps" else ("http", f"{host}:15672")
+            return urlunsplit((scheme, f"{user}@{host}" if user else host, "", "", ""))
+        given = urlsplit(self.amqp_management)
+        netloc = given.netloc if "@" in given.netloc or not user else f"{user}@{given.netloc}"
+        return urlunsplit((given.scheme, netloc, given.path, "", ""))
+
     @property
     def url(self) -> str:
         """The service's address for programs on this machine."""
@@ -99,11 +126,15 @@ class Config:
 
 
 def _check_amqp(option: str, url: str) -> None:
+    _check_url(option, url, ("amqp", "amqps"), "amqp://user:password@host:5672/%2F")
+
+
+def _check_url(option: str, url: str, schemes: tuple[str, ...], example: str) -> None:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("amqp", "amqps") and bool(parts.hostname) and (parts.port or 1) > 0
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good:
         # Never the URL itself: it holds a password.
-        raise InputError(f"{option}: must look like amqp://user:password@host:5672/%2F")
+        raise InputError(f"{option}: must look like {example}")

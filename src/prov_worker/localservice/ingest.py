@@ -34,8 +34,8 @@ class _Batch:
     """What one transaction takes in."""
 
     results: list[Result] = field(default_factory=list)
-    pulses: dict[str, Pulse] = field(default_factory=dict)
-    failed_starts: dict[str, str] = field(default_factory=dict)
+    pulses: dict[tuple[str, str], Pulse] = field(default_factory=dict)
+    failed_starts: dict[tuple[str, str], str] = field(default_factory=dict)
     queued: list[int] = field(default_factory=list)
     forwarded: list[int] = field(default_factory=list)
     last: Delivery | None = None
@@ -124,22 +124,22 @@ class Ingest:
             if sender is None:
                 raise messages.MessageError("unknown routing key")
             if item.queue == topology.RESULTS:
-                batch.results.append(messages.read_result(item.body, sender[1], self._limit))
+                batch.results.append(messages.read_result(item.body, *sender, self._limit))
             else:
-                self._heartbeat(item, sender[1], batch)
+                self._heartbeat(item, sender, batch)
         except messages.MessageError as error:
             self._metrics.add("prov_service_messages_malformed_total")
             _log.warning("dropped a message of queue %s: %s", item.queue, error)
         return len(item.body)
 
-    def _heartbeat(self, item: Delivery, sender: str, batch: _Batch) -> None:
+    def _heartbeat(self, item: Delivery, sender: tuple[str, str], batch: _Batch) -> None:
         endpoint, pulse = messages.read_heartbeat(item.body, time.time())
-        if endpoint != sender:
+        if endpoint != sender[1]:
             raise messages.MessageError("heartbeat of another endpoint than its routing key says")
         self._metrics.add("prov_service_heartbeats_total")
-        batch.pulses[endpoint] = pulse
+        batch.pulses[sender] = pulse
         if "error" in pulse.report:
-            batch.failed_starts[endpoint] = str(pulse.report["error"])
+            batch.failed_starts[sender] = str(pulse.report["error"])
 
     def _store(self, batch: _Batch) -> None:
         assert self._outlet is not None
@@ -172,18 +172,18 @@ class Ingest:
         self._outlet.noted(batch.queued, batch.forwarded)
         self._outlet.forward(news)
 
-    def _start_failures(self, failed_starts: dict[str, str]) -> list[Result]:
+    def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:
         """A user endpoint that cannot start fails its tasks, with the reason that it gave."""
         failures: list[Result] = []
-        for endpoint, reason in failed_starts.items():
+        for (owner, endpoint), reason in failed_starts.items():
             user_endpoint = self._storage.user_endpoint(endpoint)
-            if user_endpoint is None:
+            if user_endpoint is None or user_endpoint.owner != owner:
                 continue
             self._metrics.add("prov_service_start_failures_total")
             _log.warning("user endpoint %s could not start: %s", endpoint, reason)
             open_tasks = self._storage.unfinished(endpoint, time.time())
             failures += [
-                Result(task, endpoint, True, messages.failure(task, "ENDPOINT_START_FAILED", reason))
+                Result(task, owner, endpoint, True, messages.failure(task, "ENDPOINT_START_FAILED", reason))
                 for task in open_tasks
             ]
             if open_tasks and self._broker is not None:

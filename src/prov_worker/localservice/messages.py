@@ -76,7 +76,7 @@ def failure(task_id: str, code: str, reason: str) -> bytes:
     )
 
 
-def read_result(body: bytes, user_endpoint: str, limit_bytes: int) -> Result:
+def read_result(body: bytes, owner: str, user_endpoint: str, limit_bytes: int) -> Result:
     """A result as a user endpoint sent it; one over the limit becomes a failure that says so.
 
     Raises:
@@ -88,8 +88,8 @@ def read_result(body: bytes, user_endpoint: str, limit_bytes: int) -> Result:
         raise MessageError("result without task_id or data")
     if len(body) > limit_bytes:
         reason = f"Task result of {len(body)} bytes exceeds the service's limit of {limit_bytes}"
-        return Result(task_id, user_endpoint, True, failure(task_id, "RESULT_TOO_LARGE", reason))
-    return Result(task_id, user_endpoint, data.get("error_details") is not None, body)
+        return Result(task_id, owner, user_endpoint, True, failure(task_id, "RESULT_TOO_LARGE", reason))
+    return Result(task_id, owner, user_endpoint, data.get("error_details") is not None, body)
 
 
 def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:

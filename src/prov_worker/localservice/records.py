@@ -158,9 +158,10 @@ class Forward:
 
 @dataclass(frozen=True)
 class Result:
-    """A result as it came: the task, whether it is a failure, and the message's bytes."""
+    """A result as it came: the task, whose endpoint says so, whether it is a failure, and the message's bytes."""
 
     task: str
+    owner: str
     user_endpoint: str
     failed: bool
     message: bytes

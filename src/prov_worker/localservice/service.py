@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prov_worker.localservice import topology
+from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.apierrors import ApiError, not_found
 from prov_worker.localservice.broker import Broker, BrokerDownError
 from prov_worker.localservice.config import Config
@@ -34,7 +35,9 @@ class Service:
         self.storage = storage
         self.identities = identities
         self.metrics = Metrics()
-        self.signer = Signer(storage.signing_key(), identities)
+        key = storage.signing_key()
+        self.signer = Signer(key, identities)
+        self.accounts = Accounts(config.client_amqp_url, config.management_url(len(identities)), key, identities)
         self.ingest = Ingest(storage, self.metrics, config.result_limit_bytes)
         self.broker = Broker(config.amqp_url, self.ingest.put, self._broker_up)
         self.dispatcher = Dispatcher(
@@ -43,12 +46,13 @@ class Service:
             identities,
             self.metrics,
             confirmed=self.ingest.confirm,
-            url_for=self.amqp_url,
+            url_for=self.accounts.url_for,
         )
         self.supervisor = Supervisor(
             storage,
             self.broker,
             self.dispatcher,
+            self.accounts,
             self.metrics,
             retain_s=config.retain_s,
             tick_s=config.tick_s,
@@ -70,19 +74,22 @@ class Service:
 
     def _broker_up(self) -> None:
         self.dispatcher.broker_lost()
+        self.accounts.broker_lost()
         self.supervisor.wake()
 
     def amqp_url(self, owner: str) -> str:
         """The AMQP URL for an identity."""
-        return self.config.client_amqp_url
+        return self.accounts.url_for(owner)
 
     def _ensure_queues(self, names: Sequence[str]) -> None:
         try:
             self.dispatcher.ensure_queues(names)
+            self.accounts.ensure()
         except BrokerDownError as error:
-            raise ApiError(503, "the message broker cannot be reached; try again", headers={"Retry-After": "2"}) from (
-                error
-            )
+            reason = "the message broker cannot be reached; try again"
+            if self.broker.up and not self.accounts.ready:
+                reason = "no accounts at the message broker: its management API cannot be used; the log tells why"
+            raise ApiError(503, reason, headers={"Retry-After": "2"}) from error
 
     # Endpoints -------------------------------------------------------------------------------------------------------
 
@@ -130,7 +137,7 @@ class Service:
             queues.append(topology.tasks_queue(endpoint.owner, user_endpoint.id))
             for task in self.storage.unfinished(user_endpoint.id, time.time()):
                 message = messages.failure(task, "ENDPOINT_DELETED", f"Endpoint {endpoint_id} was deleted")
-                failures.append(Result(task, user_endpoint.id, True, message))
+                failures.append(Result(task, endpoint.owner, user_endpoint.id, True, message))
         news = self.storage.apply(results=failures, now=time.time())
         self.storage.delete_endpoint(endpoint_id)
         self.dispatcher.forward(news)

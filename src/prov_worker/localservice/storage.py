@@ -106,14 +106,15 @@ class TaskStore(Protocol):
         self,
         *,
         results: Sequence[Result] = (),
-        pulses: Sequence[tuple[str, Pulse]] = (),
+        pulses: Sequence[tuple[tuple[str, str], Pulse]] = (),
         queued: Sequence[int] = (),
         forwarded: Sequence[int] = (),
         now: float,
     ) -> list[Forward]:
         """Take in what the broker brought, in one transaction; returns the results that are new and go to a queue.
 
-        A result of a task that is finished already, or of an endpoint that does not have it, changes nothing.
+        A result of a task that is finished already, or of an endpoint that does not have it, changes nothing; nor does
+        a pulse, which comes with (owner, endpoint), of an endpoint that is not that owner's.
         """
 
     def requeue(self, user_endpoint: str) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from prov_worker.localservice import topology
+from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.broker import Broker, BrokerDownError
 from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.metrics import Metrics
@@ -48,6 +49,7 @@ class Supervisor:
         storage: Storage,
         broker: Broker,
         dispatcher: Dispatcher,
+        accounts: Accounts,
         metrics: Metrics,
         *,
         retain_s: float,
@@ -57,6 +59,7 @@ class Supervisor:
         self._storage = storage
         self._broker = broker
         self._dispatcher = dispatcher
+        self._accounts = accounts
         self._metrics = metrics
         self._retain_s = retain_s
         self._tick_s = tick_s
@@ -107,6 +110,7 @@ class Supervisor:
             self._forget(now)
         if not self._broker.up:
             return
+        self._accounts.ensure()
         self._dispatcher.publish_tasks()
         self._dispatcher.forward_waiting()
         work = self._storage.open_work()

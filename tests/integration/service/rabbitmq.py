@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,34 +36,48 @@ def need_rabbitmq() -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that stays free: below those that the system gives to outgoing connections while a broker restarts."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class RabbitMQ:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.port, self._dist, self._epmd = free_port(), free_port(), free_port()
+        self.port, self._dist, self._epmd, self._management = (free_port() for _ in range(4))
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
 
+    @property
+    def management_url(self) -> str:
+        """Its management API."""
+        return f"http://127.0.0.1:{self._management}/"
+
     def start(self) -> None:
         script = server_script()
         assert script is not None
         plugins = self.directory / "plugins"
-        plugins.write_text("[].\n")
+        plugins.write_text("[rabbitmq_management].\n")
         config = self.directory / "rabbitmq.conf"
         config.write_text(
             "consumer_timeout = 86400000\nvm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 50MB\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._management}\n"
+            "management_agent.disable_metrics_collector = true\n"
         )
         environment = {
             **os.environ,
             "HOME": str(self.directory),
+            "ERL_CRASH_DUMP": str(self.directory / "erl_crash.dump"),
             "RABBITMQ_NODENAME": f"t{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),

@@ -103,7 +103,12 @@ class Stack:
     def __init__(self, directory: Path, *service_options: str, endpoint: bool = True) -> None:
         self.directory, self.endpoint = directory, endpoint
         self.broker = RabbitMQ(directory / "broker")
-        self.service = Service(directory / "service", self.broker.url, *service_options)
+        self.service = Service(
+            directory / "service",
+            self.broker.url,
+            *("--amqp-management", self.broker.management_url),
+            *service_options,
+        )
         self.daemon: Daemon | None = None
 
     def start(self) -> None:

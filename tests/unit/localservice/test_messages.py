@@ -41,7 +41,7 @@ def test_what_the_library_writes_is_read() -> None:
     from globus_compute_common.messagepack.message_types import EPStatusReport, Result, ResultErrorDetails
 
     body = library.pack(Result(task_id=TASK, data="00\nxyz", details={"os": "Linux"}))  # type: ignore[attr-defined]
-    result = messages.read_result(body, USER, 10_000)
+    result = messages.read_result(body, OWNER, USER, 10_000)
     assert (result.task, result.failed, result.message) == (TASK, False, body)
     assert messages.document(TASK, body, 5.5) == {
         "task_id": TASK,
@@ -53,7 +53,7 @@ def test_what_the_library_writes_is_read() -> None:
     failed = library.pack(  # type: ignore[attr-defined]
         Result(task_id=TASK, data="Traceback", error_details=ResultErrorDetails(code="X", user_message="y"))
     )
-    assert messages.read_result(failed, USER, 10_000).failed
+    assert messages.read_result(failed, OWNER, USER, 10_000).failed
     assert messages.document(TASK, failed, 5.5) == {
         "task_id": TASK,
         "status": "failed",
@@ -68,10 +68,10 @@ def test_what_the_library_writes_is_read() -> None:
 
 def test_a_result_over_the_limit_fails_its_task() -> None:
     body = b'\x01{"message_type":"result","data":{"task_id":"t","data":"' + b"x" * 2000 + b'"}}'
-    result = messages.read_result(body, USER, 1000)
+    result = messages.read_result(body, OWNER, USER, 1000)
     assert result.failed
     assert "exceeds the service's limit of 1000" in messages.document("t", result.message, 1.0)["exception"]
-    assert messages.read_result(body, USER, len(body)).message == body
+    assert messages.read_result(body, OWNER, USER, len(body)).message == body
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_result_over_the_limit_fails_its_task() -> None:
 )
 def test_rubbish_is_told_from_messages(body: bytes) -> None:
     with pytest.raises(messages.MessageError):
-        messages.read_result(body, USER, 10_000)
+        messages.read_result(body, OWNER, USER, 10_000)
     with pytest.raises(messages.MessageError):
         messages.read_heartbeat(body, 1.0)
 

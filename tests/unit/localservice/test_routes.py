@@ -44,8 +44,8 @@ def filled(web: Web) -> Web:
     )
     body = messages.failure(TASK, "X", "no luck")
     storage.apply(
-        results=[Result(TASK, USER_ENDPOINT, True, body)],
-        pulses=[(ENDPOINT, Pulse(time.time(), 5.0, {"heartbeat_period": 5}))],
+        results=[Result(TASK, ALICE.client_id, USER_ENDPOINT, True, body)],
+        pulses=[((ALICE.client_id, ENDPOINT), Pulse(time.time(), 5.0, {"heartbeat_period": 5}))],
         now=time.time(),
     )
     return web

@@ -38,7 +38,7 @@ def fill(storage: SqliteStorage, *tasks: str, queue: bool = True, group: str = G
 
 
 def result(task: str, *, failed: bool = False, message: bytes = b"\x01message") -> Result:
-    return Result(task, USER, failed, message)
+    return Result(task, OWNER, USER, failed, message)
 
 
 def test_tasks_outlive_the_process(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_only_the_first_result_counts(storage: SqliteStorage) -> None:
 
 def test_a_result_of_another_endpoint_changes_nothing(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    assert storage.apply(results=[Result("a", CORE, False, b"x"), result("unknown")], now=1.0) == []
+    assert storage.apply(results=[Result("a", OWNER, CORE, False, b"x"), result("unknown")], now=1.0) == []
     assert storage.tasks(["a"], OWNER)["a"].state == TaskState.ACCEPTED
 
 
@@ -131,12 +131,22 @@ def test_more_tasks_at_once_than_a_query_takes(storage: SqliteStorage) -> None:
 
 def test_pulses_and_open_work(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", now=50.0)
-    storage.apply(pulses=[(CORE, Pulse(100.0, 5.0, {})), (USER, Pulse(101.0, 5.0, {"idle": 1}))], now=1.0)
+    storage.apply(
+        pulses=[((OWNER, CORE), Pulse(100.0, 5.0, {})), ((OWNER, USER), Pulse(101.0, 5.0, {"idle": 1}))], now=1.0
+    )
     (work,) = storage.open_work()
     assert (work.unfinished, work.oldest, work.core.pulse.heard) == (2, 50.0, 100.0)
     assert work.user_endpoint.pulse.report == {"idle": 1}
     storage.apply(results=[result("a"), result("b")], now=1.0)
     assert storage.open_work() == []
+
+
+def test_what_another_identity_says_of_an_endpoint_changes_nothing(storage: SqliteStorage) -> None:
+    fill(storage, "a")
+    pulses = [((CORE, CORE), Pulse(100.0, 5.0, {})), ((CORE, USER), Pulse(100.0, 5.0, {}))]
+    assert storage.apply(results=[Result("a", CORE, USER, True, b"x")], pulses=pulses, now=1.0) == []
+    (work,) = storage.open_work()
+    assert (work.unfinished, work.core.pulse.heard, work.user_endpoint.pulse.heard) == (1, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +166,7 @@ def test_when_an_endpoint_counts_as_online(pulse: Pulse, now: float, online: boo
 
 def test_registering_again_keeps_user_endpoints_and_forgets_the_pulse(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    storage.apply(pulses=[(CORE, Pulse(100.0, 5.0, {}))], now=1.0)
+    storage.apply(pulses=[((OWNER, CORE), Pulse(100.0, 5.0, {}))], now=1.0)
     storage.lock_endpoint(CORE)
     storage.save_endpoint(Endpoint(CORE, OWNER, "renamed", 2.0, {}))
     found = storage.endpoint(CORE)

@@ -31,6 +31,7 @@ class Health(BaseModel):
 
     status: Literal["ok", "degraded"]
     broker: Literal["up", "down"]
+    accounts: Literal["up", "down"]
     storage: Literal["up", "down"]
     version: str
     uptime_s: float
@@ -50,10 +51,11 @@ def health(service: ServiceDep) -> Any:
         storage = True
     except sqlite3.Error:
         storage = False
-    good = storage and service.broker.up
+    good = storage and service.broker.up and service.accounts.ready
     content = {
         "status": "ok" if good else "degraded",
         "broker": "up" if service.broker.up else "down",
+        "accounts": "up" if service.accounts.ready else "down",
         "storage": "up" if storage else "down",
         "version": __version__,
         "uptime_s": round(time.time() - service.started, 3),

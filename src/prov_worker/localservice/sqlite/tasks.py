@@ -127,7 +127,7 @@ class Tasks:
         self,
         *,
         results: Sequence[Result] = (),
-        pulses: Sequence[tuple[str, Pulse]] = (),
+        pulses: Sequence[tuple[tuple[str, str], Pulse]] = (),
         queued: Sequence[int] = (),
         forwarded: Sequence[int] = (),
         now: float,
@@ -140,15 +140,17 @@ class Tasks:
                 row = db.execute(
                     "UPDATE tasks SET state = ?, finished = ?, message = ?, payload = NULL,"
                     " forward = (SELECT queue FROM groups WHERE groups.id = tasks.grp)"
-                    " WHERE id = ? AND user_endpoint = ? AND state < 2 RETURNING seq, owner, grp, forward",
-                    (state, now, result.message, result.task, result.user_endpoint),
+                    " WHERE id = ? AND owner = ? AND user_endpoint = ? AND state < 2"
+                    " RETURNING seq, owner, grp, forward",
+                    (state, now, result.message, result.task, result.owner, result.user_endpoint),
                 ).fetchone()
                 if row is not None and row["forward"]:
                     news.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
-            for endpoint, pulse in pulses:
-                values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint)
+            for (owner, endpoint), pulse in pulses:
+                values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint, owner)
                 for table in ("endpoints", "user_endpoints"):
-                    db.execute(f"UPDATE {table} SET heard = ?, period_s = ?, report = ? WHERE id = ?", values)  # noqa: S608
+                    query = f"UPDATE {table} SET heard = ?, period_s = ?, report = ? WHERE id = ? AND owner = ?"  # noqa: S608
+                    db.execute(query, values)
             db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", ((seq,) for seq in queued))
             db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in forwarded))
         return news

@@ -1,0 +1,180 @@
+"""Accounts on the broker, one for each identity, so that the broker too shows nobody what is another's.
+
+Names on the broker hold their owner (:mod:`.topology`). An identity's account may read its own queues, publish results
+and heartbeats with routing keys that begin with its own id, and declare, bind or delete nothing. Its password follows
+from the service's key and the identity's secret: it is stored nowhere, and a new secret ends it, with the connections
+that were opened with it.
+
+Accounts are made through RabbitMQ's management API (https://www.rabbitmq.com/docs/management).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import logging
+import re
+import threading
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from prov_worker.localservice import topology
+from prov_worker.localservice.broker import BrokerDownError
+from prov_worker.localservice.identities import Identities, Identity
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 10.0
+_PREFIX = "prov-worker."
+#: Tag of an account, with a digest of its password: whether it is still the right one can be seen without knowing it.
+_KEY_TAG = "prov-worker-key-"
+#: Matches no name at all.
+_NOTHING = "^$"
+
+
+def permissions(owner: str) -> dict[str, str]:
+    """What an identity may configure, write and read: regular expressions of names."""
+    own = re.escape(owner)
+    return {
+        "configure": _NOTHING,
+        "write": f"^({topology.RESULTS}|{topology.HEARTBEATS})$",
+        "read": rf"^({own}\.|{re.escape(topology.group_prefix(owner))})",
+    }
+
+
+def topic_permissions(owner: str) -> list[dict[str, str]]:
+    """With which routing keys an identity may publish: those of its own endpoints."""
+    own = f"^{re.escape(owner)}\\."
+    return [
+        {"exchange": exchange, "write": own, "read": _NOTHING} for exchange in (topology.RESULTS, topology.HEARTBEATS)
+    ]
+
+
+class Accounts:
+    """The accounts of a service's identities.
+
+    Args:
+        url: the broker as clients reach it; its user and password are replaced.
+        management: URL of the management API, with the user and password of an administrator; None: there are no
+            accounts, and all use ``url`` as it is.
+        key: the service's own key.
+        identities: who has an account.
+    """
+
+    def __init__(self, url: str, management: str | None, key: bytes, identities: Identities) -> None:
+        self._url = url
+        self._management = management
+        self._key = hmac.new(key, b"broker accounts", hashlib.sha256).digest()
+        self._identities = identities
+        self._vhost = unquote(urlsplit(url).path[1:]) or "/"
+        #: Accounts belong to the whole broker, of which a service has one virtual host.
+        self._prefix = f"{_PREFIX}{hashlib.sha256(self._vhost.encode()).hexdigest()[:8]}."
+        self._guard = threading.Lock()
+        self._made = management is None
+        #: Why accounts could not be made; empty when all is well.
+        self.last_error = "" if self._made else "not made yet"
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is handed out is good at the broker."""
+        return self._made
+
+    def broker_lost(self) -> None:
+        """Forget that accounts were made: the broker may come back without them."""
+        self._made = self._management is None
+
+    def url_for(self, owner: str) -> str:
+        """The AMQP URL of an identity.
+
+        Raises:
+            KeyError: nobody has that id.
+        """
+        if self._management is None:
+            return self._url
+        identity = self._identities.get(owner)
+        if identity is None:
+            raise KeyError(owner)
+        parts = urlsplit(self._url)
+        host = parts.netloc.rpartition("@")[2]
+        user = f"{self._name(identity)}:{self._password(identity)}"
+        return urlunsplit((parts.scheme, f"{user}@{host}", parts.path, parts.query, ""))
+
+    def ensure(self) -> None:
+        """Make sure that every identity has its account, and nobody else one.
+
+        Raises:
+            BrokerDownError: the management API does not answer, or refuses.
+        """
+        with self._guard:
+            if self._made:
+                return
+            try:
+                self._make()
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                reason = f"accounts: {type(error).__name__}: {error}"
+                if reason != self.last_error:
+                    _log.warning("broker: %s", reason)
+                self.last_error = reason
+                raise BrokerDownError(reason) from error
+            self.last_error = ""
+            self._made = True
+
+    def _name(self, identity: Identity) -> str:
+        return self._prefix + identity.client_id
+
+    def _password(self, identity: Identity) -> str:
+        return hmac.new(self._key, identity.client_id.encode() + identity.fingerprint, hashlib.sha256).hexdigest()
+
+    def _make(self) -> None:
+        found = {each["name"]: _tags(each) for each in self._ask("GET", "users?columns=name,tags")}
+        wanted = {self._name(each) for each in self._identities}
+        for name in found:
+            if name.startswith(self._prefix) and name not in wanted:
+                _log.info("broker: removing the account %s, whose identity is gone", name)
+                self._ask("DELETE", f"users/{quote(name, safe='')}")
+        for identity in self._identities:
+            name, password = self._name(identity), self._password(identity)
+            user = quote(name, safe="")
+            key = _KEY_TAG + hashlib.sha256(password.encode()).hexdigest()[:16]
+            if name in found and key not in found[name]:
+                # Its connections end with it; a new password alone would leave them open.
+                self._ask("DELETE", f"users/{user}")
+            self._ask("PUT", f"users/{user}", {"password": password, "tags": key})
+            vhost = quote(self._vhost, safe="")
+            self._ask("PUT", f"permissions/{vhost}/{user}", permissions(identity.client_id))
+            for topic in topic_permissions(identity.client_id):
+                self._ask("PUT", f"topic-permissions/{vhost}/{user}", topic)
+
+    def _ask(self, method: str, path: str, content: Any = None) -> Any:
+        assert self._management is not None
+        parts = urlsplit(self._management)
+        secure = parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        assert parts.hostname is not None
+        connection = kind(parts.hostname, parts.port or (15671 if secure else 15672), timeout=_TIMEOUT_S)
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        headers = {
+            "Authorization": "Basic " + base64.b64encode(login.encode()).decode(),
+            "Content-Type": "application/json",
+        }
+        try:
+            body = None if content is None else json.dumps(content).encode()
+            connection.request(method, f"{parts.path.rstrip('/')}/api/{path}", body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status in (401, 403):
+            raise ValueError("the management API wants a user with the tag administrator")
+        if answer.status >= 300 and not (method == "DELETE" and answer.status == 404):
+            raise ValueError(f"the management API answers {answer.status} to {method} {path.split('/')[0]}")
+        return json.loads(text) if text and method == "GET" else None
+
+
+def _tags(user: dict[str, Any]) -> list[str]:
+    """Tags of a user: a list since RabbitMQ 3.9, a text before."""
+    tags = user.get("tags") or []
+    return tags.split(",") if isinstance(tags, str) else list(tags)
