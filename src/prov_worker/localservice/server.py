@@ -18,6 +18,8 @@ from prov_worker.localservice.sqlite import SqliteStorage
 
 _log = logging.getLogger(__name__)
 _STOP_S = 10
+#: Bytes of a request line and headers; beyond, a request is answered before the application sees it.
+_HEAD_LIMIT_BYTES = 512 * 1024
 
 
 def load_identities(config: Config, environ: dict[str, str]) -> Identities:
@@ -71,6 +73,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
                 server_header=False,
                 ws="none",
                 timeout_graceful_shutdown=_STOP_S,
+                h11_max_incomplete_event_size=_HEAD_LIMIT_BYTES,
                 **options,
             )
         )

@@ -111,7 +111,9 @@ def _chart(finished: list[int]) -> str:
     )
     return (
         f'<figure><svg role="img" aria-label="{text}" viewBox="0 0 {width * BUCKETS} {height}" '
-        f'preserveAspectRatio="none">{bars}</svg><figcaption>{text}.</figcaption></figure>'
+        f'preserveAspectRatio="none">{bars}</svg>'
+        f'<p class="axis" aria-hidden="true"><span>{minutes} minutes ago</span><span>now</span></p>'
+        f"<figcaption>{text}.</figcaption></figure>"
     )
 
 
@@ -135,7 +137,7 @@ def _endpoints(status: Status) -> str:
             f'<td class="n">{counts.get("failed", 0)}</td></tr>'
         )
     heads = ("name", "id", "status", "last heartbeat", "user endpoints", "workers", "unfinished", "succeeded", "failed")
-    return _table("Endpoints", heads, rows)
+    return _table("Endpoints", heads, rows, numbers=5)
 
 
 def _recent(status: Status) -> str:
@@ -149,11 +151,14 @@ def _recent(status: Status) -> str:
             f'<tr><th scope="row"><code>{escape(task["id"])}</code></th><td>{escape(task["function"])}</td>'
             f'<td>{escape(task["endpoint"])}</td><td class="{task["state"]}">{word}</td><td class="n">{took}</td></tr>'
         )
-    return _table("Latest tasks", ("task", "function", "endpoint", "state", "took"), rows)
+    return _table("Latest tasks", ("task", "function", "endpoint", "state", "took"), rows, numbers=1)
 
 
-def _table(name: str, heads: tuple[str, ...], rows: list[str]) -> str:
-    cells = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+def _table(name: str, heads: tuple[str, ...], rows: list[str], *, numbers: int) -> str:
+    """A table whose last ``numbers`` columns are numbers."""
+    words, figures = heads[:-numbers], heads[-numbers:]
+    cells = "".join(f'<th scope="col">{escape(head)}</th>' for head in words)
+    cells += "".join(f'<th scope="col" class="n">{escape(head)}</th>' for head in figures)
     # Wide tables scroll by themselves; a region that scrolls must be reachable by keyboard.
     return (
         f'<div class="wide" role="region" aria-label="{escape(name)}, table" tabindex="0"><table>'
@@ -164,15 +169,16 @@ def _table(name: str, heads: tuple[str, ...], rows: list[str]) -> str:
 _STYLE = """
 :root { color-scheme: light dark; --line: #8888; --good: #17692f; --bad: #a3161d; --bar: #2a5db0; }
 @media (prefers-color-scheme: dark) { :root { --good: #7fd99a; --bad: #ff9a96; --bar: #8db4ff; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 0 auto; padding: 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 1.5rem 0 .5rem; }
 dl { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 0; } dt { font-size: .9rem; }
 dd { margin: 0; font-size: 1.8rem; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
+th, td { text-align: start; padding: .3rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
 .online, .success { color: var(--good); } .offline, .failed { color: var(--bad); font-weight: 600; }
 figure { margin: 0; } svg { width: 100%; height: 5rem; border-bottom: 1px solid var(--line); }
+.axis { display: flex; justify-content: space-between; font-size: .8rem; margin: 0; }
 rect { fill: var(--bar); } figcaption { font-size: .9rem; }
 button { font: inherit; padding: .15rem .7rem; margin-left: .8rem; }
 """
@@ -191,10 +197,12 @@ _SCRIPT = """
     const main = document.querySelector("main");
     if (stopped || document.hidden || main.contains(document.activeElement)) return;
     try {
-      const answer = await fetch("/", {cache: "no-store", credentials: "same-origin"});
+      // Not "/": the page's own address may hold a login, and such a request is refused.
+      const answer = await fetch(location.origin + "/", {cache: "no-store", credentials: "same-origin"});
       if (!answer.ok) throw new Error(String(answer.status));
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (!stopped) main.innerHTML = page.querySelector("main").innerHTML;
+      // Its middle alone: the style of another answer has another nonce.
+      const text = await answer.text();
+      if (!stopped) main.innerHTML = text.slice(text.indexOf("<main>") + 6, text.lastIndexOf("</main>"));
     } catch (error) {
       document.getElementById("state").textContent = "The service does not answer. Trying again.";
     }

@@ -13,7 +13,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
+    from rabbitmq import RabbitMQ
     from service_stack import Stack
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A broker alone, for services on ports of their own."""
+    from rabbitmq import RabbitMQ, need_rabbitmq
+
+    need_rabbitmq()
+    broker = RabbitMQ(tmp_path_factory.mktemp("broker"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from endpoint_daemon import Daemon
 from own_network import own_network
-from rabbitmq import RabbitMQ, need_rabbitmq
+from rabbitmq import RabbitMQ, free_port, need_rabbitmq
+
+from prov_worker.localservice.tokens import COMPUTE_SCOPE
 
 SECRETS = {str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests" for name in ("alice", "bob")}
 ALICE, BOB = SECRETS
@@ -97,6 +100,53 @@ class Service:
         self.process = None
 
 
+@contextmanager
+def service_running(directory: Path, broker: RabbitMQ, *options: str, management: bool = True) -> Iterator[Service]:
+    """A service on a port of its own, with accounts at the broker unless said otherwise."""
+    accounts = ("--amqp-management", broker.management_url) if management else ()
+    service = Service(directory, broker.url, *accounts, *options, port=free_port())
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+
+
+class Identity:
+    """A client of the service by its routes."""
+
+    def __init__(self, service: Service, client_id: str, secret: str) -> None:
+        self._service, self.client_id, self.secret = service, client_id, secret
+        self.headers = {"Authorization": f"Bearer {self.token(COMPUTE_SCOPE)}"}
+
+    def token(self, scope: str) -> str:
+        form = {
+            "grant_type": "client_credentials", "scope": scope,
+            "client_id": self.client_id, "client_secret": self.secret,
+        }  # fmt: skip
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, body, _ = self._service.request("POST", "/v2/oauth2/token", urlencode(form).encode(), headers)
+        assert status == 200, body
+        return str(json.loads(body)["access_token"])
+
+    def answer(self, method: str, path: str, content: Any = None) -> tuple[int, bytes, dict[str, str]]:
+        body = None if content is None else json.dumps(content).encode()
+        return self._service.request(method, path, body, {**self.headers, "Content-Type": "application/json"})
+
+    def ask(self, method: str, path: str, content: Any = None) -> Any:
+        status, text, _ = self.answer(method, path, content)
+        assert status == 200, text
+        return json.loads(text)
+
+    def register(self) -> dict[str, Any]:
+        """A new endpoint."""
+        return dict(self.ask("POST", "/v3/endpoints", {"endpoint_name": "ep"}))
+
+    def url(self) -> str:
+        """The broker, with this identity's account."""
+        return str(self.ask("GET", "/v2/get_amqp_result_connection_url")["connection_url"])
+
+
 class Stack:
     """All three, in one directory; without an endpoint, two."""
 
@@ -152,8 +202,19 @@ def running(directory: Path, *service_options: str, endpoint: bool = True) -> It
                 for name, value in stack.sdk_environment().items():
                     patch.setenv(name, value)
                 yield stack
+                _let_go_of_results()
         except BaseException:
             sys.stderr.write(stack.logs())
             raise
         finally:
             stack.stop()
+
+
+def _let_go_of_results() -> None:
+    """End what the SDK keeps for the life of a process: listeners to this stack, which later executors would share."""
+    from globus_compute_sdk.sdk import executor
+
+    executor.Executor._default_task_group_id = None
+    while executor._RESULT_WATCHERS:
+        _, watcher = executor._RESULT_WATCHERS.popitem()
+        watcher.shutdown()

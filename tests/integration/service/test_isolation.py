@@ -16,66 +16,16 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosedByBroker
 from rabbitmq import RabbitMQ, free_port, need_rabbitmq
-from service_stack import ALICE, BOB, SECRETS, Service
+from service_stack import ALICE, BOB, SECRETS, Identity, Service, service_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("service-isolation")]
-SCOPE = "https://auth.globus.org/scopes/facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all"
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    need_rabbitmq()
-    broker = RabbitMQ(tmp_path_factory.mktemp("broker"))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.close()
-
-
-class Identity:
-    """A client of the service, by REST and by AMQP."""
-
-    def __init__(self, service: Service, client_id: str, secret: str) -> None:
-        self._service, self.client_id = service, client_id
-        form = f"grant_type=client_credentials&scope={SCOPE}&client_id={client_id}&client_secret={secret}"
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        status, body, _ = service.request("POST", "/v2/oauth2/token", form.encode(), headers)
-        assert status == 200, body
-        self._headers = {"Authorization": f"Bearer {json.loads(body)['access_token']}"}
-
-    def ask(self, method: str, path: str, content: Any = None) -> Any:
-        status, text, _ = self.answer(method, path, content)
-        assert status == 200, text
-        return json.loads(text)
-
-    def answer(self, method: str, path: str, content: Any = None) -> tuple[int, bytes, dict[str, str]]:
-        body = None if content is None else json.dumps(content).encode()
-        return self._service.request(method, path, body, {**self._headers, "Content-Type": "application/json"})
-
-    def register(self) -> dict[str, Any]:
-        return dict(self.ask("POST", "/v3/endpoints", {"endpoint_name": "ep"}))
-
-    def url(self) -> str:
-        return str(self.ask("GET", "/v2/get_amqp_result_connection_url")["connection_url"])
-
-
-@contextmanager
-def running(directory: Path, broker: RabbitMQ, *options: str, management: bool = True) -> Iterator[Service]:
-    accounts = ("--amqp-management", broker.management_url) if management else ()
-    service = Service(directory, broker.url, *accounts, *options, port=free_port())
-    try:
-        service.start()
-        yield service
-    finally:
-        service.stop()
 
 
 @pytest.fixture(scope="module", params=[(), ("--amqp-advertise", "service")], ids=["broker's port", "service's port"])
 def service(
     request: pytest.FixtureRequest, broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service"), broker, *request.param) as service:
+    with service_running(tmp_path_factory.mktemp("service"), broker, *request.param) as service:
         yield service
 
 
@@ -144,6 +94,13 @@ def test_an_identity_is_refused_what_is_anothers(alice: Identity, bob: Identity,
     assert refused.value.reply_code == 403
 
 
+def test_what_an_identity_can_see_of_anothers_queue_is_its_length(alice: Identity, bob: Identity) -> None:
+    """RabbitMQ asks for no permission here, and the daemon declares its queues so; the name holds two ids to guess."""
+    queue = alice.register()["command_queue_info"]["queue"]
+    with channel(bob.url()) as foreign:
+        assert foreign.queue_declare(queue, passive=True).method.message_count == 0
+
+
 def test_an_account_is_none_of_the_management_api(broker: RabbitMQ, service: Service, bob: Identity) -> None:
     import base64
     import http.client
@@ -157,7 +114,7 @@ def test_an_account_is_none_of_the_management_api(broker: RabbitMQ, service: Ser
 
 
 def test_accounts_end_with_their_identity_or_secret(broker: RabbitMQ, tmp_path: Path) -> None:
-    with running(tmp_path, broker) as service:
+    with service_running(tmp_path, broker) as service:
         alice, bob = (Identity(service, each, SECRETS[each]).url() for each in (ALICE, BOB))
         with channel(alice) as held:
             service.stop()
@@ -185,7 +142,7 @@ def test_accounts_come_back_with_a_broker_that_lost_its_state(tmp_path: Path) ->
     broker = RabbitMQ(tmp_path / "broker")
     try:
         broker.start()
-        with running(tmp_path / "service", broker) as service:
+        with service_running(tmp_path / "service", broker) as service:
             url = Identity(service, ALICE, SECRETS[ALICE]).url()
             broker.stop()
             shutil.rmtree(broker.directory / "mnesia")
@@ -212,5 +169,5 @@ def test_without_the_management_api_many_identities_get_nothing(broker: RabbitMQ
         assert service.health()["accounts"] == "down"
     finally:
         service.stop()
-    with running(tmp_path / "shared", broker, "--amqp-management", "none", management=False) as shared:
+    with service_running(tmp_path / "shared", broker, "--amqp-management", "none", management=False) as shared:
         assert urlsplit(Identity(shared, ALICE, SECRETS[ALICE]).url()).username == "guest"
