@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from prov_worker.localservice.identities import PROVIDER, Identity
 from prov_worker.localservice.routes.common import AuthCaller, ServiceDep, StrictRoute, errors
@@ -25,7 +26,7 @@ router = APIRouter(tags=["auth"], route_class=StrictRoute)
 class _DescribedBasic(HTTPBasic):
     """Basic authentication in the description alone: the routes read the header, and answer as OAuth wants it."""
 
-    async def __call__(self, request: Any) -> None:
+    async def __call__(self, request: HTTPConnection) -> None:
         """Leave it to the route."""
 
 
