@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
+from prov_worker.agent.batch import BatchJobs
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.follower import Follower
@@ -90,6 +91,7 @@ class Finaliser:
         self._retry: deque[Job] = deque()
         self._refused = 0
         self._burst = Burst()
+        self._jobs = BatchJobs()
         self._holding = self._awaited = self._ending = False
         self._oom_kills = oom_kills()
         self.published = 0
@@ -352,6 +354,7 @@ class Finaliser:
             return True
         if not job.completed:
             job.series = self._series.pop(ended.key, None)
+            self._jobs.explain(ended.record)
             try:
                 self._publisher.complete(ended, job.series)
             except Exception as error:  # as above: what cannot be added is left out
