@@ -18,7 +18,7 @@ PREFIX = "PROV_WORKER_"
 PROBES = ("cpu", "memory", "storage", "gpu", "environment", "scheduler")
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
-OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE")
+OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 
@@ -33,6 +33,7 @@ SCHEDULER = (
     "SLURM_JOB_ID",
     "SLURM_JOB_NAME",
     "SLURM_JOB_PARTITION",
+    "SLURM_JOB_QOS",
     "SLURM_JOB_NODELIST",
     "SLURM_JOB_NUM_NODES",
     "SLURM_CLUSTER_NAME",

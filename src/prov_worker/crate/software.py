@@ -136,8 +136,12 @@ def container_image(container: str) -> str | None:
         text = image
     if not text:
         return None
+    file, _, file_digest = text.partition("@sha256:")
     properties: dict[str, Any] = {"name": text}
-    if re.search(r"\.(sif|simg|sqsh|img)\Z", text) or text.startswith("/"):
+    if re.search(r"\.(sif|simg|sqsh|img)\Z", file) or file.startswith("/"):
+        properties["name"] = file
+        if file_digest:
+            properties["sha256"] = file_digest
         # A registry is recommended (rule 13.2); an image file has none, and says so.
         properties["registry"] = "none: a file on the node"
         properties["additionalType"] = {"@id": v.RUN_TERMS + "SIFImage"}

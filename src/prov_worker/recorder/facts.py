@@ -51,11 +51,19 @@ def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def container(environ: Mapping[str, str]) -> str | None:
-    """Image that the worker runs in, or the kind of container where the image is not told; None outside of one."""
+    """Image that the worker runs in, or the kind of container where the image is not told; None outside of one.
+
+    Templates of sites say the name and the digest, which no runtime tells those inside: ``docker:name@sha256:...``.
+    """
+    digest = environ.get("PROV_WORKER_IMAGE_DIGEST")
+
+    def exactly(image: str) -> str:
+        return f"{image}@{digest}" if digest and "@" not in image else image
+
     for variable, kind in _CONTAINERS:
         if environ.get(variable):
-            return f"{kind}:{environ[variable]}"
-    named = environ.get("PROV_WORKER_IMAGE")
+            return f"{kind}:{exactly(environ[variable])}"
+    named = exactly(environ["PROV_WORKER_IMAGE"]) if environ.get("PROV_WORKER_IMAGE") else None
     if os.path.exists("/.dockerenv"):
         return f"docker:{named}" if named else "docker"
     if os.path.exists("/run/.containerenv"):

@@ -87,6 +87,8 @@ def test_small_helpers():
         ("shifter:docker://quay.io/a/b", "a/b", {"registry": "quay.io", "tag": "latest"}),
         ("docker://quay.io/a/b", "a/b", {"registry": "quay.io", "tag": "latest"}),
         ("apptainer:/images/work.sif", "/images/work.sif", {"registry": "none: a file on the node"}),
+        ("apptainer:/images/work.sif@sha256:ab", "/images/work.sif", {"sha256": "ab"}),
+        ("docker:o/i:1.0@sha256:ab", "o/i", {"tag": "1.0", "sha256": "ab"}),
     ],
 )
 def test_the_image_of_a_container_is_named_without_the_kind(container: str, name: str, more: dict[str, str]) -> None:
