@@ -100,6 +100,8 @@ def complete(site: Site, values: Mapping[str, Any], where: str) -> dict[str, Any
         )
     if full["runtime"] == "container" and not full["image"]:
         raise InputError(f"{where}: image: must be set where runtime is container")
+    if full["heartbeat_threshold"] < full["heartbeat_period"]:
+        raise InputError(f"{where}: heartbeat_threshold: must not be below heartbeat_period")
     if not full["min_blocks"] <= full["init_blocks"] <= full["max_blocks"]:
         raise InputError(f"{where}: init_blocks: must lie between min_blocks and max_blocks")
     return full

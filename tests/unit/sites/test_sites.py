@@ -203,6 +203,7 @@ def test_one_pool_of_workers_a_node_with_short_paths_for_sockets(name: str) -> N
         ),
         (["--set", "account=X", "--set", "runtime=container"], "image", "must be set"),
         (["--set", "account=X", "--set", "init_blocks=2"], "init_blocks", "between"),
+        (["--set", "account=X", "--set", "heartbeat_threshold=5"], "heartbeat_threshold", "below"),
         (["--set", "account=X", "--set", "plots=gif"], "plots", "one of png, svg, none"),
         (["--set", "account=X;rm"], "account", "Project"),
         (["--set", "account"], "account", "KEY=VALUE"),
