@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -17,29 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.containers import LABEL, ROOT, docker, need_image
+
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
-
-ROOT = Path(__file__).resolve().parents[2]
-#: On everything made here, with the checkout's path, so that what a killed run left can be found and removed.
-LABEL = "prov-worker.test"
-
-
-def docker(*arguments: str) -> str:
-    """Run the docker client; standard output."""
-    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
-    return done.stdout
-
-
-def need_image(name: str) -> None:
-    """Skip where a base image is missing; fail where containers are demanded."""
-    found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
-    if found.returncode:
-        why = f"the image {name} is missing (.ci/base-images {name})"
-        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
-            pytest.fail(why, pytrace=False)
-        pytest.skip(why)
 
 
 @dataclass(frozen=True)
@@ -108,7 +90,7 @@ def image(
             if stage == "installed":
                 shutil.copy(request.getfixturevalue("wheel"), context)
             tag = f"prov-worker-test:{uuid.uuid4().hex[:12]}"
-            options = ["--quiet", "--label", f"{LABEL}={ROOT}", "--build-arg", f"BASE={base}", "--target", stage]
+            options = ["--quiet", "--label", LABEL, "--build-arg", f"BASE={base}", "--target", stage]
             docker("build", *options, "--tag", tag, str(context))
             built[base, stage] = tag
         return built[base, stage]
@@ -134,7 +116,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Machine]]
                 need_image(name)
             container = DockerContainer(name).with_command(["sleep", "infinity"]).with_envs(**env)
             container.tmpfs.update(tmpfs)
-            container = container.with_kwargs(labels={LABEL: str(ROOT)}, init=True, **options)
+            container = container.with_kwargs(labels=dict([LABEL.split("=", 1)]), init=True, **options)
             return Machine(stack.enter_context(container))
 
         yield start

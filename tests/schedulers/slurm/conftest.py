@@ -1,0 +1,57 @@
+"""One Slurm cluster for all tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from slurm_cluster import Cluster, Endpoint, Tasks
+
+from support.containers import need_image
+
+#: Signs of life of the nodes: tests lose some on purpose.
+QUICK = {"heartbeat_period": 2, "heartbeat_threshold": 8}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that is up."""
+    for image in ("debian:bookworm-slim", "rabbitmq:4.0-management"):
+        need_image(image)
+    made = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        made.start()
+        yield made
+    except BaseException:
+        sys.stderr.write(made.logs())
+        raise
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def gpu(cluster: Cluster) -> Endpoint:
+    """An endpoint of Perlmutter's GPU nodes."""
+    return cluster.endpoint("gpu", "perlmutter-gpu", idle_time=3, **QUICK)
+
+
+@pytest.fixture(scope="session")
+def cpu(cluster: Cluster) -> Endpoint:
+    """An endpoint of Perlmutter's CPU nodes."""
+    return cluster.endpoint("cpu", "perlmutter-cpu", idle_time=3, workers=2, **QUICK)
+
+
+@pytest.fixture(scope="session")
+def doomed(gpu: Endpoint) -> dict[str, Tasks]:
+    """Tasks that run into what takes a minute and more, each in a job of its own, while other tests go on."""
+    one = {"workers": 1, "accelerators": ["0"], "gpus_per_node": 1}
+    return {
+        "walltime": gpu.submit(("hold", ["walltime", 600]), walltime="00:01:00", **one),
+        "cancelled": gpu.submit(("hold", ["cancelled", 600]), ("add", [1, 2]), walltime="00:05:00", retries=1, **one),
+    }

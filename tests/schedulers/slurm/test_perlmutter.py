@@ -1,0 +1,156 @@
+"""Perlmutter's templates on a real Slurm: SDK, service, daemon, sbatch, srun, worker, result, crate.
+
+Only names and sizes are adapted, by options: the account, the login node's interface, and as many workers as
+Docker has processors for. Nodes have the real ones' features and counts of processors and GPUs, without the devices.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from prov_worker.crate.check import check_crate
+from prov_worker.crate.reader import StepCrate
+
+if TYPE_CHECKING:
+    from slurm_cluster import Cluster, Endpoint, Tasks
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    # One cluster: all tests of it in one process.
+    pytest.mark.xdist_group("slurm"),
+]
+
+
+def facts(crate: Path) -> dict[str, Any]:
+    """Values of a crate by the names of their entities."""
+    assert [one for one in check_crate(crate) if one.level == "error"] == []
+    graph = json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
+    return {one["name"]: one["value"] for one in graph if "name" in one and "value" in one}
+
+
+def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
+    """A block of two nodes: each worker has its GPU and its CPUs, and each crate says so."""
+    workers = min(4, int(cluster.run("nproc")))  # Parsl gives each a processor of its own at least
+    count = 2 * workers
+    gpus = [str(number) for number in range(workers)]
+    tasks = gpu.submit(
+        *[("place", ["gpu-meeting", count])] * count, nodes_per_block=2, workers=workers, accelerators=gpus
+    )
+    places = [one["result"] for one in tasks.outcomes()]
+    assert sorted((place["host"], place["gpu"]) for place in places) == sorted(
+        (node, number) for node in ("nid001", "nid002") for number in gpus
+    )
+    (job,) = {place["job"] for place in places}
+    for node in ("nid001", "nid002"):
+        taken = [cpu for place in places if place["host"] == node for cpu in place["cpus"]]
+        assert len(taken) == len(set(taken)) >= workers
+    for task, place in zip(tasks.ids, places, strict=True):
+        crate = gpu.crate(task)
+        told = facts(crate)
+        assert StepCrate.open(crate).status == "completed"
+        assert told["host of the worker"] == place["host"]
+        assert told["CUDA_VISIBLE_DEVICES"] == place["gpu"]
+        assert told["SLURM_JOB_ID"] == job
+        assert told["SLURM_JOB_PARTITION"] == "nodes"
+        assert told["SLURM_JOB_QOS"] == "debug"
+        assert told["SLURM_JOB_NODELIST"] == "nid[001-002]"
+        assert told["logical CPUs that the worker may use"] == ranges(place["cpus"])
+        assert place["tmp"] == "/tmp"
+    asked = cluster.run(f"sacct -X -n -P -j {job} -o Account,QOS,AllocNodes,AllocTRES%200")
+    assert asked.startswith("m0000|debug|2|")
+    assert "gres/gpu=8" in asked
+    assert "scratch,cfs" in cluster.run(f"scontrol -o show job {job}")
+
+
+def ranges(cpus: list[int]) -> str:
+    """CPUs as the kernel lists them: 0-3,8."""
+    found: list[list[int]] = []
+    for cpu in cpus:
+        if found and cpu == found[-1][1] + 1:
+            found[-1][1] = cpu
+        else:
+            found.append([cpu, cpu])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
+
+
+def test_cpu_nodes_are_given_back_when_idle_and_taken_again(
+    cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]
+) -> None:
+    from slurm_cluster import until
+
+    jobs = []
+    for meeting in ("first", "second"):
+        tasks = cpu.submit(("place", [meeting, 2]), ("place", [meeting, 2]))
+        places = [one["result"] for one in tasks.outcomes()]
+        assert {place["host"] for place in places} == {"nid003"}
+        assert len({tuple(place["cpus"]) for place in places}) == 2
+        assert {place["gpu"] for place in places} == {None}
+        told = facts(cpu.crate(tasks.ids[0]))
+        assert told["SLURM_JOB_ID"] == places[0]["job"]
+        jobs.append(places[0]["job"])
+        until(lambda: not cluster.run("squeue -h -o %A -w nid003").split(), "the idle node to be given back")
+        assert cluster.states()[jobs[-1]] == "CANCELLED"
+    assert jobs[0] != jobs[1]
+
+
+def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]) -> None:
+    from slurm_cluster import docker, until
+
+    tasks = cpu.submit(("hold", ["lost", 600]), workers=1)
+    job, node = until(lambda: cluster.run("cat lost", check=False).split(), "the task to run")
+    docker("kill", cluster.part(node))
+    (outcome,) = tasks.outcomes()
+    assert f"on host {node}" in outcome["error"]
+    crate = cpu.crate(tasks.ids[0])
+    told = facts(crate)
+    assert StepCrate.open(crate).status == "failed"
+    assert f"loss of manager {told['worker pool']} on host {node}" in str(StepCrate.open(crate).error)
+    assert (told["SLURM_JOB_ID"], told["host of the worker"]) == (job, node)
+
+
+def test_a_cancelled_job_leaves_a_failed_crate_and_its_task_is_tried_again(
+    gpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]
+) -> None:
+    from slurm_cluster import until
+
+    tasks = doomed["cancelled"]
+    job, node = until(lambda: cluster.run("cat cancelled", check=False).split(), "the task to run")[:2]
+    cluster.run(f"scancel {job}")
+    assert tasks.outcomes() == [{"result": 2}, {"result": 3}]
+    first, last, other = gpu.crate(tasks.ids[0], attempt=1), gpu.crate(tasks.ids[0]), gpu.crate(tasks.ids[1])
+    error = str(StepCrate.open(first).error)
+    assert error.startswith(f"batch job {job} was cancelled (Slurm: CANCELLED by 10001): worker process ")
+    assert f"on {node} was killed by SIGTERM" in error
+    assert [StepCrate.open(crate).status for crate in (first, last, other)] == ["failed", "completed", "completed"]
+    assert facts(first)["SLURM_JOB_ID"] == job
+    assert facts(last)["SLURM_JOB_ID"] != job
+
+
+def test_a_task_at_its_walltime_leaves_a_failed_crate_that_says_so(
+    gpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]
+) -> None:
+    tasks = doomed["walltime"]
+    (outcome,) = tasks.outcomes()
+    assert "ManagerLost" in outcome["error"]
+    job, node = cluster.run("cat walltime").split()
+    assert cluster.states()[job] == "TIMEOUT"
+    crate = gpu.crate(tasks.ids[0])
+    step = StepCrate.open(crate)
+    assert step.status == "failed"
+    assert str(step.error).startswith(f"batch job {job} reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT)")
+    assert facts(crate)["SLURM_JOB_ID"] == job
+    assert step.host == node
+
+
+def test_what_slurm_refuses_is_told_to_who_submits(gpu: Endpoint, cluster: Cluster) -> None:
+    before = cluster.states()
+    (outcome,) = gpu.submit(("add", [1, 1]), account="m9999", workers=1, accelerators=["0"]).outcomes(60)
+    assert "Invalid account" in outcome["error"]
+    assert cluster.states() == before

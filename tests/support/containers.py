@@ -1,0 +1,35 @@
+"""Docker, as the tests use it: everything made here carries a label, and is taken away again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: On everything made by tests, with the checkout's path, so that what a killed run left can be found and removed.
+LABEL = f"prov-worker.test={ROOT}"
+#: Tells what this checkout makes from what others make.
+CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run the docker client; standard output."""
+    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, (
+        f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    )
+    return done.stdout
+
+
+def need_image(name: str) -> None:
+    """Skip where a base image is missing; fail where containers are demanded."""
+    found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
+    if found.returncode:
+        why = f"the image {name} is missing (.ci/base-images {name})"
+        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
