@@ -9,7 +9,6 @@ used. What FlowCept has no field for stands in ``custom_metadata``.
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError, InputError
 from prov_worker.model import Series
 from prov_worker.run.api import RunRecord
+from prov_worker.run.aside import aside
 from prov_worker.run.model import Problem, RunStep, StepFile, StepValue
 
 FINISHED = "FINISHED"
@@ -48,7 +48,7 @@ def write_flowcept(
         Number of records.
 
     Raises:
-        InputError: no task of ``tasks`` is there.
+        InputError: no task of ``tasks`` is there, or the file cannot be written.
     """
     needs: dict[str, list[str]] = defaultdict(list)
     feeds: dict[str, list[str]] = defaultdict(list)
@@ -57,27 +57,21 @@ def write_flowcept(
             needs[link.target].append(link.source)
             feeds[link.source].append(link.target)
     workflow = _Workflow(run)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with aside.open("w", encoding="utf-8") as stream:
-            for step in run.steps():
-                if tasks is not None and step.task_id not in tasks:
-                    continue
-                record = _task(run, step, workflow.id)
-                record["dependencies"] = needs.get(step.key, [])
-                record["dependents"] = feeds.get(step.key, [])
-                stream.write(_line(record))
-                workflow.add(step)
-                if advance is not None:
-                    advance(1)
-            if not workflow.count:
-                what = "none of these tasks" if tasks else "no step crate that can be read"
-                raise InputError(f"{run.path}: {what}")
-            stream.write(_line(workflow.record()))
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(target) as path, path.open("w", encoding="utf-8") as stream:
+        for step in run.steps():
+            if tasks is not None and step.task_id not in tasks:
+                continue
+            record = _task(run, step, workflow.id)
+            record["dependencies"] = needs.get(step.key, [])
+            record["dependents"] = feeds.get(step.key, [])
+            stream.write(_line(record))
+            workflow.add(step)
+            if advance is not None:
+                advance(1)
+        if not workflow.count:
+            what = "none of these tasks" if tasks else "no step crate that can be read"
+            raise InputError(f"{run.path}: {what}")
+        stream.write(_line(workflow.record()))
     return workflow.count + 1
 
 

@@ -7,7 +7,6 @@ pictures need graphviz' ``dot`` besides.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import uuid
 import warnings
@@ -20,6 +19,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import load_graph
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run.api import RunRecord
+from prov_worker.run.aside import aside
 from prov_worker.run.facts import graph_of
 from prov_worker.run.model import Problem
 from prov_worker.run.prov_mapping import SAFE, Mapping, missing_library
@@ -106,22 +106,18 @@ def export(
         Number of records.
 
     Raises:
-        CrateError, InputError: as :func:`run_document`; and graphviz is missing, or the graph is too large to draw.
+        CrateError, InputError: as :func:`run_document`; and the file cannot be written, graphviz is missing, or the
+            graph is too large to draw.
     """
     document = run_document(run, tasks, facts=to != "prov-svg", advance=advance)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with aside(target) as path:
         if to == "prov-svg":
-            aside.write_bytes(picture(document))
+            path.write_bytes(picture(document))
         else:
             name, options = FORMATS[to]
-            with aside.open("w", encoding="utf-8") as stream, warnings.catch_warnings():
+            with path.open("w", encoding="utf-8") as stream, warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
                 document.serialize(stream, format=name, **options)
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
     return len(list(document.get_records()))
 
 

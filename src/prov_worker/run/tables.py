@@ -22,7 +22,6 @@ column         content
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Any
 
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run.api import RunRecord
+from prov_worker.run.aside import aside
 from prov_worker.run.model import Problem, RunStep
 
 COLUMNS = (
@@ -75,17 +75,12 @@ def write_series(
         Number of samples.
 
     Raises:
-        InputError: pyarrow is missing, or no task of ``tasks`` is there.
+        InputError: pyarrow is missing, no task of ``tasks`` is there, or the file cannot be written.
     """
     rows = _Rows(run, tasks, advance)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        (_write_csv if to == "csv" else _write_parquet)(aside, rows)
+    with aside(target) as path:
+        (_write_csv if to == "csv" else _write_parquet)(path, rows)
         rows.check()
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
     return rows.count
 
 

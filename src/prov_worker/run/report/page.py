@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib import resources
@@ -14,6 +13,7 @@ from typing import Any
 from prov_worker import __version__
 from prov_worker.errors import InputError
 from prov_worker.run.api import RunRecord
+from prov_worker.run.aside import aside
 from prov_worker.run.report import words
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.figures import (
@@ -64,7 +64,7 @@ def write_report(
         What was read, and the figures of the whole.
 
     Raises:
-        InputError: jinja2 is missing, or the run has no readable step.
+        InputError: jinja2 is missing, the run has no readable step, or the file cannot be written.
         CrateError: the run cannot be listed.
     """
     data = gather(run, advance)
@@ -73,13 +73,8 @@ def write_report(
         raise InputError(f"{run.path}: no step crate that can be read{problem}")
     summary = summarise(data)
     html = render(data, summary, title)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(html, encoding="utf-8")
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(target) as path:
+        path.write_text(html, encoding="utf-8")
     return data, summary
 
 
