@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
+from functools import partial
 
 import click
 
@@ -37,5 +40,16 @@ class _Verbs(click.Group):
 
 
 @click.group("run", cls=_Verbs)
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """From step crates to a run: collect, assemble, verify, index, query, report, export."""
+    if threading.current_thread() is threading.main_thread():
+        # A scheduler's end of a job, or of a connection: what is in the making is cleared away, as after Ctrl-C.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end)
+                context.call_on_close(partial(signal.signal, number, signal.SIG_DFL))
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,14 +96,34 @@ def in_processes(jobs: int) -> Mapper:
         from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
         # Not forked: the caller may have threads (Arrow's), whose locks a forked child would inherit.
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            waiting: set[Future[Any]] = set()
-            for piece in pieces:
-                waiting.add(pool.submit(function, piece))
-                if len(waiting) >= 2 * jobs:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in done)
-            for one in waiting:
-                yield one.result()
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+            try:
+                waiting: set[Future[Any]] = set()
+                for piece in pieces:
+                    waiting.add(pool.submit(function, piece))
+                    if len(waiting) >= 2 * jobs:
+                        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                        yield from (one.result() for one in done)
+                for one in waiting:
+                    yield one.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     return mapper
+
+
+def _end_with_parent() -> None:
+    """Let a process that reads end when the one that asked it is killed: it would wait for work for ever."""
+    import multiprocessing
+    import threading
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this runs in a child
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
