@@ -26,7 +26,7 @@ from prov_worker.errors import CrateError, InputError
 from prov_worker.model import TaskSeries
 from prov_worker.run.facts import open_step
 from prov_worker.run.model import Link, Problem, RunStep
-from prov_worker.run.sources import STEPS_DIR, Source, candidates, read, sources_at
+from prov_worker.run.sources import Source, candidates, is_run, read, sources_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ class RunRecord:
         if not path.exists():
             raise InputError(f"{path}: no such run or directory")
         self.path = path
-        self.is_run_crate = path.is_dir() and (path / STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
+        self.is_run_crate = is_run(path)
         self.problems: list[Problem] = []
         self._name: str | None = None
 
@@ -105,14 +105,23 @@ class RunRecord:
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
         """As :meth:`steps`, each with its crate, for those who need what the facts leave out."""
+        seen: set[bytes] = set()
         for source in self.sources():
             try:
-                yield open_step(source)
+                step, crate = open_step(source)
             except CrateError as error:
                 self.problems.append(Problem(str(source.path), str(error)))
+                continue
+            digest = bytes.fromhex(step.metadata_sha256 or "")
+            if digest not in seen:
+                seen.add(digest)
+                yield step, crate
 
     def steps(self) -> Iterator[RunStep]:
-        """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`."""
+        """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`.
+
+        A crate that lies there more than once, such as a zip beside its directory, is given once.
+        """
         for step, _ in self.opened():
             yield step
 

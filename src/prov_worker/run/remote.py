@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -137,7 +138,7 @@ class Place:
         if self.host is not None:
             options += [f"--rsh={shlex.join(self.ssh)}", f"--rsync-path={remote}"]
             source = f"{self.host}:{source}"
-        given = b"".join(name.encode() + b"\0" for name in names)
+        given = b"".join(os.fsencode(name) + b"\0" for name in names)
         done = subprocess.run(["rsync", *options, source, f"{staging}/"], input=given, capture_output=True, check=False)
         # 23, 24: some files were not there any more, which the look at what came will tell
         if done.returncode not in (0, 23, 24):
@@ -146,7 +147,7 @@ class Place:
     def _run(self, script: str, given: str = "") -> str:
         command = ["sh", "-c", script] if self.host is None else [*self.ssh, self.host, script]
         try:
-            done = subprocess.run(command, input=given.encode(), capture_output=True, check=False)
+            done = subprocess.run(command, input=os.fsencode(given), capture_output=True, check=False)
         except OSError as error:
             raise CollectError(f"{self.text}: {command[0]} cannot be run: {error.strerror}") from None
         if done.returncode:

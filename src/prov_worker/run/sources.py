@@ -240,12 +240,17 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
                 yield ZipSource(path, archive, top)
 
 
+def is_run(path: Path) -> bool:
+    """Whether a directory was assembled as a run crate."""
+    return (path / STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
+
+
 def candidates(path: Path) -> Iterator[Path]:
     """Paths that may be step crates, at or directly in a directory, sorted by name.
 
     These are: the directory itself where it holds crate metadata; else every directory in it named ``*.crate`` or
     holding crate metadata, and every ``*.zip``; of a run crate, those in ``steps/``. Hidden ones, which are crates in
-    the making, never.
+    the making, never, nor run crates in a directory of step crates.
 
     Raises:
         CrateError: no such path, or it cannot be listed.
@@ -253,10 +258,10 @@ def candidates(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    if (path / v.METADATA_FILE).is_file() and not (path / STEPS_DIR).is_dir():
+    if (path / v.METADATA_FILE).is_file() and not is_run(path):
         yield path
         return
-    if (path / v.METADATA_FILE).is_file() or (path.name.endswith(CRATE_SUFFIX) and (path / STEPS_DIR).is_dir()):
+    if is_run(path) or (path.name.endswith(CRATE_SUFFIX) and (path / STEPS_DIR).is_dir()):
         path = path / STEPS_DIR
     try:
         with os.scandir(path) as entries:
@@ -266,7 +271,7 @@ def candidates(path: Path) -> Iterator[Path]:
     for name, is_directory in found:
         inside = path / name
         if is_directory:
-            if name.endswith(CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file():
+            if (name.endswith(CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file()) and not is_run(inside):
                 yield inside
         elif name.endswith(".zip"):
             yield inside
@@ -276,8 +281,12 @@ def sources_at(candidate: Path) -> Iterator[Source]:
     """The step crates at one path that :func:`candidates` gave.
 
     Raises:
-        CrateError: the path is a zip that cannot be taken.
+        CrateError: the path is a zip that cannot be taken, or its name is no text.
     """
+    try:
+        candidate.name.encode()
+    except UnicodeEncodeError:
+        raise CrateError(f"{candidate}: a name that is no text in UTF-8") from None
     if candidate.is_dir():
         yield DirectorySource(candidate)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -219,6 +220,49 @@ def test_a_crate_that_cannot_be_read_leaves_the_others_to_open_run(crates: Any) 
     run = open_run(crates.directory)
     assert len(list(run.steps())) == 1
     assert len(run.problems) == 1
+
+
+def test_a_name_that_is_no_text_costs_its_own_crate_alone(crates: Any, tmp_path: Path) -> None:
+    from prov_worker.run.collect import collect
+
+    crates.add(1)
+    bad = os.fsdecode(os.fsencode(crates.directory) + b"/bad\xff.crate")
+    shutil.move(crates.add(2), bad)
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert (result.steps, [one.where for one in result.problems]) == (1, [bad])
+    run = open_run(crates.directory)
+    assert (len(list(run.steps())), [one.where for one in run.problems]) == (1, [bad])
+    if importlib.util.find_spec("pyarrow"):
+        from prov_worker.run.index import index
+
+        indexed = index([crates.directory])
+        assert (indexed.read, [one.where for one in indexed.problems]) == (1, [bad])
+    if importlib.util.find_spec("jinja2"):
+        from prov_worker.run.report.page import write_report
+
+        data, _ = write_report(open_run(crates.directory), tmp_path / "report.html")
+        assert "bad\\udcff.crate" in data.problems[0]
+    if shutil.which("rsync"):
+        done = collect([str(crates.directory)], tmp_path / "home")
+        assert (len(done.new), done.problems) == (2, [])  # names are bytes to it
+
+
+def test_a_run_crate_among_step_crates_is_passed_over(crates: Any) -> None:
+    crates.add(1)
+    assemble([crates.directory], crates.directory / "R.crate")
+    again = assemble([crates.directory], crates.directory / "R2.crate")
+    assert (again.steps, again.problems) == (1, [])
+    run = open_run(crates.directory)
+    assert (len(list(run.steps())), run.problems) == (1, [])
+
+
+def test_a_zip_beside_its_directory_is_counted_once(crates: Any, tmp_path: Path) -> None:
+    crate = crates.add(1)
+    shutil.make_archive(str(crate), "zip", crate)
+    result = assemble([crates.directory], tmp_path / "R.crate")
+    assert (result.steps, result.duplicates, result.problems) == (1, 1, [])
+    run = open_run(crates.directory)
+    assert (len(list(run.steps())), run.problems) == (1, [])
 
 
 def test_two_crates_of_one_attempt_that_differ(make_crates: Any, tmp_path: Path) -> None:
