@@ -30,12 +30,13 @@ VERBS = {
     "recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, assemble, verify, index, query, report, export.",
     "sites": "Templates of endpoints for known machines: show, render, install.",
+    "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
     "service": "Run the local Globus Compute web service; point stock software at it.",
     "completion": "Print the completion script for a shell.",
 }
 #: Verbs whose module has another name: modules ``run`` and ``list`` would take the place of :func:`run` and of the
 #: built-in ``list`` here.
-_MODULES = {"list": "listing", "run": "run_group"}
+_MODULES = {"list": "listing", "run": "run_group", "fleet": "fleet_group"}
 
 
 class _Verbs(click.Group):

@@ -32,6 +32,7 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
 from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping
+from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.environ import provenance_mapping
 from prov_worker.globus.remote import entered_helper, worker_lacks_package
 from prov_worker.settings import Settings
@@ -123,6 +124,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._context: dict[str, Any] = {}
         self._recorder: Callable[..., bytes] | None = None
         self._journal: EngineJournal | None = None
+        self._status: EngineStatus | None = None
         self._leftovers = False
         self._fallback_lock = threading.Lock()
         # Parsl numbers tasks with `+= 1`; attempts are sent again by the thread of results while others submit, and two
@@ -141,6 +143,10 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if self._settings.enabled:
             self._prepare(endpoint_id)
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
+        if run_dir is not None:
+            executor = self.executor
+            self._status = EngineStatus(run_dir, executor.outstanding, executor)
+            self._status.start()
         if self._recorder is not None:
             start_agent = None if self._journal is None else self._journal.ensure_agent
             housekeeping.begin(self._context["settings"]["crate_dir"], start_agent, recover=self._leftovers)
@@ -175,6 +181,9 @@ class ProvenanceMixin(GlobusComputeEngineBase):
 
     def shutdown(self, /, **kwargs: Any) -> None:
         """Shut the stock engine down, then close the engine's own journal."""
+        status, self._status = self._status, None
+        if status is not None:
+            status.stop()
         try:
             super().shutdown(**kwargs)
         finally:

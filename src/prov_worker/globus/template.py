@@ -84,6 +84,32 @@ def load(text: str, *, any_interface: bool = False) -> Any:
         raise InputError(error.message) from None
 
 
+def load_core(text: str, *, here: bool = True) -> None:
+    """Load the configuration of the endpoint's own process, ``config.yaml``, as the daemon does before it starts.
+
+    Args:
+        text: its YAML.
+        here: it is this user on this host that would start it.
+
+    Raises:
+        InputError: Globus Compute refuses it, in its own words.
+    """
+    from click import ClickException
+    from globus_compute_endpoint.endpoint.config import config
+    from globus_compute_endpoint.endpoint.config.utils import load_config_yaml
+    from globus_compute_endpoint.endpoint.utils import is_privileged
+
+    core = getattr(config, "CoreEndpointConfig", None) or config.ManagerEndpointConfig
+    try:
+        found = load_config_yaml(text)
+    except ClickException as error:
+        raise InputError(f"config.yaml: {error.message}") from None
+    if not isinstance(found, core):
+        raise InputError("config.yaml: engine: belongs in the template of user endpoints")
+    if here and not getattr(found, "email", None) and is_privileged():
+        raise InputError("email: must be set where root, or a user with capabilities, starts the endpoint")
+
+
 def batch_script(text: str, run_dir: str) -> tuple[str, str]:
     """The command and the script with which a block would be submitted.
 

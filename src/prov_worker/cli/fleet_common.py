@@ -1,0 +1,113 @@
+"""What the verbs of ``prov-worker fleet`` share: the file, names that the shell completes, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from prov_worker.cli import terminal
+from prov_worker.errors import ProvWorkerError
+
+if TYPE_CHECKING:
+    from prov_worker.fleet.fleetfile import Fleet
+    from prov_worker.fleet.outcome import Outcome
+    from prov_worker.fleet.state import State
+
+
+class EndpointName(click.ParamType):
+    """A name that the shell completes from the fleet file."""
+
+    name = "endpoint"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so; none where the file cannot be read: a shell shows no errors here."""
+        from prov_worker.fleet import fleetfile
+
+        try:
+            fleet = fleetfile.read(_path(ctx.params.get("file")))
+        except ProvWorkerError:
+            return []
+        return [
+            CompletionItem(one.name, help=one.site.name) for one in fleet.endpoints if one.name.startswith(incomplete)
+        ]
+
+
+_FILE_HELP = "The fleet file.  [default: PROV_FLEET, else $XDG_CONFIG_HOME/prov-worker/fleet.yaml]"
+file_option = click.option("-f", "--file", metavar="FILE", is_eager=True, help=_FILE_HELP)
+#: Where -f is taken.
+long_file_option = click.option("--file", metavar="FILE", is_eager=True, help=_FILE_HELP)
+names_argument = click.argument("names", nargs=-1, type=EndpointName(), metavar="[NAME]...")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+drain_option = click.option(
+    "--drain", is_flag=True, help="First wait until each endpoint's tasks are done; it takes new ones meanwhile."
+)
+timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="With --drain: wait so long; what is not done by then goes on, and is not stopped.",
+)
+
+
+def _path(file: str | None) -> Path | None:
+    return Path(file) if file else None
+
+
+def read(file: str | None) -> Fleet:
+    """The fleet file."""
+    from prov_worker.fleet import fleetfile
+
+    return fleetfile.read(_path(file))
+
+
+def opened(file: str | None) -> tuple[Fleet, State]:
+    """The fleet file and its state on this host."""
+    from prov_worker.fleet.state import State
+
+    fleet = read(file)
+    return fleet, State(fleet)
+
+
+def drain_needed(drain: bool, timeout_s: float | None) -> None:
+    """Refuse a time limit of a wait that was not asked for."""
+    if timeout_s is not None and not drain:
+        raise click.UsageError("--timeout: is the limit of --drain")
+
+
+def report(outcomes: Sequence[Outcome], *, as_json: bool, diff: bool = False) -> int:
+    """Print what was done; exit code 1 where something is not as it was asked for."""
+    if as_json:
+        rows: list[dict[str, Any]] = []
+        for one in outcomes:
+            row: dict[str, Any] = {
+                "name": one.name,
+                "action": one.action,
+                "detail": one.detail,
+                "good": one.good,
+                "diff": one.diff,
+            }
+            rows.append(row)
+        terminal.print_json(rows)
+    else:
+        if diff:
+            click.echo("".join(one.diff for one in outcomes), nl=False)
+        table([["endpoint", "action", ""], *([one.name, one.action, one.detail] for one in outcomes)])
+    return 0 if all(one.good for one in outcomes) else 1
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows, of which the first are the headings."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    columns = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in rows[0]:
+        columns.add_column(heading, overflow="fold")
+    for row in rows[1:]:
+        columns.add_row(*(escape(terminal.plain(cell)) for cell in row))
+    terminal.console().print(columns)

@@ -1,0 +1,52 @@
+"""``prov-worker fleet down``."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli import fleet_common, terminal
+
+
+@click.command("down")
+@fleet_common.names_argument
+@fleet_common.file_option
+@fleet_common.drain_option
+@fleet_common.timeout_option
+@click.option("--delete", is_flag=True, help="Then remove the directories that the fleet made; crates stay.")
+@click.option("--force", is_flag=True, help="With --delete: also where results lie that could not be sent.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be stopped and removed; change nothing.")
+@fleet_common.json_option
+def command(
+    names: tuple[str, ...],
+    file: str | None,
+    drain: bool,
+    timeout_s: float | None,
+    delete: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Stop the endpoints of this host, or NAME..., and with --delete remove what the fleet made.
+
+    The web service keeps its record of an endpoint: `globus-compute-endpoint delete` before `down --delete` removes
+    that too. Exit code 1 where something is not as it was asked for.
+    """
+    from prov_worker.fleet import operate, remove
+
+    fleet_common.drain_needed(drain, timeout_s)
+    if force and not delete:
+        raise click.UsageError("--force: goes with --delete")
+    fleet, state = fleet_common.opened(file)
+    outcomes = []
+    if dry_run:
+        if not delete:
+            outcomes = remove.would_stop(fleet, state, names)
+    else:
+        with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
+            outcomes = operate.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
+    if delete:
+        bad = [one for one in outcomes if not one.good]
+        left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
+        deleted = remove.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
+        outcomes = [*bad, *(one for one in deleted if one.name in left)]
+    return fleet_common.report(outcomes, as_json=as_json)

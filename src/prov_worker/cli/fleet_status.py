@@ -1,0 +1,84 @@
+"""``prov-worker fleet status``: one row an endpoint."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from prov_worker.cli import fleet_common, terminal
+
+if TYPE_CHECKING:
+    from prov_worker.fleet.status import Status
+
+
+@click.command("status")
+@fleet_common.names_argument
+@fleet_common.file_option
+@fleet_common.json_option
+def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
+    """Show the endpoints of the file, or NAME...: process, heartbeat, queue, blocks, workers, tasks, last error.
+
+    All of it is read on this host, without the web service. Exit code 1 where an endpoint of this host that should run
+    does not.
+    """
+    from prov_worker.fleet import status
+    from prov_worker.fleet.tasks import Tally
+
+    fleet, state = fleet_common.opened(file)
+    records, tally = state.load(), Tally()
+    found = [status.of(spec, records, tally) for spec in fleet.chosen(names)]
+    if as_json:
+        terminal.print_json([one.to_json() for one in found])
+    else:
+        _print(found)
+    return 1 if any(one.condition in ("down", "hangs", "strange", "unclear") for one in found) else 0
+
+
+def _print(found: list[Status]) -> None:
+    rows = [
+        [
+            "endpoint",
+            "site",
+            "state",
+            "pid",
+            "up",
+            "heartbeat",
+            "queue",
+            "running",
+            "blocks",
+            "workers",
+            "done",
+            "failed",
+        ]
+    ]
+    rows += [
+        [
+            one.name,
+            one.site,
+            one.condition if one.condition != "elsewhere" else f"on {one.host}",
+            _number(one.pid),
+            terminal.duration(one.up_s),
+            terminal.duration(one.heartbeat_s),
+            _number(one.queued),
+            _number(one.running),
+            "–" if one.blocks is None else f"{one.blocks['running']}+{one.blocks['pending']}",
+            "–" if one.workers is None else f"{one.workers['all'] - one.workers['idle']}/{one.workers['all']}",
+            _number(one.completed),
+            _number(one.failed),
+        ]
+        for one in found
+    ]
+    fleet_common.table(rows)
+    for one in found:
+        if one.restarts:
+            click.echo(f"{one.name}: restarted {one.restarts} times by the watch")
+        if one.next_at is not None:
+            click.echo(f"{one.name}: may be restarted in {terminal.duration(one.next_at - time.time())}")
+        for text in filter(None, (one.note, one.last_error and f"last error: {one.last_error}")):
+            click.echo(terminal.plain(f"{one.name}: {text}"))
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else str(value)

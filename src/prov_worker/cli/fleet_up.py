@@ -1,0 +1,26 @@
+"""``prov-worker fleet up``: from a file to running endpoints."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli import fleet_common, terminal
+
+
+@click.command("up")
+@fleet_common.names_argument
+@fleet_common.file_option
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would change, with a diff; change nothing.")
+@click.option("--force", is_flag=True, help="Also over files that were changed by hand, which are kept.")
+@fleet_common.json_option
+def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool, as_json: bool) -> int:
+    """Make, configure and start the endpoints of this host, or NAME...; what is so already stays.
+
+    All configurations are validated before anything is changed. Exit code 1 where an endpoint does not run.
+    """
+    from prov_worker.fleet import operate
+
+    fleet, state = fleet_common.opened(file)
+    with terminal.progress("starting", len(fleet.chosen(names))) as advance:
+        outcomes = operate.up(fleet, state, names, dry_run=dry_run, force=force, done=lambda _: advance())
+    return fleet_common.report(outcomes, as_json=as_json, diff=dry_run)

@@ -1,0 +1,31 @@
+"""``prov-worker fleet validate``: what the daemon would say of each configuration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from prov_worker.cli import fleet_common, terminal
+
+
+@click.command("validate")
+@fleet_common.names_argument
+@fleet_common.file_option
+@fleet_common.json_option
+def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
+    """Render and load the configuration of each endpoint, or of NAME..., by Globus Compute's own code.
+
+    Nothing is written or started. Exit code 1 where the daemon would refuse one.
+    """
+    from prov_worker.fleet.validate import validate
+
+    specs = fleet_common.read(file).chosen(names)
+    with terminal.progress("validating", len(specs)) as advance:
+        found = validate(specs, advance=advance)
+    if as_json:
+        terminal.print_json([asdict(one) for one in found])
+    else:
+        rows = [[one.name, one.site, one.problem or "good"] for one in found]
+        fleet_common.table([["endpoint", "site", "configuration"], *rows])
+    return 1 if any(one.problem for one in found) else 0

@@ -1,0 +1,32 @@
+"""``prov-worker fleet watch``: the process that looks after endpoints."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from prov_worker.cli import fleet_common
+
+
+@click.command("watch")
+@fleet_common.file_option
+@click.option("--once", is_flag=True, help="Look once, act, and end: for cron.")
+def command(file: str | None, once: bool) -> int:
+    """Start again the endpoints of this host that are down: with back-off, a cap, and a line for each decision.
+
+    One watch at a time for a file and a host. SIGTERM ends it at once and leaves the endpoints alone.
+    """
+    from prov_worker.fleet.watch import Watcher
+
+    fleet, state = fleet_common.opened(file)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+
+    def show(line: str) -> None:
+        click.echo(line)
+
+    Watcher(fleet, state, show, ended).run(once=once)
+    return 0

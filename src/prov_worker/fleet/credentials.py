@@ -1,0 +1,68 @@
+"""The client's id and secret: from the environment, or from a file that is closed to others.
+
+They go into the environment of the daemons and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from prov_worker.errors import InputError
+
+_NAME = re.compile(r"GLOBUS_[A-Z0-9_]+")
+
+
+def read(path: Path) -> dict[str, str]:
+    """Variables of a file with a line ``NAME=VALUE`` each, as a shell would read them; ``export`` may stand before.
+
+    Raises:
+        InputError: it cannot be read, is open to others, or has a line or a name that does not belong there. No value
+            is in the message.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != os.getuid():
+                raise InputError(f"{path}: belongs to another user; credentials are read from your own file alone")
+            if stat.S_IMODE(found.st_mode) & 0o077:
+                raise InputError(f"{path}: is open to others; credentials want mode 0600 (chmod 600 {path})")
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: credentials cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise InputError(f"{path}: credentials are no text in UTF-8") from None
+    values: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            raise InputError(f"{path}: line {number}: a quote is not closed") from None
+        for word in words[1:] if words[:1] == ["export"] else words:
+            name, equals, value = word.partition("=")
+            if not equals or not _NAME.fullmatch(name):
+                raise InputError(f"{path}: line {number}: expected GLOBUS_…=VALUE")
+            values[name] = value
+    return values
+
+
+def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[str, str]:
+    """The environment of a daemon: this one, what the credentials file says over it, and where its files are.
+
+    Args:
+        path: of the credentials; None where there are none.
+        user_dir: Globus Compute's directory.
+        programs: directory of ``globus-compute-endpoint``, which goes first in PATH.
+    """
+    known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != str(programs)]
+    found = {**os.environ, **(read(path) if path else {})}
+    # A user endpoint would take these for its own, where the fleet is started from within one.
+    for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
+        found.pop(name, None)
+    found["PATH"] = os.pathsep.join([str(programs), *known])
+    found["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
+    return found

@@ -1,0 +1,162 @@
+"""Starts and ends the stock daemon of an endpoint, ``globus-compute-endpoint start NAME``, in its own session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import credentials, processes
+from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.processes import Process
+
+PROGRAM = "globus-compute-endpoint"
+#: A daemon that ends after its pid file is there, does so when it asks who its user is: within a second.
+_SETTLE_S = 2.0
+#: The daemon gives its user endpoints ten seconds twice.
+STOP_S = 40.0
+_GRACE_S = 8.0
+_CONSOLE_BYTES = 1 << 20
+
+
+def environment(fleet: Fleet) -> Mapping[str, str]:
+    """What daemons of a fleet run with.
+
+    Raises:
+        InputError: there is no Globus Compute here, or the credentials cannot be used.
+    """
+    return credentials.environment(fleet.credentials, fleet.user_dir, program().parent)
+
+
+def program() -> Path:
+    """The daemon's program: beside this interpreter, else on the path.
+
+    Raises:
+        InputError: neither.
+    """
+    beside = Path(sys.executable).parent / PROGRAM
+    if beside.exists():
+        return beside
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise InputError(f"{PROGRAM}: not installed (pip install 'prov-worker[endpoint]')")
+    return Path(found)
+
+
+def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a daemon; it lives on when this process ends.
+
+    The caller has made sure that none runs.
+
+    Raises:
+        OSError: there is no room for what it prints, or it cannot be executed.
+    """
+    console = folder.console
+    with contextlib.suppress(FileNotFoundError):
+        if console.stat().st_size > _CONSOLE_BYTES:
+            os.replace(console, console.with_suffix(".log.1"))
+    descriptor = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {PROGRAM} start {folder.spec.name}\n".encode())
+        return subprocess.Popen(
+            [str(program()), "start", folder.spec.name],
+            env=environ,
+            cwd=os.path.expanduser("~") if os.path.isdir(os.path.expanduser("~")) else "/",
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+
+
+def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+    """Take away what earlier runs of an endpoint left, before the next one starts.
+
+    The caller has made sure that no daemon runs and that the pid file, if there is one, is stale.
+
+    Returns:
+        What was done, in words.
+    """
+    done = []
+    left = folder.leftovers(core=None)
+    if left:
+        titles = sorted({one.command[:60] for one in left})
+        processes.end(left, _GRACE_S, interrupted=interrupted)
+        done.append(f"ended {len(left)} processes of an earlier run ({'; '.join(titles)})")
+    if interrupted():
+        return done
+    if folder.pid_file.exists():
+        folder.pid_file.unlink(missing_ok=True)
+        done.append("removed a stale daemon.pid")
+    if cleaned := folder.clean():
+        done.append(f"removed stale daemon.pid of {', '.join(cleaned)}")
+    return done
+
+
+def settle(folder: Folder, started: subprocess.Popen[bytes], limit_s: float) -> str | None:
+    """Wait until a daemon that was started has registered, and stays.
+
+    Returns:
+        None where it runs; else why it does not.
+    """
+    from prov_worker.fleet.logs import last_of_start
+
+    deadline = time.monotonic() + limit_s
+    settled = None
+    while time.monotonic() < deadline:
+        if (code := started.poll()) is not None:
+            return f"ended with {exit_words(code)}: {last_of_start(folder)}"
+        if settled is None and folder.core().process == process_of(started):
+            settled = time.monotonic()
+        if settled is not None and time.monotonic() - settled >= _SETTLE_S:
+            return None
+        time.sleep(0.1)
+    return f"has not registered after {limit_s:.0f} s: {last_of_start(folder)}"
+
+
+def process_of(started: subprocess.Popen[bytes]) -> Process:
+    """A process that was started here."""
+    return processes.process(started.pid) or Process(started.pid, 0)
+
+
+def stop(
+    folder: Folder, process: Process, limit_s: float = STOP_S, *, interrupted: Callable[[], bool] = lambda: False
+) -> str:
+    """End a daemon and what belongs to it.
+
+    Returns:
+        How, in words.
+    """
+    killed = processes.end([process], limit_s, interrupted=interrupted)
+    if interrupted():
+        return "was told to end"
+    words = "did not end in time, killed" if killed else "ended"
+    left = folder.leftovers(core=None)
+    if left:
+        processes.end(left, _GRACE_S)
+        words += f", with {len(left)} processes that it left"
+    if killed:
+        folder.pid_file.unlink(missing_ok=True)
+        folder.clean()
+    return words
+
+
+def exit_words(code: int) -> str:
+    """An exit status as people read it."""
+    import signal
+
+    if code >= 0:
+        return f"code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,132 @@
+"""Logs of an endpoint: their ends, what comes new, and what was complained of last."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prov_worker.fleet.folder import Folder
+from prov_worker.redact import redact_part
+
+_TAIL = 256 << 10
+_LONGEST = 300
+#: The daemon's format of its log: time, level, process, thread, name and line, function, message.
+_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ (ERROR|CRITICAL) \S+ .*?:\d+ \S+ (.*)$")
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ ")
+_STARTED = re.compile(r"^-- .* start \S+$")
+_TITLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+@dataclass(frozen=True, slots=True)
+class LogError:
+    """An error of a log.
+
+    Attributes:
+        at: time as the log has it, local.
+        message: one line of it.
+        log: the file.
+    """
+
+    at: str
+    message: str
+    log: Path
+
+
+def last(folder: Folder) -> LogError | None:
+    """The last error of the daemon and of its latest user endpoints."""
+    logs = [folder.log, *(one.directory / "endpoint.log" for one in folder.user_endpoints()[:4])]
+    found = [error for log in logs if (error := _last(log)) is not None]
+    return max(found, key=lambda error: error.at, default=None)
+
+
+def last_of_start(folder: Folder) -> str:
+    """Why the last start went wrong, as the daemon printed it: its error, else its last line."""
+    printed: list[str] = []
+    for line in tail(folder.console, _TAIL).splitlines():
+        if _STARTED.match(line):
+            printed = []
+        elif text := _TITLE.sub("", line).strip():
+            printed.append(text)
+    for line in reversed(printed):
+        if match := _LINE.match(line):
+            return _short(match[3])
+        if line.startswith("Error: ") or re.match(r"[\w.]+(Error|Exception|Exit): ", line):
+            return _short(line)
+    return _short(printed[-1]) if printed else "it printed nothing"
+
+
+def tail(path: Path, size: int) -> str:
+    """The last bytes of a file as text; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - size))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last lines of a file, without their ends.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size, total = 64 << 10, path.stat().st_size
+    while count > 0:
+        text = tail(path, size)
+        lines = text.splitlines()
+        if size >= total:
+            return lines[-count:]
+        if len(lines) > count:  # the first may be cut
+            return lines[-count:]
+        size *= 4
+    return []
+
+
+def follow(path: Path, offset: int, pause_s: float = 0.25) -> Iterator[str]:
+    """Text that is added to a log from now on, also when it is made anew; for ever."""
+    rest = b""
+    identity = None
+    while True:
+        try:
+            with path.open("rb") as file:
+                found = path.stat()
+                if (identity is not None and found.st_ino != identity) or found.st_size < offset:
+                    offset, rest = 0, b""
+                identity = found.st_ino
+                file.seek(offset)
+                data = file.read()
+        except FileNotFoundError:
+            data = b""
+        offset += len(data)
+        *lines, rest = (rest + data).split(b"\n")
+        if lines:
+            yield "".join(f"{line.decode(errors='replace')}\n" for line in lines)
+        time.sleep(pause_s)
+
+
+def _last(log: Path) -> LogError | None:
+    lines = tail(log, _TAIL).splitlines()
+    for number in range(len(lines) - 1, -1, -1):
+        match = _LINE.match(lines[number])
+        if match is None:
+            continue
+        message = match[3]
+        # Of a traceback, the line that says what it was.
+        rest = []
+        for line in lines[number + 1 : number + 200]:
+            if _STAMP.match(line):
+                break
+            rest.append(line)
+        if rest and any(line.startswith("Traceback") for line in rest):
+            message += f": {[line for line in rest if line.strip()][-1].strip()}"
+        return LogError(match[1], _short(message), log)
+    return None
+
+
+def _short(text: str) -> str:
+    return str(redact_part(" ".join(text.split()), _LONGEST))

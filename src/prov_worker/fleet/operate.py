@@ -1,0 +1,297 @@
+"""What a person asks for: make and start endpoints, stop them, start them anew."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import daemon, status
+from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
+from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.outcome import Outcome, ordered, pick
+from prov_worker.fleet.processes import Process
+from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.tasks import Tally
+from prov_worker.fleet.validate import validate
+from prov_worker.sites.install import install
+
+#: Registering takes a second; a slow service and a cold file system take longer.
+START_S = 90.0
+#: An engine notes what it has every two seconds: twice nothing in this time is nothing.
+_QUIET_S = 5.0
+
+Say = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def up(
+    fleet: Fleet,
+    state: State,
+    names: Sequence[str] = (),
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    limit_s: float = START_S,
+    done: Say = _silent,
+) -> list[Outcome]:
+    """Make, configure and start endpoints of this host; what is so already stays.
+
+    Args:
+        fleet: the file.
+        state: its state.
+        names: of endpoints; none means all.
+        dry_run: change nothing.
+        force: also over files that were changed by hand, which are kept.
+        limit_s: how long endpoints may take to register.
+        done: told the name of each endpoint that is dealt with.
+
+    Raises:
+        InputError: the daemon would refuse a configuration; nothing has been changed or started.
+        BusyError: another command is at work.
+    """
+    here, outcomes = pick(fleet, names)
+    # What lies there already is not what will be started: installing refuses it, or writes it anew.
+    wrong = [one for one in validate(here, installed=False) if one.problem is not None]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: fleet validate)" if len(wrong) > 1 else ""
+        raise InputError(f"{fleet.path}: {wrong[0].name}: {wrong[0].problem}{more}; nothing was started")
+    environ = daemon.environment(fleet)
+    if dry_run:
+        records = state.load()
+        outcomes += [_would(spec, records.get(spec.name, Record()), force=force) for spec in here]
+        return ordered(fleet, outcomes)
+    with state.records() as records:
+        started: list[tuple[EndpointSpec, subprocess.Popen[bytes], str, str]] = []
+        for spec in here:
+            record = records.setdefault(spec.name, Record())
+            try:
+                changes, diff = _install(spec, record, force=force)
+                running = _refuse_or_running(Folder(spec), record)
+            except InputError as error:
+                outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
+                done(spec.name)
+                continue
+            record.wanted = "up"
+            if running is not None:
+                record.began(running)
+                if changes:
+                    detail = f"{changes}; its own process has the old one until: fleet restart {spec.name}"
+                    outcomes.append(Outcome(spec.name, "configured", detail, diff=diff))
+                else:
+                    outcomes.append(Outcome(spec.name, "running", f"process {running.pid}"))
+                done(spec.name)
+                continue
+            started.append((spec, _start(spec, record, environ), changes, diff))
+        deadline = time.monotonic() + limit_s
+        for spec, process, changes, diff in started:
+            problem = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
+            outcomes.append(_outcome(spec, records[spec.name], process, problem, changes, diff))
+            done(spec.name)
+    return ordered(fleet, outcomes)
+
+
+def stop(
+    fleet: Fleet,
+    state: State,
+    names: Sequence[str] = (),
+    *,
+    drain: bool = False,
+    timeout_s: float | None = None,
+    done: Say = _silent,
+) -> list[Outcome]:
+    """Stop endpoints of this host; they stay stopped until a person starts them.
+
+    Args:
+        fleet: the file.
+        state: its state.
+        names: of endpoints; none means all.
+        drain: stop an endpoint when its tasks are done; one that is not done in time goes on.
+        timeout_s: of ``drain``; None waits for ever.
+        done: told the name of each endpoint that is dealt with.
+
+    Raises:
+        InputError, BusyError: as :func:`up`.
+    """
+    here, outcomes = pick(fleet, names)
+    if drain:
+        records = state.load()
+        with ThreadPoolExecutor(max(1, len(here))) as pool:
+            why = dict(
+                zip(
+                    [spec.name for spec in here],
+                    pool.map(lambda spec: drained(Folder(spec), records.get(spec.name), timeout_s), here),
+                    strict=True,
+                )
+            )
+        outcomes += [Outcome(name, "not stopped", text, good=False) for name, text in why.items() if text is not None]
+        here = [spec for spec in here if why[spec.name] is None]
+    with state.records() as records, ThreadPoolExecutor(max(1, len(here))) as pool:
+        for spec in here:
+            records.setdefault(spec.name, Record()).wanted = "stopped"
+        # Known to the watch even where this command is killed while it waits.
+        state.save(records)
+        outcomes += pool.map(lambda spec: _stop(spec, records[spec.name], done), here)
+    return ordered(fleet, outcomes)
+
+
+def restart(
+    fleet: Fleet,
+    state: State,
+    names: Sequence[str] = (),
+    *,
+    drain: bool = False,
+    timeout_s: float | None = None,
+    done: Say = _silent,
+) -> list[Outcome]:
+    """Stop endpoints of this host and start them as they are configured now.
+
+    Raises:
+        InputError, BusyError: as :func:`up`.
+    """
+    environ = daemon.environment(fleet)
+    here, _ = pick(fleet, names)
+    missing = [spec.name for spec in here if not Folder(spec).directory.exists()]
+    if missing:
+        raise InputError(f"{missing[0]}: is not made yet: fleet up {missing[0]}")
+    stopped = stop(fleet, state, names, drain=drain, timeout_s=timeout_s)
+    good = {one.name for one in stopped if one.good and one.action != "not touched"}
+    outcomes = [one for one in stopped if one.name not in good]
+    with state.records() as records:
+        started = []
+        for spec in here:
+            if spec.name not in good:
+                continue
+            record = records.setdefault(spec.name, Record())
+            record.wanted = "up"
+            try:
+                _refuse_or_running(Folder(spec), record)
+            except InputError as error:
+                outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
+                continue
+            started.append((spec, _start(spec, record, environ)))
+        deadline = time.monotonic() + START_S
+        for spec, process in started:
+            problem = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
+            outcomes.append(_outcome(spec, records[spec.name], process, problem, "", ""))
+            done(spec.name)
+    return ordered(fleet, outcomes)
+
+
+def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> str | None:
+    """Wait until an endpoint has no task; why it still has, or None.
+
+    Globus Compute has no way to tell an endpoint to take no more: what arrives meanwhile is taken and waited for. What
+    arrives after the stop waits at the web service for the next start.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    quiet = None
+    tally = Tally()
+    while True:
+        if folder.core(record.process if record else None).state != "running":
+            return None
+        count = status.outstanding(folder, tally)
+        now = time.monotonic()
+        if count == 0:
+            quiet = quiet if quiet is not None else now
+            if now - quiet >= _QUIET_S:
+                return None
+        else:
+            quiet = None
+        if deadline is not None and now >= deadline:
+            left = "an engine does not tell what it has" if count is None else f"{count} tasks are not done"
+            return f"{left} after {timeout_s:g} s"
+        time.sleep(0.5)
+
+
+# -- one endpoint --------------------------------------------------------------------------------------------------
+
+
+def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, str]:
+    """Which files were changed, in words, and how."""
+    new = not spec.directory.exists()
+    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force)
+    record.made = record.made or new
+    if new:
+        return "made", written.diff
+    kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
+    return (f"changed {', '.join(written.written)}{kept}" if written.written else ""), written.diff
+
+
+def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
+    folder = Folder(spec)
+    new = not spec.directory.exists()
+    try:
+        written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, dry_run=True)
+        running = _refuse_or_running(folder, record)
+    except InputError as error:
+        return Outcome(spec.name, "refused", str(error), good=False)
+    words = ["would be made" if new else f"would change {', '.join(written.written)}"] if written.written else []
+    words.append(f"runs as process {running.pid}" if running else "would be started")
+    return Outcome(spec.name, "dry run", "; ".join(words), diff=written.diff)
+
+
+def _refuse_or_running(folder: Folder, record: Record) -> Process | None:
+    """The daemon, where it runs.
+
+    Raises:
+        InputError: a second one might be started beside one that cannot be seen well.
+    """
+    core = folder.core(record.process)
+    if core.state == "running":
+        return core.process
+    if core.state == "elsewhere":
+        raise InputError(
+            f"{folder.pid_file}: was touched {core.touched_s or 0:.0f} s ago by a process that is not here: it runs on "
+            "another host, or ended a moment ago; try again in a minute"
+        )
+    others = folder.cores()
+    if others:
+        raise InputError(f"{folder.spec.name}: is starting or ending already, as process {others[0].pid}")
+    return None
+
+
+def _start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    folder = Folder(spec)
+    daemon.clear(folder)
+    record.forgive()
+    started = daemon.start(folder, environ)
+    record.began(daemon.process_of(started))
+    return started
+
+
+def _outcome(
+    spec: EndpointSpec, record: Record, process: subprocess.Popen[bytes], problem: str | None, changes: str, diff: str
+) -> Outcome:
+    if problem is None:
+        record.last_error = ""
+        # It lives on without this process, which does not wait for it.
+        process.returncode = 0
+        return Outcome(spec.name, "started", ", ".join(filter(None, [changes, f"process {process.pid}"])), diff=diff)
+    record.last_error = problem
+    process.returncode = process.poll() or 0
+    return Outcome(spec.name, "not started", problem, good=False, diff=diff)
+
+
+def _stop(spec: EndpointSpec, record: Record, done: Say) -> Outcome:
+    folder = Folder(spec)
+    core = folder.core(record.process)
+    running = [core.process] if core.process is not None else folder.cores()
+    try:
+        if running:
+            how = [f"process {one.pid} {daemon.stop(folder, one)}" for one in running]
+            record.last_error = ""
+            return Outcome(spec.name, "stopped", "; ".join(how))
+        if core.state == "elsewhere":
+            detail = f"its pid file was touched {core.touched_s or 0:.0f} s ago, by a process that is not here"
+            return Outcome(spec.name, "not stopped", detail, good=False)
+        if core.state == "stale":
+            return Outcome(spec.name, "stopped", "; ".join(daemon.clear(folder)))
+        return Outcome(spec.name, "stopped", "did not run")
+    finally:
+        done(spec.name)

@@ -1,0 +1,207 @@
+"""What the fleet remembers on disk, of one fleet file on one host; and the locks that go with it.
+
+Homes are shared by login nodes: each host has a directory of its own. A lock is taken twice, in that directory and on
+the node itself, since shared file systems may not lock, and private places of a node may be emptied at a log-out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from prov_worker.errors import InputError, ProvWorkerError, SpoolError
+from prov_worker.fleet import files, processes
+from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.processes import Process
+from prov_worker.spool.paths import private_directory, runtime_dir
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one endpoint.
+
+    Attributes:
+        wanted: ``up``, or ``stopped`` by a person.
+        made: whether its directory was made by the fleet.
+        pid: of the daemon that was started or seen last; 0 where there was none.
+        start: of that process, clock ticks since boot.
+        boot: of the machine, in which that was.
+        started_at: when it began, seconds since the epoch.
+        down_at: when it was seen to be gone, seconds since the epoch; 0 while it runs.
+        restarts: when it was restarted by the watch, seconds since the epoch, within the window.
+        total: restarts in all.
+        streak: how often in a row it did not stay up.
+        next_at: not to be restarted before, seconds since the epoch.
+        last_error: why it was gone.
+        said: the last decision, so that it is not said again every time.
+    """
+
+    wanted: Literal["up", "stopped"] = "up"
+    made: bool = False
+    pid: int = 0
+    start: int = 0
+    boot: str = ""
+    started_at: float = 0.0
+    down_at: float = 0.0
+    restarts: list[float] = field(default_factory=list)
+    total: int = 0
+    streak: int = 0
+    next_at: float = 0.0
+    last_error: str = ""
+    said: str = ""
+
+    @property
+    def process(self) -> Process | None:
+        """The daemon that was started or seen last, alive or not; None where the file knows of none in this boot."""
+        if not self.pid:
+            return None
+        return Process(self.pid, self.start if self.boot == processes.boot_id() else 0)
+
+    def began(self, process: Process) -> None:
+        """Take note of a daemon that runs."""
+        self.pid, self.start, self.boot = process.pid, process.start, processes.boot_id()
+        self.started_at, self.down_at = process.since, 0.0
+
+    def forgive(self) -> None:
+        """A person has seen to it: count from the beginning."""
+        self.restarts, self.streak, self.next_at, self.said = [], 0, 0.0, ""
+
+
+class BusyError(ProvWorkerError):
+    """Another process holds a lock."""
+
+
+class State:
+    """The state's directory: ``$XDG_STATE_HOME/prov-worker/fleet/<file's name>-<key>/<host>``.
+
+    Args:
+        fleet: whose state it is.
+
+    Raises:
+        InputError: the directory cannot be made, or is not private.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        home = os.environ.get("XDG_STATE_HOME")
+        base = Path(home) if home and os.path.isabs(home) else Path.home() / ".local" / "state"
+        key = hashlib.sha256(os.fsencode(os.path.realpath(fleet.path))).hexdigest()[:12]
+        self.key = f"{fleet.path.stem}-{key}"
+        self.directory = base / "prov-worker" / "fleet" / self.key / socket.gethostname()
+        try:
+            self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.directory}: cannot be made: {error.strerror}") from None
+        if not private_directory(str(self.directory)):
+            raise InputError(f"{self.directory}: cannot be made, or is not yours alone")
+        self.path = self.directory / "state.json"
+        self.log = self.directory / "watch.log"
+        #: Where a file that could not be understood was put by the last :meth:`load`.
+        self.damaged: Path | None = None
+
+    def load(self) -> dict[str, Record]:
+        """All records by name. A file that cannot be understood is kept aside, and counting begins anew.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        self.damaged = None
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            known = {one.name for one in fields(Record)}
+            return {
+                str(name): Record(**{key: value for key, value in one.items() if key in known})
+                for name, one in found["endpoints"].items()
+            }
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            with contextlib.suppress(OSError):  # else the next write replaces it
+                os.replace(self.path, self.path.with_suffix(".damaged"))
+            self.damaged = self.path.with_suffix(".damaged")
+            return {}
+
+    def save(self, records: dict[str, Record]) -> None:
+        """Write all records, whole or not at all.
+
+        Raises:
+            OSError: there is no room or no right.
+        """
+        data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(one) for name, one in records.items()}}
+        files.write(self.path, json.dumps(data, indent=1) + "\n")
+
+    @contextlib.contextmanager
+    def records(self, wait_s: float = 60.0) -> Iterator[dict[str, Record]]:
+        """The records, to be changed by this process alone, and saved at the end.
+
+        Raises:
+            BusyError: another command is at work for longer than ``wait_s``.
+        """
+        with self.lock("commands", wait_s):
+            records = self.load()
+            try:
+                yield records
+            finally:
+                self.save(records)
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold a lock of this fleet on this host.
+
+        Raises:
+            BusyError: another process holds it; its number is in the message.
+            InputError: neither place can be locked.
+        """
+        with contextlib.ExitStack() as stack:
+            held = 0
+            for path in self._lock_files(name):
+                try:
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                except OSError:
+                    continue  # a full disk: the other place will do
+                stack.callback(os.close, descriptor)
+                if _flock(descriptor, path, wait_s):
+                    held += 1
+                    with contextlib.suppress(OSError):  # only told to people
+                        os.ftruncate(descriptor, 0)
+                        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            if not held:
+                raise InputError(f"{self.directory}: no lock can be had there, nor on this node")
+            yield
+
+    def _lock_files(self, name: str) -> list[Path]:
+        found = [self.directory / f"{name}.lock"]
+        try:
+            found.append(Path(runtime_dir(str(self.directory))) / f"{name}.lock")
+        except SpoolError:
+            pass  # no private place on this node: the state's directory is left
+        return found
+
+
+def _flock(descriptor: int, path: Path, wait_s: float) -> bool:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+                raise BusyError(f"{path}: held by process {holder}") from None
+            time.sleep(0.1)
+        else:
+            return True

@@ -1,0 +1,176 @@
+"""How endpoints of a fleet are: from pid files, ``/proc``, engines' status files, journals and logs of this host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import logs
+from prov_worker.fleet.fleetfile import EndpointSpec
+from prov_worker.fleet.folder import STALE_S, Core, Folder
+from prov_worker.fleet.state import Record
+from prov_worker.fleet.tasks import Tally
+from prov_worker.globus import enginestatus
+
+#: ``running``; ``starting``; ``hangs``: alive without a heartbeat; ``down``; ``stopped`` by a person; ``not made``;
+#: ``elsewhere``: on another host; ``unclear``: its pid file is fresh, and its process not here; ``strange``: not ours.
+Condition = Literal["running", "starting", "hangs", "down", "stopped", "not made", "elsewhere", "unclear", "strange"]
+#: Not a word from an engine for so long: what it said last is not told.
+_OLD_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One endpoint.
+
+    Attributes:
+        name: its name.
+        site: its site's name.
+        host: that it belongs to; None: this one.
+        condition: see :data:`Condition`.
+        endpoint_id: UUID; None before its first start.
+        pid: of the daemon.
+        up_s: since when it runs.
+        heartbeat_s: age of the daemon's last sign of life.
+        user_endpoints: how many live.
+        queued: tasks that wait for a worker; None where no engine tells.
+        running: tasks under way; None where neither engines nor journals tell.
+        blocks: running and pending batch jobs; None where no engine tells.
+        workers: all and idle ones; None where no engine tells.
+        completed: tasks.
+        failed: tasks.
+        restarts: by the watch, in all.
+        next_at: when the watch may restart it, seconds since the epoch.
+        last_error: of the watch or the logs.
+        note: what else there is to say.
+    """
+
+    name: str
+    site: str
+    host: str | None
+    condition: Condition
+    endpoint_id: str | None = None
+    pid: int | None = None
+    up_s: float | None = None
+    heartbeat_s: float | None = None
+    user_endpoints: int = 0
+    queued: int | None = None
+    running: int | None = None
+    blocks: dict[str, int] | None = None
+    workers: dict[str, int] | None = None
+    completed: int = 0
+    failed: int = 0
+    restarts: int = 0
+    next_at: float | None = None
+    last_error: str | None = None
+    note: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
+    """The one word for how an endpoint of this host is."""
+    if core.state == "running":
+        # The daemon touches its pid file every 15 s from a thread of its own.
+        return "hangs" if (core.touched_s or 0.0) > STALE_S else "running"
+    if core.state == "elsewhere":
+        return "unclear"
+    if record.process is not None and record.process.alive:
+        return "starting"
+    if record.wanted == "stopped":
+        return "stopped"
+    return "down"
+
+
+def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Status:
+    """Look at one endpoint. Nothing is changed."""
+    folder = Folder(spec)
+    other = folder.other_host()
+    if other is not None:
+        return Status(spec.name, spec.site.name, other, "elsewhere")
+    if (strange := folder.strange()) is not None:
+        return Status(spec.name, spec.site.name, spec.host, "strange", note=strange)
+    if not folder.directory.exists():
+        return Status(spec.name, spec.site.name, spec.host, "not made", note="prov-worker fleet up makes it")
+    record = records.get(spec.name) or Record()
+    core = folder.core(record.process)
+    condition = condition_of(folder, record, core)
+    living = [one for one in folder.user_endpoints() if one.process is not None]
+    engines = [said for one in living if (said := _engine(one.directory)) is not None]
+    counts = tally.count(folder)
+    down = condition in ("down", "stopped")
+    error = record.last_error if down else ""
+    if not error and (logged := logs.last(folder)) is not None:
+        error = f"{logged.at} {logged.message}"
+    process = core.process or (record.process if condition == "starting" else None)
+    return Status(
+        name=spec.name,
+        site=spec.site.name,
+        host=spec.host,
+        condition=condition,
+        endpoint_id=folder.endpoint_id,
+        pid=process.pid if process else None,
+        up_s=time.time() - process.since if process else None,
+        heartbeat_s=core.touched_s,
+        user_endpoints=len(living),
+        queued=_queued(engines),
+        running=_running(engines) if engines else counts.running,
+        blocks=_sums(engines, running="blocks_running", pending="blocks_pending"),
+        workers=_sums(engines, all="workers", idle="idle_workers"),
+        completed=counts.completed,
+        failed=counts.failed,
+        restarts=record.total,
+        next_at=record.next_at if down and record.next_at > time.time() else None,
+        last_error=error or None,
+    )
+
+
+def _engine(directory: Any) -> dict[str, Any] | None:
+    said = enginestatus.read(directory)
+    return said if said is not None and time.time() - said["at"] < _OLD_S else None
+
+
+def _busy(said: Mapping[str, Any]) -> int:
+    return int(said.get("workers", 0)) - int(said.get("idle_workers", 0))
+
+
+def _queued(engines: list[dict[str, Any]]) -> int | None:
+    return sum(max(0, int(one.get("outstanding", 0)) - _busy(one)) for one in engines) if engines else None
+
+
+def _running(engines: list[dict[str, Any]]) -> int:
+    return sum(_busy(one) for one in engines)
+
+
+def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
+    if not engines:
+        return None
+    return {name: sum(int(one.get(key, 0)) for one in engines) for name, key in keys.items()}
+
+
+def outstanding(folder: Folder, tally: Tally) -> int | None:
+    """Tasks that living user endpoints have taken and not answered; None where one of them does not tell.
+
+    Results that could not be sent yet count too: the next start sends them.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    total = 0
+    for one in folder.user_endpoints():
+        if one.process is None:
+            continue
+        said = _engine(one.directory)
+        if said is None:
+            return None
+        total += int(said.get("outstanding", 0))
+        try:
+            total += sum(1 for path in (one.directory / "unacked_results").glob("*") if path.is_file())
+        except OSError as error:
+            raise InputError(f"{one.directory}: cannot be read: {error.strerror}") from None
+    return max(total, tally.count(folder).running)

@@ -1,0 +1,169 @@
+"""A fleet of the tests' own: its file, its commands, its watch; and what of it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prov_worker.fleet import fleetfile
+from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.processes import Process
+from prov_worker.fleet.state import Record, State
+
+NAMES = ("one", "two", "three")
+LIMIT_S = 60.0
+OPTIONS: dict[str, Any] = {
+    "email": "someone@example.org",
+    "plots": "none",
+    "workers": 1,
+    "strategy_period": 0.5,
+    "idle_time": 60,
+}
+WATCH: dict[str, Any] = {"interval": 0.3, "backoff": [0.5, 2], "cap": 20, "window": 3600}
+
+
+class FleetHost:
+    """A directory with a fleet file, endpoints and state."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.user_dir = directory / "gc"
+        self.file = directory / "fleet.yaml"
+        self.environment = {
+            **environment,
+            "XDG_STATE_HOME": str(directory / "state"),
+            "PROV_FLEET": str(self.file),
+            "GLOBUS_COMPUTE_USER_DIR": str(self.user_dir),
+        }
+        self.watches: list[subprocess.Popen[str]] = []
+
+    def write(
+        self, *names: str, watch: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        values = {**OPTIONS, **(options or {})}
+        content = {
+            "user_dir": str(self.user_dir),
+            "watch": {**WATCH, **(watch or {})},
+            "endpoints": [{"name": name, "site": "local", "options": values} for name in names],
+            **more,
+        }
+        self.file.write_text(yaml.safe_dump(content))
+
+    def run(self, *words: str, code: int | None = 0, **environment: str) -> str:
+        """A command of ``prov-worker fleet``; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prov_worker", "fleet", *words],
+            env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        if code is not None:
+            assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
+        return done.stdout + done.stderr
+
+    def json(self, *words: str, code: int | None = 0) -> dict[str, dict[str, Any]]:
+        """A command's rows by the names of endpoints."""
+        return {row["name"]: row for row in json.loads(self.run(*words, "--json", code=code))}
+
+    def watch(self, *words: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prov_worker", "fleet", "watch", *words],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            preexec_fn=preexec,
+        )  # fmt: skip
+        self.watches.append(process)
+        return process
+
+    def end_watches(self) -> None:
+        for process in self.watches:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20)
+            assert "Traceback" not in errors, errors
+        self.watches.clear()
+
+    @property
+    def fleet(self) -> fleetfile.Fleet:
+        return fleetfile.read(self.file)
+
+    @property
+    def state(self) -> State:
+        before = os.environ.get("XDG_STATE_HOME")
+        os.environ["XDG_STATE_HOME"] = self.environment["XDG_STATE_HOME"]
+        try:
+            return State(self.fleet)
+        finally:
+            if before is None:
+                del os.environ["XDG_STATE_HOME"]
+            else:
+                os.environ["XDG_STATE_HOME"] = before
+
+    def records(self) -> dict[str, Record]:
+        return self.state.load()
+
+    def log(self, name: str = "") -> list[str]:
+        """Decisions of the watch; of one endpoint, where it is named."""
+        path = self.state.log
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if not name or line.split(" ", 2)[1] == f"{name}:"]
+
+    def folder(self, name: str) -> Folder:
+        (spec,) = self.fleet.chosen([name])
+        return Folder(spec)
+
+    def core(self, name: str) -> Process | None:
+        return self.folder(name).core().process
+
+    def up(self, name: str, other_than: Process | None = None) -> bool:
+        found = self.core(name)
+        return found is not None and found != other_than
+
+    def kill(self, *names: str) -> dict[str, Process]:
+        found = {}
+        for name in names:
+            process = self.core(name)
+            assert process is not None, name
+            found[name] = process
+        for process in found.values():
+            os.kill(process.pid, signal.SIGKILL)
+        return found
+
+    def consoles(self) -> str:
+        return "\n".join(
+            f"-- {path}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in (*self.user_dir.glob("*/console.log"), *self.user_dir.glob("*/endpoint.log"))
+        )
+
+    def close(self) -> None:
+        """End the watch, then every process of every endpoint that is here."""
+        self.end_watches()
+        mark = f"GLOBUS_COMPUTE_USER_DIR={self.user_dir}\0".encode()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + 15
+            while (left := self._processes(mark)) and time.monotonic() < deadline:
+                for pid in left:
+                    try:
+                        os.kill(pid, number)
+                    except ProcessLookupError:
+                        continue
+                time.sleep(0.3)
+
+    def _processes(self, mark: bytes) -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                process = Process(int(path.name), 1)
+                if mark in (path / "environ").read_bytes() or process.has_open_below(self.user_dir):
+                    found.append(int(path.name))
+            except OSError:
+                continue
+        return [pid for pid in found if pid != os.getpid()]

@@ -1,0 +1,151 @@
+"""``prov-worker fleet`` from a file to running endpoints and back, with real daemons on the real local service."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import functions
+
+if TYPE_CHECKING:
+    from fleet_host import FleetHost
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("fleet"),
+    # Parsl's address_by_interface leaves its socket to the collector of garbage.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+WORKER_INIT = {"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"}
+
+
+def test_from_a_file_to_running_endpoints_and_back(
+    host: FleetHost, service_environment: dict[str, str], wait_for: Callable[..., None]
+) -> None:
+    from globus_compute_sdk import Client, Executor
+
+    metrics = host.directory / "metrics"
+    metrics.mkdir(parents=True)
+    secret = service_environment["GLOBUS_COMPUTE_CLIENT_SECRET"]
+    credentials = host.directory / "credentials"
+    credentials.touch(0o600)
+    names = ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET")
+    credentials.write_text("".join(f"export {name}='{service_environment[name]}'\n" for name in names))
+    for name in names:
+        del host.environment[name]
+    host.write("one", "two", options=WORKER_INIT, watch={"metrics": str(metrics)}, credentials="credentials")
+
+    found = host.json("validate")
+    assert {row["problem"] for row in found.values()} == {None}
+    dry = host.json("up", "--dry-run")
+    assert dry["one"]["detail"] == "would be made; would be started"
+    assert "+  type: ProvenanceEngine" in dry["one"]["diff"]
+    assert not host.user_dir.exists()
+    assert {row["condition"] for row in host.json("status").values()} == {"not made"}
+
+    assert {row["action"] for row in host.json("up").values()} == {"started"}
+    before = {name: host.core(name) for name in ("one", "two")}
+    assert None not in before.values()
+    assert {row["action"] for row in host.json("up").values()} == {"running"}
+    assert {name: host.core(name) for name in ("one", "two")} == before
+
+    # A task, and what the status says of it.
+    with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
+        assert executor.submit(functions.add, 5, 10).result(90) == 15
+        failing = executor.submit(functions.divide, 1, 0)
+        assert isinstance(failing.exception(90), Exception)
+        wait_for(lambda: host.json("status")["one"]["workers"] is not None, "the engine's word")
+        row = host.json("status")["one"]
+    assert (row["condition"], row["queued"], row["completed"], row["failed"]) == ("running", 0, 1, 1)
+    assert row["user_endpoints"] == 1
+    assert row["blocks"]["running"] == 1
+    assert row["workers"]["all"] == 1
+    assert row["heartbeat_s"] is not None
+    table = host.run("status")
+    assert "1/1" in table or "0/1" in table
+    assert "Core Endpoint begins" in host.run("logs", "one")
+    assert "Endpoint begins" in host.run("logs", "one", "--user-endpoint", "-n", "1000")
+
+    # A changed option; what a person changed by hand is not lost.
+    host.write("one", "two", options={**WORKER_INIT, "retries": 1}, watch={"metrics": str(metrics)}, credentials="credentials")
+    changed = host.json("up")["two"]
+    assert changed["action"] == "configured"
+    assert "fleet restart two" in changed["detail"]
+    assert "-{%- set retries = retries | default(0) %}" in changed["diff"]
+    assert host.json("restart", "two")["two"]["action"] == "started"
+    assert host.core("two") not in (None, before["two"])
+    assert host.core("one") == before["one"]
+
+    # Drained: the tasks that are under way are waited for.
+    with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
+        futures = [executor.submit(functions.sleep, 2) for _ in range(3)]
+        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "a task under way", 60.0)
+        refused = host.json("stop", "one", "--drain", "--timeout", "0", code=1)["one"]
+        assert refused["action"] == "not stopped"
+        assert host.core("one") == before["one"]
+        assert host.json("stop", "one", "--drain", "--timeout", "90")["one"]["action"] == "stopped"
+        assert [future.result(5) is None for future in futures] == [True] * 3
+    assert host.core("one") is None
+    assert host.json("status")["one"]["condition"] == "stopped"
+
+    # The watch looks once, leaves alone what a person stopped, and writes its metrics.
+    log = host.run("watch", "--once")
+    assert "one: stopped by a person" in log
+    (file,) = metrics.iterdir()
+    text = file.read_text()
+    assert 'prov_worker_fleet_endpoint_up{endpoint="two",site="local"} 1' in text
+    assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="completed"} 4' in text
+    assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="failed"} 1' in text
+
+    assert "would delete" in host.run("down", "--delete", "--dry-run", "one")
+    crates = sorted((host.user_dir / "provenance").glob("*/*.crate"))
+    assert len(crates) == 5
+    assert {row["action"] for row in host.json("down", "--delete").values()} == {"deleted"}
+    assert [path.name for path in host.user_dir.iterdir() if path.is_dir() and path.name != "provenance"] == []
+    assert all(crate.is_dir() for crate in crates)
+
+    # No secret in what the fleet wrote, printed or was called with.
+    written = [path for path in host.directory.rglob("*") if path.is_file() and path != credentials]
+    assert not [path for path in written if secret.encode() in path.read_bytes()]
+    assert json.loads(host.run("status", "--json"))[0]["condition"] == "not made"
+
+
+def test_others_are_not_touched(host: FleetHost) -> None:
+    """Another host's endpoint, one that was not made here, and one that a person has changed."""
+    host.write("one", "two")
+    host.run("up", "two")
+    stranger = host.user_dir / "stranger"
+    stranger.mkdir()
+    (stranger / "config.yaml").write_text("display_name: mine\n")
+    (host.user_dir / "two" / "config.yaml").write_text("display_name: by hand\n")
+    process = host.core("two")
+    content = host.fleet
+    assert content.names == ("one", "two")
+    host.write("two", "stranger")
+    text = host.file.read_text().replace("endpoints:\n", "endpoints:\n- {name: far, site: local, host: elsewhere.example.org}\n")
+    host.file.write_text(text)
+
+    found = host.json("up", code=1)
+    assert (found["far"]["action"], found["far"]["good"]) == ("not touched", True)
+    assert "was not made by prov-worker" in found["stranger"]["detail"]
+    assert "was changed by hand" in found["two"]["detail"]
+    log = host.run("watch", "--once")
+    assert "far: not touched: belongs to elsewhere.example.org" in log
+    assert "stranger: not touched" in log
+    assert "belongs to elsewhere.example.org" in host.run("restart", "far", code=2)
+    host.run("down", "--delete", "stranger", code=1)
+    assert [path.name for path in stranger.iterdir()] == ["config.yaml"]
+    assert host.core("two") == process
+    rows = host.json("status", code=1)
+    assert [rows[name]["condition"] for name in ("far", "two", "stranger")] == ["elsewhere", "running", "strange"]
+    assert not (host.user_dir / "far").exists()
+    assert os.path.exists(host.user_dir / "one") is False
