@@ -14,7 +14,7 @@ from pathlib import Path
 from prov_worker.errors import InputError
 from prov_worker.fleet import credentials, processes
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.folder import Folder, kind
 from prov_worker.fleet.processes import Process
 
 PROGRAM = "globus-compute-endpoint"
@@ -89,9 +89,9 @@ def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) ->
     done = []
     left = folder.leftovers(core=None)
     if left:
-        titles = sorted({one.command[:60] for one in left})
+        kinds = sorted({kind(one) for one in left})
         processes.end(left, _GRACE_S, interrupted=interrupted)
-        done.append(f"ended {len(left)} processes of an earlier run ({'; '.join(titles)})")
+        done.append(f"ended {len(left)} processes of an earlier run ({', '.join(kinds)})")
     if interrupted():
         return done
     if folder.pid_file.exists():

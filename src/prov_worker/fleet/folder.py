@@ -27,7 +27,7 @@ CONSOLE = "console.log"
 _TITLE = "Globus Compute Endpoint *("
 _USER_TITLE = "Globus Compute Endpoint ("
 #: Processes of a user endpoint that outlive it where it was killed.
-_LEFTOVERS = ("parsl: HTEX interchange", "parsl: HTEX worker", "process_worker_pool")
+_LEFTOVERS = ("parsl: HTEX interchange", "parsl: HTEX manager", "parsl: HTEX worker", "process_worker_pool")
 
 CoreState = Literal["absent", "running", "stale", "elsewhere"]
 
@@ -230,6 +230,12 @@ class Folder:
             except FileNotFoundError:
                 continue
         return cleaned
+
+
+def kind(process: Process) -> str:
+    """What a process of a user endpoint is, in a word or two."""
+    command = process.command
+    return next((mark for mark in _LEFTOVERS if mark in command), "user endpoint")
 
 
 def _is_user_endpoint(process: Process) -> bool:

@@ -79,7 +79,9 @@ def up(
                 continue
             record.wanted = "up"
             if running is not None:
-                record.began(running)
+                if record.process != running:
+                    record.began(running)
+                    record.ran_at = running.since
                 if changes:
                     detail = f"{changes}; its own process has the old one until: fleet restart {spec.name}"
                     outcomes.append(Outcome(spec.name, "configured", detail, diff=diff))
@@ -270,6 +272,7 @@ def _outcome(
 ) -> Outcome:
     if problem is None:
         record.last_error = ""
+        record.ran_at = time.time()
         # It lives on without this process, which does not wait for it.
         process.returncode = 0
         return Outcome(spec.name, "started", ", ".join(filter(None, [changes, f"process {process.pid}"])), diff=diff)

@@ -39,6 +39,7 @@ class Record:
         start: of that process, clock ticks since boot.
         boot: of the machine, in which that was.
         started_at: when it began, seconds since the epoch.
+        ran_at: when it was first seen to have registered, seconds since the epoch; 0 where it was not.
         down_at: when it was seen to be gone, seconds since the epoch; 0 while it runs.
         restarts: when it was restarted by the watch, seconds since the epoch, within the window.
         total: restarts in all.
@@ -54,6 +55,7 @@ class Record:
     start: int = 0
     boot: str = ""
     started_at: float = 0.0
+    ran_at: float = 0.0
     down_at: float = 0.0
     restarts: list[float] = field(default_factory=list)
     total: int = 0
@@ -72,7 +74,7 @@ class Record:
     def began(self, process: Process) -> None:
         """Take note of a daemon that runs."""
         self.pid, self.start, self.boot = process.pid, process.start, processes.boot_id()
-        self.started_at, self.down_at = process.since, 0.0
+        self.started_at, self.ran_at, self.down_at = process.since, 0.0, 0.0
 
     def forgive(self) -> None:
         """A person has seen to it: count from the beginning."""

@@ -74,7 +74,7 @@ def next_time(record: Record, watch: Watch, now: float) -> tuple[float, str]:
 def went_down(record: Record, watch: Watch, now: float) -> None:
     """Take note that an endpoint is gone: one that was up for long is started at once, others wait ever longer."""
     shortest, longest = watch.backoff_s
-    stayed = record.started_at > 0 and now - record.started_at >= longest
+    stayed = record.ran_at > 0 and now - record.ran_at >= longest
     record.streak = 0 if stayed else record.streak + 1
     record.down_at = now
     record.next_at = now if stayed else now + min(longest, shortest * 2.0 ** min(record.streak - 1, 60))
@@ -197,10 +197,11 @@ class Watcher:
         self._trouble.pop(name, None)
         if record.process != core.process:
             record.began(core.process)
+            record.ran_at = core.process.since
             record.said = ""
             self.log.say(name, f"runs as process {core.process.pid}, which this watch did not start")
-        if record.down_at:
-            record.down_at = 0.0
+        record.down_at = 0.0
+        record.ran_at = record.ran_at or time.time()
         if record.said:
             record.said = ""
             self.log.say(name, f"is up, process {core.process.pid}")

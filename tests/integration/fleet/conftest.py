@@ -7,13 +7,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from fleet_host import FleetHost
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
-
-from fleet_host import FleetHost
 
 HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
 
@@ -51,6 +53,8 @@ def service_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 @pytest.fixture
 def host(service_environment: dict[str, str], tmp_path: Path) -> Iterator[FleetHost]:
     """A fleet host whose daemons find the service."""
+    from fleet_host import FleetHost
+
     host = FleetHost(tmp_path / "fleet", {**os.environ, **service_environment})
     try:
         yield host

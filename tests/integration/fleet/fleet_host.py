@@ -63,11 +63,14 @@ class FleetHost:
         """A command of ``prov-worker fleet``; its output."""
         done = subprocess.run(
             [sys.executable, "-m", "prov_worker", "fleet", *words],
-            env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
-            assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
+            assert done.returncode == code, (
+                f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
+            )
         return done.stdout + done.stderr
 
     def json(self, *words: str, code: int | None = 0) -> dict[str, dict[str, Any]]:
@@ -77,7 +80,8 @@ class FleetHost:
     def watch(self, *words: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "prov_worker", "fleet", "watch", *words],
-            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             preexec_fn=preexec,
         )  # fmt: skip
         self.watches.append(process)

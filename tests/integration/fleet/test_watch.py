@@ -1,0 +1,198 @@
+"""``prov-worker fleet watch``: what it does when daemons are killed, disks are full, and configurations are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import functions
+
+from prov_worker.fleet import processes
+
+if TYPE_CHECKING:
+    from fleet_host import FleetHost
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("fleet"),
+    # Parsl's address_by_interface leaves its socket to the collector of garbage.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+NAMES = ("one", "two", "three")
+WaitFor = Callable[..., None]
+
+
+@pytest.fixture
+def stranger(host: FleetHost) -> Iterator[subprocess.Popen[bytes]]:
+    """A person's own endpoint, running in the same directory of endpoints."""
+    from endpoint_daemon import Daemon
+
+    daemon = Daemon(host.user_dir, host.environment)
+    daemon.name = "stranger"
+    daemon.configure()
+    daemon.start()
+    assert daemon.process is not None
+    yield daemon.process
+    host.end_watches()
+    daemon.process.kill()
+    daemon.process.wait(20)
+
+
+def alone(host: FleetHost, *names: str) -> bool:
+    """Whether each endpoint has one daemon, and no more."""
+    return all(len(host.folder(name).cores()) == 1 for name in names)
+
+
+def test_killed_in_turn_and_all_at_once(
+    host: FleetHost, stranger: subprocess.Popen[bytes], wait_for: WaitFor, wait_up: Callable[..., None]
+) -> None:
+    from globus_compute_sdk import Client, Executor
+
+    host.write(*NAMES, options={"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"})
+    host.run("up")
+    watch = host.watch()
+    wait_for(lambda: any(" watch: began" in line for line in host.log()), "the watch")
+    assert f"being watched on this host already: {host.state.log.parent}" in host.run("watch", "--once", code=2)
+
+    client = Client()
+    endpoint = host.folder("one").endpoint_id
+    with Executor(endpoint_id=endpoint, client=client) as executor:
+        assert executor.submit(functions.add, 1, 2).result(100) == 3
+        under_way = executor.submit(functions.work_for, 4.0)
+        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way", 60.0)
+        for name in NAMES:
+            before = host.kill(name)
+            wait_up(host, name, before=before)
+            assert any(f"process {before[name].pid} is gone" in line for line in host.log(name))
+        assert under_way.exception(120) is None
+
+        # All at once, and a user endpoint too, so that nobody ends its interchange and its workers.
+        under_way = executor.submit(functions.work_for, 4.0)
+        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way", 60.0)
+        (user,) = [one.process for one in host.folder("one").user_endpoints() if one.process is not None]
+        left = [one for one in processes.mine() if "HTEX" in one.command and one.has_open_below(host.user_dir)]
+        assert left
+        before = host.kill(*NAMES)
+        user.send(signal.SIGKILL)
+        stranger.kill()
+        wait_up(host, *NAMES, before=before)
+        assert under_way.exception(120) is None
+        wait_for(lambda: not [one for one in left if one.alive], "what was left to be ended")
+        log = host.log("one")
+        assert any("processes of an earlier run (" in line and "parsl: HTEX interchange" in line for line in log), log
+
+    assert alone(host, *NAMES)
+    assert [host.records()[name].total for name in NAMES] == [2, 2, 2]
+    # Its pid file would have been removed, and it would have been started again.
+    assert (host.user_dir / "stranger" / "daemon.pid").read_text().strip() == str(stranger.pid)
+    assert not [line for line in host.log() if "stranger" in line]
+
+    running = {name: host.core(name) for name in NAMES}
+    watch.send_signal(signal.SIGTERM)
+    assert watch.wait(10) == 0
+    assert host.log()[-1].endswith("endpoints are left alone")
+    assert {name: host.core(name) for name in NAMES} == running
+    # What was counted is counted still.
+    host.run("watch", "--once")
+    assert host.json("status")["two"]["restarts"] == 2
+    assert {name: host.core(name) for name in NAMES} == running
+
+
+def test_a_configuration_that_cannot_start(host: FleetHost, wait_for: WaitFor, wait_up: Callable[..., None]) -> None:
+    host.write("one", "two", watch={"cap": 3, "backoff": [0.2, 0.4]})
+    host.run("up")
+    config = host.user_dir / "two" / "config.yaml"
+    good = config.read_text()
+    config.write_text("display_name: [\n")
+    healthy = host.core("one")
+    host.kill("two")
+    host.watch()
+    wait_for(lambda: any("not restarted: 3 restarts in 3600 s" in line for line in host.log("two")), "the cap", 100.0)
+    log = host.log("two")
+    assert sum("restarted as process" in line for line in log) == 3
+    assert sum("ended with code 1: Error: Invalid config syntax" in line for line in log) == 3
+    assert any("waits: back-off after 2 in a row" in line for line in log), log
+    assert host.core("one") == healthy
+    assert [line for line in host.log("one") if "restarted" in line] == []
+
+    # Another watch goes on with what this one counted.
+    host.end_watches()
+    host.run("watch", "--once")
+    assert host.log("two") == log
+    row = host.json("status", code=1)["two"]
+    assert (row["condition"], row["restarts"]) == ("down", 3)
+    assert "Invalid config syntax" in row["last_error"]
+    assert "Invalid config syntax" in host.run("logs", "two", "--console")
+    assert "as it lies in" in host.json("validate", code=1)["two"]["problem"]
+    assert "Invalid config syntax" in host.json("restart", "two", code=1)["two"]["detail"]
+
+    config.write_text(good)
+    assert host.json("restart", "two")["two"]["action"] == "started"
+    assert host.core("one") == healthy
+
+
+@pytest.fixture
+def small_disk(host: FleetHost) -> Iterator[Path]:
+    """Endpoints and state on a file system of 24 MiB."""
+    disk = host.directory
+    disk.mkdir()
+    mounted = os.getuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "none", str(disk)], capture_output=True, check=False
+    ).returncode == 0  # fmt: skip
+    if not mounted:
+        pytest.skip("a small disk needs root and the right to mount")
+    yield disk
+    host.close()
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk(host: FleetHost, small_disk: Path, wait_for: WaitFor, wait_up: Callable[..., None]) -> None:
+    metrics = host.directory / "metrics"
+    metrics.mkdir()
+    host.write("one", "two", watch={"metrics": str(metrics)})
+    host.run("up")
+    printed = host.directory.parent / "printed"
+    with printed.open("wb") as output:
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "prov_worker", "fleet", "watch"],
+            env=host.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: list(metrics.iterdir()) != [], "the watch")
+        state = json.loads(host.state.path.read_text())
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        before = host.kill("one", "two")
+        wait_for(lambda: printed.read_text().count("not counted, tried again") == 2, "the watch says so")
+        wait_for(lambda: "cannot be written (disk full): kept in memory" in printed.read_text(), "state is kept")
+        time.sleep(1)
+        assert printed.read_text().count("not counted, tried again") == 2, "once for each, not each time"
+        assert json.loads(host.state.path.read_text()) == state, "as it was"
+        assert watch.poll() is None
+        filler.unlink()
+        wait_up(host, "one", "two", before=before)
+        wait_for(lambda: "state.json: written again" in printed.read_text(), "state is written")
+        assert [host.records()[name].total for name in ("one", "two")] == [1, 1]
+        assert alone(host, "one", "two")
+        assert "Traceback" not in printed.read_text()
+    finally:
+        watch.terminate()
+        assert watch.wait(20) == 0

@@ -1,0 +1,59 @@
+"""Credentials: from a file that is closed to others, into the daemon's environment, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import credentials
+
+SECRET = "hunter2-hunter2"
+
+
+def file(directory: Path, text: str, mode: int = 0o600) -> Path:
+    path = directory / "credentials"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_lines_as_a_shell_reads_them(tmp_path: Path) -> None:
+    text = (
+        "# mine\nexport GLOBUS_COMPUTE_CLIENT_ID=abc GLOBUS_SDK_ENVIRONMENT='local'\n"
+        f'GLOBUS_COMPUTE_CLIENT_SECRET="{SECRET}"\n\n'
+    )
+    assert credentials.read(file(tmp_path, text)) == {
+        "GLOBUS_COMPUTE_CLIENT_ID": "abc",
+        "GLOBUS_SDK_ENVIRONMENT": "local",
+        "GLOBUS_COMPUTE_CLIENT_SECRET": SECRET,
+    }
+
+
+@pytest.mark.parametrize(
+    "text, mode, message",
+    [
+        (f"GLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\n", 0o640, "is open to others; credentials want mode 0600"),
+        (f"GLOBUS_COMPUTE_CLIENT_SECRET='{SECRET}\n", 0o600, "line 1: a quote is not closed"),
+        (f"A=b\nSECRET={SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
+        (f"{SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_said_without_the_secret(tmp_path: Path, text: str, mode: int, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        credentials.read(file(tmp_path, text, mode))
+    assert message in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_the_environment_of_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOBUS_COMPUTE_ENDPOINT_DIR", "/of/another")
+    monkeypatch.setenv("GLOBUS_COMPUTE_CLIENT_ID", "of the environment")
+    monkeypatch.setenv("PATH", "/bin:/programs")
+    path = file(tmp_path, f"GLOBUS_COMPUTE_CLIENT_ID=mine\nGLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\n")
+    found = credentials.environment(path, tmp_path / "gc", Path("/programs"))
+    assert found["PATH"] == "/programs:/bin"
+    assert found["GLOBUS_COMPUTE_USER_DIR"] == str(tmp_path / "gc")
+    assert (found["GLOBUS_COMPUTE_CLIENT_ID"], found["GLOBUS_COMPUTE_CLIENT_SECRET"]) == ("mine", SECRET)
+    assert "GLOBUS_COMPUTE_ENDPOINT_DIR" not in found

@@ -1,0 +1,128 @@
+"""Fleet files: what they may say, and one clear line where they say something else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import fleetfile
+
+Write = Callable[[Any], Path]
+ONE = {"name": "one", "site": "local"}
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no mapping": ("- one", "expected a mapping with endpoints"),
+    "no YAML": ("endpoints: [", "no valid YAML"),
+    "no endpoints": ({"host": "login01"}, "endpoints: must be set"),
+    "none": ({"endpoints": []}, "endpoints: [] should be non-empty"),
+    "unknown key": ({"endpoints": [ONE], "hosts": "x"}, "hosts: no such key; known are host, user_dir"),
+    "unknown key of the watch": (
+        {"endpoints": [ONE], "watch": {"intervall": 3}},
+        "watch.intervall: no such key; known are interval, backoff, cap, window, metrics",
+    ),
+    "unknown key of an endpoint": ({"endpoints": [{**ONE, "sites": 1}]}, "endpoints[0].sites: no such key"),
+    "type": ({"endpoints": [ONE], "watch": {"cap": "five"}}, "watch.cap: 'five' is not of type 'integer'"),
+    "range": ({"endpoints": [ONE], "watch": {"interval": 0}}, "watch.interval: 0 is less than the minimum"),
+    "back-off": ({"endpoints": [ONE], "watch": {"backoff": [9, 3]}}, "watch.backoff: expected [shortest, longest]"),
+    "back-off of one": ({"endpoints": [ONE], "watch": {"backoff": [9]}}, "watch.backoff: [9] is too short"),
+    "name": ({"endpoints": [{"name": "../x", "site": "local"}]}, "endpoints[0].name: '../x' does not match"),
+    "no name": ({"endpoints": [{"site": "local"}]}, "endpoints[0].name: must be set"),
+    "twice": ({"endpoints": [ONE, ONE]}, "endpoints[1].name: one is there twice"),
+    "site": ({"endpoints": [{"name": "one", "site": "moon"}]}, "endpoints[0].site: moon: no such site; known are"),
+    "option": (
+        {"endpoints": [{**ONE, "options": {"worker": 3}}]},
+        "endpoints[0].options: worker: local has no such option",
+    ),
+    "value": (
+        {"endpoints": [{**ONE, "options": {"workers": "many"}}]},
+        'endpoints[0].options: workers: "many" is not allowed',
+    ),
+    "missing option": (
+        {"endpoints": [{"name": "one", "site": "polaris"}]},
+        "endpoints[0].options: account: must be set",
+    ),
+    "contradiction": (
+        {"endpoints": [{**ONE, "options": {"min_blocks": 4}}]},
+        "endpoints[0].options: init_blocks: must lie between",
+    ),
+}
+
+
+@pytest.mark.parametrize("content, message", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named_by_file_and_key(write: Write, content: Any, message: str) -> None:
+    file = write(content)
+    with pytest.raises(InputError) as error:
+        fleetfile.read()
+    assert str(error.value).startswith(f"{file}: {message}")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
+        fleetfile.read(tmp_path / "none.yaml")
+
+
+def test_everything_said(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "there")
+    write(
+        {
+            "host": "login01",
+            "user_dir": "~/compute",
+            "credentials": "secret",
+            "watch": {"interval": 5, "backoff": [1, 2], "cap": 9, "window": 60, "metrics": "/x/$PLACE"},
+            "endpoints": [ONE, {"name": "far", "site": "local", "host": "login02", "options": {"workers": 7}}],
+        }
+    )
+    fleet = fleetfile.read()
+    assert fleet.user_dir == Path.home() / "compute"
+    assert fleet.credentials == tmp_path / "config" / "prov-worker" / "secret"
+    assert fleet.watch == fleetfile.Watch(5, (1, 2), 9, 60, Path("/x/there"))
+    assert [(one.name, one.host, one.values["workers"]) for one in fleet.endpoints] == [
+        ("one", "login01", 2),
+        ("far", "login02", 7),
+    ]
+    assert fleet.endpoints[1].directory == Path.home() / "compute" / "far"
+
+
+def test_what_is_left_out(write: Write, tmp_path: Path) -> None:
+    write({"endpoints": [ONE]})
+    fleet = fleetfile.read()
+    assert (fleet.user_dir, fleet.credentials, fleet.endpoints[0].host) == (tmp_path / "gc", None, None)
+    assert fleet.watch == fleetfile.Watch(30.0, (10.0, 600.0), 5, 3600.0, None)
+
+
+def test_the_file_is_found(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write({"endpoints": [ONE]})
+    assert fleetfile.default_path() == file
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert fleetfile.default_path() == Path.home() / ".config" / "prov-worker" / "fleet.yaml"
+    monkeypatch.setenv("PROV_FLEET", str(tmp_path / "mine.yaml"))
+    assert fleetfile.default_path() == tmp_path / "mine.yaml"
+
+
+def test_names_that_are_chosen(write: Write) -> None:
+    write({"endpoints": [ONE, {**ONE, "name": "two"}]})
+    fleet = fleetfile.read()
+    assert [one.name for one in fleet.chosen(["two", "one"])] == ["one", "two"]
+    with pytest.raises(InputError, match="none is called three; there are one, two"):
+        fleet.chosen(["three"])
+
+
+@pytest.mark.parametrize(
+    "mine, named, same",
+    [
+        ("login01", "login01", True),
+        ("login01.site.org", "login01", True),
+        ("login01", "LOGIN01.site.org", True),
+        ("login01.site.org", "login01.other.org", False),
+        ("login01", "login02", False),
+        ("login01", "login011", False),
+    ],
+)
+def test_whether_a_host_is_this_one(monkeypatch: pytest.MonkeyPatch, mine: str, named: str, same: bool) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: mine)
+    assert fleetfile.is_here(named) is same

@@ -1,0 +1,109 @@
+"""The state on disk, and its locks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prov_worker.fleet import processes
+from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.processes import process
+from prov_worker.fleet.state import BusyError, Record, State
+
+
+def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
+    state = State(fleet)
+    assert state.load() == {}
+    with state.records() as records:
+        records["one"] = Record(wanted="stopped", made=True, pid=3, restarts=[1.5], total=7, last_error="x")
+    assert State(fleet).load() == records
+    assert state.path.stat().st_mode & 0o777 == 0o600
+    assert state.directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"endpoints": 3}', '{"endpoints": {"one": 3}}', "{"])
+def test_a_damaged_file_is_kept_and_said(fleet: Fleet, text: str) -> None:
+    state = State(fleet)
+    state.path.write_text(text)
+    assert state.load() == {}
+    assert state.damaged is not None
+    assert state.damaged.read_text() == text
+    assert state.load() == {}
+    assert state.damaged is None
+
+
+def test_keys_of_a_later_version_are_passed_over(fleet: Fleet) -> None:
+    state = State(fleet)
+    state.path.write_text(json.dumps({"version": 2, "endpoints": {"one": {"total": 3, "colour": "blue"}}}))
+    assert state.load()["one"].total == 3
+
+
+def test_without_room_the_file_stays_as_it_was(fleet: Fleet) -> None:
+    """A limit on the size of files, in a process of its own, is as a full disk."""
+    state = State(fleet)
+    state.save({"one": Record(total=1)})
+    before = state.path.read_bytes()
+    code = (
+        "import sys, resource\n"
+        "from pathlib import Path\n"
+        "from prov_worker.fleet import fleetfile\n"
+        "from prov_worker.fleet.state import State, Record\n"
+        "state = State(fleetfile.read(Path(sys.argv[1])))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "state.save({'one': Record(total=2)})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(fleet.path)], capture_output=True, text=True, check=False)
+    assert "File too large" in done.stderr
+    assert state.path.read_bytes() == before
+    assert [path.name for path in state.directory.iterdir() if path.suffix != ".lock"] == ["state.json"]
+
+
+def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from prov_worker.fleet import fleetfile\n"
+        "from prov_worker.fleet.state import State\n"
+        "with State(fleetfile.read(Path(sys.argv[1]))).lock('watch'):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    state = State(fleet)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(fleet.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(BusyError, match=f"held by process {other.pid}"), state.lock("watch"):
+            pass
+        with state.lock("commands"):
+            pass
+        # Removed by whoever tidies up: the place on the node still tells.
+        (state.directory / "watch.lock").unlink()
+        with pytest.raises(BusyError), state.lock("watch"):
+            pass
+        other.communicate("")
+    with state.lock("watch"):
+        pass
+
+
+def test_fleet_files_have_a_state_each(fleet: Fleet, tmp_path: Path) -> None:
+    other = Fleet(tmp_path / "fleet.yaml", fleet.endpoints, fleet.user_dir)
+    assert State(other).directory != State(fleet).directory
+
+
+def test_a_process_of_another_boot_is_gone() -> None:
+    mine = process(os.getpid())
+    assert mine is not None
+    record = Record()
+    record.began(mine)
+    assert record.process == mine
+    assert record.boot == processes.boot_id()
+    record.boot = "another"
+    assert record.process is not None
+    assert not record.process.alive
