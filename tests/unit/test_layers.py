@@ -27,11 +27,11 @@ FLOORS = {
     "globus": 4,
     "localservice": 5,
     "sites": 5,
-    "fleet": 5,
     "diagnose": 5,
     "demo": 5,
-    "cli": 6,
-    "__main__": 7,
+    "fleet": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 STANDARD_LIBRARY_ONLY = {"model", "settings", "errors", "redact", "spool", "recorder"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

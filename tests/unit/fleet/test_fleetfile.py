@@ -22,8 +22,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "none": ({"endpoints": []}, "endpoints: [] should be non-empty"),
     "unknown key": ({"endpoints": [ONE], "hosts": "x"}, "hosts: no such key; known are host, user_dir"),
     "unknown key of the watch": (
-        {"endpoints": [ONE], "watch": {"intervall": 3}},
-        "watch.intervall: no such key; known are interval, backoff, cap, window, metrics",
+        {"endpoints": [ONE], "watch": {"pause": 3}},
+        "watch.pause: no such key; known are interval, backoff, cap, window, metrics",
     ),
     "unknown key of an endpoint": ({"endpoints": [{**ONE, "sites": 1}]}, "endpoints[0].sites: no such key"),
     "type": ({"endpoints": [ONE], "watch": {"cap": "five"}}, "watch.cap: 'five' is not of type 'integer'"),
