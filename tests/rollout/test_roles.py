@@ -1,0 +1,67 @@
+"""Each role by itself: molecule's scenarios, one after the other on one login node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from login_nodes import BIN, LABEL, ROOT, Site, docker
+
+from prov_worker.crate.writer import CrateWriter
+from prov_worker.model import Function, HardwareSnapshot, TaskRecord, Worker
+from prov_worker.settings import Settings
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("rollout-roles")]
+
+#: In the order of site.yml: what one needs of those before it is there already.
+ROLES = ["preflight", "prov_worker", "endpoint", "service", "collect"]
+
+
+@pytest.fixture(scope="module")
+def environment(site: Site, wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What the scenarios are told; their node goes with the last of them."""
+    name = f"{site.name}-molecule"
+    directory = tmp_path_factory.mktemp("molecule")
+    yield os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(directory),
+        "LC_ALL": "C.UTF-8",
+        "NO_COLOR": "1",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        "ROLLOUT_NAME": name,
+        "ROLLOUT_LABEL": LABEL,
+        "ROLLOUT_NETWORK": site.name,
+        "ROLLOUT_WHEELHOUSE": str(wheelhouse),
+        "ROLLOUT_CLIENT_ID": site.client_id,
+        "ROLLOUT_CLIENT_SECRET": site.client_secret,
+        "ROLLOUT_CRATES": str(crates(directory / "crates")),
+        "ROLLOUT_COMMAND": str(Path(sys.executable).parent / "prov-worker"),
+    }
+    docker("rm", "--force", "--volumes", name, check=False)
+
+
+def crates(directory: Path) -> Path:
+    """Two crates."""
+    writer = CrateWriter(HardwareSnapshot("node", 1, {}), Settings())
+    for number in range(2):
+        task = f"0000000{number}-0000-4000-8000-000000000000"
+        began = 1_800_000_000_000_000_000
+        record = TaskRecord(task, 1, "completed", began, began + 10**9, Function("work"), Worker("node", 1))
+        writer.publish(record, None, None, directory)
+    return directory
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_does_what_it_says_and_nothing_twice(role: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [BIN / "molecule", "test", "--destroy", "never"],
+        cwd=ROOT / "ansible" / "roles" / role,
+        env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert environment["ROLLOUT_CLIENT_SECRET"] not in done.stdout
