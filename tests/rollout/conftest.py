@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from login_nodes import BIN, ENGINES, KINDS, LABEL, LOCAL, ROOT, TAG, VERSION, Node, Site, docker, missing, until
+from login_nodes import BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until
 
 HERE = Path(__file__).parent
 
@@ -114,13 +114,11 @@ def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
             "endpoint_client_id": site.client_id,
             "endpoint_client_secret": site.client_secret,
             "endpoint_environment": LOCAL,
-            "endpoint_config": {"heartbeat_period": 5},
-            "endpoint_provenance": {"plots": "none"},
             "preflight_urls": ["http://localhost:5000/health"],
             "service_cron_minutes": 1,
             "service_online_timeout": 60,
-            "endpoint_engine": ENGINES[kind],
             "collect_command": str(Path(sys.executable).parent / "prov-worker"),
+            **SITES[kind],
         }
         ready = ["ssh", *ssh.split(), "-o", "BatchMode=yes", "-i", str(key), f"alice@{node.address}", "true"]
         assert until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=60)

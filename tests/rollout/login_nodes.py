@@ -38,6 +38,8 @@ KINDS = {
     # cron's @reboot fires once per /run: a new one is a reboot.
     "slurm": ["--tmpfs", "/run:mode=755,exec"],
 }
+#: Names files with $SECRET, which is not in its own arguments.
+_GREP = 'grep -slF -f <(printf %s "$SECRET")'
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -96,18 +98,22 @@ class Node:
         ).strip()
 
     def play(self, book: str, *options: str, **variables: Any) -> Play:
-        """Run a playbook against this node alone."""
-        inventory = self.site.directory / f"{self.name}.json"
+        """Run a playbook against this node alone, as talkative as it can be; it must not say the secret."""
+        # Where Ansible is run from has nothing else in it: what it leaves there is looked at.
+        home = self.site.directory / "controller"
+        home.mkdir(exist_ok=True)
+        inventory = home / f"{self.name}.json"
         values = self.variables | variables
         inventory.write_text(json.dumps({"endpoints": {"hosts": {"node": {"ansible_host": self.address} | values}}}))
         inventory.chmod(0o600)
         done = subprocess.run(
-            [BIN / "ansible-playbook", "-i", inventory, *options, f"{book}.yml"],
+            [BIN / "ansible-playbook", "-i", inventory, "--diff", "-vvv", *options, f"{book}.yml"],
             cwd=ROOT / "ansible",
-            env=os.environ | {"HOME": str(self.site.directory), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
+            env=os.environ | {"HOME": str(home), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr
+        assert self.site.client_secret not in output, f"{book}.yml says the secret"
         recap = [word for line in output.splitlines() if line.startswith("node ") for word in line.split()]
         changed = sum(int(word.removeprefix("changed=")) for word in recap if word.startswith("changed="))
         return Play(done.returncode, output, changed)
@@ -128,6 +134,33 @@ class Node:
         ask = "tail -n 40 .globus_compute/prov/endpoint.log .local/state/prov-worker/*.log"
         manager = docker("exec", self.name, "journalctl", "--no-pager", "-n", "40", check=False)
         return self.shell(f"{ask} 2>&1 || true") + manager
+
+    def observe(self) -> None:
+        """Have another user of the node look for the secret from now on, in what runs and in files that come and go.
+
+        :meth:`leaks` tells what it saw.
+        """
+        files = f"{_GREP} -r --devices=skip /home /tmp /var/tmp /run | grep -v ^/tmp/observed"
+        look = f"{_GREP} /proc/[0-9]*/cmdline; {files}"
+        self._as_other("--detach", f"exec >>/tmp/observed 2>/dev/null; while sleep 0.1; do {look}; done")
+
+    def leaks(self) -> list[str]:
+        """Where the secret is though it should not be: for others to read, here or there, or twice at home."""
+        everywhere = "-r --devices=skip --exclude-dir=proc --exclude-dir=sys /"
+        found = self._as_other("", f"cat /tmp/observed; {_GREP} {everywhere}")
+        secret = self.site.client_secret
+        grep = ["bash", "-c", f"{_GREP} -r /home"]
+        held = docker("exec", "--env", f"SECRET={secret}", self.name, *grep, check=False)
+        leaked = {*found.split(), *held.split()} - {"/home/alice/.config/prov-worker/prov.env"}
+        for path in (self.site.directory / "controller").rglob("*"):
+            if path.is_file() and path.stat().st_mode & 0o077 and secret.encode() in path.read_bytes():
+                leaked.add(str(path))
+        return sorted(leaked)
+
+    def _as_other(self, option: str, script: str) -> str:
+        options = [option] if option else []
+        options += ["--user", "nobody", "--env", f"SECRET={self.site.client_secret}"]
+        return docker("exec", *options, self.name, "bash", "-c", script, check=False)
 
     @property
     def crates(self) -> list[str]:
@@ -164,24 +197,24 @@ class Site:
 
     def script(self, text: str, *arguments: str) -> Any:
         """Run such a script; the JSON that it prints last."""
-        process = self.start(text, *arguments)
+        return self.ended(self.start(text, *arguments))
+
+    @staticmethod
+    def ended(process: subprocess.Popen[str]) -> Any:
+        """What such a script printed last, once it has ended."""
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err[-3000:]
         return json.loads(out.splitlines()[-1])
 
 
-_COMMON = {
-    "max_workers_per_node": 2, "address": "127.0.0.1", "encrypted": False, "heartbeat_period": 2,
-    "heartbeat_threshold": 10, "job_status_kwargs": {"max_idletime": 120.0, "strategy_period": 0.5},
-}  # fmt: skip
-ENGINES = {
-    "systemd": _COMMON | {"provider": {"type": "LocalProvider", "init_blocks": 1, "min_blocks": 1, "max_blocks": 1}},
-    "slurm": _COMMON
-    | {
-        "provider": {
-            "type": "SlurmProvider", "partition": "debug", "exclusive": False, "cores_per_node": 2,
-            "walltime": "00:20:00", "init_blocks": 1, "min_blocks": 1, "max_blocks": 1,
-            "launcher": {"type": "SrunLauncher"},
-        }
+#: What the endpoints are: templates of sites, with options for nodes as small as these.
+OPTIONS = {"interface": "lo", "workers": 2, "plots": "none", "idle_time": 120, "strategy_period": 0.5}
+SITES: dict[str, dict[str, Any]] = {
+    "systemd": {"endpoint_site": "local", "endpoint_options": OPTIONS},
+    "slurm": {
+        "endpoint_site": "perlmutter-cpu",
+        "endpoint_options": OPTIONS
+        | {"account": "nobody", "partition": "debug", "constraint": "", "licenses": "", "cpus_per_task": 1,
+           "exclusive": False, "affinity": "none"},
     },
 }  # fmt: skip

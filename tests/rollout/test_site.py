@@ -1,19 +1,21 @@
-"""From nothing to crates at home: the playbooks against real login nodes, a real service and the stock SDK."""
+"""From nothing to crates at home, and back to nothing: the playbooks against real login nodes and a real service."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from login_nodes import Node, until
+from login_nodes import Node, docker, until
+from releases import release
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("rollout")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500)]
 
-#: Sends tasks; prints id and result of each.
+#: Sends tasks; prints a line once they are sent, then id and result of each.
 SUBMIT = """\
 import json, sys
 from globus_compute_sdk import Executor
@@ -29,9 +31,31 @@ with Executor(endpoint_id=sys.argv[1]) as executor:
     results = [future.result(timeout=240) for future in futures]
     print(json.dumps([[future.task_id, *result] for future, result in zip(futures, results)]))
 """
+#: All files of the user, with what is in them; what logs and caches hold is not compared.
+FILES = """\
+find . -path ./provenance -prune -o -type f ! -path './.cache/*' ! -path './.ansible/*' -print0 | sort -z |
+    xargs -0 sha256sum
+crontab -l 2>/dev/null
+true
+"""
+#: What others have on the node: an endpoint, a line of cron, a unit, a file beside ours.
+STRANGERS = """\
+mkdir -p .globus_compute/other .config/systemd/user .local/share .local/state
+echo 'display_name: other' >.globus_compute/other/config.yaml
+echo '0 3 * * * /bin/true # mine' | crontab - 2>/dev/null || true
+printf '[Service]\\nExecStart=/bin/sleep infinity\\n' >.config/systemd/user/mine.service
+echo mine >.local/share/mine
+"""
 
 
-@pytest.fixture(scope="module", params=["systemd", "slurm"])
+SYSTEMD = pytest.param("systemd", marks=pytest.mark.xdist_group("rollout-systemd"))
+SLURM = pytest.param("slurm", marks=pytest.mark.xdist_group("rollout-slurm"))
+#: For what does not differ from node to node.
+on_systemd = pytest.mark.parametrize("node", [SYSTEMD], indirect=True, scope="module")
+on_slurm = pytest.mark.parametrize("node", [SLURM], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", params=[SYSTEMD, SLURM])
 def node(request: pytest.FixtureRequest, start_node: Callable[[str], Node]) -> Node:
     return start_node(request.param)
 
@@ -43,14 +67,32 @@ def submit(node: Node, count: int = 2, seconds: float = 0.1) -> list[str]:
     return [task for task, _, _ in found]
 
 
+def test_first_it_says_what_it_would_do(node: Node) -> None:
+    node.shell(STRANGERS)
+    before = node.shell(FILES)
+    play = node.play("site", "--check")
+    assert play.code == 0, play.output[-3000:]
+    assert re.search(r"would_be_installed\W+/home/alice/.globus_compute/prov", play.output), play.output[-3000:]
+    assert re.search(rf"site\W+{node.variables['endpoint_site']}", play.output)
+    assert "+exec 9>>" in play.output or "+    exec 9>>" in play.output
+    assert node.shell(FILES) == before
+
+
 def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
-    secret = node.site.client_secret
-    first = node.play("site", "--diff", "-vvv")
+    node.observe()
+    node.shell(f"echo {node.site.client_secret} >/tmp/planted; sleep 2; rm /tmp/planted")
+    seen = node.leaks()
+    assert "/tmp/planted" in seen
+    assert any(one.startswith("/proc/") for one in seen)
+    docker("exec", node.name, "truncate", "--size", "0", "/tmp/observed")
+    first = node.play("site")
     assert first.code == 0, first.output[-3000:] + node.logs()
     assert first.changed > 0
     assert f"Keep it running by {'systemd' if node.kind == 'systemd' else 'cron'}" in first.output
-    assert secret not in first.output
-    assert node.play("status").code == 0
+    assert "+  type: ProvenanceEngine" in first.output
+    status = node.play("status")
+    assert status.code == 0
+    assert re.search(r"service\W+online", status.output), status.output[-3000:]
 
     again = node.play("site")
     assert (again.code, again.changed) == (0, 0), again.output[-6000:]
@@ -64,15 +106,81 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     for crate in crates.values():
         assert crate.status == "completed"
         assert check_crate(crate.path) == []
-
-    # No secret where others could read it, nor anywhere but in its one file.
-    held = node.shell(f"grep -rlF {secret} ~ 2>/dev/null || true").split()
-    assert held == ["/home/alice/.config/prov-worker/prov.env"]
-    assert node.shell(f"stat -c %a {held[0]}").strip() == "600"
+    assert node.leaks() == []
 
 
+@on_slurm
+def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
+    options = node.variables["endpoint_options"] | {"poll_interval": 0.04}
+    would = node.play("site", "--check", endpoint_options=options)
+    assert (would.code, would.changed) == (0, 1), would.output[-3000:]
+    assert "-{% set poll_interval" in would.output or "poll_interval" in would.output
+    process = node.status()["process"]
+    play = node.play("site", endpoint_options=options)
+    assert play.code == 0, play.output[-3000:]
+    node.variables["endpoint_options"] = options
+    assert node.online(not_process=process)
+
+
+def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
+    docker("restart", "--time", "5", node.name)
+    assert until(node.online, timeout_s=120, pause_s=2), node.logs()
+    submit(node)
+
+
+@on_systemd
+def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
+    wheels = release("0.1.1", wheelhouse, tmp_path / "wheels", broken=True)
+    # More and longer than the time for draining: some run when the endpoint is stopped, some have not been fetched.
+    sent = node.site.start(SUBMIT, node.status()["endpoint_id"], "30", "3")
+    assert until(lambda: node.status()["tasks_under_way"]), node.logs()
+    play = node.play(
+        "upgrade",
+        prov_worker_version="0.1.1", prov_worker_wheelhouse_src=str(wheels),
+        service_drain_timeout=2, service_online_timeout=25,
+    )  # fmt: skip
+    assert play.code == 2, play.output[-3000:]
+    assert "version 0.1.1 did not come online" in play.output
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.0"
+    assert node.online(), node.logs()
+    results = node.site.ended(sent)
+    assert [number for _, number, _ in results] == list(range(30))
+
+
+@on_slurm
+def test_an_upgrade_takes_the_new_version(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
+    wheels = release("0.1.2", wheelhouse, tmp_path / "wheels")
+    values = {"prov_worker_version": "0.1.2", "prov_worker_wheelhouse_src": str(wheels)}
+    sent = node.site.start(SUBMIT, node.status()["endpoint_id"], "4", "2")
+    play = node.play("upgrade", **values)
+    assert play.code == 0, play.output[-3000:]
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.2"
+    assert len(node.site.ended(sent)) == 4
+    node.variables |= values
+    again = node.play("upgrade")
+    assert (again.code, again.changed) == (0, 0), again.output[-6000:]
+
+
+@on_slurm
 def test_a_wrong_option_is_refused_by_name(node: Node) -> None:
     refused = node.play("site", service_mode="launchd")
     assert refused.code == 2
     assert "value of service_mode must be one of" in refused.output
     assert "launchd" in refused.output
+
+
+def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
+    crates = node.crates
+    play = node.play("remove", endpoint_remove_directory=True)
+    assert play.code == 0, play.output[-3000:]
+    left = node.shell(FILES)
+    assert "prov-worker" not in left
+    assert "./.globus_compute/prov/" not in left
+    for mine in ("other/config.yaml", "systemd/user/mine.service", "share/mine"):
+        assert mine in left
+    assert ("/bin/true # mine" in left) == (node.kind == "slurm")
+    assert node.shell("ps -u alice -o args= | grep -i '[g]lobus' || true") == ""
+    assert node.crates == crates != []
+    assert node.leaks() == []
+    again = node.play("remove", endpoint_remove_directory=True)
+    assert (again.code, again.changed) == (0, 0), again.output[-6000:]
