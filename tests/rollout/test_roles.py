@@ -17,8 +17,8 @@ from prov_worker.settings import Settings
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("rollout-roles")]
 
-#: In the order of site.yml: what one needs of those before it is there already.
-ROLES = ["preflight", "prov_worker", "endpoint", "service", "collect"]
+#: In this order what one needs of the others is there already.
+ROLES = ["prov_worker", "endpoint", "preflight", "service", "collect"]
 
 
 @pytest.fixture(scope="module")

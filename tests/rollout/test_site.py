@@ -57,7 +57,9 @@ on_slurm = pytest.mark.parametrize("node", [SLURM], indirect=True, scope="module
 
 @pytest.fixture(scope="module", params=[SYSTEMD, SLURM])
 def node(request: pytest.FixtureRequest, start_node: Callable[[str], Node]) -> Node:
-    return start_node(request.param)
+    node = start_node(request.param)
+    node.shell(STRANGERS)
+    return node
 
 
 def submit(node: Node, count: int = 2, seconds: float = 0.1) -> list[str]:
@@ -68,7 +70,6 @@ def submit(node: Node, count: int = 2, seconds: float = 0.1) -> list[str]:
 
 
 def test_first_it_says_what_it_would_do(node: Node) -> None:
-    node.shell(STRANGERS)
     before = node.shell(FILES)
     play = node.play("site", "--check")
     assert play.code == 0, play.output[-3000:]
@@ -90,6 +91,7 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     assert first.changed > 0
     assert f"Keep it running by {'systemd' if node.kind == 'systemd' else 'cron'}" in first.output
     assert "+  type: ProvenanceEngine" in first.output
+    assert "compute nodes cannot reach it" in first.output or node.kind == "systemd"
     status = node.play("status")
     assert status.code == 0
     assert re.search(r"service\W+online", status.output), status.output[-3000:]
@@ -159,6 +161,17 @@ def test_an_upgrade_takes_the_new_version(node: Node, wheelhouse: Path, tmp_path
     node.variables |= values
     again = node.play("upgrade")
     assert (again.code, again.changed) == (0, 0), again.output[-6000:]
+
+
+@on_slurm
+def test_what_the_site_lacks_stops_it_before_the_start(node: Node) -> None:
+    process = node.status()["process"]
+    options = node.variables["endpoint_options"] | {"partition": "nowhere"}
+    play = node.play("site", endpoint_options=options)
+    assert play.code == 2
+    assert "nowhere" in play.output
+    assert node.status()["process"] == process
+    assert node.play("site").code == 0
 
 
 @on_slurm
