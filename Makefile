@@ -68,7 +68,7 @@ containers:
 # Programs that tests use and that pip does not bring. A RabbitMQ is started by each test that needs one, as the user who
 # runs the tests, on free ports of loopback.
 programs:
-	@.ci/packages rsync=rsync sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
+	@.ci/packages rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
 		rabbitmq-server=rabbitmq-server
 
 demo: venv

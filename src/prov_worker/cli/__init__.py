@@ -29,11 +29,13 @@ VERBS = {
     "probe": "Show what the hardware probes find on this machine.",
     "recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, assemble, verify, index, query, report, export.",
-    "sites": "Templates of endpoints for known machines: show, render, install.",
+    "sites": "Templates of endpoints for known machines: show, render, check, install.",
     "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
     "service": "Run the local Globus Compute web service; point stock software at it.",
     "completion": "Print the completion script for a shell.",
 }
+#: Set by the shells' completion scripts.
+_COMPLETE = "_PROV_WORKER_COMPLETE"
 #: Verbs whose module has another name: modules ``run`` and ``list`` would take the place of :func:`run` and of the
 #: built-in ``list`` here.
 _MODULES = {"list": "listing", "run": "run_group", "fleet": "fleet_group"}
@@ -68,6 +70,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ENCODE_ALL)
+    if _COMPLETE in os.environ:
+        importlib.import_module("prov_worker.cli.completion")
     try:
         code = cli.main(
             args=None if arguments is None else list(arguments), prog_name="prov-worker", standalone_mode=False
@@ -96,7 +100,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (BrokenPipeError, SystemExit) as error:
         # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.
-        if isinstance(error, SystemExit) and (error.code != 1 or "_PROV_WORKER_COMPLETE" in os.environ):
+        if isinstance(error, SystemExit) and (error.code != 1 or _COMPLETE in os.environ):
             raise
         # Python flushes once more at its end: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,9 +26,60 @@ class _SiteName(click.ParamType):
         return [CompletionItem(one) for one in names() if one.startswith(incomplete)]
 
 
+class _Assignment(click.ParamType):
+    """``KEY=VALUE``, of the site that was named before."""
+
+    name = "assignment"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from prov_worker.sites.catalog import names, site
+
+        # An option whose value is missing still keeps click from telling arguments apart.
+        named = next((one for one in (ctx.params.get("site"), *ctx.args) if one in names()), None)
+        if named is None:
+            return []
+        options = site(named).options
+        key, equals, start = incomplete.partition("=")
+        if not equals:
+            return [
+                CompletionItem(f"{name}=", help=option["description"])
+                for name, option in options.items()
+                if name.startswith(key)
+            ]
+        option = options.get(key, {})
+        values = ["true", "false"] if option.get("type") == "boolean" else option.get("enum", [])
+        return [CompletionItem(f"{key}={value}") for value in values if value.startswith(start)]
+
+
+class _EndpointName(click.ParamType):
+    """An endpoint that was installed in Globus Compute's own directory."""
+
+    name = "endpoint"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from prov_worker.sites.install import MARKER, default_user_dir
+
+        user_dir = Path(ctx.params.get("user_dir") or default_user_dir())
+        found = sorted(path.parent.name for path in user_dir.glob(f"*/{MARKER}"))
+        return [CompletionItem(one) for one in found if one.startswith(incomplete)]
+
+
 _site = click.argument("site", type=_SiteName(), metavar="SITE")
-_set = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set an option; may be repeated.")
-_file = click.option("-f", "--file", metavar="FILE", help="Options, in YAML; --set goes over them.")
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    type=_Assignment(),
+    metavar="KEY=VALUE",
+    help="Set an option; may be repeated.",
+)
+_file = click.option("-f", "--file", type=click.Path(), metavar="FILE", help="Options, in YAML; --set goes over them.")
+_user_dir = click.option(
+    "--user-dir",
+    type=click.Path(),
+    metavar="DIR",
+    help="Globus Compute's directory.  [default: as Globus Compute's own]",
+)
 
 
 @click.group("sites")
@@ -117,10 +168,10 @@ def render(site: str, assignments: tuple[str, ...], file: str | None, script: bo
 
 @command.command("install")
 @_site
-@click.argument("name", metavar="NAME")
+@click.argument("name", type=_EndpointName(), metavar="NAME")
 @_set
 @_file
-@click.option("--user-dir", metavar="DIR", help="Globus Compute's directory.  [default: as Globus Compute's own]")
+@_user_dir
 @click.option("--force", is_flag=True, help="Also over changed files, which are kept; also from another host.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
@@ -165,8 +216,10 @@ def install(
 @_site
 @_set
 @_file
-@click.option("--name", metavar="NAME", help="An endpoint: its own options, and whether it runs elsewhere.")
-@click.option("--user-dir", metavar="DIR", help="Globus Compute's directory.  [default: as Globus Compute's own]")
+@click.option(
+    "--name", type=_EndpointName(), metavar="NAME", help="An endpoint: its own options, and whether it runs elsewhere."
+)
+@_user_dir
 @click.option("--offline", is_flag=True, help="Leave the network alone.")
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
 def check(

@@ -107,3 +107,20 @@ def test_bad_input_writes_nothing(
 def test_a_name_that_leads_elsewhere(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["sites", "install", "local", "../up", "--user-dir", str(user_dir)]) == 2
     assert "expected a name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("site", ["aurora", "local", "perlmutter-cpu", "perlmutter-gpu", "polaris"])
+def test_the_schema_that_is_written_describes_every_option_and_refuses_others(user_dir: Path, site: str) -> None:
+    from jsonschema import Draft202012Validator
+
+    account = [] if site == "local" else ["--set", "account=X", "--set", "interface=lo"]
+    assert cli(["sites", "install", site, "mine", "--user-dir", str(user_dir), *account]) == 0
+    schema = json.loads((user_dir / "mine" / "user_config_schema.json").read_text())
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema)
+    asked = Draft202012Validator(schema)
+    assert asked.is_valid({name: option["default"] for name, option in schema["properties"].items()})
+    assert not asked.is_valid({"no_such_option": 1})
+    assert not asked.is_valid({"poll_interval": 0})
+    assert all(len(option["description"]) > 10 for option in schema["properties"].values())
+    assert "required" not in schema, "what the endpoint was installed with needs no word of a client"
