@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from slurm_cluster import Cluster, Endpoint, Tasks
+from slurm_cluster import Cluster, Endpoint, Tasks, until
 
 from support.containers import need_image
 
@@ -48,10 +48,13 @@ def cpu(cluster: Cluster) -> Endpoint:
 
 
 @pytest.fixture(scope="session")
-def doomed(gpu: Endpoint) -> dict[str, Tasks]:
+def doomed(gpu: Endpoint, cluster: Cluster) -> dict[str, Tasks]:
     """Tasks that run into what takes a minute and more, each in a job of its own, while other tests go on."""
     one = {"workers": 1, "accelerators": ["0"], "gpus_per_node": 1}
-    return {
+    tasks = {
         "walltime": gpu.submit(("hold", ["walltime", 600]), walltime="00:01:00", **one),
         "cancelled": gpu.submit(("hold", ["cancelled", 600]), ("add", [1, 2]), walltime="00:05:00", retries=1, **one),
     }
+    job = until(lambda: cluster.run("cat cancelled", check=False).split(), "the task to run")[0]
+    cluster.run(f"scancel {job}")
+    return tasks

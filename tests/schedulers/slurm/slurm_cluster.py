@@ -20,6 +20,8 @@ from support.containers import CHECKOUT, LABEL, ROOT, docker
 HERE = Path(__file__).parent
 TAG = f"prov-slurm-{CHECKOUT}"
 NODES = ("nid001", "nid002", "nid003")
+#: Where containers run: a node of its own rights, and images of its own.
+PODMAN_NODE = "nid003"
 HOME = "/home/compute"
 #: How stock software finds the local service, as `prov-worker service env` says it.
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
@@ -88,8 +90,11 @@ class Cluster:
                   options=["--env", "RABBITMQ_DEFAULT_USER=prov", "--env", "RABBITMQ_DEFAULT_PASS=prov"])  # fmt: skip
         home = ["--volume", f"{self.name}:{HOME}"]
         self._run("head", f"{TAG}:cluster", "cluster-head", options=home)
+        # Podman without root mounts its images in a name space of its own.
+        inner = ["--privileged", "--volume", "/var/lib/containers"]
         for node in NODES:
-            self._run(node, f"{TAG}:cluster", "cluster-node", options=home)
+            options = home + inner if node == PODMAN_NODE else home
+            self._run(node, f"{TAG}:cluster", "cluster-node", options=options)
         identities = [{"client_id": self.identity["GLOBUS_COMPUTE_CLIENT_ID"], "name": "tests",
                        "client_secret": self.identity["GLOBUS_COMPUTE_CLIENT_SECRET"]}]  # fmt: skip
         self.write(f"{HOME}/identities.json", json.dumps(identities))
@@ -161,6 +166,18 @@ class Cluster:
         ask = "tail -n 60 service.log .globus_compute/*/endpoint.log console.* 2>&1; squeue; sacct -X -P; sinfo -N -l"
         scripts = "tail -n 30 .globus_compute/*/*/submit_scripts/*.std* .globus_compute/*/submit_scripts/*.std* 2>&1"
         return self.run(f"{ask}; {scripts}", check=False)
+
+    def load_worker_image(self) -> tuple[str, str]:
+        """Build the product's image for workers, and hand it to podman on its node; name and digest."""
+        name = f"{TAG}:worker"
+        docker("build", "--quiet", "--target", "worker", "--label", LABEL, "--tag", name, str(ROOT))
+        self.run("mkdir -p /var/lib/containers && chmod 1777 /var/lib/containers", where=PODMAN_NODE, user="root")
+        archive = self.directory / "worker.tar"
+        docker("save", "--output", str(archive), name)
+        with archive.open("rb") as file:
+            command = [*self._exec(PODMAN_NODE, "compute", {}), "podman", "load", "--quiet"]
+            subprocess.run(["docker", *command], stdin=file, check=True, capture_output=True)
+        return name, docker("image", "inspect", "--format", "{{.Id}}", name).strip()
 
     # -- endpoints and tasks -----------------------------------------------------------------------------------------
 
