@@ -76,12 +76,12 @@ class BatchJobs:
         found = self._end_of(job, record.end_ns)
         if found is None:
             return
-        if failure.kind == "unknown":
+        if found.end_s * 1_000_000_000 <= record.end_ns + _SLACK_NS:
+            failure.message = f"{found}: {failure.message}"
+        elif failure.kind == "unknown":
             # Nobody saw the task end, and a job ends some day: this may be its cause, or may not.
             at = datetime.fromtimestamp(found.end_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             failure.message = f"{failure.message}; {found} at {at}"
-        elif found.end_s * 1_000_000_000 <= record.end_ns + _SLACK_NS:
-            failure.message = f"{found}: {failure.message}"
 
     def _end_of(self, job: str, at_ns: int) -> JobEnd | None:
         known = self._ended.get(job)
