@@ -33,7 +33,8 @@ def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
     else:
         for one in verdict.changes:
             click.echo(f"{one.kind}: {one.path}: {one.message}")
-        state = f"{len(verdict.changes)} differences" if verdict.changes else "as sealed"
+        count = len(verdict.changes)
+        state = f"{count} difference{'s' * (count != 1)}" if count else "as sealed"
         click.echo(f"{run}: {verdict.files} files of steps and run compared, {state}")
         if verdict.signer is not None:
             known = "an allowed signer" if verdict.trusted else "not compared with allowed signers"

@@ -32,7 +32,7 @@ from prov_worker.run.intake import MAX_FILE_BYTES, Placer, take
 from prov_worker.run.links import LinkFinder, link_line
 from prov_worker.run.model import Problem, RunStep
 from prov_worker.run.prospect import Prospect
-from prov_worker.run.seal import manifest_line, seal_text, sign
+from prov_worker.run.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
 from prov_worker.run.shared import Shared
 from prov_worker.run.sources import CRATE_SUFFIX, Source, candidates, sources_at
 from prov_worker.run.verify import digest_of
@@ -187,6 +187,8 @@ def _zip(staged: Path, target: Path) -> None:
                 path = Path(parent) / name
                 if path != target:
                     archive.write(path, path.relative_to(staged))
+        archive.comment = ZIP_MARK + b"0" * 64
+    seal_zip(target)
 
 
 class _Assembly:

@@ -3,6 +3,7 @@
 - ``manifest-sha256.txt``: a line a file, ``<sha256>  <path>``, sorted by path, as ``sha256sum -c`` reads it. Not in it
   are itself, ``ro-crate-metadata.json`` (which holds its hash), and the seal.
 - ``seal.txt``: the hashes of these two, as ``sha256sum -c`` reads them, below a line that names the format.
+- the comment of a zip: a hash of all bytes before it, so that a changed byte between the files is found too.
 - ``seal.txt.sig``: optional, detached, made and checked by ``ssh-keygen -Y`` (ssh-keygen(1), PROTOCOL.sshsig).
 
 Without a signature the seal shows that something changed, but not who changed it: whoever can write the files can seal
@@ -12,17 +13,22 @@ them anew.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.run import vocabulary as rv
 
 NAMESPACE = "prov-worker-run"
+#: Begin of a zip's comment, before the hex sha256 of all bytes before that.
+ZIP_MARK = b"prov-worker run zip, sha256 of what is before: "
+_HEX = 64
 HEADER = "# prov-worker run seal, version 1"
 #: Files that the manifest leaves out.
 UNLISTED = frozenset((v.METADATA_FILE, rv.MANIFEST_FILE, rv.SEAL_FILE, rv.SIGNATURE_FILE))
@@ -43,6 +49,43 @@ def seal_text(metadata_sha256: str, manifest_sha256: str) -> str:
     """Content of ``seal.txt``."""
     lines = [manifest_line(metadata_sha256, v.METADATA_FILE), manifest_line(manifest_sha256, rv.MANIFEST_FILE)]
     return f"{HEADER}\n" + "".join(lines)
+
+
+def seal_zip(path: Path) -> None:
+    """Seal a zip whose comment is :data:`ZIP_MARK` and 64 bytes that are written now."""
+    with path.open("r+b") as stream:
+        digest = _digest_before(stream, os.fstat(stream.fileno()).st_size - _HEX)
+        stream.write(digest.encode())
+
+
+def zip_problem(path: Path, comment: bytes) -> str | None:
+    """What is wrong with the bytes of a zip; None for one that is as sealed, or that another program has made.
+
+    Args:
+        path: the zip.
+        comment: its comment.
+    """
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        stream.seek(max(size - _HEX - len(ZIP_MARK), 0))
+        tail = stream.read()
+        # A mark of which a byte was changed is still one.
+        like = sum(one == other for one, other in zip(tail, ZIP_MARK, strict=False))
+        if like <= len(ZIP_MARK) // 2 and not comment.startswith(ZIP_MARK):
+            return None
+        stream.seek(0)
+        digest = _digest_before(stream, size - _HEX)
+    if tail == ZIP_MARK + digest.encode():
+        return None
+    return f"bytes between its files are not as sealed: the sha256 is {digest}"
+
+
+def _digest_before(stream: IO[bytes], end: int) -> str:
+    digest, left = hashlib.sha256(), end
+    while left > 0 and (block := stream.read(min(left, 1 << 20))):
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest()
 
 
 def sign(crate: Path, key: Path) -> Path:

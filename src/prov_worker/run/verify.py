@@ -1,6 +1,7 @@
 """Finds whatever changed in a run crate since it was sealed: a changed, added or removed byte, file or directory.
 
-A zip is verified by what it holds: names and contents of its members, not its own headers.
+A zip that was assembled has a seal of its own for what lies between its files; of any other, as after packing anew, names
+and contents are compared.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run import vocabulary as rv
 from prov_worker.run.intake import sha256_of
-from prov_worker.run.seal import UNLISTED, check_signature, parse_manifest, seal_text
+from prov_worker.run.seal import UNLISTED, check_signature, parse_manifest, seal_text, zip_problem
 from prov_worker.run.sources import check_names
 
 _MAX_SEAL_BYTES = 4096
-_PARSING = (OSError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError)
+#: zlib.error, lzma.LZMAError and whatever else a damaged zip provokes are errors of their own.
+_PARSING = Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,11 @@ def verify(
             check_names(path, archive)
         except CrateError as error:
             return Verdict(changes=[Change("unreadable", path.name, str(error))])
-        return _verify(_Zip(archive), path, allowed_signers, progress)
+        verdict = _verify(_Zip(archive), path, allowed_signers, progress)
+        problem = zip_problem(path, archive.comment)
+        if problem is not None:
+            verdict.changes.append(Change("changed", path.name, problem))
+        return verdict
 
 
 def _verify(

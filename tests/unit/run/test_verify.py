@@ -109,6 +109,26 @@ def test_a_zip_with_a_changed_added_and_removed_member(workflow_crates: Any, tmp
     }
 
 
+def test_a_changed_byte_anywhere_in_a_zip_is_found(workflow_crates: Any, tmp_path: Path) -> None:
+    zipped = tmp_path / "R.zip"
+    assemble([workflow_crates.directory], zipped, Options(zip=True))
+    assert verify(zipped).changes == []
+    data, rng = zipped.read_bytes(), random.Random(6)
+    ends = [*range(64), *range(len(data) - 200, len(data))]
+    for at in (*ends, *(rng.randrange(len(data)) for _ in range(400))):
+        changed = bytearray(data)
+        changed[at] ^= 1 << rng.randrange(8)
+        zipped.write_bytes(changed)
+        try:
+            found = bool(verify(zipped).changes)
+        except InputError:
+            found = True
+        assert found, f"byte {at} of {len(data)}"
+    for changed in (b"x" + data, data + b"x", data + bytes(1000)):
+        zipped.write_bytes(changed)
+        assert [one.path for one in verify(zipped).changes] == ["R.zip"]
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
