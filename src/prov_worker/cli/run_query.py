@@ -66,7 +66,12 @@ _DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
 @click.option("--error", metavar="TEXT", help="Text in the error.")
 @click.option("--latest", is_flag=True, help="Only the latest attempt at each task.")
 @click.option("--columns", metavar="NAMES", help="Columns to show, separated by commas; 'all' for all.")
-@click.option("--sort", multiple=True, metavar="COLUMN", help="Sort by this column; -COLUMN for descending.")
+@click.option(
+    "--sort",
+    multiple=True,
+    metavar="COLUMN",
+    help="Sort by these columns, separated by commas; -COLUMN for descending.",
+)
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"At most N rows; a table shows {_TABLE_ROWS}.")
 @click.option("--sql", metavar="QUERY", help="Any DuckDB query over tasks, arguments and files, in place of filters.")
 @click.option("--json", "as_json", is_flag=True, help="Rows, as JSON.")
@@ -109,7 +114,8 @@ def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int |
             answer = opened.sql(sql)
         else:
             most = limit if limit is not None or plain else _TABLE_ROWS + 1
-            answer = opened.ask(filters, names, sort, most)
+            order = [name.strip() for one in sort for name in one.split(",") if name.strip()]
+            answer = opened.ask(filters, names, order, most)
         if as_json:
             terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
         elif as_csv:
@@ -128,6 +134,10 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
     return str(value)
 
 

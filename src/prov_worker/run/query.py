@@ -6,6 +6,7 @@ Every filter is a parameter of a prepared statement, never a part of its text.
 from __future__ import annotations
 
 import glob
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -226,10 +227,14 @@ class Index:
             )
             replaced = f"* REPLACE ({times})" if times else "*"
             # Table names are ours, and the path is quoted.
-            self._db.execute(
+            query = (
                 f"CREATE VIEW {table} AS SELECT {replaced} FROM "  # noqa: S608
                 f"read_parquet('{quoted}', hive_partitioning = true, hive_types_autocast = false)"
             )
+            try:
+                self._db.execute(query)
+            except self._error as error:
+                raise InputError(f"{self.path}: {_line(error)}; remove the index, and index anew") from None
             return
         kinds = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
         columns = ", ".join(f'"{name}" {kinds[kind]}' for name, kind in TABLES[table].items())
@@ -280,13 +285,20 @@ class Index:
         """Answer of any SQL query.
 
         Raises:
-            InputError: DuckDB refuses it.
+            InputError: DuckDB refuses it, or it is empty.
         """
         try:
             cursor = self._db.execute(query, list(values))
-            columns = [one[0] for one in cursor.description or ()]
         except self._error as error:
-            raise InputError(f"query: {' '.join(str(error).split())}") from None
+            raise InputError(f"query: {_line(error)}") from None
+        if cursor is None:
+            raise InputError("query: no statement in it")
+        columns = [one[0] for one in cursor.description or ()]
+        zoned = [one[0] for one in cursor.description or () if str(one[1]) == "TIMESTAMP WITH TIME ZONE"]
+        if zoned and importlib.util.find_spec("pytz") is None:
+            raise InputError(
+                f"query: {zoned[0]}: a time with a zone, for which DuckDB needs pytz; cast it, as in now()::TIMESTAMP"
+            )
         return Answer(columns, self._rows(cursor))
 
     def _rows(self, cursor: Any) -> Iterator[tuple[Any, ...]]:
@@ -294,7 +306,7 @@ class Index:
             while batch := cursor.fetchmany(1000):
                 yield from batch
         except self._error as error:
-            raise InputError(f"query: {' '.join(str(error).split())}") from None
+            raise InputError(f"query: {_line(error)}") from None
 
     def frame(
         self, query: str = "SELECT * FROM tasks ORDER BY start_ns, key", values: Sequence[Any] = ()
@@ -311,11 +323,16 @@ class Index:
         try:
             found: pd.DataFrame = self._db.execute(query, list(values)).df()
         except self._error as error:
-            raise InputError(f"query: {' '.join(str(error).split())}") from None
+            raise InputError(f"query: {_line(error)}") from None
         for name in ("start", "end"):
             if name in found and str(found[name].dtype).startswith("datetime64["):
                 found[name] = found[name].dt.tz_localize("UTC")
         return found
+
+
+def _line(error: Exception) -> str:
+    # What was asked is not said again: it comes after an empty line.
+    return " ".join(str(error).partition("\n\n")[0].split())
 
 
 def _column(name: str) -> str:

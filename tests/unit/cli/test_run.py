@@ -96,9 +96,28 @@ def test_index_and_query(prov_worker: Run, own_crates: Path) -> None:
     assert "divide" not in out
     code, out, _ = prov_worker("run", "query", own_crates, "--sql", "SELECT count(*) AS n FROM tasks", "--json")
     assert json.loads(out) == [{"n": 2}]
+    code, out, _ = prov_worker("run", "query", own_crates, "--sql", "SELECT {'a': [1, NULL]} AS nested", "--json")
+    assert json.loads(out) == [{"nested": {"a": [1, None]}}]
+    for query, said in (("", "no statement in it"), ("SELEC 1", "Parser Error"), ("SELECT now()", "now()::TIMESTAMP")):
+        code, out, err = prov_worker("run", "query", own_crates, "--sql", query)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+    code, out, _ = prov_worker("run", "query", own_crates, "--csv", "--columns", "function", "--sort=-status,function")
+    assert out == "function\ndivide\nsimulate\n"
     assert prov_worker("run", "query", own_crates, "--host", "none")[1] == "no row\n"
     code, out, _ = prov_worker("run", "query", own_crates, "--limit", "1")
     assert "there are more" not in out
+
+
+def test_a_damaged_file_of_an_index_is_named(prov_worker: Run, own_crates: Path) -> None:
+    pytest.importorskip("duckdb")
+    prov_worker("run", "index", own_crates)
+    part = next(own_crates.with_name(f"{own_crates.name}.index").glob("arguments/*/*/part-*.parquet"))
+    part.write_bytes(b"")
+    code, out, err = prov_worker("run", "query", own_crates)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(part) in err
+    assert "index anew" in err
 
 
 @pytest.mark.parametrize(
