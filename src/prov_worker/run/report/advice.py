@@ -117,6 +117,9 @@ def _cpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     if one.cpus_allowed < 2 or one.cpus_allowed < 2 * one.cpus_used or occupied > (1 - IDLE_SHARE) * cpus:
         return
     fit = int(cpus // max(one.cpus_used, 1.0))
+    busy = [node.cpu.mean / node.cpus for node in nodes if node.cpus and node.cpu.mean is not None]
+    if fit <= one.together or (busy and min(busy) > 1 - IDLE_SHARE):
+        return  # no room: what the tasks left, others used
     yield Advice(
         one.index,
         "cpus",

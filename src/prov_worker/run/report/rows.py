@@ -83,6 +83,11 @@ class Profile:
     def __bool__(self) -> bool:
         return bool(self._bins)
 
+    @property
+    def mean(self) -> float | None:
+        """Mean over all bins; None without a sample."""
+        return sum(total / count for total, count in self._bins.values()) / len(self._bins) if self._bins else None
+
     def add(self, time_ns: int, value: float) -> None:
         """Add a sample."""
         at = time_ns // self.width_ns

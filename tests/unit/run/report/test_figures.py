@@ -252,6 +252,12 @@ def test_advice_on_cpus_that_nobody_uses() -> None:
 def test_no_advice_on_cpus_where_neighbours_use_them() -> None:
     rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=60.0, cpus_allowed=64) for n in range(60)]
     assert "cpus" not in kinds(data_of(rows))
+    few = data_of(rows[:4])
+    assert "cpus" in kinds(few)
+    few.nodes[0].cpu.add(0, 60.0)
+    assert "cpus" not in kinds(few), "others keep the node busy"
+    rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=18.0, cpus_allowed=4) for n in range(4)]
+    assert "cpus" not in kinds(data_of(rows, cpus=4)), "there are as many as the node has CPUs"
 
 
 def test_advice_on_gpus() -> None:

@@ -149,10 +149,11 @@ function makeTable(run) {
       else cell.removeAttribute("aria-sort");
     });
     active = clamp(active, 0, Math.max(0, shown.length - 1));
+    const by = sort.column.label.replace(/^[A-Z](?=[a-z])/, (first) => first.toLowerCase());
     live.textContent =
       shown.length === count
-        ? `${plural(count, "attempt")}, sorted by ${sort.column.label.toLowerCase()}`
-        : `${shown.length.toLocaleString("en-US")} of ${plural(count, "attempt")}, sorted by ${sort.column.label.toLowerCase()}`;
+        ? `${plural(count, "attempt")}, sorted by ${by}`
+        : `${shown.length.toLocaleString("en-US")} of ${plural(count, "attempt")}, sorted by ${by}`;
     viewport.setAttribute("aria-rowcount", shown.length + 1);
     viewport.style.height = `${Math.min(544, shown.length * ROW + 34)}px`;
     spacer.style.height = `${shown.length * ROW}px`;
