@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -98,7 +99,10 @@ def test_index_and_query(prov_worker: Run, own_crates: Path) -> None:
     assert json.loads(out) == [{"n": 2}]
     code, out, _ = prov_worker("run", "query", own_crates, "--sql", "SELECT {'a': [1, NULL]} AS nested", "--json")
     assert json.loads(out) == [{"nested": {"a": [1, None]}}]
-    for query, said in (("", "no statement in it"), ("SELEC 1", "Parser Error"), ("SELECT now()", "now()::TIMESTAMP")):
+    refused = {"": "no statement in it", "SELEC 1": "Parser Error"}
+    if importlib.util.find_spec("pytz") is None:
+        refused["SELECT now()"] = "now()::TIMESTAMP"
+    for query, said in refused.items():
         code, out, err = prov_worker("run", "query", own_crates, "--sql", query)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert said in err
