@@ -1,6 +1,6 @@
 """Finds whatever changed in a run crate since it was sealed: a changed, added or removed byte, file or directory.
 
-A zip that was assembled has a seal of its own for what lies between its files; of any other, such as one that was packed
+A zip that was assembled has a seal of its own for what lies between its files; of any other, such as one packed
 anew, names and contents are compared.
 """
 
