@@ -63,6 +63,7 @@ def _data(crate: StepCrate) -> dict[str, Any]:
         "error": crate.error,
         "arguments": list(_described(crate, "object")),
         "results": list(_described(crate, "result")),
+        "annotations": crate.annotations,
         "environment": list(_described(crate, "environment")),
         "usage": {name: {"value": value, "unit": unit} for name, (value, unit) in crate.usage.items()},
         "files": [one.id for one in crate.files],
@@ -81,6 +82,8 @@ def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
             shown: dict[str, Any] = {
                 key: entity[key] for key in ("value", "description", "contentSize") if key in entity
             }
+            if reference["@id"].startswith(("#input-file-", "#output-file-")) and "additionalType" not in entity:
+                shown["path"] = entity.get("value")
             yield {"name": name, "types": types_of(entity), **shown}
 
 
@@ -108,6 +111,8 @@ class _Page:
         self._fact("wall time", terminal.duration(crate.wall_time_s))
         self._list("argument", "object")
         self._list("result", "result")
+        for key, noted in crate.annotations.items():
+            self._fact(f"annotation {key}", noted)
         self._section("Where")
         self._fact("host", crate.host)
         self._fact("endpoint", crate.endpoint_id)
@@ -145,6 +150,11 @@ class _Page:
         for one in _described(self._crate, role):
             if one["name"] == "host of the worker" or "File" in one["types"]:
                 continue  # said above, and listed below
+            if "path" in one:
+                count = str(one.get("contentSize"))
+                size = f" ({terminal.size(int(count))})" if count.isdecimal() else ""
+                self._fact("file used" if role == "object" else "file generated", f"{one['path']}{size}")
+                continue
             name = f"{prefix} {one['name']}".strip()
             value = one.get("value", "")
             # Arguments are described, not kept, unless values were asked for: then their type and size tell more.

@@ -21,6 +21,7 @@ from prov_worker.errors import CrateError
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
 
 Entity = dict[str, Any]
+ANNOTATION = v.NAMESPACE + "annotation"
 
 #: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
 _LARGEST_JSON_BYTES = 256 << 20
@@ -379,6 +380,16 @@ class StepCrate:
             if isinstance(endpoint, str):
                 return endpoint.removeprefix("urn:uuid:")
         return None
+
+    @property
+    def annotations(self) -> dict[str, str | int | float]:
+        """What the task's code noted with ``annotate``."""
+        found = {}
+        for identifier in reference_ids(self.action.get("additionalProperty")):
+            entity = self.entities.get(identifier, {})
+            if entity.get("propertyID") == ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
+                found[str(entity.get("name", identifier))] = entity["value"]
+        return found
 
     @property
     def description(self) -> str:

@@ -17,7 +17,6 @@ from prov_worker.run.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
 
 GENERATED = "generated"
 USED = "used"
-ANNOTATION = v.NAMESPACE + "annotation"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
@@ -238,10 +237,7 @@ def _data(step: RunStep, crate: StepCrate) -> None:
                 step.files.append(_referenced(entity, role))
             else:
                 values.append(_described(entity))
-    for identifier in reference_ids(crate.action.get("additionalProperty")):
-        entity = crate.entities.get(identifier, {})
-        if entity.get("propertyID") == ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
-            step.annotations[str(entity.get("name", identifier))] = entity["value"]
+    step.annotations.update(crate.annotations)
 
 
 def _referenced(entity: Entity, role: str) -> StepFile:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 import prov_worker as package
 from prov_worker.cli import VERBS
+from prov_worker.model import OutputFile
+from support.steps import Crates
 
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
@@ -98,6 +102,23 @@ def test_show_as_json(prov_worker: Run, crates: Path) -> None:
     assert data["peak_rss_bytes"] == 150 << 20
     assert data["usage"]["cpu"] == {"value": 1.5, "unit": "second"}
     assert [one["name"] for one in data["arguments"]] == ["steps"]
+
+
+def test_show_tells_what_the_code_noted(prov_worker: Run, tmp_path: Path) -> None:
+    used, made = OutputFile("/data/in.csv", 2048, "0" * 64), OutputFile("/data/out.csv", 12, "1" * 64)
+    crate = Crates(tmp_path).add(1, annotations={"rows": 3, "model": "linear"}, used=[used], generated=[made])
+    code, out, _ = prov_worker("show", crate)
+    assert code == 0
+    said = [line.split(maxsplit=2) for line in out.splitlines() if "annotation" in line or " file " in line]
+    assert said == [
+        ["file", "used", "/data/in.csv (2.0 KiB)"],
+        ["file", "generated", "/data/out.csv (12 B)"],
+        ["annotation", "rows", "3"],
+        ["annotation", "model", "linear"],
+    ]
+    data = json.loads(prov_worker("show", "--json", crate)[1])
+    assert data["annotations"] == {"rows": 3, "model": "linear"}
+    assert [one["path"] for one in data["arguments"]] == ["/data/in.csv"]
 
 
 def test_show_of_a_directory_that_is_no_crate(prov_worker: Run, tmp_path: Path) -> None:
