@@ -18,13 +18,14 @@ is a step, in the order of ``Next`` (https://docs.globus.org/api/flows/authoring
 
 from __future__ import annotations
 
-import json
+import graphlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import parse_json
 from prov_worker.errors import InputError
 
 FLOWS = "https://flows.globus.org/"
@@ -109,7 +110,7 @@ def read_workflow(path: Path) -> Workflow:
 def _parse(path: Path, text: bytes) -> Any:
     if path.suffix.lower() == ".json":
         try:
-            return json.loads(text)
+            return parse_json(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: no valid JSON: {error}") from None
     try:
@@ -150,6 +151,7 @@ def _plain(path: Path, data: Mapping[str, Any]) -> Workflow:
         for before in step.after:
             if before not in steps:
                 raise InputError(f"{path}: steps.{step.name}.after: no step {before!r}")
+    _no_circle(path, "steps", {step.name: step.after for step in steps.values()})
     workflow = Workflow(data["name"] if isinstance(data.get("name"), str) else None, "plain", list(steps.values()))
     for task, facts in _mapping(path, "tasks", data.get("tasks")).items():
         if not isinstance(facts, Mapping):
@@ -160,9 +162,17 @@ def _plain(path: Path, data: Mapping[str, Any]) -> Workflow:
             if facts["step"] not in steps:
                 raise InputError(f"{path}: tasks.{task}.step: no step {facts['step']!r}")
             workflow.task_step[str(task)] = facts["step"]
+    _no_circle(path, "tasks", workflow.after)
     for group, tasks in _mapping(path, "groups", data.get("groups")).items():
         workflow.groups[str(group)] = _strings(path, f"groups.{group}", tasks)
     return workflow
+
+
+def _no_circle(path: Path, key: str, after: Mapping[str, tuple[str, ...]]) -> None:
+    try:
+        graphlib.TopologicalSorter(after).prepare()
+    except graphlib.CycleError as error:
+        raise InputError(f"{path}: {key}: after one another in a circle: {', '.join(error.args[1][1:])}") from None
 
 
 def _list(path: Path, key: str, value: Any) -> list[Any]:
