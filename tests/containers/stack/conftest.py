@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -196,11 +197,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         # The reaper is one more image that a machine without a container registry cannot get.
         patch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
-        # The shell's variables would go before those of the file.
-        for name in [
-            name for name in os.environ if name.startswith(("PROV_", "COMPOSE_")) and name != "PROV_REQUIRE_DOCKER"
-        ]:
-            patch.delenv(name)
+        # The shell's variables would go before those of the file; other tests of this process keep theirs.
+        own = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+        for name in own | {name for name in os.environ if name.startswith("COMPOSE_")}:
+            patch.delenv(name, raising=False)
         from testcontainers.compose import DockerCompose
         from testcontainers.core.config import testcontainers_config
         from testcontainers.core.container import DockerContainer
