@@ -33,6 +33,7 @@ STACK_TESTS := tests/containers/stack tests/integration/service
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
+export PROV_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
 export PROV_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate

@@ -126,12 +126,14 @@ class TaskStore(Protocol):
     def open_work(self) -> list[OpenWork]:
         """User endpoints with unfinished tasks."""
 
-    def forget(self, before: float, limit: int = 5000) -> tuple[int, list[tuple[str, str]]]:
-        """Delete tasks finished before a time, groups and functions nobody needs any more.
+    def forget(self, before: float, limit: int = 5000) -> int:
+        """Delete tasks finished before a time, and functions nobody needs any more; returns the number of tasks."""
 
-        Returns:
-            Number of tasks deleted, and (owner, group) of each group deleted.
-        """
+    def idle_groups(self, before: float) -> list[tuple[str, str]]:
+        """Owner and id of groups without tasks, and without a new one since a time."""
+
+    def forget_groups(self, groups: Iterable[str], before: float) -> None:
+        """Delete those of the groups that are still idle."""
 
 
 class Overview(Protocol):

@@ -105,11 +105,11 @@ class Supervisor:
             BrokerDownError: the broker went away meanwhile; the next round continues.
         """
         now = self._clock()
+        if not self._broker.up:
+            return
         if now - self._forgot >= _FORGET_EVERY_S:
             self._forgot = now
             self._forget(now)
-        if not self._broker.up:
-            return
         self._accounts.ensure()
         self._dispatcher.publish_tasks()
         self._dispatcher.forward_waiting()
@@ -157,11 +157,17 @@ class Supervisor:
             _log.warning("user endpoint %s has lost %d tasks: sending them again", endpoint.id, number)
 
     def _forget(self, now: float) -> None:
+        before = now - self._retain_s
         while True:
-            deleted, groups = self._storage.forget(now - self._retain_s, _FORGET_AT_ONCE)
+            deleted = self._storage.forget(before, _FORGET_AT_ONCE)
             if deleted:
                 self._metrics.add("prov_service_tasks_forgotten_total", deleted)
-            if groups and self._broker.up:
-                self._dispatcher.drop_queues([topology.group_queue(owner, group) for owner, group in groups])
             if deleted < _FORGET_AT_ONCE:
-                return
+                break
+        groups = {group: topology.group_queue(owner, group) for owner, group in self._storage.idle_groups(before)}
+        # A program that still listens may submit more; its group stays.
+        depths = {group: self._broker.declare_queue(queue) for group, queue in groups.items()}
+        unheard = [group for group, depth in depths.items() if not depth.result(10).consumers]
+        # The queues first: a group that is forgotten leaves no trace of its queue's name.
+        self._dispatcher.drop_queues([groups[group] for group in unheard])
+        self._storage.forget_groups(unheard, before)

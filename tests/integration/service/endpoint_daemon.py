@@ -35,9 +35,16 @@ PROVENANCE = """\
 class Daemon:
     """One endpoint in a directory of its own, as ``configure`` makes it."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        python: str = sys.executable,
+        *,
+        crates: Path | None = None,
+    ) -> None:
         self.user_dir = directory
-        self.crates = directory / "crates"
+        self.crates = crates or directory / "crates"
         self.bin = Path(python).parent
         self.environment = {
             **environment,
@@ -64,8 +71,15 @@ class Daemon:
 
     def configure(self) -> None:
         self.user_dir.mkdir(parents=True, exist_ok=True)
+        usage = subprocess.run(
+            [self.command, "configure", "--help"], env=self.environment, check=True, capture_output=True, text=True
+        ).stdout
+        # The oldest supported release calls it otherwise, and asks for no address.
+        core, email = ("--core-config", "email: someone@example.org\n")
+        if core not in usage:
+            core, email = "--manager-config", ""
         files = {
-            "config.yaml": "email: someone@example.org\nheartbeat_period: 5\ndisplay_name: Test endpoint\n",
+            "config.yaml": f"{email}heartbeat_period: 5\ndisplay_name: Test endpoint\n",
             "t.yaml.j2": TEMPLATE % {"provenance": PROVENANCE % {"crates": self.crates}},
             "schema.json": '{"type": "object", "additionalProperties": true}\n',
             "user_environment.yaml": "".join(
@@ -76,10 +90,14 @@ class Daemon:
         }
         for name, text in files.items():
             (self.user_dir / name).write_text(text)
+        usage = subprocess.run(
+            [self.command, "configure", "--help"], env=self.environment, capture_output=True, text=True
+        )
+        core = "--core-config" if "--core-config" in usage.stdout else "--manager-config"  # as it was called once
         subprocess.run(
             [
                 self.command, "configure", self.name, "--multi-user", "false",
-                "--core-config", self.user_dir / "config.yaml",
+                core, self.user_dir / "config.yaml",
                 "--template-config", self.user_dir / "t.yaml.j2",
                 "--schema-config", self.user_dir / "schema.json",
                 "--user-env-config", self.user_dir / "user_environment.yaml",

@@ -150,8 +150,10 @@ class Identity:
 class Stack:
     """All three, in one directory; without an endpoint, two."""
 
-    def __init__(self, directory: Path, *service_options: str, endpoint: bool = True) -> None:
-        self.directory, self.endpoint = directory, endpoint
+    def __init__(
+        self, directory: Path, *service_options: str, endpoint: bool = True, crates: Path | None = None
+    ) -> None:
+        self.directory, self.endpoint, self.crates = directory, endpoint, crates
         self.broker = RabbitMQ(directory / "broker")
         self.service = Service(
             directory / "service",
@@ -165,7 +167,7 @@ class Stack:
         self.broker.start()
         self.service.start()
         if self.endpoint:
-            self.daemon = Daemon(self.directory / "gc", self.environment())
+            self.daemon = Daemon(self.directory / "gc", self.environment(), crates=self.crates)
             self.daemon.configure()
             self.daemon.start()
 
@@ -191,18 +193,20 @@ class Stack:
 
 
 @contextmanager
-def running(directory: Path, *service_options: str, endpoint: bool = True) -> Iterator[Stack]:
+def running(
+    directory: Path, *service_options: str, endpoint: bool = True, crates: Path | None = None
+) -> Iterator[Stack]:
     """A stack of a test's own; skips, or fails, where RabbitMQ is missing. The SDK in this process uses it."""
     need_rabbitmq()
     with own_network(Path(tempfile.gettempdir()) / f"prov-worker-port-5000-{os.getuid()}.lock"):
-        stack = Stack(directory, *service_options, endpoint=endpoint)
+        stack = Stack(directory, *service_options, endpoint=endpoint, crates=crates)
         try:
             stack.start()
             with pytest.MonkeyPatch.context() as patch:
                 for name, value in stack.sdk_environment().items():
                     patch.setenv(name, value)
                 yield stack
-                _let_go_of_results()
+                let_go_of_results()
         except BaseException:
             sys.stderr.write(stack.logs())
             raise
@@ -210,7 +214,7 @@ def running(directory: Path, *service_options: str, endpoint: bool = True) -> It
             stack.stop()
 
 
-def _let_go_of_results() -> None:
+def let_go_of_results() -> None:
     """End what the SDK keeps for the life of a process: listeners to this stack, which later executors would share."""
     from globus_compute_sdk.sdk import executor
 

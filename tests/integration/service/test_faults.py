@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,3 +186,61 @@ def test_executor_survives_a_service_and_a_broker_restart(
         out, errors = program.communicate(timeout=LIMIT_S)
     assert program.returncode == 0, errors[-3000:]
     assert json.loads(out) == list(range(24))
+
+
+def test_network_cut_between_endpoint_and_broker(tmp_path: Path, wait_for: Callable[..., None]) -> None:
+    """The endpoint's way to the broker goes and comes back, while the service keeps its own."""
+    from rabbitmq import free_port
+    from service_stack import running
+    from tcp_proxy import Proxy
+
+    port = free_port()
+    with running(tmp_path / "stack", "--amqp-advertise", f"amqp://127.0.0.1:{port}/%2F") as stack:
+        proxy = Proxy(stack.broker.port, port)
+        try:
+            load = Load(stack)
+            load.submit()
+            load.wait_until_some_are_done()
+            assert proxy.connections > 0
+            proxy.cut()
+            wait_for(lambda: proxy.connections == 0, "the cut")
+            time.sleep(5)
+            assert stack.service.health()["status"] == "ok"
+            load.submit(4)
+            proxy.mend()
+            load.check()
+        finally:
+            proxy.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that holds two megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk needs root and the right to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk_under_the_crates(tmp_path: Path, small_disk: Path) -> None:
+    """Results come all the same; crates are written when there is room again."""
+    from service_stack import running
+
+    with running(tmp_path / "stack", crates=small_disk) as stack:
+        in_the_way = small_disk / "in-the-way"
+        with in_the_way.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(65_536))
+                file.flush()
+        load = Load(stack)
+        load.submit(12, seconds=0.2)
+        deadline = time.monotonic() + LIMIT_S
+        while len(load.done()) < 12:
+            assert time.monotonic() < deadline, load.daemon.log
+            time.sleep(0.2)
+        assert not list(small_disk.glob("*.crate"))
+        in_the_way.unlink()
+        load.check()

@@ -182,10 +182,14 @@ def test_old_tasks_go_and_with_them_what_only_they_needed(storage: SqliteStorage
     storage.apply(results=[result("b")], now=21.0)
     storage.delete_function(FUNCTION)
     assert storage.function(FUNCTION) is None
-    assert storage.forget(before=15.0) == (1, [(OWNER, GROUP)])
+    assert storage.forget(before=15.0) == 1
+    assert storage.idle_groups(before=15.0) == [(OWNER, GROUP)]
+    storage.forget_groups([GROUP, "later"], before=15.0)
+    assert (storage.group_owner(GROUP), storage.group_owner("later")) == (None, OWNER)
     assert [each.id for each in storage.to_publish()] == ["c"], "a task under way keeps its deleted function"
     storage.apply(results=[result("c")], now=22.0)
-    assert storage.forget(before=30.0) == (2, [(OWNER, "later")])
+    assert storage.forget(before=30.0) == 2
+    assert storage.idle_groups(before=30.0) == [(OWNER, "later")]
     assert storage.database.read().execute("SELECT count(*) FROM functions").fetchone()[0] == 0
 
 
@@ -197,6 +201,7 @@ def test_the_file_does_not_grow_with_time(storage: SqliteStorage) -> None:
         fill(storage, *names, group=f"g{round_number}", now=float(round_number))
         storage.apply(results=[result(name, message=b"r" * 2000) for name in names], now=float(round_number))
         storage.forget(before=round_number - 0.5)
+        storage.forget_groups([group for _, group in storage.idle_groups(round_number - 0.5)], round_number - 0.5)
         sizes.append(storage.database.path.stat().st_size)
         storage.database._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert max(sizes[6:]) <= 1.5 * max(sizes[2:6])

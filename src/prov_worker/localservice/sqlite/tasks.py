@@ -13,6 +13,9 @@ from prov_worker.localservice.sqlite.database import Database
 _AT_ONCE = 900
 
 
+_IDLE_GROUP = "touched < ? AND NOT EXISTS (SELECT 1 FROM tasks WHERE grp = groups.id)"
+
+
 def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
     everything = list(values)
     for start in range(0, len(everything), _AT_ONCE):
@@ -195,7 +198,7 @@ class Tasks:
             )
         return work
 
-    def forget(self, before: float, limit: int = 5000) -> tuple[int, list[tuple[str, str]]]:
+    def forget(self, before: float, limit: int = 5000) -> int:
         """Delete what is old."""
         with self.database.write() as db:
             deleted = db.execute(
@@ -203,14 +206,20 @@ class Tasks:
                 " (SELECT seq FROM tasks WHERE state >= 2 AND finished < ? ORDER BY finished LIMIT ?)",
                 (before, limit),
             ).rowcount
-            groups = db.execute(
-                "DELETE FROM groups WHERE touched < ? AND NOT EXISTS (SELECT 1 FROM tasks WHERE grp = groups.id)"
-                " RETURNING owner, id",
-                (before,),
-            ).fetchall()
             db.execute(
                 "DELETE FROM functions WHERE deleted"
                 " AND NOT EXISTS (SELECT 1 FROM tasks WHERE function = functions.id AND state < 2)"
             )
         self.database.shrink()
-        return deleted, [(row["owner"], row["id"]) for row in groups]
+        return deleted
+
+    def idle_groups(self, before: float) -> list[tuple[str, str]]:
+        """Groups without tasks, and without a new one since a time."""
+        found = self.database.read().execute(f"SELECT owner, id FROM groups WHERE {_IDLE_GROUP}", (before,))  # noqa: S608
+        return [(row["owner"], row["id"]) for row in found]
+
+    def forget_groups(self, groups: Iterable[str], before: float) -> None:
+        """Delete those of the groups that are still idle."""
+        with self.database.write() as db:
+            values = [(before, group) for group in groups]
+            db.executemany(f"DELETE FROM groups WHERE {_IDLE_GROUP} AND id = ?", values)  # noqa: S608

@@ -1,0 +1,83 @@
+"""A way to the broker that a test can cut."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+
+class Proxy:
+    """Passes connections of one port of loopback on to another, until it is cut, and again when it is mended."""
+
+    def __init__(self, target: int, port: int) -> None:
+        self._target = target
+        self._open: set[socket.socket] = set()
+        self._guard = threading.Lock()
+        self._cut = False
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection, and each new one at once."""
+        with self._guard:
+            self._cut = True
+            for one in self._open:
+                # Wakes whoever reads from it, which then closes it.
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        with self._guard:
+            self._cut = False
+
+    @property
+    def connections(self) -> int:
+        """Connections through it now."""
+        with self._guard:
+            return len(self._open) // 2
+
+    def close(self) -> None:
+        """Cut for good."""
+        self.cut()
+        # Closing alone would leave the thread waiting for the next connection.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._guard:
+                try:
+                    if self._cut:
+                        raise OSError
+                    far = socket.create_connection(("127.0.0.1", self._target), timeout=10)
+                except OSError:
+                    near.close()
+                    continue
+                far.settimeout(None)
+                self._open |= {near, far}
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65_536):
+                target.sendall(data)
+        except OSError:
+            # The other end is gone: so is this one, below.
+            pass
+        with self._guard:
+            for one in (source, target):
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+                finally:
+                    self._open.discard(one)
+        source.close()

@@ -1,0 +1,66 @@
+"""The oldest supported release of the daemon and of the SDK, alone and each with the newest of the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from endpoint_daemon import Daemon
+from service_stack import Stack, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+HERE = Path(__file__).parent
+OLDEST = Path(os.environ.get("PROV_OLDEST") or "no-such-interpreter")
+SAID = {
+    "submit": 15,
+    "registered": [0, 2, 4, 6],
+    "shell": [3, "hello"],
+    "reloaded": [0, 2, 4, 6],
+    "options": 2,
+    "batch": [1, 2, 3, "HEY"],
+    "status": "success",
+    "get_result": 5,
+    "get_batch_result": [5],
+    "thousand": 500_500,
+}
+
+
+@contextmanager
+def daemon_of(stack: Stack, python: str) -> Iterator[Daemon]:
+    daemon = Daemon(stack.directory / "gc", stack.environment(), python)
+    daemon.configure()
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+@pytest.mark.parametrize(
+    "daemon_python, sdk_python", [("oldest", "oldest"), ("oldest", "newest"), ("newest", "oldest")]
+)
+def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_path: Path) -> None:
+    if not OLDEST.exists():
+        pytest.skip("no interpreter with the oldest release; set PROV_OLDEST (make oldest)")
+    pythons = {"oldest": str(OLDEST), "newest": sys.executable}
+    with (
+        running(tmp_path / "stack", endpoint=False) as stack,
+        daemon_of(stack, pythons[daemon_python]) as daemon,
+    ):
+        done = subprocess.run(
+            [pythons[sdk_python], str(HERE / "sdk_script.py"), daemon.id],
+            env={**os.environ, **stack.sdk_environment()},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert {key: said[key] for key in SAID} == SAID
+        assert said["endpoints"] == [daemon.id]
+        assert "ValueError: not today" in said["raised"]
+        assert "MaxResultSizeExceeded" in said["too_large"]

@@ -1,0 +1,194 @@
+"""When tasks that an endpoint took and never finished are sent again: the rules, with a clock of the test's own.
+
+The broker here answers what a test says: real ones lose endpoints in tests/integration/service, within the time that
+real heartbeats take.
+"""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pika", reason="the extra 'service' is not installed")
+from prov_worker.localservice.broker import QueueDepth
+from prov_worker.localservice.metrics import Metrics
+from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, UserEndpoint
+from prov_worker.localservice.sqlite import SqliteStorage
+from prov_worker.localservice.supervisor import ABSENCE_S, IDLE_GRACE_S, RESTART_SPACING_S, Supervisor
+
+OWNER, CORE, USER, FUNCTION, GROUP = (str(uuid.UUID(int=number)) for number in range(31, 36))
+IDLE = {"outstanding_tasks": 0, "pending_tasks": 0}
+
+
+class Broker:
+    """Who listens to the queue of tasks, and how many wait there."""
+
+    def __init__(self) -> None:
+        self.up, self.up_since = True, 0.0
+        self.depth = QueueDepth(0, 1)
+        self.depths: dict[str, QueueDepth] = {}
+
+    def declare_queue(self, name: str) -> Future[QueueDepth]:
+        future: Future[QueueDepth] = Future()
+        future.set_result(self.depths.get(name, self.depth))
+        return future
+
+
+class Dispatcher:
+    """Notes what it is told."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.redelivered: list[bool] = []
+        self.started = 0
+        self.dropped: list[str] = []
+
+    def publish_tasks(self, user_endpoint: str | None = None) -> None: ...
+
+    def forward_waiting(self) -> None: ...
+
+    def redeliver(self, user_endpoint: UserEndpoint, *, purge: bool) -> int:
+        self.redelivered.append(purge)
+        return 1
+
+    def command_start(self, user_endpoint: UserEndpoint, *, at_once: bool = False) -> None:
+        assert at_once
+        self.started += 1
+        self._house.storage.mark_started(user_endpoint.id, self._house.now)
+
+    def drop_queues(self, names: list[str]) -> None:
+        self.dropped += names
+
+
+class Accounts:
+    def ensure(self) -> None: ...
+
+
+class House:
+    """A supervisor, and a time that stands still until it is moved."""
+
+    def __init__(self, storage: SqliteStorage) -> None:
+        self.storage, self.broker, self.dispatcher = storage, Broker(), Dispatcher(self)
+        self.now = 10_000.0
+        parts: list[Any] = [storage, self.broker, self.dispatcher, Accounts(), Metrics()]
+        self.supervisor = Supervisor(*parts, retain_s=3600.0, clock=lambda: self.now)
+        storage.save_endpoint(Endpoint(CORE, OWNER, "ep", self.now, {}))
+        storage.save_user_endpoint(UserEndpoint(USER, CORE, OWNER, {}, {}))
+        storage.save_function(Function(FUNCTION, OWNER, "f", "1\nx\n", self.now))
+        storage.add_tasks(
+            [NewTask(str(uuid.UUID(int=99)), FUNCTION, "p")],
+            owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
+            resource_specification=None, result_serializers=None, now=self.now,
+        )  # fmt: skip
+        storage.mark_started(USER, self.now)
+
+    def beat(self, *who: str, **report: Any) -> None:
+        pulse = Pulse(self.now, 5.0, {"heartbeat_period": 5, **report})
+        self.storage.apply(pulses=[((OWNER, each), pulse) for each in who], now=self.now)
+
+    def pass_time(self, seconds: float, *who: str, **report: Any) -> None:
+        """Time with a heartbeat of some, and a look, every second."""
+        for _ in range(int(seconds)):
+            self.now += 1
+            self.beat(*who, **report)
+            self.supervisor.look()
+
+
+@pytest.fixture
+def house(storage: SqliteStorage) -> House:
+    return House(storage)
+
+
+def test_one_that_works_is_left_alone(house: House) -> None:
+    house.pass_time(600, CORE, USER, outstanding_tasks=1, pending_tasks=0)
+    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+
+
+def test_one_that_is_gone_is_started_again_with_its_tasks(house: House) -> None:
+    house.beat(CORE, USER)
+    house.broker.depth = QueueDepth(0, 0)
+    house.pass_time(RESTART_SPACING_S - 1, CORE)
+    assert house.dispatcher.started == 0, "it may just be slow to start"
+    house.pass_time(2, CORE)
+    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([True], 1)
+
+
+def test_one_that_beats_but_does_not_listen_has_some_time(house: House) -> None:
+    house.pass_time(RESTART_SPACING_S + 5, CORE, USER)
+    house.broker.depth = QueueDepth(0, 0)
+    house.pass_time(ABSENCE_S - 1, CORE, USER)
+    assert house.dispatcher.started == 0, "it may be connecting again"
+    house.pass_time(3, CORE, USER)
+    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([True], 1)
+
+
+def test_a_broker_that_has_just_come_back_gives_it_that_time_again(house: House) -> None:
+    house.pass_time(RESTART_SPACING_S + 5, CORE, USER)
+    house.broker.depth = QueueDepth(0, 0)
+    house.pass_time(ABSENCE_S - 2, CORE, USER)
+    house.broker.up_since = house.now
+    house.pass_time(ABSENCE_S - 2, CORE, USER)
+    assert house.dispatcher.started == 0
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_nothing_is_sent_where_the_core_endpoint_is_away_or_stopped(house: House, locked: bool) -> None:
+    house.broker.depth = QueueDepth(0, 0)
+    if locked:
+        house.storage.lock_endpoint(CORE)
+    house.pass_time(300, *((CORE,) if locked else ()))
+    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+
+
+def test_one_that_listens_and_knows_of_no_task_has_lost_it(house: House) -> None:
+    house.pass_time(IDLE_GRACE_S - 1, CORE, USER, **IDLE)
+    assert house.dispatcher.redelivered == [], "tasks and results may be on their way"
+    house.pass_time(3, CORE, USER, **IDLE)
+    assert house.dispatcher.redelivered == [False], "its queue is not emptied: it listens"
+    assert house.dispatcher.started == 0
+
+
+def test_tasks_that_wait_in_the_queue_are_not_lost(house: House) -> None:
+    house.broker.depth = QueueDepth(1, 1)
+    house.pass_time(300, CORE, USER, **IDLE)
+    assert house.dispatcher.redelivered == []
+
+
+def test_one_that_finishes_tasks_meanwhile_has_not_lost_them(house: House) -> None:
+    """Two heartbeats in a row must find the same number unfinished."""
+    house.pass_time(IDLE_GRACE_S, CORE, USER, **IDLE)
+    for number in range(5):
+        house.storage.add_tasks(
+            [NewTask(str(uuid.UUID(int=200 + number)), FUNCTION, "p")],
+            owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
+            resource_specification=None, result_serializers=None, now=house.now - 2 * IDLE_GRACE_S,
+        )  # fmt: skip
+        house.pass_time(1, CORE, USER, **IDLE)
+    assert house.dispatcher.redelivered == []
+
+
+def test_without_a_broker_nothing_happens(house: House) -> None:
+    house.broker.depth, house.broker.up = QueueDepth(0, 0), False
+    house.pass_time(100, CORE)
+    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+
+
+@pytest.mark.parametrize("listeners", [0, 1])
+def test_an_old_group_goes_with_its_queue_unless_somebody_listens(house: House, listeners: int) -> None:
+    from prov_worker.localservice.topology import group_queue
+
+    idle = str(uuid.UUID(int=77))
+    house.storage.add_tasks(
+        [], owner=OWNER, user_endpoint=USER, group=idle, queue=True,
+        resource_specification=None, result_serializers=None, now=house.now,
+    )  # fmt: skip
+    queue = group_queue(OWNER, idle)
+    house.broker.depths[queue] = QueueDepth(0, listeners)
+    house.now += 3700
+    house.supervisor.look()
+    assert house.dispatcher.dropped == ([] if listeners else [queue])
+    assert house.storage.group_owner(idle) == (OWNER if listeners else None)
+    assert house.storage.group_owner(GROUP) == OWNER, "its task is not finished"
