@@ -20,9 +20,15 @@ from service_stack import Stack, let_go_of_results, running
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import functions
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults,
+    pytest.mark.timeout(600),
+    # Pika leaves a pair of sockets to the collector of garbage with each of the SDK's listeners.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 LIMIT_S = 120
-HOURS, RUNS_AN_HOUR, TASKS_A_RUN = 24, 4, 30
+HOURS, RUNS_AN_HOUR, TASKS_A_RUN = 24, 2, 50
 #: So long are finished tasks kept, and so long lasts an hour of the test at least.
 RETAIN_HOURS, HOUR_S = "0.001", 1.2
 
