@@ -23,7 +23,8 @@ def command(file: str | None, once: bool) -> int:
     fleet, state = fleet_common.opened(file)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda *_: ended.set())
 
     def show(line: str) -> None:
         click.echo(line)

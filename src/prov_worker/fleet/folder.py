@@ -240,7 +240,7 @@ def kind(process: Process) -> str:
 
 def _is_user_endpoint(process: Process) -> bool:
     command = process.command
-    return _USER_TITLE in command or "_start-user-endpoint" in command
+    return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
 
 
 def _home(process: Process, directories: list[Path]) -> Path | None:

@@ -71,8 +71,11 @@ def up(
         for spec in here:
             record = records.setdefault(spec.name, Record())
             try:
-                changes, diff = _install(spec, record, force=force)
                 running = _refuse_or_running(Folder(spec), record)
+                if running is None:
+                    # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
+                    daemon.clear(Folder(spec))
+                changes, diff = _install(spec, record, force=force)
             except InputError as error:
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 done(spec.name)

@@ -40,11 +40,14 @@ def validate(
 
 
 def _problem(spec: EndpointSpec, *, installed: bool) -> str | None:
+    from prov_worker.sites import interface
     from prov_worker.sites.install import files_of
 
     folder = Folder(spec)
     try:
         here = folder.other_host() is None
+        if here and (problem := interface.problem(spec.values["interface"])) is not None:
+            return f"interface: {problem}"
         texts = files_of(spec.site, spec.name, spec.values, spec.user_dir)
         _load(texts, here=here)
         if installed and here and folder.marker() is not None:

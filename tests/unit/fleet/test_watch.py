@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from prov_worker.fleet.fleetfile import Watch
-from prov_worker.fleet.state import Record
-from prov_worker.fleet.watch import next_time, went_down
+from prov_worker.fleet import folder, watch
+from prov_worker.fleet.fleetfile import Fleet, Watch
+from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.watch import Watcher, next_time, went_down
 
 NOW = 1_790_000_000.0
 WATCH = Watch(backoff_s=(10.0, 100.0), cap=3, window_s=3600.0)
@@ -54,3 +61,39 @@ def test_a_person_starts_the_count_anew() -> None:
     record.forgive()
     assert next_time(record, WATCH, NOW) == (NOW, "")
     assert record.total == 3
+
+
+def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
+    fleet: Fleet, endpoint: Path, pretend: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (folder, watch):
+        monkeypatch.setattr(module, "STALE_S", 0.2)
+    monkeypatch.setattr(watch, "_HANGS_S", 0.3)
+    daemon = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
+    (endpoint / "daemon.pid").write_text(f"{daemon.pid}\n")
+    said: list[str] = []
+    watcher = Watcher(fleet, State(fleet), said.append, threading.Event())
+    watcher.look()
+    assert any(f"runs as process {daemon.pid}, which this watch did not start" in line for line in said)
+    time.sleep(0.3)
+    watcher.look()
+    assert daemon.poll() is None
+    time.sleep(0.4)
+    watcher.look()
+    daemon.wait(10)
+    assert any("gave no sign of life for" in line and line.endswith("it is ended") for line in said)
+    assert "gave no sign of life" in State(fleet).load()["one"].last_error
+    assert len([line for line in said if " two: not made yet" in line]) == 1, "said once"
+
+
+def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint: Path) -> None:
+    said: list[str] = []
+    state = State(fleet)
+    watcher = Watcher(fleet, state, said.append, threading.Event())
+    # A lock belongs to a descriptor: the watch's own is as another process's.
+    with state.lock("commands"):
+        for _ in range(2):
+            watcher.look()
+    assert [line.split(" ", 1)[1] for line in said] == [
+        "watch: another command is at work on this fleet; looks again later"
+    ]

@@ -1,0 +1,124 @@
+"""The commands, as far as they go without a daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.cli import run as cli
+from prov_worker.cli.fleet_group import VERBS
+
+# Parsl's address_by_interface leaves its socket to the collector of garbage.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+Write = Callable[[Any], Path]
+MAIL = {"email": "someone@example.org"}
+
+
+@pytest.fixture
+def two(write: Write) -> Path:
+    here = {"name": "polaris-one", "site": "local", "options": MAIL}
+    far = {"name": "far", "site": "polaris", "host": "login99", "options": {"account": "X", "walltime": "01:00:00"}}
+    return write({"endpoints": [here, far]})
+
+
+def completed(words: str) -> list[str]:
+    """What the shell would offer after a line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prov_worker"],
+        env={
+            **os.environ,
+            "_PROV_WORKER_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [line.split(",", 1)[1] for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["fleet", verb, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: prov-worker fleet {verb} ")
+
+
+def test_the_shell_completes_names_of_endpoints(two: Path, tmp_path: Path) -> None:
+    assert completed("prov-worker fleet stop pol") == ["polaris-one"]
+    assert completed("prov-worker fleet logs ") == ["polaris-one", "far"]
+    assert completed(f"prov-worker fleet status --file {tmp_path / 'none.yaml'} ") == []
+
+
+def test_nothing_made_yet(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["fleet", "status", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["condition"]) for row in rows] == [("polaris-one", "not made"), ("far", "elsewhere")]
+    assert cli(["fleet", "status"]) == 0
+    out = capsys.readouterr().out
+    assert "on login99" in out
+    assert "polaris-one: prov-worker fleet up makes it" in out
+
+
+def test_validate_looks_at_endpoints_of_other_hosts_too(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("globus_compute_endpoint")
+    assert cli(["fleet", "validate", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["problem"]) for row in rows] == [("polaris-one", None), ("far", None)]
+
+
+def test_a_configuration_that_the_daemon_would_refuse(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("globus_compute_endpoint")
+    wrong = {**MAIL, "interface": "nosuch0"}
+    write({"endpoints": [{"name": "one", "site": "local", "options": wrong}, {"name": "two", "site": "local"}]})
+    assert cli(["fleet", "validate", "--json", "one"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert "nosuch0" in row["problem"]
+    assert cli(["fleet", "up"]) == 2
+    said = capsys.readouterr().err
+    assert "one: " in said
+    assert "nothing was started" in said
+    assert not (tmp_path / "gc").exists()
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["stop", "--timeout", "3"], "--timeout: is the limit of --drain"),
+        (["down", "--force"], "--force: goes with --delete"),
+        (["stop", "nobody"], "none is called nobody; there are polaris-one, far"),
+        (["stop", "far"], "far: belongs to login99; it is not touched from here"),
+        (["restart", "polaris-one"], "polaris-one: is not made yet: fleet up polaris-one"),
+        (["logs", "polaris-one"], "there is no log yet"),
+        (["logs", "polaris-one", "--user-endpoint"], "has had no user endpoint yet"),
+        (["logs", "far"], "far: belongs to login99"),
+        (["status", "--file", "/none.yaml"], "/none.yaml: no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_one_line(two: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    assert cli(["fleet", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_directory_that_was_there_before_is_not_deleted(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("globus_compute_endpoint")
+    user_dir = tmp_path / "gc"
+    mail = f"email={MAIL['email']}"
+    assert cli(["sites", "install", "local", "polaris-one", "--user-dir", str(user_dir), "--set", mail]) == 0
+    capsys.readouterr()
+    assert cli(["fleet", "down", "--delete", "--json", "polaris-one"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["action"], row["detail"]) == ("kept", f"{user_dir / 'polaris-one'} was there before the fleet")
+    assert (user_dir / "polaris-one" / "config.yaml").exists()
