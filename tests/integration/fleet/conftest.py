@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,37 +16,14 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
-HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
-
 
 @pytest.fixture(scope="session")
 def service_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Variables of a running local service, in a network of the tests' own."""
-    from rabbitmq import RabbitMQ, server_script
+    from service_stack import running
 
-    if server_script() is None:
-        if os.environ.get("PROV_REQUIRE_RABBITMQ", "0") not in ("", "0"):
-            pytest.fail(f"{HOW}, and PROV_REQUIRE_RABBITMQ is set", pytrace=False)
-        pytest.skip(HOW)
-    from own_network import own_network
-    from service_stack import Service
-
-    directory = tmp_path_factory.mktemp("service")
-    with own_network(Path(tempfile.gettempdir()) / f"prov-worker-port-5000-{os.getuid()}.lock"):
-        broker = RabbitMQ(directory / "broker")
-        service = Service(directory / "service", broker.url)
-        try:
-            broker.start()
-            service.start()
-            variables = service.environment()
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in variables.items():
-                    patch.setenv(name, value)
-                patch.setenv("GLOBUS_COMPUTE_USER_DIR", str(directory / "sdk"))
-                yield variables
-        finally:
-            service.stop()
-            broker.close()
+    with running(tmp_path_factory.mktemp("stack"), endpoint=False) as stack:
+        yield stack.service.environment()
 
 
 @pytest.fixture
