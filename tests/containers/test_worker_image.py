@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from prov_worker.cli import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus import template
@@ -92,3 +93,24 @@ def test_crates_of_workers_in_an_image_name_it_with_its_digest(worker_image: tup
         assert f"sha256:{entity['sha256']}" == digest
         assert any(one.get("value") == str(data) for one in graph.values()), "the mount point"
     assert "exit status 7" in str(StepCrate.open(crates / f"{left.task_id}.crate").error)
+
+
+def test_a_preflight_asks_the_image_itself(
+    worker_image: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, digest = worker_image
+
+    def findings(image: str) -> dict[str, dict[str, str]]:
+        given = ["--set", "runtime=container", "--set", f"image={image}", "--set", f"image_digest={digest}"]
+        cli(["sites", "check", "local", "--user-dir", str(tmp_path), "--offline", "--json", *given])
+        return {one["subject"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+
+    fit = findings(image)
+    assert {fit[one]["status"] for one in ("versions at the workers", "container runtime", "image")} == {"pass"}
+    assert "/opt/prov/bin/python" in fit["versions at the workers"]["found"]
+    bare = findings("debian:bookworm-slim")
+    assert "has no globus-compute-endpoint" in bare["versions at the workers"]["found"]
+    assert bare["image"]["status"] == "fail"
+    assert digest in bare["image"]["found"]
+    missing = findings(f"{image}-not")
+    assert (missing["image"]["status"], missing["versions at the workers"]["status"]) == ("fail", "warn")

@@ -21,4 +21,7 @@ def read_me(site: Site) -> str:
         default = f"`{json.dumps(option['default'])}`" if "default" in option else "must be set"
         told = option["description"].replace("|", "\\|")
         lines.append(f"| `{name}` | {default} | {told} | {option.get('$comment', '')} |")
+    if site.fixed:
+        lines += ["", "What the template says by itself:", "", "| what | value | source |", "|---|---|---|"]
+        lines += [f"| {one['what']} | `{one['value']}` | {one['source']} |" for one in site.fixed]
     return "\n".join(lines) + "\n"

@@ -126,6 +126,8 @@ def show(site: str) -> int:
         click.echo(f"\n{name}: {default}\n    {option['description']}")
         if "$comment" in option:
             click.echo(f"    source: {option['$comment']}")
+    for one in found.fixed:
+        click.echo(f"\n{one['what']} (not an option): {one['value']}\n    source: {one['source']}")
     return 0
 
 

@@ -41,12 +41,14 @@ class Site:
         title: for people.
         options: by name, a JSON schema each; ``default`` is missing where a person has to say.
         template: of user endpoints, in one piece, without the options' defaults.
+        fixed: what the template says by itself: ``what``, ``value`` and ``source`` of each.
     """
 
     name: str
     title: str
     options: dict[str, dict[str, Any]]
     template: str
+    fixed: tuple[dict[str, str], ...] = ()
 
     def schema(self, values: dict[str, Any] | None = None) -> dict[str, Any]:
         """JSON schema (draft 2020-12) of what a client may ask for, in the form of ``user_config_schema.json``.
@@ -93,4 +95,4 @@ def site(name: str) -> Site:
     text = (top / name / TEMPLATE).read_text(encoding="utf-8")
     while _INCLUDE.search(text):
         text = _INCLUDE.sub(lambda found: (top / SHARED / found[1]).read_text(encoding="utf-8"), text)
-    return Site(name, own["title"], dict(sorted(options.items())), text)
+    return Site(name, own["title"], dict(sorted(options.items())), text, tuple(own.get("fixed", ())))

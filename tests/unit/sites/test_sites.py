@@ -128,6 +128,16 @@ def test_the_read_me_is_that_of_the_options(name: str) -> None:
     assert (directory() / name / "README.md").read_text() == read_me(site(name))
 
 
+@pytest.mark.parametrize("name", SITES)
+def test_each_value_names_its_source(name: str) -> None:
+    found = site(name)
+    assert [option for option, rules in found.options.items() if not rules.get("$comment")] == []
+    texts = [rendered(name), rendered(name, runtime="container", image="/images/w.sif")]
+    told = "\n".join(text + "\n".join(template.batch_script(text, "RUN_DIR")) for text in texts)
+    assert [one["value"] for one in found.fixed if one["value"] not in told] == []
+    assert all(one["source"] for one in found.fixed)
+
+
 # -- traps ---------------------------------------------------------------------------------------------------------
 
 

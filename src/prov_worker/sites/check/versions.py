@@ -84,7 +84,7 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
     there = _answer(asked)
     if there is None:
         if "globus-compute-endpoint" in asked.errors and asked.status == 127:
-            found = f"{where} has no globus-compute-endpoint on its PATH: batch jobs would end at once, again and again"
+            found = f"{where} has no globus-compute-endpoint on its PATH: blocks would end at once, again and again"
         else:
             found = f"{where} cannot be asked: {asked.told}"
         # A login node may lack what compute nodes have; a machine without a scheduler is both.
