@@ -1,0 +1,84 @@
+"""A site of PBS that ``prov-worker sites install`` wrote, on a cluster of the stand-in, up to its crates."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "integration" / "service")]
+
+from endpoint_daemon import Daemon
+from standin.cluster import Cluster
+
+if TYPE_CHECKING:
+    from service_stack import Stack
+
+PROJECT = "Perseus"
+
+
+class PBSSite(Daemon):
+    """An installed site: names and sizes are adapted by options, all else is the site's own.
+
+    Workers are in an environment that ``worker_init`` reaches; the node has ``node_cpus`` CPUs by name, 0 for those of
+    this machine.
+    """
+
+    def __init__(
+        self, site: str, directory: Path, stack: Stack, cluster: Cluster, node_cpus: int, **options: Any
+    ) -> None:
+        super().__init__(directory, stack.environment())
+        # A login node has PBS's commands, and not what a job finds on its node.
+        self.environment["PATH"] = f"{cluster.bin}:{self.environment['PATH']}"
+        self.site, self.cluster = site, cluster
+        self.options = {
+            "account": PROJECT, "crate_dir": self.crates, "email": "someone@example.org", "interface": "lo",
+            "idle_time": 3, "strategy_period": 0.5, "poll_interval": 0.02, "plots": "none",
+            "worker_init": worker_init(node_cpus), **options,
+        }  # fmt: skip
+
+    def configure(self) -> None:
+        assigned = [word for key, value in self.options.items() for word in ("--set", f"{key}={value}")]
+        done = subprocess.run(
+            [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir, *assigned],
+            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def crate(self, task_id: str) -> Path:
+        return self.crates / f"{task_id}.crate"
+
+    def facts(self, task_id: str) -> dict[str, Any]:
+        """Named values of a task's crate."""
+        graph = json.loads((self.crate(task_id) / "ro-crate-metadata.json").read_text())["@graph"]
+        return {one["@id"]: one["value"] for one in graph if "value" in one}
+
+
+def worker_init(node_cpus: int) -> str:
+    """Lines that reach the workers' environment, as a person writes them."""
+    found = [str(HERE), *([str(HERE / "node")] if node_cpus else [])]
+    return (
+        f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={os.pathsep.join(found)}"
+        f"{f' NODE_CPUS={node_cpus}' if node_cpus else ''}"
+    )
+
+
+def cluster(directory: Path, server: str, node: Mapping[str, int], file_systems: str) -> Cluster:
+    """Four nodes of a machine of ALCF's, with its queue for tests."""
+    return Cluster(
+        directory,
+        server=server,
+        nodes={f"{server}-{number}": dict(node) for number in range(4)},
+        queues={"debug": 3600, "prod": 86400},
+        resources=["filesystems"],
+        chunk_resources=["ngpus", "system"],
+        file_systems=file_systems.split(":"),
+        projects=[PROJECT],
+        mom_poll_s=0.5,
+        first=4711,
+    )
