@@ -30,6 +30,9 @@ SCHEDULER = (
     "PBS_JOBNAME",
     "PBS_QUEUE",
     "PBS_NODENUM",
+    # PBS tells a job neither its project nor its end: the sites' templates do.
+    "PBS_ACCOUNT",
+    "PBS_JOB_END_TIME",
     "SLURM_JOB_ID",
     "SLURM_JOB_NAME",
     "SLURM_JOB_PARTITION",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from prov_worker.agent.batch import BatchJobs
 from prov_worker.agent.burst import Burst
-from prov_worker.agent.exits import failure_of_death, oom_kills
+from prov_worker.agent.exits import failure_of_death, in_job_of_pbs, oom_kills
 from prov_worker.agent.follower import Follower
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
@@ -207,6 +207,7 @@ class Finaliser:
         if running is not None:
             self._note_of_dead(follower, running, death.note)
         for ended in follower.close_open(failure, end_ns, running):
+            ended.record.failure = in_job_of_pbs(failure, ended.record.worker.scheduler, end_ns / 1e9)
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
             self._pending.append(Job(ended, follower))
