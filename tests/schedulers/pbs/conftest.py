@@ -12,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
+    from globus_compute_sdk import Client
+    from pbs_site import PBSSite
     from standin.cluster import Cluster
 
 
@@ -43,5 +45,19 @@ def wait_for() -> Callable[..., None]:
             if time.monotonic() > deadline:
                 pytest.fail(f"never happened: {what}", pytrace=False)
             time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def wait_online(wait_for: Callable[..., None]) -> Callable[[PBSSite], Client]:
+    """A client, once an endpoint is online."""
+
+    def wait(site: PBSSite) -> Client:
+        from globus_compute_sdk import Client
+
+        client = Client()
+        wait_for(lambda: client.get_endpoint_status(site.id)["status"] == "online", "endpoint online")
+        return client
 
     return wait

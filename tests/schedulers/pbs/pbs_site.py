@@ -6,17 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "integration" / "service")]
 
-from endpoint_daemon import Daemon
-from standin.cluster import Cluster
+from endpoint_daemon import Daemon  # noqa: E402
+from standin.cluster import Cluster  # noqa: E402
+
+from prov_worker.crate.check import check_crate  # noqa: E402
+from prov_worker.crate.reader import StepCrate  # noqa: E402
 
 if TYPE_CHECKING:
+    from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
     from service_stack import Stack
 
 PROJECT = "Perseus"
@@ -44,14 +49,21 @@ class PBSSite(Daemon):
 
     def configure(self) -> None:
         assigned = [word for key, value in self.options.items() for word in ("--set", f"{key}={value}")]
+        command = [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir]
         done = subprocess.run(
-            [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir, *assigned],
+            [*command, *assigned],
             env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
     def crate(self, task_id: str) -> Path:
         return self.crates / f"{task_id}.crate"
+
+    def whole(self, task_id: str, wait_for: Callable[..., None]) -> StepCrate:
+        """A task's crate, which has no errors."""
+        wait_for(self.crate(task_id).is_dir, f"the crate of {task_id}")
+        assert [one for one in check_crate(self.crate(task_id)) if one.level == "error"] == []
+        return StepCrate.open(self.crate(task_id))
 
     def facts(self, task_id: str) -> dict[str, Any]:
         """Named values of a task's crate."""
@@ -82,3 +94,32 @@ def cluster(directory: Path, server: str, node: Mapping[str, int], file_systems:
         mom_poll_s=0.5,
         first=4711,
     )
+
+
+@contextmanager
+def installed(
+    site: str, directory: Path, node: Mapping[str, int], file_systems: str, **options: Any
+) -> Iterator[PBSSite]:
+    """A site with all that it needs: broker, service, cluster, daemon."""
+    from service_stack import running
+
+    with running(directory / "stack", endpoint=False) as stack:
+        made = cluster(directory / "pbs", f"{site}-pbs-01", node, file_systems)
+        endpoint = PBSSite(site, directory / "gc", stack, made, node["ncpus"], **options)
+        made.start()
+        try:
+            endpoint.configure()
+            endpoint.start()
+            yield endpoint
+        except BaseException:
+            sys.stderr.write(f"{endpoint.log}\n{made.log}")
+            raise
+        finally:
+            endpoint.stop()
+            made.stop()
+
+
+def by_task(futures: Sequence[ComputeFuture[Any]], limit_s: float = 90) -> dict[str, int]:
+    """The ranks that tasks gave as their results, by their ids."""
+    ranks = [int(future.result(limit_s)) for future in futures]
+    return {str(future.task_id): rank for future, rank in zip(futures, ranks, strict=True)}

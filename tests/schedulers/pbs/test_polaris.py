@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,19 +15,17 @@ pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pbs_tasks
-from pbs_site import PROJECT, PBSSite, cluster
+from pbs_site import PROJECT, PBSSite, by_task, installed, worker_init
 
-from prov_worker.crate.check import check_crate
-from prov_worker.crate.reader import StepCrate
 from prov_worker.sites.catalog import site
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
-    from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
+    pytest.mark.xdist_group("pbs-polaris"),
     # Parsl's address_by_interface leaves its socket to the collector of garbage.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -37,45 +36,14 @@ OWN = site("polaris").options
 
 @pytest.fixture(scope="module")
 def polaris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
-    from service_stack import running
-
-    directory = tmp_path_factory.mktemp("polaris")
-    with running(directory / "stack", endpoint=False) as stack:
-        made = cluster(directory / "pbs", "polaris-pbs-01", {"ncpus": 64, "ngpus": 4}, "home:eagle")
-        endpoint = PBSSite("polaris", directory / "gc", stack, made, 64)
-        made.start()
-        try:
-            endpoint.configure()
-            endpoint.start()
-            yield endpoint
-        except BaseException:
-            sys.stderr.write(f"{endpoint.log}\n{made.log}")
-            raise
-        finally:
-            endpoint.stop()
-            made.stop()
+    node = {"ncpus": 64, "ngpus": 4}
+    with installed("polaris", tmp_path_factory.mktemp("polaris"), node, "home:eagle") as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
-def client(polaris: PBSSite, wait_for: Wait) -> Client:
-    from globus_compute_sdk import Client
-
-    made = Client()
-    wait_for(lambda: made.get_endpoint_status(polaris.id)["status"] == "online", "endpoint online")
-    return made
-
-
-def whole(endpoint: PBSSite, task_id: str, wait_for: Wait) -> StepCrate:
-    """A task's crate, without errors."""
-    wait_for(endpoint.crate(task_id).is_dir, f"the crate of {task_id}")
-    assert [one for one in check_crate(endpoint.crate(task_id)) if one.level == "error"] == []
-    return StepCrate.open(endpoint.crate(task_id))
-
-
-def by_task(futures: list[ComputeFuture]) -> dict[str, int]:
-    """The ranks that tasks gave as their results, by their ids."""
-    ranks = [int(future.result(LIMIT_S)) for future in futures]
-    return {str(future.task_id): rank for future, rank in zip(futures, ranks, strict=True)}
+def client(polaris: PBSSite, wait_online: Callable[[PBSSite], Client]) -> Client:
+    return wait_online(polaris)
 
 
 def test_each_worker_has_its_gpu_and_its_cpus_and_nodes_are_given_back(
@@ -95,13 +63,14 @@ def test_each_worker_has_its_gpu_and_its_cpus_and_nodes_are_given_back(
     assert sorted(ranks.values()) == [0, 1, 2, 3]
     lists = OWN["affinity"]["default"].split(":")[1:]
     for task_id, rank in ranks.items():
-        assert whole(polaris, task_id, wait_for).status == "completed"
+        assert polaris.whole(task_id, wait_for).status == "completed"
         facts = polaris.facts(task_id)
         assert facts["#env-CUDA_VISIBLE_DEVICES"] == str(rank)
         assert facts["#worker-cpu-affinity"] == lists[rank]
         assert (facts["#env-PBS_JOBID"], facts["#env-PBS_QUEUE"]) == (job, "debug")
+        assert facts["#env-PBS_ACCOUNT"] == PROJECT
         assert not any("COOKIE" in name for name in facts)
-    whole(polaris, later.task_id, wait_for)
+    polaris.whole(later.task_id, wait_for)
     assert polaris.facts(later.task_id)["#env-PBS_JOBID"] in set(pbs.jobs()) - {job}
     told = pbs.jobs()[job]
     assert (told["Exit_status"], told["Account_Name"], told["queue"]) == (271, PROJECT, "debug")
@@ -115,7 +84,6 @@ def test_workers_are_bound_to_cpus_of_this_machine(
 ) -> None:
     """The same without the node that is one by name: the kernel binds."""
     from globus_compute_sdk import Executor
-    from pbs_site import worker_init
 
     here = sorted(os.sched_getaffinity(0))[:4]
     count = len(here)
@@ -129,6 +97,60 @@ def test_workers_are_bound_to_cpus_of_this_machine(
         futures = [executor.submit(pbs_tasks.meet, str(tmp_path / "here"), number, count) for number in range(count)]
         ranks = by_task(futures)
     for task_id, rank in ranks.items():
-        whole(polaris, task_id, wait_for)
+        polaris.whole(task_id, wait_for)
         facts = polaris.facts(task_id)
         assert (facts["#env-CUDA_VISIBLE_DEVICES"], facts["#worker-cpu-affinity"]) == (str(rank), str(here[rank]))
+
+
+def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
+    polaris: PBSSite, client: Client, tmp_path: Path, wait_for: Wait
+) -> None:
+    pbs = polaris.cluster
+    before = set(pbs.jobs())
+    function = client.register_function(pbs_tasks.stay)
+
+    def submitted(walltime: str) -> str:
+        # Not by an Executor: its futures would wait until the interchange misses the node, two minutes later.
+        batch = client.create_batch(user_endpoint_config={"walltime": walltime})
+        batch.add(function, (str(tmp_path / walltime),))
+        (task_id,) = client.batch_run(polaris.id, batch)["tasks"][function]
+        return str(task_id)
+
+    short, long = "00:00:25", "00:30:00"
+    tasks = {walltime: submitted(walltime) for walltime in (short, long)}
+    for walltime in tasks:
+        wait_for((tmp_path / walltime).exists, "a task that runs", 60)
+    jobs = {one["Resource_List"]["walltime"]: job for job, one in pbs.jobs().items() if job not in before}
+    assert pbs.run("qdel", jobs[long]).returncode == 0
+    for walltime, words in (
+        (long, rf"batch job {re.escape(jobs[long])} had 1\d\d\d s of its walltime left"),
+        (short, rf"the walltime of batch job {re.escape(jobs[short])} was over"),
+    ):
+        crate = polaris.whole(tasks[walltime], wait_for)
+        assert crate.status == "failed"
+        assert re.search(words, str(crate.error))
+    wait_for(lambda: all(pbs.jobs()[job]["job_state"] == "F" for job in jobs.values()), "the end of both jobs")
+    ended = [pbs.jobs()[jobs[walltime]]["Exit_status"] for walltime in (long, short)]
+    assert ended == [271, -29]
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"queue": "nope"}, "qsub: Unknown queue"),
+        ({"filesystems": "home:grand"}, "Invalid filesystem identifiers grand"),
+        ({"account": "Nobody"}, "No active allocation found for project Nobody"),
+    ],
+)
+def test_a_rejected_submission_is_an_error_of_the_task(
+    polaris: PBSSite, client: Client, options: dict[str, str], told: str
+) -> None:
+    from globus_compute_sdk import Executor
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    before = polaris.cluster.jobs()
+    with Executor(endpoint_id=polaris.id, client=client, user_endpoint_config=options) as executor:
+        future = executor.submit(pbs_tasks.meet, "/nonexistent", 0, 1)
+        with pytest.raises(TaskExecutionFailed, match=told):
+            future.result(LIMIT_S)
+    assert polaris.cluster.jobs() == before

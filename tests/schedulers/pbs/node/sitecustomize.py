@@ -1,8 +1,8 @@
 """A node with more CPUs than this machine: ``NODE_CPUS`` of them, for processes with this directory in PYTHONPATH.
 
 Python imports it at its start. It keeps what a process asks for by ``os.sched_setaffinity`` and gives it back; the
-kernel, which would refuse CPUs that are not there, is not asked. So Parsl binds its workers by a site's own list, and
-the list's part is what a worker sees.
+kernel, which would refuse CPUs that are not there, is not asked. So Parsl starts as many workers as on such a node and
+binds them by a site's own list, of which each worker sees its part.
 """
 
 from __future__ import annotations
@@ -32,3 +32,4 @@ def _setaffinity(pid: int, cpus: object) -> None:
 if _mine:
     os.sched_getaffinity = _getaffinity
     os.sched_setaffinity = _setaffinity
+    os.cpu_count = lambda: int(os.environ["NODE_CPUS"])
