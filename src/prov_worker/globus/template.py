@@ -81,7 +81,9 @@ def load(text: str, *, any_interface: bool = False) -> Any:
     try:
         return getattr(load_config_yaml(text), "engine")  # noqa: B009
     except ClickException as error:
-        raise InputError(error.message) from None
+        message = error.message
+    # Raised here, where that error is gone: it holds frames of Parsl's, and these open sockets.
+    raise InputError(message)
 
 
 def load_core(text: str, *, here: bool = True) -> None:
