@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,6 +41,30 @@ def polaris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
         yield endpoint
 
 
+#: Sets its blocks apart from those of other tests.
+UNREACHED = "00:20:00"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unreached(polaris: PBSSite) -> str:
+    """A task whose `worker_init` does not reach the workers' environment; begun first, as Parsl looks once a minute."""
+    from globus_compute_sdk import Client
+
+    client = Client()
+    assert polaris.cluster.jobs() == {}, "nothing is submitted before there is a task"
+    batch = client.create_batch(user_endpoint_config={"walltime": UNREACHED, "worker_init": "true"})
+    function = client.register_function(pbs_tasks.meet)
+    batch.add(function, ("/nonexistent", 0, 1))
+    (task_id,) = client.batch_run(polaris.id, batch)["tasks"][function]
+    return str(task_id)
+
+
+def jobs_of(endpoint: PBSSite) -> dict[str, dict[str, Any]]:
+    """Jobs of all tests but that one."""
+    found = endpoint.cluster.jobs()
+    return {job: told for job, told in found.items() if told["Resource_List"]["walltime"] != UNREACHED}
+
+
 @pytest.fixture
 def client(polaris: PBSSite, wait_online: Callable[[PBSSite], Client]) -> Client:
     return wait_online(polaris)
@@ -53,10 +77,9 @@ def test_each_worker_has_its_gpu_and_its_cpus_and_nodes_are_given_back(
 
     pbs = polaris.cluster
     with Executor(endpoint_id=polaris.id, client=client) as executor:
-        assert pbs.jobs() == {}, "nothing is submitted before there is a task"
         futures = [executor.submit(pbs_tasks.meet, str(tmp_path / "first"), number, 4) for number in range(4)]
         ranks = by_task(futures)
-        (job,) = pbs.jobs()
+        (job,) = jobs_of(polaris)
         wait_for(lambda: pbs.jobs()[job]["job_state"] == "F", "the idle node to be given back")
         later = executor.submit(pbs_tasks.meet, str(tmp_path / "second"), 0, 1)
         later.result(LIMIT_S)
@@ -71,7 +94,7 @@ def test_each_worker_has_its_gpu_and_its_cpus_and_nodes_are_given_back(
         assert facts["#env-PBS_ACCOUNT"] == PROJECT
         assert not any("COOKIE" in name for name in facts)
     polaris.whole(later.task_id, wait_for)
-    assert polaris.facts(later.task_id)["#env-PBS_JOBID"] in set(pbs.jobs()) - {job}
+    assert polaris.facts(later.task_id)["#env-PBS_JOBID"] in set(jobs_of(polaris)) - {job}
     told = pbs.jobs()[job]
     assert (told["Exit_status"], told["Account_Name"], told["queue"]) == (271, PROJECT, "debug")
     asked = told["Resource_List"]
@@ -106,7 +129,7 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
     polaris: PBSSite, client: Client, tmp_path: Path, wait_for: Wait
 ) -> None:
     pbs = polaris.cluster
-    before = set(pbs.jobs())
+    before = set(jobs_of(polaris))
     function = client.register_function(pbs_tasks.stay)
 
     def submitted(walltime: str) -> str:
@@ -120,7 +143,7 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
     tasks = {walltime: submitted(walltime) for walltime in (short, long)}
     for walltime in tasks:
         wait_for((tmp_path / walltime).exists, "a task that runs", 60)
-    jobs = {one["Resource_List"]["walltime"]: job for job, one in pbs.jobs().items() if job not in before}
+    jobs = {one["Resource_List"]["walltime"]: job for job, one in jobs_of(polaris).items() if job not in before}
     assert pbs.run("qdel", jobs[long]).returncode == 0
     for walltime, words in (
         (long, rf"batch job {re.escape(jobs[long])} had 1\d\d\d s of its walltime left"),
@@ -148,9 +171,29 @@ def test_a_rejected_submission_is_an_error_of_the_task(
     from globus_compute_sdk import Executor
     from globus_compute_sdk.errors import TaskExecutionFailed
 
-    before = polaris.cluster.jobs()
+    before = set(jobs_of(polaris))
     with Executor(endpoint_id=polaris.id, client=client, user_endpoint_config=options) as executor:
         future = executor.submit(pbs_tasks.meet, "/nonexistent", 0, 1)
         with pytest.raises(TaskExecutionFailed, match=told):
             future.result(LIMIT_S)
-    assert polaris.cluster.jobs() == before
+    assert set(jobs_of(polaris)) == before
+
+
+def test_a_worker_init_that_reaches_nothing_is_an_error_of_the_task(
+    polaris: PBSSite, client: Client, unreached: str, wait_for: Wait
+) -> None:
+    """ALCF's guide warns of blocks that are submitted again and again: here there is one, and the task fails."""
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    told: list[str] = []
+
+    def failed() -> bool:
+        try:
+            return bool(client.get_task(unreached)["status"] == "failed")
+        except TaskExecutionFailed as error:
+            told.append(str(error))
+            return True
+
+    wait_for(failed, "the task's failure", LIMIT_S)
+    assert "globus-compute-endpoint" in "".join(told)
+    assert len(polaris.cluster.jobs()) - len(jobs_of(polaris)) == 1
