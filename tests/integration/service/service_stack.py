@@ -221,4 +221,7 @@ def let_go_of_results() -> None:
     executor.Executor._default_task_group_id = None
     while executor._RESULT_WATCHERS:
         _, watcher = executor._RESULT_WATCHERS.popitem()
+        connection = watcher._connection
         watcher.shutdown()
+        if connection is not None:
+            connection.ioloop.close()  # left to the collector of garbage otherwise
