@@ -34,6 +34,7 @@ from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.environ import provenance_mapping
+from prov_worker.globus.placement import check_affinity
 from prov_worker.globus.remote import entered_helper, worker_lacks_package
 from prov_worker.settings import Settings
 
@@ -114,7 +115,8 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         kwargs: as the stock engine takes them.
 
     Raises:
-        SettingsError: an option that is unknown or not allowed, named by its path ``engine.provenance.<key>``.
+        SettingsError: an option that is unknown or not allowed, named by its path ``engine.provenance.<key>``; CPUs for
+            more or fewer workers than there are, by ``engine.cpu_affinity``.
     """
 
     def __init__(self, *args: Any, provenance: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -131,6 +133,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         # tasks of one number end that thread. The stock engine's retries have the same flaw.
         self._send_lock = threading.RLock()
         super().__init__(*args, **kwargs)
+        check_affinity(self.executor)
 
     # -- start and end -------------------------------------------------------------------------------------------
 

@@ -224,3 +224,24 @@ def test_the_launcher_binds_nothing(name: str, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr().out
     assert re.search(r"^mpiexec --cpu-bind none .*--ppn 1 --env TMPDIR=/tmp", told, re.MULTILINE)
     assert "--cpu-affinity list:" in told, "workers bind themselves"
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"workers": 2}, "engine.cpu_affinity: 4 lists for 2 workers"),
+        ({"affinity": "list:0:1"}, "engine.cpu_affinity: 2 lists for 4 workers"),
+        ({"accelerators": ["0", "1"]}, "engine.cpu_affinity: 4 lists for 2 workers"),
+        ({"workers": 2, "affinity": "list:0:1"}, None),
+        ({"workers": 8}, None),
+        ({"workers": 2, "affinity": "none"}, None),
+    ],
+)
+def test_a_client_cannot_ask_for_workers_without_cpus(asked: dict[str, Any], words: str | None) -> None:
+    """Parsl's workers would end with a ValueError, each again and again, while the task waits."""
+    text = rendered("polaris", asked, interface="lo")
+    if words is None:
+        template.load(text).shutdown(block=False)
+        return
+    with pytest.raises(InputError, match=words):
+        template.load(text)
