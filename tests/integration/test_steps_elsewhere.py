@@ -109,3 +109,22 @@ def test_a_step_is_packed_by_name_and_methods_stay_methods() -> None:
     assert model.fit(3) == (model, 3)
     assert Model.fit(model, 4) == (model, 4)
     assert repr(importable) == "<step importable>"
+
+
+@pytest.mark.parametrize(
+    "variable, value, said",
+    [
+        ("PROV_WORKER_POLL_INTERVAL", "abc", "recording is off: PROV_WORKER_POLL_INTERVAL: expected a number"),
+        ("PROV_WORKER_CRATE_DIR", "{here}/file/crates", "recording: no crate can appear in {here}/file/crates: Not a"),
+    ],
+)
+def test_why_no_crate_will_come_is_said_in_one_line(tmp_path: Path, variable: str, value: str, said: str) -> None:
+    (tmp_path / "file").write_text("")
+    program = tmp_path / "program.py"
+    program.write_text(f"{STEP}\nprint(double(3), double(4))\n")
+    environment = {**os.environ, "PROV_WORKER": "1", variable: value.format(here=tmp_path)}
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr.count("\n")) == ("6 8\n", 1)
+    assert done.stderr.startswith(said.format(here=tmp_path))

@@ -6,6 +6,7 @@ being recorded already, a step is a plain call: the task's crate is the record.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import inspect
@@ -17,8 +18,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from prov_worker.errors import SettingsError
 from prov_worker.recorder.notes import running
-from prov_worker.recorder.trouble import trouble
+from prov_worker.recorder.trouble import log, trouble
 from prov_worker.settings import Settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -135,7 +137,7 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
 
     try:
         if _provenance is _UNREAD:
-            _provenance = provenance_of_environment()
+            _provenance = _settled()
         if _provenance is None:
             return None
         recorder = recorder_for(_provenance, None)
@@ -146,6 +148,28 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
         trouble("the start of a step")
         return None
     return recorder
+
+
+def _settled() -> dict[str, Any] | None:
+    """As :func:`provenance_of_environment`, said to the person who runs the program: nobody else looks here."""
+    try:
+        provenance = provenance_of_environment()
+    except SettingsError as error:
+        log.warning("recording is off: %s", error)
+        return None
+    if provenance is not None:
+        directory = provenance["settings"]["crate_dir"]
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            log.warning(
+                "recording: no crate can appear in %s: %s; `prov-worker recover` finishes them once one can",
+                directory,
+                error.strerror,
+            )
+    return provenance
 
 
 def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
