@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.spread import over_parsl
 from support.steps import Crates
 
@@ -62,6 +62,7 @@ def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch:
     [
         ("config = 7", "a parsl.Config, got int"),
         ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("", "expected a parsl.Config"),
     ],
 )
@@ -69,6 +70,35 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, said: str) -
     path = tmp_path / "config.py"
     path.write_text(text)
     with pytest.raises(InputError, match=said), over_parsl(str(path)):
+        pass
+
+
+def fails(piece: str) -> str:
+    raise KeyError(piece)
+
+
+THREADS = """
+from parsl import Config
+from parsl.executors import ThreadPoolExecutor
+
+config = Config(executors=[ThreadPoolExecutor({arguments})], run_dir={run_dir!r}, initialize_logging=False)
+"""
+
+
+def test_what_fails_on_the_workers_is_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(THREADS.format(arguments="", run_dir=str(tmp_path / "parsl")))
+    with (
+        over_parsl(str(config)) as mapper,
+        pytest.raises(ProvWorkerError, match="--parsl: failed on the workers: KeyError: 'piece'"),
+    ):
+        list(mapper(fails, ["piece"]))
+
+
+def test_an_executor_that_does_not_start_is_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text(THREADS.format(arguments="max_threads=-1", run_dir=str(tmp_path / "parsl")))
+    with pytest.raises(InputError, match="Parsl does not start with it: ValueError"), over_parsl(str(config)):
         pass
 
 

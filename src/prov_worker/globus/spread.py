@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, ProvWorkerError
 
 #: Pieces on their way at once; more would only fill memory.
 _MOST_WAITING = 256
+#: Of an error that holds a job's whole output.
+_LINE_CHARS = 600
 
 
 @contextmanager
@@ -28,6 +30,7 @@ def over_parsl(config: str) -> Iterator[Callable[[Callable[[Any], Any], Iterable
 
     Raises:
         InputError: Parsl is missing, or the configuration is none.
+        ProvWorkerError: a call failed on the workers, or there are none; raised by the function that is given.
     """
     try:
         import parsl
@@ -40,7 +43,11 @@ def over_parsl(config: str) -> Iterator[Callable[[Callable[[Any], Any], Iterable
     # Executors start their programs by name: those of this environment come first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
     try:
-        with parsl.load(found) as kernel:
+        try:
+            kernel = parsl.load(found)
+        except Exception as error:  # whatever an executor of the user's raises
+            raise InputError(f"{config}: Parsl does not start with it: {_line(error)}") from error
+        with kernel:
             yield lambda function, pieces: _map(kernel, function, pieces)
     finally:
         os.environ["PATH"] = before
@@ -57,10 +64,21 @@ def _map(kernel: Any, function: Callable[[Any], Any], pieces: Iterable[Any]) -> 
         waiting.add(app(piece))
         if len(waiting) >= _MOST_WAITING:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (one.result() for one in done)
+            yield from map(_result, done)
     while waiting:
         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        yield from (one.result() for one in done)
+        yield from map(_result, done)
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except Exception as error:  # Parsl's own, of a block that does not start, or what a worker lacks
+        raise ProvWorkerError(f"--parsl: failed on the workers: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LINE_CHARS]
 
 
 def _read(config: str) -> Any:
@@ -72,7 +90,7 @@ def _read(config: str) -> Any:
             raise InputError(f"{config}: no such file")
         try:
             found = runpy.run_path(str(path)).get("config")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{config}: {type(error).__name__}: {error}") from error
         where = f"{config}: config"
     else:
