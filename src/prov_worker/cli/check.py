@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("crates", nargs=-1, metavar="CRATE...")
+@click.argument("crates", nargs=-1, type=terminal.PATH, metavar="CRATE...")
 @click.option(
     "--profile/--no-profile",
     default=None,

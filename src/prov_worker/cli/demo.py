@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("demo")
-@click.option("--crates", default="crates", show_default=True, metavar="DIR", help="Where crates appear.")
+@click.option(
+    "--crates", type=terminal.PATH, default="crates", show_default=True, metavar="DIR", help="Where crates appear."
+)
 @click.option("--workers", type=click.IntRange(1, 256), default=min(4, os.cpu_count() or 1), show_default=True)
 @click.option("--poll-interval", type=float, help="Seconds between samples, 0.01 to 60.  [default: 0.05]")
 @click.option("--quick", is_flag=True, help="A shorter workload.")

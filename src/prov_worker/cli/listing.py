@@ -12,7 +12,7 @@ from prov_worker.errors import CrateError
 
 
 @click.command("list")
-@click.argument("crates", nargs=-1, required=True, metavar="CRATE...")
+@click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
 def command(crates: tuple[str, ...], as_json: bool) -> int:
     """List each CRATE, or all crates in a directory, in a table: one row a task, in the order of their starts.

@@ -9,7 +9,7 @@ from prov_worker.errors import CrateError
 
 
 @click.command("plot")
-@click.argument("crates", nargs=-1, required=True, metavar="CRATE...")
+@click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @click.option("--kind", type=click.Choice(["png", "svg"]), default="png", show_default=True, help="png: by matplotlib.")
 def command(crates: tuple[str, ...], kind: str) -> int:
     """Add a plot to each CRATE, or to all crates in a directory, that has none.

@@ -11,7 +11,7 @@ from prov_worker.errors import InputError
 
 
 @click.command("recover")
-@click.argument("directory")
+@click.argument("directory", type=terminal.PATH)
 @click.option("--force", is_flag=True, help="Also records whose worker may still live on another node.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 def command(directory: str, force: bool, as_json: bool) -> int:

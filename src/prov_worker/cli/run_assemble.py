@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 
 @click.command("assemble")
-@click.argument("directories", nargs=-1, required=True, metavar="DIR...")
-@click.option("-o", "--output", required=True, metavar="RUN.crate", help="The run crate to make.")
+@click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
+@click.option("-o", "--output", type=terminal.PATH, required=True, metavar="RUN.crate", help="The run crate to make.")
 @click.option("--name", help="Name of the run; the default is that of the output.")
 @click.option(
-    "--workflow", metavar="FILE", help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON)."
+    "--workflow",
+    type=terminal.PATH,
+    metavar="FILE",
+    help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON).",
 )
 @click.option("--license", "license_", metavar="IRI", help="Licence of the run crate.")
 @click.option("--author", metavar="IRI", help="Author: an ORCID, or a name.")
 @click.option("--publisher", metavar="IRI", help="Publisher: a ROR id, or a name.")
-@click.option("--sign", metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
+@click.option("--sign", type=terminal.PATH, metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
 @click.option("--zip", "as_zip", is_flag=True, help="Make a zip file.")
 @click.option("--copy", is_flag=True, help="Copy the crates even where their bytes could be shared with the source.")
 @click.option(

@@ -10,8 +10,8 @@ from prov_worker.cli import terminal
 
 
 @click.command("collect")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.argument("target", metavar="DEST")
+@click.argument("sources", nargs=-1, type=terminal.PATH, required=True, metavar="SOURCE...")
+@click.argument("target", type=terminal.PATH, metavar="DEST")
 @click.option(
     "-e", "--ssh", default="ssh", show_default=True, metavar="COMMAND", help="How to reach hosts, as for rsync -e."
 )

@@ -21,9 +21,15 @@ SUFFIXES = {
 
 
 @click.command("export")
-@click.argument("run", metavar="RUN")
+@click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option("--to", required=True, type=click.Choice(list(SUFFIXES)), help="Format.")
-@click.option("-o", "--output", metavar="FILE", help="File to write; the default is RUN with the format's suffix.")
+@click.option(
+    "-o",
+    "--output",
+    type=terminal.PATH,
+    metavar="FILE",
+    help="File to write; the default is RUN with the format's suffix.",
+)
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(run: str, to: str, output: str | None, tasks: tuple[str, ...], as_json: bool) -> int:

@@ -11,11 +11,17 @@ from prov_worker.cli import terminal
 
 
 @click.command("index")
-@click.argument("directories", nargs=-1, required=True, metavar="DIR...")
-@click.option("-o", "--output", metavar="INDEX", help="Directory of the index; the default is DIR.index.")
+@click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
+@click.option(
+    "-o", "--output", type=terminal.PATH, metavar="INDEX", help="Directory of the index; the default is DIR.index."
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that read.")
 @click.option(
-    "--parsl", "parsl_config", metavar="CONFIG", help="Read on Parsl's workers: a Python file that sets config."
+    "--parsl",
+    "parsl_config",
+    type=terminal.PATH,
+    metavar="CONFIG",
+    help="Read on Parsl's workers: a Python file that sets config.",
 )
 @click.option("--prune", is_flag=True, help="Take out the rows of crates that are gone.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")

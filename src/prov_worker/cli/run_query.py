@@ -45,7 +45,7 @@ _DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
 
 
 @click.command("query")
-@click.argument("index", metavar="INDEX")
+@click.argument("index", type=terminal.PATH, metavar="INDEX")
 @click.option("--status", type=click.Choice(["completed", "failed"]), help="How it ended.")
 @click.option("--function", multiple=True, metavar="NAME", help="Function; * and ? are wildcards.")
 @click.option("--host", multiple=True, metavar="NAME", help="Node.")

@@ -11,8 +11,16 @@ from prov_worker.cli import terminal
 
 
 @click.command("report")
-@click.argument("run", metavar="RUN")
-@click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="The page to write.")
+@click.argument("run", type=terminal.PATH, metavar="RUN")
+@click.option(
+    "-o",
+    "--output",
+    type=terminal.PATH,
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+    help="The page to write.",
+)
 @click.option("--title", help="Headline; the default is the run's name.")
 @click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")
 def command(run: str, output: str, title: str | None, as_json: bool) -> int:

@@ -10,9 +10,10 @@ from prov_worker.cli import terminal
 
 
 @click.command("verify")
-@click.argument("run", metavar="RUN")
+@click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(
     "--allowed-signers",
+    type=terminal.PATH,
     metavar="FILE",
     help="Ask for a signature by one of these: lines of principal and public key, as in ssh-keygen(1).",
 )

@@ -27,7 +27,7 @@ _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 
 
 @click.command("show")
-@click.argument("crate")
+@click.argument("crate", type=terminal.PATH)
 @click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
 def command(crate: str, as_json: bool) -> int:
     """Show CRATE on one page: what ran, where, how hard, what failed."""

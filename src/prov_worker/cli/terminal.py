@@ -12,11 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import click
+
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: A path in a command: nothing is asked of it here, but shells complete it.
+PATH = click.Path(readable=False)
 _BARS = "▁▂▃▄▅▆▇█"
 #: Columns of a table that nobody looks at in a terminal: wide enough for whole ids and paths.
 _PLAIN_WIDTH = 160

@@ -178,6 +178,16 @@ def test_completion_prints_a_script(prov_worker: Run, shell: str) -> None:
     assert "_PROV_WORKER_COMPLETE" in out
 
 
+@pytest.mark.parametrize("words", ["show ", "list ", "run report ", "run report x -o ", "run assemble a b ", "check "])
+def test_shells_complete_paths(prov_worker: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    line = f"prov-worker {words}"
+    monkeypatch.setenv("_PROV_WORKER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    done = subprocess.run(command(), capture_output=True, text=True, check=False)
+    assert done.stdout == "file,\n"
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "prov_worker", *arguments]
 
