@@ -91,6 +91,23 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> N
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_link_is_followed_and_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there/file")
+    with aside(tmp_path / "link") as path:
+        path.write_text("x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there/file").read_text() == "x"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with aside(tmp_path / "pipe") as path:
+        path.write_text("through")
+    assert os.read(reader, 20) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe", "there"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
     def write() -> None:
