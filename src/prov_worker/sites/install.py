@@ -85,6 +85,9 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     environment = filled("user_environment.yaml")
     if user_dir.absolute() != Path.home() / ".globus_compute":
         environment += f"GLOBUS_COMPUTE_USER_DIR: {json.dumps(str(user_dir.absolute()))}\n"
+    if values.get("submit_dir"):
+        # Where the daemon starts user endpoints, and these submit.
+        environment += f"CWD: {json.dumps(values['submit_dir'])}\n"
     config = filled("config.yaml")
     if values["email"]:
         config += f"email: {json.dumps(values['email'])}\n"

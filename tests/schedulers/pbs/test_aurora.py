@@ -34,7 +34,9 @@ OF_THE_SYSTEM = {0, 52, 104, 156}
 
 @pytest.fixture(scope="module")
 def aurora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
-    with installed("aurora", tmp_path_factory.mktemp("aurora"), {"ncpus": 208}, "home:flare") as endpoint:
+    project = tmp_path_factory.mktemp("flare")
+    node = {"ncpus": 208}
+    with installed("aurora", tmp_path_factory.mktemp("aurora"), node, "home:flare", submit_dir=project) as endpoint:
         yield endpoint
 
 
@@ -73,5 +75,6 @@ def test_twelve_workers_have_a_tile_each_and_no_core_of_the_system(
     assert not used & OF_THE_SYSTEM
     asked = aurora.cluster.jobs()[job]["Resource_List"]
     assert (asked["select"], asked["filesystems"]) == ("1:ncpus=208", "home:flare")
+    assert aurora.cluster.jobs()[job]["Variable_List"]["PBS_O_WORKDIR"] == str(aurora.options["submit_dir"])
     aurora.stop()
     wait_for(lambda: aurora.cluster.jobs()[job]["job_state"] == "F", "the node to be given back by the endpoint's end")
