@@ -110,7 +110,7 @@ class RunRecord:
             try:
                 step, crate = open_step(source)
             except CrateError as error:
-                self.problems.append(Problem(str(source.path), str(error)))
+                self.problems.append(Problem(source.where, str(error)))
                 continue
             digest = bytes.fromhex(step.metadata_sha256 or "")
             if digest not in seen:

@@ -225,12 +225,12 @@ class _Assembly:
                 try:
                     self._take(source)
                 except CrateError as error:
-                    self._say(source.path, str(error))
+                    self._say(source.where, str(error))
         except CrateError as error:
-            self._say(candidate, str(error))
+            self._say(str(candidate), str(error))
 
-    def _say(self, path: Path, message: str) -> None:
-        self.result.problems.append(Problem(str(path), message))
+    def _say(self, where: str, message: str) -> None:
+        self.result.problems.append(Problem(where, message))
 
     def _take(self, source: Source) -> None:
         step, crate = open_step(source)
@@ -242,7 +242,7 @@ class _Assembly:
         taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
         if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
             shutil.rmtree(target)
-            raise CrateError(f"{source.path}: changed while it was read")
+            raise CrateError(f"{source.where}: changed while it was read")
         entry = self._entry(step, crate)
         lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
         self._catalog.add(entry, lines, source.name)
@@ -260,15 +260,15 @@ class _Assembly:
                 if sha == step.metadata_sha256:
                     self.result.duplicates += 1
                 else:
-                    self._say(source.path, f"{source.path}: another crate of this very attempt was taken as {key}")
+                    self._say(source.where, f"{source.where}: another crate of this very attempt was taken as {key}")
                 return None
         if not known:
             return plain
         latest = known[-1]
         if source.name == plain and any(one[1] == step.attempt and one[7] == plain for one in known):
             self._say(
-                source.path,
-                f"{source.path}: two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
+                source.where,
+                f"{source.where}: two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
             )
         if (step.end_ns, step.attempt) < (latest[3], latest[1]):
             return self._free(plain, step.attempt)

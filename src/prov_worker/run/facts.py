@@ -34,8 +34,13 @@ def open_step(source: Source) -> tuple[RunStep, StepCrate]:
         CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
     """
     data = read(source, v.METADATA_FILE)
-    crate = StepCrate(source.path, graph_of(source, data))
-    return step_of(crate, source.name, data), crate
+    graph = graph_of(source, data)
+    try:
+        crate = StepCrate(source.path, graph)
+        return step_of(crate, source.name, data), crate
+    except CrateError as error:
+        # The crate knows its zip, but not its place in there.
+        raise CrateError(str(error).replace(f"{source.path}/", f"{source.where}/", 1)) from None
 
 
 def graph_of(source: Source, data: bytes) -> list[Entity]:
@@ -44,7 +49,7 @@ def graph_of(source: Source, data: bytes) -> list[Entity]:
     Raises:
         CrateError: no JSON, or no graph of entities.
     """
-    where = f"{source.path / v.METADATA_FILE}" if source.path.is_dir() else f"{source.path}: {v.METADATA_FILE}"
+    where = f"{source.where}/{v.METADATA_FILE}"
     try:
         document = parse_json(data)
     except (ValueError, RecursionError) as error:

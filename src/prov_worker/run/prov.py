@@ -75,7 +75,7 @@ def run_document(
             metadata = read(source, v.METADATA_FILE)
             graph = graph_of(source, metadata)
         except CrateError as error:
-            run.problems.append(Problem(str(source.path), str(error)))
+            run.problems.append(Problem(source.where, str(error)))
             continue
         name = quote(f"{STEPS_DIR}/{source.name}{CRATE_SUFFIX}", safe=SAFE)
         mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")

@@ -62,7 +62,7 @@ def read_piece(paths: Sequence[str]) -> Piece:
                 try:
                     piece.crates.append(_read(source))
                 except CrateError as error:
-                    piece.problems.append((str(source.path), str(error)))
+                    piece.problems.append((source.where, str(error)))
         except CrateError as error:
             piece.problems.append((path, str(error)))
     return piece

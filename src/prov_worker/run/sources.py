@@ -34,6 +34,10 @@ class Source(Protocol):
         """Path of the directory or of the zip file."""
 
     @property
+    def where(self) -> str:
+        """What errors name: the path, and the place in a zip of several crates as in ``many.zip!task.crate``."""
+
+    @property
     def name(self) -> str:
         """Name of the crate without suffix: ``<task_id>`` or ``<task_id>.attempt-N``."""
 
@@ -67,12 +71,12 @@ def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> byte
     except CrateError:
         raise
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise CrateError(f"{source.path}: {relative}: cannot be read: {error}") from None
+        raise CrateError(f"{source.where}: {relative}: cannot be read: {error}") from None
     except Exception as error:
         # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
-        raise CrateError(f"{source.path}: {relative}: cannot be unpacked: {error}") from None
+        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
     if len(data) > limit:
-        raise CrateError(f"{source.path}: {relative}: larger than {limit} bytes")
+        raise CrateError(f"{source.where}: {relative}: larger than {limit} bytes")
     return data
 
 
@@ -86,6 +90,11 @@ class DirectorySource:
     """A step crate in a directory."""
 
     path: Path
+
+    @property
+    def where(self) -> str:
+        """See :class:`Source`."""
+        return str(self.path)
 
     @property
     def name(self) -> str:
@@ -156,6 +165,11 @@ class ZipSource:
     def path(self) -> Path:
         """See :class:`Source`."""
         return self._path
+
+    @property
+    def where(self) -> str:
+        """See :class:`Source`."""
+        return f"{self._path}!{self._prefix.rstrip('/')}" if self._prefix else str(self._path)
 
     @property
     def name(self) -> str:

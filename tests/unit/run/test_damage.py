@@ -335,6 +335,23 @@ def test_a_hostile_zip_is_refused_whole(attack: Callable[[zipfile.ZipFile], None
     assert not Path("/tmp/escaped-by-absolute-path.txt").exists()
 
 
+def test_damaged_crates_of_a_zip_of_several_are_named(crates: Any, tmp_path: Path) -> None:
+    bad = {}
+    for number, damage in enumerate((None, truncate, wrong_hash, no_step, a_huge_attempt)):
+        crate = crates.add(number)
+        if damage is not None:
+            damage(crate)
+            bad[crate.name] = damage
+    path = tmp_path / "many.zip"
+    zipped(crates.directory, path).close()
+    result = assemble([path], tmp_path / "R.crate")
+    assert result.steps == 1
+    assert [one.where for one in result.problems] == [f"{path}!{name}" for name in sorted(bad)]
+    assert all(str(one).startswith(one.where) for one in result.problems)
+    run = open_run(path)
+    assert (len(list(run.steps())), len(run.problems)) == (2, 3)
+
+
 def test_a_zip_cut_short_and_one_with_a_changed_byte(crates: Any, tmp_path: Path) -> None:
     crates.add(1)
     for number in (2, 3):
