@@ -142,7 +142,7 @@ class Place:
         done = subprocess.run(["rsync", *options, source, f"{staging}/"], input=given, capture_output=True, check=False)
         # 23, 24: some files were not there any more, which the look at what came will tell
         if done.returncode not in (0, 23, 24):
-            raise CollectError(f"{self.text}: rsync ended with status {done.returncode}: {_last_line(done.stderr)}")
+            raise CollectError(f"{self.text}: rsync ended with status {done.returncode}: {_cause(done.stderr)}")
 
     def _run(self, script: str, given: str = "") -> str:
         command = ["sh", "-c", script] if self.host is None else [*self.ssh, self.host, script]
@@ -158,6 +158,12 @@ class Place:
 def private_directory() -> tempfile.TemporaryDirectory[str]:
     """For the socket of a shared connection, whose path must be short."""
     return tempfile.TemporaryDirectory(prefix="pw-", dir="/tmp")
+
+
+def _cause(text: bytes) -> str:
+    """The first line of rsync's own or of ssh's: what follows it, such as a broken pipe, is its consequence."""
+    lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
+    return next((line for line in lines if line.startswith(("rsync: ", "ssh: "))), None) or _last_line(text)
 
 
 def _last_line(text: bytes) -> str:
