@@ -12,6 +12,9 @@ from prov_worker.cli import terminal
 if TYPE_CHECKING:
     from prov_worker.crate.check import Finding
 
+#: The validator takes some five seconds for a megabyte of metadata.
+_RUN_BYTES = 32 << 20
+
 
 @click.command("check")
 @click.argument("crates", nargs=-1, type=terminal.PATH, metavar="CRATE...")
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
 def command(crates: tuple[str, ...], profile: bool | None, level: str, install_validator: bool, as_json: bool) -> int:
     """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
+
+    Of a run crate its steps are checked, and the validator takes its own metadata too, at REQUIRED.
 
     Exit code 1 where there is a finding.
     """
@@ -59,6 +64,7 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     if profile:
         with terminal.progress("validating profiles", len(found)) as advance:
             by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())
+        by_profile.update(_runs(crates))
         for crate, more in by_profile.items():
             findings.setdefault(crate, []).extend(more)
     if as_json:
@@ -66,6 +72,23 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     else:
         _print(findings, profile, level)
     return 1 if any(findings.values()) else 0
+
+
+def _runs(paths: tuple[str, ...]) -> dict[Path, list[Finding]]:
+    """What the validator finds in the metadata of run crates themselves."""
+    from prov_worker.crate import check
+    from prov_worker.run.sources import is_run
+
+    runs = []
+    for run in (Path(path) for path in paths):
+        if is_run(run):
+            size = (run / "ro-crate-metadata.json").stat().st_size
+            if size <= _RUN_BYTES:
+                runs.append(run)
+            else:
+                much = f"{terminal.size(size)}, more than {terminal.size(_RUN_BYTES)}"
+                click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
+    return check.validate_profiles(runs, "required", profile="provenance-run-crate")
 
 
 def _plain(finding: Finding) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.cli.run_group import VERBS
+from prov_worker.crate.profiles import find_validator
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -42,6 +43,22 @@ def test_assemble_verify_and_a_change(prov_worker: Run, crates: Path, tmp_path: 
     assert "changed: README.md: sealed with" in out
     code, out, _ = prov_worker("run", "verify", target, "--json")
     assert [one["path"] for one in json.loads(out)["changes"]] == ["README.md"]
+
+
+@pytest.mark.validator
+def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
+    if find_validator() is None:
+        pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
+    target = tmp_path / "RUN.crate"
+    prov_worker("run", "assemble", crates, "-o", target)
+    found = json.loads(prov_worker("check", "--profile", "--json", target)[1])
+    assert found[str(target)] == []
+    assert len(found) == 3
+    metadata = target / "ro-crate-metadata.json"
+    metadata.write_text(metadata.read_text().replace('"ComputationalWorkflow"', '"HowTo"'))
+    code, out, _ = prov_worker("check", "--profile", "--json", target)
+    assert code == 1
+    assert json.loads(out)[str(target)] != []
 
 
 def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
