@@ -6,9 +6,11 @@ anew, names and contents are compared.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -69,9 +71,16 @@ class _Directory:
         self.path = path
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """Relative path and kind (``file``, ``empty`` for a directory without content, ``other``) of everything."""
-        with os.scandir(self.path / prefix) as entries:
-            found = sorted(entries, key=lambda one: one.name)
+        """Relative path and kind of everything.
+
+        Kinds are ``file``, ``empty`` and ``unreadable`` of directories, and ``other``.
+        """
+        try:
+            with os.scandir(self.path / prefix) as entries:
+                found = sorted(entries, key=lambda one: one.name)
+        except OSError:
+            yield prefix.rstrip("/") or ".", "unreadable"
+            return
         if not found and prefix:
             yield prefix.rstrip("/"), "empty"
         for entry in found:
@@ -82,7 +91,11 @@ class _Directory:
                 yield relative, "file" if entry.is_file(follow_symlinks=False) else "other"
 
     def open(self, relative: str) -> IO[bytes]:
-        descriptor = os.open(self.path / relative, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Not blocking: of a pipe in a file's place nothing would ever come.
+        descriptor = os.open(self.path / relative, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "no plain file")
         return os.fdopen(descriptor, "rb")
 
 
@@ -150,6 +163,9 @@ def _verify(
         _compare_seal(seal, digests, say)
         _load_manifest(tree, db, say)
         for relative, kind in tree.walk():
+            if kind == "unreadable":
+                say(Change("unreadable", relative, "a directory that cannot be listed"))
+                continue
             if relative in UNLISTED:
                 if kind != "file":
                     say(Change("changed", relative, "no plain file"))

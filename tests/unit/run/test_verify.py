@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +64,42 @@ def test_files_added_removed_and_exchanged_are_found(run: Path) -> None:
         ("removed", f"{name}/data/hardware.json"),
         ("changed", "README.md"),
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["seal.txt", "manifest-sha256.txt", "ro-crate-metadata.json", "seal.txt.sig", "README.md"]
+)
+def test_a_pipe_in_a_file_s_place_is_not_waited_for(run: Path, name: str) -> None:
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    if name == "seal.txt":
+        with pytest.raises(InputError, match="no plain file"):
+            verify(run)
+    else:
+        assert name in {one.path for one in verify(run).changes}
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_compared(run: Path) -> None:
+    crate = sorted((run / "steps").iterdir())[0]
+    (crate / "data").chmod(0)
+    (run / "README.md").chmod(0)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from prov_worker.run.verify import verify\n"
+        "for one in verify(Path(sys.argv[1])).changes: print(one.kind, one.path)"
+    )
+    command = [sys.executable, "-c", code, str(run)]
+    if os.geteuid() == 0:  # root reads everything, unless it lets that right go
+        if shutil.which("setpriv") is None:
+            pytest.skip("as root this needs setpriv (util-linux)")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (crate / "data").chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert f"unreadable steps/{crate.name}/data" in said
+    assert "unreadable README.md" in said
+    assert all(line.split()[1].startswith((f"steps/{crate.name}/data", "README.md")) for line in said)
 
 
 def test_a_removed_step_is_found(run: Path) -> None:
