@@ -126,12 +126,19 @@ class RunRecord:
             yield step
 
     def links(self) -> Iterator[Link]:
-        """What flowed from step to step: as the assembler found it, else found now."""
+        """What flowed from step to step: as the assembler found it, else found now.
+
+        Where the assembler's list is damaged, it ends there, and that is one of :attr:`problems`.
+        """
         path = self.path / LINKS_FILE
         if self.is_run_crate and path.is_file():
             from prov_worker.run.links import read_links
 
-            yield from read_links(path)
+            try:
+                yield from read_links(path)
+            except CrateError as error:
+                problem = Problem(str(path), str(error))
+                self.problems += [problem] if problem not in self.problems else []
             return
         from prov_worker.run.links import LinkFinder
 

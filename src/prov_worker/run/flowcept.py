@@ -19,7 +19,7 @@ from prov_worker import __version__
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError, InputError
 from prov_worker.model import Series
-from prov_worker.run.api import RunRecord
+from prov_worker.run.api import LINKS_FILE, RunRecord
 from prov_worker.run.aside import aside
 from prov_worker.run.model import Problem, RunStep, StepFile, StepValue
 
@@ -56,6 +56,7 @@ def write_flowcept(
         if link.source not in needs[link.target]:
             needs[link.target].append(link.source)
             feeds[link.source].append(link.target)
+    damaged = [one for one in run.problems if one.where == str(run.path / LINKS_FILE)]
     workflow = _Workflow(run)
     with aside(target) as path, path.open("w", encoding="utf-8") as stream:
         for step in run.steps():
@@ -72,6 +73,7 @@ def write_flowcept(
             what = "none of these tasks" if tasks else "no step crate that can be read"
             raise InputError(f"{run.path}: {what}")
         stream.write(_line(workflow.record()))
+    run.problems += damaged
     return workflow.count + 1
 
 

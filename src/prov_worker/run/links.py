@@ -206,11 +206,14 @@ def read_links(path: Path) -> Iterator[Link]:
     Raises:
         CrateError: a line is no link.
     """
-    with path.open(encoding="utf-8") as stream:
+    with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 fields = json.loads(line)
                 fields.pop("inferred", None)
-                yield Link(**fields)
+                if not all(isinstance(value, str) for value in fields.values()):
+                    raise ValueError("expected texts")
+                link = Link(**fields)
             except (ValueError, TypeError, AttributeError) as error:
-                raise CrateError(f"{path}: line {number}: {error}") from None
+                raise CrateError(f"{path}: line {number}: no link: {error}") from None
+            yield link

@@ -265,6 +265,31 @@ def test_a_zip_beside_its_directory_is_counted_once(crates: Any, tmp_path: Path)
     assert (len(list(run.steps())), run.problems) == (1, [])
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"x', b"[1]", b"\xff\xfe", b'{"source": 7}', b'{"source": "a"}', b'{"source": [], "via": {}}']
+)
+def test_a_damaged_list_of_links_is_named_and_the_rest_is_told(
+    workflow_crates: Any, tmp_path: Path, content: bytes
+) -> None:
+    from prov_worker.run.flowcept import write_flowcept
+
+    assemble([workflow_crates.directory], tmp_path / "R.crate", Options(copy=True))
+    path = tmp_path / "R.crate/links.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + content + b"\n" + b"".join(lines[1:]))
+    run = open_run(tmp_path / "R.crate")
+    assert len(list(run.links())) == 1
+    assert [one.where for one in run.problems] == [str(path)]
+    assert write_flowcept(run, tmp_path / "run.jsonl") == 7
+    assert [one.where for one in run.problems] == [str(path)]
+    if importlib.util.find_spec("jinja2"):
+        from prov_worker.run.report.page import write_report
+
+        data, _ = write_report(open_run(tmp_path / "R.crate"), tmp_path / "report.html")
+        assert len(data.rows) == 6
+        assert "links.jsonl: line 2: no link" in data.problems[0]
+
+
 def test_two_crates_of_one_attempt_that_differ(make_crates: Any, tmp_path: Path) -> None:
     make_crates(tmp_path / "a").add(1, wall_s=1.0)
     make_crates(tmp_path / "b").add(1, wall_s=2.0)

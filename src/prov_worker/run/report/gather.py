@@ -124,14 +124,14 @@ class _Gatherer:
         data = self._data
         if self._block:
             self._pack()
-        problems = [str(one) for one in self._run.problems] + self._series_problems
-        # Names of files are bytes, and not always text.
-        data.problems = [one.encode("utf-8", "backslashreplace").decode() for one in problems]
         data.rows.sort(key=lambda row: (row.start_ns, row.key))
         _mark_latest(data.rows)
         _number_by_start(data)
         _sort_nodes(data)
         self._links({row.key: position for position, row in enumerate(data.rows)})
+        problems = [str(one) for one in self._run.problems] + self._series_problems
+        # Names of files are bytes, and not always text.
+        data.problems = [one.encode("utf-8", "backslashreplace").decode() for one in problems]
         return data
 
     def _pack(self) -> None:
