@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(apierrors.ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(sqlite3.Error, _no_state)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(BodyLimit, limit_bytes=service.config.body_limit_bytes)
     app.add_middleware(Counting, metrics=service.metrics)
@@ -96,6 +98,12 @@ def _methods(request: Request) -> list[str]:
         if route.path_regex.match(request.scope["path"])
         for method in route.methods
     )
+
+
+async def _no_state(request: Request, error: Exception) -> Response:
+    """A full disk, mostly: nothing has been accepted, and the caller may try again."""
+    _log.error("%s %s: %s", request.method, getattr(request.scope.get("route"), "path", "?"), error)
+    return _answer(503, "the service cannot keep its state now; try again", headers={"Retry-After": "10"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
