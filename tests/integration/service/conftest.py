@@ -41,15 +41,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def fresh_stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack for one test, which may break it."""
-    from service_stack import running
-
-    with running(tmp_path / "stack") as one:
-        yield one
-
-
-@pytest.fixture
 def client(stack: Stack) -> Client:
     from globus_compute_sdk import Client
 
