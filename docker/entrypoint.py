@@ -215,7 +215,7 @@ def endpoint() -> int:
     os.register_at_fork(after_in_child=lambda: [os.environ.pop(name, None) for name in PRIVATE] and None)
 
     from globus_compute_endpoint.cli import cli_run
-    from globus_sdk import AuthAPIError, NetworkError
+    from globus_sdk import NetworkError
 
     sys.argv = ["globus-compute-endpoint", "start", "--log-to-console", "--no-color", name]
     try:
@@ -223,8 +223,11 @@ def endpoint() -> int:
     except NetworkError:
         where = "the local web service" if os.environ.get("GLOBUS_SDK_ENVIRONMENT") == "local" else "auth.globus.org"
         fail(f"{where} cannot be reached from this container; the endpoint needs it to log in")
-    except AuthAPIError as error:
-        fail(f"{CLIENT}, {SECRET}: refused with {error.http_status}: {error.message}")
+    except SystemExit as end:
+        # Stock has told all of it, in many lines.
+        if end.code == os.EX_NOPERM:
+            fail(f"{CLIENT}, {SECRET}: refused: no such client, or a wrong secret")
+        raise
     return 0
 
 

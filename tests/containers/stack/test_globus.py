@@ -97,7 +97,7 @@ def test_credentials_that_are_refused_are_named(stack: Stack, secret_file: Path)
         GLOBUS_SDK_SERVICE_URL_AUTH="http://localhost:5000/",
     )
     assert done.returncode == 2, done.stderr
-    assert "GLOBUS_COMPUTE_CLIENT_ID, GLOBUS_COMPUTE_CLIENT_SECRET: refused with 401" in done.stderr.splitlines()[-1]
+    assert "GLOBUS_COMPUTE_CLIENT_ID, GLOBUS_COMPUTE_CLIENT_SECRET: refused" in done.stderr.splitlines()[-1]
     assert SECRET not in done.stderr + done.stdout
 
 

@@ -219,9 +219,11 @@ def let_go_of_results() -> None:
     from globus_compute_sdk.sdk import executor
 
     executor.Executor._default_task_group_id = None
-    while executor._RESULT_WATCHERS:
-        _, watcher = executor._RESULT_WATCHERS.popitem()
-        connection = watcher._connection
-        watcher.shutdown()
-        if connection is not None:
+    watchers = list(executor._RESULT_WATCHERS.values())
+    connections = [watcher._connection for watcher in watchers]
+    for watcher in watchers:
+        watcher.shutdown(wait=False)
+    for watcher, connection in zip(watchers, connections, strict=True):
+        watcher.join(30)
+        if connection is not None and not watcher.is_alive():
             connection.ioloop.close()  # left to the collector of garbage otherwise

@@ -24,8 +24,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.faults,
     pytest.mark.timeout(600),
-    # Pika leaves a pair of sockets to the collector of garbage with each of the SDK's listeners.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 LIMIT_S = 120
 HOURS, RUNS_AN_HOUR, TASKS_A_RUN = 24, 2, 50
