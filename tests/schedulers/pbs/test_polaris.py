@@ -183,8 +183,9 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
         ({"queue": "nope"}, "qsub: Unknown queue"),
         ({"filesystems": "home:grand"}, "Invalid filesystem identifiers grand"),
         ({"account": "Nobody"}, "No active allocation found for project Nobody"),
-        ({"walltime": 3600}, "3600 is not of type 'string'"),
         ({"workers": 2}, "engine.cpu_affinity: 4 lists for 2 workers"),
+        # Last: the endpoint counts as offline until its next heartbeat, as its failure notice is its last word.
+        ({"walltime": 3600}, "3600 is not of type 'string'"),
     ],
 )
 def test_what_is_refused_is_an_error_of_the_task(

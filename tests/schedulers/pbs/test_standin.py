@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -326,6 +328,36 @@ def test_without_a_server(cluster_of: Make) -> None:
     done = cluster.run("qdel", "0.pbs1")
     told = "Connection refused\nCouldn't connect to cluster: pbs1\n"
     assert (done.stdout, done.stderr, done.returncode) == ("", told, 162)
+
+
+def test_the_cluster_ends_with_who_started_it(tmp_path: Path, wait_for: Wait) -> None:
+    """A test run that is killed leaves no server and no job behind."""
+    code = (
+        "import sys, time; from pathlib import Path; from standin.cluster import Cluster; "
+        "one = Cluster(Path(sys.argv[1])); one.start(); (one.home / 'job.sh').write_text('sleep 600'); "
+        "print(one.run('qsub', 'job.sh').stdout, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "pbs")],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "0.pbs1\n"
+        sign = str(tmp_path / "pbs" / "server").encode()
+
+        def of_the_cluster() -> list[str]:
+            found = []
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if sign in path.read_bytes():
+                        found.append(path.parent.name)
+            return found
+
+        wait_for(lambda: len(of_the_cluster()) == 2, "the server and the job's shell")
+        starter.kill()
+    wait_for(lambda: of_the_cluster() == [], "their end")
 
 
 # -- mpiexec ----------------------------------------------------------------------------------------------------------

@@ -140,7 +140,8 @@ class Server:
     # -- loop ----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until SIGTERM; running jobs are killed with it."""
+        """Until SIGTERM, or the end of who started it; running jobs are killed with it."""
+        starter = os.getppid()
         stop, wake = socket.socketpair()
         signal.signal(signal.SIGTERM, lambda *_: stop.send(b"."))
         with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as ready:
@@ -151,12 +152,13 @@ class Server:
             ready.register(listening, selectors.EVENT_READ)
             ready.register(wake, selectors.EVENT_READ)
             while True:
-                for key, _ in ready.select(0.05):
-                    if key.fileobj is wake:
-                        for job in self.jobs.values():
-                            job.kill()
-                        Path(SOCKET).unlink()
-                        return
+                awake = ready.select(0.05)
+                if os.getppid() != starter or any(key.fileobj is wake for key, _ in awake):
+                    for job in self.jobs.values():
+                        job.kill()
+                    Path(SOCKET).unlink()
+                    return
+                if awake:
                     with listening.accept()[0] as peer, peer.makefile("rwb") as stream:
                         stream.write(json.dumps(self.answer(json.loads(stream.readline()))).encode() + b"\n")
                 self.tick()
