@@ -79,7 +79,7 @@ def test_a_mount_point_that_is_not_here(private: Path) -> None:
     assert only(on_line("mount point", private, "polaris", mount_points=missing), "warn")
 
 
-@pytest.mark.parametrize("mode, status", [(0o755, "warn"), (0o777, "fail"), (0o700, "pass")])
+@pytest.mark.parametrize("mode, status", [(0o755, "warn"), (0o777, "fail"), (0o770, "warn"), (0o700, "pass")])
 def test_rights_of_the_directory_with_the_tokens(private: Path, mode: int, status: str) -> None:
     private.chmod(mode)
     (found,) = on_line("rights", private)

@@ -40,7 +40,8 @@ def pbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Programs that answer as PBS's on Polaris do: their presence and these answers are all that is asked for."""
     bin_dir = tmp_path / "pbs"
     answer = json.dumps({"timestamp": 1, "pbs_version": "23.06.06", "pbs_server": "pbs1", "Queue": QUEUES})
-    program(bin_dir, "qstat", f"if [ \"$1\" = -Q ]; then echo '{answer}'; fi\n")
+    server = "Server: pbs1\n    job_history_enable = True\n"
+    program(bin_dir, "qstat", f"case $1 in -Q) echo '{answer}';; -B) echo '{server}';; esac\n")
     for name in ("qsub", "qdel", "mpiexec"):
         program(bin_dir, name, "exit 1\n")
     for name in ("home", "eagle"):
@@ -95,6 +96,11 @@ def test_pbs_without_job_history_makes_parsl_give_up_running_jobs(pbs: Path, tmp
     found = statuses(on_polaris(tmp_path))
     assert found["job history"] == "fail"
     assert found["scheduler answers"] == "warn"
+
+
+def test_a_pbs_server_that_says_nothing_of_history_is_a_warning(pbs: Path, tmp_path: Path) -> None:
+    program(pbs, "qstat", 'test "$1" = -Q && echo "{}"; exit 0\n')
+    assert statuses(on_polaris(tmp_path))["job history"] == "warn"
 
 
 def test_a_pbs_server_that_is_down(pbs: Path, tmp_path: Path) -> None:

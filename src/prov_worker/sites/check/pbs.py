@@ -71,6 +71,9 @@ def _history() -> Finding:
         return failed(line, asked.told, "ask the site to set job_history_enable: Parsl cannot follow jobs without it")
     if asked.status != 0:
         return warned(line, f"qstat -x: {asked.told}", "try `qstat -x` after a job of yours has ended")
+    server = ask(["qstat", "-B", "-f"])
+    if server.status == 0 and "job_history_enable = True" not in server.output:
+        return warned(line, "PBS does not say that it keeps one", "try `qstat -x` after a job of yours has ended")
     return passed(line, "is kept")
 
 

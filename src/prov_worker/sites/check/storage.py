@@ -129,7 +129,9 @@ def _rights(subject: Subject) -> Iterator[Finding]:
             yield failed(line, f"{path} belongs to another user", "--user-dir a directory of yours")
             return
         if mode & 0o022:
-            yield failed(line, f"{path} can be changed by others (mode {mode:04o})", f"chmod go-w {path}")
+            # Everybody's group is often a person's own.
+            told = failed if mode & 0o002 else warned
+            yield told(line, f"{path} can be changed by others (mode {mode:04o})", f"chmod go-w {path}")
             return
         if path != Path.home() and mode & 0o077:
             yield warned(line, f"{path}, with your tokens, is open to others (mode {mode:04o})", f"chmod 700 {path}")
