@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -11,22 +13,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from prov_worker.agent.recover import recover
 from prov_worker.cli import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus import template
 from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.sites import catalog, install, options
+from prov_worker.spool.paths import runtime_dir
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
-from support.house import wait_until
+from support.house import alive, wait_until
 
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
     pytest.mark.timeout(600),
+    pytest.mark.xdist_group("worker-image"),
     # Parsl's address_by_interface leaves its socket to the collector of garbage.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -58,29 +63,60 @@ def leave() -> None:
     os._exit(7)
 
 
-def test_crates_of_workers_in_an_image_name_it_with_its_digest(worker_image: tuple[str, str], tmp_path: Path) -> None:
+def wait(folder: str) -> str:
+    """Leave a mark, and wait for another one."""
+    import os
+    import time
+
+    open(os.path.join(folder, "here"), "w").close()
+    while not os.path.exists(os.path.join(folder, "go")):
+        time.sleep(0.05)
+    return "gone"
+
+
+@pytest.fixture(scope="module")
+def crates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("worker-image") / "crates"
+
+
+@pytest.fixture(scope="module")
+def data(crates: Path) -> Path:
+    """A mount point of the workers."""
+    made = crates.with_name("data")
+    made.mkdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def endpoint(worker_image: tuple[str, str], crates: Path, data: Path) -> Iterator[EmbeddedEndpoint]:
+    """The engine that the daemon would make of the template."""
     from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer
 
     image, digest = worker_image
-    crates, data = tmp_path / "crates", tmp_path / "data"
-    data.mkdir()
     site = catalog.site("local")
     given = {
         "crate_dir": str(crates), "mount_points": [str(data)], "runtime": "container", "image": image,
         "image_digest": digest, "init_blocks": 1, "min_blocks": 1, "plots": "none", "heartbeat_period": 1,
         "heartbeat_threshold": 5,
     }  # fmt: skip
-    values = options.complete(site, options.read(site, [f"{k}={json.dumps(v)}" if isinstance(v, list) else f"{k}={v}"
-                                                        for k, v in given.items()]), "test")  # fmt: skip
+    options.check(site, given, "test")
+    values = options.complete(site, given, "test")
     engine = yaml.safe_load(template.render(install.template_of(site, values), site.schema(values)))["engine"]
-    # The template as it is: also what the embedded endpoint would choose for tests.
-    engine.setdefault("encrypted", True)
+    engine.setdefault("encrypted", True)  # as a daemon has it
     serializer = ComputeSerializer(strategy_code=AllCodeStrategies())
-    with EmbeddedEndpoint(engine_options=engine, run_dir=tmp_path / "run", serializer=serializer) as endpoint:
-        place = endpoint.submit(where)
-        assert place.result(120) == {"marks": ["/.dockerenv"], "prefix": "/opt/prov", "uid": (tmp_path.stat().st_uid)}
-        left = endpoint.submit(leave)
-        assert "WorkerLost" in str(left.exception(120))
+    run_dir = crates.with_name("run")
+    with EmbeddedEndpoint(engine_options=engine, run_dir=run_dir, serializer=serializer) as started:
+        yield started
+
+
+def test_crates_name_the_image_with_its_digest(
+    endpoint: EmbeddedEndpoint, worker_image: tuple[str, str], crates: Path, data: Path
+) -> None:
+    image, digest = worker_image
+    place = endpoint.submit(where)
+    assert place.result(120) == {"marks": ["/.dockerenv"], "prefix": "/opt/prov", "uid": os.getuid()}
+    left = endpoint.submit(leave)
+    assert "WorkerLost" in str(left.exception(120))
     for task, status in ((place.task_id, "completed"), (left.task_id, "failed")):
         crate = crates / f"{task}.crate"
         wait_until(crate.is_dir, "the crate")
@@ -114,3 +150,22 @@ def test_a_preflight_asks_the_image_itself(
     assert digest in bare["image"]["found"]
     missing = findings(f"{image}-not")
     assert (missing["image"]["status"], missing["versions at the workers"]["status"]) == ("fail", "warn")
+
+
+def test_a_task_in_a_container_runs_on_for_those_outside(endpoint: EmbeddedEndpoint, crates: Path, data: Path) -> None:
+    """Its process has another number outside: whoever looks after what the dead left open there must not take it."""
+    task = endpoint.submit(wait, str(data))
+    wait_until((data / "here").exists, "the task to run", 60)
+    agent = json.loads((Path(runtime_dir(str(crates))) / "agent.json").read_text())
+    os.kill(agent["pid"], signal.SIGKILL)
+    os.kill(agent["finaliser"], signal.SIGKILL)
+    wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "the agent outside to be gone")
+    report = recover(crates, force=True)
+    assert report.finished == 0
+    assert any("is running" in one for one in report.skipped)
+    assert not (crates / f"{task.task_id}.crate").exists()
+    (data / "go").touch()
+    assert task.result(60) == "gone"
+    wait_until((crates / f"{task.task_id}.crate").is_dir, "the crate")
+    assert StepCrate.open(crates / f"{task.task_id}.crate").status == "completed"
+    assert len(list(crates.glob(f"{task.task_id}*"))) == 1

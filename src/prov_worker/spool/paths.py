@@ -50,8 +50,14 @@ class JournalName:
         return cls("-".join(parts[:-2]), int(parts[-2]), int(parts[-1]), thread)
 
     def is_alive(self) -> bool:
-        """Whether the process runs on *this* node still: same id and same start, and not a zombie."""
-        return process_start(self.pid) == self.start and process_state(self.pid) not in ("Z", "X", "")
+        """Whether the process runs on *this* node still: same id and same start, and not a zombie.
+
+        Workers in a container that has the node's name have another id here: they are looked for by what they started
+        at. From within a container the processes outside are not to be seen.
+        """
+        if process_start(self.pid) == self.start:
+            return process_state(self.pid) not in ("Z", "X", "")
+        return _runs_in_a_container(self.pid, self.start)
 
 
 def spool_dir(crate_dir: str) -> str:
@@ -114,6 +120,25 @@ def process_state(pid: int) -> str:
     """State letter of a process, such as ``R`` or ``Z``; empty where it is gone."""
     fields = _stat_fields(pid)
     return fields[0].decode() if fields else ""
+
+
+def _runs_in_a_container(pid: int, start: int) -> bool:
+    """Whether a process with this id runs in a name space of processes below this one (pid_namespaces(7))."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return False
+    for number in numbers:
+        if process_start(number) != start or process_state(number) in ("Z", "X", ""):
+            continue
+        try:
+            with open(f"/proc/{number}/status") as file:
+                ids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+        except OSError:
+            continue
+        if len(ids) > 1 and ids[-1] == str(pid):
+            return True
+    return False
 
 
 def _stat_fields(pid: int) -> list[bytes]:
