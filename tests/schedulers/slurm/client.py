@@ -37,7 +37,7 @@ def hold(mark, seconds):
     import os
     import time
 
-    mark = os.path.expanduser(f"~/{mark}")
+    mark = os.path.join(os.path.expanduser("~"), mark)
     with open(mark, "a") as file:
         file.write(f"{os.environ.get('SLURM_JOB_ID')} {os.uname().nodename}\n")
     with open(mark) as file:

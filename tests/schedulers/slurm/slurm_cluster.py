@@ -19,9 +19,10 @@ from support.containers import CHECKOUT, LABEL, ROOT, docker
 
 HERE = Path(__file__).parent
 TAG = f"prov-slurm-{CHECKOUT}"
-NODES = ("nid001", "nid002", "nid003")
-#: Where containers run: a node of its own rights, and images of its own.
-PODMAN_NODE = "nid003"
+NODES = ("nid001", "nid002", "nid003", "nid004")
+#: Where workers in an image run: a node with rights and images of its own. Without cgroups a job's end does not reach
+#: all that podman has started, so nothing else runs there.
+PODMAN_NODE = "nid004"
 HOME = "/home/compute"
 #: How stock software finds the local service, as `prov-worker service env` says it.
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}

@@ -102,17 +102,23 @@ def test_cpu_nodes_are_given_back_when_idle_and_taken_again(
 
 def test_workers_in_an_image(cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]) -> None:
     """By podman without root; ``podman-hpc`` is a name for it here."""
+    from slurm_cluster import HOME, PODMAN_NODE
+
     image, digest = cluster.load_worker_image()
-    tasks = cpu.submit(("place", ["image", 1]), workers=1, runtime="container", image=image, image_digest=digest)
+    cluster.run("mkdir data")
+    given: dict[str, Any] = {"workers": 1, "runtime": "container", "image": image, "image_digest": digest}
+    given |= {"mount_points": [f"{HOME}/data"], "scheduler_options": f"#SBATCH --nodelist={PODMAN_NODE}"}
+    tasks = cpu.submit(("place", ["image", 1]), **given)
     (outcome,) = tasks.outcomes()
     crate = cpu.crate(tasks.ids[0])
     told = facts(crate)
     assert StepCrate.open(crate).status == "completed"
     assert told["container"] == f"podman:{image}@{digest}"
-    assert told["host of the worker"] == outcome["result"]["host"] == "nid003"
+    assert told["host of the worker"] == outcome["result"]["host"] == PODMAN_NODE
     assert told["SLURM_JOB_ID"] == outcome["result"]["job"]
     graph = {one["@id"]: one for one in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
     assert f"sha256:{graph['#container-image']['sha256']}" == digest
+    assert any(one.get("value") == f"{HOME}/data" for one in graph.values()), "the mount point"
 
 
 def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]) -> None:
@@ -139,7 +145,7 @@ def test_a_cancelled_job_leaves_a_failed_crate_and_its_task_is_tried_again(
     job, node = cluster.run("cat cancelled").split()[:2]
     error = str(StepCrate.open(first).error)
     assert error.startswith(f"batch job {job} was cancelled (Slurm: CANCELLED by 10001): worker process ")
-    assert f"on {node} was killed by SIGTERM" in error
+    assert f" on {node} " in error
     assert [StepCrate.open(crate).status for crate in (first, last, other)] == ["failed", "completed", "completed"]
     assert facts(first)["SLURM_JOB_ID"] == job
     assert facts(last)["SLURM_JOB_ID"] != job
