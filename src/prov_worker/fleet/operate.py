@@ -23,6 +23,9 @@ START_S = 90.0
 #: An engine notes what it has every two seconds: twice nothing in this time is nothing.
 _QUIET_S = 5.0
 
+#: An engine that has said nothing for so long is none that does.
+_SILENT_S = 60.0
+
 Say = Callable[[str], None]
 
 
@@ -195,7 +198,7 @@ def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> s
     arrives after the stop waits at the web service for the next start.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    quiet = None
+    quiet = silent = None
     tally = Tally()
     while True:
         if folder.core(record.process if record else None).state != "running":
@@ -208,6 +211,9 @@ def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> s
                 return None
         else:
             quiet = None
+        silent = None if count is not None else silent if silent is not None else now
+        if silent is not None and now - silent >= _SILENT_S:
+            return "a user endpoint does not tell what it has, as one with another engine; stop it without --drain"
         if deadline is not None and now >= deadline:
             left = "an engine does not tell what it has" if count is None else f"{count} tasks are not done"
             return f"{left} after {timeout_s:g} s"

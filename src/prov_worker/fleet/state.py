@@ -152,7 +152,11 @@ class State:
         Raises:
             BusyError: another command is at work for longer than ``wait_s``.
         """
-        with self.lock("commands", wait_s):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock("commands", wait_s))
+            except BusyError as error:
+                raise BusyError(f"another command is at work on this fleet: {error}") from None
             records = self.load()
             try:
                 yield records

@@ -58,6 +58,13 @@ def test_from_a_file_to_running_endpoints_and_back(
     assert {row["action"] for row in host.json("up").values()} == {"running"}
     assert {name: host.core(name) for name in ("one", "two")} == before
 
+    # One that was killed is started at once: that its pid file is stale is known.
+    before.update(host.kill("two"))
+    assert host.json("status", code=1)["two"]["condition"] == "down"
+    assert host.json("up")["two"]["action"] == "started"
+    assert host.core("two") not in (None, before["two"])
+    before["two"] = host.core("two")
+
     # A task, and what the status says of it.
     with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
         assert executor.submit(functions.add, 5, 10).result(90) == 15
