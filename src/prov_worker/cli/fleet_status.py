@@ -65,15 +65,15 @@ def _print(found: list[Status]) -> None:
             _number(one.running),
             "–" if one.blocks is None else f"{one.blocks['running']}+{one.blocks['pending']}",
             "–" if one.workers is None else f"{one.workers['all'] - one.workers['idle']}/{one.workers['all']}",
-            _number(one.completed),
-            _number(one.failed),
+            _number(one.completed if one.condition != "elsewhere" else None),
+            _number(one.failed if one.condition != "elsewhere" else None),
         ]
         for one in found
     ]
     fleet_common.table(rows)
     for one in found:
         if one.restarts:
-            click.echo(f"{one.name}: restarted {one.restarts} times by the watch")
+            click.echo(f"{one.name}: restarts by the watch: {one.restarts}")
         if one.next_at is not None:
             click.echo(f"{one.name}: may be restarted in {terminal.duration(one.next_at - time.time())}")
         for text in filter(None, (one.note, one.last_error and f"last error: {one.last_error}")):

@@ -18,6 +18,8 @@ _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ (ERROR|CRITICAL) \S+ 
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ ")
 _STARTED = re.compile(r"^-- .* start \S+$")
 _TITLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+#: How a daemon ends that cannot reach the web service: with code 75, or with one of these (globus_sdk.exc.convert).
+OUTAGE = re.compile(r"\b(NetworkError|Globus(Connection|Timeout|ConnectionTimeout)Error): ")
 
 
 @dataclass(frozen=True, slots=True)

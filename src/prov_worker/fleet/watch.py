@@ -253,6 +253,10 @@ class Watcher:
             why += f": {logs.last_of_start(folder)}"
         elif code is None and record.pid and (error := logs.last(folder)) is not None:
             why += f"; its last error was, at {error.at}: {error.message}"
+        if code and record.restarts and (code == os.EX_TEMPFAIL or logs.OUTAGE.search(why)):
+            # The web service cannot be reached: an outage must not use up the restarts.
+            record.restarts.pop()
+            why += "; not counted"
         record.last_error = why
         if record.pid:
             went_down(record, self.fleet.watch, now)

@@ -12,18 +12,25 @@ import pytest
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
+    from service_stack import Stack
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
 
 @pytest.fixture(scope="session")
-def service_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Variables of a running local service, in a network of the tests' own."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Broker and local service, in a network of the tests' own."""
     from service_stack import running
 
     with running(tmp_path_factory.mktemp("stack"), endpoint=False) as stack:
-        yield stack.service.environment()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def service_environment(stack: Stack) -> dict[str, str]:
+    """Variables of the service's clients."""
+    return stack.service.environment()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from prov_worker.fleet import processes
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
+    from service_stack import Stack
 
 pytestmark = [
     pytest.mark.slow,
@@ -142,6 +143,23 @@ def test_a_configuration_that_cannot_start(host: FleetHost, wait_for: WaitFor, w
     config.write_text(good)
     assert host.json("restart", "two")["two"]["action"] == "started"
     assert host.core("one") == healthy
+
+
+def test_a_service_that_is_away(host: FleetHost, stack: Stack, wait_for: WaitFor, wait_up: Callable[..., None]) -> None:
+    """An outage costs no restart, so that the endpoint comes back by itself however long it was."""
+    host.write("one", watch={"cap": 1})
+    host.run("up")
+    stack.service.stop()
+    try:
+        before = host.kill("one")
+        host.watch()
+        tries = "GlobusConnectionError: "
+        wait_for(lambda: sum(tries in line for line in host.log("one")) >= 2, "two tries in vain", 120.0)
+        assert all(line.endswith("; not counted") for line in host.log("one") if tries in line)
+    finally:
+        stack.service.start()
+    wait_up(host, "one", before=before)
+    assert alone(host, "one")
 
 
 @pytest.fixture
