@@ -85,6 +85,22 @@ def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
         pika.BlockingConnection(wrong)
 
 
+def test_what_is_handed_out_at_the_broker_reaches_ones_own_queues_alone(stack: Stack) -> None:
+    ask = "import globus_compute_sdk as s; print(s.Client().get_result_amqp_url()['connection_url'])"
+    done = subprocess.run(stack.in_client("python", "-c", ask), capture_output=True, text=True, check=True)
+    url = done.stdout.strip().replace("localhost:5000", f"127.0.0.1:{stack.port}")
+    identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
+    assert identity["client_id"] in pika.URLParameters(url).credentials.username
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+            connection.channel().basic_get("results")
+        own = f"{identity['client_id']}.{stack.endpoint_id}.commands"
+        assert connection.channel().basic_get(own)[0] is None
+    finally:
+        connection.close()
+
+
 def test_the_line_of_exports_is_that_of_the_installation(stack: Stack) -> None:
     line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env")
     assert line.startswith("export ")
