@@ -125,7 +125,9 @@ def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
 
 
 def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
-    docker("restart", "--time", "5", node.name)
+    # At once, as if the power failed, with a user endpoint and workers alive.
+    submit(node)
+    docker("restart", "--time", "0", node.name)
     assert until(node.online, timeout_s=120, pause_s=2), node.logs()
     submit(node)
 
@@ -143,6 +145,7 @@ def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_p
     )  # fmt: skip
     assert play.code == 2, play.output[-3000:]
     assert "version 0.1.1 did not come online" in play.output
+    assert "this version is broken" in play.output
     assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.0"
     assert node.online(), node.logs()
     results = node.site.ended(sent)

@@ -1,9 +1,10 @@
 """How an endpoint of this host is, as JSON: process, what the service says, tasks under way, crates.
 
-    status.py FOLDER CRATES [--online SECONDS] [--drained SECONDS]
+    status.py FOLDER CRATES LOG [--online SECONDS] [--drained SECONDS]
 
 ``--online`` waits until one process has lived for some seconds and the service calls the endpoint online, ``--drained``
-until no task is under way; code 1 where that does not happen in time.
+until no task is under way; code 1 where that does not happen in time. Where the endpoint is not online, the end of its
+log is told too.
 """
 
 from __future__ import annotations
@@ -11,23 +12,44 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+#: Lines of the log that are told.
+LINES = 15
 #: Seconds for which one process must have lived to count as started.
 SETTLED_S = 6.0
 
 
 def process(folder: Path) -> int | None:
-    """Process id of the daemon, where it lives."""
+    """Process id of the daemon, where it lives; after a reboot the number may be another program's."""
     try:
         pid = int((folder / "daemon.pid").read_text())
-        os.kill(pid, 0)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    return pid
+    return pid if b"globus" in command.lower() else None
+
+
+def age_s(pid: int) -> float:
+    """Seconds since a process began; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return 0.0
+    return uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def end_of(log: Path) -> list[str]:
+    """The last lines of a log."""
+    try:
+        return log.read_text(errors="replace").splitlines()[-LINES:]
+    except OSError:
+        return []
 
 
 def identity(folder: Path) -> str | None:
@@ -77,18 +99,19 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("crates", type=Path)
+    parser.add_argument("log", type=Path)
     parser.add_argument("--online", type=float)
     parser.add_argument("--drained", type=float)
     wants = parser.parse_args()
     end = time.monotonic() + (wants.online or wants.drained or 0)
-    since, last = time.monotonic(), process(wants.folder)
+    # The environment that this runs in is the one in use.
+    version = Path(sys.prefix).resolve().name
     while True:
         now = process(wants.folder)
-        if now != last:
-            since, last = time.monotonic(), now
-        report: dict[str, Any] = {"endpoint": wants.folder.name, "endpoint_id": identity(wants.folder), "process": now}
+        report: dict[str, Any] = {"endpoint": wants.folder.name, "endpoint_id": identity(wants.folder)}
+        report |= {"host": socket.gethostname(), "version": version, "process": now}
         report["tasks_under_way"] = under_way(wants.crates)
-        settled = now is not None and time.monotonic() - since >= SETTLED_S
+        settled = now is not None and age_s(now) >= SETTLED_S
         report["service"] = at_service(report["endpoint_id"]) if settled or wants.online is None else "not asked"
         good = True
         if wants.online is not None:
@@ -98,6 +121,8 @@ def main() -> int:
         if good or time.monotonic() >= end:
             break
         time.sleep(1)
+    if report["service"] != "online":
+        report["log"] = end_of(wants.log)
     report["crates"] = sum(1 for _ in wants.crates.glob("**/*.crate"))
     print(json.dumps(report))
     return 0 if good else 1
