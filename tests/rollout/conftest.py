@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         if not docker("image", "ls", "--quiet", image).strip():
             missing(f"the image {image} is missing (.ci/base-images {image})")
     name = f"{TAG}-{uuid.uuid4().hex[:6]}"
-    site = Site(name, tmp_path_factory.mktemp("site"), str(uuid.uuid4()), f"planted-{uuid.uuid4().hex}")
+    site = Site(name, tmp_path_factory.mktemp("site"), str(uuid.uuid4()), f"planted-{uuid.uuid4().hex}",
+                Path(tempfile.mkdtemp(prefix="rollout-")))  # fmt: skip
     identities = site.directory / "identities"
     identities.mkdir()
     content = [{"client_id": site.client_id, "client_secret": site.client_secret, "name": "endpoint"}]
@@ -84,6 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for container in docker("ps", "--all", "--quiet", "--filter", f"network={name}").split():
             docker("rm", "--force", "--volumes", container, check=False)
         docker("network", "rm", name, check=False)
+        shutil.rmtree(site.home)
 
 
 @pytest.fixture(scope="session")

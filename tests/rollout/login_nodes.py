@@ -99,9 +99,7 @@ class Node:
 
     def play(self, book: str, *options: str, **variables: Any) -> Play:
         """Run a playbook against this node alone, as talkative as it can be; it must not say the secret."""
-        # Where Ansible is run from has nothing else in it: what it leaves there is looked at.
-        home = self.site.directory / "controller"
-        home.mkdir(exist_ok=True)
+        home = self.site.home
         inventory = home / f"{self.name}.json"
         values = self.variables | variables
         inventory.write_text(json.dumps({"endpoints": {"hosts": {"node": {"ansible_host": self.address} | values}}}))
@@ -152,7 +150,7 @@ class Node:
         grep = ["bash", "-c", f"{_GREP} -r /home"]
         held = docker("exec", "--env", f"SECRET={secret}", self.name, *grep, check=False)
         leaked = {*found.split(), *held.split()} - {"/home/alice/.config/prov-worker/prov.env"}
-        for path in (self.site.directory / "controller").rglob("*"):
+        for path in self.site.home.rglob("*"):
             if path.is_file() and path.stat().st_mode & 0o077 and secret.encode() in path.read_bytes():
                 leaked.add(str(path))
         return sorted(leaked)
@@ -176,6 +174,8 @@ class Site:
     directory: Path
     client_id: str
     client_secret: str
+    #: Where Ansible is run from. Short, for ssh's sockets; nothing else is in it: what is left there is looked at.
+    home: Path
 
     @property
     def service(self) -> str:
@@ -208,7 +208,10 @@ class Site:
 
 
 #: What the endpoints are: templates of sites, with options for nodes as small as these.
-OPTIONS = {"interface": "lo", "workers": 2, "plots": "none", "idle_time": 120, "strategy_period": 0.5}
+OPTIONS = {
+    "interface": "lo", "workers": 2, "plots": "none", "idle_time": 120, "strategy_period": 0.5,
+    "heartbeat_period": 2, "heartbeat_threshold": 10,
+}  # fmt: skip
 SITES: dict[str, dict[str, Any]] = {
     "systemd": {"endpoint_site": "local", "endpoint_options": OPTIONS},
     "slurm": {
