@@ -28,7 +28,7 @@ HOME = "/home/compute"
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
 
 
-def until(what: Callable[[], Any], told: str, *, timeout_s: float = 90, pause_s: float = 0.3) -> Any:
+def until(what: Callable[[], Any], told: str, *, timeout_s: float = 180, pause_s: float = 0.3) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
     while not (found := what()):

@@ -37,6 +37,8 @@ def facts(crate: Path) -> dict[str, Any]:
 
 def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
     """A block of two nodes: each worker has its GPU and its CPUs, and each crate says so."""
+    from slurm_cluster import until
+
     workers = min(4, int(cluster.run("nproc")))  # Parsl gives each a processor of its own at least
     count = 2 * workers
     gpus = [str(number) for number in range(workers)]
@@ -63,7 +65,9 @@ def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
         assert told["SLURM_JOB_NODELIST"] == "nid[001-002]"
         assert told["logical CPUs that the worker may use"] == ranges(place["cpus"])
         assert place["tmp"] == "/tmp"
-    asked = cluster.run(f"sacct -X -n -P -j {job} -o Account,QOS,AllocNodes,AllocTRES%200")
+    # What Slurm allocated comes to its accounting a moment after the job.
+    ask = f"sacct -X -n -P -j {job} -o Account,QOS,AllocNodes,AllocTRES%200"
+    asked = until(lambda: (row := cluster.run(ask)).startswith("m0000|debug|") and row, "the job in the accounting")
     assert asked.startswith("m0000|debug|2|")
     assert "gres/gpu=8" in asked
     assert "scratch,cfs" in cluster.run(f"scontrol -o show job {job}")
