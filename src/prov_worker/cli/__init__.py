@@ -28,7 +28,7 @@ VERBS = {
     "plot": "Add a plot to crates that have none.",
     "probe": "Show what the hardware probes find on this machine.",
     "recover": "Finish the crates of tasks whose worker, agent or node is gone.",
-    "run": "Many crates as one run: collect, assemble, verify, index, query, report, export.",
+    "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
     "sites": "Templates of endpoints for known machines: show, render, check, install.",
     "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
     "service": "Run the local Globus Compute web service; point stock software at it.",

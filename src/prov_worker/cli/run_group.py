@@ -12,6 +12,7 @@ import click
 #: Verb and the first line of its help, in the order in which they are of use.
 VERBS = {
     "collect": "Bring crates home from where endpoints leave them, each whole and compared.",
+    "transfer": "Bring crates home by Globus Transfer, from one collection to another.",
     "assemble": "Make one sealed run crate of many step crates.",
     "verify": "Find whatever changed in a run crate since it was sealed.",
     "index": "Read step crates once, into Parquet tables to ask.",
@@ -42,7 +43,7 @@ class _Verbs(click.Group):
 @click.group("run", cls=_Verbs)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """From step crates to a run: collect, assemble, verify, index, query, report, export."""
+    """From step crates to a run: collect, transfer, assemble, verify, index, query, report, export."""
     if threading.current_thread() is threading.main_thread():
         # A scheduler's end of a job, or of a connection: what is in the making is cleared away, as after Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -29,8 +29,8 @@ _PLAIN_WIDTH = 160
 class Advance(Protocol):
     """Tells a progress bar that more is done."""
 
-    def __call__(self, steps: int = 1, total: int | None = None) -> None:
-        """Add ``steps`` to what is done; ``total`` replaces what there is to do."""
+    def __call__(self, steps: int = 1, total: int | None = None, what: str | None = None) -> None:
+        """Add ``steps`` to what is done; ``total`` replaces what there is to do, ``what`` the text beside the bar."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -57,8 +57,8 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
     with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
         task = bar.add_task(what, total=total)
 
-        def advance(steps: int = 1, total: int | None = None) -> None:
-            bar.update(task, advance=steps, total=total)
+        def advance(steps: int = 1, total: int | None = None, what: str | None = None) -> None:
+            bar.update(task, advance=steps, total=total, description=what)
 
         yield advance
 
