@@ -90,9 +90,9 @@ RUNS = (ROOT / "docs" / "runs.md").read_text()
 
 
 def runs_commands() -> list[str]:
-    """The commands of the page on runs, but for the one that logs in elsewhere."""
+    """The commands of the page on runs, but for the one that logs in elsewhere and the one between collections."""
     blocks = re.findall(r"```sh\n(.*?)```", RUNS, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if "@login" not in line]
+    return [line for block in blocks for line in block.splitlines() if not re.search("@login|_COLLECTION:", line)]
 
 
 def test_the_page_on_runs_can_be_followed_from_top_to_bottom(tmp_path: Path) -> None:
