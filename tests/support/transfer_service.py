@@ -67,7 +67,7 @@ class TransferService:
         task = self.tasks[task_id]
         asked = next(one for one in self.documents if one["task_id"] == task_id)
         if self.fault:
-            task |= {"status": "FAILED", "nice_status_details": self.fault}
+            task |= {"status": "FAILED", "is_ok": None, "nice_status_details": self.fault}
             return
         for item in asked["DATA"]:
             source = self.collections[asked["source_endpoint"]] / item["source_path"].strip("/")
@@ -148,6 +148,7 @@ class TransferService:
             "status": "ACTIVE",
             "source_endpoint_id": asked["source_endpoint"],
             "destination_endpoint_id": asked["destination_endpoint"],
+            "is_ok": True,
             "nice_status": "OK",
             "nice_status_details": None,
             "fatal_error": None,

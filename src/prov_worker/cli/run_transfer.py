@@ -105,10 +105,13 @@ def _wait(client: Any, task: str, timeout: float | None) -> State:
     from prov_worker.run.transfer import wait
 
     with terminal.progress("transferring", None) as advance:
-        done = 0
+        done, details = 0, ""
 
         def tell(state: State) -> None:
-            nonlocal done
+            nonlocal done, details
+            if state.status == "ACTIVE" and state.details not in ("", details):
+                click.echo(f"task {task}: {terminal.plain(state.details)}", err=True)
+                details = state.details
             now = state.sent + state.skipped
             advance(now - done, total=state.files or None, what=f"transferring, {terminal.size(state.sent_bytes)}")
             done = now

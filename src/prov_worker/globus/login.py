@@ -20,6 +20,7 @@ def transfer_client() -> TransferClient:
     """A client of Globus Transfer: of a service account where the environment names one, else of the person here.
 
     ``GLOBUS_COMPUTE_CLIENT_ID`` and ``GLOBUS_COMPUTE_CLIENT_SECRET`` name the account; its tokens stay in memory.
+    A consent that a collection asks for is got once.
     A person logs in at the terminal once: the SDK keeps those tokens below ``~/.globus/app``, closed to others.
 
     Raises:
@@ -49,7 +50,7 @@ def transfer_client() -> TransferClient:
             "prov-worker",
             client_id=client_id,
             client_secret=secret,
-            config=GlobusAppConfig(token_storage="memory"),  # noqa: S106 - a place
+            config=GlobusAppConfig(token_storage="memory", auto_redrive_gares=True),  # noqa: S106 - a place
         )
     elif secret:
         raise InputError(f"{_ID}: not set, though {_SECRET} is; a service account needs both")
@@ -59,6 +60,6 @@ def transfer_client() -> TransferClient:
         app = UserApp(
             "prov-worker",
             client_id=client_id or DEFAULT_CLIENT_ID,
-            config=GlobusAppConfig(request_refresh_tokens=True, login_flow_manager=Terminal),
+            config=GlobusAppConfig(request_refresh_tokens=True, auto_redrive_gares=True, login_flow_manager=Terminal),
         )
     return TransferClient(app=app)

@@ -67,7 +67,7 @@ class State:
     Attributes:
         task: its id.
         status: ``ACTIVE``, ``INACTIVE``, ``SUCCEEDED`` or ``FAILED``.
-        details: what is wrong, where the service says so; else empty.
+        details: what is wrong, where the service says so; else empty. A task under way may overcome it.
         files: found so far.
         sent: copied, and compared afterwards.
         skipped: were there already, with the same checksum.
@@ -153,7 +153,7 @@ def running(client: TransferClient, source: Side, target: Side, label: str) -> s
 
 
 def submit(client: TransferClient, source: Side, target: Side, label: str) -> str:
-    """Hand the task to the service, with the consents that its collections ask for.
+    """Hand the task to the service.
 
     Returns:
         The task's id.
@@ -163,7 +163,7 @@ def submit(client: TransferClient, source: Side, target: Side, label: str) -> st
     """
     data = document(source, target, label)
     with _told(f"{source} to {target}"):
-        return str(_consenting(client, lambda: client.submit_transfer(data))["task_id"])
+        return str(client.submit_transfer(data)["task_id"])
 
 
 def state(client: TransferClient, task: str) -> State:
@@ -179,7 +179,7 @@ def state(client: TransferClient, task: str) -> State:
     return State(
         task,
         str(found["status"]),
-        "" if details == "OK" else str(details),
+        "" if found.get("is_ok") or details == "OK" else str(details),
         *(int(found.get(name) or 0) for name in ("files", "files_transferred", "files_skipped", "bytes_transferred")),
     )
 
@@ -245,24 +245,8 @@ class _NotFoundError(TransferError):
 
 def _names(client: TransferClient, side: Side) -> set[str]:
     with _told(str(side)):
-        found = _consenting(client, lambda: client.operation_ls(side.collection, path=side.path))
+        found = client.operation_ls(side.collection, path=side.path)
     return {one["name"] for one in found["DATA"] if not one["name"].startswith(".")}
-
-
-def _consenting(client: TransferClient, call: Callable[[], Any]) -> Any:
-    """Call; where a consent is asked for, get it as the app does (a login where it is a person's), and call again."""
-    from globus_sdk import TransferAPIError
-    from globus_sdk.gare import GlobusAuthorizationParameters
-
-    try:
-        return call()
-    except TransferAPIError as error:
-        asked = error.info.consent_required
-        app = getattr(client, "_app", None)
-        if not asked or not asked.required_scopes or app is None:
-            raise
-        app.login(auth_params=GlobusAuthorizationParameters(required_scopes=asked.required_scopes))
-        return call()
 
 
 @contextmanager

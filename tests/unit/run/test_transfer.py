@@ -169,6 +169,21 @@ def test_it_does_not_wait_for_ever(
     assert f"task {task} is not done after 0.5 s; wait on with --task {task}" in one_line(capsys)
 
 
+def test_what_holds_a_task_up_is_told_once(
+    service: TransferService, ends: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.hold = True
+    assert cli(["run", "transfer", *ends, "--no-wait"]) == 0
+    (task,) = service.tasks
+    service.tasks[task] |= {"is_ok": False, "nice_status": "PERMISSION_DENIED"}
+    capsys.readouterr()
+    assert cli(["run", "transfer", "--task", task, "--timeout", "0.6"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"task {task}: PERMISSION_DENIED"
+    assert len(told) == 2
+    assert "is not done after 0.6 s: PERMISSION_DENIED; wait on with" in told[1]
+
+
 def test_a_task_that_failed_says_why(
     service: TransferService, ends: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,7 +198,7 @@ def test_a_task_that_waits_for_a_person_is_named(
     service.hold = True
     assert cli(["run", "transfer", *ends, "--no-wait"]) == 0
     (task,) = service.tasks
-    service.tasks[task] |= {"status": "INACTIVE", "nice_status_details": "credentials expired"}
+    service.tasks[task] |= {"status": "INACTIVE", "is_ok": None, "nice_status_details": "credentials expired"}
     capsys.readouterr()
     assert cli(["run", "transfer", "--task", task]) == 1
     assert "is INACTIVE: credentials expired" in one_line(capsys)
