@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from prov_worker import __version__
+from prov_worker.cli.verbs import Verbs
 from prov_worker.errors import ProvWorkerError
 
 #: Verb and the first line of its help, in the order in which they are of use.
@@ -41,25 +42,13 @@ _COMPLETE = "_PROV_WORKER_COMPLETE"
 _MODULES = {"list": "listing", "run": "run_group", "fleet": "fleet_group"}
 
 
-class _Verbs(click.Group):
-    """A group whose verbs are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command = importlib.import_module(f"prov_worker.cli.{_MODULES.get(cmd_name, cmd_name)}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Verbs,
+    verbs=VERBS,
+    module="{}",
+    modules=_MODULES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="prov-worker")
 def cli() -> None:
     """Provenance for Globus Compute: every task leaves a validated RO-Crate behind."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from prov_worker.cli.verbs import Verbs
 
 #: Verb and the first line of its help, in the order in which they are of use.
 VERBS = {
@@ -19,25 +19,7 @@ VERBS = {
 }
 
 
-class _Verbs(click.Group):
-    """A group whose verbs are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command = importlib.import_module(f"prov_worker.cli.fleet_{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group("fleet", cls=_Verbs)
+@click.group("fleet", cls=Verbs, verbs=VERBS, module="fleet_{}")
 def command() -> None:
     """Endpoints of this host that a file names: start, watch, show and stop them as a set.
 

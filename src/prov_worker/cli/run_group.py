@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import threading
 from functools import partial
 
 import click
+
+from prov_worker.cli.verbs import Verbs
 
 #: Verb and the first line of its help, in the order in which they are of use.
 VERBS = {
@@ -22,25 +23,7 @@ VERBS = {
 }
 
 
-class _Verbs(click.Group):
-    """A group whose verbs are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command = importlib.import_module(f"prov_worker.cli.run_{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group("run", cls=_Verbs)
+@click.group("run", cls=Verbs, verbs=VERBS, module="run_{}")
 @click.pass_context
 def command(context: click.Context) -> None:
     """From step crates to a run: collect, transfer, assemble, verify, index, query, report, export."""
