@@ -81,3 +81,10 @@ def work_for(seconds: float) -> float:
 
 def repeat(text: str, times: int) -> str:
     return text * times
+
+
+def credentials() -> list[str]:
+    """Names of the endpoint's credentials that a task can see."""
+    import os
+
+    return sorted(name for name in os.environ if name.startswith("GLOBUS_COMPUTE_CLIENT"))

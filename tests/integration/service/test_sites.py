@@ -66,6 +66,8 @@ def test_an_installed_site_runs_tasks_scales_to_zero_and_back(
         with Executor(endpoint_id=site.id, client=client, user_endpoint_config={"workers": 1}) as executor:
             first = executor.submit(functions.add, 5, 10)
             assert first.result(LIMIT_S) == 15
+            assert "GLOBUS_COMPUTE_CLIENT_SECRET" in site.environment
+            assert executor.submit(functions.credentials).result(LIMIT_S) == []
             wait_for(lambda: not _pools(site), "the idle block to be given back")
             second = executor.submit(functions.add, 1, 1)
             assert second.result(LIMIT_S) == 2
