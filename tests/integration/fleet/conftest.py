@@ -18,16 +18,16 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "service")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Broker and local service, in a network of the tests' own."""
+    """Broker and local service, in a network of the tests' own, which the tests after them must not be in."""
     from service_stack import running
 
     with running(tmp_path_factory.mktemp("stack"), endpoint=False) as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service_environment(stack: Stack) -> dict[str, str]:
     """Variables of the service's clients."""
     return stack.service.environment()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -50,7 +51,9 @@ def test_a_signal_in_the_middle_of_assembling_leaves_nothing(endless: Path, tmp_
     out = tmp_path / "out"
     out.mkdir()
     command = [sys.executable, "-m", "prov_worker", "run", "assemble", str(endless), "-o", str(out / "R.crate")]
-    process = subprocess.Popen([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True)
+    # Under nohup a process and its children ignore SIGHUP, and are meant to.
+    heed = functools.partial(signal.signal, number, signal.SIG_DFL)
+    process = subprocess.Popen([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     wait_for(lambda: list(out.glob(".R.crate.tmp-*/steps/*/large.bin")), process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
