@@ -70,6 +70,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError as error:
+        # A group without a verb, from click 8.2 on: its help is the message.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{error.format_message()}\n")
+            return error.exit_code
         # click would print the usage first: three lines before the one that says what is wrong
         path = error.ctx.command_path if error.ctx else "prov-worker"
         sys.stderr.write(f"{path}: {_one_line(error.format_message())} (see '{path} --help')\n")

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import pwd
 import re
 import socket
 import string
@@ -83,7 +84,9 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
         return string.Template(text).substitute(words)
 
     environment = filled("user_environment.yaml")
-    if user_dir.absolute() != Path.home() / ".globus_compute":
+    # Where the daemon starts user endpoints with privileges, it takes the home from the user database, not from HOME.
+    homes = {Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)}
+    if {user_dir.absolute()} != {home / ".globus_compute" for home in homes}:
         environment += f"GLOBUS_COMPUTE_USER_DIR: {json.dumps(str(user_dir.absolute()))}\n"
     if values.get("submit_dir"):
         # Where the daemon starts user endpoints, and these submit.
@@ -144,7 +147,8 @@ def install(
         )
     if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:
         raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --force")
-    known = (before or {}).get("files", {})
+    known = (before or {}).get("files")
+    known = known if isinstance(known, dict) else {}
     texts = files_of(site, name, values, found.directory.parent)
     current = {file: _read(found.directory / file) for file in texts}
     changed = [
@@ -178,18 +182,14 @@ def install(
         "version": __version__,
         "files": {file: _sha256(text) for file, text in texts.items()},
     }
-    try:
-        found.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file in changed:
-            backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
-            _write(found.directory / backup, current[file] or "")
-            found.backups.append(backup)
-        for file in found.written:
-            _write(found.directory / file, texts[file])
-        if marker != before:
-            _write(found.directory / MARKER, json.dumps(marker, indent=1) + "\n")
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    new = {file: texts[file] for file in found.written}
+    for file in changed:
+        backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
+        new[backup] = current[file] or ""
+        found.backups.append(backup)
+    if marker != before:
+        new[MARKER] = json.dumps(marker, indent=1) + "\n"
+    _write_all(found.directory, new)
     return found
 
 
@@ -223,20 +223,32 @@ def _marker(endpoint: Path) -> dict[str, Any] | None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        # What was changed by hand is kept as it is, whatever its encoding.
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(aside, path)
+def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write files aside, all of them, then rename them: a full disk leaves what was there."""
+    asides: list[Path] = []
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file, text in texts.items():
+            asides.append(directory / f".{file}.{os.getpid()}")
+            descriptor = os.open(asides[-1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
+                stream.write(text)
+        for file, aside in zip(texts, asides, strict=True):
+            os.replace(aside, directory / file)
+    except OSError as error:
+        raise InputError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
+    finally:
+        for aside in asides:
+            aside.unlink(missing_ok=True)
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

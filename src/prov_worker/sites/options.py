@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,34 @@ def check(site: Site, values: Mapping[str, Any], where: str) -> None:
         option = site.options.get(key)
         if option is None:
             raise InputError(f"{where}: {key}: {site.name} has no such option; known are {', '.join(site.options)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{where}: {key}: {value} is not allowed; expected: {_wanted(option)}")
         for error in Draft202012Validator(option).iter_errors(value):
-            wanted = f"one of {', '.join(option['enum'])}" if "enum" in option else option["description"].rstrip(".")
+            wanted = _wanted(option)
             if option.get("type") == "string" and not isinstance(value, str):
                 wanted += ". Put it in quotes"
             at = "".join(f"[{part}]" for part in error.path)
-            raise InputError(f"{where}: {key}{at}: {json.dumps(error.instance)} is not allowed; expected: {wanted}")
+            raise InputError(
+                f"{where}: {key}{at}: {json.dumps(error.instance, default=str)} is not allowed; expected: {wanted}"
+            )
+
+
+def _wanted(option: Mapping[str, Any]) -> str:
+    """What an option takes, in words."""
+    if "enum" in option:
+        return f"one of {', '.join(option['enum'])}"
+    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}
+    parts = [option["description"].rstrip(".")]
+    if option.get("type") in kind:
+        parts.append(kind[option["type"]])
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "more than",
+        "maximum": "at most",
+        "maxLength": "characters at most:",
+    }
+    parts += [f"{words} {option[name]}" for name, words in bounds.items() if name in option]
+    return ", ".join(parts)
 
 
 def complete(site: Site, values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -103,7 +126,10 @@ def complete(site: Site, values: Mapping[str, Any], where: str) -> dict[str, Any
     if full["heartbeat_threshold"] < full["heartbeat_period"]:
         raise InputError(f"{where}: heartbeat_threshold: must not be below heartbeat_period")
     if not full["min_blocks"] <= full["init_blocks"] <= full["max_blocks"]:
-        raise InputError(f"{where}: init_blocks: must lie between min_blocks and max_blocks")
+        raise InputError(
+            f"{where}: init_blocks: {full['init_blocks']} must lie between min_blocks ({full['min_blocks']}) and "
+            f"max_blocks ({full['max_blocks']})"
+        )
     return full
 
 

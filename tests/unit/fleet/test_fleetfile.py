@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "contradiction": (
         {"endpoints": [{**ONE, "options": {"min_blocks": 4}}]},
-        "endpoints[0].options: init_blocks: must lie between",
+        "endpoints[0].options: init_blocks: 0 must lie between",
     ),
 }
 
