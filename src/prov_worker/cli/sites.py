@@ -242,7 +242,10 @@ def check(
     from prov_worker.sites.install import default_user_dir, options_of
 
     directory = Path(user_dir) if user_dir else default_user_dir()
-    found, values = _options(site, assignments, file, options_of(directory / name, site) if name else {})
+    installed = options_of(directory / name, site) if name else {}
+    if name and not installed:
+        click.echo(f"{name}: is not installed here yet; options are defaults and those of this command", err=True)
+    found, values = _options(site, assignments, file, installed)
     subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
     with terminal.progress("checking", len(preflight.CHECKS)) as advance:
         findings = preflight.preflight(subject, advance)

@@ -32,7 +32,7 @@ def test_a_change_by_hand_in_another_encoding_is_refused_and_kept(
 ) -> None:
     install(tmp_path)
     template = tmp_path / "ep" / "user_config_template.yaml.j2"
-    mine = template.read_bytes() + b"# caf\xe9\n"
+    mine = template.read_bytes() + b"# \xe4\n"
     template.write_bytes(mine)
     assert install(tmp_path) == 2
     assert "was changed by hand" in capsys.readouterr().err
