@@ -41,6 +41,9 @@ def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint
     for line in logs.last_lines(path, lines):
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+    if not size and not follow:
+        more = "" if console or user_endpoint else "; --console shows what the daemon printed"
+        click.echo(f"{path}: nothing in it yet{more}", err=True)
     if follow:
         for text in logs.follow(path, size):
             sys.stdout.write(text)

@@ -47,6 +47,10 @@ def read(path: Path) -> dict[str, str]:
             if not equals or not _NAME.fullmatch(name):
                 raise InputError(f"{path}: line {number}: expected GLOBUS_…=VALUE")
             values[name] = value
+    if not values:
+        raise InputError(
+            f"{path}: holds no credentials; expected GLOBUS_COMPUTE_CLIENT_ID=… and GLOBUS_COMPUTE_CLIENT_SECRET=…"
+        )
     return values
 
 

@@ -52,6 +52,9 @@ def last_of_start(folder: Folder) -> str:
             printed = []
         elif text := _TITLE.sub("", line).strip():
             printed.append(text)
+    # Without credentials the daemon asks a terminal, which is not there, for a login.
+    if any("Please authenticate with Globus" in line for line in printed):
+        return "is not logged in: run `globus-compute-endpoint login`, or name a credentials file"
     for line in reversed(printed):
         if match := _LINE.match(line):
             return _short(match[3])

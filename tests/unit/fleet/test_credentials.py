@@ -38,6 +38,7 @@ def test_lines_as_a_shell_reads_them(tmp_path: Path) -> None:
         (f"GLOBUS_COMPUTE_CLIENT_SECRET='{SECRET}\n", 0o600, "line 1: a quote is not closed"),
         (f"A=b\nSECRET={SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
         (f"{SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
+        ("# later\n", 0o600, "holds no credentials; expected GLOBUS_COMPUTE_CLIENT_ID=…"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_secret(tmp_path: Path, text: str, mode: int, message: str) -> None:

@@ -53,6 +53,8 @@ def test_why_the_last_start_went_wrong(fleet: Fleet, endpoint: Path) -> None:
     assert logs.last_of_start(folder(fleet, endpoint, console=first + third)) == "only this"
     fourth = "-- 2026-11-21 07:16:34 globus-compute-endpoint start one\n"
     assert logs.last_of_start(folder(fleet, endpoint, console=first + fourth)) == "it printed nothing"
+    fifth = fourth + "Please authenticate with Globus here:\n-----\nhttps://auth.globus.org/v2\n-----\nAborted!\n"
+    assert logs.last_of_start(folder(fleet, endpoint, console=first + fifth)).startswith("is not logged in: ")
 
 
 def test_the_last_lines(tmp_path: Path) -> None:
