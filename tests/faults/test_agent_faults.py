@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,6 +99,35 @@ def test_sigterm_finishes_what_ended(house: House, start: Start, tmp_path: Path)
     wait_until(lambda: not alive(agent["pid"]), "the agent ends")
     assert len(house.names()) == 200
     go.touch()
+    worker.wait()
+
+
+def test_sigterm_at_the_moment_the_agent_is_known_finishes_what_ended(
+    house: House, start: Start, tmp_path: Path
+) -> None:
+    """A node may be told to shut down while its agent is still loading the sampler."""
+    end, stop = tmp_path / "end", tmp_path / "stop"
+    house.crates.mkdir()
+    code = f"""
+import os, signal, time
+from prov_worker.agent import main as agent
+describe = agent._describe
+def described(*args):
+    describe(*args)
+    while not os.path.exists({str(stop)!r}):
+        time.sleep(0.005)
+    signal.raise_signal(signal.SIGTERM)
+agent._describe = described
+agent.main({str(house.runtime)!r}, {str(house.crates)!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as agent:
+        house.wait_for_agent()
+        worker = start(*(Call("add", (n, n)) for n in range(20)), linger=end)
+        wait_until(lambda: worker.raw(19), "all results")
+        stop.touch()
+        assert agent.wait(20) == 0
+    assert len(house.names()) == 20
+    end.touch()
     worker.wait()
 
 

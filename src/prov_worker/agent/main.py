@@ -47,6 +47,7 @@ def main(runtime: str, crate_dir: str) -> None:
     """Run the agent of a runtime directory until its workers are gone; leaves at once where one runs already."""
     with contextlib.suppress(OSError):
         os.setsid()
+    stop = _Stop()  # before anybody can know of this process
     os.umask(0o077)
     os.chdir("/")
     _lift_limits()
@@ -82,7 +83,7 @@ def main(runtime: str, crate_dir: str) -> None:
     began = time.monotonic()
     orphaned = False
     try:
-        orphaned = _sample(runtime, lock, ours, child)
+        orphaned = _sample(runtime, lock, ours, child, stop)
     except Exception:
         log.exception("the sampler failed")
     finally:
@@ -150,7 +151,7 @@ def _tidy(runtime: str) -> None:
 
 
 class _Stop:
-    """Set by SIGTERM and SIGINT."""
+    """Set by SIGTERM, SIGINT and SIGHUP."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -164,11 +165,10 @@ class _Stop:
 # -- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _sample(runtime: str, lock: int, channel: socket.socket, child: int) -> bool:
+def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _Stop) -> bool:
     """Sample until there is nothing left to sample; whether it ends because the finaliser has died."""
     from prov_worker.agent.sampler import Sampler, Tick
 
-    stop = _Stop()
     sys.setswitchinterval(0.0005)  # the GPU thread must not hold up a tick
     channel.setblocking(False)
     sampler = Sampler(runtime)
