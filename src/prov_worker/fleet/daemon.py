@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import credentials, processes
+from prov_worker.fleet import credentials
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.folder import Folder, kind
-from prov_worker.fleet.processes import Process
+from prov_worker.globus import processes
+from prov_worker.globus.processes import Process
 
 PROGRAM = "globus-compute-endpoint"
 #: A daemon that ends after its pid file is there, does so when it asks who its user is: within a second.

@@ -1,8 +1,6 @@
 """One endpoint as its directory and ``/proc`` show it: whose it is, whether its daemon runs, what earlier runs left.
 
-The daemon (globus-compute-endpoint 4.15 to 4.19) keeps ``daemon.pid`` while it runs, touches it every 15 s, refuses to
-start while another's is younger than three heartbeats, and ends where its own is removed. Its user endpoints live in
-``uep.<endpoint id>.<id>`` beside it, with a ``daemon.pid`` each.
+User endpoints of a daemon live in ``uep.<endpoint id>.<id>`` beside it, with a pid file each.
 """
 
 from __future__ import annotations
@@ -12,40 +10,19 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import processes
 from prov_worker.fleet.fleetfile import EndpointSpec, is_here
-from prov_worker.fleet.processes import Process
+from prov_worker.globus import daemons, processes
+from prov_worker.globus.daemons import Core
+from prov_worker.globus.processes import Process
 from prov_worker.sites.install import MARKER
 
-#: A pid file that a living daemon would have touched several times by now.
-STALE_S = 60.0
 #: Where Globus Compute and prov-worker keep what a daemon prints until it has a log.
 CONSOLE = "console.log"
-_TITLE = "Globus Compute Endpoint *("
-_USER_TITLE = "Globus Compute Endpoint ("
 #: Processes of a user endpoint that outlive it where it was killed.
 _LEFTOVERS = ("parsl: HTEX interchange", "parsl: HTEX manager", "parsl: HTEX worker", "process_worker_pool")
-
-CoreState = Literal["absent", "running", "stale", "elsewhere"]
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """The daemon, as its pid file tells.
-
-    Attributes:
-        state: ``absent`` without a pid file; ``running`` here; ``stale`` where the process is gone; ``elsewhere``
-            where somebody has touched the file lately and the process is not here.
-        process: where it runs.
-        touched_s: age of the pid file's last touch.
-    """
-
-    state: CoreState
-    process: Process | None = None
-    touched_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +43,7 @@ class Folder:
     @property
     def pid_file(self) -> Path:
         """Of the daemon."""
-        return self.directory / "daemon.pid"
+        return self.directory / daemons.PID_FILE
 
     @property
     def console(self) -> Path:
@@ -122,37 +99,13 @@ class Folder:
         Args:
             known: the process that was started, or seen to run, on this host.
         """
-        try:
-            pid = int(self.pid_file.read_text(encoding="ascii").split()[0])
-            touched = self.pid_file.stat().st_mtime
-        except FileNotFoundError:
-            return Core("absent")
-        except (OSError, ValueError, IndexError):
-            # Just being made, or cut off by a full disk.
-            try:
-                age = time.time() - self.pid_file.stat().st_mtime
-            except OSError:
-                return Core("absent")
-            return Core("stale" if age > 5 else "elsewhere", None, age)
-        age = max(0.0, time.time() - touched)
-        found = processes.process(pid)
-        # A process that began after the last touch has the number by chance.
-        if found is not None and found.since <= touched + 2 and self._is_core(found):
-            return Core("running", found, age)
-        if (known is not None and known.pid == pid) or age > STALE_S:
-            return Core("stale", None, age)
-        return Core("elsewhere", None, age)
+        return daemons.look(self.directory, known)
 
     def cores(self) -> list[Process]:
         """Daemons of this endpoint on this host, with or without a pid file: starting, running or ending."""
-        return [one for one in processes.mine() if self._is_core(one) and self._has_this_directory(one)]
-
-    def _is_core(self, process: Process) -> bool:
-        command = process.command
-        if _TITLE in command:
-            return f", {self.spec.name})" in command
-        words = process.arguments
-        return "start" in words and self.spec.name in words and any("globus-compute-endpoint" in one for one in words)
+        return [
+            one for one in processes.mine() if daemons.is_core(one, self.spec.name) and self._has_this_directory(one)
+        ]
 
     def _has_this_directory(self, process: Process) -> bool:
         """Names may be the same in another directory of endpoints."""
@@ -173,12 +126,9 @@ class Folder:
         return [UserEndpoint(path, self._user_process(path)) for path in found]
 
     def _user_process(self, directory: Path) -> Process | None:
-        try:
-            pid = int((directory / "daemon.pid").read_text(encoding="ascii").split()[0])
-        except (OSError, ValueError, IndexError):
-            return None
-        found = processes.process(pid)
-        if found is None or not _is_user_endpoint(found):
+        pid = daemons.number(directory)
+        found = processes.process(pid) if pid is not None else None
+        if found is None or not daemons.is_user_endpoint(found):
             return None
         return found if directory.name in found.command or found.has_open_below(directory) else None
 
@@ -197,7 +147,7 @@ class Folder:
         found = []
         for process in processes.mine():
             command = process.command
-            user = _is_user_endpoint(process)
+            user = daemons.is_user_endpoint(process)
             if not user and not any(mark in command for mark in _LEFTOVERS):
                 continue
             home = _home(process, list(living))
@@ -221,7 +171,7 @@ class Folder:
         """
         cleaned = []
         for one in self.user_endpoints():
-            path = one.directory / "daemon.pid"
+            path = one.directory / daemons.PID_FILE
             try:
                 # A file that is being made has no number yet.
                 if one.process is None and time.time() - path.stat().st_mtime > 2:
@@ -236,11 +186,6 @@ def kind(process: Process) -> str:
     """What a process of a user endpoint is, in a word or two."""
     command = process.command
     return next((mark for mark in _LEFTOVERS if mark in command), "user endpoint")
-
-
-def _is_user_endpoint(process: Process) -> bool:
-    command = process.command
-    return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
 
 
 def _home(process: Process, directories: list[Path]) -> Path | None:

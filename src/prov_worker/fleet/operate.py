@@ -12,10 +12,10 @@ from prov_worker.fleet import daemon, status
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.folder import Folder
 from prov_worker.fleet.outcome import Outcome, ordered, pick
-from prov_worker.fleet.processes import Process
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.tasks import Tally
 from prov_worker.fleet.validate import validate
+from prov_worker.globus.processes import Process
 from prov_worker.sites.install import install
 
 #: Registering takes a second; a slow service and a cold file system take longer.

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
-from prov_worker.fleet import files, processes
+from prov_worker.fleet import files
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.processes import Process
+from prov_worker.globus import processes
+from prov_worker.globus.processes import Process
 from prov_worker.spool.paths import private_directory, runtime_dir
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)

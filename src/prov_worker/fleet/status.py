@@ -10,10 +10,11 @@ from typing import Any, Literal
 from prov_worker.errors import InputError
 from prov_worker.fleet import logs
 from prov_worker.fleet.fleetfile import EndpointSpec
-from prov_worker.fleet.folder import STALE_S, Core, Folder
+from prov_worker.fleet.folder import Folder
 from prov_worker.fleet.state import Record
 from prov_worker.fleet.tasks import Tally
 from prov_worker.globus import enginestatus
+from prov_worker.globus.daemons import STALE_S, Core
 
 #: ``running``; ``starting``; ``hangs``: alive without a heartbeat; ``down``; ``stopped`` by a person; ``not made``;
 #: ``elsewhere``: on another host; ``unclear``: its pid file is fresh, and its process not here; ``strange``: not ours.

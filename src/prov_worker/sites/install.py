@@ -23,7 +23,8 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.errors import InputError
-from prov_worker.sites import daemons, interface
+from prov_worker.globus import daemons
+from prov_worker.sites import interface
 from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import SHARED, TEMPLATE, Site, directory
 
@@ -139,10 +140,10 @@ def install(
             f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
             "would be a duplicate of it; install it there, take another name, or move it here with --force"
         )
-    alive = daemons.running(found.directory)
-    if alive is not None and not alive.here and not force:
+    core = daemons.look(found.directory)
+    if core.state == "elsewhere" and not force:
         raise InputError(
-            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {alive.pid}); "
+            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid or 'without a number yet'}); "
             "stop it there first, or take another name"
         )
     if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:

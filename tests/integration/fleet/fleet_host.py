@@ -16,8 +16,8 @@ import yaml
 
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.folder import Folder
-from prov_worker.fleet.processes import Process
 from prov_worker.fleet.state import Record, State
+from prov_worker.globus.processes import Process
 
 NAMES = ("one", "two", "three")
 LIMIT_S = 60.0

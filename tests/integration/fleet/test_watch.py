@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import functions
 
-from prov_worker.fleet import processes
+from prov_worker.globus import processes
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost

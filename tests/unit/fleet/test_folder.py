@@ -13,8 +13,9 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.folder import STALE_S, Folder
-from prov_worker.fleet.processes import Process, process
+from prov_worker.fleet.folder import Folder
+from prov_worker.globus.daemons import STALE_S
+from prov_worker.globus.processes import Process, process
 
 ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 Pretend = Callable[..., subprocess.Popen[bytes]]

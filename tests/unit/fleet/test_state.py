@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.fleet import processes
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.processes import process
 from prov_worker.fleet.state import BusyError, Record, State
+from prov_worker.globus import processes
+from prov_worker.globus.processes import process
 
 
 def test_what_is_saved_is_loaded(fleet: Fleet) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.fleet import folder, watch
+from prov_worker.fleet import watch
 from prov_worker.fleet.fleetfile import Fleet, Watch
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.watch import Watcher, next_time, went_down
+from prov_worker.globus import daemons
 
 NOW = 1_790_000_000.0
 WATCH = Watch(backoff_s=(10.0, 100.0), cap=3, window_s=3600.0)
@@ -66,7 +67,7 @@ def test_a_person_starts_the_count_anew() -> None:
 def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     fleet: Fleet, endpoint: Path, pretend: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (folder, watch):
+    for module in (daemons, watch):
         monkeypatch.setattr(module, "STALE_S", 0.2)
     monkeypatch.setattr(watch, "_HANGS_S", 0.3)
     daemon = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 
-from prov_worker.sites import daemons
+from prov_worker.globus import daemons
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.install import MARKER
@@ -15,7 +15,7 @@ from prov_worker.sites.install import MARKER
 def check(subject: Subject) -> Iterator[Finding]:
     """The endpoint's own daemon, and others in the same directory."""
     line = "daemons"
-    alive = daemons.all_running(subject.user_dir)
+    alive = daemons.look_at_all(subject.user_dir)
     if subject.name is not None:
         endpoint = subject.user_dir / subject.name
         host = _host(subject)
@@ -24,17 +24,17 @@ def check(subject: Subject) -> Iterator[Finding]:
             found = f"{endpoint} belongs to {host}, and this is {here}: a daemon here would be a duplicate"
             yield failed(line, found, f"start it on {host}, or move it here with `install --force`")
             return
-        for one in alive:
-            if one.endpoint == endpoint and not one.here:
-                found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {one.pid} of another host"
-                yield failed(line, found, "stop that daemon on its host before one is started here")
-                return
-    elsewhere = [one.endpoint.name for one in alive if not one.here]
+        core = alive.get(endpoint)
+        if core is not None and core.state == "elsewhere":
+            found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid or 'without a number yet'} of another host"
+            yield failed(line, found, "stop that daemon on its host before one is started here")
+            return
+    elsewhere = [path.name for path, core in alive.items() if core.state == "elsewhere"]
     if elsewhere:
         found = f"{', '.join(elsewhere)} in {subject.user_dir}: running on another host"
         yield warned(line, found, "start each endpoint on one host alone")
     else:
-        running = ", ".join(one.endpoint.name for one in alive) or "none"
+        running = ", ".join(path.name for path in alive) or "none"
         yield passed(line, f"running here: {running}; on another host: none")
 
 

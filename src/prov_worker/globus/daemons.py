@@ -1,0 +1,101 @@
+"""An endpoint's daemon, as its directory and the titles of processes show it (globus-compute-endpoint 4.15 to 4.19).
+
+The daemon keeps ``daemon.pid`` while it runs, touches it every 15 s, refuses to start while another's is younger than
+three heartbeats, and ends where its own is removed. On login nodes that share a home, it may run on another host, where
+its process cannot be seen from here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prov_worker.globus import processes
+from prov_worker.globus.processes import Process
+
+PID_FILE = "daemon.pid"
+#: A pid file that a living daemon would have touched several times by now.
+STALE_S = 60.0
+_TITLE = "Globus Compute Endpoint *("
+_USER_TITLE = "Globus Compute Endpoint ("
+
+CoreState = Literal["absent", "running", "stale", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The daemon, as its pid file tells.
+
+    Attributes:
+        state: ``absent`` without a pid file; ``running`` here; ``stale`` where the process is gone; ``elsewhere``
+            where somebody has touched the file lately and the process is not here.
+        process: where it runs.
+        touched_s: age of the pid file's last touch.
+        pid: the number in the file, which may be another host's; None where it has none.
+    """
+
+    state: CoreState
+    process: Process | None = None
+    touched_s: float | None = None
+    pid: int | None = None
+
+
+def look(endpoint: Path, known: Process | None = None) -> Core:
+    """Whether the daemon of an endpoint's directory runs.
+
+    Args:
+        endpoint: the directory; its name is the endpoint's.
+        known: the process that was started, or seen to run, on this host.
+    """
+    file = endpoint / PID_FILE
+    try:
+        touched = file.stat().st_mtime
+    except OSError:
+        return Core("absent")
+    age = max(0.0, time.time() - touched)
+    pid = number(endpoint)
+    if pid is None:
+        # Just being made, or cut off by a full disk.
+        return Core("stale" if age > 5 else "elsewhere", None, age)
+    found = processes.process(pid)
+    # A process that began after the last touch has the number by chance.
+    if found is not None and found.since <= touched + 2 and is_core(found, endpoint.name):
+        return Core("running", found, age, pid)
+    if (known is not None and known.pid == pid) or age > STALE_S:
+        return Core("stale", None, age, pid)
+    return Core("elsewhere", None, age, pid)
+
+
+def look_at_all(user_dir: Path) -> dict[Path, Core]:
+    """Daemons of a user directory that are alive, by their directory; without user endpoints, which come and go."""
+    found = {file.parent: look(file.parent) for file in sorted(user_dir.glob(f"*/{PID_FILE}"))}
+    return {
+        path: core
+        for path, core in found.items()
+        if core.state in ("running", "elsewhere") and not path.name.startswith("uep.")
+    }
+
+
+def number(endpoint: Path) -> int | None:
+    """What the pid file of an endpoint, or of a user endpoint, says; None where it says nothing."""
+    try:
+        return int((endpoint / PID_FILE).read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def is_core(process: Process, name: str) -> bool:
+    """Whether a process is the daemon of an endpoint of that name, or on its way to become it."""
+    command = process.command
+    if _TITLE in command:
+        return f", {name})" in command
+    words = process.arguments
+    return "start" in words and name in words and any("globus-compute-endpoint" in one for one in words)
+
+
+def is_user_endpoint(process: Process) -> bool:
+    """Whether a process is a user endpoint, or on its way to become one."""
+    command = process.command
+    return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
