@@ -143,7 +143,7 @@ def install(
     core = daemons.look(found.directory)
     if core.state == "elsewhere" and not force:
         raise InputError(
-            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid or 'without a number yet'}); "
+            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid}); "
             "stop it there first, or take another name"
         )
     if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:

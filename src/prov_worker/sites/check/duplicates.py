@@ -26,7 +26,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             return
         core = alive.get(endpoint)
         if core is not None and core.state == "elsewhere":
-            found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid or 'without a number yet'} of another host"
+            found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid} of another host"
             yield failed(line, found, "stop that daemon on its host before one is started here")
             return
     elsewhere = [path.name for path, core in alive.items() if core.state == "elsewhere"]
