@@ -18,6 +18,7 @@ FLOORS = {
     "model": 0,
     "settings": 0,
     "redact": 0,
+    "yamlfile": 0,
     "spool": 1,
     "crate": 1,
     "probes": 1,

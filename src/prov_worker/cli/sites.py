@@ -193,6 +193,7 @@ def install(
     were changed by hand are refused.
     """
     from prov_worker.globus import template
+    from prov_worker.globus.daemons import wants_email
     from prov_worker.sites.install import install as write
     from prov_worker.sites.install import template_of
 
@@ -209,6 +210,8 @@ def install(
     click.echo(f"{done.directory}: {', '.join(done.written) or 'nothing'} {verb}")
     for backup in done.backups:
         click.echo(f"kept as it was: {done.directory / backup}")
+    if not values["email"] and wants_email():
+        click.echo("email: Globus Compute starts no endpoint of root without it: --set email=ADDRESS", err=True)
     if not dry_run:
         click.echo(f"start it with: globus-compute-endpoint start {name}")
     return 0

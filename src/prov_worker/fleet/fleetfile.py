@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from prov_worker import yamlfile
 from prov_worker.errors import InputError
 from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import Site
@@ -163,17 +164,13 @@ def read(path: Path | None = None) -> Fleet:
     Raises:
         InputError: names the file, the key, and what is expected.
     """
-    import yaml
-
     path = (path or default_path()).expanduser().absolute()
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yamlfile.parse(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it names the endpoints of a fleet (see docs/fleet.md)") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
     _check(path, found)
     user_dir = _path(found.get("user_dir"), path) or default_user_dir()
     endpoints: list[EndpointSpec] = []

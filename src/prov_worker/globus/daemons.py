@@ -99,3 +99,15 @@ def is_user_endpoint(process: Process) -> bool:
     """Whether a process is a user endpoint, or on its way to become one."""
     command = process.command
     return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
+
+
+def wants_email() -> bool:
+    """Whether Globus Compute starts no daemon in this process's name whose configuration has no ``email``.
+
+    It takes root, and who may change users, for somebody who serves others.
+    """
+    try:
+        from globus_compute_endpoint.endpoint.utils import is_privileged
+    except ImportError:
+        return False
+    return bool(is_privileged())

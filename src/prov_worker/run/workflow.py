@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prov_worker import yamlfile
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import parse_json
 from prov_worker.errors import InputError
@@ -114,13 +115,9 @@ def _parse(path: Path, text: bytes) -> Any:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: no valid JSON: {error}") from None
     try:
-        import yaml
+        return yamlfile.parse(text, str(path))
     except ImportError as error:
         raise InputError(f"{path}: YAML needs PyYAML, which is not here ({error}); write it as .json") from error
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _strings(path: Path, key: str, value: Any) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
+
+_DEVICES = Path("/sys/class/net")
 
 
 def names() -> list[str]:
@@ -15,3 +18,15 @@ def problem(interface: str) -> str | None:
     if not interface or interface in names():
         return None
     return f"{interface} is not on this host (there are {', '.join(names())})"
+
+
+def likely() -> list[str]:
+    """Those that may lead to other machines, devices first: neither the loopback nor what virtual machines use."""
+    found = {name: _DEVICES / name for name in names() if name != "lo"}
+    outward = [name for name, about in found.items() if not (about / "bridge").exists() and not _of_a_guest(about)]
+    return sorted(outward, key=lambda name: not (found[name] / "device").exists())
+
+
+def _of_a_guest(about: Path) -> bool:
+    """Whether it is a port of a bridge, as the host's end of a container's interface is, or a tap."""
+    return (about / "brport").exists() or (about / "tun_flags").exists()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prov_worker import yamlfile
 from prov_worker.errors import InputError
 from prov_worker.sites.catalog import Site
 
@@ -28,11 +29,9 @@ def read(site: Site, assignments: Sequence[str] = (), file: Path | None = None) 
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+            found = yamlfile.parse(file.read_bytes(), str(file))
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
-        except (yaml.YAMLError, ValueError) as error:
-            raise InputError(f"{file}: no valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(found, Mapping):
             raise InputError(f"{file}: expected a mapping of options")
         values = {str(key): value for key, value in found.items()}

@@ -14,7 +14,8 @@ pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli import run as cli
-from prov_worker.sites.check import container, versions
+from prov_worker.globus.daemons import wants_email
+from prov_worker.sites.check import container, person, versions
 from prov_worker.sites.check.finding import Finding
 from support.preflight import only, program, subject
 
@@ -23,9 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 def test_this_machine_is_fit_for_an_endpoint_of_its_own(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        cli(["sites", "check", "local", "--user-dir", str(private), "--offline", "--set", "workers=1", "--json"]) == 0
-    )
+    given = ["--set", "workers=1", "--set", "email=a@example.org"]
+    assert cli(["sites", "check", "local", "--user-dir", str(private), "--offline", "--json", *given]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["fail"], told["site"], told["options"]["workers"]) == (0, "local", 1)
     found = {one["subject"]: one for one in told["findings"]}
@@ -58,7 +58,7 @@ def test_an_installed_endpoint_is_checked_with_its_own_options(
     private: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--user-dir", str(private)]
-    assert cli(["sites", "install", "local", "mine", "--set", "workers=3", *where]) == 0
+    assert cli(["sites", "install", "local", "mine", "--set", "workers=3", "--set", "email=a@example.org", *where]) == 0
     capsys.readouterr()
     assert cli(["sites", "check", "local", "--name", "mine", "--offline", "--json", *where]) == 0
     assert json.loads(capsys.readouterr().out)["options"]["workers"] == 3
@@ -70,6 +70,41 @@ def test_a_worker_init_that_hides_the_endpoints_program_is_a_job_that_comes_back
     found = only(versions.check(subject("local", private, worker_init="export PATH=/usr/bin:/bin")), "fail")
     assert found.subject == "versions at the workers"
     assert "no globus-compute-endpoint on its PATH" in found.found
+
+
+def test_commands_of_worker_init_that_fail_are_named(private: Path, tmp_path: Path) -> None:
+    """The program may be on PATH all the same, of another environment than the one that was meant."""
+    (tmp_path / "inner").write_text("false\ntrue\n")
+    init = "\n".join(
+        (
+            "source /no/such/env/bin/activate",
+            "false || true",
+            "if false; then :; fi",
+            f"source {tmp_path}/inner",
+            "within() { false; return 0; }; within",
+            "(exit 7)",
+        )
+    )
+    found = list(versions.check(subject("local", private, worker_init=init)))
+    assert [one.status for one in found] == ["pass", "warn", "warn", "pass"]
+    assert "`source /no/such/env/bin/activate` ended with exit status 1" in found[1].found
+    assert "`( exit 7 )` ended with exit status 7" in found[2].found
+    assert [one.status for one in versions.check(subject("local", private, worker_init="true"))] == ["pass", "pass"]
+
+
+@pytest.mark.parametrize("privileged", [True, False])
+def test_root_needs_a_contact_address(private: Path, monkeypatch: pytest.MonkeyPatch, privileged: bool) -> None:
+    monkeypatch.setattr(person, "wants_email", lambda: privileged)
+    (bare,) = person.check(subject("local", private))
+    assert bare.status == ("fail" if privileged else "pass")
+    assert ("--set email=" in bare.remedy) is privileged
+    assert [one.status for one in person.check(subject("local", private, email="a@example.org"))] == ["pass"]
+
+
+def test_what_the_daemon_takes_for_privileged_is_its_own_business() -> None:
+    from globus_compute_endpoint.endpoint.utils import is_privileged
+
+    assert wants_email() is is_privileged()
 
 
 def test_a_batch_job_of_pbs_knows_nothing_of_this_environment(private: Path) -> None:

@@ -17,6 +17,7 @@ pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli import run as cli
+from prov_worker.sites import interface
 from prov_worker.sites.check import duplicates, egress, limits, network, storage
 from prov_worker.sites.check.finding import Finding
 from prov_worker.sites.install import MARKER
@@ -31,6 +32,16 @@ def on_line(line: str, user_dir: Path, site: str = "local", **values: Any) -> li
     if site != "local":
         values["interface"] = "lo"
     return [one for one in storage.check(subject(site, user_dir, **values)) if one.subject == line]
+
+
+def test_interfaces_of_guests_are_not_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge of containers, a container's end, a tap and a virtual network, as Linux shows them."""
+    there = {"lo": "", "br0": "bridge", "veth1": "brport", "tap0": "tun_flags", "ib0": "", "zeth0": "device"}
+    for name, mark in there.items():
+        (tmp_path / name / mark).mkdir(parents=True)
+    monkeypatch.setattr(interface, "names", lambda: sorted(there))
+    monkeypatch.setattr(interface, "_DEVICES", tmp_path)
+    assert interface.likely() == ["zeth0", "ib0"]
 
 
 def test_an_interface_that_does_not_exist(private: Path) -> None:

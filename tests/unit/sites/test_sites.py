@@ -55,6 +55,13 @@ def loaded(name: str, asked: dict[str, Any] | None = None, **values: Any) -> dic
     return config["engine"]
 
 
+def as_written(path: Path, text: str) -> None:
+    """Compare with a file; PROV_WRITE_GOLDEN=1 writes it anew."""
+    if os.environ.get("PROV_WRITE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
 def test_the_sites_are_these() -> None:
     assert tuple(names()) == SITES
 
@@ -63,11 +70,7 @@ def test_the_sites_are_these() -> None:
 def test_scripts_are_those_that_were_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["sites", "render", name, "--script", *(["--set", "account=X"] if name != "local" else [])]
     assert cli(arguments) == 0
-    told = capsys.readouterr().out
-    golden = GOLDEN / f"{name}.batch"
-    if os.environ.get("PROV_WRITE_GOLDEN"):
-        golden.write_text(told)
-    assert told == golden.read_text()
+    as_written(GOLDEN / f"{name}.batch", capsys.readouterr().out)
 
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
@@ -125,7 +128,16 @@ def test_the_schema_is_one_and_describes_every_option(name: str) -> None:
 
 @pytest.mark.parametrize("name", SITES)
 def test_the_read_me_is_that_of_the_options(name: str) -> None:
-    assert (directory() / name / "README.md").read_text() == read_me(site(name))
+    as_written(directory() / name / "README.md", read_me(site(name)))
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_the_schema_that_lies_with_the_template_is_that_of_the_options(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a person, and for editors that check a file of values."""
+    assert cli(["sites", "schema", name]) == 0
+    as_written(directory() / name / "user_config_schema.json", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -173,6 +185,16 @@ def test_pbs_jobs_name_the_file_system_of_home(name: str) -> None:
     lines = engine["provider"]["scheduler_options"].splitlines()
     assert lines[0].startswith("#PBS -l filesystems=home:")
     assert lines[-1] == "#PBS -l foo=1", "options of one's own do not take the place of these"
+
+
+@pytest.mark.parametrize("name, word", [("polaris", "PBS"), ("aurora", "PBS"), ("perlmutter-cpu", "SBATCH")])
+def test_directives_of_ones_own_are_directives(name: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that is none would end the scheduler's look at what follows, or be run on the node."""
+    assert loaded(name, scheduler_options=f'#{word} -a "x y"\n#{word} -b\n')
+    for wrong in ("-l foo=1", f"#{word} -a\nrm -r x", f"#{word.lower()} -a", f"#{word}"):
+        given = ["--set", "account=X", "--set", f"scheduler_options={wrong}"]
+        assert cli(["sites", "render", name, *given]) == 2
+        assert f"scheduler_options: {json.dumps(wrong)} is not allowed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SITES)

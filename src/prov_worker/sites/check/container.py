@@ -106,7 +106,7 @@ def _digest(subject: Subject, image: str, known: list[str]) -> Iterator[Finding]
 
 def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
     """Digests of an image that is stored here, that of its registry first; None where there is no such image."""
-    asked = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]])
+    asked = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
     if asked.status != 0:
         return None, asked.told
     try:
@@ -120,6 +120,6 @@ def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
 
 def _where(subject: Subject, runtime: str) -> str | None:
     """Path of the runtime, which a module may bring in."""
-    asked = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"])
+    asked = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"]).answer
     lines = asked.output.split()
     return lines[-1] if asked.status == 0 and lines else None

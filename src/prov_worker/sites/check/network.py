@@ -22,10 +22,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     problem = interface.problem(named)
     if problem is not None:
-        others = [name for name in interface.names() if name != "lo"] or ["lo"]
-        yield failed(
-            _LINE, problem, f"--set interface={others[0]}, or --set interface= to let workers try each address"
-        )
+        another = next((f"--set interface={name}, or " for name in interface.likely()), "")
+        yield failed(_LINE, problem, f"{another}--set interface= to let workers try each address")
         return
     known = [str(one.address) for one in psutil.net_if_addrs().get(named, []) if one.family.name == "AF_INET"]
     statistics = psutil.net_if_stats().get(named)

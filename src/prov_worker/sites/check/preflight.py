@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.sites.catalog import Site
-from prov_worker.sites.check import container, duplicates, egress, limits, network, scheduler, storage, versions
+from prov_worker.sites.check import container, duplicates, egress, limits, network, person, scheduler, storage, versions
 from prov_worker.sites.check.finding import Finding, failed
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.install import default_user_dir, template_of
 
 CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+    person.check,
     versions.check,
     container.check,
     network.check,

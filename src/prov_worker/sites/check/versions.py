@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prov_worker.redact import redact
 from prov_worker.sites.check import container
 from prov_worker.sites.check.asking import Answer, ask
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
@@ -80,7 +81,11 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
         if not container.present(subject):
             yield warned(line, f"{where} cannot be asked here", "compare the versions on a compute node")
             return
-    asked = in_worker_shell(subject, launch)
+    started = in_worker_shell(subject, launch)
+    asked = started.answer
+    for command, status in started.failures:
+        found = f"`{redact(command[:200])}` ended with exit status {status}; a batch job goes on after it"
+        yield warned("worker_init", found, "mend that command, or end it with `|| true` where that is as it should be")
     there = _answer(asked)
     if there is None:
         if "globus-compute-endpoint" in asked.errors and asked.status == 127:

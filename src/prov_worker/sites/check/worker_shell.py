@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prov_worker.sites.check.asking import Answer, ask
@@ -12,9 +13,28 @@ from prov_worker.sites.check.subject import Subject
 #: Modules and environments on a shared file system take their time.
 LIMIT_S = 90.0
 _MARK = "prov-worker-tmpdir:"
+_FAILED = "prov-worker-init-failed:"
+#: Tells of commands of worker_init that fail, but not of those inside of what it sources or calls: that knows why.
+_TRAP = (
+    "trap '_prov_status=$?; (( ${#BASH_SOURCE[@]} )) || "
+    f'echo "{_FAILED}$_prov_status:${{BASH_COMMAND//[[:cntrl:]]/ }}" >&2\' ERR'
+)
 
 
-def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LIMIT_S) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command that was run as the workers are started.
+
+    Attributes:
+        answer: what it said.
+        failures: commands of ``worker_init`` that failed, with their exit status; a batch job would go on after each.
+    """
+
+    answer: Answer
+    failures: tuple[tuple[str, int], ...]
+
+
+def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LIMIT_S) -> Started:
     """Run a command as the workers are started: after ``worker_init``, in an environment like that of a batch job.
 
     PBS gives a job a login shell and nothing of the environment that it was submitted in; Slurm and a local provider
@@ -28,15 +48,24 @@ def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LI
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         if "TMPDIR" in os.environ:
             environment["TMPDIR"] = os.environ["TMPDIR"]
-    script = f'{subject.provider.get("worker_init") or ""}\nexec "$@"\n'
+    script = f'{_TRAP}\n{subject.provider.get("worker_init") or ""}\ntrap - ERR\nexec "$@"\n'
     arguments = [*shell, "-c", script, "worker_init", *command]
-    return ask(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
+    asked = ask(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
+    failures: list[tuple[str, int]] = []
+    others: list[str] = []
+    for line in asked.errors.splitlines():
+        status, _, named = line.removeprefix(_FAILED).partition(":")
+        if line.startswith(_FAILED) and status.isdigit():
+            failures.append((named.strip(), int(status)))
+        else:
+            others.append(line)
+    return Started(replace(asked, errors="\n".join(others)), tuple(failures))
 
 
 def temporary_directory(subject: Subject) -> str | None:
     """Where the workers put their sockets, if that can be told from here."""
     asked = in_worker_shell(subject, ["sh", "-c", f'echo "{_MARK}${{TMPDIR:-/tmp}}"'])
-    for line in asked.output.splitlines():
+    for line in asked.answer.output.splitlines():
         if line.startswith(_MARK):
             return line.removeprefix(_MARK)
     return None
