@@ -35,7 +35,7 @@ _RUN_BYTES = 32 << 20
 def command(crates: tuple[str, ...], profile: bool | None, level: str, install_validator: bool, as_json: bool) -> int:
     """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
 
-    Of a run crate its steps are checked, and the validator takes its own metadata too, at REQUIRED.
+    Of a run crate its steps are checked, and the validator takes its own metadata too.
 
     Exit code 1 where there is a finding.
     """
@@ -64,7 +64,7 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     if profile:
         with terminal.progress("validating profiles", len(found)) as advance:
             by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())
-        by_profile.update(_runs(crates))
+        by_profile.update(_runs(crates, level))
         for crate, more in by_profile.items():
             findings.setdefault(crate, []).extend(more)
     if as_json:
@@ -74,10 +74,11 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     return 1 if any(findings.values()) else 0
 
 
-def _runs(paths: tuple[str, ...]) -> dict[Path, list[Finding]]:
+def _runs(paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
     """What the validator finds in the metadata of run crates themselves."""
     from prov_worker.crate import check
     from prov_worker.run.sources import is_run
+    from prov_worker.run.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 
     runs = []
     for run in (Path(path) for path in paths):
@@ -88,7 +89,7 @@ def _runs(paths: tuple[str, ...]) -> dict[Path, list[Finding]]:
             else:
                 much = f"{terminal.size(size)}, more than {terminal.size(_RUN_BYTES)}"
                 click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
-    return check.validate_profiles(runs, "required", profile="provenance-run-crate")
+    return check.validate_profiles(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
 
 def _plain(finding: Finding) -> dict[str, str]:

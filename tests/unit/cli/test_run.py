@@ -55,7 +55,16 @@ def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Pat
     assert found[str(target)] == []
     assert len(found) == 3
     metadata = target / "ro-crate-metadata.json"
-    metadata.write_text(metadata.read_text().replace('"ComputationalWorkflow"', '"HowTo"'))
+    whole = metadata.read_text()
+    bare = json.loads(whole)
+    for entity in bare["@graph"]:
+        if entity["@type"] == "CreateAction":
+            del entity["description"]  # recommended, not required
+    metadata.write_text(json.dumps(bare))
+    code, out, _ = prov_worker("check", "--profile", "--json", target)
+    assert (code, {one["level"] for one in json.loads(out)[str(target)]}) == (1, {"warning"})
+    assert prov_worker("check", "--profile", "--level", "required", "--json", target)[0] == 0
+    metadata.write_text(whole.replace('"ComputationalWorkflow"', '"HowTo"'))
     code, out, _ = prov_worker("check", "--profile", "--json", target)
     assert code == 1
     assert json.loads(out)[str(target)] != []
