@@ -168,7 +168,8 @@ def test_retries_keep_their_attempts(house: House, tmp_path: Path) -> None:
     first, second = house.crate(task, 1), house.crate(task)
     assert (first.status, second.status) == ("failed", "completed")
     assert (first.attempt, second.attempt) == (1, 2)
-    assert "SIGKILL" in (first.error or "") or "WorkerLost" in (first.error or "")
+    # Before Linux 6.15 nobody can tell how a worker ended that its manager has waited for.
+    assert "SIGKILL" in (first.error or "") or "disappeared while the task ran" in (first.error or "")
     assert sorted(house.names()) == sorted([f"{task}.crate", f"{task}.attempt-1.crate"])
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from prov_worker.agent.buffers import Buffer, Quantity
-from prov_worker.agent.proc import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code
+from prov_worker.agent.proc import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.telemetry import Plan
 from prov_worker.model import Series
 from prov_worker.spool.paths import process_start
@@ -208,6 +208,8 @@ class Watched:
         """Whether the process has died; called when its descriptor says so, and now and then."""
         status = exit_code(self.slot.pid)
         if status is not None or self._gone or process_start(self.slot.pid) != self.slot.start:
+            if status is None and self._pidfd >= 0:
+                status = reaped_exit_code(self._pidfd)
             return Death(status, time.monotonic_ns())
         return None
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from prov_worker.agent.node import NodeMeter
-from prov_worker.agent.proc import ProcessMeter
+from prov_worker.agent.proc import ProcessMeter, exit_code, reaped_exit_code
 
 MS = 1_000_000
 
@@ -79,6 +79,24 @@ def test_a_dead_process_that_nobody_waited_for_has_no_memory() -> None:
     assert meter.rss_bytes() == 0
     process.communicate()
     meter.close()
+
+
+@pytest.mark.parametrize("ending, status", [("os.kill(os.getpid(), 9)", 9), ("os._exit(3)", 3 << 8)])
+def test_how_a_process_ended_can_be_told_after_it_was_waited_for(ending: str, status: int) -> None:
+    """Parsl's manager waits for its workers every second: on a busy node that may come before the agent's look."""
+    child = subprocess.Popen([sys.executable, "-c", f"import os; input(); {ending}"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    pidfd = os.pidfd_open(child.pid)
+    assert reaped_exit_code(pidfd) is None, "it runs"
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert exit_code(child.pid) == status
+    child.wait()
+    assert exit_code(child.pid) is None
+    linux = tuple(int(number) for number in os.uname().release.split(".")[:2])
+    assert reaped_exit_code(pidfd) == (status if linux >= (6, 15) else None)
+    os.close(pidfd)
 
 
 def test_ticks_that_come_a_little_early_or_late_are_all_readings_of_the_node() -> None:
