@@ -98,7 +98,7 @@ check: venv ansible
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
 	@cd ansible && PATH="$(PROV_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
-	@$(BIN)/shellcheck -x $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
+	@$(BIN)/shellcheck -x $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 

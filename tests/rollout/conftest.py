@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -16,36 +17,48 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from login_nodes import BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until
+from login_nodes import BASES, BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels of the package and of all that it needs, for the nodes' Python 3.11; what is not ours is kept."""
+def wheelhouses(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Wheels of the package and of all that it needs, for a version of Python; what is not ours is kept."""
     if not (BIN / "ansible-playbook").exists():
         missing("no ansible-playbook (make ansible)")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     requirements = ROOT / "docker" / "requirements" / "endpoint.txt"
-    kept = ROOT / ".cache" / f"wheels-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
-    if not kept.exists():
-        aside = kept.with_suffix(f".{uuid.uuid4().hex[:8]}")
-        wanted = ["--python-version", "3.11", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
-        done = subprocess.run([*pip, "download", "--dest", aside, *wanted], capture_output=True, text=True, check=False)
-        if done.returncode:
-            missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
-        try:
-            aside.rename(kept)
-        except OSError:  # another process of the run was first: what it put there is the same
-            if not kept.exists():
-                raise
-            shutil.rmtree(aside)
-    target = tmp_path_factory.mktemp("wheels")
-    for wheel in kept.iterdir():
-        (target / wheel.name).symlink_to(wheel)
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", target, ROOT], check=True, capture_output=True)
-    return target
+    named = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+
+    def make(python: str) -> Path:
+        kept = ROOT / ".cache" / f"wheels-{named}-{python}"
+        if not kept.exists():
+            aside = kept.with_suffix(f".{uuid.uuid4().hex[:8]}")
+            wanted = ["--python-version", python, "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
+            command = [*pip, "download", "--dest", aside, *wanted]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
+            try:
+                aside.rename(kept)
+            except OSError:  # another process of the run was first: what it put there is the same
+                if not kept.exists():
+                    raise
+                shutil.rmtree(aside)
+        target = tmp_path_factory.mktemp("wheels")
+        for wheel in kept.iterdir():
+            (target / wheel.name).symlink_to(wheel)
+        subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", target, ROOT], check=True, capture_output=True)
+        return target
+
+    return functools.cache(make)
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(wheelhouses: Callable[[str], Path]) -> Path:
+    """Those of Debian 12's Python."""
+    return wheelhouses("3.11")
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
+def start_node(site: Site, wheelhouses: Callable[[str], Path]) -> Iterator[Callable[[str], Node]]:
     """Start login nodes; the user's key is the only way in."""
     key = site.directory / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -98,12 +111,27 @@ def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
 
     def start(kind: str) -> Node:
         image = f"{TAG}-{kind}"
-        docker("build", "--quiet", "--target", kind, "--label", LABEL, "--tag", image, str(HERE / "nodes"))
+        base, python = BASES[kind]
+        if not docker("image", "ls", "--quiet", base).strip():
+            missing(f"the image {base} is missing (.ci/base-images {base})")
+        build = ["--build-arg", f"BASE={base}", "--target", kind, "--label", LABEL, "--tag", image]
+        docker("build", "--quiet", *build, str(HERE / "nodes"))
         name = f"{site.name}-{kind}-{uuid.uuid4().hex[:4]}"
-        docker("run", "--detach", "--label", LABEL, "--network", site.name, "--name", name,
-               "--hostname", f"{kind}-node", *KINDS[kind], image)  # fmt: skip
-        started.append(name)
         node = Node(name, kind, site)
+        run = ["run", "--detach", "--label", LABEL, "--network", site.name, *KINDS[kind]]
+        started.append(name)
+        if kind == "scrontab":
+            # What runs batch jobs has the name by which tasks are known; people log in to the other.
+            login, node.batch = f"{kind}-login", f"{name}-batch"
+            for place in ("home", "etc/munge"):
+                run += ["--volume", f"{name}-{place.replace('/', '-')}:/{place}"]
+            started.append(node.batch)
+            docker(*run, "--name", name, "--hostname", login, "--network-alias", login,
+                   image, "login", login, f"{kind}-node")  # fmt: skip
+            docker(*run, "--cap-add", "SYS_ADMIN", "--name", node.batch, "--hostname", f"{kind}-node",
+                   "--network-alias", f"{kind}-node", image, "batch", login, f"{kind}-node")  # fmt: skip
+        else:
+            docker(*run, "--name", name, "--hostname", f"{kind}-node", image)
         public = key.with_suffix(".pub").read_text().strip()
         node.shell(f"umask 077; echo '{public}' >.ssh/authorized_keys")
         ssh = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
@@ -112,7 +140,7 @@ def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
             "ansible_ssh_private_key_file": str(key),
             "ansible_ssh_common_args": ssh,
             "prov_worker_source": "wheelhouse",
-            "prov_worker_wheelhouse_src": str(wheelhouse),
+            "prov_worker_wheelhouse_src": str(wheelhouses(python)),
             "prov_worker_version": VERSION,
             "endpoint_client_id": site.client_id,
             "endpoint_client_secret": site.client_secret,
@@ -130,3 +158,5 @@ def start_node(site: Site, wheelhouse: Path) -> Iterator[Callable[[str], Node]]:
     yield start
     for name in started:
         docker("rm", "--force", "--volumes", name, check=False)
+    for volume in docker("volume", "ls", "--quiet", "--filter", f"name={site.name}-").split():
+        docker("volume", "rm", volume, check=False)

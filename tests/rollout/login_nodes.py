@@ -37,7 +37,23 @@ KINDS = {
     ],
     # cron's @reboot fires once per /run: a new one is a reboot.
     "slurm": ["--tmpfs", "/run:mode=755,exec"],
+    "scrontab": [],
 }
+#: Debian of each kind, and the Python of that.
+BASES = {
+    "systemd": ("debian:bookworm-slim", "3.11"),
+    "slurm": ("debian:bookworm-slim", "3.11"),
+    "scrontab": ("debian:trixie-slim", "3.13"),
+}
+#: Runs a script as a file: the source of its functions can be sent then.
+_AS_FILE = """\
+import os, runpy, sys, tempfile
+text = sys.argv.pop(1)
+file, sys.argv[0] = tempfile.mkstemp(suffix=".py")
+with os.fdopen(file, "w") as script:
+    script.write(text)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 #: Names files with $SECRET, which is not in its own arguments.
 _GREP = 'grep -slF -f <(printf %s "$SECRET")'
 
@@ -83,6 +99,8 @@ class Node:
     kind: str
     site: Site
     variables: dict[str, Any] = field(default_factory=dict)
+    #: The container on which its endpoint, and tasks, run where that is another one.
+    batch: str | None = None
 
     def shell(self, script: str, *, check: bool = True) -> str:
         """Run a shell script as the node's user; standard output."""
@@ -96,6 +114,10 @@ class Node:
         return docker(
             "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.name
         ).strip()
+
+    def reboot(self) -> None:
+        """Switch the node off on which the endpoint runs, at once, and on again."""
+        docker("restart", "--time", "0", self.batch or self.name)
 
     def play(self, book: str, *options: str, **variables: Any) -> Play:
         """Run a playbook against this node alone, as talkative as it can be; it must not say the secret."""
@@ -191,7 +213,7 @@ class Site:
         }
         options = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
         return subprocess.Popen(
-            ["docker", "exec", *options, self.service, "python", "-c", text, *arguments],
+            ["docker", "exec", *options, self.service, "python", "-c", _AS_FILE, text, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -208,16 +230,19 @@ class Site:
 
 
 #: What the endpoints are: templates of sites, with options for nodes as small as these.
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "interface": "lo", "workers": 2, "plots": "none", "idle_time": 120, "strategy_period": 0.5,
     "heartbeat_period": 2, "heartbeat_threshold": 10,
 }  # fmt: skip
+PERLMUTTER: dict[str, Any] = {
+    "endpoint_site": "perlmutter-cpu",
+    "endpoint_options": OPTIONS
+    | {"account": "nobody", "partition": "debug", "constraint": "", "licenses": "", "cpus_per_task": 1,
+       "exclusive": False, "affinity": "none"},
+}  # fmt: skip
 SITES: dict[str, dict[str, Any]] = {
     "systemd": {"endpoint_site": "local", "endpoint_options": OPTIONS},
-    "slurm": {
-        "endpoint_site": "perlmutter-cpu",
-        "endpoint_options": OPTIONS
-        | {"account": "nobody", "partition": "debug", "constraint": "", "licenses": "", "cpus_per_task": 1,
-           "exclusive": False, "affinity": "none"},
-    },
-}  # fmt: skip
+    "slurm": PERLMUTTER,
+    # Workers on another node than the login node.
+    "scrontab": PERLMUTTER | {"endpoint_options": PERLMUTTER["endpoint_options"] | {"interface": "eth0"}},
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,11 @@ from prov_worker.crate.reader import StepCrate, find_crates
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500)]
 
-#: Sends tasks; prints a line once they are sent, then id and result of each.
+#: Sends tasks by their source, as workers may have another Python; prints id and result of each.
 SUBMIT = """\
 import json, sys
 from globus_compute_sdk import Executor
+from globus_compute_sdk.serialize import ComputeSerializer, DillCodeSource
 
 def work(number, seconds):
     import socket, time
@@ -28,6 +30,7 @@ def work(number, seconds):
 
 count, seconds = int(sys.argv[2]), float(sys.argv[3])
 with Executor(endpoint_id=sys.argv[1]) as executor:
+    executor.serializer = ComputeSerializer(strategy_code=DillCodeSource())
     futures = [executor.submit(work, number, seconds) for number in range(count)]
     results = [future.result(timeout=240) for future in futures]
     print(json.dumps([[future.task_id, *result] for future, result in zip(futures, results)]))
@@ -37,6 +40,7 @@ FILES = """\
 find . -path ./provenance -prune -o -type f ! -path './.cache/*' ! -path './.ansible/*' -print0 | sort -z |
     xargs -0 sha256sum
 crontab -l 2>/dev/null
+scrontab -l 2>/dev/null
 true
 """
 #: What others have on the node: an endpoint, a line of cron, a unit, a file beside ours.
@@ -44,6 +48,7 @@ STRANGERS = """\
 mkdir -p .globus_compute/other .config/systemd/user .local/share .local/state
 echo 'display_name: other' >.globus_compute/other/config.yaml
 echo '0 3 * * * /bin/true # mine' | crontab - 2>/dev/null || true
+echo '0 3 1 1 * /bin/true # mine' >/tmp/mine && scrontab /tmp/mine 2>/dev/null || true
 printf '[Service]\\nExecStart=/bin/sleep infinity\\n' >.config/systemd/user/mine.service
 echo mine >.local/share/mine
 """
@@ -51,9 +56,11 @@ echo mine >.local/share/mine
 
 SYSTEMD = pytest.param("systemd", marks=pytest.mark.xdist_group("rollout-systemd"))
 SLURM = pytest.param("slurm", marks=pytest.mark.xdist_group("rollout-slurm"))
+SCRONTAB = pytest.param("scrontab", marks=pytest.mark.xdist_group("rollout-scrontab"))
 #: For what does not differ from node to node.
 on_systemd = pytest.mark.parametrize("node", [SYSTEMD], indirect=True)
 on_slurm = pytest.mark.parametrize("node", [SLURM], indirect=True)
+on_clusters = pytest.mark.parametrize("node", [SLURM, SCRONTAB], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def nodes(start_node: Callable[[str], Node]) -> Callable[[str], Node]:
     return functools.cache(start)
 
 
-@pytest.fixture(params=[SYSTEMD, SLURM])
+@pytest.fixture(params=[SYSTEMD, SLURM, SCRONTAB])
 def node(request: pytest.FixtureRequest, nodes: Callable[[str], Node]) -> Node:
     return nodes(request.param)
 
@@ -100,9 +107,9 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     first = node.play("site")
     assert first.code == 0, first.output[-3000:] + node.logs()
     assert first.changed > 0
-    assert f"Keep it running by {'systemd' if node.kind == 'systemd' else 'cron'}" in first.output
+    assert f"Keep it running by {'cron' if node.kind == 'slurm' else node.kind}" in first.output
     assert "+  type: ProvenanceEngine" in first.output
-    assert "compute nodes cannot reach it" in first.output or node.kind == "systemd"
+    assert "compute nodes cannot reach it" in first.output or node.kind != "slurm"
     status = node.play("status")
     assert status.code == 0
     assert re.search(r"service\W+online", status.output), status.output[-3000:]
@@ -122,7 +129,7 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     assert node.leaks() == []
 
 
-@on_slurm
+@on_clusters
 def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
     options = node.variables["endpoint_options"] | {"poll_interval": 0.04}
     would = node.play("site", "--check", endpoint_options=options)
@@ -135,11 +142,29 @@ def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
     assert node.online(not_process=process)
 
 
+@pytest.mark.parametrize("node", [SCRONTAB], indirect=True)
+def test_hosts_with_one_home_do_not_start_it_twice(node: Node) -> None:
+    """The daemon runs on another host than the one that people log in to."""
+    before = node.status()
+    assert (before["host"], node.shell("hostname").strip()) == ("scrontab-node", "scrontab-login")
+    sites = ".local/share/prov-worker/current/bin/prov-worker sites"
+    found = json.loads(node.shell(f"{sites} check perlmutter-cpu --name prov --offline --json || true"))
+    (line,) = [one for one in found["findings"] if one["subject"] == "daemons"]
+    assert line["status"] == "pass"
+    assert f"on another host, which a batch system chose: process {before['process']}" in line["found"]
+    said = node.shell(f"{sites} install perlmutter-cpu prov --set account=x --set interface= 2>&1 || true")
+    assert f"kept fresh by a daemon on another host (process {before['process']})" in said
+    # As on a file system that does not lock between hosts.
+    node.shell("rm .local/state/prov-worker/prov.lock; .local/share/prov-worker/bin/prov-worker-prov run")
+    assert "prov runs already, on scrontab-node" in node.shell("cat .local/state/prov-worker/prov.log")
+    assert node.status()["process"] == before["process"]
+
+
 def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
     # At once, as if the power failed, with a user endpoint and workers alive.
     submit(node)
-    docker("restart", "--time", "0", node.name)
-    assert until(node.online, timeout_s=120, pause_s=2), node.logs()
+    node.reboot()
+    assert until(node.online, timeout_s=240, pause_s=2), node.logs()
     submit(node)
 
 
@@ -163,9 +188,9 @@ def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_p
     assert [number for _, number, _ in results] == list(range(30))
 
 
-@on_slurm
-def test_an_upgrade_takes_the_new_version(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
-    wheels = release("0.1.2", wheelhouse, tmp_path / "wheels")
+@on_clusters
+def test_an_upgrade_takes_the_new_version(node: Node, tmp_path: Path) -> None:
+    wheels = release("0.1.2", Path(node.variables["prov_worker_wheelhouse_src"]), tmp_path / "wheels")
     values = {"prov_worker_version": "0.1.2", "prov_worker_wheelhouse_src": str(wheels)}
     sent = node.site.start(SUBMIT, node.status()["endpoint_id"], "4", "2")
     play = node.play("upgrade", **values)
@@ -205,7 +230,7 @@ def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
     assert "./.globus_compute/prov/" not in left
     for mine in ("other/config.yaml", "systemd/user/mine.service", "share/mine"):
         assert mine in left
-    assert ("/bin/true # mine" in left) == (node.kind == "slurm")
+    assert ("/bin/true # mine" in left) == (node.kind != "systemd")
     # A block that outlived its endpoint, when the node went down, ends by itself.
     ask = "ps -u alice -o args= | grep -i '[g]lobus' || true"
     assert until(lambda: not node.shell(ask), timeout_s=90), node.shell(ask)

@@ -175,6 +175,9 @@ def render(site: str, assignments: tuple[str, ...], file: str | None, script: bo
 @_file
 @_user_dir
 @click.option("--force", is_flag=True, help="Also over changed files, which are kept; also from another host.")
+@click.option(
+    "--any-host", is_flag=True, help="A batch system chooses the daemon's host, as for scrontab: it belongs to none."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def install(
@@ -184,6 +187,7 @@ def install(
     file: str | None,
     user_dir: str | None,
     force: bool,
+    any_host: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -199,7 +203,8 @@ def install(
 
     found, values = _options(site, assignments, file)
     template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
-    done = write(found, name, values, user_dir=Path(user_dir) if user_dir else None, force=force, dry_run=dry_run)
+    directory = Path(user_dir) if user_dir else None
+    done = write(found, name, values, user_dir=directory, force=force, any_host=any_host, dry_run=dry_run)
     if as_json:
         data = {"written": done.written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
         terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data})

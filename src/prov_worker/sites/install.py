@@ -1,7 +1,8 @@
 """An endpoint's directory, as the stock daemon takes it: ``globus-compute-endpoint start NAME``.
 
-Beside the daemon's own files it has ``prov_worker.json``: the site, the options, the host that the endpoint belongs to,
-and the hashes of what was written, by which a later installation knows what a person has changed since.
+Beside the daemon's own files it has ``prov_worker.json``: the site, the options, the host that the endpoint belongs to
+(null where a batch system chooses it), and the hashes of what was written, by which a later installation knows what a
+person has changed since.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def install(
     *,
     user_dir: Path | None = None,
     force: bool = False,
+    any_host: bool = False,
     dry_run: bool = False,
 ) -> Installed:
     """Write an endpoint's directory.
@@ -121,6 +123,7 @@ def install(
         user_dir: None takes :func:`default_user_dir`.
         force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``; take over an
             endpoint that belongs to another host.
+        any_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
         dry_run: write nothing.
 
     Raises:
@@ -135,13 +138,13 @@ def install(
     found = Installed((user_dir or default_user_dir()) / name)
     before = _marker(found.directory)
     host = socket.gethostname()
-    if before is not None and before.get("host") != host and not force:
+    if before is not None and before.get("host") not in (None, host) and not force:
         raise InputError(
             f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
             "would be a duplicate of it; install it there, take another name, or move it here with --force"
         )
     core = daemons.look(found.directory)
-    if core.state == "elsewhere" and not force:
+    if core.state == "elsewhere" and not force and not any_host:
         raise InputError(
             f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid}); "
             "stop it there first, or take another name"
@@ -179,7 +182,7 @@ def install(
     marker = {
         "site": site.name,
         "options": dict(values),
-        "host": host,
+        "host": None if any_host else host,
         "version": __version__,
         "files": {file: _sha256(text) for file, text in texts.items()},
     }

@@ -193,6 +193,25 @@ def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: p
     assert {one.status for one in duplicates.check(subject("local", private, "mine"))} == {"pass"}
 
 
+def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["sites", "install", "local", "mine", "--user-dir", str(private)]
+    assert cli([*where, "--any-host"]) == 0
+    endpoint = private / "mine"
+    assert json.loads((endpoint / MARKER).read_text())["host"] is None
+    (endpoint / "daemon.pid").write_text("1")
+    (found,) = duplicates.check(subject("local", private, "mine"))
+    assert found.status == "pass"
+    assert "on another host, which a batch system chose: process 1" in found.found
+    assert cli([*where, "--any-host", "--set", "workers=3"]) == 0
+    # To bind it to this host, that daemon has to end first.
+    capsys.readouterr()
+    assert cli(where) == 2
+    assert "kept fresh by a daemon on another host" in capsys.readouterr().err
+    (endpoint / "daemon.pid").unlink()
+    assert cli(where) == 0
+    assert json.loads((endpoint / MARKER).read_text())["host"] == socket.gethostname()
+
+
 def test_an_endpoint_that_belongs_to_another_host(private: Path) -> None:
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
     marker = private / "mine" / MARKER

@@ -1,6 +1,8 @@
-"""How an endpoint of this host is, as JSON: process, what the service says, tasks under way, crates.
+"""How an endpoint is, as JSON: process, what the service says, tasks under way, crates.
 
-    status.py FOLDER CRATES LOG [--online SECONDS] [--drained SECONDS]
+    status.py FOLDER CRATES LOG HOST [--online SECONDS] [--drained SECONDS]
+
+``HOST`` is a file that names the host on which the endpoint was started last.
 
 ``--online`` waits until one process has lived for some seconds and the service calls the endpoint online, ``--drained``
 until no task is under way; code 1 where that does not happen in time. Where the endpoint is not online, the end of its
@@ -22,16 +24,32 @@ from typing import Any
 LINES = 15
 #: Seconds for which one process must have lived to count as started.
 SETTLED_S = 6.0
+#: Age of a pid file that a living daemon would have touched several times.
+STALE_S = 60.0
 
 
-def process(folder: Path) -> int | None:
-    """Process id of the daemon, where it lives; after a reboot the number may be another program's."""
+def process(folder: Path, host: str) -> int | None:
+    """Process id of the daemon, where it lives; after a reboot the number may be another program's.
+
+    On another host, as Slurm chooses one for scrontab's jobs, its pid file has to tell, which it touches every 15 s.
+    """
+    file = folder / "daemon.pid"
     try:
-        pid = int((folder / "daemon.pid").read_text())
+        pid = int(file.read_text())
+        if host != socket.gethostname():
+            return pid if time.time() - file.stat().st_mtime < STALE_S else None
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
     return pid if b"globus" in command.lower() else None
+
+
+def host_of(file: Path) -> str:
+    """The host on which the endpoint was started last; this one where nobody noted it."""
+    try:
+        return file.read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()
 
 
 def age_s(pid: int) -> float:
@@ -100,18 +118,24 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("crates", type=Path)
     parser.add_argument("log", type=Path)
+    parser.add_argument("host", type=Path)
     parser.add_argument("--online", type=float)
     parser.add_argument("--drained", type=float)
     wants = parser.parse_args()
     end = time.monotonic() + (wants.online or wants.drained or 0)
     # The environment that this runs in is the one in use.
     version = Path(sys.prefix).resolve().name
+    seen: tuple[int | None, float] = None, 0.0
     while True:
-        now = process(wants.folder)
+        host = host_of(wants.host)
+        now = process(wants.folder, host)
+        if now != seen[0]:
+            seen = now, time.monotonic()
         report: dict[str, Any] = {"endpoint": wants.folder.name, "endpoint_id": identity(wants.folder)}
-        report |= {"host": socket.gethostname(), "version": version, "process": now}
+        report |= {"host": host, "version": version, "process": now}
         report["tasks_under_way"] = under_way(wants.crates)
-        settled = now is not None and age_s(now) >= SETTLED_S
+        lived = age_s(now) if now is not None and host == socket.gethostname() else time.monotonic() - seen[1]
+        settled = now is not None and lived >= SETTLED_S
         report["service"] = at_service(report["endpoint_id"]) if settled or wants.online is None else "not asked"
         good = True
         if wants.online is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 from prov_worker.globus import daemons
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
@@ -18,13 +19,17 @@ def check(subject: Subject) -> Iterator[Finding]:
     alive = daemons.look_at_all(subject.user_dir)
     if subject.name is not None:
         endpoint = subject.user_dir / subject.name
-        host = _host(subject)
+        marker = _marker(subject)
+        host = marker.get("host")
         here = socket.gethostname()
         if host is not None and host != here:
             found = f"{endpoint} belongs to {host}, and this is {here}: a daemon here would be a duplicate"
             yield failed(line, found, f"start it on {host}, or move it here with `install --force`")
             return
         core = alive.get(endpoint)
+        if core is not None and core.state == "elsewhere" and "host" in marker and host is None:
+            yield passed(line, f"{endpoint}: on another host, which a batch system chose: process {core.pid}")
+            return
         if core is not None and core.state == "elsewhere":
             found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid} of another host"
             yield failed(line, found, "stop that daemon on its host before one is started here")
@@ -38,10 +43,9 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield passed(line, f"running here: {running}; on another host: none")
 
 
-def _host(subject: Subject) -> str | None:
+def _marker(subject: Subject) -> dict[str, Any]:
     try:
         found = json.loads((subject.user_dir / str(subject.name) / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    host = found.get("host") if isinstance(found, dict) else None
-    return host if isinstance(host, str) else None
+        return {}
+    return found if isinstance(found, dict) else {}
