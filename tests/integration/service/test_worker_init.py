@@ -103,7 +103,8 @@ def test_a_preflight_beside_a_running_endpoint(
     """The service answers, and the daemon that runs is known for one of this host."""
     assert stack.daemon is not None
     wait_online(client, stack.daemon.id)
-    assert cli(["sites", "check", "local", "--user-dir", str(stack.daemon.user_dir), "--json"]) == 0
+    given = ["--user-dir", str(stack.daemon.user_dir), "--set", "email=a@example.org"]
+    assert cli(["sites", "check", "local", "--json", *given]) == 0
     found = {one["subject"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert found["egress, REST"]["status"] == found["egress, AMQP"]["status"] == found["clock"]["status"] == "pass"
     assert found["egress, REST"]["found"] == "http://localhost:5000"
