@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -32,6 +33,10 @@ _HEX = 64
 HEADER = "# prov-worker run seal, version 1"
 #: Files that the manifest leaves out.
 UNLISTED = frozenset((v.METADATA_FILE, rv.MANIFEST_FILE, rv.SEAL_FILE, rv.SIGNATURE_FILE))
+_SEAL = re.compile(
+    rf"{re.escape(HEADER)}\n([0-9a-f]{{64}})  {re.escape(v.METADATA_FILE)}\n"
+    rf"([0-9a-f]{{64}})  {re.escape(rv.MANIFEST_FILE)}\n".encode()
+)
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _COLUMNS = 70
 
@@ -49,6 +54,21 @@ def seal_text(metadata_sha256: str, manifest_sha256: str) -> str:
     """Content of ``seal.txt``."""
     lines = [manifest_line(metadata_sha256, v.METADATA_FILE), manifest_line(manifest_sha256, rv.MANIFEST_FILE)]
     return f"{HEADER}\n" + "".join(lines)
+
+
+def parse_seal(data: bytes) -> dict[str, str]:
+    """Sha256 of each of the two files that a seal names.
+
+    Raises:
+        ValueError: not byte for byte what :func:`seal_text` writes: a line less, more, twice, of another algorithm, in
+            other letters or with other ends could be read in more than one way.
+    """
+    found = _SEAL.fullmatch(data)
+    if found is None:
+        raise ValueError(
+            f"expected the header, {v.METADATA_FILE} and {rv.MANIFEST_FILE}, a line each, and nothing else"
+        )
+    return {v.METADATA_FILE: found[1].decode(), rv.MANIFEST_FILE: found[2].decode()}
 
 
 def seal_zip(path: Path) -> None:

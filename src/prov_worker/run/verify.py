@@ -24,7 +24,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run import vocabulary as rv
 from prov_worker.run.intake import sha256_of
-from prov_worker.run.seal import UNLISTED, check_signature, parse_manifest, seal_text, zip_problem
+from prov_worker.run.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
 from prov_worker.run.sources import check_names
 
 _MAX_SEAL_BYTES = 4096
@@ -130,10 +130,15 @@ def verify(
         progress: told how many files more were compared.
 
     Raises:
-        InputError: the path is no run crate with a seal.
+        InputError: the path is no run crate with a seal, or there is no such list.
     """
+    if allowed_signers is not None and not allowed_signers.is_file():
+        # Said before anything else: a crate without a signature would never have come to it.
+        raise InputError(f"{allowed_signers}: no such list of allowed signers")
     if path.is_dir():
         return _verify(_Directory(path), path, allowed_signers, progress)
+    if not path.exists():
+        raise InputError(f"{path}: no such run crate")
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
@@ -157,7 +162,7 @@ def _verify(
     say = verdict.changes.append
     # In a database on disk: the manifest of a large run does not belong into memory.
     with closing(sqlite3.connect("")) as db:
-        db.executescript("PRAGMA journal_mode=OFF; CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen INTEGER)")
+        db.executescript("PRAGMA journal_mode=OFF; CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen, twice)")
         seal = _read_seal(tree, path)
         digests = {name: _digest(tree, name, say) for name in (v.METADATA_FILE, rv.MANIFEST_FILE)}
         _compare_seal(seal, digests, say)
@@ -170,12 +175,14 @@ def _verify(
                 if kind != "file":
                     say(Change("changed", relative, "no plain file"))
                 continue
-            row = db.execute("SELECT sha FROM file WHERE path = ?", (_text(relative),)).fetchone()
+            row = None
+            if _is_text(relative):  # a name that is no UTF-8 cannot have been sealed
+                row = db.execute("SELECT sha FROM file WHERE path = ?", (relative,)).fetchone()
             if row is None:
                 what = "an empty directory that was not sealed" if kind == "empty" else "not in the manifest"
                 say(Change("added", relative, what))
                 continue
-            db.execute("UPDATE file SET seen = 1 WHERE path = ?", (_text(relative),))
+            db.execute("UPDATE file SET seen = 1 WHERE path = ?", (relative,))
             if kind != "file":
                 say(Change("changed", relative, "no plain file"))
                 continue
@@ -190,9 +197,12 @@ def _verify(
     return verdict
 
 
-def _text(relative: str) -> str:
-    # A name that is no UTF-8 cannot have been sealed.
-    return relative.encode("utf-8", "backslashreplace").decode()
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_seal(tree: _Directory | _Zip, path: Path) -> bytes:
@@ -218,30 +228,32 @@ def _digest(tree: _Directory | _Zip, relative: str, say: Callable[[Change], None
 
 
 def _compare_seal(seal: bytes, digests: dict[str, str | None], say: Callable[[Change], None]) -> None:
-    lines = [f"{line}\n" for line in seal.decode("utf-8", "replace").split("\n")[:-1]]
-    sealed: dict[str, str] = {}
     try:
-        sealed = dict(parse_manifest(lines[1:]))
+        sealed = parse_seal(seal)
     except ValueError as error:
-        say(Change("changed", rv.SEAL_FILE, f"not as it is written: {error}"))
+        # What it does not name in this way cannot be compared with it, and so is not as sealed.
+        say(Change("changed", rv.SEAL_FILE, f"seals nothing: {error}"))
+        return
     for name, digest in digests.items():
-        if digest is not None and sealed and sealed.get(name) != digest:
-            said = sealed.get(name, "nothing")
-            say(Change("changed", name, f"sealed with sha256 {said}, the file has {digest}"))
-    expected = seal_text(sealed.get(v.METADATA_FILE, ""), sealed.get(rv.MANIFEST_FILE, ""))
-    if sealed and seal != expected.encode():
-        say(Change("changed", rv.SEAL_FILE, "not as it is written"))
+        if digest is not None and digest != sealed[name]:
+            say(Change("changed", name, f"sealed with sha256 {sealed[name]}, the file has {digest}"))
 
 
 def _load_manifest(tree: _Directory | _Zip, db: sqlite3.Connection, say: Callable[[Change], None]) -> None:
     try:
         with tree.open(rv.MANIFEST_FILE) as stream:
             lines = TextIOWrapper(stream, encoding="utf-8", newline="\n")
-            db.executemany("INSERT OR REPLACE INTO file (path, sha) VALUES (?, ?)", parse_manifest(lines))
+            db.executemany(
+                "INSERT INTO file (path, sha) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET twice = 1",
+                parse_manifest(lines),
+            )
     except FileNotFoundError:
         return  # said already
     except _PARSING as error:
         say(Change("changed", rv.MANIFEST_FILE, f"not as it is written: {error}"))
+    # Each program might believe another one of the two lines.
+    for (relative,) in db.execute("SELECT path FROM file WHERE twice ORDER BY path"):
+        say(Change("changed", rv.MANIFEST_FILE, f"names {relative} more than once"))
 
 
 def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verdict, allowed_signers: Path | None) -> None:

@@ -155,7 +155,7 @@ def test_a_damaged_file_of_an_index_is_named(prov_worker: Run, own_crates: Path)
     [
         (["assemble"], "Missing argument 'DIR...'"),
         (["assemble", "/nowhere", "-o", "/tmp/x.crate"], "prov-worker: /nowhere: cannot be listed: No such file"),
-        (["verify", "/nowhere"], "prov-worker: /nowhere: no run crate"),
+        (["verify", "/nowhere"], "prov-worker: /nowhere: no such run crate"),
         (["query", "/nowhere"], "prov-worker: /nowhere: no such index"),
         (["query", "x", "--min-duration", "soon"], "expected a duration"),
         (["query", "x", "--min-rss", "big"], "expected a size"),

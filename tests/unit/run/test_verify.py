@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.run.assemble import Options, assemble
+from prov_worker.run.seal import seal_text
 from prov_worker.run.verify import verify
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
@@ -121,6 +123,105 @@ def test_without_a_seal_it_is_no_run_crate(run: Path) -> None:
         verify(run)
     with pytest.raises(InputError):
         verify(run / "nothing")
+
+
+def reseal(run: Path) -> None:
+    """Seal a changed run crate anew, as anybody can who may write it."""
+    names = ("ro-crate-metadata.json", "manifest-sha256.txt")
+    digests = [hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names]
+    (run / "seal.txt").write_text(seal_text(*digests))
+
+
+def lines(text: bytes) -> list[bytes]:
+    return text.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "weaken",
+    [
+        lambda seal: b"",
+        lambda seal: b"\n",
+        lambda seal: b"zzz ../../../etc/passwd",
+        lambda seal: b"zzz ../../../etc/passwd\n",
+        lambda seal: random.Random(3).randbytes(100),
+        lambda seal: seal[:100],
+        lambda seal: seal[:-1],
+        lambda seal: lines(seal)[0],
+        lambda seal: b"".join(lines(seal)[1:]),
+        lambda seal: b"".join(lines(seal)[:2]),
+        lambda seal: lines(seal)[0] + lines(seal)[2],
+        lambda seal: seal + lines(seal)[2],
+        lambda seal: seal + b"\n",
+        lambda seal: lines(seal)[0] + b"".join(lines(seal)[:0:-1]),
+        lambda seal: seal.replace(b"\n", b"\r\n"),
+        lambda seal: lines(seal)[0] + b"".join(line[:64].upper() + line[64:] for line in lines(seal)[1:]),
+        lambda seal: lines(seal)[0] + b"".join(line[:40] + line[64:] for line in lines(seal)[1:]),
+        lambda seal: lines(seal)[0] + b"".join(line[:64] + line[:64] + line[64:] for line in lines(seal)[1:]),
+        lambda seal: lines(seal)[0] + b"".join(line.replace(b"  ", b" *") for line in lines(seal)[1:]),
+        lambda seal: lines(seal)[0] + b"".join(line.replace(b"  ", b"  ./") for line in lines(seal)[1:]),
+        lambda seal: seal.replace(b"version 1", b"version 0"),
+        lambda seal: b"\xef\xbb\xbf" + seal,
+        lambda seal: seal + b" " * 5000,
+        lambda seal: seal.replace(lines(seal)[1], b"d" * 40 + b"  README.md\n"),
+    ],
+)
+def test_a_weakened_seal_hides_nothing(weaken: Callable[[bytes], bytes], run: Path, tmp_path: Path) -> None:
+    seal = (run / "seal.txt").read_bytes()
+    weakened = weaken(seal)
+    assert weakened != seal
+    (run / "seal.txt").write_bytes(weakened)
+    assert kinds(run) == {("changed", "seal.txt")}
+    # Now with what somebody would hide: a changed file, and the manifest as if it had been so.
+    readme, manifest = run / "README.md", run / "manifest-sha256.txt"
+    before = hashlib.sha256(readme.read_bytes()).hexdigest()
+    readme.write_text("something else\n")
+    manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(readme.read_bytes()).hexdigest()))
+    assert ("changed", "seal.txt") in kinds(run)
+    with zipfile.ZipFile(tmp_path / "R.zip", "w") as archive:
+        for path in run.rglob("*"):
+            archive.write(path, path.relative_to(run))
+    assert ("changed", "seal.txt") in kinds(tmp_path / "R.zip")
+
+
+def test_a_manifest_that_can_be_read_in_two_ways_is_none(run: Path) -> None:
+    manifest = run / "manifest-sha256.txt"
+    whole = manifest.read_text()
+    (line,) = (line for line in whole.splitlines(keepends=True) if line.endswith("  README.md\n"))
+    for changed in (whole + line, f"{'0' * 64}  README.md\n" + whole, whole + "0" * 64 + "  seal.txt\n"):
+        manifest.write_text(changed)
+        reseal(run)
+        assert kinds(run) - {("changed", "README.md")} in ({("changed", manifest.name)}, {("removed", "seal.txt")})
+    for changed in (whole.upper(), whole.replace("\n", "\r\n"), whole[:-1], whole.replace("  ", " *")):
+        manifest.write_bytes(changed.encode())
+        reseal(run)
+        assert ("changed", manifest.name) in kinds(run) or ("added", "README.md") in kinds(run)
+
+
+def test_a_name_that_is_no_text_is_not_taken_for_one_that_was_sealed(run: Path) -> None:
+    (run / "a\\udcff").write_text("x")
+    manifest = run / "manifest-sha256.txt"
+    manifest.write_text(manifest.read_text() + f"{hashlib.sha256(b'x').hexdigest()}  a\\udcff\n")
+    reseal(run)
+    assert verify(run).changes == []
+    os.rename(run / "a\\udcff", run / "a\udcff")
+    assert {kind for kind, _ in kinds(run)} == {"added", "removed"}
+
+
+def test_without_a_signature_anybody_can_seal_anew(run: Path) -> None:
+    """What a seal cannot tell; the documentation says so."""
+    manifest, readme = run / "manifest-sha256.txt", run / "README.md"
+    before = hashlib.sha256(readme.read_bytes()).hexdigest()
+    readme.write_text("something else\n")
+    manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(readme.read_bytes()).hexdigest()))
+    reseal(run)
+    assert verify(run).changes == []
+    said = (Path(__file__).parents[3] / "docs" / "runs.md").read_text()
+    assert "can seal it anew" in " ".join(said.split())
+
+
+def test_a_list_of_signers_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="signers: no such list"):
+        verify(run, tmp_path / "signers")
 
 
 def test_sha256sum_agrees(run: Path) -> None:
