@@ -97,16 +97,14 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
-    from rich.markup import escape
-
     out = terminal.console()
     for crate, some in findings.items():
         if some:
-            out.print(f"[bold]{escape(str(crate))}[/bold]", soft_wrap=True)
+            out.print(terminal.styled((str(crate), "bold")), soft_wrap=True)
         for one in some:
             colour = "red" if one.level == "error" else "yellow"
             out.print(
-                f"  [{colour}]{one.level}[/{colour}] {escape(one.rule)} at {escape(one.where)}: {escape(one.message)}",
+                terminal.styled("  ", (one.level, colour), f" {one.rule} at {one.where}: {one.message}"),
                 soft_wrap=True,
             )
     bad = sum(1 for some in findings.values() if some)

@@ -13,6 +13,8 @@ from prov_worker.errors import InputError, SettingsError
 from prov_worker.settings import Settings
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from prov_worker.demo.run import Outcome
 
 
@@ -70,7 +72,6 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     out = terminal.console()
@@ -83,25 +84,27 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
         column.no_wrap = column.header != "reason"
     for row in rows:
         colour = {"completed": "green", "failed": "red"}.get(row["status"] or "", "yellow")
-        cells = (
-            row["function"],
-            row["task_id"][:8],
-            f"[{colour}]{row['status'] or 'no crate'}[/{colour}]",
+        cells: tuple[str | Text, ...] = (
+            terminal.plain(row["function"]),
+            terminal.plain(row["task_id"][:8]),
+            terminal.styled((row["status"] or "no crate", colour)),
             terminal.duration(row.get("seconds")),
             _number(row.get("samples"), "d"),
             _number(row.get("cpu_percent"), ".0f"),
             terminal.size(row.get("peak_rss_bytes")),
-            escape(row["reason"] or ""),
+            terminal.plain(row["reason"] or ""),
         )
         table.add_row(*(cell for head, cell in zip(heads, cells, strict=True) if head in shown))
     out.print(table)
     made = [row for row in rows if row["crate"]]
-    out.print(f"{len(made)} of {len(rows)} tasks left a crate in {escape(crates)}/")
+    out.print(terminal.plain(f"{len(made)} of {len(rows)} tasks left a crate in {crates}/"))
     if made:
-        program = escape(terminal.program())
+        program = terminal.program()
         telling = max(made, key=lambda row: row.get("samples") or 0)
-        out.print(f"\nLook at one:     {program} show {escape(terminal.near(telling['crate']))}", soft_wrap=True)
-        out.print(f"Check them all:  {program} check {escape(crates)}", soft_wrap=True)
+        out.print(
+            terminal.plain(f"\nLook at one:     {program} show {terminal.near(telling['crate'])}"), soft_wrap=True
+        )
+        out.print(terminal.plain(f"Check them all:  {program} check {crates}"), soft_wrap=True)
 
 
 def _number(value: float | None, form: str) -> str:

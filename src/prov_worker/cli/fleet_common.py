@@ -102,12 +102,11 @@ def report(outcomes: Sequence[Outcome], *, as_json: bool, diff: bool = False) ->
 
 def table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows, of which the first are the headings."""
-    from rich.markup import escape
     from rich.table import Table
 
     columns = Table(box=None, pad_edge=False, header_style="bold")
     for heading in rows[0]:
         columns.add_column(heading, overflow="fold")
     for row in rows[1:]:
-        columns.add_row(*(escape(terminal.plain(cell)) for cell in row))
+        columns.add_row(*map(terminal.plain, row))
     terminal.console().print(columns)

@@ -51,7 +51,6 @@ def _row(path: Path) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
@@ -62,14 +61,14 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         busy = row["cpu_percent"]
         table.add_row(
             "–" if row["started"] is None else row["started"][:19].replace("T", " "),
-            escape(terminal.plain(row["function"])),
-            row["task_id"][:8],
-            f"[{colour}]{row['status']}[/{colour}]",
+            terminal.plain(row["function"]),
+            terminal.plain(row["task_id"][:8]),
+            terminal.styled((row["status"], colour)),
             terminal.duration(row["seconds"]),
             str(row["samples"]),
             "–" if busy is None else f"{busy:.0f}",
             terminal.size(row["peak_rss_bytes"]),
-            escape(terminal.plain(row["reason"] or "")),
+            terminal.plain(row["reason"] or ""),
         )
     out = terminal.console()
     out.print(table)

@@ -35,16 +35,16 @@ def command(names: tuple[str, ...], mounts: tuple[str, ...], as_json: bool) -> i
 def _print_table(host: str, reports: list[ProbeReport]) -> None:
     from rich.table import Table
 
-    table = Table("probe", "state", "found", "took", title=f"Hardware of {host}", title_justify="left")
+    table = Table("probe", "state", "found", "took", title=f"Hardware of {terminal.plain(host)}", title_justify="left")
     table.columns[3].justify = "right"
     for report in reports:
         if report.error:
-            state, found = "[red]failed[/red]", report.error
+            state, found = terminal.styled(("failed", "red")), report.error
         elif report.absent:
-            state, found = "[yellow]not here[/yellow]", report.absent
+            state, found = terminal.styled(("not here", "yellow")), report.absent
         else:
-            state, found = "[green]found[/green]", _headline(report.name, report.data)
-        table.add_row(report.name, state, found.replace("[", r"\["), terminal.duration(report.duration_s))
+            state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
+        table.add_row(report.name, state, terminal.plain(found), terminal.duration(report.duration_s))
     terminal.console().print(table)
 
 

@@ -142,19 +142,18 @@ def _plain(value: Any) -> Any:
 
 
 def _print(answer: Answer, most: int | None) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
     for name in answer.columns:
-        table.add_column(escape(name), overflow="ellipsis", no_wrap=name not in ("error", "notes"))
+        table.add_column(terminal.plain(name), overflow="ellipsis", no_wrap=name not in ("error", "notes"))
     shown = 0
     more = False
     for row in answer.rows:
         if most is not None and shown == most:
             more = True
             break
-        table.add_row(*(escape(_cell(name, one)) for name, one in zip(answer.columns, row, strict=True)))
+        table.add_row(*(terminal.plain(_cell(name, one)) for name, one in zip(answer.columns, row, strict=True)))
         shown += 1
     if not shown:
         click.echo("no row")

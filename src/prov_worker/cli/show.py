@@ -101,10 +101,10 @@ class _Page:
     def print(self) -> None:
         crate = self._crate
         colour = "green" if crate.status == "completed" else "red"
-        self._line(f"[bold]{self._escape(crate.function_name)}[/bold]  [{colour}]{crate.status}[/{colour}]")
+        self._line((crate.function_name, "bold"), "  ", (crate.status, colour))
         doc = self._description_of_function()
         if doc:
-            self._line(f"[dim]{self._escape(doc)}[/dim]")
+            self._line((doc, "dim"))
         self._section("What ran")
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
@@ -127,23 +127,18 @@ class _Page:
         self._notes()
         self._section("Files")
         for one in crate.files:
-            self._line(f"  {self._escape(one.id):<{self._label}} [dim]{self._escape(one.name)}[/dim]")
+            self._line(f"  {terminal.plain(one.id):<{self._label}} ", (one.name, "dim"))
 
-    def _escape(self, text: object) -> str:
-        from rich.markup import escape
-
-        return escape(terminal.plain(text))
-
-    def _line(self, text: str = "") -> None:
-        self._console.print(text, soft_wrap=True)
+    def _line(self, *parts: str | tuple[str, str]) -> None:
+        self._console.print(terminal.styled(*parts), soft_wrap=True)
 
     def _section(self, title: str) -> None:
-        self._line(f"\n[bold]{title}[/bold]")
+        self._line("\n", (title, "bold"))
 
     def _fact(self, name: str, value: object) -> None:
         if value is not None and value != "":
             self._line(
-                f"  [dim]{self._escape(name):<{self._label}}[/dim]{' ' if self._label else ': '}{self._escape(value)}"
+                "  ", (f"{terminal.plain(name):<{self._label}}", "dim"), f"{' ' if self._label else ': '}{value}"
             )
 
     def _list(self, prefix: str, role: str) -> None:
@@ -210,8 +205,11 @@ class _Page:
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
         gap = " " if self._label else "\n  "
         self._line(
-            f"  [dim]{self._escape(label):<{self._label}}[/dim]{gap}[cyan]{line}[/cyan] "
-            f"[dim]{_quantity(bottom, column.unit)} to {_quantity(top, column.unit)}[/dim]"
+            "  ",
+            (f"{terminal.plain(label):<{self._label}}", "dim"),
+            gap,
+            (line, "cyan"),
+            (f" {_quantity(bottom, column.unit)} to {_quantity(top, column.unit)}", "dim"),
         )
 
     def _notes(self) -> None:
@@ -219,23 +217,23 @@ class _Page:
         if notes:
             self._section("Notes")
         for note in notes:
-            self._line(f"  {self._escape(note)}")
+            self._line(f"  {note}")
 
     def _failure(self) -> None:
         crate = self._crate
         if not crate.error:
             return
         self._section("What failed")
-        self._line(f"  [red]{self._escape(crate.error.strip())}[/red]")
+        self._line((f"  {crate.error.strip()}", "red"))
         log = crate.path / "logs" / "traceback.txt"
         if log.is_file():
             with log.open("rb") as stream:
                 stream.seek(max(0, log.stat().st_size - _TRACEBACK_BYTES))
                 lines = stream.read(_TRACEBACK_BYTES).decode(errors="replace").rstrip().splitlines()
             if len(lines) > _TRACEBACK_LINES:
-                self._line(f"  [dim]… more in {self._escape(log)}[/dim]")
+                self._line((f"  … more in {log}", "dim"))
             for line in lines[-_TRACEBACK_LINES:]:
-                self._line(f"  [dim]{self._escape(line)}[/dim]")
+                self._line((f"  {line}", "dim"))
 
 
 def _moment(moment: Any) -> str:

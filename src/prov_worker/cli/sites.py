@@ -270,17 +270,14 @@ def check(
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.markup import escape
-
     out = terminal.console()
     width = max(len(one.subject) for one in findings)
     colours = {"pass": "green", "warn": "yellow", "fail": "red"}
     for one in findings:
         colour = colours[one.status]
-        found = escape(terminal.plain(one.found))
-        out.print(f"[{colour}]{one.status}[/{colour}]  {one.subject:<{width}}  {found}", soft_wrap=True)
+        out.print(terminal.styled((one.status, colour), f"  {one.subject:<{width}}  {one.found}"), soft_wrap=True)
         if one.remedy:
-            out.print(f"      {'':<{width}}  -> {escape(terminal.plain(one.remedy))}", soft_wrap=True)
+            out.print(terminal.styled(f"      {'':<{width}}  -> {one.remedy}"), soft_wrap=True)
 
 
 @command.command("worker-init")

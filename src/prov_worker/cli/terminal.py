@@ -18,6 +18,7 @@ from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 #: A path in a command: nothing is asked of it here, but shells complete it.
 PATH = click.Path(readable=False)
@@ -38,7 +39,9 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
+    # Data are shown as they are: a console would make a picture of ``host:fire:9``, and a colour of ``[red]``.
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=width)
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
     target = console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -100,6 +103,18 @@ def plain(text: object) -> str:
         else one
         for one in str(text)
     )
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Text of parts, each of which may have a style: ``styled(("failed", "red"), ": why")``. All are :func:`plain`."""
+    from rich.text import Text
+
+    return Text.assemble(*(plain(one) if isinstance(one, str) else (plain(one[0]), one[1]) for one in parts))
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number and what is counted: ``1 task``, ``2 tasks``; ``many`` is a plural that is not formed by an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def program() -> str:
