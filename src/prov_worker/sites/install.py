@@ -2,11 +2,12 @@
 
 Beside the daemon's own files it has ``prov_worker.json``: the site, the options, the host that the endpoint belongs to
 (null where a batch system chooses it), and the hashes of what was written, by which a later installation knows what a
-person has changed since.
+person has changed since; where something looks after the endpoint, ``owner`` says what.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -31,6 +32,10 @@ from prov_worker.sites.catalog import SHARED, TEMPLATE, Site, directory
 
 MARKER = "prov_worker.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class DamagedError(InputError):
+    """A marker that cannot be understood: an installation with ``force`` keeps a copy and writes it anew."""
 
 
 @dataclass(slots=True)
@@ -113,6 +118,7 @@ def install(
     force: bool = False,
     any_host: bool = False,
     dry_run: bool = False,
+    owner: Mapping[str, Any] | None = None,
 ) -> Installed:
     """Write an endpoint's directory.
 
@@ -121,10 +127,11 @@ def install(
         name: its name.
         values: all options, complete.
         user_dir: None takes :func:`default_user_dir`.
-        force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``; take over an
-            endpoint that belongs to another host.
+        force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``, the marker too
+            where it is damaged; take over an endpoint that belongs to another host.
         any_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
         dry_run: write nothing.
+        owner: what looks after the endpoint, noted beside the rest; None keeps what is noted.
 
     Raises:
         InputError: the name is none, the directory is not ours or belongs to another host, a file was changed by hand,
@@ -136,7 +143,13 @@ def install(
     if problem and not force:
         raise InputError(f"interface: {problem}; name another one, or none")
     found = Installed((user_dir or default_user_dir()) / name)
-    before = _marker(found.directory)
+    damaged = None
+    try:
+        before = marker_of(found.directory)
+    except DamagedError as error:
+        if not force:
+            raise InputError(f"{error}; --force keeps a copy and writes it anew") from None
+        before, damaged = None, _read(found.directory / MARKER)
     host = socket.gethostname()
     if before is not None and before.get("host") not in (None, host) and not force:
         raise InputError(
@@ -179,17 +192,24 @@ def install(
         )
     if dry_run:
         return found
-    marker = {
+    marker: dict[str, Any] = {
         "site": site.name,
         "options": dict(values),
         "host": None if any_host else host,
         "version": __version__,
         "files": {file: _sha256(text) for file, text in texts.items()},
     }
+    if owner is None:
+        owner = (before or {}).get("owner")
+    if owner is not None:
+        marker["owner"] = owner
     new = {file: texts[file] for file in found.written}
-    for file in changed:
+    kept = {file: current[file] or "" for file in changed}
+    if damaged is not None:
+        kept[MARKER] = damaged
+    for file, text in kept.items():
         backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
-        new[backup] = current[file] or ""
+        new[backup] = text
         found.backups.append(backup)
     if marker != before:
         new[MARKER] = json.dumps(marker, indent=1) + "\n"
@@ -203,7 +223,7 @@ def options_of(endpoint: Path, site: str) -> dict[str, Any]:
     Raises:
         InputError: it was installed for another site.
     """
-    found = _marker(endpoint)
+    found = marker_of(endpoint)
     if found is None:
         return {}
     if found.get("site") != site:
@@ -212,16 +232,22 @@ def options_of(endpoint: Path, site: str) -> dict[str, Any]:
     return dict(options) if isinstance(options, dict) else {}
 
 
-def _marker(endpoint: Path) -> dict[str, Any] | None:
+def marker_of(endpoint: Path) -> dict[str, Any] | None:
+    """What was noted when a directory was written by this package; None where it was not.
+
+    Raises:
+        DamagedError: it cannot be understood.
+        InputError: it cannot be read.
+    """
     text = _read(endpoint / MARKER)
     if text is None:
         return None
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{endpoint / MARKER}: no valid JSON: {error}") from None
+        raise DamagedError(f"{endpoint / MARKER}: no valid JSON: {error}") from None
     if not isinstance(found, dict):
-        raise InputError(f"{endpoint / MARKER}: expected an object")
+        raise DamagedError(f"{endpoint / MARKER}: expected an object")
     return found
 
 
@@ -238,6 +264,8 @@ def _read(path: Path) -> str | None:
 def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
     """Write files aside, all of them, then rename them: a full disk leaves what was there."""
     asides: list[Path] = []
+    new = not directory.exists()
+    written = False
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file, text in texts.items():
@@ -247,11 +275,15 @@ def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
                 stream.write(text)
         for file, aside in zip(texts, asides, strict=True):
             os.replace(aside, directory / file)
+        written = True
     except OSError as error:
         raise InputError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
     finally:
         for aside in asides:
             aside.unlink(missing_ok=True)
+        if new and not written:
+            with contextlib.suppress(OSError):  # not made at all, or another has put something there
+                directory.rmdir()
 
 
 def _sha256(text: str) -> str:

@@ -27,6 +27,28 @@ def test_a_disk_that_is_full_in_the_middle_changes_nothing(tmp_path: Path) -> No
     assert install(tmp_path, "--set", "workers=7") == 0
 
 
+def test_a_disk_that_is_full_leaves_no_empty_directory(tmp_path: Path) -> None:
+    command = f"trap '' XFSZ; ulimit -f 2; {sys.executable} -m prov_worker sites install local ep --user-dir {tmp_path}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
+
+
+@pytest.mark.parametrize("text", ["junk\n", "[]"])
+def test_a_damaged_marker_is_refused_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    install(tmp_path)
+    marker = tmp_path / "ep" / "prov_worker.json"
+    good = marker.read_text()
+    marker.write_text(text)
+    assert install(tmp_path) == 2
+    assert "--force keeps a copy and writes it anew" in capsys.readouterr().err
+    assert install(tmp_path, "--force") == 0
+    assert marker.read_text() == good
+    (kept,) = marker.parent.glob("prov_worker.json.bak-*")
+    assert kept.read_text() == text
+
+
 def test_a_change_by_hand_in_another_encoding_is_refused_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
