@@ -79,8 +79,10 @@ def drain_needed(drain: bool, timeout_s: float | None) -> None:
         raise click.UsageError("--timeout: is the limit of --drain")
 
 
-def report(outcomes: Sequence[Outcome], *, as_json: bool, diff: bool = False) -> int:
+def report(outcomes: Sequence[Outcome], state: State, *, as_json: bool, diff: bool = False) -> int:
     """Print what was done; exit code 1 where something is not as it was asked for."""
+    if state.damaged is not None:
+        click.echo(state.damaged, err=True)
     if as_json:
         rows: list[dict[str, Any]] = []
         for one in outcomes:

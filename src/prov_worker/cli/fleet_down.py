@@ -13,7 +13,7 @@ from prov_worker.cli import fleet_common, terminal
 @fleet_common.drain_option
 @fleet_common.timeout_option
 @click.option("--delete", is_flag=True, help="Then remove the directories that the fleet made; crates stay.")
-@click.option("--force", is_flag=True, help="With --delete: also where results lie that could not be sent.")
+@click.option("--force", is_flag=True, help="With --delete: also with unsent results, or a damaged prov_worker.json.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be stopped and removed; change nothing.")
 @fleet_common.json_option
 def command(
@@ -43,10 +43,12 @@ def command(
             outcomes = remove.would_stop(fleet, state, names)
     else:
         with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
-            outcomes = operate.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
+            outcomes = operate.stop(
+                fleet, state, names, drain=drain, timeout_s=timeout_s, force=force, done=lambda _: advance()
+            )
     if delete:
         bad = [one for one in outcomes if not one.good]
         left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
         deleted = remove.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
         outcomes = [*bad, *(one for one in deleted if one.name in left)]
-    return fleet_common.report(outcomes, as_json=as_json)
+    return fleet_common.report(outcomes, state, as_json=as_json)

@@ -27,7 +27,7 @@ def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint
         raise click.UsageError("--console: there is one of the daemon alone, not of a user endpoint")
     (spec,) = fleet_common.read(file).chosen([name])
     folder = Folder(spec)
-    if (host := folder.other_host()) is not None and not folder.directory.exists():
+    if not folder.directory.exists() and (host := folder.other_host()) is not None:
         raise InputError(f"{name}: belongs to {host}, and {folder.directory} is not here")
     path: Path = folder.console if console else folder.log
     if user_endpoint:

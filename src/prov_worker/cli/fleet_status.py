@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import fleet_common, terminal
+from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
     from prov_worker.fleet.status import Status
@@ -21,19 +22,27 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """Show the endpoints of the file, or NAME...: process, heartbeat, queue, blocks, workers, tasks, last error.
 
     All of it is read on this host, without the web service. Exit code 1 where an endpoint of this host that should run
-    does not.
+    does not, or what is remembered of them cannot be read.
     """
     from prov_worker.fleet import status
+    from prov_worker.fleet.state import Record
     from prov_worker.fleet.tasks import Tally
 
     fleet, state = fleet_common.opened(file)
-    records, tally = state.load(), Tally()
+    trouble, tally = None, Tally()
+    try:
+        records = state.load()
+        trouble = state.damaged
+    except InputError as error:
+        records, trouble = {name: Record(wanted="unknown") for name in fleet.names}, str(error)
+    if trouble is not None:
+        click.echo(trouble, err=True)
     found = [status.of(spec, records, tally) for spec in fleet.chosen(names)]
     if as_json:
         terminal.print_json([one.to_json() for one in found])
     else:
         _print(found)
-    return 1 if any(one.condition in ("down", "hangs", "strange", "unclear") for one in found) else 0
+    return 1 if trouble or any(one.condition in ("down", "hangs", "strange", "unclear") for one in found) else 0
 
 
 def _print(found: list[Status]) -> None:

@@ -24,4 +24,4 @@ def command(names: tuple[str, ...], file: str | None, drain: bool, timeout_s: fl
     fleet, state = fleet_common.opened(file)
     with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
         outcomes = operate.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
-    return fleet_common.report(outcomes, as_json=as_json)
+    return fleet_common.report(outcomes, state, as_json=as_json)

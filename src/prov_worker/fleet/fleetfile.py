@@ -95,6 +95,7 @@ class EndpointSpec:
         host: that it belongs to; None where the file names none.
         values: all options, complete.
         user_dir: Globus Compute's directory.
+        file: the fleet file, without links.
     """
 
     name: str
@@ -102,6 +103,7 @@ class EndpointSpec:
     host: str | None
     values: Mapping[str, Any]
     user_dir: Path
+    file: Path
 
     @property
     def directory(self) -> Path:
@@ -114,7 +116,7 @@ class Fleet:
     """A fleet file that was read.
 
     Attributes:
-        path: absolute, of the file.
+        path: absolute, of the file, as it was named.
         endpoints: in the file's order.
         user_dir: Globus Compute's directory, of all of them.
         watch: how they are watched.
@@ -126,6 +128,11 @@ class Fleet:
     user_dir: Path
     watch: Watch = field(default_factory=Watch)
     credentials: Path | None = None
+
+    @property
+    def file(self) -> Path:
+        """Without links: what tells one fleet from another."""
+        return real(self.path)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -172,7 +179,8 @@ def read(path: Path | None = None) -> Fleet:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     _check(path, found)
-    user_dir = _path(found.get("user_dir"), path) or default_user_dir()
+    file = real(path)
+    user_dir = (_path(found.get("user_dir"), file) or default_user_dir()).absolute()
     endpoints: list[EndpointSpec] = []
     for number, one in enumerate(found["endpoints"]):
         where = f"{path}: endpoints[{number}]"
@@ -187,10 +195,14 @@ def read(path: Path | None = None) -> Fleet:
         options = f"{where}.options"
         site_options.check(site, given, options)
         values = site_options.complete(site, given, options)
-        endpoints.append(EndpointSpec(name, site, one.get("host", found.get("host")), values, user_dir.absolute()))
-    return Fleet(
-        path, tuple(endpoints), user_dir.absolute(), _watch(path, found), _path(found.get("credentials"), path)
-    )
+        endpoints.append(EndpointSpec(name, site, one.get("host", found.get("host")), values, user_dir, file))
+    credentials = _path(found.get("credentials"), file)
+    return Fleet(path, tuple(endpoints), user_dir, _watch(path, file, found), credentials)
+
+
+def real(path: Path) -> Path:
+    """A path without links: a fleet file is the same one by whatever link it is named."""
+    return Path(os.path.realpath(path))
 
 
 def _check(path: Path, found: Any) -> None:
@@ -212,7 +224,7 @@ def _check(path: Path, found: Any) -> None:
         raise InputError(f"{path}: {key}: {error.message}")
 
 
-def _watch(path: Path, found: Mapping[str, Any]) -> Watch:
+def _watch(path: Path, file: Path, found: Mapping[str, Any]) -> Watch:
     given = found.get("watch", {})
     default = Watch()
     shortest, longest = given.get("backoff", default.backoff_s)
@@ -223,7 +235,7 @@ def _watch(path: Path, found: Mapping[str, Any]) -> Watch:
         backoff_s=(shortest, longest),
         cap=given.get("cap", default.cap),
         window_s=given.get("window", default.window_s),
-        metrics=_path(given.get("metrics"), path),
+        metrics=_path(given.get("metrics"), file),
     )
 
 

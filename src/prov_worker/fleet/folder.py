@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.errors import InputError
-from prov_worker.fleet.fleetfile import EndpointSpec, is_here
+from prov_worker.fleet.fleetfile import EndpointSpec, is_here, read, real
 from prov_worker.globus import daemons, processes
 from prov_worker.globus.daemons import Core
 from prov_worker.globus.processes import Process
-from prov_worker.sites.install import MARKER
+from prov_worker.sites.install import DamagedError, marker_of
 
 #: Where Globus Compute and prov-worker keep what a daemon prints until it has a log.
 CONSOLE = "console.log"
@@ -65,16 +65,17 @@ class Folder:
             return None
 
     def marker(self) -> dict[str, Any] | None:
-        """What was noted when the directory was made by this package; None where it was not."""
+        """What was noted when the directory was made by this package; None where it was not.
+
+        Raises:
+            DamagedError: it cannot be understood.
+            InputError: it cannot be read.
+        """
         try:
-            found = json.loads((self.directory / MARKER).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise InputError(f"{self.directory / MARKER}: cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise InputError(f"{self.directory / MARKER}: no valid JSON: {error}") from None
-        return found if isinstance(found, dict) else None
+            return marker_of(self.directory)
+        except DamagedError as error:
+            remedy = f"prov-worker fleet up --force {self.spec.name}"
+            raise DamagedError(f"{error}; {remedy} keeps a copy and writes it anew") from None
 
     def other_host(self) -> str | None:
         """The host that it belongs to, if that is not this one."""
@@ -83,10 +84,36 @@ class Folder:
         host = (self.marker() or {}).get("host")
         return str(host) if host and not is_here(str(host)) else None
 
-    def strange(self) -> str | None:
-        """Why it is not to be touched; None where it is ours."""
+    def owner(self) -> dict[str, Any]:
+        """What an ``up`` of a fleet has noted: ``fleet``, its file, and ``made``, whether it made the directory."""
+        found = (self.marker() or {}).get("owner")
+        return found if isinstance(found, dict) else {}
+
+    def other_fleet(self) -> Path | None:
+        """The other fleet file that looks after it; None where it has gone, or names it no more."""
+        named = self.owner().get("fleet")
+        if not isinstance(named, str) or Path(named) == self.spec.file or not os.path.isfile(named):
+            return None
+        try:
+            directories = [one.directory for one in read(Path(named)).endpoints]
+        except InputError:
+            return Path(named)  # broken for the moment: its watch goes on with what it was
+        mine = real(self.directory)
+        return Path(named) if any(real(one) == mine for one in directories) else None
+
+    def strange(self, *, take_over: bool = False) -> str | None:
+        """Why it is not to be touched; None where it is ours.
+
+        Args:
+            take_over: also where another fleet file looks after it.
+        """
         if (host := self.other_host()) is not None:
             return f"belongs to {host}"
+        if not take_over and (other := self.other_fleet()) is not None:
+            return (
+                f"the fleet file {other} looks after it; name that one with --file, or take it over with "
+                f"prov-worker fleet up --force {self.spec.name}"
+            )
         if self.marker() is None and self.directory.exists() and any(self.directory.iterdir()):
             return f"{self.directory} was not made by prov-worker"
         return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, status
@@ -16,10 +18,12 @@ from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.tasks import Tally
 from prov_worker.fleet.validate import validate
 from prov_worker.globus.processes import Process
-from prov_worker.sites.install import install
+from prov_worker.sites.install import DamagedError, install
 
 #: Registering takes a second; a slow service and a cold file system take longer.
 START_S = 90.0
+#: Where Globus Compute keeps tokens, in its directory (globus_compute_sdk.sdk.auth.token_storage).
+TOKENS = "storage.db"
 #: An engine notes what it has every two seconds: twice nothing in this time is nothing.
 _QUIET_S = 5.0
 
@@ -58,7 +62,7 @@ def up(
         InputError: the daemon would refuse a configuration; nothing has been changed or started.
         BusyError: another command is at work.
     """
-    here, outcomes = pick(fleet, names)
+    here, outcomes = pick(fleet, names, take_over=force, damaged=force)
     # What lies there already is not what will be started: installing refuses it, or writes it anew.
     wrong = [one for one in validate(here, installed=False) if one.problem is not None]
     if wrong:
@@ -70,7 +74,8 @@ def up(
         outcomes += [_would(spec, records.get(spec.name, Record()), force=force) for spec in here]
         return ordered(fleet, outcomes)
     with state.records() as records:
-        started: list[tuple[EndpointSpec, subprocess.Popen[bytes], str, str]] = []
+        ready: list[EndpointSpec] = []
+        changed: dict[str, tuple[str, str]] = {}
         for spec in here:
             record = records.setdefault(spec.name, Record())
             try:
@@ -80,6 +85,7 @@ def up(
                     daemon.clear(Folder(spec))
                 changes, diff = _install(spec, record, force=force)
             except InputError as error:
+                record.last_error = str(error)
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 done(spec.name)
                 continue
@@ -95,12 +101,10 @@ def up(
                     outcomes.append(Outcome(spec.name, "running", f"process {running.pid}"))
                 done(spec.name)
                 continue
-            started.append((spec, _start(spec, record, environ), changes, diff))
-        deadline = time.monotonic() + limit_s
-        for spec, process, changes, diff in started:
-            problem = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
-            outcomes.append(_outcome(spec, records[spec.name], process, problem, changes, diff))
-            done(spec.name)
+            ready.append(spec)
+            changed[spec.name] = changes, diff
+        state.save(records)
+        outcomes += _start_all(ready, records, environ, changed, limit_s=limit_s, done=done)
     return ordered(fleet, outcomes)
 
 
@@ -111,6 +115,7 @@ def stop(
     *,
     drain: bool = False,
     timeout_s: float | None = None,
+    force: bool = False,
     done: Say = _silent,
 ) -> list[Outcome]:
     """Stop endpoints of this host; they stay stopped until a person starts them.
@@ -121,31 +126,55 @@ def stop(
         names: of endpoints; none means all.
         drain: stop an endpoint when its tasks are done; one that is not done in time goes on.
         timeout_s: of ``drain``; None waits for ever.
+        force: also those whose marker is damaged.
         done: told the name of each endpoint that is dealt with.
 
     Raises:
         InputError, BusyError: as :func:`up`.
     """
-    here, outcomes = pick(fleet, names)
-    if drain:
-        records = state.load()
-        with ThreadPoolExecutor(max(1, len(here))) as pool:
-            why = dict(
-                zip(
-                    [spec.name for spec in here],
-                    pool.map(lambda spec: drained(Folder(spec), records.get(spec.name), timeout_s), here),
-                    strict=True,
-                )
-            )
-        outcomes += [Outcome(name, "not stopped", text, good=False) for name, text in why.items() if text is not None]
-        here = [spec for spec in here if why[spec.name] is None]
-    with state.records() as records, ThreadPoolExecutor(max(1, len(here))) as pool:
-        for spec in here:
-            records.setdefault(spec.name, Record()).wanted = "stopped"
-        # Known to the watch even where this command is killed while it waits.
-        state.save(records)
-        outcomes += pool.map(lambda spec: _stop(spec, records[spec.name], done), here)
+    here, outcomes = pick(fleet, names, damaged=force)
+    here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
+    outcomes += busy
+    with state.records() as records:
+        outcomes += _stop_all(here, state, records, "stopped", done)
     return ordered(fleet, outcomes)
+
+
+def _drained(
+    here: Sequence[EndpointSpec], state: State, *, drain: bool, timeout_s: float | None
+) -> tuple[list[EndpointSpec], list[Outcome]]:
+    """Endpoints that may be stopped now, and what is said of the others."""
+    if not drain:
+        return list(here), []
+    records = state.load()
+    with ThreadPoolExecutor(max(1, len(here))) as pool:
+        why = list(pool.map(lambda spec: drained(Folder(spec), records.get(spec.name), timeout_s), here))
+    busy = [
+        Outcome(spec.name, "not stopped", text, good=False)
+        for spec, text in zip(here, why, strict=True)
+        if text is not None
+    ]
+    return [spec for spec, text in zip(here, why, strict=True) if text is None], busy
+
+
+def _stop_all(
+    here: Sequence[EndpointSpec],
+    state: State,
+    records: dict[str, Record],
+    wanted: Literal["up", "stopped"],
+    done: Say,
+) -> list[Outcome]:
+    for spec in here:
+        records.setdefault(spec.name, Record()).wanted = wanted
+    # Known to the watch even where this command is killed while it waits.
+    state.save(records)
+    broken_off = threading.Event()
+    with ThreadPoolExecutor(max(1, len(here))) as pool:
+        try:
+            return list(pool.map(lambda spec: _stop(spec, records[spec.name], done, broken_off.is_set), here))
+        except BaseException:
+            broken_off.set()  # else Ctrl-C would wait for daemons that hang
+            raise
 
 
 def restart(
@@ -163,31 +192,27 @@ def restart(
         InputError, BusyError: as :func:`up`.
     """
     environ = daemon.environment(fleet)
-    here, _ = pick(fleet, names)
+    here, outcomes = pick(fleet, names)
     missing = [spec.name for spec in here if not Folder(spec).directory.exists()]
     if missing:
         raise InputError(f"{missing[0]}: is not made yet: fleet up {missing[0]}")
-    stopped = stop(fleet, state, names, drain=drain, timeout_s=timeout_s)
-    good = {one.name for one in stopped if one.good and one.action != "not touched"}
-    outcomes = [one for one in stopped if one.name not in good]
+    here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
+    outcomes += busy
     with state.records() as records:
-        started = []
+        # Wanted up all the while: where this command is broken off, the watch brings them back.
+        stopped = {one.name: one for one in _stop_all(here, state, records, "up", _silent)}
+        ready = []
         for spec in here:
-            if spec.name not in good:
+            if not stopped[spec.name].good:
+                outcomes.append(stopped[spec.name])
                 continue
-            record = records.setdefault(spec.name, Record())
-            record.wanted = "up"
             try:
-                _refuse_or_running(Folder(spec), record)
+                _refuse_or_running(Folder(spec), records[spec.name])
             except InputError as error:
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 continue
-            started.append((spec, _start(spec, record, environ)))
-        deadline = time.monotonic() + START_S
-        for spec, process in started:
-            problem = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
-            outcomes.append(_outcome(spec, records[spec.name], process, problem, "", ""))
-            done(spec.name)
+            ready.append(spec)
+        outcomes += _start_all(ready, records, environ, {}, limit_s=START_S, done=done)
     return ordered(fleet, outcomes)
 
 
@@ -220,23 +245,64 @@ def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> s
         time.sleep(0.5)
 
 
+def _start_all(
+    ready: Sequence[EndpointSpec],
+    records: Mapping[str, Record],
+    environ: Mapping[str, str],
+    changed: Mapping[str, tuple[str, str]],
+    *,
+    limit_s: float,
+    done: Say,
+) -> list[Outcome]:
+    """Start daemons side by side, and wait until they have registered."""
+    outcomes = []
+    # The first login makes the storage of tokens: daemons that make it at once stand in each other's way.
+    alone = 1 if ready and not (ready[0].user_dir / TOKENS).exists() else 0
+    for batch in (ready[:alone], ready[alone:]):
+        started = []
+        for spec in batch:
+            try:
+                started.append((spec, _start(spec, records[spec.name], environ)))
+            except OSError as error:
+                problem = records[spec.name].last_error = f"{error.filename or spec.directory}: {error.strerror}"
+                outcomes.append(Outcome(spec.name, "not started", problem, good=False))
+                done(spec.name)
+        deadline = time.monotonic() + limit_s
+        for spec, process in started:
+            why = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
+            outcomes.append(_outcome(spec, records[spec.name], process, why, *changed.get(spec.name, ("", ""))))
+            done(spec.name)
+    return outcomes
+
+
 # -- one endpoint --------------------------------------------------------------------------------------------------
 
 
 def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, str]:
     """Which files were changed, in words, and how."""
-    new = not spec.directory.exists()
-    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force)
-    record.made = record.made or new
+    new = _is_new(spec)
+    folder = Folder(spec)
+    try:
+        before = folder.owner()
+    except DamagedError:
+        before = {}
+    record.made = new or bool(before.get("made", record.made))
+    owner = {"fleet": str(spec.file), "made": record.made}
+    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, owner=owner)
     if new:
         return "made", written.diff
     kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
     return (f"changed {', '.join(written.written)}{kept}" if written.written else ""), written.diff
 
 
+def _is_new(spec: EndpointSpec) -> bool:
+    """Whether there is nothing yet; an empty directory is what a full disk leaves."""
+    return not spec.directory.exists() or not any(spec.directory.iterdir())
+
+
 def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     folder = Folder(spec)
-    new = not spec.directory.exists()
+    new = _is_new(spec)
     try:
         written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, dry_run=True)
         running = _refuse_or_running(folder, record)
@@ -290,13 +356,13 @@ def _outcome(
     return Outcome(spec.name, "not started", problem, good=False, diff=diff)
 
 
-def _stop(spec: EndpointSpec, record: Record, done: Say) -> Outcome:
+def _stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[], bool]) -> Outcome:
     folder = Folder(spec)
     core = folder.core(record.process)
     running = [core.process] if core.process is not None else folder.cores()
     try:
         if running:
-            how = [f"process {one.pid} {daemon.stop(folder, one)}" for one in running]
+            how = [f"process {one.pid} {daemon.stop(folder, one, interrupted=interrupted)}" for one in running]
             record.last_error = ""
             return Outcome(spec.name, "stopped", "; ".join(how))
         if core.state == "elsewhere":

@@ -10,6 +10,7 @@ from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.folder import Folder
 from prov_worker.fleet.outcome import Outcome, ordered, pick
 from prov_worker.fleet.state import Record, State
+from prov_worker.sites.install import DamagedError
 
 
 def would_stop(fleet: Fleet, state: State, names: Sequence[str] = ()) -> list[Outcome]:
@@ -43,14 +44,14 @@ def delete(
         state: its state.
         names: of endpoints; none means all.
         skip: endpoints that are left as they are.
-        force: also where results lie there that could not be sent.
+        force: also where results lie there that could not be sent, or the marker is damaged.
         dry_run: change nothing.
 
     Raises:
         InputError: an endpoint was asked for by its name and belongs to another host.
         BusyError: another command is at work.
     """
-    here, outcomes = pick(fleet, names)
+    here, outcomes = pick(fleet, names, damaged=force)
     with state.records() as records:
         for spec in here:
             folder = Folder(spec)
@@ -59,13 +60,26 @@ def delete(
                 continue
             if not folder.directory.exists():
                 outcomes.append(Outcome(spec.name, "nothing to delete"))
-            elif not record.made:
-                outcomes.append(Outcome(spec.name, "kept", f"{folder.directory} was there before the fleet"))
+            elif not any(folder.directory.iterdir()):
+                # What a full disk leaves of a directory that could not be filled.
+                outcomes.append(_delete(folder, records, force=force, dry_run=dry_run))
+            elif not _made(folder, record):
+                detail = f"{folder.directory} was not made by the fleet: rm -r removes it"
+                outcomes.append(Outcome(spec.name, "kept", detail, good=False))
             elif folder.core(record.process).state in ("running", "elsewhere") or folder.cores():
                 outcomes.append(Outcome(spec.name, "kept", "it runs", good=dry_run))
             else:
                 outcomes.append(_delete(folder, records, force=force, dry_run=dry_run))
     return ordered(fleet, outcomes)
+
+
+def _made(folder: Folder, record: Record) -> bool:
+    """Whether the fleet made the directory: its marker says so, whatever has become of the state."""
+    try:
+        made = folder.owner().get("made")
+    except DamagedError:
+        made = None
+    return record.made if made is None else bool(made)
 
 
 def _delete(folder: Folder, records: dict[str, Record], *, force: bool, dry_run: bool) -> Outcome:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ class Record:
     """What is known of one endpoint.
 
     Attributes:
-        wanted: ``up``, or ``stopped`` by a person.
+        wanted: ``up``, or ``stopped`` by a person; ``unknown`` where a damaged file has taken that along.
         made: whether its directory was made by the fleet.
         pid: of the daemon that was started or seen last; 0 where there was none.
         start: of that process, clock ticks since boot.
@@ -50,7 +51,7 @@ class Record:
         said: the last decision, so that it is not said again every time.
     """
 
-    wanted: Literal["up", "stopped"] = "up"
+    wanted: Literal["up", "stopped", "unknown"] = "up"
     made: bool = False
     pid: int = 0
     start: int = 0
@@ -99,8 +100,9 @@ class State:
     def __init__(self, fleet: Fleet) -> None:
         home = os.environ.get("XDG_STATE_HOME")
         base = Path(home) if home and os.path.isabs(home) else Path.home() / ".local" / "state"
-        key = hashlib.sha256(os.fsencode(os.path.realpath(fleet.path))).hexdigest()[:12]
-        self.key = f"{fleet.path.stem}-{key}"
+        self.names = fleet.names
+        key = hashlib.sha256(os.fsencode(fleet.file)).hexdigest()[:12]
+        self.key = f"{fleet.file.stem}-{key}"
         self.directory = base / "prov-worker" / "fleet" / self.key / socket.gethostname()
         try:
             self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,11 +112,14 @@ class State:
             raise InputError(f"{self.directory}: cannot be made, or is not yours alone")
         self.path = self.directory / "state.json"
         self.log = self.directory / "watch.log"
-        #: Where a file that could not be understood was put by the last :meth:`load`.
-        self.damaged: Path | None = None
+        #: What is said of a file that could not be understood by the last :meth:`load`.
+        self.damaged: str | None = None
 
-    def load(self) -> dict[str, Record]:
-        """All records by name. A file that cannot be understood is kept aside, and counting begins anew.
+    def load(self, *, aside: bool = False) -> dict[str, Record]:
+        """All records by name. Where the file cannot be understood, whether endpoints are to run is unknown.
+
+        Args:
+            aside: keep a copy of such a file, since the caller writes a new one.
 
         Raises:
             InputError: it cannot be read.
@@ -130,12 +135,22 @@ class State:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
+            raise InputError(
+                f"{self.path}: cannot be read: {error.strerror}; mend that, or move it away: then it is forgotten what "
+                "was stopped by a person"
+            ) from None
         except (ValueError, LookupError, TypeError, AttributeError):
-            with contextlib.suppress(OSError):  # else the next write replaces it
-                os.replace(self.path, self.path.with_suffix(".damaged"))
-            self.damaged = self.path.with_suffix(".damaged")
-            return {}
+            self.damaged = f"{self.path}: is damaged"
+            if aside:
+                copy = self.path.with_suffix(".damaged")
+                with contextlib.suppress(OSError):  # without room the new file will not be written either
+                    shutil.copyfile(self.path, copy)
+                    self.damaged += f", kept as {copy.name}"
+            self.damaged += (
+                "; counts are lost, and whether a person has stopped an endpoint: one that is down stays so until "
+                "fleet up or restart"
+            )
+            return {name: Record(wanted="unknown") for name in self.names}
 
     def save(self, records: dict[str, Record]) -> None:
         """Write all records, whole or not at all.
@@ -158,7 +173,7 @@ class State:
                 stack.enter_context(self.lock("commands", wait_s))
             except BusyError as error:
                 raise BusyError(f"another command is at work on this fleet: {error}") from None
-            records = self.load()
+            records = self.load(aside=True)
             try:
                 yield records
             finally:

@@ -91,23 +91,29 @@ def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
 def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Status:
     """Look at one endpoint. Nothing is changed."""
     folder = Folder(spec)
-    other = folder.other_host()
+    record = records.get(spec.name) or Record()
+    try:
+        other = folder.other_host()
+        strange = folder.strange() if other is None else None
+    except InputError as error:
+        # One endpoint's trouble is not the others'.
+        return Status(spec.name, spec.site.name, spec.host, "strange", note=str(error))
     if other is not None:
         return Status(spec.name, spec.site.name, other, "elsewhere")
-    if (strange := folder.strange()) is not None:
+    if strange is not None:
         return Status(spec.name, spec.site.name, spec.host, "strange", note=strange)
     if not folder.directory.exists():
-        return Status(spec.name, spec.site.name, spec.host, "not made", note="prov-worker fleet up makes it")
-    record = records.get(spec.name) or Record()
+        note = "prov-worker fleet up makes it"
+        return Status(spec.name, spec.site.name, spec.host, "not made", note=note, last_error=record.last_error or None)
     core = folder.core(record.process)
     condition = condition_of(folder, record, core)
     living = [one for one in folder.user_endpoints() if one.process is not None]
     engines = [said for one in living if (said := _engine(one.directory)) is not None]
     counts = tally.count(folder)
     down = condition in ("down", "stopped")
-    error = record.last_error if down else ""
-    if not error and (logged := logs.last(folder)) is not None:
-        error = f"{logged.at} {logged.message}"
+    last_error = record.last_error if down else ""
+    if not last_error and (logged := logs.last(folder)) is not None:
+        last_error = f"{logged.at} {logged.message}"
     process = core.process or (record.process if condition == "starting" else None)
     return Status(
         name=spec.name,
@@ -127,8 +133,19 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         failed=counts.failed,
         restarts=record.total,
         next_at=record.next_at if down and record.next_at > time.time() else None,
-        last_error=error or None,
+        last_error=last_error or None,
+        note=_why_down(spec, record) if condition == "down" else None,
     )
+
+
+def _why_down(spec: EndpointSpec, record: Record) -> str:
+    """What is known of one that is down, whether or not the watch has seen it."""
+    remedy = f"prov-worker fleet up {spec.name} starts it"
+    if record.wanted == "unknown":
+        return f"does not run, and whether a person stopped it cannot be known from a damaged state; {remedy}"
+    if not record.pid:
+        return f"has not been started by this fleet yet; {remedy}"
+    return f"process {record.pid} is gone; {remedy}, and a watch does so by itself"
 
 
 def _engine(directory: Any) -> dict[str, Any] | None:

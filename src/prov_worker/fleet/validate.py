@@ -11,6 +11,7 @@ from prov_worker.errors import InputError
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.folder import Folder
 from prov_worker.sites.catalog import TEMPLATE
+from prov_worker.sites.install import DamagedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,12 @@ def _problem(spec: EndpointSpec, *, installed: bool) -> str | None:
 
     folder = Folder(spec)
     try:
-        here = folder.other_host() is None
+        try:
+            here = folder.other_host() is None
+        except DamagedError:
+            if installed:
+                raise
+            here = True  # it will be written anew
         if here and (problem := interface.problem(spec.values["interface"])) is not None:
             return f"interface: {problem}"
         texts = files_of(spec.site, spec.name, spec.values, spec.user_dir)

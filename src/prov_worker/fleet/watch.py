@@ -131,10 +131,11 @@ class Watcher:
         """Look at every endpoint once, and act."""
         try:
             with self.state.lock("commands"):
-                records = self._unsaved or self.state.load()
-                if self.state.damaged is not None:
-                    self.log.say("state", f"{self.state.damaged}: was damaged, is kept; counting begins anew")
+                records = self._unsaved or self.state.load(aside=True)
                 before = repr(records)
+                if self.state.damaged is not None:
+                    self.log.say("state", self.state.damaged)
+                    self.state.damaged, before = None, ""
                 for spec in self.fleet.endpoints:
                     if self.ended.is_set():
                         break
@@ -174,6 +175,13 @@ class Watcher:
         if record.wanted == "stopped":
             self._once(spec.name, "stopped by a person; left alone")
             return
+        if record.wanted == "unknown":
+            self._once(
+                spec.name,
+                "is down, and whether a person stopped it is not known, since the state was damaged: left alone until "
+                f"prov-worker fleet up {spec.name}",
+            )
+            return
         if core.state == "elsewhere":
             self._once(
                 spec.name,
@@ -206,8 +214,7 @@ class Watcher:
         if record.said:
             record.said = ""
             self.log.say(name, f"is up, process {core.process.pid}")
-        if record.wanted == "stopped":
-            record.wanted = "up"  # a person has started it by other means
+        record.wanted = "up"  # a person has started it, by other means where it was stopped
         if record.last_error and time.time() - record.started_at > self.fleet.watch.backoff_s[0]:
             record.last_error = ""
         for cleaned in folder.clean():

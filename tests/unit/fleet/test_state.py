@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.globus import processes
@@ -30,10 +31,15 @@ def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
 def test_a_damaged_file_is_kept_and_said(fleet: Fleet, text: str) -> None:
     state = State(fleet)
     state.path.write_text(text)
-    assert state.load() == {}
-    assert state.damaged is not None
-    assert state.damaged.read_text() == text
-    assert state.load() == {}
+    copy = state.path.with_suffix(".damaged")
+    assert {name: one.wanted for name, one in state.load().items()} == {"one": "unknown", "two": "unknown"}
+    assert "is damaged; counts are lost" in str(state.damaged)
+    assert (state.path.read_text(), copy.exists()) == (text, False), "looking changes nothing"
+    with state.records() as records:
+        records["one"].wanted = "up"
+    assert "is damaged, kept as state.damaged; " in str(state.damaged)
+    assert copy.read_text() == text
+    assert {name: one.wanted for name, one in state.load().items()} == {"one": "up", "two": "unknown"}
     assert state.damaged is None
 
 
@@ -95,6 +101,12 @@ def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
 def test_fleet_files_have_a_state_each(fleet: Fleet, tmp_path: Path) -> None:
     other = Fleet(tmp_path / "fleet.yaml", fleet.endpoints, fleet.user_dir)
     assert State(other).directory != State(fleet).directory
+
+
+def test_a_link_to_a_fleet_file_is_the_same_fleet(fleet: Fleet, tmp_path: Path) -> None:
+    link = tmp_path / "link.yaml"
+    link.symlink_to(fleet.path)
+    assert State(fleetfile.read(link)).directory == State(fleet).directory
 
 
 def test_a_process_of_another_boot_is_gone() -> None:

@@ -1,0 +1,29 @@
+"""The first start of all: nobody has logged in on this host, and there is no storage of tokens yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fleet_host import FleetHost
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("fleet"),
+    # Parsl's address_by_interface leaves its socket to the collector of garbage.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_without_a_login_every_endpoint_says_so(host: FleetHost) -> None:
+    for name in ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"):
+        host.environment.pop(name, None)
+    host.write("one", "two", "three")
+    found = host.json("up", code=1)
+    assert {row["action"] for row in found.values()} == {"not started"}
+    for row in found.values():
+        assert "is not logged in: run `globus-compute-endpoint login`" in row["detail"], found
+    assert all("is not logged in" in row["last_error"] for row in host.json("status", code=1).values())
