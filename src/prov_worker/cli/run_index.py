@@ -53,6 +53,8 @@ def command(
 
         target = Path(output) if output else None
         result = index([Path(one) for one in directories], target, mapper=mapper, prune=prune, progress=show)
+    for part in result.mended:
+        click.echo(f"prov-worker: {part}: was gone or damaged; its crates were read again", err=True)
     for problem in result.problems:
         click.echo(f"prov-worker: {problem}", err=True)
     if as_json:
@@ -63,14 +65,18 @@ def command(
                 "unchanged": result.unchanged,
                 "removed": result.removed,
                 "total": result.total,
+                "duplicates": result.duplicates,
+                "mended": [str(one) for one in result.mended],
                 "problems": [{"where": one.where, "message": one.message} for one in result.problems],
             }
         )
     else:
         removed = f", {result.removed} taken out" if result.removed else ""
-        click.echo(f"{result.index}: {result.total} attempts; {result.read} read, {result.unchanged} known{removed}")
+        attempts = terminal.count(result.total, "attempt")
+        click.echo(f"{result.index}: {attempts}; {result.read} read, {result.unchanged} known{removed}")
+        if result.duplicates:
+            copies = terminal.count(result.duplicates, "crate is", "crates are")
+            click.echo(f"{copies} there more than once, byte for byte, and counted once")
         if result.problems:
-            click.echo(
-                f"{len(result.problems)} crate{'s' * (len(result.problems) != 1)} could not be read, named above"
-            )
+            click.echo(f"{terminal.count(len(result.problems), 'problem')}, named above")
     return 1 if result.problems else 0

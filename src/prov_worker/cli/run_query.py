@@ -73,7 +73,9 @@ _DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
     help="Sort by these columns, separated by commas; -COLUMN for descending.",
 )
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"At most N rows; a table shows {_TABLE_ROWS}.")
-@click.option("--sql", metavar="QUERY", help="Any DuckDB query over tasks, arguments and files, in place of filters.")
+@click.option(
+    "--sql", metavar="QUERY", help="One SELECT in DuckDB's SQL over tasks, arguments and files, in place of filters."
+)
 @click.option("--json", "as_json", is_flag=True, help="Rows, as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV.")
 def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, **options: Any) -> int:

@@ -31,7 +31,9 @@ class Indexed:
     Attributes:
         index: directory of the index.
         read: crates that were read. unchanged: crates that were known. removed: crates whose rows were taken out.
-        total: crates that are in the index.
+        total: crates that are in the index, each content once.
+        duplicates: crates that are there once more under another path, byte for byte; they do not count.
+        mended: files of the index that were gone or damaged; their crates were read again.
         problems: crates that could not be read.
     """
 
@@ -40,6 +42,8 @@ class Indexed:
     unchanged: int = 0
     removed: int = 0
     total: int = 0
+    duplicates: int = 0
+    mended: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -67,7 +71,8 @@ def index(
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: a directory cannot be listed, pyarrow is missing, the index is damaged, or somebody else writes it.
+        InputError: a directory cannot be listed, pyarrow is missing, the record of the index is damaged, or somebody
+            else writes it.
     """
     need_arrow()
     target = target if target is not None else default_index(directories[0])
@@ -75,6 +80,11 @@ def index(
     result = Indexed(target)
     with _locked(target), closing(Parts(target)) as parts:
         parts.recover()
+        result.mended, again, gone = parts.mend()
+        if gone:
+            what = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
+            result.problems.append(Problem(str(target), f"{target}: {what}: what these files held of them is lost"))
+        found += sorted(again.difference(found))
         known = parts.identities()
         changed, fresh = _sort_out(found, known, parts, result)
         writer = _Writer(parts, result, changed)
@@ -86,12 +96,15 @@ def index(
             done += len(piece.crates) + len(piece.problems)
             progress(min(done, len(found)), len(found))
         writer.flush()
+        parts.remove(parts.unread())  # named as problems: they cannot be read any more
         if prune:
-            gone = _gone(known, found, directories)
-            parts.remove(gone)
-            result.removed += len(gone)
+            pruned = _gone(known, found, directories)
+            parts.remove(pruned)
+            result.removed += len(pruned)
         parts.compact()
-        result.total = len(parts.identities())
+        parts.settle()
+        result.duplicates = parts.extra()
+        result.total = len(parts.identities()) - result.duplicates
     return result
 
 

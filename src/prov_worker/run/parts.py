@@ -3,32 +3,46 @@
 ``tasks/day=2026-11-20/endpoint=<id>/part-<n>.parquet``, and so for ``arguments`` and ``files``: the layout that
 DuckDB, Spark, Dask and Trino read alike. What a crate gave and which files count is kept in ``seen.sqlite``. A change
 is first written under hidden names, then committed there, then renamed; :meth:`Parts.recover` finishes whatever a
-crash left between the two.
+crash left between the two. Size and hash of each file are kept there too: what is gone or damaged is known, and
+:meth:`Parts.mend` has its crates read again.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from prov_worker.crate.text import safe_name
 from prov_worker.errors import InputError
+from prov_worker.run.intake import sha256_of
 from prov_worker.run.rows import TABLES, Row
 
 SEEN_FILE = "seen.sqlite"
 #: A partition with more files than this is made one.
 MAX_PARTS = 32
+#: How often a reader looks again for a file that a writer is about to rename.
+_PATIENCE = 40
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     identity TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, sha TEXT, partition TEXT
 );
-CREATE TABLE IF NOT EXISTS part (number INTEGER PRIMARY KEY AUTOINCREMENT, tab TEXT, partition TEXT, live INTEGER);
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS part (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, tab TEXT, partition TEXT, live INTEGER, size INTEGER, sha TEXT
+);
+CREATE TABLE IF NOT EXISTS extra (identity TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS settled (yes INTEGER PRIMARY KEY);
+PRAGMA user_version = 2;
 """
+_VERSION = 2
+#: Size, time and hash of crates that have to be read again, whatever these are.
+_UNREAD = (-2, -2, "")
 _ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
 
 
@@ -63,6 +77,65 @@ def partition_of(start_ns: int, endpoint: str) -> str:
     return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a reader has to know of an index.
+
+    Attributes:
+        wrong: files of it that are gone or have another size, as far as one can see without reading them.
+        unread: number of crates that were in such files, and that nobody has read again since.
+        extra: crates whose content is in the index under another path as well.
+    """
+
+    wrong: list[Path]
+    unread: int
+    extra: list[str]
+
+
+def read_record(directory: Path) -> Record:
+    """Look at an index without writing to it; somebody else may be.
+
+    Raises:
+        InputError: the record cannot be read.
+    """
+    path = directory / SEEN_FILE
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            _check_version(db, path)
+            # A file that was renamed or replaced between the two looks: a writer is at work, and soon done.
+            for waited in range(_PATIENCE):
+                live = db.execute("SELECT tab, partition, number, size FROM part WHERE live = 1").fetchall()
+                wrong = [
+                    one
+                    for tab, partition, number, size in live
+                    if _size(one := _part_path(directory, number, tab, partition)) != size
+                ]
+                if not wrong or (waited and not any(one.with_name(f".{one.name}").exists() for one in wrong)):
+                    break
+                time.sleep(0.05)
+            (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", _UNREAD[:1]).fetchone()
+            return Record(sorted(wrong), unread, [row[0] for row in db.execute("SELECT identity FROM extra")])
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):
+        raise InputError(f"{path}: an index of another version; remove {path.parent}, and index anew")
+
+
+def _part_path(directory: Path, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
+    return directory / table / partition / f"{'.' if hidden else ''}part-{number:08d}.parquet"
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 class Parts:
     """The files of one index. One writer at a time: the caller holds the lock.
 
@@ -74,19 +147,23 @@ class Parts:
         self._directory = directory
         self._db = sqlite3.connect(directory / SEEN_FILE, isolation_level=None)
         try:
+            _check_version(self._db, directory / SEEN_FILE)
             self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(
                 f"{directory / SEEN_FILE}: no record of an index: {error}; remove it, and index anew"
             ) from None
+        except InputError:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Let the record go."""
         self._db.close()
 
     def _path(self, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
-        return self._directory / table / partition / f"{'.' if hidden else ''}part-{number:08d}.parquet"
+        return _part_path(self._directory, number, table, partition, hidden=hidden)
 
     def recover(self) -> None:
         """Finish or undo what an interrupted writer left."""
@@ -101,13 +178,67 @@ class Parts:
             hidden = self._path(number, table, partition, hidden=True)
             if hidden.exists() and not final.exists():
                 os.replace(hidden, final)
-            if not final.exists():
-                raise InputError(f"{final}: a file of the index is gone; remove the index, and index anew")
         self._db.execute("DELETE FROM part WHERE live = 0")
         for table in TABLES:
             for path in (self._directory / table).glob("*/*/*.parquet"):
                 if path not in expected:
                     path.unlink()
+
+    def mend(self) -> tuple[list[Path], set[str], int]:
+        """Give up files that are gone or damaged, so that what was in them is read again: all or nothing.
+
+        Returns:
+            The files, paths to read again, and the number of crates that are gone: of them the index keeps what its
+            other files hold.
+        """
+        found = self._db.execute("SELECT number, tab, partition, size, sha FROM part WHERE live = 1").fetchall()
+        broken = [
+            (number, partition, path)
+            for number, tab, partition, size, sha in found
+            if not _is_whole(path := self._path(number, tab, partition), size, sha)
+        ]
+        if not broken:
+            return [], set(), 0
+        paths: set[str] = set()
+        again, gone = [], 0
+        for partition in {one[1] for one in broken}:
+            for (identity,) in self._db.execute("SELECT identity FROM seen WHERE partition = ?", (partition,)):
+                path = identity.rpartition("!")[0] or identity
+                if os.path.exists(path):
+                    paths.add(path)
+                    again.append((*_UNREAD, identity))
+                else:
+                    gone += 1
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("UPDATE seen SET size = ?, mtime = ?, sha = ? WHERE identity = ?", again)
+        self._db.executemany("UPDATE part SET live = 0 WHERE number = ?", [one[:1] for one in broken])
+        self._db.execute("COMMIT")
+        for _, _, path in broken:
+            path.unlink(missing_ok=True)
+        self._db.execute("DELETE FROM part WHERE live = 0")
+        return sorted(one[2] for one in broken), paths, gone
+
+    def unread(self) -> set[str]:
+        """Crates that :meth:`mend` wanted to be read again, and that were not."""
+        return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", _UNREAD[:1])}
+
+    def settle(self) -> None:
+        """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
+        if self._db.execute("SELECT 1 FROM settled").fetchone() is not None:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM extra")
+        self._db.execute(
+            "INSERT INTO extra SELECT identity FROM seen WHERE sha != '' "
+            "AND identity NOT IN (SELECT min(identity) FROM seen GROUP BY sha)"
+        )
+        self._db.execute("INSERT INTO settled VALUES (1)")
+        self._db.execute("COMMIT")
+
+    def extra(self) -> int:
+        """Number of crates that do not count: their content is there under another path."""
+        number: int = self._db.execute("SELECT count(*) FROM extra").fetchone()[0]
+        return number
 
     def unchanged(self, identity: str, size: int, mtime: int) -> bool:
         """Whether the crate at a place was read as it is now."""
@@ -142,6 +273,7 @@ class Parts:
                 self._write(number, table, partition, self._table(table, some))
                 files.append((number, table, partition))
             self._db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", seen)
+            self._db.execute("DELETE FROM settled")
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
@@ -159,6 +291,7 @@ class Parts:
         for partition in partitions:
             self._rewrite(partition, gone)
         self._db.executemany("DELETE FROM seen WHERE identity = ?", [(one,) for one in gone])
+        self._db.execute("DELETE FROM settled")
 
     def compact(self) -> None:
         """Make one file of the many that a partition has gathered."""
@@ -215,6 +348,9 @@ class Parts:
         path = self._path(number, table, partition, hidden=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         pa.parquet.write_table(data, path, compression="zstd")
+        with path.open("rb") as stream:
+            digest = sha256_of(stream)
+        self._db.execute("UPDATE part SET size = ?, sha = ? WHERE number = ?", (path.stat().st_size, digest, number))
 
     @staticmethod
     def _table(table: str, rows: list[Row]) -> Any:
@@ -225,3 +361,13 @@ class Parts:
                     ns = row[f"{name}_ns"]
                     row[name] = None if ns is None else ns // 1000
         return pa.Table.from_pylist(rows, schema=schema_of(table))
+
+
+def _is_whole(path: Path, size: int | None, sha: str | None) -> bool:
+    if _size(path) != size:
+        return False
+    try:
+        with path.open("rb") as stream:
+            return sha256_of(stream) == sha
+    except OSError:
+        return False

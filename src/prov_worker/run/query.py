@@ -1,12 +1,14 @@
 """Asks an index, with DuckDB: filters of the command line, or SQL over the views ``tasks``, ``arguments``, ``files``.
 
-Every filter is a parameter of a prepared statement, never a part of its text.
+Every filter is a parameter of a prepared statement, never a part of its text. A question reads the index and nothing
+else, and writes nothing.
 """
 
 from __future__ import annotations
 
 import glob
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.errors import InputError
-from prov_worker.run.index import default_index
-from prov_worker.run.parts import SEEN_FILE
+from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.run.index import SUFFIX, default_index
+from prov_worker.run.parts import SEEN_FILE, read_record
 from prov_worker.run.rows import TABLES, TASKS
 
 if TYPE_CHECKING:
@@ -172,6 +174,10 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
 
 
+class IndexDamageError(ProvWorkerError):
+    """Files of an index are gone or damaged: an answer would be wrong. Its message names them and the remedy."""
+
+
 @dataclass(slots=True)
 class Answer:
     """Rows of an answer.
@@ -193,6 +199,7 @@ class Index:
 
     Raises:
         InputError: there is no index, or DuckDB is not installed.
+        IndexDamageError: a part of it is gone or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -209,15 +216,39 @@ class Index:
                 raise InputError(f"{path}: {what}; make one with: prov-worker run index {path}")
             path = beside
         self.path = path
+        record = read_record(path)
+        if record.wrong:
+            more = f" (and {len(record.wrong) - 1} more)" if len(record.wrong) > 1 else ""
+            raise IndexDamageError(
+                f"{record.wrong[0]}: this part of the index is gone or damaged{more}; {self._remedy()}"
+            )
+        if record.unread:
+            raise IndexDamageError(f"{path}: {record.unread} crates have to be read again; {self._remedy()}")
         self._error = duckdb.Error
+        self._select = duckdb.StatementType.SELECT
         self._db = duckdb.connect(":memory:")
+        # The path as it is, and as the views name it.
+        top = os.path.abspath(path)
+        own = ", ".join(_quoted(f"{one}{os.sep}") for one in dict.fromkeys((top, glob.escape(top))))
+        self._db.execute(f"SET allowed_directories = [{own}]")
+        if record.extra:
+            self._db.execute("CREATE TABLE extra_crates (crate VARCHAR)")
+            self._db.execute("INSERT INTO extra_crates SELECT unnest(?)", [record.extra])
         for table in TABLES:
-            self._view(table)
+            self._view(table, once=bool(record.extra))
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET lock_configuration = true")
 
-    def _view(self, table: str) -> None:
-        pattern = Path(glob.escape(str(self.path))) / table / "*" / "*" / "part-*.parquet"
+    def _remedy(self) -> str:
+        text = str(self.path)
+        source = text.removesuffix(SUFFIX)
+        if source != text and os.path.exists(source):
+            return f"mend it with: prov-worker run index {source}"
+        return f"mend it with: prov-worker run index DIR -o {text}, where DIR holds the crates"
+
+    def _view(self, table: str, *, once: bool) -> None:
+        pattern = Path(glob.escape(os.path.abspath(self.path))) / table / "*" / "*" / "part-*.parquet"
         if any((self.path / table).glob("*/*/part-*.parquet")):
-            quoted = str(pattern).replace("'", "''")
             # Hive types are not guessed: an endpoint that is all digits stays text.
             # Times without a zone, in UTC: DuckDB hands those with one to Python only through another package.
             times = ", ".join(
@@ -229,12 +260,14 @@ class Index:
             # Table names are ours, and the path is quoted.
             query = (
                 f"CREATE VIEW {table} AS SELECT {replaced} FROM "  # noqa: S608
-                f"read_parquet('{quoted}', hive_partitioning = true, hive_types_autocast = false)"
+                f"read_parquet({_quoted(str(pattern))}, hive_partitioning = true, hive_types_autocast = false)"
             )
+            if once:  # a crate that lies there more than once is one attempt
+                query += " ANTI JOIN extra_crates USING (crate)"
             try:
                 self._db.execute(query)
             except self._error as error:
-                raise InputError(f"{self.path}: {_line(error)}; remove the index, and index anew") from None
+                raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
             return
         kinds = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
         columns = ", ".join(f'"{name}" {kinds[kind]}' for name, kind in TABLES[table].items())
@@ -282,17 +315,12 @@ class Index:
         return self.sql(query, values)
 
     def sql(self, query: str, values: Sequence[Any] = ()) -> Answer:
-        """Answer of any SQL query.
+        """Answer of one SQL query that reads: ``SELECT``, ``FROM``, ``WITH``, ``DESCRIBE``, ``SUMMARIZE``, ``SHOW``.
 
         Raises:
-            InputError: DuckDB refuses it, or it is empty.
+            InputError: DuckDB refuses it, or it is none, several, or of another kind.
         """
-        try:
-            cursor = self._db.execute(query, list(values))
-        except self._error as error:
-            raise InputError(f"query: {_line(error)}") from None
-        if cursor is None:
-            raise InputError("query: no statement in it")
+        cursor = self._execute(query, values)
         columns = [one[0] for one in cursor.description or ()]
         zoned = [one[0] for one in cursor.description or () if str(one[1]) == "TIMESTAMP WITH TIME ZONE"]
         if zoned and importlib.util.find_spec("pytz") is None:
@@ -300,6 +328,22 @@ class Index:
                 f"query: {zoned[0]}: a time with a zone, for which DuckDB needs pytz; cast it, as in now()::TIMESTAMP"
             )
         return Answer(columns, self._rows(cursor))
+
+    def _execute(self, query: str, values: Sequence[Any]) -> Any:
+        try:
+            statements = self._db.extract_statements(query)
+            if not statements:
+                raise InputError("query: no statement in it")
+            if len(statements) > 1:
+                raise InputError(f"query: {len(statements)} statements; ask one at a time")
+            if statements[0].type != self._select:
+                kind = statements[0].type.name
+                raise InputError(
+                    f"query: {kind}: an index is only read, by SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, SHOW"
+                )
+            return self._db.execute(query, list(values))
+        except self._error as error:
+            raise InputError(f"query: {_line(error)}") from None
 
     def _rows(self, cursor: Any) -> Iterator[tuple[Any, ...]]:
         try:
@@ -314,20 +358,24 @@ class Index:
         """Answer of a query as a pandas DataFrame; times ``start`` and ``end`` are UTC.
 
         Raises:
-            InputError: DuckDB refuses it, or pandas is not installed.
+            InputError: as for :meth:`sql`, or pandas is not installed.
         """
         try:
             import pandas  # noqa: F401
         except ImportError as error:
             raise InputError(f"data frames need pandas ({error}): pip install 'prov-worker[run]'") from error
         try:
-            found: pd.DataFrame = self._db.execute(query, list(values)).df()
+            found: pd.DataFrame = self._execute(query, values).df()
         except self._error as error:
             raise InputError(f"query: {_line(error)}") from None
         for name in ("start", "end"):
             if name in found and str(found[name].dtype).startswith("datetime64["):
                 found[name] = found[name].dt.tz_localize("UTC")
         return found
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _line(error: Exception) -> str:

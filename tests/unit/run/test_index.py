@@ -23,8 +23,9 @@ from prov_worker.model import Worker
 from prov_worker.run import parts
 from prov_worker.run.index import default_index, index
 from prov_worker.run.parts import Parts, partition_of
-from prov_worker.run.query import Filters, Index, duration_s, moment, size_bytes
+from prov_worker.run.query import Filters, Index, IndexDamageError, duration_s, moment, size_bytes
 from prov_worker.run.reading import in_processes, read_piece
+from prov_worker.run.rows import TABLES
 
 
 def keys(path: Path, **filters: Any) -> list[str]:
@@ -154,10 +155,139 @@ def test_what_an_interrupted_writer_left_is_finished_or_undone(workflow_crates: 
         assert list(opened.sql("SELECT count(*) FROM tasks").rows) == [(6,)]
 
 
-def test_a_file_of_the_index_that_is_gone_is_told(workflow_crates: Any, indexed: Path) -> None:
+def flip(part: Path) -> None:
+    data = bytearray(part.read_bytes())
+    data[len(data) // 3] ^= 8
+    part.write_bytes(data)
+
+
+DAMAGE = {
+    "gone": Path.unlink,
+    "empty": lambda part: part.write_bytes(b""),
+    "cut": lambda part: part.write_bytes(part.read_bytes()[:100]),
+    "longer": lambda part: part.write_bytes(part.read_bytes() + b"x"),
+    "another": lambda part: part.write_text("no Parquet"),
+}
+
+
+def everything(path: Path) -> dict[str, list[Any]]:
+    with Index(path) as opened:
+        return {table: sorted(map(repr, opened.sql(f"SELECT * FROM {table}").rows)) for table in TABLES}
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_a_damaged_part_is_named_by_query_and_mended_by_index(
+    workflow_crates: Any, indexed: Path, damage: str, table: str
+) -> None:
+    workflow_crates.add(8, "read", offset_s=100_000)  # another day: another part, which stays as it is
+    index([workflow_crates.directory])
+    before = everything(indexed)
+    part = min((indexed / table).rglob("part-*.parquet"))
+    DAMAGE[damage](part)
+    with pytest.raises(IndexDamageError, match="gone or damaged.*run index .*crates$") as told:
+        Index(indexed)
+    assert str(part) in str(told.value)
+    result = index([workflow_crates.directory])
+    assert (result.mended, result.read, result.unchanged, result.total, result.problems) == ([part], 6, 1, 7, [])
+    assert everything(indexed) == before
+    assert index([workflow_crates.directory]).mended == []
+
+
+def test_a_changed_byte_is_found_by_the_next_index(workflow_crates: Any, indexed: Path) -> None:
+    before = everything(indexed)
+    part = next((indexed / "tasks").rglob("part-*.parquet"))
+    flip(part)
+    assert index([workflow_crates.directory]).mended == [part]
+    assert everything(indexed) == before
+
+
+def test_all_directories_of_an_index_are_mended(workflow_crates: Any, make_crates: Any, tmp_path: Path) -> None:
+    other = make_crates(tmp_path / "others")
+    crate = other.add(9, "zipped")
+    with zipfile.ZipFile(other.directory / f"{crate.name}.zip", "w") as archive:
+        for one in crate.rglob("*"):
+            archive.write(one, one.relative_to(crate))
+    shutil.rmtree(crate)
+    target = tmp_path / "both"
+    index([workflow_crates.directory, other.directory], target)
+    before = everything(target)
+    next((target / "tasks").rglob("part-*.parquet")).unlink()
+    with pytest.raises(IndexDamageError, match="run index DIR -o"):
+        Index(target)
+    assert index([other.directory], target).total == 7
+    assert everything(target) == before
+
+
+def test_what_a_damaged_part_held_of_crates_that_are_gone_is_said_to_be_lost(
+    workflow_crates: Any, indexed: Path
+) -> None:
+    shutil.rmtree(sorted(workflow_crates.directory.glob("*.crate"))[0])
+    next((indexed / "arguments").rglob("part-*.parquet")).unlink()
+    result = index([workflow_crates.directory])
+    assert [one.message for one in result.problems] == [
+        f"{indexed}: 1 of the crates in its damaged files is gone: what these files held of them is lost"
+    ]
+    with Index(indexed) as opened:
+        assert list(opened.sql("SELECT count(*) FROM tasks").rows) == [(6,)]
+        assert list(opened.sql("SELECT count(*) > 0 FROM arguments").rows) == [(True,)]
+
+
+def test_a_crate_that_cannot_be_read_again_is_named_and_leaves_the_index(workflow_crates: Any, indexed: Path) -> None:
+    bad = sorted(workflow_crates.directory.glob("*.crate"))[0]
+    (bad / "ro-crate-metadata.json").write_text("{")
+    next((indexed / "files").rglob("part-*.parquet")).unlink()
+    for _ in range(2):
+        result = index([workflow_crates.directory])
+        assert ([one.where for one in result.problems], result.total) == ([str(bad)], 5)
+    with Index(indexed) as opened:
+        assert list(opened.sql("SELECT count(*) FROM tasks").rows) == [(5,)]
+
+
+def test_mending_that_was_interrupted_is_not_taken_for_an_index(workflow_crates: Any, indexed: Path) -> None:
+    before = everything(indexed)
     next((indexed / "tasks").rglob("part-*.parquet")).unlink()
-    with pytest.raises(InputError, match="is gone; remove the index"):
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index([workflow_crates.directory], mapper=interrupted)
+    with pytest.raises(IndexDamageError, match="6 crates have to be read again"):
+        Index(indexed)
+    index([workflow_crates.directory])
+    assert everything(indexed) == before
+
+
+def test_an_index_of_an_earlier_version_is_told(workflow_crates: Any, indexed: Path) -> None:
+    with sqlite3.connect(indexed / "seen.sqlite") as db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(InputError, match="another version"):
         index([workflow_crates.directory])
+    with pytest.raises(InputError, match="another version"):
+        Index(indexed)
+
+
+def test_a_crate_that_lies_there_twice_counts_once(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
+    with Index(indexed) as opened:
+        before = {
+            table: sorted(map(repr, opened.sql(f"SELECT * EXCLUDE (crate) FROM {table}").rows)) for table in TABLES
+        }
+    shutil.copytree(workflow_crates.directory, tmp_path / "copies")
+    both = [workflow_crates.directory, tmp_path / "copies"]
+    result = index(both)
+    assert (result.read, result.total, result.duplicates) == (6, 6, 6)
+    with Index(indexed) as opened:
+        for table in TABLES:
+            rows = opened.sql(f"SELECT * EXCLUDE (crate) FROM {table}").rows
+            assert sorted(map(repr, rows)) == before[table]
+        assert list(opened.sql("SELECT count(*), count(DISTINCT key) FROM tasks").rows) == [(6, 6)]
+    # Where the one that counted is gone, the other one does.
+    kept = {path for (path,) in Index(indexed).sql("SELECT crate FROM tasks").rows}
+    shutil.rmtree(Path(min(kept)).parent)
+    result = index([one for one in both if one.is_dir()] + [Path(min(kept)).parent.parent], indexed, prune=True)
+    assert (result.total, result.duplicates) == (6, 0)
+    assert len(keys(indexed)) == 6
 
 
 def test_an_error_while_writing_changes_nothing(workflow_crates: Any, indexed: Path, monkeypatch: Any) -> None:
@@ -280,6 +410,53 @@ def test_sql_and_its_errors(indexed: Path) -> None:
         with pytest.raises(InputError, match="query: "):
             opened.sql("SELECT nonsense")
         assert opened.frame("SELECT start FROM tasks")["start"].dt.tz is not None
+
+
+@pytest.mark.parametrize(
+    "query, said",
+    [
+        ("COPY tasks TO '{out}/x.csv'", "COPY"),
+        ("COPY tasks TO '{index}/x.csv'", "COPY"),
+        ("EXPLAIN ANALYZE COPY tasks TO '{index}/x.csv'", "EXPLAIN"),
+        ("ATTACH '{out}/x.db'", "ATTACH"),
+        ("EXPORT DATABASE '{out}/x'", "EXPORT"),
+        ("CREATE TABLE mine AS SELECT 1", "CREATE"),
+        ("DROP VIEW tasks", "DROP"),
+        ("SET enable_external_access = true", "SET"),
+        ("INSTALL httpfs", "LOAD"),
+        ("SELECT 1; SELECT 2", "2 statements; ask one at a time"),
+        ("SELECT * FROM read_text('{out}/secret')", "Permission Error"),
+        ("SELECT * FROM glob('{out}/*')", "Permission Error"),
+        ("SELECT * FROM '{out}/secret.csv'", "query: "),
+    ],
+)
+def test_a_question_only_reads_the_index(indexed: Path, tmp_path: Path, query: str, said: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "secret").write_text("secret")
+    (out / "secret.csv").write_text("a\n1\n")
+    before = sorted(indexed.rglob("*"))
+    with Index(indexed) as opened:
+        for ask in (opened.sql, opened.frame):
+            with pytest.raises(InputError, match=said):
+                ask(query.format(out=out, index=indexed))
+        assert len(list(opened.sql("FROM tasks;").rows)) == 6
+    assert sorted(one.name for one in out.iterdir()) == ["secret", "secret.csv"]
+    assert sorted(indexed.rglob("*")) == before
+
+
+@pytest.mark.parametrize("query", ["SUMMARIZE tasks", "DESCRIBE tasks", "SHOW TABLES", "WITH a AS (FROM tasks) FROM a"])
+def test_questions_of_other_words(indexed: Path, query: str) -> None:
+    with Index(indexed) as opened:
+        assert list(opened.sql(query).rows)
+
+
+def test_an_index_in_a_directory_of_any_name(workflow_crates: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    odd = tmp_path / "it's [a] * name?"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    index([workflow_crates.directory], Path("mine"))
+    assert len(keys(Path("mine"))) == len(keys(odd / "mine")) == 6
 
 
 def test_an_index_of_nothing_answers_nothing(crates: Any) -> None:
