@@ -19,28 +19,31 @@ def parse(text: str | bytes, where: str) -> Any:
         where: its file, for errors.
 
     Raises:
-        InputError: it is no YAML, or a key is there twice.
+        InputError: it is no YAML, a key is there twice, or something holds an alias of itself.
         ImportError: PyYAML is not here.
     """
     import yaml
 
     try:
-        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), "", where, set())
+        _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), "", where, set(), frozenset())
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{where}: no valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _refuse_twins(node: Any, path: str, where: str, seen: set[int]) -> None:
+def _refuse_twins(node: Any, path: str, where: str, seen: set[int], above: frozenset[int]) -> None:
     """Look through a node and what is below it; aliases may lead to one again."""
     import yaml
 
+    if id(node) in above:
+        raise InputError(f"{where}: {path}: an alias of what holds it, which has no end")
     if id(node) in seen:
         return
     seen.add(id(node))
+    above |= {id(node)}
     if isinstance(node, yaml.SequenceNode):
         for number, one in enumerate(node.value):
-            _refuse_twins(one, f"{path}[{number}]", where, seen)
+            _refuse_twins(one, f"{path}[{number}]", where, seen, above)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[tuple[str, str], int] = {}
         for key, value in node.value:
@@ -50,4 +53,4 @@ def _refuse_twins(node: Any, path: str, where: str, seen: set[int]) -> None:
                 if same in lines:
                     raise InputError(f"{where}: {name}: is there twice, in lines {lines[same]} and {line}")
                 lines[same] = line
-            _refuse_twins(value, name, where, seen)
+            _refuse_twins(value, name, where, seen, above)

@@ -38,6 +38,11 @@ def test_what_yaml_allows_is_taken() -> None:
     assert yamlfile.parse("", "f.yaml") is None
 
 
-def test_an_alias_that_leads_to_itself_ends() -> None:
-    found = yamlfile.parse("a: &a [*a]", "f.yaml")
-    assert found["a"][0] is found["a"]
+@pytest.mark.parametrize(
+    "text, key",
+    [("a: &a [*a]", "a[0]"), ("a: &a {b: *a}", "a.b"), ("x: [&l [1, {y: *l}]]", "x[0][1].y")],
+)
+def test_an_alias_of_what_holds_it_is_refused(text: str, key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        yamlfile.parse(text, "f.yaml")
+    assert str(caught.value).startswith(f"f.yaml: {key}: an alias of what holds it")
