@@ -19,6 +19,8 @@ def subject(name: str, user_dir: Path, endpoint: str | None = None, **values: An
     found = site(name)
     if name != "local":
         values = {"account": "MyProject", **values}
+    if name == "aurora":
+        values = {"submit_dir": "/flare/MyProject", **values}
     return subject_of(found, options.complete(found, values, "test"), user_dir=user_dir, name=endpoint)
 
 

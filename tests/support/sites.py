@@ -21,6 +21,8 @@ def read_me(site: Site) -> str:
         default = f"`{json.dumps(option['default'])}`" if "default" in option else "must be set"
         told = option["description"].replace("|", "\\|")
         lines.append(f"| `{name}` | {default} | {told} | {option.get('$comment', '')} |")
+    if site.cores:
+        lines += ["", f"A node: {site.node} ({site.cores_source})."]
     if site.fixed:
         lines += ["", "What the template says by itself:", "", "| what | value | source |", "|---|---|---|"]
         lines += [f"| {one['what']} | `{one['value']}` | {one['source']} |" for one in site.fixed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,13 +90,21 @@ def command() -> None:
 
 def _options(
     site: str, assignments: tuple[str, ...], file: str | None, before: dict[str, Any] | None = None
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, Any], dict[str, str]]:
     from prov_worker.sites import options
     from prov_worker.sites.catalog import site as known
 
     found = known(site)
-    given = options.read(found, assignments, Path(file) if file else None)
-    return found, options.complete(found, {**(before or {}), **given}, site)
+    given, sources = options.read(found, assignments, Path(file) if file else None)
+    return found, options.complete(found, {**(before or {}), **given}, site, sources), sources
+
+
+def _note(site: Any, values: dict[str, Any]) -> None:
+    """Tell what the scheduler may refuse."""
+    from prov_worker.sites.combinations import notes
+
+    for one in notes(site, values):
+        click.echo(one, err=True)
 
 
 @command.command("list")
@@ -126,6 +135,8 @@ def show(site: str) -> int:
         click.echo(f"\n{name}: {default}\n    {option['description']}")
         if "$comment" in option:
             click.echo(f"    source: {option['$comment']}")
+    if found.cores:
+        click.echo(f"\na node: {found.node}\n    source: {found.cores_source}")
     for one in found.fixed:
         click.echo(f"\n{one['what']} (not an option): {one['value']}\n    source: {one['source']}")
     return 0
@@ -155,7 +166,7 @@ def render(site: str, assignments: tuple[str, ...], file: str | None, script: bo
     from prov_worker.globus import template
     from prov_worker.sites.install import template_of
 
-    found, values = _options(site, assignments, file)
+    found, values, _ = _options(site, assignments, file)
     text = template.render(template_of(found, values), found.schema(values))
     # Nothing that the daemon would refuse is printed.
     submitted, batch = template.batch_script(text, "RUN_DIR")
@@ -165,6 +176,7 @@ def render(site: str, assignments: tuple[str, ...], file: str | None, script: bo
         click.echo((f"# {submitted}\n" if submitted else "") + batch, nl=False)
     else:
         click.echo(text)
+    _note(found, values)
     return 0
 
 
@@ -174,7 +186,11 @@ def render(site: str, assignments: tuple[str, ...], file: str | None, script: bo
 @_set
 @_file
 @_user_dir
-@click.option("--force", is_flag=True, help="Also over changed files, which are kept; also from another host.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also over changed files, which are kept, an endpoint of another host or site, and without the interface.",
+)
 @click.option(
     "--any-host", is_flag=True, help="A batch system chooses the daemon's host, as for scrontab: it belongs to none."
 )
@@ -201,10 +217,13 @@ def install(
     from prov_worker.sites.install import install as write
     from prov_worker.sites.install import template_of
 
-    found, values = _options(site, assignments, file)
+    found, values, sources = _options(site, assignments, file)
     template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
-    directory = Path(user_dir) if user_dir else None
-    done = write(found, name, values, user_dir=directory, force=force, any_host=any_host, dry_run=dry_run)
+    directory = Path(user_dir).expanduser() if user_dir else None
+    done = write(
+        found, name, values, user_dir=directory, force=force, any_host=any_host, dry_run=dry_run, sources=sources
+    )
+    _note(found, values)
     if as_json:
         data = {"written": done.written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
         terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data})
@@ -218,8 +237,17 @@ def install(
     if not values["email"] and wants_email():
         click.echo("email: Globus Compute starts no endpoint of root without it: --set email=ADDRESS", err=True)
     if not dry_run:
-        click.echo(f"start it with: globus-compute-endpoint start {name}")
+        click.echo(f"start it with: {_elsewhere(directory)}globus-compute-endpoint start {name}")
     return 0
+
+
+def _elsewhere(directory: Path | None) -> str:
+    """What tells a command of Globus Compute's that its directory is not the one that it would take."""
+    from prov_worker.sites.install import default_user_dir
+
+    if directory is None or directory.absolute() == default_user_dir().absolute():
+        return ""
+    return f"GLOBUS_COMPUTE_USER_DIR={shlex.quote(str(directory.absolute()))} "
 
 
 @command.command("check")
@@ -249,11 +277,11 @@ def check(
     from prov_worker.sites.check import preflight
     from prov_worker.sites.install import default_user_dir, options_of
 
-    directory = Path(user_dir) if user_dir else default_user_dir()
+    directory = Path(user_dir).expanduser() if user_dir else default_user_dir()
     installed = options_of(directory / name, site) if name else {}
     if name and not installed:
         click.echo(f"{name}: is not installed here yet; options are defaults and those of this command", err=True)
-    found, values = _options(site, assignments, file, installed)
+    found, values, _ = _options(site, assignments, file, installed)
     subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
     with terminal.progress("checking", len(preflight.CHECKS)) as advance:
         findings = preflight.preflight(subject, advance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class Site:
         options: by name, a JSON schema each; ``default`` is missing where a person has to say.
         template: of user endpoints, in one piece, without the options' defaults.
         fixed: what the template says by itself: ``what``, ``value`` and ``source`` of each.
+        cores: of a node; logical CPUs that differ by a multiple of it are threads of one core. 0 where not known.
+        cpus: logical CPUs of a node; 0 where not known.
+        cores_source: where these two come from.
+        queues: documented limits by name: ``nodes`` (least and most) and ``walltime`` (most), as far as known.
     """
 
     name: str
@@ -49,6 +53,15 @@ class Site:
     options: dict[str, dict[str, Any]]
     template: str
     fixed: tuple[dict[str, str], ...] = ()
+    cores: int = 0
+    cpus: int = 0
+    cores_source: str = ""
+    queues: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def node(self) -> str:
+        """A node's CPUs, in words."""
+        return f"{self.cores} cores, {self.cpus} logical CPUs; i and i + {self.cores} are threads of one core"
 
     def schema(self, values: dict[str, Any] | None = None) -> dict[str, Any]:
         """JSON schema (draft 2020-12) of what a client may ask for, in the form of ``user_config_schema.json``.
@@ -95,4 +108,15 @@ def site(name: str) -> Site:
     text = (top / name / TEMPLATE).read_text(encoding="utf-8")
     while _INCLUDE.search(text):
         text = _INCLUDE.sub(lambda found: (top / SHARED / found[1]).read_text(encoding="utf-8"), text)
-    return Site(name, own["title"], dict(sorted(options.items())), text, tuple(own.get("fixed", ())))
+    node = own.get("node", {})
+    return Site(
+        name,
+        own["title"],
+        dict(sorted(options.items())),
+        text,
+        tuple(own.get("fixed", ())),
+        node.get("cores", 0),
+        node.get("cpus", 0),
+        node.get("source", ""),
+        own.get("queues", {}),
+    )

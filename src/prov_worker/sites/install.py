@@ -58,8 +58,17 @@ class Installed:
 
 
 def default_user_dir() -> Path:
-    """Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, else ``~/.globus_compute``."""
-    return Path(os.environ.get("GLOBUS_COMPUTE_USER_DIR") or Path.home() / ".globus_compute")
+    """Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, else ``~/.globus_compute``.
+
+    Raises:
+        InputError: it begins with ``~``, which Globus Compute takes for the name of a directory.
+    """
+    named = os.environ.get("GLOBUS_COMPUTE_USER_DIR", "")
+    if named.startswith("~"):
+        raise InputError(
+            f"GLOBUS_COMPUTE_USER_DIR: {named}: no shell has put a home in the place of ~; write the whole path"
+        )
+    return Path(named or Path.home() / ".globus_compute")
 
 
 def template_of(site: Site, values: Mapping[str, Any]) -> str:
@@ -119,6 +128,7 @@ def install(
     any_host: bool = False,
     dry_run: bool = False,
     owner: Mapping[str, Any] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> Installed:
     """Write an endpoint's directory.
 
@@ -128,20 +138,25 @@ def install(
         values: all options, complete.
         user_dir: None takes :func:`default_user_dir`.
         force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``, the marker too
-            where it is damaged; take over an endpoint that belongs to another host.
+            where it is damaged; take over an endpoint that belongs to another host, or was installed for another site;
+            take an interface that is not here.
         any_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
         dry_run: write nothing.
         owner: what looks after the endpoint, noted beside the rest; None keeps what is noted.
+        sources: where each option was given, for errors.
 
     Raises:
-        InputError: the name is none, the directory is not ours or belongs to another host, a file was changed by hand,
-            or an interface is not there.
+        InputError: the name is none, the directory is not ours or belongs to another host or site, a file was changed
+            by hand, or an interface is not there.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name}: expected a name of letters, digits, dots, dashes and underscores")
     problem = interface.problem(values["interface"])
     if problem and not force:
-        raise InputError(f"interface: {problem}; name another one, or none")
+        where = (sources or {}).get("interface", site.name)
+        raise InputError(
+            f"{where}: interface: {problem}; name another one, or none; --force writes it for a host that has it"
+        )
     found = Installed((user_dir or default_user_dir()) / name)
     damaged = None
     try:
@@ -150,6 +165,11 @@ def install(
         if not force:
             raise InputError(f"{error}; --force keeps a copy and writes it anew") from None
         before, damaged = None, _read(found.directory / MARKER)
+    if before is not None and before.get("site") != site.name and not force:
+        raise InputError(
+            f"{found.directory / MARKER}: site: this endpoint was installed for {before.get('site')}, not {site.name}; "
+            "take another name, or --force"
+        )
     host = socket.gethostname()
     if before is not None and before.get("host") not in (None, host) and not force:
         raise InputError(
@@ -190,8 +210,6 @@ def install(
                 f"{name}/{file}",
             )
         )
-    if dry_run:
-        return found
     marker: dict[str, Any] = {
         "site": site.name,
         "options": dict(values),
@@ -204,6 +222,11 @@ def install(
     if owner is not None:
         marker["owner"] = owner
     new = {file: texts[file] for file in found.written}
+    if marker != before:
+        new[MARKER] = json.dumps(marker, indent=1) + "\n"
+        found.written.append(MARKER)
+    if dry_run:
+        return found
     kept = {file: current[file] or "" for file in changed}
     if damaged is not None:
         kept[MARKER] = damaged
@@ -211,8 +234,6 @@ def install(
         backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
         new[backup] = text
         found.backups.append(backup)
-    if marker != before:
-        new[MARKER] = json.dumps(marker, indent=1) + "\n"
     _write_all(found.directory, new)
     return found
 
@@ -268,6 +289,9 @@ def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
     written = False
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(directory.iterdir()):
+            # Made by a person just before, as for a mount point: what comes into it is private all the same.
+            directory.chmod(0o700)
         for file, text in texts.items():
             asides.append(directory / f".{file}.{os.getpid()}")
             descriptor = os.open(asides[-1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

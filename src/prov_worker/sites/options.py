@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from prov_worker import yamlfile
 from prov_worker.errors import InputError
+from prov_worker.sites import combinations
 from prov_worker.sites.catalog import Site
 
+#: Characters that no text of a configuration or a script has, but for tabs and the ends of lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL_OR_END = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OF_LINES = {"worker_init", "scheduler_options"}
 
-def read(site: Site, assignments: Sequence[str] = (), file: Path | None = None) -> dict[str, Any]:
-    """Options of a file, and over them ``key=value`` pairs.
+
+def read(
+    site: Site, assignments: Sequence[str] = (), file: Path | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of a file, and over them ``key=value`` pairs; and where each was given, for errors.
 
     Args:
         site: whose options they are.
@@ -24,8 +34,6 @@ def read(site: Site, assignments: Sequence[str] = (), file: Path | None = None) 
     Raises:
         InputError: names the file or ``--set``, the key, and what is expected.
     """
-    import yaml
-
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -39,20 +47,21 @@ def read(site: Site, assignments: Sequence[str] = (), file: Path | None = None) 
     given: dict[str, Any] = {}
     for one in assignments:
         key, equals, text = one.partition("=")
-        if not equals:
+        if not (key and equals):
             raise InputError(f"--set {one}: expected KEY=VALUE")
         option = site.options.get(key, {})
         if option.get("type") == "string" or "enum" in option:
             given[key] = text
             continue
         try:
-            given[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            given[key] = yamlfile.parse(text, "--set")
+        except InputError:
             given[key] = text
         if option.get("type") == "array" and not isinstance(given[key], list):
             given[key] = [part for part in text.split(",") if part]
     check(site, given, "--set")
-    return {**values, **given}
+    sources = {**dict.fromkeys(values, str(file)), **dict.fromkeys(given, "--set")}
+    return {**values, **given}, sources
 
 
 def check(site: Site, values: Mapping[str, Any], where: str) -> None:
@@ -66,9 +75,15 @@ def check(site: Site, values: Mapping[str, Any], where: str) -> None:
     for key, value in values.items():
         option = site.options.get(key)
         if option is None:
-            raise InputError(f"{where}: {key}: {site.name} has no such option; known are {', '.join(site.options)}")
+            near = get_close_matches(str(key), site.options, n=1)
+            remedy = f"Did you mean {near[0]}? " if near else ""
+            remedy += f"All are in `prov-worker sites show {site.name}`"
+            raise InputError(f"{where}: {key}: {site.name} has no such option. {remedy}")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{where}: {key}: {value} is not allowed; expected: {_wanted(option)}")
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (_CONTROL if key in _OF_LINES else _CONTROL_OR_END).search(text):
+                raise InputError(f"{where}: {key}: {json.dumps(text)} has a control character; write it without")
         for error in Draft202012Validator(option).iter_errors(value):
             wanted = _wanted(option)
             if option.get("type") == "string" and not isinstance(value, str):
@@ -97,8 +112,26 @@ def _wanted(option: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def complete(site: Site, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _whole(option: Mapping[str, Any], value: Any) -> Any:
+    """JSON schema takes 4.0 for a whole number, and Globus Compute does not."""
+    return int(value) if option.get("type") == "integer" and isinstance(value, float) else value
+
+
+def _origin(keys: Sequence[str], where: str, sources: Mapping[str, str] | None) -> str:
+    """Where the first of these options was given."""
+    return next((sources[key] for key in keys if key in sources), where) if sources else where
+
+
+def complete(
+    site: Site, values: Mapping[str, Any], where: str, sources: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """All options with their values, checked against each other.
+
+    Args:
+        site: whose options they are.
+        values: those that were given.
+        where: they come from, for errors.
+        sources: the same by option, where it is known.
 
     Raises:
         InputError: one that must be said is missing, or two contradict each other.
@@ -106,29 +139,11 @@ def complete(site: Site, values: Mapping[str, Any], where: str) -> dict[str, Any
     missing = [name for name, option in site.options.items() if "default" not in option and name not in values]
     if missing:
         option = site.options[missing[0]]
-        raise InputError(f"{where}: {missing[0]}: must be set; {option['description'].rstrip('.')}")
-    full = {name: values.get(name, option.get("default")) for name, option in site.options.items()}
-    workers = full["workers"]
-    affinity = full["affinity"]
-    if affinity.startswith("list:"):
-        ranks = affinity.split(":")[1:]
-        if len(ranks) != workers:
-            raise InputError(
-                f"{where}: affinity: {len(ranks)} lists for {workers} workers; Parsl wants one for each worker"
-            )
-    if full["accelerators"] and len(full["accelerators"]) != workers:
-        raise InputError(
-            f"{where}: accelerators: {len(full['accelerators'])} for {workers} workers; name one for each, or none"
-        )
-    if full["runtime"] == "container" and not full["image"]:
-        raise InputError(f"{where}: image: must be set where runtime is container")
-    if full["heartbeat_threshold"] < full["heartbeat_period"]:
-        raise InputError(f"{where}: heartbeat_threshold: must not be below heartbeat_period")
-    if not full["min_blocks"] <= full["init_blocks"] <= full["max_blocks"]:
-        raise InputError(
-            f"{where}: init_blocks: {full['init_blocks']} must lie between min_blocks ({full['min_blocks']}) and "
-            f"max_blocks ({full['max_blocks']})"
-        )
+        remedy = "" if sources is None else f": --set {missing[0]}=..., or in a file"
+        raise InputError(f"{where}: {missing[0]}: must be set{remedy}; {option['description'].rstrip('.')}")
+    full = {name: _whole(option, values.get(name, option.get("default"))) for name, option in site.options.items()}
+    for keys, problem in combinations.problems(site, full):
+        raise InputError(f"{_origin(keys, where, sources)}: {keys[0]}: {problem}")
     return full
 
 
@@ -145,8 +160,10 @@ def defaults(site: Site, values: Mapping[str, Any]) -> str:
             return "[" + ", ".join(literal(one) for one in value) + "]"
         return repr(value)
 
+    # A client's 4.0 is a whole number for JSON schema, and none for the daemon.
+    whole = {key for key, option in site.options.items() if option.get("type") == "integer"}
     return "".join(
-        f"{{%- set {key} = {key} | default({literal(value)}) %}}\n"
+        f"{{%- set {key} = {key} | default({literal(value)}){' | int' * (key in whole)} %}}\n"
         for key, value in values.items()
         if not site.options[key].get("daemon")
     )

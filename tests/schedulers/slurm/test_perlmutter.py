@@ -1,7 +1,8 @@
 """Perlmutter's templates on a real Slurm: SDK, service, daemon, sbatch, srun, worker, result, crate.
 
-Only names and sizes are adapted, by options: the account, the login node's interface, and as many workers as
-Docker has processors for. Nodes have the real ones' features and counts of processors and GPUs, without the devices.
+Only names and sizes are adapted, by options: the account, the login node's interface, as many workers as Docker has
+processors for, and their binding to CPUs that are there. Nodes have the real ones' features and counts of processors
+and GPUs, without the devices.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_a_directory_that_is_private_and_complete(user_dir: Path, capsys: pytest
     marker = json.loads((endpoint / MARKER).read_text())
     assert (marker["site"], marker["host"], marker["options"]["workers"]) == ("local", socket.gethostname(), 3)
     assert json.loads((endpoint / "user_config_schema.json").read_text())["properties"]["workers"]["default"] == 3
-    assert set(json.loads(capsys.readouterr().out)["written"]) == FILES
+    assert set(json.loads(capsys.readouterr().out)["written"]) == {*FILES, MARKER}
 
 
 def test_a_second_time_nothing_is_written(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,8 +54,8 @@ def test_other_options_change_what_they_concern(user_dir: Path, capsys: pytest.C
     capsys.readouterr()
     assert install(user_dir, "--set", "workers=5", "--dry-run") == 0
     told = capsys.readouterr().out
-    assert "-{%- set workers = workers | default(2) %}" in told
-    assert "+{%- set workers = workers | default(5) %}" in told
+    assert "-{%- set workers = workers | default(2) | int %}" in told
+    assert "+{%- set workers = workers | default(5) | int %}" in told
     assert "default(2)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
     assert install(user_dir, "--set", "workers=5") == 0
     assert "workers | default(5)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
@@ -114,6 +114,7 @@ def test_the_schema_that_is_written_describes_every_option_and_refuses_others(us
     from jsonschema import Draft202012Validator
 
     account = [] if site == "local" else ["--set", "account=X", "--set", "interface=lo"]
+    account += ["--set", "submit_dir=/flare/X"] if site == "aurora" else []
     assert cli(["sites", "install", site, "mine", "--user-dir", str(user_dir), *account]) == 0
     schema = json.loads((user_dir / "mine" / "user_config_schema.json").read_text())
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -124,3 +125,86 @@ def test_the_schema_that_is_written_describes_every_option_and_refuses_others(us
     assert not asked.is_valid({"poll_interval": 0})
     assert all(len(option["description"]) > 10 for option in schema["properties"].values())
     assert "required" not in schema, "what the endpoint was installed with needs no word of a client"
+
+
+def test_another_site_over_an_installed_endpoint_is_refused(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(user_dir)
+    over = ["sites", "install", "polaris", "mine", "--user-dir", str(user_dir), "--set", "account=X"]
+    over += ["--set", "interface=lo"]
+    assert cli([*over, "--dry-run"]) == cli(over) == 2
+    assert f"{user_dir / 'mine' / MARKER}: site: this endpoint was installed for local, not polaris" in (
+        capsys.readouterr().err
+    )
+    assert json.loads((user_dir / "mine" / MARKER).read_text())["site"] == "local"
+    assert cli([*over, "--force"]) == 0
+    assert json.loads((user_dir / "mine" / MARKER).read_text())["site"] == "polaris"
+
+
+def test_a_marker_that_alone_changes_is_named(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(user_dir)
+    marker = user_dir / "mine" / MARKER
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "host": "login02"}))
+    capsys.readouterr()
+    assert install(user_dir, "--force", "--dry-run") == 0
+    assert f"{user_dir / 'mine'}: {MARKER} would be written" in capsys.readouterr().out
+    assert install(user_dir, "--force") == 0
+    assert f"{user_dir / 'mine'}: {MARKER} written" in capsys.readouterr().out
+
+
+def test_the_command_that_starts_it_looks_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GLOBUS_COMPUTE_USER_DIR", raising=False)
+    assert install(tmp_path / "a b") == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == f"start it with: GLOBUS_COMPUTE_USER_DIR='{tmp_path}/a b' globus-compute-endpoint start mine"
+    usual = "start it with: globus-compute-endpoint start mine"
+    assert install(tmp_path / ".globus_compute") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == usual
+    # bash leaves ~ as it is in --user-dir=~/x.
+    assert cli(["sites", "install", "local", "mine", "--user-dir=~/a b"]) == 0
+    assert "nothing written" in capsys.readouterr().out
+    monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", str(tmp_path / "a b"))
+    assert cli(["sites", "install", "local", "mine"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == usual
+
+
+def test_a_home_that_no_shell_has_put_in_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Globus Compute would take it for the name of a directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", "~/x")
+    assert cli(["sites", "install", "local", "mine"]) == 2
+    assert "GLOBUS_COMPUTE_USER_DIR: ~/x: no shell has put" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_directory_that_is_there_becomes_private(user_dir: Path) -> None:
+    (user_dir / "mine").mkdir(parents=True, mode=0o755)
+    assert install(user_dir) == 0
+    assert (user_dir / "mine").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_interface_that_is_missing_here_names_where_it_was_said_and_the_way_on(
+    user_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert install(user_dir, "--set", "interface=nosuch0") == 2
+    said = capsys.readouterr().err
+    assert "--set: interface: nosuch0 is not on this host" in said
+    assert "--force" in said
+    file = tmp_path / "v.yaml"
+    file.write_text("interface: nosuch0\n")
+    assert install(user_dir, "-f", str(file)) == 2
+    assert f"{file}: interface: " in capsys.readouterr().err
+    assert install(user_dir, "--set", "interface=nosuch0", "--force") == 0
+
+
+def test_of_many_interfaces_few_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prov_worker.sites import interface
+
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(n, f"eth{n:02}") for n in range(29)] + [(30, "lo")])
+    told = interface.problem("nosuch0")
+    assert told is not None
+    assert told.endswith("eth06, lo and 22 more)")

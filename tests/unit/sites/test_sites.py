@@ -39,8 +39,21 @@ def complete(name: str, **values: Any) -> dict[str, Any]:
     found = site(name)
     if "account" in found.options:
         values.setdefault("account", "X")
+    if "submit_dir" in found.options:
+        values.setdefault("submit_dir", "/flare/X")
     options.check(found, values, "test")
     return options.complete(found, values, "test")
+
+
+def must_be_set(name: str) -> list[str]:
+    """Options without a default, as a command takes them."""
+    values = {"account": "X", "submit_dir": "/flare/X"}
+    return [
+        word
+        for key, value in values.items()
+        if key in site(name).options and "default" not in site(name).options[key]
+        for word in ("--set", f"{key}={value}")
+    ]
 
 
 def rendered(name: str, asked: dict[str, Any] | None = None, **values: Any) -> str:
@@ -66,15 +79,25 @@ def test_the_sites_are_these() -> None:
     assert tuple(names()) == SITES
 
 
+def test_the_roll_out_takes_these() -> None:
+    """Its check mode knows a site by the list in the role, where the package is not on the node yet."""
+    role = Path(__file__).parents[3] / "ansible" / "roles" / "endpoint" / "meta" / "argument_specs.yml"
+    told = yaml.safe_load(role.read_text())["argument_specs"]["main"]["options"]["endpoint_site"]
+    assert told["choices"] == names()
+
+
 @pytest.mark.parametrize("name", SITES)
 def test_scripts_are_those_that_were_looked_at(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["sites", "render", name, "--script", *(["--set", "account=X"] if name != "local" else [])]
-    assert cli(arguments) == 0
+    assert cli(["sites", "render", name, "--script", *must_be_set(name)]) == 0
     as_written(GOLDEN / f"{name}.batch", capsys.readouterr().out)
 
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
-    "runtime": [{}, {"runtime": "container", "image": "/images/w.sif"}, {"image_digest": DIGEST}],
+    "runtime": [
+        {},
+        {"runtime": "container", "image": "/images/w.sif"},
+        {"runtime": "container", "image": "/images/w.sif", "image_digest": DIGEST},
+    ],
     "recording": [{}, {"crate_dir": "/eagle/p/crates", "mount_points": ["/eagle/p", "/tmp"]}, {"plots": "none"}],
     "scaling": [{}, {"init_blocks": 1, "min_blocks": 1, "max_blocks": 3}],
     "text": [{}, {"worker_init": 'module load x\nexport A="b c"\\d # {{ 7 }}'}],
@@ -192,7 +215,7 @@ def test_directives_of_ones_own_are_directives(name: str, word: str, capsys: pyt
     """A line that is none would end the scheduler's look at what follows, or be run on the node."""
     assert loaded(name, scheduler_options=f'#{word} -a "x y"\n#{word} -b\n')
     for wrong in ("-l foo=1", f"#{word} -a\nrm -r x", f"#{word.lower()} -a", f"#{word}"):
-        given = ["--set", "account=X", "--set", f"scheduler_options={wrong}"]
+        given = [*must_be_set(name), "--set", f"scheduler_options={wrong}"]
         assert cli(["sites", "render", name, *given]) == 2
         assert f"scheduler_options: {json.dumps(wrong)} is not allowed" in capsys.readouterr().err
 

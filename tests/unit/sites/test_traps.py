@@ -37,6 +37,8 @@ def complete(name: str, **values: Any) -> dict[str, Any]:
     found = site(name)
     if "account" in found.options:
         values.setdefault("account", "X")
+    if "submit_dir" in found.options:
+        values.setdefault("submit_dir", "/flare/X")
     options.check(found, values, "test")
     return options.complete(found, values, "test")
 
@@ -102,7 +104,7 @@ def test_what_old_recipes_have_is_refused(text: str, words: str) -> None:
 @pytest.mark.parametrize("name", SITES)
 @pytest.mark.parametrize("runtime", ["venv", "container"])
 def test_no_template_has_what_old_recipes_have(name: str, runtime: str) -> None:
-    engine = config(name, runtime=runtime, image="/images/w.sif")["engine"]
+    engine = config(name, runtime=runtime, image="/images/w.sif" if runtime == "container" else "")["engine"]
     assert engine["type"] == "ProvenanceEngine"
     assert engine.get("container_type") in ("apptainer", "podman-hpc", "docker", None)
     assert "strategy" not in engine, "a mapping there ends Parsl's poller with a TypeError"
@@ -169,7 +171,9 @@ def test_user_endpoints_are_given_a_path_and_a_directory_and_no_more(
     for variable in ("GLOBUS_COMPUTE_CLIENT_SECRET", "GLOBUS_COMPUTE_ENDPOINT_DIR", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "must-not-appear")
     files = installed(name, tmp_path)
-    assert set(yaml.safe_load(files["user_environment.yaml"])) == {"PATH", "GLOBUS_COMPUTE_USER_DIR"}
+    assert set(yaml.safe_load(files["user_environment.yaml"])) == (
+        {"PATH", "GLOBUS_COMPUTE_USER_DIR"} | ({"CWD"} if name == "aurora" else set())
+    )
     assert not any("must-not-appear" in text for text in files.values())
 
 
@@ -227,7 +231,8 @@ def test_file_systems_are_those_that_are_there(name: str) -> None:
 @pytest.mark.parametrize("name", ["polaris", "aurora"])
 def test_the_launcher_binds_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Parsl's MpiExecLauncher puts `none` behind bind_cmd; without it a pool would be bound to one core."""
-    assert cli(["sites", "render", name, "--script", "--set", "account=X"]) == 0
+    given = ["--set", "account=X", *(["--set", "submit_dir=/flare/X"] if name == "aurora" else [])]
+    assert cli(["sites", "render", name, "--script", *given]) == 0
     told = capsys.readouterr().out
     assert re.search(r"^mpiexec --cpu-bind none .*--ppn 1 --env TMPDIR=/tmp", told, re.MULTILINE)
     assert "--cpu-affinity list:" in told, "workers bind themselves"

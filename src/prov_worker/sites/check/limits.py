@@ -7,6 +7,7 @@ import resource
 import tempfile
 from collections.abc import Iterator
 
+from prov_worker.sites import affinity as binding
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.check.worker_shell import temporary_directory
@@ -28,7 +29,9 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield warned("open files", f"{soft} at a time", remedy)
     else:
         yield passed("open files", f"{'any number' if soft == resource.RLIM_INFINITY else soft} at a time")
-    if not subject.scheduler:
+    if subject.scheduler:
+        yield from _cores(subject)
+    else:
         yield _cpus(subject)
 
 
@@ -52,13 +55,30 @@ def _cpus(subject: Subject) -> Finding:
     mine = os.sched_getaffinity(0)
     affinity, workers = str(subject.values["affinity"]), int(subject.values["workers"])
     if affinity.startswith("list:"):
-        wanted = set()
-        for part in affinity.removeprefix("list:").replace(":", ",").split(","):
-            first, _, last = part.partition("-")
-            wanted |= set(range(int(first), int(last or first) + 1))
+        wanted = {cpu for cpus in binding.lists(affinity) for cpu in cpus}
         if wanted - mine:
             names = ", ".join(map(str, sorted(wanted - mine)))
             return failed(line, f"affinity names {names}, which this process may not use", "name those that are here")
     if workers > len(mine):
         return warned(line, f"{workers} workers for {len(mine)} CPUs", f"--set workers={len(mine)}, if tasks compute")
     return passed(line, f"{workers} workers for {len(mine)} CPUs")
+
+
+def _cores(subject: Subject) -> Iterator[Finding]:
+    """On a node of the site: whether workers are bound to the same core while there are enough for all."""
+    line = "CPUs"
+    values, site = subject.values, subject.site
+    given, workers = str(values["affinity"]), int(values["workers"])
+    if not site.cores or given == "none":
+        return
+    several = values.get("cpus_per_task", values.get("cpus_per_node", site.cpus))
+    shared = binding.shared_core(given, workers, range(site.cpus), site.cores) if several == site.cpus else None
+    if shared is None:
+        yield passed(line, f"{workers} workers for {several} logical CPUs of a node with {site.cores} cores")
+    elif workers > site.cores:
+        yield warned(line, f"{workers} workers for {site.cores} cores", f"--set workers={site.cores}, if tasks compute")
+    else:
+        first, second, core = shared
+        found = f"affinity={given.partition(':')[0]} binds workers {first} and {second} of {workers} to core {core}"
+        remedy = f"--set affinity=alternating with a number of workers that divides {site.cores}, or a list"
+        yield warned(line, found, remedy)

@@ -41,6 +41,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     mounts = read_mounts(ProbeContext())
     yield _directory("run directory", subject.user_dir, mounts, subject, "--user-dir")
     yield _directory("crate_dir", subject.crate_dir, mounts, subject, "--set crate_dir=")
+    if "submit_dir" in subject.values:
+        yield _submit_dir(subject.values["submit_dir"])
     for point in subject.values["mount_points"]:
         yield _mount_point(Path(point), mounts, subject)
     yield from _rights(subject)
@@ -76,6 +78,20 @@ def _directory(line: str, path: Path, mounts: list[Mount], subject: Subject, opt
         found = f"{told}; not known as shared with compute nodes"
         return warned(line, found, f"{option} a directory on a shared file system, if this is none")
     return passed(line, told)
+
+
+def _submit_dir(given: str) -> Finding:
+    """User endpoints are started in it, and submit from it."""
+    line = "submit_dir"
+    remedy = "--set submit_dir= the project's directory"
+    if not given:  # of an installation from before it had to be said
+        return failed(line, "none is named, and jobs from home are not allowed", remedy)
+    path = Path(given)
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        return failed(line, f"{path}: {'closed to you' if path.is_dir() else 'no directory of this host'}", remedy)
+    if path.resolve().is_relative_to(Path.home().resolve()):
+        return failed(line, f"{path} is in your home, from which jobs are not allowed", remedy)
+    return passed(line, str(path))
 
 
 def _mount_point(path: Path, mounts: list[Mount], subject: Subject) -> Finding:

@@ -1,0 +1,116 @@
+"""Options that are right one by one, and wrong together: each block would end, or the scheduler refuse its job.
+
+What changes with time, such as limits of queues, is told and not refused: the scheduler has the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prov_worker.sites import affinity
+from prov_worker.sites.catalog import Site
+from prov_worker.sites.check import walltime
+
+#: The options concerned, the one to mend first; what is wrong with it, and the remedy.
+Problem = tuple[tuple[str, ...], str]
+
+
+def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
+    """All that contradict each other.
+
+    Args:
+        site: whose options they are.
+        full: all options with their values.
+    """
+    yield from _cpus(site, full)
+    yield from _accelerators(full)
+    yield from _slurm(full)
+    if full["runtime"] == "container" and not full["image"]:
+        yield ("image", "runtime"), "must be set where runtime is container"
+    for key in ("image", "image_digest"):
+        if full["runtime"] != "container" and full[key]:
+            yield (key, "runtime"), "is used with runtime=container alone; set that, or leave this out"
+    if full["heartbeat_threshold"] < full["heartbeat_period"]:
+        yield ("heartbeat_threshold", "heartbeat_period"), "must not be below heartbeat_period"
+    if not full["min_blocks"] <= full["init_blocks"] <= full["max_blocks"]:
+        between = f"min_blocks ({full['min_blocks']}) and max_blocks ({full['max_blocks']})"
+        yield ("init_blocks", "min_blocks", "max_blocks"), f"{full['init_blocks']} must lie between {between}"
+
+
+def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
+    workers, given = full["workers"], full["affinity"]
+    if given == "none":
+        return
+    key = next((one for one in ("cpus_per_task", "cpus_per_node") if one in full), None)
+    if key is not None and workers > full[key]:
+        why = f"{workers} for {full[key]} CPUs ({key}), and Parsl's workers end where one has no CPU of its own"
+        yield ("workers", key, "affinity"), f"{why}; take {full[key]} at most, or affinity=none"
+    if not given.startswith("list:"):
+        return
+    try:
+        found = affinity.lists(given)
+    except ValueError as error:
+        yield ("affinity",), f"{error}; expected list:0-7:8-15, a part for each worker"
+        return
+    if len(found) != workers:
+        named = "1 list" if len(found) == 1 else f"{len(found)} lists"
+        counted = "1 worker" if workers == 1 else f"{workers} workers"
+        yield (
+            ("affinity", "workers"),
+            f"{named} for {counted}; Parsl wants one for each: name as many, or take alternating",
+        )
+    most = max(max(cpus) for cpus in found)
+    if site.cpus and most >= site.cpus:
+        yield ("affinity",), f"CPU {most} is not on a node of {site.cpus}; name those of 0 to {site.cpus - 1}"
+
+
+def _accelerators(full: Mapping[str, Any]) -> Iterator[Problem]:
+    named = full["accelerators"]
+    if not named:
+        return
+    if len(named) != full["workers"]:
+        yield (
+            ("accelerators", "workers"),
+            f"{len(named)} for {full['workers']} worker{'s' * (full['workers'] != 1)}; name one for each, or none",
+        )
+    key, asked = "gpus_per_node", full.get("gpus_per_node")
+    found = re.search(r"(?:^|:)ngpus=(\d+)", full.get("select_options", ""))
+    if found is not None:
+        key, asked = "select_options", int(found[1])
+    if asked is None:
+        return
+    beyond = [one for one in named if one.isdigit() and int(one) >= asked]
+    if len(set(named)) > asked or beyond:
+        why = f"{','.join(named)} are more than the {asked} that {key} asks for"
+        yield ("accelerators", key, "workers"), f"{why}; ask for as many, or name {asked} and set workers with them"
+
+
+def _slurm(full: Mapping[str, Any]) -> Iterator[Problem]:
+    kinds = set(re.split(r"[&|]", full.get("constraint", "")))
+    if full.get("gpus_per_node") and "cpu" in kinds and "gpu" not in kinds:
+        why = f"nodes of kind cpu have none of the {full['gpus_per_node']} GPUs that gpus_per_node asks for"
+        yield ("constraint", "gpus_per_node"), f"{why}; take the site for CPU nodes, or another kind"
+    if full.get("exclusive") and "shared" in full.get("qos", "").split("_"):
+        yield (
+            ("exclusive", "qos"),
+            f"whole nodes are not what qos={full['qos']} gives; set exclusive=false, or another qos",
+        )
+
+
+def notes(site: Site, full: Mapping[str, Any]) -> list[str]:
+    """What was beyond a queue's limits when the template was written, as `sites check` may find it still."""
+    name = full.get("queue", "")
+    known = site.queues.get(name)
+    if known is None:
+        return []
+    found: list[str] = []
+    low, high = known.get("nodes", (1, None))
+    nodes = full["nodes_per_block"]
+    if nodes < low or (high is not None and nodes > high):
+        found.append(f"nodes_per_block: {nodes}, and {name} takes {low} to {high or 'any number'}")
+    limit, wanted = walltime.seconds(str(known.get("walltime", ""))), walltime.seconds(full["walltime"])
+    if limit is not None and wanted is not None and wanted > limit:
+        found.append(f"walltime: {full['walltime']}, and {name} takes {known['walltime']} at most")
+    return [f"{one} (documented; `prov-worker sites check` asks the scheduler)" for one in found]
