@@ -214,8 +214,8 @@ def install(
     """
     from prov_worker.globus import template
     from prov_worker.globus.daemons import wants_email
+    from prov_worker.sites.install import MARKER, template_of
     from prov_worker.sites.install import install as write
-    from prov_worker.sites.install import template_of
 
     found, values, sources = _options(site, assignments, file)
     template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
@@ -224,14 +224,15 @@ def install(
         found, name, values, user_dir=directory, force=force, any_host=any_host, dry_run=dry_run, sources=sources
     )
     _note(found, values)
+    written = [*done.written, *([MARKER] if done.noted else [])]
     if as_json:
-        data = {"written": done.written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
+        data = {"written": written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
         terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data})
         return 0
     if dry_run:
         click.echo(done.diff, nl=False)
     verb = "would be written" if dry_run else "written"
-    click.echo(f"{done.directory}: {', '.join(done.written) or 'nothing'} {verb}")
+    click.echo(f"{done.directory}: {', '.join(written) or 'nothing'} {verb}")
     for backup in done.backups:
         click.echo(f"kept as it was: {done.directory / backup}")
     if not values["email"] and wants_email():

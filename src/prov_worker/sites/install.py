@@ -48,6 +48,7 @@ class Installed:
         unchanged: names of files that were as they should be.
         backups: copies of files that a person had changed.
         diff: unified, of all that is written.
+        noted: whether the marker is new or differs.
     """
 
     directory: Path
@@ -55,6 +56,7 @@ class Installed:
     unchanged: list[str] = field(default_factory=list)
     backups: list[str] = field(default_factory=list)
     diff: str = ""
+    noted: bool = False
 
 
 def default_user_dir() -> Path:
@@ -224,7 +226,7 @@ def install(
     new = {file: texts[file] for file in found.written}
     if marker != before:
         new[MARKER] = json.dumps(marker, indent=1) + "\n"
-        found.written.append(MARKER)
+        found.noted = True
     if dry_run:
         return found
     kept = {file: current[file] or "" for file in changed}
