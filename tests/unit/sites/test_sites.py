@@ -79,10 +79,11 @@ def test_the_sites_are_these() -> None:
     assert tuple(names()) == SITES
 
 
-def test_the_roll_out_takes_these() -> None:
-    """Its check mode knows a site by the list in the role, where the package is not on the node yet."""
-    role = Path(__file__).parents[3] / "ansible" / "roles" / "endpoint" / "meta" / "argument_specs.yml"
-    told = yaml.safe_load(role.read_text())["argument_specs"]["main"]["options"]["endpoint_site"]
+@pytest.mark.parametrize("role", ["preflight", "endpoint"])
+def test_the_roll_out_takes_these(role: str) -> None:
+    """A role knows them by a list of its own: the package is not on a bare node yet."""
+    file = Path(__file__).parents[3] / "ansible" / "roles" / role / "meta" / "argument_specs.yml"
+    told = yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]["endpoint_site"]
     assert told["choices"] == names()
 
 
