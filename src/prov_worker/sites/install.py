@@ -290,7 +290,9 @@ def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
     new = not directory.exists()
     written = False
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Globus Compute's own directory holds tokens; it makes it private as well.
+        for path in (directory.parent, directory):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not any(directory.iterdir()):
             # Made by a person just before, as for a mount point: what comes into it is private all the same.
             directory.chmod(0o700)

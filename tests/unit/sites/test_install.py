@@ -31,6 +31,7 @@ def install(user_dir: Path, *arguments: str) -> int:
 def test_a_directory_that_is_private_and_complete(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert install(user_dir, "--set", "workers=3", "--json") == 0
     endpoint = user_dir / "mine"
+    assert user_dir.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in endpoint.iterdir()} == {*FILES, MARKER}
     assert endpoint.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in endpoint.iterdir()} == {0o600}
