@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 
 if TYPE_CHECKING:
     from prov_worker.run.assemble import Assembled
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--author", metavar="IRI", help="Author: an ORCID, or a name.")
 @click.option("--publisher", metavar="IRI", help="Publisher: a ROR id, or a name.")
 @click.option("--sign", type=terminal.PATH, metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
-@click.option("--zip", "as_zip", is_flag=True, help="Make a zip file.")
+@click.option("--zip", "as_zip", is_flag=True, help="Make a zip file; so does a RUN that ends with .zip.")
 @click.option("--copy", is_flag=True, help="Copy the crates even where their bytes could be shared with the source.")
 @click.option(
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
@@ -64,7 +65,7 @@ def command(
         publisher=publisher,
         copy=copy,
         force=force,
-        zip=as_zip,
+        zip=as_zip or output.endswith(".zip"),
         sign=Path(sign) if sign else None,
         max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,
     )
@@ -105,13 +106,15 @@ def _print(result: Assembled) -> None:
         click.echo("no step crate could be taken; nothing was written")
         return
     failed = f", {result.failed} failed" if result.failed else ""
-    attempts = f" in {result.steps} attempts" if result.steps != result.tasks else ""
-    click.echo(f"{result.path}: {result.tasks} tasks{attempts}{failed}; {terminal.size(result.size_bytes)}, sealed")
+    attempts = f" in {plural(result.steps, 'attempt')}" if result.steps != result.tasks else ""
+    click.echo(
+        f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {terminal.size(result.size_bytes)}, sealed"
+    )
     if result.links:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
-        click.echo(f"data flow: {sum(result.links.values()) - inferred} links stated, {inferred} inferred")
+        click.echo(f"data flow: {plural(sum(result.links.values()) - inferred, 'link')} stated, {inferred} inferred")
     if result.duplicates:
-        copies = "1 crate was" if result.duplicates == 1 else f"{result.duplicates} crates were"
+        copies = plural(result.duplicates, "crate was", "crates were")
         click.echo(f"{copies} there more than once, byte for byte")
     if result.problems:
-        click.echo(f"{len(result.problems)} problem{'s' * (len(result.problems) != 1)}, named above")
+        click.echo(f"{plural(len(result.problems), 'problem')}, named above")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 
 
 @click.command("collect")
@@ -51,5 +52,6 @@ def command(
     else:
         came = "would come" if dry_run else "came home"
         moved = f", {done.moved} removed at the source" if move and not dry_run else ""
-        click.echo(f"{target}: {len(done.new)} crates {came}, {done.known} were there{moved}")
+        known = "1 was" if done.known == 1 else f"{done.known} were"
+        click.echo(f"{target}: {plural(len(done.new), 'crate')} {came}, {known} there{moved}")
     return 1 if done.problems else 0

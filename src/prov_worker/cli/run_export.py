@@ -30,18 +30,22 @@ SUFFIXES = {
     metavar="FILE",
     help="File to write; the default is RUN with the format's suffix.",
 )
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
-def command(run: str, to: str, output: str | None, tasks: tuple[str, ...], as_json: bool) -> int:
+def command(run: str, to: str, output: str | None, force: bool, tasks: tuple[str, ...], as_json: bool) -> int:
     """Write RUN (a run crate, or a directory of step crates) in another form.
 
     prov-json, prov-n, turtle and prov-svg are W3C PROV; flowcept is a buffer file that FlowCept reads; csv and parquet
-    hold the samples of all series. Crates that cannot be read are named, and the exit code is 1.
+    hold the samples of all series. Crates that cannot be read are named, and the exit code is 1. A file that is there
+    is replaced only with --force.
     """
     from prov_worker.run.api import open_run
+    from prov_worker.run.aside import need_free
 
     opened = open_run(run)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{SUFFIXES[to]}")
+    need_free(target, force=force)
     wanted = set(tasks) or None
     with terminal.progress("exporting", None) as advance:
         if to in ("csv", "parquet"):

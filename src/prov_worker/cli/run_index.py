@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 
 
 @click.command("index")
@@ -72,11 +73,11 @@ def command(
         )
     else:
         removed = f", {result.removed} taken out" if result.removed else ""
-        attempts = terminal.count(result.total, "attempt")
+        attempts = plural(result.total, "attempt")
         click.echo(f"{result.index}: {attempts}; {result.read} read, {result.unchanged} known{removed}")
         if result.duplicates:
-            copies = terminal.count(result.duplicates, "crate is", "crates are")
+            copies = plural(result.duplicates, "crate is", "crates are")
             click.echo(f"{copies} there more than once, byte for byte, and counted once")
         if result.problems:
-            click.echo(f"{terminal.count(len(result.problems), 'problem')}, named above")
+            click.echo(f"{plural(len(result.problems), 'problem')}, named above")
     return 1 if result.problems else 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 
 
 @click.command("report")
@@ -21,18 +22,21 @@ from prov_worker.cli import terminal
     metavar="FILE",
     help="The page to write.",
 )
+@click.option("--force", is_flag=True, help="Replace a file that is there and that is no such page.")
 @click.option("--title", help="Headline; the default is the run's name.")
 @click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")
-def command(run: str, output: str, title: str | None, as_json: bool) -> int:
+def command(run: str, output: str, force: bool, title: str | None, as_json: bool) -> int:
     """Write one self-contained page about RUN: a run crate, or a directory of step crates.
 
     It needs no network and no server: open it in a browser, send it, print it. Crates that cannot be read are named,
-    on the page too, and the exit code is 1.
+    on the page too, and the exit code is 1. A page of an earlier time is replaced; any other file only with --force.
     """
     from prov_worker.run.api import open_run
-    from prov_worker.run.report.page import write_report
+    from prov_worker.run.aside import need_free
+    from prov_worker.run.report.page import OWN_MARK, write_report
 
     target = Path(output)
+    need_free(target, force=force, own=OWN_MARK)
     with terminal.progress("reading", None) as advance:
         data, summary = write_report(open_run(run), target, title=title, advance=advance)
     for problem in data.problems:
@@ -41,6 +45,7 @@ def command(run: str, output: str, title: str | None, as_json: bool) -> int:
         terminal.print_json({"report": str(target), "summary": asdict(summary), "problems": data.problems})
     else:
         failed = f", {summary.failed_tasks:,} failed" if summary.failed_tasks else ""
+        tasks, attempts = plural(summary.tasks, "task"), plural(summary.attempts, "attempt")
         size = terminal.size(target.stat().st_size)
-        click.echo(f"{target}: {summary.tasks:,} tasks in {summary.attempts:,} attempts{failed}; {size}")
+        click.echo(f"{target}: {tasks} in {attempts}{failed}; {size}")
     return 1 if data.problems else 0

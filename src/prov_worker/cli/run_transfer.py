@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def command(
             if as_json:
                 terminal.print_json({"target": where, "dry_run": True, **dataclasses.asdict(seen)})
             else:
-                click.echo(f"{where}: {len(seen.new)} entries would come, {seen.known} are there by name")
+                click.echo(
+                    f"{where}: {plural(len(seen.new), 'entry', 'entries')} would come, {seen.known} are there by name"
+                )
             return 0
         known = transfer.running(client, *sides, name)
         found = known is not None
@@ -90,10 +93,10 @@ def command(
         data = {"target": where, "dry_run": False, "found": found, **dataclasses.asdict(state)}
         terminal.print_json({**data, "crates": crates, "problems": told})
         return 1 if problems else 0
-    came = f"{state.sent} files came ({terminal.size(state.sent_bytes)}), {state.skipped} were there"
+    came = f"{plural(state.sent, 'file')} came ({terminal.size(state.sent_bytes)}), {state.skipped} were there"
     click.echo(f"{where}: {state.status}: {came}")
     if local is not None:
-        click.echo(f"{local}: {crates} crates compared, {len(problems)} not whole")
+        click.echo(f"{local}: {plural(crates or 0, 'crate')} compared, {len(problems)} not whole")
     elif wait:
         click.echo("compare the crates where they are now: prov-worker check DIR")
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.text import plural
 
 
 @click.command("verify")
@@ -34,9 +35,8 @@ def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
     else:
         for one in verdict.changes:
             click.echo(f"{one.kind}: {one.path}: {one.message}")
-        count = len(verdict.changes)
-        state = f"{count} difference{'s' * (count != 1)}" if count else "as sealed"
-        click.echo(f"{run}: {verdict.files} files of steps and run compared, {state}")
+        state = plural(len(verdict.changes), "difference") if verdict.changes else "as sealed"
+        click.echo(f"{run}: {plural(verdict.files, 'file')} of steps and run compared, {state}")
         if verdict.signer is not None:
             known = "an allowed signer" if verdict.trusted else "not compared with allowed signers"
             click.echo(f"signed by {verdict.signer} ({known})")

@@ -112,11 +112,6 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*(plain(one) if isinstance(one, str) else (plain(one[0]), one[1]) for one in parts))
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """A number and what is counted: ``1 task``, ``2 tasks``; ``many`` is a plural that is not formed by an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def program() -> str:
     """How to call this program again from here: its name where that is enough, else its path."""
     called = sys.argv[0]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+from prov_worker.crate.text import plural
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, status
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
@@ -240,7 +241,11 @@ def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> s
         if silent is not None and now - silent >= _SILENT_S:
             return "a user endpoint does not tell what it has, as one with another engine; stop it without --drain"
         if deadline is not None and now >= deadline:
-            left = "an engine does not tell what it has" if count is None else f"{count} tasks are not done"
+            left = (
+                "an engine does not tell what it has"
+                if count is None
+                else plural(count, "task is not done", "tasks are not done")
+            )
             return f"{left} after {timeout_s:g} s"
         time.sleep(0.5)
 

@@ -22,8 +22,8 @@ from typing import Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate, reference_ids
-from prov_worker.crate.text import safe_name, utc
-from prov_worker.errors import CrateError, InputError, ProvWorkerError
+from prov_worker.crate.text import plural, safe_name, utc
+from prov_worker.errors import CrateError, InputError
 from prov_worker.run import vocabulary as rv
 from prov_worker.run.catalog import Catalog, Entry
 from prov_worker.run.facts import open_step
@@ -108,8 +108,8 @@ def assemble(
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: a directory or the workflow cannot be read, or the target exists.
-        ProvWorkerError: the target cannot be written, or the seal not be signed; nothing is left behind.
+        InputError: a directory or the workflow cannot be read, the target exists, or cannot be written.
+        ProvWorkerError: the seal cannot be signed. Nothing is left behind.
     """
     options = options or Options()
     target = Path(os.path.abspath(target))
@@ -135,7 +135,7 @@ def assemble(
             result.path = target
         return result
     except OSError as error:
-        raise ProvWorkerError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -368,8 +368,8 @@ class _Assembly:
         stated = sum(result.links.values()) - inferred
         return (
             f"# {self._name}\n\n"
-            f"A run of {result.tasks} tasks in {result.steps} attempts, of which {result.failed} tasks failed in the "
-            f"end.\n\n"
+            f"A run of {plural(result.tasks, 'task')} in {plural(result.steps, 'attempt')}; {result.failed} failed in "
+            f"the end.\n\n"
             f"- `steps/<task id>.crate/`: the crate of each task, byte for byte as it was recorded; an earlier attempt "
             f"is `<task id>.attempt-N.crate/`\n"
             f"- `ro-crate-metadata.json`: the run, as a Provenance Run Crate 0.5\n"
@@ -406,7 +406,8 @@ class _Assembly:
         files = [(name, *texts[name], known[name][1], known[name][0]) for name in texts]
         seal = (rv.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
         failed = f", {result.failed} of which failed" if result.failed else ""
-        what = f"Provenance of a run of {result.tasks} tasks{failed}, assembled from {result.steps} step crates"
+        tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
+        what = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
         heading = Heading(
             name=self._name,
             description=what,

@@ -87,9 +87,7 @@ def collect(
     """
     options = options or Options()
     places = [Place.parse(one, options.ssh) for one in sources]
-    for place in places:
-        if place.host is None and Path(place.path).resolve() == target.resolve():
-            raise InputError(f"{place.text}: is the destination itself")
+    _keep_apart([place for place in places if place.host is None], target)
     done = Collected()
     with contextlib.ExitStack() as stack:
         if not options.dry_run:
@@ -104,6 +102,22 @@ def collect(
             finally:
                 place.close()
     return done
+
+
+def _keep_apart(places: Sequence[Place], target: Path) -> None:
+    """Refuse directories of which one holds the other: crates of the inner one would be there twice."""
+    home = target.resolve()
+    resolved = [(place, Path(place.path).resolve()) for place in places]
+    for place, path in resolved:
+        if path == home:
+            raise InputError(f"{place.text}: is the destination itself")
+        if home.is_relative_to(path):
+            raise InputError(f"{place.text}: holds the destination {target}; its crates would be there twice")
+        if path.is_relative_to(home):
+            raise InputError(f"{place.text}: lies in the destination {target}; its crates would be there twice")
+        for other, outer in resolved:
+            if path != outer and path.is_relative_to(outer):
+                raise InputError(f"{place.text}: lies in {other.text}; its crates would come twice")
 
 
 @contextlib.contextmanager
@@ -154,7 +168,9 @@ class _Collection:
 
     def run(self) -> None:
         """Collect what is not home yet."""
-        there = self._place.crates()
+        there, bare = self._place.crates()
+        for name in bare:
+            self._problem(name, f"no crate: {v.METADATA_FILE} is missing")
         here = {name: _metadata_sha256(self._target / name) for name in there}
         home = [name for name, sha in there.items() if here[name] == sha]
         new = [name for name in there if here[name] is None]
@@ -215,7 +231,9 @@ class _Collection:
                 shutil.rmtree(staged, ignore_errors=True)
                 self._problem(name, "changed while it was collected; collect again")
             elif wrong := check_files(staged):
-                self._problem(name, f"{wrong[0].where}: {wrong[0].message}; nothing of it was kept")
+                # Where it was looked at is gone when this is read.
+                where, message = (text.replace(f"{staged}/", "") for text in (wrong[0].where, wrong[0].message))
+                self._problem(name, f"{where}: {message.removeprefix(f'{where}: ')}; nothing of it was kept")
                 shutil.rmtree(staged, ignore_errors=True)
             else:
                 (self._target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -47,14 +47,20 @@ def graph_of(source: Source, data: bytes) -> list[Entity]:
     """The entities in the content of a metadata file.
 
     Raises:
-        CrateError: no JSON, or no graph of entities.
+        CrateError: no JSON, no graph of entities, or two entities of one id, of which readers take one or the other.
     """
     where = f"{source.where}/{v.METADATA_FILE}"
     try:
         document = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise CrateError(f"{where}: no valid JSON: {error}") from None
-    return graph_in(document, where)
+    graph = graph_in(document, where)
+    seen: set[str] = set()
+    for entity in graph:
+        if entity["@id"] in seen:
+            raise CrateError(f"{where}: {entity['@id']}: more than one entity has this id")
+        seen.add(entity["@id"])
+    return graph
 
 
 def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:

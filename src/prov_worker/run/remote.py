@@ -21,9 +21,10 @@ _LINE = re.compile(r"^(?P<sha>[0-9a-f]{64}) [ *]\./(?P<path>.+)$")
 _SUFFIX = ".crate"
 #: Crates directly in the directory, and those in directories of it, one for each endpoint. Hidden directories hold
 #: crates in the making and the recorder's own files.
+#: First all directories named as crates: one that is published meanwhile is then not taken for one without metadata.
 _LIST = (
-    "cd -- {path} && find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -print0 "
-    "| xargs -0 -r sha256sum --"
+    "cd -- {path} && find . -maxdepth 2 -name '.?*' -prune -o -type d -name '*.crate' -print "
+    "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -print0 | xargs -0 -r sha256sum --"
 )
 
 
@@ -84,24 +85,23 @@ class Place:
         if self.host is not None and "ControlPersist=60" in self.ssh:
             subprocess.run([*self.ssh, "-O", "exit", self.host], capture_output=True, check=False)
 
-    def crates(self) -> dict[str, str]:
+    def crates(self) -> tuple[dict[str, str], list[str]]:
         """All published crates: path below the directory, and the sha256 of its metadata.
+
+        Returns:
+            The crates, and the paths of directories that are named as crates and hold no metadata.
 
         Raises:
             CollectError: the source does not answer, or cannot be read.
         """
         script = _LIST.format(path=shlex.quote(self.path), metadata=v.METADATA_FILE)
-        found = {}
+        found, named = {}, set()
         for line in self._run(script).splitlines():
-            match = _LINE.match(line)
-            if match is None:
-                continue
-            parts = match["path"].split("/")[:-1]
-            # what is below a crate, or leads elsewhere, is none: the other machine need not be an honest one
-            plain = not any(part.startswith(".") or part.endswith(_SUFFIX) for part in parts[:-1])
-            if plain and parts and parts[-1].endswith(_SUFFIX) and not parts[-1].startswith("."):
-                found["/".join(parts)] = match["sha"]
-        return dict(sorted(found.items()))
+            if line.startswith("./") and _is_crate(line[2:]):
+                named.add(line[2:])
+            elif (match := _LINE.match(line)) is not None and _is_crate(path := match["path"].rpartition("/")[0]):
+                found[path] = match["sha"]
+        return dict(sorted(found.items())), sorted(named.difference(found))
 
     def remove(self, crates: dict[str, str]) -> None:
         """Remove crates whose metadata still has this sha256; others stay.
@@ -158,6 +158,13 @@ class Place:
 def private_directory() -> tempfile.TemporaryDirectory[str]:
     """For the socket of a shared connection, whose path must be short."""
     return tempfile.TemporaryDirectory(prefix="pw-", dir="/tmp")
+
+
+def _is_crate(path: str) -> bool:
+    *above, name = path.split("/")
+    # what is below a crate, or leads elsewhere, is none: the other machine need not be an honest one
+    plain = not any(part.startswith(".") or part.endswith(_SUFFIX) for part in above)
+    return plain and name.endswith(_SUFFIX) and not name.startswith(".")
 
 
 def _cause(text: bytes) -> str:

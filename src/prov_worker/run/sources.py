@@ -262,9 +262,9 @@ def is_run(path: Path) -> bool:
 def candidates(path: Path) -> Iterator[Path]:
     """Paths that may be step crates, at or directly in a directory, sorted by name.
 
-    These are: the directory itself where it holds crate metadata; else every directory in it named ``*.crate`` or
-    holding crate metadata, and every ``*.zip``; of a run crate, those in ``steps/``. Hidden ones, which are crates in
-    the making, never, nor run crates in a directory of step crates.
+    These are: the directory itself where it holds crate metadata; else everything in it that is named ``*.crate`` or
+    ``*.zip``, whatever it is, and every directory that holds crate metadata; of a run crate, those in ``steps/``.
+    Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates.
 
     Raises:
         CrateError: no such path, or it cannot be listed.
@@ -287,7 +287,7 @@ def candidates(path: Path) -> Iterator[Path]:
         if is_directory:
             if (name.endswith(CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file()) and not is_run(inside):
                 yield inside
-        elif name.endswith(".zip"):
+        elif name.endswith((".zip", CRATE_SUFFIX)):
             yield inside
 
 
@@ -295,7 +295,7 @@ def sources_at(candidate: Path) -> Iterator[Source]:
     """The step crates at one path that :func:`candidates` gave.
 
     Raises:
-        CrateError: the path is a zip that cannot be taken, or its name is no text.
+        CrateError: the path is a zip that cannot be taken, a link to nowhere, no plain file, or its name is no text.
     """
     try:
         candidate.name.encode()
@@ -303,5 +303,12 @@ def sources_at(candidate: Path) -> Iterator[Source]:
         raise CrateError(f"{candidate}: a name that is no text in UTF-8") from None
     if candidate.is_dir():
         yield DirectorySource(candidate)
-    else:
-        yield from zip_sources(candidate)
+        return
+    if not candidate.exists():
+        what = "a link that leads nowhere" if candidate.is_symlink() else "no such crate"
+        raise CrateError(f"{candidate}: {what}")
+    if not candidate.is_file():
+        raise CrateError(f"{candidate}: no plain file")  # a pipe would make the reader wait for ever
+    if candidate.name.endswith(CRATE_SUFFIX) and not zipfile.is_zipfile(candidate):
+        raise CrateError(f"{candidate}: a file; a crate is a directory or a zip")
+    yield from zip_sources(candidate)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,55 @@ def test_nothing_is_replaced_without_force(prov_worker: Run, crates: Path, tmp_p
     assert prov_worker("run", "assemble", crates, "-o", target, "--force")[0] == 0
 
 
+def test_a_name_of_a_zip_makes_one(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
+    assert prov_worker("run", "assemble", crates, "-o", tmp_path / "R.zip")[0] == 0
+    assert zipfile.is_zipfile(tmp_path / "R.zip")
+    assert prov_worker("run", "verify", tmp_path / "R.zip")[0] == 0
+
+
+def test_what_is_no_crate_is_named(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    (own_crates / "gone.crate").symlink_to(own_crates / "nothing")
+    (own_crates / "gone.zip").symlink_to(own_crates / "nothing")
+    (own_crates / "file.crate").write_text("no crate")
+    os.mkfifo(own_crates / "pipe.zip")
+    code, out, err = prov_worker("run", "assemble", own_crates, "-o", tmp_path / "R.crate")
+    assert code == 1
+    assert err.splitlines() == [
+        f"prov-worker: {own_crates}/file.crate: a file; a crate is a directory or a zip",
+        f"prov-worker: {own_crates}/gone.crate: a link that leads nowhere",
+        f"prov-worker: {own_crates}/gone.zip: a link that leads nowhere",
+        f"prov-worker: {own_crates}/pipe.zip: no plain file",
+    ]
+    assert "2 tasks, 1 failed" in out
+
+
+def test_one_is_one(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    shutil.rmtree(min(own_crates.iterdir()))
+    target = tmp_path / "R.crate"
+    assert f"{target}: 1 task, 1 failed; " in prov_worker("run", "assemble", own_crates, "-o", target)[1]
+    assert (
+        "a run of 1 task, 1 of which failed, assembled from 1 step crate"
+        in (target / "ro-crate-metadata.json").read_text()
+    )
+    assert "A run of 1 task in 1 attempt; 1 failed in the end." in (target / "README.md").read_text()
+    assert "1 crate came home, 0 were there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
+    assert "0 crates came home, 1 was there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
+
+
+def test_a_full_disk_is_said_alike_by_all(
+    prov_worker: Run, crates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)  # a full disk cannot be had in a test
+    monkeypatch.setattr(os, "rename", full)
+    for arguments in (["assemble"], ["assemble", "--zip"], ["export", "--to", "csv"]):
+        code, out, err = prov_worker("run", *arguments, crates, "-o", tmp_path / "out")
+        assert (code, out) == (2, "")
+        assert err == f"prov-worker: {tmp_path / 'out'}: cannot be written: No space left on device\n"
+
+
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 def test_sign_and_verify(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
@@ -170,6 +221,7 @@ def test_crates_that_are_there_twice_are_said_to_count_once(prov_worker: Run, ow
         (["assemble"], "Missing argument 'DIR...'"),
         (["assemble", "/nowhere", "-o", "/tmp/x.crate"], "prov-worker: /nowhere: cannot be listed: No such file"),
         (["verify", "/nowhere"], "prov-worker: /nowhere: no such run crate"),
+        (["verify", "/nowhere", "--allowed-signers", "/no/list"], "prov-worker: /no/list: no such list of allowed sig"),
         (["query", "/nowhere"], "prov-worker: /nowhere: no such index"),
         (["query", "x", "--min-duration", "soon"], "expected a duration"),
         (["query", "x", "--min-rss", "big"], "expected a size"),

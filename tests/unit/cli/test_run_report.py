@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_report_says_what_it_wrote(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
     pytest.importorskip("jinja2", reason="jinja2 is not installed")
-    target = tmp_path / "new" / "report.html"
+    target = tmp_path / "report.html"
     code, out, err = prov_worker("run", "report", crates, "-o", target, "--title", "My run")
     assert (code, err) == (0, "")
     assert out.startswith(f"{target}: 2 tasks in 2 attempts, 1 failed; ")
@@ -61,7 +61,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     code, out, err = prov_worker("run", "report", own_crates, "-o", tmp_path / "report.html")
     assert code == 1
     assert str(bad) in err
-    assert "1 tasks in 1 attempts" in out
+    assert "1 task in 1 attempt, 1 failed" in out
     code, _, err = prov_worker("run", "export", own_crates, "--to", "flowcept", "-o", tmp_path / "run.jsonl")
     assert code == 1
     assert str(bad) in err
@@ -72,7 +72,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     [
         (["report", "/nowhere"], "prov-worker: /nowhere: no such run or directory"),
         (["export", "/nowhere", "--to", "csv"], "prov-worker: /nowhere: no such run or directory"),
-        (["export", "/nowhere"], "Missing option '--to'"),
+        (["export", "/nowhere"], "Missing option '--to'. Choose from: prov-json, prov-n, turtle, "),
         (["export", "/nowhere", "--to", "xml"], "'xml' is not one of"),
     ],
 )
@@ -80,6 +80,32 @@ def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: lis
     code, out, err = prov_worker("run", *arguments)
     assert (code, out) == (2, "")
     assert said in err
+
+
+@pytest.mark.parametrize("verb", ["report", "export"])
+def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path, tmp_path: Path, verb: str) -> None:
+    if verb == "report":
+        pytest.importorskip("jinja2", reason="jinja2 is not installed")
+    target = tmp_path / "mine.html"
+    target.write_text("<html>mine\n")
+    arguments = ["run", verb, crates, "-o", target, *(["--to", "csv"] if verb == "export" else [])]
+    code, out, err = prov_worker(*arguments)
+    assert (code, out) == (2, "")
+    assert err == f"prov-worker: {target}: is there already; give another name, or --force to replace it\n"
+    assert target.read_text() == "<html>mine\n"
+    assert prov_worker(*arguments, "--force")[0] == 0
+    assert target.read_text() != "<html>mine\n"
+    # A page is made again often, and nothing of it is lost; a table of samples may have been worked on.
+    assert prov_worker(*arguments)[0] == (0 if verb == "report" else 2)
+    target.write_text("")
+    assert prov_worker(*arguments)[0] == 0, "an empty file, as mktemp makes it"
+    arguments[4] = tmp_path / "no" / "such" / "file"
+    code, _, err = prov_worker(*arguments)
+    assert (code, err) == (
+        2,
+        f"prov-worker: {arguments[4]}: cannot be written: {tmp_path / 'no/such'} is no directory\n",
+    )
+    assert [one.name for one in tmp_path.iterdir()] == ["mine.html"]
 
 
 def test_tasks_that_are_not_there_are_an_error(prov_worker: Run, crates: Path, tmp_path: Path) -> None:

@@ -145,6 +145,56 @@ def test_a_crate_that_is_damaged_at_its_source_does_not_come(source: Crates, tmp
     assert not (tmp_path / "home" / f"{task(1)}.crate").exists()
 
 
+def test_a_crate_with_bad_metadata_is_named_once(source: Crates, tmp_path: Path) -> None:
+    bad = source.directory / f"{task(1)}.crate"
+    (bad / v.METADATA_FILE).write_text("{")
+    (problem,) = collect([str(source.directory)], tmp_path / "home").problems
+    assert problem.where == str(bad)
+    assert problem.message.startswith(f"{v.METADATA_FILE}: no valid JSON: ")
+    assert ".collect" not in str(problem)
+
+
+def test_a_crate_without_metadata_is_named(source: Crates, tmp_path: Path) -> None:
+    bad = source.directory / f"{task(1)}.crate"
+    (bad / v.METADATA_FILE).unlink()
+    (source.directory / "site" / "bare.crate" / "inner.crate").mkdir(parents=True)
+    done = collect([str(source.directory)], tmp_path / "home", Options(move=True))
+    assert (len(done.new), done.moved) == (5, 5)
+    assert [str(one) for one in done.problems] == [
+        f"{bad}: no crate: {v.METADATA_FILE} is missing",
+        f"{source.directory}/site/bare.crate: no crate: {v.METADATA_FILE} is missing",
+    ]
+    assert bad.is_dir()
+
+
+@pytest.mark.parametrize(
+    "sources, target, line",
+    [
+        (["crates"], "crates/sub", "crates: holds the destination crates/sub"),
+        (["crates/sub"], "crates", "crates/sub: lies in the destination crates"),
+        (["link"], "crates/sub", "link: holds the destination crates/sub"),
+        (["crates", "crates/sub"], "home", "crates/sub: lies in crates; its crates would come twice"),
+        (["crates/sub", "crates"], "home", "crates/sub: lies in crates; its crates would come twice"),
+    ],
+)
+def test_directories_within_each_other_are_refused(
+    source: Crates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sources: list[str],
+    target: str,
+    line: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (source.directory / "sub").mkdir()
+    (tmp_path / "link").symlink_to(source.directory)
+    before = sorted(tmp_path.rglob("*"))
+    assert cli(["run", "collect", *sources, target]) == 2
+    assert line in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     "arguments, line",
     [

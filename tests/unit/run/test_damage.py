@@ -128,6 +128,12 @@ def a_time_before_the_calendar(crate: Path) -> None:
     rewritten(crate, "#distributed_step", "startTime", "0001-01-01T00:00:00+14:00")
 
 
+def two_roots(crate: Path) -> None:
+    document = json.loads((crate / METADATA).read_text())
+    document["@graph"].append({**entity(document, "./"), "name": "another"})
+    (crate / METADATA).write_text(json.dumps(document))
+
+
 def a_huge_attempt(crate: Path) -> None:
     rewritten(crate, "#attempt", "value", 2**70)
 
@@ -140,6 +146,7 @@ DAMAGE = [
     a_time_beyond_the_calendar,
     a_time_before_the_calendar,
     a_huge_attempt,
+    two_roots,
     truncate,
     no_metadata,
     missing_file,

@@ -125,7 +125,7 @@ def test_a_dry_run_submits_nothing(
     crates.add(7)
     capsys.readouterr()
     assert cli(["run", "transfer", *ends, "-n"]) == 0
-    assert "1 entries would come, 4 are there" in capsys.readouterr().out
+    assert "1 entry would come, 4 are there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("again", ["same command", "task"])

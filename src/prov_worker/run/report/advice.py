@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from prov_worker.crate.text import plural
 from prov_worker.run.report.figures import FunctionFigures, gaps
 from prov_worker.run.report.rows import Gathered, NodeFacts
-from prov_worker.run.report.words import duration, number, plural, size
+from prov_worker.run.report.words import duration, number, size
 
 #: A node's share that must lie idle before advice is given about it.
 IDLE_SHARE = 0.5

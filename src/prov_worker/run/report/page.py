@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__
+from prov_worker.crate.text import plural
 from prov_worker.errors import InputError
 from prov_worker.run.api import RunRecord
 from prov_worker.run.aside import aside
@@ -47,6 +48,9 @@ SCRIPTS = (
 STYLES = ("theme.css", "layout.css", "parts.css", "dialog.css", "media.css")
 _EXAMPLES = 6
 _TOP = 8
+
+#: What every page has near its beginning, and hardly another file.
+OWN_MARK = b'<meta name="generator" content="prov-worker '
 
 
 def write_report(
@@ -93,8 +97,9 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    for name in ("duration", "size", "number", "percent", "moment", "plural"):
+    for name in ("duration", "size", "number", "percent", "moment"):
         environment.filters[name] = getattr(words, name)
+    environment.filters["plural"] = plural
     script = "\n".join(_asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     figures = functions(data)

@@ -58,11 +58,6 @@ def percent(ratio: float | None) -> str:
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %"
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 task``, ``1,200 tasks``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def moment(time_ns: int) -> str:
     """UTC, to the second."""
     return f"{datetime.fromtimestamp(time_ns / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker.crate.text import plural
 from prov_worker.run.api import open_run
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.figures import (
@@ -27,7 +28,7 @@ from prov_worker.run.report.figures import (
 from prov_worker.run.report.gather import gather
 from prov_worker.run.report.rows import FunctionFacts, Gathered, NodeFacts, Profile, Row
 from prov_worker.run.report.thin import buckets, points_for
-from prov_worker.run.report.words import duration, number, percent, plural, size
+from prov_worker.run.report.words import duration, number, percent, size
 
 GIB = 1 << 30
 
