@@ -84,6 +84,13 @@ class Site:
         required = [name for name, option in properties.items() if "default" not in option]
         if required:
             schema["required"] = required
+        if self.cpus:
+            # Parsl's workers end, and each block with them, where one that is to be bound has no CPU.
+            said = {"properties": {"affinity": {"const": "none"}}, "required": ["affinity"]}
+            bound: dict[str, Any] = {"not": said}
+            if properties["affinity"]["default"] == "none":
+                bound = {"properties": {"affinity": {"not": {"const": "none"}}}, "required": ["affinity"]}
+            schema |= {"if": bound, "then": {"properties": {"workers": {"maximum": self.cpus}}}}
         return schema
 
 

@@ -257,3 +257,25 @@ def test_a_client_cannot_ask_for_workers_without_cpus(asked: dict[str, Any], wor
         return
     with pytest.raises(InputError, match=words):
         template.load(text)
+
+
+@pytest.mark.parametrize(
+    "installed, asked, words",
+    [
+        ({}, {"workers": 300}, "workers: 300 is greater than the maximum of 256"),
+        ({}, {"workers": 300, "affinity": "block"}, "workers: 300 is greater than the maximum of 256"),
+        ({}, {"workers": 300, "affinity": "none"}, None),
+        ({}, {"workers": 256}, None),
+        ({"affinity": "none"}, {"workers": 300}, None),
+        ({"affinity": "none"}, {"workers": 300, "affinity": "block"}, "maximum of 256"),
+    ],
+)
+def test_a_client_cannot_bind_more_workers_than_a_node_has_cpus(
+    installed: dict[str, Any], asked: dict[str, Any], words: str | None
+) -> None:
+    """Parsl's workers would end with an AssertionError, and each block with them."""
+    if words is None:
+        assert f"max_workers_per_node: {asked['workers']}\n" in rendered("perlmutter-cpu", asked, **installed)
+        return
+    with pytest.raises(InputError, match=words):
+        rendered("perlmutter-cpu", asked, **installed)
