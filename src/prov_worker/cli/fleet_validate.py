@@ -16,13 +16,14 @@ from prov_worker.cli import fleet_common, terminal
 def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """Render and load the configuration of each endpoint, or of NAME..., by Globus Compute's own code.
 
-    Nothing is written or started. Exit code 1 where the daemon would refuse one.
+    Nothing is written or started. Exit code 1 where the daemon would refuse one, or its credentials cannot be used.
     """
     from prov_worker.fleet.validate import validate
 
-    specs = fleet_common.read(file).chosen(names)
+    fleet = fleet_common.read(file)
+    specs = fleet.chosen(names)
     with terminal.progress("validating", len(specs)) as advance:
-        found = validate(specs, advance=advance)
+        found = validate(specs, credentials=fleet.credentials, advance=advance)
     if as_json:
         terminal.print_json([asdict(one) for one in found])
     else:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from prov_worker.errors import InputError
 
+ID, SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 _NAME = re.compile(r"GLOBUS_[A-Z0-9_]+")
 
 
@@ -54,6 +55,26 @@ def read(path: Path) -> dict[str, str]:
     return values
 
 
+def half(environ: Mapping[str, str]) -> str | None:
+    """Which of id and secret is missing where the other is set; None where both or none are.
+
+    An id alone is one to log in with as a person: the daemon says then that nobody has.
+    """
+    given = [name for name in (ID, SECRET) if environ.get(name)]
+    if len(given) != 1:
+        return None
+    return f"{SECRET if given[0] == ID else ID} is not set, and {given[0]} is"
+
+
+def refusal(path: Path | None) -> str | None:
+    """Why no daemon could be started with a credentials file; None where it is good, or there is none."""
+    try:
+        environment(path, Path(), Path())
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[str, str]:
     """The environment of a daemon: this one, what the credentials file says over it, and where its files are.
 
@@ -61,12 +82,17 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
         path: of the credentials; None where there are none.
         user_dir: Globus Compute's directory.
         programs: directory of ``globus-compute-endpoint``, which goes first in PATH.
+
+    Raises:
+        InputError: as :func:`read`; id or secret is in neither place.
     """
     known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != str(programs)]
     found = {**os.environ, **(read(path) if path else {})}
     # A user endpoint would take these for its own, where the fleet is started from within one.
     for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
         found.pop(name, None)
+    if path is not None and (problem := half(found)) is not None:
+        raise InputError(f"{path}: {problem}")
     found["PATH"] = os.pathsep.join([str(programs), *known])
     found["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
     return found

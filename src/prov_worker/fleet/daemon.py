@@ -51,6 +51,15 @@ def program() -> Path:
     return Path(found)
 
 
+def is_first(user_dir: Path) -> bool:
+    """Whether a daemon that is started now would be the first to log in from a directory.
+
+    It makes the storage of tokens (globus_compute_sdk.sdk.auth.token_storage): others that make it at the same time
+    fail.
+    """
+    return not (user_dir / "storage.db").exists()
+
+
 def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a daemon; it lives on when this process ends.
 
@@ -66,6 +75,8 @@ def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]
     descriptor = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {PROGRAM} start {folder.spec.name}\n".encode())
+        if (half := credentials.half(environ)) is not None:
+            os.write(descriptor, f"{half}\n".encode())
         return subprocess.Popen(
             [str(program()), "start", folder.spec.name],
             env=environ,

@@ -117,6 +117,7 @@ class Fleet:
 
     Attributes:
         path: absolute, of the file, as it was named.
+        file: without links: what tells one fleet from another.
         endpoints: in the file's order.
         user_dir: Globus Compute's directory, of all of them.
         watch: how they are watched.
@@ -124,15 +125,11 @@ class Fleet:
     """
 
     path: Path
+    file: Path
     endpoints: tuple[EndpointSpec, ...]
     user_dir: Path
     watch: Watch = field(default_factory=Watch)
     credentials: Path | None = None
-
-    @property
-    def file(self) -> Path:
-        """Without links: what tells one fleet from another."""
-        return real(self.path)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -197,7 +194,7 @@ def read(path: Path | None = None) -> Fleet:
         values = site_options.complete(site, given, options)
         endpoints.append(EndpointSpec(name, site, one.get("host", found.get("host")), values, user_dir, file))
     credentials = _path(found.get("credentials"), file)
-    return Fleet(path, tuple(endpoints), user_dir, _watch(path, file, found), credentials)
+    return Fleet(path, file, tuple(endpoints), user_dir, _watch(path, file, found), credentials)
 
 
 def real(path: Path) -> Path:

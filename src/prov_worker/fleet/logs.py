@@ -17,6 +17,8 @@ _LONGEST = 300
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ (ERROR|CRITICAL) \S+ .*?:\d+ \S+ (.*)$")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ ")
 _STARTED = re.compile(r"^-- .* start \S+$")
+#: What is printed before a start with a client's id and no secret (:func:`prov_worker.fleet.credentials.half`).
+_HALF = re.compile(r"GLOBUS_COMPUTE_CLIENT_(ID|SECRET) is not set, and GLOBUS_COMPUTE_CLIENT_(ID|SECRET) is")
 _TITLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 #: How a daemon ends that cannot reach the web service: with code 75, or with one of these (globus_sdk.exc.convert).
 OUTAGE = re.compile(r"\b(NetworkError|Globus(Connection|Timeout|ConnectionTimeout)Error): ")
@@ -54,7 +56,8 @@ def last_of_start(folder: Folder) -> str:
             printed.append(text)
     # Without credentials the daemon asks a terminal, which is not there, for a login.
     if any("Please authenticate with Globus" in line for line in printed):
-        return "is not logged in: run `globus-compute-endpoint login`, or name a credentials file"
+        half = f" ({printed[0]})" if _HALF.fullmatch(printed[0]) else ""
+        return f"is not logged in{half}: run `globus-compute-endpoint login`, or name a credentials file"
     for line in reversed(printed):
         if match := _LINE.match(line):
             return _short(match[3])

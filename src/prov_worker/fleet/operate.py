@@ -23,8 +23,6 @@ from prov_worker.sites.install import DamagedError, install
 
 #: Registering takes a second; a slow service and a cold file system take longer.
 START_S = 90.0
-#: Where Globus Compute keeps tokens, in its directory (globus_compute_sdk.sdk.auth.token_storage).
-TOKENS = "storage.db"
 #: An engine notes what it has every two seconds: twice nothing in this time is nothing.
 _QUIET_S = 5.0
 
@@ -261,8 +259,7 @@ def _start_all(
 ) -> list[Outcome]:
     """Start daemons side by side, and wait until they have registered."""
     outcomes = []
-    # The first login makes the storage of tokens: daemons that make it at once stand in each other's way.
-    alone = 1 if ready and not (ready[0].user_dir / TOKENS).exists() else 0
+    alone = 1 if ready and daemon.is_first(ready[0].user_dir) else 0
     for batch in (ready[:alone], ready[alone:]):
         started = []
         for spec in batch:

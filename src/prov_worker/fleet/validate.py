@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker.errors import InputError
+from prov_worker.fleet.credentials import refusal
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.folder import Folder
 from prov_worker.sites.catalog import TEMPLATE
@@ -24,18 +25,27 @@ class Verdict:
 
 
 def validate(
-    specs: Iterable[EndpointSpec], *, installed: bool = True, advance: Callable[[], None] = lambda: None
+    specs: Iterable[EndpointSpec],
+    *,
+    installed: bool = True,
+    credentials: Path | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> list[Verdict]:
     """Look at endpoints one by one; those of other hosts too.
 
     Args:
         specs: the endpoints.
         installed: also what lies in their directories, where that differs.
+        credentials: file that those of this host would be started with.
         advance: called after each.
     """
     found = []
+    refused = refusal(credentials)
     for spec in specs:
-        found.append(Verdict(spec.name, spec.site.name, _problem(spec, installed=installed)))
+        wrong = _problem(spec, installed=installed)
+        if wrong is None and refused is not None and Folder(spec).other_host() is None:
+            wrong = refused
+        found.append(Verdict(spec.name, spec.site.name, wrong))
         advance()
     return found
 

@@ -18,6 +18,7 @@ from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.fleet import daemon, files, logs, metrics
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet, Watch
 from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.reader import Reader
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.fleet.tasks import Tally
 from prov_worker.globus.daemons import STALE_S, Core
@@ -92,8 +93,8 @@ class Watcher:
     """
 
     def __init__(self, fleet: Fleet, state: State, show: Callable[[str], None], ended: threading.Event) -> None:
-        self.fleet = fleet
         self.state = state
+        self._reader = Reader(fleet)
         self.log = WatchLog(state, show)
         self.ended = ended
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -103,6 +104,11 @@ class Watcher:
         self._unsaved: dict[str, Record] | None = None
         self._environ: Mapping[str, str] = {}
         self._tally = Tally()
+
+    @property
+    def fleet(self) -> Fleet:
+        """The file, as it was good last."""
+        return self._reader.fleet
 
     def run(self, *, once: bool = False) -> None:
         """Watch until told to end.
@@ -118,6 +124,7 @@ class Watcher:
             with self.state.lock("watch"):
                 self.log.say("watch", f"began as process {os.getpid()}, {self.fleet.path}")
                 while True:
+                    self.read()
                     self.look()
                     if once or self.ended.wait(self.fleet.watch.interval_s):
                         break
@@ -126,6 +133,12 @@ class Watcher:
                     child.returncode = child.poll() or 0  # they live on without this process
         except BusyError as error:
             raise InputError(f"{self.fleet.path}: is being watched on this host already: {error}") from None
+
+    def read(self) -> None:
+        """Read the file again where it has changed, and say what came and what went."""
+        for name, text in self._reader.look():
+            self.log.say(name, text)
+        self.state.names = self.fleet.names
 
     def look(self) -> None:
         """Look at every endpoint once, and act."""
@@ -198,7 +211,7 @@ class Watcher:
             return
         if not record.down_at:
             self._fell(folder, record, code)
-        self._restart(folder, record)
+        self._restart(folder, record, records)
 
     def _runs(self, folder: Folder, record: Record, core: Core) -> None:
         name = folder.spec.name
@@ -272,7 +285,14 @@ class Watcher:
             record.down_at = now
         self.log.say(folder.spec.name, f"is down: {why}")
 
-    def _restart(self, folder: Folder, record: Record) -> None:
+    def _first(self, records: Mapping[str, Record], name: str) -> str | None:
+        """Another endpoint that has been started and has not registered yet."""
+        for other, record in records.items():
+            if other != name and not record.ran_at and record.process is not None and record.process.alive:
+                return other
+        return None
+
+    def _restart(self, folder: Folder, record: Record, records: Mapping[str, Record]) -> None:
         name, watch, now = folder.spec.name, self.fleet.watch, time.time()
         record.restarts = [at for at in record.restarts if now - watch.window_s < at <= now]
         at, why = next_time(record, watch, now)
@@ -285,13 +305,16 @@ class Watcher:
         if (full := files.room_for(folder.directory)) is not None:
             self._say(record, name, f"not restarted: {folder.directory}: {full}; not counted, tried again")
             return
+        if daemon.is_first(folder.spec.user_dir) and (first := self._first(records, name)) is not None:
+            self._once(name, f"waits: {first} logs in first, since nobody has on this host")
+            return
         for done in daemon.clear(folder, interrupted=self.ended.is_set):
             self.log.say(name, done)
         if self.ended.is_set():
             return
         number = len(record.restarts) + 1
         try:
-            child = daemon.start(folder, self._environ)
+            child = daemon.start(folder, self._environment())
         except OSError as error:
             self._say(record, name, f"not restarted: {_words(error)}")
             went_down(record, watch, now)
@@ -302,6 +325,15 @@ class Watcher:
         record.total += 1
         record.said = "restarted"
         self.log.say(name, f"restarted as process {child.pid}; {number} of {watch.cap} in {watch.window_s:g} s")
+
+    def _environment(self) -> Mapping[str, str]:
+        """What daemons run with: credentials may be others by now."""
+        try:
+            self._environ = daemon.environment(self.fleet)
+            self._trouble.pop("credentials", None)
+        except InputError as error:
+            self._once("credentials", f"{error}; goes on with those that it read before")
+        return self._environ
 
     # -- saying and keeping --------------------------------------------------------------------------------------
 

@@ -73,9 +73,9 @@ class FleetHost:
             )
         return done.stdout + done.stderr
 
-    def json(self, *words: str, code: int | None = 0) -> dict[str, dict[str, Any]]:
+    def json(self, *words: str, code: int | None = 0, **environment: str) -> dict[str, dict[str, Any]]:
         """A command's rows by the names of endpoints."""
-        return {row["name"]: row for row in json.loads(self.run(*words, "--json", code=code))}
+        return {row["name"]: row for row in json.loads(self.run(*words, "--json", code=code, **environment))}
 
     def watch(self, *words: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(

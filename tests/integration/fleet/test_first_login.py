@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+CLIENT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
+
 
 def test_without_a_login_every_endpoint_says_so(host: FleetHost) -> None:
     for name in ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"):
@@ -27,3 +29,6 @@ def test_without_a_login_every_endpoint_says_so(host: FleetHost) -> None:
     for row in found.values():
         assert "is not logged in: run `globus-compute-endpoint login`" in row["detail"], found
     assert all("is not logged in" in row["last_error"] for row in host.json("status", code=1).values())
+    # An id alone is one to log in with as a person.
+    detail = host.json("up", "one", code=1, GLOBUS_COMPUTE_CLIENT_ID=CLIENT)["one"]["detail"]
+    assert "is not logged in (GLOBUS_COMPUTE_CLIENT_SECRET is not set, and GLOBUS_COMPUTE_CLIENT_ID is): run" in detail

@@ -72,6 +72,22 @@ def test_validate_looks_at_endpoints_of_other_hosts_too(two: Path, capsys: pytes
     assert [(row["name"], row["problem"]) for row in rows] == [("polaris-one", None), ("far", None)]
 
 
+def test_credentials_that_cannot_be_used_are_no_good_configuration(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("globus_compute_endpoint")
+    far = {"name": "far", "site": "local", "host": "login99"}
+    path = write({"credentials": "mine", "endpoints": [{"name": "one", "site": "local", "options": MAIL}, far]})
+    for mode, said in ((None, "credentials cannot be read: No such file"), (0o644, "is open to others")):
+        if mode is not None:
+            (path.parent / "mine").touch(mode)
+            (path.parent / "mine").chmod(mode)
+        assert cli(["fleet", "validate", "--json"]) == 1
+        here, there = json.loads(capsys.readouterr().out)
+        assert f"{path.parent / 'mine'}: {said}" in here["problem"]
+        assert there["problem"] is None
+
+
 def test_a_configuration_that_the_daemon_would_refuse(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

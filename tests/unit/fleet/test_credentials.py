@@ -58,3 +58,21 @@ def test_the_environment_of_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found["GLOBUS_COMPUTE_USER_DIR"] == str(tmp_path / "gc")
     assert (found["GLOBUS_COMPUTE_CLIENT_ID"], found["GLOBUS_COMPUTE_CLIENT_SECRET"]) == ("mine", SECRET)
     assert "GLOBUS_COMPUTE_ENDPOINT_DIR" not in found
+
+
+@pytest.mark.parametrize("given, missing", [("ID", "SECRET"), ("SECRET", "ID")])
+def test_half_a_pair_is_refused_by_the_name_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, missing: str
+) -> None:
+    for name in ("ID", "SECRET"):
+        monkeypatch.delenv(f"GLOBUS_COMPUTE_CLIENT_{name}", raising=False)
+    path = file(tmp_path, f"GLOBUS_COMPUTE_CLIENT_{given}={SECRET}\n")
+    said = f"{path}: GLOBUS_COMPUTE_CLIENT_{missing} is not set, and GLOBUS_COMPUTE_CLIENT_{given} is"
+    assert credentials.refusal(path) == said
+    # The other half may be in the environment.
+    monkeypatch.setenv(f"GLOBUS_COMPUTE_CLIENT_{missing}", "x")
+    assert credentials.refusal(path) is None
+    # Without a file it may be a person's login with an id of its own.
+    monkeypatch.delenv(f"GLOBUS_COMPUTE_CLIENT_{missing}")
+    monkeypatch.setenv(f"GLOBUS_COMPUTE_CLIENT_{given}", "x")
+    assert credentials.refusal(None) is None

@@ -99,7 +99,8 @@ def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
 
 
 def test_fleet_files_have_a_state_each(fleet: Fleet, tmp_path: Path) -> None:
-    other = Fleet(tmp_path / "fleet.yaml", fleet.endpoints, fleet.user_dir)
+    path = tmp_path / "fleet.yaml"
+    other = Fleet(path, path, fleet.endpoints, fleet.user_dir)
     assert State(other).directory != State(fleet).directory
 
 

@@ -1,0 +1,94 @@
+"""A fleet file that is read again when it changes, for those who stay: what came and what went, in words."""
+
+from __future__ import annotations
+
+import os
+
+from prov_worker.errors import InputError
+from prov_worker.fleet import fleetfile
+from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
+
+_GOES_ON = "goes on with what it read before"
+
+
+class Reader:
+    """Reads a fleet file again; one that is broken leaves the last good one.
+
+    Args:
+        fleet: as it was read.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._seen: tuple[object, ...] | None = None
+        self._broken = False
+
+    def look(self) -> list[tuple[str, str]]:
+        """What has changed since the last time: of what, an endpoint or ``file``, and how, in words."""
+        seen = _signature(self.fleet)
+        if seen == self._seen:
+            return []
+        self._seen = seen
+        try:
+            found = fleetfile.read(self.fleet.path)
+            _same_place(self.fleet, found)
+        except InputError as error:
+            self._broken = True
+            return [("file", f"{error}; {_GOES_ON}")]
+        lines = _differences(self.fleet, found)
+        if self._broken:
+            lines.insert(0, ("file", f"{found.path}: is good again"))
+        self.fleet, self._broken = found, False
+        return lines
+
+
+def _signature(fleet: Fleet) -> tuple[object, ...]:
+    """What is another where the file was written or replaced."""
+    try:
+        found = os.stat(fleet.path)
+    except OSError as error:
+        return (error.errno,)
+    return os.path.realpath(fleet.path), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _same_place(before: Fleet, after: Fleet) -> None:
+    """Refuse what makes it another fleet: state, locks and processes are the first one's."""
+    if before.file != after.file:
+        raise InputError(
+            f"{after.path}: leads to {after.file} now, which is another fleet: it wants a watch of its own"
+        )
+    if before.user_dir != after.user_dir:
+        raise InputError(
+            f"{after.path}: user_dir: is {after.user_dir} now, and endpoints are in {before.user_dir}: "
+            "stop them and the watch before it is changed"
+        )
+
+
+def _differences(before: Fleet, after: Fleet) -> list[tuple[str, str]]:
+    old = {one.name: one for one in before.endpoints}
+    new = {one.name: one for one in after.endpoints}
+    lines = [(name, "came into the file: is looked after") for name in new if name not in old]
+    lines += [(name, "went from the file: is left as it is, and not looked after") for name in old if name not in new]
+    for name in new:
+        if name in old and (words := _changed(old[name], new[name])):
+            lines.append((name, words))
+    if before.watch != after.watch:
+        watch = after.watch
+        shortest, longest = watch.backoff_s
+        words = (
+            f"watch: looks every {watch.interval_s:g} s, back-off {shortest:g} to {longest:g} s, "
+            f"{watch.cap} restarts in {watch.window_s:g} s, metrics in {watch.metrics or 'no file'}"
+        )
+        lines.append(("file", words))
+    if before.credentials != after.credentials:
+        lines.append(("file", f"credentials: from {after.credentials or 'the environment'}, for the next start"))
+    return lines
+
+
+def _changed(before: EndpointSpec, after: EndpointSpec) -> str:
+    words = []
+    if before.host != after.host:
+        words.append(f"host: {after.host or 'this one'}")
+    if (before.site.name, dict(before.values)) != (after.site.name, dict(after.values)):
+        words.append(f"options differ from what was read before: prov-worker fleet up {after.name} writes them")
+    return "; ".join(words)
