@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from prov_worker import __version__
+from prov_worker.cli.terminal import line
 from prov_worker.cli.verbs import Verbs
 from prov_worker.errors import ProvWorkerError
 
@@ -79,7 +80,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         said = error.format_message()
         if isinstance(error, click.MissingParameter):
             said = " ".join(said.split())  # click names the choices on lines of their own
-        sys.stderr.write(f"{path}: {_one_line(said)} (see '{path} --help')\n")
+        sys.stderr.write(f"{path}: {line(said)} (see '{path} --help')\n")
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -88,11 +89,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("prov-worker: interrupted\n")
         return 130
     except ProvWorkerError as error:
-        sys.stderr.write(f"prov-worker: {_one_line(error)}\n")
+        sys.stderr.write(f"prov-worker: {line(error)}\n")
         return error.exit_code
     except UnicodeEncodeError as error:
         # A path with a lone surrogate where text in UTF-8 must be written, such as in a crate.
-        sys.stderr.write(f"prov-worker: {_one_line(repr(error.object))}: a name that is no text in {error.encoding}\n")
+        sys.stderr.write(f"prov-worker: {line(repr(error.object))}: a name that is no text in {error.encoding}\n")
         return 2
     except (BrokenPipeError, SystemExit) as error:
         # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.
@@ -104,17 +105,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # The machine refused: no right to a file, a full disk, a file system that is gone.
         where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"prov-worker: {_one_line(where)}{error.strerror or _one_line(error)}\n")
+        sys.stderr.write(f"prov-worker: {line(where)}{error.strerror or line(error)}\n")
         if error.errno == errno.ENOSPC and not error.filename:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
-
-
-def _one_line(text: object) -> str:
-    """What is said of an error, on one line whatever the names in it hold."""
-    from prov_worker.cli.terminal import plain
-
-    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 #: Name of the error handler below.

@@ -25,7 +25,7 @@ def command(crates: tuple[str, ...], as_json: bool) -> int:
             rows.append(_row(path))
         except CrateError as error:
             damaged += 1
-            click.echo(f"prov-worker: {error}", err=True)
+            click.echo(f"prov-worker: {terminal.line(error)}", err=True)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.
     rows.sort(key=lambda row: (row["started"] is None, row["started"]))
     if as_json:

@@ -28,16 +28,18 @@ def command(crates: tuple[str, ...], kind: str) -> int:
                 StepCrate.open(crate).series()
             except CrateError as error:
                 unreadable += 1
-                click.echo(f"prov-worker: {error}", err=True)
+                click.echo(f"prov-worker: {terminal.line(error)}", err=True)
                 advance()
                 continue
             try:
                 click.echo(str(add_plot(crate, kind)))
             except CrateError as error:
                 refused += 1
-                click.echo(f"prov-worker: {error}", err=True)
+                click.echo(f"prov-worker: {terminal.line(error)}", err=True)
             except OSError as error:
                 unreadable += 1
-                click.echo(f"prov-worker: {crate}: cannot add a plot: {error.strerror or error}", err=True)
+                click.echo(
+                    f"prov-worker: {terminal.line(crate)}: cannot add a plot: {error.strerror or error}", err=True
+                )
             advance()
     return 2 if unreadable else 1 if refused else 0

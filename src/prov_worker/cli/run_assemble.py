@@ -78,7 +78,7 @@ def command(
 
         result = assemble([Path(one) for one in directories], Path(output), options, show)
     for problem in result.problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         terminal.print_json(_plain(result))
     else:

@@ -44,7 +44,7 @@ def command(
     with terminal.progress("collecting", None) as advance:
         done = collect(sources, Path(target), options, lambda finished, total: advance(finished, total=total))
     for problem in done.problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         problems = [{"where": one.where, "message": one.message} for one in done.problems]
         data = {"new": done.new, "known": done.known, "moved": done.moved, "problems": problems}

@@ -61,7 +61,7 @@ def command(run: str, to: str, output: str | None, force: bool, tasks: tuple[str
 
             count, what = export(opened, to, target, wanted, advance), "records"
     for problem in opened.problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         problems = [{"where": one.where, "message": one.message} for one in opened.problems]
         terminal.print_json({"file": str(target), "format": to, what: count, "problems": problems})

@@ -55,9 +55,9 @@ def command(
         target = Path(output) if output else None
         result = index([Path(one) for one in directories], target, mapper=mapper, prune=prune, progress=show)
     for part in result.mended:
-        click.echo(f"prov-worker: {part}: was gone or damaged; its crates were read again", err=True)
+        click.echo(f"prov-worker: {terminal.line(part)}: was gone or damaged; its crates were read again", err=True)
     for problem in result.problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         terminal.print_json(
             {

@@ -40,7 +40,7 @@ def command(run: str, output: str, force: bool, title: str | None, as_json: bool
     with terminal.progress("reading", None) as advance:
         data, summary = write_report(open_run(run), target, title=title, advance=advance)
     for problem in data.problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         terminal.print_json({"report": str(target), "summary": asdict(summary), "problems": data.problems})
     else:

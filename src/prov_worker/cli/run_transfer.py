@@ -87,7 +87,7 @@ def command(
     if crates == 0 and state.files:
         problems.append(Problem(str(local), "no crate is there; is this where the destination is?"))
     for problem in problems:
-        click.echo(f"prov-worker: {problem}", err=True)
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         told = [{"where": one.where, "message": one.message} for one in problems]
         data = {"target": where, "dry_run": False, "found": found, **dataclasses.asdict(state)}

@@ -34,10 +34,10 @@ def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
         terminal.print_json({**data, "changes": changes})
     else:
         for one in verdict.changes:
-            click.echo(f"{one.kind}: {one.path}: {one.message}")
+            click.echo(terminal.line(f"{one.kind}: {one.path}: {one.message}"))
         state = plural(len(verdict.changes), "difference") if verdict.changes else "as sealed"
         click.echo(f"{run}: {plural(verdict.files, 'file')} of steps and run compared, {state}")
         if verdict.signer is not None:
             known = "an allowed signer" if verdict.trusted else "not compared with allowed signers"
-            click.echo(f"signed by {verdict.signer} ({known})")
+            click.echo(terminal.line(f"signed by {verdict.signer} ({known})"))
     return 1 if verdict.changes else 0

@@ -105,6 +105,11 @@ def plain(text: object) -> str:
     )
 
 
+def line(text: object) -> str:
+    """As :func:`plain`, and on one line whatever the names in it hold: nothing in them passes for a line of ours."""
+    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def styled(*parts: str | tuple[str, str]) -> Text:
     """Text of parts, each of which may have a style: ``styled(("failed", "red"), ": why")``. All are :func:`plain`."""
     from rich.text import Text

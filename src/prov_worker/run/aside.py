@@ -50,10 +50,11 @@ def aside(target: Path) -> Iterator[Path]:
     _check(target)
     final = target.resolve() if target.is_symlink() else target
     path = final.with_name(f".{final.name}.{os.getpid()}.part")
-    special = final.exists() and not final.is_file()
+    # Asked of the target: what /dev/stdout leads to may be a pipe, which has no path of its own.
+    special = target.exists() and not target.is_file()
     try:
         if special:
-            yield final
+            yield target
         else:
             yield path
             os.replace(path, final)

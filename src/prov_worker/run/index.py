@@ -76,7 +76,8 @@ def index(
     """
     need_arrow()
     target = target if target is not None else default_index(directories[0])
-    found = [str(one.absolute()) for directory in directories for one in candidates(directory)]
+    # A directory may be named twice.
+    found = list(dict.fromkeys(str(one.absolute()) for directory in directories for one in candidates(directory)))
     result = Indexed(target)
     with _locked(target), closing(Parts(target)) as parts:
         parts.recover()

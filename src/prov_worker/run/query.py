@@ -337,7 +337,7 @@ class Index:
             if len(statements) > 1:
                 raise InputError(f"query: {len(statements)} statements; ask one at a time")
             if statements[0].type != self._select:
-                kind = statements[0].type.name
+                kind = statements[0].type.name.replace("MULTI", "several in one, such as PIVOT without IN")
                 raise InputError(
                     f"query: {kind}: an index is only read, by SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, SHOW"
                 )

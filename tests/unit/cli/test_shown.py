@@ -55,6 +55,17 @@ def test_names_of_columns_are_shown_as_they_are(prov_worker: Run, odd: Path) -> 
     assert ":x: [red]" in out
 
 
+def test_a_name_cannot_pass_for_a_line_of_the_verdict(prov_worker: Run, odd: Path, tmp_path: Path) -> None:
+    run = tmp_path / "R.crate"
+    assert prov_worker("run", "assemble", odd, "-o", run)[0] == 0
+    (run / "a\nR.crate: 9 files compared, as sealed\r\x1b[1A").touch()
+    code, out, _ = prov_worker("run", "verify", run)
+    assert code == 1
+    said, verdict = out.splitlines()
+    assert said == "added: a\\nR.crate: 9 files compared, as sealed\\r\\x1b[1A: not in the manifest"
+    assert verdict.endswith("1 difference")
+
+
 def test_findings_are_shown_as_they_are(prov_worker: Run, odd: Path) -> None:
     (crate,) = odd.iterdir()
     metadata = crate / "ro-crate-metadata.json"

@@ -107,6 +107,9 @@ def test_a_link_is_followed_and_what_is_no_file_is_never_replaced(tmp_path: Path
         path.write_text("through")
     assert os.read(reader, 20) == b"through"
     os.close(reader)
+    code = "import sys; from pathlib import Path; from prov_worker.run.aside import aside\n"
+    code += "with aside(Path('/dev/stdout')) as path: path.write_text('through')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"through"
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe", "there"]
 

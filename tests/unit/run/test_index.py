@@ -268,6 +268,11 @@ def test_an_index_of_an_earlier_version_is_told(workflow_crates: Any, indexed: P
         Index(indexed)
 
 
+def test_a_directory_that_is_named_twice_is_read_once(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
+    assert index([workflow_crates.directory] * 2, tmp_path / "i").read == 6
+    assert everything(tmp_path / "i") == everything(indexed)
+
+
 def test_a_crate_that_lies_there_twice_counts_once(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
     with Index(indexed) as opened:
         before = {
