@@ -14,7 +14,7 @@ from prov_worker.agent.publisher import Publisher
 from prov_worker.errors import InputError, SpoolError
 from prov_worker.model import host_name
 from prov_worker.spool.launch import agent_lives
-from prov_worker.spool.paths import runtime_dir, spool_dir
+from prov_worker.spool.paths import other_spools, runtime_dir, spool_dir
 
 #: A journal of another node that was written to in the last minutes may have a living worker.
 _QUIET_S = 300.0
@@ -56,6 +56,8 @@ def recover(
     if not os.path.isdir(path):
         raise InputError(f"{crate_dir}: no such directory")
     report = RecoverReport()
+    for spool in other_spools(path):
+        report.skipped.append(f"{spool}: the spool of user {os.stat(spool).st_uid}, for that user to recover")
     try:
         runtime: str | None = runtime_dir(path)
     except SpoolError:

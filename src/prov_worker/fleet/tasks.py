@@ -8,7 +8,7 @@ from pathlib import Path
 from prov_worker.fleet.folder import Folder
 from prov_worker.model import COMPLETED, host_name
 from prov_worker.spool.journal import JournalReader
-from prov_worker.spool.paths import CLOSED, SPOOL, JournalName
+from prov_worker.spool.paths import CLOSED, JournalName, spool_dir
 from prov_worker.spool.records import JournalState
 
 
@@ -49,7 +49,7 @@ class Tally:
         last = self._last.setdefault(identity, {})
         open_tasks: dict[str, tuple[int, bool]] = {}
         for directory in crate_dirs(folder):
-            spool = directory / SPOOL
+            spool = Path(spool_dir(str(directory)))
             for path in (*spool.glob("*.jsonl"), *(spool / CLOSED).glob("*.jsonl")):
                 self._read(identity, path, last, open_tasks)
         completed = failed = running = 0

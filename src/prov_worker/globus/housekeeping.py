@@ -9,13 +9,15 @@ import sys
 import threading
 from collections.abc import Callable
 
+from prov_worker.spool.paths import spool_dir
+
 _log = logging.getLogger(__name__)
 
 
 def has_leftovers(crate_dir: str) -> bool:
     """Whether an earlier run left journals in the spool. To be asked before this run writes there."""
     try:
-        with os.scandir(os.path.join(crate_dir, ".spool")) as entries:
+        with os.scandir(spool_dir(crate_dir)) as entries:
             return any(entry.name.endswith(".jsonl") for entry in entries)
     except OSError:
         return False  # no spool: nothing ran here before

@@ -1,8 +1,9 @@
 """Where slots and journals are, and how they are named.
 
 ``<crate_dir>/.spool/<host>-<pid>-<start>[-t<thread>].jsonl`` are journals; ``.spool/closed/`` takes those whose
-worker is gone and whose tasks all have crates. The runtime directory is node-local and private: one per user, process
-name space and crate directory, because that is what one agent serves.
+worker is gone and whose tasks all have crates. A second user of a crate directory has a ``.spool-<uid>``. The runtime
+directory is node-local and private: one per user, process name space and crate directory, because that is what one
+agent serves.
 """
 
 from __future__ import annotations
@@ -61,8 +62,30 @@ class JournalName:
 
 
 def spool_dir(crate_dir: str) -> str:
-    """Directory of the journals of a crate directory."""
-    return os.path.join(crate_dir, SPOOL)
+    """Directory of this user's journals in a crate directory.
+
+    A spool is closed to others (0700). Where another user's is there already, this user's is ``.spool-<uid>``.
+    """
+    path = os.path.join(crate_dir, SPOOL)
+    try:
+        owner = os.stat(path).st_uid
+    except OSError:
+        return path
+    uid = os.getuid()
+    if owner == uid or os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return path
+    return f"{path}-{uid}"
+
+
+def other_spools(crate_dir: str) -> list[str]:
+    """Directories of other users' journals in a crate directory."""
+    own = spool_dir(crate_dir)
+    try:
+        names = sorted(os.listdir(crate_dir))
+    except OSError:
+        return []
+    found = (os.path.join(crate_dir, name) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-"))
+    return [path for path in found if path != own and os.path.isdir(path)]
 
 
 def private_directory(path: str) -> bool:
@@ -93,21 +116,34 @@ def runtime_dir(crate_dir: str) -> str:
     Raises:
         SpoolError: no place on this node can be made private.
     """
-    uid = os.getuid()
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
     key = hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{namespace}")).hexdigest()[:16]
-    for root in _RUNTIME_ROOTS:
-        if root == "/run/user":
-            root = os.path.join(root, str(uid))
-        base = os.path.join(root, f"prov-worker-{uid}")
-        if os.path.isdir(root) and private_directory(base):
+    for base in _runtime_bases():
+        if os.path.isdir(os.path.dirname(base)) and private_directory(base):
             path = os.path.join(base, key)
             if private_directory(path):
                 return path
     raise SpoolError(f"{', '.join(_RUNTIME_ROOTS)}: no private directory can be made there for slots")
+
+
+def runtime_dirs() -> list[str]:
+    """This user's runtime directories on this node, of all crate directories."""
+    found = []
+    for base in _runtime_bases():
+        try:
+            found += [os.path.join(base, name) for name in sorted(os.listdir(base))]
+        except OSError:
+            continue
+    return found
+
+
+def _runtime_bases() -> list[str]:
+    uid = os.getuid()
+    roots = (os.path.join(root, str(uid)) if root == "/run/user" else root for root in _RUNTIME_ROOTS)
+    return [os.path.join(root, f"prov-worker-{uid}") for root in roots]
 
 
 def process_start(pid: int) -> int:

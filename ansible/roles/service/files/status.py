@@ -94,7 +94,7 @@ def at_service(endpoint: str | None) -> str:
 def under_way(crates: Path) -> int:
     """Tasks that have begun and not ended, as the journals tell."""
     open_tasks = set()
-    for journal in crates.glob("**/.spool/*.jsonl"):
+    for journal in crates.glob("**/.spool*/*.jsonl"):
         try:
             lines = journal.read_bytes().splitlines()
         except FileNotFoundError:
