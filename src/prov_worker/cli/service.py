@@ -130,17 +130,27 @@ def run(
 @command.command("env")
 @_where
 @click.option("--identity", metavar="CLIENT_ID", help="Which one, where there are several.  [default: the first]")
-def env(identity: str | None, **where: Any) -> int:
+@click.option(
+    "--published",
+    type=click.IntRange(1, 65535),
+    envvar="PROV_SERVICE_PUBLISHED",
+    help="Port at which clients reach a service in a container.  [default: --port]",
+)
+def env(identity: str | None, published: int | None, **where: Any) -> int:
     """Print one line of exports for stock scripts and daemons: eval "$(prov-worker service env)"."""
     from prov_worker.localservice import identities as module
 
     config = _config(**where)
-    found = module.load(config.identities, config.identities_default, dict(os.environ))
+    port = published or config.port
+    if port != 5000:
+        raise InputError(
+            f"port {port}: stock software looks for a local service on port 5000 alone, no export leads it elsewhere; "
+            "run the service there, or scripts in the network of its container (docs/local-endpoint.md)"
+        )
+    found = module.load(config.identities, config.identities_default, dict(os.environ), make=False)
     chosen = next(iter(found)) if identity is None else found.get(identity)
     if chosen is None:
         raise InputError(f"--identity {identity}: no such identity")
-    if config.port != 5000:
-        click.echo("prov-worker: stock software looks for a local service on port 5000 alone", err=True)
     variables = {
         "GLOBUS_SDK_ENVIRONMENT": "local",
         "GLOBUS_SDK_SERVICE_URL_AUTH": config.url,

@@ -228,7 +228,7 @@ class Broker:
             self._stopping.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
 
     def _note(self, error: Any) -> None:
-        text = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+        text = _reason(error) if isinstance(error, BaseException) else str(error)
         if text != self.last_error and not self._stopping.is_set():
             _log.warning("broker: %s", text)
         self.last_error = text
@@ -331,3 +331,13 @@ def persistent(*, headers: dict[str, Any] | None = None, expires_ms: int | None 
         headers=headers,
         expiration=None if expires_ms is None else str(expires_ms),
     )
+
+
+def _reason(error: BaseException) -> str:
+    """Name and text of the error that others are wrapped around: pika's own say nothing of it."""
+    inner = [*error.args, *getattr(error, "exceptions", ()), getattr(error, "exception", None)]
+    cause = next((each for each in reversed(inner) if isinstance(each, BaseException)), None)
+    if cause is not None:
+        return _reason(cause)
+    name, text = type(error).__name__, str(error)
+    return f"{name}: {text}" if text else name

@@ -138,14 +138,14 @@ def from_environment(environ: dict[str, str]) -> Identity | None:
     return _identity({"client_id": client_id, "client_secret": secret}, "PROV_SERVICE_CLIENT")
 
 
-def load(path: Path | None, default: Path, environ: dict[str, str]) -> Identities:
+def load(path: Path | None, default: Path, environ: dict[str, str], *, make: bool = True) -> Identities:
     """Identities of a service.
 
     From ``path`` where it is given, from the environment, or else from ``default``, which is made with one new identity
-    where it is missing (mode 0600).
+    where it is missing (mode 0600) and ``make`` allows it.
 
     Raises:
-        InputError: an unreadable file or a bad entry.
+        InputError: an unreadable file, a bad entry, or none at all.
     """
     found: list[Identity] = []
     if path is not None:
@@ -155,6 +155,8 @@ def load(path: Path | None, default: Path, environ: dict[str, str]) -> Identitie
         found.append(given)
     if path is None and given is None:
         if not default.exists():
+            if not make:
+                raise InputError(f"{default}: no service has run with this state yet; start it, or give its own --db")
             _make(default)
         found += parse(_read(default), str(default))
     return Identities(found)

@@ -16,6 +16,7 @@ pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
 pytest.importorskip("pika", reason="the extra 'service' is not installed")
 from prov_worker.errors import InputError
 from prov_worker.localservice.config import Config
+from prov_worker.localservice.identities import load
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,8 +35,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_env_prints_one_line(tmp_path: Path) -> None:
+    load(None, tmp_path / "identities.json", {})
     done = run("env", "--db", str(tmp_path / "s.sqlite"))
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     words = shlex.split(done.stdout)
     variables = dict(word.split("=", 1) for word in words[1:])
@@ -44,6 +46,22 @@ def test_env_prints_one_line(tmp_path: Path) -> None:
     assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
     again = run("env", PROV_SERVICE_DB=str(tmp_path / "s.sqlite"))
     assert again.stdout == done.stdout
+
+
+def test_env_knows_of_no_client_before_a_service_has_run(tmp_path: Path) -> None:
+    done = run("env", "--db", str(tmp_path / "s.sqlite"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"prov-worker: {tmp_path / 'identities.json'}: no service has run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--port", "--published"])
+def test_env_prints_no_export_that_cannot_work(tmp_path: Path, option: str) -> None:
+    load(None, tmp_path / "identities.json", {})
+    done = run("env", "--db", str(tmp_path / "s.sqlite"), option, "5001")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("prov-worker: port 5001: stock software looks for a local service on port 5000")
+    assert done.stderr.count("\n") == 1
 
 
 def test_env_for_one_of_several(tmp_path: Path) -> None:
@@ -126,3 +144,26 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_service_says_why_there_is_no_broker(tmp_path: Path) -> None:
+    with socket.socket() as nobody, socket.socket() as own:
+        for each in (nobody, own):
+            each.bind(("127.0.0.1", 0))
+        broker, port = nobody.getsockname()[1], own.getsockname()[1]
+        own.close()
+        words = ["--port", str(port), "--db", str(tmp_path / "s.sqlite")]
+        words += ["--amqp-url", f"amqp://guest:guest@127.0.0.1:{broker}/%2F"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prov_worker", "service", "run", *words],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if "broker: " in line)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+    assert line.rstrip().endswith("broker: ConnectionRefusedError: [Errno 111] Connection refused")
