@@ -79,7 +79,7 @@ up:
 	@SETUP_DOCKER=$(SETUP_DOCKER) docker/up $(ARGS)
 
 down:
-	@docker compose --profile demo --profile globus down --volumes --remove-orphans
+	@docker/down
 
 test: test-oldest venv validator runcrate flowcept ansible containers programs
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
@@ -98,7 +98,7 @@ check: venv ansible
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
 	@cd ansible && PATH="$(PROV_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
-	@$(BIN)/shellcheck -x $$(git ls-files .ci docker/finish docker/lock docker/tag docker/up tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
+	@$(BIN)/shellcheck -x $$(git ls-files .ci docker/down docker/finish docker/lock docker/project docker/tag docker/up tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 

@@ -40,13 +40,28 @@ CLIENT = "GLOBUS_COMPUTE_CLIENT_ID"
 #: What neither user endpoints nor workers need, and tasks should not see.
 PRIVATE = (CLIENT, SECRET, f"{SECRET}_FILE", "PROV_IDENTITIES")
 PR_SET_DUMPABLE = 4
+#: What docker-compose.yml and its users call a variable of the container.
+OUTSIDE = {
+    "PROV_ENDPOINT_WORKERS": "PROV_WORKERS",
+    "PROV_WORKER_MOUNT_POINTS": "PROV_MOUNT_POINTS",
+    "PROV_WORKER_POLL_INTERVAL": "PROV_POLL_INTERVAL",
+    "PROV_WORKER_PLOTS": "PROV_PLOTS",
+    "PROV_CRATE_DIR": "PROV_CRATES",
+}
 
 
 def fail(*lines: str) -> NoReturn:
     """End with one line for each thing that is wrong."""
-    for line in lines:
+    for line in map(as_outside, lines):
         sys.stderr.write(f"prov-worker container: {line}\n")
     sys.exit(2)
+
+
+def as_outside(line: str) -> str:
+    """A message, with the name that a variable has in docker-compose.yml where it has another one there."""
+    for inside, outside in OUTSIDE.items():
+        line = re.sub(rf"\b{inside}\b", f"{inside} ({outside} of docker-compose.yml)", line, count=1)
+    return line
 
 
 class Wants:
@@ -142,6 +157,13 @@ def close_to_others() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def tell_of_agents() -> None:
+    """Have the agents' complaints said in the container's log, by a process that is not the daemon's child."""
+    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    words = ["/bin/sh", "-c", '"$@" </dev/null &', "sh", str(HERE / "agentlog.py")]
+    os.waitpid(os.posix_spawn("/bin/sh", words, environment), 0)
+
+
 def clear_stale(user_dir: Path) -> None:
     """Remove what an endpoint that was killed left.
 
@@ -199,8 +221,13 @@ def endpoint() -> int:
     os.environ["PROV_CRATE_DIR"] = crates
     wants.directory("PROV_CRATE_DIR", crates, "crates")
     wants.check()
+    for mount in settings.mount_points:
+        if not os.path.isdir(mount):
+            line = f"PROV_WORKER_MOUNT_POINTS: {mount}: no such folder in this container; crates will call it absent"
+            sys.stderr.write(f"prov-worker container: {as_outside(line)}\n")
 
     name_this_user()
+    tell_of_agents()
     clear_stale(user_dir)
     folder = user_dir / name
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -266,32 +293,64 @@ def run(arguments: list[str]) -> NoReturn:
 def setup() -> int:
     """Make the keys of this installation where they are missing, and the folder of crates writable.
 
-    Runs as the container's root without any capability: as owner of the folders it makes, no more.
+    Runs as the container's root without any capability: as owner of the folders it makes, no more. What is there and
+    belongs to another user's stack is left as it is.
     """
     import secrets
 
-    uid, gid = int(os.environ.get("PROV_UID") or 1000), os.getgid()
-    broker, identities = Path("/run/broker"), Path("/run/identity/identities.json")
+    wants = Wants()
+    uid, gid = wants.number("PROV_UID", 1000, 0, 2**32 - 2), os.getgid()
+    wants.check()
+    broker, identities, owner = Path("/run/broker"), Path("/run/identity/identities.json"), Path("/run/identity/owner")
     os.umask(0o022)
+    if identities.exists():
+        keep_owner(owner, identities, uid, gid)
+    take_crates(Path("/crates"), uid, gid)
     if not (broker / "amqp-url").exists():
         password = secrets.token_urlsafe(24)
         (broker / "conf.d").mkdir(exist_ok=True)
         write(broker / "conf.d" / "10-broker.conf", (HERE / "rabbitmq.conf").read_text(encoding="utf-8"))
         write(broker / "conf.d" / "20-user.conf", f"default_user = prov\ndefault_pass = {password}\n")
         write(broker / "amqp-url", f"amqp://prov:{password}@broker:5672/%2F\n")
+    write(owner, f"{uid}:{gid}\n")
     if not identities.exists():
         os.umask(0o027)
         entry = {"client_id": str(uuid.uuid4()), "client_secret": secrets.token_urlsafe(32), "name": "local client"}
         write(identities, json.dumps([entry], indent=2) + "\n")
-    crates = Path("/crates")
-    found = crates.stat()
-    if found.st_uid == os.getuid() and uid != found.st_uid:
-        # Made by Docker, or by root: the endpoint's group may write there too.
-        os.chown(crates, -1, gid)
-        crates.chmod(0o2770)
-    elif found.st_uid != uid:
-        print(f"./crates belongs to user {found.st_uid}, the endpoint runs as {uid}: set PROV_UID={found.st_uid}")
     return 0
+
+
+def keep_owner(owner: Path, identities: Path, uid: int, gid: int) -> None:
+    """End where the keys and the state of this installation were made for another user, who alone can read them."""
+    made_for = owner.read_text(encoding="utf-8").strip() if owner.exists() else f"{uid}:{identities.stat().st_gid}"
+    if made_for != f"{uid}:{gid}":
+        their_uid, _, their_gid = made_for.partition(":")
+        fail(
+            f"keys and state of this stack are those of user {their_uid}, group {their_gid}, and not of {uid}, {gid}: "
+            f"start it with PROV_UID={their_uid} PROV_GID={their_gid}, or one of your own beside it with "
+            "COMPOSE_PROJECT_NAME and PROV_PORT, or take it away first (make down)"
+        )
+
+
+def take_crates(crates: Path, uid: int, gid: int) -> None:
+    """Let the endpoint write in the folder of crates, where that is root's; end where it cannot."""
+    found = crates.stat()
+    try:
+        if found.st_uid == os.getuid() and uid != found.st_uid:
+            # Made by Docker, or by root: the endpoint's group may write there too.
+            os.chown(crates, -1, gid)
+            crates.chmod(0o2770)
+            found = crates.stat()
+    except OSError as error:
+        fail(f"PROV_CRATES: the folder of crates cannot be made writable for group {gid}: {error.strerror}")
+    if os.statvfs(crates).f_flag & os.ST_RDONLY:
+        fail("PROV_CRATES: the folder of crates is on a read-only file system")
+    shift = 6 if found.st_uid == uid else 3 if found.st_gid == gid else 0
+    if uid and (found.st_mode >> shift) & 0o7 != 0o7:
+        fail(
+            f"PROV_CRATES: the folder of crates belongs to user {found.st_uid}, group {found.st_gid}, and user {uid}, "
+            f"group {gid} may not write there: set PROV_UID={found.st_uid} PROV_GID={found.st_gid}"
+        )
 
 
 def main(arguments: list[str]) -> int:

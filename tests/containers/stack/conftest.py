@@ -93,8 +93,12 @@ class Work:
 class Stack:
     """The running stack."""
 
-    def __init__(self, compose: DockerCompose, project: str, image: str, port: int, crates: Path) -> None:
+    def __init__(
+        self, compose: DockerCompose, project: str, image: str, port: int, crates: Path, values: dict[str, str]
+    ) -> None:
         self._compose = compose
+        #: Its variables.
+        self.values = values
         self.project = project
         self.image = image
         self.port = port
@@ -188,9 +192,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     shutil.copy(HERE / "workload.py", work)
     work.chmod(0o755)
     (work / "workload.py").chmod(0o644)
-    values = {"COMPOSE_PROJECT_NAME": project, "PROV_PORT": port, "PROV_CRATES": crates, "PROV_TAG": project}
+    values = {"COMPOSE_PROJECT_NAME": project, "PROV_PORT": f"{port}", "PROV_CRATES": f"{crates}", "PROV_TAG": project}
     if os.getuid():
-        values |= {"PROV_UID": os.getuid(), "PROV_GID": os.getgid()}
+        values |= {"PROV_UID": f"{os.getuid()}", "PROV_GID": f"{os.getgid()}"}
+    else:
+        # As `make demo` of root leaves it: the endpoint's user can neither read nor write there.
+        (crates / ".spool").mkdir(mode=0o700)
+        (crates / ".spool" / "elsewhere-1-2.jsonl").touch(mode=0o600)
     env_file = tmp_path_factory.mktemp("env") / ".env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 
@@ -212,7 +220,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         )
         try:
             with composed:
-                it = Stack(composed, project, image, port, crates)
+                it = Stack(composed, project, image, port, crates, values)
                 client = (
                     DockerContainer(image)
                     .with_command(["sleep", "infinity"])

@@ -119,6 +119,10 @@ def test_a_full_disk_delays_crates(stack: Stack, tmp_path: Path) -> None:
         assert sorted(value for how, value in endings.values() if how == "success") == list(range(12)), endings
         listed = stack.docker("exec", name, "ls", "/crates")
         assert ".crate" not in listed
+        # On standard error.
+        said = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=True).stderr
+        assert "prov-worker agent: " in said
+        assert "No space left on device" in said
 
         stack.docker("exec", name, "rm", "/crates/in-the-way")
         names = [f"{task}.crate" for task in work.tasks]

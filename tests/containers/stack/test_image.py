@@ -84,8 +84,8 @@ def test_what_is_missing_is_said_in_a_line_each(stack: Stack) -> None:
 
 WRONG = [
     ({"PROV_WORKER_POLL_INTERVAL": "often"}, "PROV_WORKER_POLL_INTERVAL"),
-    ({"PROV_WORKER_CRATE_DIR": "/opt/prov"}, "PROV_CRATE_DIR: /opt/prov"),
-    ({"PROV_ENDPOINT_WORKERS": "0"}, "PROV_ENDPOINT_WORKERS"),
+    ({"PROV_WORKER_CRATE_DIR": "/opt/prov"}, "PROV_CRATE_DIR (PROV_CRATES of docker-compose.yml): /opt/prov"),
+    ({"PROV_ENDPOINT_WORKERS": "0"}, "PROV_ENDPOINT_WORKERS (PROV_WORKERS of docker-compose.yml)"),
     ({"PROV_ENDPOINT_NAME": "../x"}, "PROV_ENDPOINT_NAME"),
     ({"GLOBUS_COMPUTE_CLIENT_ID": "me"}, "GLOBUS_COMPUTE_CLIENT_ID: expected a UUID"),
     ({"GLOBUS_COMPUTE_CLIENT_SECRET": "", "GLOBUS_COMPUTE_CLIENT_SECRET_FILE": "/nowhere"}, "/nowhere: cannot be read"),
@@ -120,3 +120,24 @@ def test_any_user_id_has_a_name(stack: Stack) -> None:
 def test_a_command_that_is_not_there_is_one_line(stack: Stack) -> None:
     done = run(stack.image, "no-such-command")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        (("--env", "PROV_UID=me"), "PROV_UID: expected a whole number, 0 to 4294967294, got 'me'"),
+        (
+            ("--tmpfs", "/crates:ro,mode=0755"),
+            "cannot be made writable for group 1000: Read-only file system",
+        ),
+        (
+            ("--tmpfs", "/crates:ro,mode=1777", "--env", "PROV_UID=0"),
+            "the folder of crates is on a read-only",
+        ),
+    ],
+)
+def test_setup_says_what_is_wrong_in_one_line(stack: Stack, options: tuple[str, ...], line: str) -> None:
+    setup = ("--user", "0:1000", "--tmpfs", "/run/broker:mode=0755", "--tmpfs", "/run/identity:mode=0755")
+    done = run(stack.image, "setup", options=(*setup, *options))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert line in done.stderr

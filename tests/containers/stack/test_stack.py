@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
@@ -101,8 +102,13 @@ def test_what_is_handed_out_at_the_broker_reaches_ones_own_queues_alone(stack: S
         connection.close()
 
 
-def test_the_line_of_exports_is_that_of_the_installation(stack: Stack) -> None:
-    line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env")
+def test_no_export_is_printed_that_cannot_work(stack: Stack) -> None:
+    """The port of this test is not the one that the SDK looks at; where it is, the line is that of the installation."""
+    ask = ["docker", "exec", stack.container("service"), "prov-worker", "service", "env"]
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"port {stack.port}: stock software looks" in done.stderr
+    line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env", "--published", "5000")
     assert line.startswith("export ")
     assert line.count("\n") == 1
     words = dict(word.split("=", 1) for word in line.split()[1:])
@@ -111,6 +117,14 @@ def test_the_line_of_exports_is_that_of_the_installation(stack: Stack) -> None:
     identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
     assert words["GLOBUS_COMPUTE_CLIENT_ID"] == identity["client_id"]
     assert words["GLOBUS_COMPUTE_CLIENT_SECRET"] == identity["client_secret"]
+
+
+def test_what_an_agent_complains_of_is_in_the_log(stack: Stack) -> None:
+    line = "2026-01-01 10:00:00,000 agent 7 ERROR a complaint of a test"
+    stack.shell("endpoint", f"d=/dev/shm/prov-worker-$(id -u)/test; mkdir -pm 700 $d; echo '{line}' >$d/agent.log")
+    wanted = "prov-worker agent: a complaint of a test"
+    assert stack.until(lambda: wanted in stack.compose("logs", "--no-color", "endpoint"), timeout_s=20)
+    stack.shell("endpoint", "rm -r /dev/shm/prov-worker-$(id -u)/test")
 
 
 def test_the_demo_ends_with_a_table_of_sound_crates(stack: Stack) -> None:
@@ -203,3 +217,15 @@ def test_crates_belong_to_the_folders_group(stack: Stack) -> None:
     uid = int(stack.inspect("endpoint")["Config"]["User"].split(":")[0])
     assert {path.stat().st_uid for path in [crate, *crate.rglob("*")]} == {uid}
     assert Path(crate, "ro-crate-metadata.json").read_text()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's crates are not those of the endpoint's user")
+def test_another_owners_spool_is_left_as_it_is(stack: Stack) -> None:
+    work = stack.submit(count=1, seconds=0.1)
+    work.endings()
+    stack.sound_crates(work.tasks)
+    spool, journal = stack.crates / ".spool", stack.crates / ".spool" / "elsewhere-1-2.jsonl"
+    assert (spool.stat().st_uid, spool.stat().st_mode & 0o777) == (0, 0o700)
+    assert [(path, path.stat().st_mode & 0o777) for path in spool.iterdir()] == [(journal, 0o600)]
+    own = stack.crates / ".spool-1000"
+    assert (own.stat().st_uid, own.stat().st_mode & 0o777) == (1000, 0o700)

@@ -1,0 +1,173 @@
+"""docker/up and docker/down: what they refuse before anything is touched, and what they mend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Stack  # of this folder
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNNING = ("broker", "net", "service", "endpoint")
+
+
+def run(
+    stack: Stack, script: str = "docker/up", *arguments: str, folder: Path = ROOT, **values: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the two on the test's stack, or on another one that ``values`` name."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
+    return subprocess.run(
+        [folder / script, *arguments],
+        env={**kept, **stack.values, "SETUP_DOCKER": "0", **values},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def containers(stack: Stack) -> list[str]:
+    """What must be the same afterwards: each running container, and since when it runs."""
+    return [f"{(found := stack.inspect(part))['Id']} {found['State']['StartedAt']}" for part in RUNNING]
+
+
+def left_of(stack: Stack, project: str) -> str:
+    """Containers, volumes and networks of a project."""
+    label = ("--filter", f"label=com.docker.compose.project={project}")
+    kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+    return "".join(stack.docker(*kind, "--quiet", *label) for kind in kinds)
+
+
+def is_well(stack: Stack) -> bool:
+    """Whether the service answers on the host, and the endpoint is heard by it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=10) as answer:
+        assert answer.status == 200
+    return bool(stack.inspect("endpoint")["State"]["Health"]["Status"] == "healthy")
+
+
+@pytest.mark.parametrize("script", ["docker/up", "docker/down"])
+def test_another_checkout_takes_nothing_over(stack: Stack, tmp_path: Path, script: str) -> None:
+    shutil.copytree(ROOT / "docker", tmp_path / "docker")
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    before = containers(stack)
+    done = run(stack, script, folder=tmp_path, PROV_CRATES="./crates")
+    assert done.returncode == 2
+    assert f"{stack.project} is the stack of another checkout, {ROOT}," in done.stderr
+    assert f"COMPOSE_PROJECT_NAME={stack.project}-2 PROV_PORT={stack.port + 1} make up" in done.stderr
+    assert not (tmp_path / "crates").exists()
+    assert containers(stack) == before
+
+
+def test_another_user_breaks_nothing(stack: Stack) -> None:
+    before, (uid, gid) = containers(stack), stack.inspect("net")["Config"]["User"].split(":")
+    done = run(stack, PROV_UID="4242", PROV_GID="4242")
+    assert done.returncode == 1
+    assert f"start it with PROV_UID={uid} PROV_GID={gid}" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+    assert containers(stack) == before
+
+
+@pytest.mark.parametrize(
+    "values, line",
+    [
+        ({"PROV_UID": "me"}, "PROV_UID, PROV_GID: expected whole numbers, got me and "),
+        ({"PROV_PORT": "me"}, "docker-compose.yml, with your variables: "),
+        ({"PROV_CRATES": 'a"b'}, "PROV_CRATES: "),
+    ],
+)
+def test_wrong_values_are_one_line(stack: Stack, values: dict[str, str], line: str) -> None:
+    done = run(stack, **values)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert done.stderr.startswith(line)
+
+
+def test_a_port_in_use_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+    project, crates = f"{stack.project}-port", tmp_path / "crates"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_PORT=f"{port}", PROV_CRATES=f"{crates}")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"up: port {port} of this machine is in use by something else. Free it, or take another one: "
+        f"PROV_PORT={port + 1} make up\n"
+    )
+    assert left_of(stack, project) == ""
+    assert not crates.exists()
+
+
+def test_a_folder_that_is_not_the_endpoints_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+    project = f"{stack.project}-folder"
+    (tmp_path / "crates").mkdir(mode=0o500)
+    if os.getuid() == 0:
+        os.chown(tmp_path / "crates", 7, 8)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_PORT=f"{port}", PROV_CRATES=f"{tmp_path}/crates")
+    assert done.returncode == 1
+    assert "PROV_CRATES: the folder of crates belongs to user" in done.stderr
+    assert left_of(stack, project) == ""
+
+
+@pytest.mark.parametrize("given", ["~/of the user", "mycrates", "a:b", "./$x", "dot env"])
+def test_the_folder_of_crates_is_the_one_that_compose_means(tmp_path: Path, given: str) -> None:
+    shutil.copytree(ROOT / "docker", tmp_path / "docker")
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    values = {"PROV_CRATES": given}
+    if given == "dot env":
+        (tmp_path / ".env").write_text("PROV_CRATES=./of the file\nPROV_UID=77\nPROV_GID=78\nPROV_PORT=5999\n")
+        values = {}
+    script = 'source docker/project; read_config; printf "%s\\n" "$crates" "$user" "$port" "$project"'
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        env={**kept, "HOME": f"{tmp_path}/home", **values},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    crates, user, port, project = done.stdout.splitlines()
+    expected = {
+        "~/of the user": tmp_path / "home" / "of the user",
+        "./$x": tmp_path / "$x",
+        "dot env": tmp_path / "of the file",
+    }
+    assert Path(crates) == expected.get(given, tmp_path / given)
+    assert project == "prov-worker"
+    own = f"{os.getuid() or 1000}:{os.getgid() if os.getuid() else 1000}"
+    assert (user, port) == (("77:78", "5999") if given == "dot env" else (own, "5000"))
+
+
+def test_up_mends_what_is_only_in_part_there(stack: Stack) -> None:
+    """Compose calls the endpoint unhealthy at once, as it was while the service was away."""
+    stack.compose("kill", "--signal", "SIGKILL", "service")
+    assert stack.until(lambda: stack.inspect("endpoint")["State"]["Health"]["Status"] == "unhealthy")
+    done = run(stack, "docker/up", "--no-demo")
+    assert done.returncode == 0, done.stderr
+    assert "the SDK looks at port 5000 alone" in done.stderr
+    assert "service env" not in done.stderr
+    assert f"COMPOSE_PROJECT_NAME={stack.project} PROV_PORT={stack.port} make down" in done.stderr
+    assert is_well(stack)
+
+
+def test_up_mends_parts_that_lost_their_network(stack: Stack) -> None:
+    stack.docker("restart", "--time", "1", stack.container("net"))
+    done = run(stack, "docker/up", "--no-demo")
+    assert done.returncode == 0, done.stderr
+    assert "up: service: restarted, its network was" in done.stderr
+    assert is_well(stack)
+    # The test's own client shared that network, too.
+    stack.docker("restart", "--time", "1", stack.client)
+    work = stack.submit(count=2, seconds=0.1)
+    assert {how for how, _ in work.endings().values()} == {"success"}
+    stack.sound_crates(work.tasks)
