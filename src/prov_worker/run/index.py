@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
 from prov_worker.run.model import Problem
-from prov_worker.run.parts import Parts, need_arrow, partition_of
+from prov_worker.run.parts import SEEN_FILE, Parts, need_arrow, partition_of
 from prov_worker.run.reading import Mapper, Piece, here, read_piece
 from prov_worker.run.rows import Row
 from prov_worker.run.sources import candidates
@@ -198,11 +199,16 @@ def _locked(target: Path) -> Iterator[None]:
         descriptor = os.open(target / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise InputError(f"{target}: cannot be made: {error.strerror or error}") from None
+    record = target / SEEN_FILE
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{target}: another process is writing this index") from None
         yield
+    except sqlite3.OperationalError as error:
+        raise InputError(f"{record}: cannot be read or written: {error}") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{record}: no record of an index: {error}; remove it, and index anew") from None
     finally:
         os.close(descriptor)

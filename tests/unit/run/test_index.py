@@ -333,6 +333,24 @@ def test_something_else_is_no_index(crates: Any, tmp_path: Path) -> None:
         Index(tmp_path / "nowhere")
 
 
+def test_a_damaged_record_is_one_line_and_removing_it_helps(crates: Any) -> None:
+    for number in range(60):
+        crates.add(number)
+    index([crates.directory])
+    record = default_index(crates.directory) / "seen.sqlite"
+    before = everything(crates.directory)
+    data = bytearray(record.read_bytes())
+    for at in range(8192, len(data), 4096):
+        data[at : at + 200] = b"\xff" * 200
+    record.write_bytes(data)
+    for ask in (lambda: Index(crates.directory), lambda: index([crates.directory])):
+        with pytest.raises(InputError, match="seen.sqlite: no record of an index: .*; remove it, and index anew"):
+            ask()
+    record.unlink()
+    assert index([crates.directory]).read == 60
+    assert everything(crates.directory) == before
+
+
 def test_several_processes_read_the_same(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
     index([workflow_crates.directory], tmp_path / "i", mapper=in_processes(2))
     query = "SELECT * FROM tasks ORDER BY key"
