@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
 from prov_worker.fleet import files
@@ -28,6 +28,9 @@ from prov_worker.globus.processes import Process
 from prov_worker.spool.paths import private_directory, runtime_dir
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+Wanted = Literal["up", "stopped", "unknown"]
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Record:
         said: the last decision, so that it is not said again every time.
     """
 
-    wanted: Literal["up", "stopped", "unknown"] = "up"
+    wanted: Wanted = "up"
     made: bool = False
     pid: int = 0
     start: int = 0
@@ -127,11 +130,7 @@ class State:
         self.damaged = None
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            known = {one.name for one in fields(Record)}
-            return {
-                str(name): Record(**{key: value for key, value in one.items() if key in known})
-                for name, one in found["endpoints"].items()
-            }
+            return {str(name): _record(one) for name, one in found["endpoints"].items()}
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -211,6 +210,31 @@ class State:
         except SpoolError:
             pass  # no private place on this node: the state's directory is left
         return found
+
+
+def _record(found: dict[str, Any]) -> Record:
+    """A record of the file; keys of later versions are passed over.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    record = Record()
+    for key in (one.name for one in fields(Record)):
+        if key not in found:
+            continue
+        if not _fits(found[key], getattr(record, key)) or (key == "wanted" and found[key] not in get_args(Wanted)):
+            raise ValueError(key)
+        setattr(record, key, found[key])
+    return record
+
+
+def _fits(value: Any, usual: Any) -> bool:
+    """Whether a value is of the kind of another one; numbers are of one kind."""
+    if isinstance(usual, list):
+        return isinstance(value, list) and all(_fits(one, 0.0) for one in value)
+    if isinstance(usual, (bool, str)) or isinstance(value, bool):
+        return type(value) is type(usual)
+    return isinstance(value, (int, float))
 
 
 def _flock(descriptor: int, path: Path, wait_s: float) -> bool:

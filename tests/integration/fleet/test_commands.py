@@ -94,7 +94,7 @@ def test_from_a_file_to_running_endpoints_and_back(
     changed = host.json("up")["two"]
     assert changed["action"] == "configured"
     assert "fleet restart two" in changed["detail"]
-    assert "-{%- set retries = retries | default(0) %}" in changed["diff"]
+    assert "-{%- set retries = retries | default(0)" in changed["diff"]
     assert host.json("restart", "two")["two"]["action"] == "started"
     assert host.core("two") not in (None, before["two"])
     assert host.core("one") == before["one"]
@@ -119,6 +119,13 @@ def test_from_a_file_to_running_endpoints_and_back(
     assert 'prov_worker_fleet_endpoint_up{endpoint="two",site="local"} 1' in text
     assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="completed"} 4' in text
     assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="failed"} 1' in text
+
+    # A copy of the file has no say, and whose the directories are is known without the state.
+    copy = host.directory / "copy.yaml"
+    copy.write_text(host.file.read_text())
+    assert {row["action"] for row in host.json("stop", "--file", str(copy), code=1).values()} == {"not touched"}
+    assert host.core("two") is not None
+    host.state.path.unlink()
 
     assert "would delete" in host.run("down", "--delete", "--dry-run", "one")
     crates = sorted((host.user_dir / "provenance").glob("*/*.crate"))

@@ -27,7 +27,15 @@ def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
     assert state.directory.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"endpoints": 3}', '{"endpoints": {"one": 3}}', "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "{", '{"endpoints": 3}', '{"endpoints": {"one": 3}}', '{"endpoints": {"one": {"restarts": 3}}}',
+        '{"endpoints": {"one": {"restarts": ["x"]}}}', '{"endpoints": {"one": {"pid": "3"}}}',
+        '{"endpoints": {"one": {"wanted": "no"}}}', '{"endpoints": {"one": {"said": 3}}}',
+        '{"endpoints": {"one": {"made": 1}}}', '{"endpoints": {"one": {"total": true}}}',
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_kept_and_said(fleet: Fleet, text: str) -> None:
     state = State(fleet)
     state.path.write_text(text)
