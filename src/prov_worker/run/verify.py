@@ -106,10 +106,16 @@ class _Zip:
         self._archive = archive
 
     def walk(self) -> Iterator[tuple[str, str]]:
-        """As that of a directory; members that are directories say nothing."""
+        """As that of a directory; members for directories with files say nothing, unless they hold something."""
+        files = [info.filename for info in self._archive.infolist() if not info.is_dir()]
+        above = {parent for name in files for parent in _parents(name)}
         for info in self._archive.infolist():
             if not info.is_dir():
                 yield info.filename, "file"
+            elif info.file_size:
+                yield info.filename, "other"
+            elif info.filename not in above:
+                yield info.filename.rstrip("/"), "empty"
 
     def open(self, relative: str) -> IO[bytes]:
         try:
@@ -195,6 +201,13 @@ def _verify(
             say(Change("removed", relative, "sealed and missing"))
     _signature(tree, seal, verdict, allowed_signers)
     return verdict
+
+
+def _parents(name: str) -> Iterator[str]:
+    at = name.find("/")
+    while at >= 0:
+        yield name[: at + 1]
+        at = name.find("/", at + 1)
 
 
 def _is_text(name: str) -> bool:

@@ -248,6 +248,20 @@ def test_a_zip_with_a_changed_added_and_removed_member(workflow_crates: Any, tmp
     }
 
 
+def test_a_directory_in_a_zip_hides_nothing(run: Path, tmp_path: Path) -> None:
+    def pack(*more: tuple[str, bytes]) -> Path:
+        with zipfile.ZipFile(tmp_path / "R.zip", "w") as archive:
+            for path in run.rglob("*"):  # with members for directories, as other programs make them
+                archive.write(path, path.relative_to(run))
+            for name, data in more:
+                archive.writestr(zipfile.ZipInfo(name), data)
+        return tmp_path / "R.zip"
+
+    assert kinds(pack()) == set()
+    assert kinds(pack(("empty/", b""))) == {("added", "empty")}
+    assert kinds(pack(("hidden/", b"payload"))) == {("added", "hidden/")}
+
+
 def test_a_changed_byte_anywhere_in_a_zip_is_found(workflow_crates: Any, tmp_path: Path) -> None:
     zipped = tmp_path / "R.zip"
     assemble([workflow_crates.directory], zipped, Options(zip=True))
