@@ -212,6 +212,14 @@ def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytes
     assert json.loads((endpoint / MARKER).read_text())["host"] == socket.gethostname()
 
 
+def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
+    assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
+    (private / "mine" / MARKER).write_text("junk")
+    found = only(duplicates.check(subject("local", private, "mine")), "fail")
+    assert f"{MARKER}: no valid JSON" in found.found
+    assert "install --force" in found.remedy
+
+
 def test_an_endpoint_that_belongs_to_another_host(private: Path) -> None:
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
     marker = private / "mine" / MARKER

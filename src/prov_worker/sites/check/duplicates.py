@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
-from typing import Any
 
+from prov_worker.errors import InputError
 from prov_worker.globus import daemons
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
-from prov_worker.sites.install import MARKER
+from prov_worker.sites.install import marker_of
 
 
 def check(subject: Subject) -> Iterator[Finding]:
@@ -19,7 +18,11 @@ def check(subject: Subject) -> Iterator[Finding]:
     alive = daemons.look_at_all(subject.user_dir)
     if subject.name is not None:
         endpoint = subject.user_dir / subject.name
-        marker = _marker(subject)
+        try:
+            marker = marker_of(endpoint) or {}
+        except InputError as error:
+            yield failed(line, str(error), "write it anew: `install --force`, which keeps a copy")
+            return
         host = marker.get("host")
         here = socket.gethostname()
         if host is not None and host != here:
@@ -41,11 +44,3 @@ def check(subject: Subject) -> Iterator[Finding]:
     else:
         running = ", ".join(path.name for path in alive) or "none"
         yield passed(line, f"running here: {running}; on another host: none")
-
-
-def _marker(subject: Subject) -> dict[str, Any]:
-    try:
-        found = json.loads((subject.user_dir / str(subject.name) / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
