@@ -97,6 +97,8 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
+    from prov_worker.crate.text import plural
+
     out = terminal.console()
     for crate, some in findings.items():
         if some:
@@ -109,5 +111,5 @@ def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> No
             )
     bad = sum(1 for some in findings.values() if some)
     what = f"own rules and profiles at {level.upper()}" if profile else "own rules"
-    plural = "" if len(findings) == 1 else "s"
-    out.print(f"{len(findings)} crate{plural} checked ({what}): " + (f"{bad} with findings" if bad else "no finding"))
+    checked = plural(len(findings), "crate")
+    out.print(f"{checked} checked ({what}): " + (f"{bad} with findings" if bad else "no finding"))

@@ -20,6 +20,7 @@ def command(directory: str, force: bool, as_json: bool) -> int:
     Running it twice does no harm. Exit code 1 where a record could not be read.
     """
     from prov_worker.agent.recover import recover
+    from prov_worker.crate.text import plural
     from prov_worker.spool.paths import spool_dir
 
     crate_dir = Path(directory)
@@ -41,8 +42,7 @@ def command(directory: str, force: bool, as_json: bool) -> int:
     if as_json:
         terminal.print_json({"finished": report.finished, "skipped": report.skipped, "problems": report.problems})
     else:
-        plural = "" if report.finished == 1 else "s"
-        click.echo(f"{crate_dir}: finished {report.finished} crate{plural}")
+        click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}")
         for line in report.skipped:
             click.echo(f"skipped: {line}")
         for line in report.problems:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prov_worker.sites import affinity
+from prov_worker.crate.text import plural
+from prov_worker.sites import affinity, walltime
 from prov_worker.sites.catalog import Site
-from prov_worker.sites.check import walltime
 
 #: The options concerned, the one to mend first; what is wrong with it, and the remedy.
 Problem = tuple[tuple[str, ...], str]
@@ -55,12 +55,8 @@ def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("affinity",), f"{error}; expected list:0-7:8-15, a part for each worker"
         return
     if len(found) != workers:
-        named = "1 list" if len(found) == 1 else f"{len(found)} lists"
-        counted = "1 worker" if workers == 1 else f"{workers} workers"
-        yield (
-            ("affinity", "workers"),
-            f"{named} for {counted}; Parsl wants one for each: name as many, or take alternating",
-        )
+        why = f"{plural(len(found), 'list')} for {plural(workers, 'worker')}"
+        yield ("affinity", "workers"), f"{why}; Parsl wants one for each: name as many, or take alternating"
     most = max(max(cpus) for cpus in found)
     if site.cpus and most >= site.cpus:
         yield ("affinity",), f"CPU {most} is not on a node of {site.cpus}; name those of 0 to {site.cpus - 1}"
@@ -71,10 +67,8 @@ def _accelerators(full: Mapping[str, Any]) -> Iterator[Problem]:
     if not named:
         return
     if len(named) != full["workers"]:
-        yield (
-            ("accelerators", "workers"),
-            f"{len(named)} for {full['workers']} worker{'s' * (full['workers'] != 1)}; name one for each, or none",
-        )
+        why = f"{len(named)} for {plural(full['workers'], 'worker')}"
+        yield ("accelerators", "workers"), f"{why}; name one for each, or none"
     key, asked = "gpus_per_node", full.get("gpus_per_node")
     found = re.search(r"(?:^|:)ngpus=(\d+)", full.get("select_options", ""))
     if found is not None:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.sites.check import scheduler
 from prov_worker.sites.check.finding import Finding
-from prov_worker.sites.check.walltime import seconds
+from prov_worker.sites.walltime import seconds
 from support.preflight import only, program, statuses, subject
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.

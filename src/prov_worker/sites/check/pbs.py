@@ -11,7 +11,7 @@ from typing import Any
 
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import holding, read_mounts
-from prov_worker.sites.check import walltime
+from prov_worker.sites import walltime
 from prov_worker.sites.check.asking import ask, there
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from prov_worker.sites.check import walltime
+from prov_worker.sites import walltime
 from prov_worker.sites.check.asking import ask, there
 from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
