@@ -105,9 +105,10 @@ def under_way(crates: Path) -> int:
                 key = (journal, found["task"], found["n"])
             except (ValueError, LookupError, TypeError):
                 continue
-            if found.get("t") == "start":
+            # The end of a quick task has no line of its own: its duration follows in the task's start line.
+            if found.get("t") == "start" and "dur" not in found:
                 open_tasks.add(key)
-            elif found.get("t") == "end":
+            elif found.get("t") in ("start", "end", "lost"):
                 open_tasks.discard(key)
     return len(open_tasks)
 
