@@ -154,7 +154,7 @@ def _answer(found: int, began: float) -> dict[str, float]:
 
 def assembled(crate_dir: str, output: str) -> dict[str, float]:
     """Assemble."""
-    from prov_worker.run.assemble import assemble
+    from prov_worker.run.assembly.assemble import assemble
 
     began = time.perf_counter()
     return _answer(assemble([Path(crate_dir)], Path(output)).steps, began)
@@ -162,7 +162,7 @@ def assembled(crate_dir: str, output: str) -> dict[str, float]:
 
 def verified(output: str) -> dict[str, float]:
     """Verify; the number of steps in a sound run."""
-    from prov_worker.run.verify import verify
+    from prov_worker.run.assembly.verify import verify
 
     began = time.perf_counter()
     changes = verify(Path(output)).changes
@@ -172,7 +172,7 @@ def verified(output: str) -> dict[str, float]:
 
 def indexed(crate_dir: str, output: str) -> dict[str, float]:
     """Index."""
-    from prov_worker.run.index import index
+    from prov_worker.run.index.build import index
 
     began = time.perf_counter()
     return _answer(index([Path(crate_dir)], Path(output)).total, began)
@@ -180,7 +180,7 @@ def indexed(crate_dir: str, output: str) -> dict[str, float]:
 
 def asked(output: str) -> dict[str, float]:
     """Open an index and ask it."""
-    from prov_worker.run.query import Index
+    from prov_worker.run.index.query import Index
 
     began = time.perf_counter()
     with Index(Path(output)) as opened:

@@ -240,7 +240,7 @@ def _text(document: str) -> str:
 
 @pytest.mark.validator
 def test_the_run_and_a_crate_of_each_kind_are_valid(out: Path, attempts: list[Attempt]) -> None:
-    from prov_worker.run.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
+    from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 
     if find_validator() is None:
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")

@@ -37,9 +37,9 @@ config = Config(
 
 
 def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prov_worker.run import index as module
-    from prov_worker.run.index import index
-    from prov_worker.run.query import Index
+    from prov_worker.run.index import build as module
+    from prov_worker.run.index.build import index
+    from prov_worker.run.index.query import Index
 
     crates = Crates(tmp_path / "crates")
     for number in range(20):

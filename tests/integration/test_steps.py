@@ -13,8 +13,8 @@ import pytest
 
 import prov_worker
 from prov_worker.crate.check import check_crate
+from prov_worker.crate.summary import RunStep
 from prov_worker.run.api import open_run
-from prov_worker.run.model import RunStep
 
 PROGRAM = """
 import sys

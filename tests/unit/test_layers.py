@@ -1,4 +1,4 @@
-"""The floors of the house: a room imports only rooms below it, and what runs in a worker only the standard library."""
+"""Layers: a package imports only packages in lower layers, and what runs in a worker only the standard library."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
-FLOORS = {
-    "errors": -1,  # the cellar of floor 0: settings raise them
+LAYERS = {
+    "errors": -1,  # below layer 0: settings raise them
     "model": 0,
     "settings": 0,
     "redact": 0,
+    "files": 0,
     "yamlfile": 0,
     "spool": 1,
     "crate": 1,
@@ -34,11 +35,11 @@ FLOORS = {
     "cli": 7,
     "__main__": 8,
 }
-STANDARD_LIBRARY_ONLY = {"model", "settings", "errors", "redact", "spool", "recorder"}
+STANDARD_LIBRARY_ONLY = {"model", "settings", "errors", "redact", "files", "spool", "recorder"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -58,26 +59,28 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.module
 
 
-def test_every_room_has_a_floor() -> None:
-    assert {room_of(path) for path in MODULES} <= set(FLOORS)
+def test_every_package_has_a_layer() -> None:
+    assert {package_of(path) for path in MODULES} <= set(LAYERS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
-    room = room_of(path)
+def test_a_package_imports_only_lower_layers(path: Path) -> None:
+    package = package_of(path)
     wrong = []
     for line, name in imports(path):
         parts = name.split(".")
-        if parts[0] != "prov_worker" or len(parts) < 2 or parts[1] in (room, "__version__"):
+        if parts[0] != "prov_worker" or len(parts) < 2 or parts[1] in (package, "__version__"):
             continue
-        if FLOORS[parts[1]] >= FLOORS[room]:
-            wrong.append(f"{path}:{line}: {room} (floor {FLOORS[room]}) imports {name} (floor {FLOORS[parts[1]]})")
+        if LAYERS[parts[1]] >= LAYERS[package]:
+            wrong.append(
+                f"{path}:{line}: {package} (layer {LAYERS[package]}) imports {name} (layer {LAYERS[parts[1]]})"
+            )
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if room_of(path) in STANDARD_LIBRARY_ONLY],
+    [path for path in MODULES if package_of(path) in STANDARD_LIBRARY_ONLY],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_what_runs_in_a_worker_imports_the_standard_library_alone(path: Path) -> None:
@@ -96,7 +99,7 @@ def test_only_globus_touches_globus_compute() -> None:
     wrong = [
         f"{path}:{line}: {name}"
         for path in MODULES
-        if room_of(path) not in allowed
+        if package_of(path) not in allowed
         for line, name in imports(path)
         if name.split(".")[0] in upstream
     ]

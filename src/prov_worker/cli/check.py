@@ -77,8 +77,8 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
 def _runs(paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
     """What the validator finds in the metadata of run crates themselves."""
     from prov_worker.crate import check
-    from prov_worker.run.sources import is_run
-    from prov_worker.run.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
+    from prov_worker.crate.sources import is_run
+    from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 
     runs = []
     for run in (Path(path) for path in paths):

@@ -11,7 +11,7 @@ from prov_worker.cli import terminal
 from prov_worker.crate.text import plural
 
 if TYPE_CHECKING:
-    from prov_worker.run.assemble import Assembled
+    from prov_worker.run.assembly.assemble import Assembled
 
 
 @click.command("assemble")
@@ -54,8 +54,8 @@ def command(
 
     What is damaged is named and left out, and the exit code is 1.
     """
-    from prov_worker.run.assemble import Options, assemble
-    from prov_worker.run.intake import MAX_FILE_BYTES
+    from prov_worker.run.assembly.assemble import Options, assemble
+    from prov_worker.run.assembly.copy import MAX_FILE_BYTES
 
     options = Options(
         name=name,

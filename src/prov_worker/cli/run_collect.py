@@ -38,7 +38,7 @@ def command(
 
     Where a login takes more than a key, one is enough: connections are shared.
     """
-    from prov_worker.run.collect import Options, collect
+    from prov_worker.run.collect.rsync import Options, collect
 
     options = Options(ssh, remote_rsync, bwlimit, move, dry_run)
     with terminal.progress("collecting", None) as advance:

@@ -40,24 +40,24 @@ def command(run: str, to: str, output: str | None, force: bool, tasks: tuple[str
     hold the samples of all series. Crates that cannot be read are named, and the exit code is 1. A file that is there
     is replaced only with --force.
     """
+    from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
-    from prov_worker.run.aside import need_free
 
     opened = open_run(run)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{SUFFIXES[to]}")
-    need_free(target, force=force)
+    refuse_overwrite(target, force=force)
     wanted = set(tasks) or None
     with terminal.progress("exporting", None) as advance:
         if to in ("csv", "parquet"):
-            from prov_worker.run.tables import write_series
+            from prov_worker.run.export.samples import write_series
 
             count, what = write_series(opened, target, to, wanted, advance), "samples"
         elif to == "flowcept":
-            from prov_worker.run.flowcept import write_flowcept
+            from prov_worker.run.export.flowcept import write_flowcept
 
             count, what = write_flowcept(opened, target, wanted, advance), "records"
         else:
-            from prov_worker.run.prov import export
+            from prov_worker.run.export.prov import export
 
             count, what = export(opened, to, target, wanted, advance), "records"
     for problem in opened.problems:

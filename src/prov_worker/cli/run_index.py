@@ -34,8 +34,8 @@ def command(
     The index holds tables tasks, arguments and files in Parquet, partitioned by day and endpoint. Crates that cannot
     be read are named, and the exit code is 1.
     """
-    from prov_worker.run.index import index
-    from prov_worker.run.reading import here, in_processes
+    from prov_worker.run.index.build import index
+    from prov_worker.run.index.read import here, in_processes
 
     if parsl_config and jobs > 1:
         raise click.UsageError("--jobs and --parsl exclude each other.")

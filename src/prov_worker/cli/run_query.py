@@ -14,7 +14,7 @@ import click
 from prov_worker.cli import terminal
 
 if TYPE_CHECKING:
-    from prov_worker.run.query import Answer
+    from prov_worker.run.index.query import Answer
 
 _TABLE_ROWS = 50
 
@@ -26,7 +26,7 @@ class _Parsed(click.ParamType):
         self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from prov_worker.run import query
+        from prov_worker.run.index import query
 
         parse: Callable[[str], Any] = {
             "duration": query.duration_s,
@@ -86,7 +86,7 @@ def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int |
     prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
     prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
     """  # noqa: D301 - the mark of click for lines that stay as they are
-    from prov_worker.run.query import DEFAULT_COLUMNS, Filters, Index
+    from prov_worker.run.index.query import DEFAULT_COLUMNS, Filters, Index
 
     sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")
     if as_json and as_csv:

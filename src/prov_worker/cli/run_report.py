@@ -31,12 +31,12 @@ def command(run: str, output: str, force: bool, title: str | None, as_json: bool
     It needs no network and no server: open it in a browser, send it, print it. Crates that cannot be read are named,
     on the page too, and the exit code is 1. A page of an earlier time is replaced; any other file only with --force.
     """
+    from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
-    from prov_worker.run.aside import need_free
     from prov_worker.run.report.page import OWN_MARK, write_report
 
     target = Path(output)
-    need_free(target, force=force, own=OWN_MARK)
+    refuse_overwrite(target, force=force, own=OWN_MARK)
     with terminal.progress("reading", None) as advance:
         data, summary = write_report(open_run(run), target, title=title, advance=advance)
     for problem in data.problems:

@@ -13,7 +13,7 @@ from prov_worker.crate.text import plural
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
-    from prov_worker.run.transfer import State
+    from prov_worker.run.collect.transfer import State
 
 
 @click.command("transfer")
@@ -49,7 +49,7 @@ def command(
     service account; without them, you are asked to log in.
     """
     from prov_worker.globus.login import transfer_client
-    from prov_worker.run import transfer
+    from prov_worker.run.collect import transfer
     from prov_worker.run.model import Problem
 
     if task_id is not None and (source or label or dry_run):
@@ -105,7 +105,7 @@ def command(
 
 
 def _wait(client: Any, task: str, timeout: float | None) -> State:
-    from prov_worker.run.transfer import wait
+    from prov_worker.run.collect.transfer import wait
 
     with terminal.progress("transferring", None) as advance:
         done, details = 0, ""

@@ -24,7 +24,7 @@ def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
 
     Exit code 1 where anything was changed, added or removed.
     """
-    from prov_worker.run.verify import verify
+    from prov_worker.run.assembly.verify import verify
 
     with terminal.progress("verifying", None) as advance:
         verdict = verify(Path(run), Path(allowed_signers) if allowed_signers else None, advance)

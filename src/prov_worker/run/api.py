@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import StepCrate, hardware_in, parse_json
 from prov_worker.crate.series_json import read_resource_usage
+from prov_worker.crate.sources import Source, candidates, is_run, read, sources_at
+from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError
 from prov_worker.model import TaskSeries
-from prov_worker.run.facts import open_step
-from prov_worker.run.model import Link, Problem, RunStep
-from prov_worker.run.sources import Source, candidates, is_run, read, sources_at
+from prov_worker.run.model import Link, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +192,7 @@ class RunRecord:
             raise CrateError(f"{step.crate}: {relative}: no valid JSON: {error}") from None
 
     def tasks(self) -> pd.DataFrame:
-        """A row an attempt: the columns of :data:`prov_worker.run.rows.TASKS`. Needs pandas."""
+        """A row an attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
         return self._frame("tasks")
 
     def arguments(self) -> pd.DataFrame:
@@ -216,11 +216,11 @@ class RunRecord:
         Raises:
             CrateError: the file is listed and missing, or has another shape.
         """
-        from prov_worker.run.rows import series_frame
+        from prov_worker.run.index.tables import series_frame
 
         return series_frame(self.series(step), step.end_ns if step.start_ns is None else step.start_ns)
 
     def _frame(self, table: str) -> pd.DataFrame:
-        from prov_worker.run.rows import frame
+        from prov_worker.run.index.tables import frame
 
         return frame(table, self.steps())

@@ -20,8 +20,9 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
+from prov_worker.crate.summary import RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
-from prov_worker.run.model import DECLARED, FILE, VALUE, WORKFLOW, Link, RunStep, StepFile, StepValue
+from prov_worker.run.model import DECLARED, FILE, VALUE, WORKFLOW, Link
 
 #: Clocks of two nodes may differ: a step may have begun this much before the end of the one whose result it used.
 CLOCK_TOLERANCE_NS = 1_000_000_000

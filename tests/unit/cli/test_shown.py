@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli import terminal
-from prov_worker.run.index import index
+from prov_worker.run.index.build import index
 from support.steps import Crates
 
 ERROR = "bad key :x: at host:fire:9 [bold]not bold[/bold] [/] \\[ \\"

@@ -13,7 +13,7 @@ import prov_worker
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run.api import open_run
-from prov_worker.run.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import Options, assemble
 
 
 def test_a_directory_and_its_run_crate_give_the_same_steps(workflow_crates: Any, tmp_path: Path) -> None:

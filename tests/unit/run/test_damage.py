@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from prov_worker.run.api import open_run
-from prov_worker.run.assemble import Options, assemble
-from prov_worker.run.verify import verify
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.verify import verify
 
 METADATA = "ro-crate-metadata.json"
 
@@ -185,7 +185,7 @@ def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_
     (bad / "data" / "hardware.json").chmod(0)
     code = (
         "import sys; from pathlib import Path\n"
-        "from prov_worker.run.assemble import assemble\n"
+        "from prov_worker.run.assembly.assemble import assemble\n"
         "result = assemble([Path(sys.argv[1])], Path(sys.argv[2]))\n"
         "print(result.steps, *result.problems)"
     )
@@ -203,7 +203,7 @@ def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_
 def test_a_crate_that_changes_while_it_is_read_is_left_out(
     crates: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prov_worker.run import assemble as module
+    from prov_worker.run.assembly import assemble as module
 
     crates.add(1)
     bad = crates.add(2)
@@ -230,7 +230,7 @@ def test_a_crate_that_cannot_be_read_leaves_the_others_to_open_run(crates: Any) 
 
 
 def test_a_name_that_is_no_text_costs_its_own_crate_alone(crates: Any, tmp_path: Path) -> None:
-    from prov_worker.run.collect import collect
+    from prov_worker.run.collect.rsync import collect
 
     crates.add(1)
     bad = os.fsdecode(os.fsencode(crates.directory) + b"/bad\xff.crate")
@@ -240,7 +240,7 @@ def test_a_name_that_is_no_text_costs_its_own_crate_alone(crates: Any, tmp_path:
     run = open_run(crates.directory)
     assert (len(list(run.steps())), [one.where for one in run.problems]) == (1, [bad])
     if importlib.util.find_spec("pyarrow"):
-        from prov_worker.run.index import index
+        from prov_worker.run.index.build import index
 
         indexed = index([crates.directory])
         assert (indexed.read, [one.where for one in indexed.problems]) == (1, [bad])
@@ -278,7 +278,7 @@ def test_a_zip_beside_its_directory_is_counted_once(crates: Any, tmp_path: Path)
 def test_a_damaged_list_of_links_is_named_and_the_rest_is_told(
     workflow_crates: Any, tmp_path: Path, content: bytes
 ) -> None:
-    from prov_worker.run.flowcept import write_flowcept
+    from prov_worker.run.export.flowcept import write_flowcept
 
     assemble([workflow_crates.directory], tmp_path / "R.crate", Options(copy=True))
     path = tmp_path / "R.crate/links.jsonl"
@@ -409,7 +409,7 @@ def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
         stream.truncate(1 << 30)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from prov_worker.run.assemble import Options, assemble\n"
+        "from prov_worker.run.assembly.assemble import Options, assemble\n"
         "resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))\n"
         "result = assemble([Path(sys.argv[1])], Path(sys.argv[2]), Options(copy=False))\n"
         "assert result.steps == 1 and not result.problems, result"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.run.aside import aside
+from prov_worker.files import atomic_write
 
 
 def children_of(pid: int) -> list[int]:
@@ -66,7 +66,7 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, tmp_path: Path) -
     crates.add(1)
     code = (
         "import sys, time\n"
-        "from prov_worker.run.reading import in_processes\n"
+        "from prov_worker.run.index.read import in_processes\n"
         "if __name__ == '__main__':\n"
         "    for _ in in_processes(2)(time.sleep, [0.01, 0.01, 0.01, 0.01, 600, 600]):\n"
         "        pass\n"
@@ -84,12 +84,15 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, tmp_path: Path) -
 
 
 def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="directory; name a file"), aside(tmp_path):
+    with pytest.raises(InputError, match="directory; name a file"), atomic_write(tmp_path):
         pass
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="file/report.html: cannot be written"), aside(tmp_path / "file/report.html"):
+    with (
+        pytest.raises(InputError, match="file/report.html: cannot be written"),
+        atomic_write(tmp_path / "file/report.html"),
+    ):
         pass
-    with pytest.raises(UnicodeEncodeError), aside(tmp_path / "other") as path:
+    with pytest.raises(UnicodeEncodeError), atomic_write(tmp_path / "other") as path:
         path.write_text("half \ud800", encoding="utf-8")
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
@@ -97,18 +100,18 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> N
 def test_a_link_is_followed_and_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there/file")
-    with aside(tmp_path / "link") as path:
+    with atomic_write(tmp_path / "link") as path:
         path.write_text("x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there/file").read_text() == "x"
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    with aside(tmp_path / "pipe") as path:
+    with atomic_write(tmp_path / "pipe") as path:
         path.write_text("through")
     assert os.read(reader, 20) == b"through"
     os.close(reader)
-    code = "import sys; from pathlib import Path; from prov_worker.run.aside import aside\n"
-    code += "with aside(Path('/dev/stdout')) as path: path.write_text('through')"
+    code = "import sys; from pathlib import Path; from prov_worker.files import atomic_write\n"
+    code += "with atomic_write(Path('/dev/stdout')) as path: path.write_text('through')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"through"
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe", "there"]
@@ -117,7 +120,7 @@ def test_a_link_is_followed_and_what_is_no_file_is_never_replaced(tmp_path: Path
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
     def write() -> None:
-        with aside(tmp_path / "report.html") as path:
+        with atomic_write(tmp_path / "report.html") as path:
             path.symlink_to("/dev/full")
             path.write_text("x")
 

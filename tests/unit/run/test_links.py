@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from prov_worker.crate.summary import RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.run.links import LinkFinder, is_trivial, link_line, read_links
-from prov_worker.run.model import Link, RunStep, StepFile, StepValue
+from prov_worker.run.model import Link
 from support.steps import pickled
 
 SECOND = 1_000_000_000

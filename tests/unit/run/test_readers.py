@@ -13,8 +13,8 @@ import pytest
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.profiles import find_validator
 from prov_worker.model import Value
-from prov_worker.run.assemble import Options, assemble
-from prov_worker.run.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 from support.steps import Crates
 
 DEFINITION = """

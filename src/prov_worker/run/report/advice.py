@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from prov_worker.crate.text import plural
 from prov_worker.run.report.figures import FunctionFigures, gaps
-from prov_worker.run.report.rows import Gathered, NodeFacts
-from prov_worker.run.report.words import duration, number, size
+from prov_worker.run.report.humanize import duration, number, size
+from prov_worker.run.report.model import Gathered, NodeFacts
 
 #: A node's share that must lie idle before advice is given about it.
 IDLE_SHARE = 0.5

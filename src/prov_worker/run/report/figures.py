@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from prov_worker.run.report.rows import FunctionFacts, Gathered, Row
+from prov_worker.run.report.model import FunctionFacts, Gathered, Row
 
 _Key = Callable[[Row], int]
 _Weight = Callable[[Row], float]

@@ -13,10 +13,11 @@ from typing import Any
 from prov_worker import __version__
 from prov_worker.crate.text import plural
 from prov_worker.errors import InputError
+from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
-from prov_worker.run.aside import aside
-from prov_worker.run.report import words
+from prov_worker.run.report import humanize
 from prov_worker.run.report.advice import advise
+from prov_worker.run.report.downsample import packed
 from prov_worker.run.report.figures import (
     Summary,
     busy,
@@ -25,9 +26,8 @@ from prov_worker.run.report.figures import (
     mean_cpus,
     summarise,
 )
-from prov_worker.run.report.gather import gather
-from prov_worker.run.report.rows import Gathered, Profile, Row
-from prov_worker.run.report.thin import packed
+from prov_worker.run.report.model import Gathered, Profile, Row
+from prov_worker.run.report.model_builder import gather
 
 #: Points of a node's curves.
 BINS = 160
@@ -77,7 +77,7 @@ def write_report(
         raise InputError(f"{run.path}: no step crate that can be read{problem}")
     summary = summarise(data)
     html = render(data, summary, title)
-    with aside(target) as path:
+    with atomic_write(target) as path:
         path.write_text(html, encoding="utf-8")
     return data, summary
 
@@ -98,7 +98,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     for name in ("duration", "size", "number", "percent", "moment"):
-        environment.filters[name] = getattr(words, name)
+        environment.filters[name] = getattr(humanize, name)
     environment.filters["plural"] = plural
     script = "\n".join(_asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

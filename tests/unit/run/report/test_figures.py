@@ -16,6 +16,7 @@ import pytest
 from prov_worker.crate.text import plural
 from prov_worker.run.api import open_run
 from prov_worker.run.report.advice import advise
+from prov_worker.run.report.downsample import buckets, points_for
 from prov_worker.run.report.figures import (
     busy,
     failures,
@@ -25,10 +26,9 @@ from prov_worker.run.report.figures import (
     percentile,
     summarise,
 )
-from prov_worker.run.report.gather import gather
-from prov_worker.run.report.rows import FunctionFacts, Gathered, NodeFacts, Profile, Row
-from prov_worker.run.report.thin import buckets, points_for
-from prov_worker.run.report.words import duration, number, percent, size
+from prov_worker.run.report.humanize import duration, number, percent, size
+from prov_worker.run.report.model import FunctionFacts, Gathered, NodeFacts, Profile, Row
+from prov_worker.run.report.model_builder import gather
 
 GIB = 1 << 30
 

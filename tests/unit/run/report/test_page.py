@@ -16,8 +16,8 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Series, TaskSeries
 from prov_worker.run.api import open_run
+from prov_worker.run.report.downsample import packed, thinned
 from prov_worker.run.report.page import write_report
-from prov_worker.run.report.thin import packed, thinned
 
 
 class Outline(HTMLParser):

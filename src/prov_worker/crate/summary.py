@@ -1,0 +1,474 @@
+"""The summary of a step crate: one attempt at one task in a few fields, read from its crate.
+
+Units are in the names, as in :mod:`prov_worker.model`. A summary is plain data; the crate stays the truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import unquote
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
+from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
+from prov_worker.errors import CrateError
+from prov_worker.model import FAILED
+
+GENERATED = "generated"
+USED = "used"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
+_GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
+_SAMPLES = re.compile(r"(\d+)(?: of (\d+) expected)? samples")
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
+_JOBS = ("PBS_JOBID", "SLURM_JOB_ID")
+
+
+@dataclass(slots=True)
+class StepValue:
+    """An argument or a result, as its crate describes it.
+
+    Attributes:
+        id: of the entity in the step crate, such as ``#input-n``.
+        name: parameter name, or ``return``.
+        value: number, boolean or text; where the value was not recorded, a stand-in such as ``<int>``.
+        type: qualified type name; None where the crate does not say.
+        size_bytes: size of the data.
+        length: number of items.
+        sha256: hex digest of the data.
+        recorded: false where ``value`` is a stand-in.
+    """
+
+    id: str
+    name: str
+    value: str | int | float | bool | None = None
+    type: str | None = None
+    size_bytes: int | None = None
+    length: int | None = None
+    sha256: str | None = None
+    recorded: bool = True
+
+
+@dataclass(slots=True)
+class StepFile:
+    """A file that a step used or generated, in its crate or by reference.
+
+    Attributes:
+        id: of the entity in the step crate.
+        path: path in the crate, or as the step named it.
+        role: ``used`` or ``generated``.
+        size_bytes, sha256: None where the crate does not say.
+        inside: whether the file lies in the crate.
+        declared: whether the step itself said so, rather than the recorder having found the file.
+    """
+
+    id: str
+    path: str
+    role: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+    inside: bool = False
+    declared: bool = False
+
+
+@dataclass(slots=True)
+class RunStep:
+    """One attempt at one task: what reports, exports and indexes need of it.
+
+    Attributes:
+        key: unique in the run, stable: name of the crate without its suffix, ``<task_id>`` or
+            ``<task_id>.attempt-N``.
+        crate: path of the step crate, a directory or a zip file.
+        crate_id: id of the crate in its run, ``steps/<name>.crate/``; the same for a plain directory.
+        task_id: Globus Compute task id.
+        attempt: number of the attempt, from 1.
+        latest: whether no later attempt at the task is known.
+        status: ``completed`` or ``failed``.
+        error: one line; None for a completed step.
+        failure_kind: ``exception``, ``exit``, ``signal``, ``lost``, ``unknown``; None for a completed step.
+        failure_type: type of the exception.
+        failure_signal: such as ``SIGKILL``.
+        start_ns: nanoseconds since the epoch; None for a task that no worker began.
+        end_ns: nanoseconds since the epoch.
+        wall_s: seconds from start to end.
+        cpu_s: CPU seconds of the worker and its children; None where unknown.
+        peak_rss_bytes: largest resident memory.
+        cpu_max_percent, cpu_mean_percent: of samples; 100 is one logical CPU.
+        gpu_max_percent: by GPU (``0``, ``1`` …), largest sample of its use.
+        gpu_mean_percent: by GPU, mean of its use.
+        gpu_memory_max_bytes: by GPU.
+        read_bytes, written_bytes: storage traffic of the worker.
+        function: name of the function.
+        function_id: absolute id of the function in the crate.
+        function_sha256: identifies its code; None where unknown.
+        function_doc: description of the function.
+        module: module of the function.
+        endpoint_id, endpoint_name: None where the crate does not say.
+        host: node; pid, thread, rank, pool, block: of the worker.
+        user: account that ran the task.
+        cpus_allowed: number of logical CPUs that the worker might use.
+        cpu_affinity: these CPUs, as in cpuset(7).
+        gpus_visible: number of accelerators that the worker might use; None where no variable restricted them.
+        node_cpus: logical CPUs of the node. node_memory_bytes: its memory, the control group's limit where lower.
+        node_gpus: number of GPUs of the node. cpu_model, gpu_model: their models.
+        environment: recorded environment variables and facts of the scheduler, by name.
+        scheduler_job: id of the batch job.
+        container: image of the worker.
+        versions: of software, by name; ``python`` among them.
+        arguments, results: described values.
+        files: used and generated.
+        annotations: what user code noted, by key.
+        notes: remarks of the recorder.
+        samples, samples_expected: how many samples of the task were taken and due; None where none.
+        has_series: whether ``data/resource_usage.json`` is there.
+        has_plot: whether the crate holds a plot.
+        metadata_sha256: of the crate's metadata file.
+        metadata_bytes: its size.
+        usage: all totals, key to number, as :attr:`prov_worker.crate.reader.StepCrate.usage` has them.
+    """
+
+    key: str
+    crate: str
+    crate_id: str
+    task_id: str
+    attempt: int
+    status: str
+    end_ns: int
+    function: str
+    function_id: str
+    latest: bool = True
+    error: str | None = None
+    failure_kind: str | None = None
+    failure_type: str | None = None
+    failure_signal: str | None = None
+    start_ns: int | None = None
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    peak_rss_bytes: int | None = None
+    cpu_max_percent: float | None = None
+    cpu_mean_percent: float | None = None
+    gpu_max_percent: dict[str, float] = field(default_factory=dict)
+    gpu_mean_percent: dict[str, float] = field(default_factory=dict)
+    gpu_memory_max_bytes: dict[str, float] = field(default_factory=dict)
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    function_sha256: str | None = None
+    function_doc: str | None = None
+    module: str | None = None
+    endpoint_id: str | None = None
+    endpoint_name: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    thread: int | None = None
+    rank: str | None = None
+    pool: str | None = None
+    block: str | None = None
+    user: str | None = None
+    cpus_allowed: int | None = None
+    cpu_affinity: str | None = None
+    gpus_visible: int | None = None
+    node_cpus: int | None = None
+    node_memory_bytes: int | None = None
+    node_gpus: int = 0
+    cpu_model: str | None = None
+    gpu_model: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    scheduler_job: str | None = None
+    container: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    arguments: list[StepValue] = field(default_factory=list)
+    results: list[StepValue] = field(default_factory=list)
+    files: list[StepFile] = field(default_factory=list)
+    annotations: dict[str, str | int | float | bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    samples: int | None = None
+    samples_expected: int | None = None
+    has_series: bool = False
+    has_plot: bool = False
+    metadata_sha256: str | None = None
+    metadata_bytes: int | None = None
+    usage: dict[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def worker(self) -> str:
+        """Name of the worker process: ``<host>/<pid>``, with the thread where tasks share a process."""
+        name = f"{self.host or 'unknown'}/{self.pid if self.pid is not None else '?'}"
+        return name if self.thread is None else f"{name}/{self.thread}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the attempt failed."""
+        return self.status != "completed"
+
+
+def open_step(source: Source) -> tuple[RunStep, StepCrate]:
+    """Read one step crate.
+
+    Raises:
+        CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
+    """
+    data = read(source, v.METADATA_FILE)
+    graph = graph_of(source, data)
+    try:
+        crate = StepCrate(source.path, graph)
+        return step_of(crate, source.name, data), crate
+    except CrateError as error:
+        # The crate knows its zip, but not its place in there.
+        raise CrateError(str(error).replace(f"{source.path}/", f"{source.where}/", 1)) from None
+
+
+def graph_of(source: Source, data: bytes) -> list[Entity]:
+    """The entities in the content of a metadata file.
+
+    Raises:
+        CrateError: no JSON, no graph of entities, or two entities of one id, of which readers take one or the other.
+    """
+    where = f"{source.where}/{v.METADATA_FILE}"
+    try:
+        document = parse_json(data)
+    except (ValueError, RecursionError) as error:
+        raise CrateError(f"{where}: no valid JSON: {error}") from None
+    graph = graph_in(document, where)
+    seen: set[str] = set()
+    for entity in graph:
+        if entity["@id"] in seen:
+            raise CrateError(f"{where}: {entity['@id']}: more than one entity has this id")
+        seen.add(entity["@id"])
+    return graph
+
+
+def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
+    """The facts of one step.
+
+    Args:
+        crate: the crate, read.
+        name: of the crate, without suffix.
+        metadata: content of its metadata file.
+
+    Raises:
+        CrateError: the crate names no function, or refers to one that is not there.
+    """
+    function = crate.function
+    usage = {key: value for key, (value, _) in crate.usage.items()}
+    start, end = _nanoseconds(crate)
+    step = RunStep(
+        key=name,
+        crate=str(crate.path),
+        crate_id=f"{STEPS_DIR}/{name}{CRATE_SUFFIX}/",
+        task_id=crate.task_id,
+        attempt=crate.attempt,
+        latest=".attempt-" not in name,
+        status=crate.status,
+        error=crate.error,
+        start_ns=start,
+        end_ns=end,
+        wall_s=crate.wall_time_s,
+        cpu_s=_number(usage.get("cpu")),
+        peak_rss_bytes=_integer(usage.get("peak-rss")),
+        cpu_max_percent=_number(usage.get("cpu-max")),
+        cpu_mean_percent=_number(usage.get("cpu-mean")),
+        read_bytes=_integer(usage.get("read-bytes")),
+        written_bytes=_integer(usage.get("written-bytes")),
+        function=crate.function_name,
+        function_id=function["@id"],
+        function_doc=_text(function.get("description")),
+        endpoint_id=crate.endpoint_id,
+        host=crate.host,
+        metadata_sha256=hashlib.sha256(metadata).hexdigest(),
+        metadata_bytes=len(metadata),
+        usage=usage,
+    )
+    version = function.get("version")
+    if isinstance(version, str) and version.startswith("sha256:"):
+        step.function_sha256 = version.removeprefix("sha256:")
+    step.module = _text(_value(crate, "#function-module"))
+    _failure(step, crate)
+    _worker(step, crate)
+    _hardware(step, crate)
+    _gpus(step)
+    _software(step, crate, function)
+    _data(step, crate)
+    _, *step.notes = crate.description.split(" Note: ")
+    _samples(step, crate)
+    return step
+
+
+def _value(crate: StepCrate, identifier: str) -> Any:
+    entity = crate.entities.get(identifier)
+    return None if entity is None else entity.get("value")
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, (str, int, float)) and value != "" else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        number = None if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number is None or abs(number) < 1 << 63 else None  # what tables and databases can hold
+
+
+def _nanoseconds(crate: StepCrate) -> tuple[int | None, int]:
+    """Start and end; to the nanosecond where the crate has them so."""
+    start = _integer(_value(crate, "#start-ns"))
+    if start is None and crate.start is not None:
+        start = _since_epoch(crate.start)
+    end = _integer(_value(crate, "#end-ns"))
+    return start, _since_epoch(crate.end) if end is None else end
+
+
+def _since_epoch(moment: datetime) -> int:
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
+
+
+def _failure(step: RunStep, crate: StepCrate) -> None:
+    if crate.status != FAILED:
+        return
+    step.failure_kind = _text(_value(crate, "#failure-kind"))
+    step.failure_type = _text(_value(crate, "#failure-type"))
+    step.failure_signal = _text(_value(crate, "#failure-signal"))
+
+
+def _worker(step: RunStep, crate: StepCrate) -> None:
+    for provider in reference_ids(crate.action.get("provider")):
+        step.endpoint_name = _text(crate.entities[provider].get("name"))
+    step.pid = _integer(_value(crate, "#worker-pid"))
+    step.thread = _integer(_value(crate, "#worker-thread"))
+    step.rank = _text(_value(crate, "#worker-rank"))
+    step.pool = _text(_value(crate, "#worker-pool"))
+    step.block = _text(_value(crate, "#worker-block"))
+    step.user = _text(_value(crate, "#worker-user"))
+    step.container = _text(_value(crate, "#worker-container"))
+    step.cpu_affinity = _text(_value(crate, "#worker-cpu-affinity"))
+    step.cpus_allowed = _count(step.cpu_affinity)
+    for identifier in reference_ids(crate.action.get("environment")):
+        if identifier.startswith("#env-"):
+            entity = crate.entities.get(identifier, {})
+            step.environment[str(entity.get("name", identifier[5:]))] = str(entity.get("value", ""))
+    step.scheduler_job = next((step.environment[name] for name in _JOBS if name in step.environment), None)
+    for name in _VISIBLE:
+        if name in step.environment:
+            step.gpus_visible = len([part for part in step.environment[name].split(",") if part.strip()])
+            break
+
+
+def _count(affinity: str | None) -> int | None:
+    """Number of CPUs in a list as in cpuset(7)."""
+    if not affinity:
+        return None
+    total = 0
+    for part in affinity.split(","):
+        match = _RANGE.match(part.strip())
+        if match is None:
+            return None
+        total += int(match[2] or match[1]) - int(match[1]) + 1
+    return total
+
+
+def _hardware(step: RunStep, crate: StepCrate) -> None:
+    step.node_cpus = _integer(_value(crate, "#hardware-cpu-logical"))
+    total = _integer(_value(crate, "#hardware-ram-total"))
+    limit = _integer(_value(crate, "#hardware-ram-cgroup-limit"))
+    step.node_memory_bytes = min(total, limit) if total is not None and limit else total
+    cpu = crate.entities.get(v.CPU_COMPONENT)
+    step.cpu_model = _text(cpu.get("model")) if cpu else None
+    for identifier, entity in crate.entities.items():
+        if _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
+            step.node_gpus += 1
+            step.gpu_model = step.gpu_model or _text(entity.get("model"))
+
+
+def _gpus(step: RunStep) -> None:
+    kinds = {"max": step.gpu_max_percent, "mean": step.gpu_mean_percent, "memory-max": step.gpu_memory_max_bytes}
+    for key, value in step.usage.items():
+        match = _GPU_USAGE.match(key)
+        number = _number(value)
+        if match is not None and number is not None:
+            kinds[match[2]][match[1]] = number
+
+
+def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
+    for identifier in (
+        *reference_ids(function.get("programmingLanguage")),
+        *reference_ids(function.get("softwareRequirements")),
+    ):
+        entity = crate.entities.get(identifier, {})
+        name, version = entity.get("name"), entity.get("version")
+        if isinstance(name, str) and isinstance(version, str):
+            step.versions["python" if name == "Python" else name] = version
+
+
+def _data(step: RunStep, crate: StepCrate) -> None:
+    """Arguments, results, files and annotations."""
+    by_id = {one.id: one for one in crate.files}
+    for key, values, role in (("object", step.arguments, USED), ("result", step.results, GENERATED)):
+        for identifier in reference_ids(crate.action.get(key)):
+            entity = crate.entities.get(identifier)
+            if entity is None:
+                continue
+            if identifier in by_id:
+                one = by_id[identifier]
+                step.files.append(
+                    StepFile(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
+                )
+            elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
+                step.files.append(_referenced(entity, role))
+            else:
+                values.append(_described(entity))
+    step.annotations.update(crate.annotations)
+
+
+def _referenced(entity: Entity, role: str) -> StepFile:
+    return StepFile(
+        entity["@id"],
+        str(entity.get("value", "")),
+        role,
+        _integer(entity.get("contentSize")),
+        _digest(entity),
+        declared=entity.get("propertyID") == v.NAMESPACE + "declaredFile",
+    )
+
+
+def _digest(entity: Entity) -> str | None:
+    digest = entity.get("sha256")
+    return digest if isinstance(digest, str) and _SHA256.match(digest) else None
+
+
+def _described(entity: Entity) -> StepValue:
+    value = entity.get("value")
+    kind = _text(entity.get("additionalType"))
+    stand_in = str(entity.get("description", "")).endswith("the value was not recorded") or value == "<not recorded>"
+    return StepValue(
+        id=entity["@id"],
+        name=str(entity.get("name", entity["@id"])),
+        value=value if isinstance(value, (str, int, float, bool)) else None,
+        type=kind,
+        size_bytes=_integer(entity.get("contentSize")),
+        length=_integer(entity.get("numberOfItems")),
+        sha256=_digest(entity),
+        recorded=not stand_in,
+    )
+
+
+def _samples(step: RunStep, crate: StepCrate) -> None:
+    step.has_series = v.SERIES_FILE in crate.entities
+    step.has_plot = any(one.id.startswith(v.IMAGE_DIR + "/") for one in crate.files)
+    for identifier in (v.CPU_OBSERVATION, v.MEMORY_OBSERVATION):
+        match = _SAMPLES.search(str(crate.entities.get(identifier, {}).get("description", "")))
+        if match is not None:
+            step.samples = int(match[1])
+            step.samples_expected = int(match[2]) if match[2] else None
+            return

@@ -1,0 +1,1 @@
+"""Run crates: assembled from step crates, sealed, verified."""

@@ -1,0 +1,419 @@
+"""Makes one sealed run crate of many step crates.
+
+Everything happens in a hidden directory beside the target, which gets its name when it is complete. One crate is in
+memory at a time; what is needed of all of them is kept in a temporary database. What is damaged is named and left out,
+the rest is assembled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.people import account_name, people
+from prov_worker.crate.reader import StepCrate, reference_ids
+from prov_worker.crate.sources import CRATE_SUFFIX, Source, candidates, sources_at
+from prov_worker.crate.summary import RunStep, open_step
+from prov_worker.crate.text import plural, safe_name, utc
+from prov_worker.errors import CrateError, InputError
+from prov_worker.run.assembly import vocabulary as rv
+from prov_worker.run.assembly.copy import MAX_FILE_BYTES, Placer, take
+from prov_worker.run.assembly.metadata import GraphWriter, Heading
+from prov_worker.run.assembly.plan import Prospect
+from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
+from prov_worker.run.assembly.shared_entities import Shared
+from prov_worker.run.assembly.staging import Catalog, Entry
+from prov_worker.run.assembly.verify import digest_of
+from prov_worker.run.assembly.workflow import Workflow, read_workflow
+from prov_worker.run.links import LinkFinder, link_line
+from prov_worker.run.model import Problem
+from prov_worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run crate is made.
+
+    Attributes:
+        name: of the run; None takes that of the target.
+        workflow: file with a workflow definition.
+        license, author, publisher: as in the settings of recording: identifiers, or plain text.
+        copy: copy bytes even where they could be shared with the source.
+        force: replace a target that exists.
+        zip: make a zip file.
+        sign: ssh key that signs the seal.
+        max_file_bytes: a step crate with a larger file is refused; 0 for no limit.
+    """
+
+    name: str | None = None
+    workflow: Path | None = None
+    license: str | None = None
+    author: str | None = None
+    publisher: str | None = None
+    copy: bool = False
+    force: bool = False
+    zip: bool = False
+    sign: Path | None = None
+    max_file_bytes: int = MAX_FILE_BYTES
+
+
+@dataclass(slots=True)
+class Assembled:
+    """What was assembled.
+
+    Attributes:
+        path: of the run crate; None where there was nothing to assemble.
+        steps: number of attempts in it. tasks: number of tasks. failed: tasks whose latest attempt failed.
+        duplicates: crates that were there twice, byte for byte.
+        links: number of links by kind, such as ``{"declared": 3, "value": 12}``.
+        files: number of files in the crate. size_bytes: their size.
+        problems: crates that were left out, or named for another reason.
+        signed: whether the seal is signed.
+    """
+
+    path: Path | None = None
+    steps: int = 0
+    tasks: int = 0
+    failed: int = 0
+    duplicates: int = 0
+    links: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    size_bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    signed: bool = False
+
+
+def assemble(
+    directories: Sequence[Path],
+    target: Path,
+    options: Options | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Assembled:
+    """Make a run crate.
+
+    Args:
+        directories: step crates, directories of them, zips, or run crates whose steps are taken anew.
+        target: directory or, with ``options.zip``, file to make.
+        options: how.
+        progress: called with the number of crates done and their total.
+
+    Raises:
+        InputError: a directory or the workflow cannot be read, the target exists, or cannot be written.
+        ProvWorkerError: the seal cannot be signed. Nothing is left behind.
+    """
+    options = options or Options()
+    target = Path(os.path.abspath(target))
+    _check_target(target, options)
+    workflow = read_workflow(options.workflow) if options.workflow is not None else None
+    if options.sign is not None and not options.sign.is_file():
+        raise InputError(f"{options.sign}: no such key")
+    found = [one for directory in directories for one in candidates(directory) if one.absolute() != target]
+    if not found:
+        raise InputError(f"{', '.join(map(str, directories))}: no step crates")
+    staged = target.parent / f".{target.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        staged.mkdir(mode=0o700)
+        (staged / rv.STEPS_DIR).mkdir()
+        with closing(_Assembly(staged, options, workflow, target)) as assembly:
+            for number, candidate in enumerate(found):
+                progress(number, len(found))
+                assembly.take(candidate)
+            progress(len(found), len(found))
+            result = assembly.finish()
+        if result.steps:
+            _publish(staged, target, options)
+            result.path = target
+        return result
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _check_target(target: Path, options: Options) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent}: no such directory")
+    if not os.path.lexists(target):
+        return
+    if not options.force:
+        raise InputError(f"{target}: is there already; give another name, or --force to replace it")
+    replaceable = target.is_file() if options.zip else (target / rv.SEAL_FILE).is_file()
+    if not replaceable or target.is_symlink():
+        what = "no file" if options.zip else "no run crate"
+        raise InputError(f"{target}: is there, and {what}: not replaced")
+
+
+def _publish(staged: Path, target: Path, options: Options) -> None:
+    complete = staged
+    if options.zip:
+        complete = staged / ".zip"
+        _zip(staged, complete)
+    os.chmod(complete, 0o666 & ~_umask() if options.zip else 0o777 & ~_umask())
+    if options.zip or not os.path.lexists(target):
+        os.replace(complete, target)
+        return
+    # A directory with content cannot be replaced at once: the old one steps aside and goes when the new one stands.
+    aside = target.parent / f".{target.name}.old-{secrets.token_hex(4)}"
+    os.rename(target, aside)
+    try:
+        os.rename(complete, target)
+    except OSError:
+        os.rename(aside, target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _zip(staged: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for parent, directories, names in os.walk(staged):
+            directories.sort()
+            for name in sorted(names):
+                path = Path(parent) / name
+                if path != target:
+                    archive.write(path, path.relative_to(staged))
+        archive.comment = ZIP_MARK + b"0" * 64
+    seal_zip(target)
+
+
+class _Assembly:
+    """A run crate on its way."""
+
+    def __init__(self, staged: Path, options: Options, workflow: Workflow | None, target: Path) -> None:
+        self._staged = staged
+        self._steps = staged / rv.STEPS_DIR
+        self._options = options
+        self._workflow = workflow
+        self._name = options.name or target.name.removesuffix(".zip").removesuffix(CRATE_SUFFIX) or "run"
+        self._placer = Placer(copy=options.copy)
+        settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
+        self._people = people(settings, account_name(), "when the run was assembled")
+        self._shared = Shared(self._people_ids())
+        self._catalog = Catalog()
+        self._finder = LinkFinder(workflow.after if workflow is not None else None)
+        suffix = workflow.suffix if workflow is not None else ".json"
+        self._prospect = Prospect(rv.WORKFLOW_STEM + suffix, workflow)
+        self.result = Assembled()
+
+    def _people_ids(self) -> list[str]:
+        return [self._people.license, self._people.author, self._people.publisher, *(one for one, _, _ in rv.PROFILES)]
+
+    def close(self) -> None:
+        """Let the databases go."""
+        self._catalog.close()
+        self._finder.close()
+
+    def take(self, candidate: Path) -> None:
+        """Take the crates at one path."""
+        try:
+            for source in sources_at(candidate):
+                try:
+                    self._take(source)
+                except CrateError as error:
+                    self._say(source.where, str(error))
+        except CrateError as error:
+            self._say(str(candidate), str(error))
+
+    def _say(self, where: str, message: str) -> None:
+        self.result.problems.append(Problem(where, message))
+
+    def _take(self, source: Source) -> None:
+        step, crate = open_step(source)
+        key = self._admit(source, step)
+        if key is None:
+            return
+        step.key, step.crate_id = key, f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
+        target = self._steps / f"{key}{CRATE_SUFFIX}"
+        taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
+        if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
+            shutil.rmtree(target)
+            raise CrateError(f"{source.where}: changed while it was read")
+        entry = self._entry(step, crate)
+        lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
+        self._catalog.add(entry, lines, source.name)
+        self._finder.add(step)
+        self._prospect.observe(step, crate.function)
+        self.result.files += len(taken.manifest)
+        self.result.size_bytes += taken.size_bytes
+
+    def _admit(self, source: Source, step: RunStep) -> str | None:
+        """The key under which a step is kept; None where it is not."""
+        plain = safe_name(step.task_id)
+        known = self._catalog.attempts(step.task_id)
+        for key, attempt, start, _, host, pid, sha, _ in known:
+            if (attempt, start, host, pid) == (step.attempt, step.start_ns, step.host, step.pid):
+                if sha == step.metadata_sha256:
+                    self.result.duplicates += 1
+                else:
+                    self._say(source.where, f"{source.where}: another crate of this very attempt was taken as {key}")
+                return None
+        if not known:
+            return plain
+        latest = known[-1]
+        if source.name == plain and any(one[1] == step.attempt and one[7] == plain for one in known):
+            self._say(
+                source.where,
+                f"{source.where}: two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
+            )
+        if (step.end_ns, step.attempt) < (latest[3], latest[1]):
+            return self._free(plain, step.attempt)
+        # This one is later: it gets the plain name, and the one that has it now steps back.
+        for key, attempt, *_ in known:
+            if key == plain:
+                self._rename(plain, self._free(plain, attempt))
+        return plain
+
+    def _rename(self, old: str, new: str) -> None:
+        os.rename(self._steps / f"{old}{CRATE_SUFFIX}", self._steps / f"{new}{CRATE_SUFFIX}")
+        self._catalog.rename(old, new)
+        self._finder.rename(old, new)
+
+    def _name_latest(self) -> None:
+        """Give the plain name to latest attempts whose later one turned out to be damaged."""
+        for key, task in [one for one in self._catalog.ordered_keys(latest=True) if one[0] != safe_name(one[1])]:
+            self._rename(key, safe_name(task))
+
+    def _free(self, plain: str, attempt: int) -> str:
+        key, number = f"{plain}.attempt-{attempt}", 2
+        while self._catalog.has(key):
+            key = f"{plain}.attempt-{attempt}.{number}"
+            number += 1
+        return key
+
+    def _entry(self, step: RunStep, crate: StepCrate) -> Entry:
+        root = crate.entities["./"]
+        shown = [value.id for value in (*step.arguments, *step.results)] + [file.id for file in step.files]
+        for identifier in reference_ids(crate.action.get("resourceUsage")):
+            if identifier in rv.SHOWN_USAGE or identifier.startswith("#usage-gpu-"):
+                shown.append(identifier)
+        return Entry(
+            step=step,
+            action_id=crate.action["@id"],
+            entities={one: crate.entities[one] for one in shown},
+            root={key: root[key] for key in ("name", "description", "datePublished") if isinstance(root.get(key), str)},
+            license=self._shared_id(crate, root.get("license")) or self._people.license,
+            agent=self._shared_id(crate, crate.action.get("agent")) or self._people.author,
+            provider=self._shared_id(crate, crate.action.get("provider")),
+        )
+
+    def _shared_id(self, crate: StepCrate, value: Any) -> str | None:
+        ids = reference_ids(value)
+        return self._shared.take(crate.entities, ids[0]) if ids and ids[0] in crate.entities else None
+
+    def finish(self) -> Assembled:
+        """Write what describes and seals the steps."""
+        result, catalog = self.result, self._catalog
+        catalog.settle()
+        self._name_latest()
+        self._prospect.settle()
+        result.steps = len(catalog)
+        if not result.steps:
+            return result
+        result.tasks, result.failed = catalog.tasks()
+        with open(self._staged / rv.LINKS_FILE, "x", encoding="utf-8") as stream:
+            for link in self._finder.links():
+                stream.write(link_line(link))
+                catalog.link(link.target, link.target_id, link.source, link.source_id, link.via)
+                result.links[link.via] = result.links.get(link.via, 0) + 1
+        catalog.settle_links()
+        workflow = self._prospect.file
+        text = self._workflow.text if self._workflow is not None else self._listed()
+        (self._staged / workflow).write_bytes(text)
+        (self._staged / rv.README_FILE).write_text(self._readme(), encoding="utf-8")
+        top = (workflow, rv.README_FILE, rv.LINKS_FILE)
+        known = {name: digest_of(self._staged / name) for name in top}
+        self._write_manifest({name: digest for name, (digest, _) in known.items()})
+        known[rv.MANIFEST_FILE] = digest_of(self._staged / rv.MANIFEST_FILE)
+        self._write_graph(known)
+        metadata, _ = digest_of(self._staged / v.METADATA_FILE)
+        (self._staged / rv.SEAL_FILE).write_text(seal_text(metadata, known[rv.MANIFEST_FILE][0]), encoding="utf-8")
+        if self._options.sign is not None:
+            sign(self._staged, self._options.sign)
+            result.signed = True
+        for one in self._staged.iterdir():
+            if one.is_file():
+                result.files += 1
+                result.size_bytes += one.stat().st_size
+        return result
+
+    def _listed(self) -> bytes:
+        """The workflow as it was seen, where no definition was given."""
+        stages = sorted(self._prospect.stages.values(), key=lambda stage: stage.position)
+        data = {
+            "name": self._name,
+            "steps": [
+                {"name": stage.name, "function": list(stage.functions), "tasks": stage.tasks} for stage in stages
+            ],
+        }
+        return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+    def _readme(self) -> str:
+        result = self.result
+        inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
+        stated = sum(result.links.values()) - inferred
+        return (
+            f"# {self._name}\n\n"
+            f"A run of {plural(result.tasks, 'task')} in {plural(result.steps, 'attempt')}; {result.failed} failed in "
+            f"the end.\n\n"
+            f"- `steps/<task id>.crate/`: the crate of each task, byte for byte as it was recorded; an earlier attempt "
+            f"is `<task id>.attempt-N.crate/`\n"
+            f"- `ro-crate-metadata.json`: the run, as a Provenance Run Crate 0.5\n"
+            f"- `{self._prospect.file}`: the workflow "
+            f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
+            f"- `{rv.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
+            f"content\n"
+            f"- `{rv.MANIFEST_FILE}`, `{rv.SEAL_FILE}`: the seal; `prov-worker run verify` or "
+            f"`sha256sum -c {rv.SEAL_FILE} {rv.MANIFEST_FILE}` finds what changed\n"
+        )
+
+    def _write_manifest(self, top: dict[str, str]) -> None:
+        with open(self._staged / rv.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
+            for name in sorted(top):
+                stream.write(manifest_line(top[name], name))
+            for key, lines in self._catalog.manifests():
+                prefix = f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
+                stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
+
+    def _write_graph(self, known: dict[str, tuple[str, int]]) -> None:
+        result = self.result
+        given = self._workflow is not None
+        workflow = self._prospect.file
+        media_type = "application/json" if workflow.endswith(".json") else "application/yaml"
+        texts = {
+            workflow: (
+                "The workflow as it was defined" if given else "The order of the functions as the tasks show it",
+                media_type,
+            ),
+            rv.README_FILE: ("About this crate", "text/markdown"),
+            rv.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
+            rv.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
+        }
+        files = [(name, *texts[name], known[name][1], known[name][0]) for name in texts]
+        seal = (rv.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
+        failed = f", {result.failed} of which failed" if result.failed else ""
+        tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
+        what = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
+        heading = Heading(
+            name=self._name,
+            description=what,
+            published=utc(time.time_ns()),
+            people=self._people,
+            files=(*files, seal),
+        )
+        with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
+            GraphWriter(stream, self._catalog, self._prospect, self._shared, self._workflow).write(heading)

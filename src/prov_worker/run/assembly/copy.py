@@ -1,0 +1,187 @@
+"""Takes one step crate into a run crate, byte for byte, or says why not.
+
+Every file is hashed as it is taken, and compared with what the crate says of it. Bytes are shared with the source
+where the file system can (a clone, else a hard link) and copied in blocks otherwise: no file is ever read whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import DirectorySource, Source
+from prov_worker.errors import CrateError
+
+_ODD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_BLOCK = 1 << 20
+#: ``ioctl`` request that shares the blocks of one file with another (linux/fs.h).
+_FICLONE = 0x40049409
+#: Largest file that a step crate may hold; a step lists its large outputs by reference.
+MAX_FILE_BYTES = 4 << 30
+_NO_SHARING = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken of a crate.
+
+    Attributes:
+        manifest: relative path, sha256 and size of each file, sorted by path.
+    """
+
+    manifest: list[tuple[str, str, int]] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all files."""
+        return sum(size for _, _, size in self.manifest)
+
+
+class Placer:
+    """Brings files to a directory: cloned, hard linked or copied, whichever works first.
+
+    Args:
+        copy: always copy.
+    """
+
+    def __init__(self, *, copy: bool = False) -> None:
+        self._ways: list[Callable[[str, str], None]] = [] if copy else [_clone, os.link]
+
+    def place(self, source: str, target: str) -> str:
+        """Bring one file to ``target``, which must not exist.
+
+        Returns:
+            Hex sha256 of the content at ``target``.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        while self._ways:
+            try:
+                self._ways[0](source, target)
+            except OSError as error:
+                if error.errno == errno.EMLINK:
+                    break  # this one file has too many names
+                if error.errno not in (*_NO_SHARING, errno.EINVAL, errno.ENOTTY):
+                    raise
+                # This pair of file systems cannot do it: not asked again.
+                del self._ways[0]
+            else:
+                with open(target, "rb") as stream:
+                    return sha256_of(stream)
+        with open(source, "rb") as stream, open(target, "xb") as out:
+            return sha256_of(stream, out)
+
+
+def _clone(source: str, target: str) -> None:
+    import fcntl
+
+    with open(source, "rb") as stream, open(target, "xb") as out:
+        try:
+            fcntl.ioctl(out.fileno(), _FICLONE, stream.fileno())
+        except OSError:
+            os.unlink(target)
+            raise
+
+
+def sha256_of(stream: IO[bytes], copy_to: IO[bytes] | None = None) -> str:
+    """Hex digest of a stream, read in blocks and written on to another where one is given."""
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+        if copy_to is not None:
+            copy_to.write(block)
+    return digest.hexdigest()
+
+
+def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:
+    """Take all files of a crate to a directory, and compare them with what the crate says of them.
+
+    Args:
+        source: where the crate lies.
+        crate: the same, read.
+        target: directory to make; it must not exist, its parent must.
+        placer: brings the files.
+        max_file_bytes: a larger file is refused; 0 for no limit.
+
+    Raises:
+        CrateError: a file is missing, too large, not plain or other than the crate says; nothing is left at ``target``.
+        OSError: the target cannot be written.
+    """
+    files = sorted(source.files())
+    for relative, size in files:
+        if _ODD.search(relative):
+            raise CrateError(f"{source.where}: {relative!r}: a name with control characters or without UTF-8 form")
+        if max_file_bytes and size > max_file_bytes:
+            raise CrateError(
+                f"{source.where}: {relative}: {size} bytes, more than the {max_file_bytes} that a file may have"
+            )
+    taken = Taken()
+    os.mkdir(target)
+    try:
+        made = {""}
+        for relative, size in files:
+            parent = relative.rpartition("/")[0]
+            if parent not in made:
+                os.makedirs(target / parent, exist_ok=True)
+                made.add(parent)
+            taken.manifest.append((relative, _bring(source, relative, f"{target}/{relative}", placer), size))
+        _compare(source, crate, taken)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return taken
+
+
+def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
+    if isinstance(source, DirectorySource):
+        try:
+            return placer.place(f"{source.path}/{relative}", target)
+        except OSError as error:
+            # One of two files is at fault: where it is the one that is read, this crate alone is left out.
+            _need_readable(source, relative)
+            raise error
+    try:
+        with source.open(relative) as stream, open(target, "xb") as out:
+            return sha256_of(stream, out)
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
+    except (OSError, CrateError):
+        raise
+    except Exception as error:
+        # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
+        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
+
+
+def _need_readable(source: DirectorySource, relative: str) -> None:
+    try:
+        with source.open(relative) as stream:
+            while stream.read(_BLOCK):
+                pass
+    except OSError as error:
+        raise CrateError(f"{source.where}/{relative}: cannot be read: {error.strerror or error}") from None
+
+
+def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
+    found = {relative: (digest, size) for relative, digest, size in taken.manifest}
+    for one in crate.files:
+        relative = os.path.relpath(one.path, crate.path)
+        if relative == v.METADATA_FILE:
+            continue
+        if relative not in found:
+            raise CrateError(f"{source.where}: {one.id}: listed in the crate and missing")
+        digest, size = found[relative]
+        if one.size_bytes is not None and one.size_bytes != size:
+            raise CrateError(f"{source.where}: {one.id}: the crate says {one.size_bytes} bytes, the file has {size}")
+        if one.sha256 is not None and one.sha256 != digest:
+            raise CrateError(f"{source.where}: {one.id}: the crate says sha256 {one.sha256}, the file has {digest}")

@@ -1,0 +1,185 @@
+"""The steps of a run while it is assembled, kept on disk: their number is not bounded by memory."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from prov_worker.crate.reader import Entity
+from prov_worker.crate.summary import RunStep
+
+_SCHEMA = """
+CREATE TABLE step (
+    action TEXT, key TEXT PRIMARY KEY, task TEXT, attempt INTEGER, start INTEGER, end INTEGER, host TEXT, pid INTEGER,
+    status TEXT, sha TEXT, named TEXT, function TEXT, latest INTEGER DEFAULT 1, entry BLOB, manifest TEXT
+);
+CREATE TABLE link (target TEXT, target_id TEXT, source TEXT, source_id TEXT, via TEXT);
+CREATE TABLE outer (role TEXT, id TEXT);
+"""
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS step_task ON step (task);
+CREATE INDEX IF NOT EXISTS step_start ON step (start, key);
+"""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A step and those entities of its crate that the run crate shows too.
+
+    Attributes:
+        step: the facts.
+        entities: arguments, results, files and totals, by id in the step crate.
+        root: root of the step crate: name, description, datePublished.
+        action_id: of the execution, in the step crate.
+        license, agent, provider: ids in the run crate.
+    """
+
+    step: RunStep
+    action_id: str
+    entities: dict[str, Entity] = field(default_factory=dict)
+    root: Entity = field(default_factory=dict)
+    license: str | None = None
+    agent: str | None = None
+    provider: str | None = None
+
+
+class Catalog:
+    """A temporary database of entries."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("")
+        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _SCHEMA)
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._db.close()
+
+    def __len__(self) -> int:
+        count: int = self._db.execute("SELECT count(*) FROM step").fetchone()[0]
+        return count
+
+    def add(self, entry: Entry, manifest: str, named: str) -> None:
+        """Take an entry, the lines of its files in the manifest (``<sha256>  <path>``), and the name it came under."""
+        step = entry.step
+        self._db.execute(
+            "INSERT INTO step (action, key, task, attempt, start, end, host, pid, status, sha, named, function, entry, "
+            "manifest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                entry.action_id,
+                step.key,
+                step.task_id,
+                step.attempt,
+                step.start_ns,
+                step.end_ns,
+                step.host,
+                step.pid,
+                step.status,
+                step.metadata_sha256,
+                named,
+                step.function_id,
+                pickle.dumps(entry, 5),
+                manifest,
+            ),
+        )
+
+    def has(self, key: str) -> bool:
+        """Whether there is a step of this key."""
+        return self._db.execute("SELECT 1 FROM step WHERE key = ?", (key,)).fetchone() is not None
+
+    def attempts(self, task_id: str) -> list[tuple[str, int, int | None, int, str | None, int | None, str, str]]:
+        """Key, attempt, start, end, host, pid, sha256 and first name of the attempts at a task, by end."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS step_task ON step (task)")
+        return self._db.execute(
+            "SELECT key, attempt, start, end, host, pid, sha, named FROM step WHERE task = ? ORDER BY end, attempt",
+            (task_id,),
+        ).fetchall()
+
+    def action_of(self, key: str) -> str:
+        """Id of a step's execution in its crate."""
+        action: str = self._db.execute("SELECT action FROM step WHERE key = ?", (key,)).fetchone()[0]
+        return action
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a step another key."""
+        self._db.execute("UPDATE step SET key = ? WHERE key = ?", (new, old))
+
+    def settle(self) -> None:
+        """All steps are in: find the latest attempt of each task."""
+        self._db.executescript(_INDEXES)
+        self._db.execute("UPDATE step SET latest = 0")
+        self._db.execute(
+            "UPDATE step SET latest = 1 WHERE key IN (SELECT key FROM ("
+            "SELECT key, row_number() OVER (PARTITION BY task ORDER BY end DESC, attempt DESC, key) AS place FROM step"
+            ") WHERE place = 1)"
+        )
+
+    def link(self, target: str, target_id: str | None, source: str, source_id: str | None, via: str) -> None:
+        """Note what flowed into a step."""
+        self._db.execute("INSERT INTO link VALUES (?, ?, ?, ?, ?)", (target, target_id, source, source_id, via))
+
+    def settle_links(self) -> None:
+        """All links are in."""
+        self._db.executescript(
+            "CREATE INDEX IF NOT EXISTS link_target ON link (target);"
+            "CREATE INDEX IF NOT EXISTS link_source ON link (source);"
+        )
+
+    def links_into(self, key: str) -> list[tuple[str, str, str, str, str]]:
+        """Entity, source step, its entity, its function and the kind of all data that flowed into a step."""
+        return self._db.execute(
+            "SELECT l.target_id, l.source, l.source_id, s.function, l.via FROM link l JOIN step s ON s.key = l.source "
+            "WHERE l.target = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL ORDER BY l.rowid",
+            (key,),
+        ).fetchall()
+
+    def links_from(self, key: str) -> list[tuple[str, str, str, str]]:
+        """Entity, function that used it, its entity there and the kind of all data that flowed out of a step."""
+        return self._db.execute(
+            "SELECT DISTINCT l.source_id, s.function, l.target_id, l.via FROM link l JOIN step s ON s.key = l.target "
+            "WHERE l.source = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL "
+            "ORDER BY s.function, l.target_id",
+            (key,),
+        ).fetchall()
+
+    def note_outer(self, role: str, identifier: str) -> None:
+        """Note what entered (``object``) or left (``result``) the run as a whole."""
+        self._db.execute("INSERT INTO outer VALUES (?, ?)", (role, identifier))
+
+    def outer(self, role: str) -> Iterator[str]:
+        """Ids of what entered or left the run."""
+        for row in self._db.execute("SELECT id FROM outer WHERE role = ? ORDER BY rowid", (role,)):
+            yield row[0]
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in the order of their start, those that never began by their end."""
+        rows = self._db.execute("SELECT key, latest, entry FROM step ORDER BY coalesce(start, end), key")
+        for key, latest, blob in rows:
+            entry: Entry = pickle.loads(blob)  # our own, of this process
+            entry.step.key = key
+            entry.step.crate_id = f"steps/{key}.crate/"
+            entry.step.latest = bool(latest)
+            yield entry
+
+    def manifests(self) -> Iterator[tuple[str, str]]:
+        """Key and manifest of all steps, by key."""
+        yield from self._db.execute("SELECT key, manifest FROM step ORDER BY key")
+
+    def ordered_keys(self, *, latest: bool = False) -> Iterator[tuple[str, str]]:
+        """Key and task id of all steps (of the latest attempts alone), in the order of :meth:`entries`."""
+        yield from self._db.execute(
+            "SELECT key, task FROM step WHERE latest >= ? ORDER BY coalesce(start, end), key", (int(latest),)
+        )
+
+    def tasks(self) -> tuple[int, int]:
+        """Number of tasks, and of those whose latest attempt failed."""
+        tasks, failed = self._db.execute(
+            "SELECT count(*), coalesce(sum(status != 'completed'), 0) FROM step WHERE latest = 1"
+        ).fetchone()
+        return tasks, failed
+
+    def span(self) -> tuple[int | None, int | None]:
+        """Earliest start and latest end, ns."""
+        first, last = self._db.execute("SELECT min(coalesce(start, end)), max(end) FROM step").fetchone()
+        return first, last

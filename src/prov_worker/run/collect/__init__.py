@@ -1,0 +1,1 @@
+"""Collect crates from endpoints: rsync over ssh, Globus Transfer."""

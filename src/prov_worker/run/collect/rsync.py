@@ -1,0 +1,259 @@
+"""Crates come home: from where endpoints leave them to where they are kept, each whole and compared, or not at all.
+
+A crate travels into ``DEST/.collect``, is compared there – its metadata with those at the source, its files with the
+hashes in its metadata – and appears in ``DEST`` by a rename. So whatever interrupts a collection, there is no half
+crate in ``DEST``, and the next one goes on where this one was. Hashes are taken from the metadata instead of a second
+reading at the source: a file that was damaged there, before or on its way, differs from them too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.check import check_files
+from prov_worker.errors import InputError
+from prov_worker.run.collect.remote import CollectError, Place, private_directory
+from prov_worker.run.model import Problem
+
+STAGING = ".collect"
+_BATCH = 500
+_ATTEMPT = re.compile(r"^(?P<task>.+)\.attempt-(?P<number>\d+)\.crate$")
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a collection did.
+
+    Attributes:
+        new: crates that came home now, or would with ``dry_run``.
+        known: those that were there already.
+        moved: those that were removed at their source.
+        problems: what could not be collected, and why.
+    """
+
+    new: list[str] = field(default_factory=list)
+    known: int = 0
+    moved: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to collect.
+
+    Attributes:
+        ssh: command for sources on other machines, as rsync's ``-e`` takes it.
+        remote_rsync: path of rsync there.
+        bandwidth: limit as rsync's ``--bwlimit`` takes it; None for none.
+        move: remove crates at their source when they are home.
+        dry_run: look, and change nothing.
+    """
+
+    ssh: str = "ssh"
+    remote_rsync: str = "rsync"
+    bandwidth: str | None = None
+    move: bool = False
+    dry_run: bool = False
+
+
+def collect(
+    sources: Sequence[str],
+    target: Path,
+    options: Options | None = None,
+    advance: Callable[[int, int], None] | None = None,
+) -> Collected:
+    """Bring the crates of all sources into one directory.
+
+    Args:
+        sources: ``DIR`` or ``[USER@]HOST:DIR``: directories of crates, or of such directories, one for each endpoint.
+        target: made if missing.
+        options: None takes the defaults.
+        advance: told of crates that are done, and of crates in all.
+
+    Returns:
+        What was done. A source that fails is a problem, and the others are collected all the same.
+
+    Raises:
+        InputError: a source is none, the target cannot be written, or another collection writes into it.
+    """
+    options = options or Options()
+    places = [Place.parse(one, options.ssh) for one in sources]
+    _keep_apart([place for place in places if place.host is None], target)
+    done = Collected()
+    with contextlib.ExitStack() as stack:
+        if not options.dry_run:
+            stack.enter_context(_locked(target))
+        sockets = Path(stack.enter_context(private_directory()))
+        for place in places:
+            try:
+                place.share_connection(sockets)
+                _Collection(place, target, options, done, advance).run()
+            except CollectError as error:
+                done.problems.append(Problem(place.text, str(error).removeprefix(f"{place.text}: ")))
+            finally:
+                place.close()
+    return done
+
+
+def _keep_apart(places: Sequence[Place], target: Path) -> None:
+    """Refuse directories of which one holds the other: crates of the inner one would be there twice."""
+    home = target.resolve()
+    resolved = [(place, Path(place.path).resolve()) for place in places]
+    for place, path in resolved:
+        if path == home:
+            raise InputError(f"{place.text}: is the destination itself")
+        if home.is_relative_to(path):
+            raise InputError(f"{place.text}: holds the destination {target}; its crates would be there twice")
+        if path.is_relative_to(home):
+            raise InputError(f"{place.text}: lies in the destination {target}; its crates would be there twice")
+        for other, outer in resolved:
+            if path != outer and path.is_relative_to(outer):
+                raise InputError(f"{place.text}: lies in {other.text}; its crates would come twice")
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """The staging directory, for one collection at a time; gone afterwards where nothing is left in it."""
+    staging = target / STAGING
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        staging.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(staging / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{target}: another collection is writing into it") from None
+        except OSError:
+            pass  # a file system without locks: renames keep it whole all the same
+        yield
+        with contextlib.suppress(OSError):
+            (staging / "tmp").rmdir()
+        if {entry.name for entry in staging.iterdir()} <= {"lock"}:
+            shutil.rmtree(staging, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+class _Collection:
+    """The crates of one source on their way."""
+
+    def __init__(
+        self,
+        place: Place,
+        target: Path,
+        options: Options,
+        done: Collected,
+        advance: Callable[[int, int], None] | None,
+    ) -> None:
+        self._place = place
+        self._target = target
+        self._options = options
+        self._done = done
+        self._advance = advance or (lambda finished, total: None)
+        key = hashlib.sha256(f"{place.host}:{place.path}".encode()).hexdigest()[:12]
+        self._staging = target / STAGING / key
+        self._temporary = target / STAGING / "tmp"
+
+    def run(self) -> None:
+        """Collect what is not home yet."""
+        there, bare = self._place.crates()
+        for name in bare:
+            self._problem(name, f"no crate: {v.METADATA_FILE} is missing")
+        here = {name: _metadata_sha256(self._target / name) for name in there}
+        home = [name for name, sha in there.items() if here[name] == sha]
+        new = [name for name in there if here[name] is None]
+        for name in there:
+            if here[name] not in (None, there[name]):
+                moved = self._later_attempt(name, there, str(here[name]))
+                if moved is None:
+                    self._problem(name, f"differs from {self._target / name}, which is kept")
+                elif moved == "":
+                    home.append(name)  # the attempt before was collected under both names
+                else:
+                    new.append(name)
+                    new = [one for one in new if one != moved]
+                    home.append(moved)
+        self._done.known += len(home)
+        self._advance(len(home), len(there))
+        if self._options.dry_run:
+            self._done.new += new
+            return
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            self._fetch(batch, there)
+            self._advance(len(batch), len(there))
+        arrived = [name for name in there if _metadata_sha256(self._target / name) == there[name]]
+        if self._options.move and arrived:
+            self._place.remove({name: there[name] for name in arrived})
+            self._done.moved += len(arrived)
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _later_attempt(self, name: str, there: dict[str, str], sha: str) -> str | None:
+        """Make room for a later attempt at a task whose earlier one came home by the task's name.
+
+        Returns:
+            The name that the earlier one has now, as at the source; None where it is something else that differs.
+        """
+        stem = name.removesuffix(".crate")
+        for other, known in there.items():
+            match = _ATTEMPT.match(other)
+            if match is not None and match["task"] == stem and known == sha:
+                if not self._options.dry_run and not (self._target / other).exists():
+                    os.rename(self._target / name, self._target / other)
+                return other
+        return None
+
+    def _fetch(self, batch: list[str], there: dict[str, str]) -> None:
+        for directory in (self._staging, self._temporary):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # rsync looks for a relative temporary directory in the destination.
+        temporary = self._temporary.absolute()
+        self._place.fetch(batch, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
+        for name in batch:
+            staged = self._staging / name
+            found = _metadata_sha256(staged)
+            if found is None:
+                self._problem(name, "did not come: it is gone at the source, or cannot be read there")
+            elif found != there[name]:
+                # replaced in the meantime by a later attempt: the next collection sees both
+                shutil.rmtree(staged, ignore_errors=True)
+                self._problem(name, "changed while it was collected; collect again")
+            elif wrong := check_files(staged):
+                # Where it was looked at is gone when this is read.
+                where, message = (text.replace(f"{staged}/", "") for text in (wrong[0].where, wrong[0].message))
+                self._problem(name, f"{where}: {message.removeprefix(f'{where}: ')}; nothing of it was kept")
+                shutil.rmtree(staged, ignore_errors=True)
+            else:
+                (self._target / name).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.rename(staged, self._target / name)
+                except OSError as error:
+                    self._problem(name, f"cannot be put into {self._target}: {error.strerror}")
+                else:
+                    self._done.new.append(name)
+
+    def _problem(self, name: str, message: str) -> None:
+        self._done.problems.append(Problem(f"{self._place.text.rstrip('/')}/{name}", message))
+
+
+def _metadata_sha256(crate: Path) -> str | None:
+    """None where there is no crate."""
+    try:
+        with open(crate / v.METADATA_FILE, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return ""

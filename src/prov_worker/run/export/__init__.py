@@ -1,0 +1,1 @@
+"""Exports of a run: samples, FlowCept, W3C PROV."""

@@ -1,0 +1,290 @@
+"""A run as FlowCept's buffer file: one JSON object a line, a workflow and its tasks.
+
+Written from the record classes of FlowCept 1.0.3 (``flowcept.commons.flowcept_dataclasses``), and read back in tests by
+its own ``Flowcept.read_buffer_file`` and ``Flowcept.generate_report``. FlowCept keeps two looks at a process, one at
+a task's start and one at its end: the counters of the first are 0 here, so that the differences are what the task
+used. What FlowCept has no field for stands in ``custom_metadata``.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prov_worker import __version__
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.summary import RunStep, StepFile, StepValue
+from prov_worker.errors import CrateError, InputError
+from prov_worker.files import atomic_write
+from prov_worker.model import Series
+from prov_worker.run.api import LINKS_FILE, RunRecord
+from prov_worker.run.model import Problem
+
+FINISHED = "FINISHED"
+ERROR = "ERROR"
+ADAPTER = "prov-worker"
+
+
+def write_flowcept(
+    run: RunRecord,
+    target: Path,
+    tasks: set[str] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> int:
+    """Write the run aside, then rename; steps whose series cannot be read are in ``run.problems``.
+
+    The workflow's record, which says when it began and ended, comes last: the steps are read once, in one pass.
+
+    Args:
+        run: the run.
+        target: the file, ``*.jsonl``.
+        tasks: ids of tasks; None takes all.
+        advance: told of steps that have been read.
+
+    Returns:
+        Number of records.
+
+    Raises:
+        InputError: no task of ``tasks`` is there, or the file cannot be written.
+    """
+    needs: dict[str, list[str]] = defaultdict(list)
+    feeds: dict[str, list[str]] = defaultdict(list)
+    for link in run.links():
+        if link.source not in needs[link.target]:
+            needs[link.target].append(link.source)
+            feeds[link.source].append(link.target)
+    damaged = [one for one in run.problems if one.where == str(run.path / LINKS_FILE)]
+    workflow = _Workflow(run)
+    with atomic_write(target) as path, path.open("w", encoding="utf-8") as stream:
+        for step in run.steps():
+            if tasks is not None and step.task_id not in tasks:
+                continue
+            record = _task(run, step, workflow.id)
+            record["dependencies"] = needs.get(step.key, [])
+            record["dependents"] = feeds.get(step.key, [])
+            stream.write(_line(record))
+            workflow.add(step)
+            if advance is not None:
+                advance(1)
+        if not workflow.count:
+            what = "none of these tasks" if tasks else "no step crate that can be read"
+            raise InputError(f"{run.path}: {what}")
+        stream.write(_line(workflow.record()))
+    run.problems += damaged
+    return workflow.count + 1
+
+
+def _line(record: dict[str, Any]) -> str:
+    kept = {key: value for key, value in record.items() if value is not None and value != {}}
+    # In ASCII: some readers take U+2028 in a text for the end of a line.
+    return json.dumps(kept, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+class _Workflow:
+    """The record of the whole, which grows step by step."""
+
+    def __init__(self, run: RunRecord) -> None:
+        self._name = run.name
+        self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{v.NAMESPACE}run/{run.name}"))
+        self.count = 0
+        self._failed: dict[str, tuple[int, bool]] = {}
+        self._start: int | None = None
+        self._end = 0
+        self._user: str | None = None
+        self._endpoints: dict[str, None] = {}
+        self._machines: dict[str, dict[str, Any]] = {}
+
+    def add(self, step: RunStep) -> None:
+        """Count a step in."""
+        self.count += 1
+        attempt, _ = self._failed.get(step.task_id, (0, False))
+        if step.attempt >= attempt:
+            self._failed[step.task_id] = (step.attempt, step.failed)
+        start = step.end_ns if step.start_ns is None else step.start_ns
+        self._start = start if self._start is None else min(self._start, start)
+        self._end = max(self._end, step.end_ns)
+        self._user = self._user or step.user
+        if step.endpoint_name or step.endpoint_id:
+            self._endpoints[str(step.endpoint_name or step.endpoint_id)] = None
+        if step.host and step.host not in self._machines:
+            self._machines[step.host] = {
+                "hostname": step.host,
+                "cpu": {"brand_raw": step.cpu_model, "count": step.node_cpus},
+                "memory": {"virtual": {"total": step.node_memory_bytes}},
+                **(
+                    {"gpu": {f"gpu_{n}": {"name": step.gpu_model} for n in range(step.node_gpus)}}
+                    if step.node_gpus
+                    else {}
+                ),
+            }
+
+    def record(self) -> dict[str, Any]:
+        """As ``WorkflowObject.to_dict`` gives it."""
+        return {
+            "type": "workflow",
+            "workflow_id": self.id,
+            "name": self._name,
+            "adapter_id": ADAPTER,
+            "user": self._user,
+            "sys_name": ", ".join(self._endpoints) or None,
+            "started_at": None if self._start is None else self._start / 1e9,
+            "ended_at": self._end / 1e9,
+            "utc_timestamp": None if self._start is None else self._start / 1e9,
+            "workflow_description": f"{self.count} attempts at {len(self._failed)} Globus Compute tasks",
+            "status": ERROR if any(failed for _, failed in self._failed.values()) else FINISHED,
+            "machine_info": self._machines,
+            "custom_metadata": {"written_by": f"prov-worker {__version__}", "attempts": self.count},
+        }
+
+
+def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
+    """As ``TaskObject.to_dict`` gives it. An earlier attempt's id is its key, so that ids stay unique."""
+    first, last = _telemetry(run, step)
+    return {
+        "type": "task",
+        "task_id": step.key,
+        "workflow_id": workflow,
+        "activity_id": step.function,
+        "group_id": step.task_id if step.attempt > 1 or not step.latest else None,
+        "adapter_id": ADAPTER,
+        "user": step.user,
+        "login_name": step.user,
+        "hostname": step.host,
+        "node_name": step.host,
+        "started_at": (step.end_ns if step.start_ns is None else step.start_ns) / 1e9,
+        "ended_at": step.end_ns / 1e9,
+        "utc_timestamp": step.end_ns / 1e9,
+        "status": ERROR if step.failed else FINISHED,
+        "stderr": step.error,
+        "used": _data(step.arguments, [one for one in step.files if one.role == "used"]),
+        "generated": _data(step.results, [one for one in step.files if one.role == "generated"]),
+        "telemetry_at_start": first,
+        "telemetry_at_end": last,
+        "custom_metadata": {
+            key: value
+            for key, value in {
+                "globus_compute_task_id": step.task_id,
+                "globus_compute_endpoint_id": step.endpoint_id,
+                "attempt": step.attempt,
+                "function_id": step.function_id,
+                "function_sha256": step.function_sha256,
+                "crate": step.crate_id,
+                "crate_metadata_sha256": step.metadata_sha256,
+                "failure_kind": step.failure_kind,
+                "failure_type": step.failure_type,
+                "scheduler_job": step.scheduler_job,
+                "annotations": step.annotations or None,
+            }.items()
+            if value is not None
+        },
+    }
+
+
+def _data(values: list[StepValue], files: list[StepFile]) -> dict[str, Any]:
+    """What was used or generated: values by name, those that were not recorded by type; and files."""
+    found: dict[str, Any] = {}
+    for one in values:
+        value = one.value
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            value = str(value)
+        found[one.name] = value
+    if files:
+        found["files"] = [
+            {
+                key: value
+                for key, value in (("path", one.path), ("size_bytes", one.size_bytes), ("sha256", one.sha256))
+                if value is not None
+            }
+            for one in files
+        ]
+    return found
+
+
+def _telemetry(run: RunRecord, step: RunStep) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Looks at the worker at the task's start and end; None for both where nothing is known."""
+    usage = step.usage
+    end: dict[str, Any] = {}
+    start: dict[str, Any] = {}
+    times = {
+        "user": _sum(usage, "cpu-user-s", "children-cpu-user-s"),
+        "system": _sum(usage, "cpu-system-s", "children-cpu-system-s"),
+    }
+    _pair(start, end, "cpu_times", times)
+    _pair(start, end, "io_counters", {"read_bytes": step.read_bytes, "write_bytes": step.written_bytes})
+    switches = {
+        "voluntary": usage.get("voluntary-switches"),
+        "involuntary": usage.get("involuntary-switches"),
+    }
+    _pair(start, end, "num_ctx_switches", switches)
+    if step.peak_rss_bytes is not None:
+        end["memory"] = {"rss": step.peak_rss_bytes}
+        start["memory"] = {}
+    gpu_start: dict[str, Any] = {}
+    gpu_end: dict[str, Any] = {}
+    try:
+        series = run.series(step)
+    except CrateError as error:
+        run.problems.append(Problem(step.crate, str(error)))
+    else:
+        if series.task is not None:
+            first, last = _ends(series.task, "rss_bytes")
+            if first is not None:
+                start["memory"] = {"rss": first}
+            first, last = _ends(series.task, "threads")
+            if last is not None:
+                start["num_threads"], end["num_threads"] = first, last
+        if series.gpu is not None:
+            gpu_start, gpu_end = _gpus(series.gpu, step.gpu_model)
+    if not end and not gpu_end:
+        return None, None
+    if step.pid is not None:
+        start["pid"] = end["pid"] = step.pid
+    return _with_gpu(start, gpu_start), _with_gpu(end, gpu_end)
+
+
+def _with_gpu(process: dict[str, Any], gpu: dict[str, Any]) -> dict[str, Any]:
+    return {"process": process, "gpu": gpu} if gpu else {"process": process}
+
+
+def _sum(usage: dict[str, float | int | str], *keys: str) -> float | None:
+    known = [value for key in keys if isinstance(value := usage.get(key), (int, float))]
+    return float(sum(known)) if known else None
+
+
+def _pair(start: dict[str, Any], end: dict[str, Any], name: str, values: dict[str, Any]) -> None:
+    known = {key: value for key, value in values.items() if isinstance(value, (int, float))}
+    if known:
+        end[name] = known
+        start[name] = {key: type(value)(0) for key, value in known.items()}
+
+
+def _ends(series: Series, name: str) -> tuple[float | None, float | None]:
+    column = series.columns.get(name)
+    known = [value for value in column.mean if value is not None] if column is not None else []
+    return (known[0], known[-1]) if known else (None, None)
+
+
+#: Column of a crate's GPU series, FlowCept's name for it, and the factor to its unit (NVML's milliwatt).
+_GPU_NAMES = (
+    ("memory_used_bytes", "used", 1),
+    ("temperature_celsius", "temperature", 1),
+    ("power_watts", "power", 1000),
+    ("utilization_percent", "utilization", 1),
+)
+
+
+def _gpus(series: Series, model: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    start: dict[str, Any] = {}
+    end: dict[str, Any] = {}
+    for name, column in series.columns.items():
+        device = "gpu_" + (column.subject.partition(":")[2] or "0")
+        for suffix, key, factor in _GPU_NAMES:
+            first, last = _ends(series, name) if name.endswith(suffix) else (None, None)
+            if first is not None and last is not None:
+                for one, value in ((start, first), (end, last)):
+                    one.setdefault(device, {"name": model} if model else {})[key] = value * factor
+    return start, end

@@ -1,0 +1,157 @@
+"""A crate, or a run of them, as W3C PROV: PROV-JSON, PROV-N, Turtle, and a picture.
+
+What becomes of which entity is in :mod:`prov_worker.run.export.prov_mapping`. Needs the ``prov`` library (extra
+``prov``); pictures need graphviz' ``dot`` besides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import load_graph
+from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, read
+from prov_worker.crate.summary import graph_of
+from prov_worker.errors import CrateError, InputError
+from prov_worker.files import atomic_write
+from prov_worker.run.api import RunRecord
+from prov_worker.run.export.prov_mapping import SAFE, Mapping, missing_library
+from prov_worker.run.model import Problem
+
+if TYPE_CHECKING:
+    from prov.model import ProvDocument
+
+#: Format of a command line, and name and options of the ``prov`` library's serialiser for it.
+FORMATS: dict[str, tuple[str, dict[str, str]]] = {
+    "prov-json": ("json", {}),
+    "prov-n": ("provn", {}),
+    "turtle": ("rdf", {"rdf_format": "turtle"}),
+}
+#: More records than this are no picture that anybody can read, and graphviz takes minutes for them.
+PICTURE_LIMIT = 1500
+
+_ATTEMPT = re.compile(r"\.attempt-\d+\Z")
+
+
+def run_document(
+    run: RunRecord,
+    tasks: set[str] | None = None,
+    *,
+    facts: bool = True,
+    advance: Callable[[int], None] | None = None,
+) -> ProvDocument:
+    """The provenance of a run crate, a step crate, or a directory of step crates.
+
+    Args:
+        run: the run. Of a run crate the steps are read too, and their entities are those of the run. Crates that
+            cannot be read are in ``run.problems``.
+        tasks: ids of tasks; others are left out. None takes all.
+        facts: false leaves out environment, totals and what lies in a Dataset without being used or made: what a
+            picture has no room for.
+        advance: told of steps that have been read.
+
+    Raises:
+        CrateError: the metadata of the run crate cannot be read.
+        InputError: the ``prov`` library is missing, or there is no crate.
+    """
+    mapping = Mapping(facts)
+    base = None
+    if run.is_run_crate:
+        metadata = (run.path / v.METADATA_FILE).read_bytes()
+        base = _base(metadata)
+        if tasks is None:
+            mapping.add(load_graph(run.path), base)
+    for source in run.sources():
+        if tasks is not None and _ATTEMPT.sub("", source.name) not in tasks:
+            continue
+        try:
+            metadata = read(source, v.METADATA_FILE)
+            graph = graph_of(source, metadata)
+        except CrateError as error:
+            run.problems.append(Problem(source.where, str(error)))
+            continue
+        name = quote(f"{STEPS_DIR}/{source.name}{CRATE_SUFFIX}", safe=SAFE)
+        mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")
+        if advance is not None:
+            advance(1)
+    if not mapping.filled:
+        raise InputError(f"{run.path}: {'none of these tasks' if tasks else 'no step crate that can be read'}")
+    return mapping.document
+
+
+def export(
+    run: RunRecord,
+    to: str,
+    target: Path,
+    tasks: set[str] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> int:
+    """Write a run's provenance aside, then rename it into place.
+
+    Args:
+        run: the run.
+        to: ``prov-json``, ``prov-n``, ``turtle`` or ``prov-svg``.
+        target: the file.
+        tasks: as for :func:`run_document`.
+        advance: as for :func:`run_document`.
+
+    Returns:
+        Number of records.
+
+    Raises:
+        CrateError, InputError: as :func:`run_document`; and the file cannot be written, graphviz is missing, or the
+            graph is too large to draw.
+    """
+    document = run_document(run, tasks, facts=to != "prov-svg", advance=advance)
+    with atomic_write(target) as path:
+        if to == "prov-svg":
+            path.write_bytes(picture(document))
+        else:
+            name, options = FORMATS[to]
+            with path.open("w", encoding="utf-8") as stream, warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
+                document.serialize(stream, format=name, **options)
+    return len(list(document.get_records()))
+
+
+def picture(document: ProvDocument) -> bytes:
+    """The graph as SVG, drawn by graphviz.
+
+    Raises:
+        InputError: graphviz is missing, or there are more than :data:`PICTURE_LIMIT` records.
+    """
+    try:
+        from prov.dot import prov_to_dot
+    except ImportError as error:
+        raise missing_library(error) from None
+    count = len(list(document.get_records()))
+    if count > PICTURE_LIMIT:
+        raise InputError(
+            f"prov-svg: a graph of {count} records is no picture (limit {PICTURE_LIMIT}); name tasks with --task"
+        )
+    # From left to right: a task has many inputs and outputs, and a page can be scrolled down.
+    dot = prov_to_dot(
+        document, direction="RL", use_labels=True, show_element_attributes=False, show_relation_attributes=False
+    )
+    try:
+        svg = dot.create_svg()
+    except FileNotFoundError:
+        raise InputError("prov-svg: needs graphviz: the program dot is not here (apt-get install graphviz)") from None
+    assert isinstance(svg, bytes)
+    return svg
+
+
+def _base(metadata: bytes) -> str:
+    """Where a crate's relative ids start, after ``arcp://uuid,``: a UUID that is the crate's own, and a slash.
+
+    It comes of the metadata's content, so that it is the same wherever the crate lies, and that two attempts at a task
+    differ.
+    """
+    return f"{uuid.uuid5(uuid.NAMESPACE_URL, v.NAMESPACE + hashlib.sha256(metadata).hexdigest())}/"

@@ -1,0 +1,173 @@
+"""The samples of a run as one long table, in CSV or Parquet: a row a sample of a quantity.
+
+=============  =========================================================================================
+column         content
+=============  =========================================================================================
+``key``        the attempt: ``<task_id>`` or ``<task_id>.attempt-N``; joins with the table of tasks
+``task_id``    Globus Compute task id
+``attempt``    number of the attempt
+``function``   name of the function
+``host``       node
+``series``     ``task`` (the task's process tree), ``node`` (all of it) or ``gpu``
+``quantity``   name of the column in the crate, such as ``cpu_percent``; 100 is one logical CPU
+``subject``    what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``
+``unit``       ``percent``, ``byte``, ``count``, ``watt``, ``celsius``
+``time``       UTC; in CSV ISO 8601 with microseconds, in Parquet a timestamp in nanoseconds
+``offset_s``   seconds after the start of the attempt
+``mean``       value; where a sample stands for several, their mean (of a counter: the last)
+``low``        smallest and ``high`` largest value that a sample stands for; empty where it stands for itself
+=============  =========================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate.summary import RunStep
+from prov_worker.errors import CrateError, InputError
+from prov_worker.files import atomic_write
+from prov_worker.run.api import RunRecord
+from prov_worker.run.model import Problem
+
+COLUMNS = (
+    "key",
+    "task_id",
+    "attempt",
+    "function",
+    "host",
+    "series",
+    "quantity",
+    "subject",
+    "unit",
+    "time",
+    "offset_s",
+    "mean",
+    "low",
+    "high",
+)
+#: Rows that are held in memory before they are written.
+BATCH = 50_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+Row = tuple[Any, ...]
+
+
+def write_series(
+    run: RunRecord,
+    target: Path,
+    to: str,
+    tasks: set[str] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> int:
+    """Write all samples aside, then rename; steps whose series cannot be read are in ``run.problems``.
+
+    Args:
+        run: the run.
+        target: the file.
+        to: ``csv`` or ``parquet``.
+        tasks: ids of tasks; None takes all.
+        advance: told of steps that have been read.
+
+    Returns:
+        Number of samples.
+
+    Raises:
+        InputError: pyarrow is missing, no task of ``tasks`` is there, or the file cannot be written.
+    """
+    rows = _Rows(run, tasks, advance)
+    with atomic_write(target) as path:
+        (_write_csv if to == "csv" else _write_parquet)(path, rows)
+        rows.check()
+    return rows.count
+
+
+class _Rows:
+    """The samples of the chosen steps, one step in memory at a time; ``time`` is nanoseconds since the epoch."""
+
+    def __init__(self, run: RunRecord, tasks: set[str] | None, advance: Callable[[int], None] | None) -> None:
+        self._run = run
+        self._tasks = tasks
+        self._advance = advance
+        self._steps = 0
+        self.count = 0
+
+    def check(self) -> None:
+        """Raises InputError where no step was chosen."""
+        if not self._steps:
+            what = "none of these tasks" if self._tasks else "no step crate that can be read"
+            raise InputError(f"{self._run.path}: {what}")
+
+    def __iter__(self) -> Iterator[Row]:
+        for step in self._run.steps():
+            if self._tasks is not None and step.task_id not in self._tasks:
+                continue
+            self._steps += 1
+            try:
+                yield from self._of(step)
+            except CrateError as error:
+                self._run.problems.append(Problem(step.crate, str(error)))
+            if self._advance is not None:
+                self._advance(1)
+
+    def _of(self, step: RunStep) -> Iterator[Row]:
+        start_ns = step.end_ns if step.start_ns is None else step.start_ns
+        head = (step.key, step.task_id, step.attempt, step.function, step.host)
+        for base, series in self._run.series(step).all():
+            times = [(start_ns + round(offset * 1e9), offset) for offset in series.offset_s]
+            for name, column in series.columns.items():
+                what = (base, name, column.subject, column.unit)
+                low = column.low if column.low is not None else [None] * len(times)
+                high = column.high if column.high is not None else [None] * len(times)
+                for (time_ns, offset), *values in zip(times, column.mean, low, high, strict=False):
+                    self.count += 1
+                    yield (*head, *what, time_ns, offset, *values)
+
+
+def _write_csv(path: Path, rows: _Rows) -> None:
+    at = COLUMNS.index("time")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((*row[:at], _moment(row[at]), *row[at + 1 :]) for row in rows)
+
+
+def _moment(time_ns: int) -> str:
+    moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+
+
+def _write_parquet(path: Path, rows: _Rows) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(f"Parquet needs pyarrow ({error}); install it with: pip install 'prov-worker[run]'") from None
+    kinds = {"attempt": pa.int32(), "time": pa.timestamp("ns", tz="UTC")}
+    kinds |= dict.fromkeys(("offset_s", "mean", "low", "high"), pa.float64())
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        held: list[Row] = []
+        for row in rows:
+            held.append(row)
+            if len(held) >= BATCH:
+                _write_batch(writer, schema, held)
+                held = []
+        if held:
+            _write_batch(writer, schema, held)
+
+
+def _write_batch(writer: Any, schema: Any, rows: list[Row]) -> None:
+    import pyarrow as pa
+
+    columns = list(zip(*rows, strict=True))
+    arrays = [
+        pa.array([None if value is None else float(value) for value in column], one.type)
+        if one.type == pa.float64()
+        else pa.array(column, one.type)
+        for column, one in zip(columns, schema, strict=True)
+    ]
+    writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

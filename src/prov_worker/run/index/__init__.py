@@ -1,0 +1,1 @@
+"""Parquet tables of many step crates, and queries on them."""

@@ -1,0 +1,214 @@
+"""Reads step crates once into Parquet tables, and again only what is new or has changed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.sources import candidates
+from prov_worker.errors import InputError
+from prov_worker.run.index.read import Mapper, Piece, here, read_piece
+from prov_worker.run.index.store import SEEN_FILE, Parts, need_arrow, partition_of
+from prov_worker.run.index.tables import Row
+from prov_worker.run.model import Problem
+
+SUFFIX = ".index"
+LOCK_FILE = ".lock"
+#: Crates that one call of the mapper reads.
+PIECE = 250
+#: Crates whose rows are in memory before they are written.
+BATCH = 20_000
+
+
+@dataclass(slots=True)
+class Indexed:
+    """What indexing did.
+
+    Attributes:
+        index: directory of the index.
+        read: crates that were read. unchanged: crates that were known. removed: crates whose rows were taken out.
+        total: crates that are in the index, each content once.
+        duplicates: crates that are there once more under another path, byte for byte; they do not count.
+        mended: files of the index that were gone or damaged; their crates were read again.
+        problems: crates that could not be read.
+    """
+
+    index: Path
+    read: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    total: int = 0
+    duplicates: int = 0
+    mended: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def default_index(directory: Path) -> Path:
+    """Where the index of a directory is: beside it, as a sealed run crate cannot take it."""
+    path = Path(os.path.abspath(directory))
+    return path.with_name(path.name + SUFFIX)
+
+
+def index(
+    directories: Sequence[Path],
+    target: Path | None = None,
+    *,
+    mapper: Mapper = here,
+    prune: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Indexed:
+    """Bring an index up to date.
+
+    Args:
+        directories: directories of step crates, run crates, or zips.
+        target: directory of the index, on a local disk; None takes that beside the first directory.
+        mapper: spreads the reading.
+        prune: take out the rows of crates below these directories that are gone.
+        progress: called with the number of crates done and their total.
+
+    Raises:
+        InputError: a directory cannot be listed, pyarrow is missing, the record of the index is damaged, or somebody
+            else writes it.
+    """
+    need_arrow()
+    target = target if target is not None else default_index(directories[0])
+    # A directory may be named twice.
+    found = list(dict.fromkeys(str(one.absolute()) for directory in directories for one in candidates(directory)))
+    result = Indexed(target)
+    with _locked(target), closing(Parts(target)) as parts:
+        parts.recover()
+        result.mended, again, gone = parts.mend()
+        if gone:
+            what = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
+            result.problems.append(Problem(str(target), f"{target}: {what}: what these files held of them is lost"))
+        found += sorted(again.difference(found))
+        known = parts.identities()
+        changed, fresh = _sort_out(found, known, parts, result)
+        writer = _Writer(parts, result, changed)
+        done = result.unchanged
+        progress(done, len(found))
+        pieces = (fresh[at : at + PIECE] for at in range(0, len(fresh), PIECE))
+        for piece in mapper(read_piece, pieces):
+            writer.take(piece)
+            done += len(piece.crates) + len(piece.problems)
+            progress(min(done, len(found)), len(found))
+        writer.flush()
+        parts.remove(parts.unread())  # named as problems: they cannot be read any more
+        if prune:
+            pruned = _gone(known, found, directories)
+            parts.remove(pruned)
+            result.removed += len(pruned)
+        parts.compact()
+        parts.settle()
+        result.duplicates = parts.extra()
+        result.total = len(parts.identities()) - result.duplicates
+    return result
+
+
+def _sort_out(found: Iterable[str], known: set[str], parts: Parts, result: Indexed) -> tuple[set[str], list[str]]:
+    """Identities that are known and may have changed, and paths to read."""
+    changed: set[str] = set()
+    fresh: list[str] = []
+    in_zips: dict[str, list[str]] = {}
+    for identity in known:
+        path, mark, _ = identity.rpartition("!")
+        if mark:
+            in_zips.setdefault(path, []).append(identity)
+    for path in found:
+        inside = in_zips.get(path, [path] if path in known else [])
+        if not inside:
+            fresh.append(path)
+            continue
+        try:
+            holder = path if path in in_zips else os.path.join(path, v.METADATA_FILE)
+            status = os.stat(holder)
+            signature = (status.st_size, status.st_mtime_ns)
+        except OSError:
+            signature = (-1, -1)
+        if all(parts.unchanged(one, *signature) for one in inside):
+            result.unchanged += len(inside)
+        else:
+            changed.update(inside)
+            fresh.append(path)
+    return changed, fresh
+
+
+def _gone(known: set[str], found: Iterable[str], directories: Sequence[Path]) -> set[str]:
+    present = set(found)
+    roots = tuple(f"{os.path.abspath(one)}{os.sep}" for one in directories)
+    return {
+        one
+        for one in known
+        if one.rpartition("!")[0] not in present and one not in present and f"{one}{os.sep}".startswith(roots)
+    }
+
+
+class _Writer:
+    """Gathers rows and writes them in batches."""
+
+    def __init__(self, parts: Parts, result: Indexed, changed: set[str]) -> None:
+        self._parts = parts
+        self._result = result
+        self._changed = changed
+        self._stale: set[str] = set()
+        self._seen: list[tuple[str, int, int, str, str]] = []
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+
+    def take(self, piece: Piece) -> None:
+        """Take what was read of one piece."""
+        self._result.problems += [Problem(path, message) for path, message in piece.problems]
+        for crate in piece.crates:
+            if crate.identity in self._changed:
+                if self._parts.sha256(crate.identity) == crate.sha256:
+                    self._parts.touch(crate.identity, crate.size_bytes, crate.mtime_ns)
+                    self._result.unchanged += 1
+                    continue
+                self._stale.add(crate.identity)
+            partition = partition_of(crate.start_ns, crate.endpoint)
+            self._seen.append((crate.identity, crate.size_bytes, crate.mtime_ns, crate.sha256, partition))
+            for table, rows in crate.rows.items():
+                if rows:
+                    self._rows.setdefault((table, partition), []).extend(rows)
+            self._result.read += 1
+        if len(self._seen) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._stale:
+            self._parts.remove(self._stale)
+            self._stale.clear()
+        if self._seen:
+            self._parts.add(self._seen, self._rows)
+            self._seen.clear()
+            self._rows.clear()
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the index as its one writer."""
+    import fcntl
+
+    try:
+        target.mkdir(mode=0o755, exist_ok=True)
+        descriptor = os.open(target / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be made: {error.strerror or error}") from None
+    record = target / SEEN_FILE
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{target}: another process is writing this index") from None
+        yield
+    except sqlite3.OperationalError as error:
+        raise InputError(f"{record}: cannot be read or written: {error}") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{record}: no record of an index: {error}; remove it, and index anew") from None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,389 @@
+"""Asks an index, with DuckDB: filters of the command line, or SQL over the views ``tasks``, ``arguments``, ``files``.
+
+Every filter is a parameter of a prepared statement, never a part of its text. A question reads the index and nothing
+else, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.run.index.build import SUFFIX, default_index
+from prov_worker.run.index.store import SEEN_FILE, read_record
+from prov_worker.run.index.tables import TABLES, TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Columns that a table shows without being asked.
+DEFAULT_COLUMNS = (
+    "start",
+    "function",
+    "status",
+    "wall_s",
+    "cpu_s",
+    "peak_rss_bytes",
+    "host",
+    "task_id",
+    "attempt",
+    "error",
+)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "": 1.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which attempts are asked for; None and empty ask for all.
+
+    Attributes:
+        status: ``completed`` or ``failed``.
+        function, host, endpoint, task, user: any of these names; ``*`` and ``?`` stand for any text and character. An
+            endpoint goes by its id or its name.
+        since, until: UTC times: attempts that began at or after the one and before the other.
+        min_wall_s … max_gpu_percent: bounds, inclusive; attempts of which the quantity is unknown are left out.
+        gpu: true: attempts that used a GPU; false: that saw one and used none.
+        error: text in the error, the type or the kind of the failure, whatever its case.
+        latest: only the latest attempt at each task.
+    """
+
+    status: str | None = None
+    function: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    endpoint: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    min_wall_s: float | None = None
+    max_wall_s: float | None = None
+    min_cpu_s: float | None = None
+    max_cpu_s: float | None = None
+    min_rss_bytes: float | None = None
+    max_rss_bytes: float | None = None
+    min_gpu_percent: float | None = None
+    max_gpu_percent: float | None = None
+    gpu: bool | None = None
+    error: str | None = None
+    latest: bool = False
+
+    def where(self) -> tuple[str, list[Any]]:
+        """SQL condition with placeholders, and their values."""
+        parts: list[str] = []
+        values: list[Any] = []
+
+        def need(condition: str, *some: Any) -> None:
+            parts.append(condition)
+            values.extend(some)
+
+        if self.status is not None:
+            need("status = ?", self.status)
+        for columns, names in (
+            (("function",), self.function),
+            (("host",), self.host),
+            (("endpoint_id", "endpoint_name"), self.endpoint),
+            (("task_id",), self.task),
+            (("user",), self.user),
+        ):
+            if names:
+                need(
+                    "(" + " OR ".join(f'"{column}" GLOB ?' for _ in names for column in columns) + ")",
+                    *(name for name in names for _ in columns),
+                )
+        for column, low, high in (
+            ("wall_s", self.min_wall_s, self.max_wall_s),
+            ("cpu_s", self.min_cpu_s, self.max_cpu_s),
+            ("peak_rss_bytes", self.min_rss_bytes, self.max_rss_bytes),
+            ("gpu_max_percent", self.min_gpu_percent, self.max_gpu_percent),
+        ):
+            if low is not None:
+                need(f"{column} >= ?", low)
+            if high is not None:
+                need(f"{column} <= ?", high)
+        if self.since is not None:
+            need("start_ns >= ?", _ns(self.since))
+        if self.until is not None:
+            need("start_ns < ?", _ns(self.until))
+        if self.gpu is True:
+            need("gpus_used > 0")
+        elif self.gpu is False:
+            need("coalesce(gpus_used, 0) = 0 AND (node_gpus > 0 OR gpus_visible > 0)")
+        if self.error is not None:
+            need(
+                "(contains(lower(error), lower(?)) OR contains(lower(failure_type), lower(?)) "
+                "OR contains(lower(failure_kind), lower(?)))",
+                self.error,
+                self.error,
+                self.error,
+            )
+        if self.latest:
+            need("latest")
+        return " AND ".join(parts) or "true", values
+
+
+def _ns(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def duration_s(text: str) -> float:
+    """Seconds of ``90``, ``1.5m``, ``2h``, ``250ms``.
+
+    Raises:
+        ValueError: another form.
+    """
+    match = _DURATION.match(text.strip())
+    if match is None:
+        raise ValueError(f"expected a duration such as 90, 250ms, 1.5m or 2h; got {text!r}")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def size_bytes(text: str) -> float:
+    """Bytes of ``1048576``, ``500MB``, ``1.5GiB``; a bare letter is binary: ``2G`` is 2 GiB.
+
+    Raises:
+        ValueError: another form.
+    """
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise ValueError(f"expected a size such as 1048576, 500MB or 1.5GiB; got {text!r}")
+    decimal = not match[3] and text.strip().lower().endswith("b")
+    power = "kmgt".index(match[2].lower()) + 1 if match[2] else 0
+    return float(match[1]) * float((1000 if decimal else 1024) ** power)
+
+
+def moment(text: str) -> datetime:
+    """A time in ISO 8601; without an offset it is UTC.
+
+    Raises:
+        ValueError: another form.
+    """
+    try:
+        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f"expected a time such as 2026-11-20 or 2026-11-20T14:30; got {text!r}") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+
+
+class IndexDamageError(ProvWorkerError):
+    """Files of an index are gone or damaged: an answer would be wrong. Its message names them and the remedy."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Rows of an answer.
+
+    Attributes:
+        columns: their names.
+        rows: an iterator over tuples, read as they are taken.
+    """
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+class Index:
+    """An index, open for questions.
+
+    Args:
+        path: directory of an index, or a run or directory of crates that has one beside it.
+
+    Raises:
+        InputError: there is no index, or DuckDB is not installed.
+        IndexDamageError: a part of it is gone or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import duckdb
+        except ImportError as error:
+            raise InputError(
+                f"queries need duckdb, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
+            ) from error
+        if not (path / SEEN_FILE).is_file():
+            beside = default_index(path)
+            if not (beside / SEEN_FILE).is_file():
+                what = "has no index" if path.exists() else "no such index"
+                raise InputError(f"{path}: {what}; make one with: prov-worker run index {path}")
+            path = beside
+        self.path = path
+        record = read_record(path)
+        if record.wrong:
+            more = f" (and {len(record.wrong) - 1} more)" if len(record.wrong) > 1 else ""
+            raise IndexDamageError(
+                f"{record.wrong[0]}: this part of the index is gone or damaged{more}; {self._remedy()}"
+            )
+        if record.unread:
+            raise IndexDamageError(f"{path}: {record.unread} crates have to be read again; {self._remedy()}")
+        self._error = duckdb.Error
+        self._select = duckdb.StatementType.SELECT
+        self._db = duckdb.connect(":memory:")
+        # The path as it is, and as the views name it.
+        top = os.path.abspath(path)
+        own = ", ".join(_quoted(f"{one}{os.sep}") for one in dict.fromkeys((top, glob.escape(top))))
+        self._db.execute(f"SET allowed_directories = [{own}]")
+        if record.extra:
+            self._db.execute("CREATE TABLE extra_crates (crate VARCHAR)")
+            self._db.execute("INSERT INTO extra_crates SELECT unnest(?)", [record.extra])
+        for table in TABLES:
+            self._view(table, once=bool(record.extra))
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET lock_configuration = true")
+
+    def _remedy(self) -> str:
+        text = str(self.path)
+        source = text.removesuffix(SUFFIX)
+        if source != text and os.path.exists(source):
+            return f"mend it with: prov-worker run index {source}"
+        return f"mend it with: prov-worker run index DIR -o {text}, where DIR holds the crates"
+
+    def _view(self, table: str, *, once: bool) -> None:
+        pattern = Path(glob.escape(os.path.abspath(self.path))) / table / "*" / "*" / "part-*.parquet"
+        if any((self.path / table).glob("*/*/part-*.parquet")):
+            # Hive types are not guessed: an endpoint that is all digits stays text.
+            # Times without a zone, in UTC: DuckDB hands those with one to Python only through another package.
+            times = ", ".join(
+                f'make_timestamp({name}_ns // 1000) AS "{name}"'
+                for name, kind in TABLES[table].items()
+                if kind == "time"
+            )
+            replaced = f"* REPLACE ({times})" if times else "*"
+            # Table names are ours, and the path is quoted.
+            query = (
+                f"CREATE VIEW {table} AS SELECT {replaced} FROM "  # noqa: S608
+                f"read_parquet({_quoted(str(pattern))}, hive_partitioning = true, hive_types_autocast = false)"
+            )
+            if once:  # a crate that lies there more than once is one attempt
+                query += " ANTI JOIN extra_crates USING (crate)"
+            try:
+                self._db.execute(query)
+            except self._error as error:
+                raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
+            return
+        kinds = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
+        columns = ", ".join(f'"{name}" {kinds[kind]}' for name, kind in TABLES[table].items())
+        self._db.execute(f"CREATE TABLE {table} ({columns}, day VARCHAR, endpoint VARCHAR)")
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._db.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(
+        self,
+        filters: Filters,
+        columns: Sequence[str] = (),
+        sort: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> Answer:
+        """Attempts that filters let through.
+
+        Args:
+            filters: which.
+            columns: which columns; empty for all.
+            sort: columns to sort by, each with ``-`` before it for descending; empty sorts by start.
+            limit: most rows.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        shown = ", ".join(f'"{_column(name)}"' for name in columns or TASKS)
+        order = ", ".join(
+            f'"{_column(name.removeprefix("-"))}" {"DESC" if name.startswith("-") else "ASC"} NULLS LAST'
+            for name in sort or ("start_ns", "key")
+        )
+        where, values = filters.where()
+        # Names of columns are checked, values are bound.
+        query = f"SELECT {shown} FROM tasks WHERE {where} ORDER BY {order}"  # noqa: S608
+        if limit is not None:
+            query += " LIMIT ?"
+            values.append(limit)
+        return self.sql(query, values)
+
+    def sql(self, query: str, values: Sequence[Any] = ()) -> Answer:
+        """Answer of one SQL query that reads: ``SELECT``, ``FROM``, ``WITH``, ``DESCRIBE``, ``SUMMARIZE``, ``SHOW``.
+
+        Raises:
+            InputError: DuckDB refuses it, or it is none, several, or of another kind.
+        """
+        cursor = self._execute(query, values)
+        columns = [one[0] for one in cursor.description or ()]
+        zoned = [one[0] for one in cursor.description or () if str(one[1]) == "TIMESTAMP WITH TIME ZONE"]
+        if zoned and importlib.util.find_spec("pytz") is None:
+            raise InputError(
+                f"query: {zoned[0]}: a time with a zone, for which DuckDB needs pytz; cast it, as in now()::TIMESTAMP"
+            )
+        return Answer(columns, self._rows(cursor))
+
+    def _execute(self, query: str, values: Sequence[Any]) -> Any:
+        try:
+            statements = self._db.extract_statements(query)
+            if not statements:
+                raise InputError("query: no statement in it")
+            if len(statements) > 1:
+                raise InputError(f"query: {len(statements)} statements; ask one at a time")
+            if statements[0].type != self._select:
+                kind = statements[0].type.name.replace("MULTI", "several in one, such as PIVOT without IN")
+                raise InputError(
+                    f"query: {kind}: an index is only read, by SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, SHOW"
+                )
+            return self._db.execute(query, list(values))
+        except self._error as error:
+            raise InputError(f"query: {_line(error)}") from None
+
+    def _rows(self, cursor: Any) -> Iterator[tuple[Any, ...]]:
+        try:
+            while batch := cursor.fetchmany(1000):
+                yield from batch
+        except self._error as error:
+            raise InputError(f"query: {_line(error)}") from None
+
+    def frame(
+        self, query: str = "SELECT * FROM tasks ORDER BY start_ns, key", values: Sequence[Any] = ()
+    ) -> pd.DataFrame:
+        """Answer of a query as a pandas DataFrame; times ``start`` and ``end`` are UTC.
+
+        Raises:
+            InputError: as for :meth:`sql`, or pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"data frames need pandas ({error}): pip install 'prov-worker[run]'") from error
+        try:
+            found: pd.DataFrame = self._execute(query, values).df()
+        except self._error as error:
+            raise InputError(f"query: {_line(error)}") from None
+        for name in ("start", "end"):
+            if name in found and str(found[name].dtype).startswith("datetime64["):
+                found[name] = found[name].dt.tz_localize("UTC")
+        return found
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _line(error: Exception) -> str:
+    # What was asked is not said again: it comes after an empty line.
+    return " ".join(str(error).partition("\n\n")[0].split())
+
+
+def _column(name: str) -> str:
+    if name not in TASKS:
+        raise InputError(f"no column {name!r}; there are {', '.join(TASKS)}")
+    return name

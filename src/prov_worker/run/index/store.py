@@ -1,0 +1,373 @@
+"""Parquet files of an index, and the record of which of them count.
+
+``tasks/day=2026-11-20/endpoint=<id>/part-<n>.parquet``, and so for ``arguments`` and ``files``: the layout that
+DuckDB, Spark, Dask and Trino read alike. What a crate gave and which files count is kept in ``seen.sqlite``. A change
+is first written under hidden names, then committed there, then renamed; :meth:`Parts.recover` finishes whatever a
+crash left between the two. Size and hash of each file are kept there too: what is gone or damaged is known, and
+:meth:`Parts.mend` has its crates read again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate.text import safe_name
+from prov_worker.errors import InputError
+from prov_worker.run.assembly.copy import sha256_of
+from prov_worker.run.index.tables import TABLES, Row
+
+SEEN_FILE = "seen.sqlite"
+#: A partition with more files than this is made one.
+MAX_PARTS = 32
+#: How often a reader looks again for a file that a writer is about to rename.
+_PATIENCE = 40
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS seen (
+    identity TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, sha TEXT, partition TEXT
+);
+CREATE TABLE IF NOT EXISTS part (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, tab TEXT, partition TEXT, live INTEGER, size INTEGER, sha TEXT
+);
+CREATE TABLE IF NOT EXISTS extra (identity TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS settled (yes INTEGER PRIMARY KEY);
+PRAGMA user_version = 2;
+"""
+_VERSION = 2
+#: Size, time and hash of crates that have to be read again, whatever these are.
+_UNREAD = (-2, -2, "")
+_ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
+
+
+def need_arrow() -> Any:
+    """The module ``pyarrow``.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.compute
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(
+            f"an index needs pyarrow, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
+        ) from error
+    return pyarrow
+
+
+def schema_of(table: str) -> Any:
+    """Arrow schema of a table: microseconds for times, as Spark knows no finer ones."""
+    pa = need_arrow()
+    kinds = {name: getattr(pa, arrow)() for name, arrow in _ARROW.items()}
+    kinds["time"] = pa.timestamp("us", tz="UTC")
+    return pa.schema([(name, kinds[kind]) for name, kind in TABLES[table].items()])
+
+
+def partition_of(start_ns: int, endpoint: str) -> str:
+    """Directories of a partition, Hive style."""
+    day = datetime.fromtimestamp(start_ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d")
+    return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a reader has to know of an index.
+
+    Attributes:
+        wrong: files of it that are gone or have another size, as far as one can see without reading them.
+        unread: number of crates that were in such files, and that nobody has read again since.
+        extra: crates whose content is in the index under another path as well.
+    """
+
+    wrong: list[Path]
+    unread: int
+    extra: list[str]
+
+
+def read_record(directory: Path) -> Record:
+    """Look at an index without writing to it; somebody else may be.
+
+    Raises:
+        InputError: the record cannot be read.
+    """
+    path = directory / SEEN_FILE
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            _check_version(db, path)
+            # A file that was renamed or replaced between the two looks: a writer is at work, and soon done.
+            for waited in range(_PATIENCE):
+                live = db.execute("SELECT tab, partition, number, size FROM part WHERE live = 1").fetchall()
+                wrong = [
+                    one
+                    for tab, partition, number, size in live
+                    if _size(one := _part_path(directory, number, tab, partition)) != size
+                ]
+                if not wrong or (waited and not any(one.with_name(f".{one.name}").exists() for one in wrong)):
+                    break
+                time.sleep(0.05)
+            (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", _UNREAD[:1]).fetchone()
+            return Record(sorted(wrong), unread, [row[0] for row in db.execute("SELECT identity FROM extra")])
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):
+        raise InputError(f"{path}: an index of another version; remove {path.parent}, and index anew")
+
+
+def _part_path(directory: Path, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
+    return directory / table / partition / f"{'.' if hidden else ''}part-{number:08d}.parquet"
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+class Parts:
+    """The files of one index. One writer at a time: the caller holds the lock.
+
+    Args:
+        directory: of the index; it exists.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._db = sqlite3.connect(directory / SEEN_FILE, isolation_level=None)
+        try:
+            _check_version(self._db, directory / SEEN_FILE)
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise InputError(
+                f"{directory / SEEN_FILE}: no record of an index: {error}; remove it, and index anew"
+            ) from None
+        except InputError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Let the record go."""
+        self._db.close()
+
+    def _path(self, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
+        return _part_path(self._directory, number, table, partition, hidden=hidden)
+
+    def recover(self) -> None:
+        """Finish or undo what an interrupted writer left."""
+        known = self._db.execute("SELECT number, tab, partition, live FROM part").fetchall()
+        expected = set()
+        for number, table, partition, live in known:
+            final = self._path(number, table, partition)
+            if not live:
+                final.unlink(missing_ok=True)
+                continue
+            expected.add(final)
+            hidden = self._path(number, table, partition, hidden=True)
+            if hidden.exists() and not final.exists():
+                os.replace(hidden, final)
+        self._db.execute("DELETE FROM part WHERE live = 0")
+        for table in TABLES:
+            for path in (self._directory / table).glob("*/*/*.parquet"):
+                if path not in expected:
+                    path.unlink()
+
+    def mend(self) -> tuple[list[Path], set[str], int]:
+        """Give up files that are gone or damaged, so that what was in them is read again: all or nothing.
+
+        Returns:
+            The files, paths to read again, and the number of crates that are gone: of them the index keeps what its
+            other files hold.
+        """
+        found = self._db.execute("SELECT number, tab, partition, size, sha FROM part WHERE live = 1").fetchall()
+        broken = [
+            (number, partition, path)
+            for number, tab, partition, size, sha in found
+            if not _is_whole(path := self._path(number, tab, partition), size, sha)
+        ]
+        if not broken:
+            return [], set(), 0
+        paths: set[str] = set()
+        again, gone = [], 0
+        for partition in {one[1] for one in broken}:
+            for (identity,) in self._db.execute("SELECT identity FROM seen WHERE partition = ?", (partition,)):
+                path = identity.rpartition("!")[0] or identity
+                if os.path.exists(path):
+                    paths.add(path)
+                    again.append((*_UNREAD, identity))
+                else:
+                    gone += 1
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("UPDATE seen SET size = ?, mtime = ?, sha = ? WHERE identity = ?", again)
+        self._db.executemany("UPDATE part SET live = 0 WHERE number = ?", [one[:1] for one in broken])
+        self._db.execute("COMMIT")
+        for _, _, path in broken:
+            path.unlink(missing_ok=True)
+        self._db.execute("DELETE FROM part WHERE live = 0")
+        return sorted(one[2] for one in broken), paths, gone
+
+    def unread(self) -> set[str]:
+        """Crates that :meth:`mend` wanted to be read again, and that were not."""
+        return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", _UNREAD[:1])}
+
+    def settle(self) -> None:
+        """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
+        if self._db.execute("SELECT 1 FROM settled").fetchone() is not None:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM extra")
+        self._db.execute(
+            "INSERT INTO extra SELECT identity FROM seen WHERE sha != '' "
+            "AND identity NOT IN (SELECT min(identity) FROM seen GROUP BY sha)"
+        )
+        self._db.execute("INSERT INTO settled VALUES (1)")
+        self._db.execute("COMMIT")
+
+    def extra(self) -> int:
+        """Number of crates that do not count: their content is there under another path."""
+        number: int = self._db.execute("SELECT count(*) FROM extra").fetchone()[0]
+        return number
+
+    def unchanged(self, identity: str, size: int, mtime: int) -> bool:
+        """Whether the crate at a place was read as it is now."""
+        row = self._db.execute("SELECT size, mtime FROM seen WHERE identity = ?", (identity,)).fetchone()
+        return bool(row == (size, mtime))
+
+    def sha256(self, identity: str) -> str | None:
+        """Hash of the metadata that was read there; None for what was not."""
+        row = self._db.execute("SELECT sha FROM seen WHERE identity = ?", (identity,)).fetchone()
+        return None if row is None else row[0]
+
+    def touch(self, identity: str, size: int, mtime: int) -> None:
+        """Note that the same content has another time."""
+        self._db.execute("UPDATE seen SET size = ?, mtime = ? WHERE identity = ?", (size, mtime, identity))
+
+    def identities(self) -> set[str]:
+        """All crates that are in the index."""
+        return {row[0] for row in self._db.execute("SELECT identity FROM seen")}
+
+    def add(self, seen: Sequence[tuple[str, int, int, str, str]], rows: dict[tuple[str, str], list[Row]]) -> None:
+        """Add rows and what they came from, all or nothing.
+
+        Args:
+            seen: identity, size, mtime, sha256 and partition of each crate.
+            rows: by table and partition.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            files = []
+            for (table, partition), some in rows.items():
+                number = self._new(table, partition)
+                self._write(number, table, partition, self._table(table, some))
+                files.append((number, table, partition))
+            self._db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", seen)
+            self._db.execute("DELETE FROM settled")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        self._show(files)
+
+    def remove(self, identities: Iterable[str]) -> None:
+        """Take what some crates gave out of the index, all or nothing."""
+        gone = set(identities)
+        partitions = {
+            row[0]
+            for one in gone
+            for row in self._db.execute("SELECT partition FROM seen WHERE identity = ?", (one,)).fetchall()
+        }
+        for partition in partitions:
+            self._rewrite(partition, gone)
+        self._db.executemany("DELETE FROM seen WHERE identity = ?", [(one,) for one in gone])
+        self._db.execute("DELETE FROM settled")
+
+    def compact(self) -> None:
+        """Make one file of the many that a partition has gathered."""
+        crowded = self._db.execute(
+            "SELECT DISTINCT partition FROM part WHERE live = 1 GROUP BY tab, partition HAVING count(*) > ?",
+            (MAX_PARTS,),
+        ).fetchall()
+        for (partition,) in crowded:
+            self._rewrite(partition, set())
+
+    def _rewrite(self, partition: str, gone: set[str]) -> None:
+        pa = need_arrow()
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            new, old = [], []
+            for table in TABLES:
+                numbers = self._db.execute(
+                    "SELECT number FROM part WHERE tab = ? AND partition = ? AND live = 1", (table, partition)
+                ).fetchall()
+                if not numbers:
+                    continue
+                paths = [self._path(number, table, partition) for (number,) in numbers]
+                data = pa.concat_tables([pa.parquet.read_table(path, partitioning=None) for path in paths])
+                if gone:
+                    data = data.filter(pa.compute.invert(pa.compute.is_in(data["crate"], pa.array(sorted(gone)))))
+                if data.num_rows:
+                    number = self._new(table, partition)
+                    self._write(number, table, partition, data)
+                    new.append((number, table, partition))
+                self._db.executemany("UPDATE part SET live = 0 WHERE number = ?", numbers)
+                old += paths
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        # A reader that comes between the two sees rows twice, never too few; it is for an instant.
+        self._show(new)
+        for path in old:
+            path.unlink(missing_ok=True)
+        self._db.execute("DELETE FROM part WHERE live = 0")
+
+    def _new(self, table: str, partition: str) -> int:
+        cursor = self._db.execute("INSERT INTO part (tab, partition, live) VALUES (?, ?, 1)", (table, partition))
+        number = cursor.lastrowid
+        assert number is not None  # an INSERT has one
+        return number
+
+    def _show(self, files: Iterable[tuple[int, str, str]]) -> None:
+        for number, table, partition in files:
+            os.replace(self._path(number, table, partition, hidden=True), self._path(number, table, partition))
+
+    def _write(self, number: int, table: str, partition: str, data: Any) -> None:
+        pa = need_arrow()
+        path = self._path(number, table, partition, hidden=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pa.parquet.write_table(data, path, compression="zstd")
+        with path.open("rb") as stream:
+            digest = sha256_of(stream)
+        self._db.execute("UPDATE part SET size = ?, sha = ? WHERE number = ?", (path.stat().st_size, digest, number))
+
+    @staticmethod
+    def _table(table: str, rows: list[Row]) -> Any:
+        pa = need_arrow()
+        for row in rows:
+            for name, kind in TABLES[table].items():
+                if kind == "time":
+                    ns = row[f"{name}_ns"]
+                    row[name] = None if ns is None else ns // 1000
+        return pa.Table.from_pylist(rows, schema=schema_of(table))
+
+
+def _is_whole(path: Path, size: int | None, sha: str | None) -> bool:
+    if _size(path) != size:
+        return False
+    try:
+        with path.open("rb") as stream:
+            return sha256_of(stream) == sha
+    except OSError:
+        return False

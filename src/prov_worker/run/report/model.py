@@ -1,0 +1,221 @@
+"""What is kept of each attempt while a report is made: a few numbers, so that a hundred thousand fit in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prov_worker.crate.summary import RunStep
+
+#: A GPU counts as used where its mean use over the task was at least this.
+GPU_USED_PERCENT = 5.0
+
+
+@dataclass(slots=True)
+class Row:
+    """One attempt at one task.
+
+    Attributes:
+        key, task_id, attempt, latest: as in :class:`~prov_worker.crate.summary.RunStep`.
+        failed: whether the attempt failed.
+        function, node, worker: positions in the lists of :class:`Gathered`.
+        start_ns, end_ns: nanoseconds since the epoch; for an attempt that no worker began both are its end.
+        began: whether a worker began it.
+        wall_s: seconds.
+        cpu_s: CPU seconds; None where unknown.
+        rss_bytes: largest resident memory; None where unknown.
+        cpus_allowed: logical CPUs that the worker might use; None where unknown.
+        gpus_held: GPUs that the worker might use.
+        gpu_busy: mean number of those that were busy (sum of their mean use / 100).
+        gpus_used: number of those with a mean use of at least :data:`GPU_USED_PERCENT`.
+        error: position in the list of errors; -1 for a completed attempt.
+        signal: name of the signal that ended the worker; None without one.
+        block, place: where its details are: block and position in it.
+    """
+
+    key: str
+    task_id: str
+    attempt: int
+    latest: bool
+    failed: bool
+    function: int
+    node: int
+    worker: int
+    start_ns: int
+    end_ns: int
+    began: bool
+    wall_s: float
+    cpu_s: float | None
+    rss_bytes: int | None
+    cpus_allowed: int | None
+    gpus_held: int
+    gpu_busy: float
+    gpus_used: int
+    error: int
+    signal: str | None
+    block: int
+    place: int
+
+
+@dataclass(slots=True)
+class FunctionFacts:
+    """A function of the run."""
+
+    name: str
+    id: str
+    module: str | None
+    doc: str | None
+    sha256: str | None
+    source: str | None = None
+
+
+class Profile:
+    """A quantity of a node over time, from the samples of many tasks: bounded however many there are.
+
+    Times are counted in bins of :attr:`width_ns`, which doubles when there are more than ``limit`` of them. Tasks that
+    run side by side bring the same samples of their node: a bin's value is their mean.
+    """
+
+    def __init__(self, limit: int = 4096) -> None:
+        self.width_ns = 100_000_000
+        self._limit = limit
+        self._bins: dict[int, tuple[float, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._bins)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over all bins; None without a sample."""
+        return sum(total / count for total, count in self._bins.values()) / len(self._bins) if self._bins else None
+
+    def add(self, time_ns: int, value: float) -> None:
+        """Add a sample."""
+        at = time_ns // self.width_ns
+        total, count = self._bins.get(at, (0.0, 0))
+        self._bins[at] = (total + value, count + 1)
+        if len(self._bins) > self._limit:
+            self._double()
+
+    def _double(self) -> None:
+        self.width_ns *= 2
+        merged: dict[int, tuple[float, int]] = {}
+        for at, (total, count) in self._bins.items():
+            before = merged.get(at // 2, (0.0, 0))
+            merged[at // 2] = (before[0] + total, before[1] + count)
+        self._bins = merged
+
+    def resampled(self, start_ns: int, width_ns: float, count: int) -> list[float | None]:
+        """Means over ``count`` bins from ``start_ns``; None where nothing was sampled."""
+        sums = [0.0] * count
+        counts = [0] * count
+        for at, (total, number) in self._bins.items():
+            # The middle of the bin, which may be wider than those asked for.
+            index = int((at * self.width_ns + self.width_ns / 2 - start_ns) / width_ns)
+            index = min(max(index, 0), count - 1)
+            sums[index] += total
+            counts[index] += number
+        found = [total / number if number else None for total, number in zip(sums, counts, strict=True)]
+        # A bin may be narrower than the distance of samples: what lies between two known ones is not unknown.
+        for index in range(1, count - 1):
+            if found[index] is None and found[index - 1] is not None:
+                ahead = next((value for value in found[index + 1 : index + 3] if value is not None), None)
+                found[index] = found[index - 1] if ahead is not None else None
+        return found
+
+
+@dataclass(slots=True)
+class NodeFacts:
+    """A node of the run.
+
+    Attributes:
+        name: host name.
+        cpus: logical CPUs; None where unknown.
+        memory_bytes: its memory, the control group's limit where lower.
+        gpus: number of GPUs.
+        cpu_model, gpu_model: models.
+        cpu: CPUs busy on the whole node, over time.
+        memory: memory in use on the whole node, in bytes.
+        gpu: mean use of its GPUs, in percent.
+        software: versions by name.
+        hardware: facts about it, by label.
+    """
+
+    name: str
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    gpus: int = 0
+    cpu_model: str | None = None
+    gpu_model: str | None = None
+    cpu: Profile = field(default_factory=Profile)
+    memory: Profile = field(default_factory=Profile)
+    gpu: Profile = field(default_factory=Profile)
+    hardware: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Edge:
+    """Data that flowed from one attempt to another: positions of the rows, how it is known, and what flowed."""
+
+    source: int
+    target: int
+    via: str
+    what: str
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that the page is made of.
+
+    Attributes:
+        name: of the run. path: where it lies.
+        rows: sorted by start.
+        functions, nodes, workers, errors: what rows point to; a worker is its node's position and its label.
+        blocks: details of the attempts, packed.
+        edges: data flow, as many as are kept. flows: number of links by functions and by whether they are inferred.
+        problems: what could not be read.
+        started, user, endpoints, jobs, software: facts about the whole.
+    """
+
+    name: str
+    path: str
+    rows: list[Row] = field(default_factory=list)
+    functions: list[FunctionFacts] = field(default_factory=list)
+    nodes: list[NodeFacts] = field(default_factory=list)
+    workers: list[tuple[int, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    edges_left_out: int = 0
+    flows: dict[tuple[int, int, bool], int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    users: dict[str, None] = field(default_factory=dict)
+    endpoints: dict[str, None] = field(default_factory=dict)
+    jobs: dict[str, None] = field(default_factory=dict)
+    software: dict[str, None] = field(default_factory=dict)
+
+
+def visible_gpus(step: RunStep) -> list[str] | None:
+    """Which of a node's GPUs a worker might use, by the number that series give them; None where that is not known.
+
+    CUDA and ROCm name devices by number or UUID, Level Zero as ``device`` or ``device.tile``.
+    """
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
+        text = step.environment.get(name)
+        if text is None:
+            continue
+        numbers = [part.strip().split(".")[0] for part in text.split(",") if part.strip()]
+        return list(dict.fromkeys(numbers)) if all(one.isdigit() for one in numbers) else None
+    return None
+
+
+def gpu_use(step: RunStep) -> tuple[int, float, int]:
+    """GPUs that a step held, how many of them were busy on average, and how many were used at all.
+
+    A worker that no variable restricts holds every GPU of its node.
+    """
+    held = step.node_gpus if step.gpus_visible is None else step.gpus_visible
+    if not held:
+        return 0, 0.0, 0
+    visible = visible_gpus(step)
+    means = [percent for number, percent in step.gpu_mean_percent.items() if visible is None or number in visible]
+    return held, sum(means) / 100, sum(1 for percent in means if percent >= GPU_USED_PERCENT)

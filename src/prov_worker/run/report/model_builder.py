@@ -1,0 +1,333 @@
+"""Reads the steps of a run once and keeps what a report needs: rows, profiles of the nodes, packed details."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import candidates
+from prov_worker.crate.summary import RunStep, StepValue
+from prov_worker.errors import CrateError
+from prov_worker.model import TaskSeries
+from prov_worker.run.api import RunRecord
+from prov_worker.run.report.downsample import packed, points_for, thinned
+from prov_worker.run.report.model import (
+    Edge,
+    FunctionFacts,
+    Gathered,
+    NodeFacts,
+    Row,
+    gpu_use,
+)
+
+#: Attempts in one packed block of details: what the page unpacks to show one of them.
+BLOCK = 100
+#: Links that the page keeps one by one; the graph of functions counts them all.
+MOST_EDGES = 60_000
+#: A page about more steps than this keeps the main quantities of each series alone.
+FEW_STEPS = 2_000
+_ERROR_CHARS = 400
+_TRACEBACK_CHARS = 6_000
+_VALUE_CHARS = 400
+_SOURCE_CHARS = 20_000
+_MOST_VALUES = 60
+#: What the crate adds to a function's description where it has no id from the service.
+_UNKNOWN_ID = re.compile(r"\s*\(function id unknown[^()]*\)\s*$")
+#: Largest text file that is read whole.
+_TEXT_BYTES = 1 << 20
+
+
+def gather(run: RunRecord, advance: Callable[[int], None] | None = None) -> Gathered:
+    """Read a run.
+
+    Args:
+        run: the run.
+        advance: told of steps that have been read.
+
+    Raises:
+        CrateError: the run's directory cannot be listed. Crates that cannot be read are in ``problems``.
+    """
+    gatherer = _Gatherer(run, sum(1 for _ in candidates(Path(run.path))))
+    for step, crate in run.opened():
+        gatherer.add(step, crate)
+        if advance is not None:
+            advance(1)
+    return gatherer.done()
+
+
+class _Gatherer:
+    def __init__(self, run: RunRecord, expected: int) -> None:
+        self._run = run
+        self._data = Gathered(run.name, str(run.path))
+        self._points = points_for(expected)
+        self._all_quantities = expected <= FEW_STEPS
+        self._functions: dict[tuple[str, str], int] = {}
+        self._nodes: dict[str, int] = {}
+        self._workers: dict[str, int] = {}
+        self._errors: dict[str, int] = {}
+        self._block: list[dict[str, Any]] = []
+        self._series_problems: list[str] = []
+
+    def add(self, step: RunStep, crate: StepCrate) -> None:
+        """Take one step."""
+        data = self._data
+        node = self._node(step)
+        series = self._series(step)
+        start = step.end_ns if step.start_ns is None else step.start_ns
+        self._profile(data.nodes[node], series, start)
+        held, busy, used = gpu_use(step)
+        row = Row(
+            key=step.key,
+            task_id=step.task_id,
+            attempt=step.attempt,
+            latest=step.latest,
+            failed=step.failed,
+            function=self._function(step),
+            node=node,
+            worker=self._worker(step, node),
+            start_ns=start,
+            end_ns=max(step.end_ns, start),
+            began=step.start_ns is not None,
+            wall_s=step.wall_s or 0.0,
+            cpu_s=step.cpu_s,
+            rss_bytes=step.peak_rss_bytes,
+            cpus_allowed=step.cpus_allowed,
+            gpus_held=held,
+            gpu_busy=busy,
+            gpus_used=used,
+            error=self._error(step),
+            signal=step.failure_signal,
+            block=len(data.blocks),
+            place=len(self._block),
+        )
+        data.rows.append(row)
+        self._block.append(self._details(step, crate, series))
+        if len(self._block) >= BLOCK:
+            self._pack()
+        for names, name in (
+            (data.users, step.user),
+            (data.endpoints, step.endpoint_name or step.endpoint_id),
+            (data.jobs, step.scheduler_job),
+        ):
+            if name:
+                names[name] = None
+        for name, version in step.versions.items():
+            data.software[f"{name} {version}"] = None
+
+    def done(self) -> Gathered:
+        """What was read, with its links."""
+        data = self._data
+        if self._block:
+            self._pack()
+        data.rows.sort(key=lambda row: (row.start_ns, row.key))
+        _mark_latest(data.rows)
+        _number_by_start(data)
+        _sort_nodes(data)
+        self._links({row.key: position for position, row in enumerate(data.rows)})
+        problems = [str(one) for one in self._run.problems] + self._series_problems
+        # Names of files are bytes, and not always text.
+        data.problems = [one.encode("utf-8", "backslashreplace").decode() for one in problems]
+        return data
+
+    def _pack(self) -> None:
+        self._data.blocks.append(packed(self._block))
+        self._block = []
+
+    def _links(self, positions: dict[str, int]) -> None:
+        data = self._data
+        counts: Counter[tuple[int, int, bool]] = Counter()
+        for link in self._run.links():
+            source, target = positions.get(link.source), positions.get(link.target)
+            if source is None or target is None:
+                continue
+            counts[data.rows[source].function, data.rows[target].function, link.inferred] += 1
+            if len(data.edges) < MOST_EDGES:
+                data.edges.append(Edge(source, target, link.via, _short(link.what, 120)))
+            else:
+                data.edges_left_out += 1
+        data.flows = dict(counts)
+
+    # What rows point to
+
+    def _function(self, step: RunStep) -> int:
+        key = (step.function, step.function_sha256 or step.function_id)
+        if key not in self._functions:
+            self._functions[key] = len(self._functions)
+            self._data.functions.append(
+                FunctionFacts(
+                    step.function,
+                    step.function_id,
+                    step.module,
+                    _UNKNOWN_ID.sub("", step.function_doc or "") or None,
+                    step.function_sha256,
+                    self._text(step, v.SOURCE_FILE, _SOURCE_CHARS),
+                )
+            )
+        return self._functions[key]
+
+    def _node(self, step: RunStep) -> int:
+        name = step.host or "unknown node"
+        if name not in self._nodes:
+            self._nodes[name] = len(self._nodes)
+            self._data.nodes.append(NodeFacts(name, hardware=self._hardware(step)))
+        facts = self._data.nodes[self._nodes[name]]
+        facts.cpus = facts.cpus or step.node_cpus
+        facts.memory_bytes = facts.memory_bytes or step.node_memory_bytes
+        facts.gpus = max(facts.gpus, step.node_gpus)
+        facts.cpu_model = facts.cpu_model or step.cpu_model
+        facts.gpu_model = facts.gpu_model or step.gpu_model
+        return self._nodes[name]
+
+    def _hardware(self, step: RunStep) -> list[tuple[str, str]]:
+        try:
+            report = self._run.hardware(step)
+        except CrateError:
+            return []  # a crate of another writer has no such report; what it names itself is shown
+        environment = report.get("probes", {}).get("environment", {}).get("data", {})
+        facts = [("Operating system", environment.get("os")), ("Kernel", environment.get("kernel"))]
+        disk = report.get("disk")
+        for mount in disk if isinstance(disk, list) else ():
+            if isinstance(mount, dict) and mount.get("mount_point"):
+                facts.append((f"Storage {mount['mount_point']}", str(mount.get("type") or mount.get("reason") or "")))
+        return [(name, str(value)) for name, value in facts if value]
+
+    def _worker(self, step: RunStep, node: int) -> int:
+        if step.worker not in self._workers:
+            self._workers[step.worker] = len(self._workers)
+            label = "pid " + step.worker.partition("/")[2]
+            self._data.workers.append((node, f"worker {step.rank}, {label}" if step.rank else label))
+        return self._workers[step.worker]
+
+    def _error(self, step: RunStep) -> int:
+        if not step.failed:
+            return -1
+        text = _short((step.error or "failed, without a reason").strip(), _ERROR_CHARS)
+        if text not in self._errors:
+            self._errors[text] = len(self._errors)
+            self._data.errors.append(text)
+        return self._errors[text]
+
+    # Series and details
+
+    def _series(self, step: RunStep) -> TaskSeries:
+        try:
+            return self._run.series(step)
+        except CrateError as error:
+            self._series_problems.append(str(error))
+            return TaskSeries()
+
+    @staticmethod
+    def _profile(node: NodeFacts, series: TaskSeries, start_ns: int) -> None:
+        if series.node is not None:
+            for name, profile, scale in (("cpu_percent", node.cpu, 100), ("memory_used_bytes", node.memory, 1)):
+                column = series.node.columns.get(name)
+                for offset, value in zip(series.node.offset_s, column.mean if column else (), strict=False):
+                    if value is not None:
+                        profile.add(start_ns + int(offset * 1e9), value / scale)
+        if series.gpu is not None:
+            for name, column in series.gpu.columns.items():
+                if name.endswith("utilization_percent"):
+                    for offset, value in zip(series.gpu.offset_s, column.mean, strict=False):
+                        if value is not None:
+                            node.gpu.add(start_ns + int(offset * 1e9), value)
+
+    def _text(self, step: RunStep, relative: str, limit: int) -> str | None:
+        try:
+            text = self._run.read(step, relative, _TEXT_BYTES).decode("utf-8", "replace")
+        except CrateError:
+            return None  # a crate need not have it
+        # A traceback says most at its end, a source at its begin.
+        return text if len(text) <= limit else "…" + text[-limit:] if "log" in relative else text[:limit] + "…"
+
+    def _details(self, step: RunStep, crate: StepCrate, series: TaskSeries) -> dict[str, Any]:
+        """What the page shows of one attempt, besides its row."""
+        details: dict[str, Any] = {
+            "crate": step.crate_id,
+            "args": [_described(one) for one in step.arguments[:_MOST_VALUES]],
+            "results": [_described(one) for one in step.results[:_MOST_VALUES]],
+            "files": [
+                [one.path, one.role, one.size_bytes, (one.sha256 or "")[:16], int(one.inside)]
+                for one in step.files[:_MOST_VALUES]
+            ],
+            "content": [[one.id, one.size_bytes] for one in crate.files[:_MOST_VALUES]],
+            "usage": [
+                [str(entity.get("name", key)), value, unit]
+                for key, (value, unit) in crate.usage.items()
+                if (entity := crate.entities.get(f"#usage-{key}", {})) is not None and value not in (0, 0.0)
+            ],
+            "env": [[name, _short(str(value), 200)] for name, value in list(step.environment.items())[:_MOST_VALUES]],
+            "facts": [
+                [name, str(value)]
+                for name, value in (
+                    ("CPUs allowed", step.cpu_affinity),
+                    ("Block", step.block),
+                    ("Endpoint", step.endpoint_name or step.endpoint_id),
+                    ("Account", step.user),
+                    ("Container", step.container),
+                    ("Python", step.versions.get("python")),
+                    ("Samples", None if step.samples is None else f"{step.samples} of {step.samples_expected or '?'}"),
+                )
+                if value is not None
+            ],
+            "notes": [_short(note, 300) for note in step.notes[:20]],
+            "annotations": [[name, _short(str(value), 300)] for name, value in step.annotations.items()],
+        }
+        if step.failed:
+            details["failure"] = [step.failure_kind, step.failure_type, step.failure_signal]
+            details["traceback"] = self._text(step, v.TRACEBACK_FILE, _TRACEBACK_CHARS)
+        drawn = thinned(series, self._points, all_quantities=self._all_quantities)
+        if drawn:
+            details["series"] = drawn
+        return {key: value for key, value in details.items() if value}
+
+
+def _described(one: StepValue) -> list[Any]:
+    shown = one.value if one.recorded else None
+    if isinstance(shown, str):
+        shown = _short(shown, _VALUE_CHARS)
+    elif isinstance(shown, float) and (shown != shown or shown in (float("inf"), float("-inf"))):
+        shown = str(shown)
+    return [one.name, shown, one.type, one.size_bytes]
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _mark_latest(rows: list[Row]) -> None:
+    """Of each task, the attempt with the highest number is the latest: a directory may hold two that say so."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        other = best.get(row.task_id)
+        if other is None or (row.attempt, row.end_ns) > (other.attempt, other.end_ns):
+            best[row.task_id] = row
+    for row in rows:
+        row.latest = best[row.task_id] is row
+
+
+def _number_by_start(data: Gathered) -> None:
+    """Number the functions in the order in which they first ran, so that colours follow the run."""
+    order = list(dict.fromkeys(row.function for row in data.rows))
+    place = {old: new for new, old in enumerate(order)}
+    data.functions = [data.functions[old] for old in order]
+    for row in data.rows:
+        row.function = place[row.function]
+
+
+def _sort_nodes(data: Gathered) -> None:
+    """Number the nodes by name, as people count: node-9 before node-10."""
+    natural = [
+        [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", node.name)]
+        for node in data.nodes
+    ]
+    order = sorted(range(len(data.nodes)), key=natural.__getitem__)
+    place = {old: new for new, old in enumerate(order)}
+    data.nodes = [data.nodes[old] for old in order]
+    data.workers = [(place[node], label) for node, label in data.workers]
+    for row in data.rows:
+        row.node = place[row.node]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prov_worker.errors import InputError
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.workflow import read_workflow
+from support.steps import task_id
+
+FLOW = {
+    "Comment": "Reverse, then sort",
+    "StartAt": "Transfer",
+    "States": {
+        "Transfer": {"Type": "Action", "ActionUrl": "https://transfer.actions.globus.org/transfer", "Next": "Reverse"},
+        "Reverse": {
+            "Type": "Action",
+            "ActionUrl": "https://compute.actions.globus.org/v3",
+            "Parameters": {"endpoint_id": "e", "tasks": [{"function_id": "0b1bd6fe-5c3f-4a52-9d2b-1f0a6f6a8c01"}]},
+            "Next": "Choose",
+        },
+        "Choose": {"Type": "Choice", "Choices": [{"Variable": "$.x", "Next": "Sort"}], "Default": "Done"},
+        "Sort": {
+            "Type": "Action",
+            "ActionUrl": "https://compute.actions.globus.org/v3",
+            "Parameters": {"tasks": [{"function_id": "5d0c2d55-0c3b-4f0b-8a7e-6a5f1d0b9a02"}]},
+            "End": True,
+        },
+        "Done": {"Type": "Pass", "End": True},
+    },
+}
+
+
+def written(tmp_path: Path, text: str, name: str = "workflow.yaml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_a_globus_flow_gives_its_compute_states_in_order(tmp_path: Path) -> None:
+    workflow = read_workflow(written(tmp_path, json.dumps(FLOW), "flow.json"))
+    assert (workflow.name, workflow.language) == ("Reverse, then sort", "flow")
+    assert [(step.name, step.after) for step in workflow.steps] == [("Reverse", ()), ("Sort", ("Reverse",))]
+    url = "https://compute.api.globus.org/v2/functions/5d0c2d55-0c3b-4f0b-8a7e-6a5f1d0b9a02"
+    assert workflow.step_of("any", "sort_txt", url) == "Sort"
+    assert workflow.step_of("any", "other", "https://example.org/other") is None
+
+
+PLAIN = f"""
+name: Rainfall
+steps:
+  - {{name: fetch, function: read}}
+  - {{name: fit, function: [total, merge], after: [fetch]}}
+  - {{name: publish, after: fit}}
+tasks:
+  {task_id(4)}: {{step: fit, after: [{task_id(2)}, {task_id(3)}]}}
+groups:
+  monday: [{task_id(0)}, {task_id(1)}]
+"""
+
+
+def test_a_plain_definition(tmp_path: Path) -> None:
+    workflow = read_workflow(written(tmp_path, PLAIN))
+    assert [(one.name, one.functions, one.after) for one in workflow.steps] == [
+        ("fetch", ("read",), ()),
+        ("fit", ("total", "merge"), ("fetch",)),
+        ("publish", ("publish",), ("fit",)),
+    ]
+    assert workflow.after == {task_id(4): (task_id(2), task_id(3))}
+
+
+def test_a_run_crate_of_a_defined_workflow(workflow_crates: Any, tmp_path: Path) -> None:
+    definition = written(tmp_path, PLAIN)
+    run = tmp_path / "R.crate"
+    result = assemble([workflow_crates.directory], run, Options(workflow=definition))
+    # The stated order of the merge; the argument that came from task 2 is still inferred, from among those stated.
+    assert result.links == {"value": 3, "workflow": 2}
+    assert (run / "workflow.yaml").read_text() == PLAIN
+    entities = {one["@id"]: one for one in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
+    assert entities["./"]["mainEntity"]["@id"] == "workflow.yaml"
+    assert entities["workflow.yaml"]["name"] == "Rainfall"
+    steps = [entities[one["@id"]] for one in entities["workflow.yaml"]["step"]]
+    # Nothing of the last one ran.
+    assert [(one["name"], one["position"]) for one in steps] == [("fetch", "0"), ("fit", "1")]
+    assert len(steps[1]["workExample"]) == 2
+    assert len(entities["#group-monday"]["hasPart"]) == 2
+    assert {"@id": "#group-monday"} in entities["./"]["mentions"]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[1, 2]", "expected a mapping"),
+        ("steps: {a: 1}", "steps: expected a list"),
+        ("steps: [{function: f}]", r"steps\[0\].name: expected a text"),
+        ("steps: [{name: a}, {name: a}]", r"steps\[1\].name: 'a' is there twice"),
+        ("steps: [{name: a, after: [b]}]", "steps.a.after: no step 'b'"),
+        ("steps: [{name: a}]\ntasks: {t: {step: b}}", "tasks.t.step: no step 'b'"),
+        ("tasks: {t: {after: 7}}", "tasks.t.after: expected a text or a list of texts"),
+        ("groups: {g: [1]}", "groups.g: expected"),
+        ("stepz: []", "stepz: unknown key"),
+        ("a: [", "no valid YAML"),
+        ("steps: [{name: a, after: a}]", "steps: after one another in a circle: a"),
+        ("steps: [{name: a, after: b}, {name: b, after: a}]", "steps: after one another in a circle: "),
+        ("tasks: {t: {after: u}, u: {after: t}}", "tasks: after one another in a circle: "),
+        ("States: {}\nStartAt: x", "StartAt: no state 'x'"),
+        ("States: {a: {Next: b}}\nStartAt: a", "States.a.Next: no state 'b'"),
+        ("States: {a: 7}\nStartAt: a", "States.a: expected a mapping"),
+    ],
+)
+def test_a_wrong_definition_is_told_with_its_key(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_workflow(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_definition_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_workflow(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="no valid JSON"):
+        read_workflow(written(tmp_path, "{", "w.json"))
+
+
+def test_a_flow_that_goes_in_circles_ends(tmp_path: Path) -> None:
+    states = {
+        "a": {"Parameters": {"function_id": "f"}, "Next": "b"},
+        "b": {"Parameters": {"function_id": "g"}, "Next": "a"},
+    }
+    workflow = read_workflow(written(tmp_path, json.dumps({"StartAt": "a", "States": states}), "w.json"))
+    assert [(step.name, step.after) for step in workflow.steps] == [("a", ("b",)), ("b", ("a",))]
