@@ -27,7 +27,7 @@ from typing import Any
 
 import stages
 
-from prov_worker import cli
+from prov_worker.cli import main as command_line
 from prov_worker.cli.terminal import progress
 
 HERE = Path(__file__).resolve().parent
@@ -172,7 +172,7 @@ def verb(*arguments: object) -> int:
     words = [str(one) for one in arguments]
     print(f"$ prov-worker {shlex.join(words)}", file=sys.stderr, flush=True)
     with redirect_stdout(sys.stderr):
-        return cli.run(words)
+        return command_line.run(words)
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "install them with: pip install 'prov-worker[cli]'\n"
         )
         return 2
-    from prov_worker.cli import run
+    from prov_worker.cli.main import run
 
     return run(arguments)
 

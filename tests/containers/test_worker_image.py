@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from prov_worker.agent.recover import recover
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus import template

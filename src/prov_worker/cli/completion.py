@@ -59,7 +59,7 @@ def command(shell: str) -> int:
     bash:  eval "$(prov-worker completion bash)"
     fish:  prov-worker completion fish > ~/.config/fish/completions/prov-worker.fish
     """  # noqa: D301 - the mark of click for lines that stay as they are
-    from prov_worker.cli import cli
+    from prov_worker.cli.main import cli
 
     completion = get_completion_class(shell)
     assert completion is not None

@@ -64,7 +64,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "crate": None if outcome.crate is None else str(outcome.crate),
     }
     if outcome.crate is not None:
-        from prov_worker.cli.summary import summarise
+        from prov_worker.cli.crates.summary import summarise
         from prov_worker.crate.reader import StepCrate
 
         row |= summarise(StepCrate.open(outcome.crate))

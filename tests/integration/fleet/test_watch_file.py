@@ -25,7 +25,7 @@ pytestmark = [
 #: A daemon gives a sign of life every 15 s: one that has missed one hangs here, and not only after a minute.
 IMPATIENT = (
     "import sys\n"
-    "from prov_worker.cli import run\n"
+    "from prov_worker.cli.main import run\n"
     "from prov_worker.fleet import watch\n"
     "from prov_worker.globus import daemons\n"
     "daemons.STALE_S = watch.STALE_S = 18.0\n"

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import functions
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli.run_group import VERBS
+from prov_worker.cli.run import COMMANDS
 from prov_worker.crate.profiles import find_validator
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_verb_has_help(prov_worker: Run, verb: str) -> None:
     code, out, _ = prov_worker("run", verb, "--help")
     assert code == 0
@@ -27,7 +27,7 @@ def test_every_verb_has_help(prov_worker: Run, verb: str) -> None:
 def test_help_names_every_verb(prov_worker: Run) -> None:
     code, out, _ = prov_worker("run", "--help")
     assert code == 0
-    for verb in VERBS:
+    for verb in COMMANDS:
         assert f"  {verb} " in out
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli.run_export import SUFFIXES
+from prov_worker.cli.run.export import SUFFIXES
 
 Run = Callable[..., tuple[int, str, str]]
 

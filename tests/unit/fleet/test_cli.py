@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from prov_worker.cli import run as cli
-from prov_worker.cli.fleet_group import VERBS
+from prov_worker.cli.fleet import COMMANDS
+from prov_worker.cli.main import run as cli
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -43,7 +43,7 @@ def completed(words: str) -> list[str]:
     return [line.split(",", 1)[1] for line in done.stdout.splitlines() if line]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["fleet", verb, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"Usage: prov-worker fleet {verb} ")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.globus.daemons import wants_email
 from prov_worker.sites.check import container, person, versions
 from prov_worker.sites.check.finding import Finding

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.sites import interface
 from prov_worker.sites.check import duplicates, egress, limits, network, storage
 from prov_worker.sites.check.finding import Finding

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.sites.check import limits, storage
 from support.preflight import subject
 

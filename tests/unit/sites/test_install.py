@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("globus_compute_endpoint")
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.sites.install import MARKER
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli import run
+from prov_worker.cli.main import run
 
 
 def install(user_dir: Path, *more: str) -> int:

@@ -16,7 +16,7 @@ pytest.importorskip("globus_compute_endpoint")
 
 import yaml
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.globus import template
 from prov_worker.sites import options
 from prov_worker.sites.catalog import directory, names, site

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import find_crates
 from prov_worker.errors import InputError

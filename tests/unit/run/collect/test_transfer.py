@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("globus_sdk")
 
-from prov_worker.cli import run as cli
+from prov_worker.cli.main import run as cli
 from prov_worker.crate.reader import find_crates
 from prov_worker.run.collect.transfer import Side, full_label
 from support.steps import Crates

@@ -48,7 +48,7 @@ def command(crate: str, as_json: bool) -> int:
 
 
 def _data(crate: StepCrate) -> dict[str, Any]:
-    from prov_worker.cli.summary import summarise
+    from prov_worker.cli.crates.summary import summarise
 
     return {
         "crate": str(crate.path),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import fleet_common, terminal
+from prov_worker.cli import terminal
+from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@fleet_common.names_argument
-@fleet_common.file_option
-@fleet_common.json_option
+@common.names_argument
+@common.file_option
+@common.json_option
 def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """Show the endpoints of the file, or NAME...: process, heartbeat, queue, blocks, workers, tasks, last error.
 
@@ -28,7 +29,7 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     from prov_worker.fleet.state import Record
     from prov_worker.fleet.tasks import Tally
 
-    fleet, state = fleet_common.opened(file)
+    fleet, state = common.opened(file)
     trouble, tally = None, Tally()
     try:
         records = state.load()
@@ -79,7 +80,7 @@ def _print(found: list[Status]) -> None:
         ]
         for one in found
     ]
-    fleet_common.table(rows)
+    common.table(rows)
     for one in found:
         if one.restarts:
             click.echo(f"{one.name}: restarts by the watch: {one.restarts}")

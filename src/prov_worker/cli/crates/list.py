@@ -36,7 +36,7 @@ def command(crates: tuple[str, ...], as_json: bool) -> int:
 
 
 def _row(path: Path) -> dict[str, Any]:
-    from prov_worker.cli.summary import summarise
+    from prov_worker.cli.crates.summary import summarise
     from prov_worker.crate.reader import StepCrate
 
     crate = StepCrate.open(path)

@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import click
 
-from prov_worker.cli import fleet_common, terminal
+from prov_worker.cli import terminal
+from prov_worker.cli.fleet import common
 
 
 @click.command("validate")
-@fleet_common.names_argument
-@fleet_common.file_option
-@fleet_common.json_option
+@common.names_argument
+@common.file_option
+@common.json_option
 def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """Render and load the configuration of each endpoint, or of NAME..., by Globus Compute's own code.
 
@@ -20,7 +21,7 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """
     from prov_worker.fleet.validate import validate
 
-    fleet = fleet_common.read(file)
+    fleet = common.read(file)
     specs = fleet.chosen(names)
     with terminal.progress("validating", len(specs)) as advance:
         found = validate(specs, credentials=fleet.credentials, advance=advance)
@@ -28,5 +29,5 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
         terminal.print_json([asdict(one) for one in found])
     else:
         rows = [[one.name, one.site, one.problem or "good"] for one in found]
-        fleet_common.table([["endpoint", "site", "configuration"], *rows])
+        common.table([["endpoint", "site", "configuration"], *rows])
     return 1 if any(one.problem for one in found) else 0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import fleet_common, terminal
+from prov_worker.cli import terminal
+from prov_worker.cli.fleet import common
 
 
 @click.command("stop")
-@fleet_common.names_argument
-@fleet_common.file_option
-@fleet_common.drain_option
-@fleet_common.timeout_option
-@fleet_common.json_option
+@common.names_argument
+@common.file_option
+@common.drain_option
+@common.timeout_option
+@common.json_option
 def command(names: tuple[str, ...], file: str | None, drain: bool, timeout_s: float | None, as_json: bool) -> int:
     """Stop the endpoints of this host, or NAME...; the watch leaves them alone until `fleet up` or `restart`.
 
@@ -20,8 +21,8 @@ def command(names: tuple[str, ...], file: str | None, drain: bool, timeout_s: fl
     """
     from prov_worker.fleet import operate
 
-    fleet_common.drain_needed(drain, timeout_s)
-    fleet, state = fleet_common.opened(file)
+    common.drain_needed(drain, timeout_s)
+    fleet, state = common.opened(file)
     with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
         outcomes = operate.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
-    return fleet_common.report(outcomes, state, as_json=as_json)
+    return common.report(outcomes, state, as_json=as_json)

@@ -7,11 +7,11 @@ import threading
 
 import click
 
-from prov_worker.cli import fleet_common
+from prov_worker.cli.fleet import common
 
 
 @click.command("watch")
-@fleet_common.file_option
+@common.file_option
 @click.option("--once", is_flag=True, help="Look once, act, and end: for cron.")
 def command(file: str | None, once: bool) -> int:
     """Start again the endpoints of this host that are down: with back-off, a cap, and a line for each decision.
@@ -20,7 +20,7 @@ def command(file: str | None, once: bool) -> int:
     """
     from prov_worker.fleet.watch import Watcher
 
-    fleet, state = fleet_common.opened(file)
+    fleet, state = common.opened(file)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it

@@ -1,13 +1,13 @@
-"""``prov-worker fleet``: endpoints of this host by a file. One module a verb (``cli/fleet_<verb>.py``)."""
+"""``prov-worker fleet``: endpoints of this host by a file. One module per command."""
 
 from __future__ import annotations
 
 import click
 
-from prov_worker.cli.verbs import Verbs
+from prov_worker.cli.lazy_group import LazyGroup
 
-#: Verb and the first line of its help, in the order in which they are of use.
-VERBS = {
+#: Modules of commands and the first line of their help, in the order in which they are of use.
+COMMANDS = {
     "validate": "Render and load every endpoint's configuration by the daemon's own code; start nothing.",
     "up": "Make, configure and start endpoints in one go.",
     "status": "Show processes, heartbeats, queues, blocks, workers, tasks and last errors.",
@@ -19,7 +19,7 @@ VERBS = {
 }
 
 
-@click.group("fleet", cls=Verbs, verbs=VERBS, module="fleet_{}")
+@click.group("fleet", cls=LazyGroup, package="prov_worker.cli.fleet", commands=COMMANDS)
 def command() -> None:
     """Endpoints of this host that a file names: start, watch, show and stop them as a set.
 

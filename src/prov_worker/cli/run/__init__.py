@@ -1,4 +1,4 @@
-"""``prov-worker run``: many step crates as one run. One module a verb (``cli/run_<verb>.py``), imported when used."""
+"""``prov-worker run``: many step crates as one run. One module per command."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import partial
 
 import click
 
-from prov_worker.cli.verbs import Verbs
+from prov_worker.cli.lazy_group import LazyGroup
 
-#: Verb and the first line of its help, in the order in which they are of use.
-VERBS = {
+#: Modules of commands and the first line of their help, in the order in which they are of use.
+COMMANDS = {
     "collect": "Bring crates home from where endpoints leave them, each whole and compared.",
     "transfer": "Bring crates home by Globus Transfer, from one collection to another.",
     "assemble": "Make one sealed run crate of many step crates.",
@@ -23,7 +23,7 @@ VERBS = {
 }
 
 
-@click.group("run", cls=Verbs, verbs=VERBS, module="run_{}")
+@click.group("run", cls=LazyGroup, package="prov_worker.cli.run", commands=COMMANDS)
 @click.pass_context
 def command(context: click.Context) -> None:
     """From step crates to a run: collect, transfer, assemble, verify, index, query, report, export."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli import fleet_common
+from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
 
 
 @click.command("logs")
-@click.argument("name", type=fleet_common.EndpointName(), metavar="NAME")
-@fleet_common.long_file_option
+@click.argument("name", type=common.EndpointName(), metavar="NAME")
+@common.long_file_option
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="The last so many.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes new; also after a restart.")
 @click.option("--user-endpoint", is_flag=True, help="Of the latest user endpoint: engine, blocks and tasks.")
@@ -25,7 +25,7 @@ def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint
 
     if user_endpoint and console:
         raise click.UsageError("--console: there is one of the daemon alone, not of a user endpoint")
-    (spec,) = fleet_common.read(file).chosen([name])
+    (spec,) = common.read(file).chosen([name])
     folder = Folder(spec)
     if not folder.directory.exists() and (host := folder.other_host()) is not None:
         raise InputError(f"{name}: belongs to {host}, and {folder.directory} is not here")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import fleet_common, terminal
+from prov_worker.cli import terminal
+from prov_worker.cli.fleet import common
 
 
 @click.command("up")
-@fleet_common.names_argument
-@fleet_common.file_option
+@common.names_argument
+@common.file_option
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, with a diff; change nothing.")
 @click.option("--force", is_flag=True, help="Also over what was changed by hand, damaged, or is another fleet file's.")
-@fleet_common.json_option
+@common.json_option
 def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool, as_json: bool) -> int:
     """Make, configure and start the endpoints of this host, or NAME...; what is so already stays.
 
@@ -20,7 +21,7 @@ def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool
     """
     from prov_worker.fleet import operate
 
-    fleet, state = fleet_common.opened(file)
+    fleet, state = common.opened(file)
     with terminal.progress("starting", len(fleet.chosen(names))) as advance:
         outcomes = operate.up(fleet, state, names, dry_run=dry_run, force=force, done=lambda _: advance())
-    return fleet_common.report(outcomes, state, as_json=as_json, diff=dry_run)
+    return common.report(outcomes, state, as_json=as_json, diff=dry_run)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import fleet_common, terminal
+from prov_worker.cli import terminal
+from prov_worker.cli.fleet import common
 
 
 @click.command("down")
-@fleet_common.names_argument
-@fleet_common.file_option
-@fleet_common.drain_option
-@fleet_common.timeout_option
+@common.names_argument
+@common.file_option
+@common.drain_option
+@common.timeout_option
 @click.option("--delete", is_flag=True, help="Then remove the directories that the fleet made; crates stay.")
 @click.option("--force", is_flag=True, help="With --delete: also with unsent results, or a damaged prov_worker.json.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be stopped and removed; change nothing.")
-@fleet_common.json_option
+@common.json_option
 def command(
     names: tuple[str, ...],
     file: str | None,
@@ -33,10 +34,10 @@ def command(
     """
     from prov_worker.fleet import operate, remove
 
-    fleet_common.drain_needed(drain, timeout_s)
+    common.drain_needed(drain, timeout_s)
     if force and not delete:
         raise click.UsageError("--force: goes with --delete")
-    fleet, state = fleet_common.opened(file)
+    fleet, state = common.opened(file)
     outcomes = []
     if dry_run:
         if not delete:
@@ -51,4 +52,4 @@ def command(
         left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
         deleted = remove.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
         outcomes = [*bad, *(one for one in deleted if one.name in left)]
-    return fleet_common.report(outcomes, state, as_json=as_json)
+    return common.report(outcomes, state, as_json=as_json)

@@ -1,0 +1,1 @@
+"""Commands on single crates: list, show, check, plot, recover."""

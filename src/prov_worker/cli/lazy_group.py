@@ -1,0 +1,45 @@
+"""Groups whose commands are modules, imported when they are used, so that ``--help`` and completion stay quick."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group of commands, one module each, which holds the command as ``command``.
+
+    Args:
+        package: package of the modules.
+        commands: module, relative to the package, and the first line of its command's help, in the order in which they
+            are of use. The last part of the module is the command's name, with dashes for underscores.
+    """
+
+    def __init__(self, *args: Any, package: str, commands: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = {_name(module): f"{package}.{module}" for module in commands}
+        self._help = {_name(module): text for module, text in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in their order of use."""
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return the command; None if there is no such command."""
+        if cmd_name not in self._modules:
+            return None
+        command = importlib.import_module(self._modules[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._help.items()))
+
+
+def _name(module: str) -> str:
+    return module.rpartition(".")[2].replace("_", "-")

@@ -1,0 +1,122 @@
+"""The ``prov-worker`` command, and what becomes of its errors.
+
+A command's module is imported when the command is used, so that ``prov-worker --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import importlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from prov_worker import __version__
+from prov_worker.cli.lazy_group import LazyGroup
+from prov_worker.cli.terminal import line
+from prov_worker.errors import ProvWorkerError
+
+#: Modules of commands and the first line of their help, in the order in which they are of use.
+COMMANDS = {
+    "demo": "Run a small workload on this machine; every task leaves a crate.",
+    "crates.list": "List crates in a table: one row a task.",
+    "crates.show": "Show a crate on one page: what ran, where, how hard, what failed.",
+    "crates.check": "Check crates: own rules and the community's validator.",
+    "crates.plot": "Add a plot to crates that have none.",
+    "probe": "Show what the hardware probes find on this machine.",
+    "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
+    "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
+    "sites": "Templates of endpoints for known machines: show, render, check, install.",
+    "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
+    "service": "Run the local Globus Compute web service; point stock software at it.",
+    "completion": "Print the completion script for a shell.",
+}
+#: Set by the shells' completion scripts.
+_COMPLETE = "_PROV_WORKER_COMPLETE"
+
+
+@click.group(
+    cls=LazyGroup,
+    package="prov_worker.cli",
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="prov-worker")
+def cli() -> None:
+    """Provenance for Globus Compute: every task leaves a validated RO-Crate behind."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and turn whatever ends it into an exit code and, for errors, one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODE_ALL)
+    if _COMPLETE in os.environ:
+        importlib.import_module("prov_worker.cli.completion")
+    try:
+        code = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="prov-worker", standalone_mode=False
+        )
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        # A group without a verb, from click 8.2 on: its help is the message.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{error.format_message()}\n")
+            return error.exit_code
+        # click would print the usage first: three lines before the one that says what is wrong
+        path = error.ctx.command_path if error.ctx else "prov-worker"
+        said = error.format_message()
+        if isinstance(error, click.MissingParameter):
+            said = " ".join(said.split())  # click names the choices on lines of their own
+        sys.stderr.write(f"{path}: {line(said)} (see '{path} --help')\n")
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("prov-worker: interrupted\n")
+        return 130
+    except ProvWorkerError as error:
+        sys.stderr.write(f"prov-worker: {line(error)}\n")
+        return error.exit_code
+    except UnicodeEncodeError as error:
+        # A path with a lone surrogate where text in UTF-8 must be written, such as in a crate.
+        sys.stderr.write(f"prov-worker: {line(repr(error.object))}: a name that is no text in {error.encoding}\n")
+        return 2
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.
+        if isinstance(error, SystemExit) and (error.code != 1 or _COMPLETE in os.environ):
+            raise
+        # Python flushes once more at its end: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        # The machine refused: no right to a file, a full disk, a file system that is gone.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"prov-worker: {line(where)}{error.strerror or line(error)}\n")
+        if error.errno == errno.ENOSPC and not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+
+
+#: Name of the error handler below.
+_ENCODE_ALL = "prov_worker.encode_all"
+
+
+def _encode_all(error: UnicodeError) -> tuple[bytes, int]:
+    """Write anything: bytes of file names as they are, what the terminal's encoding lacks as a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    return b"".join(bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else b"?" for c in part), error.end
+
+
+codecs.register_error(_ENCODE_ALL, _encode_all)

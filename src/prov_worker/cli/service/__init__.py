@@ -1,0 +1,23 @@
+"""``prov-worker service``: the local Globus Compute web service. One module per command."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli.lazy_group import LazyGroup
+
+#: Modules of commands and the first line of their help, in the order in which they are of use.
+COMMANDS = {
+    "run": "Serve until SIGTERM; the broker may come and go meanwhile.",
+    "env": "Print one line of exports for stock scripts and daemons.",
+    "status": "Ask a running service how it is.",
+}
+
+
+@click.group("service", cls=LazyGroup, package="prov_worker.cli.service", commands=COMMANDS)
+def command() -> None:
+    """Run the local Globus Compute web service, and point stock software at it.
+
+    Endpoints and scripts need no account and no internet: the service answers in place of the hosted one. Every option
+    can be given as a variable too: PROV_SERVICE_PORT for --port, and so on.
+    """

@@ -1,0 +1,68 @@
+"""``prov-worker service run``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from prov_worker.cli.service import common
+
+_MIB = 1024 * 1024
+
+
+@click.command("run")
+@common.where_options
+@common.option("--amqp-url", default="amqp://guest:guest@127.0.0.1:5672/%2F", show_default=False, help="The broker.")
+@common.option(
+    "--amqp-advertise",
+    metavar="URL|service",
+    help="The broker as endpoints and scripts reach it; 'service': through this service's port.  [default: --amqp-url]",
+)
+@common.option(
+    "--amqp-management",
+    metavar="URL|none",
+    help="The broker's management API, by which each identity gets an account of its own there; 'none': all use that "
+    "of --amqp-url.  [default: port 15672 of the broker, where there is more than one identity]",
+)
+@common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
+@common.option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
+@common.option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
+@common.option("--max-result-mib", type=click.IntRange(1, 1024), default=16, help="A larger result fails its task.")
+@common.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
+def command(
+    amqp_url: str,
+    amqp_advertise: str | None,
+    amqp_management: str | None,
+    retain_hours: float,
+    max_body_mib: int,
+    max_tasks: int,
+    max_result_mib: int,
+    log_level: str,
+    **where: Any,
+) -> int:
+    """Serve until SIGTERM; the broker may come and go meanwhile."""
+    config = common.read_config(
+        **where,
+        amqp_url=amqp_url,
+        amqp_advertise=amqp_advertise or None,
+        amqp_management=amqp_management or None,
+        retain_s=retain_hours * 3600,
+        body_limit_bytes=max_body_mib * _MIB,
+        task_limit=max_tasks,
+        result_limit_bytes=max_result_mib * _MIB,
+    )
+    try:
+        from prov_worker.localservice.server import run as serve
+    except ImportError as error:
+        raise common.without_extra(error) from error
+    logging.basicConfig(
+        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # Pika tells every step of a connection, with its parameters; the service says what matters of it.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    serve(config, dict(os.environ))
+    return 0

@@ -1,0 +1,75 @@
+"""``prov-worker sites check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.cli.sites import common
+
+if TYPE_CHECKING:
+    from prov_worker.sites.check.finding import Finding
+
+
+@click.command("check")
+@common.site_argument
+@common.set_option
+@common.file_option
+@click.option(
+    "--name",
+    type=common.EndpointName(),
+    metavar="NAME",
+    help="An endpoint: its own options, and whether it runs elsewhere.",
+)
+@common.user_dir_option
+@click.option("--offline", is_flag=True, help="Leave the network alone.")
+@click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
+def command(
+    site: str,
+    assignments: tuple[str, ...],
+    file: str | None,
+    name: str | None,
+    user_dir: str | None,
+    offline: bool,
+    as_json: bool,
+) -> int:
+    """Look whether this host has what an endpoint on SITE needs, before the first start.
+
+    Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 where something
+    failed. To be run on the host, as the user, that the endpoint is for.
+    """
+    from prov_worker.sites.check import preflight
+    from prov_worker.sites.install import default_user_dir, options_of
+
+    directory = Path(user_dir).expanduser() if user_dir else default_user_dir()
+    installed = options_of(directory / name, site) if name else {}
+    if name and not installed:
+        click.echo(f"{name}: is not installed here yet; options are defaults and those of this command", err=True)
+    found, values, _ = common.read_options(site, assignments, file, installed)
+    subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
+    with terminal.progress("checking", len(preflight.CHECKS)) as advance:
+        findings = preflight.preflight(subject, advance)
+    counts = {status: sum(one.status == status for one in findings) for status in ("pass", "warn", "fail")}
+    if as_json:
+        lines = [
+            {"subject": one.subject, "status": one.status, "found": one.found, "remedy": one.remedy} for one in findings
+        ]
+        terminal.print_json({"site": site, "options": values, **counts, "findings": lines})
+    else:
+        _print(findings)
+        click.echo(f"{site}: {counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed")
+    return 1 if counts["fail"] else 0
+
+
+def _print(findings: list[Finding]) -> None:
+    out = terminal.console()
+    width = max(len(one.subject) for one in findings)
+    colours = {"pass": "green", "warn": "yellow", "fail": "red"}
+    for one in findings:
+        colour = colours[one.status]
+        out.print(terminal.styled((one.status, colour), f"  {one.subject:<{width}}  {one.found}"), soft_wrap=True)
+        if one.remedy:
+            out.print(terminal.styled(f"      {'':<{width}}  -> {one.remedy}"), soft_wrap=True)
