@@ -101,7 +101,7 @@ class Folder:
         mine = real(self.directory)
         return Path(named) if any(real(one) == mine for one in directories) else None
 
-    def strange(self, *, take_over: bool = False) -> str | None:
+    def foreign(self, *, take_over: bool = False) -> str | None:
         """Why it is not to be touched; None where it is ours.
 
         Args:
@@ -115,7 +115,7 @@ class Folder:
                 f"prov-worker fleet up --force {self.spec.name}"
             )
         if self.marker() is None and self.directory.exists() and any(self.directory.iterdir()):
-            return f"{self.directory} was not made by prov-worker"
+            return f"{self.directory} was not created by prov-worker"
         return None
 
     # -- the daemon ----------------------------------------------------------------------------------------------

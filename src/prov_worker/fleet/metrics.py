@@ -51,7 +51,7 @@ def render(endpoints: Iterable[status.Status], records: Mapping[str, Record], no
             rows[metric].append(f"{_PREFIX}_{metric}{f'{{{text}}}' if text else ''} {value:g}")
 
     for one in endpoints:
-        if one.condition in ("elsewhere", "strange"):
+        if one.condition in ("elsewhere", "foreign"):
             continue
         record = records.get(one.name, Record())
         label = {"endpoint": one.name, "site": one.site}

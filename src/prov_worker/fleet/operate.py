@@ -194,7 +194,7 @@ def restart(
     here, outcomes = pick(fleet, names)
     missing = [spec.name for spec in here if not Folder(spec).directory.exists()]
     if missing:
-        raise InputError(f"{missing[0]}: is not made yet: fleet up {missing[0]}")
+        raise InputError(f"{missing[0]}: is not created yet: fleet up {missing[0]}")
     here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
     outcomes += busy
     with state.records() as records:
@@ -292,7 +292,7 @@ def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, s
     owner = {"fleet": str(spec.file), "made": record.made}
     written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, owner=owner)
     if new:
-        return "made", written.diff
+        return "created", written.diff
     kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
     return (f"changed {', '.join(written.written)}{kept}" if written.written else ""), written.diff
 
@@ -310,7 +310,7 @@ def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
         running = _refuse_or_running(folder, record)
     except InputError as error:
         return Outcome(spec.name, "refused", str(error), good=False)
-    words = ["would be made" if new else f"would change {', '.join(written.written)}"] if written.written else []
+    words = ["would be created" if new else f"would change {', '.join(written.written)}"] if written.written else []
     words.append(f"runs as process {running.pid}" if running else "would be started")
     return Outcome(spec.name, "dry run", "; ".join(words), diff=written.diff)
 

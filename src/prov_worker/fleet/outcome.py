@@ -49,7 +49,7 @@ def pick(
         folder = Folder(spec)
         try:
             host = folder.other_host()
-            why = None if host is not None else folder.strange(take_over=take_over)
+            why = None if host is not None else folder.foreign(take_over=take_over)
         except InputError as error:
             # One endpoint's trouble is not the others'.
             if damaged and isinstance(error, DamagedError):

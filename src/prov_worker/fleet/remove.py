@@ -64,7 +64,7 @@ def delete(
                 # What a full disk leaves of a directory that could not be filled.
                 outcomes.append(_delete(folder, records, force=force, dry_run=dry_run))
             elif not _made(folder, record):
-                detail = f"{folder.directory} was not made by the fleet: rm -r removes it"
+                detail = f"{folder.directory} was not created by the fleet: rm -r removes it"
                 outcomes.append(Outcome(spec.name, "kept", detail, good=False))
             elif folder.core(record.process).state in ("running", "elsewhere") or folder.cores():
                 outcomes.append(Outcome(spec.name, "kept", "it runs", good=dry_run))

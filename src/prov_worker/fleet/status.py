@@ -16,9 +16,12 @@ from prov_worker.fleet.tasks import Tally
 from prov_worker.globus import enginestatus
 from prov_worker.globus.daemons import STALE_S, Core
 
-#: ``running``; ``starting``; ``hangs``: alive without a heartbeat; ``down``; ``stopped`` by a person; ``not made``;
-#: ``elsewhere``: on another host; ``unclear``: its pid file is fresh, and its process not here; ``strange``: not ours.
-Condition = Literal["running", "starting", "hangs", "down", "stopped", "not made", "elsewhere", "unclear", "strange"]
+#: ``running``; ``starting``; ``unresponsive``: alive without a heartbeat; ``down``; ``stopped`` by an operator;
+#: ``not created``; ``elsewhere``: on another host; ``unknown``: its pid file is fresh, and its process not here;
+#: ``foreign``: not ours.
+Condition = Literal[
+    "running", "starting", "unresponsive", "down", "stopped", "not created", "elsewhere", "unknown", "foreign"
+]
 #: Not a word from an engine for so long: what it said last is not told.
 _OLD_S = 90.0
 
@@ -78,9 +81,9 @@ def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
     """The one word for how an endpoint of this host is."""
     if core.state == "running":
         # The daemon touches its pid file every 15 s from a thread of its own.
-        return "hangs" if (core.touched_s or 0.0) > STALE_S else "running"
+        return "unresponsive" if (core.touched_s or 0.0) > STALE_S else "running"
     if core.state == "elsewhere":
-        return "unclear"
+        return "unknown"
     if record.process is not None and record.process.alive:
         return "starting"
     if record.wanted == "stopped":
@@ -94,17 +97,19 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
     record = records.get(spec.name) or Record()
     try:
         other = folder.other_host()
-        strange = folder.strange() if other is None else None
+        foreign = folder.foreign() if other is None else None
     except InputError as error:
         # One endpoint's trouble is not the others'.
-        return Status(spec.name, spec.site.name, spec.host, "strange", note=str(error))
+        return Status(spec.name, spec.site.name, spec.host, "foreign", note=str(error))
     if other is not None:
         return Status(spec.name, spec.site.name, other, "elsewhere")
-    if strange is not None:
-        return Status(spec.name, spec.site.name, spec.host, "strange", note=strange)
+    if foreign is not None:
+        return Status(spec.name, spec.site.name, spec.host, "foreign", note=foreign)
     if not folder.directory.exists():
-        note = "prov-worker fleet up makes it"
-        return Status(spec.name, spec.site.name, spec.host, "not made", note=note, last_error=record.last_error or None)
+        note = "prov-worker fleet up creates it"
+        return Status(
+            spec.name, spec.site.name, spec.host, "not created", note=note, last_error=record.last_error or None
+        )
     core = folder.core(record.process)
     condition = condition_of(folder, record, core)
     living = [one for one in folder.user_endpoints() if one.process is not None]

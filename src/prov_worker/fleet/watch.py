@@ -171,11 +171,11 @@ class Watcher:
 
     def _look_at(self, spec: EndpointSpec, records: dict[str, Record]) -> None:
         folder = Folder(spec)
-        if (why := folder.strange()) is not None:
+        if (why := folder.foreign()) is not None:
             self._once(spec.name, f"not touched: {why}")
             return
         if not folder.directory.exists():
-            self._once(spec.name, f"not made yet: prov-worker fleet up {spec.name}")
+            self._once(spec.name, f"not created yet: prov-worker fleet up {spec.name}")
             return
         record = records.setdefault(spec.name, Record())
         child = self._children.get(spec.name)

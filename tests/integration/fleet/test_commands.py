@@ -47,10 +47,10 @@ def test_from_a_file_to_running_endpoints_and_back(
     found = host.json("validate")
     assert {row["problem"] for row in found.values()} == {None}
     dry = host.json("up", "--dry-run")
-    assert dry["one"]["detail"] == "would be made; would be started"
+    assert dry["one"]["detail"] == "would be created; would be started"
     assert "+  type: ProvenanceEngine" in dry["one"]["diff"]
     assert not host.user_dir.exists()
-    assert {row["condition"] for row in host.json("status").values()} == {"not made"}
+    assert {row["condition"] for row in host.json("status").values()} == {"not created"}
 
     assert {row["action"] for row in host.json("up").values()} == {"started"}
     before = {name: host.core(name) for name in ("one", "two")}
@@ -137,11 +137,11 @@ def test_from_a_file_to_running_endpoints_and_back(
     # No secret in what the fleet wrote, printed or was called with.
     written = [path for path in host.directory.rglob("*") if path.is_file() and path != credentials]
     assert not [path for path in written if secret.encode() in path.read_bytes()]
-    assert json.loads(host.run("status", "--json"))[0]["condition"] == "not made"
+    assert json.loads(host.run("status", "--json"))[0]["condition"] == "not created"
 
 
 def test_others_are_not_touched(host: FleetHost) -> None:
-    """Another host's endpoint, one that was not made here, and one that a person has changed."""
+    """Another host's endpoint, one that was not created here, and one that a person has changed."""
     host.write("one", "two")
     host.run("up", "two")
     stranger = host.user_dir / "stranger"
@@ -159,7 +159,7 @@ def test_others_are_not_touched(host: FleetHost) -> None:
 
     found = host.json("up", code=1)
     assert (found["far"]["action"], found["far"]["good"]) == ("not touched", True)
-    assert "was not made by prov-worker" in found["stranger"]["detail"]
+    assert "was not created by prov-worker" in found["stranger"]["detail"]
     assert "was changed by hand" in found["two"]["detail"]
     log = host.run("watch", "--once")
     assert "far: not touched: belongs to elsewhere.example.org" in log
@@ -169,6 +169,6 @@ def test_others_are_not_touched(host: FleetHost) -> None:
     assert [path.name for path in stranger.iterdir()] == ["config.yaml"]
     assert host.core("two") == process
     rows = host.json("status", code=1)
-    assert [rows[name]["condition"] for name in ("far", "two", "stranger")] == ["elsewhere", "running", "strange"]
+    assert [rows[name]["condition"] for name in ("far", "two", "stranger")] == ["elsewhere", "running", "foreign"]
     assert not (host.user_dir / "far").exists()
     assert os.path.exists(host.user_dir / "one") is False

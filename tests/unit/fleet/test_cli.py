@@ -58,11 +58,11 @@ def test_the_shell_completes_names_of_endpoints(two: Path, tmp_path: Path) -> No
 def test_nothing_made_yet(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["fleet", "status", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [(row["name"], row["condition"]) for row in rows] == [("polaris-one", "not made"), ("far", "elsewhere")]
+    assert [(row["name"], row["condition"]) for row in rows] == [("polaris-one", "not created"), ("far", "elsewhere")]
     assert cli(["fleet", "status"]) == 0
     out = capsys.readouterr().out
     assert "on login99" in out
-    assert "polaris-one: prov-worker fleet up makes it" in out
+    assert "polaris-one: prov-worker fleet up creates it" in out
 
 
 def test_validate_looks_at_endpoints_of_other_hosts_too(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +111,7 @@ def test_a_configuration_that_the_daemon_would_refuse(
         (["down", "--force"], "--force: goes with --delete"),
         (["stop", "nobody"], "none is called nobody; there are polaris-one, far"),
         (["stop", "far"], "far: belongs to login99; it is not touched from here"),
-        (["restart", "polaris-one"], "polaris-one: is not made yet: fleet up polaris-one"),
+        (["restart", "polaris-one"], "polaris-one: is not created yet: fleet up polaris-one"),
         (["logs", "polaris-one"], "there is no log yet"),
         (["logs", "polaris-one", "--user-endpoint"], "has had no user endpoint yet"),
         (["logs", "far"], "far: belongs to login99"),
@@ -137,5 +137,5 @@ def test_a_directory_that_was_there_before_is_not_deleted(
     assert cli(["fleet", "down", "--delete", "--json", "polaris-one"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["action"] == "kept"
-    assert row["detail"].startswith(f"{user_dir / 'polaris-one'} was not made by the fleet")
+    assert row["detail"].startswith(f"{user_dir / 'polaris-one'} was not created by the fleet")
     assert (user_dir / "polaris-one" / "config.yaml").exists()

@@ -130,14 +130,14 @@ def test_what_earlier_runs_left(folder: Folder, pretend: Pretend) -> None:
 
 def test_whose_a_directory_is(folder: Folder, fleet: Fleet) -> None:
     marker = folder.directory / "prov_worker.json"
-    assert folder.strange() is None
+    assert folder.foreign() is None
     marker.write_text(f'{{"host": "{socket.gethostname()}"}}')
-    assert folder.strange() is None
+    assert folder.foreign() is None
     marker.write_text('{"host": "login99.example.org"}')
-    assert (folder.other_host(), folder.strange()) == ("login99.example.org", "belongs to login99.example.org")
+    assert (folder.other_host(), folder.foreign()) == ("login99.example.org", "belongs to login99.example.org")
     marker.unlink()
-    assert "was not made by prov-worker" in str(folder.strange())
-    assert Folder(fleet.endpoints[1]).strange() is None, "not made yet"
+    assert "was not created by prov-worker" in str(folder.foreign())
+    assert Folder(fleet.endpoints[1]).foreign() is None, "not created yet"
     marker.write_text("{")
     with pytest.raises(InputError, match=r"prov_worker\.json: no valid JSON"):
-        folder.strange()
+        folder.foreign()

@@ -85,4 +85,4 @@ def test_a_watch_looks_after_what_came(reader: Reader, write: Write) -> None:
     watcher.look()
     told = [line.split(" ", 1)[1] for line in said]
     assert "three: came into the file: is looked after" in told
-    assert "three: not made yet: prov-worker fleet up three" in told
+    assert "three: not created yet: prov-worker fleet up three" in told

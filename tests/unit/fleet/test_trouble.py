@@ -55,7 +55,7 @@ def test_a_damaged_marker_is_the_trouble_of_its_endpoint_alone(fleet: Fleet, cap
         records["one"] = Record(made=True)
     (fleet.user_dir / "one" / MARKER).write_text(text)
     found = rows(capsys, "status", code=1)
-    assert (found["one"]["condition"], found["two"]["condition"]) == ("strange", "down")
+    assert (found["one"]["condition"], found["two"]["condition"]) == ("foreign", "down")
     assert "prov-worker fleet up --force one keeps a copy" in found["one"]["note"]
     found = rows(capsys, "stop", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("refused", "stopped")
@@ -74,7 +74,7 @@ def test_without_the_state_the_marker_tells_who_made_a_directory(fleet: Fleet, c
     install(spec.site, spec.name, spec.values, user_dir=spec.user_dir)
     found = rows(capsys, "down", "--delete", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("deleted", "kept")
-    assert "was not made by the fleet" in found["two"]["detail"]
+    assert "was not created by the fleet" in found["two"]["detail"]
     assert [path.name for path in fleet.user_dir.iterdir()] == ["two"]
 
 
@@ -91,7 +91,7 @@ def test_a_disk_that_is_full_leaves_nothing_and_is_shown(fleet: Fleet, capsys: C
     assert {row["action"] for row in json.loads(done.stdout)} == {"refused"}
     assert list(fleet.user_dir.iterdir()) == []
     for row in rows(capsys, "status", code=0).values():
-        assert row["condition"] == "not made"
+        assert row["condition"] == "not created"
         assert "File too large" in row["last_error"]
 
 
@@ -130,7 +130,7 @@ def test_a_copy_of_a_fleet_file_leaves_its_endpoints_alone(fleet: Fleet, tmp_pat
     copy = tmp_path / "copy.yaml"
     shutil.copyfile(fleet.path, copy)
     for row in rows(capsys, "status", "--file", str(copy), code=1).values():
-        assert row["condition"] == "strange"
+        assert row["condition"] == "foreign"
         assert f"the fleet file {fleet.path} looks after it" in row["note"]
     assert {row["action"] for row in rows(capsys, "stop", "--file", str(copy), code=1).values()} == {"not touched"}
     assert {row["action"] for row in rows(capsys, "up", "-n", "--file", str(copy), code=1).values()} == {"not touched"}
@@ -141,7 +141,7 @@ def test_a_copy_of_a_fleet_file_leaves_its_endpoints_alone(fleet: Fleet, tmp_pat
     assert {row["action"] for row in found.values()} == {"dry run"}
     fleet.path.write_text(fleet.path.read_text().replace("name: two", "name: three"))
     found = rows(capsys, "status", "--file", str(copy), code=1)
-    assert (found["one"]["condition"], found["two"]["condition"]) == ("strange", "down")
+    assert (found["one"]["condition"], found["two"]["condition"]) == ("foreign", "down")
     fleet.path.unlink()
     assert {row["condition"] for row in rows(capsys, "status", "--file", str(copy), code=1).values()} == {"down"}
 
@@ -182,4 +182,4 @@ def test_a_restart_that_is_broken_off_leaves_the_endpoint_wanted(
     assert daemon.wait(10) == -signal.SIGTERM
     assert State(fleetfile.read()).load()["one"].wanted == "up"
     row = rows(capsys, "status", "one", code=1)["one"]
-    assert row["condition"] in ("down", "unclear"), "the latter while its pid file is fresh"
+    assert row["condition"] in ("down", "unknown"), "the latter while its pid file is fresh"

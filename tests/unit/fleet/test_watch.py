@@ -84,7 +84,7 @@ def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     daemon.wait(10)
     assert any("gave no sign of life for" in line and line.endswith("it is ended") for line in said)
     assert "gave no sign of life" in State(fleet).load()["one"].last_error
-    assert len([line for line in said if " two: not made yet" in line]) == 1, "said once"
+    assert len([line for line in said if " two: not created yet" in line]) == 1, "said once"
 
 
 def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint: Path) -> None:

@@ -43,7 +43,7 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
         terminal.print_json([one.to_json() for one in found])
     else:
         _print(found)
-    return 1 if trouble or any(one.condition in ("down", "hangs", "strange", "unclear") for one in found) else 0
+    return 1 if trouble or any(one.condition in ("down", "unresponsive", "foreign", "unknown") for one in found) else 0
 
 
 def _print(found: list[Status]) -> None:
