@@ -141,8 +141,8 @@ class Worker:
         pid: process id; ``thread`` is the native thread id where tasks share a process, else None.
         rank, pool_id, block_id: Parsl's names of the worker (``PARSL_WORKER_*``).
         cpu_affinity: allowed logical CPUs.
-        accelerators: ``CUDA_VISIBLE_DEVICES``, ``ZE_AFFINITY_MASK``, ``ROCR_VISIBLE_DEVICES``, those that are set.
-        scheduler: allow-listed ids such as ``PBS_JOBID`` or ``SLURM_JOB_ID``.
+        accelerators: the variables of :mod:`prov_worker.accelerators` that are set.
+        scheduler: the variables of :mod:`prov_worker.schedulers` that are set.
         container: image, where the worker runs in one.
         versions: ``python``, ``prov-worker``, ``parsl``, ``globus-compute-endpoint``, ``globus-compute-sdk``.
     """

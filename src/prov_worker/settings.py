@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from prov_worker import accelerators, schedulers
 from prov_worker.errors import SettingsError
 
 PREFIX = "PROV_WORKER_"
@@ -22,31 +23,13 @@ OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGES
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 
-#: Variables by which workers are given their accelerators.
-ACCELERATORS = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
-#: Variables by which a scheduler names a job. Never all of its variables: ``PBS_JOBCOOKIE`` is a secret.
-SCHEDULER = (
-    "PBS_JOBID",
-    "PBS_JOBNAME",
-    "PBS_QUEUE",
-    "PBS_NODENUM",
-    # PBS tells a job neither its project nor its end: the sites' templates do.
-    "PBS_ACCOUNT",
-    "PBS_JOB_END_TIME",
-    "SLURM_JOB_ID",
-    "SLURM_JOB_NAME",
-    "SLURM_JOB_PARTITION",
-    "SLURM_JOB_QOS",
-    "SLURM_JOB_NODELIST",
-    "SLURM_JOB_NUM_NODES",
-    "SLURM_CLUSTER_NAME",
-    "SLURM_STEP_ID",
-    "SLURM_NODEID",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
-)
-#: Variables that say where a task ran. Never a whole environment: the endpoint's client secret is in there.
-DEFAULT_ENVIRONMENT = (*ACCELERATORS, "ZE_FLAT_DEVICE_HIERARCHY", "OMP_NUM_THREADS", *SCHEDULER)
+
+def default_environment() -> tuple[str, ...]:
+    """Return the variables that say where a task ran.
+
+    Never a whole environment: the endpoint's client secret is in there.
+    """
+    return (*accelerators.VARIABLES, *accelerators.DETAILS, "OMP_NUM_THREADS", *schedulers.variables())
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +113,7 @@ class Settings:
     plot_min_duration: float = 1.0
     write: str = "background"
     capture_arguments: str = "types"
-    capture_environment: tuple[str, ...] = DEFAULT_ENVIRONMENT
+    capture_environment: tuple[str, ...] = field(default_factory=default_environment)
     capture_outputs: bool = True
     license: str | None = field(default=None)
     author: str | None = field(default=None)

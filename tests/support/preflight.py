@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prov_worker.finding import Finding
 from prov_worker.sites import options
 from prov_worker.sites.catalog import site
-from prov_worker.sites.check.finding import Finding
 from prov_worker.sites.check.preflight import subject_of
 from prov_worker.sites.check.subject import Subject
 

@@ -14,8 +14,13 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
-    "errors": -1,  # below layer 0: settings raise them
-    "model": 0,
+    "errors": -3,
+    "finding": -3,
+    "programs": -3,
+    "registry": -3,
+    "accelerators": -2,
+    "model": -2,
+    "schedulers": -1,  # settings name their variables
     "settings": 0,
     "redact": 0,
     "files": 0,
@@ -35,7 +40,20 @@ LAYERS = {
     "cli": 7,
     "__main__": 8,
 }
-STANDARD_LIBRARY_ONLY = {"model", "settings", "errors", "redact", "files", "spool", "recorder"}
+STANDARD_LIBRARY_ONLY = {
+    "accelerators",
+    "errors",
+    "files",
+    "finding",
+    "model",
+    "programs",
+    "recorder",
+    "redact",
+    "registry",
+    "schedulers",
+    "settings",
+    "spool",
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 

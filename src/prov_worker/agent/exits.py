@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
-from collections.abc import Mapping
 
 from prov_worker.model import Failure
 
 _OOM_FILES = ("memory.events", "memory.oom_control")
-#: Signals by which PBS ends jobs.
-_ENDING = ("SIGTERM", "SIGKILL")
-#: A job's script starts so much later than the job, at most.
-_EARLY_S = 5.0
 
 
 def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0) -> Failure:
@@ -43,26 +37,6 @@ def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0
         return Failure(kind="signal", message=f"{worker} was killed by {name}{cause}", signal=name)
     code = os.WEXITSTATUS(status)
     return Failure(kind="exit", message=f"{worker} left with exit status {code} while the task ran", exit_status=code)
-
-
-def in_job_of_pbs(failure: Failure, scheduler: Mapping[str, str], end_s: float) -> Failure:
-    """The same failure, with whether the batch job's time was over: PBS tells a job nothing of why it is ended.
-
-    Args:
-        failure: as :func:`failure_of_death` gives it.
-        scheduler: variables of the job, by name; ``PBS_JOB_END_TIME``, seconds since the epoch, is that of the sites'
-            templates.
-        end_s: when the worker died, seconds since the epoch.
-    """
-    job, until = scheduler.get("PBS_JOBID"), scheduler.get("PBS_JOB_END_TIME", "")
-    if not job or not until.isdecimal() or (failure.kind != "unknown" and failure.signal not in _ENDING):
-        return failure
-    left = int(until) - end_s
-    if left <= _EARLY_S:
-        told = f"the walltime of batch job {job} was over"
-    else:
-        told = f"batch job {job} had {left:.0f} s of its walltime left"
-    return dataclasses.replace(failure, message=f"{failure.message}; {told}")
 
 
 def oom_kills() -> int | None:

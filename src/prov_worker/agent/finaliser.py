@@ -14,10 +14,10 @@ import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from prov_worker.agent.batch import BatchJobs
 from prov_worker.agent.burst import Burst
-from prov_worker.agent.exits import failure_of_death, in_job_of_pbs, oom_kills
+from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.follower import Follower
+from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import TaskKey, Tick, WorkerDeath, task_id
@@ -47,7 +47,7 @@ _MAX_REFUSED = 3
 
 @dataclass(slots=True)
 class Job:
-    """One crate to write."""
+    """One crate to write; ``death_seen`` if this agent saw the task's worker die."""
 
     ended: Ended
     follower: Follower
@@ -57,6 +57,7 @@ class Job:
     plot_until: float = 0.0
     slot: str | None = None
     sequence: int = 0
+    death_seen: bool = False
 
 
 class Finaliser:
@@ -91,7 +92,7 @@ class Finaliser:
         self._retry: deque[Job] = deque()
         self._refused = 0
         self._burst = Burst()
-        self._jobs = BatchJobs()
+        self._jobs = JobEnds()
         self._holding = self._awaited = self._ending = False
         self._oom_kills = oom_kills()
         self.published = 0
@@ -207,10 +208,9 @@ class Finaliser:
         if running is not None:
             self._note_of_dead(follower, running, death.note)
         for ended in follower.close_open(failure, end_ns, running):
-            ended.record.failure = in_job_of_pbs(failure, ended.record.worker.scheduler, end_ns / 1e9)
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
-            self._pending.append(Job(ended, follower))
+            self._pending.append(Job(ended, follower, death_seen=True))
         self._dead[death.slot] = follower
         slot.close()
 
@@ -355,7 +355,7 @@ class Finaliser:
             return True
         if not job.completed:
             job.series = self._series.pop(ended.key, None)
-            self._jobs.explain(ended.record)
+            self._jobs.explain(ended.record, job.death_seen)
             try:
                 self._publisher.complete(ended, job.series)
             except Exception as error:  # as above: what cannot be added is left out

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import unquote
 
+from prov_worker import accelerators, schedulers
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
 from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
@@ -26,8 +27,6 @@ _GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
 _GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
 _SAMPLES = re.compile(r"(\d+)(?: of (\d+) expected)? samples")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
-_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES")
-_JOBS = ("PBS_JOBID", "SLURM_JOB_ID")
 
 
 @dataclass(slots=True)
@@ -358,11 +357,9 @@ def _worker(step: RunStep, crate: StepCrate) -> None:
         if identifier.startswith("#env-"):
             entity = crate.entities.get(identifier, {})
             step.environment[str(entity.get("name", identifier[5:]))] = str(entity.get("value", ""))
-    step.scheduler_job = next((step.environment[name] for name in _JOBS if name in step.environment), None)
-    for name in _VISIBLE:
-        if name in step.environment:
-            step.gpus_visible = len([part for part in step.environment[name].split(",") if part.strip()])
-            break
+    step.scheduler_job = schedulers.job_id(step.environment)
+    visible = accelerators.visible(step.environment)
+    step.gpus_visible = None if visible is None else len(visible)
 
 
 def _count(affinity: str | None) -> int | None:

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prov_worker import __version__
+from prov_worker import __version__, accelerators, schedulers
 from prov_worker.redact import is_secret_name
-from prov_worker.settings import ACCELERATORS, SCHEDULER
 
 _MPI = ("PARSL_MPI_NODELIST", "PARSL_NUM_NODES", "PARSL_NUM_RANKS", "PARSL_RANKS_PER_NODE")
 _CONTAINERS = (
@@ -37,8 +36,8 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         "rank": environ.get("PARSL_WORKER_RANK"),
         "pool": environ.get("PARSL_WORKER_POOL_ID"),
         "block": environ.get("PARSL_WORKER_BLOCK_ID"),
-        "acc": _those_set(environ, ACCELERATORS),
-        "sched": _those_set(environ, SCHEDULER),
+        "acc": _those_set(environ, accelerators.VARIABLES),
+        "sched": _those_set(environ, schedulers.variables()),
         "env": _those_set(environ, (n for n in recorded_names if not is_secret_name(n))),
         "container": container(environ),
         "versions": versions(),

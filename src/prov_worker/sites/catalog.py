@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prov_worker import schedulers
 from prov_worker.errors import InputError
+from prov_worker.schedulers import Scheduler
 
 SHARED = "shared"
 TEMPLATE = "user_config_template.yaml.j2"
+_PROVIDER = re.compile(r"^ *provider:\n *type: (\w+)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^\{% include "([a-z_.0-9]+)" %\}\n', re.MULTILINE)
 
 
@@ -57,6 +60,12 @@ class Site:
     cpus: int = 0
     cores_source: str = ""
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def scheduler(self) -> Scheduler | None:
+        """The scheduler that its provider submits to; None if it uses none."""
+        provider = _PROVIDER.search(self.template)
+        return None if provider is None else schedulers.for_provider(provider[1])
 
     @property
     def node(self) -> str:

@@ -5,19 +5,17 @@ What changes with time, such as limits of queues, is told and not refused: the s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prov_worker.crate.text import plural
-from prov_worker.sites import affinity, walltime
+from prov_worker.schedulers import Scheduler, walltime
+from prov_worker.schedulers.base import Contradiction
+from prov_worker.sites import affinity
 from prov_worker.sites.catalog import Site
 
-#: The options concerned, the one to mend first; what is wrong with it, and the remedy.
-Problem = tuple[tuple[str, ...], str]
 
-
-def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
+def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
     """All that contradict each other.
 
     Args:
@@ -25,8 +23,9 @@ def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
         full: all options with their values.
     """
     yield from _cpus(site, full)
-    yield from _accelerators(full)
-    yield from _slurm(full)
+    scheduler = site.scheduler or Scheduler()
+    yield from _accelerators(full, scheduler)
+    yield from scheduler.contradictions(full)
     if full["runtime"] == "container" and not full["image"]:
         yield ("image", "runtime"), "must be set where runtime is container"
     for key in ("image", "image_digest"):
@@ -39,7 +38,7 @@ def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("init_blocks", "min_blocks", "max_blocks"), f"{full['init_blocks']} must lie between {between}"
 
 
-def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
+def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
     workers, given = full["workers"], full["affinity"]
     if given == "none":
         return
@@ -62,35 +61,21 @@ def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("affinity",), f"CPU {most} is not on a node of {site.cpus}; name those of 0 to {site.cpus - 1}"
 
 
-def _accelerators(full: Mapping[str, Any]) -> Iterator[Problem]:
+def _accelerators(full: Mapping[str, Any], scheduler: Scheduler) -> Iterator[Contradiction]:
     named = full["accelerators"]
     if not named:
         return
     if len(named) != full["workers"]:
         why = f"{len(named)} for {plural(full['workers'], 'worker')}"
         yield ("accelerators", "workers"), f"{why}; name one for each, or none"
-    key, asked = "gpus_per_node", full.get("gpus_per_node")
-    found = re.search(r"(?:^|:)ngpus=(\d+)", full.get("select_options", ""))
-    if found is not None:
-        key, asked = "select_options", int(found[1])
-    if asked is None:
+    request = scheduler.gpus_per_node(full)
+    if request is None:
         return
-    beyond = [one for one in named if one.isdigit() and int(one) >= asked]
-    if len(set(named)) > asked or beyond:
-        why = f"{','.join(named)} are more than the {asked} that {key} asks for"
-        yield ("accelerators", key, "workers"), f"{why}; ask for as many, or name {asked} and set workers with them"
-
-
-def _slurm(full: Mapping[str, Any]) -> Iterator[Problem]:
-    kinds = set(re.split(r"[&|]", full.get("constraint", "")))
-    if full.get("gpus_per_node") and "cpu" in kinds and "gpu" not in kinds:
-        why = f"nodes of kind cpu have none of the {full['gpus_per_node']} GPUs that gpus_per_node asks for"
-        yield ("constraint", "gpus_per_node"), f"{why}; take the site for CPU nodes, or another kind"
-    if full.get("exclusive") and "shared" in full.get("qos", "").split("_"):
-        yield (
-            ("exclusive", "qos"),
-            f"whole nodes are not what qos={full['qos']} gives; set exclusive=false, or another qos",
-        )
+    key, count = request
+    beyond = [name for name in named if name.isdigit() and int(name) >= count]
+    if len(set(named)) > count or beyond:
+        why = f"{','.join(named)} are more than the {count} that {key} asks for"
+        yield ("accelerators", key, "workers"), f"{why}; ask for as many, or name {count} and set workers with them"
 
 
 def notes(site: Site, full: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,8 @@ import sys
 import time
 from typing import Any
 
+from prov_worker import schedulers
+
 LOCK = "agent.lock"
 STARTING = "agent.starting"
 LOG = "agent.log"
@@ -23,8 +25,6 @@ _CODE = (
     "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a.pop('path'); "
     "from prov_worker.agent.main import main; main(**a)"
 )
-#: The agent needs none of these, and must not hold what it does not need.
-_FORGET = ("GLOBUS_COMPUTE_CLIENT_SECRET", "PBS_JOBCOOKIE")
 
 
 def agent_lives(runtime: str) -> bool:
@@ -72,7 +72,9 @@ def _spawn(runtime: str, crate_dir: str) -> None:
     # the import path of this worker, without what depends on the working directory, which is the user's
     path = [p for p in sys.path if p and os.path.isabs(p)]
     argument: dict[str, Any] = {"path": path, "runtime": runtime, "crate_dir": crate_dir}
-    environment = {k: v for k, v in os.environ.items() if k not in _FORGET}
+    # the agent needs none of these, and must not hold what it does not need
+    left_out = {"GLOBUS_COMPUTE_CLIENT_SECRET", *schedulers.secrets()}
+    environment = {k: v for k, v in os.environ.items() if k not in left_out}
     log = os.path.join(runtime, LOG)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     # The shell puts the agent in the background and leaves, so that it is adopted by init and not by this process.

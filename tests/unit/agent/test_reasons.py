@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.agent import exits, outputs
-from prov_worker.agent.exits import failure_of_death, in_job_of_pbs
+from prov_worker.agent.exits import failure_of_death
 from prov_worker.agent.outputs import output_files
 from prov_worker.agent.source import recover_source
 from prov_worker.recorder.capture import function_fields
@@ -39,27 +39,6 @@ def test_a_wait_status_in_words(status: int | None, kills: int, kind: str, words
 
 def test_a_signal_without_a_name() -> None:
     assert failure_of_death(40, "node", 7).signal in ("signal 40", "SIGRTMIN+6")
-
-
-@pytest.mark.parametrize(
-    "status, scheduler, words",
-    [
-        (15, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "1000"}, "; the walltime of batch job 7.p was over"),
-        (9, {"PBS_JOBID": "8.p", "PBS_JOB_END_TIME": "1003"}, "; the walltime of batch job 8.p was over"),
-        (None, {"PBS_JOBID": "8.p", "PBS_JOB_END_TIME": "900"}, "; the walltime of batch job 8.p was over"),
-        (15, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "1600"}, "; batch job 7.p had 600 s of its walltime left"),
-        (11, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "1000"}, ""),
-        (0, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "1000"}, ""),
-        (15, {"PBS_JOBID": "7.p"}, ""),
-        (15, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "soon"}, ""),
-        (15, {}, ""),
-    ],
-)
-def test_what_the_batch_jobs_end_says_of_a_death(status: int | None, scheduler: dict[str, str], words: str) -> None:
-    plain = failure_of_death(status, "node", 7)
-    told = in_job_of_pbs(plain, scheduler, 1000.0)
-    assert told.message == plain.message + words
-    assert (told.kind, told.signal) == (plain.kind, plain.signal)
 
 
 def test_kills_are_counted_where_the_kernel_tells(tmp_path: Path) -> None:

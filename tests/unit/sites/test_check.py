@@ -14,9 +14,9 @@ pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli.main import run as cli
+from prov_worker.finding import Finding
 from prov_worker.globus.daemons import wants_email
 from prov_worker.sites.check import container, person, versions
-from prov_worker.sites.check.finding import Finding
 from support.preflight import only, program, subject
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.

@@ -17,9 +17,9 @@ pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli.main import run as cli
+from prov_worker.finding import Finding
 from prov_worker.sites import interface
 from prov_worker.sites.check import duplicates, egress, limits, network, storage
-from prov_worker.sites.check.finding import Finding
 from prov_worker.sites.install import MARKER
 from support.preflight import only, statuses, subject
 

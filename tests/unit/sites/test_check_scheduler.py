@@ -12,9 +12,8 @@ import pytest
 pytest.importorskip("globus_compute_endpoint")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from prov_worker.sites.check import scheduler
-from prov_worker.sites.check.finding import Finding
-from prov_worker.sites.walltime import seconds
+from prov_worker.finding import Finding
+from prov_worker.sites.check import file_systems, scheduler
 from support.preflight import only, program, statuses, subject
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.
@@ -53,7 +52,8 @@ def pbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def on_polaris(tmp_path: Path, **values: Any) -> list[Finding]:
     crates = str(tmp_path / "eagle" / "crates")
     user_dir = tmp_path / "home" / "compute"
-    return list(scheduler.check(subject("polaris", user_dir, interface="lo", crate_dir=crates, **values)))
+    polaris = subject("polaris", user_dir, interface="lo", crate_dir=crates, **values)
+    return [*scheduler.check(polaris), *file_systems.check(polaris)]
 
 
 def test_pbs_answers_for_the_queue_and_the_history(pbs: Path, tmp_path: Path) -> None:
@@ -174,13 +174,3 @@ def test_slurms_refusal_is_shown_in_its_own_words(slurm: Path, private: Path) ->
     assert words in found["trial of the batch script"].found
     assert found["partition"].remedy == "--set partition= one of debug"
     assert found["account"].status == "warn"
-
-
-def test_walltimes_as_schedulers_write_them() -> None:
-    assert [seconds(text) for text in ("01:00:00", "1-02:03:04", "30:00", "90", "UNLIMITED")] == [
-        3600,
-        93784,
-        1800,
-        90,
-        None,
-    ]

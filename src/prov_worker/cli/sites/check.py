@@ -11,7 +11,7 @@ from prov_worker.cli import terminal
 from prov_worker.cli.sites import common
 
 if TYPE_CHECKING:
-    from prov_worker.sites.check.finding import Finding
+    from prov_worker.finding import Finding
 
 
 @click.command("check")

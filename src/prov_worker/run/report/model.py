@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from prov_worker import accelerators
 from prov_worker.crate.summary import RunStep
 
 #: A GPU counts as used where its mean use over the task was at least this.
@@ -194,20 +195,6 @@ class Gathered:
     software: dict[str, None] = field(default_factory=dict)
 
 
-def visible_gpus(step: RunStep) -> list[str] | None:
-    """Which of a node's GPUs a worker might use, by the number that series give them; None where that is not known.
-
-    CUDA and ROCm name devices by number or UUID, Level Zero as ``device`` or ``device.tile``.
-    """
-    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"):
-        text = step.environment.get(name)
-        if text is None:
-            continue
-        numbers = [part.strip().split(".")[0] for part in text.split(",") if part.strip()]
-        return list(dict.fromkeys(numbers)) if all(one.isdigit() for one in numbers) else None
-    return None
-
-
 def gpu_use(step: RunStep) -> tuple[int, float, int]:
     """GPUs that a step held, how many of them were busy on average, and how many were used at all.
 
@@ -216,6 +203,6 @@ def gpu_use(step: RunStep) -> tuple[int, float, int]:
     held = step.node_gpus if step.gpus_visible is None else step.gpus_visible
     if not held:
         return 0, 0.0, 0
-    visible = visible_gpus(step)
+    visible = accelerators.visible_numbers(step.environment)
     means = [percent for number, percent in step.gpu_mean_percent.items() if visible is None or number in visible]
     return held, sum(means) / 100, sum(1 for percent in means if percent >= GPU_USED_PERCENT)

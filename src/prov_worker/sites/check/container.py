@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.check.worker_shell import in_worker_shell
 
@@ -108,7 +108,7 @@ def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
     """Digests of an image that is stored here, that of its registry first; None where there is no such image."""
     asked = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
     if asked.status != 0:
-        return None, asked.told
+        return None, asked.message
     try:
         (found,) = json.loads(asked.output[asked.output.index("[") :])
         identity = str(found["Id"])

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 
 _LIMIT_S = 5.0

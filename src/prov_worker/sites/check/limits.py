@@ -7,8 +7,8 @@ import resource
 import tempfile
 from collections.abc import Iterator
 
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import affinity as binding
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.check.worker_shell import temporary_directory
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import interface
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 
 _LINE = "interface"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 
+from prov_worker.finding import Finding, failed, passed
 from prov_worker.globus.daemons import wants_email
-from prov_worker.sites.check.finding import Finding, failed, passed
 from prov_worker.sites.check.subject import Subject
 
 

@@ -7,9 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from prov_worker.finding import Finding, failed
 from prov_worker.sites.catalog import Site
-from prov_worker.sites.check import container, duplicates, egress, limits, network, person, scheduler, storage, versions
-from prov_worker.sites.check.finding import Finding, failed
+from prov_worker.sites.check import (
+    container,
+    duplicates,
+    egress,
+    file_systems,
+    limits,
+    network,
+    person,
+    scheduler,
+    storage,
+    versions,
+)
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.install import default_user_dir, template_of
 
@@ -19,6 +30,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     container.check,
     network.check,
     scheduler.check,
+    file_systems.check,
     storage.check,
     limits.check,
     egress.check,

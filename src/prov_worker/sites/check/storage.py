@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import Mount, holding, read_mounts
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 
 _SHARED = {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prov_worker import schedulers
+from prov_worker.schedulers import Scheduler
 from prov_worker.sites.catalog import Site
 
 
@@ -39,9 +41,9 @@ class Subject:
         return found
 
     @property
-    def scheduler(self) -> str:
-        """``pbs``, ``slurm``, or nothing."""
-        return {"PBSProProvider": "pbs", "SlurmProvider": "slurm"}.get(str(self.provider["type"]), "")
+    def scheduler(self) -> Scheduler | None:
+        """The scheduler that the provider submits to; None if it uses none."""
+        return schedulers.for_provider(str(self.provider["type"]))
 
     @property
     def crate_dir(self) -> Path:

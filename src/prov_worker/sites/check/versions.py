@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prov_worker import programs
+from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.redact import redact
 from prov_worker.sites.check import container
-from prov_worker.sites.check.asking import Answer, ask
-from prov_worker.sites.check.finding import Finding, failed, passed, warned
 from prov_worker.sites.check.subject import Subject
 from prov_worker.sites.check.worker_shell import LIMIT_S, in_worker_shell
 
@@ -42,7 +42,7 @@ _TIMEIT = ["timeit", "-n", "1", "-r", "1", _QUESTION]
 def check(subject: Subject) -> Iterator[Finding]:
     """Python, Parsl, Globus Compute and prov-worker here, at the workers, and whether they fit."""
     # The word at the end is what prov-worker's .pth file looks for: the engine is known to the endpoint's own programs.
-    here = _answer(ask([sys.executable, "-c", _QUESTION, "globus-compute-endpoint"], limit_s=LIMIT_S))
+    here = _answer(programs.run([sys.executable, "-c", _QUESTION, "globus-compute-endpoint"], limit_s=LIMIT_S))
     if here is None:
         yield failed("versions here", f"{sys.executable} cannot be asked", _REINSTALL)
         return
@@ -91,7 +91,7 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
         if "globus-compute-endpoint" in asked.errors and asked.status == 127:
             found = f"{where} has no globus-compute-endpoint on its PATH: blocks would end at once, again and again"
         else:
-            found = f"{where} cannot be asked: {asked.told}"
+            found = f"{where} cannot be asked: {asked.message}"
         # A login node may lack what compute nodes have; a machine without a scheduler is both.
         yield failed(line, found, mend)
         return
@@ -112,7 +112,7 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
         yield passed(line, told)
 
 
-def _answer(asked: Answer) -> dict[str, Any] | None:
+def _answer(asked: programs.Result) -> dict[str, Any] | None:
     for line in asked.output.splitlines():
         if line.startswith(_MARK):
             found = json.loads(line.removeprefix(_MARK))

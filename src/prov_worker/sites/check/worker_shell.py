@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from prov_worker.sites.check.asking import Answer, ask
+from prov_worker import programs
 from prov_worker.sites.check.subject import Subject
 
 #: Modules and environments on a shared file system take their time.
@@ -30,27 +30,27 @@ class Started:
         failures: commands of ``worker_init`` that failed, with their exit status; a batch job would go on after each.
     """
 
-    answer: Answer
+    answer: programs.Result
     failures: tuple[tuple[str, int], ...]
 
 
 def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LIMIT_S) -> Started:
     """Run a command as the workers are started: after ``worker_init``, in an environment like that of a batch job.
 
-    PBS gives a job a login shell and nothing of the environment that it was submitted in; Slurm and a local provider
-    pass on that of the user endpoint, whose PATH begins with this environment's programs.
+    Some schedulers give a job a login shell and nothing of the environment that it was submitted in; others, and a
+    local provider, pass on that of the user endpoint, whose PATH begins with this environment's programs.
     """
     environment = {name: os.environ[name] for name in ("HOME", "USER", "LOGNAME", "LANG") if name in os.environ}
     environment |= {"SHELL": "/bin/bash", "PATH": "/usr/local/bin:/usr/bin:/bin"}
     shell = ["bash", "-l"]
-    if subject.scheduler != "pbs":
+    if subject.scheduler is None or not subject.scheduler.login_environment:
         shell = ["bash"]
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         if "TMPDIR" in os.environ:
             environment["TMPDIR"] = os.environ["TMPDIR"]
     script = f'{_TRAP}\n{subject.provider.get("worker_init") or ""}\ntrap - ERR\nexec "$@"\n'
     arguments = [*shell, "-c", script, "worker_init", *command]
-    asked = ask(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
+    asked = programs.run(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
     failures: list[tuple[str, int]] = []
     others: list[str] = []
     for line in asked.errors.splitlines():
@@ -59,7 +59,7 @@ def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LI
             failures.append((named.strip(), int(status)))
         else:
             others.append(line)
-    return Started(replace(asked, errors="\n".join(others)), tuple(failures))
+    return Started(asked._replace(errors="\n".join(others)), tuple(failures))
 
 
 def temporary_directory(subject: Subject) -> str | None:

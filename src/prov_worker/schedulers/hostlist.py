@@ -1,4 +1,4 @@
-"""Slurm's short form of a list of nodes."""
+"""Lists of a job's nodes as schedulers give them: a compressed text, or a file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import itertools
 import re
 
 MAX_NODES = 65_536
+_MAX_BYTES = 16 * 1024 * 1024
 
 
 def expand(text: str) -> list[str]:
-    """Names of a host list such as ``node[01-03,7],login1`` or ``r[1-2]n[1-4]``, in its order.
+    """Return the names of a host list such as ``node[01-03,7],login1`` or ``r[1-2]n[1-4]``, in its order.
 
     The grammar is that of ``scontrol show hostnames``; leading zeros are kept.
 
@@ -23,6 +24,17 @@ def expand(text: str) -> list[str]:
         if len(names) > MAX_NODES:
             raise ValueError(f"more than {MAX_NODES} nodes")
     return names
+
+
+def read_file(path: str) -> list[str]:
+    """Return the names in a file that has one per line, as for each MPI rank; each once, in order.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        text = file.read(_MAX_BYTES).decode("utf-8", "replace")
+    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def _split(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a scheduler says of a job, as Slurm 22.05 answered; what it does is tried in tests/schedulers/slurm."""
+"""What Slurm says of a job, as Slurm 22.05 answered; what it does is tried in tests/schedulers/slurm."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.agent.batch import BatchJobs
+from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
 
 END_S = 1_795_246_399
 
 
 @pytest.fixture
-def slurm(tmp_path: Path) -> Callable[..., BatchJobs]:
+def slurm(tmp_path: Path) -> Callable[..., JobEnds]:
     """A scheduler whose commands give recorded answers, and count how often they were asked."""
 
-    def make(**answers: str) -> BatchJobs:
+    def make(**answers: str) -> JobEnds:
         for name, answer in answers.items():
             (tmp_path / f"{name}.answer").write_text(answer)
             program = tmp_path / name
             program.write_text(f'#!/bin/sh\necho "$SLURM_TIME_FORMAT $*" >>{tmp_path}/asked\nexec cat $0.answer\n')
             program.chmod(0o755)
-        return BatchJobs({"PATH": f"{tmp_path}:/usr/bin:/bin"})
+        return JobEnds({"PATH": f"{tmp_path}:/usr/bin:/bin"})
 
     return make
 
@@ -43,7 +43,7 @@ def lost(kind: str = "signal", end_s: float = END_S + 1.0, **scheduler: str) -> 
     )
 
 
-def told(jobs: BatchJobs, record: TaskRecord) -> str:
+def told(jobs: JobEnds, record: TaskRecord) -> str:
     jobs.explain(record)
     assert record.failure is not None
     return record.failure.message
@@ -67,7 +67,7 @@ SCONTROL = "JobId=3 JobName=x JobState={} Reason={} ExitCode=0:15 TimeLimit=00:0
     ],
 )
 def test_the_end_of_a_job_explains_that_of_its_worker(
-    slurm: Callable[..., BatchJobs], answers: dict[str, str], message: str
+    slurm: Callable[..., JobEnds], answers: dict[str, str], message: str
 ) -> None:
     record = lost()
     assert told(slurm(**answers), record) == f"batch job 3 {message}: worker process 7 on nid001 was killed by SIGTERM"
@@ -88,12 +88,12 @@ def test_the_end_of_a_job_explains_that_of_its_worker(
     ],
 )
 def test_nothing_is_said_where_the_job_was_not_the_cause(
-    slurm: Callable[..., BatchJobs], answers: dict[str, str], record: TaskRecord
+    slurm: Callable[..., JobEnds], answers: dict[str, str], record: TaskRecord
 ) -> None:
     assert told(slurm(**answers), record) == "worker process 7 on nid001 was killed by SIGTERM"
 
 
-def test_of_a_task_whose_end_nobody_saw_the_jobs_end_is_told_with_its_time(slurm: Callable[..., BatchJobs]) -> None:
+def test_of_a_task_whose_end_nobody_saw_the_jobs_end_is_told_with_its_time(slurm: Callable[..., JobEnds]) -> None:
     message = told(slurm(sacct=f"TIMEOUT|{END_S}|00:01:00\n"), lost("unknown", end_s=END_S - 50))
     assert message.startswith("worker process 7 on nid001 was killed")
     assert message.endswith("; batch job 3 reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT) at "
@@ -101,7 +101,7 @@ def test_of_a_task_whose_end_nobody_saw_the_jobs_end_is_told_with_its_time(slurm
 
 
 def test_it_is_asked_once_for_a_job_and_again_only_of_later_deaths(
-    slurm: Callable[..., BatchJobs], tmp_path: Path
+    slurm: Callable[..., JobEnds], tmp_path: Path
 ) -> None:
     jobs = slurm(sacct="RUNNING|Unknown|00:01:00\n", scontrol=SCONTROL.format("RUNNING", "None", END_S))
     told(jobs, lost())
@@ -116,9 +116,9 @@ def test_it_is_asked_once_for_a_job_and_again_only_of_later_deaths(
 
 
 def test_a_scheduler_that_does_not_answer_is_left_alone(
-    slurm: Callable[..., BatchJobs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slurm: Callable[..., JobEnds], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prov_worker.agent.batch._LIMIT_S", 0.2)
+    monkeypatch.setattr("prov_worker.schedulers.slurm._LIMIT_S", 0.2)
     jobs = slurm(sacct="", scontrol="")
     (tmp_path / "sacct").write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexec sleep 60\n")
     for end_s in (END_S, time.time() + 10):

@@ -1,21 +1,20 @@
-"""What a check found."""
+"""What a check of a host finds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of a preflight.
 
     Attributes:
         subject: what was looked at.
         status: ``pass``, ``warn`` (may work, or cannot be told from here) or ``fail`` (will not work).
         found: what is there.
-        remedy: what to do about it; empty where nothing is to be done.
+        remedy: what to do about it; empty if nothing is to be done.
     """
 
     subject: str
@@ -25,15 +24,15 @@ class Finding:
 
 
 def passed(subject: str, found: str) -> Finding:
-    """A line about something that is as it should be."""
+    """Return a line about something that is as it should be."""
     return Finding(subject, PASS, found)
 
 
 def warned(subject: str, found: str, remedy: str) -> Finding:
-    """A line about something that may go wrong, or that cannot be told from here."""
+    """Return a line about something that may go wrong, or that cannot be told from here."""
     return Finding(subject, WARN, found, remedy)
 
 
 def failed(subject: str, found: str, remedy: str) -> Finding:
-    """A line about something that will go wrong."""
+    """Return a line about something that will go wrong."""
     return Finding(subject, FAIL, found, remedy)

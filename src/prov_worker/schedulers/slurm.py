@@ -1,0 +1,272 @@
+"""Slurm.
+
+Sources: the manual pages sbatch(1), squeue(1), sacct(1) and scontrol(1), and what Slurm 22.05 and 24.11 answered.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prov_worker import programs
+from prov_worker.finding import Finding, failed, passed, warned
+from prov_worker.schedulers import SCHEDULERS, hostlist, walltime
+from prov_worker.schedulers.base import Contradiction, Explain, JobRequest, Scheduler
+
+if TYPE_CHECKING:
+    from prov_worker.model import TaskRecord
+
+_LIMIT_S = 4.0
+#: A scheduler that did not answer is left alone for so long.
+_PAUSE_S = 60.0
+#: A job's end is given in whole seconds, by another clock than that of the task.
+_SLACK_NS = 3_000_000_000
+#: States of a job that explain why its processes were ended (squeue(1), "JOB STATE CODES"), in words.
+_STATES = {
+    "TIMEOUT": "reached its time limit (walltime)",
+    "CANCELLED": "was cancelled",
+    "PREEMPTED": "was preempted",
+    "NODE_FAIL": "lost a node",
+    "OUT_OF_MEMORY": "ran out of memory",
+    "DEADLINE": "reached its deadline",
+    "BOOT_FAIL": "lost a node",
+}
+
+_FACTS = {
+    "job_id": "SLURM_JOB_ID",
+    "job_name": "SLURM_JOB_NAME",
+    "partition": "SLURM_JOB_PARTITION",
+    "qos": "SLURM_JOB_QOS",
+    "cluster": "SLURM_CLUSTER_NAME",
+    "submit_host": "SLURM_SUBMIT_HOST",
+    "node_name": "SLURMD_NODENAME",
+    "node_index": "SLURM_NODEID",
+    "node_count": "SLURM_JOB_NUM_NODES",
+    "array_job_id": "SLURM_ARRAY_JOB_ID",
+    "array_index": "SLURM_ARRAY_TASK_ID",
+    "cpus": "SLURM_CPUS_ON_NODE",
+    "cpus_per_node": "SLURM_JOB_CPUS_PER_NODE",
+    "node_list": "SLURM_JOB_NODELIST",
+}
+_LAUNCHERS = {"SrunLauncher": "srun"}
+
+
+class Slurm(Scheduler):
+    """Slurm."""
+
+    name = "slurm"
+    title = "Slurm"
+    job_id = "SLURM_JOB_ID"
+    variables = (
+        "SLURM_JOB_ID",
+        "SLURM_JOB_NAME",
+        "SLURM_JOB_PARTITION",
+        "SLURM_JOB_QOS",
+        "SLURM_JOB_NODELIST",
+        "SLURM_JOB_NUM_NODES",
+        "SLURM_CLUSTER_NAME",
+        "SLURM_STEP_ID",
+        "SLURM_NODEID",
+        "SLURM_PROCID",
+        "SLURM_LOCALID",
+    )
+    facts = _FACTS
+    commands = ("sbatch", "squeue", "scancel")
+    providers = ("SlurmProvider",)
+    launchers = _LAUNCHERS
+
+    def nodes(self, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
+        """See :class:`Scheduler`."""
+        text = environ.get("SLURM_JOB_NODELIST")
+        if not text:
+            return [], "SLURM_JOB_NODELIST is not set"
+        try:
+            return hostlist.expand(text), None
+        except ValueError as error:
+            return [], f"SLURM_JOB_NODELIST: {error}"
+
+    def explainer(self, environ: Mapping[str, str]) -> Explain:
+        """See :class:`Scheduler`."""
+        return _JobEnds(environ).explain
+
+    def contradictions(self, options: Mapping[str, Any]) -> Iterator[Contradiction]:
+        """See :class:`Scheduler`."""
+        kinds = set(re.split(r"[&|]", options.get("constraint", "")))
+        if options.get("gpus_per_node") and "cpu" in kinds and "gpu" not in kinds:
+            why = f"nodes of kind cpu have none of the {options['gpus_per_node']} GPUs that gpus_per_node asks for"
+            yield ("constraint", "gpus_per_node"), f"{why}; take the site for CPU nodes, or another kind"
+        if options.get("exclusive") and "shared" in options.get("qos", "").split("_"):
+            why = f"whole nodes are not what qos={options['qos']} gives"
+            yield ("exclusive", "qos"), f"{why}; set exclusive=false, or another qos"
+
+    def preflight(self, job: JobRequest) -> Iterator[Finding]:
+        """See :class:`Scheduler`: the queue's answer, account and QOS, partition, and a trial of the very script."""
+        import getpass
+
+        listing = programs.run(["squeue", "--noheader", "--format=%i %t", "--user", getpass.getuser()])
+        if listing.status != 0:
+            yield failed("scheduler answers", listing.message, "wait until Slurm answers, or ask the site's support")
+            return
+        yield passed("scheduler answers", f"{len(listing.output.splitlines())} jobs of yours")
+        yield _account(job.values["account"], job.values.get("qos", ""), getpass.getuser())
+        partition = job.values.get("partition")
+        if partition:
+            yield _partition(partition, job.values["walltime"])
+        yield _trial(job.script)
+
+
+class _JobEnd(NamedTuple):
+    """How a job ended.
+
+    Attributes:
+        job: its id.
+        state: the scheduler's word, with what it adds: ``CANCELLED by 1000``.
+        end_s: when, seconds since the epoch.
+        limit: its time limit as text, if that was reached.
+    """
+
+    job: str
+    state: str
+    end_s: int
+    limit: str | None = None
+
+    def __str__(self) -> str:
+        reason = _STATES.get(self.state.partition(" ")[0], "ended")
+        limit = f" of {self.limit}" if self.limit else ""
+        return f"batch job {self.job} {reason}{limit} (Slurm: {self.state})"
+
+
+class _JobEnds:
+    """Asks about the jobs of tasks that failed, each as seldom as can be.
+
+    ``sacct`` is asked, and ``scontrol`` on clusters without accounting. If neither is there, as in most images, a
+    failure says no more than what was seen of the process.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = {**environ, "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
+        self._ended: dict[str, _JobEnd] = {}
+        self._running: dict[str, int] = {}
+        self._quiet_until = 0.0
+
+    def explain(self, record: TaskRecord, death_seen: bool) -> None:
+        """Say in a failure that the job's end was its cause, if the job had ended by then."""
+        failure, job = record.failure, record.worker.scheduler.get("SLURM_JOB_ID", "")
+        if failure is None or not job.isdecimal():
+            return
+        end = self._end_of(job, record.end_ns)
+        if end is None:
+            return
+        if end.end_s * 1_000_000_000 <= record.end_ns + _SLACK_NS:
+            failure.message = f"{end}: {failure.message}"
+        elif failure.kind == "unknown":
+            # Nobody saw the task end, and a job ends some day: this may be its cause, or may not.
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end.end_s))
+            failure.message = f"{failure.message}; {end} at {at}"
+
+    def _end_of(self, job: str, at_ns: int) -> _JobEnd | None:
+        if job in self._ended or at_ns <= self._running.get(job, -1):
+            return self._ended.get(job)
+        now_ns = time.time_ns()
+        end = self._by_sacct(job) or self._by_scontrol(job)
+        if end is None:
+            self._running[job] = now_ns
+        else:
+            self._ended[job] = end
+        return end
+
+    def _by_sacct(self, job: str) -> _JobEnd | None:
+        for line in self._ask("sacct", "-X", "-n", "-P", "-j", job, "-o", "State,End,Timelimit").splitlines():
+            state, end, limit = [*line.split("|"), "", ""][:3]
+            if state.partition(" ")[0] in _STATES and end.isdigit():
+                return _JobEnd(job, state, int(end), limit if state == "TIMEOUT" else None)
+        return None
+
+    def _by_scontrol(self, job: str) -> _JobEnd | None:
+        fields = _fields(self._ask("scontrol", "-o", "show", "job", job))
+        state, end = fields.get("JobState", ""), fields.get("EndTime", "")
+        if state == "COMPLETING" and fields.get("Reason") == "TimeLimit":
+            state = "TIMEOUT"  # its processes are being killed
+        if state not in _STATES or not end.isdigit():
+            return None
+        return _JobEnd(job, state, int(end), fields.get("TimeLimit") if state == "TIMEOUT" else None)
+
+    def _ask(self, *command: str) -> str:
+        if time.monotonic() < self._quiet_until:
+            return ""
+        program = programs.find(command[0], self._environ.get("PATH", os.defpath))
+        if program is None:
+            return ""
+        result = programs.run([program, *command[1:]], limit_s=_LIMIT_S, environment=self._environ)
+        if result.status is None:
+            self._quiet_until = time.monotonic() + _PAUSE_S
+            return ""
+        return result.output
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return what ``scontrol --oneliner`` writes, ``Key=value`` pairs, as a mapping."""
+    return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
+
+
+def _account(account: str, qos: str, user: str) -> Finding:
+    line = "account"
+    if programs.find("sacctmgr") is None:
+        return warned(line, "there is no sacctmgr to ask", "see the trial of the batch script")
+    query = ["show", "associations", f"user={user}", "format=account,qos"]
+    listing = programs.run(["sacctmgr", "--noheader", "--parsable2", *query])
+    if listing.status != 0 or not listing.output.strip():
+        problem = listing.message if listing.status != 0 else "Slurm's accounting knows no account of yours"
+        return warned(line, problem, "see the trial of the batch script")
+    accounts: dict[str, set[str]] = {}
+    for row in listing.output.splitlines():
+        name, _, kinds = row.partition("|")
+        accounts.setdefault(name, set()).update(kind for kind in kinds.split(",") if kind)
+    # NERSC's accounts for GPU nodes have a suffix, which Slurm adds by the constraint.
+    usable = {name for name in (account, f"{account}_g") if name in accounts}
+    if not usable:
+        return failed(line, f"{account} is none of yours", f"--set account= one of {', '.join(sorted(accounts))}")
+    allowed = set().union(*(accounts[name] for name in usable))
+    # A site's plugin may complete names: QOS debug becomes gpu_debug at NERSC.
+    if qos and allowed and not any(kind == qos or kind.endswith(f"_{qos}") for kind in allowed):
+        return failed(line, f"{account} has no QOS {qos}", f"--set qos= one of {', '.join(sorted(allowed))}")
+    return passed(line, f"{account}, QOS {qos}" if qos else account)
+
+
+def _partition(partition: str, limit: str) -> Finding:
+    line = "partition"
+    shown = programs.run(["scontrol", "--oneliner", "show", "partition", partition])
+    if shown.status != 0:
+        names = " ".join(programs.run(["sinfo", "--noheader", "--format=%R"]).output.split())
+        return failed(line, shown.message, f"--set partition= one of {names}" if names else "name another one")
+    fields = _fields(shown.output)
+    state = fields.get("State", "UP")
+    if state != "UP":
+        return failed(line, f"{partition} is {state}", "wait, or name another one")
+    most_s, wanted_s = walltime.seconds(fields.get("MaxTime", "")), walltime.seconds(limit)
+    if most_s is not None and wanted_s is not None and wanted_s > most_s:
+        problem = f"{partition} allows {fields['MaxTime']}, and walltime is {limit}"
+        return failed(line, problem, f"--set walltime={fields['MaxTime']}")
+    return passed(line, f"{partition} is up, with walltimes to {fields.get('MaxTime', 'any length')}")
+
+
+def _trial(text: str) -> Finding:
+    """``sbatch --test-only`` checks everything and submits nothing."""
+    import tempfile
+    from pathlib import Path
+
+    line = "trial of the batch script"
+    with tempfile.TemporaryDirectory() as directory:
+        script = Path(directory) / "preflight.submit"
+        script.write_text(text, encoding="utf-8")
+        result = programs.run(["sbatch", "--test-only", str(script)])
+    if result.status != 0:
+        remedy = "change the option that it names; `prov-worker sites render --script` shows the script"
+        return failed(line, result.message, remedy)
+    return passed(line, result.message.removeprefix("sbatch: "))
+
+
+SCHEDULERS.add(Slurm.name, Slurm())
