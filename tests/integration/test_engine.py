@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import pickle
 import stat
+import subprocess
 import sys
 import sysconfig
 import uuid
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parsl import curvezmq
+from parsl.executors.high_throughput.interchange import Interchange
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -88,6 +92,81 @@ def test_map_keeps_the_order_and_the_engine_forgets_what_is_done(
 
 def test_the_engine_shows_its_options(endpoint: EmbeddedEndpoint) -> None:
     assert "provenance={'crate_dir'" in repr(endpoint.engine)
+
+
+def stray_interchange(endpoint: EmbeddedEndpoint, directory: Path) -> subprocess.Popen[bytes]:
+    """Another endpoint's interchange, which connects to the ports that this endpoint has bound."""
+    executor = endpoint.engine.executor
+    settings = {
+        "client_address": "127.0.0.1",
+        "client_ports": (executor.outgoing_q.port, executor.incoming_q.port, executor.command_client.port),
+        "interchange_address": "127.0.0.1",
+        "worker_port": None,
+        "worker_port_range": executor.worker_port_range,
+        "hub_address": "127.0.0.1",
+        "hub_zmq_port": None,
+        "logdir": str(directory),
+        "heartbeat_threshold": 120,
+        "poll_period": 10,
+        "logging_level": logging.INFO,
+        "cert_dir": curvezmq.create_certificates(directory),
+        "manager_selector": executor.manager_selector,
+        "run_id": None,
+        "log_config": None,
+        "_check_python_mismatch": False,
+    }
+    if not executor.encrypted:
+        settings["cert_dir"] = None
+    # Releases differ in what they take.
+    taken = inspect.signature(Interchange.__init__).parameters
+    process = subprocess.Popen([sys.executable, "-m", Interchange.__module__], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps({key: value for key, value in settings.items() if key in taken}))
+    process.stdin.close()
+    return process
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("encrypted", [None, False], ids=["default", "encrypted: false"])
+def test_an_interchange_of_another_endpoint_gets_no_task(
+    tmp_path: Path,
+    crates: Path,
+    encrypted: bool | None,
+    wait_for: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options = {} if encrypted is None else {"encrypted": encrypted}
+    with (
+        caplog.at_level(logging.WARNING, logger="prov_worker"),
+        EmbeddedEndpoint(workers=1, provenance={"crate_dir": str(crates)}, engine_options=options) as endpoint,
+    ):
+        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+        stray = stray_interchange(endpoint, tmp_path)
+        try:
+            log = tmp_path / "interchange.log"
+            wait_for(lambda: log.exists() and "Starting main interchange" in log.read_text(), "the other interchange")
+            assert f"on ports: {endpoint.engine.executor.outgoing_q.port}," in log.read_text()
+            futures = endpoint.map(functions.add, range(40), range(40))
+            if encrypted is None:
+                assert [future.result(LIMIT_S) for future in futures] == [2 * number for number in range(40)]
+            else:  # tasks go to both in turn; those that this endpoint's own interchange got are done in order
+                wait_for(lambda: futures[-1].done() or futures[-2].done(), "the tasks that are answered")
+                assert 0 < sum(not future.done() for future in futures) < 40
+        finally:
+            stray.kill()
+            stray.wait()
+    assert any("engine.encrypted is false" in message for message in caplog.messages) is (encrypted is False)
+
+
+def test_certificates_are_closed_to_others_in_any_folder(tmp_path: Path, crates: Path) -> None:
+    run_dir = tmp_path / "run"
+    for _ in range(2):  # the second start finds the first one's, opened to others
+        with EmbeddedEndpoint(workers=1, run_dir=run_dir, provenance={"crate_dir": str(crates)}) as endpoint:
+            assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+            certificates = Path(endpoint.engine.executor.cert_dir)
+            assert certificates.is_relative_to(run_dir)
+            assert stat.S_IMODE(certificates.stat().st_mode) == 0o700
+        certificates.chmod(0o755)
 
 
 @pytest.mark.faults

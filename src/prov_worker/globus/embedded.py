@@ -82,7 +82,7 @@ class EmbeddedEndpoint:
             threshold_s = heartbeat_threshold_s or 3 * heartbeat_period_s
             options |= {
                 "address": "127.0.0.1",
-                "encrypted": False,
+                "encrypted": True,
                 "heartbeat_period": heartbeat_period_s,
                 "heartbeat_threshold": threshold_s,
                 "job_status_kwargs": {"max_idletime": 0, "strategy_period": 0.5},

@@ -32,6 +32,7 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
 from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping
+from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.environ import provenance_mapping
 from prov_worker.globus.placement import check_affinity
@@ -145,6 +146,8 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         """
         if self._settings.enabled:
             self._prepare(endpoint_id)
+        if run_dir is not None:
+            self._guard_ports(run_dir)
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
         if run_dir is not None:
             executor = self.executor
@@ -153,6 +156,21 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if self._recorder is not None:
             start_agent = None if self._journal is None else self._journal.ensure_agent
             housekeeping.begin(self._context["settings"]["crate_dir"], start_agent, recover=self._leftovers)
+
+    def _guard_ports(self, run_dir: str) -> None:
+        """Make sure that the interchange of another engine cannot take this one's tasks.
+
+        Parsl takes three of 1,000 ports, and an interchange that lost its engine connects to whoever binds its ports
+        next. With encryption (CurveZMQ) it has other keys.
+        """
+        executor = self.executor
+        if not executor.encrypted:
+            _log.warning(
+                "engine.encrypted is false: an interchange that another endpoint left behind may connect to this one's "
+                "ports and take its tasks; remedy: remove the line, true is the default"
+            )
+        elif executor.cert_dir is None:
+            close_certificates(Path(run_dir) / executor.label / "certificates")
 
     def _prepare(self, endpoint_id: UUID | None) -> None:
         """Resolve the crate directory; fix what goes with every task."""
