@@ -12,6 +12,8 @@ from typing import Any, Final
 METADATA_FILE: Final = "ro-crate-metadata.json"
 
 CRATE_CONTEXT: Final = "https://w3id.org/ro/crate/1.1/context"
+#: Start of the ids of all versions of RO-Crate, and of their contexts.
+CRATE_PROFILES: Final = "https://w3id.org/ro/crate/"
 CRATE_PROFILE: Final = "https://w3id.org/ro/crate/1.1"
 RUN_CONTEXT: Final = "https://w3id.org/ro/terms/workflow-run/context"
 RUN_TERMS: Final = "https://w3id.org/ro/terms/workflow-run#"

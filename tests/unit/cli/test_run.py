@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_alike_by_all(
 
     monkeypatch.setattr(os, "replace", full)  # a full disk cannot be had in a test
     monkeypatch.setattr(os, "rename", full)
-    for arguments in (["assemble"], ["assemble", "--zip"], ["export", "--to", "csv"]):
+    for arguments in (["assemble"], ["assemble", "--zip"], ["export", "--format", "csv"]):
         code, out, err = prov_worker("run", *arguments, crates, "-o", tmp_path / "out")
         assert (code, out) == (2, "")
         assert err == f"prov-worker: {tmp_path / 'out'}: cannot be written: No space left on device\n"

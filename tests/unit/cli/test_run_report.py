@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli.run.export import SUFFIXES
+from prov_worker.run.export import exporters
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -37,7 +37,7 @@ def test_report_of_a_run_crate(prov_worker: Run, crates: Path, tmp_path: Path) -
     assert "<title>Two tasks – run report</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("to", SUFFIXES)
+@pytest.mark.parametrize("to", list(exporters()))
 def test_export_to_every_format(
     prov_worker: Run, crates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
@@ -45,13 +45,17 @@ def test_export_to_every_format(
         pytest.importorskip("prov", reason="the prov library is not installed")
     if to == "prov-svg" and shutil.which("dot") is None:
         pytest.skip("graphviz is not installed")
+    if to == "openlineage":
+        pytest.importorskip("openlineage.client", reason="openlineage-python is not installed")
+    if to == "ro-crate":
+        pytest.importorskip("rocrate.rocrate", reason="rocrate is not installed")
     if to == "parquet":
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     monkeypatch.chdir(tmp_path)
-    code, out, err = prov_worker("run", "export", crates, "--to", to)
+    code, out, err = prov_worker("run", "export", crates, "--format", to)
     assert (code, err) == (0, "")
-    assert out.startswith(f"crates.{SUFFIXES[to]}: ")
-    assert (tmp_path / f"crates.{SUFFIXES[to]}").stat().st_size > 100
+    assert out.startswith(f"crates.{exporters()[to].suffix}: ")
+    assert (tmp_path / f"crates.{exporters()[to].suffix}").stat().st_size > 100
 
 
 def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     assert code == 1
     assert str(bad) in err
     assert "1 task in 1 attempt, 1 failed" in out
-    code, _, err = prov_worker("run", "export", own_crates, "--to", "flowcept", "-o", tmp_path / "run.jsonl")
+    code, _, err = prov_worker("run", "export", own_crates, "--format", "flowcept", "-o", tmp_path / "run.jsonl")
     assert code == 1
     assert str(bad) in err
 
@@ -71,9 +75,9 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     "arguments, said",
     [
         (["report", "/nowhere"], "prov-worker: /nowhere: no such run or directory"),
-        (["export", "/nowhere", "--to", "csv"], "prov-worker: /nowhere: no such run or directory"),
-        (["export", "/nowhere"], "Missing option '--to'. Choose from: prov-json, prov-n, turtle, "),
-        (["export", "/nowhere", "--to", "xml"], "'xml' is not one of"),
+        (["export", "/nowhere", "--format", "csv"], "prov-worker: /nowhere: no such run or directory"),
+        (["export", "/nowhere"], "Missing option '--format'. Choose from: csv, flowcept, openlineage, "),
+        (["export", "/nowhere", "--format", "xml"], "'xml' is not one of"),
     ],
 )
 def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], said: str) -> None:
@@ -88,7 +92,7 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
         pytest.importorskip("jinja2", reason="jinja2 is not installed")
     target = tmp_path / "mine.html"
     target.write_text("<html>mine\n")
-    arguments = ["run", verb, crates, "-o", target, *(["--to", "csv"] if verb == "export" else [])]
+    arguments = ["run", verb, crates, "-o", target, *(["--format", "csv"] if verb == "export" else [])]
     code, out, err = prov_worker(*arguments)
     assert (code, out) == (2, "")
     assert err == f"prov-worker: {target}: is there already; give another name, or --force to replace it\n"
@@ -110,7 +114,7 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
 
 def test_tasks_that_are_not_there_are_an_error(prov_worker: Run, crates: Path, tmp_path: Path) -> None:
     code, _, err = prov_worker(
-        "run", "export", crates, "--to", "csv", "--task", "no-such-task", "-o", tmp_path / "series.csv"
+        "run", "export", crates, "--format", "csv", "--task", "no-such-task", "-o", tmp_path / "series.csv"
     )
     assert code == 2
     assert "none of these tasks" in err

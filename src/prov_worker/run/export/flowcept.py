@@ -11,17 +11,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.summary import RunStep, StepFile, StepValue
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError
 from prov_worker.files import atomic_write
 from prov_worker.model import Series
 from prov_worker.run.api import LINKS_FILE, RunRecord
+from prov_worker.run.export import Advance, chosen_steps, exporter
 from prov_worker.run.model import Problem
 
 FINISHED = "FINISHED"
@@ -29,11 +29,9 @@ ERROR = "ERROR"
 ADAPTER = "prov-worker"
 
 
+@exporter("flowcept", suffix="flowcept.jsonl", counts="records", summary="a buffer file that FlowCept reads")
 def write_flowcept(
-    run: RunRecord,
-    target: Path,
-    tasks: set[str] | None = None,
-    advance: Callable[[int], None] | None = None,
+    run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
     """Write the run aside, then rename; steps whose series cannot be read are in ``run.problems``.
 
@@ -60,19 +58,12 @@ def write_flowcept(
     damaged = [one for one in run.problems if one.where == str(run.path / LINKS_FILE)]
     workflow = _Workflow(run)
     with atomic_write(target) as path, path.open("w", encoding="utf-8") as stream:
-        for step in run.steps():
-            if tasks is not None and step.task_id not in tasks:
-                continue
+        for step in chosen_steps(run, tasks, advance):
             record = _task(run, step, workflow.id)
             record["dependencies"] = needs.get(step.key, [])
             record["dependents"] = feeds.get(step.key, [])
             stream.write(_line(record))
             workflow.add(step)
-            if advance is not None:
-                advance(1)
-        if not workflow.count:
-            what = "none of these tasks" if tasks else "no step crate that can be read"
-            raise InputError(f"{run.path}: {what}")
         stream.write(_line(workflow.record()))
     run.problems += damaged
     return workflow.count + 1

@@ -10,7 +10,7 @@ import hashlib
 import re
 import uuid
 import warnings
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from prov_worker.crate.summary import graph_of
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
+from prov_worker.run.export import Advance, exporter, nothing_chosen
 from prov_worker.run.export.prov_mapping import SAFE, Mapping, missing_library
 from prov_worker.run.model import Problem
 
@@ -45,7 +46,7 @@ def run_document(
     tasks: set[str] | None = None,
     *,
     facts: bool = True,
-    advance: Callable[[int], None] | None = None,
+    advance: Advance | None = None,
 ) -> ProvDocument:
     """The provenance of a run crate, a step crate, or a directory of step crates.
 
@@ -82,33 +83,13 @@ def run_document(
         if advance is not None:
             advance(1)
     if not mapping.filled:
-        raise InputError(f"{run.path}: {'none of these tasks' if tasks else 'no step crate that can be read'}")
+        raise nothing_chosen(run, tasks)
     return mapping.document
 
 
-def export(
-    run: RunRecord,
-    to: str,
-    target: Path,
-    tasks: set[str] | None = None,
-    advance: Callable[[int], None] | None = None,
+def _write(
+    to: str, run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
-    """Write a run's provenance aside, then rename it into place.
-
-    Args:
-        run: the run.
-        to: ``prov-json``, ``prov-n``, ``turtle`` or ``prov-svg``.
-        target: the file.
-        tasks: as for :func:`run_document`.
-        advance: as for :func:`run_document`.
-
-    Returns:
-        Number of records.
-
-    Raises:
-        CrateError, InputError: as :func:`run_document`; and the file cannot be written, graphviz is missing, or the
-            graph is too large to draw.
-    """
     document = run_document(run, tasks, facts=to != "prov-svg", advance=advance)
     with atomic_write(target) as path:
         if to == "prov-svg":
@@ -119,6 +100,15 @@ def export(
                 warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
                 document.serialize(stream, format=name, **options)
     return len(list(document.get_records()))
+
+
+for _name, _suffix, _summary in (
+    ("prov-json", "prov.json", "W3C PROV as PROV-JSON"),
+    ("prov-n", "provn", "W3C PROV as PROV-N"),
+    ("turtle", "ttl", "W3C PROV as RDF, in Turtle"),
+    ("prov-svg", "prov.svg", "a drawing of the W3C PROV graph, by graphviz"),
+):
+    exporter(_name, suffix=_suffix, counts="records", summary=_summary)(partial(_write, _name))
 
 
 def picture(document: ProvDocument) -> bytes:

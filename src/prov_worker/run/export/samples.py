@@ -31,6 +31,7 @@ from prov_worker.crate.summary import RunStep
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
+from prov_worker.run.export import Advance, chosen_steps, exporter
 from prov_worker.run.model import Problem
 
 COLUMNS = (
@@ -56,62 +57,41 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 Row = tuple[Any, ...]
 
 
-def write_series(
-    run: RunRecord,
-    target: Path,
-    to: str,
-    tasks: set[str] | None = None,
-    advance: Callable[[int], None] | None = None,
+@exporter("csv", suffix="series.csv", counts="samples", summary="samples of all series, one row per sample")
+def write_csv(run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None) -> int:
+    """Write all samples as CSV; steps whose series cannot be read are in ``run.problems``."""
+    return _write(_write_csv, _Rows(run, tasks, advance), target)
+
+
+@exporter("parquet", suffix="series.parquet", counts="samples", summary="the same as Parquet, with typed columns")
+def write_parquet(
+    run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
-    """Write all samples aside, then rename; steps whose series cannot be read are in ``run.problems``.
+    """Write all samples as Parquet; steps whose series cannot be read are in ``run.problems``."""
+    return _write(_write_parquet, _Rows(run, tasks, advance), target)
 
-    Args:
-        run: the run.
-        target: the file.
-        to: ``csv`` or ``parquet``.
-        tasks: ids of tasks; None takes all.
-        advance: told of steps that have been read.
 
-    Returns:
-        Number of samples.
-
-    Raises:
-        InputError: pyarrow is missing, no task of ``tasks`` is there, or the file cannot be written.
-    """
-    rows = _Rows(run, tasks, advance)
+def _write(write: Callable[[Path, _Rows], None], rows: _Rows, target: Path) -> int:
     with atomic_write(target) as path:
-        (_write_csv if to == "csv" else _write_parquet)(path, rows)
-        rows.check()
+        write(path, rows)
     return rows.count
 
 
 class _Rows:
     """The samples of the chosen steps, one step in memory at a time; ``time`` is nanoseconds since the epoch."""
 
-    def __init__(self, run: RunRecord, tasks: set[str] | None, advance: Callable[[int], None] | None) -> None:
+    def __init__(self, run: RunRecord, tasks: set[str] | None, advance: Advance | None) -> None:
         self._run = run
         self._tasks = tasks
         self._advance = advance
-        self._steps = 0
         self.count = 0
 
-    def check(self) -> None:
-        """Raises InputError where no step was chosen."""
-        if not self._steps:
-            what = "none of these tasks" if self._tasks else "no step crate that can be read"
-            raise InputError(f"{self._run.path}: {what}")
-
     def __iter__(self) -> Iterator[Row]:
-        for step in self._run.steps():
-            if self._tasks is not None and step.task_id not in self._tasks:
-                continue
-            self._steps += 1
+        for step in chosen_steps(self._run, self._tasks, self._advance):
             try:
                 yield from self._of(step)
             except CrateError as error:
                 self._run.problems.append(Problem(step.crate, str(error)))
-            if self._advance is not None:
-                self._advance(1)
 
     def _of(self, step: RunStep) -> Iterator[Row]:
         start_ns = step.end_ns if step.start_ns is None else step.start_ns

@@ -87,11 +87,11 @@ def test_data_flow_becomes_dependencies_both_ways(crates: Path, tmp_path: Path) 
 
 def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
     task = sorted(crates.iterdir())[0].name.split(".")[0]
-    write_flowcept(open_run(crates), tmp_path / "run.jsonl", {task})
+    write_flowcept(open_run(crates), tmp_path / "run.jsonl", tasks={task})
     records = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {one["custom_metadata"]["globus_compute_task_id"] for one in records[:-1]} == {task}
     with pytest.raises(InputError, match="none of these tasks"):
-        write_flowcept(open_run(crates), tmp_path / "none.jsonl", {"no-such-task"})
+        write_flowcept(open_run(crates), tmp_path / "none.jsonl", tasks={"no-such-task"})
     assert not (tmp_path / "none.jsonl").exists()
 
 

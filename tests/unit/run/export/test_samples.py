@@ -13,7 +13,7 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
-from prov_worker.run.export.samples import COLUMNS, write_series
+from prov_worker.run.export.samples import COLUMNS, write_csv, write_parquet
 
 
 def expected(crates: Path) -> dict[tuple[str, str, str, float], float | None]:
@@ -29,7 +29,7 @@ def expected(crates: Path) -> dict[tuple[str, str, str, float], float | None]:
 
 def test_csv_holds_every_sample(crates: Path, tmp_path: Path) -> None:
     target = tmp_path / "series.csv"
-    count = write_series(open_run(crates), target, "csv")
+    count = write_csv(open_run(crates), target)
     with target.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == COLUMNS
@@ -45,7 +45,7 @@ def test_csv_holds_every_sample(crates: Path, tmp_path: Path) -> None:
 
 
 def test_times_are_the_start_of_the_attempt_and_the_offset(crates: Path, tmp_path: Path) -> None:
-    write_series(open_run(crates), tmp_path / "series.csv", "csv")
+    write_csv(open_run(crates), tmp_path / "series.csv")
     with (tmp_path / "series.csv").open(encoding="utf-8", newline="") as stream:
         row = next(csv.DictReader(stream))
     data = json.loads((crates / f"{row['key']}.crate" / "data/resource_usage.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def test_times_are_the_start_of_the_attempt_and_the_offset(crates: Path, tmp_pat
 def test_parquet_holds_the_same(crates: Path, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     target = tmp_path / "series.parquet"
-    count = write_series(open_run(crates), target, "parquet")
+    count = write_parquet(open_run(crates), target)
     table = pq.read_table(target)
     assert tuple(table.column_names) == COLUMNS
     assert table.num_rows == count
@@ -70,11 +70,11 @@ def test_parquet_holds_the_same(crates: Path, tmp_path: Path) -> None:
 
 def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
     task = sorted(crates.iterdir())[0].name.split(".")[0]
-    write_series(open_run(crates), tmp_path / "series.csv", "csv", {task})
+    write_csv(open_run(crates), tmp_path / "series.csv", tasks={task})
     with (tmp_path / "series.csv").open(encoding="utf-8", newline="") as stream:
         assert {row["task_id"] for row in csv.DictReader(stream)} == {task}
     with pytest.raises(InputError, match="none of these tasks"):
-        write_series(open_run(crates), tmp_path / "none.csv", "csv", {"no-such-task"})
+        write_csv(open_run(crates), tmp_path / "none.csv", tasks={"no-such-task"})
     assert not (tmp_path / "none.csv").exists()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["series.csv"]
 
@@ -106,5 +106,5 @@ def test_a_damaged_series_is_a_problem_and_the_rest_is_written(
         place[keys[-1]] = value
     broken.write_text(json.dumps(data if keys else value))
     run = open_run(tmp_path / "some")
-    assert write_series(run, tmp_path / "series.csv", "csv") > 0
+    assert write_csv(run, tmp_path / "series.csv") > 0
     assert [broken.parents[1].name in str(one) for one in run.problems] == [True]

@@ -1,0 +1,62 @@
+"""A run as one zip with a page about it (``ro-crate-preview.html``), written by ro-crate-py: ready to be deposited.
+
+The run crate is written anew by the library, so its seal does not cover the result and is left out; the sealed crate
+stays the evidence. Step crates that were not assembled yet are assembled first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prov_worker.crate.community import open_crate
+from prov_worker.crate.sources import CRATE_SUFFIX
+from prov_worker.files import atomic_write
+from prov_worker.run.api import RunRecord
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.vocabulary import MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE
+from prov_worker.run.export import Advance, exporter, nothing_chosen
+
+_SEALS = (MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE)
+
+
+@exporter("ro-crate", suffix="ro-crate.zip", counts="entities", summary="one zip with a page about it, by ro-crate-py")
+def write_ro_crate(
+    run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
+) -> int:
+    """Write the run as a zip with a preview. Needs the ``crate`` extra."""
+    with _run_crate(run, target, tasks, advance) as path:
+        crate = open_crate(path)
+        for name in _SEALS:
+            entity = crate.dereference(name)
+            if entity is not None:
+                crate.delete(entity)
+        # The library copies files that no entity describes too.
+        crate.exclude = list(_SEALS)
+        if crate.preview is None:
+            from rocrate.model.preview import Preview
+
+            crate.add(Preview(crate))
+        with atomic_write(target) as part:
+            crate.write_zip(part)
+        return len(list(crate.get_entities()))
+
+
+@contextmanager
+def _run_crate(run: RunRecord, target: Path, tasks: set[str] | None, advance: Advance | None) -> Iterator[Path]:
+    """Give the run crate itself, or one that is assembled of the chosen steps next to the target."""
+    if run.is_run_crate and tasks is None:
+        yield run.path
+        return
+    chosen = list(dict.fromkeys(Path(step.crate) for step in run.steps() if tasks is None or step.task_id in tasks))
+    if not chosen:
+        raise nothing_chosen(run, tasks)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as directory:
+        path = Path(directory) / f"{run.name}{CRATE_SUFFIX}"
+        result = assemble(chosen, path, Options(name=run.name))
+        run.problems += result.problems
+        if advance is not None:
+            advance(result.steps)
+        yield path
