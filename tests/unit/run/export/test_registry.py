@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.cli import run as prov_worker
+from prov_worker.cli.main import run as prov_worker
 from prov_worker.errors import InputError
 from prov_worker.run import export
 from prov_worker.run.export import exporter, exporters
