@@ -130,7 +130,7 @@ def _series_of(journal: str, samples: int) -> list[Any]:
             for number in range(1, samples + 1):
                 rows.add(number * interval_ns, [generator.random() * 1e4 for _ in quantities])
             series.append(rows.series(0, samples * interval_ns, 0.05))
-        made.append((ended.key, TaskSeries(task=series[0], node=series[1])))
+        made.append((ended.record.attempt_id, TaskSeries(task=series[0], node=series[1])))
     return made
 
 

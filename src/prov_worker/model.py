@@ -9,10 +9,26 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 COMPLETED = "completed"
 FAILED = "failed"
+
+
+class AttemptId(NamedTuple):
+    """Which attempt at which task: equal ids are one and the same execution.
+
+    A number alone does not tell: an engine that takes a task a second time, or starts again, counts from 1 again.
+
+    Attributes:
+        task_id: Globus Compute task UUID, as text.
+        attempt: 1 for the first.
+        start_ns: when the function was called, on the worker's wall clock.
+    """
+
+    task_id: str
+    attempt: int
+    start_ns: int
 
 
 @dataclass(slots=True)
@@ -189,6 +205,11 @@ class TaskRecord:
     used: list[OutputFile] = field(default_factory=list)
     generated: list[OutputFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        """Which attempt this is."""
+        return AttemptId(self.task_id, self.attempt, self.start_ns)
 
     @property
     def wall_time_s(self) -> float:

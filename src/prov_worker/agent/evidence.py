@@ -61,9 +61,10 @@ def _attempt(journal: str, task: str, attempt: int, lost: Ended, finaliser: str)
     for note in read_notes(journal):
         if (note["task"], note["n"]) == (task, attempt):
             follower.note(note)
-    if (task, attempt) in follower.state.open_tasks():
-        failure = lost.record.failure or Failure("lost", "the engine reported the worker as lost")
-        return follower.state.close((task, attempt), failure, lost.record.end_ns, forget=False)
+    for begun in follower.state.open_attempts():
+        if (begun.task_id, begun.attempt) == (task, attempt):
+            failure = lost.record.failure or Failure("lost", "the engine reported the worker as lost")
+            return follower.state.close(begun, failure, lost.record.end_ns, forget=False)
     return None
 
 

@@ -20,10 +20,10 @@ from prov_worker.agent.follower import Follower
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
-from prov_worker.agent.sampler import TaskKey, Tick, WorkerDeath, task_id
+from prov_worker.agent.sampler import Tick, WorkerDeath, attempt_of
 from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
-from prov_worker.model import Failure, TaskSeries, host_name
+from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader, SlotTask
@@ -79,7 +79,7 @@ class Finaliser:
         self._name = finaliser or f"{host_name()}-{os.getpid()}"
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
-        self._series: OrderedDict[TaskKey, TaskSeries] = OrderedDict()
+        self._series: OrderedDict[AttemptId, TaskSeries] = OrderedDict()
         self._pending: deque[Job] = deque()
         self._plotting: dict[int, Job] = {}
         self._losses: deque[tuple[float, Job]] = deque()
@@ -105,12 +105,12 @@ class Finaliser:
         self._mark_ns = max(self._mark_ns, tick.mark_ns)
         for path in tick.slots:
             self._watch(path)
-        for key, series in tick.series:
-            self._series[key] = series
+        for attempt, series in tick.series:
+            self._series[attempt] = series
             if len(self._series) > _MAX_SERIES:
                 self._series.popitem(last=False)
             if series.task is not None and len(series.task) > 10:
-                self._warm_up(key)
+                self._plotter.start()  # ready by the time that a long task's record is read
         self._unread.update(path for path in tick.changed if path in self._slots)
         for path, line in tick.notes:
             self._note(path, line)
@@ -138,16 +138,16 @@ class Finaliser:
         follower = self.follow(journal, fallback)
         self._read(follower, None, everything=True)
         follower.dead = True
-        ended_keys = set(self._ended_keys(follower))
+        ended_attempts = set(self._ended_attempts(follower))
         for note in read_notes(journal):
-            key = (note["task"], note["n"], note["ns"])
-            if key not in ended_keys and key not in follower.ledger:
+            attempt = AttemptId(note["task"], note["n"], note["ns"])
+            if attempt not in ended_attempts and attempt not in follower.ledger:
                 follower.note(note)
         last_ns = int(os.stat(journal).st_mtime_ns)
         task = slot.read() if slot is not None else None
         running = _running(task)
         if slot is not None and task is not None and running is not None:
-            if running in ended_keys or running in follower.ledger:
+            if running in ended_attempts or running in follower.ledger:
                 running = None
             else:
                 self._note_of_dead(follower, running, slot.note(task.sequence))
@@ -157,7 +157,7 @@ class Finaliser:
         self._dead[journal + "#" if slot is None else slot.path] = follower
 
     @staticmethod
-    def _note_of_dead(follower: Follower, running: TaskKey, line: bytes | None) -> None:
+    def _note_of_dead(follower: Follower, running: AttemptId, line: bytes | None) -> None:
         note = parse_note(line) if line else None
         if note is not None and running == (note["task"], note["n"], note["ns"]):
             follower.note(note)
@@ -171,10 +171,6 @@ class Finaliser:
         self._slots[path] = slot
         self.follow(slot.journal, os.path.join(self._runtime, "spool", os.path.basename(slot.journal)))
         self._unread.add(path)
-
-    def _warm_up(self, key: TaskKey) -> None:
-        """Have the plotter ready by the time that a long task's record is read."""
-        self._plotter.start()
 
     def _note(self, path: str, line: bytes) -> None:
         """Write down what a worker keeps in its slot about a task that is not quick after all."""
@@ -203,7 +199,7 @@ class Finaliser:
         end_ns = time.time_ns()
         if task is not None and task.running:
             end_ns = task.start_ns + death.death.mono_ns - task.mono_ns
-        if running is not None and any((t, n, s) == running for t, n, s in self._ended_keys(follower)):
+        if running in self._ended_attempts(follower):
             running = None  # it ended between its last line and its death
         if running is not None:
             self._note_of_dead(follower, running, death.note)
@@ -214,8 +210,8 @@ class Finaliser:
         self._dead[death.slot] = follower
         slot.close()
 
-    def _ended_keys(self, follower: Follower) -> list[TaskKey]:
-        return [job.ended.key for job in (*self._pending, *self._retry) if job.follower is follower]
+    def _ended_attempts(self, follower: Follower) -> list[AttemptId]:
+        return [job.ended.record.attempt_id for job in (*self._pending, *self._retry) if job.follower is follower]
 
     # -- work --------------------------------------------------------------------------------------------------------
 
@@ -347,14 +343,14 @@ class Finaliser:
             return False
         job = self._pending.popleft()
         ended = job.ended
-        if ended.key in job.follower.ledger:
+        if ended.record.attempt_id in job.follower.ledger:
             job.follower.skip()
             self._settled(job)
             return True
         if ended.lost and self._evidence(job):
             return True
         if not job.completed:
-            job.series = self._series.pop(ended.key, None)
+            job.series = self._series.pop(ended.record.attempt_id, None)
             self._jobs.explain(ended.record, job.death_seen)
             try:
                 self._publisher.complete(ended, job.series)
@@ -478,11 +474,9 @@ class Finaliser:
             log.warning("%s", problem)
 
 
-def _running(task: SlotTask | None) -> TaskKey | None:
-    """The execution that a dead worker's slot says is running; an engine's slot names none."""
-    if task is None or not task.running or not any(task.task):
-        return None
-    return task_id(task), task.attempt, task.start_ns
+def _running(task: SlotTask | None) -> AttemptId | None:
+    """The attempt that a dead worker's slot says is running; an engine's slot names none."""
+    return attempt_of(task) if task is not None and task.running and any(task.task) else None
 
 
 def _no_plot(reason: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from prov_worker.model import Failure
+from prov_worker.model import AttemptId, Failure
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.notes import note_files
@@ -27,7 +27,7 @@ class Follower:
         finaliser: name of this process, for the ledger.
 
     Attributes:
-        unfinished: executions given by :meth:`read` or :meth:`close_open` that are not done.
+        unfinished: attempts given by :meth:`read` or :meth:`close_open` that are not done.
         dead: its writer is gone, so that there will be no more lines.
     """
 
@@ -58,7 +58,7 @@ class Follower:
         return sum(reader.problems + state.problems for reader, state in self._parts)
 
     def read(self) -> Iterator[Ended]:
-        """Executions that were closed since the last call and are not in the ledger; a bounded part at a time."""
+        """Attempts that were closed since the last call and are not in the ledger; a bounded part at a time."""
         if self._fallback and len(self._parts) == 1 and os.path.exists(self._fallback):
             self._parts.append((JournalReader(self._fallback), self._state()))
         for reader, state in self._parts:
@@ -68,7 +68,7 @@ class Follower:
                     continue
                 if state is not self._parts[0][1]:
                     self._complete(ended)
-                if ended.key not in self.ledger:
+                if ended.record.attempt_id not in self.ledger:
                     self.unfinished += 1
                     yield ended
 
@@ -87,45 +87,44 @@ class Follower:
     def _complete(self, ended: Ended) -> None:
         """A task may begin in the journal and end in its fallback: what its start said is in the first."""
         first = self._parts[0][1]
-        key = (ended.record.task_id, ended.record.attempt)
-        if first.opened(key) is not None:
-            began = first.close(key, Failure("unknown", ""), ended.record.end_ns).record
+        attempt = ended.record.attempt_id
+        if first.is_open(attempt):
+            began = first.close(attempt, Failure("unknown", ""), ended.record.end_ns).record
             ended.record.function = began.function
             ended.record.arguments = began.arguments
 
-    def close_open(self, failure: Failure, end_ns: int, running: tuple[str, int, int] | None) -> Iterator[Ended]:
+    def close_open(self, failure: Failure, end_ns: int, running: AttemptId | None) -> Iterator[Ended]:
         """Close what a dead worker left open.
 
         Args:
             failure: why it died.
             end_ns: when, wall clock.
-            running: (task id, attempt, start) of its slot where that says that a task ran; it may have no line yet.
+            running: the attempt that its slot says ran, if any; it may have no line yet.
         """
-        keys = {key: state for _, state in self._parts for key in state.open_tasks()}
-        if running is not None and running[:2] not in keys:
-            keys[running[:2]] = self.state
-        for key, state in keys.items():
-            start = running[2] if running is not None and running[:2] == key else None
-            ended = state.close(key, failure, end_ns, start)
-            if ended.key not in self.ledger:
+        states = {attempt: state for _, state in self._parts for attempt in state.open_attempts()}
+        if running is not None:
+            states.setdefault(running, self.state)
+        for attempt, state in states.items():
+            ended = state.close(attempt, failure, end_ns)
+            if attempt not in self.ledger:
                 self.unfinished += 1
                 yield ended
 
     def skip(self) -> None:
-        """An execution that was given needs no crate any more."""
+        """An attempt that was given needs no crate any more."""
         self.unfinished = max(0, self.unfinished - 1)
 
     def note(self, line: dict[str, Any]) -> None:
         """Take a ``start`` line that stands elsewhere, unless the journal has it."""
-        key = (line["task"], line["n"])
-        if all(state.opened(key) is None for _, state in self._parts):
+        attempt = AttemptId(line["task"], line["n"], line["ns"])
+        if not any(state.is_open(attempt) for _, state in self._parts):
             self.state.feed(line)
 
     def done(self, ended: Ended) -> None:
-        """An execution has its crate."""
+        """An attempt has its crate."""
         self.skip()
         with contextlib.suppress(OSError):  # a full disk: the crate itself tells the next finaliser
-            self.ledger.add(ended.key)
+            self.ledger.add(ended.record.attempt_id)
 
     def put_away(self) -> None:
         """Move a journal that is finished, with its ledgers, out of the way of those that are not.

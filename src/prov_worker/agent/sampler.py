@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from prov_worker.agent.node import GpuMeters, NodeMeter
 from prov_worker.agent.watched import Death, TaskSamples, Watched
 from prov_worker.errors import SpoolError
-from prov_worker.model import TaskSeries
+from prov_worker.model import AttemptId, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.slot import SlotReader, SlotTask
 
@@ -24,8 +24,6 @@ _DEATH_CHECK_NS = 1_000_000_000
 _SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
 _IDLE_AFTER_NS = 2_000_000_000
-
-TaskKey = tuple[str, int, int]
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class Tick:
         mark_ns: every task that ended before this moment (CLOCK_MONOTONIC) has had its last look.
         slots: paths of slots seen for the first time.
         changed: paths of slots whose sequence moved.
-        series: finished series, by (task id, attempt, start).
+        series: finished series, by attempt.
         deaths: workers that died.
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
         alive: number of live workers.
@@ -56,7 +54,7 @@ class Tick:
     mark_ns: int = 0
     slots: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    series: list[tuple[TaskKey, TaskSeries]] = field(default_factory=list)
+    series: list[tuple[AttemptId, TaskSeries]] = field(default_factory=list)
     deaths: list[WorkerDeath] = field(default_factory=list)
     notes: list[tuple[str, bytes]] = field(default_factory=list)
     alive: int = 0
@@ -257,7 +255,7 @@ class Sampler:
         if samples is not None:
             tick.series.append(self._series(samples, end_ns, watched.interval_s))
 
-    def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[TaskKey, TaskSeries]:
+    def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[AttemptId, TaskSeries]:
         task = samples.task
         start_ns = task.mono_ns
         gpus = self._gpus.history if self._gpus is not None else None
@@ -266,7 +264,7 @@ class Sampler:
             node=self._node.history.series(start_ns, end_ns) if self._node is not None else None,
             gpu=gpus.series(start_ns, end_ns) if gpus is not None else None,
         )
-        return (task_id(task), task.attempt, task.start_ns), series
+        return attempt_of(task), series
 
     def _find_dead(self, mono_ns: int, tick: Tick) -> None:
         suspects = [self._by_fd[fd] for fd in self._dead_fds if fd in self._by_fd]
@@ -297,10 +295,11 @@ class Sampler:
             self._set_interval()
 
 
-def task_id(task: SlotTask) -> str:
-    """The task id of a slot as text."""
+def attempt_of(task: SlotTask) -> AttemptId:
+    """Return which attempt a slot tells of."""
     text = task.task.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    task_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return AttemptId(task_id, task.attempt, task.start_ns)
 
 
 def _shortest(intervals: list[float | None]) -> float | None:

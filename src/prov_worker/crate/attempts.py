@@ -20,7 +20,7 @@ from typing import Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.text import clean, safe_name
 from prov_worker.errors import CrateError
-from prov_worker.model import TaskRecord
+from prov_worker.model import AttemptId, TaskRecord
 
 SUFFIX = ".crate"
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
@@ -29,58 +29,39 @@ _conflicts = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes an attempt this one: two records with the same identity are the same event."""
+class Attempt:
+    """Which attempt a crate is of, and when it ended: a finaliser after a crash may know a later end than another.
 
-    task_id: str
-    attempt: int
-    start_ns: int | None
+    Attributes:
+        id: which attempt; its task id as the crate has it.
+        end_ns: nanoseconds since the epoch.
+    """
+
+    id: AttemptId
     end_ns: int
-    host: str
-    pid: int
 
     @property
     def rank(self) -> tuple[int, int]:
         """Order of attempts: by end, then by number."""
-        return self.end_ns, self.attempt
-
-    def same(self, other: Identity) -> bool:
-        """Whether both are one attempt. The end is left out: a finaliser after a crash may know a later one."""
-        return (self.task_id, self.attempt, self.start_ns, self.host, self.pid) == (
-            other.task_id,
-            other.attempt,
-            other.start_ns,
-            other.host,
-            other.pid,
-        )
+        return self.end_ns, self.id.attempt
 
 
-def identity_of(record: TaskRecord) -> Identity:
-    """Identity of a record."""
-    return Identity(
-        clean(record.task_id, 1000),
-        record.attempt,
-        record.start_ns,
-        record.end_ns,
-        clean(record.worker.host),
-        record.worker.pid,
-    )
+def attempt_of(record: TaskRecord) -> Attempt:
+    """Return the attempt of a record."""
+    return Attempt(record.attempt_id._replace(task_id=clean(record.task_id, 1000)), record.end_ns)
 
 
-def read_identity(crate: Path) -> Identity | None:
-    """Identity of a crate on disk; None where it cannot be read as one of ours."""
+def read_attempt(crate: Path) -> Attempt | None:
+    """Return the attempt of a crate on disk; None if it cannot be read as one of ours."""
     try:
         graph = json.loads((crate / v.METADATA_FILE).read_bytes())["@graph"]
-        values: dict[str, Any] = {one["@id"]: one.get("value") for one in graph if one["@type"] == "PropertyValue"}
-        start = values.get("#start-ns")
-        return Identity(
-            str(values["#task-id"]).removeprefix("urn:uuid:"),
-            int(values["#attempt"]),
-            None if start is None else int(start),
-            int(values["#end-ns"]),
-            str(values.get("#worker-host", "")),
-            int(values["#worker-pid"]),
-        )
+        values: dict[str, Any] = {
+            entity["@id"]: entity.get("value") for entity in graph if entity["@type"] == "PropertyValue"
+        }
+        task_id = str(values["#task-id"]).removeprefix("urn:uuid:")
+        end_ns = int(values["#end-ns"])
+        # a crate that names no start is of a task that no worker began
+        return Attempt(AttemptId(task_id, int(values["#attempt"]), int(values.get("#start-ns", end_ns))), end_ns)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -90,15 +71,15 @@ def crate_name(task_id: str) -> str:
     return safe_name(task_id) + SUFFIX
 
 
-def published(crate_dir: Path, me: Identity) -> Path | None:
+def published(crate_dir: Path, me: Attempt) -> Path | None:
     """Path of the crate of this very attempt, where there is one."""
-    final = crate_dir / crate_name(me.task_id)
+    final = crate_dir / crate_name(me.id.task_id)
     if not os.path.lexists(final):
         return None
-    stem = safe_name(me.task_id)
-    for path in (final, *sorted(crate_dir.glob(f"{_literal(stem)}.attempt-{me.attempt}*{SUFFIX}"))):
-        other = read_identity(path)
-        if other is not None and me.same(other):
+    stem = safe_name(me.id.task_id)
+    for path in (final, *sorted(crate_dir.glob(f"{_literal(stem)}.attempt-{me.id.attempt}*{SUFFIX}"))):
+        other = read_attempt(path)
+        if other is not None and me.id == other.id:
             return path
     return None
 
@@ -107,13 +88,13 @@ def _literal(name: str) -> str:
     return name.replace("[", "[[]")
 
 
-def place(staged: Path, crate_dir: Path, me: Identity) -> Path:
+def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
     """Give a finished directory its name.
 
     Args:
         staged: hidden directory in ``crate_dir``, complete. It is gone afterwards.
         crate_dir: where crates appear.
-        me: identity of the attempt in it.
+        me: the attempt in it.
 
     Returns:
         Path of the crate of this attempt; of the one that was there, where somebody else had published it.
@@ -122,19 +103,19 @@ def place(staged: Path, crate_dir: Path, me: Identity) -> Path:
         CrateError: the names are fought over without end.
         OSError: the file system refused.
     """
-    final = crate_dir / crate_name(me.task_id)
+    final = crate_dir / crate_name(me.id.task_id)
     if _rename(staged, final):
         return final
     with _conflicts:
         for _ in range(_TRIES):
             if _rename(staged, final):
                 return final
-            other = read_identity(final)
+            other = read_attempt(final)
             if other is None:
                 if os.path.lexists(final):
                     _set_aside(final)
                 continue
-            if me.same(other):
+            if me.id == other.id:
                 discard(staged)
                 return final
             if other.rank >= me.rank:
@@ -153,33 +134,33 @@ def _rename(source: Path, target: Path) -> bool:
     return True
 
 
-def _keep(path: Path, crate_dir: Path, who: Identity) -> Path:
+def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
     """Give ``path`` the name of an earlier attempt; drop it where that very attempt stands there already."""
-    stem = f"{safe_name(who.task_id)}.attempt-{who.attempt}"
+    stem = f"{safe_name(who.id.task_id)}.attempt-{who.id.attempt}"
     for number in range(1, 10_000):
         target = crate_dir / (f"{stem}{SUFFIX}" if number == 1 else f"{stem}.{number}{SUFFIX}")
         if _rename(path, target):
             return target
-        other = read_identity(target)
-        if other is not None and who.same(other):
+        other = read_attempt(target)
+        if other is not None and who.id == other.id:
             _drop(path, crate_dir, who)
             return target
     raise CrateError(f"{crate_dir / stem}{SUFFIX}: no free name for another attempt")
 
 
-def _move_earlier(final: Path, crate_dir: Path, expected: Identity, me: Identity) -> None:
+def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) -> None:
     """Move the earlier attempt at ``final`` to its own name."""
     try:
         moved = _keep(final, crate_dir, expected)
     except FileNotFoundError:
         # Another publisher moved it first.
         return
-    found = read_identity(moved)
-    if found is None or found.same(expected):
+    other = read_attempt(moved)
+    if other is None or other.id == expected.id:
         return
     # Between the look and the move another publisher had put its own attempt there: give that one its due name.
-    if found.rank <= me.rank or not _rename(moved, final):
-        _keep(moved, crate_dir, found)
+    if other.rank <= me.rank or not _rename(moved, final):
+        _keep(moved, crate_dir, other)
 
 
 def _set_aside(path: Path) -> None:
@@ -197,15 +178,15 @@ def _set_aside(path: Path) -> None:
     raise CrateError(f"{path}: no free name to set this aside")
 
 
-def _drop(path: Path, crate_dir: Path, who: Identity) -> None:
+def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:
     """Remove a second copy of an attempt; if another publisher has put something else there, that stays."""
     hidden = path.with_name(f".tmp-second-{path.name}-{os.getpid()}-{threading.get_ident()}")
     os.rename(path, hidden)
     # Looked at only now, when nobody else can exchange it any more.
-    found = read_identity(hidden)
-    if found is not None and not who.same(found):
+    other = read_attempt(hidden)
+    if other is not None and who.id != other.id:
         if not _rename(hidden, path):
-            _keep(hidden, crate_dir, found)
+            _keep(hidden, crate_dir, other)
         return
     discard(hidden)
 

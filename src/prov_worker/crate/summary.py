@@ -17,7 +17,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
 from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
 from prov_worker.errors import CrateError
-from prov_worker.model import FAILED
+from prov_worker.model import FAILED, AttemptId
 
 GENERATED = "generated"
 USED = "used"
@@ -93,7 +93,7 @@ class RunStep:
         failure_kind: ``exception``, ``exit``, ``signal``, ``lost``, ``unknown``; None for a completed step.
         failure_type: type of the exception.
         failure_signal: such as ``SIGKILL``.
-        start_ns: nanoseconds since the epoch; None for a task that no worker began.
+        start_ns: nanoseconds since the epoch; None if its crate names no start: no worker began the task.
         end_ns: nanoseconds since the epoch.
         wall_s: seconds from start to end.
         cpu_s: CPU seconds of the worker and its children; None where unknown.
@@ -199,6 +199,16 @@ class RunStep:
         """Name of the worker process: ``<host>/<pid>``, with the thread where tasks share a process."""
         name = f"{self.host or 'unknown'}/{self.pid if self.pid is not None else '?'}"
         return name if self.thread is None else f"{name}/{self.thread}"
+
+    @property
+    def began_ns(self) -> int:
+        """When it began; its end if its crate names no start."""
+        return self.end_ns if self.start_ns is None else self.start_ns
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        """Which attempt this is."""
+        return AttemptId(self.task_id, self.attempt, self.began_ns)
 
     @property
     def failed(self) -> bool:

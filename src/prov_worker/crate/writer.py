@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.attempts import identity_of, place, published
+from prov_worker.crate.attempts import attempt_of, place, published
 from prov_worker.crate.facts import began_ns
 from prov_worker.crate.node import Node
 from prov_worker.crate.people import account_name, people
@@ -87,13 +87,13 @@ class CrateWriter:
             InputError: the plot's name is no file name of an image.
             OSError: the file system refused; nothing is left behind.
         """
-        me = identity_of(record)
+        me = attempt_of(record)
         existing = published(crate_dir, me)
         if existing is not None:
             return existing
         files, cpu_sampled = self._files(record, series, plot)
         metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
-        staged = f"{crate_dir}/{STAGING_PREFIX}{safe_name(me.task_id)}-{self._unique}-{next(self._count)}"
+        staged = f"{crate_dir}/{STAGING_PREFIX}{safe_name(me.id.task_id)}-{self._unique}-{next(self._count)}"
         try:
             try:
                 os.mkdir(staged)

@@ -90,10 +90,9 @@ class Tally:
             return
         found = JournalName.parse(path.name)
         alive = not closed and found is not None and (found.host != host_name() or found.is_alive())
-        for opened in state.open_tasks():
-            began = int((state.opened(opened) or {}).get("ns", 0))
-            if began >= open_tasks.get(opened[0], (0, False))[0]:
-                open_tasks[opened[0]] = (began, alive)
+        for attempt in state.open_attempts():
+            if attempt.start_ns >= open_tasks.get(attempt.task_id, (0, False))[0]:
+                open_tasks[attempt.task_id] = (attempt.start_ns, alive)
 
 
 def crate_dirs(folder: Folder) -> list[Path]:

@@ -218,7 +218,7 @@ class RunRecord:
         """
         from prov_worker.run.index.tables import series_frame
 
-        return series_frame(self.series(step), step.end_ns if step.start_ns is None else step.start_ns)
+        return series_frame(self.series(step), step.began_ns)
 
     def _frame(self, table: str) -> pd.DataFrame:
         from prov_worker.run.index.tables import frame

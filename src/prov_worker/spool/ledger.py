@@ -1,7 +1,7 @@
-"""The ledger: which executions of a journal have their crate.
+"""The ledger: which attempts of a journal have their crate.
 
 Crates are collected and moved, so their presence does not tell. Each finaliser appends to a file of its own,
-``<journal>.<finaliser>.done``: a line an execution, task id, attempt and start. All of a journal's ledgers are read.
+``<journal>.<finaliser>.done``: one line per attempt: task id, attempt and start. All of a journal's ledgers are read.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import glob
 import os
 from collections import deque
 
+from prov_worker.model import AttemptId
 from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX
 
-Execution = tuple[str, int, int]
-
-#: So many executions that were added are remembered: a journal is read once, so that older ones do not come again.
+#: So many attempts that were added are remembered: a journal is read once, so that older ones do not come again.
 _REMEMBERED = 4096
 
 
@@ -33,34 +32,34 @@ class Ledger:
         self._path = f"{self._stem}.{finaliser}{LEDGER_SUFFIX}"
         self._fd = -1
         self._torn = False
-        self._added: deque[Execution] = deque()
-        self._done: set[Execution] = set()
+        self._added: deque[AttemptId] = deque()
+        self._done: set[AttemptId] = set()
         directory, name = os.path.split(self._stem)
         closed = os.path.join(glob.escape(os.path.join(directory, CLOSED)), f"{glob.escape(name)}.*{LEDGER_SUFFIX}")
         for path in (*self.paths(), *glob.glob(closed)):
             self._read(path)
 
-    def __contains__(self, execution: Execution) -> bool:
-        return execution in self._done
+    def __contains__(self, attempt: AttemptId) -> bool:
+        return attempt in self._done
 
     def paths(self) -> list[str]:
         """The ledgers that stand beside the journal."""
         return sorted(glob.glob(f"{glob.escape(self._stem)}.*{LEDGER_SUFFIX}"))
 
-    def add(self, execution: Execution) -> None:
-        """Note an execution as finished.
+    def add(self, attempt: AttemptId) -> None:
+        """Note an attempt as finished.
 
         Raises:
             OSError: the line cannot be written; it is remembered in memory all the same.
         """
-        self._done.add(execution)
-        self._added.append(execution)
+        self._done.add(attempt)
+        self._added.append(attempt)
         if len(self._added) > _REMEMBERED:
             self._done.discard(self._added.popleft())
         if self._fd < 0:
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        line = f"{execution[0]} {execution[1]} {execution[2]}\n".encode()
+        line = " ".join(map(str, attempt)).encode() + b"\n"
         line = b"\n" + line if self._torn else line
         self._torn = os.write(self._fd, line) != len(line)
 
@@ -79,4 +78,4 @@ class Ledger:
         for line in lines[:-1]:  # what follows the last newline is torn
             words = line.split(" ")
             if len(words) == 3 and words[1].isdigit() and words[2].lstrip("-").isdigit():
-                self._done.add((words[0], int(words[1]), int(words[2])))
+                self._done.add(AttemptId(words[0], int(words[1]), int(words[2])))

@@ -29,7 +29,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from prov_worker.model import COMPLETED, FAILED, Failure, Function, OutputFile, TaskRecord, Usage, Value, Worker
+from prov_worker.model import (
+    COMPLETED,
+    FAILED,
+    AttemptId,
+    Failure,
+    Function,
+    OutputFile,
+    TaskRecord,
+    Usage,
+    Value,
+    Worker,
+)
 
 #: Order of the numbers in ``u``: microseconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
 USAGE_FIELDS = (
@@ -52,8 +63,6 @@ _BLOCK_BYTES = 512
 UNKNOWN_HOST = "unknown"
 _IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
 
-Key = tuple[str, int]
-
 
 @dataclass(slots=True)
 class Ended:
@@ -71,11 +80,6 @@ class Ended:
     lost: bool = False
     mono_end_ns: int = 0
 
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """What tells this execution from every other: task id, attempt, start."""
-        return self.record.task_id, self.record.attempt, self.record.start_ns
-
 
 class JournalState:
     """Meaning of one journal's lines, fed in order."""
@@ -86,8 +90,8 @@ class JournalState:
         self.worker: dict[str, Any] = {}
         self.problems = 0
         self._functions: dict[int, dict[str, Any]] = {}
-        self._open: dict[Key, dict[str, Any]] = {}
-        self._notes: dict[Key, dict[str, Any]] = {}
+        self._open: dict[AttemptId, dict[str, Any]] = {}
+        self._notes: dict[tuple[str, int], dict[str, Any]] = {}  # these lines have no start
         self._aff: list[int] = []
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
@@ -97,7 +101,7 @@ class JournalState:
             if kind == "start":
                 if "aff" in line:
                     self._aff = line["aff"]
-                self._open[(line["task"], line["n"])] = line
+                self._open[_attempt(line)] = line
                 if "dur" in line:
                     return self._ended(line)
             elif kind == "end":
@@ -120,13 +124,13 @@ class JournalState:
             self.problems += 1
         return None
 
-    def open_tasks(self) -> list[Key]:
-        """Tasks that began and did not end: (task id, attempt)."""
+    def open_attempts(self) -> list[AttemptId]:
+        """Return the attempts that began and did not end."""
         return list(self._open)
 
-    def opened(self, key: Key) -> dict[str, Any] | None:
-        """The ``start`` line of an open task."""
-        return self._open.get(key)
+    def is_open(self, attempt: AttemptId) -> bool:
+        """Return whether an attempt began and did not end."""
+        return attempt in self._open
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -134,26 +138,24 @@ class JournalState:
         settings = self.worker.get("settings")
         return settings if isinstance(settings, dict) else {}
 
-    def close(self, key: Key, failure: Failure, end_ns: int, start_ns: int | None = None, forget: bool = True) -> Ended:
-        """Close an open task as failed: its worker cannot do it any more.
+    def close(self, attempt: AttemptId, failure: Failure, end_ns: int, forget: bool = True) -> Ended:
+        """Close an open attempt as failed: its worker cannot do it any more.
 
         Args:
-            key: task id and attempt; need not have a ``start`` line, because a worker may die before it wrote one.
+            attempt: need not have a ``start`` line, because a worker may die before it wrote one.
             failure: the reason.
             end_ns: when it ended, wall clock.
-            start_ns: when it began, for a task without a ``start`` line.
-            forget: take the task off the open ones.
+            forget: take the attempt off the open ones.
         """
-        start = self._open.pop(key, {}) if forget else self._open.get(key, {})
-        notes = self._notes.pop(key, None) if forget else self._notes.get(key)
-        began = int(start.get("ns", start_ns if start_ns is not None else end_ns))
+        start = self._open.pop(attempt, {}) if forget else self._open.get(attempt, {})
+        notes = self._notes.pop(attempt[:2], None) if forget else self._notes.get(attempt[:2])
         function = self._functions.get(start.get("k", 0), {})
         record = TaskRecord(
-            task_id=key[0],
-            attempt=key[1],
+            task_id=attempt.task_id,
+            attempt=attempt.attempt,
             status=FAILED,
-            start_ns=began,
-            end_ns=max(end_ns, began),
+            start_ns=attempt.start_ns,
+            end_ns=max(end_ns, attempt.start_ns),
             function=_function(function, start.get("fid")),
             worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
@@ -167,18 +169,18 @@ class JournalState:
         return Ended(record, self.settings, function=function)
 
     def _ended(self, line: dict[str, Any]) -> Ended:
-        key = (line["task"], line["n"])
-        start = self._open.pop(key, {})
-        self._notes.pop(key, None)
+        attempt = _attempt(line)
+        start = self._open.pop(attempt, {})
+        self._notes.pop(attempt[:2], None)
         function = self._functions.get(start.get("k", 0), {})
         usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
         result = line.get("res")
         record = TaskRecord(
-            task_id=key[0],
-            attempt=key[1],
+            task_id=attempt.task_id,
+            attempt=attempt.attempt,
             status=COMPLETED if line["ok"] else FAILED,
-            start_ns=line["ns"],
-            end_ns=line["ns"] + line["dur"],
+            start_ns=attempt.start_ns,
+            end_ns=attempt.start_ns + line["dur"],
             function=_function(function, start.get("fid") or line.get("fid")),
             worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
@@ -199,8 +201,9 @@ class JournalState:
         )
 
     def _lost(self, line: dict[str, Any]) -> Ended:
-        self._open[(line["task"], line["n"])] = {"ns": line["ns"], "fid": line.get("fid")}
-        ended = self.close((line["task"], line["n"]), Failure(**line["err"]), line["end"])
+        attempt = _attempt(line)
+        self._open[attempt] = {"fid": line.get("fid")}
+        ended = self.close(attempt, Failure(**line["err"]), line["end"])
         ended.lost = True
         # the engine's journal knows its own process, which is not where the task was
         ended.record.worker = Worker(host=UNKNOWN_HOST, pid=0)
@@ -222,6 +225,10 @@ class JournalState:
             container=known.get("container"),
             versions=known.get("versions") or {},
         )
+
+
+def _attempt(line: dict[str, Any]) -> AttemptId:
+    return AttemptId(line["task"], line["n"], int(line["ns"]))
 
 
 def _function(line: dict[str, Any], function_id: str | None) -> Function:

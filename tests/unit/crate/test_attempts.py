@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prov_worker.crate.attempts import place, read_identity
+from prov_worker.crate.attempts import place, read_attempt
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.crate.writer import CrateWriter
-from prov_worker.model import Worker
 from prov_worker.settings import Settings
 
 NAME = "7a171870-b038-4174-84e1-29cdcc42f72c"
@@ -25,9 +24,9 @@ def attempts(directory):
 
 @pytest.fixture
 def make_attempt(make_record):
-    def make(number, end_s, pid=4242):
-        record = make_record(attempt=number, worker=Worker("node-001", pid))
-        record.start_ns += number
+    def make(number, end_s, later_ns=0):
+        record = make_record(attempt=number)
+        record.start_ns += number + later_ns
         record.end_ns = record.start_ns + end_s * 10**9
         return record
 
@@ -61,11 +60,30 @@ def test_same_attempt_twice_changes_nothing(writer, make_attempt, tmp_path):
 
 
 def test_two_events_with_one_number_are_both_kept(writer, make_attempt, tmp_path):
-    for pid, end in ((10, 1), (11, 2), (12, 3)):
-        writer.publish(make_attempt(1, end, pid), None, None, tmp_path)
+    records = [make_attempt(1, end_s=number, later_ns=number) for number in (1, 2, 3)]
+    for record in records:
+        writer.publish(record, None, None, tmp_path)
     assert attempts(tmp_path) == {".crate": 1, ".attempt-1.crate": 1, ".attempt-1.2.crate": 1}
-    assert read_identity(tmp_path / f"{NAME}.crate").pid == 12
-    assert read_identity(tmp_path / f"{NAME}.attempt-1.2.crate").pid == 11
+    assert read_attempt(tmp_path / f"{NAME}.crate").id == records[2].attempt_id
+    assert read_attempt(tmp_path / f"{NAME}.attempt-1.2.crate").id == records[1].attempt_id
+
+
+def test_a_later_end_of_the_same_attempt_is_no_other_attempt(writer, make_attempt, tmp_path):
+    """A finaliser that takes over from a killed one may know a later end, and another name of the host."""
+    first = writer.publish(make_attempt(1, 1), None, None, tmp_path)
+    again = make_attempt(1, 5)
+    again.worker.host = "unknown"
+    assert writer.publish(again, None, None, tmp_path) == first
+    assert attempts(tmp_path) == {".crate": 1}
+
+
+def test_a_crate_without_a_start_began_at_its_end(writer, make_attempt, tmp_path):
+    record = make_attempt(1, 1)
+    metadata = writer.publish(record, None, None, tmp_path) / "ro-crate-metadata.json"
+    document = json.loads(metadata.read_text())
+    document["@graph"] = [entity for entity in document["@graph"] if entity["@id"] != "#start-ns"]
+    metadata.write_text(json.dumps(document))
+    assert read_attempt(metadata.parent).id == record.attempt_id._replace(start_ns=record.end_ns)
 
 
 def test_racing_publishers_of_one_attempt(snapshot, make_attempt, tmp_path):
@@ -135,21 +153,21 @@ def test_crate_that_another_node_published_between_look_and_move_is_not_lost(
 
 
 def test_identity_survives_the_disk(writer, make_attempt, tmp_path):
-    from prov_worker.crate.attempts import identity_of
+    from prov_worker.crate.attempts import attempt_of
 
     record = make_attempt(2, 7)
-    assert read_identity(writer.publish(record, None, None, tmp_path)) == identity_of(record)
+    assert read_attempt(writer.publish(record, None, None, tmp_path)) == attempt_of(record)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"@graph": [{}]}', json.dumps({"@graph": [{"@id": "./"}]})])
 def test_what_is_no_crate_has_no_identity(tmp_path, content):
     (tmp_path / "ro-crate-metadata.json").write_text(content)
-    assert read_identity(tmp_path) is None
-    assert read_identity(tmp_path / "nowhere") is None
+    assert read_attempt(tmp_path) is None
+    assert read_attempt(tmp_path / "nowhere") is None
 
 
 def test_place_reports_a_file_system_that_refuses(tmp_path, make_attempt):
-    from prov_worker.crate.attempts import identity_of
+    from prov_worker.crate.attempts import attempt_of
 
     with pytest.raises(FileNotFoundError):
-        place(tmp_path / ".tmp-gone", tmp_path, identity_of(make_attempt(1, 1)))
+        place(tmp_path / ".tmp-gone", tmp_path, attempt_of(make_attempt(1, 1)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.errors import SpoolError
+from prov_worker.model import AttemptId
 from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.paths import JournalName
@@ -134,18 +135,18 @@ def test_what_is_no_slot_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_ledger_remembers_across_finalisers_and_torn_lines(tmp_path: Path) -> None:
     journal = str(tmp_path / "n-1-2.jsonl")
     first = Ledger(journal, "n-10")
-    first.add(("a", 1, 5))
+    first.add(AttemptId("a", 1, 5))
     first.close()
     with open(tmp_path / "n-1-2.n-10.done", "a") as file:
         file.write("b 1 5\nnot a line\nc x 5\nd 1 -5\ne 1 5")  # the last is torn
     second = Ledger(journal, "n-11")
-    assert ("a", 1, 5) in second
-    assert ("b", 1, 5) in second
-    assert ("d", 1, -5) in second
-    assert ("e", 1, 5) not in second
-    second.add(("e", 1, 5))
+    assert AttemptId("a", 1, 5) in second
+    assert AttemptId("b", 1, 5) in second
+    assert AttemptId("d", 1, -5) in second
+    assert AttemptId("e", 1, 5) not in second
+    second.add(AttemptId("e", 1, 5))
     second.close()
-    assert ("e", 1, 5) in Ledger(journal, "n-12")
+    assert AttemptId("e", 1, 5) in Ledger(journal, "n-12")
     assert len(second.paths()) == 2
 
 
@@ -154,13 +155,13 @@ def test_a_ledger_counts_when_it_was_put_away_and_forgets_nothing_recent(tmp_pat
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed" / "n-1-2.n-9.done").write_text("z 1 1\n")
     ledger = Ledger(journal, "n-10")
-    assert ("z", 1, 1) in ledger
+    assert AttemptId("z", 1, 1) in ledger
     for number in range(10_000):
-        ledger.add(("t", 1, number))
-    assert ("t", 1, 9_999) in ledger
+        ledger.add(AttemptId("t", 1, number))
+    assert AttemptId("t", 1, 9_999) in ledger
     assert len(ledger._done) < 5_000
     ledger.close()
-    assert ("t", 1, 3) in Ledger(journal, "n-11")
+    assert AttemptId("t", 1, 3) in Ledger(journal, "n-11")
 
 
 @pytest.mark.parametrize(

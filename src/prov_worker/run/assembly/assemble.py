@@ -254,28 +254,32 @@ class _Assembly:
     def _admit(self, source: Source, step: RunStep) -> str | None:
         """The key under which a step is kept; None where it is not."""
         plain = safe_name(step.task_id)
-        known = self._catalog.attempts(step.task_id)
-        for key, attempt, start, _, host, pid, sha, _ in known:
-            if (attempt, start, host, pid) == (step.attempt, step.start_ns, step.host, step.pid):
-                if sha == step.metadata_sha256:
+        attempts = self._catalog.attempts(step.task_id)
+        for other in attempts:
+            if other.id == step.attempt_id:
+                if other.sha256 == step.metadata_sha256:
                     self.result.duplicates += 1
                 else:
-                    self._say(source.where, f"{source.where}: another crate of this very attempt was taken as {key}")
+                    self._say(
+                        source.where, f"{source.where}: another crate of this very attempt was taken as {other.key}"
+                    )
                 return None
-        if not known:
+        if not attempts:
             return plain
-        latest = known[-1]
-        if source.name == plain and any(one[1] == step.attempt and one[7] == plain for one in known):
+        latest = attempts[-1]
+        if source.name == plain and any(
+            other.id.attempt == step.attempt and other.named == plain for other in attempts
+        ):
             self._say(
                 source.where,
                 f"{source.where}: two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
             )
-        if (step.end_ns, step.attempt) < (latest[3], latest[1]):
+        if (step.end_ns, step.attempt) < (latest.end_ns, latest.id.attempt):
             return self._free(plain, step.attempt)
         # This one is later: it gets the plain name, and the one that has it now steps back.
-        for key, attempt, *_ in known:
-            if key == plain:
-                self._rename(plain, self._free(plain, attempt))
+        for other in attempts:
+            if other.key == plain:
+                self._rename(plain, self._free(plain, other.id.attempt))
         return plain
 
     def _rename(self, old: str, new: str) -> None:

@@ -320,7 +320,7 @@ class GraphWriter:
         _refer(
             control,
             "object",
-            [f"{rv.STEPS_DIR}/{one[0]}{_SUFFIX}/{self._catalog.action_of(one[0])}" for one in attempts],
+            [f"{rv.STEPS_DIR}/{staged.key}{_SUFFIX}/{self._catalog.action_of(staged.key)}" for staged in attempts],
         )
         control["actionStatus"] = v.FAILED_STATUS if step.failed else v.COMPLETED_STATUS
         if step.failed:

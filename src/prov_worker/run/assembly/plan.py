@@ -114,8 +114,7 @@ class Prospect:
         stage = self.stages.setdefault(name := self.stage_name(step), Stage(name))
         stage.functions[step.function_id] = None
         stage.tasks += step.latest
-        began = step.start_ns if step.start_ns is not None else step.end_ns
-        stage.first_ns = began if stage.first_ns is None else min(stage.first_ns, began)
+        stage.first_ns = step.began_ns if stage.first_ns is None else min(stage.first_ns, step.began_ns)
 
     def stage_name(self, step: RunStep) -> str:
         """Name of the stage that a step belongs to."""

@@ -9,19 +9,39 @@ from dataclasses import dataclass, field
 
 from prov_worker.crate.reader import Entity
 from prov_worker.crate.summary import RunStep
+from prov_worker.model import AttemptId
 
 _SCHEMA = """
 CREATE TABLE step (
-    action TEXT, key TEXT PRIMARY KEY, task TEXT, attempt INTEGER, start INTEGER, end INTEGER, host TEXT, pid INTEGER,
-    status TEXT, sha TEXT, named TEXT, function TEXT, latest INTEGER DEFAULT 1, entry BLOB, manifest TEXT
+    action TEXT, key TEXT PRIMARY KEY, task TEXT, attempt INTEGER, began INTEGER, end INTEGER, status TEXT,
+    sha TEXT, named TEXT, function TEXT, latest INTEGER DEFAULT 1, entry BLOB, manifest TEXT
 );
 CREATE TABLE link (target TEXT, target_id TEXT, source TEXT, source_id TEXT, via TEXT);
 CREATE TABLE outer (role TEXT, id TEXT);
 """
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS step_task ON step (task);
-CREATE INDEX IF NOT EXISTS step_start ON step (start, key);
+CREATE INDEX IF NOT EXISTS step_began ON step (began, key);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class StagedAttempt:
+    """An attempt that is in the run crate.
+
+    Attributes:
+        key: name under which its crate is kept, without suffix.
+        id: which attempt.
+        end_ns: nanoseconds since the epoch.
+        sha256: of the crate's metadata file.
+        named: name that the crate had, without suffix.
+    """
+
+    key: str
+    id: AttemptId
+    end_ns: int
+    sha256: str
+    named: str
 
 
 @dataclass(slots=True)
@@ -64,17 +84,13 @@ class Catalog:
         """Take an entry, the lines of its files in the manifest (``<sha256>  <path>``), and the name it came under."""
         step = entry.step
         self._db.execute(
-            "INSERT INTO step (action, key, task, attempt, start, end, host, pid, status, sha, named, function, entry, "
-            "manifest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO step (action, key, task, attempt, began, end, status, sha, named, function, entry, manifest) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 entry.action_id,
                 step.key,
-                step.task_id,
-                step.attempt,
-                step.start_ns,
+                *step.attempt_id,
                 step.end_ns,
-                step.host,
-                step.pid,
                 step.status,
                 step.metadata_sha256,
                 named,
@@ -88,13 +104,15 @@ class Catalog:
         """Whether there is a step of this key."""
         return self._db.execute("SELECT 1 FROM step WHERE key = ?", (key,)).fetchone() is not None
 
-    def attempts(self, task_id: str) -> list[tuple[str, int, int | None, int, str | None, int | None, str, str]]:
-        """Key, attempt, start, end, host, pid, sha256 and first name of the attempts at a task, by end."""
+    def attempts(self, task_id: str) -> list[StagedAttempt]:
+        """Return the attempts at a task, by end."""
         self._db.execute("CREATE INDEX IF NOT EXISTS step_task ON step (task)")
-        return self._db.execute(
-            "SELECT key, attempt, start, end, host, pid, sha, named FROM step WHERE task = ? ORDER BY end, attempt",
-            (task_id,),
-        ).fetchall()
+        rows = self._db.execute(
+            "SELECT key, attempt, began, end, sha, named FROM step WHERE task = ? ORDER BY end, attempt", (task_id,)
+        )
+        return [
+            StagedAttempt(key, AttemptId(task_id, attempt, began_ns), *more) for key, attempt, began_ns, *more in rows
+        ]
 
     def action_of(self, key: str) -> str:
         """Id of a step's execution in its crate."""
@@ -153,8 +171,8 @@ class Catalog:
             yield row[0]
 
     def entries(self) -> Iterator[Entry]:
-        """All entries in the order of their start, those that never began by their end."""
-        rows = self._db.execute("SELECT key, latest, entry FROM step ORDER BY coalesce(start, end), key")
+        """All entries in the order of their start."""
+        rows = self._db.execute("SELECT key, latest, entry FROM step ORDER BY began, key")
         for key, latest, blob in rows:
             entry: Entry = pickle.loads(blob)  # our own, of this process
             entry.step.key = key
@@ -168,9 +186,7 @@ class Catalog:
 
     def ordered_keys(self, *, latest: bool = False) -> Iterator[tuple[str, str]]:
         """Key and task id of all steps (of the latest attempts alone), in the order of :meth:`entries`."""
-        yield from self._db.execute(
-            "SELECT key, task FROM step WHERE latest >= ? ORDER BY coalesce(start, end), key", (int(latest),)
-        )
+        yield from self._db.execute("SELECT key, task FROM step WHERE latest >= ? ORDER BY began, key", (int(latest),))
 
     def tasks(self) -> tuple[int, int]:
         """Number of tasks, and of those whose latest attempt failed."""
@@ -181,5 +197,5 @@ class Catalog:
 
     def span(self) -> tuple[int | None, int | None]:
         """Earliest start and latest end, ns."""
-        first, last = self._db.execute("SELECT min(coalesce(start, end)), max(end) FROM step").fetchone()
+        first, last = self._db.execute("SELECT min(began), max(end) FROM step").fetchone()
         return first, last

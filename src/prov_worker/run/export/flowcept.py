@@ -95,8 +95,7 @@ class _Workflow:
         attempt, _ = self._failed.get(step.task_id, (0, False))
         if step.attempt >= attempt:
             self._failed[step.task_id] = (step.attempt, step.failed)
-        start = step.end_ns if step.start_ns is None else step.start_ns
-        self._start = start if self._start is None else min(self._start, start)
+        self._start = step.began_ns if self._start is None else min(self._start, step.began_ns)
         self._end = max(self._end, step.end_ns)
         self._user = self._user or step.user
         if step.endpoint_name or step.endpoint_id:
@@ -146,7 +145,7 @@ def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
         "login_name": step.user,
         "hostname": step.host,
         "node_name": step.host,
-        "started_at": (step.end_ns if step.start_ns is None else step.start_ns) / 1e9,
+        "started_at": step.began_ns / 1e9,
         "ended_at": step.end_ns / 1e9,
         "utc_timestamp": step.end_ns / 1e9,
         "status": ERROR if step.failed else FINISHED,

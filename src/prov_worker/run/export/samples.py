@@ -94,10 +94,9 @@ class _Rows:
                 self._run.problems.append(Problem(step.crate, str(error)))
 
     def _of(self, step: RunStep) -> Iterator[Row]:
-        start_ns = step.end_ns if step.start_ns is None else step.start_ns
         head = (step.key, step.task_id, step.attempt, step.function, step.host)
         for base, series in self._run.series(step).all():
-            times = [(start_ns + round(offset * 1e9), offset) for offset in series.offset_s]
+            times = [(step.began_ns + round(offset * 1e9), offset) for offset in series.offset_s]
             for name, column in series.columns.items():
                 what = (base, name, column.subject, column.unit)
                 low = column.low if column.low is not None else [None] * len(times)

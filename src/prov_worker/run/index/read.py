@@ -77,7 +77,7 @@ def _read(source: Source) -> ReadCrate:
         size,
         mtime,
         step.metadata_sha256 or "",
-        step.end_ns if step.start_ns is None else step.start_ns,
+        step.began_ns,
         step.endpoint_id or "",
         {table: list(rows(table, step)) for table in TABLES},
     )

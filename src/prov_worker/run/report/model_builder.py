@@ -78,8 +78,7 @@ class _Gatherer:
         data = self._data
         node = self._node(step)
         series = self._series(step)
-        start = step.end_ns if step.start_ns is None else step.start_ns
-        self._profile(data.nodes[node], series, start)
+        self._profile(data.nodes[node], series, step.began_ns)
         held, busy, used = gpu_use(step)
         row = Row(
             key=step.key,
@@ -90,8 +89,8 @@ class _Gatherer:
             function=self._function(step),
             node=node,
             worker=self._worker(step, node),
-            start_ns=start,
-            end_ns=max(step.end_ns, start),
+            start_ns=step.began_ns,
+            end_ns=max(step.end_ns, step.began_ns),
             began=step.start_ns is not None,
             wall_s=step.wall_s or 0.0,
             cpu_s=step.cpu_s,

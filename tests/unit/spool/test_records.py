@@ -1,0 +1,60 @@
+"""From lines of a journal to attempts: which attempt a line belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prov_worker.model import AttemptId, Failure
+from prov_worker.spool.records import JournalState
+
+TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"
+
+
+def start(ns: Any = 100, **more: Any) -> dict[str, Any]:
+    return {"t": "start", "task": TASK, "n": 1, "ns": ns, "k": 1, **more}
+
+
+def end(ns: int = 100) -> dict[str, Any]:
+    return {"t": "end", "task": TASK, "n": 1, "ns": ns, "m": 1, "dur": 5, "ok": 1}
+
+
+def test_an_attempt_is_open_until_its_own_end() -> None:
+    state = JournalState()
+    assert state.feed(start(100)) is None
+    assert state.open_attempts() == [AttemptId(TASK, 1, 100)]
+    assert not state.is_open(AttemptId(TASK, 1, 101))
+    ended = state.feed(end(100))
+    assert ended is not None
+    assert ended.record.attempt_id == (TASK, 1, 100)
+    assert state.open_attempts() == []
+
+
+def test_a_task_that_came_twice_under_one_number_is_two_attempts() -> None:
+    """The end of the first is lost: a disk was full, say."""
+    state = JournalState()
+    state.feed(start(100, args=[["x", "int"]]))
+    state.feed(start(200, args=[["y", "int"]]))
+    ended = state.feed(end(200))
+    assert ended is not None
+    assert [value.name for value in ended.record.arguments] == ["y"]
+    assert state.open_attempts() == [AttemptId(TASK, 1, 100)]
+    lost = state.close(AttemptId(TASK, 1, 100), Failure("unknown", "gone"), 50)
+    assert (lost.record.start_ns, lost.record.end_ns) == (100, 100)
+    assert [value.name for value in lost.record.arguments] == ["x"]
+
+
+def test_an_attempt_that_has_no_line_is_closed_too() -> None:
+    ended = JournalState().close(AttemptId(TASK, 3, 70), Failure("signal", "killed"), 90)
+    assert ended.record.attempt_id == (TASK, 3, 70)
+    assert ended.record.end_ns == 90
+    assert "function is not known" in ended.record.notes[0]
+
+
+@pytest.mark.parametrize("ns", [None, "soon", [], {}])
+def test_a_start_without_a_time_is_counted_and_opens_nothing(ns: Any) -> None:
+    state = JournalState()
+    state.feed(start(ns))
+    assert state.open_attempts() == []
+    assert state.problems == 1
