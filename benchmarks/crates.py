@@ -78,7 +78,7 @@ def record(crate_dir: str, count: int) -> None:
 def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
     """In a fresh process: write the crates of a dead worker's journal with the agent's own finaliser."""
     from prov_worker.agent.finaliser import Finaliser
-    from prov_worker.agent.orphans import UNKNOWN, journals
+    from prov_worker.agent.orphaned_journals import UNKNOWN, journals
     from prov_worker.agent.publisher import Publisher
     from prov_worker.agent.sampler import Tick
 
@@ -100,7 +100,7 @@ def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
 
 
 def _ended(journal: str) -> list[Any]:
-    from prov_worker.agent.follower import Follower
+    from prov_worker.agent.journal_follower import Follower
 
     return list(Follower(journal, None, "benchmark").read_all())
 
@@ -115,7 +115,7 @@ def _warm_up(publisher: Any, journal: str, crate_dir: str) -> None:
 def _series_of(journal: str, samples: int) -> list[Any]:
     """A series for each record, as the sampler makes them: task columns and node columns of this machine."""
     from prov_worker.agent.buffers import Buffer, Quantity
-    from prov_worker.agent.watched import TASK_QUANTITIES
+    from prov_worker.agent.worker_monitor import TASK_QUANTITIES
     from prov_worker.model import TaskSeries
 
     node = [Quantity("cpu_percent", "percent", "node"), Quantity("memory_used_bytes", "byte", "node")]

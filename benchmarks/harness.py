@@ -139,7 +139,7 @@ def beside(target: str, **arguments: Any) -> Iterator[Future[Any]]:
 
 def provenance(crate_dir: str, **settings: Any) -> dict[str, Any]:
     """What an engine sends along with a task."""
-    from prov_worker.globus.environ import provenance_mapping
+    from prov_worker.globus.env_settings import provenance_mapping
     from prov_worker.settings import Settings
 
     mapping = provenance_mapping(Settings.from_mapping({"crate_dir": crate_dir, **settings}), None)

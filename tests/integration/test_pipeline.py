@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from prov_worker.crate.check import validate_profiles
-from prov_worker.crate.profiles import find_validator
+from prov_worker.crate.validator.client import find_validator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("pipeline")]
 

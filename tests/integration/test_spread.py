@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.globus.spread import over_parsl
+from prov_worker.globus.parsl_map import over_parsl
 from support.steps import Crates
 
 pytest.importorskip("parsl")

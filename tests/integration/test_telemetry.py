@@ -13,8 +13,8 @@ import functions
 import pytest
 
 from prov_worker.crate.check import check_crate, validate_profiles
-from prov_worker.crate.profiles import find_validator
 from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.validator.client import find_validator
 from prov_worker.globus.embedded import EmbeddedEndpoint
 
 LIMIT_S = 60

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prov_worker.globus.environ import provenance_mapping
+from prov_worker.globus.env_settings import provenance_mapping
 from prov_worker.settings import Settings
 
 TESTS = Path(__file__).parents[1]

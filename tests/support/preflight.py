@@ -10,8 +10,8 @@ from typing import Any
 from prov_worker.finding import Finding
 from prov_worker.sites import options
 from prov_worker.sites.catalog import site
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.preflight import subject_of
-from prov_worker.sites.check.subject import Subject
 
 
 def subject(name: str, user_dir: Path, endpoint: str | None = None, **values: Any) -> Subject:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.exits import failure_of_death, oom_kills
-from prov_worker.agent.follower import Follower
 from prov_worker.agent.job_ends import JobEnds
+from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Tick, WorkerDeath, attempt_of
@@ -429,7 +429,7 @@ class Finaliser:
 
     def _evidence(self, job: Job) -> bool:
         """Look whether a lost task's own node has told of it; true where nothing is left to write."""
-        from prov_worker.agent.evidence import evidence_of
+        from prov_worker.agent.lost_tasks import evidence_of
 
         found = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)
         if found.published:

@@ -283,7 +283,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
         Whether the sampler left without a word, and an exit status: 0 where there is nothing to look into.
     """
     from prov_worker.agent.finaliser import Finaliser
-    from prov_worker.agent.orphans import adopt_orphans
+    from prov_worker.agent.orphaned_journals import adopt_orphans
     from prov_worker.agent.publisher import Publisher
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -180,7 +180,7 @@ class Plotter:
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """The process's side: answer requests until their pipe is closed."""
-    from prov_worker.crate.png import render_png
+    from prov_worker.crate.plot_png import render_png
 
     with contextlib.suppress(ImportError):
         import matplotlib.backends.backend_agg  # noqa: F401 - loaded before the first request, which then is quick

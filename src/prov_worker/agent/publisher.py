@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prov_worker.agent.outputs import declared_files, output_files
-from prov_worker.agent.source import recover_source
-from prov_worker.agent.telemetry import restrict
-from prov_worker.crate.svg import render_svg
+from prov_worker.agent.function_source import recover_source
+from prov_worker.agent.output_files import declared_files, output_files
+from prov_worker.agent.sampling_settings import restrict
+from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
 from prov_worker.model import HardwareSnapshot, TaskSeries, host_name

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.agent.finaliser import Finaliser
-from prov_worker.agent.orphans import UNKNOWN, journals, slots_of
+from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.errors import InputError, SpoolError
 from prov_worker.model import host_name

@@ -11,8 +11,8 @@ import select
 import time
 from dataclasses import dataclass, field
 
-from prov_worker.agent.node import GpuMeters, NodeMeter
-from prov_worker.agent.watched import Death, TaskSamples, Watched
+from prov_worker.agent.node_meter import GpuMeters, NodeMeter
+from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX

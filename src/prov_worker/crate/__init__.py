@@ -2,5 +2,5 @@
 
 The only room that knows the terms of RO-Crate. :mod:`~prov_worker.crate.writer` writes a crate,
 :mod:`~prov_worker.crate.reader` opens one, :mod:`~prov_worker.crate.check` judges one and
-:mod:`~prov_worker.crate.plots` draws into one.
+:mod:`~prov_worker.crate.add_plot` draws into one.
 """

@@ -1,9 +1,9 @@
 """Judges step crates: the product's own checks, for what the community's validator does not look at.
 
-The validator of the community (roc-validator, run by :mod:`prov_worker.crate.profiles`) does not notice text where a
-reference belongs, references to nothing, wrong hashes and sizes, times that run backwards, a step without position,
-duplicate ids, NaN, null, entities that nothing refers to, and spaces in ids. Those are checked here, on the standard
-library.
+The validator of the community (roc-validator, run by :mod:`prov_worker.crate.validator.client`) does not notice text
+where a reference belongs, references to nothing, wrong hashes and sizes, times that run backwards, a step without
+position, duplicate ids, NaN, null, entities that nothing refers to, and spaces in ids. Those are checked here, on the
+standard library.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
-from prov_worker.crate.profiles import find_validator, install_validator, validate_profiles
 from prov_worker.crate.reader import Entity, StepCrate, load_graph, open_regular, read_json, reference_ids, types_of
+from prov_worker.crate.validator.client import find_validator, install_validator, validate_profiles
 from prov_worker.errors import CrateError
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.text import encode, quoted, scalar
+from prov_worker.crate.json_text import encode, quoted, scalar
 
 Reference = dict[str, str]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value
+from prov_worker.crate.json_text import one_line, safe_name
 from prov_worker.crate.series_json import CPU_COLUMN, RSS_COLUMN
-from prov_worker.crate.text import one_line, safe_name
 from prov_worker.model import Column, Series, TaskSeries
 
 _LABELS = {

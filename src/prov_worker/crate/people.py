@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from prov_worker.crate.entities import entity
-from prov_worker.crate.text import is_web, one_line
+from prov_worker.crate.json_text import is_web, one_line
 from prov_worker.crate.vocabulary import NAMESPACE
 from prov_worker.settings import Settings
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prov_worker.crate.text import encode, finite, is_number, utc
+from prov_worker.crate.json_text import encode, finite, is_number, utc
 from prov_worker.model import Column, Series, TaskSeries
 
 CPU_COLUMN = "cpu_percent"

@@ -8,7 +8,7 @@ from typing import Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value, references
-from prov_worker.crate.text import clean, is_uuid, one_line, safe_name
+from prov_worker.crate.json_text import clean, is_uuid, one_line, safe_name
 from prov_worker.model import Function
 
 _HASHED = {

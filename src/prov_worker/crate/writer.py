@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.attempts import attempt_of, place, published
-from prov_worker.crate.facts import began_ns
-from prov_worker.crate.node import Node
+from prov_worker.crate.json_text import one_line, path_id, safe_name
+from prov_worker.crate.metadata import StepFile, StepWriter, error_of
+from prov_worker.crate.node_entities import Node
 from prov_worker.crate.people import account_name, people
+from prov_worker.crate.property_values import began_ns
+from prov_worker.crate.publish import attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
-from prov_worker.crate.step import StepFile, StepWriter, error_of
-from prov_worker.crate.text import one_line, path_id, safe_name
 from prov_worker.errors import InputError
 from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
 from prov_worker.settings import Settings

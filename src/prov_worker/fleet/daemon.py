@@ -13,8 +13,8 @@ from pathlib import Path
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import credentials
+from prov_worker.fleet.endpoint import Folder, kind
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.folder import Folder, kind
 from prov_worker.globus import processes
 from prov_worker.globus.processes import Process
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.redact import redact_part
 
 _TAIL = 256 << 10

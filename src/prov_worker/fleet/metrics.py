@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from prov_worker.fleet import files, status
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
-from prov_worker.fleet.tasks import Tally
+from prov_worker.fleet.task_counts import Tally
 
 _PREFIX = "prov_worker_fleet"
 #: Name, type and help of each metric.

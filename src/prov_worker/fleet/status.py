@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import logs
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec
-from prov_worker.fleet.folder import Folder
 from prov_worker.fleet.state import Record
-from prov_worker.fleet.tasks import Tally
+from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus import enginestatus
 from prov_worker.globus.daemons import STALE_S, Core
 

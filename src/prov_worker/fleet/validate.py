@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prov_worker.errors import InputError
 from prov_worker.fleet.credentials import refusal
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec
-from prov_worker.fleet.folder import Folder
 from prov_worker.sites.catalog import TEMPLATE
 from prov_worker.sites.install import DamagedError
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.fleet import daemon, files, logs, metrics
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet, Watch
-from prov_worker.fleet.folder import Folder
-from prov_worker.fleet.reader import Reader
+from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.state import BusyError, Record, State
-from prov_worker.fleet.tasks import Tally
+from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus.daemons import STALE_S, Core
 
 _LOG_BYTES = 4 << 20

@@ -32,17 +32,17 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
 from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping
+from prov_worker.globus.affinity_check import check_affinity
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
-from prov_worker.globus.environ import provenance_mapping
-from prov_worker.globus.placement import check_affinity
-from prov_worker.globus.remote import entered_helper, worker_lacks_package
+from prov_worker.globus.env_settings import provenance_mapping
+from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
 from prov_worker.settings import Settings
 
 if TYPE_CHECKING:
     from globus_compute_common.messagepack.message_types import Result, TaskTransition
 
-    from prov_worker.spool.engine import EngineJournal
+    from prov_worker.globus.engine_journal import EngineJournal
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             return
         self._leftovers = housekeeping.has_leftovers(crate_dir)
         try:
-            from prov_worker.spool.engine import EngineJournal
+            from prov_worker.globus.engine_journal import EngineJournal
 
             self._journal = EngineJournal(Path(crate_dir), endpoint, values)
         except Exception:

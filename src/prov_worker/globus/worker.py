@@ -18,8 +18,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.recorder import Recorder, recorder_for
-from prov_worker.recorder.trouble import trouble
 
 
 class _Current(threading.local):
@@ -64,7 +64,7 @@ def execute_task(
         recorder = recorder_for(provenance, endpoint_id)
         recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"))
     except Exception:
-        trouble("the start of a record")
+        log_internal_error("the start of a record")
         return stock(task_body, task_id, endpoint_id, **kwargs)
     current = _current
     before = current.recorder  # a task that runs a task, as tests do
@@ -81,7 +81,7 @@ def execute_task(
             _read_outcome(recorder, result)
         recorder.finish(_sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None)
     except Exception:
-        trouble("the end of a record")
+        log_internal_error("the end of a record")
     return result
 
 
@@ -92,14 +92,14 @@ def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:
         stock: the function found in upstream's module. It stays reachable as ``__wrapped__``, and the result keeps its
             name and module, because engines send the helper to workers by name.
     """
-    from prov_worker.globus.environ import provenance_of_environment
+    from prov_worker.globus.env_settings import provenance_of_environment
 
     @functools.wraps(stock)
     def recorded(task_body: bytes, task_id: Any, endpoint_id: Any = None, **kwargs: Any) -> bytes:
         try:
             provenance = provenance_of_environment(endpoint_id)
         except Exception:
-            trouble("reading PROV_WORKER_* variables")
+            log_internal_error("reading PROV_WORKER_* variables")
             provenance = None
         return execute_task(task_body, task_id, endpoint_id, provenance=provenance, **kwargs)
 
@@ -117,7 +117,7 @@ def _prepare() -> Callable[..., bytes]:
             try:
                 _observe(helper)
             except Exception:
-                trouble("looking on at upstream's helper")
+                log_internal_error("looking on at upstream's helper")
             _stock = getattr(stock, "__wrapped__", stock)
     return _stock
 
@@ -147,7 +147,7 @@ def _onlooker(serializer: Any) -> type:
                     function, args, kwargs = unpacked
                     recorder.called(packed_buffer, function, args, kwargs)
                 except Exception:
-                    trouble("recording a call")
+                    log_internal_error("recording a call")
             return unpacked
 
         @staticmethod
@@ -159,7 +159,7 @@ def _onlooker(serializer: Any) -> type:
                 try:
                     recorder.returned(data, len(serialized))
                 except Exception:
-                    trouble("recording a result")
+                    log_internal_error("recording a result")
             return serialized
 
     own = {ObservedSerializer.unpack_and_deserialize.__code__, ObservedSerializer.serialize_from_list.__code__}
@@ -207,7 +207,7 @@ def _guarded(call: Callable[..., None], *args: Any) -> None:
     try:
         call(*args)
     except Exception:
-        trouble(getattr(call, "__name__", "a recorder call"))
+        log_internal_error(getattr(call, "__name__", "a recorder call"))
 
 
 def _read_outcome(recorder: Recorder, result: bytes) -> None:

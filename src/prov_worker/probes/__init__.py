@@ -14,7 +14,7 @@ from typing import Any
 
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
 from prov_worker.probes.base import NoData, Probe, ProbeContext, ProbeError
-from prov_worker.probes.limits import Pending
+from prov_worker.probes.timeouts import Pending
 from prov_worker.settings import PROBES
 
 __all__ = ["REGISTRY", "NoData", "Probe", "ProbeContext", "ProbeError", "take_all"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prov_worker.probes.command import run_command
-from prov_worker.probes.outcome import NoData, ProbeError
+from prov_worker.probes.errors import NoData, ProbeError
 
 __all__ = ["NoData", "Probe", "ProbeContext", "ProbeError"]
 

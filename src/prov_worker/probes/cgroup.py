@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prov_worker.probes.base import ProbeContext
-from prov_worker.probes.files import parse_int, read_text
+from prov_worker.probes.read_files import parse_int, read_text
 
 # Version 1 has no word for "unlimited": it shows the largest multiple of a page in 63 bits.
 _UNLIMITED = 1 << 62

@@ -11,8 +11,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from prov_worker.probes.limits import TimeLimitError
-from prov_worker.probes.outcome import NoData, ProbeError
+from prov_worker.probes.errors import NoData, ProbeError
+from prov_worker.probes.timeouts import TimeLimitError
 
 MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 _MAX_MESSAGE_CHARS = 200

@@ -12,7 +12,7 @@ from typing import Any
 
 from prov_worker.model import host_name
 from prov_worker.probes.base import ProbeContext
-from prov_worker.probes.files import read_text
+from prov_worker.probes.read_files import read_text
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
-from prov_worker.probes.drm import DrmCard, find_cards, xpu_smi_devices
-from prov_worker.probes.files import read_int
-from prov_worker.probes.nvidia import ProcNvidiaGpu, find_nvidia
-from prov_worker.probes.nvml import NvmlGpu, NvmlSession, open_devices
+from prov_worker.probes.gpu_drm import DrmCard, find_cards, xpu_smi_devices
+from prov_worker.probes.gpu_nvidia_proc import ProcNvidiaGpu, find_nvidia
+from prov_worker.probes.gpu_nvml import NvmlGpu, NvmlSession, open_devices
+from prov_worker.probes.read_files import read_int
 
 
 @dataclass(frozen=True)

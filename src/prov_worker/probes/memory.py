@@ -9,7 +9,7 @@ from typing import Any
 
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
 from prov_worker.probes.cgroup import memory_limit
-from prov_worker.probes.files import numbered, read_text
+from prov_worker.probes.read_files import numbered, read_text
 
 
 @dataclass(frozen=True)

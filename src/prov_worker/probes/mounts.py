@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prov_worker.probes.base import ProbeContext
-from prov_worker.probes.files import read_text
+from prov_worker.probes.read_files import read_text
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _SECRET = re.compile(r"pass|pwd|secret|token|cred|key|sig", re.IGNORECASE)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prov_worker import schedulers
 from prov_worker.probes.base import NoData, ProbeContext
-from prov_worker.probes.files import parse_int
+from prov_worker.probes.read_files import parse_int
 
 _NUMBERS = ("node_index", "node_count", "array_index", "cpus")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
-from prov_worker.probes.limits import Pending, TimeLimitError
 from prov_worker.probes.mounts import Mount, holding, read_mounts
+from prov_worker.probes.timeouts import Pending, TimeLimitError
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from uuid import UUID
 
 from prov_worker.errors import SpoolError
 from prov_worker.recorder import capture
+from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters, usage_field
-from prov_worker.recorder.facts import mpi_placement, worker_facts
-from prov_worker.recorder.notes import Notes, running
-from prov_worker.recorder.trouble import trouble
+from prov_worker.recorder.errors import log_internal_error
+from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
@@ -93,7 +93,7 @@ class Recorder:
             self._runtime = runtime_dir(crate_dir)
             fallback = os.path.join(self._runtime, "spool", str(self._name))
         except SpoolError:
-            trouble("making a runtime directory")
+            log_internal_error("making a runtime directory")
             self._runtime, fallback = "", journal
         self._journal = JournalWriter(journal, fallback)
         self._counters = Counters(in_thread)
@@ -158,7 +158,7 @@ class Recorder:
                     settings.telemetry.intervals(settings.poll_interval, OFF),
                 )
             except (OSError, ValueError):
-                trouble("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
+                log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
                 self._slot = Slot.unseen()
         self._wait = self._wait and bool(self._slot.path)
         self._journal.remember(text.encode() + b"\n", first=True)

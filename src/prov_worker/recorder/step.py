@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from prov_worker.errors import SettingsError
-from prov_worker.recorder.notes import running
-from prov_worker.recorder.trouble import log, trouble
+from prov_worker.recorder.annotations import running
+from prov_worker.recorder.errors import log, log_internal_error
 from prov_worker.settings import Settings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -145,7 +145,7 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
         recorder.called("", function, args, kwargs, size=_size((*args, *kwargs.values())), name=name)
     except Exception:
         _provenance = None if _provenance is _UNREAD else _provenance
-        trouble("the start of a step")
+        log_internal_error("the start of a step")
         return None
     return recorder
 
@@ -181,7 +181,7 @@ def _guarded(call: Callable[..., None], *args: Any) -> None:
     try:
         call(*args)
     except Exception:
-        trouble("the end of a step")
+        log_internal_error("the end of a step")
 
 
 def _size(values: tuple[Any, ...]) -> int:

@@ -14,7 +14,7 @@ import pika
 import pytest
 
 from prov_worker.crate.check import validate_profiles
-from prov_worker.crate.profiles import find_validator
+from prov_worker.crate.validator.client import find_validator
 
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder

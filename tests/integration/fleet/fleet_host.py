@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from prov_worker.fleet import fleetfile
-from prov_worker.fleet.folder import Folder
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.state import Record, State
 from prov_worker.globus.processes import Process
 

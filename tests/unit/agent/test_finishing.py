@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from prov_worker.agent import evidence, recover
+from prov_worker.agent import lost_tasks, recover
 from prov_worker.agent.buffers import Buffer
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.finaliser import Finaliser
-from prov_worker.agent.follower import Follower
-from prov_worker.agent.orphans import adopt_orphans, slots_of
+from prov_worker.agent.journal_follower import Follower
+from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Sampler, Tick
-from prov_worker.agent.watched import TASK_QUANTITIES, TaskSamples
+from prov_worker.agent.worker_monitor import TASK_QUANTITIES, TaskSamples
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
@@ -290,7 +290,7 @@ def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> Non
     spool.journal(start(task, attempt=1), end(task, attempt=1))
     follower = Follower(engine(spool, lost(task, attempt=2)), None, "test")
     (ended,) = follower.read_all()
-    found = evidence.evidence_of(str(spool.crates), spool.runtime, ended, "test")
+    found = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
     assert (found.published, found.ended) == (False, None)
 
 

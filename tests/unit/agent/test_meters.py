@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from prov_worker.agent.node import NodeMeter
-from prov_worker.agent.proc import ProcessMeter, exit_code, reaped_exit_code
+from prov_worker.agent.node_meter import NodeMeter
+from prov_worker.agent.process_meter import ProcessMeter, exit_code, reaped_exit_code
 
 MS = 1_000_000
 

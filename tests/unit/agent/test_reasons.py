@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.agent import exits, outputs
+from prov_worker.agent import exits
+from prov_worker.agent import output_files as module
 from prov_worker.agent.exits import failure_of_death
-from prov_worker.agent.outputs import output_files
-from prov_worker.agent.source import recover_source
+from prov_worker.agent.function_source import recover_source
+from prov_worker.agent.output_files import output_files
 from prov_worker.recorder.capture import function_fields
 
 
@@ -68,8 +69,8 @@ def test_files_of_a_sandbox(tmp_path: Path) -> None:
 
 
 def test_too_many_and_too_large_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "MAX_FILES", 3)
-    monkeypatch.setattr(outputs, "MAX_HASHED_BYTES", 10)
+    monkeypatch.setattr(module, "MAX_FILES", 3)
+    monkeypatch.setattr(module, "MAX_HASHED_BYTES", 10)
     for number in range(5):
         (tmp_path / f"{number}").write_bytes(b"x" * 6)
     found, note = output_files(str(tmp_path))

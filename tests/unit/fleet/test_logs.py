@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from prov_worker.fleet import logs
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.folder import Folder
 
 LINE = "2026-11-21 07:16:3%d,123456 %s MainProcess-12 MainThread-13 globus_compute_endpoint.cli:701 start %s\n"
 

@@ -9,7 +9,7 @@ import pytest
 from globus_compute_endpoint.engines import GlobusComputeEngine, GlobusMPIEngine
 
 from prov_worker.globus.engine import ProvenanceEngine, ProvenanceMPIEngine
-from prov_worker.globus.remote import entered_helper, worker_lacks_package
+from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
 
 
 @pytest.mark.parametrize("name", ["start", "submit", "_submit", "_handle_task_exception", "shutdown"])

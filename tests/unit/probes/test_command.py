@@ -9,7 +9,7 @@ import pytest
 
 from prov_worker.probes.base import NoData, ProbeError
 from prov_worker.probes.command import MAX_OUTPUT_BYTES, run_command
-from prov_worker.probes.limits import TimeLimitError
+from prov_worker.probes.timeouts import TimeLimitError
 
 
 def alive(pid: int) -> bool:

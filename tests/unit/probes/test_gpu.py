@@ -11,7 +11,7 @@ import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
 from prov_worker.probes.gpu import GpuProbe
-from prov_worker.probes.nvml import open_devices, open_session
+from prov_worker.probes.gpu_nvml import open_devices, open_session
 
 KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mig", "parent", "tiles"}
 

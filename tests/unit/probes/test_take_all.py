@@ -105,7 +105,7 @@ def test_snapshot_survives_json() -> None:
 
 def test_nothing_heavy_is_imported_with_the_room() -> None:
     code = (
-        "import sys, prov_worker.probes, prov_worker.probes.telemetry, prov_worker.probes.memory\n"
+        "import sys, prov_worker.probes, prov_worker.probes.gpu_meters, prov_worker.probes.memory\n"
         "print(sorted({'psutil', 'pynvml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prov_worker.crate.check import validate_profiles
-from prov_worker.crate.profiles import find_validator
+from prov_worker.crate.validator.client import find_validator
 from prov_worker.model import Value
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK

@@ -304,7 +304,7 @@ def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Pa
     crates = tmp_path / "crates of mine"
     text = snippet("polaris", str(environment), str(crates))
     code = (
-        "import os, prov_worker.globus.environ as e; "
+        "import os, prov_worker.globus.env_settings as e; "
         "print(e.switched_on(), e.provenance_of_environment(None)['settings']['crate_dir'])"
     )
     done = subprocess.run(

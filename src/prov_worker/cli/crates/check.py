@@ -97,7 +97,7 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
-    from prov_worker.crate.text import plural
+    from prov_worker.crate.json_text import plural
 
     out = terminal.console()
     for crate, some in findings.items():

@@ -17,7 +17,7 @@ def command(crates: tuple[str, ...], kind: str) -> int:
     Exit code 1 where a crate cannot have one: it has no samples, or a run crate has sealed it; 2 where one cannot be
     read or written.
     """
-    from prov_worker.crate.plots import add_plot
+    from prov_worker.crate.add_plot import add_plot
     from prov_worker.crate.reader import StepCrate
 
     found = terminal.crates_at(crates)

@@ -14,7 +14,7 @@ from prov_worker.errors import ProvWorkerError
 
 if TYPE_CHECKING:
     from prov_worker.fleet.fleetfile import Fleet
-    from prov_worker.fleet.outcome import Outcome
+    from prov_worker.fleet.result import Outcome
     from prov_worker.fleet.state import State
 
 

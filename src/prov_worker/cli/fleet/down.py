@@ -32,7 +32,8 @@ def command(
     The web service keeps its record of an endpoint: `globus-compute-endpoint delete` before `down --delete` removes
     that too. Exit code 1 where something is not as it was asked for.
     """
-    from prov_worker.fleet import operate, remove
+    from prov_worker.fleet import commands
+    from prov_worker.fleet import delete as deletion
 
     common.drain_needed(drain, timeout_s)
     if force and not delete:
@@ -41,15 +42,15 @@ def command(
     outcomes = []
     if dry_run:
         if not delete:
-            outcomes = remove.would_stop(fleet, state, names)
+            outcomes = deletion.would_stop(fleet, state, names)
     else:
         with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
-            outcomes = operate.stop(
+            outcomes = commands.stop(
                 fleet, state, names, drain=drain, timeout_s=timeout_s, force=force, done=lambda _: advance()
             )
     if delete:
         bad = [one for one in outcomes if not one.good]
         left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
-        deleted = remove.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
+        deleted = deletion.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
         outcomes = [*bad, *(one for one in deleted if one.name in left)]
     return common.report(outcomes, state, as_json=as_json)

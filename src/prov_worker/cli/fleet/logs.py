@@ -21,7 +21,7 @@ from prov_worker.errors import InputError
 def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint: bool, console: bool) -> int:
     """Show the log of the daemon of endpoint NAME."""
     from prov_worker.fleet import logs
-    from prov_worker.fleet.folder import Folder
+    from prov_worker.fleet.endpoint import Folder
 
     if user_endpoint and console:
         raise click.UsageError("--console: there is one of the daemon alone, not of a user endpoint")

@@ -19,10 +19,10 @@ def command(names: tuple[str, ...], file: str | None, drain: bool, timeout_s: fl
 
     Also those that were stopped, or that the watch does not restart any more. Exit code 1 where one does not run.
     """
-    from prov_worker.fleet import operate
+    from prov_worker.fleet import commands
 
     common.drain_needed(drain, timeout_s)
     fleet, state = common.opened(file)
     with terminal.progress("restarting", len(fleet.chosen(names))) as advance:
-        outcomes = operate.restart(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
+        outcomes = commands.restart(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
     return common.report(outcomes, state, as_json=as_json)

@@ -27,7 +27,7 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """
     from prov_worker.fleet import status
     from prov_worker.fleet.state import Record
-    from prov_worker.fleet.tasks import Tally
+    from prov_worker.fleet.task_counts import Tally
 
     fleet, state = common.opened(file)
     trouble, tally = None, Tally()

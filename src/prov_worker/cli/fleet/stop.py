@@ -19,10 +19,10 @@ def command(names: tuple[str, ...], file: str | None, drain: bool, timeout_s: fl
 
     Tasks that arrive later wait at the web service. Exit code 1 where one was not stopped.
     """
-    from prov_worker.fleet import operate
+    from prov_worker.fleet import commands
 
     common.drain_needed(drain, timeout_s)
     fleet, state = common.opened(file)
     with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
-        outcomes = operate.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
+        outcomes = commands.stop(fleet, state, names, drain=drain, timeout_s=timeout_s, done=lambda _: advance())
     return common.report(outcomes, state, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 
 if TYPE_CHECKING:
     from prov_worker.run.assembly.assemble import Assembled

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 
 
 @click.command("index")
@@ -42,7 +42,7 @@ def command(
     with ExitStack() as stack:
         mapper = here if jobs == 1 else in_processes(jobs)
         if parsl_config:
-            from prov_worker.globus.spread import over_parsl
+            from prov_worker.globus.parsl_map import over_parsl
 
             mapper = stack.enter_context(over_parsl(parsl_config))
         advance = stack.enter_context(terminal.progress("reading crates", None))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def command(
     same command finds it again, and so does --task. GLOBUS_COMPUTE_CLIENT_ID and GLOBUS_COMPUTE_CLIENT_SECRET name a
     service account; without them, you are asked to log in.
     """
-    from prov_worker.globus.login import transfer_client
+    from prov_worker.globus.transfer_client import transfer_client
     from prov_worker.run.collect import transfer
     from prov_worker.run.model import Problem
 

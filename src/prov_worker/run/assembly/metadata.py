@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.json_text import encode, one_line, safe_name, urn, utc
 from prov_worker.crate.people import People
 from prov_worker.crate.software import package_id
 from prov_worker.crate.summary import RunStep
-from prov_worker.crate.text import encode, one_line, safe_name, urn, utc
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.plan import FILES, Prospect, files_parameter, formal_parameter, parameter_key
 from prov_worker.run.assembly.shared_entities import Shared

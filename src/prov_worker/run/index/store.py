@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from prov_worker.crate.text import safe_name
+from prov_worker.crate.json_text import safe_name
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.copy import sha256_of
 from prov_worker.run.index.tables import TABLES, Row

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 from prov_worker.run.report.figures import FunctionFigures, gaps
 from prov_worker.run.report.humanize import duration, number, size
 from prov_worker.run.report.model import Gathered, NodeFacts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord

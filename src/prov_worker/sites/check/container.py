@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prov_worker.finding import Finding, failed, passed, warned
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import in_worker_shell
 
 _IMAGE_FILES = ("apptainer", "singularity")

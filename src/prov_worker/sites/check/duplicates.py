@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from prov_worker.errors import InputError
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.globus import daemons
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.install import marker_of
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from prov_worker.finding import Finding, failed, passed, warned
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 
 _LIMIT_S = 5.0
 _SKEW_S = 10.0
@@ -24,13 +24,13 @@ _T = TypeVar("_T")
 
 def check(subject: Subject) -> Iterator[Finding]:
     """The service's REST and AMQPS addresses, as Globus Compute's SDK takes them from the environment."""
-    from prov_worker.globus import service
+    from prov_worker.globus import service_urls
 
     if subject.offline:
         yield warned("egress", "not tried", "leave --offline out to try it")
         return
-    yield from rest(service.web_service_url())
-    host = service.amqp_host()
+    yield from rest(service_urls.web_service_url())
+    host = service_urls.amqp_host()
     if host is None:
         yield passed("egress, AMQP", "the local service names its broker when the endpoint starts")
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prov_worker.finding import Finding, passed, warned
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import holding, read_mounts
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 
 _LINE = "file systems"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import affinity as binding
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import temporary_directory
 
 #: unix(7): sun_path has 108 bytes, the last of which is a zero.

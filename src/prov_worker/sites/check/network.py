@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import interface
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 
 _LINE = "interface"
 

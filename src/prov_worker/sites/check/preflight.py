@@ -16,16 +16,16 @@ from prov_worker.sites.check import (
     file_systems,
     limits,
     network,
-    person,
     scheduler,
     storage,
+    user,
     versions,
 )
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.install import default_user_dir, template_of
 
 CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
-    person.check,
+    user.check,
     versions.check,
     container.check,
     network.check,

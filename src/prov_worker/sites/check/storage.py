@@ -12,7 +12,7 @@ from pathlib import Path
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import Mount, holding, read_mounts
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 
 _SHARED = {
     "lustre",

@@ -13,7 +13,7 @@ from prov_worker import programs
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.redact import redact
 from prov_worker.sites.check import container
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import LIMIT_S, in_worker_shell
 
 _MARK = "prov-worker-preflight:"

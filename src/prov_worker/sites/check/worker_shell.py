@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker import programs
-from prov_worker.sites.check.subject import Subject
+from prov_worker.sites.check.context import Subject
 
 #: Modules and environments on a shared file system take their time.
 LIMIT_S = 90.0

@@ -13,7 +13,7 @@ pytest.importorskip("rocrate.rocrate")
 
 import prov_worker
 from prov_worker.crate.check import validate_profiles
-from prov_worker.crate.profiles import find_validator
+from prov_worker.crate.validator.client import find_validator
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK

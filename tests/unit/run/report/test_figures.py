@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.crate.text import plural
+from prov_worker.crate.json_text import plural
 from prov_worker.run.api import open_run
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.downsample import buckets, points_for

@@ -1,0 +1,110 @@
+"""Plots of one task: its CPU use, with its resident memory on a second axis.
+
+Two ways to the same picture: PNG by matplotlib (:func:`render_png`), and SVG written by hand (:func:`render_svg`).
+Rendering happens outside the task's path, never in a worker. :func:`add_plot` adds one to a published crate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entities import document_of
+from prov_worker.crate.entities import file as file_entity
+from prov_worker.crate.plot_data import curve
+from prov_worker.crate.plot_png import render_png
+from prov_worker.crate.plot_svg import render_svg
+from prov_worker.crate.reader import StepCrate, load_graph, reference_ids
+from prov_worker.crate.series_json import CPU_COLUMN
+from prov_worker.crate.writer import Plot, plot_file
+from prov_worker.errors import CrateError, InputError
+
+__all__ = ["KINDS", "add_plot", "render_png", "render_svg", "sealing_run"]
+
+KINDS = {"png": "cpu_usage.png", "svg": "cpu_usage.svg"}
+
+
+def add_plot(crate: Path | str, kind: str = "png") -> Path:
+    """Draw the CPU use of a crate's task into the crate.
+
+    The image is written first; then one replacement of the metadata brings the File, its place in ``hasPart`` and the
+    ``image`` of the observation. A crate that has its plot already is left as it is.
+
+    Args:
+        crate: directory of the crate.
+        kind: ``png`` or ``svg``.
+
+    Returns:
+        Path of the plot.
+
+    Raises:
+        CrateError: no step crate, no samples, or a run crate has sealed it.
+        InputError: unknown kind.
+        OSError: the file system refused.
+    """
+    crate = Path(crate)
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    graph = load_graph(crate)
+    step = StepCrate(crate, graph)
+    observation = step.entities.get(v.CPU_OBSERVATION)
+    present = reference_ids(observation.get("image")) if observation is not None else []
+    if present:
+        return crate / unquote(present[0])
+    sealed_by = sealing_run(crate)
+    if sealed_by is not None:
+        raise CrateError(f"{crate}: sealed by the run crate {sealed_by}, so nothing can be added")
+    series = step.series()
+    if observation is None or curve(series, CPU_COLUMN) is None:
+        raise CrateError(f"{crate}: no CPU sample was taken while the task ran, so there is nothing to draw")
+    title = f"{step.function_name} · task {step.task_id}"
+    image = plot_file(Plot(KINDS[kind], render_png(series, title) if kind == "png" else render_svg(series, title)))
+
+    (crate / v.IMAGE_DIR).mkdir(exist_ok=True)
+    _replace(crate / image.path, image.data)
+    observation["image"] = {"@id": image.identifier}
+    root = step.entities["./"]
+    root["hasPart"] = [{"@id": one} for one in [*reference_ids(root.get("hasPart")), image.identifier]]
+    entity: dict[str, Any] = json.loads(
+        file_entity(
+            image.identifier,
+            image.name,
+            image.description,
+            image.media_type,
+            len(image.data),
+            image.sha256,
+            v.CPU_OBSERVATION,
+        )
+    )
+    _replace(crate / v.METADATA_FILE, document_of([*graph, entity]).encode())
+    return crate / image.path
+
+
+def sealing_run(crate: Path) -> Path | None:
+    """The run crate around a step crate that holds the hash of its metadata; None where there is none."""
+    metadata = crate.absolute() / v.METADATA_FILE
+    for parent in crate.absolute().parents[:3]:
+        if not (parent / v.METADATA_FILE).is_file():
+            continue
+        inside = metadata.relative_to(parent).as_posix()
+        for entity in load_graph(parent):
+            if unquote(entity["@id"]) == inside and entity.get("sha256"):
+                return parent
+    return None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    aside = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        # Made as the files of the crate are: readable to those whom the umask lets.
+        with open(aside, "xb") as stream:
+            stream.write(data)
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

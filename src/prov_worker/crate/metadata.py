@@ -1,0 +1,266 @@
+"""The metadata document of one step crate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prov_worker.crate import property_values as f
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entities import document, entity, references
+from prov_worker.crate.entities import file as file_entity
+from prov_worker.crate.json_text import clean, encode, one_line, safe_name, urn, utc
+from prov_worker.crate.node_entities import Node
+from prov_worker.crate.observations import Observed, observe
+from prov_worker.crate.people import People
+from prov_worker.crate.software import Software, container_image, function_entities, function_id
+from prov_worker.model import COMPLETED, TaskRecord, TaskSeries
+from prov_worker.settings import Settings
+
+_PROFILE = entity(
+    v.PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": v.PROCESS_PROFILE_VERSION}
+)
+_DESCRIPTOR = entity(v.METADATA_FILE, "CreativeWork", {"about": {"@id": "./"}, "conformsTo": {"@id": v.CRATE_PROFILE}})
+
+
+@dataclass(slots=True)
+class StepFile:
+    """A file of a step crate.
+
+    Attributes:
+        path: relative path on disk.
+        identifier: the same, encoded as an id.
+        data: content.
+        sha256: its digest.
+        name, description, media_type: as the File entity says them.
+    """
+
+    path: str
+    identifier: str
+    data: bytes
+    sha256: str
+    name: str
+    description: str
+    media_type: str
+
+
+class StepWriter:
+    """Renders the metadata of the tasks of one node.
+
+    Args:
+        node: hardware entities.
+        people: licence, author and publisher.
+        account: name of the account that runs the tasks.
+        settings: how often CPU use is sampled, for the crates of tasks that have no sample of it.
+    """
+
+    def __init__(self, node: Node, people: People, account: str, settings: Settings) -> None:
+        self._node = node
+        self._people = people
+        self._account = account
+        self._cpu_interval_s = settings.telemetry.interval_s("cpu", settings.poll_interval)
+        self._software: dict[tuple[tuple[str, str], ...], Software] = {}
+        self._fixed = [_PROFILE, *people.entities]
+
+    def render(
+        self, record: TaskRecord, series: TaskSeries | None, files: Sequence[StepFile], *, cpu_sampled: bool
+    ) -> str:
+        """The metadata document of a task.
+
+        Args:
+            record: what is known of the task.
+            series: what was sampled; None or empty where nothing was.
+            files: all files of the crate but the metadata.
+            cpu_sampled: whether the CPU samples are among them.
+        """
+        task_id = clean(record.task_id, 1000)
+        function = one_line(record.function.name, 200) or "unnamed function"
+        by_path = {one.path: one for one in files}
+        image = next((one.identifier for one in files if one.path.startswith(v.IMAGE_DIR + "/")), None)
+        start_ns = f.began_ns(record)
+        started = None if start_ns is None else utc(start_ns)
+        ended = utc(record.end_ns)
+        taken: set[str] = set()
+
+        observed = Observed()
+        if series is not None:
+            observed = observe(series, one_line(task_id), started or ended, image, self._node.storage_id, cpu_sampled)
+            taken.update(observed.usage_ids)
+        identity = f.identity(record, task_id, taken)
+        if record.failure is not None:
+            f.add_failure(identity, record.failure)
+        arguments = f.values("#input-", record.arguments, taken)
+        used = f.declared_files("#input-file-", record.used, "used", taken)
+        arguments.ids += used.ids
+        arguments.entities += used.entities
+        annotations = f.annotated(record, taken)
+        identity.ids += annotations.ids
+        identity.entities += annotations.entities
+        environment = f.environment(record, self._account, taken)
+        usage = f.usage(record, _largest(series), taken)
+        results = self._results(record, by_path, taken)
+        function_iri = function_id(record.function)
+        software = self._software_of(record.worker.versions)
+        endpoint = _endpoint(record)
+        container = record.worker.container or self._node.container
+        image_entity = container_image(container) if container else None
+
+        action: dict[str, Any] = {
+            "@id": v.ACTION_ID,
+            "@type": v.ACTION_TYPES,
+            "name": f"Run of {function} (task {one_line(task_id)})",
+            "description": self._description(record, task_id, cpu_sampled),
+            "identifier": {"@id": "#task-id"},
+        }
+        if started is not None:
+            action["startTime"] = started
+        action["endTime"] = ended
+        action["agent"] = {"@id": self._people.author}
+        action["actionStatus"] = v.COMPLETED_STATUS if record.status == COMPLETED else v.FAILED_STATUS
+        if record.status != COMPLETED:
+            action["error"] = error_of(record)
+        action["instrument"] = {"@id": function_iri}
+        if endpoint is not None:
+            action["provider"] = {"@id": "#endpoint"}
+        action["step"] = {"@id": "#step"}
+        action["hasPart"] = {"@id": "#hardware-runtime"}
+        if arguments.ids:
+            action["object"] = references(arguments.ids)
+        action["result"] = references(results.ids)
+        action["environment"] = references([*environment.ids, *self._node.environment_ids])
+        action["resourceUsage"] = references([*usage.ids, *observed.usage_ids])
+        if action["resourceUsage"] is None:
+            del action["resourceUsage"]
+        if image_entity is not None:
+            action["containerImage"] = {"@id": "#container-image"}
+        action["additionalProperty"] = references(identity.ids)
+
+        entities = [
+            _DESCRIPTOR,
+            self._root(task_id, function, ended, [one.identifier for one in files]),
+            *self._fixed,
+            encode(action),
+            f.task_id_entity(task_id),
+            entity("#step", "HowToStep", {"name": function, "position": one_line(task_id) or safe_name(task_id)}),
+        ]
+        if endpoint is not None:
+            entities.append(endpoint)
+        source = by_path.get(v.SOURCE_FILE)
+        entities += function_entities(record.function, function_iri, software, source.identifier if source else None)
+        entities += software.entities
+        if image_entity is not None:
+            entities.append(image_entity)
+        for part in (identity, arguments, results, environment, usage):
+            entities += part.entities
+        entities += [self._file(one, function_iri) for one in files]
+        entities += self._node.entities(observed.performance)
+        entities += observed.entities
+        return document(entities)
+
+    def _software_of(self, versions: Mapping[str, str]) -> Software:
+        key = tuple(versions.items())
+        software = self._software.get(key)
+        if software is None:
+            # Bounded by the number of different workers of a node.
+            software = self._software[key] = Software(versions)
+        return software
+
+    def _root(self, task_id: str, function: str, ended: str, file_ids: Sequence[str]) -> str:
+        return encode(
+            {
+                "@id": "./",
+                "@type": "Dataset",
+                "name": f"Distributed step crate for Globus Compute task {one_line(task_id)}",
+                "description": (
+                    f"Provenance of one execution of function {function} as Globus Compute task {one_line(task_id)}: "
+                    "inputs, outputs, hardware and resource use, recorded beside the worker."
+                ),
+                "identifier": {"@id": "#task-id"},
+                "datePublished": ended,
+                "license": {"@id": self._people.license},
+                "author": {"@id": self._people.author},
+                "publisher": {"@id": self._people.publisher},
+                "conformsTo": {"@id": v.PROCESS_PROFILE},
+                "mainEntity": {"@id": v.ACTION_ID},
+                "mentions": {"@id": v.ACTION_ID},
+                "hasPart": references(file_ids),
+            }
+        )
+
+    def _description(self, record: TaskRecord, task_id: str, cpu_sampled: bool) -> str:
+        text = f"Globus Compute task {one_line(task_id)}"
+        if record.endpoint_id or record.endpoint_name:
+            text += f" on endpoint {one_line(record.endpoint_id or record.endpoint_name)}"
+        text += (
+            f", attempt {record.attempt}, worker {one_line(record.worker.host) or 'unknown'} (pid {record.worker.pid})."
+        )
+        if not cpu_sampled:
+            if f.began_ns(record) is None:
+                text += " No worker began the task, so no sample was taken."
+            elif self._cpu_interval_s is None:
+                text += " Sampling of CPU use was switched off."
+            elif record.wall_time_s < self._cpu_interval_s:
+                interval = f"{self._cpu_interval_s:g} s"
+                text += f" The task was shorter than the sampling interval ({interval}): no sample was taken."
+            else:
+                text += " No sample was taken."
+        for note in record.notes:
+            text += f" Note: {one_line(note)}"
+        return text
+
+    def _results(self, record: TaskRecord, by_path: Mapping[str, StepFile], taken: set[str]) -> f.Facts:
+        described = [record.result] if record.result is not None else []
+        results = f.values("#output-", described, taken)
+        outputs = f.output_files(record.outputs, taken)
+        generated = f.declared_files("#output-file-", record.generated, "generated", taken)
+        results.ids += [*outputs.ids, *generated.ids]
+        results.entities += [*outputs.entities, *generated.entities]
+        for path in (v.TRACEBACK_FILE, v.ERROR_FILE):
+            if path in by_path:
+                results.ids.append(by_path[path].identifier)
+        if not results.ids:
+            # Process Run Crate 0.5 recommends a result (rule 11.1); a task always returns something.
+            results.add(
+                "#output-return", "return", "<not recorded>", description="The result of the function was not recorded"
+            )
+        return results
+
+    def _file(self, one: StepFile, function_iri: str) -> str:
+        about = None
+        if one.path == v.SOURCE_FILE:
+            about = function_iri
+        elif one.path.startswith(v.IMAGE_DIR + "/"):
+            about = v.CPU_OBSERVATION
+        return file_entity(one.identifier, one.name, one.description, one.media_type, len(one.data), one.sha256, about)
+
+
+def error_of(record: TaskRecord) -> str:
+    """The one line that says why a task failed."""
+    failure = record.failure
+    if failure is None:
+        return "The task failed; no reason is known."
+    message = one_line(failure.message) or f"no message ({one_line(failure.kind)})"
+    if failure.type and not message.startswith(failure.type.rsplit(".", 1)[-1]):
+        return f"{one_line(failure.type).removeprefix('builtins.')}: {message}"
+    return message
+
+
+def _largest(series: TaskSeries | None) -> float | None:
+    """Largest sample of the task's resident memory."""
+    column = series.task.columns.get("rss_bytes") if series is not None and series.task is not None else None
+    extremes = column.extremes() if column is not None else None
+    return extremes[1] if extremes is not None else None
+
+
+def _endpoint(record: TaskRecord) -> str | None:
+    if not record.endpoint_id and not record.endpoint_name:
+        return None
+    endpoint_id = str(record.endpoint_id) if record.endpoint_id else None
+    properties = {
+        "name": one_line(record.endpoint_name or endpoint_id),
+        "identifier": urn(endpoint_id) if endpoint_id else None,
+        "description": "Globus Compute endpoint that ran the task",
+        "serviceType": "Globus Compute endpoint",
+    }
+    return entity("#endpoint", "Service", properties)

@@ -1,0 +1,222 @@
+"""PropertyValues of one task: identity, arguments, result, environment, failure and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entities import entity, property_value
+from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
+from prov_worker.model import Failure, OutputFile, TaskRecord, Usage, Value
+
+
+class Facts:
+    """Rendered PropertyValues and their ids; an id that is taken gets a number, so that no two entities share one."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self.ids: list[str] = []
+        self.entities: list[str] = []
+        self._taken = taken
+
+    def reserve(self, identifier: str) -> str:
+        """An id that nothing else in the crate has."""
+        unique, number = identifier, 2
+        while unique in self._taken:
+            unique = f"{identifier}-{number}"
+            number += 1
+        self._taken.add(unique)
+        self.ids.append(unique)
+        return unique
+
+    def add(
+        self,
+        identifier: str,
+        name: str,
+        value: Any,
+        unit: str | None = None,
+        property_id: str | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Add a fact; one that is not known (None) is left out."""
+        if value is None:
+            return
+        self.entities.append(
+            property_value(
+                self.reserve(identifier), name, value, unit=unit, property_id=property_id, description=description
+            )
+        )
+
+
+def identity(record: TaskRecord, task_id: str, taken: set[str]) -> Facts:
+    """What tells this attempt from every other; times to the nanosecond, as text, beside the action's own."""
+    facts = Facts(taken)
+    facts.add("#attempt", "attempt", record.attempt, property_id=v.NAMESPACE + "attempt")
+    facts.add("#start-ns", "start, nanoseconds since the Unix epoch", _text(record.start_ns))
+    facts.add("#end-ns", "end, nanoseconds since the Unix epoch", _text(record.end_ns))
+    return facts
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def began_ns(record: TaskRecord) -> int | None:
+    """Start of a task; None for one that no worker began, as the record of a lost task may say."""
+    return record.start_ns
+
+
+def task_id_entity(task_id: str) -> str:
+    """The entity ``#task-id``."""
+    return property_value("#task-id", "Globus Compute task id", urn(task_id), property_id=v.NAMESPACE + "taskId")
+
+
+def add_failure(facts: Facts, failure: Failure) -> None:
+    """Add why the task failed."""
+    facts.add("#failure-kind", "kind of failure", one_line(failure.kind))
+    facts.add("#failure-type", "type of exception", failure.type)
+    facts.add("#failure-signal", "signal", failure.signal)
+    facts.add("#failure-exit-status", "exit status of the worker", failure.exit_status)
+
+
+def values(prefix: str, described: Iterable[Value], taken: set[str]) -> Facts:
+    """Arguments or results, each with its type and what else is known of it."""
+    facts = Facts(taken)
+    for one in described:
+        facts.entities.append(_value(facts.reserve(prefix + safe_name(one.name)), one))
+    return facts
+
+
+def _value(identifier: str, described: Value) -> str:
+    kind = one_line(described.type) or "unknown"
+    parts = [f"type {kind}"]
+    if described.size_bytes is not None:
+        parts.append(f"{described.size_bytes} bytes")
+    if described.length is not None:
+        parts.append(f"length {described.length}")
+    shown: str | int | float
+    if described.value is None:
+        # A PropertyValue needs a value; what stands in for one says so.
+        shown, note = f"<{kind}>", "; the value was not recorded"
+    else:
+        shown, note = described.value, ""
+    text = property_value(identifier, one_line(described.name), shown, description=", ".join(parts) + note)
+    extra = f',"additionalType":{scalar(kind)}'
+    if described.size_bytes is not None:
+        extra += f',"contentSize":"{int(described.size_bytes)}"'
+    if described.length is not None:
+        extra += f',"numberOfItems":{int(described.length)}'
+    if described.sha256:
+        extra += f',"sha256":{scalar(one_line(described.sha256))}'
+    return f"{text[:-1]}{extra}}}"
+
+
+def declared_files(prefix: str, files: Iterable[OutputFile], what: str, taken: set[str]) -> Facts:
+    """Files that user code named, by reference, under their absolute paths."""
+    facts = Facts(taken)
+    for one in files:
+        properties = {
+            "name": one_line(one.path.rsplit("/", 1)[-1]) or "unnamed file",
+            "value": clean(one.path),
+            "description": f"File that the task said it {what}; not copied into this crate",
+            "contentSize": str(int(one.size_bytes)),
+            "sha256": one.sha256,
+            "propertyID": v.NAMESPACE + "declaredFile",
+        }
+        identifier = facts.reserve(prefix + safe_name(one.path))
+        facts.entities.append(entity(identifier, "PropertyValue", properties))
+    return facts
+
+
+def annotated(record: TaskRecord, taken: set[str]) -> Facts:
+    """What user code noted."""
+    facts = Facts(taken)
+    for key, value in record.annotations.items():
+        name = one_line(key) or "unnamed"
+        facts.add("#annotation-" + safe_name(key), name, value, property_id=v.NAMESPACE + "annotation")
+    return facts
+
+
+def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
+    """Files that the task made, by reference: they stay where they are, so they are no Files of this crate."""
+    facts = Facts(taken)
+    for output in outputs:
+        properties = {
+            "name": one_line(output.path.rsplit("/", 1)[-1]) or "unnamed file",
+            "value": clean(output.path),
+            "description": "File made by the task in its sandbox; not copied into this crate",
+            "contentSize": str(int(output.size_bytes)),
+            "sha256": output.sha256,
+        }
+        identifier = facts.reserve("#output-file-" + safe_name(output.path))
+        facts.entities.append(entity(identifier, "PropertyValue", properties))
+    return facts
+
+
+def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
+    """Where the task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
+    worker = record.worker
+    facts = Facts(taken)
+    facts.add("#worker-host", "host of the worker", worker.host or None)
+    facts.add("#worker-pid", "process id of the worker", worker.pid)
+    facts.add("#worker-thread", "native thread id of the task", worker.thread)
+    facts.add("#worker-user", "account that ran the task", account)
+    facts.add("#worker-rank", "rank of the worker", worker.rank)
+    facts.add("#worker-pool", "worker pool", worker.pool_id)
+    facts.add("#worker-block", "block of the worker", worker.block_id)
+    facts.add("#worker-cpu-affinity", "logical CPUs that the worker may use", ranges(worker.cpu_affinity) or None)
+    facts.add("#worker-container", "container", worker.container)
+    seen: dict[str, str] = {}
+    for source, what in (
+        (worker.accelerators, "accelerators that the worker may use"),
+        (worker.scheduler, "set by the scheduler"),
+        (worker.environment, None),
+    ):
+        for name, value in sorted(source.items()):
+            if seen.get(name) == value:
+                continue
+            seen[name] = value
+            facts.add("#env-" + safe_name(name), one_line(name), value, description=what)
+    return facts
+
+
+def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
+    """Totals of a task.
+
+    Args:
+        record: the task.
+        rss_max: largest sample of the resident memory, which stands in where the worker's own mark is not known.
+        taken: ids that are in use.
+    """
+    facts = Facts(taken)
+    used: Usage = record.usage
+    if began_ns(record) is not None:
+        facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
+    facts.add("#usage-cpu", "CPU time of the worker and its children", used.cpu_s, "second", v.NAMESPACE + "cpuTime")
+    peak, how = used.peak_rss_bytes, "exact: the high-water mark of the worker rose while the task ran"
+    if not used.peak_rss_exact:
+        how = "largest sample" if rss_max is not None else "upper bound: high-water mark of the worker over its life"
+    if peak is None:
+        peak, how = rss_max, "largest sample"  # type: ignore[assignment]
+    facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
+    for name, label, unit, property_id in _COUNTERS:
+        facts.add(f"#usage-{name.replace('_', '-')}", label, getattr(used, name), unit, property_id)
+    return facts
+
+
+_COUNTERS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("cpu_sampled_s", "CPU time of the worker, from samples", "second", None),
+    ("cpu_user_s", "user CPU time of the worker", "second", None),
+    ("cpu_system_s", "system CPU time of the worker", "second", None),
+    ("children_cpu_user_s", "user CPU time of waited-for children", "second", None),
+    ("children_cpu_system_s", "system CPU time of waited-for children", "second", None),
+    ("children_peak_rss_bytes", "peak resident memory of the largest child", "byte", None),
+    ("read_bytes", "bytes read from storage", "byte", v.COMPSS + "byteRead"),
+    ("written_bytes", "bytes written to storage", "byte", v.COMPSS + "byteWritten"),
+    ("read_chars", "bytes read by system calls", "byte", None),
+    ("written_chars", "bytes written by system calls", "byte", None),
+    ("minor_faults", "minor page faults", "count", None),
+    ("major_faults", "major page faults", "count", None),
+    ("voluntary_switches", "voluntary context switches", "count", None),
+    ("involuntary_switches", "involuntary context switches", "count", None),
+)

@@ -1,0 +1,196 @@
+"""Which attempt at a task has which name.
+
+``<task_id>.crate`` is the attempt that finished last; an earlier one stands beside it as
+``<task_id>.attempt-N.crate``. Crates are published by renaming a finished directory, which the file system does at
+once or not at all; several publishers, on several nodes, may do so for one task at the same time. Nothing is locked:
+shared file systems may not have locks. A rename onto a directory with content fails, and that is the arbiter.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.json_text import clean, safe_name
+from prov_worker.errors import CrateError
+from prov_worker.model import AttemptId, TaskRecord
+
+SUFFIX = ".crate"
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+_TRIES = 50
+_conflicts = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt a crate is of, and when it ended: a finaliser after a crash may know a later end than another.
+
+    Attributes:
+        id: which attempt; its task id as the crate has it.
+        end_ns: nanoseconds since the epoch.
+    """
+
+    id: AttemptId
+    end_ns: int
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Order of attempts: by end, then by number."""
+        return self.end_ns, self.id.attempt
+
+
+def attempt_of(record: TaskRecord) -> Attempt:
+    """Return the attempt of a record."""
+    return Attempt(record.attempt_id._replace(task_id=clean(record.task_id, 1000)), record.end_ns)
+
+
+def read_attempt(crate: Path) -> Attempt | None:
+    """Return the attempt of a crate on disk; None if it cannot be read as one of ours."""
+    try:
+        graph = json.loads((crate / v.METADATA_FILE).read_bytes())["@graph"]
+        values: dict[str, Any] = {
+            entity["@id"]: entity.get("value") for entity in graph if entity["@type"] == "PropertyValue"
+        }
+        task_id = str(values["#task-id"]).removeprefix("urn:uuid:")
+        end_ns = int(values["#end-ns"])
+        # a crate that names no start is of a task that no worker began
+        return Attempt(AttemptId(task_id, int(values["#attempt"]), int(values.get("#start-ns", end_ns))), end_ns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def crate_name(task_id: str) -> str:
+    """Directory name of a task's crate; ids that are no plain names are percent-encoded."""
+    return safe_name(task_id) + SUFFIX
+
+
+def published(crate_dir: Path, me: Attempt) -> Path | None:
+    """Path of the crate of this very attempt, where there is one."""
+    final = crate_dir / crate_name(me.id.task_id)
+    if not os.path.lexists(final):
+        return None
+    stem = safe_name(me.id.task_id)
+    for path in (final, *sorted(crate_dir.glob(f"{_literal(stem)}.attempt-{me.id.attempt}*{SUFFIX}"))):
+        other = read_attempt(path)
+        if other is not None and me.id == other.id:
+            return path
+    return None
+
+
+def _literal(name: str) -> str:
+    return name.replace("[", "[[]")
+
+
+def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
+    """Give a finished directory its name.
+
+    Args:
+        staged: hidden directory in ``crate_dir``, complete. It is gone afterwards.
+        crate_dir: where crates appear.
+        me: the attempt in it.
+
+    Returns:
+        Path of the crate of this attempt; of the one that was there, where somebody else had published it.
+
+    Raises:
+        CrateError: the names are fought over without end.
+        OSError: the file system refused.
+    """
+    final = crate_dir / crate_name(me.id.task_id)
+    if _rename(staged, final):
+        return final
+    with _conflicts:
+        for _ in range(_TRIES):
+            if _rename(staged, final):
+                return final
+            other = read_attempt(final)
+            if other is None:
+                if os.path.lexists(final):
+                    _set_aside(final)
+                continue
+            if me.id == other.id:
+                discard(staged)
+                return final
+            if other.rank >= me.rank:
+                return _keep(staged, crate_dir, me)
+            _move_earlier(final, crate_dir, other, me)
+    raise CrateError(f"{final}: could not be published, others keep publishing attempts at this task")
+
+
+def _rename(source: Path, target: Path) -> bool:
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
+    """Give ``path`` the name of an earlier attempt; drop it where that very attempt stands there already."""
+    stem = f"{safe_name(who.id.task_id)}.attempt-{who.id.attempt}"
+    for number in range(1, 10_000):
+        target = crate_dir / (f"{stem}{SUFFIX}" if number == 1 else f"{stem}.{number}{SUFFIX}")
+        if _rename(path, target):
+            return target
+        other = read_attempt(target)
+        if other is not None and who.id == other.id:
+            _drop(path, crate_dir, who)
+            return target
+    raise CrateError(f"{crate_dir / stem}{SUFFIX}: no free name for another attempt")
+
+
+def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) -> None:
+    """Move the earlier attempt at ``final`` to its own name."""
+    try:
+        moved = _keep(final, crate_dir, expected)
+    except FileNotFoundError:
+        # Another publisher moved it first.
+        return
+    other = read_attempt(moved)
+    if other is None or other.id == expected.id:
+        return
+    # Between the look and the move another publisher had put its own attempt there: give that one its due name.
+    if other.rank <= me.rank or not _rename(moved, final):
+        _keep(moved, crate_dir, other)
+
+
+def _set_aside(path: Path) -> None:
+    """Free the name from something that is no crate of ours. Kept, never deleted: it may be somebody's data."""
+    for number in range(1, 10_000):
+        target = path.with_name(f"{path.name}.unreadable" if number == 1 else f"{path.name}.unreadable-{number}")
+        if os.path.lexists(target):
+            continue
+        try:
+            os.rename(path, target)
+        except FileNotFoundError:
+            # Another publisher moved it first.
+            return
+        return
+    raise CrateError(f"{path}: no free name to set this aside")
+
+
+def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:
+    """Remove a second copy of an attempt; if another publisher has put something else there, that stays."""
+    hidden = path.with_name(f".tmp-second-{path.name}-{os.getpid()}-{threading.get_ident()}")
+    os.rename(path, hidden)
+    # Looked at only now, when nobody else can exchange it any more.
+    other = read_attempt(hidden)
+    if other is not None and who.id != other.id:
+        if not _rename(hidden, path):
+            _keep(hidden, crate_dir, other)
+        return
+    discard(hidden)
+
+
+def discard(path: Path) -> None:
+    """Remove a hidden directory; what cannot be removed stays hidden."""
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The community's validator (roc-validator): a client, and the script that its interpreter runs."""

@@ -1,0 +1,251 @@
+"""Runs the community's RO-Crate validator (roc-validator) on crates, without network.
+
+The validator cannot share an environment with Globus Compute (both pin ``rich``, to different versions), so it runs in
+an interpreter of its own, which is looked for in this order: this one, ``$PROV_WORKER_VALIDATOR``, the private
+environment that :func:`install_validator` makes, and the interpreter behind a ``rocrate-validator`` command on the
+path. The script that it runs, and the two JSON-LD contexts that the profiles need, ship with the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from prov_worker.crate.findings import ERROR, WARNING, Finding
+from prov_worker.errors import InputError, ProvWorkerError
+
+VARIABLE = "PROV_WORKER_VALIDATOR"
+REQUIREMENT = "roc-validator==0.13.*"
+LEVELS = ("required", "recommended", "optional")
+STEP_PROFILE = "process-run-crate"
+
+_SCRIPT = Path(__file__).with_name("script.py")
+
+Progress = Callable[[Path, list[Finding]], None]
+
+
+class ValidatorMissingError(ProvWorkerError):
+    """There is no interpreter that has roc-validator."""
+
+
+def private_validator() -> Path:
+    """Directory of the private environment of the validator, whether it exists or not."""
+    cache = os.environ.get("XDG_CACHE_HOME") or ""
+    base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    return base / "prov-worker" / "validator"
+
+
+def find_validator() -> Path | None:
+    """The interpreter that runs the validator; None where there is none.
+
+    Raises:
+        InputError: ``$PROV_WORKER_VALIDATOR`` names no program.
+    """
+    if find_spec("rocrate_validator") is not None and sys.executable:
+        return Path(sys.executable)
+    named = os.environ.get(VARIABLE)
+    if named:
+        if not os.access(named, os.X_OK) or os.path.isdir(named):
+            raise InputError(f"{VARIABLE}: {named} is no program; it must be the path of a Python interpreter")
+        return Path(named)
+    private = private_validator() / "bin" / "python"
+    if os.access(private, os.X_OK):
+        return private
+    command = shutil.which("rocrate-validator")
+    return _interpreter_of(Path(command)) if command else None
+
+
+def _interpreter_of(script: Path) -> Path | None:
+    """The interpreter in the first line of an installed script."""
+    try:
+        with script.open("rb") as stream:
+            first = stream.readline(4096).decode("utf-8", "replace").strip()
+            second = stream.readline(4096).decode("utf-8", "replace")
+    except OSError:
+        return None
+    if not first.startswith("#!"):
+        return None
+    words = first[2:].split()
+    if words and words[0] == "/bin/sh":
+        # pip writes the interpreter into a second line where the path is long or has spaces: '''exec' "…" "$0" "$@"
+        parts = second.split('"') if '"' in second else second.split()
+        words = [part for part in parts if part.startswith("/")][:1]
+    elif words and words[0].endswith("/env"):
+        words = [found for name in words[1:2] if (found := shutil.which(name))]
+    return Path(words[0]) if words and os.access(words[0], os.X_OK) else None
+
+
+def install_validator() -> Path:
+    """Make the private environment of the validator with ``venv`` and ``pip``; keep the one that is there.
+
+    Returns:
+        Its interpreter.
+
+    Raises:
+        ProvWorkerError: it could not be made; the message holds the last line of what ``venv`` or ``pip`` said.
+    """
+    target = private_validator()
+    python = target / "bin" / "python"
+    if os.access(python, os.X_OK) and _has_validator(python):
+        return python
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = Path(tempfile.mkdtemp(prefix=".validator-", dir=target.parent))
+    try:
+        _run([sys.executable, "-m", "venv", str(aside)], "the environment of the validator could not be made")
+        # Through the interpreter: scripts hold the path that the environment has now, and it moves.
+        _run(
+            [
+                str(aside / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                REQUIREMENT,
+            ],
+            f"{REQUIREMENT} could not be installed",
+        )
+        if target.exists():
+            target.rename(Path(tempfile.mkdtemp(prefix=".validator-old-", dir=target.parent)) / "validator")
+        try:
+            aside.rename(target)
+        except OSError:
+            # Another process installed it meanwhile.
+            if not os.access(python, os.X_OK):
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        for old in target.parent.glob(".validator-old-*"):
+            shutil.rmtree(old, ignore_errors=True)
+    return python
+
+
+def _has_validator(python: Path) -> bool:
+    command = [str(python), "-I", "-c", "import rocrate_validator"]
+    try:
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=120).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _run(command: list[str], problem: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise ProvWorkerError(f"{problem}: {lines[-1].strip() if lines else f'exit status {done.returncode}'}")
+
+
+def validate_profiles(
+    paths: Sequence[Path | str],
+    level: str = "recommended",
+    progress: Progress | None = None,
+    *,
+    profile: str = STEP_PROFILE,
+    skip_checks: Sequence[str] = (),
+    jobs: int | None = None,
+) -> dict[Path, list[Finding]]:
+    """Validate crates against a profile of the community, and those that it builds on.
+
+    Args:
+        paths: crates.
+        level: ``required``, ``recommended`` or ``optional``; a missed requirement is an error, all else a warning.
+        progress: called with path and findings as each crate is done.
+        profile: identifier of the validator, such as ``process-run-crate`` or ``provenance-run-crate``.
+        skip_checks: ids of checks to leave out.
+        jobs: processes to use; None takes one for each eight crates, as many as there are CPUs at most.
+
+    Returns:
+        Findings by path, in the order of ``paths``.
+
+    Raises:
+        InputError: unknown level.
+        ValidatorMissingError: no interpreter has the validator.
+        ProvWorkerError: the validator ended without a verdict on every crate.
+    """
+    if level not in LEVELS:
+        raise InputError(f"level: expected one of {', '.join(LEVELS)}; got {level!r}")
+    wanted = list(dict.fromkeys(Path(path) for path in paths))
+    if not wanted:
+        return {}
+    python = find_validator()
+    if python is None:
+        raise ValidatorMissingError(
+            f"roc-validator was not found; install it with `prov-worker check --install-validator`, "
+            f"or set {VARIABLE} to an interpreter that has it"
+        )
+    if jobs is None:
+        jobs = max(1, min(os.cpu_count() or 1, len(wanted) // 8))
+    request = {
+        "paths": [str(path.absolute()) for path in wanted],
+        "level": level,
+        "profile": profile,
+        "skip_checks": list(skip_checks),
+        "jobs": jobs,
+    }
+    by_text = {str(path.absolute()): path for path in wanted}
+    found: dict[Path, list[Finding]] = {}
+    trouble = _converse(python, request, lambda answer: _take(answer, by_text, found, progress))
+    if len(found) != len(wanted):
+        raise ProvWorkerError(f"the validator ({python}) gave {len(found)} of {len(wanted)} verdicts: {trouble}")
+    return {path: found[path] for path in wanted}
+
+
+def _take(
+    answer: dict[str, Any], by_text: dict[str, Path], found: dict[Path, list[Finding]], progress: Progress | None
+) -> None:
+    path = by_text[answer["path"]]
+    findings = [
+        Finding(ERROR if issue["severity"] == "REQUIRED" else WARNING, issue["rule"], issue["where"], issue["message"])
+        for issue in answer["issues"]
+    ]
+    if answer.get("error"):
+        findings.append(Finding(ERROR, "validator", str(path), answer["error"]))
+    found[path] = findings
+    if progress is not None:
+        progress(path, findings)
+
+
+def _converse(python: Path, request: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> str:
+    """Run the script; give each line of its answer to ``take``. Returns the last line of its standard error."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    process = subprocess.Popen(
+        [str(python), "-I", str(_SCRIPT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+    )
+    errors: list[str] = []
+    # Leaving the block closes the pipes and waits.
+    with process:
+        if process.stdin is None or process.stdout is None:  # both are pipes
+            raise ProvWorkerError("the validator has no standard streams")
+        # Both pipes are read at once: a full one would stop the script.
+        drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
+        drain.start()
+        try:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                # A broken pipe: it ended before it read, and its standard error says why.
+                process.stdin.write(json.dumps(request))
+            for line in process.stdout:
+                take(json.loads(line))
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+            drain.join()
+    lines = [line.strip() for line in errors if line.strip()]
+    return lines[-1] if lines else f"exit status {process.returncode}"

@@ -1,0 +1,215 @@
+"""NVIDIA's management library: one session at a time holds it open, and lists what it knows.
+
+NVML API Reference, through ``nvidia-ml-py`` (ctypes, no compiled part); loaded when a session is opened, never at
+import. NVML shows every GPU that the process may use, whatever ``CUDA_VISIBLE_DEVICES`` says, in the order of the PCI
+addresses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from prov_worker.probes.errors import NoData, ProbeError
+from prov_worker.probes.timeouts import Pending
+
+OPEN_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class NvmlGpu:
+    """A GPU, or one instance of a GPU that is partitioned (MIG).
+
+    Attributes:
+        handle: NVML's handle; None where the GPU did not answer.
+        model: name of the product.
+        uuid: ``GPU-…``, or ``MIG-…`` for an instance.
+        memory_bytes: its own memory; None where it shares the host's.
+        pci: address such as ``0000:07:00.0``; an instance has that of its GPU.
+        mig: whether it is an instance.
+        parent: UUID of the instance's GPU.
+        details: further facts, by key.
+    """
+
+    handle: Any
+    model: str
+    uuid: str | None = None
+    memory_bytes: int | None = None
+    pci: str | None = None
+    mig: bool = False
+    parent: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class NvmlSession:
+    """An initialised library, shared by counted holders: the last one to leave shuts it down."""
+
+    def __init__(self, module: Any) -> None:
+        self._nvml = module
+        self._holders = 1
+        self._lock = threading.Lock()
+
+    def hold(self) -> NvmlSession:
+        """Count one more holder."""
+        with self._lock:
+            self._holders += 1
+        return self
+
+    def close(self) -> None:
+        """Count one holder less; never raises."""
+        with self._lock:
+            self._holders -= 1
+            last = self._holders == 0
+        if last:
+            with contextlib.suppress(self._nvml.NVMLError):
+                self._nvml.nvmlShutdown()
+
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """Result of an NVML function; None where the device, the driver or the binding does not know the answer."""
+        try:
+            return getattr(self._nvml, function)(*arguments)
+        except (self._nvml.NVMLError, AttributeError):
+            return None
+
+    def supports(self, function: str, *arguments: Any) -> bool:
+        """Whether it makes sense to ask again: false where the device, driver or binding will never answer."""
+        nvml = self._nvml
+        try:
+            getattr(nvml, function)(*arguments)
+        except AttributeError:
+            return False
+        except nvml.NVMLError as error:
+            never = (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND, nvml.NVML_ERROR_NO_PERMISSION)
+            return error.value not in (*never, nvml.NVML_ERROR_INVALID_ARGUMENT)
+        return True
+
+    def constant(self, name: str) -> Any:
+        """A constant of the binding; None where it has none of that name."""
+        return getattr(self._nvml, name, None)
+
+    def memory(self, handle: Any) -> Any:
+        """Memory of a device (``total``, ``used``, ``free``, bytes), None where it has none of its own.
+
+        Version 2 counts what the driver reserves apart from what is used, as ``nvidia-smi`` does; it needs driver 510.
+        """
+        version = self.constant("nvmlMemory_v2")
+        newer = self.ask("nvmlDeviceGetMemoryInfo", handle, version) if version is not None else None
+        return self.ask("nvmlDeviceGetMemoryInfo", handle) if newer is None else newer
+
+    def driver(self) -> str | None:
+        """Version of the kernel driver."""
+        return text(self.ask("nvmlSystemGetDriverVersion"))
+
+    def devices(self) -> list[NvmlGpu]:
+        """All GPUs in NVML's order, then all MIG instances, those of one GPU together."""
+        gpus = [self._gpu(index) for index in range(self.ask("nvmlDeviceGetCount") or 0)]
+        return gpus + [instance for gpu in gpus for instance in self._instances(gpu)]
+
+    def _gpu(self, index: int) -> NvmlGpu:
+        try:
+            handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
+        except self._nvml.NVMLError as error:
+            # One that fell off the bus, or that a device cgroup denies, still belongs to the node.
+            return NvmlGpu(None, "NVIDIA GPU", details={"nvml_index": index, "error": str(error)})
+        memory = self.memory(handle)
+        pci = self.ask("nvmlDeviceGetPciInfo", handle)
+        capability = self.ask("nvmlDeviceGetCudaComputeCapability", handle)
+        power_limit = self.ask("nvmlDeviceGetEnforcedPowerLimit", handle)
+        mig_mode = self.ask("nvmlDeviceGetMigMode", handle)
+        return NvmlGpu(
+            handle,
+            text(self.ask("nvmlDeviceGetName", handle)) or "NVIDIA GPU",
+            text(self.ask("nvmlDeviceGetUUID", handle)),
+            memory.total if memory is not None else None,
+            pci_address(text(pci.busId)) if pci is not None else None,
+            details={
+                "nvml_index": index,
+                "minor": self.ask("nvmlDeviceGetMinorNumber", handle),
+                "compute_capability": ".".join(map(str, capability)) if capability is not None else None,
+                "power_limit_watts": power_limit / 1000 if power_limit is not None else None,
+                "mig_enabled": bool(mig_mode[0]) if mig_mode is not None else False,
+            },
+        )
+
+    def _instances(self, gpu: NvmlGpu) -> list[NvmlGpu]:
+        if gpu.handle is None or not gpu.details["mig_enabled"]:
+            return []
+        found = []
+        for place in range(self.ask("nvmlDeviceGetMaxMigDeviceCount", gpu.handle) or 0):
+            # Most places are empty: an error that is an answer.
+            handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu.handle, place)
+            if handle is None:
+                continue
+            memory = self.memory(handle)
+            found.append(
+                NvmlGpu(
+                    handle,
+                    text(self.ask("nvmlDeviceGetName", handle)) or f"{gpu.model} MIG",
+                    text(self.ask("nvmlDeviceGetUUID", handle)),
+                    memory.total if memory is not None else None,
+                    gpu.pci,
+                    mig=True,
+                    parent=gpu.uuid,
+                    details={
+                        "nvml_index": gpu.details["nvml_index"],
+                        "gpu_instance": self.ask("nvmlDeviceGetGpuInstanceId", handle),
+                        "compute_instance": self.ask("nvmlDeviceGetComputeInstanceId", handle),
+                    },
+                )
+            )
+        return found
+
+
+def open_session(module: Any = None) -> NvmlSession:
+    """Load and initialise the library.
+
+    Args:
+        module: binding to use; None imports ``pynvml`` of nvidia-ml-py.
+
+    Raises:
+        NoData: no binding, no library or no driver.
+        ProbeError: there is a driver, and it does not work.
+    """
+    if module is None:
+        try:
+            import pynvml
+        except ImportError:
+            raise NoData("nvidia-ml-py is not installed") from None
+        module = pynvml
+    try:
+        module.nvmlInit()
+    except module.NVMLError as error:
+        absent = (module.NVML_ERROR_LIBRARY_NOT_FOUND, module.NVML_ERROR_DRIVER_NOT_LOADED)
+        if error.value in absent:
+            raise NoData(f"NVML: {error}") from error
+        raise ProbeError(f"NVML: {error}") from error
+    return NvmlSession(module)
+
+
+def open_devices(module: Any = None, limit_s: float = OPEN_LIMIT_S) -> tuple[NvmlSession, list[NvmlGpu]]:
+    """A session and its devices, within a time limit: a wedged driver can keep the first call for ever.
+
+    Raises:
+        NoData, ProbeError: as :func:`open_session`; ProbeError also when the time is over.
+    """
+
+    def work() -> tuple[NvmlSession, list[NvmlGpu]]:
+        session = open_session(module)
+        return session, session.devices()
+
+    return Pending(work, "nvml-open").result(limit_s)
+
+
+def text(value: Any) -> str | None:
+    """NVML's strings: bytes in older bindings."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def pci_address(bus_id: str | None) -> str | None:
+    """NVML's ``00000000:07:00.0`` as the kernel writes it: ``0000:07:00.0``."""
+    if not bus_id:
+        return None
+    domain, _, rest = bus_id.lower().partition(":")
+    return f"{domain[-4:]}:{rest}"

@@ -1,0 +1,21 @@
+"""Logging of the recorder's own errors, which never reach the task."""
+
+from __future__ import annotations
+
+import logging
+
+# One logger for all of the recorder, whatever module an error comes from.
+log = logging.getLogger("prov_worker.recorder.recorder")
+
+_MAX_LOGGED = 3
+_logged: dict[str, int] = {}
+
+
+def log_internal_error(where: str) -> None:
+    """Log the error that is being handled, a few times for each place: a task must not drown in them either."""
+    count = _logged[where] = _logged.get(where, 0) + 1
+    if count <= _MAX_LOGGED:
+        try:
+            log.warning("recording: %s failed; the task is not affected", where, exc_info=True)
+        except Exception:  # a logging handler of the task's own
+            pass

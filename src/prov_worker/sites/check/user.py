@@ -1,0 +1,20 @@
+"""Who starts the endpoint."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+
+from prov_worker.finding import Finding, failed, passed
+from prov_worker.globus.daemons import wants_email
+from prov_worker.sites.check.context import Subject
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Whether Globus Compute lets this user start an endpoint with this configuration."""
+    line = "user"
+    if wants_email() and not subject.values["email"]:
+        found = f"{getpass.getuser()} may change users, and such an endpoint does not start without a contact address"
+        yield failed(line, found, "--set email=ADDRESS, or start it as an ordinary user")
+    else:
+        yield passed(line, getpass.getuser())

@@ -1,0 +1,164 @@
+"""Plots: that both kinds are pictures of the series, and that one can be added to a published crate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+import pytest
+
+from prov_worker.crate.add_plot import add_plot, render_png, render_svg
+from prov_worker.crate.check import check_crate
+from prov_worker.crate.plot_data import byte_unit, ceiling
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.writer import Plot
+from prov_worker.errors import CrateError, InputError
+from prov_worker.model import Column, Series, TaskSeries
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def pixels(png):
+    """Width, height and distinct colours of a PNG."""
+    import io
+
+    import matplotlib.image
+
+    array = matplotlib.image.imread(io.BytesIO(png))
+    return (
+        array.shape[1],
+        array.shape[0],
+        {tuple(round(float(part) * 255) for part in one[:3]) for one in array[::1, ::1].reshape(-1, 4)},
+    )
+
+
+def test_png_shows_both_curves(make_series):
+    width, height, colours = pixels(render_png(make_series(60), "rev_txt"))
+    assert (width, height) == (640, 320)
+    assert {(0x1F, 0x5F, 0xA8), (0xB4, 0x53, 0x1A)} <= colours
+
+
+def test_png_without_memory_has_no_second_axis(make_series):
+    series = make_series(60)
+    del series.task.columns["rss_bytes"]
+    _, _, colours = pixels(render_png(series, "rev_txt"))
+    assert (0x1F, 0x5F, 0xA8) in colours
+    assert (0xB4, 0x53, 0x1A) not in colours
+
+
+def test_reused_figure_keeps_nothing_of_the_plot_before(make_series):
+    first = render_png(make_series(5), "a")
+    render_png(make_series(100, band=True), "another, $with$ a band")
+    assert render_png(make_series(5), "a") == first
+
+
+def test_band_changes_the_picture(make_series):
+    assert render_png(make_series(20), "a") != render_png(make_series(20, band=True), "a")
+
+
+def test_png_is_a_png(make_series):
+    data = render_png(make_series(), "title")
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (640, 320)
+
+
+def test_svg_is_accessible_and_holds_every_sample(make_series):
+    root = ET.fromstring(render_svg(make_series(20), 'f <&> "task"'))
+    assert root.attrib["role"] == "img"
+    assert root.find(f"{SVG}title").text == 'f <&> "task"'
+    assert root.find(f"{SVG}desc").text.startswith(
+        "CPU use of the task from 0 to 1 s: 60 to 98 percent; resident memory"
+    )
+    lines = [one.attrib["points"].split() for one in root.iter(f"{SVG}polyline")]
+    assert [len(points) for points in lines] == [20, 20]
+    heights = [float(point.partition(",")[2]) for point in lines[1]]
+    assert all(later < earlier for earlier, later in pairwise(heights)), "a rising curve rises"
+    texts = [one.text for one in root.iter(f"{SVG}text")]
+    assert {"time since the task began (s)", "CPU (%; 100 = one logical CPU)", "resident memory (MiB)"} <= set(texts)
+
+
+def test_svg_draws_the_band(make_series):
+    root = ET.fromstring(render_svg(make_series(20, band=True), "t"))
+    (band,) = root.iter(f"{SVG}polygon")
+    assert len(band.attrib["points"].split()) == 40
+
+
+def test_svg_stays_inside_its_picture(make_series):
+    text = render_svg(make_series(500, band=True), "t").decode()
+    for x, y in re.findall(r"([\d.-]+),([\d.-]+)", " ".join(re.findall(r'points="([^"]*)"', text))):
+        assert 0 <= float(x) <= 640
+        assert 0 <= float(y) <= 320
+
+
+@pytest.mark.parametrize("render", [render_png, render_svg])
+def test_awkward_series(render):
+    nan = float("nan")
+    for values in ([0.0], [0.0, 0.0], [nan, 5.0, None], [1e9, 3.0], [1e-9]):
+        times = [0.05 * number for number in range(len(values))]
+        series = TaskSeries(task=Series(0.05, times, {"cpu_percent": Column("percent", values)}))
+        assert len(render(series, "hostile \x00 $\\frac{1}{2}$ \ud800")) > 500
+    for empty in (TaskSeries(), TaskSeries(task=Series(0.05, [0.05], {"cpu_percent": Column("percent", [None])}))):
+        with pytest.raises(CrateError, match="nothing to draw"):
+            render(empty, "t")
+
+
+def test_round_numbers():
+    assert [ceiling(value) for value in (0, 0.3, 1, 1.01, 7, 99, 100, 101, 2400)] == [
+        1.0, 0.5, 1, 2, 10, 100, 100, 200, 2500,
+    ]  # fmt: skip
+    assert byte_unit(5 << 30)[1] == "GiB"
+    assert byte_unit(0)[1] == "B"
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_added_plot_is_listed_shown_and_sealed_by_its_hash(writer, make_record, make_series, tmp_path, graph_of, kind):
+    crate = writer.publish(make_record(), make_series(), None, tmp_path)
+    path = add_plot(crate, kind)
+    assert path == crate / "images" / f"cpu_usage.{kind}"
+    entities = graph_of(crate)
+    listed = entities[f"images/cpu_usage.{kind}"]
+    assert listed["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert {"@id": f"images/cpu_usage.{kind}"} in entities["./"]["hasPart"]
+    assert entities["#observation-cpu-usage"]["image"] == {"@id": f"images/cpu_usage.{kind}"}
+    assert check_crate(crate) == []
+
+    before = (crate / "ro-crate-metadata.json").read_bytes()
+    assert add_plot(crate, kind) == path
+    assert add_plot(crate, "png") == path, "a crate has one plot"
+    assert (crate / "ro-crate-metadata.json").read_bytes() == before
+    assert sorted(one.name for one in crate.iterdir()) == ["data", "function", "images", "ro-crate-metadata.json"]
+
+
+def test_added_plot_is_the_one_that_would_have_been_published(writer, make_record, make_series, tmp_path, graph_of):
+    plot = Plot("cpu_usage.svg", render_svg(make_series(), "rev_txt · task 7a171870-b038-4174-84e1-29cdcc42f72c"))
+    at_once = graph_of(writer.publish(make_record(), make_series(), plot, tmp_path / "a"))
+    crate = writer.publish(make_record(), make_series(), None, tmp_path / "b")
+    add_plot(crate, "svg")
+    assert graph_of(crate) == at_once
+
+
+def test_sealed_crate_is_refused(writer, make_record, make_series, tmp_path):
+    crate = writer.publish(make_record(), make_series(), None, tmp_path / "steps")
+    seal = {"@id": f"steps/{crate.name}/ro-crate-metadata.json", "@type": "File", "sha256": "ab" * 32}
+    (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({"@graph": [seal]}))
+    before = {one: one.stat().st_mtime_ns for one in crate.rglob("*")}
+    with pytest.raises(CrateError, match="sealed by the run crate"):
+        add_plot(crate)
+    assert {one: one.stat().st_mtime_ns for one in crate.rglob("*")} == before
+
+    del seal["sha256"]
+    (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({"@graph": [seal]}))
+    assert add_plot(crate, "svg").is_file()
+
+
+def test_crate_without_samples_is_refused(writer, make_record, tmp_path):
+    crate = writer.publish(make_record(), None, None, tmp_path)
+    with pytest.raises(CrateError, match="no CPU sample"):
+        add_plot(crate)
+    assert StepCrate.open(crate).files
+    with pytest.raises(InputError, match="kind: expected one of png, svg"):
+        add_plot(crate, "gif")

@@ -1,0 +1,143 @@
+"""Whose a daemon is, whether it runs, and what earlier runs left: real processes with the command lines of daemons."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prov_worker.errors import InputError
+from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.globus.daemons import STALE_S
+from prov_worker.globus.processes import Process, process
+
+ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
+Pretend = Callable[..., subprocess.Popen[bytes]]
+START = ("/venv/bin/python", "/venv/bin/globus-compute-endpoint", "start")
+TITLE = f"Globus Compute Endpoint *({ENDPOINT}, one) [/venv/bin/globus-compute-endpoint start one]"
+
+
+@pytest.fixture
+def folder(fleet: Fleet, endpoint: Path) -> Folder:
+    return Folder(fleet.endpoints[0])
+
+
+def write_pid(folder: Folder, pid: int, age_s: float = 0.0) -> None:
+    folder.pid_file.write_text(f"{pid}\n")
+    at = time.time() - age_s
+    os.utime(folder.pid_file, (at, at))
+
+
+def gone(started: subprocess.Popen[bytes]) -> Process:
+    found = process(started.pid)
+    assert found is not None
+    started.kill()
+    started.wait()
+    return found
+
+
+def test_without_a_pid_file(folder: Folder) -> None:
+    assert folder.core().state == "absent"
+
+
+@pytest.mark.parametrize("words", [(*START, "one"), (TITLE,)], ids=["command line", "title"])
+def test_a_daemon_that_runs(folder: Folder, pretend: Pretend, words: tuple[str, ...]) -> None:
+    daemon = pretend(*words, opened=folder.log)
+    write_pid(folder, daemon.pid)
+    core = folder.core()
+    assert (core.state, core.process) == ("running", process(daemon.pid))
+    assert folder.cores() == [core.process]
+    # One without a pid file is starting or ending: it is seen too.
+    folder.pid_file.unlink()
+    assert folder.cores() == [core.process]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(*START, "other"), (TITLE.replace(", one)", ", another one)"),), ("/bin/sleep", "one")],
+    ids=["other name", "other title", "other program"],
+)
+def test_a_number_that_another_process_has(folder: Folder, pretend: Pretend, words: tuple[str, ...]) -> None:
+    other = pretend(*words)
+    write_pid(folder, other.pid)
+    assert folder.core().state == "elsewhere", "perhaps it is that of a daemon on another host"
+    assert folder.core(Process(other.pid, 1)).state == "stale", "it was started here"
+    write_pid(folder, other.pid, STALE_S + 1)
+    assert folder.core().state == "stale", "nobody touches it"
+
+
+def test_a_daemon_of_the_same_name_that_began_after_the_last_touch(folder: Folder, pretend: Pretend) -> None:
+    daemon = pretend(*START, "one")
+    write_pid(folder, daemon.pid, STALE_S + 30)
+    assert folder.core().state == "stale"
+
+
+def test_a_daemon_that_was_killed(folder: Folder, pretend: Pretend) -> None:
+    known = gone(pretend(*START, "one"))
+    write_pid(folder, known.pid)
+    assert folder.core().state == "elsewhere"
+    assert folder.core(known).state == "stale"
+
+
+@pytest.mark.parametrize("age_s, state", [(0, "elsewhere"), (10, "stale")])
+def test_a_pid_file_without_a_number(folder: Folder, age_s: float, state: str) -> None:
+    folder.pid_file.write_text("")
+    at = time.time() - age_s
+    os.utime(folder.pid_file, (at, at))
+    assert folder.core().state == state
+
+
+def test_the_same_name_in_another_directory_of_endpoints(folder: Folder, pretend: Pretend, tmp_path: Path) -> None:
+    pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(tmp_path / "another"))
+    assert folder.cores() == []
+    mine = pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(folder.spec.user_dir))
+    assert folder.cores() == [process(mine.pid)]
+
+
+def test_what_earlier_runs_left(folder: Folder, pretend: Pretend) -> None:
+    user = folder.spec.user_dir / f"uep.{ENDPOINT}.1"
+    other = folder.spec.user_dir / "uep.another.1"
+    for directory in (user, other):
+        (directory / "HTEX").mkdir(parents=True)
+    interchange = pretend("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
+    pool = pretend("python", "process_worker_pool.py", GLOBUS_COMPUTE_ENDPOINT_DIR=str(user))
+    pretend("parsl: HTEX interchange", opened=other / "HTEX" / "interchange.log")
+    pretend("python", "-m", "prov_worker.agent.main", GLOBUS_COMPUTE_ENDPOINT_DIR=str(user))
+    assert {one.pid for one in folder.leftovers(core=None)} == {interchange.pid, pool.pid}
+
+    # A user endpoint that lives keeps what it began, and not what was there before it.
+    time.sleep(0.05)
+    living = pretend("globus-compute-endpoint", "_start-user-endpoint", user.name, opened=user / "endpoint.log")
+    (user / "daemon.pid").write_text(f"{living.pid}\n")
+    fresh = pretend("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
+    core = Process(os.getpid(), 1)  # began before its user endpoint
+    assert {one.pid for one in folder.leftovers(core=core)} == {interchange.pid, pool.pid}
+    assert folder.clean() == []
+    # Without its daemon it is left over itself, with those that nobody has.
+    assert living.pid in {one.pid for one in folder.leftovers(core=None)}
+    gone(living)
+    os.utime(user / "daemon.pid", (0, 0))
+    assert fresh.pid in {one.pid for one in folder.leftovers(core=core)}
+    assert folder.clean() == [user.name]
+    assert not (user / "daemon.pid").exists()
+
+
+def test_whose_a_directory_is(folder: Folder, fleet: Fleet) -> None:
+    marker = folder.directory / "prov_worker.json"
+    assert folder.foreign() is None
+    marker.write_text(f'{{"host": "{socket.gethostname()}"}}')
+    assert folder.foreign() is None
+    marker.write_text('{"host": "login99.example.org"}')
+    assert (folder.other_host(), folder.foreign()) == ("login99.example.org", "belongs to login99.example.org")
+    marker.unlink()
+    assert "was not created by prov-worker" in str(folder.foreign())
+    assert Folder(fleet.endpoints[1]).foreign() is None, "not created yet"
+    marker.write_text("{")
+    with pytest.raises(InputError, match=r"prov_worker\.json: no valid JSON"):
+        folder.foreign()
