@@ -23,7 +23,7 @@ def test_the_tag_of_the_compose_file_is_that_of_the_release() -> None:
 def test_both_images_have_the_same_versions() -> None:
     endpoint, worker = locked("endpoint"), locked("worker")
     assert worker.items() <= endpoint.items()
-    assert {"fastapi", "matplotlib", "rocrate"} <= endpoint.keys() - worker.keys()
+    assert {"fastapi", "matplotlib", "prometheus-client", "rocrate"} <= endpoint.keys() - worker.keys()
 
 
 def test_every_distribution_has_hashes_and_no_address() -> None:

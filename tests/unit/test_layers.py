@@ -25,6 +25,7 @@ LAYERS = {
     "redact": 0,
     "files": 0,
     "yamlfile": 0,
+    "prometheus": 0,
     "spool": 1,
     "crate": 1,
     "probes": 1,

@@ -5,31 +5,36 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from prov_worker.fleet import files, status
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.task_counts import Tally
 
+if TYPE_CHECKING:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
 _PREFIX = "prov_worker_fleet"
-#: Name, type and help of each metric.
-METRICS = {
-    "endpoint_up": ("gauge", "1 where the daemon runs, else 0"),
-    "heartbeat_age_seconds": ("gauge", "Time since the daemon's last sign of life"),
-    "restarts_total": ("counter", "Restarts by the watch"),
-    "restarts_in_window": ("gauge", "Restarts that count for the cap"),
-    "user_endpoints": ("gauge", "User endpoints that live"),
-    "tasks_queued": ("gauge", "Tasks that wait for a worker"),
-    "tasks_running": ("gauge", "Tasks that workers are at"),
-    "blocks": ("gauge", "Batch jobs, by state"),
-    "workers": ("gauge", "Workers, by state"),
-    "tasks_total": ("counter", "Tasks that ended, by result"),
-    "last_look_timestamp_seconds": ("gauge", "When the watch looked last"),
+_ENDPOINT = ("endpoint", "site")
+#: Type, help and labels of each metric.
+METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "endpoint_up": ("gauge", "1 if the daemon runs, else 0.", _ENDPOINT),
+    "heartbeat_age_seconds": ("gauge", "Time since the daemon's last sign of life.", _ENDPOINT),
+    "restarts_total": ("counter", "Restarts by the watch.", _ENDPOINT),
+    "restarts_in_window": ("gauge", "Restarts that count for the cap.", _ENDPOINT),
+    "user_endpoints": ("gauge", "User endpoints that live.", _ENDPOINT),
+    "tasks_queued": ("gauge", "Tasks that wait for a worker.", _ENDPOINT),
+    "tasks_running": ("gauge", "Tasks that workers execute.", _ENDPOINT),
+    "blocks": ("gauge", "Batch jobs, by state.", (*_ENDPOINT, "state")),
+    "workers": ("gauge", "Workers, by state.", (*_ENDPOINT, "state")),
+    "tasks_total": ("counter", "Tasks that ended, by result.", (*_ENDPOINT, "result")),
+    "last_look_timestamp_seconds": ("gauge", "When the watch looked last.", ()),
 }
 
 
 def write(fleet: Fleet, state: State, records: Mapping[str, Record], tally: Tally) -> None:
-    """Write the file anew; readable by others, since the exporter is another user.
+    """Replace the file; readable by others, since the exporter is another user.
 
     Raises:
         OSError: it cannot be written.
@@ -42,40 +47,44 @@ def write(fleet: Fleet, state: State, records: Mapping[str, Record], tally: Tall
 
 
 def render(endpoints: Iterable[status.Status], records: Mapping[str, Record], now: float) -> str:
-    """The text of the file: endpoints of this host alone."""
-    rows: dict[str, list[str]] = {name: [] for name in METRICS}
+    """Return the text of the file: endpoints of this host alone.
 
-    def add(metric: str, value: float | None, **labels: str) -> None:
+    Args:
+        endpoints: of the fleet file.
+        records: the watch's, by name of the endpoint.
+        now: when the watch looked, in seconds since the epoch.
+    """
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    from prov_worker.prometheus import exposition
+
+    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {
+        name: kinds[kind](f"{_PREFIX}_{name}", text, labels=labels) for name, (kind, text, labels) in METRICS.items()
+    }
+
+    def add(metric: str, value: float | None, *labels: str) -> None:
         if value is not None:
-            text = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-            rows[metric].append(f"{_PREFIX}_{metric}{f'{{{text}}}' if text else ''} {value:g}")
+            families[metric].add_metric(labels, value)
 
-    for one in endpoints:
-        if one.condition in ("elsewhere", "foreign"):
+    for endpoint in endpoints:
+        if endpoint.condition in ("elsewhere", "foreign"):
             continue
-        record = records.get(one.name, Record())
-        label = {"endpoint": one.name, "site": one.site}
-        add("endpoint_up", float(one.condition == "running"), **label)
-        add("heartbeat_age_seconds", one.heartbeat_s, **label)
-        add("restarts_total", one.restarts, **label)
-        add("restarts_in_window", len(record.restarts), **label)
-        add("user_endpoints", one.user_endpoints, **label)
-        add("tasks_queued", one.queued, **label)
-        add("tasks_running", one.running, **label)
-        for state, count in (one.blocks or {}).items():
-            add("blocks", count, **label, state=state)
-        if one.workers is not None:
-            add("workers", one.workers["idle"], **label, state="idle")
-            add("workers", one.workers["all"] - one.workers["idle"], **label, state="busy")
-        add("tasks_total", one.completed, **label, result="completed")
-        add("tasks_total", one.failed, **label, result="failed")
-    rows["last_look_timestamp_seconds"] = [f"{_PREFIX}_last_look_timestamp_seconds {now:.3f}"]
-    parts = []
-    for name, (kind, text) in METRICS.items():
-        if rows[name]:
-            parts += [f"# HELP {_PREFIX}_{name} {text}.", f"# TYPE {_PREFIX}_{name} {kind}", *rows[name]]
-    return "\n".join(parts) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        record = records.get(endpoint.name, Record())
+        labels = (endpoint.name, endpoint.site)
+        add("endpoint_up", float(endpoint.condition == "running"), *labels)
+        add("heartbeat_age_seconds", endpoint.heartbeat_s, *labels)
+        add("restarts_total", endpoint.restarts, *labels)
+        add("restarts_in_window", len(record.restarts), *labels)
+        add("user_endpoints", endpoint.user_endpoints, *labels)
+        add("tasks_queued", endpoint.queued, *labels)
+        add("tasks_running", endpoint.running, *labels)
+        for state, count in (endpoint.blocks or {}).items():
+            add("blocks", count, *labels, state)
+        if endpoint.workers is not None:
+            add("workers", endpoint.workers["idle"], *labels, "idle")
+            add("workers", endpoint.workers["all"] - endpoint.workers["idle"], *labels, "busy")
+        add("tasks_total", endpoint.completed, *labels, "completed")
+        add("tasks_total", endpoint.failed, *labels, "failed")
+    add("last_look_timestamp_seconds", now)
+    return exposition(family for family in families.values() if family.samples)

@@ -148,7 +148,7 @@ class Ingest:
         while True:
             try:
                 failures = self._start_failures(batch.failed_starts)
-                news = self._storage.apply(
+                stored = self._storage.apply(
                     results=[*batch.results, *failures],
                     pulses=list(batch.pulses.items()),
                     queued=batch.queued,
@@ -163,14 +163,11 @@ class Ingest:
                     complained = True
                 if self._stopping.wait(1.0):
                     return
-        for outcome, failed in (("success", False), ("failed", True)):
-            number = sum(each.failed is failed for each in (*batch.results, *failures))
-            if number:
-                self._metrics.add("prov_service_tasks_finished_total", number, outcome=outcome)
+        self._metrics.finished(stored, len(batch.results) + len(failures))
         if batch.last is not None:
             self._broker.acknowledge(batch.last.session, batch.last.tag)
         self._outlet.noted(batch.queued, batch.forwarded)
-        self._outlet.forward(news)
+        self._outlet.forward(stored.forwards)
 
     def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:
         """A user endpoint that cannot start fails its tasks, with the reason that it gave."""

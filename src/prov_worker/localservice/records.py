@@ -157,6 +157,15 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What was new of results that came: those that must be published, and how many tasks ended well and badly."""
+
+    forwards: list[Forward]
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Result:
     """A result as it came: the task, whose endpoint says so, whether it is a failure, and the message's bytes."""
 

@@ -138,9 +138,10 @@ class Service:
             for task in self.storage.unfinished(user_endpoint.id, time.time()):
                 message = messages.failure(task, "ENDPOINT_DELETED", f"Endpoint {endpoint_id} was deleted")
                 failures.append(Result(task, endpoint.owner, user_endpoint.id, True, message))
-        news = self.storage.apply(results=failures, now=time.time())
+        stored = self.storage.apply(results=failures, now=time.time())
+        self.metrics.finished(stored, len(failures))
         self.storage.delete_endpoint(endpoint_id)
-        self.dispatcher.forward(news)
+        self.dispatcher.forward(stored.forwards)
         try:
             self.dispatcher.drop_queues(queues)
         except BrokerDownError:

@@ -18,6 +18,7 @@ from prov_worker.localservice.records import (
     Outgoing,
     Pulse,
     Result,
+    Stored,
     Task,
     UserEndpoint,
 )
@@ -110,8 +111,8 @@ class TaskStore(Protocol):
         queued: Sequence[int] = (),
         forwarded: Sequence[int] = (),
         now: float,
-    ) -> list[Forward]:
-        """Take in what the broker brought, in one transaction; returns the results that are new and go to a queue.
+    ) -> Stored:
+        """Take in what the broker brought, in one transaction; returns what was new of the results.
 
         A result of a task that is finished already, or of an endpoint that does not have it, changes nothing; nor does
         a pulse, which comes with (owner, endpoint), of an endpoint that is not that owner's.

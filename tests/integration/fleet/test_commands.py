@@ -116,9 +116,9 @@ def test_from_a_file_to_running_endpoints_and_back(
     assert "one: stopped by a person" in log
     (file,) = metrics.iterdir()
     text = file.read_text()
-    assert 'prov_worker_fleet_endpoint_up{endpoint="two",site="local"} 1' in text
-    assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="completed"} 4' in text
-    assert 'prov_worker_fleet_tasks_total{endpoint="one",site="local",result="failed"} 1' in text
+    assert 'prov_worker_fleet_endpoint_up{endpoint="two",site="local"} 1.0' in text
+    assert 'prov_worker_fleet_tasks_total{endpoint="one",result="completed",site="local"} 4.0' in text
+    assert 'prov_worker_fleet_tasks_total{endpoint="one",result="failed",site="local"} 1.0' in text
 
     # A copy of the file has no say, and whose the directories are is known without the state.
     copy = host.directory / "copy.yaml"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import pytest
 
 from prov_worker.fleet import metrics
 from prov_worker.fleet.state import Record
 from prov_worker.fleet.status import Status
 
+parser = pytest.importorskip("prometheus_client.parser", reason="the extra 'fleet' is not installed")
 
-def test_every_line_is_of_the_text_format() -> None:
+
+def test_prometheus_own_parser_reads_every_metric() -> None:
     endpoints = [
         Status(
             "one", 'lo"cal', None, "running", heartbeat_s=3.5, queued=2, running=1, completed=7, failed=1,
@@ -19,21 +21,28 @@ def test_every_line_is_of_the_text_format() -> None:
         Status("far", "local", "login02", "elsewhere"),
     ]  # fmt: skip
     text = metrics.render(endpoints, {"one": Record(restarts=[1.0, 2.0])}, 1790000000.5)
-    sample = re.compile(r'prov_worker_fleet_[a-z_]+(\{([a-z]+="(\\.|[^"\\])*",?)+\})? [0-9.e+-]+$')
-    for line in text.splitlines():
-        assert line.startswith(("# HELP ", "# TYPE ")) or sample.match(line), line
+    families = list(parser.text_string_to_metric_families(text))
+    samples = {(each.name, *sorted(each.labels.items())): each.value for family in families for each in family.samples}
+    one, two = (("endpoint", "one"), ("site", 'lo"cal')), (("endpoint", "two"), ("site", "local"))
+    prefix = "prov_worker_fleet_"
     for expected in (
-        'endpoint_up{endpoint="one",site="lo\\"cal"} 1',
-        'endpoint_up{endpoint="two",site="local"} 0',
-        'heartbeat_age_seconds{endpoint="one",site="lo\\"cal"} 3.5',
-        'blocks{endpoint="one",site="lo\\"cal",state="pending"} 2',
-        'workers{endpoint="one",site="lo\\"cal",state="busy"} 1',
-        'tasks_total{endpoint="one",site="lo\\"cal",result="failed"} 1',
-        'restarts_total{endpoint="one",site="lo\\"cal"} 9',
-        'restarts_in_window{endpoint="one",site="lo\\"cal"} 2',
-        "last_look_timestamp_seconds 1790000000.500",
+        ("endpoint_up", *one, 1.0),
+        ("endpoint_up", *two, 0.0),
+        ("heartbeat_age_seconds", *one, 3.5),
+        ("blocks", *one, ("state", "pending"), 2.0),
+        ("workers", *one, ("state", "busy"), 1.0),
+        ("tasks_queued", *one, 2.0),
+        ("tasks_running", *one, 1.0),
+        ("tasks_total", *one, ("result", "failed"), 1.0),
+        ("restarts_total", *one, 9.0),
+        ("restarts_in_window", *one, 2.0),
+        ("user_endpoints", *one, 1.0),
+        ("last_look_timestamp_seconds", 1790000000.5),
     ):
-        assert f"prov_worker_fleet_{expected}\n" in text
+        name, *labels, value = expected
+        assert samples[(f"{prefix}{name}", *sorted(labels))] == value
+    # What is not known of an endpoint is absent, not zero.
+    assert (f"{prefix}heartbeat_age_seconds", *two) not in samples
     assert "far" not in text
-    names = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
-    assert len(names) == len(set(names))
+    kinds = {prefix + name.removesuffix("_total"): kind for name, (kind, _, _) in metrics.METRICS.items()}
+    assert {family.name: family.type for family in families} == kinds

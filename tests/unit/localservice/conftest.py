@@ -8,23 +8,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
-pytest.importorskip("uvicorn", reason="the extra 'service' is not installed")
-
 sys.path.insert(0, str(Path(__file__).parent))
-from web_client import ALICE, BOB, BODY_LIMIT, TASK_LIMIT, Web
 
-from prov_worker.localservice.config import Config
-from prov_worker.localservice.identities import Identities
-from prov_worker.localservice.service import Service
-from prov_worker.localservice.sqlite import SqliteStorage
+# A skip here would end the collection of all tests: each module says what it needs.
+if TYPE_CHECKING:
+    from web_client import Web
+
+    from prov_worker.localservice.sqlite import SqliteStorage
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[SqliteStorage]:
+    from prov_worker.localservice.sqlite import SqliteStorage
+
     opened = SqliteStorage(tmp_path / "state" / "service.sqlite")
     yield opened
     opened.close()
@@ -34,8 +34,13 @@ def storage(tmp_path: Path) -> Iterator[SqliteStorage]:
 def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
     """Start the application on the state in ``tmp_path``; its broker's address leads nowhere."""
     import uvicorn
+    from web_client import ALICE, BOB, BODY_LIMIT, TASK_LIMIT, Web
 
     from prov_worker.localservice.app import create_app
+    from prov_worker.localservice.config import Config
+    from prov_worker.localservice.identities import Identities
+    from prov_worker.localservice.service import Service
+    from prov_worker.localservice.sqlite import SqliteStorage
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 

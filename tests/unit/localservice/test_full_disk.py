@@ -68,7 +68,8 @@ def test_a_result_is_not_acknowledged_before_it_is_stored(
         resource_specification=None, result_serializers=None, now=1.0,
     )  # fmt: skip
     body = messages.failure(TASK, "X", "a long reason " * 20_000)
-    outside, ingest = Outside(), Ingest(storage, Metrics(), 10_000_000)
+    outside, metrics = Outside(), Metrics()
+    ingest = Ingest(storage, metrics, 10_000_000)
     ingest.start(outside, outside)
     try:
         with full(storage):
@@ -78,9 +79,15 @@ def test_a_result_is_not_acknowledged_before_it_is_stored(
             assert storage.tasks([TASK], OWNER)[TASK].state == TaskState.ACCEPTED
         wait(lambda: outside.acknowledged)
         wait(lambda: outside.forwarded)
+        # The same result again, as after a lost acknowledgement: not stored, and not counted as one that was.
+        ingest.put(Delivery(1, 8, RESULTS, routing_key(OWNER, USER, RESULTS), body))
+        wait(lambda: len(outside.acknowledged) > 1)
     finally:
         ingest.stop()
-    assert outside.acknowledged == [7]
+    assert outside.acknowledged == [7, 8]
+    counted = metrics.render([]).splitlines()
+    assert 'prov_service_tasks_finished_total{outcome="failed"} 1.0' in counted
+    assert "prov_service_results_ignored_total 1.0" in counted
     found = storage.tasks([TASK], OWNER)[TASK]
     assert (found.state, found.message) == (TaskState.FAILED, body)
     assert [each.message for each in outside.forwarded] == [body]

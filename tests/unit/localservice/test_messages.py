@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
+pytest.importorskip("prometheus_client", reason="the extra 'service' is not installed")
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.records import Outgoing
 from prov_worker.localservice.routes.functions import packed_source

@@ -282,11 +282,20 @@ def test_health_without_a_broker(web: Web) -> None:
 def test_metrics(filled: Web) -> None:
     status, text, headers = filled.ask("GET", "/metrics")
     assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
-    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert values['prov_service_tasks{state="failed"}'] == "1"
-    assert values['prov_service_endpoints{status="online"}'] == "1"
-    assert values["prov_service_broker_up"] == "0"
-    assert values['prov_service_requests_total{method="POST",route="/v3/functions",status="200"}'] == "1"
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    values = {(each.name, *each.labels.values()): each.value for family in families.values() for each in family.samples}
+    assert values["prov_service_tasks", "failed"] == 1
+    assert values["prov_service_endpoints", "online"] == 1
+    assert values["prov_service_broker_up",] == 0
+    assert values["prov_service_start_commands_total",] == 0
+    assert values["prov_service_start_time_seconds",] == pytest.approx(filled.service.started, abs=1e-3)
+    assert values["prov_service_requests_total", "POST", "/v3/functions", "200"] == 1
+    labels = {family.name: [list(each.labels) for each in family.samples][:1] for family in families.values()}
+    assert labels["prov_service_requests"] == [["method", "route", "status"]]
+    assert {family.type for family in families.values()} == {"counter", "gauge"}
+    assert not [name for name in families if name.endswith("_created")]
     for secret in (ALICE.client_secret, ALICE.client_id, ENDPOINT, TASK):
         assert secret not in text
 

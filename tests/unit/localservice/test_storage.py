@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
 from prov_worker.errors import InputError
-from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, Result, TaskState, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, Result, Stored, TaskState, UserEndpoint
 from prov_worker.localservice.sqlite import SqliteStorage
 
 OWNER, CORE, USER, FUNCTION, GROUP = (str(uuid.UUID(int=number)) for number in range(1, 6))
@@ -65,23 +65,24 @@ def test_tasks_outlive_the_process(tmp_path: Path) -> None:
 
 def test_only_the_first_result_counts(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    assert [each.group for each in storage.apply(results=[result("a")], now=1.0)] == [GROUP]
-    assert storage.apply(results=[result("a", failed=True, message=b"late")], now=2.0) == []
+    stored = storage.apply(results=[result("a")], now=1.0)
+    assert ([each.group for each in stored.forwards], stored.succeeded, stored.failed) == ([GROUP], 1, 0)
+    assert storage.apply(results=[result("a", failed=True, message=b"late")], now=2.0) == Stored([], 0, 0)
     assert storage.tasks(["a"], OWNER)["a"].message == b"\x01message"
 
 
 def test_a_result_of_another_endpoint_changes_nothing(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    assert storage.apply(results=[Result("a", OWNER, CORE, False, b"x"), result("unknown")], now=1.0) == []
+    assert storage.apply(results=[Result("a", OWNER, CORE, False, b"x"), result("unknown")], now=1.0).succeeded == 0
     assert storage.tasks(["a"], OWNER)["a"].state == TaskState.ACCEPTED
 
 
 def test_results_of_a_group_without_a_queue_go_nowhere_until_it_has_one(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", queue=False)
-    assert storage.apply(results=[result("a")], now=1.0) == []
+    assert storage.apply(results=[result("a")], now=1.0).forwards == []
     assert storage.to_forward() == []
     storage.open_group_queue(GROUP)
-    (forward,) = storage.apply(results=[result("b")], now=1.0)
+    (forward,) = storage.apply(results=[result("b")], now=1.0).forwards
     assert [each.seq for each in storage.to_forward()] == [forward.seq]
     storage.apply(forwarded=[forward.seq], now=1.0)
     assert storage.to_forward() == []
@@ -144,7 +145,7 @@ def test_pulses_and_open_work(storage: SqliteStorage) -> None:
 def test_what_another_identity_says_of_an_endpoint_changes_nothing(storage: SqliteStorage) -> None:
     fill(storage, "a")
     pulses = [((CORE, CORE), Pulse(100.0, 5.0, {})), ((CORE, USER), Pulse(100.0, 5.0, {}))]
-    assert storage.apply(results=[Result("a", CORE, USER, True, b"x")], pulses=pulses, now=1.0) == []
+    assert storage.apply(results=[Result("a", CORE, USER, True, b"x")], pulses=pulses, now=1.0).forwards == []
     (work,) = storage.open_work()
     assert (work.unfinished, work.core.pulse.heard, work.user_endpoint.pulse.heard) == (1, 0.0, 0.0)
 

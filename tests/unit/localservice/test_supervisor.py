@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pika", reason="the extra 'service' is not installed")
+pytest.importorskip("prometheus_client", reason="the extra 'service' is not installed")
 from prov_worker.localservice.broker import QueueDepth
 from prov_worker.localservice.metrics import Metrics
 from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, UserEndpoint

@@ -9,6 +9,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
+pytest.importorskip("prometheus_client", reason="the extra 'service' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'service' is not installed")
+
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.service import Service
 from prov_worker.localservice.tokens import COMPUTE_SCOPE

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.core import GaugeMetricFamily, Metric
 from pydantic import BaseModel
 
 from prov_worker import __version__
@@ -70,19 +72,25 @@ def health(service: ServiceDep) -> Any:
 )
 def metrics(service: ServiceDep) -> PlainTextResponse:
     """Prometheus metrics: sums over all identities, without any id; no token is needed."""
-    text = service.metrics.render(_gauges(service))
-    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return PlainTextResponse(service.metrics.render(_gauges(service)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _gauges(service: Service) -> Iterator[tuple[str, str, dict[str, str], float]]:
+def _gauges(service: Service) -> Iterator[Metric]:
     now = time.time()
+    tasks = GaugeMetricFamily("prov_service_tasks", "Tasks kept, by state.", labels=["state"])
     for state, number in service.storage.task_counts().items():
-        yield "prov_service_tasks", "Tasks kept, by state.", {"state": state}, number
+        tasks.add_metric([state], number)
     endpoints = service.storage.all_endpoints()
     online = sum(each.pulse.online(now) for each in endpoints)
-    yield "prov_service_endpoints", "Core endpoints.", {"status": "online"}, online
-    yield "prov_service_endpoints", "Core endpoints.", {"status": "offline"}, len(endpoints) - online
-    yield "prov_service_broker_up", "Whether the broker is connected.", {}, float(service.broker.up)
-    yield "prov_service_state_bytes", "Size of the durable state on disk.", {}, service.storage.size_bytes()
-    yield "prov_service_start_time_seconds", "Start of the process, seconds since the epoch.", {}, service.started
-    yield "prov_service_info", "Version of the service.", {"version": __version__}, 1
+    core = GaugeMetricFamily("prov_service_endpoints", "Core endpoints.", labels=["status"])
+    core.add_metric(["online"], online)
+    core.add_metric(["offline"], len(endpoints) - online)
+    info = GaugeMetricFamily("prov_service_info", "Version of the service.", labels=["version"])
+    info.add_metric([__version__], 1)
+    yield from (tasks, core, info)
+    for name, text, value in (
+        ("broker_up", "Whether the broker is connected.", service.broker.up),
+        ("state_bytes", "Size of the durable state on disk.", service.storage.size_bytes()),
+        ("start_time_seconds", "Start of the process, seconds since the epoch.", service.started),
+    ):
+        yield GaugeMetricFamily(f"prov_service_{name}", text, value=value)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from prov_worker.localservice.records import Forward, NewTask, OpenWork, Outgoing, Pulse, Result, Task, TaskState
+from prov_worker.localservice.records import (
+    Forward,
+    NewTask,
+    OpenWork,
+    Outgoing,
+    Pulse,
+    Result,
+    Stored,
+    Task,
+    TaskState,
+)
 from prov_worker.localservice.sqlite import rows
 from prov_worker.localservice.sqlite.database import Database
 
@@ -134,9 +144,10 @@ class Tasks:
         queued: Sequence[int] = (),
         forwarded: Sequence[int] = (),
         now: float,
-    ) -> list[Forward]:
+    ) -> Stored:
         """Take in what the broker brought."""
-        news: list[Forward] = []
+        forwards: list[Forward] = []
+        ended = {True: 0, False: 0}
         with self.database.write() as db:
             for result in results:
                 state = TaskState.FAILED if result.failed else TaskState.SUCCESS
@@ -147,8 +158,11 @@ class Tasks:
                     " RETURNING seq, owner, grp, forward",
                     (state, now, result.message, result.task, result.owner, result.user_endpoint),
                 ).fetchone()
-                if row is not None and row["forward"]:
-                    news.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
+                if row is None:
+                    continue
+                ended[result.failed] += 1
+                if row["forward"]:
+                    forwards.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
             for (owner, endpoint), pulse in pulses:
                 values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint, owner)
                 for table in ("endpoints", "user_endpoints"):
@@ -156,7 +170,7 @@ class Tasks:
                     db.execute(query, values)
             db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", ((seq,) for seq in queued))
             db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in forwarded))
-        return news
+        return Stored(forwards, succeeded=ended[False], failed=ended[True])
 
     def requeue(self, user_endpoint: str) -> int:
         """Every unfinished task must be published again."""
