@@ -3,10 +3,10 @@
 #   worker     what runs on compute nodes: Globus Compute's worker, recorder and agent; no plots but SVG
 #   endpoint   the daemon, all commands, PNG plots, and the local web service
 #
-#   docker build --target worker --tag prov-worker:$(docker/tag) .
+#   docker build --target worker --tag prov-worker:$(scripts/image-tag.sh) .
 #
-# Distributions come with hashes (docker/requirements, written by docker/lock). Both images run without rights: no
-# capability, any user id, a read-only root; what they write goes to /var/lib/prov, /tmp and /run/prov.
+# Distributions come with hashes (docker/requirements, written by scripts/lock-requirements.sh). Both images run without
+# rights: no capability, any user id, a read-only root; what they write goes to /var/lib/prov, /tmp and /run/prov.
 
 FROM debian:bookworm-slim AS base
 # ca-certificates first: all that is asked for afterwards may need them.
@@ -50,13 +50,13 @@ RUN PIP_REQUIRE_HASHES=0 /build/venv/bin/pip wheel -q --no-deps --no-build-isola
 # a copy may change. Tests of distributions are left out.
 FROM build AS worker-venv
 COPY --from=wheel /build/dist /build/dist
-COPY docker/finish /build/
-RUN /build/finish
+COPY scripts/image-finish.sh /build/
+RUN /build/image-finish.sh
 
 FROM build-endpoint AS endpoint-venv
 COPY --from=wheel /build/dist /build/dist
-COPY docker/finish /build/
-RUN /build/finish
+COPY scripts/image-finish.sh /build/
+RUN /build/image-finish.sh
 
 FROM base AS ready
 # A volume takes owner and mode from the image: any user id may make its folders there. Readable by nobody, tini cannot be

@@ -44,42 +44,42 @@ help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 venv:
-	@.ci/venv $(VENV) --editable '.[all]' --group dev
+	@scripts/make-venv.sh $(VENV) --editable '.[all]' --group dev
 
 validator:
-	@.ci/venv $(VALIDATOR_VENV) --group validator
+	@scripts/make-venv.sh $(VALIDATOR_VENV) --group validator
 
 runcrate:
-	@.ci/venv $(RUNCRATE_VENV) --group runcrate
+	@scripts/make-venv.sh $(RUNCRATE_VENV) --group runcrate
 
 flowcept:
-	@.ci/venv $(FLOWCEPT_VENV) --group flowcept
+	@scripts/make-venv.sh $(FLOWCEPT_VENV) --group flowcept
 
 ansible:
-	@.ci/venv $(ANSIBLE_VENV) --group ansible
+	@scripts/make-venv.sh $(ANSIBLE_VENV) --group ansible
 
 oldest:
-	@.ci/venv $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
+	@scripts/make-venv.sh $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
 
 # Docker and the base images for tests/containers, where they are missing and this user may set them up. Where not, the
 # tests say what they skip, or fail where PROV_REQUIRE_DOCKER is set.
 containers:
-	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then .ci/docker-engine && .ci/base-images $(BASES) || true; fi
+	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then scripts/setup-docker.sh && scripts/base-images.sh $(BASES) || true; fi
 
 # Programs that tests use and that pip does not bring. A RabbitMQ is started by each test that needs one, as the user who
 # runs the tests, on free ports of loopback.
 programs:
-	@.ci/packages rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
+	@scripts/install-programs.sh rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
 		rabbitmq-server=rabbitmq-server
 
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
 up:
-	@SETUP_DOCKER=$(SETUP_DOCKER) docker/up $(ARGS)
+	@SETUP_DOCKER=$(SETUP_DOCKER) scripts/stack-up.sh $(ARGS)
 
 down:
-	@docker/down
+	@scripts/stack-down.sh
 
 test: test-oldest venv validator runcrate flowcept ansible containers programs
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
@@ -98,7 +98,7 @@ check: venv ansible
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
 	@cd ansible && PATH="$(PROV_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
-	@$(BIN)/shellcheck -x $$(git ls-files .ci docker/down docker/finish docker/lock docker/project docker/tag docker/up tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
+	@$(BIN)/shellcheck -x $$(git ls-files .ci tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"
 
@@ -111,7 +111,7 @@ bench: venv
 
 # Versions and hashes of all that is in the images (docker/requirements); ARGS as for pip-compile, such as --upgrade.
 lock:
-	@docker/lock $(ARGS)
+	@scripts/lock-requirements.sh $(ARGS)
 
 clean:
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

@@ -78,7 +78,7 @@ def test_an_environment_without_venv_is_told_the_remedy(
     image: Callable[[str, str], str], machine: Callable[..., Machine]
 ) -> None:
     here = machine(image("debian:bookworm-slim", "bare"), network_mode="none")
-    for name in (".ci/venv", "Makefile", "pyproject.toml"):
+    for name in ("scripts/make-venv.sh", "Makefile", "pyproject.toml"):
         here.run(f"mkdir -p /src/{Path(name).parent}")
         here.put(ROOT / name, f"/src/{Path(name).parent}")
     done = here.run("cd /src && make demo")
@@ -94,16 +94,16 @@ def test_an_engine_is_set_up_from_nothing(machine: Callable[..., Machine]) -> No
     # A volume: the engine's own file system cannot lie on that of a container.
     volume = Mount("/var/lib/docker", None, type="volume")
     here = machine("debian:bookworm-slim", privileged=True, mounts=[volume])
-    here.put(ROOT / ".ci" / "docker-engine", "/usr/local/bin")
+    here.put(ROOT / "scripts" / "setup-docker.sh", "/usr/local/bin")
     before = here.run("rm -rf /var/lib/apt/lists/*; find /etc/apt -type f | sort | xargs sha256sum").out
-    done = here.run("docker-engine")
+    done = here.run("setup-docker.sh")
     assert done.code == 0, done.err
     assert here.run("docker info --format '{{.ServerVersion}}'").out.strip()
     assert here.run("docker compose version && docker buildx version").code == 0
-    assert here.run("docker-engine").err == ""
+    assert here.run("setup-docker.sh").err == ""
     assert here.run("find /etc/apt -type f | sort | xargs sha256sum").out == before
     # As after a crash: the daemon is gone, and its number belongs to another process.
     assert here.run("kill -9 $(cat /var/run/docker.pid); sleep 1; echo 1 > /var/run/docker.pid").code == 0
-    again = here.run("docker-engine")
+    again = here.run("setup-docker.sh")
     assert again.code == 0, again.err
     assert "starting dockerd" in again.err

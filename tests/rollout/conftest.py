@@ -67,7 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Broker and service on a private network."""
     for image in ("debian:bookworm-slim", "rabbitmq:4.0-management"):
         if not docker("image", "ls", "--quiet", image).strip():
-            missing(f"the image {image} is missing (.ci/base-images {image})")
+            missing(f"the image {image} is missing (scripts/base-images.sh {image})")
     name = f"{TAG}-{uuid.uuid4().hex[:6]}"
     site = Site(name, tmp_path_factory.mktemp("site"), str(uuid.uuid4()), f"planted-{uuid.uuid4().hex}",
                 Path(tempfile.mkdtemp(prefix="rollout-")))  # fmt: skip
@@ -114,7 +114,7 @@ def start_node(site: Site, wheelhouses: Callable[[str], Path]) -> Iterator[Calla
         image = f"{TAG}-{kind}"
         base, python = BASES[kind]
         if not docker("image", "ls", "--quiet", base).strip():
-            missing(f"the image {base} is missing (.ci/base-images {base})")
+            missing(f"the image {base} is missing (scripts/base-images.sh {base})")
         build = ["--build-arg", f"BASE={base}", "--target", kind, "--label", LABEL, "--tag", image]
         docker("build", "--quiet", *build, str(HERE / "nodes"))
         name = f"{site.name}-{kind}-{uuid.uuid4().hex[:4]}"

@@ -16,7 +16,7 @@ def locked(image: str) -> dict[str, str]:
 
 
 def test_the_tag_of_the_compose_file_is_that_of_the_release() -> None:
-    tag = subprocess.run([ROOT / "docker" / "tag"], capture_output=True, text=True, check=True).stdout.strip()
+    tag = subprocess.run([ROOT / "scripts" / "image-tag.sh"], capture_output=True, text=True, check=True).stdout.strip()
     assert f"${{PROV_TAG:-{tag}}}" in (ROOT / "docker-compose.yml").read_text()
 
 

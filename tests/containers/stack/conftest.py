@@ -186,7 +186,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, up and well, with a client; taken away at the end, volumes and image included."""
     for image in IMAGES:
         found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
-        need(not found.returncode, f"the image {image} is missing (.ci/base-images {image})")
+        need(not found.returncode, f"the image {image} is missing (scripts/base-images.sh {image})")
     project, port = f"{PROJECT}-{os.getpid()}", free_port()
     crates, work = tmp_path_factory.mktemp("crates"), tmp_path_factory.mktemp("work")
     shutil.copy(HERE / "workload.py", work)

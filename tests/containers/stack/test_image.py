@@ -69,7 +69,7 @@ def test_labels_name_the_versions(stack: Stack) -> None:
     versions = run(stack.image, "python", "-c", ask).stdout.split()
     names = ("org.opencontainers.image.version", "prov-worker.globus-compute", "prov-worker.parsl")
     assert [labels[name] for name in names] == versions
-    tag = subprocess.run([ROOT / "docker" / "tag"], capture_output=True, text=True, check=True).stdout.strip()
+    tag = subprocess.run([ROOT / "scripts" / "image-tag.sh"], capture_output=True, text=True, check=True).stdout.strip()
     assert tag == "{}-gce{}-parsl{}".format(*versions)
 
 

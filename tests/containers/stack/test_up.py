@@ -1,4 +1,4 @@
-"""docker/up and docker/down: what they refuse before anything is touched, and what they mend."""
+"""scripts/stack-up.sh and scripts/stack-down.sh: what they refuse before anything is touched, and what they mend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNNING = ("broker", "net", "service", "endpoint")
 
 
 def run(
-    stack: Stack, script: str = "docker/up", *arguments: str, folder: Path = ROOT, **values: str
+    stack: Stack, script: str = "scripts/stack-up.sh", *arguments: str, folder: Path = ROOT, **values: str
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two on the test's stack, or on another one that ``values`` name."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
@@ -55,9 +55,9 @@ def is_well(stack: Stack) -> bool:
     return bool(stack.inspect("endpoint")["State"]["Health"]["Status"] == "healthy")
 
 
-@pytest.mark.parametrize("script", ["docker/up", "docker/down"])
+@pytest.mark.parametrize("script", ["scripts/stack-up.sh", "scripts/stack-down.sh"])
 def test_another_checkout_takes_nothing_over(stack: Stack, tmp_path: Path, script: str) -> None:
-    shutil.copytree(ROOT / "docker", tmp_path / "docker")
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     before = containers(stack)
     done = run(stack, script, folder=tmp_path, PROV_CRATES="./crates")
@@ -120,13 +120,13 @@ def test_a_folder_that_is_not_the_endpoints_leaves_nothing(stack: Stack, tmp_pat
 
 @pytest.mark.parametrize("given", ["~/of the user", "mycrates", "a:b", "./$x", "dot env"])
 def test_the_folder_of_crates_is_the_one_that_compose_means(tmp_path: Path, given: str) -> None:
-    shutil.copytree(ROOT / "docker", tmp_path / "docker")
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     values = {"PROV_CRATES": given}
     if given == "dot env":
         (tmp_path / ".env").write_text("PROV_CRATES=./of the file\nPROV_UID=77\nPROV_GID=78\nPROV_PORT=5999\n")
         values = {}
-    script = 'source docker/project; read_config; printf "%s\\n" "$crates" "$user" "$port" "$project"'
+    script = 'source scripts/stack-lib.sh; read_config; printf "%s\\n" "$crates" "$user" "$port" "$project"'
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
     done = subprocess.run(
         ["bash", "-euc", script],
@@ -152,7 +152,7 @@ def test_up_mends_what_is_only_in_part_there(stack: Stack) -> None:
     """Compose calls the endpoint unhealthy at once, as it was while the service was away."""
     stack.compose("kill", "--signal", "SIGKILL", "service")
     assert stack.until(lambda: stack.inspect("endpoint")["State"]["Health"]["Status"] == "unhealthy")
-    done = run(stack, "docker/up", "--no-demo")
+    done = run(stack, "scripts/stack-up.sh", "--no-demo")
     assert done.returncode == 0, done.stderr
     assert "the SDK looks at port 5000 alone" in done.stderr
     assert "service env" not in done.stderr
@@ -162,7 +162,7 @@ def test_up_mends_what_is_only_in_part_there(stack: Stack) -> None:
 
 def test_up_mends_parts_that_lost_their_network(stack: Stack) -> None:
     stack.docker("restart", "--time", "1", stack.container("net"))
-    done = run(stack, "docker/up", "--no-demo")
+    done = run(stack, "scripts/stack-up.sh", "--no-demo")
     assert done.returncode == 0, done.stderr
     assert "up: service: restarted, its network was" in done.stderr
     assert is_well(stack)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What docker/up and docker/down know of the stack before they touch it. To be sourced in the folder of the checkout.
+# What stack-up.sh and stack-down.sh know of the stack before they touch it. To be sourced in the folder of the checkout.
 #
 #   project, crates, port, user    as compose resolves them, of the environment and of .env
 

@@ -2,8 +2,8 @@
 # Take the stack of this checkout away, state and keys included; crates stay, and so do other checkouts' stacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# shellcheck source=docker/project
-source docker/project
+# shellcheck source=scripts/stack-lib.sh
+source scripts/stack-lib.sh
 
 read_config
 own_or_stop

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Write docker/requirements/*.txt: every distribution of the images, with its version and the hashes of its files.
 #
-#   docker/lock [pip-compile options, such as --upgrade-package parsl]
+#   scripts/lock-requirements.sh [pip-compile options, such as --upgrade-package parsl]
 #
 # Versions that are in the files stay where they still fit. The index is the one that pip is configured for; none is
 # written down. Python must be the images' (3.11).
@@ -9,9 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${LOCK_VENV:-.venv-lock}
-.ci/venv "$venv" 'pip-tools>=7.5' 'pip<26'
+scripts/make-venv.sh "$venv" 'pip-tools>=7.5' 'pip<26'
 "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
-    echo "docker/lock: needs Python 3.11, the images' (make PYTHON=/path/to/python3.11 lock)" >&2
+    echo "scripts/lock-requirements.sh: needs Python 3.11, the images' (make PYTHON=/path/to/python3.11 lock)" >&2
     exit 1
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make sure that base images are there: Debian's and RabbitMQ's, also where no container registry can be reached.
 #
-#   .ci/base-images debian:SUITE-slim... rabbitmq:4.0-management
+#   scripts/base-images.sh debian:SUITE-slim... rabbitmq:4.0-management
 #
 # An image that is present stays; else it is pulled; else, as root on Debian, an image of the same packages is made from
 # Debian's archive under the official name, labelled prov-worker.standin=1: for RabbitMQ that of trixie, which is 4.0, with

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make a Docker Engine answer on this machine, with the compose and buildx plugins.
 #
-#   .ci/docker-engine
+#   scripts/setup-docker.sh
 #
 # Does nothing where all three answer. Otherwise it needs root on Debian: it installs Debian's own packages and, where no
 # init system does it, starts dockerd. Exit status 0: it answers; 1: it does not, and one line says why.
@@ -15,7 +15,7 @@ set -euo pipefail
 log=${DOCKERD_LOG:-/var/log/dockerd.log}
 timeout_s=${DOCKERD_TIMEOUT_S:-60}
 
-note() { echo "docker-engine: $*" >&2; }
+note() { echo "setup-docker: $*" >&2; }
 fail() { note "$*"; exit 1; }
 
 # Client 26 ends with 0 where no server answers: only a version is an answer.

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Debian packages of programs that tests use, where the programs are missing and this user may install.
 #
-#   .ci/packages PROGRAM=PACKAGE...
+#   scripts/install-programs.sh PROGRAM=PACKAGE...
 #
 # Elsewhere one line says what is missing, and the tests that need it say that they are skipped. Exit status: 0.
 set -euo pipefail
 
-note() { echo "packages: $*" >&2; }
+note() { echo "install-programs: $*" >&2; }
 
 PATH=$PATH:/usr/sbin:/sbin
 wanted=()

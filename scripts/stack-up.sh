@@ -3,21 +3,21 @@
 # on Debian), the stack, the examples through it, and a table of their crates. A second run only does what is missing, and
 # mends parts that were killed or restarted.
 #
-#   docker/up [--no-demo]
+#   scripts/stack-up.sh [--no-demo]
 #
 # Variables are those of docker-compose.yml; SETUP_DOCKER=0 leaves this machine's Docker as it is. What cannot work is said
 # before anything is touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# shellcheck source=docker/project
-source docker/project
+# shellcheck source=scripts/stack-lib.sh
+source scripts/stack-lib.sh
 
 say() { printf 'up: %s\n' "$*" >&2; }
 
 images=(debian:bookworm-slim rabbitmq:4.0-management)
 if [[ ${SETUP_DOCKER:-1} == 1 ]]; then
-    .ci/docker-engine
-    .ci/base-images "${images[@]}"
+    scripts/setup-docker.sh
+    scripts/base-images.sh "${images[@]}"
 fi
 
 read_config

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make a virtual environment from nothing, once per content of pyproject.toml and of its arguments.
 #
-#   .ci/venv DIRECTORY PIP-ARGUMENTS...
+#   scripts/make-venv.sh DIRECTORY PIP-ARGUMENTS...
 #
 # PYTHON names the interpreter (default: python3). Quiet; a second run takes milliseconds.
 set -euo pipefail
