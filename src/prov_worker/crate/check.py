@@ -19,13 +19,19 @@ from urllib.parse import unquote
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.reader import Entity, StepCrate, load_graph, open_regular, read_json, reference_ids, types_of
-from prov_worker.crate.validator.client import find_validator, install_validator, validate_profiles
+from prov_worker.crate.validator.client import (
+    ProfileValidator,
+    find_validator,
+    install_validator,
+    validate_profiles,
+)
 from prov_worker.errors import CrateError
 
 __all__ = [
     "ERROR",
     "WARNING",
     "Finding",
+    "ProfileValidator",
     "check_crate",
     "check_files",
     "find_validator",

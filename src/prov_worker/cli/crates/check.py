@@ -10,7 +10,7 @@ import click
 from prov_worker.cli import terminal
 
 if TYPE_CHECKING:
-    from prov_worker.crate.check import Finding
+    from prov_worker.crate.check import Finding, ProfileValidator
 
 #: The validator takes some five seconds for a megabyte of metadata.
 _RUN_BYTES = 32 << 20
@@ -62,9 +62,10 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
                 err=True,
             )
     if profile:
-        with terminal.progress("validating profiles", len(found)) as advance:
-            by_profile = check.validate_profiles(found, level, progress=lambda *_: advance())
-        by_profile.update(_runs(crates, level))
+        with check.ProfileValidator() as validator:
+            with terminal.progress("validating profiles", len(found)) as advance:
+                by_profile = validator.validate(found, level, progress=lambda *_: advance())
+            by_profile.update(_runs(validator, crates, level))
         for crate, more in by_profile.items():
             findings.setdefault(crate, []).extend(more)
     if as_json:
@@ -74,9 +75,8 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     return 1 if any(findings.values()) else 0
 
 
-def _runs(paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
+def _runs(validator: ProfileValidator, paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
     """What the validator finds in the metadata of run crates themselves."""
-    from prov_worker.crate import check
     from prov_worker.crate.sources import is_run
     from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 
@@ -89,7 +89,7 @@ def _runs(paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
             else:
                 much = f"{terminal.size(size)}, more than {terminal.size(_RUN_BYTES)}"
                 click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
-    return check.validate_profiles(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
+    return validator.validate(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
 
 def _plain(finding: Finding) -> dict[str, str]:

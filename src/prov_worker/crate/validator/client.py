@@ -3,7 +3,8 @@
 The validator cannot share an environment with Globus Compute (both pin ``rich``, to different versions), so it runs in
 an interpreter of its own, which is looked for in this order: this one, ``$PROV_WORKER_VALIDATOR``, the private
 environment that :func:`install_validator` makes, and the interpreter behind a ``rocrate-validator`` command on the
-path. The script that it runs, and the two JSON-LD contexts that the profiles need, ship with the package.
+path. The script that it runs, and the two JSON-LD contexts that the profiles need, ship with the package. Its process
+loads each profile once, and lives until all crates have their verdict.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from prov_worker.crate.findings import ERROR, WARNING, Finding
@@ -29,6 +32,10 @@ REQUIREMENT = "roc-validator==0.13.*"
 LEVELS = ("required", "recommended", "optional")
 STEP_PROFILE = "process-run-crate"
 
+#: Crates for which another process is worth its start.
+_CRATES_PER_JOB = 4
+#: Seconds in which the validator ends once it has nothing more to do.
+_END_S = 10.0
 _SCRIPT = Path(__file__).with_name("script.py")
 
 Progress = Callable[[Path, list[Finding]], None]
@@ -156,96 +163,172 @@ def validate_profiles(
 ) -> dict[Path, list[Finding]]:
     """Validate crates against a profile of the community, and those that it builds on.
 
-    Args:
-        paths: crates.
-        level: ``required``, ``recommended`` or ``optional``; a missed requirement is an error, all else a warning.
-        progress: called with path and findings as each crate is done.
-        profile: identifier of the validator, such as ``process-run-crate`` or ``provenance-run-crate``.
-        skip_checks: ids of checks to leave out.
-        jobs: processes to use; None takes one for each eight crates, as many as there are CPUs at most.
-
-    Returns:
-        Findings by path, in the order of ``paths``.
-
-    Raises:
-        InputError: unknown level.
-        ValidatorMissingError: no interpreter has the validator.
-        ProvWorkerError: the validator ended without a verdict on every crate.
+    :meth:`ProfileValidator.validate` of a validator that ends with this call.
     """
-    if level not in LEVELS:
-        raise InputError(f"level: expected one of {', '.join(LEVELS)}; got {level!r}")
-    wanted = list(dict.fromkeys(Path(path) for path in paths))
-    if not wanted:
-        return {}
-    python = find_validator()
-    if python is None:
-        raise ValidatorMissingError(
-            f"roc-validator was not found; install it with `prov-worker check --install-validator`, "
-            f"or set {VARIABLE} to an interpreter that has it"
+    with ProfileValidator() as validator:
+        return validator.validate(paths, level, progress, profile=profile, skip_checks=skip_checks, jobs=jobs)
+
+
+class ProfileValidator:
+    """The community's validator, as a process that is started for the first crate and lives until the block ends."""
+
+    def __init__(self) -> None:
+        self._python = Path()
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: deque[str] = deque(maxlen=1)
+        self._drain = threading.Thread()
+
+    def __enter__(self) -> ProfileValidator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(at_once=kind is not None)
+
+    def validate(
+        self,
+        paths: Sequence[Path | str],
+        level: str = "recommended",
+        progress: Progress | None = None,
+        *,
+        profile: str = STEP_PROFILE,
+        skip_checks: Sequence[str] = (),
+        jobs: int | None = None,
+    ) -> dict[Path, list[Finding]]:
+        """Validate crates against a profile of the community, and those that it builds on.
+
+        Args:
+            paths: crates.
+            level: ``required``, ``recommended`` or ``optional``; a missed requirement is an error, all else a warning.
+            progress: called with path and findings as each crate is done.
+            profile: identifier of the validator, such as ``process-run-crate`` or ``provenance-run-crate``.
+            skip_checks: ids of checks to leave out.
+            jobs: processes to use; None takes one for each four crates, as many as there are CPUs at most.
+
+        Returns:
+            Findings by path, in the order of ``paths``.
+
+        Raises:
+            InputError: unknown level.
+            ValidatorMissingError: no interpreter has the validator.
+            ProvWorkerError: the validator ended without a verdict on every crate.
+        """
+        if level not in LEVELS:
+            raise InputError(f"level: expected one of {', '.join(LEVELS)}; got {level!r}")
+        places: dict[str, list[Path]] = {}
+        for path in dict.fromkeys(Path(path) for path in paths):
+            places.setdefault(str(path.absolute()), []).append(path)
+        if not places:
+            return {}
+        if jobs is None:
+            jobs = max(1, min(len(os.sched_getaffinity(0)), len(places) // _CRATES_PER_JOB))
+        request = {
+            "paths": list(places),
+            "level": level,
+            "profile": profile,
+            "skip_checks": list(skip_checks),
+            "jobs": jobs,
+        }
+        verdicts: dict[Path, list[Finding]] = {}
+        total = len(places)
+        for answer in self._answers(request):
+            # A second answer on a path is none.
+            for path in places.pop(answer["path"], []):
+                verdicts[path] = _findings(path, answer)
+                if progress is not None:
+                    progress(path, verdicts[path])
+            if not places:
+                break
+        else:
+            trouble = self._end(at_once=False)
+            done = total - len(places)
+            raise ProvWorkerError(f"the validator ({self._python}) gave {done} of {total} verdicts: {trouble}")
+        return {path: verdicts[path] for path in dict.fromkeys(Path(path) for path in paths)}
+
+    def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Send a request; yields what is answered, until the process ends."""
+        process = self._process or self._start()
+        if process.stdin is None or process.stdout is None:  # both are pipes
+            return
+        with contextlib.suppress(BrokenPipeError):
+            # A broken pipe: it ended before it read, and its standard error says why.
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            answer = _answer(line)
+            if answer is not None:
+                yield answer
+
+    def _start(self) -> subprocess.Popen[str]:
+        python = find_validator()
+        if python is None:
+            raise ValidatorMissingError(
+                f"roc-validator was not found; install it with `prov-worker check --install-validator`, "
+                f"or set {VARIABLE} to an interpreter that has it"
+            )
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        process = subprocess.Popen(
+            [str(python), "-I", str(_SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
         )
-    if jobs is None:
-        jobs = max(1, min(os.cpu_count() or 1, len(wanted) // 8))
-    request = {
-        "paths": [str(path.absolute()) for path in wanted],
-        "level": level,
-        "profile": profile,
-        "skip_checks": list(skip_checks),
-        "jobs": jobs,
-    }
-    by_text = {str(path.absolute()): path for path in wanted}
-    found: dict[Path, list[Finding]] = {}
-    trouble = _converse(python, request, lambda answer: _take(answer, by_text, found, progress))
-    if len(found) != len(wanted):
-        raise ProvWorkerError(f"the validator ({python}) gave {len(found)} of {len(wanted)} verdicts: {trouble}")
-    return {path: found[path] for path in wanted}
+        self._python, self._process = python, process
+        # Both pipes are read at once: a full one would stop the script.
+        self._errors.clear()
+        self._drain = threading.Thread(target=_keep_last, args=(process.stderr, self._errors), daemon=True)
+        self._drain.start()
+        return process
+
+    def _end(self, *, at_once: bool) -> str:
+        """End the process. Returns the last line of its standard error, or its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return "it did not start"
+        if at_once:
+            process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            # It ends with its standard input.
+            if process.stdin is not None:
+                process.stdin.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # A process that the script left behind may hold the pipe.
+        self._drain.join(_END_S)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None and not self._drain.is_alive():
+                stream.close()
+        return self._errors[-1] if self._errors else f"exit status {process.returncode}"
 
 
-def _take(
-    answer: dict[str, Any], by_text: dict[str, Path], found: dict[Path, list[Finding]], progress: Progress | None
-) -> None:
-    path = by_text[answer["path"]]
+def _keep_last(stream: Iterable[str], lines: deque[str]) -> None:
+    """Read a stream to its end; keep its last lines that are not empty."""
+    with contextlib.suppress(ValueError):  # closed meanwhile
+        lines.extend(line for text in stream if (line := text.strip()))
+
+
+def _answer(line: str) -> dict[str, Any] | None:
+    """The script's answer on one crate; None for a line that something else has printed."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) and "path" in answer and "issues" in answer else None
+
+
+def _findings(path: Path, answer: dict[str, Any]) -> list[Finding]:
     findings = [
         Finding(ERROR if issue["severity"] == "REQUIRED" else WARNING, issue["rule"], issue["where"], issue["message"])
         for issue in answer["issues"]
     ]
     if answer.get("error"):
         findings.append(Finding(ERROR, "validator", str(path), answer["error"]))
-    found[path] = findings
-    if progress is not None:
-        progress(path, findings)
-
-
-def _converse(python: Path, request: dict[str, Any], take: Callable[[dict[str, Any]], None]) -> str:
-    """Run the script; give each line of its answer to ``take``. Returns the last line of its standard error."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    process = subprocess.Popen(
-        [str(python), "-I", str(_SCRIPT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-    )
-    errors: list[str] = []
-    # Leaving the block closes the pipes and waits.
-    with process:
-        if process.stdin is None or process.stdout is None:  # both are pipes
-            raise ProvWorkerError("the validator has no standard streams")
-        # Both pipes are read at once: a full one would stop the script.
-        drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
-        drain.start()
-        try:
-            with contextlib.suppress(BrokenPipeError), process.stdin:
-                # A broken pipe: it ended before it read, and its standard error says why.
-                process.stdin.write(json.dumps(request))
-            for line in process.stdout:
-                take(json.loads(line))
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            process.wait()
-            drain.join()
-    lines = [line.strip() for line in errors if line.strip()]
-    return lines[-1] if lines else f"exit status {process.returncode}"
+    return findings

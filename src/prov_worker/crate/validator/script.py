@@ -1,16 +1,20 @@
 """Validates crates with roc-validator, offline. Run by an interpreter that has roc-validator, not by the product's own.
 
-Reads one JSON object from standard input: ``paths`` (absolute), ``profile``, ``level``, ``skip_checks``, ``jobs``.
-Writes one JSON line a crate, as each is done: ``{"path", "issues": [{"severity", "rule", "where", "message"}],
-"error"}``; ``error`` is text where the validator itself failed on the crate.
+Reads requests from standard input, one JSON line each: ``paths`` (absolute), ``profile``, ``level``, ``skip_checks``,
+``jobs``. Writes one JSON line per crate, as each is done: ``{"path", "issues": [{"severity", "rule", "where",
+"message"}], "error"}``; ``error`` is text if the validator itself failed on the crate. Ends with its standard input.
 
 The JSON-LD contexts that crates name are on the web, and the validator calls a crate invalid when it cannot get them.
 Its cache of web pages is therefore filled first, from the documents that lie beside this script.
+
+Profiles are loaded once per request, and shared by its processes. What the validator's libraries work out again for
+each crate, though it is the same each time, is kept (:func:`keep_what_repeats`): half of the time.
 """
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
+import functools
 import hashlib
 import importlib
 import io
@@ -18,8 +22,12 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +36,9 @@ CONTEXTS = {
     "https://w3id.org/ro/terms/workflow-run/context": "workflow-run.jsonld",
 }
 ACCEPT = "application/ld+json, application/json, */*;q=0.1"
+PR_SET_PDEATHSIG = 1
+
+Answer = dict[str, Any]
 
 
 def fill_cache(path: str) -> None:
@@ -64,6 +75,50 @@ def fill_cache(path: str) -> None:
     session.close()
 
 
+def keep_what_repeats() -> None:
+    """Have the libraries below the validator keep three things that they work out again for each crate.
+
+    - rdflib parses the text of each SPARQL query anew: a processor of its plugin system keeps queries prepared.
+    - rdflib resolves ``OWL.sameAs`` and its like by a function at each use: they become attributes.
+    - owlrl replaces each term by itself, as it says that each is the same as itself: no triple can come of it.
+    """
+    owlrl: Any = importlib.import_module("owlrl")
+    rdflib: Any = importlib.import_module("rdflib")
+    processor: Any = importlib.import_module("rdflib.plugins.sparql.processor")
+    owl = rdflib.OWL
+
+    @functools.lru_cache(maxsize=1024)
+    def prepared(text: str, names: tuple[tuple[str, Any], ...], base: str | None) -> Any:
+        return processor.prepareQuery(text, dict(names), base)
+
+    class Keeping(processor.SPARQLProcessor):  # type: ignore[misc]
+        def query(self, query: Any, bindings: Any = None, names: Any = None, base: Any = None, **rest: Any) -> Any:
+            if isinstance(query, str):
+                query = prepared(query, tuple(sorted((names or {}).items())), base)
+            return super().query(query, bindings, names, base, **rest)
+
+    class Irreflexive(owlrl.OWLRL_Semantics):  # type: ignore[misc]
+        def _equality(self, triple: Any, cycle_num: int) -> None:
+            subject, predicate, object_ = triple
+            if (
+                predicate == owl.sameAs
+                and subject == object_
+                and (subject, owl.differentFrom, subject) not in self.graph
+            ):
+                self.store_triple((predicate, predicate, predicate))
+            else:
+                super()._equality(triple, cycle_num)
+
+    # The plugin system imports by name.
+    setattr(sys.modules[__name__], Keeping.__name__, Keeping)
+    rdflib.plugin.register("sparql", rdflib.query.Processor, __name__, Keeping.__name__)
+    owlrl.OWLRL_Semantics = Irreflexive
+    for namespace in (owl, rdflib.RDF, rdflib.RDFS, rdflib.XSD):
+        for name in namespace.__annotations__:
+            if not name.startswith("_"):
+                setattr(namespace, name, namespace[name])
+
+
 def plain_path(path: str, directory: Path) -> str:
     """A path that the validator reads as it is: it takes paths for URIs, so a per cent sign or a space misleads it."""
     if re.fullmatch(r"[A-Za-z0-9_./-]+", path):
@@ -82,76 +137,126 @@ def line(text: Any) -> str:
 def where_of(issue: Any) -> str:
     """The entity and the property that an issue is about."""
     entity = getattr(issue, "violatingEntity", None) or "crate"
-    prop = getattr(issue, "violatingProperty", None)
-    return f"{entity}.{prop}" if prop else str(entity)
+    prop = str(getattr(issue, "violatingProperty", None) or "")
+    # A path of properties is a node without a name in the profile: rdflib gives it another one in each process.
+    return f"{entity}.{prop}" if prop and not re.fullmatch(r"n[0-9a-f]{32}b\d+", prop) else str(entity)
 
 
-def validate(path: str, request: dict[str, Any], cache: str) -> dict[str, Any]:
-    """Validate one crate.
+class Checker:
+    """Validates crates as one request asks for it, with profiles that are loaded once.
 
-    Returns:
-        The object that is written for it.
+    Args:
+        request: see the head of this file.
+        cache: the cache of web pages, without its suffix.
     """
-    services: Any = importlib.import_module("rocrate_validator.services")
-    severity: Any = importlib.import_module("rocrate_validator.models").Severity
 
-    answer: dict[str, Any] = {"path": path, "issues": [], "error": None}
-    plain = plain_path(path, Path(cache).parent)
+    def __init__(self, request: dict[str, Any], cache: str) -> None:
+        self._services: Any = importlib.import_module("rocrate_validator.services")
+        self._models: Any = importlib.import_module("rocrate_validator.models")
+        self._request = request
+        self._cache = Path(cache)
+        self._validator = self._models.Validator(self._settings("."))
+        # Loads the profiles; the metadata are those of no crate.
+        self._validator.prepare(metadata_dict={"@context": next(iter(CONTEXTS)), "@graph": []})
+
+    def _settings(self, plain: str) -> Any:
+        # Also opens the cache of web pages, anew.
+        return self._services.ValidationSettings(
+            rocrate_uri=plain,
+            profile_identifier=self._request["profile"],
+            requirement_severity=self._models.Severity[self._request["level"].upper()],
+            skip_checks=self._request["skip_checks"] or None,
+            offline=True,
+            cache_path=self._cache,
+        )
+
+    def reopen(self) -> None:
+        """Open the cache of web pages anew, in a process that was forked."""
+        self._settings(".")
+
+    def validate(self, path: str) -> Answer:
+        """Validate one crate. Returns the object that is written for it."""
+        answer: Answer = {"path": path, "issues": [], "error": None}
+        plain = plain_path(path, self._cache.parent)
+        try:
+            if os.path.isdir(plain):
+                result = self._validator.validate(plain)
+            else:
+                result = self._services.validate(self._settings(plain))
+            for issue in result.get_issues():
+                answer["issues"].append(
+                    {
+                        "severity": issue.severity.name,
+                        "rule": issue.check.identifier,
+                        "where": where_of(issue),
+                        "message": line(issue.message).replace(plain, path),
+                    }
+                )
+        except Exception as error:  # whatever a damaged crate provokes is the verdict on that crate, not on the others
+            answer["error"] = f"{type(error).__name__}: {line(error).replace(plain, path)}"
+        return answer
+
+
+_checker: Checker | None = None
+
+
+def start_process(checker: Checker) -> None:
+    """Prepare a process of the pool, which ends with its parent."""
+    global _checker
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    checker.reopen()
+    _checker = checker
+
+
+def validate_here(path: str) -> Answer:
+    """Validate one crate in a process of the pool."""
+    if _checker is None:
+        raise RuntimeError("the process was not prepared")
+    return _checker.validate(path)
+
+
+def process_pool(checker: Checker, jobs: int) -> ProcessPoolExecutor:
+    """Processes that share what the checker has loaded."""
+    context = multiprocessing.get_context("fork")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=start_process, initargs=(checker,))
+
+
+def validate_each(checker: Checker, paths: list[str], jobs: int) -> Iterator[Answer]:
+    """Validate crates in so many processes; yields the answers, as each is there, one per crate."""
+    left = dict.fromkeys(paths)
     try:
-        # The validator prints at times; standard output is for answers only.
-        with contextlib.redirect_stdout(sys.stderr):
-            settings = services.ValidationSettings(
-                rocrate_uri=plain,
-                profile_identifier=request["profile"],
-                requirement_severity=severity[request["level"].upper()],
-                skip_checks=request["skip_checks"] or None,
-                offline=True,
-                cache_path=Path(cache),
-            )
-            result = services.validate(settings)
-        for issue in result.get_issues():
-            answer["issues"].append(
-                {
-                    "severity": issue.severity.name,
-                    "rule": issue.check.identifier,
-                    "where": where_of(issue),
-                    "message": line(issue.message).replace(plain, path),
-                }
-            )
-    except Exception as error:  # whatever a damaged crate provokes is the verdict on that crate, not on the others
-        answer["error"] = f"{type(error).__name__}: {line(error).replace(plain, path)}"
-    return answer
-
-
-def work(arguments: tuple[str, dict[str, Any], str]) -> dict[str, Any]:
-    """:func:`validate` for a pool."""
-    return validate(*arguments)
-
-
-def say(answer: dict[str, Any]) -> None:
-    """Write one answer."""
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+        with process_pool(checker, jobs) as pool:
+            for future in as_completed([pool.submit(validate_here, path) for path in paths]):
+                answer = future.result()
+                del left[answer["path"]]
+                yield answer
+        return
+    except BrokenProcessPool:
+        # A process was killed, and nobody says on which crate: the rest is done one by one.
+        pass
+    for path in left:
+        try:
+            with process_pool(checker, 1) as pool:
+                yield pool.submit(validate_here, path).result()
+        except BrokenProcessPool:
+            yield {"path": path, "issues": [], "error": "the validator's process was killed"}
 
 
 def main() -> None:
-    """Read the request, write the answers."""
-    request = json.load(sys.stdin)
+    """Read the requests, write the answers."""
+    # Libraries and profiles print at times: standard output is for answers, and nobody else has it.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    keep_what_repeats()
     with tempfile.TemporaryDirectory(prefix="prov-worker-validator-") as directory:
         cache = str(Path(directory) / "contexts")
         fill_cache(cache)
-        tasks = [(path, request, cache) for path in request["paths"]]
-        jobs = min(int(request["jobs"]), len(tasks))
-        if jobs <= 1:
-            for task in tasks:
-                say(validate(*task))
-            return
-        # Imported before the fork, once for all processes.
-        importlib.import_module("rocrate_validator.services")
-
-        with multiprocessing.get_context("fork").Pool(jobs) as pool:
-            for answer in pool.imap_unordered(work, tasks):
-                say(answer)
+        for text in sys.stdin:
+            request = json.loads(text)
+            checker = Checker(request, cache)
+            for answer in validate_each(checker, request["paths"], min(int(request["jobs"]), len(request["paths"]))):
+                answers.write(json.dumps(answer) + "\n")
+                answers.flush()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.crate.add_plot import add_plot
-from prov_worker.crate.check import check_crate, validate_profiles
+from prov_worker.crate.check import ProfileValidator, check_crate, validate_profiles
 from prov_worker.crate.validator.client import (
     ValidatorMissingError,
     _interpreter_of,
@@ -285,6 +285,59 @@ def test_levels_and_broken_crates(validator, writer, make_record, tmp_path, edit
     assert (finding.level, finding.rule) == ("warning", "process-run-crate-0.5_8.4")
     assert "#distributed_step" in finding.where
     assert validate_profiles([crate], skip_checks=["process-run-crate-0.5_8.4"]) == {crate: []}
+
+
+@pytest.mark.validator
+def test_a_validator_lives_until_its_block_ends(validator, writer, make_record, tmp_path, edit, monkeypatch):
+    """Requests of several profiles and levels; a crate by two names; whatever is printed besides answers."""
+    crate = writer.publish(make_record(), None, None, tmp_path)
+    edit(crate, _action(endTime="2026-11-20T23:26:56.565Z"))
+    wrapper = _program(
+        tmp_path / "python",
+        f"#!/bin/sh\necho started >>{tmp_path}/starts\n"
+        f'echo \'Loading a module\'; echo \'{{"path": "x"}}\'; echo 3\nexec {validator} "$@"\n',
+    )
+    monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(wrapper))
+    monkeypatch.chdir(tmp_path)
+    with ProfileValidator() as living:
+        by_name = living.validate([crate, crate.relative_to(tmp_path)])
+        assert list(by_name) == [crate, crate.relative_to(tmp_path)]
+        assert [[one.rule for one in some] for some in by_name.values()] == [["process-run-crate-0.5_8.4"]] * 2
+        assert living.validate([crate], "required") == {crate: []}
+        assert living.validate([crate], profile="ro-crate-1.1") == {crate: []}
+        assert [one.rule for one in living.validate([crate])[crate]] == ["process-run-crate-0.5_8.4"]
+    assert (tmp_path / "starts").read_text() == "started\n"
+
+
+@pytest.mark.validator
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_crate_that_kills_the_validator_has_its_verdict_and_so_have_the_others(
+    validator, writer, make_record, tmp_path, monkeypatch, jobs
+):
+    crates = [writer.publish(make_record(), None, None, tmp_path / str(number)) for number in range(3)]
+    killer = crates[1].rename(crates[1].with_name("kills.crate"))
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "kill.py").write_text(
+        "import os, signal\nfrom rocrate_validator.models import Validator\nvalidate = Validator.validate\n"
+        "def killed(self, path):\n"
+        "    print('not an answer', flush=True)\n"
+        "    if path.endswith('kills.crate'):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return validate(self, path)\nValidator.validate = killed\n"
+    )
+    wrapper = _program(
+        tmp_path / "python",
+        "#!/bin/sh\nshift\n"
+        f'exec {validator} -c \'import runpy, sys; sys.path.insert(0, "{site}"); import kill;'
+        ' sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name="__main__")\' "$@"\n',
+    )
+    monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(wrapper))
+    verdicts = validate_profiles([crates[0], killer, crates[2]], jobs=jobs)
+    assert [verdicts[crate] for crate in (crates[0], crates[2])] == [[], []]
+    (finding,) = verdicts[killer]
+    assert (finding.level, finding.rule, finding.where) == ("error", "validator", str(killer))
+    assert "was killed" in finding.message
 
 
 def test_no_paths_need_no_validator(monkeypatch):
