@@ -15,7 +15,12 @@ from typing import Any
 from prov_worker import accelerators, schedulers
 from prov_worker.errors import SettingsError
 
-PREFIX = "PROV_WORKER_"
+#: Variable that switches recording on.
+SWITCH = "PROV_WORKER"
+PREFIX = SWITCH + "_"
+#: What a variable says for true and for false, in any case.
+TRUE = ("1", "true", "yes", "on")
+FALSE = ("0", "false", "no", "off")
 PROBES = ("cpu", "memory", "storage", "gpu", "environment", "scheduler")
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
@@ -198,6 +203,17 @@ class Settings:
                 raise SettingsError(f"{where}.{kind}", text)
 
 
+def switched_on() -> bool:
+    """Return whether ``PROV_WORKER`` asks for recording in this process."""
+    return _truth(os.environ.get(SWITCH, "")) is True
+
+
+def _truth(text: str) -> bool | None:
+    """Return the truth that a text names; None if it names none."""
+    word = text.strip().lower()
+    return True if word in TRUE else False if word in FALSE else None
+
+
 class _BelowError(ValueError):
     """A value within an option's mapping is wrong."""
 
@@ -208,12 +224,10 @@ class _BelowError(ValueError):
 
 def _parse(name: str, text: str) -> Any:
     if name in ("enabled", "capture_outputs"):
-        lowered = text.strip().lower()
-        if lowered in ("1", "true", "yes", "on"):
-            return True
-        if lowered in ("0", "false", "no", "off"):
-            return False
-        raise ValueError(f"expected true or false, got {text!r}")
+        truth = _truth(text)
+        if truth is None:
+            raise ValueError(f"expected true or false, got {text!r}")
+        return truth
     if name in ("poll_interval", "plot_min_duration"):
         try:
             return float(text)
@@ -230,24 +244,19 @@ def _parse(name: str, text: str) -> Any:
 
 def _parse_telemetry(text: str) -> dict[str, bool | float]:
     """``gpu=1,per_cpu=off``: a number is always an interval, so truth is not 1 here."""
-    found: dict[str, bool | float] = {}
+    values: dict[str, bool | float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         kind, equals, value = (word.strip() for word in part.partition("="))
         if not equals:
             raise ValueError(f"expected name=value pairs, got {part!r}")
-        if kind in found:
+        if kind in values:
             raise _BelowError(kind, "given twice")
-        lowered = value.lower()
-        if lowered in ("true", "yes", "on"):
-            found[kind] = True
-        elif lowered in ("false", "no", "off"):
-            found[kind] = False
-        else:
-            try:
-                found[kind] = float(value)
-            except ValueError:
-                raise _BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
-    return found
+        truth = None if value.isdigit() else _truth(value)
+        try:
+            values[kind] = float(value) if truth is None else truth
+        except ValueError:
+            raise _BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
+    return values
 
 
 def _boolean(value: Any) -> bool:

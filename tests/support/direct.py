@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prov_worker.globus.env_settings import provenance_mapping
+from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import Settings
 
 TESTS = Path(__file__).parents[1]
@@ -35,8 +35,8 @@ class Call:
 
 def provenance(crates: Path, **settings: Any) -> dict[str, Any]:
     """What an engine sends with a task; hardware is not probed and nothing is plotted unless a test asks for it."""
-    chosen = {"probes": ["cpu"], "plots": "none", **settings, "crate_dir": str(crates)}
-    return provenance_mapping(Settings.from_mapping(chosen), ENDPOINT, "faulty")
+    chosen = {"probes": ["cpu"], "plots": "none", **settings}
+    return provenance_mapping(Settings.from_mapping(chosen), str(crates), ENDPOINT, "faulty")
 
 
 class DirectWorker:

@@ -35,8 +35,9 @@ from prov_worker.globus import housekeeping
 from prov_worker.globus.affinity_check import check_affinity
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
-from prov_worker.globus.env_settings import provenance_mapping
+from prov_worker.globus.env_settings import default_crate_dir
 from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
+from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         """Resolve the crate directory; fix what goes with every task."""
         endpoint = None if endpoint_id is None else str(endpoint_id)
         name = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME") or None
-        context = provenance_mapping(self._settings, endpoint, name)
+        context = provenance_mapping(self._settings, default_crate_dir(endpoint), endpoint, name)
         values = context["settings"]
         crate_dir = values["crate_dir"]
         try:

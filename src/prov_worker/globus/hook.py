@@ -60,7 +60,7 @@ def wrap_helper(helper: ModuleType) -> None:
     stock = helper.execute_task
     if not os.environ.get("PROV_WORKER") or hasattr(stock, "__wrapped__"):
         return
-    from prov_worker.globus.env_settings import switched_on
+    from prov_worker.settings import switched_on
 
     if switched_on():
         from prov_worker.globus import worker

@@ -92,12 +92,12 @@ def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:
         stock: the function found in upstream's module. It stays reachable as ``__wrapped__``, and the result keeps its
             name and module, because engines send the helper to workers by name.
     """
-    from prov_worker.globus.env_settings import provenance_of_environment
+    from prov_worker.globus.env_settings import provenance_of_endpoint
 
     @functools.wraps(stock)
     def recorded(task_body: bytes, task_id: Any, endpoint_id: Any = None, **kwargs: Any) -> bytes:
         try:
-            provenance = provenance_of_environment(endpoint_id)
+            provenance = provenance_of_endpoint(None if endpoint_id is None else str(endpoint_id))
         except Exception:
             log_internal_error("reading PROV_WORKER_* variables")
             provenance = None

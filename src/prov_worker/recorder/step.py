@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import inspect
-import json
 import os
 import sys
 import types
@@ -21,10 +19,9 @@ from typing import Any, TypeVar, overload
 from prov_worker.errors import SettingsError
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.errors import log, log_internal_error
-from prov_worker.settings import Settings
+from prov_worker.recorder.provenance import provenance_of_environment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_ON = ("1", "true", "yes", "on")
 _UNREAD: dict[str, Any] = {}
 _provenance: dict[str, Any] | None = _UNREAD
 
@@ -95,25 +92,6 @@ class Step:
         return f"<step {self._name or self._function.__qualname__}>"
 
 
-def provenance_of_environment() -> dict[str, Any] | None:
-    """Settings as they travel with a task, from ``PROV_WORKER_*``; None where recording is off.
-
-    Without ``PROV_WORKER_CRATE_DIR`` crates go to ``./provenance``.
-
-    Raises:
-        SettingsError: a variable is unknown or wrong.
-    """
-    if os.environ.get("PROV_WORKER", "").strip().lower() not in _ON:
-        return None
-    settings = Settings.from_environ()
-    if not settings.enabled:
-        return None
-    mapping = settings.to_mapping()
-    mapping["crate_dir"] = settings.crate_dir or os.path.abspath("provenance")
-    key = hashlib.sha256(json.dumps(mapping, sort_keys=True).encode()).hexdigest()[:16]
-    return {"key": key, "settings": mapping, "endpoint_name": None}
-
-
 def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     recorder = _begin(function, name, args, kwargs)
     if recorder is None:
@@ -151,9 +129,12 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
 
 
 def _settled() -> dict[str, Any] | None:
-    """As :func:`provenance_of_environment`, said to the person who runs the program: nobody else looks here."""
+    """Read ``PROV_WORKER_*``; without ``PROV_WORKER_CRATE_DIR`` crates go to ``./provenance``.
+
+    What is wrong with them is logged for the user who runs the program: nobody else looks here.
+    """
     try:
-        provenance = provenance_of_environment()
+        provenance = provenance_of_environment(os.path.abspath("provenance"))
     except SettingsError as error:
         log.warning("recording is off: %s", error)
         return None

@@ -304,8 +304,8 @@ def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Pa
     crates = tmp_path / "crates of mine"
     text = snippet("polaris", str(environment), str(crates))
     code = (
-        "import os, prov_worker.globus.env_settings as e; "
-        "print(e.switched_on(), e.provenance_of_environment(None)['settings']['crate_dir'])"
+        "from prov_worker.globus.env_settings import provenance_of_endpoint; "
+        "print(provenance_of_endpoint(None)['settings']['crate_dir'])"
     )
     done = subprocess.run(
         ["bash", "-euc", f"{text}\npython3 -c {json.dumps(code)}"],
@@ -314,4 +314,4 @@ def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Pa
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout.strip()) == (0, f"True {crates}"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, str(crates)), done.stderr
