@@ -22,6 +22,19 @@ class InputError(ProvWorkerError):
     exit_code = 2
 
 
+class MissingExtraError(InputError):
+    """A package that an extra of prov-worker brings is not installed.
+
+    Args:
+        need: what needs which package, such as ``an index needs pyarrow``.
+        extra: the extra that brings it.
+        error: why it cannot be imported.
+    """
+
+    def __init__(self, need: str, extra: str, error: ImportError) -> None:
+        super().__init__(f"{need} ({error}); install it with: pip install 'prov-worker[{extra}]'")
+
+
 class SettingsError(InputError):
     """A setting with an unknown name, a wrong type or a value out of range.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import check_names
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -33,9 +33,7 @@ def open_crate(path: Path | str) -> ROCrate:
     try:
         from rocrate.rocrate import ROCrate
     except ImportError as error:
-        raise InputError(
-            f"{path}: needs ro-crate-py ({error}); install it with: pip install 'prov-worker[crate]'"
-        ) from None
+        raise MissingExtraError(f"{path}: needs ro-crate-py", "crate", error) from None
     if not path.exists():
         raise InputError(f"{path}: no such crate")
     if path.is_file():

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 
 #: Engines that run on Parsl's executor, with an interchange, a pool and workers as processes.
 HTEX_ENGINES = ("ProvenanceEngine", "ProvenanceMPIEngine", "GlobusComputeEngine", "GlobusMPIEngine")
@@ -128,10 +128,7 @@ class EmbeddedEndpoint:
             from globus_compute_endpoint.endpoint.config.utils import load_config_yaml
             from globus_compute_sdk.serialize import ComputeSerializer
         except ImportError as error:
-            raise InputError(
-                f"an endpoint needs globus-compute-endpoint, which is not here ({error}); "
-                "install it with: pip install 'prov-worker[endpoint]'"
-            ) from error
+            raise MissingExtraError("an endpoint needs globus-compute-endpoint", "endpoint", error) from error
         from click import ClickException
 
         import prov_worker.globus.register  # noqa: F401

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from prov_worker.localservice.config import Config
@@ -60,4 +60,4 @@ def read_config(host: str, port: int, db: str | None, identities: str | None, **
 
 def without_extra(error: ImportError) -> InputError:
     """Return the error that says how to install what the service needs."""
-    return InputError(f"the service needs more ({error}); install it with: pip install 'prov-worker[service]'")
+    return MissingExtraError("the service needs more", "service", error)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from prov_worker import __version__
 from prov_worker.crate import vocabulary
 from prov_worker.crate.summary import RunStep, StepFile
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, InputError, MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
@@ -60,9 +60,7 @@ def write_openlineage(
     try:
         from openlineage.client.transport.file import FileConfig, FileTransport
     except ImportError as error:
-        raise InputError(
-            f"openlineage: needs openlineage-python ({error}); install it with: pip install 'prov-worker[openlineage]'"
-        ) from None
+        raise MissingExtraError("openlineage: needs openlineage-python", "openlineage", error) from None
     with atomic_write(target) as path:
         transport = FileTransport(FileConfig(log_file_path=str(path), append=True))
         return _emit(transport, run, target, tasks, advance)

@@ -32,7 +32,7 @@ from urllib.parse import quote, unquote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity, reference_ids, types_of
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, MissingExtraError
 
 _ACTIONS = frozenset({"CreateAction", "ControlAction", "OrganizeAction"})
 _COLLECTIONS = frozenset({"Dataset", "HardwareRuntime"})
@@ -67,7 +67,7 @@ _KEPT = (
 
 def missing_library(error: ImportError) -> InputError:
     """What to tell where the ``prov`` library is not there."""
-    return InputError(f"W3C PROV needs the prov library ({error}); install it with: pip install 'prov-worker[prov]'")
+    return MissingExtraError("W3C PROV needs the prov library", "prov", error)
 
 
 class Mapping:

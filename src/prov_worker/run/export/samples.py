@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.crate.summary import RunStep
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
@@ -124,7 +124,7 @@ def _write_parquet(path: Path, rows: _Rows) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError(f"Parquet needs pyarrow ({error}); install it with: pip install 'prov-worker[run]'") from None
+        raise MissingExtraError("Parquet needs pyarrow", "run", error) from None
     kinds = {"attempt": pa.int32(), "time": pa.timestamp("ns", tz="UTC")}
     kinds |= dict.fromkeys(("offset_s", "mean", "low", "high"), pa.float64())
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.store import SEEN_FILE, read_record
 from prov_worker.run.index.tables import TABLES, TASKS
@@ -206,9 +206,7 @@ class Index:
         try:
             import duckdb
         except ImportError as error:
-            raise InputError(
-                f"queries need duckdb, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
-            ) from error
+            raise MissingExtraError("queries need duckdb", "run", error) from error
         if not (path / SEEN_FILE).is_file():
             beside = default_index(path)
             if not (beside / SEEN_FILE).is_file():
@@ -363,7 +361,7 @@ class Index:
         try:
             import pandas  # noqa: F401
         except ImportError as error:
-            raise InputError(f"data frames need pandas ({error}): pip install 'prov-worker[run]'") from error
+            raise MissingExtraError("data frames need pandas", "run", error) from error
         try:
             found: pd.DataFrame = self._execute(query, values).df()
         except self._error as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.crate.json_text import safe_name
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.run.assembly.copy import sha256_of
 from prov_worker.run.index.tables import TABLES, Row
 
@@ -57,9 +57,7 @@ def need_arrow() -> Any:
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
-        raise InputError(
-            f"an index needs pyarrow, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
-        ) from error
+        raise MissingExtraError("an index needs pyarrow", "run", error) from error
     return pyarrow
 
 

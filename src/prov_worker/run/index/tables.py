@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.summary import RunStep
-from prov_worker.errors import InputError
+from prov_worker.errors import MissingExtraError
 from prov_worker.model import TaskSeries
 
 if TYPE_CHECKING:
@@ -221,7 +221,5 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise InputError(
-            f"data frames need pandas, which is not here ({error}); install it with: pip install 'prov-worker[run]'"
-        ) from error
+        raise MissingExtraError("data frames need pandas", "run", error) from error
     return pandas

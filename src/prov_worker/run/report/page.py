@@ -12,7 +12,7 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.crate.json_text import plural
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.report import humanize
@@ -91,9 +91,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
     try:
         import jinja2
     except ImportError as error:
-        raise InputError(
-            f"the report needs jinja2 ({error}); install it with: pip install 'prov-worker[report]'"
-        ) from None
+        raise MissingExtraError("the report needs jinja2", "report", error) from None
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
