@@ -1,109 +1,144 @@
-"""The fleet file: which endpoints there are, on which host, and how they are watched."""
+"""The fleet file: which endpoints there are, on which host, and how they are watched.
+
+The models are the only description of its keys: the table in ``docs/fleet.md`` repeats them, which a test compares.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from prov_worker import yamlfile
 from prov_worker.errors import InputError
 from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import Site
-from prov_worker.sites.catalog import site as known_site
+from prov_worker.sites.catalog import site as site_of_name
 from prov_worker.sites.install import default_user_dir
 
 #: Names the fleet file where no option does.
 VARIABLE = "PROV_FLEET"
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
-_HOST = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9.-]*$"}
-_PATH = {"type": "string", "minLength": 1}
-#: JSON schema (draft 2020-12) of a fleet file.
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["endpoints"],
-    "properties": {
-        "host": _HOST,
-        "user_dir": _PATH,
-        "credentials": _PATH,
-        "watch": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "interval": {"type": "number", "minimum": 0.1, "maximum": 3600},
-                "backoff": {
-                    "type": "array",
-                    "minItems": 2,
-                    "maxItems": 2,
-                    "items": {"type": "number", "minimum": 0.1, "maximum": 86400},
-                },
-                "cap": {"type": "integer", "minimum": 1, "maximum": 1000},
-                "window": {"type": "number", "minimum": 1, "maximum": 604800},
-                "metrics": _PATH,
-            },
-        },
-        "endpoints": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["name", "site"],
-                "properties": {
-                    "name": {"type": "string", "pattern": _NAME},
-                    "site": {"type": "string"},
-                    "host": _HOST,
-                    "options": {"type": "object"},
-                },
-            },
-        },
-    },
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How the fleet is watched.
+def _place(text: Any, info: ValidationInfo) -> Any:
+    """A path of the file: ``~`` and variables are expanded, and relative ones start beside the file."""
+    if not (isinstance(text, str) and text):
+        return text
+    return _context(info)["file"].parent / Path(os.path.expandvars(text)).expanduser()
 
-    Attributes:
-        interval_s: between looks.
-        backoff_s: shortest and longest wait before another restart of an endpoint that does not stay up.
-        cap: most restarts of an endpoint within ``window_s``.
-        window_s: see ``cap``.
-        metrics: directory of node_exporter's textfile collector.
+
+def _context(info: ValidationInfo) -> dict[str, Path]:
+    """The fleet file: ``path``, as it was named, and ``file``, without links."""
+    context: dict[str, Path] = info.context or {}
+    return context
+
+
+def _site(name: Any) -> Site:
+    try:
+        return site_of_name(name)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")]
+Place = Annotated[Path, BeforeValidator(_place)]
+Seconds = Annotated[float, Field(ge=0.1, le=86400)]
+
+
+class Part(BaseModel):
+    """Part of a fleet file.
+
+    A check of several keys raises ValueError with a message that begins with the key.
     """
 
-    interval_s: float = 30.0
-    backoff_s: tuple[float, float] = (10.0, 600.0)
-    cap: int = 5
-    window_s: float = 3600.0
-    metrics: Path | None = None
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """Return the keys that this part may have."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
 
 
-@dataclass(frozen=True)
-class EndpointSpec:
-    """One endpoint of the file.
+class Watch(Part):
+    """How the fleet is watched."""
 
-    Attributes:
-        name: of its directory and its daemon.
-        site: its site.
-        host: that it belongs to; None where the file names none.
-        values: all options, complete.
-        user_dir: Globus Compute's directory.
-        file: the fleet file, without links.
-    """
+    interval_s: float = Field(30.0, alias="interval", ge=0.1, le=3600, description="seconds between looks")
+    backoff_s: Annotated[tuple[Seconds, Seconds], Strict(False)] = Field(
+        (10.0, 600.0),
+        alias="backoff",
+        description="shortest and longest wait, in seconds, of an endpoint that does not stay up; it doubles each time",
+    )
+    cap: int = Field(5, ge=1, le=1000, description="most restarts of an endpoint within `window`")
+    window_s: float = Field(
+        3600.0, alias="window", ge=1, le=604800, description="seconds in which `cap` restarts are the most"
+    )
+    metrics: Place | None = Field(None, description="directory of node_exporter's textfile collector")
 
-    name: str
-    site: Site
-    host: str | None
-    values: Mapping[str, Any]
-    user_dir: Path
-    file: Path
+    @model_validator(mode="after")
+    def _together(self) -> Watch:
+        shortest, longest = self.backoff_s
+        if shortest > longest:
+            raise ValueError(f"backoff: expected [shortest, longest], got [{shortest:g}, {longest:g}]")
+        if self.metrics is not None and find_spec("prometheus_client") is None:
+            raise ValueError("metrics: need prometheus_client; install it with: pip install 'prov-worker[fleet]'")
+        return self
+
+
+class EndpointSpec(Part):
+    """One endpoint of the file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$", description="name of the endpoint")
+    site: Annotated[Site, BeforeValidator(_site)] = Field(
+        description="site, as in `prov-worker sites list`; see [sites.md](sites.md)"
+    )
+    host: Host | None = Field(None, description="host that the endpoint belongs to; that of the file if left out")
+    options: dict[str, Any] = Field({}, description="options of the site, as in `prov-worker sites show SITE`")
+    _values: Mapping[str, Any] = PrivateAttr()
+    _user_dir: Path = PrivateAttr()
+    _file: Path = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _complete(self) -> EndpointSpec:
+        try:
+            site_options.check(self.site, self.options, "options")
+            self._values = site_options.complete(self.site, self.options, "options")
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All options of the site, complete."""
+        return self._values
+
+    @property
+    def user_dir(self) -> Path:
+        """Globus Compute's directory."""
+        return self._user_dir
+
+    @property
+    def file(self) -> Path:
+        """The fleet file, without links."""
+        return self._file
 
     @property
     def directory(self) -> Path:
@@ -111,30 +146,63 @@ class EndpointSpec:
         return self.user_dir / self.name
 
 
-@dataclass(frozen=True)
-class Fleet:
-    """A fleet file that was read.
+class Fleet(Part):
+    """A fleet file that was read."""
 
-    Attributes:
-        path: absolute, of the file, as it was named.
-        file: without links: what tells one fleet from another.
-        endpoints: in the file's order.
-        user_dir: Globus Compute's directory, of all of them.
-        watch: how they are watched.
-        credentials: file with the client's id and secret; None takes the environment alone.
-    """
+    host: Host | None = Field(
+        None,
+        description="host that the endpoints belong to, this one if left out; an endpoint may name its own. "
+        "On homes that login nodes share, name it",
+    )
+    user_dir: Place = Field(
+        default_factory=default_user_dir,
+        description="directory of the endpoints; Globus Compute's own if left out",
+    )
+    credentials: Place | None = Field(
+        None,
+        description="file of mode 0600 with `GLOBUS_COMPUTE_CLIENT_ID=…` and `GLOBUS_COMPUTE_CLIENT_SECRET=…`; "
+        "the environment alone if left out",
+    )
+    watch: Watch = Field(default_factory=lambda: Watch.model_validate({}), description="how they are watched")
+    endpoints: Annotated[tuple[EndpointSpec, ...], Strict(False)] = Field(min_length=1)
+    _path: Path = PrivateAttr()
+    _file: Path = PrivateAttr()
 
-    path: Path
-    file: Path
-    endpoints: tuple[EndpointSpec, ...]
-    user_dir: Path
-    watch: Watch = field(default_factory=Watch)
-    credentials: Path | None = None
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_down(cls, content: Any) -> Any:
+        """Endpoints that name no host are of the file's."""
+        if not (isinstance(content, dict) and "host" in content and isinstance(content.get("endpoints"), list)):
+            return content
+        host = {"host": content["host"]}
+        endpoints = [host | each if isinstance(each, dict) else each for each in content["endpoints"]]
+        return content | {"endpoints": endpoints}
 
-    @cached_property
+    @model_validator(mode="after")
+    def _place_endpoints(self, info: ValidationInfo) -> Fleet:
+        context = _context(info)
+        self._path, self._file = context["path"], context["file"]
+        for number, name in enumerate(self.names):
+            if name in self.names[:number]:
+                raise ValueError(f"endpoints[{number}].name: {name} is there twice")
+        for endpoint in self.endpoints:
+            endpoint._user_dir, endpoint._file = self.user_dir.absolute(), self.file
+        return self
+
+    @property
+    def path(self) -> Path:
+        """Absolute, of the file, as it was named."""
+        return self._path
+
+    @property
+    def file(self) -> Path:
+        """Of the file, without links: what tells one fleet from another."""
+        return self._file
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """Of all endpoints."""
-        return tuple(one.name for one in self.endpoints)
+        """Of all endpoints, in the file's order."""
+        return tuple(endpoint.name for endpoint in self.endpoints)
 
     def chosen(self, names: Sequence[str] = ()) -> tuple[EndpointSpec, ...]:
         """Endpoints of these names, in the file's order; all of them without any.
@@ -145,7 +213,11 @@ class Fleet:
         for name in names:
             if name not in self.names:
                 raise InputError(f"{self.path}: endpoints: none is called {name}; there are {', '.join(self.names)}")
-        return tuple(one for one in self.endpoints if not names or one.name in names)
+        return tuple(endpoint for endpoint in self.endpoints if not names or endpoint.name in names)
+
+
+#: The parts of a file by the keys that lead to them.
+PARTS: dict[tuple[str, ...], type[Part]] = {(): Fleet, ("watch",): Watch, ("endpoints",): EndpointSpec}
 
 
 def default_path() -> Path:
@@ -170,75 +242,49 @@ def read(path: Path | None = None) -> Fleet:
     """
     path = (path or default_path()).expanduser().absolute()
     try:
-        found = yamlfile.parse(path.read_bytes(), str(path))
+        content = yamlfile.parse(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it names the endpoints of a fleet (see docs/fleet.md)") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    _check(path, found)
-    file = real(path)
-    user_dir = (_path(found.get("user_dir"), file) or default_user_dir()).absolute()
-    endpoints: list[EndpointSpec] = []
-    for number, one in enumerate(found["endpoints"]):
-        where = f"{path}: endpoints[{number}]"
-        name = one["name"]
-        if name in {other.name for other in endpoints}:
-            raise InputError(f"{where}.name: {name} is there twice")
-        try:
-            site = known_site(one["site"])
-        except InputError as error:
-            raise InputError(f"{where}.site: {error}") from None
-        given = one.get("options") or {}
-        options = f"{where}.options"
-        site_options.check(site, given, options)
-        values = site_options.complete(site, given, options)
-        endpoints.append(EndpointSpec(name, site, one.get("host", found.get("host")), values, user_dir, file))
-    credentials = _path(found.get("credentials"), file)
-    return Fleet(path, file, tuple(endpoints), user_dir, _watch(path, file, found), credentials)
+    try:
+        return Fleet.model_validate(content, context={"path": path, "file": real(path)})
+    except ValidationError as error:
+        # A key that is misspelt also misses under its right name: it is told first.
+        problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        raise InputError(f"{path}: {_problem(problems[0])}") from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    """The key and what is wrong with it."""
+    place = error["loc"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    names = tuple(part for part in place if isinstance(part, str))
+    context = error.get("ctx", {})
+    if error["type"] == "value_error":
+        return f"{key}{'.' if key and names in PARTS else ': ' if key else ''}{context['error']}"
+    if error["type"] == "extra_forbidden":
+        keys = PARTS[names[:-1]].keys()
+        near = get_close_matches(names[-1], keys, n=1)
+        meant = f"did you mean {near[0]}? Keys are" if near else "keys are"
+        return f"{key}: no such key; {meant} {', '.join(keys)}"
+    if error["type"] == "model_type" and not key:
+        return "expected a mapping with endpoints"
+    problems = {
+        "missing": "must be set",
+        "model_type": "expected a mapping",
+        "tuple_type": "expected a list",
+        "too_short": f"expected a list of at least {context.get('min_length')}",
+        "too_long": f"expected a list of at most {context.get('max_length')}",
+    }
+    if error["type"] in problems:
+        return f"{key}: {problems[error['type']]}"
+    return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}, got {error['input']!r}"
 
 
 def real(path: Path) -> Path:
     """A path without links: a fleet file is the same one by whatever link it is named."""
     return Path(os.path.realpath(path))
-
-
-def _check(path: Path, found: Any) -> None:
-    from jsonschema import Draft202012Validator
-
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a mapping with endpoints")
-    errors = sorted(Draft202012Validator(SCHEMA).iter_errors(found), key=lambda error: [str(p) for p in error.path])
-    for error in errors:
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
-        if error.validator == "additionalProperties":
-            known = error.schema["properties"]
-            wrong = sorted((str(one) for one in error.instance if one not in known), key=str)[0]
-            whole = f"{key}.{wrong}" if key else wrong
-            raise InputError(f"{path}: {whole}: no such key; known are {', '.join(known)}")
-        if error.validator == "required":
-            missing = next(one for one in error.schema["required"] if one not in error.instance)
-            raise InputError(f"{path}: {f'{key}.{missing}' if key else missing}: must be set")
-        raise InputError(f"{path}: {key}: {error.message}")
-
-
-def _watch(path: Path, file: Path, found: Mapping[str, Any]) -> Watch:
-    given = found.get("watch", {})
-    default = Watch()
-    shortest, longest = given.get("backoff", default.backoff_s)
-    if shortest > longest:
-        raise InputError(f"{path}: watch.backoff: expected [shortest, longest], got [{shortest}, {longest}]")
-    return Watch(
-        interval_s=given.get("interval", default.interval_s),
-        backoff_s=(shortest, longest),
-        cap=given.get("cap", default.cap),
-        window_s=given.get("window", default.window_s),
-        metrics=_path(given.get("metrics"), file),
-    )
-
-
-def _path(text: str | None, file: Path) -> Path | None:
-    """A path of the file: ``~`` and variables are known, and relative ones start beside the file."""
-    return None if text is None else file.parent / Path(os.path.expandvars(text)).expanduser()
 
 
 def is_here(host: str) -> bool:

@@ -139,3 +139,20 @@ def test_a_directory_that_was_there_before_is_not_deleted(
     assert row["action"] == "kept"
     assert row["detail"].startswith(f"{user_dir / 'polaris-one'} was not created by the fleet")
     assert (user_dir / "polaris-one" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "module, message",
+    [
+        ("pydantic", "prov-worker: a fleet needs pydantic"),
+        ("prometheus_client", "fleet.yaml: watch.metrics: need prometheus_client"),
+    ],
+)
+def test_without_a_package_the_command_says_what_to_install(write: Write, module: str, message: str) -> None:
+    write({"endpoints": [{"name": "one", "site": "local", "options": MAIL}], "watch": {"metrics": "metrics"}})
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom prov_worker.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, "fleet", "status"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.endswith("install it with: pip install 'prov-worker[fleet]'\n")
+    assert done.stderr.count("\n") == 1

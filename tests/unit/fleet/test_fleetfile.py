@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,39 @@ WRONG: dict[str, tuple[Any, str]] = {
     "no mapping": ("- one", "expected a mapping with endpoints"),
     "no YAML": ("endpoints: [", "no valid YAML"),
     "no endpoints": ({"host": "login01"}, "endpoints: must be set"),
-    "none": ({"endpoints": []}, "endpoints: [] should be non-empty"),
-    "unknown key": ({"endpoints": [ONE], "hosts": "x"}, "hosts: no such key; known are host, user_dir"),
+    "none": ({"endpoints": []}, "endpoints: expected a list of at least 1"),
+    "unknown key": (
+        {"endpoints": [ONE], "hosts": "x"},
+        "hosts: no such key; did you mean host? Keys are host, user_dir, ",
+    ),
     "unknown key of the watch": (
         {"endpoints": [ONE], "watch": {"pause": 3}},
-        "watch.pause: no such key; known are interval, backoff, cap, window, metrics",
+        "watch.pause: no such key; keys are interval, backoff, cap, window, metrics",
     ),
-    "unknown key of an endpoint": ({"endpoints": [{**ONE, "sites": 1}]}, "endpoints[0].sites: no such key"),
-    "type": ({"endpoints": [ONE], "watch": {"cap": "five"}}, "watch.cap: 'five' is not of type 'integer'"),
-    "range": ({"endpoints": [ONE], "watch": {"interval": 0}}, "watch.interval: 0 is less than the minimum"),
+    "unknown key of an endpoint": (
+        {"endpoints": [{**ONE, "sites": 1}]},
+        "endpoints[0].sites: no such key; did you mean site? Keys are name, site, host, options",
+    ),
+    "type": ({"endpoints": [ONE], "watch": {"cap": "five"}}, "watch.cap: input should be a valid integer, got 'five'"),
+    "type of the watch": ({"endpoints": [ONE], "watch": 30}, "watch: expected a mapping"),
+    "truth for a number": ({"endpoints": [ONE], "watch": {"cap": True}}, "watch.cap: input should be a valid integer"),
+    "no number": ({"endpoints": [ONE], "watch": {"window": float("nan")}}, "watch.window: input should be a finite"),
+    "type of endpoints": ({"endpoints": {"one": "local"}}, "endpoints: expected a list"),
+    "a key that is meant for another": ({"endpoint": [ONE]}, "endpoint: no such key; did you mean endpoints? Keys"),
+    "an empty path": ({"endpoints": [ONE], "credentials": ""}, "credentials: "),
+    "a host of no name": ({"endpoints": [ONE], "host": "a b"}, "host: string should match pattern"),
+    "range": (
+        {"endpoints": [ONE], "watch": {"interval": 0}},
+        "watch.interval: input should be greater than or equal to 0.1, got 0",
+    ),
     "back-off": ({"endpoints": [ONE], "watch": {"backoff": [9, 3]}}, "watch.backoff: expected [shortest, longest]"),
-    "back-off of one": ({"endpoints": [ONE], "watch": {"backoff": [9]}}, "watch.backoff: [9] is too short"),
-    "name": ({"endpoints": [{"name": "../x", "site": "local"}]}, "endpoints[0].name: '../x' does not match"),
+    "back-off of one": ({"endpoints": [ONE], "watch": {"backoff": [9]}}, "watch.backoff[1]: must be set"),
+    "back-off of three": (
+        {"endpoints": [ONE], "watch": {"backoff": [1, 2, 3]}},
+        "watch.backoff: expected a list of at most 2",
+    ),
+    "name": ({"endpoints": [{"name": "../x", "site": "local"}]}, "endpoints[0].name: string should match pattern"),
+    "a name that is a number": ({"endpoints": [{"name": 5, "site": "local"}]}, "endpoints[0].name: input should be"),
     "no name": ({"endpoints": [{"site": "local"}]}, "endpoints[0].name: must be set"),
     "twice": ({"endpoints": [ONE, ONE]}, "endpoints[1].name: one is there twice"),
     "site": ({"endpoints": [{"name": "one", "site": "moon"}]}, "endpoints[0].site: moon: no such site; known are"),
@@ -80,7 +102,9 @@ def test_everything_said(write: Write, tmp_path: Path, monkeypatch: pytest.Monke
     fleet = fleetfile.read()
     assert fleet.user_dir == Path.home() / "compute"
     assert fleet.credentials == tmp_path / "config" / "prov-worker" / "secret"
-    assert fleet.watch == fleetfile.Watch(5, (1, 2), 9, 60, Path("/x/there"))
+    assert fleet.watch.model_dump() == {
+        "interval_s": 5.0, "backoff_s": (1.0, 2.0), "cap": 9, "window_s": 60.0, "metrics": Path("/x/there"),
+    }  # fmt: skip
     assert [(one.name, one.host, one.values["workers"]) for one in fleet.endpoints] == [
         ("one", "login01", 2),
         ("far", "login02", 7),
@@ -92,7 +116,35 @@ def test_what_is_left_out(write: Write, tmp_path: Path) -> None:
     write({"endpoints": [ONE]})
     fleet = fleetfile.read()
     assert (fleet.user_dir, fleet.credentials, fleet.endpoints[0].host) == (tmp_path / "gc", None, None)
-    assert fleet.watch == fleetfile.Watch(30.0, (10.0, 600.0), 5, 3600.0, None)
+    assert fleet.watch.model_dump() == {
+        "interval_s": 30.0, "backoff_s": (10.0, 600.0), "cap": 5, "window_s": 3600.0, "metrics": None,
+    }  # fmt: skip
+
+
+def rows(part: type[fleetfile.Part], prefix: str = "") -> Iterator[str]:
+    """Rows of the table of keys, as the models have them."""
+    for name, field in part.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner = fleetfile.PARTS.get((key,))
+        if inner is not None:
+            yield from rows(inner, f"{key}[]." if field.is_required() else f"{key}.")
+            continue
+        default = "required" if field.is_required() else None if field.default_factory else field.default
+        if isinstance(default, tuple | float | dict):
+            default = json.dumps(default).replace(".0", "")
+        yield f"| `{key}` | {default} | {field.description} |" if default else f"| `{key}` | | {field.description} |"
+
+
+def test_the_page_on_fleets_has_the_keys_of_the_models() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text()
+    table = text[text.index("| key | default | |") :].partition("\n\n")[0]
+    assert table.splitlines()[2:] == list(rows(fleetfile.Fleet))
+
+
+def test_the_example_of_the_page_on_fleets_is_read(write: Write) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text()
+    write(text.partition("```yaml\n")[2].partition("```")[0])
+    assert fleetfile.read().names == ("polaris-prov", "crux-prov")
 
 
 def test_the_file_is_found(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

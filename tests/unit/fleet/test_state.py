@@ -107,9 +107,9 @@ def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
 
 
 def test_fleet_files_have_a_state_each(fleet: Fleet, tmp_path: Path) -> None:
-    path = tmp_path / "fleet.yaml"
-    other = Fleet(path, path, fleet.endpoints, fleet.user_dir)
-    assert State(other).directory != State(fleet).directory
+    other = tmp_path / "fleet.yaml"
+    other.write_text(fleet.path.read_text())
+    assert State(fleetfile.read(other)).directory != State(fleet).directory
 
 
 def test_a_link_to_a_fleet_file_is_the_same_fleet(fleet: Fleet, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from prov_worker.fleet.watch import Watcher, next_time, went_down
 from prov_worker.globus import daemons
 
 NOW = 1_790_000_000.0
-WATCH = Watch(backoff_s=(10.0, 100.0), cap=3, window_s=3600.0)
+WATCH = Watch(backoff=(10.0, 100.0), cap=3, window=3600.0)
 
 
 def test_one_that_was_up_for_long_is_started_at_once() -> None:

@@ -25,10 +25,8 @@ class EndpointName(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names that begin so; none where the file cannot be read: a shell shows no errors here."""
-        from prov_worker.fleet import fleetfile
-
         try:
-            fleet = fleetfile.read(_path(ctx.params.get("file")))
+            fleet = read(ctx.params.get("file"))
         except ProvWorkerError:
             return []
         return [
@@ -54,15 +52,15 @@ timeout_option = click.option(
 )
 
 
-def _path(file: str | None) -> Path | None:
-    return Path(file) if file else None
-
-
 def read(file: str | None) -> Fleet:
-    """The fleet file."""
+    """Read the fleet file.
+
+    Raises:
+        InputError: names the file and the key; or the extra ``fleet`` is not installed.
+    """
     from prov_worker.fleet import fleetfile
 
-    return fleetfile.read(_path(file))
+    return fleetfile.read(Path(file) if file else None)
 
 
 def opened(file: str | None) -> tuple[Fleet, State]:
