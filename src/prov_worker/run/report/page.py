@@ -34,7 +34,6 @@ BINS = 160
 #: Scripts of the page, in the order in which they build on each other.
 SCRIPTS = (
     "base.js",
-    "inflate.js",
     "charts.js",
     "nodes.js",
     "timeline.js",

@@ -2,6 +2,16 @@
 (async () => {
   const root = document.documentElement,
     theme = byId("theme");
+  if (!canUnpack()) {
+    notice("This browser is older than 2023 and cannot unpack the page's data: the tables are here, all else is not.");
+    // What stands for itself without a script stays, and so do names that are buttons with one.
+    document.querySelectorAll("[data-function]").forEach((button) => {
+      button.classList.remove("script");
+      button.disabled = true;
+    });
+    root.dataset.ready = "tables";
+    return;
+  }
   root.classList.add("scripted");
   try {
     theme.value = localStorage.getItem("prov-worker-theme") || "auto";
@@ -112,10 +122,12 @@
   root.dataset.ready = "true";
 })().catch((error) => {
   document.documentElement.dataset.ready = "failed";
-  byId("main").prepend(
-    el("div", { class: "notice", role: "alert" }, `This page's data cannot be shown: ${error.message}`),
-  );
+  notice(`This page's data cannot be shown: ${error.message}`);
 });
+
+function notice(text) {
+  byId("main").prepend(el("div", { class: "notice", role: "alert" }, text));
+}
 
 // A plain table whose cells may carry data-v: its headers become buttons that sort.
 function sortable(table) {
