@@ -183,6 +183,7 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=3000, help="bootstrap samples of each fit (default: 3000)")
     parser.add_argument("--endpoint", metavar="ID", help="run on this endpoint instead, which sees OUT")
     parser.add_argument("--crates", type=Path, metavar="DIR", help="with --endpoint: where its crates appear")
+    parser.add_argument("--no-profile", action="store_true", help="check the crates without roc-validator")
     parser.add_argument("--json", action="store_true", help="the summary, as JSON")
     options = parser.parse_args()
     if options.endpoint and not options.crates:
@@ -215,7 +216,7 @@ def main() -> int:
     codes = [
         verb("run", "assemble", mine, "-o", run, *named, "--workflow", HERE / "flow.json"),
         verb("run", "verify", run),
-        verb("check", run),
+        verb("check", run, *(["--no-profile"] if options.no_profile else [])),
         verb("run", "index", mine, "-o", out / "index"),
         verb("run", "report", run, "-o", out / "report.html"),
     ]
