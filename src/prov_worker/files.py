@@ -10,25 +10,25 @@ from pathlib import Path
 from prov_worker.errors import InputError
 
 
-def refuse_overwrite(target: Path, *, force: bool, own: bytes | None = None) -> None:
+def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None) -> None:
     """Refuse, before any work is done, to replace what somebody may want to keep.
 
     Args:
         target: a file to write; an empty one, a device and a pipe hold nothing to keep.
-        force: replace any file.
+        overwrite: replace any file.
         own: a file that has this within its first kilobyte was written by us, and is replaced.
 
     Raises:
         InputError: the target is there, or is a directory, or there is no directory for it.
     """
     _check(target)
-    if force or not target.is_file() or not target.stat().st_size:
+    if overwrite or not target.is_file() or not target.stat().st_size:
         return
     if own is not None:
         with suppress(OSError), target.open("rb") as stream:
             if own in stream.read(1024):
                 return
-    raise InputError(f"{target}: is there already; give another name, or --force to replace it")
+    raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
 
 
 def _check(target: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_demo_leaves_sound_crates(
     done = here.run("cd && prov-worker demo --quick --json --crates crates")
     assert done.code == 0, done.err
     rows = json.loads(done.out)
-    there = here.run("cd && prov-worker check --no-profile crates")
+    there = here.run("cd && prov-worker check --no-validator crates")
     assert (there.code, there.err) == (0, ""), there.out
 
     here.fetch(f"{home}/crates", tmp_path / "crates")

@@ -37,13 +37,13 @@ class RecoverReport:
 
 
 def recover(
-    crate_dir: Path, *, force: bool = False, progress: Callable[[int, int], None] | None = None
+    crate_dir: Path, *, take_over: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> RecoverReport:
     """Write the crates of all records whose writer is gone.
 
     Args:
         crate_dir: directory of the crates.
-        force: also take journals of other nodes that were written to in the last five minutes.
+        take_over: also take journals of other nodes that were written to in the last five minutes.
         progress: called with (crates written, crates known of).
 
     Returns:
@@ -73,9 +73,9 @@ def recover(
             report.skipped.append(f"{journal}: process {name.pid} is running")
         elif name.host == here and served:
             report.skipped.append(f"{journal}: this node's agent is running and finishes it")
-        elif name.host != here and not force and time.time() - os.stat(journal).st_mtime < _QUIET_S:
+        elif name.host != here and not take_over and time.time() - os.stat(journal).st_mtime < _QUIET_S:
             report.skipped.append(
-                f"{journal}: written to in the last minutes on {name.host}; --force takes it all the same"
+                f"{journal}: written to in the last minutes on {name.host}; --take-over reads it all the same"
             )
         else:
             fallback = os.path.join(runtime, "spool", str(name)) if runtime else None

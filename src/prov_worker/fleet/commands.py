@@ -290,7 +290,7 @@ def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, s
         before = {}
     record.made = new or bool(before.get("made", record.made))
     owner = {"fleet": str(spec.file), "made": record.made}
-    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, owner=owner)
+    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, overwrite=force, owner=owner)
     if new:
         return "created", written.diff
     kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
@@ -306,7 +306,7 @@ def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     folder = Folder(spec)
     new = _is_new(spec)
     try:
-        written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, force=force, dry_run=True)
+        written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, overwrite=force, dry_run=True)
         running = _refuse_or_running(folder, record)
     except InputError as error:
         return Outcome(spec.name, "refused", str(error), good=False)

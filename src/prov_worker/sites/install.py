@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class DamagedError(InputError):
-    """A marker that cannot be understood: an installation with ``force`` keeps a copy and writes it anew."""
+    """A marker that cannot be understood: an installation with ``overwrite`` keeps a copy and writes it anew."""
 
 
 @dataclass(slots=True)
@@ -126,8 +126,8 @@ def install(
     values: Mapping[str, Any],
     *,
     user_dir: Path | None = None,
-    force: bool = False,
-    any_host: bool = False,
+    overwrite: bool = False,
+    unbound_host: bool = False,
     dry_run: bool = False,
     owner: Mapping[str, Any] | None = None,
     sources: Mapping[str, str] | None = None,
@@ -139,10 +139,10 @@ def install(
         name: its name.
         values: all options, complete.
         user_dir: None takes :func:`default_user_dir`.
-        force: write over files that a person has changed, which are kept as ``<file>.bak-<time>``, the marker too
+        overwrite: write over files that a person has changed, which are kept as ``<file>.bak-<time>``, the marker too
             where it is damaged; take over an endpoint that belongs to another host, or was installed for another site;
             take an interface that is not here.
-        any_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
+        unbound_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
         dry_run: write nothing.
         owner: what looks after the endpoint, noted beside the rest; None keeps what is noted.
         sources: where each option was given, for errors.
@@ -154,38 +154,38 @@ def install(
     if not _NAME.fullmatch(name):
         raise InputError(f"{name}: expected a name of letters, digits, dots, dashes and underscores")
     problem = interface.problem(values["interface"])
-    if problem and not force:
+    if problem and not overwrite:
         where = (sources or {}).get("interface", site.name)
         raise InputError(
-            f"{where}: interface: {problem}; name another one, or none; --force writes it for a host that has it"
+            f"{where}: interface: {problem}; name another one, or none; --overwrite writes it for a host that has it"
         )
     found = Installed((user_dir or default_user_dir()) / name)
     damaged = None
     try:
         before = marker_of(found.directory)
     except DamagedError as error:
-        if not force:
-            raise InputError(f"{error}; --force keeps a copy and writes it anew") from None
+        if not overwrite:
+            raise InputError(f"{error}; --overwrite keeps a copy and replaces it") from None
         before, damaged = None, _read(found.directory / MARKER)
-    if before is not None and before.get("site") != site.name and not force:
+    if before is not None and before.get("site") != site.name and not overwrite:
         raise InputError(
             f"{found.directory / MARKER}: site: this endpoint was installed for {before.get('site')}, not {site.name}; "
-            "take another name, or --force"
+            "take another name, or --overwrite"
         )
     host = socket.gethostname()
-    if before is not None and before.get("host") not in (None, host) and not force:
+    if before is not None and before.get("host") not in (None, host) and not overwrite:
         raise InputError(
             f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
-            "would be a duplicate of it; install it there, take another name, or move it here with --force"
+            "would be a duplicate of it; install it there, take another name, or move it here with --overwrite"
         )
     core = daemons.look(found.directory)
-    if core.state == "elsewhere" and not force and not any_host:
+    if core.state == "elsewhere" and not overwrite and not unbound_host:
         raise InputError(
             f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid}); "
             "stop it there first, or take another name"
         )
-    if before is None and found.directory.exists() and any(found.directory.iterdir()) and not force:
-        raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --force")
+    if before is None and found.directory.exists() and any(found.directory.iterdir()) and not overwrite:
+        raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --overwrite")
     known = (before or {}).get("files")
     known = known if isinstance(known, dict) else {}
     texts = files_of(site, name, values, found.directory.parent)
@@ -195,9 +195,9 @@ def install(
         for file, text in current.items()
         if text is not None and text != texts[file] and known.get(file) != _sha256(text)
     ]
-    if changed and not force:
+    if changed and not overwrite:
         raise InputError(
-            f"{found.directory / changed[0]}: was changed by hand; --force keeps a copy and writes it anew"
+            f"{found.directory / changed[0]}: was changed by hand; --overwrite keeps a copy and replaces it"
         )
     for file, text in texts.items():
         if current[file] == text:
@@ -215,7 +215,7 @@ def install(
     marker: dict[str, Any] = {
         "site": site.name,
         "options": dict(values),
-        "host": None if any_host else host,
+        "host": None if unbound_host else host,
         "version": __version__,
         "files": {file: _sha256(text) for file, text in texts.items()},
     }

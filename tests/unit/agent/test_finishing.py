@@ -337,8 +337,8 @@ def test_recover_leaves_the_living_and_the_lately_heard_of_alone(spool: Spool) -
     assert report.finished == 0
     assert len(report.skipped) == 2
     assert "is running" in "".join(report.skipped)
-    assert "--force" in "".join(report.skipped)
-    assert recover.recover(spool.crates, force=True).finished == 1
+    assert "--take-over" in "".join(report.skipped)
+    assert recover.recover(spool.crates, take_over=True).finished == 1
     assert spool.names() == [f"{two}.crate"]
 
 

@@ -68,14 +68,14 @@ def test_show_of_a_damaged_crate(prov_worker: Run, own_crates: Path, damage: str
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_check_of_a_damaged_crate_is_a_finding(prov_worker: Run, own_crates: Path, damage: str) -> None:
     DAMAGES[damage][0](own_crates / DONE)
-    code, out, err = prov_worker("check", "--no-profile", own_crates)
+    code, out, err = prov_worker("check", "--no-validator", own_crates)
     assert (code, err) == (1, "")
     assert "2 crates checked (own rules): 1 with findings" in out
 
 
 def test_plot_goes_on_after_a_damaged_crate(prov_worker: Run, own_crates: Path) -> None:
     cut(own_crates / BROKEN)
-    code, out, err = prov_worker("plot", "--kind", "svg", own_crates)
+    code, out, err = prov_worker("plot", "--format", "svg", own_crates)
     assert code == 2
     assert err.startswith(f"prov-worker: {own_crates / BROKEN}/ro-crate-metadata.json: no valid JSON")
     assert out == f"{own_crates / DONE}/images/cpu_usage.svg\n"
@@ -128,7 +128,7 @@ def test_names_that_are_no_text(own_crates: Path, tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, b"")
     as_json = json.loads(run("show", "--json", odd / DONE).stdout)
     assert as_json["crate"] == str(odd / DONE)
-    plotted = run("plot", "--kind", "svg", odd / DONE)
+    plotted = run("plot", "--format", "svg", odd / DONE)
     assert plotted.stdout == os.fsencode(odd / DONE / "images" / "cpu_usage.svg") + b"\n"
     assert run("recover", odd).returncode == 0
     wrong = run("show", odd / "none")
@@ -203,7 +203,7 @@ def test_a_plot_that_cannot_be_added_leaves_the_crate_as_it_was(own_crates: Path
     before = (crate / "ro-crate-metadata.json").read_bytes()
     crate.chmod(0o500)
     try:
-        done = without_rights("plot", "--kind", "svg", crate)
+        done = without_rights("plot", "--format", "svg", crate)
     finally:
         crate.chmod(0o700)
     assert (done.returncode, done.stdout) == (2, "")

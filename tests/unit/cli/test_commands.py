@@ -129,18 +129,18 @@ def test_show_of_a_directory_that_is_no_crate(prov_worker: Run, tmp_path: Path) 
 
 
 def test_check_of_sound_crates(prov_worker: Run, crates: Path) -> None:
-    code, out, err = prov_worker("check", "--no-profile", crates)
+    code, out, err = prov_worker("check", "--no-validator", crates)
     assert (code, err) == (0, "")
     assert out == "2 crates checked (own rules): no finding\n"
 
 
 def test_check_tells_what_is_wrong_where(prov_worker: Run, own_crates: Path) -> None:
     (own_crates / DONE / "data" / "hardware.json").write_text("{}")
-    code, out, _ = prov_worker("check", "--no-profile", own_crates / DONE, own_crates / BROKEN)
+    code, out, _ = prov_worker("check", "--no-validator", own_crates / DONE, own_crates / BROKEN)
     assert code == 1
     assert "data/hardware.json" in out
     assert "2 crates checked (own rules): 1 with findings" in out
-    code, out, _ = prov_worker("check", "--no-profile", "--json", own_crates)
+    code, out, _ = prov_worker("check", "--no-validator", "--json", own_crates)
     findings = json.loads(out)
     assert code == 1
     assert findings[str(own_crates / BROKEN)] == []
@@ -154,12 +154,12 @@ def test_check_without_any_crate(prov_worker: Run, tmp_path: Path) -> None:
 
 
 def test_plot_adds_one_and_refuses_without_samples(prov_worker: Run, own_crates: Path) -> None:
-    code, out, err = prov_worker("plot", "--kind", "svg", own_crates)
+    code, out, err = prov_worker("plot", "--format", "svg", own_crates)
     assert code == 1
     assert out.strip().endswith(f"{DONE}/images/cpu_usage.svg")
     assert Path(out.strip()).is_file()
     assert BROKEN in err
-    assert prov_worker("check", "--no-profile", own_crates)[0] == 0
+    assert prov_worker("check", "--no-validator", own_crates)[0] == 0
 
 
 def test_probe_as_table_and_as_json(prov_worker: Run, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_check_says_when_there_is_no_validator(
     code, out, err = prov_worker("check", crates)
     assert (code, out) == (0, "2 crates checked (own rules): no finding\n")
     assert err.startswith("prov-worker: profiles are not checked: there is no roc-validator")
-    code, out, err = prov_worker("check", "--profile", crates)
+    code, out, err = prov_worker("check", "--validator", crates)
     assert (code, out) == (1, "")
     assert err.startswith("prov-worker: roc-validator was not found")
 

@@ -69,7 +69,7 @@ def test_what_a_person_changed_is_refused_then_kept(user_dir: Path, capsys: pyte
     assert install(user_dir) == 2
     assert f"{file}: was changed by hand" in capsys.readouterr().err
     assert file.read_text() == "display_name: Mine\n"
-    assert install(user_dir, "--force") == 0
+    assert install(user_dir, "--overwrite") == 0
     assert [path.read_text() for path in file.parent.glob("config.yaml.bak-*")] == ["display_name: Mine\n"]
     assert file.read_text() != "display_name: Mine\n"
 
@@ -82,7 +82,7 @@ def test_an_endpoint_of_another_host_is_no_ours_to_start(user_dir: Path, capsys:
     marker.write_text(json.dumps({**data, "host": "login02"}))
     assert install(user_dir) == 2
     assert "belongs to login02" in capsys.readouterr().err
-    assert install(user_dir, "--force") == 0
+    assert install(user_dir, "--overwrite") == 0
     assert json.loads(marker.read_text())["host"] == socket.gethostname()
 
 
@@ -137,7 +137,7 @@ def test_another_site_over_an_installed_endpoint_is_refused(user_dir: Path, caps
         capsys.readouterr().err
     )
     assert json.loads((user_dir / "mine" / MARKER).read_text())["site"] == "local"
-    assert cli([*over, "--force"]) == 0
+    assert cli([*over, "--overwrite"]) == 0
     assert json.loads((user_dir / "mine" / MARKER).read_text())["site"] == "polaris"
 
 
@@ -146,9 +146,9 @@ def test_a_marker_that_alone_changes_is_named(user_dir: Path, capsys: pytest.Cap
     marker = user_dir / "mine" / MARKER
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "host": "login02"}))
     capsys.readouterr()
-    assert install(user_dir, "--force", "--dry-run") == 0
+    assert install(user_dir, "--overwrite", "--dry-run") == 0
     assert f"{user_dir / 'mine'}: {MARKER} would be written" in capsys.readouterr().out
-    assert install(user_dir, "--force") == 0
+    assert install(user_dir, "--overwrite") == 0
     assert f"{user_dir / 'mine'}: {MARKER} written" in capsys.readouterr().out
 
 
@@ -194,12 +194,12 @@ def test_an_interface_that_is_missing_here_names_where_it_was_said_and_the_way_o
     assert install(user_dir, "--set", "interface=nosuch0") == 2
     said = capsys.readouterr().err
     assert "--set: interface: nosuch0 is not on this host" in said
-    assert "--force" in said
+    assert "--overwrite" in said
     file = tmp_path / "v.yaml"
     file.write_text("interface: nosuch0\n")
     assert install(user_dir, "-f", str(file)) == 2
     assert f"{file}: interface: " in capsys.readouterr().err
-    assert install(user_dir, "--set", "interface=nosuch0", "--force") == 0
+    assert install(user_dir, "--set", "interface=nosuch0", "--overwrite") == 0
 
 
 def test_of_many_interfaces_few_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ def test_a_damaged_marker_is_refused_with_the_way_out(
     good = marker.read_text()
     marker.write_text(text)
     assert install(tmp_path) == 2
-    assert "--force keeps a copy and writes it anew" in capsys.readouterr().err
-    assert install(tmp_path, "--force") == 0
+    assert "--overwrite keeps a copy and replaces it" in capsys.readouterr().err
+    assert install(tmp_path, "--overwrite") == 0
     assert marker.read_text() == good
     (kept,) = marker.parent.glob("prov_worker.json.bak-*")
     assert kept.read_text() == text
@@ -58,7 +58,7 @@ def test_a_change_by_hand_in_another_encoding_is_refused_and_kept(
     template.write_bytes(mine)
     assert install(tmp_path) == 2
     assert "was changed by hand" in capsys.readouterr().err
-    assert install(tmp_path, "--force") == 0
+    assert install(tmp_path, "--overwrite") == 0
     (kept,) = template.parent.glob("user_config_template.yaml.j2.bak-*")
     assert kept.read_bytes() == mine
 

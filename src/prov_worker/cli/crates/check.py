@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 
 if TYPE_CHECKING:
     from prov_worker.crate.check import Finding, ProfileValidator
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 _RUN_BYTES = 32 << 20
 
 
-@click.command("check")
+@click.command("check", cls=RenamedOptions, renamed={"--profile": "--validator", "--no-profile": "--no-validator"})
 @click.argument("crates", nargs=-1, type=terminal.PATH, metavar="CRATE...")
 @click.option(
-    "--profile/--no-profile",
+    "--validator/--no-validator",
+    "use_validator",
     default=None,
     help="Run the community's roc-validator too, or not.  [default: where it is installed]",
 )
@@ -32,7 +34,9 @@ _RUN_BYTES = 32 << 20
 )
 @click.option("--install-validator", is_flag=True, help="Install roc-validator in an environment of its own, first.")
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
-def command(crates: tuple[str, ...], profile: bool | None, level: str, install_validator: bool, as_json: bool) -> int:
+def command(
+    crates: tuple[str, ...], use_validator: bool | None, level: str, install_validator: bool, as_json: bool
+) -> int:
     """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
 
     Of a run crate its steps are checked, and the validator takes its own metadata too.
@@ -53,15 +57,15 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
         for crate in found:
             findings[crate] = list(check.check_crate(crate))
             advance()
-    if profile is None:
-        profile = check.find_validator() is not None
-        if not profile:
+    if use_validator is None:
+        use_validator = check.find_validator() is not None
+        if not use_validator:
             click.echo(
                 "prov-worker: profiles are not checked: there is no roc-validator; "
                 "get it with `prov-worker check --install-validator`",
                 err=True,
             )
-    if profile:
+    if use_validator:
         with check.ProfileValidator() as validator:
             with terminal.progress("validating profiles", len(found)) as advance:
                 by_profile = validator.validate(found, level, progress=lambda *_: advance())
@@ -71,7 +75,7 @@ def command(crates: tuple[str, ...], profile: bool | None, level: str, install_v
     if as_json:
         terminal.print_json({str(crate): [_plain(one) for one in some] for crate, some in findings.items()})
     else:
-        _print(findings, profile, level)
+        _print(findings, use_validator, level)
     return 1 if any(findings.values()) else 0
 
 

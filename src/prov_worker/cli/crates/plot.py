@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.errors import CrateError
 
 
-@click.command("plot")
+@click.command("plot", cls=RenamedOptions, renamed={"--kind": "--format"})
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
-@click.option("--kind", type=click.Choice(["png", "svg"]), default="png", show_default=True, help="png: by matplotlib.")
+@click.option(
+    "--format", "kind", type=click.Choice(["png", "svg"]), default="png", show_default=True, help="png: by matplotlib."
+)
 def command(crates: tuple[str, ...], kind: str) -> int:
     """Add a plot to each CRATE, or to all crates in a directory, that has none.
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.errors import InputError
 
 
-@click.command("recover")
+@click.command("recover", cls=RenamedOptions, renamed={"--force": "--take-over"})
 @click.argument("directory", type=terminal.PATH)
-@click.option("--force", is_flag=True, help="Also records whose worker may still live on another node.")
+@click.option("--take-over", is_flag=True, help="Also records whose worker may still live on another node.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
-def command(directory: str, force: bool, as_json: bool) -> int:
+def command(directory: str, take_over: bool, as_json: bool) -> int:
     """Finish the crates of tasks in DIRECTORY whose worker, agent or node is gone.
 
     Running it twice does no harm. Exit code 1 where a record could not be read.
@@ -38,7 +39,7 @@ def command(directory: str, force: bool, as_json: bool) -> int:
             advance(written - done, total=known)
             done = written
 
-        report = recover(crate_dir, force=force, progress=show)
+        report = recover(crate_dir, take_over=take_over, progress=show)
     if as_json:
         terminal.print_json({"finished": report.finished, "skipped": report.skipped, "problems": report.problems})
     else:

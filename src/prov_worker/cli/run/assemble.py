@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.crate.json_text import plural
 
 if TYPE_CHECKING:
     from prov_worker.run.assembly.assemble import Assembled
 
 
-@click.command("assemble")
+@click.command("assemble", cls=RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
 @click.option("-o", "--output", type=terminal.PATH, required=True, metavar="RUN.crate", help="The run crate to make.")
 @click.option("--name", help="Name of the run; the default is that of the output.")
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
 )
-@click.option("--force", is_flag=True, help="Replace a run crate that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a run crate that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
     directories: tuple[str, ...],
@@ -47,7 +48,7 @@ def command(
     as_zip: bool,
     copy: bool,
     max_file_size: int | None,
-    force: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> int:
     """Make one run crate of the step crates in each DIR (directories or zips), byte for byte, and seal it.
@@ -64,7 +65,7 @@ def command(
         author=author,
         publisher=publisher,
         copy=copy,
-        force=force,
+        overwrite=overwrite,
         zip=as_zip or output.endswith(".zip"),
         sign=Path(sign) if sign else None,
         max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,

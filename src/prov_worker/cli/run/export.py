@@ -16,7 +16,7 @@ def _table() -> str:
     return "\b\nFormats:\n" + "\n".join(f"  {name:<{width}}  {target.summary}" for name, target in exporters().items())
 
 
-@click.command("export", cls=RenamedOptions, renamed={"--to": "--format"}, epilog=_table())
+@click.command("export", cls=RenamedOptions, renamed={"--to": "--format", "--force": "--overwrite"}, epilog=_table())
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(
     "--format",
@@ -33,20 +33,21 @@ def _table() -> str:
     metavar="FILE",
     help="File to write; the default is RUN with the format's suffix.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
     run: str,
     format_name: str,
     output: str | None,
-    force: bool,
+    overwrite: bool,
     tasks: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Write RUN (a run crate, or a directory of step crates) in another form.
 
-    Crates that cannot be read are named, and the exit code is 1. A file that is there is replaced only with --force.
+    Crates that cannot be read are named, and the exit code is 1. A file
+    that exists is replaced only with --overwrite.
     """
     from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
@@ -54,7 +55,7 @@ def command(
     target_format = exporters()[format_name]
     opened = open_run(run)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{target_format.suffix}")
-    refuse_overwrite(target, force=force)
+    refuse_overwrite(target, overwrite=overwrite)
     with terminal.progress("exporting", None) as advance:
         count = target_format.write(opened, target, tasks=set(tasks) or None, advance=advance)
     for problem in opened.problems:

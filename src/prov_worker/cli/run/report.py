@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.crate.json_text import plural
 
 
-@click.command("report")
+@click.command("report", cls=RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(
     "-o",
@@ -22,21 +23,22 @@ from prov_worker.crate.json_text import plural
     metavar="FILE",
     help="The page to write.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there and that is no such page.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there and that is no such page.")
 @click.option("--title", help="Headline; the default is the run's name.")
 @click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")
-def command(run: str, output: str, force: bool, title: str | None, as_json: bool) -> int:
+def command(run: str, output: str, overwrite: bool, title: str | None, as_json: bool) -> int:
     """Write one self-contained page about RUN: a run crate, or a directory of step crates.
 
     It needs no network and no server: open it in a browser, send it, print it. Crates that cannot be read are named,
-    on the page too, and the exit code is 1. A page of an earlier time is replaced; any other file only with --force.
+    on the page too, and the exit code is 1. An earlier page is replaced;
+    any other file only with --overwrite.
     """
     from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
     from prov_worker.run.report.page import OWN_MARK, write_report
 
     target = Path(output)
-    refuse_overwrite(target, force=force, own=OWN_MARK)
+    refuse_overwrite(target, overwrite=overwrite, own=OWN_MARK)
     with terminal.progress("reading", None) as advance:
         data, summary = write_report(open_run(run), target, title=title, advance=advance)
     for problem in data.problems:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.run.collect.transfer import State
 
 
-@click.command("transfer")
+@click.command("transfer", cls=RenamedOptions, renamed={"--local": "--verify-in"})
 @click.argument("source", required=False, metavar="SOURCE_COLLECTION:PATH")
 @click.argument("target", required=False, metavar="DEST_COLLECTION:PATH")
 @click.option("--label", help="Label of the task; what tells the two directories is added to it.")
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     help="Seconds to wait; the task goes on afterwards.  [default: no limit]",
 )  # fmt: skip
 @click.option(
-    "--local", type=terminal.PATH, metavar="DIR", help="Where DEST is on this machine: crates there are compared."
+    "--verify-in",
+    "local",
+    type=terminal.PATH,
+    metavar="DIR",
+    help="Where DEST is on this machine: crates there are compared.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Look into both directories; submit nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
@@ -55,7 +60,7 @@ def command(
     if task_id is not None and (source or label or dry_run):
         raise click.UsageError("--task goes without collections, --label and --dry-run")
     if local is not None and (dry_run or not wait):
-        raise click.UsageError("--local goes without --no-wait and --dry-run")
+        raise click.UsageError("--verify-in goes without --no-wait and --dry-run")
     found = False
     if task_id is not None:
         client, task, where = transfer_client(), str(task_id), f"task {task_id}"

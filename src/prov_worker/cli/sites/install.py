@@ -8,22 +8,25 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.cli.sites import common
 
 
-@click.command("install")
+@click.command("install", cls=RenamedOptions, renamed={"--force": "--overwrite", "--any-host": "--unbound-host"})
 @common.site_argument
 @click.argument("name", type=common.EndpointName(), metavar="NAME")
 @common.set_option
 @common.file_option
 @common.user_dir_option
 @click.option(
-    "--force",
+    "--overwrite",
     is_flag=True,
     help="Also over changed files, which are kept, an endpoint of another host or site, and without the interface.",
 )
 @click.option(
-    "--any-host", is_flag=True, help="A batch system chooses the daemon's host, as for scrontab: it belongs to none."
+    "--unbound-host",
+    is_flag=True,
+    help="A batch system chooses the daemon's host, as for scrontab: it belongs to none.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
@@ -33,8 +36,8 @@ def command(
     assignments: tuple[str, ...],
     file: str | None,
     user_dir: str | None,
-    force: bool,
-    any_host: bool,
+    overwrite: bool,
+    unbound_host: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -52,7 +55,14 @@ def command(
     template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
     directory = Path(user_dir).expanduser() if user_dir else None
     done = write(
-        found, name, values, user_dir=directory, force=force, any_host=any_host, dry_run=dry_run, sources=sources
+        found,
+        name,
+        values,
+        user_dir=directory,
+        overwrite=overwrite,
+        unbound_host=unbound_host,
+        dry_run=dry_run,
+        sources=sources,
     )
     common.print_notes(found, values)
     written = [*done.written, *([MARKER] if done.noted else [])]

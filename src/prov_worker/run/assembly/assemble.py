@@ -49,7 +49,7 @@ class Options:
         workflow: file with a workflow definition.
         license, author, publisher: as in the settings of recording: identifiers, or plain text.
         copy: copy bytes even where they could be shared with the source.
-        force: replace a target that exists.
+        overwrite: replace a target that exists.
         zip: make a zip file.
         sign: ssh key that signs the seal.
         max_file_bytes: a step crate with a larger file is refused; 0 for no limit.
@@ -61,7 +61,7 @@ class Options:
     author: str | None = None
     publisher: str | None = None
     copy: bool = False
-    force: bool = False
+    overwrite: bool = False
     zip: bool = False
     sign: Path | None = None
     max_file_bytes: int = MAX_FILE_BYTES
@@ -145,8 +145,8 @@ def _check_target(target: Path, options: Options) -> None:
         raise InputError(f"{target.parent}: no such directory")
     if not os.path.lexists(target):
         return
-    if not options.force:
-        raise InputError(f"{target}: is there already; give another name, or --force to replace it")
+    if not options.overwrite:
+        raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
     replaceable = target.is_file() if options.zip else (target / rv.SEAL_FILE).is_file()
     if not replaceable or target.is_symlink():
         what = "no file" if options.zip else "no run crate"

@@ -21,13 +21,13 @@ def check(subject: Subject) -> Iterator[Finding]:
         try:
             marker = marker_of(endpoint) or {}
         except InputError as error:
-            yield failed(line, str(error), "write it anew: `install --force`, which keeps a copy")
+            yield failed(line, str(error), "write it anew: `install --overwrite`, which keeps a copy")
             return
         host = marker.get("host")
         here = socket.gethostname()
         if host is not None and host != here:
             found = f"{endpoint} belongs to {host}, and this is {here}: a daemon here would be a duplicate"
-            yield failed(line, found, f"start it on {host}, or move it here with `install --force`")
+            yield failed(line, found, f"start it on {host}, or move it here with `install --overwrite`")
             return
         core = alive.get(endpoint)
         if core is not None and core.state == "elsewhere" and "host" in marker and host is None:

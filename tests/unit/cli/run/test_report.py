@@ -95,9 +95,9 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
     arguments = ["run", verb, crates, "-o", target, *(["--format", "csv"] if verb == "export" else [])]
     code, out, err = prov_worker(*arguments)
     assert (code, out) == (2, "")
-    assert err == f"prov-worker: {target}: is there already; give another name, or --force to replace it\n"
+    assert err == f"prov-worker: {target}: is there already; give another name, or --overwrite to replace it\n"
     assert target.read_text() == "<html>mine\n"
-    assert prov_worker(*arguments, "--force")[0] == 0
+    assert prov_worker(*arguments, "--overwrite")[0] == 0
     assert target.read_text() != "<html>mine\n"
     # A page is made again often, and nothing of it is lost; a table of samples may have been worked on.
     assert prov_worker(*arguments)[0] == (0 if verb == "report" else 2)

@@ -53,7 +53,7 @@ def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Pat
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     target = tmp_path / "RUN.crate"
     prov_worker("run", "assemble", crates, "-o", target)
-    found = json.loads(prov_worker("check", "--profile", "--json", target)[1])
+    found = json.loads(prov_worker("check", "--validator", "--json", target)[1])
     assert found[str(target)] == []
     assert len(found) == 3
     metadata = target / "ro-crate-metadata.json"
@@ -63,11 +63,11 @@ def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Pat
         if entity["@type"] == "CreateAction":
             del entity["description"]  # recommended, not required
     metadata.write_text(json.dumps(bare))
-    code, out, _ = prov_worker("check", "--profile", "--json", target)
+    code, out, _ = prov_worker("check", "--validator", "--json", target)
     assert (code, {one["level"] for one in json.loads(out)[str(target)]}) == (1, {"warning"})
-    assert prov_worker("check", "--profile", "--level", "required", "--json", target)[0] == 0
+    assert prov_worker("check", "--validator", "--level", "required", "--json", target)[0] == 0
     metadata.write_text(whole.replace('"ComputationalWorkflow"', '"HowTo"'))
-    code, out, _ = prov_worker("check", "--profile", "--json", target)
+    code, out, _ = prov_worker("check", "--validator", "--json", target)
     assert code == 1
     assert json.loads(out)[str(target)] != []
 
@@ -89,7 +89,7 @@ def test_nothing_is_replaced_without_force(prov_worker: Run, crates: Path, tmp_p
     code, out, err = prov_worker("run", "assemble", crates, "-o", target)
     assert (code, out) == (2, "")
     assert err.startswith(f"prov-worker: {target}: is there already")
-    assert prov_worker("run", "assemble", crates, "-o", target, "--force")[0] == 0
+    assert prov_worker("run", "assemble", crates, "-o", target, "--overwrite")[0] == 0
 
 
 def test_a_name_of_a_zip_makes_one(prov_worker: Run, crates: Path, tmp_path: Path) -> None:

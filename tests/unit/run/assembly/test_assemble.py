@@ -176,12 +176,12 @@ def test_a_target_that_is_there_is_left_alone(run: Path, workflow_crates: Any) -
 
 def test_force_replaces_a_run_crate_and_nothing_else(run: Path, workflow_crates: Any, tmp_path: Path) -> None:
     workflow_crates.add(9, "extra", offset_s=20)
-    assert assemble([workflow_crates.directory], run, Options(force=True)).steps == 7
+    assert assemble([workflow_crates.directory], run, Options(overwrite=True)).steps == 7
     assert verify(run).changes == []
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="no run crate: not replaced"):
-        assemble([workflow_crates.directory], tmp_path / "mine", Options(force=True))
+        assemble([workflow_crates.directory], tmp_path / "mine", Options(overwrite=True))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["RUN.crate", "crates", "mine"]
 

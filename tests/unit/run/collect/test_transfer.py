@@ -79,7 +79,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_published_crates_come_whole_and_nothing_else_does(
     service: TransferService, ends: list[str], crates: Crates, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli(["run", "transfer", *ends, "--local", str(home / "run")]) == 0
+    assert cli(["run", "transfer", *ends, "--verify-in", str(home / "run")]) == 0
     told = capsys.readouterr()
     (task,) = service.tasks
     assert f"task {task} submitted" in told.err
@@ -144,7 +144,7 @@ def test_a_killed_client_finds_its_task_again(
     assert service.tasks[task]["status"] == "ACTIVE"
     if again == "task":
         service.finish(task)
-        assert cli(["run", "transfer", "--task", task, "--local", str(home / "run")]) == 0
+        assert cli(["run", "transfer", "--task", task, "--verify-in", str(home / "run")]) == 0
     else:
         assert cli(["run", "transfer", *ends, "--no-wait"]) == 0
         assert f"task {task} is under way" in capsys.readouterr().err
@@ -266,9 +266,9 @@ def test_a_crate_that_is_not_whole_is_named(
 ) -> None:
     broken = crates.directory / f"{step(1)}.crate" / "ro-crate-metadata.json"
     broken.write_text("{")
-    assert cli(["run", "transfer", *ends, "--local", str(home / "run")]) == 1
+    assert cli(["run", "transfer", *ends, "--verify-in", str(home / "run")]) == 1
     assert f"{step(1)}.crate" in one_line(capsys)
-    assert cli(["run", "transfer", *ends, "--local", str(home / "run" / f"{step(2)}.crate" / "data")]) == 1
+    assert cli(["run", "transfer", *ends, "--verify-in", str(home / "run" / f"{step(2)}.crate" / "data")]) == 1
     assert "no crate is there" in one_line(capsys)
 
 
@@ -281,7 +281,7 @@ def test_a_crate_that_is_not_whole_is_named(
         (["{a}:x", "{b}:/x"], "the path must begin with / or ~/"),
         (["{a}:/x", "{a}:/x/"], "is the destination itself"),
         (["{a}:/x", "{b}:/x", "--label", "x" * 200], "--label: longer than 115 characters"),
-        (["{a}:/x", "{b}:/x", "--no-wait", "--local", "x"], "--local goes without"),
+        (["{a}:/x", "{b}:/x", "--no-wait", "--verify-in", "x"], "--verify-in goes without"),
         (["--task", "{a}", "--dry-run"], "--task goes without"),
     ],
 )

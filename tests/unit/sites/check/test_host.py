@@ -195,14 +195,14 @@ def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: p
 
 def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["sites", "install", "local", "mine", "--user-dir", str(private)]
-    assert cli([*where, "--any-host"]) == 0
+    assert cli([*where, "--unbound-host"]) == 0
     endpoint = private / "mine"
     assert json.loads((endpoint / MARKER).read_text())["host"] is None
     (endpoint / "daemon.pid").write_text("1")
     (found,) = duplicates.check(subject("local", private, "mine"))
     assert found.status == "pass"
     assert "on another host, which a batch system chose: process 1" in found.found
-    assert cli([*where, "--any-host", "--set", "workers=3"]) == 0
+    assert cli([*where, "--unbound-host", "--set", "workers=3"]) == 0
     # To bind it to this host, that daemon has to end first.
     capsys.readouterr()
     assert cli(where) == 2
@@ -217,7 +217,7 @@ def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
     (private / "mine" / MARKER).write_text("junk")
     found = only(duplicates.check(subject("local", private, "mine")), "fail")
     assert f"{MARKER}: no valid JSON" in found.found
-    assert "install --force" in found.remedy
+    assert "install --overwrite" in found.remedy
 
 
 def test_an_endpoint_that_belongs_to_another_host(private: Path) -> None:
