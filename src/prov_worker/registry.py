@@ -6,6 +6,7 @@ first asks for what they register. Standard library only: workers import this mo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Iterator
@@ -42,9 +43,18 @@ class Registry(Generic[T]):
         """
         self._entries[name] = (thing, rank, default)
 
-    def remove(self, name: str) -> None:
-        """Forget a thing; does nothing if there is none of that name."""
-        self._entries.pop(name, None)
+    @contextlib.contextmanager
+    def temporary(self, name: str, thing: T, *, rank: int = 0, default: bool = True) -> Iterator[None]:
+        """Register a thing as :meth:`add` does, for the length of a ``with`` statement: for tests."""
+        self._load()
+        before = self._entries.get(name)
+        self.add(name, thing, rank=rank, default=default)
+        try:
+            yield
+        finally:
+            del self._entries[name]
+            if before is not None:
+                self._entries[name] = before
 
     def names(self) -> tuple[str, ...]:
         """Return all names: sorted if ``named``, without an import; else in order."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from prov_worker import accelerators, schedulers
 from prov_worker.errors import SettingsError
+from prov_worker.registry import Registry
 
 #: Variable that switches recording on.
 SWITCH = "PROV_WORKER"
@@ -21,7 +22,8 @@ PREFIX = SWITCH + "_"
 #: What a variable says for true and for false, in any case.
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("0", "false", "no", "off")
-PROBES = ("cpu", "memory", "storage", "gpu", "environment", "scheduler")
+#: What makes each hardware probe, by its name. A probe registers itself in its own file.
+PROBES: Registry[Callable[[], Any]] = Registry("prov_worker.probes.node", named=True)
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
 OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
@@ -96,7 +98,7 @@ class Settings:
         poll_interval: seconds between samples, 0.01 to 60.
         telemetry: types of telemetry that are off, or have an interval of their own.
         mount_points: absolute paths, each a Storage component of the crate; empty takes the crate directory's mount.
-        probes: hardware probes to run.
+        probes: hardware probes to run; None runs those that are on by default.
         plots: ``png`` (matplotlib), ``svg`` or ``none``.
         plot_min_duration: seconds; shorter tasks get no plot.
         write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
@@ -113,7 +115,7 @@ class Settings:
     poll_interval: float = 0.05
     telemetry: Telemetry = field(default_factory=Telemetry)
     mount_points: tuple[str, ...] = ()
-    probes: tuple[str, ...] = PROBES
+    probes: tuple[str, ...] | None = None
     plots: str = "png"
     plot_min_duration: float = 1.0
     write: str = "background"
@@ -293,12 +295,12 @@ def _strings(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _choices(allowed: tuple[str, ...]) -> Callable[[Any], tuple[str, ...]]:
+def _choices(names: Callable[[], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
     def check(value: Any) -> tuple[str, ...]:
-        chosen = _strings(value)
-        for one in chosen:
-            if one not in allowed:
-                raise ValueError(f"expected names from {', '.join(allowed)}; got {one!r}")
+        chosen, allowed = _strings(value), names()
+        for name in chosen:
+            if name not in allowed:
+                raise ValueError(f"expected names from {', '.join(allowed)}; got {name!r}")
         return chosen
 
     return check
@@ -354,7 +356,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "poll_interval": _seconds(0.01, 60.0),
     "telemetry": _telemetry,
     "mount_points": _absolutes,
-    "probes": _choices(PROBES),
+    "probes": _choices(PROBES.names),
     "plots": _choice(PLOTS),
     "plot_min_duration": _seconds(0.0, 86_400.0),
     "write": _choice(WRITE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from prov_worker.agent.publisher import Publisher
 from prov_worker.crate.reader import StepCrate
 from prov_worker.model import COMPLETED, Function, TaskRecord, Worker, host_name
-from prov_worker.probes import REGISTRY, ProbeContext
+from prov_worker.probes import PROBES, ProbeContext
 from prov_worker.spool.records import Ended
 from support.direct import Call, DirectWorker, Start
 from support.house import House, task_series, wait_until
@@ -40,15 +41,16 @@ class _Probe:
 
 
 @pytest.mark.parametrize("how", ["raises", "leaves", "hangs", "returns junk", "returns objects"])
-def test_defect_1_every_collector_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    for name in list(REGISTRY):
-        monkeypatch.setitem(REGISTRY, name, lambda: _Probe(how))
+def test_defect_1_every_collector_fails(tmp_path: Path, how: str) -> None:
     record = TaskRecord("a" * 8, 1, COMPLETED, 10**18, 10**18 + 10**9, Function("f"), Worker(host_name(), 7))
-    path = Publisher(str(tmp_path)).publish(Ended(record, {"crate_dir": str(tmp_path)}), None, None)
+    with ExitStack() as stack:
+        for name in PROBES.names():
+            stack.enter_context(PROBES.temporary(name, lambda: _Probe(how)))
+        path = Publisher(str(tmp_path)).publish(Ended(record, {"crate_dir": str(tmp_path)}), None, None)
     crate = StepCrate.open(path)
     assert crate.status == "completed"
     reports = crate.hardware()["probes"]
-    assert set(reports) == set(REGISTRY)
+    assert set(reports) == set(PROBES.names())
     for report in reports.values():
         assert report["success"] is False
         assert report["error"]

@@ -43,7 +43,7 @@ def test_defaults_are_those_of_the_code() -> None:
 
 def test_choices_are_all_named() -> None:
     for name, choices in (
-        ("probes", PROBES),
+        ("probes", PROBES.names()),
         ("plots", PLOTS),
         ("write", WRITE),
         ("capture_arguments", CAPTURE_ARGUMENTS),

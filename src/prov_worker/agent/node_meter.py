@@ -123,7 +123,7 @@ class GpuMeters:
         self._thread.start()
 
     def _run(self) -> None:
-        from prov_worker.probes.gpu_meters import open_gpus
+        from prov_worker.probes.gpus import open_gpus
 
         meters = self._opener() if self._opener is not None else open_gpus()
         if not meters:

@@ -35,7 +35,7 @@ class Publisher:
         self.crate_dir = crate_dir
         self._take_hardware = take_hardware
         self._settings: dict[str, Settings] = {}
-        self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...]], HardwareSnapshot] = {}
+        self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
         self._writers: dict[tuple[str, str], CrateWriter] = {}
         self._sources: dict[str, str | None] = {}
 

@@ -13,7 +13,9 @@ from prov_worker.settings import PROBES
 
 
 @click.command("probe")
-@click.option("--probe", "names", multiple=True, type=click.Choice(PROBES), help="Only this probe; may be repeated.")
+@click.option(
+    "--probe", "names", multiple=True, type=click.Choice(PROBES.names()), help="Only this probe; may be repeated."
+)
 @click.option("--mount", "mounts", multiple=True, metavar="PATH", help="Mount point to describe; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def command(names: tuple[str, ...], mounts: tuple[str, ...], as_json: bool) -> int:
@@ -24,7 +26,7 @@ def command(names: tuple[str, ...], mounts: tuple[str, ...], as_json: bool) -> i
     for mount in mounts:
         if not mount.startswith("/"):
             raise InputError(f"--mount: expected an absolute path, got {mount!r}")
-    snapshot = take_all(names or PROBES, ProbeContext(mount_points=mounts or ("/",)))
+    snapshot = take_all(names or None, ProbeContext(mount_points=mounts or ("/",)))
     if as_json:
         terminal.print_json(snapshot.to_dict())
     else:

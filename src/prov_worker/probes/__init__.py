@@ -1,15 +1,14 @@
-"""Hardware probes: what a node is made of, taken once a node by the agent and shared by all tasks that ran there.
+"""Hardware probes: what a node is made of, taken once per node by the agent and shared by all tasks that ran there.
 
-One file per probe, all of one shape (:mod:`prov_worker.probes.base`); each can say that its hardware is not here. A
-probe that fails or hangs is reported as failed and harms no other.
+One file per probe in :mod:`prov_worker.probes.node`, all of one shape (:mod:`prov_worker.probes.base`); each can say
+that its hardware is not here. A probe that fails or hangs is reported as failed and harms no other.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
@@ -17,35 +16,17 @@ from prov_worker.probes.base import NoData, Probe, ProbeContext, ProbeError
 from prov_worker.probes.timeouts import Pending
 from prov_worker.settings import PROBES
 
-__all__ = ["REGISTRY", "NoData", "Probe", "ProbeContext", "ProbeError", "take_all"]
+__all__ = ["PROBES", "NoData", "Probe", "ProbeContext", "ProbeError", "take_all"]
 
 _MAX_MESSAGE_CHARS = 500
 
 
-def _lazy(module: str, name: str) -> Callable[[], Probe]:
-    def make() -> Probe:
-        probe: Probe = getattr(importlib.import_module(f"prov_worker.probes.{module}"), name)()
-        return probe
-
-    return make
-
-
-#: Makers of the probes by name; a probe's module is imported only when it is made.
-REGISTRY: dict[str, Callable[[], Probe]] = {
-    "cpu": _lazy("cpu", "CpuProbe"),
-    "memory": _lazy("memory", "MemoryProbe"),
-    "storage": _lazy("storage", "StorageProbe"),
-    "gpu": _lazy("gpu", "GpuProbe"),
-    "environment": _lazy("environment", "EnvironmentProbe"),
-    "scheduler": _lazy("scheduler", "SchedulerProbe"),
-}
-
-
-def take_all(names: Iterable[str] = PROBES, context: ProbeContext | None = None) -> HardwareSnapshot:
+def take_all(names: Iterable[str] | None = None, context: ProbeContext | None = None) -> HardwareSnapshot:
     """Run probes at the same time, each under its own limit, and collect their reports.
 
     Args:
-        names: of probes in :data:`REGISTRY`; an unknown one is reported as failed.
+        names: of probes in :data:`PROBES`; an unknown one is reported as failed. None takes those that are on by
+            default.
         context: where to look; None takes the running machine, without any mount point.
 
     Returns:
@@ -53,17 +34,18 @@ def take_all(names: Iterable[str] = PROBES, context: ProbeContext | None = None)
     """
     context = ProbeContext() if context is None else context
     taken_ns = time.time_ns()
-    started = {name: _start(name, context) for name in dict.fromkeys(names)}
+    started = {
+        name: _start(name, context) for name in dict.fromkeys(PROBES.default_names() if names is None else names)
+    }
     return HardwareSnapshot(host_name(), taken_ns, {name: _finish(name, *begun) for name, begun in started.items()})
 
 
 def _start(name: str, context: ProbeContext) -> tuple[Pending[dict[str, Any]] | Exception, float]:
     """A started probe, or why it could not be started; and its limit in seconds."""
     try:
-        make = REGISTRY.get(name)
-        if make is None:
-            raise ProbeError(f"unknown probe; known are {', '.join(REGISTRY)}")
-        probe = make()
+        if name not in PROBES:
+            raise ProbeError(f"unknown probe; known are {', '.join(PROBES.names())}")
+        probe: Probe = PROBES[name]()
         return Pending(lambda: probe.take(context), f"probe-{name}"), probe.time_limit_s
     # A probe whose module cannot even be imported is one failed probe.
     except Exception as error:

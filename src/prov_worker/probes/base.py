@@ -1,4 +1,4 @@
-"""What every hardware probe is given and what it gives: the shape of the room.
+"""The shape of a probe: what it is given, and what it gives.
 
 A probe looks at one kind of hardware, once a node. The roots of ``/proc``, ``/sys`` and ``/etc`` are parameters, so
 that a captured or described node can be probed, and so that a host's file systems can be mounted elsewhere.
@@ -29,6 +29,7 @@ class ProbeContext:
         mount_points: paths whose storage is described.
         environ: environment variables; probes ask for names they know and never walk through it.
         command: runs a program: arguments and time limit in seconds to its standard output.
+        libraries: bindings that are used in place of those that would be imported, by name of the module.
     """
 
     proc: Path = Path("/proc")
@@ -38,6 +39,7 @@ class ProbeContext:
     # Left out of the representation: it holds secrets, and a context may be logged.
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     command: Callable[[Sequence[str], float], str] = run_command
+    libraries: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_this_machine(self) -> bool:

@@ -38,3 +38,14 @@ def numbered(directory: Path, prefix: str) -> list[Path]:
     return sorted(
         (entry for entry in entries if entry.name.startswith(prefix)), key=lambda entry: int(entry.name[len(prefix) :])
     )
+
+
+def read_numa_node(sys: Path, pci: str | None) -> int | None:
+    """Return the NUMA node of a PCI device; None if it has none, or is not known.
+
+    Args:
+        sys: root of sysfs.
+        pci: address such as ``0000:07:00.0``.
+    """
+    node = read_int(sys / "bus/pci/devices" / pci / "numa_node") if pci else None
+    return node if node is not None and node >= 0 else None

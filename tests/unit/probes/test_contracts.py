@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prov_worker.probes import ProbeContext, take_all
-from prov_worker.probes.gpu_meters import GpuSample, open_gpus
+from prov_worker.probes.gpus import GpuSample, open_gpus
 
 NUMBER = (int, float)
 

@@ -6,15 +6,16 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from prov_worker import settings
 from prov_worker.model import HardwareSnapshot, host_name
-from prov_worker.probes import REGISTRY, NoData, ProbeContext, ProbeError, take_all
+from prov_worker.probes import PROBES, NoData, ProbeContext, ProbeError, take_all
+from prov_worker.settings import Settings
 
 
 @dataclass
@@ -29,15 +30,41 @@ class Made:
         return self.act()
 
 
-def test_registry_holds_what_settings_name() -> None:
-    assert tuple(REGISTRY) == settings.PROBES
-    for name, make in REGISTRY.items():
+@pytest.fixture
+def add() -> Iterator[Callable[[str, Callable[[], Any]], None]]:
+    """Register probes for a test."""
+    with ExitStack() as stack:
+        yield lambda name, make: stack.enter_context(PROBES.temporary(name, make))
+
+
+def test_each_file_registers_the_probe_of_its_name() -> None:
+    assert PROBES.names() == ("cpu", "environment", "gpu", "memory", "scheduler", "storage")
+    for name, make in PROBES.items():
         probe = make()
         assert probe.name == name
         assert probe.time_limit_s > 0
+    assert PROBES.default_names() == PROBES.names()
 
 
-def test_each_report_is_separate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_known_without_importing_a_probe() -> None:
+    code = (
+        "import sys\n"
+        "from prov_worker.settings import Settings\n"
+        "assert Settings.from_mapping({'probes': ['gpu']}).probes == ('gpu',)\n"
+        "print([name for name in sys.modules if name.startswith('prov_worker.probes')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_probe_that_is_off_by_default_is_taken_if_it_is_named() -> None:
+    with PROBES.temporary("dear", lambda: Made(lambda: {"a": 1}), default=False):
+        assert "dear" not in PROBES.default_names()
+        assert Settings.from_mapping({"probes": ["dear"]}).probes == ("dear",)
+        assert take_all(["dear"], ProbeContext(environ={})).data("dear") == {"a": 1}
+
+
+def test_each_report_is_separate(add: Callable[..., None]) -> None:
     def fail() -> dict[str, Any]:
         raise ValueError("two\nlines")
 
@@ -51,7 +78,7 @@ def test_each_report_is_separate(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ProbeError("the driver does not work")
 
     for name, act in {"fail": fail, "stop": stop, "absent": absent, "broken": broken, "good": lambda: {"a": 1}}.items():
-        monkeypatch.setitem(REGISTRY, name, lambda act=act: Made(act))
+        add(name, lambda act=act: Made(act))
     names = ["fail", "stop", "absent", "broken", "good", "unheard-of", "good"]
     snapshot = take_all(names, ProbeContext(environ={}))
 
@@ -65,19 +92,19 @@ def test_each_report_is_separate(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (reports["broken"].success, reports["broken"].error) == (False, "the driver does not work")
     assert (reports["good"].success, reports["good"].data) == (True, {"a": 1})
     assert reports["unheard-of"].error is not None
-    assert reports["unheard-of"].error.startswith("unknown probe; known are cpu, ")
+    assert reports["unheard-of"].error.startswith("unknown probe; known are absent, broken, cpu, ")
     assert all(report.duration_s >= 0 for report in reports.values())
 
 
-def test_hanging_probe_is_reported_and_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_probe_is_reported_and_harms_no_other(add: Callable[..., None]) -> None:
     release = threading.Event()
 
     def hang() -> dict[str, Any]:
         release.wait(60)
         return {"late": True}
 
-    monkeypatch.setitem(REGISTRY, "hang", lambda: Made(hang, time_limit_s=0.2))
-    monkeypatch.setitem(REGISTRY, "good", lambda: Made(lambda: {"a": 1}))
+    add("hang", lambda: Made(hang, time_limit_s=0.2))
+    add("good", lambda: Made(lambda: {"a": 1}))
     try:
         snapshot = take_all(["hang", "good"], ProbeContext(environ={}))
     finally:
@@ -87,12 +114,12 @@ def test_hanging_probe_is_reported_and_harms_no_other(monkeypatch: pytest.Monkey
     assert snapshot.probes["good"].data == {"a": 1}
 
 
-def test_probe_that_cannot_be_made_is_one_failed_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_that_cannot_be_made_is_one_failed_probe(add: Callable[..., None]) -> None:
     def make() -> Made:
         raise ImportError("no module")
 
-    monkeypatch.setitem(REGISTRY, "unmade", make)
-    monkeypatch.setitem(REGISTRY, "good", lambda: Made(lambda: {"a": 1}))
+    add("unmade", make)
+    add("good", lambda: Made(lambda: {"a": 1}))
     snapshot = take_all(["unmade", "good"], ProbeContext(environ={}))
     assert snapshot.probes["unmade"].error == "ImportError: no module"
     assert snapshot.data("good") == {"a": 1}
@@ -105,7 +132,7 @@ def test_snapshot_survives_json() -> None:
 
 def test_nothing_heavy_is_imported_with_the_room() -> None:
     code = (
-        "import sys, prov_worker.probes, prov_worker.probes.gpu_meters, prov_worker.probes.memory\n"
+        "import sys, prov_worker.probes, prov_worker.probes.gpus, prov_worker.probes.node.memory\n"
         "print(sorted({'psutil', 'pynvml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

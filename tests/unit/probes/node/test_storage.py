@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext
-from prov_worker.probes.storage import StorageProbe
+from prov_worker.probes.node.storage import StorageProbe
 
 
 def with_mount(context: ProbeContext, path: Path) -> None:

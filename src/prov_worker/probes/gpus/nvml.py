@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.errors import NoData, ProbeError
+from prov_worker.probes.gpus import GPU_SOURCES
+from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuMeter, GpuSample, GpuSource, description
+from prov_worker.probes.read_files import read_numa_node
 from prov_worker.probes.timeouts import Pending
 
 OPEN_LIMIT_S = 10.0
@@ -213,3 +218,102 @@ def pci_address(bus_id: str | None) -> str | None:
         return None
     domain, _, rest = bus_id.lower().partition(":")
     return f"{domain[-4:]}:{rest}"
+
+
+class NvmlMeter(GpuMeter):
+    """A device of NVIDIA, or a MIG instance: that one tells its memory alone, the rest belongs to its GPU."""
+
+    def __init__(self, index: int, gpu: NvmlGpu, session: NvmlSession) -> None:
+        super().__init__(index, "nvidia", gpu.uuid)
+        self._handle = gpu.handle
+        self._session: NvmlSession | None = session.hold()
+        sensor = session.constant("NVML_TEMPERATURE_GPU")
+        # What a device will never answer is not asked again: an error costs as much as an answer.
+        self._utilization = not gpu.mig and session.supports("nvmlDeviceGetUtilizationRates", self._handle)
+        self._power = not gpu.mig and session.supports("nvmlDeviceGetPowerUsage", self._handle)
+        self._sensor = (
+            sensor if not gpu.mig and session.supports("nvmlDeviceGetTemperature", self._handle, sensor) else None
+        )
+
+    def read(self) -> GpuSample:
+        """See :class:`GpuMeter`."""
+        session, handle = self._session, self._handle
+        if session is None:
+            return GpuSample()
+        rates = session.ask("nvmlDeviceGetUtilizationRates", handle) if self._utilization else None
+        memory = session.memory(handle)
+        milliwatts = session.ask("nvmlDeviceGetPowerUsage", handle) if self._power else None
+        degrees = session.ask("nvmlDeviceGetTemperature", handle, self._sensor) if self._sensor is not None else None
+        return GpuSample(
+            float(rates.gpu) if rates is not None else None,
+            int(memory.used) if memory is not None else None,
+            milliwatts / 1000 if milliwatts is not None else None,
+            float(degrees) if degrees is not None else None,
+        )
+
+    def close(self) -> None:
+        """See :class:`GpuMeter`."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+class _Device(GpuDevice):
+    vendor = "nvidia"
+
+    def __init__(self, gpu: NvmlGpu, session: NvmlSession, context: ProbeContext, driver: str) -> None:
+        self._gpu = gpu
+        self._session = session
+        self._context = context
+        self._driver = driver
+        self.partition = gpu.mig
+
+    def describe(self) -> dict[str, Any]:
+        gpu = self._gpu
+        return description(
+            self.vendor,
+            gpu.model,
+            uuid=gpu.uuid,
+            memory_bytes=gpu.memory_bytes,
+            driver=self._driver,
+            pci=gpu.pci,
+            mig=gpu.mig,
+            parent=gpu.parent,
+            numa_node=read_numa_node(self._context.sys, gpu.pci),
+            **gpu.details,
+        )
+
+    def meter(self, index: int) -> GpuMeter | None:
+        return None if self._gpu.handle is None else NvmlMeter(index, self._gpu, self._session)
+
+
+class _Listing(GpuListing):
+    def __init__(self, session: NvmlSession, gpus: Sequence[NvmlGpu], context: ProbeContext) -> None:
+        version = session.driver()
+        driver = f"nvidia {version}" if version else "nvidia"
+        super().__init__([_Device(gpu, session, context, driver) for gpu in gpus])
+        self._session = session
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class NvmlSource(GpuSource):
+    """GPUs of NVIDIA and their MIG instances."""
+
+    vendors = ("nvidia",)
+
+    def open(self, context: ProbeContext) -> GpuListing:
+        """See :class:`GpuSource`."""
+        module = context.libraries.get("pynvml")
+        # A binding that was handed in is asked in any case.
+        if module is None and not context.is_this_machine:
+            raise NoData("NVML knows the running machine only")
+        session, gpus = open_devices(module)
+        if not gpus:
+            session.close()
+            raise NoData("NVML lists no GPU")
+        return _Listing(session, gpus, context)
+
+
+GPU_SOURCES.add("nvml", NvmlSource(), rank=10)

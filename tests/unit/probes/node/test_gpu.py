@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
-from prov_worker.probes.gpu import GpuProbe
-from prov_worker.probes.gpu_nvml import open_devices, open_session
+from prov_worker.probes.gpus.nvml import open_devices, open_session
+from prov_worker.probes.node.gpu import GpuProbe
 
 KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mig", "parent", "tiles"}
 
@@ -98,7 +98,7 @@ def test_polaris_by_the_driver_alone(node: Callable[..., ProbeContext]) -> None:
 
 def test_nvml_with_instances(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     nvml = fake_nvml()
-    data = GpuProbe(nvml=nvml).take(node("polaris"))
+    data = GpuProbe().take(node("polaris", libraries={"pynvml": nvml}))
     found = devices(data)
     assert [device["uuid"] for device in found] == ["GPU-gpu0", "GPU-gpu1", "MIG-gpu0mig0", "MIG-gpu0mig3"]
     assert [device["mig"] for device in found] == [False, False, True, True]
@@ -117,7 +117,7 @@ def test_nvml_with_instances(node: Callable[..., ProbeContext], fake_nvml: Any) 
 def test_lost_gpu_still_belongs_to_the_node(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     nvml = fake_nvml()
     nvml.lost = {"gpu0"}
-    lost, other = devices(GpuProbe(nvml=nvml).take(node("polaris")))
+    lost, other = devices(GpuProbe().take(node("polaris", libraries={"pynvml": nvml})))
     assert (lost["uuid"], lost["error"], lost["memory_bytes"]) == (None, "GPU is lost", None)
     assert other["uuid"] == "GPU-gpu1"
 
@@ -125,17 +125,17 @@ def test_lost_gpu_still_belongs_to_the_node(node: Callable[..., ProbeContext], f
 def test_broken_driver_with_and_without_another_source(
     node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path
 ) -> None:
-    data = GpuProbe(nvml=fake_nvml(init_error=18)).take(node("polaris"))
+    data = GpuProbe().take(node("polaris", libraries={"pynvml": fake_nvml(init_error=18)}))
     assert len(devices(data)) == 4
     assert data["notes"] == ["NVML: NVML error 18"]
     with pytest.raises(ProbeError, match="NVML error 18"):
-        GpuProbe(nvml=fake_nvml(init_error=18)).take(node("none", tmp_path))
+        GpuProbe().take(node("none", tmp_path, libraries={"pynvml": fake_nvml(init_error=18)}))
 
 
 @pytest.mark.parametrize("code", [9, 12])
 def test_no_gpu(code: int, node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path) -> None:
     with pytest.raises(NoData, match="no GPU: NVML: NVML error"):
-        GpuProbe(nvml=fake_nvml(init_error=code)).take(node("none", tmp_path))
+        GpuProbe().take(node("none", tmp_path, libraries={"pynvml": fake_nvml(init_error=code)}))
 
 
 def test_binding_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from prov_worker import schedulers
 from prov_worker.probes.base import NoData, ProbeContext
 from prov_worker.probes.read_files import parse_int
+from prov_worker.settings import PROBES
 
 _NUMBERS = ("node_index", "node_count", "array_index", "cpus")
 
@@ -36,3 +37,6 @@ class SchedulerProbe:
             data[key] = parse_int(value) if key in _NUMBERS else value
         nodes, error = scheduler.nodes(context.environ)
         return {**data, "nodes": nodes, "nodes_error": error}
+
+
+PROBES.add("scheduler", SchedulerProbe)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
-from prov_worker.probes.memory import MemoryProbe, parse_meminfo
+from prov_worker.probes.node.memory import MemoryProbe, parse_meminfo
 
 KIB = 1024
 

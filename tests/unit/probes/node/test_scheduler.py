@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext
-from prov_worker.probes.scheduler import SchedulerProbe
+from prov_worker.probes.node.scheduler import SchedulerProbe
 
 PBS = {
     "PBS_JOBID": "123.polaris-pbs-01",

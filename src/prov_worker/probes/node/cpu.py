@@ -10,6 +10,7 @@ from typing import Any
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
 from prov_worker.probes.cgroup import cpu_limit
 from prov_worker.probes.read_files import numbered, read_int, read_text
+from prov_worker.settings import PROBES
 
 LSCPU_LIMIT_S = 8.0
 
@@ -164,3 +165,6 @@ def _number(value: str | None) -> float | None:
         return float(value) if value else None
     except ValueError:
         return None
+
+
+PROBES.add("cpu", CpuProbe)

@@ -13,6 +13,7 @@ from typing import Any
 from prov_worker.model import host_name
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.read_files import read_text
+from prov_worker.settings import PROBES
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,6 @@ def _operating_system(context: ProbeContext) -> str | None:
         if found:
             return found[1]
     return None
+
+
+PROBES.add("environment", EnvironmentProbe)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from prov_worker.probes import ProbeContext
-from prov_worker.probes.gpu import GpuProbe
-from prov_worker.probes.gpu_meters import GpuSample, open_gpus
+from prov_worker.probes.gpus import GpuSample, open_gpus
+from prov_worker.probes.node.gpu import GpuProbe
 
 
 def test_amd(copied_node: Callable[..., ProbeContext]) -> None:
@@ -68,7 +68,7 @@ def test_xe_sensors_of_the_package(node: Callable[..., ProbeContext]) -> None:
 
 
 def test_close_gives_files_back(node: Callable[..., ProbeContext]) -> None:
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
 
     def open_files() -> list[str]:
         links = []
@@ -90,10 +90,10 @@ def test_close_gives_files_back(node: Callable[..., ProbeContext]) -> None:
 
 def test_nvml(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     nvml = fake_nvml()
-    context = node("polaris")
-    meters = open_gpus(context, nvml)
+    context = node("polaris", libraries={"pynvml": nvml})
+    meters = open_gpus(context)
     assert nvml.open == 1
-    probed = GpuProbe(nvml=nvml).take(context)["devices"]
+    probed = GpuProbe().take(context)["devices"]
     assert [(m.index, m.vendor, m.uuid) for m in meters] == [(d["index"], d["vendor"], d["uuid"]) for d in probed]
     samples = [meter.read() for meter in meters]
     assert samples == [
@@ -120,7 +120,7 @@ def test_nvml(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
 def test_lost_gpu_keeps_the_numbers_of_the_others(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     nvml = fake_nvml()
     nvml.lost = {"gpu0"}
-    meters = open_gpus(node("polaris"), nvml)
+    meters = open_gpus(node("polaris", libraries={"pynvml": nvml}))
     assert [meter.index for meter in meters] == [1]
     for meter in meters:
         meter.close()
@@ -130,7 +130,7 @@ def test_lost_gpu_keeps_the_numbers_of_the_others(node: Callable[..., ProbeConte
 def test_nothing_to_read_is_an_empty_list(
     code: int, node: Callable[..., ProbeContext], fake_nvml: Any, tmp_path: Path
 ) -> None:
-    assert open_gpus(node("none", tmp_path), fake_nvml(init_error=code)) == []
+    assert open_gpus(node("none", tmp_path, libraries={"pynvml": fake_nvml(init_error=code)})) == []
 
 
 def test_a_binding_that_misbehaves_costs_the_gpus_only(node: Callable[..., ProbeContext], tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ def test_a_binding_that_misbehaves_costs_the_gpus_only(node: Callable[..., Probe
         def nvmlInit(self) -> None:  # noqa: N802 - the library's name
             raise ZeroDivisionError
 
-    assert open_gpus(node("none", tmp_path), Broken()) == []
+    assert open_gpus(node("none", tmp_path, libraries={"pynvml": Broken()})) == []

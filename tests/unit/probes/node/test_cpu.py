@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
-from prov_worker.probes.cpu import CpuProbe, count_list, parse_lscpu
+from prov_worker.probes.node.cpu import CpuProbe, count_list, parse_lscpu
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def test_polaris(node: Callable[..., ProbeContext]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
 from prov_worker.probes.cgroup import memory_limit
 from prov_worker.probes.read_files import numbered, read_text
+from prov_worker.settings import PROBES
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,6 @@ def _numa(context: ProbeContext) -> list[dict[str, Any]]:
 
 def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
+
+
+PROBES.add("memory", MemoryProbe)

@@ -10,6 +10,7 @@ from typing import Any
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
 from prov_worker.probes.mounts import Mount, holding, read_mounts
 from prov_worker.probes.timeouts import Pending, TimeLimitError
+from prov_worker.settings import PROBES
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,6 @@ def _entry(
             "read_only": bool(size.f_flag & os.ST_RDONLY),
         }
     return entry
+
+
+PROBES.add("storage", StorageProbe)

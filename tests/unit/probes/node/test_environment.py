@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.probes import ProbeContext
-from prov_worker.probes.environment import EnvironmentProbe
+from prov_worker.probes.node.environment import EnvironmentProbe
 
 
 def test_polaris(node: Callable[..., ProbeContext]) -> None:

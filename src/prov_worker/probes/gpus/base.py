@@ -1,0 +1,131 @@
+"""The shape of a source of GPUs: what lists devices, describes them, and reads them live."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prov_worker.probes.base import ProbeContext
+
+
+@dataclass(frozen=True)
+class GpuSample:
+    """One reading; None where the device or its driver does not tell.
+
+    Attributes:
+        utilization_percent: share of time in which the device was busy, over the driver's own window.
+        memory_used_bytes: of the device's own memory, by all processes.
+        power_watts: of the device; where the driver counts energy, the mean since the reading before.
+        temperature_celsius: of the chip.
+    """
+
+    utilization_percent: float | None = None
+    memory_used_bytes: int | None = None
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+
+
+class GpuMeter(ABC):
+    """One device that can be read.
+
+    Attributes:
+        index: the device's number, the same as in the GPU probe's data.
+        vendor: ``nvidia``, ``intel`` or ``amd``.
+        uuid: as in the GPU probe's data, but None for Intel's, whose sysfs does not tell.
+    """
+
+    def __init__(self, index: int, vendor: str, uuid: str | None) -> None:
+        self.index = index
+        self.vendor = vendor
+        self.uuid = uuid
+
+    @abstractmethod
+    def read(self) -> GpuSample:
+        """Read once; never raises. A driver that is wedged may keep the call: read in a thread that may be left."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the meter holds; never raises, and may be called again."""
+
+
+class GpuDevice(ABC):
+    """One device of a node.
+
+    Attributes:
+        vendor: ``nvidia``, ``intel``, ``amd`` or another maker's name.
+        partition: whether it is a part of another device, such as a MIG instance.
+    """
+
+    vendor: str
+    partition: bool = False
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return its entry in the probe's data but for its number: see :func:`description`."""
+
+    def meter(self, index: int) -> GpuMeter | None:
+        """Return a meter for the device; None if it cannot be read.
+
+        Args:
+            index: its number on the node.
+        """
+        return None
+
+
+class GpuListing:
+    """What a source lists, while it is open.
+
+    Attributes:
+        devices: in the order of their PCI addresses.
+        notes: a line for whatever should have answered and did not; describing a device may add some.
+    """
+
+    def __init__(self, devices: Sequence[GpuDevice] = ()) -> None:
+        self.devices = list(devices)
+        self.notes: list[str] = []
+
+    def close(self) -> None:
+        """Give back what the source holds; never raises. Meters stay open."""
+
+
+class GpuSource(ABC):
+    """What lists devices: a library, or files of the kernel.
+
+    Attributes:
+        vendors: whose devices it may list.
+        instead: if it only stands in for another source of the same vendors, what the probe's notes call its devices;
+            None if it is as good as any.
+    """
+
+    vendors: tuple[str, ...]
+    instead: str | None = None
+
+    @abstractmethod
+    def open(self, context: ProbeContext) -> GpuListing:
+        """List the devices.
+
+        Args:
+            context: where to look.
+
+        Raises:
+            NoData: it lists no device here.
+            ProbeError: it should, and does not work.
+        """
+
+
+def description(vendor: str, model: str, **facts: Any) -> dict[str, Any]:
+    """Return a device's entry in the probe's data with all keys that readers count on.
+
+    Args:
+        vendor: its maker.
+        model: its name.
+        facts: ``uuid``, ``memory_bytes``, ``driver`` (name and version), ``pci`` (address), ``mig`` (whether it is an
+            instance), ``parent`` (UUID of the instance's device), ``tiles``, ``numa_node``, and what else the source
+            knows; None if unknown.
+    """
+    entry: dict[str, Any] = {"vendor": vendor, "model": model, "mig": False}
+    for key in ("uuid", "memory_bytes", "driver", "pci", "parent", "tiles", "numa_node"):
+        entry[key] = None
+    return entry | facts

@@ -1,0 +1,306 @@
+"""Graphics cards of Intel and AMD as the kernel shows them under ``/sys/class/drm``.
+
+Kernel documentation: ``ABI/testing/sysfs-driver-intel-i915-hwmon``, ``…-intel-xe-hwmon``, ``gpu/amdgpu/driver-misc``
+and ``…/thermal``. Local memory of Intel's cards is not in the mainline i915: ``lmem_total_bytes`` and
+``gt/gt<n>/addr_range`` come from the driver that Intel ships for data centres, as on Aurora.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prov_worker.probes.base import NoData, ProbeContext, ProbeError
+from prov_worker.probes.gpus import GPU_SOURCES
+from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuMeter, GpuSample, GpuSource, description
+from prov_worker.probes.read_files import numbered, parse_int, read_int, read_text
+
+XPU_SMI_LIMIT_S = 10.0
+
+_DRIVERS = {0x8086: ("intel", ("i915", "xe")), 0x1002: ("amd", ("amdgpu",))}
+# The processor's own graphics always have this address.
+_INTEL_INTEGRATED = "0000:00:02.0"
+#: Products whose names the kernel does not know (pci.ids, compute-runtime's device list).
+_MODELS = {
+    "8086:0BD5": "Intel Data Center GPU Max 1550",
+    "8086:0BD6": "Intel Data Center GPU Max 1550",
+    "8086:0BD9": "Intel Data Center GPU Max 1100",
+    "8086:0BDA": "Intel Data Center GPU Max 1100",
+    "8086:56C0": "Intel Data Center GPU Flex 170",
+    "8086:56C1": "Intel Data Center GPU Flex 140",
+    "1002:738C": "AMD Instinct MI100",
+    "1002:7408": "AMD Instinct MI250X",
+    "1002:740C": "AMD Instinct MI250X/MI250",
+    "1002:740F": "AMD Instinct MI210",
+    "1002:74A0": "AMD Instinct MI300A",
+    "1002:74A1": "AMD Instinct MI300X",
+}
+
+
+@dataclass(frozen=True)
+class DrmCard:
+    """One card with a driver that can compute.
+
+    Attributes:
+        card: its directory, such as ``/sys/class/drm/card1``.
+        vendor: ``intel`` or ``amd``.
+        driver: ``i915``, ``xe`` or ``amdgpu``.
+        pci: address such as ``0000:18:00.0``.
+        pci_id: vendor and device, such as ``8086:0BD5``.
+    """
+
+    card: Path
+    vendor: str
+    driver: str
+    pci: str | None
+    pci_id: str
+
+    @property
+    def device(self) -> Path:
+        """Directory of the PCI device."""
+        return self.card / "device"
+
+    @property
+    def integrated(self) -> bool:
+        """Whether it is part of the processor and has no memory of its own."""
+        return self.vendor == "intel" and self.pci == _INTEL_INTEGRATED
+
+    @property
+    def uuid(self) -> str | None:
+        """AMD's, as ROCm writes it (``GPU-…``, good for ``ROCR_VISIBLE_DEVICES``); Intel's is not in sysfs."""
+        unique = read_text(self.device / "unique_id") if self.vendor == "amd" else None
+        return f"GPU-{unique.removeprefix('0x').lower()}" if unique else None
+
+    @property
+    def tiles(self) -> int | None:
+        """Number of Intel's tiles (stacks), None for other cards."""
+        if self.vendor != "intel" or self.integrated:
+            return None
+        # The directories of i915 are graphics tiles on cards of their own; on a processor one would be the media part.
+        found = numbered(self.device, "tile") if self.driver == "xe" else numbered(self.card / "gt", "gt")
+        return len(found) or None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Size of the card's own memory, all tiles together; None where the driver does not tell."""
+        if self.vendor == "amd":
+            return read_int(self.device / "mem_info_vram_total")
+        if self.driver == "xe":
+            sizes = [
+                read_int(tile / "physical_vram_size_bytes") or read_int(tile / "memory/physical_vram_size_bytes")
+                for tile in numbered(self.device, "tile")
+            ]
+        else:
+            # Some versions of lmem_total_bytes count the first tile alone.
+            sizes = [read_int(tile / "addr_range") for tile in numbered(self.card / "gt", "gt")]
+        known = [size for size in sizes if size]
+        if known and len(known) == len(sizes):
+            return sum(known)
+        return read_int(self.card / "lmem_total_bytes") or read_int(self.device / "lmem_total_bytes")
+
+    def describe(self, context: ProbeContext, xpu_smi: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """The card's entry in the probe's data, but for its index.
+
+        Args:
+            context: for the version of the driver.
+            xpu_smi: what :func:`xpu_smi_devices` found.
+        """
+        facts = xpu_smi.get(self.pci or "", {})
+        version = read_text(context.sys / "module" / self.driver / "version")
+        numa_node = read_int(self.device / "numa_node")
+        return description(
+            self.vendor,
+            facts.get("device_name") or self._model(),
+            uuid=facts.get("uuid") or self.uuid,
+            memory_bytes=self.memory_bytes,
+            driver=f"{self.driver} {version}" if version else self.driver,
+            pci=self.pci,
+            tiles=self.tiles,
+            pci_id=self.pci_id,
+            card=self.card.name,
+            integrated=self.integrated,
+            numa_node=numa_node if numa_node is not None and numa_node >= 0 else None,
+        )
+
+    def _model(self) -> str:
+        # AMD's server cards carry their name in a chip on the board.
+        written = read_text(self.device / "product_name")
+        maker = "Intel" if self.vendor == "intel" else "AMD"
+        return written or _MODELS.get(self.pci_id) or f"{maker} GPU {self.pci_id}"
+
+
+def find_cards(context: ProbeContext) -> list[DrmCard]:
+    """Cards of Intel and AMD, each vendor's in the order of the PCI addresses, Intel's first.
+
+    Adapters of other makers (ASPEED and Matrox chips that only show a server's console) and cards without a driver
+    that computes are left out.
+    """
+    cards = []
+    for card in numbered(context.sys / "class/drm", "card"):
+        lines = (read_text(card / "device/uevent") or "").splitlines()
+        event = dict(line.split("=", 1) for line in lines if "=" in line)
+        number = read_int(card / "device/vendor")
+        driver = event.get("DRIVER", "")
+        vendor, drivers = _DRIVERS.get(number or 0, ("", ()))
+        if driver in drivers:
+            device = read_int(card / "device/device") or 0
+            pci_id = event.get("PCI_ID") or f"{number:04X}:{device:04X}"
+            cards.append(DrmCard(card, vendor, driver, event.get("PCI_SLOT_NAME"), pci_id.upper()))
+    return sorted(cards, key=lambda card: (card.vendor != "intel", card.pci or "", card.card.name))
+
+
+def xpu_smi_devices(context: ProbeContext) -> dict[str, dict[str, Any]]:
+    """Intel's GPUs by PCI address, as ``xpu-smi discovery -j`` lists them (XPU Manager); empty without the program.
+
+    Raises:
+        ProbeError: the program is there and does not work.
+    """
+    try:
+        output = context.command(["xpu-smi", "discovery", "-j"], XPU_SMI_LIMIT_S)
+    except NoData:
+        return {}
+    try:
+        devices = json.loads(output)["device_list"]
+        return {device["pci_bdf_address"].lower(): device for device in devices}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProbeError(f"xpu-smi: output not understood: {type(error).__name__}: {error}"[:200]) from error
+
+
+class SysfsMeter(GpuMeter):
+    """A card of Intel or AMD, by the files of its driver and of its sensors (hwmon)."""
+
+    def __init__(self, index: int, card: DrmCard) -> None:
+        super().__init__(index, card.vendor, card.uuid)
+        device, sensors = card.device, _sensors(card)
+        self._busy = _Gauge.first([device / "gpu_busy_percent"])
+        self._used = _Gauge.first([device / "mem_info_vram_used"])
+        self._free = _Gauge.first([card.card / "lmem_avail_bytes", device / "lmem_avail_bytes"])
+        # The total that belongs to the free bytes: the sum of the tiles could be another figure.
+        self._total = _Gauge.first([card.card / "lmem_total_bytes", device / "lmem_total_bytes"])
+        self._power = _Gauge.first([s / name for name in ("power1_average", "power1_input") for s in sensors])
+        self._energy = _Gauge.first([s / name for name in ("energy1_input", "energy2_input") for s in sensors])
+        self._temperature = _Gauge.first([s / f"temp{n}_input" for n in (1, 2) for s in sensors])
+        self._before: tuple[float, int] | None = None
+
+    def read(self) -> GpuSample:
+        """See :class:`GpuMeter`."""
+        busy, used, free, total = (g.read() for g in (self._busy, self._used, self._free, self._total))
+        if used is None and free is not None and total is not None and total >= free:
+            used = total - free
+        microwatts, millidegrees = self._power.read(), self._temperature.read()
+        return GpuSample(
+            float(busy) if busy is not None else None,
+            used,
+            microwatts / 1e6 if microwatts is not None else self._mean_power(),
+            millidegrees / 1000 if millidegrees is not None else None,
+        )
+
+    def _mean_power(self) -> float | None:
+        """Watts since the reading before; None the first time, and where the counter started again."""
+        microjoules, now = self._energy.read(), time.monotonic()
+        before, self._before = self._before, (now, microjoules) if microjoules is not None else None
+        if before is None or microjoules is None or microjoules < before[1] or now <= before[0]:
+            return None
+        return (microjoules - before[1]) / 1e6 / (now - before[0])
+
+    def close(self) -> None:
+        """See :class:`GpuMeter`."""
+        for gauge in (self._busy, self._used, self._free, self._total, self._power, self._energy, self._temperature):
+            gauge.close()
+
+
+def _sensors(card: DrmCard) -> Sequence[Path]:
+    """Directories of the card's sensors; those of single tiles (``i915_gt0``) would count a part for the whole."""
+    found = numbered(card.device / "hwmon", "hwmon")
+    return [directory for directory in found if "_gt" not in (read_text(directory / "name") or "")]
+
+
+class _Gauge:
+    """A file of sysfs that holds one integer, kept open; an absent one reads as None."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def first(cls, paths: Iterable[Path]) -> _Gauge:
+        """The first file that answers with a number, else the first that is there: it may answer later."""
+        there: _Gauge | None = None
+        for path in paths:
+            try:
+                gauge = cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError:
+                continue
+            if gauge.read() is not None:
+                if there is not None:
+                    there.close()
+                return gauge
+            if there is None:
+                there = gauge
+            else:
+                gauge.close()
+        return there if there is not None else cls(None)
+
+    def read(self) -> int | None:
+        if self._descriptor is None:
+            return None
+        try:
+            # sysfs makes the content anew for each read at the start.
+            return parse_int(os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip())
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class _Listing(GpuListing):
+    def __init__(self, context: ProbeContext, cards: Sequence[DrmCard]) -> None:
+        super().__init__([_Device(card, self) for card in cards])
+        self._context = context
+        self._xpu_smi: dict[str, dict[str, Any]] | None = None
+
+    def describe(self, card: DrmCard) -> dict[str, Any]:
+        if self._xpu_smi is None:
+            self._xpu_smi = {}
+            if any(device.vendor == "intel" for device in self.devices):
+                try:
+                    self._xpu_smi = xpu_smi_devices(self._context)
+                except ProbeError as error:
+                    self.notes.append(str(error))
+        return card.describe(self._context, self._xpu_smi)
+
+
+class _Device(GpuDevice):
+    def __init__(self, card: DrmCard, listing: _Listing) -> None:
+        self._card = card
+        self._listing = listing
+        self.vendor = card.vendor
+
+    def describe(self) -> dict[str, Any]:
+        return self._listing.describe(self._card)
+
+    def meter(self, index: int) -> GpuMeter:
+        return SysfsMeter(index, self._card)
+
+
+class DrmSource(GpuSource):
+    """Cards of Intel and AMD, by the files of their drivers."""
+
+    vendors = ("intel", "amd")
+
+    def open(self, context: ProbeContext) -> GpuListing:
+        """See :class:`GpuSource`."""
+        cards = find_cards(context)
+        if not cards:
+            raise NoData(f"no card of Intel or AMD under {context.sys / 'class/drm'}")
+        return _Listing(context, cards)
+
+
+GPU_SOURCES.add("drm", DrmSource(), rank=30)
