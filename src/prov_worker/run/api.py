@@ -209,16 +209,16 @@ class RunRecord:
         return tasks[tasks["status"] == "failed"].reset_index(drop=True)
 
     def series_frame(self, step: RunStep) -> pd.DataFrame:
-        """The series of a step, a row a sample and column: ``time`` (UTC), ``offset_s``, ``mean`` and what it is of.
+        """Return the samples of a step, one row per sample of a quantity. Needs pandas.
 
-        Needs pandas.
+        The columns are those of ``run export --format csv``: :data:`prov_worker.run.index.tables.SAMPLES`.
 
         Raises:
             CrateError: the file is listed and missing, or has another shape.
         """
-        from prov_worker.run.index.tables import series_frame
+        from prov_worker.run.index.tables import sample_frame
 
-        return series_frame(self.series(step), step.began_ns)
+        return sample_frame(step, self.series(step))
 
     def _frame(self, table: str) -> pd.DataFrame:
         from prov_worker.run.index.tables import frame

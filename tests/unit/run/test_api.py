@@ -14,6 +14,7 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.index.tables import SAMPLES
 
 
 def test_a_directory_and_its_run_crate_give_the_same_steps(workflow_crates: Any, tmp_path: Path) -> None:
@@ -84,8 +85,8 @@ def test_a_series_as_a_data_frame(workflow_crates: Any) -> None:
     pytest.importorskip("pandas")
     run = open_run(workflow_crates.directory)
     frame = run.series_frame(next(run.steps()))
-    assert list(frame.columns) == ["base", "time", "offset_s", "column", "subject", "unit", "mean", "low", "high"]
-    cpu = frame[frame["column"] == "cpu_percent"]
+    assert list(frame.columns) == list(SAMPLES)
+    cpu = frame[frame["quantity"] == "cpu_percent"]
     assert (len(cpu), cpu["mean"].mean(), cpu["time"].is_monotonic_increasing) == (20, 90.0, True)
 
 

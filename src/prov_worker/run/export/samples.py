@@ -1,23 +1,4 @@
-"""The samples of a run as one long table, in CSV or Parquet: a row a sample of a quantity.
-
-=============  =========================================================================================
-column         content
-=============  =========================================================================================
-``key``        the attempt: ``<task_id>`` or ``<task_id>.attempt-N``; joins with the table of tasks
-``task_id``    Globus Compute task id
-``attempt``    number of the attempt
-``function``   name of the function
-``host``       node
-``series``     ``task`` (the task's process tree), ``node`` (all of it) or ``gpu``
-``quantity``   name of the column in the crate, such as ``cpu_percent``; 100 is one logical CPU
-``subject``    what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``
-``unit``       ``percent``, ``byte``, ``count``, ``watt``, ``celsius``
-``time``       UTC; in CSV ISO 8601 with microseconds, in Parquet a timestamp in nanoseconds
-``offset_s``   seconds after the start of the attempt
-``mean``       value; where a sample stands for several, their mean (of a counter: the last)
-``low``        smallest and ``high`` largest value that a sample stands for; empty where it stands for itself
-=============  =========================================================================================
-"""
+"""The samples of a run as one long table, in CSV or Parquet: see :data:`prov_worker.run.index.tables.SAMPLES`."""
 
 from __future__ import annotations
 
@@ -27,29 +8,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from prov_worker.crate.summary import RunStep
 from prov_worker.errors import CrateError, MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
+from prov_worker.run.index.tables import SAMPLES, sample_rows
 from prov_worker.run.model import Problem
 
-COLUMNS = (
-    "key",
-    "task_id",
-    "attempt",
-    "function",
-    "host",
-    "series",
-    "quantity",
-    "subject",
-    "unit",
-    "time",
-    "offset_s",
-    "mean",
-    "low",
-    "high",
-)
 #: Rows that are held in memory before they are written.
 BATCH = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -89,28 +54,18 @@ class _Rows:
     def __iter__(self) -> Iterator[Row]:
         for step in chosen_steps(self._run, self._tasks, self._advance):
             try:
-                yield from self._of(step)
+                for row in sample_rows(step, self._run.series(step)):
+                    self.count += 1
+                    yield row
             except CrateError as error:
                 self._run.problems.append(Problem(step.crate, str(error)))
 
-    def _of(self, step: RunStep) -> Iterator[Row]:
-        head = (step.key, step.task_id, step.attempt, step.function, step.host)
-        for base, series in self._run.series(step).all():
-            times = [(step.began_ns + round(offset * 1e9), offset) for offset in series.offset_s]
-            for name, column in series.columns.items():
-                what = (base, name, column.subject, column.unit)
-                low = column.low if column.low is not None else [None] * len(times)
-                high = column.high if column.high is not None else [None] * len(times)
-                for (time_ns, offset), *values in zip(times, column.mean, low, high, strict=False):
-                    self.count += 1
-                    yield (*head, *what, time_ns, offset, *values)
-
 
 def _write_csv(path: Path, rows: _Rows) -> None:
-    at = COLUMNS.index("time")
+    at = list(SAMPLES).index("time")
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(SAMPLES)
         writer.writerows((*row[:at], _moment(row[at]), *row[at + 1 :]) for row in rows)
 
 
@@ -125,9 +80,8 @@ def _write_parquet(path: Path, rows: _Rows) -> None:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtraError("Parquet needs pyarrow", "run", error) from None
-    kinds = {"attempt": pa.int32(), "time": pa.timestamp("ns", tz="UTC")}
-    kinds |= dict.fromkeys(("offset_s", "mean", "low", "high"), pa.float64())
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    kinds = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "time": pa.timestamp("ns", tz="UTC")}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in SAMPLES.items()])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         held: list[Row] = []
         for row in rows:
@@ -144,9 +98,9 @@ def _write_batch(writer: Any, schema: Any, rows: list[Row]) -> None:
 
     columns = list(zip(*rows, strict=True))
     arrays = [
-        pa.array([None if value is None else float(value) for value in column], one.type)
-        if one.type == pa.float64()
-        else pa.array(column, one.type)
-        for column, one in zip(columns, schema, strict=True)
+        pa.array([None if value is None else float(value) for value in column], field.type)
+        if field.type == pa.float64()
+        else pa.array(column, field.type)
+        for column, field in zip(columns, schema, strict=True)
     ]
     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

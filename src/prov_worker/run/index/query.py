@@ -117,7 +117,7 @@ class Filters:
         if self.gpu is True:
             need("gpus_used > 0")
         elif self.gpu is False:
-            need("coalesce(gpus_used, 0) = 0 AND (node_gpus > 0 OR gpus_visible > 0)")
+            need("gpus_used = 0 AND coalesce(gpus_visible, node_gpus) > 0")
         if self.error is not None:
             need(
                 "(contains(lower(error), lower(?)) OR contains(lower(failure_type), lower(?)) "

@@ -38,9 +38,11 @@ CREATE TABLE IF NOT EXISTS part (
 );
 CREATE TABLE IF NOT EXISTS extra (identity TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS settled (yes INTEGER PRIMARY KEY);
-PRAGMA user_version = 2;
 """
-_VERSION = 2
+#: Version of the files and of the rules by which their rows are made of crates.
+_VERSION = 3
+#: Its files are the same, but GPUs of other workers counted: read as it is, and made of the crates again.
+_OUTDATED = 2
 #: Size, time and hash of crates that have to be read again, whatever these are.
 _UNREAD = (-2, -2, "")
 _ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
@@ -117,10 +119,12 @@ def read_record(directory: Path) -> Record:
         raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
+def _check_version(db: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the rows of an index follow rules of an earlier version."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _VERSION):
-        raise InputError(f"{path}: an index of another version; remove {path.parent}, and index anew")
+    if version not in (0, _OUTDATED, _VERSION):
+        raise InputError(f"{path}: an index of another version; remove {path.parent}, and index again")
+    return bool(version == _OUTDATED)
 
 
 def _part_path(directory: Path, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
@@ -145,8 +149,10 @@ class Parts:
         self._directory = directory
         self._db = sqlite3.connect(directory / SEEN_FILE, isolation_level=None)
         try:
-            _check_version(self._db, directory / SEEN_FILE)
+            self._outdated = _check_version(self._db, directory / SEEN_FILE)
             self._db.executescript(_SCHEMA)
+            if not self._outdated:
+                self._set_version()
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(
@@ -159,6 +165,16 @@ class Parts:
     def close(self) -> None:
         """Let the record go."""
         self._db.close()
+
+    def _set_version(self) -> None:
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def outdated(self) -> set[str]:
+        """Return the paths that have to be read again because their rows follow rules of an earlier version."""
+        if not self._outdated:
+            return set()
+        paths = {identity.rpartition("!")[0] or identity for identity in self.identities()}
+        return {path for path in paths if os.path.exists(path)}
 
     def _path(self, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
         return _part_path(self._directory, number, table, partition, hidden=hidden)
@@ -222,6 +238,9 @@ class Parts:
 
     def settle(self) -> None:
         """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
+        if self._outdated:
+            self._outdated = False
+            self._set_version()
         if self._db.execute("SELECT 1 FROM settled").fetchone() is not None:
             return
         self._db.execute("BEGIN IMMEDIATE")
@@ -239,12 +258,16 @@ class Parts:
         return number
 
     def unchanged(self, identity: str, size: int, mtime: int) -> bool:
-        """Whether the crate at a place was read as it is now."""
+        """Whether the crate at a place was read as it is now, and as crates are read now."""
+        if self._outdated:
+            return False
         row = self._db.execute("SELECT size, mtime FROM seen WHERE identity = ?", (identity,)).fetchone()
         return bool(row == (size, mtime))
 
     def sha256(self, identity: str) -> str | None:
-        """Hash of the metadata that was read there; None for what was not."""
+        """Hash of the metadata that was read there; None for what was not, or is to be read again."""
+        if self._outdated:
+            return None
         row = self._db.execute("SELECT sha FROM seen WHERE identity = ?", (identity,)).fetchone()
         return None if row is None else row[0]
 

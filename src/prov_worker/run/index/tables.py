@@ -1,7 +1,27 @@
 """Steps as rows of tables, the same for data frames, Parquet and CSV.
 
-Three tables, joined by ``crate``: ``tasks`` (a row an attempt), ``arguments`` (a row an argument or result) and
-``files`` (a row a file used or generated). Times are integers, nanoseconds since the Unix epoch, UTC.
+Three tables, joined by ``crate``: ``tasks`` (one row per attempt), ``arguments`` (one row per argument or result) and
+``files`` (one row per file used or generated). Times are integers, nanoseconds since the Unix epoch, UTC.
+
+The samples of an attempt are a table of their own, one row per sample of a quantity:
+
+=============  =========================================================================================
+column         content
+=============  =========================================================================================
+``key``        the attempt: ``<task_id>`` or ``<task_id>.attempt-N``; joins with the table of tasks
+``task_id``    Globus Compute task id
+``attempt``    number of the attempt
+``function``   name of the function
+``host``       node
+``series``     ``task`` (the task's process tree), ``node`` (all of it) or ``gpu``
+``quantity``   name of the column in the crate, such as ``cpu_percent``; 100 is one logical CPU
+``subject``    what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``
+``unit``       ``percent``, ``byte``, ``count``, ``watt``, ``celsius``
+``time``       UTC; in CSV ISO 8601 with microseconds, else a timestamp in nanoseconds
+``offset_s``   seconds after the start of the attempt
+``mean``       value; where a sample stands for several, their mean (of a counter: the last)
+``low``        smallest and ``high`` largest value that a sample stands for; empty where it stands for itself
+=============  =========================================================================================
 """
 
 from __future__ import annotations
@@ -10,6 +30,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.summary import RunStep
 from prov_worker.errors import MissingExtraError
 from prov_worker.model import TaskSeries
@@ -100,10 +121,23 @@ FILES: dict[str, str] = {
     "crate": "text",
 }
 TABLES = {"tasks": TASKS, "arguments": ARGUMENTS, "files": FILES}
-#: Columns of a series as a table.
-SERIES = ("base", "time", "offset_s", "column", "subject", "unit", "mean", "low", "high")
-#: A GPU whose use was never above this, in percent, is one that the task did not use.
-GPU_USED_PERCENT = 1.0
+#: Columns of the table of samples and their types.
+SAMPLES: dict[str, str] = {
+    "key": "text",
+    "task_id": "text",
+    "attempt": "int",
+    "function": "text",
+    "host": "text",
+    "series": "text",
+    "quantity": "text",
+    "subject": "text",
+    "unit": "text",
+    "time": "time",
+    "offset_s": "float",
+    "mean": "float",
+    "low": "float",
+    "high": "float",
+}
 
 
 def rows(table: str, step: RunStep) -> Iterator[Row]:
@@ -144,13 +178,12 @@ def rows(table: str, step: RunStep) -> Iterator[Row]:
 
 
 def _task(step: RunStep) -> Row:
-    used = [number for number in step.gpu_max_percent.values() if number > GPU_USED_PERCENT]
+    gpus = gpu_use(step)
     row: Row = {name: getattr(step, name) for name in _PLAIN}
-    row["gpu_max_percent"] = max(step.gpu_max_percent.values(), default=None)
-    means = step.gpu_mean_percent.values()
-    row["gpu_mean_percent"] = sum(means) / len(means) if means else None
-    row["gpu_memory_max_bytes"] = max(step.gpu_memory_max_bytes.values(), default=None)
-    row["gpus_used"] = len(used) if step.gpu_max_percent else None
+    row["gpu_max_percent"] = gpus.max_percent
+    row["gpu_mean_percent"] = gpus.mean_percent
+    row["gpu_memory_max_bytes"] = gpus.memory_max_bytes
+    row["gpus_used"] = gpus.used
     row["python"] = step.versions.get("python")
     row["annotations"] = json.dumps(step.annotations, ensure_ascii=False) if step.annotations else None
     row["notes"] = "\n".join(step.notes) or None
@@ -193,28 +226,29 @@ def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
     return pd.DataFrame({name: data[name] for name in TABLES[table]})
 
 
-def series_frame(series: TaskSeries, start_ns: int) -> pd.DataFrame:
-    """The series of one step as a long table, a row a sample and column.
+def sample_rows(step: RunStep, series: TaskSeries) -> Iterator[tuple[Any, ...]]:
+    """Yield the samples of one step, each with the columns of :data:`SAMPLES`; ``time`` is ns since the epoch."""
+    attempt = (step.key, step.task_id, step.attempt, step.function, step.host)
+    for name, base in series.all():
+        times = [(step.began_ns + round(offset * 1e9), offset) for offset in base.offset_s]
+        for quantity, column in base.columns.items():
+            measured = (name, quantity, column.subject, column.unit)
+            low = column.low if column.low is not None else [None] * len(times)
+            high = column.high if column.high is not None else [None] * len(times)
+            for time, *values in zip(times, column.mean, low, high, strict=False):
+                yield (*attempt, *measured, *time, *values)
+
+
+def sample_frame(step: RunStep, series: TaskSeries) -> pd.DataFrame:
+    """Return the samples of one step as a pandas DataFrame with the columns of :data:`SAMPLES`.
 
     Raises:
         InputError: pandas is not installed.
     """
     pd = _pandas()
-    data: dict[str, list[Any]] = {name: [] for name in SERIES}
-    for base, one in series.all():
-        for name, column in one.columns.items():
-            count = len(one.offset_s)
-            data["base"] += [base] * count
-            data["time"] += [start_ns + int(offset * 1e9) for offset in one.offset_s]
-            data["offset_s"] += one.offset_s
-            data["column"] += [name] * count
-            data["subject"] += [column.subject] * count
-            data["unit"] += [column.unit] * count
-            for part, values in (("mean", column.mean), ("low", column.low), ("high", column.high)):
-                data[part] += column.mean if values is None else values
-    found = pd.DataFrame(data)
-    found["time"] = pd.to_datetime(found["time"], unit="ns", utc=True)
-    return found
+    frame = pd.DataFrame(sample_rows(step, series), columns=list(SAMPLES))
+    frame["time"] = pd.to_datetime(frame["time"], unit="ns", utc=True)
+    return frame.astype({name: _PANDAS[kind] for name, kind in SAMPLES.items() if kind != "time"})
 
 
 def _pandas() -> Any:

@@ -133,7 +133,9 @@ def _cpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
 
 def _waiting(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Keeps no CPU busy: it waits for something."""
-    if one.cpus_used is None or one.cpus_used >= WAITING_CPUS or one.wall_median_s < SHORT_S or one.gpu_busy > 0.1:
+    if one.cpus_used is None or one.cpus_used >= WAITING_CPUS or one.wall_median_s < SHORT_S:
+        return
+    if one.gpus_held and (one.gpu_busy is None or one.gpu_busy > 0.1):
         return
     yield Advice(
         one.index,
@@ -146,7 +148,9 @@ def _waiting(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
 
 def _gpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Holds GPUs that it does not use."""
-    if not one.gpus_held or (one.gpus_used >= one.gpus_held and one.gpu_busy >= IDLE_SHARE / 2 * one.gpus_held):
+    if not one.gpus_held or one.gpus_used is None or one.gpu_busy is None:
+        return
+    if one.gpus_used >= one.gpus_held and one.gpu_busy >= IDLE_SHARE / 2 * one.gpus_held:
         return
     weight = 20 * one.wall_sum_s / 3600 * (one.gpus_held - one.gpu_busy)  # a GPU's hour is worth many of a CPU's
     if one.gpus_used < one.gpus_held:

@@ -37,8 +37,9 @@ class Summary:
         cpu_hours: sum of the attempts' CPU time; ``cpu_known`` of them had one.
         cpu_efficiency: ``cpu_hours / core_hours``.
         gpu_hours: sum of wall x GPUs that the attempt held.
-        gpu_busy_hours: sum of wall x mean number of those that were busy.
-        gpu_efficiency: ``gpu_busy_hours / gpu_hours``.
+        gpu_sampled_hours: the same of the attempts whose use of GPUs is known.
+        gpu_busy_hours: sum of wall x mean number of those that were busy, of these attempts.
+        gpu_efficiency: ``gpu_busy_hours / gpu_sampled_hours``.
         occupancy: sum of wall / sum over workers of (last end - first start on the worker).
         failed_hours: worker hours of failed attempts.
     """
@@ -61,6 +62,7 @@ class Summary:
     cpu_known: int = 0
     cpu_efficiency: float | None = None
     gpu_hours: float = 0.0
+    gpu_sampled_hours: float = 0.0
     gpu_busy_hours: float = 0.0
     gpu_efficiency: float | None = None
     occupancy: float | None = None
@@ -75,8 +77,9 @@ class FunctionFigures:
         index: position in :attr:`Gathered.functions`.
         cpus_used: median of CPU time / wall; None where unknown.
         cpus_allowed: median of logical CPUs allowed.
-        gpus_held, gpus_used: median numbers of GPUs that an attempt might use, and did.
-        gpu_busy: mean number of GPUs that were busy.
+        gpus_held: median number of GPUs that an attempt might use.
+        gpus_used: median number that it used; None where that is not known of any attempt.
+        gpu_busy: mean number of GPUs that were busy; None where that is not known of any attempt.
         together: most attempts of any function that ran at once on a node where this one ran.
         rss_max, rss_median: bytes.
     """
@@ -96,8 +99,8 @@ class FunctionFigures:
     rss_median: float | None = None
     rss_max: int | None = None
     gpus_held: float = 0.0
-    gpus_used: float = 0.0
-    gpu_busy: float = 0.0
+    gpus_used: float | None = None
+    gpu_busy: float | None = None
     gpu_hours: float = 0.0
     together: int = 1
     rows: list[Row] = field(default_factory=list)
@@ -149,9 +152,10 @@ def summarise(data: Gathered) -> Summary:
     summary.cpu_known = len(known)
     summary.cpu_hours = sum(known) / 3600
     summary.cpu_efficiency = _ratio(summary.cpu_hours, summary.core_hours)
-    summary.gpu_hours = sum(row.wall_s * row.gpus_held for row in rows) / 3600
-    summary.gpu_busy_hours = sum(row.wall_s * row.gpu_busy for row in rows) / 3600
-    summary.gpu_efficiency = _ratio(summary.gpu_busy_hours, summary.gpu_hours)
+    summary.gpu_hours = sum(row.wall_s * row.gpus.held for row in rows) / 3600
+    summary.gpu_sampled_hours = sum(row.wall_s * row.gpus.held for row in rows if row.gpus.busy is not None) / 3600
+    summary.gpu_busy_hours = sum(row.wall_s * (row.gpus.busy or 0.0) for row in rows) / 3600
+    summary.gpu_efficiency = _ratio(summary.gpu_busy_hours, summary.gpu_sampled_hours)
     worker_s = sum(last - first for first, last in _spans(rows, lambda row: row.worker).values()) / 1e9
     summary.occupancy = _ratio(summary.wall_s, worker_s)
     summary.failed_hours = sum(row.wall_s for row in rows if row.failed) / 3600
@@ -187,6 +191,8 @@ def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[
     sizes = [row.rss_bytes for row in rows if row.rss_bytes is not None]
     used = [row.cpu_s / row.wall_s for row in rows if row.cpu_s is not None and row.wall_s > 0]
     allowed = [row.cpus_allowed for row in rows if row.cpus_allowed]
+    gpus_used = [row.gpus.used for row in rows if row.gpus.used is not None]
+    gpus_busy = [row.gpus.busy for row in rows if row.gpus.busy is not None]
     return FunctionFigures(
         index=index,
         facts=facts,
@@ -202,10 +208,10 @@ def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[
         cpus_allowed=statistics.median(allowed) if allowed else None,
         rss_median=statistics.median(sizes) if sizes else None,
         rss_max=max(sizes, default=None),
-        gpus_held=statistics.median(row.gpus_held for row in rows),
-        gpus_used=statistics.median(row.gpus_used for row in rows),
-        gpu_busy=statistics.fmean(row.gpu_busy for row in rows),
-        gpu_hours=sum(row.wall_s * row.gpus_held for row in rows) / 3600,
+        gpus_held=statistics.median(row.gpus.held for row in rows),
+        gpus_used=statistics.median(gpus_used) if gpus_used else None,
+        gpu_busy=statistics.fmean(gpus_busy) if gpus_busy else None,
+        gpu_hours=sum(row.wall_s * row.gpus.held for row in rows) / 3600,
         together=max(together[row.node] for row in rows),
         rows=rows,
     )

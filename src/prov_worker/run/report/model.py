@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from prov_worker import accelerators
-from prov_worker.crate.summary import RunStep
-
-#: A GPU counts as used where its mean use over the task was at least this.
-GPU_USED_PERCENT = 5.0
+from prov_worker.crate.gpu_use import GpuUse
 
 
 @dataclass(slots=True)
@@ -25,9 +21,7 @@ class Row:
         cpu_s: CPU seconds; None where unknown.
         rss_bytes: largest resident memory; None where unknown.
         cpus_allowed: logical CPUs that the worker might use; None where unknown.
-        gpus_held: GPUs that the worker might use.
-        gpu_busy: mean number of those that were busy (sum of their mean use / 100).
-        gpus_used: number of those with a mean use of at least :data:`GPU_USED_PERCENT`.
+        gpus: those that the worker might use, and how it used them.
         error: position in the list of errors; -1 for a completed attempt.
         signal: name of the signal that ended the worker; None without one.
         block, place: where its details are: block and position in it.
@@ -48,9 +42,7 @@ class Row:
     cpu_s: float | None
     rss_bytes: int | None
     cpus_allowed: int | None
-    gpus_held: int
-    gpu_busy: float
-    gpus_used: int
+    gpus: GpuUse
     error: int
     signal: str | None
     block: int
@@ -193,16 +185,3 @@ class Gathered:
     endpoints: dict[str, None] = field(default_factory=dict)
     jobs: dict[str, None] = field(default_factory=dict)
     software: dict[str, None] = field(default_factory=dict)
-
-
-def gpu_use(step: RunStep) -> tuple[int, float, int]:
-    """GPUs that a step held, how many of them were busy on average, and how many were used at all.
-
-    A worker that no variable restricts holds every GPU of its node.
-    """
-    held = step.node_gpus if step.gpus_visible is None else step.gpus_visible
-    if not held:
-        return 0, 0.0, 0
-    visible = accelerators.visible_numbers(step.environment)
-    means = [percent for number, percent in step.gpu_mean_percent.items() if visible is None or number in visible]
-    return held, sum(means) / 100, sum(1 for percent in means if percent >= GPU_USED_PERCENT)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import candidates
 from prov_worker.crate.summary import RunStep, StepValue
@@ -22,7 +23,6 @@ from prov_worker.run.report.model import (
     Gathered,
     NodeFacts,
     Row,
-    gpu_use,
 )
 
 #: Attempts in one packed block of details: what the page unpacks to show one of them.
@@ -79,7 +79,6 @@ class _Gatherer:
         node = self._node(step)
         series = self._series(step)
         self._profile(data.nodes[node], series, step.began_ns)
-        held, busy, used = gpu_use(step)
         row = Row(
             key=step.key,
             task_id=step.task_id,
@@ -96,9 +95,7 @@ class _Gatherer:
             cpu_s=step.cpu_s,
             rss_bytes=step.peak_rss_bytes,
             cpus_allowed=step.cpus_allowed,
-            gpus_held=held,
-            gpu_busy=busy,
-            gpus_used=used,
+            gpus=gpu_use(step),
             error=self._error(step),
             signal=step.failure_signal,
             block=len(data.blocks),

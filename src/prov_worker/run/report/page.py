@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__
+from prov_worker.crate.gpu_use import USED_PERCENT
 from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.files import atomic_write
@@ -112,6 +113,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         nodes=_nodes(data, summary),
         positions={row.key: position for position, row in enumerate(data.rows)},
         examples=_EXAMPLES,
+        gpu_used_percent=USED_PERCENT,
         core=packed(_core(data, summary)),
         style="\n".join(_asset(name) for name in STYLES),
         script=script,
@@ -177,8 +179,8 @@ def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
             "cpu": [None if row.cpu_s is None else round(row.cpu_s * 1000) for row in rows],
             "rss": [None if row.rss_bytes is None else row.rss_bytes >> 10 for row in rows],
             "allowed": [row.cpus_allowed for row in rows],
-            "gpus": [row.gpus_held for row in rows],
-            "gpu": [round(100 * row.gpu_busy) for row in rows],
+            "gpus": [row.gpus.held for row in rows],
+            "gpu": [None if row.gpus.busy is None else round(100 * row.gpus.busy) for row in rows],
             "error": [row.error for row in rows],
             "block": [row.block for row in rows],
             "place": [row.place for row in rows],

@@ -13,7 +13,8 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
-from prov_worker.run.export.samples import COLUMNS, write_csv, write_parquet
+from prov_worker.run.export.samples import write_csv, write_parquet
+from prov_worker.run.index.tables import SAMPLES
 
 
 def expected(crates: Path) -> dict[tuple[str, str, str, float], float | None]:
@@ -32,7 +33,7 @@ def test_csv_holds_every_sample(crates: Path, tmp_path: Path) -> None:
     count = write_csv(open_run(crates), target)
     with target.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == COLUMNS
+    assert list(rows[0]) == list(SAMPLES)
     assert len(rows) == count
     found = {
         (row["key"], row["series"], row["quantity"], float(row["offset_s"])): float(row["mean"])
@@ -59,7 +60,7 @@ def test_parquet_holds_the_same(crates: Path, tmp_path: Path) -> None:
     target = tmp_path / "series.parquet"
     count = write_parquet(open_run(crates), target)
     table = pq.read_table(target)
-    assert tuple(table.column_names) == COLUMNS
+    assert table.column_names == list(SAMPLES)
     assert table.num_rows == count
     columns: dict[str, list[Any]] = {
         name: table[name].to_pylist() for name in ("key", "series", "quantity", "offset_s", "mean")
@@ -108,3 +109,15 @@ def test_a_damaged_series_is_a_problem_and_the_rest_is_written(
     run = open_run(tmp_path / "some")
     assert write_csv(run, tmp_path / "series.csv") > 0
     assert [broken.parents[1].name in str(one) for one in run.problems] == [True]
+
+
+def test_a_data_frame_is_the_same_table(crates: Path, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    run = open_run(crates)
+    write_csv(run, tmp_path / "series.csv")
+    written = pd.read_csv(tmp_path / "series.csv")
+    frames = pd.concat([run.series_frame(step) for step in run.steps()], ignore_index=True)
+    assert list(frames.columns) == list(written.columns)
+    written["time"] = pd.to_datetime(written["time"])
+    frames["time"] = frames["time"].dt.floor("us")
+    pd.testing.assert_frame_equal(frames, written, check_dtype=False)

@@ -19,13 +19,15 @@ import pyarrow.parquet as pq
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
-from prov_worker.model import Worker
+from prov_worker.model import Column, Series, TaskSeries, Worker
+from prov_worker.run.api import open_run
 from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
 from prov_worker.run.index.query import Filters, Index, IndexDamageError, duration_s, moment, size_bytes
 from prov_worker.run.index.read import in_processes, read_piece
 from prov_worker.run.index.store import Parts, partition_of
 from prov_worker.run.index.tables import TABLES
+from prov_worker.run.report.model_builder import gather
 
 
 def keys(path: Path, **filters: Any) -> list[str]:
@@ -391,22 +393,78 @@ def test_filters(workflow_crates: Any, make_crates: Any) -> None:
     assert keys(where, until=begin.replace(second=begin.second + 1)) == ["0", "1.attempt-1"]
 
 
-def test_gpus(crates: Any) -> None:
-    from prov_worker.model import Column, Series, TaskSeries
+def gpu_series(**percent: float) -> TaskSeries:
+    """Samples of the GPUs of a node, such as ``gpu0=80``."""
+    columns = {
+        f"{name}_utilization_percent": Column("percent", [value, value], subject=f"gpu:{name[3:]}")
+        for name, value in percent.items()
+    }
+    return TaskSeries(gpu=Series(0.5, [0.5, 1.0], columns, 2, 2, 0.5))
 
-    def gpu(percent: float) -> TaskSeries:
-        columns = {"gpu0_utilization_percent": Column("percent", [percent, percent], subject="gpu:0")}
-        return TaskSeries(gpu=Series(0.5, [0.5, 1.0], columns, 2, 2, 0.5))
 
+@pytest.fixture
+def gpu_crates(crates: Any) -> Path:
+    """Crates of a worker with GPUs 0 and 1 beside a busy neighbour with GPU 2; the third has no sample."""
     worker = Worker("node01", 1, accelerators={"CUDA_VISIBLE_DEVICES": "0,1"})
-    for number, percent in ((1, 80.0), (2, 0.0)):
-        crates._series = lambda _, percent=percent: gpu(percent)
+    for number, series in (
+        (1, gpu_series(gpu0=80.0, gpu1=3.0, gpu2=99.0)),
+        (2, gpu_series(gpu0=0.0, gpu1=4.0, gpu2=99.0)),
+        (3, None),
+    ):
+        crates._series = lambda _, series=series: series
         crates.add(number, sampled=True, worker=worker)
-    crates.add(3)
-    index([crates.directory])
-    assert keys(crates.directory, gpu=True) == ["1"]
-    assert keys(crates.directory, gpu=False) == ["2"]
-    assert keys(crates.directory, min_gpu_percent=50) == ["1"]
+    directory: Path = crates.directory
+    return directory
+
+
+def test_gpus(gpu_crates: Path) -> None:
+    index([gpu_crates])
+    assert keys(gpu_crates, gpu=True) == ["1"]
+    assert keys(gpu_crates, gpu=False) == ["2"], "nothing is known of the third"
+    assert keys(gpu_crates, min_gpu_percent=50) == ["1"], "what the neighbour did does not count"
+
+
+def test_tables_index_and_page_count_gpus_alike(gpu_crates: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    index([gpu_crates])
+    run = open_run(gpu_crates)
+    table = {row.key: row.gpus_used for row in run.tasks().itertuples()}
+    with Index(gpu_crates) as opened:
+        indexed = dict(opened.ask(Filters(), ["key", "gpus_used"]).rows)
+    page = {row.key: row.gpus.used for row in gather(run).rows}
+    assert page == indexed == {key: None if used is pd.NA else used for key, used in table.items()}
+    assert list(page.values()) == [1, 0, None]
+
+
+def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(gpu_crates: Path, tmp_path: Path) -> None:
+    index([gpu_crates])
+    gone = tmp_path / "gone"
+    shutil.copytree(sorted(gpu_crates.iterdir())[0], gone / "00000000-0000-4000-8000-000000000009.crate")
+    metadata = gone / "00000000-0000-4000-8000-000000000009.crate" / "ro-crate-metadata.json"
+    metadata.write_text(metadata.read_text() + "\n")  # another content
+    index([gone], default_index(gpu_crates))
+    shutil.rmtree(gone)
+    with sqlite3.connect(default_index(gpu_crates) / "seen.sqlite") as db:
+        db.execute("PRAGMA user_version = 2")
+    assert len(keys(gpu_crates)) == 4
+    again = index([gpu_crates])
+    assert (again.read, again.unchanged, again.total, again.problems) == (3, 0, 4, [])
+    assert index([gpu_crates]).unchanged == 3
+
+
+def test_reading_again_by_new_rules_can_be_interrupted(gpu_crates: Path) -> None:
+    index([gpu_crates])
+    with sqlite3.connect(default_index(gpu_crates) / "seen.sqlite") as db:
+        db.execute("PRAGMA user_version = 2")
+
+    def interrupted(function: Any, pieces: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index([gpu_crates], mapper=interrupted)
+    assert len(keys(gpu_crates)) == 3
+    assert index([gpu_crates]).read == 3
+    assert index([gpu_crates]).unchanged == 3
 
 
 def test_order_and_limit(indexed: Path) -> None:

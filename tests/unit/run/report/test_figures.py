@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker.crate.gpu_use import GpuUse
 from prov_worker.crate.json_text import plural
 from prov_worker.run.api import open_run
 from prov_worker.run.report.advice import advise
@@ -29,6 +30,7 @@ from prov_worker.run.report.figures import (
 from prov_worker.run.report.humanize import duration, number, percent, size
 from prov_worker.run.report.model import FunctionFacts, Gathered, NodeFacts, Profile, Row
 from prov_worker.run.report.model_builder import gather
+from prov_worker.run.report.page import render
 
 GIB = 1 << 30
 
@@ -40,8 +42,9 @@ def steps_of(crates: Path) -> list[dict[str, Any]]:
         graph = {one["@id"]: one for one in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
         value = {key: one["value"] for key, one in graph.items() if "value" in one}
         action = graph["#distributed_step"]
-        gpus = {key: one for key, one in value.items() if re.fullmatch(r"#usage-gpu-\d+-mean", key)}
         visible = value.get("#env-CUDA_VISIBLE_DEVICES", "").split(",")
+        mean = [value[key] for number in visible if (key := f"#usage-gpu-{number}-mean") in value]
+        most = [value[key] for number in visible if (key := f"#usage-gpu-{number}-max") in value]
         steps.append(
             {
                 "task": value["#task-id"].removeprefix("urn:uuid:"),
@@ -56,7 +59,8 @@ def steps_of(crates: Path) -> list[dict[str, Any]]:
                 "rss": value["#usage-peak-rss"],
                 "cpus": value["#hardware-cpu-logical"],
                 "gpus": len([one for one in visible if one]),
-                "gpu_busy": sum(one for key, one in gpus.items() if key.split("-")[2] in visible) / 100,
+                "gpu_busy": sum(mean) / 100 if mean else None,
+                "gpus_used": sum(percent >= 5 for percent in most) if most else None,
             }
         )
     return steps
@@ -100,7 +104,9 @@ def test_the_summary_on_the_page_equals_what_the_crates_say(crates: Path, page: 
         workers[step["host"], step["pid"]].append(step)
     worker_s = sum(max(s["end"] for s in mine) - min(s["start"] for s in mine) for mine in workers.values()) / 1e9
     gpu_h = sum((s["end"] - s["start"]) / 1e9 * s["gpus"] for s in steps) / 3600
-    gpu_busy_h = sum((s["end"] - s["start"]) / 1e9 * s["gpu_busy"] for s in steps) / 3600
+    seen = [s for s in steps if s["gpu_busy"] is not None]
+    gpu_seen_h = sum((s["end"] - s["start"]) / 1e9 * s["gpus"] for s in seen) / 3600
+    gpu_busy_h = sum((s["end"] - s["start"]) / 1e9 * s["gpu_busy"] for s in seen) / 3600
     failed_s = sum(s["end"] - s["start"] for s in failed) / 1e9
 
     cards = shown(page)
@@ -113,7 +119,7 @@ def test_the_summary_on_the_page_equals_what_the_crates_say(crates: Path, page: 
     )
     assert cards["Core hours"] == (f"{number(core_h)} | {number(cpu_h)} used, {percent(cpu_h / core_h)} CPU efficiency")
     assert cards["GPU hours"] == (
-        f"{number(gpu_h)} | {number(gpu_busy_h)} busy, {percent(gpu_busy_h / gpu_h)} GPU efficiency"
+        f"{number(gpu_h)} | {number(gpu_busy_h)} busy, {percent(gpu_busy_h / gpu_seen_h)} GPU efficiency"
     )
     assert cards["Workers"] == f"{len(workers)} | on 2 nodes, occupied {percent(wall / worker_s)}"
 
@@ -150,7 +156,7 @@ def test_every_row_of_the_page_equals_its_crate(crates: Path, page: Path) -> Non
             "cpu": round(step["cpu_s"] * 1000),
             "rss": step["rss"] // 1024,
             "gpus": step["gpus"],
-            "gpu": round(100 * step["gpu_busy"]),
+            "gpu": None if step["gpu_busy"] is None else round(100 * step["gpu_busy"]),
         }
         for step in steps_of(crates)
     }
@@ -170,7 +176,8 @@ def test_functions_equal_what_the_crates_say(crates: Path) -> None:
         assert one.rss_max == max(step["rss"] for step in mine)
         used = median(step["cpu_s"] / wall for step, wall in zip(mine, walls, strict=True))
         assert one.cpus_used == pytest.approx(used)
-        assert one.gpus_used == median(int(step["gpu_busy"] > 0.05) for step in mine)
+        gpus_used = [step["gpus_used"] for step in mine if step["gpus_used"] is not None]
+        assert one.gpus_used == (median(gpus_used) if gpus_used else None)
 
 
 def test_links_count_the_inputs_that_another_task_returned(crates: Path) -> None:
@@ -212,9 +219,7 @@ def row(**changes: Any) -> Row:
         "cpu_s": 1.0,
         "rss_bytes": GIB,
         "cpus_allowed": 1,
-        "gpus_held": 0,
-        "gpu_busy": 0.0,
-        "gpus_used": 0,
+        "gpus": GpuUse(0, used=0, busy=0.0),
         "error": -1,
         "signal": None,
         "block": 0,
@@ -262,12 +267,23 @@ def test_no_advice_on_cpus_where_neighbours_use_them() -> None:
 
 
 def test_advice_on_gpus() -> None:
-    rows = [row(task_id=str(n), wall_s=600.0, cpu_s=600.0, gpus_held=12, gpus_used=1, gpu_busy=0.9) for n in range(3)]
+    rows = [row(task_id=str(n), wall_s=600.0, cpu_s=600.0, gpus=GpuUse(12, 1, 0.9)) for n in range(3)]
     found = kinds(data_of(rows, gpus=12))["gpus"]
     assert found.startswith("12 GPUs visible, used 1.")
     assert "5.50 GPU hours" in found, "three times ten minutes of eleven GPUs"
-    idle = [row(wall_s=600.0, gpus_held=1, gpus_used=1, gpu_busy=0.1)]
+    idle = [row(wall_s=600.0, gpus=GpuUse(1, 1, 0.1))]
     assert kinds(data_of(idle))["gpus"].startswith("Its 1 GPU was busy 10 % of the time.")
+
+
+def test_no_advice_on_gpus_whose_use_is_not_known() -> None:
+    rows = [row(task_id=str(n), wall_s=600.0, cpu_s=1.0, gpus=GpuUse(4)) for n in range(3)]
+    data = data_of(rows, gpus=4)
+    assert not {"gpus", "waiting"} & set(kinds(data))
+    summary = summarise(data)
+    assert (summary.gpu_hours, summary.gpu_busy_hours, summary.gpu_efficiency) == (2.0, 0.0, None)
+    page = render(data, summary)
+    assert "their use is not known" in page
+    assert "– / 4" in page
 
 
 @pytest.mark.parametrize("peak, expected", [(500, "Run fewer at once"), (1, "room for 460 at once"), (100, None)])

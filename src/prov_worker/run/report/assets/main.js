@@ -59,6 +59,7 @@
     firstOf,
     failedCount: rows.failed.reduce((a, b) => a + b, 0),
     cpus: (i) => (rows.cpu[i] === null || !rows.wall[i] ? null : (rows.cpu[i] * 1000) / rows.wall[i]),
+    gpusBusy: (i) => (rows.gpu[i] === null ? "–" : (rows.gpu[i] / 100).toFixed(2)),
     nodeOf: (i) => core.workers[rows.worker[i]][0],
     before: (i) => into.get(i) || [],
     after: (i) => outOf.get(i) || [],

@@ -54,8 +54,8 @@ function makeTable(run) {
     {
       key: "gpu",
       label: "GPUs busy",
-      text: (i) => (rows.gpus[i] ? `${(rows.gpu[i] / 100).toFixed(2)} / ${rows.gpus[i]}` : "–"),
-      value: (i) => (rows.gpus[i] ? rows.gpu[i] : -1),
+      text: (i) => (rows.gpus[i] ? `${run.gpusBusy(i)} / ${rows.gpus[i]}` : "–"),
+      value: (i) => (rows.gpus[i] && rows.gpu[i] !== null ? rows.gpu[i] : -1),
       end: true,
       first: -1,
     },
@@ -286,7 +286,7 @@ function makeTable(run) {
         rows.cpu[i] === null ? "" : rows.cpu[i] / 1000,
         rows.rss[i] === null ? "" : rows.rss[i] * 1024,
         rows.gpus[i],
-        rows.gpu[i] / 100,
+        rows.gpu[i] === null ? "" : rows.gpu[i] / 100,
         rows.error[i] < 0 ? "" : run.errors[rows.error[i]],
       ]
         .map(quote)

@@ -180,7 +180,7 @@ function makeTask(run) {
           ["Duration", duration(seconds)],
           ["CPUs used", used === null ? "–" : `${used.toFixed(2)} of ${rows.allowed[i] || "?"} allowed`],
           ["Peak memory", rows.rss[i] === null ? "–" : size(rows.rss[i] * 1024)],
-          ["GPUs busy", rows.gpus[i] ? `${(rows.gpu[i] / 100).toFixed(2)} of ${rows.gpus[i]} visible` : "none visible"],
+          ["GPUs busy", rows.gpus[i] ? `${run.gpusBusy(i)} of ${rows.gpus[i]} visible` : "none visible"],
           ["Node", node.name],
           ["Worker", run.workers[rows.worker[i]][1]],
           ["Module", fn.module || "–"],
