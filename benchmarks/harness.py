@@ -139,10 +139,10 @@ def beside(target: str, **arguments: Any) -> Iterator[Future[Any]]:
 
 def provenance(crate_dir: str, **settings: Any) -> dict[str, Any]:
     """What an engine sends along with a task."""
-    from prov_worker.globus.env_settings import provenance_mapping
+    from prov_worker.recorder.provenance import provenance_mapping
     from prov_worker.settings import Settings
 
-    mapping = provenance_mapping(Settings.from_mapping({"crate_dir": crate_dir, **settings}), None)
+    mapping = provenance_mapping(Settings.from_mapping(settings), crate_dir)
     return {**mapping, "attempt": 1, "function_id": "5ca1ab1e-0000-4000-8000-000000000000"}
 
 

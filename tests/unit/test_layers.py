@@ -24,6 +24,7 @@ LAYERS = {
     "settings": 0,
     "redact": 0,
     "files": 0,
+    "humanize": 0,
     "yamlfile": 0,
     "prometheus": 0,
     "spool": 1,

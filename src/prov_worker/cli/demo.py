@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.settings import Settings
@@ -88,10 +89,10 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
             terminal.plain(row["function"]),
             terminal.plain(row["task_id"][:8]),
             terminal.styled((row["status"] or "no crate", colour)),
-            terminal.duration(row.get("seconds")),
+            humanize.duration(row.get("seconds")),
             _number(row.get("samples"), "d"),
             _number(row.get("cpu_percent"), ".0f"),
-            terminal.size(row.get("peak_rss_bytes")),
+            humanize.size(row.get("peak_rss_bytes")),
             terminal.plain(row["reason"] or ""),
         )
         table.add_row(*(cell for head, cell in zip(heads, cells, strict=True) if head in shown))

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import InputError
 from prov_worker.model import ProbeReport
@@ -46,7 +47,7 @@ def _print_table(host: str, reports: list[ProbeReport]) -> None:
             state, found = terminal.styled(("not here", "yellow")), report.absent
         else:
             state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
-        table.add_row(report.name, state, terminal.plain(found), terminal.duration(report.duration_s))
+        table.add_row(report.name, state, terminal.plain(found), humanize.duration(report.duration_s))
     terminal.console().print(table)
 
 
@@ -58,14 +59,14 @@ def _headline(name: str, data: dict[str, Any]) -> str:
             f" on {cores} cores" if cores else ""
         )
     if name == "memory":
-        text = f"{terminal.size(data.get('total_bytes'))}, {terminal.size(data.get('available_bytes'))} available"
+        text = f"{humanize.size(data.get('total_bytes'))}, {humanize.size(data.get('available_bytes'))} available"
         limit = data.get("cgroup_limit_bytes")
-        return text + (f", limited to {terminal.size(limit)} by cgroup {data.get('cgroup')}" if limit else "")
+        return text + (f", limited to {humanize.size(limit)} by cgroup {data.get('cgroup')}" if limit else "")
     if name == "storage":
         return "\n".join(_mount(mount) for mount in data.get("mounts", ())) or "no mount"
     if name == "gpu":
         return "\n".join(
-            f"{d.get('index')}: {d.get('model')}, {terminal.size(d.get('memory_bytes'))}"
+            f"{d.get('index')}: {d.get('model')}, {humanize.size(d.get('memory_bytes'))}"
             for d in data.get("devices", ())
         )
     if name == "environment":
@@ -80,5 +81,5 @@ def _headline(name: str, data: dict[str, Any]) -> str:
 def _mount(mount: dict[str, Any]) -> str:
     if not mount.get("present"):
         return f"{mount.get('mount_point')}: absent ({mount.get('reason')})"
-    free, total = terminal.size(mount.get("free_bytes")), terminal.size(mount.get("total_bytes"))
+    free, total = humanize.size(mount.get("free_bytes")), humanize.size(mount.get("total_bytes"))
     return f"{mount.get('mount_point')}: {mount.get('type')}, {free} of {total} free"

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 #: A path in a command: nothing is asked of it here, but shells complete it.
 PATH = click.Path(readable=False)
-_BARS = "▁▂▃▄▅▆▇█"
 #: Columns of a table that nobody looks at in a terminal: wide enough for whole ids and paths.
 _PLAIN_WIDTH = 160
 
@@ -76,25 +75,6 @@ def print_json(data: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def duration(seconds: float | None) -> str:
-    """A span of time as people read it; a dash for None.
-
-    ``200 µs``, ``12.3 ms``, ``4.83 s``, ``5 min 3 s``, ``3 h 12 min``.
-    """
-    if seconds is None:
-        return "–"
-    for limit, factor, unit in ((0.9995e-3, 1e6, "µs"), (0.9995, 1e3, "ms"), (59.95, 1.0, "s")):
-        if abs(seconds) < limit:
-            value = seconds * factor
-            digits = 0 if abs(value) >= 99.95 or unit == "µs" else 1 if abs(value) >= 9.995 else 2
-            return f"{value:.{digits}f} {unit}" if value else "0 s"
-    minutes, rest = divmod(round(seconds), 60)
-    if abs(seconds) < 3600:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
 def plain(text: object) -> str:
     """Text as it may go to a terminal: what would steer it, such as an escape sequence, is shown and not sent."""
     return "".join(
@@ -130,34 +110,6 @@ def near(path: str | Path) -> str:
     text = os.fspath(path)
     relative = os.path.relpath(text)
     return relative if len(relative) < len(text) else text
-
-
-def size(count: float | None) -> str:
-    """Bytes as people read them: ``1.5 MiB``; a dash for None."""
-    if count is None:
-        return "–"
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(value) < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def sparkline(values: Sequence[float | None], width: int = 60, top: float | None = None) -> str:
-    """Values as one line of bars, from 0 to ``top`` (default: the largest); a space where nothing was read."""
-    if not values:
-        return ""
-    width = min(width, len(values))
-    columns: list[float | None] = []
-    for column in range(width):
-        part = [v for v in values[column * len(values) // width : (column + 1) * len(values) // width] if v is not None]
-        columns.append(max(part) if part else None)
-    scale = top if top else max((v for v in columns if v is not None), default=0.0)
-    if not scale:
-        return "".join(" " if v is None else _BARS[0] for v in columns)
-    steps = len(_BARS) - 1
-    return "".join(" " if v is None else _BARS[max(0, min(steps, round(v / scale * steps)))] for v in columns)
 
 
 def need_rights(directory: Path, *, write: bool) -> None:

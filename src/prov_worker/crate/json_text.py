@@ -149,8 +149,3 @@ def ranges(numbers: Iterable[int]) -> str:
     if first is not None:
         parts.append(str(first) if first == last else f"{first}-{last}")
     return ",".join(parts)
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """``1 task``, ``1,200 tasks``; ``many`` where the plural is not formed by an s."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
-from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, status
 from prov_worker.fleet.endpoint import Folder
@@ -19,6 +18,7 @@ from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.fleet.validate import validate
 from prov_worker.globus.processes import Process
+from prov_worker.humanize import plural
 from prov_worker.sites.install import DamagedError, install
 
 #: Registering takes a second; a slow service and a cold file system take longer.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import plural
 from prov_worker.schedulers import Scheduler, walltime
 from prov_worker.schedulers.base import Contradiction
 from prov_worker.sites import affinity

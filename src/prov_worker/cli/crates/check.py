@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
 
@@ -91,7 +92,7 @@ def _runs(validator: ProfileValidator, paths: tuple[str, ...], level: str) -> di
             if size <= _RUN_BYTES:
                 runs.append(run)
             else:
-                much = f"{terminal.size(size)}, more than {terminal.size(_RUN_BYTES)}"
+                much = f"{humanize.size(size)}, more than {humanize.size(_RUN_BYTES)}"
                 click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
     return validator.validate(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
@@ -101,7 +102,7 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
-    from prov_worker.crate.json_text import plural
+    from prov_worker.humanize import plural
 
     out = terminal.console()
     for crate, some in findings.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import CrateError
 
@@ -64,10 +65,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             terminal.plain(row["function"]),
             terminal.plain(row["task_id"][:8]),
             terminal.styled((row["status"], colour)),
-            terminal.duration(row["seconds"]),
+            humanize.duration(row["seconds"]),
             str(row["samples"]),
             "–" if busy is None else f"{busy:.0f}",
-            terminal.size(row["peak_rss_bytes"]),
+            humanize.size(row["peak_rss_bytes"]),
             terminal.plain(row["reason"] or ""),
         )
     out = terminal.console()

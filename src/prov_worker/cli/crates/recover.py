@@ -21,7 +21,7 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
     Running it twice does no harm. Exit code 1 where a record could not be read.
     """
     from prov_worker.agent.recover import recover
-    from prov_worker.crate.json_text import plural
+    from prov_worker.humanize import plural
     from prov_worker.spool.paths import spool_dir
 
     crate_dir = Path(directory)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import InputError
 
@@ -108,7 +109,7 @@ class _Page:
         self._section("What ran")
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
-        self._fact("wall time", terminal.duration(crate.wall_time_s))
+        self._fact("wall time", humanize.duration(crate.wall_time_s))
         self._list("argument", "object")
         self._list("result", "result")
         for key, noted in crate.annotations.items():
@@ -147,7 +148,7 @@ class _Page:
                 continue  # said above, and listed below
             if "path" in one:
                 count = str(one.get("contentSize"))
-                size = f" ({terminal.size(int(count))})" if count.isdecimal() else ""
+                size = f" ({humanize.size(int(count))})" if count.isdecimal() else ""
                 self._fact("file used" if role == "object" else "file generated", f"{one['path']}{size}")
                 continue
             name = f"{prefix} {one['name']}".strip()
@@ -166,7 +167,7 @@ class _Page:
         if cpu:
             self._fact("CPU", f"{cpu.get('model')}, {cpu.get('logical')} logical")
         if isinstance(memory.get("total_bytes"), (int, float)):
-            self._fact("memory", terminal.size(memory["total_bytes"]))
+            self._fact("memory", humanize.size(memory["total_bytes"]))
         devices = gpu.get("devices")
         for device in devices if isinstance(devices, list) else ():
             if isinstance(device, dict):
@@ -201,7 +202,7 @@ class _Page:
             name = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
             self._fact(name, _quantity(top, column.unit))
             return
-        line = terminal.sparkline(values, self._width, top=top)
+        line = humanize.sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
         gap = " " if self._label else "\n  "
         self._line(
@@ -244,9 +245,9 @@ def _quantity(value: float | str | None, unit: str | None) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "–" if value is None else str(value)
     if unit == "byte":
-        return terminal.size(value)
+        return humanize.size(value)
     if unit == "second":
-        return terminal.duration(value)
+        return humanize.duration(value)
     text = f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
     symbol = {"percent": " %", "watt": " W", "celsius": " °C", "count": ""}
     return text + symbol.get(unit or "", f" {unit}" if unit else "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
@@ -69,8 +70,8 @@ def _print(found: list[Status]) -> None:
             one.site,
             one.condition if one.condition != "elsewhere" else f"on {one.host}",
             _number(one.pid),
-            terminal.duration(one.up_s),
-            terminal.duration(one.heartbeat_s),
+            humanize.duration(one.up_s),
+            humanize.duration(one.heartbeat_s),
             _number(one.queued),
             _number(one.running),
             "–" if one.blocks is None else f"{one.blocks['running']}+{one.blocks['pending']}",
@@ -85,7 +86,7 @@ def _print(found: list[Status]) -> None:
         if one.restarts:
             click.echo(f"{one.name}: restarts by the watch: {one.restarts}")
         if one.next_at is not None:
-            click.echo(f"{one.name}: may be restarted in {terminal.duration(one.next_at - time.time())}")
+            click.echo(f"{one.name}: may be restarted in {humanize.duration(one.next_at - time.time())}")
         for text in filter(None, (one.note, one.last_error and f"last error: {one.last_error}")):
             click.echo(terminal.plain(f"{one.name}: {text}"))
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import plural
 
 if TYPE_CHECKING:
     from prov_worker.run.assembly.assemble import Assembled
@@ -109,7 +110,7 @@ def _print(result: Assembled) -> None:
     failed = f", {result.failed} failed" if result.failed else ""
     attempts = f" in {plural(result.steps, 'attempt')}" if result.steps != result.tasks else ""
     click.echo(
-        f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {terminal.size(result.size_bytes)}, sealed"
+        f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {humanize.size(result.size_bytes)}, sealed"
     )
     if result.links:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))

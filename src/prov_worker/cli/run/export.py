@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
 from prov_worker.run.export import exporters
@@ -66,5 +67,5 @@ def command(
             {"file": str(target), "format": format_name, target_format.counts: count, "problems": problems}
         )
     else:
-        click.echo(f"{target}: {count:,} {target_format.counts}; {terminal.size(target.stat().st_size)}")
+        click.echo(f"{target}: {count:,} {target_format.counts}; {humanize.size(target.stat().st_size)}")
     return 1 if opened.problems else 0

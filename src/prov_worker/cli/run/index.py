@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import plural
 
 
 @click.command("index")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if name.endswith("_bytes") and isinstance(value, (int, float)):
-        return terminal.size(value)
+        return humanize.size(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return str(value)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import plural
 
 
 @click.command("report", cls=RenamedOptions, renamed={"--force": "--overwrite"})
@@ -48,6 +49,6 @@ def command(run: str, output: str, overwrite: bool, title: str | None, as_json: 
     else:
         failed = f", {summary.failed_tasks:,} failed" if summary.failed_tasks else ""
         tasks, attempts = plural(summary.tasks, "task"), plural(summary.attempts, "attempt")
-        size = terminal.size(target.stat().st_size)
+        size = humanize.size(target.stat().st_size)
         click.echo(f"{target}: {tasks} in {attempts}{failed}; {size}")
     return 1 if data.problems else 0

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError
+from prov_worker.humanize import plural
 
 if TYPE_CHECKING:
     from prov_worker.run.collect.transfer import State
@@ -98,7 +99,7 @@ def command(
         data = {"target": where, "dry_run": False, "found": found, **dataclasses.asdict(state)}
         terminal.print_json({**data, "crates": crates, "problems": told})
         return 1 if problems else 0
-    came = f"{plural(state.sent, 'file')} came ({terminal.size(state.sent_bytes)}), {state.skipped} were there"
+    came = f"{plural(state.sent, 'file')} came ({humanize.size(state.sent_bytes)}), {state.skipped} were there"
     click.echo(f"{where}: {state.status}: {came}")
     if local is not None:
         click.echo(f"{local}: {plural(crates or 0, 'crate')} compared, {len(problems)} not whole")
@@ -121,7 +122,7 @@ def _wait(client: Any, task: str, timeout: float | None) -> State:
                 click.echo(f"task {task}: {terminal.plain(state.details)}", err=True)
                 details = state.details
             now = state.sent + state.skipped
-            advance(now - done, total=state.files or None, what=f"transferring, {terminal.size(state.sent_bytes)}")
+            advance(now - done, total=state.files or None, what=f"transferring, {humanize.size(state.sent_bytes)}")
             done = now
 
         return wait(client, task, timeout, tell)

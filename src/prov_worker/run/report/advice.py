@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import duration, number, plural, size
 from prov_worker.run.report.figures import FunctionFigures, gaps
-from prov_worker.run.report.humanize import duration, number, size
 from prov_worker.run.report.model import Gathered, NodeFacts
 
 #: A node's share that must lie idle before advice is given about it.

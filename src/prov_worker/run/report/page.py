@@ -10,13 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from prov_worker import __version__
+from prov_worker import __version__, humanize
 from prov_worker.crate.gpu_use import USED_PERCENT
-from prov_worker.crate.json_text import plural
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.files import atomic_write
+from prov_worker.humanize import plural
 from prov_worker.run.api import RunRecord
-from prov_worker.run.report import humanize
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.downsample import packed
 from prov_worker.run.report.figures import (

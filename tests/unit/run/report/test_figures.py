@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from prov_worker.crate.gpu_use import GpuUse
-from prov_worker.crate.json_text import plural
+from prov_worker.humanize import duration, number, percent
 from prov_worker.run.api import open_run
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.downsample import buckets, points_for
@@ -27,7 +27,6 @@ from prov_worker.run.report.figures import (
     percentile,
     summarise,
 )
-from prov_worker.run.report.humanize import duration, number, percent, size
 from prov_worker.run.report.model import FunctionFacts, Gathered, NodeFacts, Profile, Row
 from prov_worker.run.report.model_builder import gather
 from prov_worker.run.report.page import render
@@ -294,14 +293,14 @@ def test_advice_on_memory(peak: int, expected: str | None) -> None:
 
 def test_advice_on_tasks_shorter_than_the_pause_between_them() -> None:
     rows = [row(task_id=str(n), start_ns=n * 10**8, wall_s=0.01, cpu_s=0.01) for n in range(2000)]
-    assert "2,000 of 2,000 attempts took less than the 90 ms" in kinds(data_of(rows))["short"]
+    assert "2,000 of 2,000 attempts took less than the 90.0 ms" in kinds(data_of(rows))["short"]
 
 
 def test_advice_on_waiting_and_stragglers() -> None:
     rows = [row(task_id=str(n), worker=n, wall_s=60.0 if n == 0 else 2.0, cpu_s=0.05) for n in range(40)]
     found = kinds(data_of(rows))
     assert "it mostly waits" in found["waiting"]
-    assert "1 attempt took more than 8.0 s, the longest 1 min 00 s; the median is 2.0 s." in found["stragglers"]
+    assert "1 attempt took more than 8.00 s, the longest 1 min 00 s; the median is 2.00 s." in found["stragglers"]
 
 
 def test_advice_on_failures_tells_a_kill_near_the_memory_limit() -> None:
@@ -381,28 +380,3 @@ def test_buckets_cover_every_sample_once(count: int, points: int) -> None:
 
 def test_points_shrink_with_the_run() -> None:
     assert [points_for(steps) for steps in (1, 2500, 10_000, 10**6)] == [240, 240, 60, 24]
-
-
-def test_words() -> None:
-    assert [duration(value) for value in (None, 0, 0.00004, 0.25, 4.2, 75, 3700, 90_000)] == [
-        "–",
-        "0 s",
-        "40 µs",
-        "250 ms",
-        "4.2 s",
-        "1 min 15 s",
-        "1 h 01 min",
-        "1 d 1 h",
-    ]
-    assert [size(value) for value in (None, 12, 1536, 200 << 20)] == ["–", "12 B", "1.5 KiB", "200 MiB"]
-    assert [number(value) for value in (None, 3, 1234.5, 123.4, 12.34, 1.234, 0.0012)] == [
-        "–",
-        "3",
-        "1,234",
-        "123",
-        "12.3",
-        "1.23",
-        "0.0012",
-    ]
-    assert [percent(value) for value in (None, 0.0, 0.051, 0.5)] == ["–", "0 %", "5.1 %", "50 %"]
-    assert [plural(1, "task"), plural(1200, "task")] == ["1 task", "1,200 tasks"]

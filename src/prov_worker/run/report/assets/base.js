@@ -19,13 +19,19 @@ function el(name, attributes, ...children) {
 const byId = (id) => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-// Figures as people read them: the same words as the tables that were written without a script.
+// Figures as people read them: as humanize.py writes them in the tables.
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   if (seconds === 0) return "0 s";
-  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
-  if (seconds < 1) return `${Math.round(seconds * 1e3)} ms`;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  for (const [limit, factor, unit] of [
+    [0.9995e-3, 1e6, "µs"],
+    [0.9995, 1e3, "ms"],
+    [59.95, 1, "s"],
+  ])
+    if (seconds < limit) {
+      const value = seconds * factor;
+      return `${value.toFixed(value >= 99.95 || unit === "µs" ? 0 : value >= 9.995 ? 1 : 2)} ${unit}`;
+    }
   const whole = Math.round(seconds),
     two = (n) => String(n).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
@@ -41,7 +47,7 @@ function size(bytes) {
     value /= 1024;
     at += 1;
   }
-  return `${at === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+  return `${at === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
 }
 function number(value) {
   if (value === null || value === undefined) return "–";
