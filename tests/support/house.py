@@ -18,8 +18,9 @@ import pytest
 
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.model import Series
+from prov_worker.processes import is_running
 from prov_worker.spool.launch import agent_lives
-from prov_worker.spool.paths import process_state, runtime_dir, spool_dir
+from prov_worker.spool.paths import runtime_dir, spool_dir
 
 
 def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit_s: float = 30.0) -> None:
@@ -33,7 +34,7 @@ def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limi
 
 def alive(pid: int) -> bool:
     """Whether a process runs; zombies do not."""
-    return process_state(pid) not in ("", "Z", "X")
+    return is_running(pid)
 
 
 class House:

@@ -10,7 +10,7 @@ from prov_worker.agent.buffers import Buffer, Quantity
 from prov_worker.agent.process_meter import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.sampling_settings import Plan
 from prov_worker.model import Series
-from prov_worker.spool.paths import process_start
+from prov_worker.processes import process_start
 from prov_worker.spool.slot import SlotReader, SlotTask
 
 TASK_QUANTITIES = (

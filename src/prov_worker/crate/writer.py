@@ -26,6 +26,7 @@ from prov_worker.crate.publish import attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
 from prov_worker.errors import InputError
 from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
+from prov_worker.processes import is_running
 from prov_worker.settings import Settings
 
 STAGING_PREFIX = ".tmp-"
@@ -160,7 +161,7 @@ def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -
     removed = []
     for path in sorted(crate_dir.glob(f"{STAGING_PREFIX}*")):
         match = pattern.match(path.name)
-        if match is None or _alive(int(match[1])):
+        if match is None or is_running(int(match[1])):
             continue
         try:
             age = time.time() - path.stat().st_mtime
@@ -171,16 +172,6 @@ def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     return removed
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def plot_file(plot: Plot) -> StepFile:

@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prov_worker.processes import process_start
 from prov_worker.redact import redact_part
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
-from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import OFF, Slot
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prov_worker.spool.paths import process_start, process_state
+from prov_worker.processes import is_running, process_start
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -33,9 +33,7 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether it runs still; one that nobody has waited for does not."""
-        return (
-            self.start > 0 and process_start(self.pid) == self.start and process_state(self.pid) not in ("Z", "X", "")
-        )
+        return self.start > 0 and is_running(self.pid, self.start)
 
     @property
     def since(self) -> float:

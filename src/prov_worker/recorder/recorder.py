@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from prov_worker.errors import SpoolError
+from prov_worker.processes import process_start
 from prov_worker.recorder import capture
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters, usage_field
@@ -27,7 +28,7 @@ from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import JournalWriter
-from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import NOTE_LIMIT, OFF, Slot
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ import stat
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
+from prov_worker.processes import is_running, process_start, runs_in_container
 
 SPOOL = ".spool"
 CLOSED = "closed"
@@ -57,8 +58,8 @@ class JournalName:
         at. From within a container the processes outside are not to be seen.
         """
         if process_start(self.pid) == self.start:
-            return process_state(self.pid) not in ("Z", "X", "")
-        return _runs_in_a_container(self.pid, self.start)
+            return is_running(self.pid)
+        return runs_in_container(self.pid, self.start)
 
 
 def spool_dir(crate_dir: str) -> str:
@@ -144,43 +145,3 @@ def _runtime_bases() -> list[str]:
     uid = os.getuid()
     roots = (os.path.join(root, str(uid)) if root == "/run/user" else root for root in _RUNTIME_ROOTS)
     return [os.path.join(root, f"prov-worker-{uid}") for root in roots]
-
-
-def process_start(pid: int) -> int:
-    """Start of a process in clock ticks since boot, field 22 of ``/proc/PID/stat`` (proc(5)); 0 where it is gone."""
-    fields = _stat_fields(pid)
-    return int(fields[19]) if len(fields) > 19 else 0
-
-
-def process_state(pid: int) -> str:
-    """State letter of a process, such as ``R`` or ``Z``; empty where it is gone."""
-    fields = _stat_fields(pid)
-    return fields[0].decode() if fields else ""
-
-
-def _runs_in_a_container(pid: int, start: int) -> bool:
-    """Whether a process with this id runs in a name space of processes below this one (pid_namespaces(7))."""
-    try:
-        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return False
-    for number in numbers:
-        if process_start(number) != start or process_state(number) in ("Z", "X", ""):
-            continue
-        try:
-            with open(f"/proc/{number}/status") as file:
-                ids = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
-        except OSError:
-            continue
-        if len(ids) > 1 and ids[-1] == str(pid):
-            return True
-    return False
-
-
-def _stat_fields(pid: int) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            data = file.read()
-    except OSError:
-        return []
-    return data[data.rindex(b")") + 2 :].split()

@@ -26,7 +26,8 @@ from prov_worker.agent.worker_monitor import TASK_QUANTITIES, TaskSamples
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
-from prov_worker.spool.paths import JournalName, process_start, runtime_dir, spool_dir
+from prov_worker.processes import process_start
+from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import Slot, SlotTask
 
 NOW = 1_795_000_000_000_000_000

@@ -11,8 +11,8 @@ from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.agent.sampler import Sampler
 from prov_worker.agent.sampling_settings import Plan, restrict
 from prov_worker.model import Column, Series, TaskSeries
+from prov_worker.processes import process_start
 from prov_worker.settings import Telemetry
-from prov_worker.spool.paths import process_start
 from prov_worker.spool.slot import OFF, Slot
 
 MS = 1_000_000

@@ -11,7 +11,7 @@ from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.task_counts import Counts, Tally
 from prov_worker.model import host_name
-from prov_worker.spool.paths import process_start
+from prov_worker.processes import process_start
 
 ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 
