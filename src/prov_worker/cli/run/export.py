@@ -9,12 +9,12 @@ import click
 from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.run.export import exporters
+from prov_worker.run.export import EXPORTERS
 
 
 def _table() -> str:
-    width = max(len(name) for name in exporters())
-    return "\b\nFormats:\n" + "\n".join(f"  {name:<{width}}  {target.summary}" for name, target in exporters().items())
+    width = max(len(name) for name in EXPORTERS.names())
+    return "\b\nFormats:\n" + "\n".join(f"  {name:<{width}}  {target.summary}" for name, target in EXPORTERS.items())
 
 
 @click.command("export", cls=RenamedOptions, renamed={"--to": "--format", "--force": "--overwrite"}, epilog=_table())
@@ -23,7 +23,7 @@ def _table() -> str:
     "--format",
     "format_name",
     required=True,
-    type=click.Choice(list(exporters())),
+    type=click.Choice(EXPORTERS.names()),
     metavar="FORMAT",
     help="Format of the file, see below.",
 )
@@ -53,7 +53,7 @@ def command(
     from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
 
-    target_format = exporters()[format_name]
+    target_format = EXPORTERS[format_name]
     opened = open_run(run)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{target_format.suffix}")
     refuse_overwrite(target, overwrite=overwrite)

@@ -1,20 +1,19 @@
 """Exports of a run: one module per target, which registers the formats that it writes.
 
-A module of this package names each of its formats with :func:`exporter`; ``prov-worker run export --format`` offers
-whatever is registered. Nothing else lists formats. A module imports the library of its target inside its functions,
-so that the list of formats needs none of them.
+A module of this package names each of its formats with :func:`exporter`; ``prov-worker run export`` offers what is in
+:data:`EXPORTERS`. Nothing else lists formats. A module imports the library of its target inside its functions, so that
+the list of formats needs none of them.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from prov_worker.errors import InputError
+from prov_worker.registry import Registry
 
 if TYPE_CHECKING:
     from prov_worker.crate.summary import RunStep
@@ -67,30 +66,18 @@ class Exporter:
     write: Write
 
 
-_REGISTERED: dict[str, Exporter] = {}
+#: Exporters by format.
+EXPORTERS: Registry[Exporter] = Registry("prov_worker.run.export")
 
 
 def exporter(format: str, *, suffix: str, counts: str, summary: str) -> Callable[[Write], Write]:  # noqa: A002
-    """Return a decorator that registers a function as the writer of a format.
-
-    Raises:
-        ValueError: another function writes that format.
-    """
+    """Return a decorator that registers a function as the writer of a format."""
 
     def register(write: Write) -> Write:
-        if format in _REGISTERED:
-            raise ValueError(f"two exporters are named {format}")
-        _REGISTERED[format] = Exporter(format, suffix, counts, summary, write)
+        EXPORTERS.add(format, Exporter(format, suffix, counts, summary, write))
         return write
 
     return register
-
-
-def exporters() -> dict[str, Exporter]:
-    """Return the exporters of this package by format, in the order of their names."""
-    for module in pkgutil.iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
-    return dict(sorted(_REGISTERED.items()))
 
 
 def chosen_steps(run: RunRecord, tasks: set[str] | None, advance: Advance | None) -> Iterator[RunStep]:

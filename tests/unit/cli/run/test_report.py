@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.run.export import exporters
+from prov_worker.run.export import EXPORTERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -37,7 +37,7 @@ def test_report_of_a_run_crate(prov_worker: Run, crates: Path, tmp_path: Path) -
     assert "<title>Two tasks – run report</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("to", list(exporters()))
+@pytest.mark.parametrize("to", EXPORTERS.names())
 def test_export_to_every_format(
     prov_worker: Run, crates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
@@ -54,8 +54,8 @@ def test_export_to_every_format(
     monkeypatch.chdir(tmp_path)
     code, out, err = prov_worker("run", "export", crates, "--format", to)
     assert (code, err) == (0, "")
-    assert out.startswith(f"crates.{exporters()[to].suffix}: ")
-    assert (tmp_path / f"crates.{exporters()[to].suffix}").stat().st_size > 100
+    assert out.startswith(f"crates.{EXPORTERS[to].suffix}: ")
+    assert (tmp_path / f"crates.{EXPORTERS[to].suffix}").stat().st_size > 100
 
 
 def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:

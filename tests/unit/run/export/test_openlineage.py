@@ -17,7 +17,7 @@ from prov_worker.crate import vocabulary
 from prov_worker.errors import InputError
 from prov_worker.model import OutputFile
 from prov_worker.run.api import open_run
-from prov_worker.run.export import exporters
+from prov_worker.run.export import EXPORTERS
 from prov_worker.run.export.openlineage import run_id, write_openlineage
 from support.steps import Crates, task_id
 
@@ -166,5 +166,5 @@ def test_a_full_disk_is_one_line(crates: Path) -> None:
 
 
 def test_it_is_offered() -> None:
-    assert exporters()["openlineage"].suffix == "openlineage.jsonl"
+    assert EXPORTERS["openlineage"].suffix == "openlineage.jsonl"
     assert vocabulary.PACKAGE_URL.startswith("https://")

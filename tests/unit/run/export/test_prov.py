@@ -13,7 +13,7 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import Options, assemble
-from prov_worker.run.export import exporters
+from prov_worker.run.export import EXPORTERS
 from prov_worker.run.export import prov as room
 
 model = pytest.importorskip("prov.model", reason="the prov library is not installed")
@@ -48,7 +48,7 @@ def test_each_format_reads_back_equal(
     source = {"step": sorted(crates.iterdir())[0], "directory": crates, "run": run_crate, "hostile": hostile}[what]
     target = tmp_path / "out"
     written = room.run_document(open_run(source))
-    assert exporters()[to].write(open_run(source), target) == len(list(written.get_records()))
+    assert EXPORTERS[to].write(open_run(source), target) == len(list(written.get_records()))
     name, options = room.FORMATS[to]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
@@ -128,7 +128,7 @@ def test_a_picture_is_svg_and_one_too_large_is_refused(crates: Path, tmp_path: P
     if shutil.which("dot") is None:
         pytest.skip("graphviz is not installed")
     one = sorted(crates.iterdir())[0]
-    exporters()["prov-svg"].write(open_run(one), tmp_path / "one.svg")
+    EXPORTERS["prov-svg"].write(open_run(one), tmp_path / "one.svg")
     assert "<svg" in (tmp_path / "one.svg").read_text(encoding="utf-8")
     document = room.run_document(open_run(one))
     for number in range(room.PICTURE_LIMIT):

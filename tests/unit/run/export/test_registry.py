@@ -9,49 +9,35 @@ import pytest
 
 from prov_worker.cli.main import run as prov_worker
 from prov_worker.errors import InputError
-from prov_worker.run import export
-from prov_worker.run.export import exporter, exporters
+from prov_worker.run.api import open_run
+from prov_worker.run.export import EXPORTERS, Exporter, chosen_steps
 
 
-@pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(export, "_REGISTERED", dict(exporters()))
-    return export._REGISTERED
-
-
-def test_a_format_needs_nothing_but_its_own_file(registered: dict[str, Any], crates: Path, tmp_path: Path) -> None:
-    @exporter("names", suffix="names.txt", counts="names", summary="names of functions")
+def test_a_format_needs_nothing_but_its_own_file(crates: Path, tmp_path: Path) -> None:
     def write_names(run: Any, target: Path, *, tasks: set[str] | None = None, advance: Any = None) -> int:
-        names = [step.function for step in export.chosen_steps(run, tasks, advance)]
+        names = [step.function for step in chosen_steps(run, tasks, advance)]
         target.write_text("\n".join(names))
         return len(names)
 
-    from prov_worker.run.api import open_run
-
-    written = exporters()["names"].write(open_run(crates), tmp_path / "names.txt")
+    names = Exporter("names", "names.txt", "names", "names of functions", write_names)
+    with EXPORTERS.temporary("names", names):
+        written = EXPORTERS["names"].write(open_run(crates), tmp_path / "names.txt")
     assert written == len((tmp_path / "names.txt").read_text().splitlines()) > 30
 
 
-def test_a_name_is_taken_once(registered: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="two exporters are named csv"):
-        exporter("csv", suffix="csv", counts="rows", summary="again")(lambda *_, **__: 0)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", sorted(exporters()))
+@pytest.mark.parametrize("name", EXPORTERS.names())
 def test_a_task_that_is_not_there_is_named(name: str, crates: Path, tmp_path: Path) -> None:
-    from prov_worker.run.api import open_run
-
     target = tmp_path / "out" / "file"
     target.parent.mkdir()
     with pytest.raises(InputError, match="none of these tasks"):
-        exporters()[name].write(open_run(crates), target, tasks={"no-such-task"})
+        EXPORTERS[name].write(open_run(crates), target, tasks={"no-such-task"})
     assert list(target.parent.iterdir()) == []
 
 
 def test_the_help_lists_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert prov_worker(["run", "export", "--help"]) == 0
     out = capsys.readouterr().out
-    assert all(f"  {name}" in out and entry.summary in out for name, entry in exporters().items())
+    assert all(f"  {name}" in out and entry.summary in out for name, entry in EXPORTERS.items())
 
 
 def test_the_old_name_of_an_option_works_with_a_warning(
