@@ -38,7 +38,7 @@ export PROV_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept oldest containers programs demo up down test test-stack test-oldest check format bench lock clean
+.PHONY: help venv validator runcrate ansible flowcept oldest containers programs demo up down test test-stack test-oldest check format bench findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -108,6 +108,10 @@ format: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# How other projects' software behaves, where that was a surprise: each script says what it saw, and fails if that changed.
+findings:
+	@status=0; for script in findings/*.sh; do echo "== $$script"; "$$script" || status=1; done; exit $$status
 
 # Versions and hashes of all that is in the images (docker/requirements); ARGS as for pip-compile, such as --upgrade.
 lock:
