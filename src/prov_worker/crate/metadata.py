@@ -21,7 +21,11 @@ from prov_worker.settings import Settings
 _PROFILE = entity(
     v.PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": v.PROCESS_PROFILE_VERSION}
 )
-_DESCRIPTOR = entity(v.METADATA_FILE, "CreativeWork", {"about": {"@id": "./"}, "conformsTo": {"@id": v.CRATE_PROFILE}})
+_DESCRIPTOR = entity(
+    v.METADATA_FILE,
+    "CreativeWork",
+    {"about": {"@id": "./"}, "conformsTo": {"@id": v.CRATE_PROFILE}, "schemaVersion": v.LAYOUT},
+)
 
 
 @dataclass(slots=True)
@@ -94,9 +98,9 @@ class StepWriter:
         used = f.declared_files("#input-file-", record.used, "used", taken)
         arguments.ids += used.ids
         arguments.entities += used.entities
-        annotations = f.annotated(record, taken)
-        identity.ids += annotations.ids
-        identity.entities += annotations.entities
+        for facts in (f.samples(series, taken), f.annotated(record, taken), f.notes(record, taken)):
+            identity.ids += facts.ids
+            identity.entities += facts.entities
         environment = f.environment(record, self._account, taken)
         usage = f.usage(record, _largest(series), taken)
         results = self._results(record, by_path, taken)
@@ -205,8 +209,6 @@ class StepWriter:
                 text += f" The task was shorter than the sampling interval ({interval}): no sample was taken."
             else:
                 text += " No sample was taken."
-        for note in record.notes:
-            text += f" Note: {one_line(note)}"
         return text
 
     def _results(self, record: TaskRecord, by_path: Mapping[str, StepFile], taken: set[str]) -> f.Facts:
@@ -221,8 +223,17 @@ class StepWriter:
                 results.ids.append(by_path[path].identifier)
         if not results.ids:
             # Process Run Crate 0.5 recommends a result (rule 11.1); a task always returns something.
-            results.add(
-                "#output-return", "return", "<not recorded>", description="The result of the function was not recorded"
+            results.entities.append(
+                entity(
+                    results.reserve("#output-return"),
+                    "PropertyValue",
+                    {
+                        "name": "return",
+                        "value": "<not recorded>",
+                        "description": "The result of the function was not recorded",
+                        "valueRecorded": False,
+                    },
+                )
             )
         return results
 

@@ -8,7 +8,7 @@ from typing import Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
-from prov_worker.model import Failure, OutputFile, TaskRecord, Usage, Value
+from prov_worker.model import Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value
 
 
 class Facts:
@@ -95,13 +95,14 @@ def _value(identifier: str, described: Value) -> str:
     if described.length is not None:
         parts.append(f"length {described.length}")
     shown: str | int | float
+    extra = f',"additionalType":{scalar(kind)}'
     if described.value is None:
         # A PropertyValue needs a value; what stands in for one says so.
         shown, note = f"<{kind}>", "; the value was not recorded"
+        extra += ',"valueRecorded":false'
     else:
         shown, note = described.value, ""
     text = property_value(identifier, one_line(described.name), shown, description=", ".join(parts) + note)
-    extra = f',"additionalType":{scalar(kind)}'
     if described.size_bytes is not None:
         extra += f',"contentSize":"{int(described.size_bytes)}"'
     if described.length is not None:
@@ -133,7 +134,33 @@ def annotated(record: TaskRecord, taken: set[str]) -> Facts:
     facts = Facts(taken)
     for key, value in record.annotations.items():
         name = one_line(key) or "unnamed"
-        facts.add("#annotation-" + safe_name(key), name, value, property_id=v.NAMESPACE + "annotation")
+        facts.add("#annotation-" + safe_name(key), name, value, property_id=v.ANNOTATION)
+    return facts
+
+
+def notes(record: TaskRecord, taken: set[str]) -> Facts:
+    """Return the recorder's remarks, in their order."""
+    facts = Facts(taken)
+    for number, note in enumerate(record.notes, 1):
+        facts.add(f"#note-{number}", "note", one_line(note), property_id=v.NOTE)
+    return facts
+
+
+def samples(series: TaskSeries | None, taken: set[str]) -> Facts:
+    """Return how completely the task was sampled; nothing if no sample of it was taken."""
+    facts = Facts(taken)
+    task = None if series is None else series.task
+    if task is not None and len(task):
+        count = len(task) if task.taken is None else task.taken
+        facts.add(v.SAMPLES_TAKEN, "samples taken", count, property_id=v.NAMESPACE + "samplesTaken")
+        facts.add(v.SAMPLES_EXPECTED, "samples expected", task.expected, property_id=v.NAMESPACE + "samplesExpected")
+        facts.add(
+            v.LONGEST_GAP,
+            "longest time between two samples",
+            task.longest_gap_s,
+            "second",
+            v.NAMESPACE + "samplesLongestGap",
+        )
     return facts
 
 

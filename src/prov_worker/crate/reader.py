@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
+from prov_worker.crate import legacy
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.errors import CrateError
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
 
 Entity = dict[str, Any]
-ANNOTATION = v.NAMESPACE + "annotation"
 
 #: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
 _LARGEST_JSON_BYTES = 256 << 20
@@ -214,6 +214,7 @@ class StepCrate:
         self.entities: dict[str, Entity] = {}
         for one in graph:
             self.entities.setdefault(one["@id"], one)
+        self._legacy = legacy.is_legacy(self.entities)
         root = self._entity("./", "@graph")
         # The step is found by the root's main entity and never by its id: tools have written it in two ways.
         action_ids = reference_ids(root.get("mainEntity"))
@@ -367,6 +368,20 @@ class StepCrate:
         return name
 
     @property
+    def function_doc(self) -> str | None:
+        """Description of the function: what its docstring says first."""
+        text = self.function.get("description")
+        if not isinstance(text, str) or not text:
+            return None
+        return (legacy.function_doc(text) or None) if self._legacy else text
+
+    @property
+    def function_identified_by(self) -> str | None:
+        """What the function's identifier is made of: ``id`` (of Globus Compute), ``sha256``, ``name``; else None."""
+        value = legacy.function_identified_by(self.function) if self._legacy else self._value(v.FUNCTION_IDENTIFIED_BY)
+        return value if isinstance(value, str) else None
+
+    @property
     def host(self) -> str | None:
         """Name of the node."""
         host = self._value("#worker-host")
@@ -387,13 +402,43 @@ class StepCrate:
         found = {}
         for identifier in reference_ids(self.action.get("additionalProperty")):
             entity = self.entities.get(identifier, {})
-            if entity.get("propertyID") == ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
+            if entity.get("propertyID") == v.ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
                 found[str(entity.get("name", identifier))] = entity["value"]
         return found
 
     @property
+    def notes(self) -> list[str]:
+        """The recorder's remarks, such as on what is missing."""
+        if self._legacy:
+            return legacy.notes(self.description)
+        entities = (self.entities.get(one, {}) for one in reference_ids(self.action.get("additionalProperty")))
+        return [str(one.get("value", "")) for one in entities if one.get("propertyID") == v.NOTE]
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples of the task were taken; None if none was, or the crate does not say."""
+        return legacy.samples(self.entities)[0] if self._legacy else self._count(v.SAMPLES_TAKEN)
+
+    @property
+    def samples_expected(self) -> int | None:
+        """How many samples of the task were due; None if the crate does not say."""
+        return legacy.samples(self.entities)[1] if self._legacy else self._count(v.SAMPLES_EXPECTED)
+
+    def _count(self, identifier: str) -> int | None:
+        value = self._value(identifier)
+        return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
+
+    def value_recorded(self, entity: Entity) -> bool:
+        """Return whether the value of an argument or a result is the value, and not a stand-in such as ``<int>``.
+
+        Args:
+            entity: one that the action refers to as ``object`` or ``result``.
+        """
+        return legacy.value_recorded(entity) if self._legacy else entity.get("valueRecorded") is not False
+
+    @property
     def description(self) -> str:
-        """What the crate says of the execution in words, its notes included."""
+        """What the crate says of the execution in words."""
         return str(self.action.get("description", ""))
 
     def hardware(self) -> dict[str, Any]:

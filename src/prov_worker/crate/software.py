@@ -16,6 +16,7 @@ _HASHED = {
     "code": "the compiled code object",
     "payload": "the serialised function as it was sent",
 }
+_IDENTIFIED_BY = v.FUNCTION_IDENTIFIED_BY.removeprefix("#function-")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -86,7 +87,9 @@ def function_entities(function: Function, identifier: str, software: Software, s
     """
     texts = []
     ids = []
+    identified_by = "id" if function.id else "sha256" if "function-sha256-" in identifier else "name"
     facts: list[tuple[str, str, Any, str | None]] = [
+        (_IDENTIFIED_BY, "what the identifier is made of", identified_by, None),
         ("module", "module", function.module, None),
         ("hash-of", "what the version hashes", _HASHED.get(function.sha256_of or "", function.sha256_of), None),
         ("strategy", "serialisation strategy of Globus Compute", function.strategy, None),
@@ -102,9 +105,6 @@ def function_entities(function: Function, identifier: str, software: Software, s
         description = clean(function.doc).strip()
     else:
         description = f"Python function {name}, without documentation"
-    if not function.id:
-        what = "its hash" if "function-sha256-" in identifier else "its name"
-        description += f" (function id unknown; identified by {what})"
     properties = {
         "name": name,
         "description": description,

@@ -25,7 +25,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
 _GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
-_SAMPLES = re.compile(r"(\d+)(?: of (\d+) expected)? samples")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
 
 
@@ -286,7 +285,7 @@ def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
         written_bytes=_integer(usage.get("written-bytes")),
         function=crate.function_name,
         function_id=function["@id"],
-        function_doc=_text(function.get("description")),
+        function_doc=crate.function_doc,
         endpoint_id=crate.endpoint_id,
         host=crate.host,
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
@@ -303,8 +302,10 @@ def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
     _gpus(step)
     _software(step, crate, function)
     _data(step, crate)
-    _, *step.notes = crate.description.split(" Note: ")
-    _samples(step, crate)
+    step.notes = crate.notes
+    step.samples, step.samples_expected = crate.samples, crate.samples_expected
+    step.has_series = v.SERIES_FILE in crate.entities
+    step.has_plot = any(one.id.startswith(v.IMAGE_DIR + "/") for one in crate.files)
     return step
 
 
@@ -434,7 +435,7 @@ def _data(step: RunStep, crate: StepCrate) -> None:
             elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
                 step.files.append(_referenced(entity, role))
             else:
-                values.append(_described(entity))
+                values.append(_described(entity, crate.value_recorded(entity)))
     step.annotations.update(crate.annotations)
 
 
@@ -454,10 +455,9 @@ def _digest(entity: Entity) -> str | None:
     return digest if isinstance(digest, str) and _SHA256.match(digest) else None
 
 
-def _described(entity: Entity) -> StepValue:
+def _described(entity: Entity, recorded: bool) -> StepValue:
     value = entity.get("value")
     kind = _text(entity.get("additionalType"))
-    stand_in = str(entity.get("description", "")).endswith("the value was not recorded") or value == "<not recorded>"
     return StepValue(
         id=entity["@id"],
         name=str(entity.get("name", entity["@id"])),
@@ -466,16 +466,5 @@ def _described(entity: Entity) -> StepValue:
         size_bytes=_integer(entity.get("contentSize")),
         length=_integer(entity.get("numberOfItems")),
         sha256=_digest(entity),
-        recorded=not stand_in,
+        recorded=recorded,
     )
-
-
-def _samples(step: RunStep, crate: StepCrate) -> None:
-    step.has_series = v.SERIES_FILE in crate.entities
-    step.has_plot = any(one.id.startswith(v.IMAGE_DIR + "/") for one in crate.files)
-    for identifier in (v.CPU_OBSERVATION, v.MEMORY_OBSERVATION):
-        match = _SAMPLES.search(str(crate.entities.get(identifier, {}).get("description", "")))
-        if match is not None:
-            step.samples = int(match[1])
-            step.samples_expected = int(match[2]) if match[2] else None
-            return

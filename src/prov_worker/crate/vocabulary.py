@@ -24,6 +24,11 @@ PROCESS_PROFILE_VERSION: Final = "0.5"
 NAMESPACE: Final = "https://w3id.org/ro/terms/distributed-step#"
 COMPSS: Final = "https://w3id.org/ro/terms/compss#"
 
+#: Beginning of the ``schemaVersion`` of our metadata documents, and the version that is written. Version 0.1.0 of this
+#: package stated none: see :mod:`prov_worker.crate.legacy`.
+LAYOUTS: Final = NAMESPACE + "layout-"
+LAYOUT: Final = LAYOUTS + "2"
+
 CONTEXT: Final[list[Any]] = [
     CRATE_CONTEXT,
     RUN_CONTEXT,
@@ -32,9 +37,14 @@ CONTEXT: Final[list[Any]] = [
         "HardwareRuntime": NAMESPACE + "HardwareRuntime",
         "components": NAMESPACE + "components",
         "performance": NAMESPACE + "performance",
+        "valueRecorded": NAMESPACE + "valueRecorded",
         "observationAbout": "http://schema.org/observationAbout",
     },
 ]
+
+#: ``propertyID`` of what user code noted, and of the recorder's remarks.
+ANNOTATION: Final = NAMESPACE + "annotation"
+NOTE: Final = NAMESPACE + "note"
 
 ACTION_ID: Final = "#distributed_step"
 ACTION_TYPES: Final = ["CreateAction", "HowTo", "ActionAccessSpecification", "Schedule"]
@@ -94,6 +104,10 @@ TRACEBACK_FILE: Final = "logs/traceback.txt"
 ERROR_FILE: Final = "logs/error.txt"
 IMAGE_DIR: Final = "images"
 
+SAMPLES_TAKEN: Final = "#samples-taken"
+SAMPLES_EXPECTED: Final = "#samples-expected"
+LONGEST_GAP: Final = "#samples-longest-gap"
+FUNCTION_IDENTIFIED_BY: Final = "#function-identified-by"
 CPU_OBSERVATION: Final = "#observation-cpu-usage"
 MEMORY_OBSERVATION: Final = "#observation-memory-rss"
 CPU_COMPONENT: Final = "#hardware-cpu"

@@ -11,7 +11,7 @@ from rocrate.rocrate import ROCrate
 
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import CrateError
-from prov_worker.model import Failure, HardwareSnapshot, TaskSeries
+from prov_worker.model import Failure, Function, HardwareSnapshot, TaskSeries, Value
 
 
 def test_reads_back_what_was_written(writer, make_record, make_series, snapshot, tmp_path):
@@ -38,6 +38,41 @@ def test_reads_back_what_was_written(writer, make_record, make_series, snapshot,
         assert one.path.stat().st_size == one.size_bytes
 
 
+def test_no_sentence_is_read(writer, make_record, make_series, tmp_path, edit):
+    """What programs need of a crate is there without any text that is for people."""
+    notes = ["No plot was drawn: too many waited.", "Of 3 files. Note: one could not be read; 5 of 9 expected samples"]
+    function = Function("f", None, doc="Doc (function id unknown; identified by its name)", sha256="ab" * 32)
+    arguments = [Value("n", "int", value=3), Value("kept", "str", value="the value was not recorded"), Value("x", "X")]
+    record = make_record(notes=notes, function=function, arguments=arguments, result=None, outputs=[])
+    path = writer.publish(record, make_series(20, node=True), None, tmp_path)
+
+    def facts():
+        crate = StepCrate.open(path)
+        values = [crate.value_recorded(crate.entities[name]) for name in ("#input-n", "#input-kept", "#input-x")]
+        taken = (crate.samples, crate.samples_expected)
+        return crate.notes, taken, values, crate.value_recorded(crate.entities["#output-return"])
+
+    expected = notes, (20, 20), [True, True, False], False
+    assert facts() == expected
+    crate = StepCrate.open(path)
+    assert (crate.function_doc, crate.function_identified_by) == (function.doc, "sha256")
+
+    def strip(entities):
+        for identifier, entity in entities.items():
+            entity.pop("description", None)
+            if identifier.startswith(("#samples", "#note", "#function")):
+                entity["name"] = ""
+
+    edit(path, strip)
+    assert facts() == expected
+
+
+def test_a_quick_task_without_notes(writer, make_record, tmp_path):
+    crate = StepCrate.open(writer.publish(make_record(), TaskSeries(), None, tmp_path))
+    assert (crate.notes, crate.samples, crate.samples_expected) == ([], None, None)
+    assert crate.function_identified_by == "id"
+
+
 def test_failed_task(writer, make_record, tmp_path):
     record = make_record(status="failed", failure=Failure("exception", "boom", "ValueError"), attempt=4)
     crate = StepCrate.open(writer.publish(record, None, None, tmp_path))
@@ -53,6 +88,9 @@ def test_community_library_reads_the_crate(writer, make_record, make_series, tmp
     ours = StepCrate.open(path)
     assert {one.id for one in crate.get_entities()} == set(ours.entities)
     assert crate.get("#observation-cpu-usage")["observationAbout"].id == "#hardware-cpu"
+    properties = {one["name"]: one["value"] for one in crate.mainEntity["additionalProperty"]}
+    assert (properties["samples taken"], properties["samples expected"]) == (20, 20)
+    assert crate.get("#input-data")["valueRecorded"] is False
 
 
 def test_step_is_found_through_the_root_and_never_by_its_id(writer, make_record, tmp_path):

@@ -74,7 +74,7 @@ def test_nothing_that_was_recorded_is_dropped(writer, make_record, make_series, 
     assert entities["#failure-kind"]["value"] == "signal"
     assert entities["#worker-cpu-affinity"]["value"] == "0-1"
     assert entities["#distributed_step"]["error"] == "X: killed by SIGKILL"
-    assert "Note: the plot was left out: too many waited" in entities["#distributed_step"]["description"]
+    assert entities["#note-1"]["value"] == "the plot was left out: too many waited"
     for output in record.outputs:
         described = next(one for one in entities.values() if one.get("value") == output.path)
         assert described["contentSize"] == str(output.size_bytes)

@@ -61,10 +61,12 @@ def _data(crate: StepCrate) -> dict[str, Any]:
         "start": None if crate.start is None else crate.start.isoformat(),
         "end": None if crate.end is None else crate.end.isoformat(),
         **summarise(crate),
+        "samples_expected": crate.samples_expected,
         "error": crate.error,
         "arguments": list(_described(crate, "object")),
         "results": list(_described(crate, "result")),
         "annotations": crate.annotations,
+        "notes": crate.notes,
         "environment": list(_described(crate, "environment")),
         "usage": {name: {"value": value, "unit": unit} for name, (value, unit) in crate.usage.items()},
         "files": [one.id for one in crate.files],
@@ -85,7 +87,9 @@ def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
             }
             if reference["@id"].startswith(("#input-file-", "#output-file-")) and "additionalType" not in entity:
                 shown["path"] = entity.get("value")
-            yield {"name": name, "types": types_of(entity), **shown}
+            if role in ("object", "result") and not crate.value_recorded(entity):
+                shown["recorded"] = False
+            yield {"id": reference["@id"], "name": name, "types": types_of(entity), **shown}
 
 
 class _Page:
@@ -144,8 +148,8 @@ class _Page:
 
     def _list(self, prefix: str, role: str) -> None:
         for one in _described(self._crate, role):
-            if one["name"] == "host of the worker" or "File" in one["types"]:
-                continue  # said above, and listed below
+            if one["id"] == "#worker-host" or "File" in one["types"]:
+                continue  # shown above, and listed below
             if "path" in one:
                 count = str(one.get("contentSize"))
                 size = f" ({humanize.size(int(count))})" if count.isdecimal() else ""
@@ -158,8 +162,8 @@ class _Page:
             self._fact(name, shown)
 
     def _description_of_function(self) -> str | None:
-        text = self._crate.function.get("description")
-        return text.splitlines()[0] if isinstance(text, str) and text else None
+        text = self._crate.function_doc
+        return text.splitlines()[0] if text else None
 
     def _hardware(self) -> None:
         probes = self._node.get("probes", {})
@@ -214,10 +218,9 @@ class _Page:
         )
 
     def _notes(self) -> None:
-        _, *notes = self._crate.description.split(" Note: ")
-        if notes:
+        if self._crate.notes:
             self._section("Notes")
-        for note in notes:
+        for note in self._crate.notes:
             self._line(f"  {note}")
 
     def _failure(self) -> None:

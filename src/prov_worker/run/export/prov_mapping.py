@@ -144,6 +144,8 @@ class Mapping:
             kept = one.get(key)
             if isinstance(kept, (str, int, float)) and kept != "":
                 found.append((self.document.valid_qualified_name(f"schema:{key}"), kept))
+        if one.get("valueRecorded") is False:
+            found.append((self.document.valid_qualified_name("step:valueRecorded"), False))
         for identifier in reference_ids(one.get("additionalProperty")):
             fact = self._entities.get(identifier, {})
             if isinstance(fact.get("value"), (str, int, float, bool)):

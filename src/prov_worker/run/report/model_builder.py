@@ -36,8 +36,6 @@ _TRACEBACK_CHARS = 6_000
 _VALUE_CHARS = 400
 _SOURCE_CHARS = 20_000
 _MOST_VALUES = 60
-#: What the crate adds to a function's description where it has no id from the service.
-_UNKNOWN_ID = re.compile(r"\s*\(function id unknown[^()]*\)\s*$")
 #: Largest text file that is read whole.
 _TEXT_BYTES = 1 << 20
 
@@ -159,7 +157,7 @@ class _Gatherer:
                     step.function,
                     step.function_id,
                     step.module,
-                    _UNKNOWN_ID.sub("", step.function_doc or "") or None,
+                    step.function_doc,
                     step.function_sha256,
                     self._text(step, v.SOURCE_FILE, _SOURCE_CHARS),
                 )
