@@ -242,7 +242,7 @@ def test_recover_finishes_a_spool(tmp_path: Path, spool: str, task: str, functio
 
     shutil.copytree(EARLIER / "spools" / spool, tmp_path / ".spool")
     os.chmod(tmp_path / ".spool", 0o700)
-    report = recover(tmp_path, force=True)
+    report = recover(tmp_path, take_over=True)
     assert report.problems == report.skipped == []
     (path,) = find_crates(tmp_path)
     crate = StepCrate.open(path)
@@ -316,7 +316,9 @@ def test_an_endpoint_s_directory_is_brought_up_to_date(tmp_path: Path) -> None:
     assert (marker["site"], marker["host"], marker["owner"]["fleet"]) == ("local", "node1", "/data/fleet.yaml")
     # It belongs to node1, and none of its files was changed by hand.
     local = site("local")
-    installed = install(local, "laptop", complete(local, options, "prov_worker.json"), user_dir=tmp_path, force=True)
+    installed = install(
+        local, "laptop", complete(local, options, "prov_worker.json"), user_dir=tmp_path, overwrite=True
+    )
     assert (installed.directory, installed.noted, installed.backups) == (target, True, [])
 
 
