@@ -140,11 +140,13 @@ class RunRecord:
                 problem = Problem(str(path), str(error))
                 self.problems += [problem] if problem not in self.problems else []
             return
+        from prov_worker.run.assembly.staging import StagingDb
         from prov_worker.run.links import LinkFinder
 
-        with closing(LinkFinder()) as finder:
+        with closing(StagingDb()) as staging:
+            finder = LinkFinder(staging)
             for step in self.steps():
-                finder.add(step)
+                finder.add(staging.add(step), step)
             yield from finder.links()
 
     def read(self, step: RunStep, relative: str, limit: int = MAX_DATA_BYTES) -> bytes:

@@ -4,9 +4,6 @@ A link is stated where one step declared the file that another had declared to g
 says so. It is inferred where an argument or a used file has the sha256 of an earlier result or generated file. Equal
 content by chance gives false links, so values that say nothing (None, truth values, small integers, short text, empty
 containers, empty files) make none, nor does content that many tasks made.
-
-Everything is kept in a temporary SQLite database that spills to disk, so that the number of steps is bounded by the
-disk and not by memory.
 """
 
 from __future__ import annotations
@@ -14,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
-from prov_worker.crate.summary import RunStep, StepFile, StepValue
+from prov_worker.crate.summary import GENERATED, RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
+from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.model import DECLARED, FILE, VALUE, WORKFLOW, Link
 
 #: Clocks of two nodes may differ: a step may have begun this much before the end of the one whose result it used.
@@ -35,15 +32,9 @@ _COMMON_FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 10.0, 100.0, float("inf"), flo
 _SIMPLE = frozenset(("NoneType", "bool", "ellipsis"))
 _NUMBERS = frozenset(("int", "float", "complex"))
 _EMPTY = hashlib.sha256(b"").hexdigest()
-_SCHEMA = """
-CREATE TABLE step (number INTEGER PRIMARY KEY, key TEXT, task TEXT, start INTEGER, end INTEGER, host TEXT);
-CREATE TABLE made (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT, file INTEGER);
-CREATE TABLE used (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT);
-"""
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS made_sha ON made (sha);
 CREATE INDEX IF NOT EXISTS made_path ON made (path);
-CREATE INDEX IF NOT EXISTS step_task ON step (task);
 CREATE INDEX IF NOT EXISTS used_step ON used (step);
 """
 _BY_PATH = """
@@ -87,37 +78,25 @@ class LinkFinder:
     """Takes steps one by one and finds what flowed between them.
 
     Args:
+        staging: has the steps.
         after: stated order, task id to the ids of the tasks before it. Of a task that is named here, no link is
             inferred from any other task.
     """
 
-    def __init__(self, after: Mapping[str, Iterable[str]] | None = None) -> None:
+    def __init__(self, staging: StagingDb, after: Mapping[str, Iterable[str]] | None = None) -> None:
         self._after = {task: tuple(dict.fromkeys(before)) for task, before in (after or {}).items()}
-        # The empty name makes a temporary database on disk; only its cache is in memory.
-        self._db = sqlite3.connect("")
-        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _SCHEMA)
-        self._count = 0
+        self._db = staging.connection
 
-    def close(self) -> None:
-        """Let the database go."""
-        self._db.close()
-
-    def add(self, step: RunStep) -> None:
-        """Take a step."""
-        self._count += 1
-        number = self._count
-        self._db.execute(
-            "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)",
-            (number, step.key, step.task_id, step.start_ns, step.end_ns, step.host),
-        )
+    def add(self, number: int, step: RunStep) -> None:
+        """Take what a step made and used; ``number`` is its number in the database."""
         made: list[tuple[int, str | None, str | None, str, str, int]] = []
         used: list[tuple[int, str | None, str | None, str, str]] = []
-        for one in step.files:
-            if one.role == "generated":
-                if not (one.inside and one.id.startswith("logs/")):
-                    made.append((number, _path(one), _digest(one), one.id, one.path, 1))
+        for file in step.files:
+            if file.role == GENERATED:
+                if not (file.inside and file.id.startswith("logs/")):
+                    made.append((number, _path(file), _digest(file), file.id, file.path, 1))
             else:
-                used.append((number, _path(one), _digest(one), one.id, one.path))
+                used.append((number, _path(file), _digest(file), file.id, file.path))
         made += [
             (number, None, value.sha256, value.id, value.name, 0) for value in step.results if not is_trivial(value)
         ]
@@ -126,10 +105,6 @@ class LinkFinder:
         ]
         self._db.executemany("INSERT INTO made VALUES (?, ?, ?, ?, ?, ?)", made)
         self._db.executemany("INSERT INTO used VALUES (?, ?, ?, ?, ?)", used)
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a step another key."""
-        self._db.execute("UPDATE step SET key = ? WHERE key = ?", (new, old))
 
     def links(self) -> Iterator[Link]:
         """All links, those of one step together, steps in the order of their start."""
@@ -141,9 +116,7 @@ class LinkFinder:
     def _links_of(self, number: int, key: str, task: str, start: int | None, when: _When) -> Iterator[Link]:
         before = self._after.get(task)
         for other in before or ():
-            latest = self._db.execute(
-                "SELECT key FROM step WHERE task = ? ORDER BY end DESC LIMIT 1", (other,)
-            ).fetchone()
+            latest = self._db.execute(_LATEST, (other,)).fetchone()
             if latest is not None:
                 yield Link(latest[0], key, WORKFLOW, "order")
         if start is None:

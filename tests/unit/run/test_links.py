@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from prov_worker.crate.summary import RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
+from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.links import LinkFinder, is_trivial, link_line, read_links
 from prov_worker.run.model import Link
 from support.steps import pickled
@@ -53,9 +53,10 @@ def value(content: Any, name: str = "return", kind: str = "list") -> StepValue:
 
 
 def links(*steps: RunStep, after: dict[str, tuple[str, ...]] | None = None) -> list[Link]:
-    with closing(LinkFinder(after)) as finder:
-        for one in steps:
-            finder.add(one)
+    with closing(StagingDb()) as staging:
+        finder = LinkFinder(staging, after)
+        for each in steps:
+            finder.add(staging.add(each), each)
         return list(finder.links())
 
 
@@ -191,14 +192,10 @@ def test_lines_are_read_back(tmp_path: Path) -> None:
         list(read_links(path))
 
 
-@pytest.fixture
-def finder() -> Iterator[LinkFinder]:
-    with closing(LinkFinder()) as one:
-        yield one
-
-
-def test_a_renamed_step_keeps_its_links(finder: LinkFinder) -> None:
-    finder.add(step("a", 0, results=[value([1, 2, 3])]))
-    finder.add(step("b", 5, arguments=[value([1, 2, 3], "x")]))
-    finder.rename("a", "a.attempt-1")
-    assert ends(list(finder.links())) == [("a.attempt-1", "b", "value")]
+def test_a_renamed_step_keeps_its_links() -> None:
+    with closing(StagingDb()) as staging:
+        finder = LinkFinder(staging)
+        for each in (step("a", 0, results=[value([1, 2, 3])]), step("b", 5, arguments=[value([1, 2, 3], "x")])):
+            finder.add(staging.add(each), each)
+        staging.rename("a", "a.attempt-1")
+        assert ends(list(finder.links())) == [("a.attempt-1", "b", "value")]

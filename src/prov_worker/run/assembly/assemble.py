@@ -33,7 +33,7 @@ from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.plan import Prospect
 from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
 from prov_worker.run.assembly.shared_entities import Shared
-from prov_worker.run.assembly.staging import Catalog, Entry
+from prov_worker.run.assembly.staging import Entry, StagingDb
 from prov_worker.run.assembly.verify import digest_of
 from prov_worker.run.assembly.workflow import Workflow, read_workflow
 from prov_worker.run.links import LinkFinder, link_line
@@ -205,8 +205,8 @@ class _Assembly:
         settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
         self._people = people(settings, account_name(), "when the run was assembled")
         self._shared = Shared(self._people_ids())
-        self._catalog = Catalog()
-        self._finder = LinkFinder(workflow.after if workflow is not None else None)
+        self._db = StagingDb()
+        self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
         suffix = workflow.suffix if workflow is not None else ".json"
         self._prospect = Prospect(rv.WORKFLOW_STEM + suffix, workflow)
         self.result = Assembled()
@@ -215,9 +215,8 @@ class _Assembly:
         return [self._people.license, self._people.author, self._people.publisher, *(one for one, _, _ in rv.PROFILES)]
 
     def close(self) -> None:
-        """Let the databases go."""
-        self._catalog.close()
-        self._finder.close()
+        """Close the database."""
+        self._db.close()
 
     def take(self, candidate: Path) -> None:
         """Take the crates at one path."""
@@ -246,8 +245,9 @@ class _Assembly:
             raise CrateError(f"{source.where}: changed while it was read")
         entry = self._entry(step, crate)
         lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
-        self._catalog.add(entry, lines, source.name)
-        self._finder.add(step)
+        number = self._db.add(step, source.name)
+        self._db.add_entry(number, entry, lines)
+        self._finder.add(number, step)
         self._prospect.observe(step, crate.function)
         self.result.files += len(taken.manifest)
         self.result.size_bytes += taken.size_bytes
@@ -255,7 +255,7 @@ class _Assembly:
     def _admit(self, source: Source, step: RunStep) -> str | None:
         """The key under which a step is kept; None where it is not."""
         plain = safe_name(step.task_id)
-        attempts = self._catalog.attempts(step.task_id)
+        attempts = self._db.attempts(step.task_id)
         for other in attempts:
             if other.id == step.attempt_id:
                 if other.sha256 == step.metadata_sha256:
@@ -285,17 +285,16 @@ class _Assembly:
 
     def _rename(self, old: str, new: str) -> None:
         os.rename(self._steps / f"{old}{CRATE_SUFFIX}", self._steps / f"{new}{CRATE_SUFFIX}")
-        self._catalog.rename(old, new)
-        self._finder.rename(old, new)
+        self._db.rename(old, new)
 
     def _name_latest(self) -> None:
         """Give the plain name to latest attempts whose later one turned out to be damaged."""
-        for key, task in [one for one in self._catalog.ordered_keys(latest=True) if one[0] != safe_name(one[1])]:
+        for key, task in [one for one in self._db.ordered_keys(latest=True) if one[0] != safe_name(one[1])]:
             self._rename(key, safe_name(task))
 
     def _free(self, plain: str, attempt: int) -> str:
         key, number = f"{plain}.attempt-{attempt}", 2
-        while self._catalog.has(key):
+        while self._db.has(key):
             key = f"{plain}.attempt-{attempt}.{number}"
             number += 1
         return key
@@ -322,20 +321,20 @@ class _Assembly:
 
     def finish(self) -> Assembled:
         """Write what describes and seals the steps."""
-        result, catalog = self.result, self._catalog
-        catalog.settle()
+        result, db = self.result, self._db
+        db.settle()
         self._name_latest()
         self._prospect.settle()
-        result.steps = len(catalog)
+        result.steps = len(db)
         if not result.steps:
             return result
-        result.tasks, result.failed = catalog.tasks()
+        result.tasks, result.failed = db.tasks()
         with open(self._staged / rv.LINKS_FILE, "x", encoding="utf-8") as stream:
             for link in self._finder.links():
                 stream.write(link_line(link))
-                catalog.link(link.target, link.target_id, link.source, link.source_id, link.via)
+                db.link(link.target, link.target_id, link.source, link.source_id, link.via)
                 result.links[link.via] = result.links.get(link.via, 0) + 1
-        catalog.settle_links()
+        db.settle_links()
         workflow = self._prospect.file
         text = self._workflow.text if self._workflow is not None else self._listed()
         (self._staged / workflow).write_bytes(text)
@@ -390,7 +389,7 @@ class _Assembly:
         with open(self._staged / rv.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
             for name in sorted(top):
                 stream.write(manifest_line(top[name], name))
-            for key, lines in self._catalog.manifests():
+            for key, lines in self._db.manifests():
                 prefix = f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
                 stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
 
@@ -421,4 +420,4 @@ class _Assembly:
             files=(*files, seal),
         )
         with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
-            GraphWriter(stream, self._catalog, self._prospect, self._shared, self._workflow).write(heading)
+            GraphWriter(stream, self._db, self._prospect, self._shared, self._workflow).write(heading)

@@ -21,7 +21,7 @@ from prov_worker.crate.summary import RunStep
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.plan import FILES, Prospect, files_parameter, formal_parameter, parameter_key
 from prov_worker.run.assembly.shared_entities import Shared
-from prov_worker.run.assembly.staging import Catalog, Entry
+from prov_worker.run.assembly.staging import Entry, StagingDb
 from prov_worker.run.assembly.workflow import FLOW_LANGUAGE, FLOWS, PLAIN_LANGUAGE, Workflow
 from prov_worker.run.model import DECLARED
 
@@ -53,17 +53,17 @@ class GraphWriter:
 
     Args:
         stream: text, UTF-8.
-        catalog: the steps, settled.
+        staging: the steps, settled.
         prospect: what was meant to run, settled.
         shared: entities that the step crates have in common.
         workflow: definition, where one was given.
     """
 
     def __init__(
-        self, stream: IO[str], catalog: Catalog, prospect: Prospect, shared: Shared, workflow: Workflow | None
+        self, stream: IO[str], staging: StagingDb, prospect: Prospect, shared: Shared, workflow: Workflow | None
     ) -> None:
         self._out = stream
-        self._catalog = catalog
+        self._db = staging
         self._prospect = prospect
         self._shared = shared
         self._workflow = workflow
@@ -75,7 +75,7 @@ class GraphWriter:
         """Write the whole document."""
         self._out.write('{"@context":' + encode(v.CONTEXT) + ',\n"@graph":[\n')
         self._head(heading)
-        for entry in self._catalog.entries():
+        for entry in self._db.entries():
             self._step(entry)
         self._workflow_entities(heading)
         self._run(heading)
@@ -162,7 +162,7 @@ class GraphWriter:
     def _parts(self, heading: Heading) -> Iterable[str]:
         for name, *_ in heading.files:
             yield name
-        for entry in self._catalog.entries():
+        for entry in self._db.entries():
             yield entry.step.crate_id
             yield entry.step.crate_id + v.METADATA_FILE
             for file in entry.step.files:
@@ -174,7 +174,7 @@ class GraphWriter:
         yield rv.ENGINE_RUN_ID
         for group in self._workflow.groups if self._workflow is not None else ():
             yield _group_id(group)
-        for entry in self._catalog.entries():
+        for entry in self._db.entries():
             yield _action_id(entry)
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -254,8 +254,8 @@ class GraphWriter:
     def _data(self, entry: Entry) -> tuple[list[str], list[str]]:
         """Write the entities of arguments, results and files; returns the ids that the action refers to."""
         step, prefix, prospect = entry.step, entry.step.crate_id, self._prospect
-        into = {link[0]: link for link in self._catalog.links_into(step.key)}
-        out_of = self._catalog.links_from(step.key)
+        into = {link[0]: link for link in self._db.links_into(step.key)}
+        out_of = self._db.links_from(step.key)
         objects, results = [], []
         used = [value.id for value in step.arguments] + [file.id for file in step.files if file.role == "used"]
         for identifier in used:
@@ -273,7 +273,7 @@ class GraphWriter:
                     continue
                 extra = {"isBasedOn": {"@id": other}, "description": _INFERRED}
             elif parameter_key(identifier) == FILES:
-                self._catalog.note_outer("object", prefix + identifier)
+                self._db.note_outer("object", prefix + identifier)
                 examples.append(self._main("input", mine))
             objects.append(prefix + identifier)
             entity = {**entry.entities[identifier], **extra, "@id": prefix + identifier}
@@ -290,10 +290,10 @@ class GraphWriter:
                     if via == DECLARED:
                         examples.append(prospect.parameter_id(function, "input", parameter_key(target_id)))
             if not taken and step.latest and parameter_key(identifier) == FILES:
-                self._catalog.note_outer("result", prefix + identifier)
+                self._db.note_outer("result", prefix + identifier)
                 examples.append(self._main("output", mine))
             elif not taken and step.latest:
-                self._catalog.note_outer("other", prefix + identifier)
+                self._db.note_outer("other", prefix + identifier)
             entity = {**entry.entities[identifier], "@id": prefix + identifier}
             _refer(entity, "exampleOfWork", list(dict.fromkeys(examples)))
             results.append(prefix + identifier)
@@ -310,7 +310,7 @@ class GraphWriter:
         return mine
 
     def _control(self, step: RunStep) -> None:
-        attempts = self._catalog.attempts(step.task_id)
+        attempts = self._db.attempts(step.task_id)
         control: dict[str, Any] = {
             "@id": _control_id(step.task_id),
             "@type": "ControlAction",
@@ -320,7 +320,7 @@ class GraphWriter:
         _refer(
             control,
             "object",
-            [f"{rv.STEPS_DIR}/{staged.key}{_SUFFIX}/{self._catalog.action_of(staged.key)}" for staged in attempts],
+            [f"{rv.STEPS_DIR}/{staged.key}{_SUFFIX}/{self._db.action_of(staged.key)}" for staged in attempts],
         )
         control["actionStatus"] = v.FAILED_STATUS if step.failed else v.COMPLETED_STATUS
         if step.failed:
@@ -406,9 +406,9 @@ class GraphWriter:
             self._put(function)
 
     def _run(self, heading: Heading) -> None:
-        catalog = self._catalog
-        first, last = catalog.span()
-        tasks, failed = catalog.tasks()
+        db = self._db
+        first, last = db.span()
+        tasks, failed = db.tasks()
         times = {"startTime": utc(first), "endTime": utc(last)} if first is not None and last is not None else {}
         status: dict[str, Any] = {"actionStatus": v.FAILED_STATUS if failed else v.COMPLETED_STATUS}
         if failed:
@@ -425,8 +425,8 @@ class GraphWriter:
             **status,
         }
         # What left the run: the files that nothing used; where there is no file, the values that nothing used.
-        role = "result" if next(catalog.outer("result"), None) is not None else "other"
-        self._streamed(run, [("object", catalog.outer("object")), ("result", catalog.outer(role))])
+        role = "result" if next(db.outer("result"), None) is not None else "other"
+        self._streamed(run, [("object", db.outer("object")), ("result", db.outer(role))])
         (name, version), _ = max(
             self._versions.items(), key=lambda one: one[1], default=(("prov-worker", "unknown"), 0)
         )
@@ -442,14 +442,14 @@ class GraphWriter:
             **status,
             "result": {"@id": rv.RUN_ID},
         }
-        controls = (_control_id(task) for _, task in catalog.ordered_keys(latest=True))
+        controls = (_control_id(task) for _, task in db.ordered_keys(latest=True))
         self._streamed(organised, [("object", controls)])
         self._groups()
 
     def _groups(self) -> None:
         for group, tasks in (self._workflow.groups if self._workflow is not None else {}).items():
             entity: dict[str, Any] = {"@id": _group_id(group), "@type": "Collection", "name": f"Task group {group}"}
-            _refer(entity, "hasPart", [_control_id(task) for task in tasks if self._catalog.attempts(task)])
+            _refer(entity, "hasPart", [_control_id(task) for task in tasks if self._db.attempts(task)])
             self._put(entity)
 
 

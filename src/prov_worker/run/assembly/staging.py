@@ -1,4 +1,4 @@
-"""The steps of a run while it is assembled, kept on disk: their number is not bounded by memory."""
+"""The steps of a run while it is assembled or its links are found, in a database on disk."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from prov_worker.crate.reader import Entity
+from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR
 from prov_worker.crate.summary import RunStep
 from prov_worker.model import AttemptId
 
 _SCHEMA = """
 CREATE TABLE step (
-    action TEXT, key TEXT PRIMARY KEY, task TEXT, attempt INTEGER, began INTEGER, end INTEGER, status TEXT,
-    sha TEXT, named TEXT, function TEXT, latest INTEGER DEFAULT 1, entry BLOB, manifest TEXT
+    number INTEGER PRIMARY KEY, key TEXT, task TEXT, attempt INTEGER, start INTEGER, began INTEGER, end INTEGER,
+    host TEXT, status TEXT, function TEXT, sha TEXT, named TEXT, latest INTEGER DEFAULT 1
 );
+CREATE INDEX step_key ON step (key);
+CREATE INDEX step_task ON step (task);
+CREATE TABLE entry (step INTEGER PRIMARY KEY, action TEXT, data BLOB, manifest TEXT);
+CREATE TABLE made (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT, file INTEGER);
+CREATE TABLE used (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT);
 CREATE TABLE link (target TEXT, target_id TEXT, source TEXT, source_id TEXT, via TEXT);
 CREATE TABLE outer (role TEXT, id TEXT);
 """
 _INDEXES = """
-CREATE INDEX IF NOT EXISTS step_task ON step (task);
 CREATE INDEX IF NOT EXISTS step_began ON step (began, key);
 """
+
+
+def temporary_database(schema: str) -> sqlite3.Connection:
+    """Open a database of this process alone, which spills to disk: what is in it is not bounded by memory.
+
+    Args:
+        schema: statements that make its tables.
+    """
+    database = sqlite3.connect("")  # the empty name: a temporary file, of which only the cache is in memory
+    database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + schema)
+    return database
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +81,62 @@ class Entry:
     provider: str | None = None
 
 
-class Catalog:
-    """A temporary database of entries."""
+class StagingDb:
+    """The steps of one run, what they made and used, and the links between them, in one temporary database.
+
+    Attributes:
+        connection: the database; :class:`~prov_worker.run.links.LinkFinder` keeps its tables there too.
+    """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("")
-        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + _SCHEMA)
+        self.connection = self._db = temporary_database(_SCHEMA)
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         self._db.close()
 
     def __len__(self) -> int:
         count: int = self._db.execute("SELECT count(*) FROM step").fetchone()[0]
         return count
 
-    def add(self, entry: Entry, manifest: str, named: str) -> None:
-        """Take an entry, the lines of its files in the manifest (``<sha256>  <path>``), and the name it came under."""
-        step = entry.step
-        self._db.execute(
-            "INSERT INTO step (action, key, task, attempt, began, end, status, sha, named, function, entry, manifest) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    def add(self, step: RunStep, named: str = "") -> int:
+        """Add the facts of a step.
+
+        Args:
+            step: the step.
+            named: name of its crate, without suffix.
+
+        Returns:
+            Number of the step in the database.
+        """
+        number = self._db.execute(
+            "INSERT INTO step (key, task, attempt, began, start, end, host, status, function, sha, named) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                entry.action_id,
                 step.key,
                 *step.attempt_id,
+                step.start_ns,
                 step.end_ns,
+                step.host,
                 step.status,
+                step.function_id,
                 step.metadata_sha256,
                 named,
-                step.function_id,
-                pickle.dumps(entry, 5),
-                manifest,
             ),
+        ).lastrowid
+        assert number is not None  # an INSERT has one
+        return number
+
+    def add_entry(self, number: int, entry: Entry, manifest: str) -> None:
+        """Add what the run crate shows of a step.
+
+        Args:
+            number: as :meth:`add` gave it.
+            entry: the step's entities.
+            manifest: lines of its files: ``<sha256>  <path>``.
+        """
+        self._db.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?)", (number, entry.action_id, pickle.dumps(entry, 5), manifest)
         )
 
     def has(self, key: str) -> bool:
@@ -106,7 +145,6 @@ class Catalog:
 
     def attempts(self, task_id: str) -> list[StagedAttempt]:
         """Return the attempts at a task, by end."""
-        self._db.execute("CREATE INDEX IF NOT EXISTS step_task ON step (task)")
         rows = self._db.execute(
             "SELECT key, attempt, began, end, sha, named FROM step WHERE task = ? ORDER BY end, attempt", (task_id,)
         )
@@ -116,8 +154,10 @@ class Catalog:
 
     def action_of(self, key: str) -> str:
         """Id of a step's execution in its crate."""
-        action: str = self._db.execute("SELECT action FROM step WHERE key = ?", (key,)).fetchone()[0]
-        return action
+        (action,) = self._db.execute(
+            "SELECT e.action FROM entry e JOIN step s ON s.number = e.step WHERE s.key = ?", (key,)
+        ).fetchone()
+        return str(action)
 
     def rename(self, old: str, new: str) -> None:
         """Give a step another key."""
@@ -172,17 +212,21 @@ class Catalog:
 
     def entries(self) -> Iterator[Entry]:
         """All entries in the order of their start."""
-        rows = self._db.execute("SELECT key, latest, entry FROM step ORDER BY began, key")
+        rows = self._db.execute(
+            "SELECT s.key, s.latest, e.data FROM step s JOIN entry e ON e.step = s.number ORDER BY s.began, s.key"
+        )
         for key, latest, blob in rows:
             entry: Entry = pickle.loads(blob)  # our own, of this process
             entry.step.key = key
-            entry.step.crate_id = f"steps/{key}.crate/"
+            entry.step.crate_id = f"{STEPS_DIR}/{key}{CRATE_SUFFIX}/"
             entry.step.latest = bool(latest)
             yield entry
 
     def manifests(self) -> Iterator[tuple[str, str]]:
         """Key and manifest of all steps, by key."""
-        yield from self._db.execute("SELECT key, manifest FROM step ORDER BY key")
+        yield from self._db.execute(
+            "SELECT s.key, e.manifest FROM step s JOIN entry e ON e.step = s.number ORDER BY s.key"
+        )
 
     def ordered_keys(self, *, latest: bool = False) -> Iterator[tuple[str, str]]:
         """Key and task id of all steps (of the latest attempts alone), in the order of :meth:`entries`."""

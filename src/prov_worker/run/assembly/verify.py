@@ -26,6 +26,7 @@ from prov_worker.errors import CrateError, InputError
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.copy import sha256_of
 from prov_worker.run.assembly.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
+from prov_worker.run.assembly.staging import temporary_database
 
 _MAX_SEAL_BYTES = 4096
 #: zlib.error, lzma.LZMAError and whatever else a damaged zip provokes are errors of their own.
@@ -166,9 +167,7 @@ def _verify(
 ) -> Verdict:
     verdict = Verdict()
     say = verdict.changes.append
-    # In a database on disk: the manifest of a large run does not belong into memory.
-    with closing(sqlite3.connect("")) as db:
-        db.executescript("PRAGMA journal_mode=OFF; CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen, twice)")
+    with closing(temporary_database("CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen, twice)")) as db:
         seal = _read_seal(tree, path)
         digests = {name: _digest(tree, name, say) for name in (v.METADATA_FILE, rv.MANIFEST_FILE)}
         _compare_seal(seal, digests, say)
