@@ -41,7 +41,7 @@ def command(
     Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 where something
     failed. To be run on the host, as the user, that the endpoint is for.
     """
-    from prov_worker.sites.check import preflight
+    from prov_worker.sites.check import CHECKS, preflight
     from prov_worker.sites.install import default_user_dir, options_of
 
     directory = Path(user_dir).expanduser() if user_dir else default_user_dir()
@@ -50,7 +50,7 @@ def command(
         click.echo(f"{name}: is not installed here yet; options are defaults and those of this command", err=True)
     found, values, _ = common.read_options(site, assignments, file, installed)
     subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
-    with terminal.progress("checking", len(preflight.CHECKS)) as advance:
+    with terminal.progress("checking", len(CHECKS)) as advance:
         findings = preflight.preflight(subject, advance)
     counts = {status: sum(one.status == status for one in findings) for status in ("pass", "warn", "fail")}
     if as_json:

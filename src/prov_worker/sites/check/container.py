@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prov_worker.finding import Finding, failed, passed, warned
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import in_worker_shell
 
@@ -123,3 +124,6 @@ def _where(subject: Subject, runtime: str) -> str | None:
     asked = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"]).answer
     lines = asked.output.split()
     return lines[-1] if asked.status == 0 and lines else None
+
+
+CHECKS.add("container", check, rank=30)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from prov_worker.errors import InputError
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.globus import daemons
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 from prov_worker.sites.install import marker_of
 
@@ -44,3 +45,6 @@ def check(subject: Subject) -> Iterator[Finding]:
     else:
         running = ", ".join(path.name for path in alive) or "none"
         yield passed(line, f"running here: {running}; on another host: none")
+
+
+CHECKS.add("duplicates", check, rank=100)

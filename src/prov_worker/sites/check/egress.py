@@ -13,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from prov_worker.finding import Finding, failed, passed, warned
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 _LIMIT_S = 5.0
@@ -147,3 +148,6 @@ def _told(error: BaseException) -> str:
 
 def _without_password(url: str) -> str:
     return urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
+
+
+CHECKS.add("egress", check, rank=90)

@@ -8,6 +8,7 @@ from pathlib import Path
 from prov_worker.finding import Finding, passed, warned
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import holding, read_mounts
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 _LINE = "file systems"
@@ -37,3 +38,6 @@ def check(subject: Subject) -> Iterator[Finding]:
             return
     if not missing:
         yield passed(_LINE, named)
+
+
+CHECKS.add("file_systems", check, rank=60)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import affinity as binding
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import temporary_directory
 
@@ -82,3 +83,6 @@ def _cores(subject: Subject) -> Iterator[Finding]:
         found = f"affinity={given.partition(':')[0]} binds workers {first} and {second} of {workers} to core {core}"
         remedy = f"--set affinity=alternating with a number of workers that divides {site.cores}, or a list"
         yield warned(line, found, remedy)
+
+
+CHECKS.add("limits", check, rank=80)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites import interface
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 _LINE = "interface"
@@ -40,3 +41,6 @@ def check(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield passed(_LINE, f"{named} ({known[0]})")
+
+
+CHECKS.add("network", check, rank=40)

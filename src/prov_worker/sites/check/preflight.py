@@ -9,33 +9,9 @@ from typing import Any
 
 from prov_worker.finding import Finding, failed
 from prov_worker.sites.catalog import Site
-from prov_worker.sites.check import (
-    container,
-    duplicates,
-    egress,
-    file_systems,
-    limits,
-    network,
-    scheduler,
-    storage,
-    user,
-    versions,
-)
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 from prov_worker.sites.install import default_user_dir, template_of
-
-CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
-    user.check,
-    versions.check,
-    container.check,
-    network.check,
-    scheduler.check,
-    file_systems.check,
-    storage.check,
-    limits.check,
-    egress.check,
-    duplicates.check,
-)
 
 
 def subject_of(
@@ -76,16 +52,17 @@ def preflight(subject: Subject, advance: Callable[[], object] = lambda: None) ->
         advance: called after each of :data:`CHECKS`.
     """
 
-    def look(check: Callable[[Subject], Iterator[Finding]]) -> list[Finding]:
-        found: list[Finding] = []
+    def look(item: tuple[str, Callable[[Subject], Iterator[Finding]]]) -> list[Finding]:
+        name, check = item
+        findings: list[Finding] = []
         try:
-            found.extend(check(subject))
+            findings.extend(check(subject))
         except OSError as error:
             # A host may forbid to look; the other subjects are still worth it.
-            line = check.__module__.rpartition(".")[2]
-            found.append(failed(line, f"cannot be looked at: {error}", "mend that first"))
+            findings.append(failed(name, f"cannot be looked at: {error}", "mend that first"))
         advance()
-        return found
+        return findings
 
-    with ThreadPoolExecutor(len(CHECKS)) as pool:
-        return [one for some in pool.map(look, CHECKS) for one in some]
+    checks = CHECKS.items()
+    with ThreadPoolExecutor(len(checks)) as pool:
+        return [finding for findings in pool.map(look, checks) for finding in findings]

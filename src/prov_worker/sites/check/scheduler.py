@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prov_worker import programs, schedulers
 from prov_worker.finding import Finding, failed, passed, warned
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 _LINE = "scheduler commands"
@@ -32,3 +33,6 @@ def check(subject: Subject) -> Iterator[Finding]:
         else:
             yield passed("launcher", path)
     yield from scheduler.preflight(subject)
+
+
+CHECKS.add("scheduler", check, rank=50)

@@ -12,6 +12,7 @@ from pathlib import Path
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.mounts import Mount, holding, read_mounts
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 _SHARED = {
@@ -153,3 +154,6 @@ def _rights(subject: Subject) -> Iterator[Finding]:
             yield warned(line, f"{path}, with your tokens, is open to others (mode {mode:04o})", f"chmod 700 {path}")
             return
     yield passed(line, "nobody else can change what starts the endpoint, or read its tokens")
+
+
+CHECKS.add("storage", check, rank=70)

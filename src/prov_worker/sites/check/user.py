@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed
 from prov_worker.globus.daemons import wants_email
+from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
 
 
@@ -18,3 +19,6 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield failed(line, found, "--set email=ADDRESS, or start it as an ordinary user")
     else:
         yield passed(line, getpass.getuser())
+
+
+CHECKS.add("user", check, rank=10)

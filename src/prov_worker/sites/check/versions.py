@@ -12,7 +12,7 @@ from typing import Any
 from prov_worker import programs
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.redact import redact
-from prov_worker.sites.check import container
+from prov_worker.sites.check import CHECKS, container
 from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import LIMIT_S, in_worker_shell
 
@@ -123,3 +123,6 @@ def _answer(asked: programs.Result) -> dict[str, Any] | None:
 def _told(one: dict[str, Any]) -> str:
     names = ("parsl", "globus-compute-endpoint", "prov-worker")
     return ", ".join([f"Python {one['python']}", *(f"{name} {one[name] or 'missing'}" for name in names)])
+
+
+CHECKS.add("versions", check, rank=20)

@@ -1,0 +1,35 @@
+"""The execution that a step crate is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.findings import ERROR, Finding
+from prov_worker.crate.reader import StepCrate, reference_ids
+from prov_worker.crate.rules import RULES, Checked
+from prov_worker.errors import CrateError
+
+
+def action(checked: Checked) -> Iterator[Finding]:
+    """Look at the execution: that there is one, its times, its step."""
+    try:
+        crate = StepCrate(checked.path, checked.graph)
+    except CrateError as error:
+        where, _, message = str(error).removeprefix(f"{checked.path / v.METADATA_FILE}: ").partition(": ")
+        yield Finding(ERROR, "not-a-step", where, message or str(error))
+        return
+    execution = crate.action
+    if crate.start is not None and crate.end < crate.start:
+        where = f"{execution['@id']}.endTime"
+        yield Finding(ERROR, "time-order", where, f"{execution['endTime']} is before {execution['startTime']}")
+    steps = reference_ids(execution.get("step"))
+    if not steps:
+        yield Finding(ERROR, "step", f"{execution['@id']}.step", "the execution names no step")
+    for identifier in steps:
+        position = crate.entities.get(identifier, {}).get("position")
+        if position in (None, ""):
+            yield Finding(ERROR, "step", f"{identifier}.position", "a step has a position")
+
+
+RULES.add("action", action)
