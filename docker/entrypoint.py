@@ -21,7 +21,6 @@ endpoint are described in docs/local-endpoint.md.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import re
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prov_worker.errors import ProvWorkerError
+from prov_worker.files import lock, open_lock, write_file
 from prov_worker.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -170,21 +170,16 @@ def clear_stale(user_dir: Path) -> None:
     A pid file says nothing across containers: the number may be anybody's now, or this process's own. A lock on the
     folder, which ends with the container that holds it, says whether another one lives there.
     """
-    lock = os.open(user_dir / ".container.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not lock(open_lock(user_dir / ".container.lock")):
         fail(f"GLOBUS_COMPUTE_USER_DIR: {user_dir}: the endpoint of another container keeps its state there")
     for path in user_dir.glob("*/daemon.pid*"):
         path.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:
-    """Aside, then renamed; what is there already and the same stays."""
+    """Replace a file, unless it has this content already."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        aside = path.with_name(f".{path.name}.new")
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        write_file(path, text)
 
 
 def configure(folder: Path, *, display_name: str | None) -> None:

@@ -1,13 +1,26 @@
-"""Atomic file writes: write to a temporary file, then rename."""
+"""Files: replaced whole or not at all, hashed, and locked. Standard library only: the spool's locks are from here."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from prov_worker.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: A disk, a quota or a limit says that there is no room.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BLOCK_BYTES = 1 << 20
+_FIRST_WAIT_S = 0.005
+_LONGEST_WAIT_S = 0.1
 
 
 def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None) -> None:
@@ -40,7 +53,7 @@ def _check(target: Path) -> None:
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A path to write to, which gets the name of the target at the end; nothing is left there after an error.
+    """Yield a path to write to, which gets the name of the target at the end; after an error nothing is left there.
 
     A link is followed, as other programs do. A device or a pipe is written to: it is not there to be replaced.
 
@@ -49,7 +62,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """
     _check(target)
     final = target.resolve() if target.is_symlink() else target
-    path = final.with_name(f".{final.name}.{os.getpid()}.part")
+    path = final.with_name(os.path.basename(_temporary(final)))
     # Asked of the target: what /dev/stdout leads to may be a pipe, which has no path of its own.
     special = target.exists() and not target.is_file()
     try:
@@ -63,3 +76,134 @@ def atomic_write(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # most often it is not there any more
             path.unlink()
+
+
+def write_file(path: str | os.PathLike[str], data: str | bytes, *, mode: int = 0o666, sync: bool = False) -> None:
+    """Replace a file by another, whole or not at all.
+
+    Args:
+        path: the file; its directory must be there.
+        data: its content; text is encoded as UTF-8, and undecodable bytes of file names stay what they are.
+        mode: rights of the new file, less the umask.
+        sync: have the data on disk first. A full quota of a network file system shows then, and not before.
+
+    Raises:
+        OSError: there is no room or no right; the file is as it was.
+    """
+    write_files({os.fspath(path): data}, mode=mode, sync=sync)
+
+
+def write_files(contents: Mapping[str, str | bytes], *, mode: int = 0o666, sync: bool = False) -> None:
+    """Replace several files: all are written before the first is replaced, so that a full disk leaves what was there.
+
+    Args:
+        contents: data by path, as in :func:`write_file`.
+        mode: rights of the new files, less the umask.
+        sync: have the data on disk first.
+
+    Raises:
+        OSError: there is no room or no right. If a file could not be written, all are as they were.
+    """
+    temporary = {path: _temporary(path) for path in contents}
+    try:
+        for path, data in contents.items():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(temporary[path], flags, mode), "wb") as file:
+                file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+        for path, written in temporary.items():
+            os.replace(written, path)
+    except BaseException:
+        for written in temporary.values():
+            with suppress(OSError):
+                os.unlink(written)
+        raise
+
+
+def _temporary(path: str | os.PathLike[str]) -> str:
+    """Return a name beside a file: hidden, not another writer's, and not longer than file systems allow."""
+    directory, name = os.path.split(os.fspath(path))
+    hidden = os.fsdecode(os.fsencode(name)[:200])
+    return os.path.join(directory, f".{hidden}.{os.getpid()}-{os.urandom(4).hex()}.part")
+
+
+def write_problem(directory: str | os.PathLike[str], size: int = 8192) -> str | None:
+    """Return why a file of some bytes cannot be written into a directory; None if it can."""
+    path = os.path.join(directory, ".room")
+    try:
+        write_file(path, b"0" * size, mode=0o600, sync=True)
+        os.unlink(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def sha256_of(stream: IO[bytes], copy_to: IO[bytes] | None = None) -> str:
+    """Return the hex digest of the rest of a stream, which is read in blocks.
+
+    Args:
+        stream: is at its end afterwards.
+        copy_to: what is read is written on to this one.
+    """
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+        if copy_to is not None:
+            copy_to.write(block)
+    return digest.hexdigest()
+
+
+def sha256_of_file(path: str | os.PathLike[str]) -> str:
+    """Return the hex digest of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as stream:
+        return sha256_of(stream)
+
+
+def open_lock(path: str | os.PathLike[str], mode: int = 0o600) -> int:
+    """Open a file that is there to be locked, and make it if it is missing; return its descriptor.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+
+
+def lock(descriptor: int, wait_s: float = 0.0) -> bool:
+    """Lock an open file for this process (flock(2)), until the descriptor is closed or the process ends.
+
+    Args:
+        descriptor: of :func:`open_lock`.
+        wait_s: how long to wait for another process that holds it.
+
+    Returns:
+        Whether it is locked now; False if another process holds it still.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    deadline = time.monotonic() + wait_s
+    pause_s = _FIRST_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # EACCES: what some network file systems say of a lock that another client holds
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        else:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
+        pause_s = min(2 * pause_s, _LONGEST_WAIT_S)
+
+
+def unlock(descriptor: int) -> None:
+    """Give a lock up and keep the file open."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)

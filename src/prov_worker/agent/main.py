@@ -7,7 +7,6 @@ each ends when the other does. The sampler never waits for its child: what the s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ import time
 from collections import deque
 from typing import Any
 
-from prov_worker import __version__
+from prov_worker import __version__, files
 from prov_worker.spool import launch
 from prov_worker.spool.paths import SLOT_PREFIX
 
@@ -51,8 +50,9 @@ def main(runtime: str, crate_dir: str) -> None:
     os.umask(0o077)
     os.chdir("/")
     _lift_limits()
-    lock = os.open(os.path.join(runtime, launch.LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not _lock(lock, _LOCK_PATIENCE_S):
+    lock = files.open_lock(os.path.join(runtime, launch.LOCK))
+    # Tried for a moment: who asks whether an agent lives holds it for microseconds.
+    if not files.lock(lock, _LOCK_PATIENCE_S):
         return
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(runtime, launch.STARTING))
@@ -100,20 +100,6 @@ def main(runtime: str, crate_dir: str) -> None:
         launch.ensure_agent(runtime, crate_dir)
 
 
-def _lock(fd: int, patience_s: float) -> bool:
-    """Take the lock of a file. Tried for a moment: who asks whether an agent lives holds it for microseconds."""
-    until = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.005)
-        else:
-            return True
-
-
 def _lift_limits() -> None:
     """Take back what the user's code allowed its own process: a worker passes its limits on to the agent it starts."""
     for which in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_AS):
@@ -127,9 +113,7 @@ def _describe(runtime: str, crate_dir: str, child: int) -> None:
     path = os.path.join(runtime, "agent.json")
     about = {"pid": os.getpid(), "finaliser": child, "crate_dir": crate_dir, "version": __version__}
     with contextlib.suppress(OSError):
-        with open(path + ".new", "w") as file:
-            json.dump({**about, "host": os.uname().nodename, "started": time.time()}, file)
-        os.replace(path + ".new", path)
+        files.write_file(path, json.dumps({**about, "host": os.uname().nodename, "started": time.time()}))
 
 
 def _tidy(runtime: str) -> None:
@@ -219,18 +203,15 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _
 
 def _leave(runtime: str, lock: int, sampler: Any) -> bool:
     """Give the lock up, unless a worker came in the meantime: it makes its slot before it looks at the lock."""
-    fcntl.flock(lock, fcntl.LOCK_UN)
+    files.unlock(lock)
     try:
         waiting = [n for n in os.listdir(runtime) if n.startswith(SLOT_PREFIX) and not n.endswith(".new")]
     except OSError:
         return True
     if not any(sampler.is_new(os.path.join(runtime, name)) for name in waiting):
         return True
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True  # that worker's own agent is there already
-    return False
+    # If it is held, that worker's own agent is there already.
+    return not files.lock(lock)
 
 
 class _Outbox:
@@ -290,8 +271,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
         signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
     _yield_to_workers()
     # one at a time: an agent that leaves may still wait for a plot or for the disk
-    alone = os.open(os.path.join(runtime, _FINALISER_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    _lock(alone, STUCK_GRACE_S + 30.0)
+    files.lock(files.open_lock(os.path.join(runtime, _FINALISER_LOCK)), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
     ending = told = False

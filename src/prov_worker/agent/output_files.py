@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
+from prov_worker.files import sha256_of_file
 from prov_worker.model import OutputFile
 
 MAX_FILES = 1000
 #: Files larger than this, and files beyond this total, are listed without a digest: hashing must not outlast the task.
 MAX_HASHED_BYTES = 1 << 30
-_BLOCK = 1 << 20
 
 
 def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
@@ -35,7 +34,7 @@ def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
                 return found, f"Only the first {MAX_FILES} files of the sandbox are listed."
             digest = None
             if hashed + status.st_size <= MAX_HASHED_BYTES:
-                digest = sha256_of(path)
+                digest = _sha256(path)
                 hashed += status.st_size
             found.append(OutputFile(os.path.relpath(path, sandbox), status.st_size, digest))
     return found, None
@@ -54,19 +53,15 @@ def declared_files(files: list[OutputFile]) -> list[OutputFile]:
             continue
         digest = None
         if hashed + status.st_size <= MAX_HASHED_BYTES:
-            digest = sha256_of(one.path)
+            digest = _sha256(one.path)
             hashed += status.st_size
         found.append(OutputFile(one.path, status.st_size, digest))
     return found
 
 
-def sha256_of(path: str) -> str | None:
+def _sha256(path: str) -> str | None:
     """Hex digest of a file; None where it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        return sha256_of_file(path)
     except OSError:
         return None
-    return digest.hexdigest()

@@ -14,6 +14,7 @@ from prov_worker.agent.sampling_settings import restrict
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
+from prov_worker.files import write_file
 from prov_worker.model import HardwareSnapshot, TaskSeries, host_name
 from prov_worker.settings import Settings
 from prov_worker.spool.paths import spool_dir
@@ -154,12 +155,9 @@ class Publisher:
 
 def _save(path: str, snapshot: HardwareSnapshot) -> None:
     """Keep a snapshot for those who finish this node's records elsewhere."""
-    aside = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        with open(aside, "w") as file:
-            json.dump(snapshot.to_dict(), file)
-        os.replace(aside, path)
+        write_file(path, json.dumps(snapshot.to_dict()))
     except (OSError, ValueError) as error:
         log.warning("the node's hardware report could not be kept: %s", error)
 

@@ -7,8 +7,6 @@ Rendering happens outside the task's path, never in a worker. :func:`add_plot` a
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +21,7 @@ from prov_worker.crate.reader import StepCrate, load_graph, reference_ids
 from prov_worker.crate.series_json import CPU_COLUMN
 from prov_worker.crate.writer import Plot, plot_file
 from prov_worker.errors import CrateError, InputError
+from prov_worker.files import write_file
 
 __all__ = ["KINDS", "add_plot", "render_png", "render_svg", "sealing_run"]
 
@@ -66,7 +65,7 @@ def add_plot(crate: Path | str, kind: str = "png") -> Path:
     image = plot_file(Plot(KINDS[kind], render_png(series, title) if kind == "png" else render_svg(series, title)))
 
     (crate / v.IMAGE_DIR).mkdir(exist_ok=True)
-    _replace(crate / image.path, image.data)
+    write_file(crate / image.path, image.data)
     observation["image"] = {"@id": image.identifier}
     root = step.entities["./"]
     root["hasPart"] = [{"@id": one} for one in [*reference_ids(root.get("hasPart")), image.identifier]]
@@ -81,7 +80,7 @@ def add_plot(crate: Path | str, kind: str = "png") -> Path:
             v.CPU_OBSERVATION,
         )
     )
-    _replace(crate / v.METADATA_FILE, document_of([*graph, entity]).encode())
+    write_file(crate / v.METADATA_FILE, document_of([*graph, entity]).encode())
     return crate / image.path
 
 
@@ -96,15 +95,3 @@ def sealing_run(crate: Path) -> Path | None:
             if unquote(entity["@id"]) == inside and entity.get("sha256"):
                 return parent
     return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    aside = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        # Made as the files of the crate are: readable to those whom the umask lets.
-        with open(aside, "xb") as stream:
-            stream.write(data)
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from prov_worker.fleet import files, status
+from prov_worker.files import write_file
+from prov_worker.fleet import status
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.task_counts import Tally
@@ -41,9 +42,8 @@ def write(fleet: Fleet, state: State, records: Mapping[str, Record], tally: Tall
     """
     assert fleet.watch.metrics is not None
     path = fleet.watch.metrics / f"{_PREFIX}_{state.key}_{socket.gethostname()}.prom"
-    files.write(
-        path, render([status.of(spec, records, tally) for spec in fleet.endpoints], records, time.time()), 0o644
-    )
+    text = render([status.of(spec, records, tally) for spec in fleet.endpoints], records, time.time())
+    write_file(path, text, mode=0o644, sync=True)
 
 
 def render(endpoints: Iterable[status.Status], records: Mapping[str, Record], now: float) -> str:

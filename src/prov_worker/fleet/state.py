@@ -7,28 +7,22 @@ the node itself, since shared file systems may not lock, and private places of a
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
-from prov_worker.fleet import files
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.globus import processes
 from prov_worker.globus.processes import Process
 from prov_worker.spool.paths import private_directory, runtime_dir
-
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
 
 Wanted = Literal["up", "stopped", "unknown"]
 
@@ -158,7 +152,7 @@ class State:
             OSError: there is no room or no right.
         """
         data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(one) for name, one in records.items()}}
-        files.write(self.path, json.dumps(data, indent=1) + "\n")
+        files.write_file(self.path, json.dumps(data, indent=1) + "\n", mode=0o600, sync=True)
 
     @contextlib.contextmanager
     def records(self, wait_s: float = 60.0) -> Iterator[dict[str, Record]]:
@@ -190,11 +184,11 @@ class State:
             held = 0
             for path in self._lock_files(name):
                 try:
-                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                    descriptor = files.open_lock(path)
                 except OSError:
                     continue  # a full disk: the other place will do
                 stack.callback(os.close, descriptor)
-                if _flock(descriptor, path, wait_s):
+                if _locked(descriptor, path, wait_s):
                     held += 1
                     with contextlib.suppress(OSError):  # only told to people
                         os.ftruncate(descriptor, 0)
@@ -237,17 +231,11 @@ def _fits(value: Any, usual: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def _flock(descriptor: int, path: Path, wait_s: float) -> bool:
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return False
-            if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise BusyError(f"{path}: held by process {holder}") from None
-            time.sleep(0.1)
-        else:
+def _locked(descriptor: int, path: Path, wait_s: float) -> bool:
+    try:
+        if files.lock(descriptor, wait_s):
             return True
+    except OSError:
+        return False  # a file system without locks: the other place will do
+    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    raise BusyError(f"{path}: held by process {holder}")

@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.fleet import daemon, files, logs, metrics
+from prov_worker.fleet import daemon, logs, metrics
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet, Watch
 from prov_worker.fleet.reload import Reader
@@ -302,7 +303,7 @@ class Watcher:
         if why:
             self._say(record, name, f"waits: back-off after {record.streak} in a row; restart {_when(at, now)}")
             return
-        if (full := files.room_for(folder.directory)) is not None:
+        if (full := files.write_problem(folder.directory)) is not None:
             self._say(record, name, f"not restarted: {folder.directory}: {full}; not counted, tried again")
             return
         if daemon.is_first(folder.spec.user_dir) and (first := self._first(records, name)) is not None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prov_worker.files import write_file
+
 _log = logging.getLogger(__name__)
 
 FILE = "engine_status.json"
@@ -75,12 +77,10 @@ class EngineStatus:
         now = time.time()
         if found == self._last and now - self._written < _WRITE_S:
             return
-        aside = self._path.with_name(f".{FILE}.{os.getpid()}")
-        aside.write_text(json.dumps({"at": now, "pid": os.getpid(), **found}) + "\n", encoding="utf-8")
+        write_file(self._path, json.dumps({"at": now, "pid": os.getpid(), **found}) + "\n")
         if self._end.is_set():
-            aside.unlink()
+            self._path.unlink(missing_ok=True)
             return
-        os.replace(aside, self._path)
         self._last, self._written = found, now
 
     def _blocks(self) -> dict[str, int]:

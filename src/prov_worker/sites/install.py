@@ -25,6 +25,7 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.errors import InputError
+from prov_worker.files import write_files
 from prov_worker.globus import daemons
 from prov_worker.sites import interface
 from prov_worker.sites import options as site_options
@@ -285,8 +286,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
-    """Write files aside, all of them, then rename them: a full disk leaves what was there."""
-    asides: list[Path] = []
+    """Write all files or none: a full disk leaves what was there."""
     new = not directory.exists()
     written = False
     try:
@@ -296,19 +296,11 @@ def _write_all(directory: Path, texts: Mapping[str, str]) -> None:
         if not any(directory.iterdir()):
             # Made by a person just before, as for a mount point: what comes into it is private all the same.
             directory.chmod(0o700)
-        for file, text in texts.items():
-            asides.append(directory / f".{file}.{os.getpid()}")
-            descriptor = os.open(asides[-1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
-                stream.write(text)
-        for file, aside in zip(texts, asides, strict=True):
-            os.replace(aside, directory / file)
+        write_files({str(directory / file): text for file, text in texts.items()}, mode=0o600)
         written = True
     except OSError as error:
         raise InputError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
     finally:
-        for aside in asides:
-            aside.unlink(missing_ok=True)
         if new and not written:
             with contextlib.suppress(OSError):  # not made at all, or another has put something there
                 directory.rmdir()

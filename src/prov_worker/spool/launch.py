@@ -6,7 +6,6 @@ agent becomes nobody's child: a worker's own children, and what they use, must s
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ import time
 from typing import Any
 
 from prov_worker import schedulers
+from prov_worker.files import lock, open_lock
 
 LOCK = "agent.lock"
 STARTING = "agent.starting"
@@ -30,16 +30,15 @@ _CODE = (
 def agent_lives(runtime: str) -> bool:
     """Whether an agent holds the lock of this runtime directory."""
     try:
-        fd = os.open(os.path.join(runtime, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_lock(os.path.join(runtime, LOCK))
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not lock(fd)
     except OSError:
         return True
     finally:
         os.close(fd)
-    return False
 
 
 def ensure_agent(runtime: str, crate_dir: str) -> bool:

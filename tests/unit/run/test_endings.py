@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import subprocess
 import sys
@@ -12,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from prov_worker.errors import InputError
-from prov_worker.files import atomic_write
 
 
 def children_of(pid: int) -> list[int]:
@@ -81,49 +77,3 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, tmp_path: Path) -
     while any(map(alive, readers)):
         assert time.monotonic() < end, "readers stayed"
         time.sleep(0.02)
-
-
-def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="directory; name a file"), atomic_write(tmp_path):
-        pass
-    (tmp_path / "file").write_text("x")
-    with (
-        pytest.raises(InputError, match="file/report.html: cannot be written"),
-        atomic_write(tmp_path / "file/report.html"),
-    ):
-        pass
-    with pytest.raises(UnicodeEncodeError), atomic_write(tmp_path / "other") as path:
-        path.write_text("half \ud800", encoding="utf-8")
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_link_is_followed_and_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "there/file")
-    with atomic_write(tmp_path / "link") as path:
-        path.write_text("x")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "there/file").read_text() == "x"
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    with atomic_write(tmp_path / "pipe") as path:
-        path.write_text("through")
-    assert os.read(reader, 20) == b"through"
-    os.close(reader)
-    code = "import sys; from pathlib import Path; from prov_worker.files import atomic_write\n"
-    code += "with atomic_write(Path('/dev/stdout')) as path: path.write_text('through')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"through"
-    assert (tmp_path / "pipe").is_fifo()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "pipe", "there"]
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
-    def write() -> None:
-        with atomic_write(tmp_path / "report.html") as path:
-            path.symlink_to("/dev/full")
-            path.write_text("x")
-
-    with pytest.raises(InputError, match="report.html: cannot be written: No space left"):
-        write()
-    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.reader import Entity, open_regular, types_of
 from prov_worker.crate.rules import RULES, Checked, is_absolute
-
-_BLOCK = 1 << 20
+from prov_worker.files import sha256_of
 
 
 def files(crate: Checked) -> Iterator[Finding]:
@@ -40,21 +38,17 @@ def files(crate: Checked) -> Iterator[Finding]:
 
 def _file(path: Path, entity: Entity) -> Iterator[Finding]:
     identifier = entity["@id"]
-    digest = hashlib.sha256()
-    size = 0
     try:
         with open_regular(path) as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
+            digest, size = sha256_of(stream), stream.tell()
     except OSError as error:
         yield Finding(ERROR, "missing-file", identifier, f"cannot be read: {error.strerror or error}")
         return
     if "contentSize" in entity and entity["contentSize"] != str(size):
         message = f"the crate says {entity['contentSize']!r}, the file has {size} bytes"
         yield Finding(ERROR, "content-size", f"{identifier}.contentSize", message)
-    if "sha256" in entity and entity["sha256"] != digest.hexdigest():
-        message = f"the crate says {entity['sha256']}, the file has {digest.hexdigest()}"
+    if "sha256" in entity and entity["sha256"] != digest:
+        message = f"the crate says {entity['sha256']}, the file has {digest}"
         yield Finding(ERROR, "sha256", f"{identifier}.sha256", message)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prov_worker.errors import InputError
+from prov_worker.files import lock, open_lock
 from prov_worker.localservice.sqlite.schema import MIGRATIONS
 
 #: ``UPDATE … RETURNING``.
@@ -37,14 +37,18 @@ class Database:
         self._readers_lock = threading.Lock()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._guard = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._guard = open_lock(path.with_name(path.name + ".lock"))
         except OSError as error:
             raise InputError(f"{path}: cannot keep state there: {error.strerror}") from error
         try:
-            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._guard):
+                raise InputError(f"{path}: another service uses this database")
+        except InputError:
+            os.close(self._guard)
+            raise
         except OSError as error:
             os.close(self._guard)
-            raise InputError(f"{path}: another service uses this database") from error
+            raise InputError(f"{path}: cannot be locked: {error.strerror}") from error
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             self._writer = self._connect()

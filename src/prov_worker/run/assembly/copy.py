@@ -7,7 +7,6 @@ where the file system can (a clone, else a hard link) and copied in blocks other
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -15,12 +14,12 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, Source
 from prov_worker.errors import CrateError
+from prov_worker.files import sha256_of, sha256_of_file
 
 _ODD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _BLOCK = 1 << 20
@@ -77,8 +76,7 @@ class Placer:
                 # This pair of file systems cannot do it: not asked again.
                 del self._ways[0]
             else:
-                with open(target, "rb") as stream:
-                    return sha256_of(stream)
+                return sha256_of_file(target)
         with open(source, "rb") as stream, open(target, "xb") as out:
             return sha256_of(stream, out)
 
@@ -92,16 +90,6 @@ def _clone(source: str, target: str) -> None:
         except OSError:
             os.unlink(target)
             raise
-
-
-def sha256_of(stream: IO[bytes], copy_to: IO[bytes] | None = None) -> str:
-    """Hex digest of a stream, read in blocks and written on to another where one is given."""
-    digest = hashlib.sha256()
-    while block := stream.read(_BLOCK):
-        digest.update(block)
-        if copy_to is not None:
-            copy_to.write(block)
-    return digest.hexdigest()
 
 
 def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:

@@ -7,7 +7,6 @@ anew, names and contents are compared.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import sqlite3
 import stat
@@ -23,8 +22,8 @@ from typing import IO
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import check_names
 from prov_worker.errors import CrateError, InputError
+from prov_worker.files import sha256_of
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import sha256_of
 from prov_worker.run.assembly.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
 from prov_worker.run.assembly.staging import temporary_database
 
@@ -291,9 +290,5 @@ def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verdict, allowed_s
 
 def digest_of(path: Path) -> tuple[str, int]:
     """Hex sha256 and size of a file."""
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+        return sha256_of(stream), stream.tell()

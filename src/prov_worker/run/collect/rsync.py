@@ -9,7 +9,6 @@ reading at the source: a file that was damaged there, before or on its way, diff
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.check import check_files
 from prov_worker.errors import InputError
+from prov_worker.files import lock, open_lock
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem
 
@@ -127,16 +127,14 @@ def _locked(target: Path) -> Iterator[None]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         staging.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(staging / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock(staging / "lock")
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror}") from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{target}: another collection is writing into it") from None
-        except OSError:
-            pass  # a file system without locks: renames keep it whole all the same
+        # On a file system without locks renames keep it whole all the same.
+        with contextlib.suppress(OSError):
+            if not lock(descriptor):
+                raise InputError(f"{target}: another collection is writing into it")
         yield
         with contextlib.suppress(OSError):
             (staging / "tmp").rmdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import candidates
 from prov_worker.errors import InputError
+from prov_worker.files import lock, open_lock
 from prov_worker.run.index.read import Mapper, Piece, here, read_piece
 from prov_worker.run.index.store import SEEN_FILE, Parts, need_arrow, partition_of
 from prov_worker.run.index.tables import Row
@@ -192,19 +193,15 @@ class _Writer:
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
     """Hold the index as its one writer."""
-    import fcntl
-
     try:
         target.mkdir(mode=0o755, exist_ok=True)
-        descriptor = os.open(target / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_lock(target / LOCK_FILE, 0o644)
     except OSError as error:
         raise InputError(f"{target}: cannot be made: {error.strerror or error}") from None
     record = target / SEEN_FILE
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{target}: another process is writing this index") from None
+        if not lock(descriptor):
+            raise InputError(f"{target}: another process is writing this index")
         yield
     except sqlite3.OperationalError as error:
         raise InputError(f"{record}: cannot be read or written: {error}") from None

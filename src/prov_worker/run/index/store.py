@@ -21,7 +21,7 @@ from typing import Any
 
 from prov_worker.crate.json_text import safe_name
 from prov_worker.errors import InputError, MissingExtraError
-from prov_worker.run.assembly.copy import sha256_of
+from prov_worker.files import sha256_of_file
 from prov_worker.run.index.tables import TABLES, Row
 
 SEEN_FILE = "seen.sqlite"
@@ -369,8 +369,7 @@ class Parts:
         path = self._path(number, table, partition, hidden=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         pa.parquet.write_table(data, path, compression="zstd")
-        with path.open("rb") as stream:
-            digest = sha256_of(stream)
+        digest = sha256_of_file(path)
         self._db.execute("UPDATE part SET size = ?, sha = ? WHERE number = ?", (path.stat().st_size, digest, number))
 
     @staticmethod
@@ -388,7 +387,6 @@ def _is_whole(path: Path, size: int | None, sha: str | None) -> bool:
     if _size(path) != size:
         return False
     try:
-        with path.open("rb") as stream:
-            return sha256_of(stream) == sha
+        return sha256_of_file(path) == sha
     except OSError:
         return False

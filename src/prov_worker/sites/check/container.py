@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from prov_worker.files import sha256_of_file
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
@@ -77,11 +77,7 @@ def _file(subject: Subject, image: str) -> Iterator[Finding]:
             "image", f"{image}: a directory, which has no digest", "build one file of it for crates that name it"
         )
     else:
-        with path.open("rb") as file:
-            digest = hashlib.sha256()
-            for chunk in iter(lambda: file.read(1 << 20), b""):
-                digest.update(chunk)
-        yield from _digest(subject, image, [f"sha256:{digest.hexdigest()}"])
+        yield from _digest(subject, image, [f"sha256:{sha256_of_file(path)}"])
 
 
 def _stored(subject: Subject, runtime: str) -> Iterator[Finding]:
