@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from support.containers import LABEL, ROOT, docker, need_image
 
 if TYPE_CHECKING:

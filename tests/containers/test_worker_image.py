@@ -21,9 +21,6 @@ from prov_worker.globus import template
 from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.sites import catalog, install, options
 from prov_worker.spool.paths import runtime_dir
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
 from support.house import alive, wait_until
 
@@ -50,7 +47,6 @@ def worker_image() -> Iterator[tuple[str, str]]:
 def where() -> dict[str, object]:
     """Where the task runs."""
     import os
-    import sys
 
     marks = [path for path in ("/.dockerenv", "/run/.containerenv") if os.path.exists(path)]
     return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid()}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.parsl_map import over_parsl
-from support.steps import Crates
+from prov_worker.testing import CrateFactory
 
 pytest.importorskip("parsl")
 pytest.importorskip("duckdb")
@@ -41,7 +38,7 @@ def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch:
     from prov_worker.run.index.build import index
     from prov_worker.run.index.query import Index
 
-    crates = Crates(tmp_path / "crates")
+    crates = CrateFactory(tmp_path / "crates")
     for number in range(20):
         crates.add(number, offset_s=number, error="no" if number % 7 == 0 else None)
     (crates.add(20) / "ro-crate-metadata.json").write_text("{")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from login_nodes import BASES, BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until

@@ -13,7 +13,7 @@ import pytest
 from login_nodes import BIN, ROOT
 
 from prov_worker.crate.reader import find_crates
-from support.steps import Crates
+from prov_worker.testing import CrateFactory
 from support.transfer_service import CLIENT, SECRET, TransferService
 
 pytestmark = [
@@ -60,7 +60,7 @@ def play(service: TransferService, directory: Path, *options: str, **values: str
 
 
 def test_crates_come_home_and_a_second_time_nothing_does(service: TransferService, tmp_path: Path) -> None:
-    there, home = Crates(tmp_path / "node" / "provenance" / "prov"), tmp_path / "home"
+    there, home = CrateFactory(tmp_path / "node" / "provenance" / "prov"), tmp_path / "home"
     for number in range(2):
         there.add(number)
     home.mkdir()

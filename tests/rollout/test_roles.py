@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from login_nodes import BIN, LABEL, ROOT, Site, docker
 
-from prov_worker.crate.writer import CrateWriter
-from prov_worker.model import Function, HardwareSnapshot, TaskRecord, Worker
-from prov_worker.settings import Settings
+from prov_worker.testing import CrateFactory
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("rollout-roles")]
 
@@ -46,12 +44,9 @@ def environment(site: Site, wheelhouse: Path, tmp_path_factory: pytest.TempPathF
 
 def crates(directory: Path) -> Path:
     """Two crates."""
-    writer = CrateWriter(HardwareSnapshot("node", 1, {}), Settings())
+    factory = CrateFactory(directory)
     for number in range(2):
-        task = f"0000000{number}-0000-4000-8000-000000000000"
-        began = 1_800_000_000_000_000_000
-        record = TaskRecord(task, 1, "completed", began, began + 10**9, Function("work"), Worker("node", 1))
-        writer.publish(record, None, None, directory)
+        factory.add(number)
     return directory
 
 

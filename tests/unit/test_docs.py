@@ -11,25 +11,8 @@ from pathlib import Path
 import pytest
 
 from prov_worker.cli.main import COMMANDS
-from prov_worker.crate.writer import CrateWriter
-from prov_worker.model import (
-    COMPLETED,
-    Column,
-    Function,
-    HardwareSnapshot,
-    ProbeReport,
-    Series,
-    TaskRecord,
-    TaskSeries,
-    Usage,
-    Value,
-    Worker,
-)
-from prov_worker.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from support.simulated import make_run
+from prov_worker.model import Column, Series, TaskSeries, Value
+from prov_worker.testing import CrateFactory, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -41,23 +24,17 @@ TASK = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01"
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A directory with a directory ``crates``, and the crate in it."""
     home = tmp_path_factory.mktemp("docs")
-    start_ns = 1_790_000_000_000_000_000
-    probes = {"cpu": ProbeReport("cpu", True, 0.01, {"model": "EPYC 7543P", "logical": 64})}
     columns = {"cpu_percent": Column("percent", [1.0, 99.0]), "rss_bytes": Column("byte", [1 << 20, None])}
-    record = TaskRecord(
+    crates = CrateFactory(home / "crates")
+    crate = crates.add(
+        1,
+        "simulate",
         task_id=TASK,
-        attempt=1,
-        status=COMPLETED,
-        start_ns=start_ns,
-        end_ns=start_ns + 100_000_000,
-        function=Function("simulate"),
-        worker=Worker("node01", 4711),
+        wall_s=0.1,
         arguments=[Value("steps", "int")],
-        usage=Usage(cpu_user_s=0.07, cpu_system_s=0.0),
+        series=TaskSeries(Series(0.05, [0.0, 0.05], columns, 2, 2, 0.05)),
     )
-    writer = CrateWriter(HardwareSnapshot("node01", start_ns, probes), Settings())
-    series = TaskSeries(Series(0.05, [0.0, 0.05], columns, 2, 2, 0.05))
-    return home, writer.publish(record, series, None, home / "crates")
+    return home, crate
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))

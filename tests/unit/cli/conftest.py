@@ -7,26 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.crate.writer import CrateWriter
-from prov_worker.model import (
-    COMPLETED,
-    FAILED,
-    Column,
-    Failure,
-    Function,
-    HardwareSnapshot,
-    OutputFile,
-    ProbeReport,
-    Series,
-    TaskRecord,
-    TaskSeries,
-    Usage,
-    Value,
-    Worker,
-)
-from prov_worker.settings import Settings
+from prov_worker.model import Column, Failure, Function, OutputFile, Series, TaskSeries, Usage, Value
+from prov_worker.testing import CrateFactory
 
-START_NS = 1_790_000_000_000_000_000
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02"
 
@@ -44,26 +27,20 @@ def own_crates(tmp_path: Path) -> Path:
 
 
 def make_crates(directory: Path) -> Path:
-    cpu = {"model": "EPYC 7543P", "logical": 64}
-    probes = {
-        "cpu": ProbeReport("cpu", True, 0.01, cpu),
-        "memory": ProbeReport("memory", True, 0.01, {"total_bytes": 512 << 30, "available_bytes": 500 << 30}),
-    }
-    writer = CrateWriter(HardwareSnapshot("node01", START_NS, probes), Settings())
-    percents = [100.0 * (number % 5) / 4 for number in range(40)]
+    percents: list[float | int | None] = [100.0 * (number % 5) / 4 for number in range(40)]
     columns = {
-        "cpu_percent": Column("percent", list(percents)),
+        "cpu_percent": Column("percent", percents),
         "rss_bytes": Column("byte", [(100 + number) << 20 for number in range(40)]),
     }
     series = TaskSeries(Series(0.05, [0.05 * number for number in range(40)], columns, 40, 40, 0.06))
-    done = TaskRecord(
+    crates = CrateFactory(directory)
+    crates.add(
+        1,
+        Function("simulate", doc="Simulate [bold]something[/bold]."),
         task_id=DONE,
         attempt=2,
-        status=COMPLETED,
-        start_ns=START_NS,
-        end_ns=START_NS + 2_000_000_000,
-        function=Function("simulate", doc="Simulate [bold]something[/bold]."),
-        worker=Worker("node01", 4711, rank="0"),
+        wall_s=2.0,
+        series=series,
         endpoint_id="3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1cff",
         arguments=[Value("steps", "int", value=7)],
         result=Value("return", "float", value=0.5),
@@ -71,20 +48,15 @@ def make_crates(directory: Path) -> Path:
         outputs=[OutputFile("result.dat", 10)],
         notes=["plot left out: matplotlib is not installed"],
     )
-    writer.publish(done, series, None, directory)
-    broken = TaskRecord(
+    traceback = "Traceback\n  [red]line\nZeroDivisionError"
+    crates.add(
+        2,
+        Function("divide"),
         task_id=BROKEN,
-        attempt=1,
-        status=FAILED,
-        start_ns=START_NS,
-        end_ns=START_NS + 1_000_000,
-        function=Function("divide"),
-        worker=Worker("node01", 4711),
-        failure=Failure(
-            "exception", "division by zero", "ZeroDivisionError", "Traceback\n  [red]line\nZeroDivisionError"
-        ),
+        wall_s=0.001,
+        failure=Failure("exception", "division by zero", "ZeroDivisionError", traceback),
+        usage=Usage(),
     )
-    writer.publish(broken, None, None, directory)
     return directory
 
 

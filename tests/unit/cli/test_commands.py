@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 import prov_worker as package
 from prov_worker.cli.main import COMMANDS
 from prov_worker.model import OutputFile
-from support.steps import Crates
+from prov_worker.testing import CrateFactory
 
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
@@ -107,7 +105,7 @@ def test_show_as_json(prov_worker: Run, crates: Path) -> None:
 
 def test_show_tells_what_the_code_noted(prov_worker: Run, tmp_path: Path) -> None:
     used, made = OutputFile("/data/in.csv", 2048, "0" * 64), OutputFile("/data/out.csv", 12, "1" * 64)
-    crate = Crates(tmp_path).add(1, annotations={"rows": 3, "model": "linear"}, used=[used], generated=[made])
+    crate = CrateFactory(tmp_path).add(1, annotations={"rows": 3, "model": "linear"}, used=[used], generated=[made])
     code, out, _ = prov_worker("show", crate)
     assert code == 0
     said = [line.split(maxsplit=2) for line in out.splitlines() if "annotation" in line or " file " in line]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from prov_worker.cli import terminal
 from prov_worker.run.index.build import index
-from support.steps import Crates
+from prov_worker.testing import CrateFactory
 
 ERROR = "bad key :x: at host:fire:9 [bold]not bold[/bold] [/] \\[ \\"
 NAME = ":fire:[red]f"
@@ -24,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A crate of a function whose name and error hold all of it; tables are wide enough for these."""
     monkeypatch.setattr(terminal, "_PLAIN_WIDTH", 400)
-    Crates(tmp_path / ":smile:[i]crates").add(1, NAME, error=ERROR)
+    CrateFactory(tmp_path / ":smile:[i]crates").add(1, NAME, error=ERROR)
     return tmp_path / ":smile:[i]crates"
 
 

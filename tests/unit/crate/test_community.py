@@ -12,12 +12,12 @@ pytest.importorskip("rocrate.rocrate")
 
 import prov_worker
 from prov_worker.errors import CrateError, InputError
-from support.steps import Crates, task_id
+from prov_worker.testing import CrateFactory, task_id
 
 
 @pytest.fixture
 def crate(tmp_path: Path) -> Path:
-    return Crates(tmp_path / "crates").add(1, "work", sampled=True)
+    return CrateFactory(tmp_path / "crates").add(1, "work", sampled=True)
 
 
 def document(path: Path) -> dict[str, object]:

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from prov_worker.model import OutputFile, Value
-from support.steps import Crates, pickled, text
+from prov_worker.testing import CrateFactory, pickled_sha256, text_value
 
 
 @pytest.fixture
-def crates(tmp_path: Path) -> Crates:
+def crates(tmp_path: Path) -> CrateFactory:
     """An empty directory of crates, and what fills it."""
-    return Crates(tmp_path / "crates")
+    return CrateFactory(tmp_path / "crates")
 
 
 @pytest.fixture
-def workflow_crates(crates: Crates) -> Crates:
+def workflow_crates(crates: CrateFactory) -> CrateFactory:
     """Two readers, one of which failed at first; two sums of what they returned; one merge that fails for good.
 
     Tasks 0 and 1 ``read``, 2 and 3 ``total``, 4 ``merge``.
     """
     content = ["1890 rain 12.5 mm", "1891 rain 14.0 mm"]
-    crates.add(0, "read", result=text("return", content[0]), sampled=True)
+    crates.add(0, "read", result=text_value("return", content[0]), sampled=True)
     crates.add(1, "read", wall_s=0.5, attempt=1, error="not there yet")
-    crates.add(1, "read", offset_s=1, attempt=2, result=text("return", content[1]), sampled=True)
+    crates.add(1, "read", offset_s=1, attempt=2, result=text_value("return", content[1]), sampled=True)
     for number in (0, 1):
         crates.add(
             2 + number,
             "total",
             offset_s=3 + number,
-            arguments=[text("table", content[number]), Value("scale", "int", value=2, sha256=pickled(2))],
-            result=Value("return", "float", value=12.5 + number, sha256=pickled(12.5 + number)),
-            outputs=[OutputFile(f"part-{number}.csv", 40, pickled(f"part {number}"))],
+            arguments=[text_value("table", content[number]), Value("scale", "int", value=2, sha256=pickled_sha256(2))],
+            result=Value("return", "float", value=12.5 + number, sha256=pickled_sha256(12.5 + number)),
+            outputs=[OutputFile(f"part-{number}.csv", 40, pickled_sha256(f"part {number}"))],
         )
     crates.add(
         4,
         "merge",
         offset_s=6,
         arguments=[
-            Value("first", "float", value=12.5, sha256=pickled(12.5)),
-            Value("none", "NoneType", sha256=pickled(None)),
+            Value("first", "float", value=12.5, sha256=pickled_sha256(12.5)),
+            Value("none", "NoneType", sha256=pickled_sha256(None)),
         ],
         error="nothing to merge",
     )
@@ -53,6 +50,6 @@ def workflow_crates(crates: Crates) -> Crates:
 
 
 @pytest.fixture
-def make_crates() -> Callable[..., Crates]:
+def make_crates() -> Callable[..., CrateFactory]:
     """Another directory of crates."""
-    return Crates
+    return CrateFactory

@@ -12,7 +12,7 @@ from prov_worker.errors import CrateError
 from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.links import LinkFinder, is_trivial, link_line, read_links
 from prov_worker.run.model import Link
-from support.steps import pickled
+from prov_worker.testing import pickled_sha256
 
 SECOND = 1_000_000_000
 
@@ -49,7 +49,7 @@ def used(content: str | None, path: str = "in.csv", *, declared: bool = True) ->
 
 
 def value(content: Any, name: str = "return", kind: str = "list") -> StepValue:
-    return StepValue(f"#x-{name}", name, None, kind, None, 3, pickled(content), recorded=False)
+    return StepValue(f"#x-{name}", name, None, kind, None, 3, pickled_sha256(content), recorded=False)
 
 
 def links(*steps: RunStep, after: dict[str, tuple[str, ...]] | None = None) -> list[Link]:
@@ -120,13 +120,13 @@ def test_what_many_tasks_made_is_a_constant() -> None:
 @pytest.mark.parametrize(
     "described",
     [
-        StepValue("#r", "return", None, "NoneType", sha256=pickled(None)),
-        StepValue("#r", "return", True, "bool", sha256=pickled(True)),
-        StepValue("#r", "return", 7, "int", sha256=pickled(7)),
-        StepValue("#r", "return", None, "int", sha256=pickled(65_535)),
-        StepValue("#r", "return", 0.0, "float", sha256=pickled(0.0)),
-        StepValue("#r", "return", None, "list", length=0, sha256=pickled([])),
-        StepValue("#r", "return", None, "dict", length=0, sha256=pickled({})),
+        StepValue("#r", "return", None, "NoneType", sha256=pickled_sha256(None)),
+        StepValue("#r", "return", True, "bool", sha256=pickled_sha256(True)),
+        StepValue("#r", "return", 7, "int", sha256=pickled_sha256(7)),
+        StepValue("#r", "return", None, "int", sha256=pickled_sha256(65_535)),
+        StepValue("#r", "return", 0.0, "float", sha256=pickled_sha256(0.0)),
+        StepValue("#r", "return", None, "list", length=0, sha256=pickled_sha256([])),
+        StepValue("#r", "return", None, "dict", length=0, sha256=pickled_sha256({})),
         StepValue("#r", "return", "ok", "str", size_bytes=2, sha256=digest("ok")),
         StepValue("#r", "return", None, "bytes", size_bytes=0, sha256=digest("")),
         StepValue("#r", "return", None, "numpy.ndarray", size_bytes=800),
@@ -140,8 +140,8 @@ def test_trivial_values_make_no_link(described: StepValue) -> None:
 @pytest.mark.parametrize(
     "described",
     [
-        StepValue("#r", "return", None, "int", sha256=pickled(10**9)),
-        StepValue("#r", "return", None, "float", sha256=pickled(0.7312)),
+        StepValue("#r", "return", None, "int", sha256=pickled_sha256(10**9)),
+        StepValue("#r", "return", None, "float", sha256=pickled_sha256(0.7312)),
         StepValue("#r", "return", None, "str", size_bytes=20, sha256=digest("twenty characters ..")),
     ],
 )

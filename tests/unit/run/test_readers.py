@@ -15,7 +15,7 @@ from prov_worker.crate.validator.client import find_validator
 from prov_worker.model import Value
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
-from support.steps import Crates
+from prov_worker.testing import CrateFactory
 
 DEFINITION = """
 name: Rainfall
@@ -27,7 +27,7 @@ groups: {first: [7a171870-b038-4174-8000-000000000000]}
 
 
 @pytest.fixture
-def run(workflow_crates: Crates, tmp_path: Path) -> Path:
+def run(workflow_crates: CrateFactory, tmp_path: Path) -> Path:
     options = Options(license="https://spdx.org/licenses/CC-BY-4.0", author="https://orcid.org/0000-0002-1825-0097")
     assemble([workflow_crates.directory], tmp_path / "RUN.crate", options)
     return tmp_path / "RUN.crate"
@@ -35,7 +35,7 @@ def run(workflow_crates: Crates, tmp_path: Path) -> Path:
 
 @pytest.mark.validator
 def test_run_crates_keep_requirements_and_recommendations(
-    run: Path, workflow_crates: Crates, crates: Crates, make_crates: Any, tmp_path: Path
+    run: Path, workflow_crates: CrateFactory, crates: CrateFactory, make_crates: Any, tmp_path: Path
 ) -> None:
     """With failed and repeated attempts, with a definition, without files, with a task that nobody began."""
     if find_validator() is None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("globus_compute_endpoint")
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from prov_worker.cli.main import run as cli
 from prov_worker.sites.check import limits, storage

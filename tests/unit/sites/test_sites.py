@@ -22,9 +22,6 @@ from prov_worker.sites import options
 from prov_worker.sites.catalog import directory, names, site
 from prov_worker.sites.install import template_of
 from prov_worker.sites.worker_init import snippet
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from support.sites import read_me
 
 # Parsl's address_by_interface leaves its socket to the collector of garbage.

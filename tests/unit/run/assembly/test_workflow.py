@@ -9,7 +9,7 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.workflow import read_workflow
-from support.steps import task_id
+from prov_worker.testing import task_id
 
 FLOW = {
     "Comment": "Reverse, then sort",

@@ -24,8 +24,8 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import find_crates
 from prov_worker.errors import InputError
 from prov_worker.run.collect.rsync import Collected, Options, collect
-from support.steps import Crates
-from support.steps import task_id as task
+from prov_worker.testing import CrateFactory
+from prov_worker.testing import task_id as task
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync (on Debian: apt-get install rsync)"),
@@ -45,7 +45,7 @@ def content(directory: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def source(crates: Crates) -> Crates:
+def source(crates: CrateFactory) -> CrateFactory:
     for number in range(6):
         crates.add(number, sampled=number < 3)
     (crates.directory / ".spool").mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ def names(found: Collected) -> set[str]:
     return set(found.new)
 
 
-def test_published_crates_come_whole_and_nothing_else_does(source: Crates, tmp_path: Path) -> None:
+def test_published_crates_come_whole_and_nothing_else_does(source: CrateFactory, tmp_path: Path) -> None:
     home = tmp_path / "home"
     done = collect([str(source.directory)], home)
     assert names(done) == {f"{task(number)}.crate" for number in range(6)}
@@ -71,14 +71,14 @@ def test_published_crates_come_whole_and_nothing_else_does(source: Crates, tmp_p
     assert {path.name for path in home.iterdir()} == names(done), "no staging is left, no spool, no crate in the making"
 
 
-def test_a_destination_may_be_relative(source: Crates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_destination_may_be_relative(source: CrateFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = collect([source.directory.name], Path("home"))
     assert done.problems == []
     assert content(tmp_path / "home") == content(source.directory)
 
 
-def test_a_second_time_nothing_comes_and_what_is_new_comes_later(source: Crates, tmp_path: Path) -> None:
+def test_a_second_time_nothing_comes_and_what_is_new_comes_later(source: CrateFactory, tmp_path: Path) -> None:
     home = tmp_path / "home"
     collect([str(source.directory)], home)
     again = collect([str(source.directory)], home)
@@ -87,7 +87,7 @@ def test_a_second_time_nothing_comes_and_what_is_new_comes_later(source: Crates,
     assert collect([str(source.directory)], home).new == [f"{task(7)}.crate"]
 
 
-def test_endpoints_stay_apart(source: Crates, make_crates: Callable[..., Crates], tmp_path: Path) -> None:
+def test_endpoints_stay_apart(source: CrateFactory, make_crates: Callable[..., CrateFactory], tmp_path: Path) -> None:
     user = tmp_path / "provenance"
     user.mkdir()
     shutil.copytree(source.directory, user / "polaris")
@@ -98,7 +98,7 @@ def test_endpoints_stay_apart(source: Crates, make_crates: Callable[..., Crates]
     assert content(tmp_path / "home") == content(user)
 
 
-def test_a_dry_run_changes_nothing(source: Crates, tmp_path: Path) -> None:
+def test_a_dry_run_changes_nothing(source: CrateFactory, tmp_path: Path) -> None:
     done = collect([str(source.directory)], tmp_path / "home", Options(dry_run=True, move=True))
     assert len(done.new) == 6
     assert not (tmp_path / "home").exists()
@@ -106,7 +106,7 @@ def test_a_dry_run_changes_nothing(source: Crates, tmp_path: Path) -> None:
 
 
 def test_a_crate_that_differs_at_home_is_named_and_both_are_kept(
-    source: Crates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: CrateFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "home"
     collect([str(source.directory)], home)
@@ -119,7 +119,7 @@ def test_a_crate_that_differs_at_home_is_named_and_both_are_kept(
     assert published(source.directory) == [f"{task(2)}.crate"], "the others were moved"
 
 
-def test_a_later_attempt_takes_the_tasks_name(crates: Crates, tmp_path: Path) -> None:
+def test_a_later_attempt_takes_the_tasks_name(crates: CrateFactory, tmp_path: Path) -> None:
     home = tmp_path / "home"
     crates.add(1, attempt=1, error="the node was lost")
     collect([str(crates.directory)], home)
@@ -133,7 +133,7 @@ def test_a_later_attempt_takes_the_tasks_name(crates: Crates, tmp_path: Path) ->
     assert content(home) == content(crates.directory)
 
 
-def test_a_crate_that_is_damaged_at_its_source_does_not_come(source: Crates, tmp_path: Path) -> None:
+def test_a_crate_that_is_damaged_at_its_source_does_not_come(source: CrateFactory, tmp_path: Path) -> None:
     file = source.directory / f"{task(1)}.crate" / "data" / "cpu_usage.json"
     file.write_bytes(file.read_bytes()[:-1] + b" ")
     done = collect([str(source.directory)], tmp_path / "home", Options(move=True))
@@ -145,7 +145,7 @@ def test_a_crate_that_is_damaged_at_its_source_does_not_come(source: Crates, tmp
     assert not (tmp_path / "home" / f"{task(1)}.crate").exists()
 
 
-def test_a_crate_with_bad_metadata_is_named_once(source: Crates, tmp_path: Path) -> None:
+def test_a_crate_with_bad_metadata_is_named_once(source: CrateFactory, tmp_path: Path) -> None:
     bad = source.directory / f"{task(1)}.crate"
     (bad / v.METADATA_FILE).write_text("{")
     (problem,) = collect([str(source.directory)], tmp_path / "home").problems
@@ -154,7 +154,7 @@ def test_a_crate_with_bad_metadata_is_named_once(source: Crates, tmp_path: Path)
     assert ".collect" not in str(problem)
 
 
-def test_a_crate_without_metadata_is_named(source: Crates, tmp_path: Path) -> None:
+def test_a_crate_without_metadata_is_named(source: CrateFactory, tmp_path: Path) -> None:
     bad = source.directory / f"{task(1)}.crate"
     (bad / v.METADATA_FILE).unlink()
     (source.directory / "site" / "bare.crate" / "inner.crate").mkdir(parents=True)
@@ -178,7 +178,7 @@ def test_a_crate_without_metadata_is_named(source: Crates, tmp_path: Path) -> No
     ],
 )
 def test_directories_within_each_other_are_refused(
-    source: Crates,
+    source: CrateFactory,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -217,7 +217,7 @@ def test_bad_input_is_one_line(
     assert line in told[0]
 
 
-def test_one_collection_at_a_time(source: Crates, tmp_path: Path) -> None:
+def test_one_collection_at_a_time(source: CrateFactory, tmp_path: Path) -> None:
     import fcntl
 
     home = tmp_path / "home"
@@ -274,7 +274,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process.wait(10)
 
 
-def test_crates_come_by_ssh_with_one_login(server: Server, source: Crates, tmp_path: Path) -> None:
+def test_crates_come_by_ssh_with_one_login(server: Server, source: CrateFactory, tmp_path: Path) -> None:
     before = server.log.read_text().count("Accepted")
     done = collect([server.source(source.directory)], tmp_path / "home", Options(ssh=server.ssh))
     assert len(done.new) == 6
@@ -283,7 +283,7 @@ def test_crates_come_by_ssh_with_one_login(server: Server, source: Crates, tmp_p
 
 
 def test_what_cannot_be_reached_is_named_and_the_rest_is_collected(
-    server: Server, source: Crates, tmp_path: Path
+    server: Server, source: CrateFactory, tmp_path: Path
 ) -> None:
     missing = server.source(tmp_path / "nowhere")
     refused = f"127.0.0.1:{source.directory}"
@@ -303,7 +303,7 @@ def test_what_cannot_be_reached_is_named_and_the_rest_is_collected(
 @pytest.mark.slow
 @pytest.mark.faults
 def test_ten_thousand_crates_come_home_though_the_collection_is_killed_twice(server: Server, tmp_path: Path) -> None:
-    crates = Crates(tmp_path / "crates")
+    crates = CrateFactory(tmp_path / "crates")
     first = crates.add(0, sampled=True)
     for number in range(1, 10_000):
         # as the writer makes them, but for the work: the same crate with another task's id in it

@@ -18,8 +18,8 @@ pytest.importorskip("globus_sdk")
 from prov_worker.cli.main import run as cli
 from prov_worker.crate.reader import find_crates
 from prov_worker.run.collect.transfer import Side, full_label
-from support.steps import Crates
-from support.steps import task_id as step
+from prov_worker.testing import CrateFactory
+from prov_worker.testing import task_id as step
 from support.transfer_service import CLIENT, SECRET, TransferService
 
 pytestmark = pytest.mark.timeout(120)
@@ -49,7 +49,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ends(service: TransferService, crates: Crates, home: Path) -> list[str]:
+def ends(service: TransferService, crates: CrateFactory, home: Path) -> list[str]:
     """SOURCE and DEST as the command takes them: four crates, a spool, a crate in the making; and a directory."""
     for number in range(4):
         crates.add(number)
@@ -77,7 +77,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_published_crates_come_whole_and_nothing_else_does(
-    service: TransferService, ends: list[str], crates: Crates, home: Path, capsys: pytest.CaptureFixture[str]
+    service: TransferService, ends: list[str], crates: CrateFactory, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli(["run", "transfer", *ends, "--verify-in", str(home / "run")]) == 0
     told = capsys.readouterr()
@@ -100,7 +100,7 @@ def test_what_the_service_is_asked_for(service: TransferService, ends: list[str]
 
 
 def test_a_second_time_only_what_is_missing_is_sent(
-    service: TransferService, ends: list[str], crates: Crates, home: Path, capsys: pytest.CaptureFixture[str]
+    service: TransferService, ends: list[str], crates: CrateFactory, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli(["run", "transfer", *ends, "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
@@ -115,7 +115,7 @@ def test_a_second_time_only_what_is_missing_is_sent(
 
 
 def test_a_dry_run_submits_nothing(
-    service: TransferService, ends: list[str], crates: Crates, home: Path, capsys: pytest.CaptureFixture[str]
+    service: TransferService, ends: list[str], crates: CrateFactory, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli(["run", "transfer", *ends, "--dry-run", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
@@ -130,7 +130,7 @@ def test_a_dry_run_submits_nothing(
 
 @pytest.mark.parametrize("again", ["same command", "task"])
 def test_a_killed_client_finds_its_task_again(
-    service: TransferService, ends: list[str], crates: Crates, home: Path,
+    service: TransferService, ends: list[str], crates: CrateFactory, home: Path,
     capsys: pytest.CaptureFixture[str], again: str,
 ) -> None:  # fmt: skip
     service.hold = True
@@ -262,7 +262,7 @@ def test_a_service_that_is_gone_is_one_line(
 
 
 def test_a_crate_that_is_not_whole_is_named(
-    service: TransferService, ends: list[str], crates: Crates, home: Path, capsys: pytest.CaptureFixture[str]
+    service: TransferService, ends: list[str], crates: CrateFactory, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = crates.directory / f"{step(1)}.crate" / "ro-crate-metadata.json"
     broken.write_text("{")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parents[3]
-sys.path.insert(0, str(TESTS))
 
-from support.simulated import make_run  # noqa: E402
+from prov_worker.testing import make_run  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 from prov_worker.run.export.community import write_ro_crate
-from support.steps import Crates, task_id
+from prov_worker.testing import CrateFactory, task_id
 
 SEALS = {"manifest-sha256.txt", "seal.txt"}
 
@@ -26,7 +26,7 @@ SEALS = {"manifest-sha256.txt", "seal.txt"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("community")
-    crates = Crates(directory / "crates")
+    crates = CrateFactory(directory / "crates")
     crates.add(1, "make", sampled=True)
     crates.add(2, "fail", error="no <b>luck</b>")
     assemble([directory / "crates"], directory / "run.crate")

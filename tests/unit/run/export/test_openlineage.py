@@ -19,7 +19,7 @@ from prov_worker.model import OutputFile
 from prov_worker.run.api import open_run
 from prov_worker.run.export import EXPORTERS
 from prov_worker.run.export.openlineage import run_id, write_openlineage
-from support.steps import Crates, task_id
+from prov_worker.testing import CrateFactory, task_id
 
 SCHEMAS = Path(__file__).parents[4] / "docs" / "schemas"
 
@@ -76,7 +76,7 @@ def test_the_run_as_a_whole_is_the_parent(written: list[dict[str, Any]]) -> None
 
 
 def test_a_run_with_a_failed_task_failed(tmp_path: Path) -> None:
-    crates = Crates(tmp_path / "crates")
+    crates = CrateFactory(tmp_path / "crates")
     crates.add(1)
     crates.add(2, error="no luck")
     write_openlineage(open_run(tmp_path / "crates"), tmp_path / "run.jsonl")
@@ -117,7 +117,7 @@ def test_our_facet_is_as_its_schema_says(written: list[dict[str, Any]]) -> None:
 
 
 def test_data_flows_by_path_and_has_a_version(tmp_path: Path) -> None:
-    crates = Crates(tmp_path / "crates")
+    crates = CrateFactory(tmp_path / "crates")
     digest = "ab" * 32
     shared = OutputFile("/scratch/run/table.csv", 1234, digest)
     crates.add(1, "make", generated=[shared], outputs=[OutputFile("local.dat", 5, "cd" * 32)])
@@ -135,7 +135,7 @@ def test_data_flows_by_path_and_has_a_version(tmp_path: Path) -> None:
 
 
 def test_a_second_attempt_is_a_run_of_its_own(tmp_path: Path) -> None:
-    crates = Crates(tmp_path / "crates")
+    crates = CrateFactory(tmp_path / "crates")
     crates.add(1, attempt=1, error="no")
     crates.add(1, attempt=2, offset_s=5)
     write_openlineage(open_run(tmp_path / "crates"), tmp_path / "run.jsonl")
@@ -149,7 +149,7 @@ def test_a_second_attempt_is_a_run_of_its_own(tmp_path: Path) -> None:
 def test_two_runs_of_one_name_are_two_runs(tmp_path: Path) -> None:
     parents = []
     for number, place in enumerate(("a", "b"), start=1):
-        Crates(tmp_path / place / "crates").add(number)
+        CrateFactory(tmp_path / place / "crates").add(number)
         write_openlineage(open_run(tmp_path / place / "crates"), tmp_path / f"{place}.jsonl")
         parents.append(events(tmp_path / f"{place}.jsonl")[-1]["run"]["runId"])
     assert len(set(parents)) == 2

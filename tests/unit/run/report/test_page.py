@@ -194,7 +194,7 @@ def test_packed_is_raw_deflate_of_json() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_tasks_fit_in_ten_megabytes(tmp_path: Path) -> None:
-    from support.simulated import make_run
+    from prov_worker.testing import make_run
 
     crates = make_run(tmp_path / "crates", 10_000, nodes=8, scale=0.5)
     target = tmp_path / "report.html"

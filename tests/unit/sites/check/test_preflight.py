@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("globus_compute_endpoint")
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from prov_worker.cli.main import run as cli
 from prov_worker.finding import Finding

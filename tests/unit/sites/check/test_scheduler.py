@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("globus_compute_endpoint")
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from prov_worker.finding import Finding
 from prov_worker.sites.check import file_systems, scheduler

@@ -46,11 +46,11 @@ STAGES = {
 }
 
 
-def sha(text: str) -> str:
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def snapshot(host: str, cpus: int, gpus: int) -> HardwareSnapshot:
+def _snapshot(host: str, cpus: int, gpus: int) -> HardwareSnapshot:
     devices = [
         {"index": n, "vendor": "nvidia", "model": "NVIDIA A100-SXM4-40GB", "memory_bytes": 40 * GIB}
         for n in range(gpus)
@@ -65,19 +65,19 @@ def snapshot(host: str, cpus: int, gpus: int) -> HardwareSnapshot:
 
 
 @dataclass
-class Planned:
+class _Planned:
     stage: str
     inputs: list[str]
     output: str
     number: int
 
 
-def plan(tasks: int) -> list[Planned]:
-    """Tasks in an order in which their inputs come first."""
+def _plan(tasks: int) -> list[_Planned]:
+    """Return tasks in an order in which their inputs come first."""
     groups = max(1, tasks // 26)
     counts = {"fetch_archive": tasks // 3, "transform_records": tasks // 3, "merge_results": groups}
     counts["fit_model"] = max(1, tasks - sum(counts.values()))
-    planned: list[Planned] = []
+    planned: list[_Planned] = []
     made: dict[str, list[str]] = {stage: [] for stage in STAGES}
     sources = {"transform_records": "fetch_archive", "fit_model": "transform_records", "merge_results": "fit_model"}
     for stage in STAGES:
@@ -89,7 +89,7 @@ def plan(tasks: int) -> list[Planned]:
                 inputs = [before[(number * wide + offset) % len(before)] for offset in range(wide)]
             output = f"{stage}/{number:05d}.parquet"
             made[stage].append(output)
-            planned.append(Planned(stage, inputs, output, number))
+            planned.append(_Planned(stage, inputs, output, number))
     return planned
 
 
@@ -97,7 +97,7 @@ def _wave(count: int, level: float, spread: float, phase: float) -> list[float |
     return [round(max(0.0, level * (1 + spread * math.sin(phase + i / 3.7))), 1) for i in range(count)]
 
 
-def series_of(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, dice: random.Random) -> TaskSeries:
+def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, dice: random.Random) -> TaskSeries:
     _, threads, memory, gpu_share = STAGES[stage]
     interval = max(0.05, wall_s / 200)
     count = int(wall_s / interval)
@@ -160,16 +160,31 @@ def make_run(
     hostile: bool = False,
     scale: float = 1.0,
 ) -> Path:
-    """Write the crates of one run; one task in 40 fails at first and is tried again, one in 90 fails for good."""
+    """Write the crates of one run: one task in 40 fails at first and is tried again, one in 90 fails for good.
+
+    Args:
+        directory: where the crates come; made if it is not there.
+        tasks: number of tasks.
+        nodes: number of nodes.
+        workers: of each node.
+        cpus: of each node.
+        gpus: of each node.
+        seed: everything follows from it.
+        hostile: whether names and values hold marks of HTML, Unicode and templates.
+        scale: factor to the length of tasks.
+
+    Returns:
+        The directory.
+    """
     dice = random.Random(seed)
     directory.mkdir(parents=True, exist_ok=True)
     writers = {
-        f"node-{n + 1:03d}": CrateWriter(snapshot(f"node-{n + 1:03d}", cpus, gpus), Settings()) for n in range(nodes)
+        f"node-{n + 1:03d}": CrateWriter(_snapshot(f"node-{n + 1:03d}", cpus, gpus), Settings()) for n in range(nodes)
     }
     free = [(0.0, n, w) for n in range(nodes) for w in range(workers)]
     heapq.heapify(free)
     ready = {"": 0.0}
-    waiting = [(one, 1) for one in plan(tasks)]
+    waiting = [(one, 1) for one in _plan(tasks)]
     waiting.reverse()
     fates = {id(one): dice.random() for one, _ in waiting}
     while waiting:
@@ -209,7 +224,7 @@ def make_run(
                 name,
                 "pipeline",
                 doc=f"{one.stage.replace('_', ' ')} of one part",
-                sha256=sha(one.stage),
+                sha256=_sha256(one.stage),
                 sha256_of="source",
                 source=f"def {one.stage}(path):\n    ...\n",
             ),
@@ -226,11 +241,11 @@ def make_run(
             ),
             endpoint_id=ENDPOINT,
             endpoint_name="polaris",
-            arguments=[Value("path", "str", size_bytes=40, sha256=sha(p), value=p) for p in one.inputs[:1]]
+            arguments=[Value("path", "str", size_bytes=40, sha256=_sha256(p), value=p) for p in one.inputs[:1]]
             + [Value("number", "int", value=one.number), Value("note", "str", value=HOSTILE if hostile else "part")],
             result=None
             if fails
-            else Value("return", "str", size_bytes=len(one.output), sha256=sha(one.output), value=one.output),
+            else Value("return", "str", size_bytes=len(one.output), sha256=_sha256(one.output), value=one.output),
             failure=failure,
             usage=Usage(
                 cpu_user_s=round(wall * threads * 0.95, 6),
@@ -240,9 +255,9 @@ def make_run(
                 read_bytes=int(wall * 1e7),
                 written_bytes=int(wall * 1e6),
             ),
-            outputs=[] if fails else [OutputFile(one.output, 1 << 20, sha("file" + one.output))],
+            outputs=[] if fails else [OutputFile(one.output, 1 << 20, _sha256("file" + one.output))],
         )
-        writers[host].publish(record, series_of(wall, one.stage, cpus, gpu, gpus, dice), None, directory)
+        writers[host].publish(record, _series(wall, one.stage, cpus, gpu, gpus, dice), None, directory)
         heapq.heappush(free, (begin + wall, n, w))
         if fails and attempt < 2:
             waiting.append((one, attempt + 1))
