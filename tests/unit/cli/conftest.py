@@ -53,6 +53,8 @@ def make_crates(directory: Path) -> Path:
         2,
         Function("divide"),
         task_id=BROKEN,
+        endpoint_id=None,  # another part of an index
+        endpoint_name=None,
         wall_s=0.001,
         failure=Failure("exception", "division by zero", "ZeroDivisionError", traceback),
         usage=Usage(),
