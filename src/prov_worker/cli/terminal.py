@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -138,10 +139,10 @@ def crates_at(paths: Iterable[str]) -> list[Path]:
         if not path.is_dir():
             what = "a file; a crate is a directory" if path.exists() else "no such crate or directory"
             raise InputError(f"{path}: {what}")
-        if (path / "ro-crate-metadata.json").is_file() and not (path / "steps").is_dir():
+        if (path / v.METADATA_FILE).is_file() and not (path / v.STEPS_DIR).is_dir():
             found[path] = None
             continue
-        inside = [*find_crates(path), *(find_crates(path / "steps") if (path / "steps").is_dir() else ())]
+        inside = [*find_crates(path), *(find_crates(path / v.STEPS_DIR) if (path / v.STEPS_DIR).is_dir() else ())]
         if not inside:
             raise InputError(f"{path}: no step crate, and no directory with step crates")
         found.update(dict.fromkeys(inside))

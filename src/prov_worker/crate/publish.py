@@ -22,7 +22,6 @@ from prov_worker.crate.json_text import clean, safe_name
 from prov_worker.errors import CrateError
 from prov_worker.model import AttemptId, TaskRecord
 
-SUFFIX = ".crate"
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _TRIES = 50
 _conflicts = threading.Lock()
@@ -66,18 +65,14 @@ def read_attempt(crate: Path) -> Attempt | None:
         return None
 
 
-def crate_name(task_id: str) -> str:
-    """Directory name of a task's crate; ids that are no plain names are percent-encoded."""
-    return safe_name(task_id) + SUFFIX
-
-
 def published(crate_dir: Path, me: Attempt) -> Path | None:
     """Path of the crate of this very attempt, where there is one."""
-    final = crate_dir / crate_name(me.id.task_id)
+    stem = safe_name(me.id.task_id)  # ids that are no plain names are percent-encoded
+    final = crate_dir / v.crate_name(stem)
     if not os.path.lexists(final):
         return None
-    stem = safe_name(me.id.task_id)
-    for path in (final, *sorted(crate_dir.glob(f"{_literal(stem)}.attempt-{me.id.attempt}*{SUFFIX}"))):
+    earlier = v.crate_name(_literal(v.attempt_key(stem, me.id.attempt)) + "*")
+    for path in (final, *sorted(crate_dir.glob(earlier))):
         other = read_attempt(path)
         if other is not None and me.id == other.id:
             return path
@@ -103,7 +98,7 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
         CrateError: the names are fought over without end.
         OSError: the file system refused.
     """
-    final = crate_dir / crate_name(me.id.task_id)
+    final = crate_dir / v.crate_name(safe_name(me.id.task_id))
     if _rename(staged, final):
         return final
     with _conflicts:
@@ -136,16 +131,16 @@ def _rename(source: Path, target: Path) -> bool:
 
 def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
     """Give ``path`` the name of an earlier attempt; drop it where that very attempt stands there already."""
-    stem = f"{safe_name(who.id.task_id)}.attempt-{who.id.attempt}"
+    stem = safe_name(who.id.task_id)
     for number in range(1, 10_000):
-        target = crate_dir / (f"{stem}{SUFFIX}" if number == 1 else f"{stem}.{number}{SUFFIX}")
+        target = crate_dir / v.crate_name(v.attempt_key(stem, who.id.attempt, number))
         if _rename(path, target):
             return target
         other = read_attempt(target)
         if other is not None and who.id == other.id:
             _drop(path, crate_dir, who)
             return target
-    raise CrateError(f"{crate_dir / stem}{SUFFIX}: no free name for another attempt")
+    raise CrateError(f"{crate_dir / v.crate_name(stem)}: no free name for another attempt")
 
 
 def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) -> None:
@@ -180,7 +175,7 @@ def _set_aside(path: Path) -> None:
 
 def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:
     """Remove a second copy of an attempt; if another publisher has put something else there, that stays."""
-    hidden = path.with_name(f".tmp-second-{path.name}-{os.getpid()}-{threading.get_ident()}")
+    hidden = path.with_name(f"{v.STAGING_PREFIX}second-{path.name}-{os.getpid()}-{threading.get_ident()}")
     os.rename(path, hidden)
     # Looked at only now, when nobody else can exchange it any more.
     other = read_attempt(hidden)

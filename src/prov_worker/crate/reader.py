@@ -484,5 +484,5 @@ def find_crates(directory: Path | str) -> Iterator[Path]:
         raise CrateError(f"{directory}: cannot be listed: {error.strerror or error}") from None
     for name in names:
         path = directory / name
-        if name.endswith(".crate") or (path / v.METADATA_FILE).is_file():
+        if name.endswith(v.CRATE_SUFFIX) or (path / v.METADATA_FILE).is_file():
             yield path

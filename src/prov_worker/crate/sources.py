@@ -22,8 +22,6 @@ MAX_METADATA_BYTES = 64 << 20
 #: A large file that unpacks to more than this many times its packed size is a bomb; honest data stay far below.
 MAX_RATIO = 500
 _RATIO_FROM_BYTES = 64 << 20
-STEPS_DIR = "steps"
-CRATE_SUFFIX = ".crate"
 
 
 class Source(Protocol):
@@ -80,11 +78,6 @@ def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> byte
     return data
 
 
-def stem(name: str) -> str:
-    """Name of a crate without ``.zip`` and ``.crate``."""
-    return name.removesuffix(".zip").removesuffix(CRATE_SUFFIX)
-
-
 @dataclass(frozen=True, slots=True)
 class DirectorySource:
     """A step crate in a directory."""
@@ -99,7 +92,7 @@ class DirectorySource:
     @property
     def name(self) -> str:
         """See :class:`Source`."""
-        return stem(self.path.name)
+        return v.key_of(self.path.name)
 
     def files(self) -> Iterator[tuple[str, int]]:
         """See :class:`Source`. Links are refused: they could point anywhere."""
@@ -174,7 +167,7 @@ class ZipSource:
     @property
     def name(self) -> str:
         """See :class:`Source`."""
-        return stem(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
+        return v.key_of(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
 
     @property
     def prefix(self) -> str:
@@ -244,11 +237,11 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
             for info in archive.infolist()
             if info.filename == v.METADATA_FILE or info.filename.endswith("/" + v.METADATA_FILE)
         )
-        if "" in tops and not any(top.startswith(STEPS_DIR + "/") for top in tops):
+        if "" in tops and not any(top.startswith(v.STEPS_DIR + "/") for top in tops):
             tops = [""]
         if not tops:
             raise CrateError(f"{path}: no crate: {v.METADATA_FILE} is missing in the zip")
-        runs = {top for top in tops if any(other.startswith(f"{top}{STEPS_DIR}/") for other in tops)}
+        runs = {top for top in tops if any(other.startswith(f"{top}{v.STEPS_DIR}/") for other in tops)}
         for top in tops:
             if top not in runs:
                 yield ZipSource(path, archive, top)
@@ -256,7 +249,7 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
 
 def is_run(path: Path) -> bool:
     """Whether a directory was assembled as a run crate."""
-    return (path / STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
+    return (path / v.STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
 
 
 def candidates(path: Path) -> Iterator[Path]:
@@ -275,8 +268,8 @@ def candidates(path: Path) -> Iterator[Path]:
     if (path / v.METADATA_FILE).is_file() and not is_run(path):
         yield path
         return
-    if is_run(path) or (path.name.endswith(CRATE_SUFFIX) and (path / STEPS_DIR).is_dir()):
-        path = path / STEPS_DIR
+    if is_run(path) or (path.name.endswith(v.CRATE_SUFFIX) and (path / v.STEPS_DIR).is_dir()):
+        path = path / v.STEPS_DIR
     try:
         with os.scandir(path) as entries:
             found = sorted((one.name, one.is_dir()) for one in entries if not one.name.startswith("."))
@@ -285,9 +278,9 @@ def candidates(path: Path) -> Iterator[Path]:
     for name, is_directory in found:
         inside = path / name
         if is_directory:
-            if (name.endswith(CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file()) and not is_run(inside):
+            if (name.endswith(v.CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file()) and not is_run(inside):
                 yield inside
-        elif name.endswith((".zip", CRATE_SUFFIX)):
+        elif name.endswith((v.ZIP_SUFFIX, v.CRATE_SUFFIX)):
             yield inside
 
 
@@ -309,6 +302,6 @@ def sources_at(candidate: Path) -> Iterator[Source]:
         raise CrateError(f"{candidate}: {what}")
     if not candidate.is_file():
         raise CrateError(f"{candidate}: no plain file")  # a pipe would make the reader wait for ever
-    if candidate.name.endswith(CRATE_SUFFIX) and not zipfile.is_zipfile(candidate):
+    if candidate.name.endswith(v.CRATE_SUFFIX) and not zipfile.is_zipfile(candidate):
         raise CrateError(f"{candidate}: a file; a crate is a directory or a zip")
     yield from zip_sources(candidate)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from prov_worker import accelerators, schedulers
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
-from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, Source, read
+from prov_worker.crate.sources import Source, read
 from prov_worker.errors import CrateError
 from prov_worker.model import FAILED, AttemptId
 
@@ -268,10 +268,10 @@ def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
     step = RunStep(
         key=name,
         crate=str(crate.path),
-        crate_id=f"{STEPS_DIR}/{name}{CRATE_SUFFIX}/",
+        crate_id=v.step_id(name),
         task_id=crate.task_id,
         attempt=crate.attempt,
-        latest=".attempt-" not in name,
+        latest=v.split_key(name)[1] is None,
         status=crate.status,
         error=crate.error,
         start_ns=start,

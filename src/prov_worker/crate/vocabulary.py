@@ -7,9 +7,8 @@ ResearchObject/ro-terms for workflow runs and COMPSs, QUDT units.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
-
-METADATA_FILE: Final = "ro-crate-metadata.json"
 
 CRATE_CONTEXT: Final = "https://w3id.org/ro/crate/1.1/context"
 #: Start of the ids of all versions of RO-Crate, and of their contexts.
@@ -96,13 +95,64 @@ PYTHON_URL: Final = "https://www.python.org/"
 PYTHON_RELEASE_URL: Final = "https://www.python.org/downloads/release/python-"
 PACKAGE_URL: Final = "https://pypi.org/project/"
 
+#: Files of a crate.
+METADATA_FILE: Final = "ro-crate-metadata.json"
 HARDWARE_FILE: Final = "data/hardware.json"
 CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"
 SOURCE_FILE: Final = "function/source.py"
+LOGS_DIR: Final = "logs"
 TRACEBACK_FILE: Final = "logs/traceback.txt"
 ERROR_FILE: Final = "logs/error.txt"
 IMAGE_DIR: Final = "images"
+#: Files of a run crate.
+STEPS_DIR: Final = "steps"
+README_FILE: Final = "README.md"
+LINKS_FILE: Final = "links.jsonl"
+MANIFEST_FILE: Final = "manifest-sha256.txt"
+SEAL_FILE: Final = "seal.txt"
+SIGNATURE_FILE: Final = "seal.txt.sig"
+WORKFLOW_STEM: Final = "workflow"
+
+#: Suffixes of a crate: of its directory, and of a zip file of it.
+CRATE_SUFFIX: Final = ".crate"
+ZIP_SUFFIX: Final = ".zip"
+#: A crate in the making begins so; what is hidden is no crate yet.
+STAGING_PREFIX: Final = ".tmp-"
+_ATTEMPT = re.compile(r"(?P<task>.+)\.attempt-(?P<number>\d+)(\.\d+)?", re.DOTALL)
+
+
+def crate_name(key: str) -> str:
+    """Return the name of the crate of an attempt, whose key is its task id or :func:`attempt_key`."""
+    return key + CRATE_SUFFIX
+
+
+def key_of(name: str) -> str:
+    """Return the key in the name of a crate's directory or zip file: what is before the suffixes."""
+    return name.removesuffix(ZIP_SUFFIX).removesuffix(CRATE_SUFFIX)
+
+
+def attempt_key(task: str, attempt: int, number: int = 1) -> str:
+    """Return the key of an attempt that is not the one which finished last.
+
+    Args:
+        task: the task id, as it stands in file names.
+        attempt: number of the attempt.
+        number: counts attempts of one number, which ran apart.
+    """
+    return f"{task}.attempt-{attempt}" + (f".{number}" if number > 1 else "")
+
+
+def split_key(key: str) -> tuple[str, int | None]:
+    """Return task and attempt that a key names; None is the attempt that finished last."""
+    match = _ATTEMPT.fullmatch(key)
+    return (key, None) if match is None else (match["task"], int(match["number"]))
+
+
+def step_id(key: str) -> str:
+    """Return the id of a step crate in its run crate."""
+    return f"{STEPS_DIR}/{crate_name(key)}/"
+
 
 SAMPLES_TAKEN: Final = "#samples-taken"
 SAMPLES_EXPECTED: Final = "#samples-expected"

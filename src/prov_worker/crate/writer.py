@@ -29,7 +29,6 @@ from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSerie
 from prov_worker.processes import is_running
 from prov_worker.settings import Settings
 
-STAGING_PREFIX = ".tmp-"
 _IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
@@ -94,7 +93,7 @@ class CrateWriter:
             return existing
         files, cpu_sampled = self._files(record, series, plot)
         metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
-        staged = f"{crate_dir}/{STAGING_PREFIX}{safe_name(me.id.task_id)}-{self._unique}-{next(self._count)}"
+        staged = f"{crate_dir}/{v.STAGING_PREFIX}{safe_name(me.id.task_id)}-{self._unique}-{next(self._count)}"
         try:
             try:
                 os.mkdir(staged)
@@ -157,9 +156,11 @@ def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -
     Returns:
         What was removed.
     """
-    pattern = re.compile(rf"{re.escape(STAGING_PREFIX)}.*-{re.escape(safe_name(host)[:32])}-(\d+)-[0-9a-f]{{8}}-\d+\Z")
+    pattern = re.compile(
+        rf"{re.escape(v.STAGING_PREFIX)}.*-{re.escape(safe_name(host)[:32])}-(\d+)-[0-9a-f]{{8}}-\d+\Z"
+    )
     removed = []
-    for path in sorted(crate_dir.glob(f"{STAGING_PREFIX}*")):
+    for path in sorted(crate_dir.glob(f"{v.STAGING_PREFIX}*")):
         match = pattern.match(path.name)
         if match is None or is_running(int(match[1])):
             continue

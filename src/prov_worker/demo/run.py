@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.demo.workload import Call
 from prov_worker.errors import InputError
 from prov_worker.globus.embedded import EmbeddedEndpoint
@@ -98,10 +99,11 @@ def _await_crates(outcomes: Sequence[Outcome], crate_dir: Path, crate_done: Call
     deadline = time.monotonic() + _CRATES_TIMEOUT_S
     missing = list(outcomes)
     while missing and time.monotonic() < deadline:
-        present = {entry for entry in os.listdir(crate_dir) if entry.endswith(".crate")}
+        present = set(os.listdir(crate_dir))
         for outcome in list(missing):
-            if f"{outcome.task_id}.crate" in present:
-                outcome.crate = crate_dir / f"{outcome.task_id}.crate"
+            name = v.crate_name(str(outcome.task_id))
+            if name in present:
+                outcome.crate = crate_dir / name
                 missing.remove(outcome)
                 crate_done()
         if missing:

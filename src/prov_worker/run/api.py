@@ -31,7 +31,6 @@ from prov_worker.run.model import Link, Problem
 if TYPE_CHECKING:
     import pandas as pd
 
-LINKS_FILE = "links.jsonl"
 #: Largest data file of a step that is read as a whole, in bytes: a series is bounded, so this is far above it.
 MAX_DATA_BYTES = 256 << 20
 
@@ -130,7 +129,7 @@ class RunRecord:
 
         Where the assembler's list is damaged, it ends there, and that is one of :attr:`problems`.
         """
-        path = self.path / LINKS_FILE
+        path = self.path / v.LINKS_FILE
         if self.is_run_crate and path.is_file():
             from prov_worker.run.links import read_links
 

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.summary import GENERATED, RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.run.assembly.staging import StagingDb
@@ -93,7 +94,7 @@ class LinkFinder:
         used: list[tuple[int, str | None, str | None, str, str]] = []
         for file in step.files:
             if file.role == GENERATED:
-                if not (file.inside and file.id.startswith("logs/")):
+                if not (file.inside and file.id.startswith(v.LOGS_DIR + "/")):
                     made.append((number, _path(file), _digest(file), file.id, file.path, 1))
             else:
                 used.append((number, _path(file), _digest(file), file.id, file.path))

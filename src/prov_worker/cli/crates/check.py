@@ -10,6 +10,7 @@ import click
 from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.crate import vocabulary as v
 
 if TYPE_CHECKING:
     from prov_worker.crate.check import Finding, ProfileValidator
@@ -88,7 +89,7 @@ def _runs(validator: ProfileValidator, paths: tuple[str, ...], level: str) -> di
     runs = []
     for run in (Path(path) for path in paths):
         if is_run(run):
-            size = (run / "ro-crate-metadata.json").stat().st_size
+            size = (run / v.METADATA_FILE).stat().st_size
             if size <= _RUN_BYTES:
                 runs.append(run)
             else:

@@ -10,6 +10,7 @@ import click
 
 from prov_worker import humanize
 from prov_worker.cli import terminal
+from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(crate: str, as_json: bool) -> int:
     from prov_worker.crate.reader import StepCrate, find_crates
 
     path = Path(crate)
-    if path.is_dir() and not (path / "ro-crate-metadata.json").exists():
+    if path.is_dir() and not (path / v.METADATA_FILE).exists():
         inside = next(iter(find_crates(path)), None)
         if inside is not None:
             raise InputError(f"{crate}: a directory of crates; name one, such as {inside}")
@@ -229,7 +230,7 @@ class _Page:
             return
         self._section("What failed")
         self._line((f"  {crate.error.strip()}", "red"))
-        log = crate.path / "logs" / "traceback.txt"
+        log = crate.path / v.TRACEBACK_FILE
         if log.is_file():
             with log.open("rb") as stream:
                 stream.seek(max(0, log.stat().st_size - _TRACEBACK_BYTES))

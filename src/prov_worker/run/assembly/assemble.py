@@ -7,6 +7,7 @@ the rest is assembled.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -23,7 +24,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate, reference_ids
-from prov_worker.crate.sources import CRATE_SUFFIX, Source, candidates, sources_at
+from prov_worker.crate.sources import Source, candidates, sources_at
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError
 from prov_worker.humanize import plural
@@ -124,7 +125,7 @@ def assemble(
     staged = target.parent / f".{target.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         staged.mkdir(mode=0o700)
-        (staged / rv.STEPS_DIR).mkdir()
+        (staged / v.STEPS_DIR).mkdir()
         with closing(_Assembly(staged, options, workflow, target)) as assembly:
             for number, candidate in enumerate(found):
                 progress(number, len(found))
@@ -148,7 +149,7 @@ def _check_target(target: Path, options: Options) -> None:
         return
     if not options.overwrite:
         raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
-    replaceable = target.is_file() if options.zip else (target / rv.SEAL_FILE).is_file()
+    replaceable = target.is_file() if options.zip else (target / v.SEAL_FILE).is_file()
     if not replaceable or target.is_symlink():
         what = "no file" if options.zip else "no run crate"
         raise InputError(f"{target}: is there, and {what}: not replaced")
@@ -197,10 +198,10 @@ class _Assembly:
 
     def __init__(self, staged: Path, options: Options, workflow: Workflow | None, target: Path) -> None:
         self._staged = staged
-        self._steps = staged / rv.STEPS_DIR
+        self._steps = staged / v.STEPS_DIR
         self._options = options
         self._workflow = workflow
-        self._name = options.name or target.name.removesuffix(".zip").removesuffix(CRATE_SUFFIX) or "run"
+        self._name = options.name or v.key_of(target.name) or "run"
         self._placer = Placer(copy=options.copy)
         settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
         self._people = people(settings, account_name(), "when the run was assembled")
@@ -208,7 +209,7 @@ class _Assembly:
         self._db = StagingDb()
         self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
         suffix = workflow.suffix if workflow is not None else ".json"
-        self._prospect = Prospect(rv.WORKFLOW_STEM + suffix, workflow)
+        self._prospect = Prospect(v.WORKFLOW_STEM + suffix, workflow)
         self.result = Assembled()
 
     def _people_ids(self) -> list[str]:
@@ -237,8 +238,8 @@ class _Assembly:
         key = self._admit(source, step)
         if key is None:
             return
-        step.key, step.crate_id = key, f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
-        target = self._steps / f"{key}{CRATE_SUFFIX}"
+        step.key, step.crate_id = key, v.step_id(key)
+        target = self._steps / v.crate_name(key)
         taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
         if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
             shutil.rmtree(target)
@@ -284,7 +285,7 @@ class _Assembly:
         return plain
 
     def _rename(self, old: str, new: str) -> None:
-        os.rename(self._steps / f"{old}{CRATE_SUFFIX}", self._steps / f"{new}{CRATE_SUFFIX}")
+        os.rename(self._steps / v.crate_name(old), self._steps / v.crate_name(new))
         self._db.rename(old, new)
 
     def _name_latest(self) -> None:
@@ -293,11 +294,8 @@ class _Assembly:
             self._rename(key, safe_name(task))
 
     def _free(self, plain: str, attempt: int) -> str:
-        key, number = f"{plain}.attempt-{attempt}", 2
-        while self._db.has(key):
-            key = f"{plain}.attempt-{attempt}.{number}"
-            number += 1
-        return key
+        keys = (v.attempt_key(plain, attempt, number) for number in itertools.count(1))
+        return next(key for key in keys if not self._db.has(key))
 
     def _entry(self, step: RunStep, crate: StepCrate) -> Entry:
         root = crate.entities["./"]
@@ -329,7 +327,7 @@ class _Assembly:
         if not result.steps:
             return result
         result.tasks, result.failed = db.tasks()
-        with open(self._staged / rv.LINKS_FILE, "x", encoding="utf-8") as stream:
+        with open(self._staged / v.LINKS_FILE, "x", encoding="utf-8") as stream:
             for link in self._finder.links():
                 stream.write(link_line(link))
                 db.link(link.target, link.target_id, link.source, link.source_id, link.via)
@@ -338,14 +336,14 @@ class _Assembly:
         workflow = self._prospect.file
         text = self._workflow.text if self._workflow is not None else self._listed()
         (self._staged / workflow).write_bytes(text)
-        (self._staged / rv.README_FILE).write_text(self._readme(), encoding="utf-8")
-        top = (workflow, rv.README_FILE, rv.LINKS_FILE)
+        (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
+        top = (workflow, v.README_FILE, v.LINKS_FILE)
         known = {name: digest_of(self._staged / name) for name in top}
         self._write_manifest({name: digest for name, (digest, _) in known.items()})
-        known[rv.MANIFEST_FILE] = digest_of(self._staged / rv.MANIFEST_FILE)
+        known[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
         self._write_graph(known)
         metadata, _ = digest_of(self._staged / v.METADATA_FILE)
-        (self._staged / rv.SEAL_FILE).write_text(seal_text(metadata, known[rv.MANIFEST_FILE][0]), encoding="utf-8")
+        (self._staged / v.SEAL_FILE).write_text(seal_text(metadata, known[v.MANIFEST_FILE][0]), encoding="utf-8")
         if self._options.sign is not None:
             sign(self._staged, self._options.sign)
             result.signed = True
@@ -374,23 +372,23 @@ class _Assembly:
             f"# {self._name}\n\n"
             f"A run of {plural(result.tasks, 'task')} in {plural(result.steps, 'attempt')}; {result.failed} failed in "
             f"the end.\n\n"
-            f"- `steps/<task id>.crate/`: the crate of each task, byte for byte as it was recorded; an earlier attempt "
-            f"is `<task id>.attempt-N.crate/`\n"
-            f"- `ro-crate-metadata.json`: the run, as a Provenance Run Crate 0.5\n"
+            f"- `{v.step_id('<task id>')}`: the crate of each task, byte for byte as it was recorded; an earlier "
+            f"attempt is `<task id>.attempt-N{v.CRATE_SUFFIX}/`\n"
+            f"- `{v.METADATA_FILE}`: the run, as a Provenance Run Crate 0.5\n"
             f"- `{self._prospect.file}`: the workflow "
             f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
-            f"- `{rv.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
+            f"- `{v.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
             f"content\n"
-            f"- `{rv.MANIFEST_FILE}`, `{rv.SEAL_FILE}`: the seal; `prov-worker run verify` or "
-            f"`sha256sum -c {rv.SEAL_FILE} {rv.MANIFEST_FILE}` finds what changed\n"
+            f"- `{v.MANIFEST_FILE}`, `{v.SEAL_FILE}`: the seal; `prov-worker run verify` or "
+            f"`sha256sum -c {v.SEAL_FILE} {v.MANIFEST_FILE}` finds what changed\n"
         )
 
     def _write_manifest(self, top: dict[str, str]) -> None:
-        with open(self._staged / rv.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
+        with open(self._staged / v.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
             for name in sorted(top):
                 stream.write(manifest_line(top[name], name))
             for key, lines in self._db.manifests():
-                prefix = f"{rv.STEPS_DIR}/{key}{CRATE_SUFFIX}/"
+                prefix = v.step_id(key)
                 stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
 
     def _write_graph(self, known: dict[str, tuple[str, int]]) -> None:
@@ -403,12 +401,12 @@ class _Assembly:
                 "The workflow as it was defined" if given else "The order of the functions as the tasks show it",
                 media_type,
             ),
-            rv.README_FILE: ("About this crate", "text/markdown"),
-            rv.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
-            rv.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
+            v.README_FILE: ("About this crate", "text/markdown"),
+            v.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
+            v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
         }
         files = [(name, *texts[name], known[name][1], known[name][0]) for name in texts]
-        seal = (rv.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
+        seal = (v.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
         failed = f", {result.failed} of which failed" if result.failed else ""
         tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
         what = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"

@@ -155,7 +155,7 @@ class GraphWriter:
                 file["contentSize"] = str(size)
             if sha256 is not None:
                 file["sha256"] = sha256
-            if name == rv.README_FILE:
+            if name == v.README_FILE:
                 file["about"] = {"@id": "./"}
             self._put(file)
 
@@ -267,7 +267,7 @@ class GraphWriter:
                 _, source, source_id, source_function, via = link
                 theirs = prospect.parameter_id(source_function, "output", parameter_key(source_id))
                 prospect.connect(theirs, mine)
-                other = f"{rv.STEPS_DIR}/{source}{_SUFFIX}/{source_id}"
+                other = v.step_id(source) + source_id
                 if via == DECLARED:
                     objects.append(other)
                     continue
@@ -320,7 +320,7 @@ class GraphWriter:
         _refer(
             control,
             "object",
-            [f"{rv.STEPS_DIR}/{staged.key}{_SUFFIX}/{self._db.action_of(staged.key)}" for staged in attempts],
+            [v.step_id(staged.key) + self._db.action_of(staged.key) for staged in attempts],
         )
         control["actionStatus"] = v.FAILED_STATUS if step.failed else v.COMPLETED_STATUS
         if step.failed:
@@ -453,7 +453,6 @@ class GraphWriter:
             self._put(entity)
 
 
-_SUFFIX = ".crate"
 _INFERRED = "Inferred, not stated: the same content (sha256) as what this is based on"
 
 

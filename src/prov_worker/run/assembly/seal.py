@@ -24,7 +24,6 @@ from typing import IO
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.run.assembly import vocabulary as rv
 
 NAMESPACE = "prov-worker-run"
 #: Begin of a zip's comment, before the hex sha256 of all bytes before that.
@@ -32,10 +31,10 @@ ZIP_MARK = b"prov-worker run zip, sha256 of what is before: "
 _HEX = 64
 HEADER = "# prov-worker run seal, version 1"
 #: Files that the manifest leaves out.
-UNLISTED = frozenset((v.METADATA_FILE, rv.MANIFEST_FILE, rv.SEAL_FILE, rv.SIGNATURE_FILE))
+UNLISTED = frozenset((v.METADATA_FILE, v.MANIFEST_FILE, v.SEAL_FILE, v.SIGNATURE_FILE))
 _SEAL = re.compile(
     rf"{re.escape(HEADER)}\n([0-9a-f]{{64}})  {re.escape(v.METADATA_FILE)}\n"
-    rf"([0-9a-f]{{64}})  {re.escape(rv.MANIFEST_FILE)}\n".encode()
+    rf"([0-9a-f]{{64}})  {re.escape(v.MANIFEST_FILE)}\n".encode()
 )
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _COLUMNS = 70
@@ -52,7 +51,7 @@ def manifest_line(digest: str, path: str) -> str:
 
 def seal_text(metadata_sha256: str, manifest_sha256: str) -> str:
     """Content of ``seal.txt``."""
-    lines = [manifest_line(metadata_sha256, v.METADATA_FILE), manifest_line(manifest_sha256, rv.MANIFEST_FILE)]
+    lines = [manifest_line(metadata_sha256, v.METADATA_FILE), manifest_line(manifest_sha256, v.MANIFEST_FILE)]
     return f"{HEADER}\n" + "".join(lines)
 
 
@@ -65,10 +64,8 @@ def parse_seal(data: bytes) -> dict[str, str]:
     """
     found = _SEAL.fullmatch(data)
     if found is None:
-        raise ValueError(
-            f"expected the header, {v.METADATA_FILE} and {rv.MANIFEST_FILE}, a line each, and nothing else"
-        )
-    return {v.METADATA_FILE: found[1].decode(), rv.MANIFEST_FILE: found[2].decode()}
+        raise ValueError(f"expected the header, {v.METADATA_FILE} and {v.MANIFEST_FILE}, a line each, and nothing else")
+    return {v.METADATA_FILE: found[1].decode(), v.MANIFEST_FILE: found[2].decode()}
 
 
 def seal_zip(path: Path) -> None:
@@ -124,8 +121,8 @@ def sign(crate: Path, key: Path) -> Path:
     """
     if not key.is_file():
         raise InputError(f"{key}: no such key")
-    seal = crate / rv.SEAL_FILE
-    signature = crate / rv.SIGNATURE_FILE
+    seal = crate / v.SEAL_FILE
+    signature = crate / v.SIGNATURE_FILE
     signature.unlink(missing_ok=True)
     _keygen(["-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(seal)])
     return signature

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity
-from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR
 from prov_worker.crate.summary import RunStep
 from prov_worker.model import AttemptId
 
@@ -218,7 +218,7 @@ class StagingDb:
         for key, latest, blob in rows:
             entry: Entry = pickle.loads(blob)  # our own, of this process
             entry.step.key = key
-            entry.step.crate_id = f"{STEPS_DIR}/{key}{CRATE_SUFFIX}/"
+            entry.step.crate_id = v.step_id(key)
             entry.step.latest = bool(latest)
             yield entry
 

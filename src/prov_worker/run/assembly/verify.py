@@ -23,7 +23,6 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import check_names
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import sha256_of
-from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
 from prov_worker.run.assembly.staging import temporary_database
 
@@ -168,7 +167,7 @@ def _verify(
     say = verdict.changes.append
     with closing(temporary_database("CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen, twice)")) as db:
         seal = _read_seal(tree, path)
-        digests = {name: _digest(tree, name, say) for name in (v.METADATA_FILE, rv.MANIFEST_FILE)}
+        digests = {name: _digest(tree, name, say) for name in (v.METADATA_FILE, v.MANIFEST_FILE)}
         _compare_seal(seal, digests, say)
         _load_manifest(tree, db, say)
         for relative, kind in tree.walk():
@@ -218,12 +217,12 @@ def _is_text(name: str) -> bool:
 
 def _read_seal(tree: _Directory | _Zip, path: Path) -> bytes:
     try:
-        with tree.open(rv.SEAL_FILE) as stream:
+        with tree.open(v.SEAL_FILE) as stream:
             return stream.read(_MAX_SEAL_BYTES)
     except FileNotFoundError:
-        raise InputError(f"{path}: no run crate with a seal: {rv.SEAL_FILE} is missing") from None
+        raise InputError(f"{path}: no run crate with a seal: {v.SEAL_FILE} is missing") from None
     except _PARSING as error:
-        raise InputError(f"{path}: {rv.SEAL_FILE}: cannot be read: {error}") from None
+        raise InputError(f"{path}: {v.SEAL_FILE}: cannot be read: {error}") from None
 
 
 def _digest(tree: _Directory | _Zip, relative: str, say: Callable[[Change], None]) -> str | None:
@@ -243,7 +242,7 @@ def _compare_seal(seal: bytes, digests: dict[str, str | None], say: Callable[[Ch
         sealed = parse_seal(seal)
     except ValueError as error:
         # What it does not name in this way cannot be compared with it, and so is not as sealed.
-        say(Change("changed", rv.SEAL_FILE, f"seals nothing: {error}"))
+        say(Change("changed", v.SEAL_FILE, f"seals nothing: {error}"))
         return
     for name, digest in digests.items():
         if digest is not None and digest != sealed[name]:
@@ -252,7 +251,7 @@ def _compare_seal(seal: bytes, digests: dict[str, str | None], say: Callable[[Ch
 
 def _load_manifest(tree: _Directory | _Zip, db: sqlite3.Connection, say: Callable[[Change], None]) -> None:
     try:
-        with tree.open(rv.MANIFEST_FILE) as stream:
+        with tree.open(v.MANIFEST_FILE) as stream:
             lines = TextIOWrapper(stream, encoding="utf-8", newline="\n")
             db.executemany(
                 "INSERT INTO file (path, sha) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET twice = 1",
@@ -261,29 +260,29 @@ def _load_manifest(tree: _Directory | _Zip, db: sqlite3.Connection, say: Callabl
     except FileNotFoundError:
         return  # said already
     except _PARSING as error:
-        say(Change("changed", rv.MANIFEST_FILE, f"not as it is written: {error}"))
+        say(Change("changed", v.MANIFEST_FILE, f"not as it is written: {error}"))
     # Each program might believe another one of the two lines.
     for (relative,) in db.execute("SELECT path FROM file WHERE twice ORDER BY path"):
-        say(Change("changed", rv.MANIFEST_FILE, f"names {relative} more than once"))
+        say(Change("changed", v.MANIFEST_FILE, f"names {relative} more than once"))
 
 
 def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verdict, allowed_signers: Path | None) -> None:
     try:
-        with tree.open(rv.SIGNATURE_FILE) as stream:
+        with tree.open(v.SIGNATURE_FILE) as stream:
             data = stream.read(1 << 20)
     except FileNotFoundError:
         if allowed_signers is not None:
-            verdict.changes.append(Change("signature", rv.SIGNATURE_FILE, "the run crate is not signed"))
+            verdict.changes.append(Change("signature", v.SIGNATURE_FILE, "the run crate is not signed"))
         return
     except _PARSING as error:
-        verdict.changes.append(Change("unreadable", rv.SIGNATURE_FILE, f"cannot be read: {error}"))
+        verdict.changes.append(Change("unreadable", v.SIGNATURE_FILE, f"cannot be read: {error}"))
         return
     with tempfile.TemporaryDirectory(prefix="prov-worker-verify-") as private:
-        copy = Path(private) / rv.SIGNATURE_FILE
+        copy = Path(private) / v.SIGNATURE_FILE
         copy.write_bytes(data)
         verdict.signer, problem = check_signature(seal, copy, allowed_signers)
     if problem is not None:
-        verdict.changes.append(Change("signature", rv.SIGNATURE_FILE, problem))
+        verdict.changes.append(Change("signature", v.SIGNATURE_FILE, problem))
     else:
         verdict.trusted = allowed_signers is not None
 

@@ -25,13 +25,6 @@ PROFILE_OF_VALIDATOR: Final = "provenance-run-crate"
 #: Asks for an absolute id of the workflow, which Workflow RO-Crate forbids: cannot be met by any run crate.
 SKIPPED_CHECK: Final = "process-run-crate-0.5_5.1"
 
-STEPS_DIR: Final = "steps"
-README_FILE: Final = "README.md"
-LINKS_FILE: Final = "links.jsonl"
-MANIFEST_FILE: Final = "manifest-sha256.txt"
-SEAL_FILE: Final = "seal.txt"
-SIGNATURE_FILE: Final = "seal.txt.sig"
-WORKFLOW_STEM: Final = "workflow"
 RUN_ID: Final = "#run"
 ENGINE_RUN_ID: Final = "#engine-run"
 #: Totals of a step that the run crate shows as well; all others stay in the step crate.

@@ -18,12 +18,11 @@ from prov_worker.errors import InputError, ProvWorkerError
 #: ``host:path``, and no local path with a colon: those are written with a slash in front of it.
 _REMOTE = re.compile(r"^(?P<host>[^/:\s]+|[^/:\s]*@?\[[0-9A-Fa-f:.%]+\]):(?P<path>.*)$")
 _LINE = re.compile(r"^(?P<sha>[0-9a-f]{64}) [ *]\./(?P<path>.+)$")
-_SUFFIX = ".crate"
 #: Crates directly in the directory, and those in directories of it, one for each endpoint. Hidden directories hold
 #: crates in the making and the recorder's own files.
 #: First all directories named as crates: one that is published meanwhile is then not taken for one without metadata.
 _LIST = (
-    "cd -- {path} && find . -maxdepth 2 -name '.?*' -prune -o -type d -name '*.crate' -print "
+    "cd -- {path} && find . -maxdepth 2 -name '.?*' -prune -o -type d -name '*{suffix}' -print "
     "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -print0 | xargs -0 -r sha256sum --"
 )
 
@@ -94,7 +93,7 @@ class Place:
         Raises:
             CollectError: the source does not answer, or cannot be read.
         """
-        script = _LIST.format(path=shlex.quote(self.path), metadata=v.METADATA_FILE)
+        script = _LIST.format(path=shlex.quote(self.path), metadata=v.METADATA_FILE, suffix=v.CRATE_SUFFIX)
         found, named = {}, set()
         for line in self._run(script).splitlines():
             if line.startswith("./") and _is_crate(line[2:]):
@@ -163,8 +162,8 @@ def private_directory() -> tempfile.TemporaryDirectory[str]:
 def _is_crate(path: str) -> bool:
     *above, name = path.split("/")
     # what is below a crate, or leads elsewhere, is none: the other machine need not be an honest one
-    plain = not any(part.startswith(".") or part.endswith(_SUFFIX) for part in above)
-    return plain and name.endswith(_SUFFIX) and not name.startswith(".")
+    plain = not any(part.startswith(".") or part.endswith(v.CRATE_SUFFIX) for part in above)
+    return plain and name.endswith(v.CRATE_SUFFIX) and not name.startswith(".")
 
 
 def _cause(text: bytes) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from prov_worker.run.model import Problem
 
 STAGING = ".collect"
 _BATCH = 500
-_ATTEMPT = re.compile(r"^(?P<task>.+)\.attempt-(?P<number>\d+)\.crate$")
 
 
 @dataclass(slots=True)
@@ -204,10 +202,9 @@ class _Collection:
         Returns:
             The name that the earlier one has now, as at the source; None where it is something else that differs.
         """
-        stem = name.removesuffix(".crate")
-        for other, known in there.items():
-            match = _ATTEMPT.match(other)
-            if match is not None and match["task"] == stem and known == sha:
+        for other, digest in there.items():
+            task, attempt = v.split_key(v.key_of(other))
+            if task == v.key_of(name) and attempt is not None and digest == sha:
                 if not self._options.dry_run and not (self._target / other).exists():
                     os.rename(self._target / name, self._target / other)
                 return other

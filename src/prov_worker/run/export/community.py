@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.community import open_crate
-from prov_worker.crate.sources import CRATE_SUFFIX
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.assembly.assemble import Options, assemble
-from prov_worker.run.assembly.vocabulary import MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE
 from prov_worker.run.export import Advance, exporter, nothing_chosen
 
-_SEALS = (MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE)
+_SEALS = (v.MANIFEST_FILE, v.SEAL_FILE, v.SIGNATURE_FILE)
 
 
 @exporter("ro-crate", suffix="ro-crate.zip", counts="entities", summary="one zip with a page about it, by ro-crate-py")
@@ -54,7 +53,7 @@ def _run_crate(run: RunRecord, target: Path, tasks: set[str] | None, advance: Ad
     if not chosen:
         raise nothing_chosen(run, tasks)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as directory:
-        path = Path(directory) / f"{run.name}{CRATE_SUFFIX}"
+        path = Path(directory) / v.crate_name(run.name)
         result = assemble(chosen, path, Options(name=run.name))
         run.problems += result.problems
         if advance is not None:

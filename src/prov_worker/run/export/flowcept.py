@@ -20,7 +20,7 @@ from prov_worker.crate.summary import RunStep, StepFile, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.files import atomic_write
 from prov_worker.model import Series
-from prov_worker.run.api import LINKS_FILE, RunRecord
+from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
 from prov_worker.run.model import Problem
 
@@ -55,7 +55,7 @@ def write_flowcept(
         if link.source not in needs[link.target]:
             needs[link.target].append(link.source)
             feeds[link.source].append(link.target)
-    damaged = [one for one in run.problems if one.where == str(run.path / LINKS_FILE)]
+    damaged = [one for one in run.problems if one.where == str(run.path / v.LINKS_FILE)]
     workflow = _Workflow(run)
     with atomic_write(target) as path, path.open("w", encoding="utf-8") as stream:
         for step in chosen_steps(run, tasks, advance):

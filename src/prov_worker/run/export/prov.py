@@ -7,7 +7,6 @@ What becomes of which entity is in :mod:`prov_worker.run.export.prov_mapping`. N
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 import warnings
 from functools import partial
@@ -17,7 +16,7 @@ from urllib.parse import quote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import load_graph
-from prov_worker.crate.sources import CRATE_SUFFIX, STEPS_DIR, read
+from prov_worker.crate.sources import read
 from prov_worker.crate.summary import graph_of
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import atomic_write
@@ -37,8 +36,6 @@ FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 }
 #: More records than this are no picture that anybody can read, and graphviz takes minutes for them.
 PICTURE_LIMIT = 1500
-
-_ATTEMPT = re.compile(r"\.attempt-\d+\Z")
 
 
 def run_document(
@@ -70,7 +67,7 @@ def run_document(
         if tasks is None:
             mapping.add(load_graph(run.path), base)
     for source in run.sources():
-        if tasks is not None and _ATTEMPT.sub("", source.name) not in tasks:
+        if tasks is not None and v.split_key(source.name)[0] not in tasks:
             continue
         try:
             metadata = read(source, v.METADATA_FILE)
@@ -78,7 +75,7 @@ def run_document(
         except CrateError as error:
             run.problems.append(Problem(source.where, str(error)))
             continue
-        name = quote(f"{STEPS_DIR}/{source.name}{CRATE_SUFFIX}", safe=SAFE)
+        name = quote(v.step_id(source.name).rstrip("/"), safe=SAFE)
         mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")
         if advance is not None:
             advance(1)
