@@ -52,7 +52,7 @@ def main() -> None:
     output = run("adder")
     function_id = run("affinity").split()[-1]
     output += run("affinity", function_id)
-    for name in ("shell", "failing", "own_crate"):
+    for name in ("shell", "failing", "read_earlier_crate"):
         output += run(name)
     if options.crates:
         show(options.crates, TASK.findall(output))

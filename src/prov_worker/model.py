@@ -1,6 +1,6 @@
 """The nouns of the product: what is known of one task, one node, and one series of samples.
 
-Plain data on the standard library, shared by every room. Units are in the names (``_s``, ``_ns``, ``_bytes``,
+Plain data on the standard library, shared by all packages. Units are in the names (``_s``, ``_ns``, ``_bytes``,
 ``_percent``); ``_ns`` values are integers, nanoseconds since the Unix epoch, UTC.
 """
 

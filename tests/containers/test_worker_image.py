@@ -22,7 +22,7 @@ from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.sites import catalog, install, options
 from prov_worker.spool.paths import runtime_dir
 from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
-from support.house import alive, wait_until
+from support.crate_dir import alive, wait_until
 
 pytestmark = [
     pytest.mark.docker,

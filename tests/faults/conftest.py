@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from support.crate_dir import CrateDir
 from support.direct import TESTS, Call, DirectWorker, Start
-from support.house import House
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,19 +29,19 @@ def functions_for_workers() -> Iterator[None]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path / "crates")
+def crate_dir(tmp_path: Path) -> Iterator[CrateDir]:
+    made = CrateDir(tmp_path / "crates")
     yield made
     made.close()
 
 
 @pytest.fixture
-def start(tmp_path: Path, house: House) -> Iterator[Start]:
+def start(tmp_path: Path, crate_dir: CrateDir) -> Iterator[Start]:
     """Start workers into the test's crate directory; they are ended with the test."""
     started: list[DirectWorker] = []
 
     def begin(*calls: Call, folder: Path = tmp_path, **options: Any) -> DirectWorker:
-        worker = DirectWorker(folder, calls, house.crates, **options)
+        worker = DirectWorker(folder, calls, crate_dir.crates, **options)
         started.append(worker)
         return worker
 

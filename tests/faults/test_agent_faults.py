@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 
 from prov_worker.spool.launch import agent_lives
+from support.crate_dir import CrateDir, alive, task_series, wait_until
 from support.direct import Call, Start
-from support.house import House, alive, task_series, wait_until
 
 
 @pytest.mark.parametrize("victim", ["pid", "finaliser", "both"])
-def test_the_agent_is_killed_in_the_middle_of_a_load(house: House, start: Start, tmp_path: Path, victim: str) -> None:
+def test_the_agent_is_killed_in_the_middle_of_a_load(
+    crate_dir: CrateDir, start: Start, tmp_path: Path, victim: str
+) -> None:
     go = tmp_path / "end"
     calls = [Call("burn", (0.02,)) for _ in range(60)] + [Call("add", (n, n)) for n in range(60)]
     workers = [start(*calls[n::2], linger=go) for n in range(2)]
-    agent = house.wait_for_agent()
-    wait_until(lambda: len(house.names()) > 5, "the first crates")
+    agent = crate_dir.wait_for_agent()
+    wait_until(lambda: len(crate_dir.names()) > 5, "the first crates")
     for key in ("pid", "finaliser") if victim == "both" else (victim,):
         os.kill(agent[key], signal.SIGKILL)
     for worker in workers:
@@ -30,21 +32,23 @@ def test_the_agent_is_killed_in_the_middle_of_a_load(house: House, start: Start,
     go.touch()
     for worker in workers:
         assert worker.wait() == 0
-    house.wait_for_end_of_agent(60)
-    house.recover()
-    crates = house.wait_for([call.task for call in calls], 5)
+    crate_dir.wait_for_end_of_agent(60)
+    crate_dir.recover()
+    crates = crate_dir.wait_for([call.task for call in calls], 5)
     assert {crate.status for crate in crates} == {"completed"}
-    assert len(house.names()) == 120
+    assert len(crate_dir.names()) == 120
     # a killed finaliser may leave the directory that it was writing: hidden, and removed when it is old
-    assert len(list(house.crates.glob(".tmp-*"))) <= 1
+    assert len(list(crate_dir.crates.glob(".tmp-*"))) <= 1
 
 
-def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(house: House, start: Start, tmp_path: Path) -> None:
+def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
     go = tmp_path / "end"
     call = Call("add", (1, 2))
     worker = start(call, linger=go)
-    house.wait_for([call.task])
-    agent = house.wait_for_agent()
+    crate_dir.wait_for([call.task])
+    agent = crate_dir.wait_for_agent()
     os.kill(agent["finaliser"], signal.SIGKILL)
     wait_until(lambda: not alive(agent["pid"]), "the sampler ends too")
     assert worker.process.poll() is None
@@ -54,60 +58,60 @@ def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(house: House, star
 
 @pytest.mark.parametrize("other_half", ["pid", "finaliser"])
 def test_an_agent_that_lost_a_half_is_replaced_while_its_worker_is_idle(
-    house: House, start: Start, tmp_path: Path, other_half: str
+    crate_dir: CrateDir, start: Start, tmp_path: Path, other_half: str
 ) -> None:
     go = tmp_path / "end"
     call = Call("add", (1, 2))
     worker = start(call, linger=go)
-    house.wait_for([call.task])
-    agent = house.wait_for_agent()
+    crate_dir.wait_for([call.task])
+    agent = crate_dir.wait_for_agent()
     time.sleep(5.5)  # one that loses its half at once is not replaced: it would go on for ever
     os.kill(agent[other_half], signal.SIGKILL)
-    second = house.wait_for_agent(other_than=agent["pid"])
+    second = crate_dir.wait_for_agent(other_than=agent["pid"])
     assert second["pid"] != agent["pid"]
     go.touch()
     assert worker.wait() == 0
 
 
-def test_two_agents_race_and_one_serves(house: House, start: Start, tmp_path: Path) -> None:
+def test_two_agents_race_and_one_serves(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     go = tmp_path / "end"
     call = Call("add", (1, 2))
-    house.crates.mkdir()
-    assert house.runtime.is_dir()
-    agents = [house.start_agent() for _ in range(4)]
+    crate_dir.crates.mkdir()
+    assert crate_dir.runtime.is_dir()
+    agents = [crate_dir.start_agent() for _ in range(4)]
     try:
         worker = start(call, linger=go)
-        house.wait_for([call.task])
+        crate_dir.wait_for([call.task])
         wait_until(lambda: sum(agent.poll() is None for agent in agents) <= 1, "one agent is left")
-        assert agent_lives(str(house.runtime))
+        assert agent_lives(str(crate_dir.runtime))
         go.touch()
         worker.wait()
-        house.wait_for_end_of_agent()
+        crate_dir.wait_for_end_of_agent()
     finally:
         for agent in agents:
             agent.kill()
             agent.wait()
 
 
-def test_sigterm_finishes_what_ended(house: House, start: Start, tmp_path: Path) -> None:
+def test_sigterm_finishes_what_ended(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     go = tmp_path / "end"
     calls = [Call("add", (n, n)) for n in range(200)]
     worker = start(*calls, linger=go)
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
     wait_until(lambda: worker.raw(199), "all results")
     os.kill(agent["pid"], signal.SIGTERM)
     wait_until(lambda: not alive(agent["pid"]), "the agent ends")
-    assert len(house.names()) == 200
+    assert len(crate_dir.names()) == 200
     go.touch()
     worker.wait()
 
 
 def test_sigterm_at_the_moment_the_agent_is_known_finishes_what_ended(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     """A node may be told to shut down while its agent is still loading the sampler."""
     end, stop = tmp_path / "end", tmp_path / "stop"
-    house.crates.mkdir()
+    crate_dir.crates.mkdir()
     code = f"""
 import os, signal, time
 from prov_worker.agent import main as agent
@@ -118,37 +122,37 @@ def described(*args):
         time.sleep(0.005)
     signal.raise_signal(signal.SIGTERM)
 agent._describe = described
-agent.main({str(house.runtime)!r}, {str(house.crates)!r})
+agent.main({str(crate_dir.runtime)!r}, {str(crate_dir.crates)!r})
 """
     with subprocess.Popen([sys.executable, "-c", code]) as agent:
-        house.wait_for_agent()
+        crate_dir.wait_for_agent()
         worker = start(*(Call("add", (n, n)) for n in range(20)), linger=end)
         wait_until(lambda: worker.raw(19), "all results")
         stop.touch()
         assert agent.wait(20) == 0
-    assert len(house.names()) == 20
+    assert len(crate_dir.names()) == 20
     end.touch()
     worker.wait()
 
 
-def test_the_agent_survives_the_end_of_its_session_and_ends_by_itself(house: House, start: Start) -> None:
+def test_the_agent_survives_the_end_of_its_session_and_ends_by_itself(crate_dir: CrateDir, start: Start) -> None:
     calls = [Call("add", (1, 2)), Call("sleep", (60,))]
     worker = start(*calls, start_new_session=True)
-    house.wait_for([calls[0].task])
-    agent = house.wait_for_agent()
+    crate_dir.wait_for([calls[0].task])
+    agent = crate_dir.wait_for_agent()
     assert os.getsid(agent["pid"]) != os.getsid(worker.pid)
     os.killpg(worker.pid, signal.SIGTERM)
-    crate = house.wait_for([calls[1].task])[0]
+    crate = crate_dir.wait_for([calls[1].task])[0]
     assert "SIGTERM" in (crate.error or "")
     worker.wait()
     wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "the agent ends by itself")
 
 
-def test_no_child_is_left_to_the_worker(house: House, start: Start, tmp_path: Path) -> None:
+def test_no_child_is_left_to_the_worker(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     go = tmp_path / "end"
     call = Call("burn", (0.1,))
     worker = start(call, linger=go)
-    house.wait_for([call.task])
+    crate_dir.wait_for([call.task])
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
     assert children.read_text() == ""
     go.touch()
@@ -164,7 +168,7 @@ CANNOT_START = {
 
 @pytest.mark.parametrize("why", CANNOT_START)
 def test_an_agent_that_cannot_start_costs_no_result_and_recover_writes_the_crates(
-    house: House, start: Start, tmp_path: Path, why: str
+    crate_dir: CrateDir, start: Start, tmp_path: Path, why: str
 ) -> None:
     site = tmp_path / "site"
     site.mkdir()
@@ -173,14 +177,16 @@ def test_an_agent_that_cannot_start_costs_no_result_and_recover_writes_the_crate
     worker = start(*calls, environment={"PYTHONPATH": _path(site)})
     assert worker.wait() == 0
     assert [worker.value(n) for n in range(3)] == [0, 2, 4]
-    assert house.names() == []
-    house.recover()
-    crates = [house.crate(call.task) for call in calls]
+    assert crate_dir.names() == []
+    crate_dir.recover()
+    crates = [crate_dir.crate(call.task) for call in calls]
     assert {crate.status for crate in crates} == {"completed"}
     assert task_series(crates[3]) is None
 
 
-def test_a_quick_function_that_is_killed_while_no_agent_can_start(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_quick_function_that_is_killed_while_no_agent_can_start(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
     """Its start stands in its slot alone."""
     site, go = tmp_path / "site", tmp_path / "go"
     site.mkdir()
@@ -192,16 +198,18 @@ def test_a_quick_function_that_is_killed_while_no_agent_can_start(house: House, 
     wait_until(lambda: worker.raw(49), "the quick ones")
     time.sleep(0.3)
     worker.stop()
-    house.recover()
-    assert len(house.names()) == 51
-    crate = house.crate(slow.task)
+    crate_dir.recover()
+    assert len(crate_dir.names()) == 51
+    crate = crate_dir.crate(slow.task)
     assert (crate.status, crate.function_name) == ("failed", "wait_for_file")
-    before = house.names()
-    house.recover()
-    assert house.names() == before
+    before = crate_dir.names()
+    crate_dir.recover()
+    assert crate_dir.names() == before
 
 
-def test_a_quick_function_that_is_killed_where_no_slot_can_be_made(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_quick_function_that_is_killed_where_no_slot_can_be_made(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
     site, go = tmp_path / "site", tmp_path / "go"
     site.mkdir()
     go.touch()
@@ -214,9 +222,9 @@ def test_a_quick_function_that_is_killed_where_no_slot_can_be_made(house: House,
     wait_until(lambda: worker.raw(49), "the quick ones")
     time.sleep(0.3)
     worker.stop()
-    house.wait_for_end_of_agent()
-    house.recover()
-    assert house.crate(slow.task).function_name == "wait_for_file"
+    crate_dir.wait_for_end_of_agent()
+    crate_dir.recover()
+    assert crate_dir.crate(slow.task).function_name == "wait_for_file"
 
 
 def _path(first: Path) -> str:
@@ -225,7 +233,7 @@ def _path(first: Path) -> str:
 
 
 def test_no_private_runtime_directory_can_be_made(
-    house: House, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    crate_dir: CrateDir, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
     site.mkdir()
@@ -238,13 +246,13 @@ def test_no_private_runtime_directory_can_be_made(
     assert worker.wait() == 0
     assert worker.value(0) == 3
     assert "the task is not affected" in worker.text()
-    assert house.names() == []
+    assert crate_dir.names() == []
     monkeypatch.setenv("PYTHONPATH", _path(site))
-    house.recover()
-    assert [house.crate(call.task).status for call in calls] == ["completed", "completed", "failed"]
+    crate_dir.recover()
+    assert [crate_dir.crate(call.task).status for call in calls] == ["completed", "completed", "failed"]
 
 
-def test_the_slots_memory_is_full(house: House, start: Start, tmp_path: Path) -> None:
+def test_the_slots_memory_is_full(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
@@ -254,13 +262,13 @@ def test_the_slots_memory_is_full(house: House, start: Start, tmp_path: Path) ->
     worker = start(call, environment={"PYTHONPATH": _path(site)}, settings={"write": "before_result"})
     assert worker.wait() == 0
     assert worker.value(0) == 3
-    house.wait_for_end_of_agent()
-    house.recover()
-    assert house.crate(call.task).status == "completed"
+    crate_dir.wait_for_end_of_agent()
+    crate_dir.recover()
+    assert crate_dir.crate(call.task).status == "completed"
 
 
 def test_before_result_the_crate_is_complete_when_the_result_is_there(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     calls = [Call("add", (n, n)) for n in range(20)] + [Call("burn", (0.3,)), Call("refuse", ("no",))]
     worker = start(*calls, settings={"write": "before_result"})
@@ -268,35 +276,35 @@ def test_before_result_the_crate_is_complete_when_the_result_is_there(
     while worker.process.poll() is None or len(seen) < len(calls):
         for number in range(len(calls)):
             if number not in seen and worker.raw(number) is not None:
-                house.crate(calls[number].task)  # raises where it is not there, or not whole
+                crate_dir.crate(calls[number].task)  # raises where it is not there, or not whole
                 seen.add(number)
         assert worker.process.poll() in (None, 0)
     assert len(seen) == len(calls)
 
 
 def test_before_result_with_an_agent_that_is_killed_while_it_is_waited_for(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     calls = [Call("add", (n, n)) for n in range(40)]
     worker = start(*calls, settings={"write": "before_result"})
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
     wait_until(lambda: worker.raw(3), "some results")
     os.kill(agent["pid"], signal.SIGKILL)
     os.kill(agent["finaliser"], signal.SIGKILL)
     assert worker.wait(110) == 0
     assert [worker.value(n) for n in range(40)] == [2 * n for n in range(40)]
-    assert {crate.status for crate in house.wait_for([call.task for call in calls])} == {"completed"}
+    assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls])} == {"completed"}
     assert "the result is released without it" not in worker.text()
 
 
 @pytest.mark.parametrize("plots", ["png", "svg"])
 def test_the_plotter_is_killed_and_crates_come_all_the_same(
-    house: House, start: Start, plots: str, tmp_path: Path
+    crate_dir: CrateDir, start: Start, plots: str, tmp_path: Path
 ) -> None:
     go = tmp_path / "end"
     calls = [Call("sleep", (0.6,)) for _ in range(4)]
     worker = start(*calls, settings={"plots": plots, "plot_min_duration": 0.1}, linger=go)
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
 
     def plotters() -> list[int]:
         path = Path(f"/proc/{agent['finaliser']}/task/{agent['finaliser']}/children")
@@ -306,16 +314,16 @@ def test_the_plotter_is_killed_and_crates_come_all_the_same(
         wait_until(plotters, "a plotter")
         for pid in plotters():
             os.kill(pid, signal.SIGKILL)
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     for crate in crates:
         drawn = [one.id for one in crate.files if one.id.startswith("images/")]
         assert drawn in ([f"images/cpu_usage.{plots}"], []) or plots == "png"
-        assert drawn or "No plot was drawn" in crate.description
+        assert drawn or any("No plot was drawn" in note for note in crate.notes)
     go.touch()
     worker.wait()
 
 
-def test_matplotlib_is_missing(house: House, start: Start, tmp_path: Path) -> None:
+def test_matplotlib_is_missing(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     hidden = tmp_path / "hide" / "matplotlib"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError('no matplotlib here')")
@@ -327,7 +335,7 @@ def test_matplotlib_is_missing(house: House, start: Start, tmp_path: Path) -> No
         environment={"PYTHONPATH": _path(hidden.parent)},
     )
     assert worker.wait() == 0
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert crate.status == "completed"
-    assert "matplotlib is missing" in crate.description
+    assert any("matplotlib is missing" in note for note in crate.notes)
     assert task_series(crate) is not None

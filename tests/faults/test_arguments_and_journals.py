@@ -13,12 +13,12 @@ from prov_worker.agent.sampler import Sampler
 from prov_worker.errors import SpoolError
 from prov_worker.spool.slot import SIZE, Slot, SlotReader
 from support import calls as functions
+from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
-from support.house import House, wait_until
 from support.worker import pack
 
 
-def test_arguments_and_results_that_cannot_travel(house: House, start: Start) -> None:
+def test_arguments_and_results_that_cannot_travel(crate_dir: CrateDir, start: Start) -> None:
     stubborn = pack(functions.add, (functions.Stubborn(), 1), {}, uuid.uuid4())
     calls = [
         Call("add", body=stubborn),
@@ -31,7 +31,7 @@ def test_arguments_and_results_that_cannot_travel(house: House, start: Start) ->
     assert "refuses to be rebuilt" in worker.message(0).data
     assert worker.message(2).error_details.code == "MaxResultSizeExceeded"
     assert worker.value(3) == 3
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert [crate.status for crate in crates] == ["failed", "failed", "failed", "completed"]
     assert "refuses to be rebuilt" in (crates[0].error or "")
     assert "MaxResultSizeExceeded" in (crates[2].error or "")
@@ -40,22 +40,22 @@ def test_arguments_and_results_that_cannot_travel(house: House, start: Start) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("capture", ["types", "values"])
-def test_an_argument_of_100_mb(house: House, start: Start, capture: str) -> None:
+def test_an_argument_of_100_mb(crate_dir: CrateDir, start: Start, capture: str) -> None:
     size = 100 << 20
     calls = [Call("length", (b"x" * size,)), Call("length", (["token " + "y" * size],)), Call("length", (10**5000,))]
     worker = start(*calls, settings={"capture_arguments": capture})
     assert worker.wait(110) == 0
     assert [worker.value(0), worker.value(1)] == [size, 1]
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert [crate.status for crate in crates] == ["completed", "completed", "failed"]
-    for path in house.crates.rglob("*"):
+    for path in crate_dir.crates.rglob("*"):
         assert not path.is_file() or path.stat().st_size < 1 << 20
 
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 @pytest.mark.parametrize("damage", ["torn", "garbage", "zeros", "not_an_object", "wrong_types"])
 def test_a_damaged_line_costs_no_other_task(
-    house: House, start: Start, tmp_path: Path, place: str, damage: str
+    crate_dir: CrateDir, start: Start, tmp_path: Path, place: str, damage: str
 ) -> None:
     site = tmp_path / "site"
     site.mkdir()
@@ -64,7 +64,7 @@ def test_a_damaged_line_costs_no_other_task(
     path = os.pathsep.join([str(site), str(tests.parent / "src"), str(tests)])
     calls = [Call("add", (n, n)) for n in range(9)]
     assert start(*calls, environment={"PYTHONPATH": path}).wait() == 0
-    (journal,) = house.journals()
+    (journal,) = crate_dir.journals()
     lines = journal.read_bytes().splitlines(keepends=True)
     at = {"first": 0, "middle": len(lines) // 2, "last": len(lines) - 1}[place]
     hit = lines[at]
@@ -77,34 +77,34 @@ def test_a_damaged_line_costs_no_other_task(
         b'{"t":"end","task":17,"n":1,"ns":5,"m":1,"dur":3,"ok":1,"u":[1],"args":7}\n',
     }[damage]
     journal.write_bytes(b"".join(lines))
-    done = house.recover(check=False)
+    done = crate_dir.recover(check=False)
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
     tasks = {call.task for call in calls}
-    crates = [name for name in house.names() if name.removesuffix(".crate") in tasks]
+    crates = [name for name in crate_dir.names() if name.removesuffix(".crate") in tasks]
     # the damaged line may have been the only one of its task
     assert len(crates) >= (9 if place == "first" else 8), done.stdout
     if place == "first":
-        assert {house.crate(call.task).host for call in calls} == {os.uname().nodename.split(".")[0]}
+        assert {crate_dir.crate(call.task).host for call in calls} == {os.uname().nodename.split(".")[0]}
 
 
 def test_a_damaged_slot_costs_its_worker_no_crate_and_nobody_else_anything(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     go = tmp_path / "end"
     first, second = Call("add", (1, 2)), Call("add", (3, 4))
     one = start(first, linger=go)
-    house.wait_for([first.task])
-    (slot,) = house.runtime.glob("slot.*")
+    crate_dir.wait_for([first.task])
+    (slot,) = crate_dir.runtime.glob("slot.*")
     with slot.open("r+b") as file:
         file.write(os.urandom(SIZE))  # amid the agent's work
     other = start(second, linger=go)
-    house.wait_for([second.task])
+    crate_dir.wait_for([second.task])
     go.touch()
     assert [one.wait(), other.wait()] == [0, 0]
-    house.wait_for_end_of_agent()
-    house.recover()
-    assert len(house.names()) >= 2
+    crate_dir.wait_for_end_of_agent()
+    crate_dir.recover()
+    assert len(crate_dir.names()) >= 2
 
 
 def test_slots_of_any_content_harm_no_sampler(tmp_path: Path) -> None:
@@ -140,64 +140,71 @@ def test_slots_of_any_content_harm_no_sampler(tmp_path: Path) -> None:
     sampler.close()
 
 
-def test_a_reused_process_id_is_another_process(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_reused_process_id_is_another_process(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     """A slot whose process is gone, and whose id lives again with another start."""
     go = tmp_path / "end"
     call = Call("add", (1, 2))
     start(call, linger=go)
-    house.wait_for([call.task])
+    crate_dir.wait_for([call.task])
     task = os.urandom(16)
     dead = Slot(
-        str(house.runtime / f"slot.{os.getpid()}"), os.getpid(), 0, 12345, 0.05, str(house.spool / "h-1-12345.jsonl")
+        str(crate_dir.runtime / f"slot.{os.getpid()}"),
+        os.getpid(),
+        0,
+        12345,
+        0.05,
+        str(crate_dir.spool / "h-1-12345.jsonl"),
     )
     dead.begin(10**18, 1, 0, task, 1)
     text = task.hex()
     name = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    (crate,) = house.wait_for([name])
+    (crate,) = crate_dir.wait_for([name])
     assert crate.status == "failed"
     wait_until(lambda: not Path(dead.path).exists(), "the slot is cleared away")
     go.touch()
 
 
 def test_a_task_lost_twice_is_one_crate_after_recover_and_the_next_agent(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     """Worker and agent die together; recover finishes; the slot that is left must not make a second record."""
     started = tmp_path / "started"
     call = Call("touch_and_wait", (str(started), "/nonexistent"))
     worker = start(call)
     wait_until(started.exists, "the task runs")
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
     for pid in (agent["finaliser"], agent["pid"], worker.pid):
         os.kill(pid, 9)
     worker.wait()
-    house.wait_for_end_of_agent()
-    house.recover()
-    before = house.crate(call.task).path.joinpath("ro-crate-metadata.json").read_bytes()
+    crate_dir.wait_for_end_of_agent()
+    crate_dir.recover()
+    before = crate_dir.crate(call.task).path.joinpath("ro-crate-metadata.json").read_bytes()
     after = Call("add", (1, 2))
     start(after)
-    house.wait_for([after.task])
-    house.wait_for_end_of_agent()
-    assert house.names() == sorted([f"{call.task}.crate", f"{after.task}.crate"])
-    assert house.crate(call.task).path.joinpath("ro-crate-metadata.json").read_bytes() == before
-    assert list(house.runtime.glob("slot.*")) == []
+    crate_dir.wait_for([after.task])
+    crate_dir.wait_for_end_of_agent()
+    assert crate_dir.names() == sorted([f"{call.task}.crate", f"{after.task}.crate"])
+    assert crate_dir.crate(call.task).path.joinpath("ro-crate-metadata.json").read_bytes() == before
+    assert list(crate_dir.runtime.glob("slot.*")) == []
 
 
 @pytest.mark.parametrize("number", [9, 15])
-def test_a_function_that_was_always_quick_is_killed(house: House, start: Start, number: int, tmp_path: Path) -> None:
+def test_a_function_that_was_always_quick_is_killed(
+    crate_dir: CrateDir, start: Start, number: int, tmp_path: Path
+) -> None:
     """After many quick calls a start is not in the journal at once; a kill must not lose it."""
     go = tmp_path / "go"
     go.touch()
     quick = [Call("wait_for_file", (str(go),)) for _ in range(50)]
     slow = Call("wait_for_file", (str(tmp_path / "never"),))
     worker = start(*quick, slow)
-    house.wait_for([call.task for call in quick])
+    crate_dir.wait_for([call.task for call in quick])
     wait_until(lambda: worker.raw(49), "the quick ones")
     import time
 
     time.sleep(0.5)
     os.kill(worker.pid, number)
-    (crate,) = house.wait_for([slow.task])
+    (crate,) = crate_dir.wait_for([slow.task])
     worker.wait()
     assert crate.status == "failed"
     assert crate.function_name == "wait_for_file"

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
-from support.house import House, wait_until
 
 STATUS = Path(__file__).parents[2] / "ansible" / "roles" / "service" / "files" / "status.py"
 
 
 @pytest.mark.timeout(120)
-def test_quick_tasks_that_ended_do_not_count_as_running(house: House, start: Start, tmp_path: Path) -> None:
+def test_quick_tasks_that_ended_do_not_count_as_running(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     """The end of a quick task follows in the line of its start, and its worker lives on."""
     begun, release, leave = (tmp_path / name for name in ("begun", "release", "leave"))
     calls = [Call("nothing") for _ in range(200)]
@@ -25,15 +25,15 @@ def test_quick_tasks_that_ended_do_not_count_as_running(house: House, start: Sta
     start(*calls, last, linger=leave)
 
     def status() -> tuple[int, dict[str, Any]]:
-        words = [tmp_path / "endpoint", house.crates, tmp_path / "log", tmp_path / "host", "--drained", "0.1"]
+        words = [tmp_path / "endpoint", crate_dir.crates, tmp_path / "log", tmp_path / "host", "--drained", "0.1"]
         done = subprocess.run([sys.executable, STATUS, *words], capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, json.loads(done.stdout)
 
     wait_until(begun.exists, "the last task begins", 60.0)
-    assert any("dur" in line for line in house.lines("start"))
+    assert any("dur" in line for line in crate_dir.lines("start"))
     code, report = status()
     assert (code, report["tasks_under_way"]) == (1, 1)
     release.touch()
-    house.wait_for([last.task])
+    crate_dir.wait_for([last.task])
     code, report = status()
     assert (code, report["tasks_under_way"]) == (0, 0)

@@ -13,13 +13,13 @@ import pytest
 
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture
 from support import calls
-from support.house import House, alive, wait_until
+from support.crate_dir import CrateDir, alive, wait_until
 
 LIMIT_S = 60
 
 
-def endpoint(house: House, **options: object) -> EmbeddedEndpoint:
-    provenance = {"crate_dir": str(house.crates), "probes": ["cpu"], "plots": "none"}
+def endpoint(crate_dir: CrateDir, **options: object) -> EmbeddedEndpoint:
+    provenance = {"crate_dir": str(crate_dir.crates), "probes": ["cpu"], "plots": "none"}
     options = {"workers": 2, "heartbeat_period_s": 1, "provenance": provenance, **options}
     return EmbeddedEndpoint(**options)  # type: ignore[arg-type]
 
@@ -95,9 +95,9 @@ def ids(futures: list[TaskFuture]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_manager_is_killed(house: House, tmp_path: Path) -> None:
+def test_the_manager_is_killed(crate_dir: CrateDir, tmp_path: Path) -> None:
     started, run_dir = tmp_path / "started", tmp_path / "run"
-    with endpoint(house, run_dir=run_dir, workers=1) as served:
+    with endpoint(crate_dir, run_dir=run_dir, workers=1) as served:
         done = served.submit(calls.add, 1, 2)
         assert done.result(LIMIT_S) == 3
         running = served.submit(calls.touch_and_wait, str(started), "/nonexistent")
@@ -112,17 +112,17 @@ def test_the_manager_is_killed(house: House, tmp_path: Path) -> None:
         for future in waiting:
             future.exception(LIMIT_S)
         kill(orphans)
-    crates = house.wait_for(ids([done, running, *waiting]), 45)
+    crates = crate_dir.wait_for(ids([done, running, *waiting]), 45)
     assert crates[0].status == "completed"
     assert crates[1].status == "failed"
     assert crates[1].function_name == "touch_and_wait"
 
 
 @pytest.mark.slow
-def test_the_block_is_ended_as_at_its_walltime(house: House, tmp_path: Path) -> None:
+def test_the_block_is_ended_as_at_its_walltime(crate_dir: CrateDir, tmp_path: Path) -> None:
     """SIGTERM to all of the block's processes, as schedulers send it."""
     started, run_dir = tmp_path / "started", tmp_path / "run"
-    with endpoint(house, run_dir=run_dir, heartbeat_threshold_s=3) as served:
+    with endpoint(crate_dir, run_dir=run_dir, heartbeat_threshold_s=3) as served:
         running = served.submit(calls.touch_and_wait, str(started), "/nonexistent")
         wait_until(started.exists, "the task runs", LIMIT_S)
         pools = named("process_worker_pool", run_dir)
@@ -130,19 +130,20 @@ def test_the_block_is_ended_as_at_its_walltime(house: House, tmp_path: Path) -> 
         os.killpg(os.getpgid(pools[-1]), signal.SIGTERM)
         with pytest.raises(TaskFailedError):
             running.result(LIMIT_S)
-    (crate,) = house.wait_for(ids([running]), 45)
+    (crate,) = crate_dir.wait_for(ids([running]), 45)
     assert crate.status == "failed"
     assert crate.function_name == "touch_and_wait"
     assert "SIGTERM" in (crate.error or "")
 
 
 @pytest.mark.slow
-def test_the_interchange_is_killed(house: House, tmp_path: Path) -> None:
+def test_the_interchange_is_killed(crate_dir: CrateDir, tmp_path: Path) -> None:
     """Upstream hangs then, even when it is to end; what the workers ended has crates all the same."""
     run_dir = tmp_path / "run"
     process = program(
         tmp_path,
-        f"with EmbeddedEndpoint(workers=2, run_dir={str(run_dir)!r}, provenance={{'crate_dir': {str(house.crates)!r}, "
+        f"with EmbeddedEndpoint(workers=2, run_dir={str(run_dir)!r}, provenance={{"
+        f"'crate_dir': {str(crate_dir.crates)!r}, "
         "'probes': ['cpu'], 'plots': 'none'}) as served:",
         "    done = [served.submit(calls.add, n, n) for n in range(10)]",
         "    assert [future.result(60) for future in done] == [2 * n for n in range(10)]",
@@ -151,32 +152,32 @@ def test_the_interchange_is_killed(house: House, tmp_path: Path) -> None:
         "    time.sleep(600)",
     )
     tasks = first_line(process)
-    assert {crate.status for crate in house.wait_for(tasks)} == {"completed"}
+    assert {crate.status for crate in crate_dir.wait_for(tasks)} == {"completed"}
     end(process, run_dir)
     assert len(tasks) == 10
 
 
 @pytest.mark.slow
-def test_retries_keep_their_attempts(house: House, tmp_path: Path) -> None:
+def test_retries_keep_their_attempts(crate_dir: CrateDir, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    with endpoint(house, max_retries=1, workers=1) as served:
+    with endpoint(crate_dir, max_retries=1, workers=1) as served:
         future = served.submit(calls.die_once, str(marker))
         assert future.result(LIMIT_S) == "second attempt"
         task = str(future.task_id)
-        house.wait_for([task])
-        wait_until(lambda: f"{task}.attempt-1.crate" in house.names(), house.story)
-    first, second = house.crate(task, 1), house.crate(task)
+        crate_dir.wait_for([task])
+        wait_until(lambda: f"{task}.attempt-1.crate" in crate_dir.names(), crate_dir.describe)
+    first, second = crate_dir.crate(task, 1), crate_dir.crate(task)
     assert (first.status, second.status) == ("failed", "completed")
     assert (first.attempt, second.attempt) == (1, 2)
     # Before Linux 6.15 nobody can tell how a worker ended that its manager has waited for.
     assert "SIGKILL" in (first.error or "") or "disappeared while the task ran" in (first.error or "")
-    assert sorted(house.names()) == sorted([f"{task}.crate", f"{task}.attempt-1.crate"])
+    assert sorted(crate_dir.names()) == sorted([f"{task}.crate", f"{task}.attempt-1.crate"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name, workers", [("ThreadPoolEngine", 4), ("ProcessPoolEngine", 2)])
 def test_other_engines_under_the_hook(
-    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, workers: int
+    crate_dir: CrateDir, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, workers: int
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(
@@ -194,7 +195,7 @@ def test_other_engines_under_the_hook(
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(tests.parent / "src"), str(tests)]),
         "PROV_WORKER": "1",
-        "PROV_WORKER_CRATE_DIR": str(house.crates),
+        "PROV_WORKER_CRATE_DIR": str(crate_dir.crates),
         "PROV_WORKER_PROBES": "cpu",
     }
     code = (
@@ -206,17 +207,18 @@ def test_other_engines_under_the_hook(
     assert done.returncode == 0, done.stderr
     tasks = done.stdout.split()
     assert len(tasks) == 20
-    crates = house.wait_for(tasks)
+    crates = crate_dir.wait_for(tasks)
     assert {crate.status for crate in crates} == {"completed"}
     assert {crate.function_name for crate in crates} == {"burn_then_sleep"}
 
 
 @pytest.mark.slow
-def test_the_endpoints_process_is_killed_and_started_again(house: House, tmp_path: Path) -> None:
+def test_the_endpoints_process_is_killed_and_started_again(crate_dir: CrateDir, tmp_path: Path) -> None:
     started, run_dir = tmp_path / "started", tmp_path / "run"
     process = program(
         tmp_path,
-        f"with EmbeddedEndpoint(workers=1, run_dir={str(run_dir)!r}, provenance={{'crate_dir': {str(house.crates)!r}, "
+        f"with EmbeddedEndpoint(workers=1, run_dir={str(run_dir)!r}, provenance={{"
+        f"'crate_dir': {str(crate_dir.crates)!r}, "
         "'probes': ['cpu'], 'plots': 'none'}) as served:",
         "    done = served.submit(calls.add, 1, 2)",
         "    done.result(60)",
@@ -227,8 +229,8 @@ def test_the_endpoints_process_is_killed_and_started_again(house: House, tmp_pat
     tasks = first_line(process)
     wait_until(started.exists, "the task runs", LIMIT_S)
     end(process, run_dir)
-    first, second = house.wait_for(tasks, 45)
+    first, second = crate_dir.wait_for(tasks, 45)
     assert (first.status, second.status) == ("completed", "failed")
-    with endpoint(house, workers=1) as served:
+    with endpoint(crate_dir, workers=1) as served:
         assert served.submit(calls.add, 1, 2).result(LIMIT_S) == 3
-    wait_until(lambda: len(house.names()) == 3, house.story)
+    wait_until(lambda: len(crate_dir.names()) == 3, crate_dir.describe)

@@ -11,24 +11,28 @@ from pathlib import Path
 
 import pytest
 
+from support.crate_dir import CrateDir, alive, wait_until
 from support.direct import Call, Start
-from support.house import House, alive, wait_until
 
 MEMORY = Path("/sys/fs/cgroup/memory")
 
 
 @pytest.mark.slow
-def test_20000_tasks_in_a_row(house: House, start: Start, tmp_path: Path) -> None:
+def test_20000_tasks_in_a_row(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     go, count = tmp_path / "end", 20_000
     body = _body()
     calls = [Call("nothing", body=body) for _ in range(count - 2)]
     first, last = Call("descriptors_and_memory"), Call("descriptors_and_memory")
     worker = start(*calls[:500], first, *calls[500:], last, linger=go)
-    agent = house.wait_for_agent()
-    wait_until(lambda: len(_listed(house)) > 500, "the first crates")
+    agent = crate_dir.wait_for_agent()
+    wait_until(lambda: len(_listed(crate_dir)) > 500, "the first crates")
     files, memory = _of(agent["finaliser"]), _of(agent["pid"])
     wait_until(lambda: worker.raw(count - 1), "all results", 100)
-    wait_until(lambda: len(_listed(house)) == count, lambda: f"{len(_listed(house))} crates\n{house.story()}", 100)
+    wait_until(
+        lambda: len(_listed(crate_dir)) == count,
+        lambda: f"{len(_listed(crate_dir))} crates\n{crate_dir.describe()}",
+        100,
+    )
     before, after = worker.value(500), worker.value(count - 1)
     assert after[0] <= before[0]
     # the test's own list of calls is in the worker too; what the recorder kept would be hundreds of bytes a task
@@ -39,9 +43,9 @@ def test_20000_tasks_in_a_row(house: House, start: Start, tmp_path: Path) -> Non
         assert now[1] - kb < 12_000
     go.touch()
     assert worker.wait() == 0
-    house.wait_for_end_of_agent()
-    assert len(_listed(house)) == count
-    assert house.journals(closed=False) == []
+    crate_dir.wait_for_end_of_agent()
+    assert len(_listed(crate_dir)) == count
+    assert crate_dir.journals(closed=False) == []
 
 
 def _body() -> bytes:
@@ -51,9 +55,9 @@ def _body() -> bytes:
     return pack(calls.nothing, (), {}, uuid.UUID(int=1))
 
 
-def _listed(house: House) -> list[str]:
+def _listed(crate_dir: CrateDir) -> list[str]:
     try:
-        return [name for name in os.listdir(house.crates) if not name.startswith(".")]
+        return [name for name in os.listdir(crate_dir.crates) if not name.startswith(".")]
     except FileNotFoundError:
         return []
 
@@ -64,11 +68,11 @@ def _of(pid: int) -> tuple[int, int]:
     return len(os.listdir(f"/proc/{pid}/fd")), int(status.split("VmRSS:")[1].split()[0])
 
 
-def test_threads_share_a_process_and_each_has_its_own_record(house: House, start: Start) -> None:
+def test_threads_share_a_process_and_each_has_its_own_record(crate_dir: CrateDir, start: Start) -> None:
     calls = [Call("burn_then_sleep", (0.02, 0.0)) if n % 2 else Call("sleep", (0.03,)) for n in range(40)]
     worker = start(*calls, threads=4)
     assert worker.wait() == 0
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert [crate.function_name for crate in crates] == [call.function for call in calls]
     assert {crate.status for crate in crates} == {"completed"}
     assert len({crate.entities["#worker-thread"]["value"] for crate in crates}) == 4
@@ -97,7 +101,9 @@ def small_memory() -> Iterator[Path]:
             time.sleep(0.05)
 
 
-def test_the_kernel_kills_a_worker_that_takes_too_much_memory(house: House, start: Start, small_memory: Path) -> None:
+def test_the_kernel_kills_a_worker_that_takes_too_much_memory(
+    crate_dir: CrateDir, start: Start, small_memory: Path
+) -> None:
     calls = [Call("add", (1, 2)), Call("sleep", (0.8,)), Call("allocate", (400,))]
     # only the worker is in the small group; the agent, which it starts, is killed before it or lives: both must do
     join = f'echo $$ > {small_memory}/cgroup.procs && exec "$@"'
@@ -105,21 +111,21 @@ def test_the_kernel_kills_a_worker_that_takes_too_much_memory(house: House, star
     worker.wait()
     assert worker.process.returncode == -9
     assert worker.value(0) == 3
-    house.wait_for([calls[0].task])
-    house.wait_for_end_of_agent(40)
-    house.recover()
-    crate = house.crate(calls[2].task)
+    crate_dir.wait_for([calls[0].task])
+    crate_dir.wait_for_end_of_agent(40)
+    crate_dir.recover()
+    crate = crate_dir.crate(calls[2].task)
     assert crate.status == "failed"
     assert crate.function_name == "allocate"
     assert "SIGKILL" in (crate.error or "") or "unknown" in str(crate.entities) or "no end" in (crate.error or "")
 
 
-def test_processes_are_gone_when_the_test_is_over(house: House, start: Start) -> None:
+def test_processes_are_gone_when_the_test_is_over(crate_dir: CrateDir, start: Start) -> None:
     call = Call("add", (1, 2))
     start(call)
-    house.wait_for([call.task])
-    agent = house.wait_for_agent()
-    house.wait_for_end_of_agent()
+    crate_dir.wait_for([call.task])
+    agent = crate_dir.wait_for_agent()
+    crate_dir.wait_for_end_of_agent()
     wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "both processes end")
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
-    assert str(house.crates) not in found
+    assert str(crate_dir.crates) not in found

@@ -16,8 +16,8 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.model import COMPLETED, Function, TaskRecord, Worker, host_name
 from prov_worker.probes import PROBES, ProbeContext
 from prov_worker.spool.records import Ended
+from support.crate_dir import CrateDir, task_series, wait_until
 from support.direct import Call, DirectWorker, Start
-from support.house import House, task_series, wait_until
 
 
 class _Probe:
@@ -57,7 +57,7 @@ def test_defect_1_every_collector_fails(tmp_path: Path, how: str) -> None:
 
 
 def test_defect_1_commands_that_hang_or_print_junk_and_a_mount_that_is_missing(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -71,7 +71,7 @@ def test_defect_1_commands_that_hang_or_print_junk_and_a_mount_that_is_missing(
     worker = start(*calls, settings=settings, environment={"PATH": f"{tools}:{os.environ['PATH']}"})
     assert worker.wait() == 0
     assert [worker.value(n) for n in range(20)] == [2 * n for n in range(20)]
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert {crate.status for crate in crates} == {"completed"}
     assert "/mnt/storage/that/is/not/there" in json.dumps(crates[0].hardware())
     called = tmp_path / "called"
@@ -80,45 +80,45 @@ def test_defect_1_commands_that_hang_or_print_junk_and_a_mount_that_is_missing(
 
 
 @pytest.mark.parametrize("text_id", [False, True], ids=["uuid", "str"])
-def test_defect_2_both_kinds_of_task_id(house: House, start: Start, text_id: bool) -> None:
+def test_defect_2_both_kinds_of_task_id(crate_dir: CrateDir, start: Start, text_id: bool) -> None:
     call = Call("burn", (0.3,), text_id=text_id)
     worker = start(call)
     assert worker.wait() == 0
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert crate.task_id == call.task
     assert task_series(crate) is not None
-    house.no_half_files()
+    crate_dir.no_half_files()
 
 
 @pytest.mark.parametrize("spelling", ["upper", "hex"])
-def test_defect_2_other_spellings_of_a_task_id(house: House, start: Start, spelling: str) -> None:
+def test_defect_2_other_spellings_of_a_task_id(crate_dir: CrateDir, start: Start, spelling: str) -> None:
     task = uuid.uuid4()
     text = str(task).upper() if spelling == "upper" else task.hex
     call = Call("kill_self", (9, 0.4), task=text, text_id=True)
     start(call)
-    wait_until(lambda: house.names(), house.story)
-    assert house.names() == [f"{task}.crate"]
-    crate = house.crate(str(task))
+    wait_until(lambda: crate_dir.names(), crate_dir.describe)
+    assert crate_dir.names() == [f"{task}.crate"]
+    crate = crate_dir.crate(str(task))
     assert crate.function_name == "kill_self"
     assert task_series(crate) is not None
 
 
-def test_defect_2_no_half_crate_is_ever_seen(house: House, start: Start) -> None:
+def test_defect_2_no_half_crate_is_ever_seen(crate_dir: CrateDir, start: Start) -> None:
     calls = [Call("add", (n, n)) for n in range(300)]
     worker = start(*calls)
     seen: set[str] = set()
     while len(seen) < 300:
-        for name in house.names():
+        for name in crate_dir.names():
             if name not in seen:
-                StepCrate.open(house.crates / name)  # raises where anything is missing
+                StepCrate.open(crate_dir.crates / name)  # raises where anything is missing
                 seen.add(name)
         assert worker.process.poll() in (None, 0)
 
 
-def test_defect_3_the_smallest_and_the_largest_value_have_ids(house: House, start: Start) -> None:
+def test_defect_3_the_smallest_and_the_largest_value_have_ids(crate_dir: CrateDir, start: Start) -> None:
     call = Call("burn", (0.4,))
     start(call)
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     for entity in crate.entities.values():
         for key, value in entity.items():
             for one in value if isinstance(value, list) else [value]:
@@ -130,7 +130,7 @@ def test_defect_3_the_smallest_and_the_largest_value_have_ids(house: House, star
 @pytest.mark.slow
 @pytest.mark.parametrize("count, tasks", [(4, 320), (16, 320)], ids=["4_workers", "16_workers"])
 def test_defect_4_workers_that_share_a_directory_do_not_share_data(
-    house: House, start: Start, tmp_path: Path, count: int, tasks: int
+    crate_dir: CrateDir, start: Start, tmp_path: Path, count: int, tasks: int
 ) -> None:
     # in every worker each second task is busy; in between they sleep as long
     calls = [
@@ -141,12 +141,12 @@ def test_defect_4_workers_that_share_a_directory_do_not_share_data(
     workers = [start(*mine) for mine in share]
     for worker in workers:
         assert worker.wait(110) == 0
-    house.wait_for([call.task for call in calls], 60)
-    assert len(house.names()) == tasks
+    crate_dir.wait_for([call.task for call in calls], 60)
+    assert len(crate_dir.names()) == tasks
     for worker, mine in zip(workers, share, strict=True):
         for number, call in enumerate(mine):
             worker.value(number)
-            crate = house.crate(call.task)
+            crate = crate_dir.crate(call.task)
             assert crate.status == "completed"
             assert crate.function_name == call.function
             assert crate.entities["#worker-pid"]["value"] == worker.pid
@@ -160,12 +160,12 @@ def test_defect_4_workers_that_share_a_directory_do_not_share_data(
 
 
 def test_defect_5_what_is_collected_is_in_the_crate_and_is_collected_once(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     probes = ["cpu", "memory", "storage", "gpu", "environment", "scheduler"]
     calls = [Call("add", (n, n)) for n in range(5)]
     start(*calls, settings={"probes": probes})
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     for crate in crates:
         assert set(crate.hardware()["probes"]) == set(probes)
     taken = {crate.hardware()["taken_ns"] for crate in crates if "taken_ns" in crate.hardware()}
@@ -176,12 +176,14 @@ def test_defect_5_what_is_collected_is_in_the_crate_and_is_collected_once(
     assert name in text
 
 
-def test_defect_6_the_cpu_use_is_the_tasks_and_not_the_systems(house: House, start: Start, tmp_path: Path) -> None:
+def test_defect_6_the_cpu_use_is_the_tasks_and_not_the_systems(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
     neighbour = DirectWorker(tmp_path, [Call("burn", (3.0,))], tmp_path / "other")
     try:
         busy, idle = Call("burn", (0.5,)), Call("sleep", (0.5,))
         start(Call("sleep", (0.6,)), busy, idle)
-        first, second = house.wait_for([busy.task, idle.task])
+        first, second = crate_dir.wait_for([busy.task, idle.task])
         series = task_series(second)
         assert series is not None
         mean = [value for value in series.columns["cpu_percent"].mean if value is not None]
@@ -194,13 +196,15 @@ def test_defect_6_the_cpu_use_is_the_tasks_and_not_the_systems(house: House, sta
         assert sampled == pytest.approx(float(first.usage["cpu"][0]), rel=0.25)
     finally:
         neighbour.stop()
-        House(tmp_path / "other").close()
+        CrateDir(tmp_path / "other").close()
 
 
-def test_defect_7_the_recorded_time_holds_the_function_and_the_waiting_for_nothing(house: House, start: Start) -> None:
+def test_defect_7_the_recorded_time_holds_the_function_and_the_waiting_for_nothing(
+    crate_dir: CrateDir, start: Start
+) -> None:
     call = Call("sleep", (0.3,))
     worker = start(call)
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     worker.wait()
     message = worker.message(0)
     stock_s = (message.task_statuses[1].timestamp - message.task_statuses[0].timestamp) / 1e9
@@ -210,10 +214,10 @@ def test_defect_7_the_recorded_time_holds_the_function_and_the_waiting_for_nothi
 
 
 @pytest.mark.slow
-def test_defect_8_samples_under_a_function_that_holds_the_gil(house: House, start: Start) -> None:
+def test_defect_8_samples_under_a_function_that_holds_the_gil(crate_dir: CrateDir, start: Start) -> None:
     warm, call = Call("sleep", (1.0,)), Call("hold_gil", (100_000_000,))
     start(warm, call)
-    crate = house.wait_for([warm.task, call.task], 60)[1]
+    crate = crate_dir.wait_for([warm.task, call.task], 60)[1]
     series = task_series(crate)
     assert series is not None
     assert series.expected
@@ -221,7 +225,9 @@ def test_defect_8_samples_under_a_function_that_holds_the_gil(house: House, star
     assert len(series) >= 0.8 * series.expected
 
 
-def test_defect_9_nothing_on_the_path_starts_a_process_or_sleeps(house: House, start: Start, tmp_path: Path) -> None:
+def test_defect_9_nothing_on_the_path_starts_a_process_or_sleeps(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
@@ -245,7 +251,7 @@ def test_defect_9_nothing_on_the_path_starts_a_process_or_sleeps(house: House, s
     calls = [Call("add", (n, n)) for n in range(200)]
     worker = start(*calls, environment={"PYTHONPATH": path})
     assert worker.wait() == 0
-    house.wait_for([call.task for call in calls])
+    crate_dir.wait_for([call.task for call in calls])
     seen = (tmp_path / "seen").read_text().split()
     # the agent is started once, before the first task is timed
     assert seen.count("os.posix_spawn:/bin/sh") == 1

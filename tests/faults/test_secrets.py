@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.crate_dir import CrateDir
 from support.direct import Call, Start
-from support.house import House
 
 CLIENT = "planted-client-secret-0123456789"
 TOKEN = "Ag" + "Pl4nt3dT0k3n" * 5
@@ -22,7 +22,9 @@ PLANTED |= {"hunter2-in-the-docstring": "the docstring's", "hunter2-in-the-sourc
 @pytest.mark.parametrize(
     "strategy", [None, "PureSourceTextInspect", "PureSourceDill", "DillCodeSource", "CombinedCode"]
 )
-def test_no_planted_secret_is_in_any_file(house: House, start: Start, capture: str, strategy: str | None) -> None:
+def test_no_planted_secret_is_in_any_file(
+    crate_dir: CrateDir, start: Start, capture: str, strategy: str | None
+) -> None:
     calls = [
         Call("fail_with_secrets", (TOKEN,), {"password": PASSWORD}, strategy=strategy),
         Call("return_secret", (TOKEN,), strategy=strategy),
@@ -49,14 +51,14 @@ def test_no_planted_secret_is_in_any_file(house: House, start: Start, capture: s
             "DATABASE_URL": f"postgres://me:{PASSWORD}@db/x",
         },
     )
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     worker.wait()
     assert [crate.status for crate in crates] == ["failed", *["completed"] * 4, "failed", "failed"]
     assert "login failed" in (crates[0].error or "")
-    house.wait_for_end_of_agent()
+    crate_dir.wait_for_end_of_agent()
     time.sleep(0.2)
     looked_at = 0
-    for root in (house.crates, house.runtime):
+    for root in (crate_dir.crates, crate_dir.runtime):
         for path in (Path(folder, name) for folder, _, names in os.walk(root) for name in names):
             data = path.read_bytes()
             looked_at += 1
@@ -64,7 +66,7 @@ def test_no_planted_secret_is_in_any_file(house: House, start: Start, capture: s
                 assert secret.encode() not in data, f"{what} in {path.relative_to(root)}:\n{_around(data, secret)}"
                 assert secret[:30].encode() not in data or len(secret) <= 30, f"a part of {what} in {path}"
     assert looked_at > 20
-    assert any("redacted" in path.read_text() for path in house.journals())
+    assert any("redacted" in path.read_text() for path in crate_dir.journals())
 
 
 def _around(data: bytes, secret: str) -> str:

@@ -18,8 +18,8 @@ from globus_compute_sdk.serialize import ComputeSerializer
 
 from prov_worker.globus import worker
 from support import calls
+from support.crate_dir import CrateDir, wait_until
 from support.direct import provenance
-from support.house import House, wait_until
 from support.worker import pack
 
 STOCK = helper.execute_task
@@ -73,8 +73,8 @@ BODIES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("stock") / "crates")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrateDir]:
+    made = CrateDir(tmp_path_factory.mktemp("stock") / "crates")
     yield made
     made.close()
 
@@ -135,7 +135,7 @@ def _lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_same_task_same_result(served: House, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+def test_same_task_same_result(served: CrateDir, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     make, options = BODIES[name]
     body = make()
     options = {"run_dir": str(tmp_path), **options}
@@ -170,11 +170,11 @@ def test_signature_is_stocks_and_provenance() -> None:
     assert inspect.signature(worker.wrap(STOCK)) == stock
 
 
-def test_a_task_that_is_run_again_keeps_every_execution(served: House, tmp_path: Path) -> None:
+def test_a_task_that_is_run_again_keeps_every_execution(served: CrateDir, tmp_path: Path) -> None:
     task, body = uuid.uuid4(), _task_of(own_add, 1, 2)
     settings = {**provenance(served.crates), "attempt": 1, "function_id": None}
     cwd = os.getcwd()
     for _ in range(2):
         worker.execute_task(body, task, ENDPOINT, provenance=settings, run_dir=str(tmp_path))
     os.chdir(cwd)
-    wait_until(lambda: len([n for n in served.names() if n.startswith(str(task))]) == 2, served.story)
+    wait_until(lambda: len([n for n in served.names() if n.startswith(str(task))]) == 2, served.describe)

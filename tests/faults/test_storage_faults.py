@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
-from support.house import House, wait_until
 
 
 def _mount(*arguments: str) -> bool:
@@ -18,30 +18,30 @@ def _mount(*arguments: str) -> bool:
 
 
 @pytest.fixture
-def small_disk(house: House) -> Iterator[Path]:
+def small_disk(crate_dir: CrateDir) -> Iterator[Path]:
     """The crate directory on a file system of one MiB."""
-    house.crates.mkdir()
-    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=1m", "none", str(house.crates)):
+    crate_dir.crates.mkdir()
+    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=1m", "none", str(crate_dir.crates)):
         pytest.skip("a small disk needs root and the right to mount")
-    yield house.crates
-    house.close()
-    subprocess.run(["umount", "-l", str(house.crates)], check=True)
+    yield crate_dir.crates
+    crate_dir.close()
+    subprocess.run(["umount", "-l", str(crate_dir.crates)], check=True)
 
 
 @pytest.fixture
-def read_only(house: House) -> Iterator[Path]:
+def read_only(crate_dir: CrateDir) -> Iterator[Path]:
     """A read-only crate directory; remounted by the test."""
-    house.crates.mkdir()
-    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "ro,size=16m", "none", str(house.crates)):
+    crate_dir.crates.mkdir()
+    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "ro,size=16m", "none", str(crate_dir.crates)):
         pytest.skip("a read-only directory needs root and the right to mount: root ignores modes")
-    yield house.crates
-    house.close()
-    subprocess.run(["umount", "-l", str(house.crates)], check=True)
+    yield crate_dir.crates
+    crate_dir.close()
+    subprocess.run(["umount", "-l", str(crate_dir.crates)], check=True)
 
 
 @pytest.mark.parametrize("when", ["before", "amid"])
 def test_a_full_disk_costs_no_result_and_crates_appear_when_there_is_room(
-    house: House, start: Start, small_disk: Path, tmp_path: Path, when: str
+    crate_dir: CrateDir, start: Start, small_disk: Path, tmp_path: Path, when: str
 ) -> None:
     go = tmp_path / "end"
     filler = small_disk / "filler"
@@ -54,17 +54,17 @@ def test_a_full_disk_costs_no_result_and_crates_appear_when_there_is_room(
         _fill(filler)
     wait_until(lambda: worker.raw(59), "all results")
     assert [worker.value(n) for n in range(60)] == [2 * n for n in range(60)]
-    wait_until(lambda: "their records are kept" in (house.runtime / "agent.log").read_text(), "the agent says so")
-    assert len(house.names()) < 60
+    wait_until(lambda: "their records are kept" in (crate_dir.runtime / "agent.log").read_text(), "the agent says so")
+    assert len(crate_dir.names()) < 60
     assert _mount("-o", "remount,size=64m", str(small_disk))
     filler.unlink()
-    crates = house.wait_for([call.task for call in calls], 60)
+    crates = crate_dir.wait_for([call.task for call in calls], 60)
     assert {crate.status for crate in crates} == {"completed"}
     go.touch()
     worker.wait()
-    house.wait_for_end_of_agent()
-    house.no_half_files()
-    assert len(house.names()) == 60
+    crate_dir.wait_for_end_of_agent()
+    crate_dir.no_half_files()
+    assert len(crate_dir.names()) == 60
 
 
 def _fill(path: Path) -> None:
@@ -79,47 +79,47 @@ def _fill(path: Path) -> None:
                 block //= 2
 
 
-def test_a_read_only_crate_directory(house: House, start: Start, read_only: Path, tmp_path: Path) -> None:
+def test_a_read_only_crate_directory(crate_dir: CrateDir, start: Start, read_only: Path, tmp_path: Path) -> None:
     go = tmp_path / "end"
     calls = [Call("add", (n, n)) for n in range(5)]
     worker = start(*calls, linger=go)
     wait_until(lambda: worker.raw(4), "all results")
     assert [worker.value(n) for n in range(5)] == [0, 2, 4, 6, 8]
-    log = house.runtime / "agent.log"
+    log = crate_dir.runtime / "agent.log"
     wait_until(lambda: log.exists() and "their records are kept" in log.read_text(), "the agent says so")
     assert list(read_only.iterdir()) == []
     assert _mount("-o", "remount,rw", str(read_only))
-    assert {crate.status for crate in house.wait_for([call.task for call in calls], 60)} == {"completed"}
+    assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls], 60)} == {"completed"}
     go.touch()
     worker.wait()
-    house.wait_for_end_of_agent()
-    assert house.journals(closed=False) == []
+    crate_dir.wait_for_end_of_agent()
+    assert crate_dir.journals(closed=False) == []
 
 
 def test_a_read_only_crate_directory_and_no_agent_until_it_is_writable(
-    house: House, start: Start, read_only: Path
+    crate_dir: CrateDir, start: Start, read_only: Path
 ) -> None:
     calls = [Call("add", (1, 2)), Call("kill_self", (9,))]
     worker = start(*calls)
-    house.wait_for_agent()
+    crate_dir.wait_for_agent()
     worker.wait()
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
     for key in ("pid", "finaliser"):
         os.kill(agent[key], 9)
     assert worker.value(0) == 3
-    house.wait_for_end_of_agent()
+    crate_dir.wait_for_end_of_agent()
     assert _mount("-o", "remount,rw", str(read_only))
-    house.recover()
-    first, second = [house.crate(call.task) for call in calls]
+    crate_dir.recover()
+    first, second = [crate_dir.crate(call.task) for call in calls]
     assert (first.status, second.status) == ("completed", "failed")
     assert second.function_name == "kill_self"
 
 
-def test_a_mount_point_that_is_missing_is_recorded_as_absent(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_mount_point_that_is_missing_is_recorded_as_absent(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     call = Call("add", (1, 2))
     missing = str(tmp_path / "no" / "such" / "mount")
     worker = start(call, settings={"mount_points": [missing, str(tmp_path)], "probes": ["storage"]})
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert worker.wait() == 0
     assert worker.value(0) == 3
     hardware = crate.hardware()

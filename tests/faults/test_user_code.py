@@ -9,40 +9,40 @@ from typing import Any
 
 import pytest
 
+from support.crate_dir import CrateDir, task_series
 from support.direct import Call, Start
-from support.house import House, task_series
 
 
-def after(house: House, start: Start, *calls: Call, **options: Any) -> list[Any]:
+def after(crate_dir: CrateDir, start: Start, *calls: Call, **options: Any) -> list[Any]:
     """Run these calls and one more in one worker; all return, all have completed crates."""
     last = Call("add", (20, 22))
     worker = start(*calls, last, **options)
     assert worker.wait() == 0, worker.text()
     values = [worker.value(number) for number in range(len(calls) + 1)]
     assert values.pop() == 42
-    crates = house.wait_for([call.task for call in (*calls, last)])
+    crates = crate_dir.wait_for([call.task for call in (*calls, last)])
     assert [crate.status for crate in crates] == ["completed"] * len(crates)
     assert [crate.function_name for crate in crates] == [call.function for call in (*calls, last)]
     return values
 
 
-def test_chdir(house: House, start: Start, tmp_path: Path) -> None:
+def test_chdir(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    assert after(house, start, Call("chdir", (str(tmp_path / "elsewhere"),))) == [str(tmp_path / "elsewhere")]
+    assert after(crate_dir, start, Call("chdir", (str(tmp_path / "elsewhere"),))) == [str(tmp_path / "elsewhere")]
 
 
-def test_closed_stdio(house: House, start: Start) -> None:
-    assert after(house, start, Call("close_stdio")) == ["closed"]
+def test_closed_stdio(crate_dir: CrateDir, start: Start) -> None:
+    assert after(crate_dir, start, Call("close_stdio")) == ["closed"]
 
 
 def test_all_descriptors_closed_and_their_numbers_taken_by_files_of_the_user(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     files = tmp_path / "user"
     files.mkdir()
     first = Call("add", (1, 2))  # the recorder has its files open before they are closed
     names, more, still = after(
-        house, start, first, Call("close_all_and_write", (str(files), 40)), Call("burn", (0.2,)), Call("still_open")
+        crate_dir, start, first, Call("close_all_and_write", (str(files), 40)), Call("burn", (0.2,)), Call("still_open")
     )[1:]
     assert more == 0.2
     assert len(names) == 70
@@ -52,10 +52,10 @@ def test_all_descriptors_closed_and_their_numbers_taken_by_files_of_the_user(
     assert still == [True] * len(still)
 
 
-def test_forked_children_that_outlive_the_task_are_not_the_next_tasks(house: House, start: Start) -> None:
+def test_forked_children_that_outlive_the_task_are_not_the_next_tasks(crate_dir: CrateDir, start: Start) -> None:
     outlived, idle = Call("fork_and_outlive", (1.5,)), Call("sleep", (0.8,))
-    after(house, start, outlived, Call("sleep", (0.05,)), idle)
-    series = task_series(house.crate(idle.task))
+    after(crate_dir, start, outlived, Call("sleep", (0.05,)), idle)
+    series = task_series(crate_dir.crate(idle.task))
     assert series is not None
     assert len(series) >= 8
     low_high = series.columns["cpu_percent"].extremes()
@@ -65,43 +65,43 @@ def test_forked_children_that_outlive_the_task_are_not_the_next_tasks(house: Hou
     assert series.columns["children"].extremes() == (0, 0)
 
 
-def test_a_busy_child_is_counted_in_its_own_task(house: House, start: Start) -> None:
+def test_a_busy_child_is_counted_in_its_own_task(crate_dir: CrateDir, start: Start) -> None:
     call = Call("fork_and_outlive", (0.4,))
     sleeping = Call("sleep", (0.05,))
-    after(house, start, call, sleeping, Call("fork_and_wait"))
-    assert house.crate(call.task).status == "completed"
+    after(crate_dir, start, call, sleeping, Call("fork_and_wait"))
+    assert crate_dir.crate(call.task).status == "completed"
 
 
-def test_a_function_that_returns_twice(house: House, start: Start) -> None:
+def test_a_function_that_returns_twice(crate_dir: CrateDir, start: Start) -> None:
     twice = Call("return_twice")
     last = Call("add", (20, 22))
     worker = start(twice, last)
     assert worker.wait() == 0
     assert worker.value(0) in ("parent", "child")  # the two race for one file, as they would for one pipe
     assert worker.value(1) == 42
-    crates = house.wait_for([twice.task, last.task])
+    crates = crate_dir.wait_for([twice.task, last.task])
     assert [crate.status for crate in crates] == ["completed", "completed"]
-    house.wait_for_end_of_agent()
-    ends = [line["task"] for line in house.lines("end")]
+    crate_dir.wait_for_end_of_agent()
+    ends = [line["task"] for line in crate_dir.lines("end")]
     # the child of the fork must not close its parent's task a second time; its own next task is an execution more
     assert ends.count(twice.task) == 1
     assert ends.count(last.task) == 2
 
 
-def test_threads(house: House, start: Start) -> None:
+def test_threads(crate_dir: CrateDir, start: Start) -> None:
     call = Call("threads", (3, 0.5))
-    assert after(house, start, call) == [3]
-    series = task_series(house.crate(call.task))
+    assert after(crate_dir, start, call) == [3]
+    series = task_series(crate_dir.crate(call.task))
     assert series is not None
     assert series.columns["threads"].extremes()[1] >= 4  # type: ignore[index]
 
 
-def test_children_ignored(house: House, start: Start) -> None:
-    assert after(house, start, Call("ignore_children"), Call("add", (1, 1)), Call("burn", (0.05,)))[0] == "ignored"
+def test_children_ignored(crate_dir: CrateDir, start: Start) -> None:
+    assert after(crate_dir, start, Call("ignore_children"), Call("add", (1, 1)), Call("burn", (0.05,)))[0] == "ignored"
 
 
-def test_waiting_for_any_child_finds_none_of_ours(house: House, start: Start) -> None:
-    assert after(house, start, Call("wait_for_any_child"), Call("burn", (0.1,)), Call("wait_for_any_child")) == [
+def test_waiting_for_any_child_finds_none_of_ours(crate_dir: CrateDir, start: Start) -> None:
+    assert after(crate_dir, start, Call("wait_for_any_child"), Call("burn", (0.1,)), Call("wait_for_any_child")) == [
         "no child",
         0.1,
         "no child",
@@ -109,43 +109,43 @@ def test_waiting_for_any_child_finds_none_of_ours(house: House, start: Start) ->
 
 
 @pytest.mark.parametrize("name, soft", [("RLIMIT_NOFILE", 16), ("RLIMIT_FSIZE", 1 << 20), ("RLIMIT_CORE", 0)])
-def test_limits(house: House, start: Start, name: str, soft: int) -> None:
-    after(house, start, Call("add", (0, 0)), Call("limit", (name, soft)), Call("burn", (0.05,)), Call("nothing"))
+def test_limits(crate_dir: CrateDir, start: Start, name: str, soft: int) -> None:
+    after(crate_dir, start, Call("add", (0, 0)), Call("limit", (name, soft)), Call("burn", (0.05,)), Call("nothing"))
 
 
-def test_a_file_size_limit_of_nothing_whose_signal_kills(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_file_size_limit_of_nothing_whose_signal_kills(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     # results cannot be files here: the worker would be killed by its own harness, as stock would by its log
     calls = [Call("add", (0, 0)), Call("limit_file_size_and_die_of_it"), Call("add", (1, 1)), Call("burn", (0.05,))]
     worker = start(*calls, catch=False, results_at_end=True)
     assert worker.wait() == 0, worker.text()
     assert [worker.value(number) for number in range(4)] == [0, "limited", 2, 0.05]
-    crates = house.wait_for([call.task for call in calls])
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert [crate.status for crate in crates] == ["completed"] * 4
 
 
 @pytest.mark.parametrize("mask", [0o777, 0])
-def test_umask(house: House, start: Start, mask: int) -> None:
-    after(house, start, Call("umask", (mask,)), Call("burn", (0.05,)), Call("umask", (0o022,)))
-    for path in house.spool.rglob("*.jsonl"):
+def test_umask(crate_dir: CrateDir, start: Start, mask: int) -> None:
+    after(crate_dir, start, Call("umask", (mask,)), Call("burn", (0.05,)), Call("umask", (0o022,)))
+    for path in crate_dir.spool.rglob("*.jsonl"):
         assert path.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")
-def test_another_user(house: House, start: Start) -> None:
+def test_another_user(crate_dir: CrateDir, start: Start) -> None:
     calls = [Call("add", (1, 2)), Call("become", (54321,)), Call("burn", (0.1,)), Call("add", (20, 22))]
     with tempfile.TemporaryDirectory() as public:
         os.chmod(public, 0o755)  # the results of the other user, who cannot enter pytest's directories
         worker = start(*calls, folder=Path(public))
         assert worker.wait() == 0, worker.text()
         assert [worker.value(number) for number in range(4)] == [3, 54321, 0.1, 42]
-    assert {crate.status for crate in house.wait_for([call.task for call in calls])} == {"completed"}
+    assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls])} == {"completed"}
 
 
 @pytest.mark.parametrize("seconds", [-86400.0, 86400.0])
-def test_a_clock_that_steps_for_the_worker_alone(house: House, start: Start, seconds: float) -> None:
+def test_a_clock_that_steps_for_the_worker_alone(crate_dir: CrateDir, start: Start, seconds: float) -> None:
     step, during = Call("step_clock", (seconds,)), Call("burn", (0.3,))
-    after(house, start, Call("add", (1, 2)), step, during)
-    crate = house.crate(during.task)
+    after(crate_dir, start, Call("add", (1, 2)), step, during)
+    crate = crate_dir.crate(during.task)
     assert 0.25 < crate.wall_time_s < 20  # type: ignore[operator]
     assert crate.start is not None
     assert crate.end >= crate.start
@@ -154,10 +154,10 @@ def test_a_clock_that_steps_for_the_worker_alone(house: House, start: Start, sec
     assert len(series) >= 3
 
 
-def test_a_crate_directory_deleted_under_the_worker(house: House, start: Start) -> None:
-    first, gone = Call("add", (1, 2)), Call("remove_tree", (str(house.crates),))
+def test_a_crate_directory_deleted_under_the_worker(crate_dir: CrateDir, start: Start) -> None:
+    first, gone = Call("add", (1, 2)), Call("remove_tree", (str(crate_dir.crates),))
     rest = [Call("add", (n, n)) for n in range(3)]
     worker = start(first, Call("sleep", (1.0,)), gone, *rest)
     assert worker.wait() == 0
     assert [worker.value(number) for number in range(3, 6)] == [0, 2, 4]
-    house.wait_for([call.task for call in rest])
+    crate_dir.wait_for([call.task for call in rest])

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from support.crate_dir import CrateDir, task_series, wait_until
 from support.direct import Call, Start
-from support.house import House, task_series, wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV], ids=lambda n: n.name)
 def test_a_killed_worker_leaves_the_signals_name_and_the_samples_so_far(
-    house: House, start: Start, number: signal.Signals
+    crate_dir: CrateDir, start: Start, number: signal.Signals
 ) -> None:
     before, dying = Call("add", (1, 2)), Call("kill_self", (int(number), 0.6))
     worker = start(before, dying)
     # the agent must read the status before this test collects it
-    first, second = house.wait_for([before.task, dying.task])
+    first, second = crate_dir.wait_for([before.task, dying.task])
     assert worker.wait() == -number
     assert worker.value(0) == 3
     assert first.status == "completed"
@@ -37,10 +37,10 @@ def test_a_killed_worker_leaves_the_signals_name_and_the_samples_so_far(
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_os_exit_in_user_code_is_named_with_its_status(house: House, start: Start, status: int) -> None:
+def test_os_exit_in_user_code_is_named_with_its_status(crate_dir: CrateDir, start: Start, status: int) -> None:
     call = Call("leave", (status,))
     worker = start(call)
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert worker.wait() == status
     assert crate.status == "failed"
     assert f"exit status {status}" in (crate.error or "")
@@ -50,48 +50,48 @@ def test_os_exit_in_user_code_is_named_with_its_status(house: House, start: Star
     "argument, status, word", [(5, 5, "exit status 5"), ("no space left", 1, "no space left"), (None, 0, "status 0")]
 )
 def test_sys_exit_in_user_code_leaves_as_it_would_have(
-    house: House, start: Start, argument: object, status: int, word: str
+    crate_dir: CrateDir, start: Start, argument: object, status: int, word: str
 ) -> None:
     call = Call("leave_by_sys_exit", (argument,))
     worker = start(call, catch=False)
     assert worker.wait() == status
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert crate.status == "failed"
     assert word in (crate.error or "")
 
 
-def test_keyboard_interrupt_leaves_the_helper_as_it_leaves_the_stock_one(house: House, start: Start) -> None:
+def test_keyboard_interrupt_leaves_the_helper_as_it_leaves_the_stock_one(crate_dir: CrateDir, start: Start) -> None:
     call, after = Call("interrupt"), Call("add", (1, 1))
     worker = start(call, after)
     assert worker.wait() == 0
     assert "KeyboardInterrupt: asked by the user's code" in (worker.escaped(0) or "")
     assert worker.value(1) == 2
-    crate, other = house.wait_for([call.task, after.task])
+    crate, other = crate_dir.wait_for([call.task, after.task])
     assert crate.status == "failed"
     assert "asked by the user's code" in (crate.error or "")
     assert other.status == "completed"
 
 
-def test_another_program_in_the_place_of_the_worker(house: House, start: Start, tmp_path: Path) -> None:
+def test_another_program_in_the_place_of_the_worker(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     call = Call("execute_another_program", (str(proof),))
     worker = start(call)
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert worker.wait() == 9
     assert proof.read_text() == "it ran"
     assert crate.status == "failed"
     assert "exit status 9" in (crate.error or "")
 
 
-def test_a_stopped_worker_is_not_taken_for_dead(house: House, start: Start, tmp_path: Path) -> None:
+def test_a_stopped_worker_is_not_taken_for_dead(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
     started, release = tmp_path / "started", tmp_path / "release"
     call = Call("touch_and_wait", (str(started), str(release)))
     worker = start(call)
     wait_until(started.exists, "the task runs")
-    house.wait_for_agent()
+    crate_dir.wait_for_agent()
     os.kill(worker.pid, signal.SIGSTOP)
     wait_until(lambda: Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "stopped")
-    agent = house.wait_for_agent()
+    agent = crate_dir.wait_for_agent()
     # it keeps sampling: two more seconds of its life, in which it looks for the dead at least once
     ticks = Path(f"/proc/{agent['pid']}/stat").read_text().rpartition(")")[2].split()
     wait_until(
@@ -99,11 +99,11 @@ def test_a_stopped_worker_is_not_taken_for_dead(house: House, start: Start, tmp_
         "the agent ticks on",
     )
     assert ticks
-    assert house.names() == []
+    assert crate_dir.names() == []
     release.touch()
     os.kill(worker.pid, signal.SIGCONT)
     assert worker.wait() == 0
-    (crate,) = house.wait_for([call.task])
+    (crate,) = crate_dir.wait_for([call.task])
     assert crate.status == "completed"
 
 
@@ -122,39 +122,39 @@ def _base(pid: int, more: int) -> int:
 
 
 def test_a_worker_that_dies_while_no_agent_lives_is_closed_by_recover(
-    house: House, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
     done, call = Call("add", (1, 2)), Call("touch_and_wait", (str(started), "/nonexistent/never"))
     worker = start(done, call)
     wait_until(started.exists, "the task runs")
-    agent = house.wait_for_agent()
-    house.wait_for([done.task])
+    agent = crate_dir.wait_for_agent()
+    crate_dir.wait_for([done.task])
     os.kill(agent["pid"], signal.SIGKILL)
     worker.stop()
     wait_until(lambda: not Path(f"/proc/{agent['finaliser']}").exists(), "the finaliser ends")
-    house.wait_for_end_of_agent()
-    if f"{call.task}.crate" not in house.names():
-        house.recover()
-    (crate,) = house.wait_for([call.task])
+    crate_dir.wait_for_end_of_agent()
+    if f"{call.task}.crate" not in crate_dir.names():
+        crate_dir.recover()
+    (crate,) = crate_dir.wait_for([call.task])
     assert crate.status == "failed"
     assert crate.function_name == "touch_and_wait"
     # and once more does no harm
-    names = house.names()
-    house.recover()
-    assert house.names() == names == sorted([f"{done.task}.crate", f"{call.task}.crate"])
+    names = crate_dir.names()
+    crate_dir.recover()
+    assert crate_dir.names() == names == sorted([f"{done.task}.crate", f"{call.task}.crate"])
 
 
 @pytest.mark.parametrize("quick_calls_before", [0, 40])
 def test_what_a_killed_task_noted_is_in_its_crate(
-    house: House, start: Start, tmp_path: Path, quick_calls_before: int
+    crate_dir: CrateDir, start: Start, tmp_path: Path, quick_calls_before: int
 ) -> None:
     """Also where its start stood in the slot alone, as that of a function does that has been quick so far."""
     path = tmp_path / "input.csv"
     path.write_text("1,2\n")
     calls = [Call("annotate_and_die", (str(path), left)) for left in range(quick_calls_before, -1, -1)]
     worker = start(*calls)
-    crate = house.wait_for([call.task for call in calls])[-1]
+    crate = crate_dir.wait_for([call.task for call in calls])[-1]
     assert worker.wait() == -signal.SIGKILL
     assert crate.status == "failed"
     text = (crate.path / "ro-crate-metadata.json").read_text()

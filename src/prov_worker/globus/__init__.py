@@ -1,4 +1,4 @@
-"""Where the product meets Globus Compute: the only room that touches upstream's private names.
+"""Where the product meets Globus Compute: the only package that touches upstream's private names.
 
 Nothing is imported here: :mod:`prov_worker.globus.hook` is loaded at the start of an interpreter.
 """

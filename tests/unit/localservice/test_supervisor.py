@@ -41,8 +41,8 @@ class Broker:
 class Dispatcher:
     """Notes what it is told."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, supervised: SupervisedService) -> None:
+        self._supervised = supervised
         self.redelivered: list[bool] = []
         self.started = 0
         self.dropped: list[str] = []
@@ -58,7 +58,7 @@ class Dispatcher:
     def command_start(self, user_endpoint: UserEndpoint, *, at_once: bool = False) -> None:
         assert at_once
         self.started += 1
-        self._house.storage.mark_started(user_endpoint.id, self._house.now)
+        self._supervised.storage.mark_started(user_endpoint.id, self._supervised.now)
 
     def drop_queues(self, names: list[str]) -> None:
         self.dropped += names
@@ -68,7 +68,7 @@ class Accounts:
     def ensure(self) -> None: ...
 
 
-class House:
+class SupervisedService:
     """A supervisor, and a time that stands still until it is moved."""
 
     def __init__(self, storage: SqliteStorage) -> None:
@@ -99,97 +99,101 @@ class House:
 
 
 @pytest.fixture
-def house(storage: SqliteStorage) -> House:
-    return House(storage)
+def supervised(storage: SqliteStorage) -> SupervisedService:
+    return SupervisedService(storage)
 
 
-def test_one_that_works_is_left_alone(house: House) -> None:
-    house.pass_time(600, CORE, USER, outstanding_tasks=1, pending_tasks=0)
-    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+def test_one_that_works_is_left_alone(supervised: SupervisedService) -> None:
+    supervised.pass_time(600, CORE, USER, outstanding_tasks=1, pending_tasks=0)
+    assert (supervised.dispatcher.redelivered, supervised.dispatcher.started) == ([], 0)
 
 
-def test_one_that_is_gone_is_started_again_with_its_tasks(house: House) -> None:
-    house.beat(CORE, USER)
-    house.broker.depth = QueueDepth(0, 0)
-    house.pass_time(RESTART_SPACING_S - 1, CORE)
-    assert house.dispatcher.started == 0, "it may just be slow to start"
-    house.pass_time(2, CORE)
-    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([True], 1)
+def test_one_that_is_gone_is_started_again_with_its_tasks(supervised: SupervisedService) -> None:
+    supervised.beat(CORE, USER)
+    supervised.broker.depth = QueueDepth(0, 0)
+    supervised.pass_time(RESTART_SPACING_S - 1, CORE)
+    assert supervised.dispatcher.started == 0, "it may just be slow to start"
+    supervised.pass_time(2, CORE)
+    assert (supervised.dispatcher.redelivered, supervised.dispatcher.started) == ([True], 1)
 
 
-def test_one_that_beats_but_does_not_listen_has_some_time(house: House) -> None:
-    house.pass_time(RESTART_SPACING_S + 5, CORE, USER)
-    house.broker.depth = QueueDepth(0, 0)
-    house.pass_time(ABSENCE_S - 1, CORE, USER)
-    assert house.dispatcher.started == 0, "it may be connecting again"
-    house.pass_time(3, CORE, USER)
-    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([True], 1)
+def test_one_that_beats_but_does_not_listen_has_some_time(supervised: SupervisedService) -> None:
+    supervised.pass_time(RESTART_SPACING_S + 5, CORE, USER)
+    supervised.broker.depth = QueueDepth(0, 0)
+    supervised.pass_time(ABSENCE_S - 1, CORE, USER)
+    assert supervised.dispatcher.started == 0, "it may be connecting again"
+    supervised.pass_time(3, CORE, USER)
+    assert (supervised.dispatcher.redelivered, supervised.dispatcher.started) == ([True], 1)
 
 
-def test_a_broker_that_has_just_come_back_gives_it_that_time_again(house: House) -> None:
-    house.pass_time(RESTART_SPACING_S + 5, CORE, USER)
-    house.broker.depth = QueueDepth(0, 0)
-    house.pass_time(ABSENCE_S - 2, CORE, USER)
-    house.broker.up_since = house.now
-    house.pass_time(ABSENCE_S - 2, CORE, USER)
-    assert house.dispatcher.started == 0
+def test_a_broker_that_has_just_come_back_gives_it_that_time_again(supervised: SupervisedService) -> None:
+    supervised.pass_time(RESTART_SPACING_S + 5, CORE, USER)
+    supervised.broker.depth = QueueDepth(0, 0)
+    supervised.pass_time(ABSENCE_S - 2, CORE, USER)
+    supervised.broker.up_since = supervised.now
+    supervised.pass_time(ABSENCE_S - 2, CORE, USER)
+    assert supervised.dispatcher.started == 0
 
 
 @pytest.mark.parametrize("locked", [False, True])
-def test_nothing_is_sent_where_the_core_endpoint_is_away_or_stopped(house: House, locked: bool) -> None:
-    house.broker.depth = QueueDepth(0, 0)
+def test_nothing_is_sent_where_the_core_endpoint_is_away_or_stopped(
+    supervised: SupervisedService, locked: bool
+) -> None:
+    supervised.broker.depth = QueueDepth(0, 0)
     if locked:
-        house.storage.lock_endpoint(CORE)
-    house.pass_time(300, *((CORE,) if locked else ()))
-    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+        supervised.storage.lock_endpoint(CORE)
+    supervised.pass_time(300, *((CORE,) if locked else ()))
+    assert (supervised.dispatcher.redelivered, supervised.dispatcher.started) == ([], 0)
 
 
-def test_one_that_listens_and_knows_of_no_task_has_lost_it(house: House) -> None:
-    house.pass_time(IDLE_GRACE_S - 1, CORE, USER, **IDLE)
-    assert house.dispatcher.redelivered == [], "tasks and results may be on their way"
-    house.pass_time(3, CORE, USER, **IDLE)
-    assert house.dispatcher.redelivered == [False], "its queue is not emptied: it listens"
-    assert house.dispatcher.started == 0
+def test_one_that_listens_and_knows_of_no_task_has_lost_it(supervised: SupervisedService) -> None:
+    supervised.pass_time(IDLE_GRACE_S - 1, CORE, USER, **IDLE)
+    assert supervised.dispatcher.redelivered == [], "tasks and results may be on their way"
+    supervised.pass_time(3, CORE, USER, **IDLE)
+    assert supervised.dispatcher.redelivered == [False], "its queue is not emptied: it listens"
+    assert supervised.dispatcher.started == 0
 
 
-def test_tasks_that_wait_in_the_queue_are_not_lost(house: House) -> None:
-    house.broker.depth = QueueDepth(1, 1)
-    house.pass_time(300, CORE, USER, **IDLE)
-    assert house.dispatcher.redelivered == []
+def test_tasks_that_wait_in_the_queue_are_not_lost(supervised: SupervisedService) -> None:
+    supervised.broker.depth = QueueDepth(1, 1)
+    supervised.pass_time(300, CORE, USER, **IDLE)
+    assert supervised.dispatcher.redelivered == []
 
 
-def test_one_that_finishes_tasks_meanwhile_has_not_lost_them(house: House) -> None:
+def test_one_that_finishes_tasks_meanwhile_has_not_lost_them(supervised: SupervisedService) -> None:
     """Two heartbeats in a row must find the same number unfinished."""
-    house.pass_time(IDLE_GRACE_S, CORE, USER, **IDLE)
+    supervised.pass_time(IDLE_GRACE_S, CORE, USER, **IDLE)
     for number in range(5):
-        house.storage.add_tasks(
+        supervised.storage.add_tasks(
             [NewTask(str(uuid.UUID(int=200 + number)), FUNCTION, "p")],
             owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
-            resource_specification=None, result_serializers=None, now=house.now - 2 * IDLE_GRACE_S,
+            resource_specification=None, result_serializers=None, now=supervised.now - 2 * IDLE_GRACE_S,
         )  # fmt: skip
-        house.pass_time(1, CORE, USER, **IDLE)
-    assert house.dispatcher.redelivered == []
+        supervised.pass_time(1, CORE, USER, **IDLE)
+    assert supervised.dispatcher.redelivered == []
 
 
-def test_without_a_broker_nothing_happens(house: House) -> None:
-    house.broker.depth, house.broker.up = QueueDepth(0, 0), False
-    house.pass_time(100, CORE)
-    assert (house.dispatcher.redelivered, house.dispatcher.started) == ([], 0)
+def test_without_a_broker_nothing_happens(supervised: SupervisedService) -> None:
+    supervised.broker.depth, supervised.broker.up = QueueDepth(0, 0), False
+    supervised.pass_time(100, CORE)
+    assert (supervised.dispatcher.redelivered, supervised.dispatcher.started) == ([], 0)
 
 
 @pytest.mark.parametrize("listeners", [0, 1])
-def test_an_old_group_goes_with_its_queue_unless_somebody_listens(house: House, listeners: int) -> None:
+def test_an_old_group_goes_with_its_queue_unless_somebody_listens(
+    supervised: SupervisedService, listeners: int
+) -> None:
     from prov_worker.localservice.topology import group_queue
 
     idle = str(uuid.UUID(int=77))
-    house.storage.add_tasks(
+    supervised.storage.add_tasks(
         [], owner=OWNER, user_endpoint=USER, group=idle, queue=True,
-        resource_specification=None, result_serializers=None, now=house.now,
+        resource_specification=None, result_serializers=None, now=supervised.now,
     )  # fmt: skip
     queue = group_queue(OWNER, idle)
-    house.broker.depths[queue] = QueueDepth(0, listeners)
-    house.now += 3700
-    house.supervisor.look()
-    assert house.dispatcher.dropped == ([] if listeners else [queue])
-    assert house.storage.group_owner(idle) == (OWNER if listeners else None)
-    assert house.storage.group_owner(GROUP) == OWNER, "its task is not finished"
+    supervised.broker.depths[queue] = QueueDepth(0, listeners)
+    supervised.now += 3700
+    supervised.supervisor.look()
+    assert supervised.dispatcher.dropped == ([] if listeners else [queue])
+    assert supervised.storage.group_owner(idle) == (OWNER if listeners else None)
+    assert supervised.storage.group_owner(GROUP) == OWNER, "its task is not finished"

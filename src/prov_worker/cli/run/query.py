@@ -21,7 +21,7 @@ _TABLE_ROWS = 50
 
 
 class _Parsed(click.ParamType):
-    """An option whose text a function of the room understands."""
+    """An option whose text a function of :mod:`prov_worker.run.index.query` reads."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
     return is_running(pid)
 
 
-class House:
+class CrateDir:
     """One crate directory of a test.
 
     Args:
@@ -75,10 +75,10 @@ class House:
             present = set(self.names())
             return [task for task in tasks if f"{task}.crate" not in present]
 
-        wait_until(lambda: not missing(), lambda: f"crates of {missing()[:5]}\n{self.story()}", limit_s)
+        wait_until(lambda: not missing(), lambda: f"crates of {missing()[:5]}\n{self.describe()}", limit_s)
         return [self.crate(task) for task in tasks]
 
-    def story(self) -> str:
+    def describe(self) -> str:
         """What the agent logged, and what lies in the spool, for a failing test."""
         log = self.runtime / "agent.log"
         text = log.read_text(errors="replace")[-3000:] if log.exists() else "(no agent.log)"
@@ -127,14 +127,14 @@ class House:
             about = self.agent()
             return about is not None and about["pid"] != other_than and alive(about["pid"])
 
-        wait_until(there, lambda: f"an agent\n{self.story()}", limit_s)
+        wait_until(there, lambda: f"an agent\n{self.describe()}", limit_s)
         about = self.agent()
         assert about is not None
         return about
 
     def wait_for_end_of_agent(self, limit_s: float = 30.0) -> None:
         """Wait until nobody holds the agent's lock."""
-        wait_until(lambda: not agent_lives(str(self.runtime)), lambda: f"the agent ends\n{self.story()}", limit_s)
+        wait_until(lambda: not agent_lives(str(self.runtime)), lambda: f"the agent ends\n{self.describe()}", limit_s)
 
     def start_agent(self) -> subprocess.Popen[bytes]:
         """Start an agent as a worker would, but as this process's child."""
