@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.large import property_of
 from prov_worker.crate.reader import StepCrate, hardware_in, parse_json
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.crate.sources import Source, candidates, is_run, read, sources_at
@@ -72,26 +72,10 @@ class RunRecord:
     def name(self) -> str:
         """Name of the run."""
         if self._name is None:
-            self._name = self._root_name() if self.is_run_crate else None
-            self._name = self._name or self.path.absolute().name
+            # The document may have gigabytes.
+            name = property_of(self.path / v.METADATA_FILE, "./", "name") if self.is_run_crate else None
+            self._name = name if isinstance(name, str) and name else self.path.absolute().name
         return self._name
-
-    def _root_name(self) -> str | None:
-        # The document may have gigabytes; the root entity is among its first lines, one entity a line.
-        with open(self.path / v.METADATA_FILE, encoding="utf-8", errors="replace") as stream:
-            for _ in range(40):
-                line = stream.readline(4096)
-                if line.startswith('{"@id":"./"'):
-                    mark = '"name":'
-                    start = line.find(mark)
-                    if start < 0:
-                        return None
-                    try:
-                        name, _ = json.JSONDecoder().raw_decode(line, start + len(mark))
-                    except ValueError:
-                        return None
-                    return name if isinstance(name, str) else None
-        return None
 
     def sources(self) -> Iterator[Source]:
         """The step crates, unread, sorted by name; a zip is open while its crates are given."""
@@ -100,7 +84,7 @@ class RunRecord:
             try:
                 yield from sources_at(candidate)
             except CrateError as error:
-                self.problems.append(Problem(str(candidate), str(error)))
+                self.problems.append(Problem.of(str(candidate), error))
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
         """As :meth:`steps`, each with its crate, for those who need what the facts leave out."""
@@ -109,7 +93,7 @@ class RunRecord:
             try:
                 step, crate = open_step(source)
             except CrateError as error:
-                self.problems.append(Problem(source.where, str(error)))
+                self.problems.append(Problem.of(source.where, error))
                 continue
             digest = bytes.fromhex(step.metadata_sha256 or "")
             if digest not in seen:
@@ -136,7 +120,7 @@ class RunRecord:
             try:
                 yield from read_links(path)
             except CrateError as error:
-                problem = Problem(str(path), str(error))
+                problem = Problem.of(str(path), error)
                 self.problems += [problem] if problem not in self.problems else []
             return
         from prov_worker.run.assembly.staging import StagingDb
@@ -158,7 +142,7 @@ class RunRecord:
             for source in sources:
                 if source.name == step.key:
                     return read(source, relative, limit)
-        raise CrateError(f"{step.crate}: no crate {step.key}")
+        raise CrateError(step.crate, f"no crate {step.key}")
 
     @staticmethod
     def _sources_of(step: RunStep) -> Any:
@@ -184,13 +168,13 @@ class RunRecord:
         try:
             return read_resource_usage(data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CrateError(f"{step.crate}: {v.SERIES_FILE}: {error}") from None
+            raise CrateError(step.crate, str(error), v.SERIES_FILE) from None
 
     def _json(self, step: RunStep, relative: str) -> Any:
         try:
             return parse_json(self.read(step, relative))
         except (ValueError, RecursionError) as error:
-            raise CrateError(f"{step.crate}: {relative}: no valid JSON: {error}") from None
+            raise CrateError(step.crate, f"no valid JSON: {error}", relative) from None
 
     def tasks(self) -> pd.DataFrame:
         """A row an attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
