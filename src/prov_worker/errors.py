@@ -6,6 +6,9 @@ errors are counted and logged (see :mod:`prov_worker.recorder`).
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 
 class ProvWorkerError(Exception):
     """Base of every error that is shown to a person as one line."""
@@ -50,7 +53,31 @@ class SettingsError(InputError):
 
 
 class CrateError(InputError):
-    """A path that is no step crate, or one whose metadata cannot be read."""
+    """A path that is not a step crate, or one whose metadata cannot be read.
+
+    Args:
+        where: path of the crate, or of its file.
+        problem: what is wrong, without path and key.
+        key: what is wrong in there: a key, an entity's id, a file of the crate; None for all of it.
+    """
+
+    def __init__(self, where: str | os.PathLike[str], problem: str, key: str | None = None) -> None:
+        self.where = os.fspath(where)
+        self.problem = problem
+        self.key = key
+        super().__init__(f"{self.where}: {self.reason}")
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, without the path."""
+        return self.problem if self.key is None else f"{self.key}: {self.problem}"
+
+    def within(self, outer: str) -> str:
+        """Return what is wrong, with the path of the file below ``outer``, a crate or a directory."""
+        return self.reason if self.where == outer else f"{self.where.removeprefix(f'{outer}/')}: {self.reason}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.where, self.problem, self.key)
 
 
 class SpoolError(InputError):

@@ -57,10 +57,10 @@ def add_plot(crate: Path | str, kind: str = "png") -> Path:
         return crate / unquote(present[0])
     sealed_by = sealing_run(crate)
     if sealed_by is not None:
-        raise CrateError(f"{crate}: sealed by the run crate {sealed_by}, so nothing can be added")
+        raise CrateError(crate, f"sealed by the run crate {sealed_by}, so nothing can be added")
     series = step.series()
     if observation is None or curve(series, CPU_COLUMN) is None:
-        raise CrateError(f"{crate}: no CPU sample was taken while the task ran, so there is nothing to draw")
+        raise CrateError(crate, "no CPU sample was taken while the task ran, so there is nothing to draw")
     title = f"{step.function_name} · task {step.task_id}"
     image = plot_file(Plot(KINDS[kind], render_png(series, title) if kind == "png" else render_svg(series, title)))
 

@@ -46,7 +46,7 @@ def check_crate(path: Path | str) -> list[Finding]:
     try:
         graph = load_graph(path)
     except CrateError as error:
-        return [Finding(ERROR, "unreadable", str(path / v.METADATA_FILE), str(error))]
+        return [_unreadable(path, error)]
     findings = {finding for rule in RULES for finding in rule(Checked(path, graph))}
     return sorted(findings, key=lambda finding: (finding.level, finding.rule, finding.where, finding.message))
 
@@ -61,6 +61,10 @@ def check_files(path: Path | str) -> list[Finding]:
     try:
         graph = load_graph(path)
     except CrateError as error:
-        return [Finding(ERROR, "unreadable", str(path / v.METADATA_FILE), str(error))]
+        return [_unreadable(path, error)]
     wrong = (finding for finding in files(Checked(path, graph)) if finding.level == ERROR)
     return sorted(wrong, key=lambda finding: (finding.rule, finding.where))
+
+
+def _unreadable(path: Path, error: CrateError) -> Finding:
+    return Finding(ERROR, "unreadable", "./" if error.where == str(path) else v.METADATA_FILE, error.reason)

@@ -42,7 +42,7 @@ def open_crate(path: Path | str) -> ROCrate:
         crate = ROCrate(path)
         document = json.loads((Path(crate.source) / v.METADATA_FILE).read_bytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        raise CrateError(f"{path}: {v.METADATA_FILE}: cannot be read as RO-Crate: {error}") from None
+        raise CrateError(path, f"cannot be read as RO-Crate: {error}", v.METADATA_FILE) from None
     contexts = document["@context"] if isinstance(document["@context"], list) else [document["@context"]]
     for context in contexts:
         if isinstance(context, dict):
@@ -57,4 +57,4 @@ def _refuse_harmful(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             check_names(path, archive)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CrateError(f"{path}: not a readable zip file: {error}") from None
+        raise CrateError(path, f"not a readable zip file: {error}") from None

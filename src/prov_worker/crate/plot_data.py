@@ -78,7 +78,7 @@ def curves(series: TaskSeries) -> tuple[Curve, Curve | None, str]:
     """
     cpu = curve(series, CPU_COLUMN)
     if cpu is None:
-        raise CrateError(f"series.task.{CPU_COLUMN}: no sample, so there is nothing to draw")
+        raise CrateError(f"series.task.{CPU_COLUMN}", "no sample, so there is nothing to draw")
     memory = curve(series, RSS_COLUMN)
     if memory is None:
         return cpu, None, ""

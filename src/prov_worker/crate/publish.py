@@ -116,7 +116,7 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
             if other.rank >= me.rank:
                 return _keep(staged, crate_dir, me)
             _move_earlier(final, crate_dir, other, me)
-    raise CrateError(f"{final}: could not be published, others keep publishing attempts at this task")
+    raise CrateError(final, "could not be published, others keep publishing attempts at this task")
 
 
 def _rename(source: Path, target: Path) -> bool:
@@ -140,7 +140,7 @@ def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
         if other is not None and who.id == other.id:
             _drop(path, crate_dir, who)
             return target
-    raise CrateError(f"{crate_dir / v.crate_name(stem)}: no free name for another attempt")
+    raise CrateError(crate_dir / v.crate_name(stem), "no free name for another attempt")
 
 
 def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) -> None:
@@ -170,7 +170,7 @@ def _set_aside(path: Path) -> None:
             # Another publisher moved it first.
             return
         return
-    raise CrateError(f"{path}: no free name to set this aside")
+    raise CrateError(path, "no free name to set this aside")
 
 
 def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:

@@ -108,14 +108,14 @@ def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) ->
         with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > _LARGEST_JSON_BYTES:
-                raise CrateError(f"{path}: {size:,} bytes are too many for JSON of a crate")
+                raise CrateError(path, f"{size:,} bytes are too many for JSON of a crate")
             data = stream.read()
     except OSError as error:
-        raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
     try:
         return parse_json(data) if parse_constant is None else json.loads(data, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
-        raise CrateError(f"{path}: no valid JSON: {error}") from None
+        raise CrateError(path, f"no valid JSON: {error}") from None
 
 
 def load_graph(crate: Path) -> list[Entity]:
@@ -129,11 +129,11 @@ def load_graph(crate: Path) -> list[Entity]:
         os.stat(metadata)
     except FileNotFoundError:
         what = "no such directory" if not crate.is_dir() else f"no crate: {v.METADATA_FILE} is missing"
-        raise CrateError(f"{crate}: {what}") from None
+        raise CrateError(crate, what) from None
     except NotADirectoryError:
-        raise CrateError(f"{crate}: a file; a crate is a directory") from None
+        raise CrateError(crate, "a file; a crate is a directory") from None
     except OSError as error:
-        raise CrateError(f"{metadata}: cannot be read: {error.strerror or error}") from None
+        raise CrateError(metadata, f"cannot be read: {error.strerror or error}") from None
     # NaN and infinities are let through: the checks name them one by one.
     return graph_in(read_json(metadata, float), str(metadata))
 
@@ -150,12 +150,12 @@ def graph_in(document: Any, where: str) -> list[Entity]:
     """
     graph = document.get("@graph") if isinstance(document, dict) else None
     if not isinstance(graph, list):
-        raise CrateError(f"{where}: @graph: expected a list of entities")
+        raise CrateError(where, "expected a list of entities", "@graph")
     for number, entity in enumerate(graph):
         if not isinstance(entity, dict) or not isinstance(entity.get("@id"), str):
-            raise CrateError(f"{where}: @graph[{number}]: expected an entity with a text @id")
+            raise CrateError(where, "expected an entity with a text @id", f"@graph[{number}]")
         if not isinstance(entity.get("@type", ""), (str, list)):
-            raise CrateError(f"{where}: {entity['@id']}: @type: expected a type or a list of types")
+            raise CrateError(where, "expected a type or a list of types", f"{entity['@id']}: @type")
     return graph
 
 
@@ -166,13 +166,13 @@ def hardware_in(data: Any, where: str) -> dict[str, Any]:
         CrateError: no JSON object, or its ``probes`` have another shape.
     """
     if not isinstance(data, dict):
-        raise CrateError(f"{where}: expected a JSON object")
+        raise CrateError(where, "expected a JSON object")
     probes = data.get("probes", {})
     if not isinstance(probes, dict):
-        raise CrateError(f"{where}: probes: expected a JSON object")
+        raise CrateError(where, "expected a JSON object", "probes")
     for name, report in probes.items():
         if not isinstance(report, dict) or not isinstance(report.get("data", {}), dict):
-            raise CrateError(f"{where}: probes.{name}: expected the report of a probe")
+            raise CrateError(where, "expected the report of a probe", f"probes.{name}")
     return data
 
 
@@ -191,8 +191,13 @@ def types_of(entity: Entity) -> list[str]:
 class StepCrate:
     """One step crate, read at once; series and hardware are read when they are asked for.
 
+    Args:
+        path: directory of the crate, or the zip that holds it.
+        graph: entities of its metadata.
+        where: what errors call the crate; None takes the path.
+
     Attributes:
-        path: directory of the crate.
+        path: the same.
         entities: entities by id.
         action: the entity of the task's execution.
         task_id: Globus Compute task id.
@@ -208,9 +213,9 @@ class StepCrate:
         files: the files that the crate lists.
     """
 
-    def __init__(self, path: Path, graph: list[Entity]) -> None:
+    def __init__(self, path: Path, graph: list[Entity], where: str | None = None) -> None:
         self.path = path
-        self._metadata = path / v.METADATA_FILE
+        self._metadata = f"{where or path}/{v.METADATA_FILE}"
         self.entities: dict[str, Entity] = {}
         for one in graph:
             self.entities.setdefault(one["@id"], one)
@@ -247,7 +252,7 @@ class StepCrate:
         return cls(path, load_graph(path))
 
     def _wrong(self, key: str, problem: str) -> CrateError:
-        return CrateError(f"{self._metadata}: {key}: {problem}")
+        return CrateError(self._metadata, problem, key)
 
     def _entity(self, identifier: str, key: str) -> Entity:
         try:
@@ -462,9 +467,9 @@ class StepCrate:
         try:
             return read_resource_usage(data)
         except KeyError as error:
-            raise CrateError(f"{self.path / v.SERIES_FILE}: {error.args[0]}: missing") from None
+            raise CrateError(self.path / v.SERIES_FILE, "missing", error.args[0]) from None
         except (TypeError, ValueError, AttributeError) as error:
-            raise CrateError(f"{self.path / v.SERIES_FILE}: {error}") from None
+            raise CrateError(self.path / v.SERIES_FILE, str(error)) from None
 
 
 def find_crates(directory: Path | str) -> Iterator[Path]:
@@ -481,7 +486,7 @@ def find_crates(directory: Path | str) -> Iterator[Path]:
         with os.scandir(directory) as entries:
             names = sorted(one.name for one in entries if not one.name.startswith(".") and one.is_dir())
     except OSError as error:
-        raise CrateError(f"{directory}: cannot be listed: {error.strerror or error}") from None
+        raise CrateError(directory, f"cannot be listed: {error.strerror or error}") from None
     for name in names:
         path = directory / name
         if name.endswith(v.CRATE_SUFFIX) or (path / v.METADATA_FILE).is_file():

@@ -69,12 +69,12 @@ def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> byte
     except CrateError:
         raise
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise CrateError(f"{source.where}: {relative}: cannot be read: {error}") from None
+        raise CrateError(source.where, f"cannot be read: {error}", relative) from None
     except Exception as error:
         # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
-        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
+        raise CrateError(source.where, f"cannot be unpacked: {error}", relative) from None
     if len(data) > limit:
-        raise CrateError(f"{source.where}: {relative}: larger than {limit} bytes")
+        raise CrateError(source.where, f"larger than {limit} bytes", relative)
     return data
 
 
@@ -105,12 +105,12 @@ class DirectorySource:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             what = "no such file" if relative != v.METADATA_FILE else f"no crate: {v.METADATA_FILE} is missing"
-            raise CrateError(f"{path}: {what}") from None
+            raise CrateError(path, what) from None
         except OSError as error:
-            raise CrateError(f"{path}: cannot be read: {error.strerror or error}") from None
+            raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)  # a pipe would make the reader wait for ever
-            raise CrateError(f"{path}: no plain file")
+            raise CrateError(path, "no plain file")
         return os.fdopen(descriptor, "rb")
 
     def signature(self) -> tuple[int, int]:
@@ -127,17 +127,17 @@ def _walk(top: str, prefix: str) -> Iterator[tuple[str, int]]:
         with os.scandir(top) as entries:
             found = sorted(entries, key=lambda one: one.name)
     except OSError as error:
-        raise CrateError(f"{top}: cannot be listed: {error.strerror or error}") from None
+        raise CrateError(top, f"cannot be listed: {error.strerror or error}") from None
     for entry in found:
         relative = prefix + entry.name
         if entry.is_symlink():
-            raise CrateError(f"{entry.path}: a link; a crate holds plain files")
+            raise CrateError(entry.path, "a link; a crate holds plain files")
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, relative + "/")
         elif entry.is_file(follow_symlinks=False):
             yield relative, entry.stat(follow_symlinks=False).st_size
         else:
-            raise CrateError(f"{entry.path}: no plain file")
+            raise CrateError(entry.path, "no plain file")
 
 
 class ZipSource:
@@ -185,9 +185,9 @@ class ZipSource:
         try:
             return self._archive.open(self._prefix + relative)
         except KeyError:
-            raise CrateError(f"{self._path}: {self._prefix}{relative}: no such file in the zip") from None
+            raise CrateError(self._path, f"{self._prefix}{relative}: no such file in the zip") from None
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise CrateError(f"{self._path}: {self._prefix}{relative}: cannot be read: {error}") from None
+            raise CrateError(self._path, f"{self._prefix}{relative}: cannot be read: {error}") from None
 
     def signature(self) -> tuple[int, int]:
         """See :class:`Source`."""
@@ -205,19 +205,19 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
     for info in archive.infolist():
         name = info.filename
         if info.flag_bits & 0x1:
-            raise CrateError(f"{path}: {name}: encrypted")
+            raise CrateError(path, "encrypted", name)
         if name.startswith(("/", "\\")) or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
-            raise CrateError(f"{path}: {name!r}: an absolute or foreign path; refused")
+            raise CrateError(path, "an absolute or foreign path; refused", repr(name))
         if any(part in ("..", ".") for part in name.split("/")):
-            raise CrateError(f"{path}: {name!r}: a path that leads outside; refused")
+            raise CrateError(path, "a path that leads outside; refused", repr(name))
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise CrateError(f"{path}: {name}: a link or device; a crate holds plain files")
+            raise CrateError(path, "a link or device; a crate holds plain files", name)
         if name.rstrip("/") in seen:
-            raise CrateError(f"{path}: {name}: twice in the zip")
+            raise CrateError(path, "twice in the zip", name)
         seen.add(name.rstrip("/"))
         if info.file_size > _RATIO_FROM_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
-            raise CrateError(f"{path}: {name}: unpacks to {info.file_size} bytes from {info.compress_size}; refused")
+            raise CrateError(path, f"unpacks to {info.file_size} bytes from {info.compress_size}; refused", name)
 
 
 def zip_sources(path: Path) -> Iterator[ZipSource]:
@@ -229,7 +229,7 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CrateError(f"{path}: no readable zip file: {error}") from None
+        raise CrateError(path, f"no readable zip file: {error}") from None
     with archive:
         check_names(path, archive)
         tops = sorted(
@@ -240,7 +240,7 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
         if "" in tops and not any(top.startswith(v.STEPS_DIR + "/") for top in tops):
             tops = [""]
         if not tops:
-            raise CrateError(f"{path}: no crate: {v.METADATA_FILE} is missing in the zip")
+            raise CrateError(path, f"no crate: {v.METADATA_FILE} is missing in the zip")
         runs = {top for top in tops if any(other.startswith(f"{top}{v.STEPS_DIR}/") for other in tops)}
         for top in tops:
             if top not in runs:
@@ -274,7 +274,7 @@ def candidates(path: Path) -> Iterator[Path]:
         with os.scandir(path) as entries:
             found = sorted((one.name, one.is_dir()) for one in entries if not one.name.startswith("."))
     except OSError as error:
-        raise CrateError(f"{path}: cannot be listed: {error.strerror or error}") from None
+        raise CrateError(path, f"cannot be listed: {error.strerror or error}") from None
     for name, is_directory in found:
         inside = path / name
         if is_directory:
@@ -293,15 +293,15 @@ def sources_at(candidate: Path) -> Iterator[Source]:
     try:
         candidate.name.encode()
     except UnicodeEncodeError:
-        raise CrateError(f"{candidate}: a name that is no text in UTF-8") from None
+        raise CrateError(candidate, "a name that is no text in UTF-8") from None
     if candidate.is_dir():
         yield DirectorySource(candidate)
         return
     if not candidate.exists():
         what = "a link that leads nowhere" if candidate.is_symlink() else "no such crate"
-        raise CrateError(f"{candidate}: {what}")
+        raise CrateError(candidate, what)
     if not candidate.is_file():
-        raise CrateError(f"{candidate}: no plain file")  # a pipe would make the reader wait for ever
+        raise CrateError(candidate, "no plain file")  # a pipe would make the reader wait for ever
     if candidate.name.endswith(v.CRATE_SUFFIX) and not zipfile.is_zipfile(candidate):
-        raise CrateError(f"{candidate}: a file; a crate is a directory or a zip")
+        raise CrateError(candidate, "a file; a crate is a directory or a zip")
     yield from zip_sources(candidate)

@@ -223,12 +223,8 @@ def open_step(source: Source) -> tuple[RunStep, StepCrate]:
     """
     data = read(source, v.METADATA_FILE)
     graph = graph_of(source, data)
-    try:
-        crate = StepCrate(source.path, graph)
-        return step_of(crate, source.name, data), crate
-    except CrateError as error:
-        # The crate knows its zip, but not its place in there.
-        raise CrateError(str(error).replace(f"{source.path}/", f"{source.where}/", 1)) from None
+    crate = StepCrate(source.path, graph, source.where)
+    return step_of(crate, source.name, data), crate
 
 
 def graph_of(source: Source, data: bytes) -> list[Entity]:
@@ -241,12 +237,12 @@ def graph_of(source: Source, data: bytes) -> list[Entity]:
     try:
         document = parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise CrateError(f"{where}: no valid JSON: {error}") from None
+        raise CrateError(where, f"no valid JSON: {error}") from None
     graph = graph_in(document, where)
     seen: set[str] = set()
     for entity in graph:
         if entity["@id"] in seen:
-            raise CrateError(f"{where}: {entity['@id']}: more than one entity has this id")
+            raise CrateError(where, "more than one entity has this id", entity["@id"])
         seen.add(entity["@id"])
     return graph
 

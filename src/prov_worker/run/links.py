@@ -190,5 +190,5 @@ def read_links(path: Path) -> Iterator[Link]:
                     raise ValueError("expected texts")
                 link = Link(**fields)
             except (ValueError, TypeError, AttributeError) as error:
-                raise CrateError(f"{path}: line {number}: no link: {error}") from None
+                raise CrateError(path, f"no link: {error}", f"line {number}") from None
             yield link

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from prov_worker.errors import CrateError
+
 #: How a link between two steps is known.
 DECLARED = "declared"  # one step said that it generated the file which the other said it used
 WORKFLOW = "workflow"  # a workflow definition says so
@@ -43,11 +45,16 @@ class Problem:
 
     Attributes:
         where: path of the crate or file.
-        message: one line.
+        message: one line, without that path.
     """
 
     where: str
     message: str
 
     def __str__(self) -> str:
-        return self.message if self.message.startswith(self.where) else f"{self.where}: {self.message}"
+        return f"{self.where}: {self.message}"
+
+    @classmethod
+    def of(cls, where: str, error: CrateError) -> Problem:
+        """Return what is wrong with the crate, file or directory ``where``."""
+        return cls(where, error.within(where))

@@ -196,7 +196,7 @@ def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"1 {bad}/data/hardware.json: cannot be read: Permission denied\n"
+    assert done.stdout == f"1 {bad}: data/hardware.json: cannot be read: Permission denied\n"
     assert verify(tmp_path / "R.crate").changes == []
 
 

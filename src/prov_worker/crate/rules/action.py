@@ -16,8 +16,7 @@ def action(checked: Checked) -> Iterator[Finding]:
     try:
         crate = StepCrate(checked.path, checked.graph)
     except CrateError as error:
-        where, _, message = str(error).removeprefix(f"{checked.path / v.METADATA_FILE}: ").partition(": ")
-        yield Finding(ERROR, "not-a-step", where, message or str(error))
+        yield Finding(ERROR, "not-a-step", error.key or v.METADATA_FILE, error.problem)
         return
     execution = crate.action
     if crate.start is not None and crate.end < crate.start:

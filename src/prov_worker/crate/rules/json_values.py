@@ -18,7 +18,7 @@ def constants(crate: Checked) -> Iterator[Finding]:
         try:
             read_json(file, names.append)
         except CrateError as error:
-            yield Finding(ERROR, "unreadable", file.name, str(error).removeprefix(f"{file}: "))
+            yield Finding(ERROR, "unreadable", file.name, error.reason)
         for name in sorted(set(names)):
             yield Finding(ERROR, "not-json", file.name, f"{name} is no JSON value")
 

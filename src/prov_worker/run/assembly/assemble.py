@@ -226,9 +226,9 @@ class _Assembly:
                 try:
                     self._take(source)
                 except CrateError as error:
-                    self._say(source.where, str(error))
+                    self.result.problems.append(Problem.of(source.where, error))
         except CrateError as error:
-            self._say(str(candidate), str(error))
+            self.result.problems.append(Problem.of(str(candidate), error))
 
     def _say(self, where: str, message: str) -> None:
         self.result.problems.append(Problem(where, message))
@@ -243,7 +243,7 @@ class _Assembly:
         taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
         if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
             shutil.rmtree(target)
-            raise CrateError(f"{source.where}: changed while it was read")
+            raise CrateError(source.where, "changed while it was read")
         entry = self._entry(step, crate)
         lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
         number = self._db.add(step, source.name)
@@ -262,9 +262,7 @@ class _Assembly:
                 if other.sha256 == step.metadata_sha256:
                     self.result.duplicates += 1
                 else:
-                    self._say(
-                        source.where, f"{source.where}: another crate of this very attempt was taken as {other.key}"
-                    )
+                    self._say(source.where, f"another crate of this very attempt was taken as {other.key}")
                 return None
         if not attempts:
             return plain
@@ -274,7 +272,7 @@ class _Assembly:
         ):
             self._say(
                 source.where,
-                f"{source.where}: two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
+                f"two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
             )
         if (step.end_ns, step.attempt) < (latest.end_ns, latest.id.attempt):
             return self._free(plain, step.attempt)

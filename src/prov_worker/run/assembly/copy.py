@@ -109,11 +109,10 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
     files = sorted(source.files())
     for relative, size in files:
         if _ODD.search(relative):
-            raise CrateError(f"{source.where}: {relative!r}: a name with control characters or without UTF-8 form")
+            raise CrateError(source.where, "a name with control characters or without UTF-8 form", repr(relative))
         if max_file_bytes and size > max_file_bytes:
-            raise CrateError(
-                f"{source.where}: {relative}: {size} bytes, more than the {max_file_bytes} that a file may have"
-            )
+            problem = f"{size} bytes, more than the {max_file_bytes} that a file may have"
+            raise CrateError(source.where, problem, relative)
     taken = Taken()
     os.mkdir(target)
     try:
@@ -143,12 +142,12 @@ def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
         with source.open(relative) as stream, open(target, "xb") as out:
             return sha256_of(stream, out)
     except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
+        raise CrateError(source.where, f"cannot be unpacked: {error}", relative) from None
     except (OSError, CrateError):
         raise
     except Exception as error:
         # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
-        raise CrateError(f"{source.where}: {relative}: cannot be unpacked: {error}") from None
+        raise CrateError(source.where, f"cannot be unpacked: {error}", relative) from None
 
 
 def _need_readable(source: DirectorySource, relative: str) -> None:
@@ -157,7 +156,7 @@ def _need_readable(source: DirectorySource, relative: str) -> None:
             while stream.read(_BLOCK):
                 pass
     except OSError as error:
-        raise CrateError(f"{source.where}/{relative}: cannot be read: {error.strerror or error}") from None
+        raise CrateError(f"{source.where}/{relative}", f"cannot be read: {error.strerror or error}") from None
 
 
 def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
@@ -167,9 +166,9 @@ def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
         if relative == v.METADATA_FILE:
             continue
         if relative not in found:
-            raise CrateError(f"{source.where}: {one.id}: listed in the crate and missing")
+            raise CrateError(source.where, "listed in the crate and missing", one.id)
         digest, size = found[relative]
         if one.size_bytes is not None and one.size_bytes != size:
-            raise CrateError(f"{source.where}: {one.id}: the crate says {one.size_bytes} bytes, the file has {size}")
+            raise CrateError(source.where, f"the crate says {one.size_bytes} bytes, the file has {size}", one.id)
         if one.sha256 is not None and one.sha256 != digest:
-            raise CrateError(f"{source.where}: {one.id}: the crate says sha256 {one.sha256}, the file has {digest}")
+            raise CrateError(source.where, f"the crate says sha256 {one.sha256}, the file has {digest}", one.id)

@@ -28,7 +28,16 @@ _LIST = (
 
 
 class CollectError(ProvWorkerError):
-    """A source did not give its crates: no connection, no such directory, no rsync."""
+    """A source did not give its crates: no connection, no such directory, no rsync.
+
+    Args:
+        where: the source, as the user named it.
+        problem: what is wrong, without the source.
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.problem = problem
 
 
 @dataclass(slots=True)
@@ -128,7 +137,9 @@ class Place:
             CollectError: rsync is missing, or failed.
         """
         if shutil.which("rsync") is None:
-            raise CollectError("rsync is not installed on this machine (on Debian and Ubuntu: apt-get install rsync)")
+            raise CollectError(
+                self.text, "rsync is not installed on this machine (on Debian and Ubuntu: apt-get install rsync)"
+            )
         # Modes are this machine's affair: crates may come from a directory that only their owner can read.
         options = ["--recursive", "--times", "--files-from=-", "--from0", f"--temp-dir={temporary}", "-s"]
         if bandwidth is not None:
@@ -141,16 +152,16 @@ class Place:
         done = subprocess.run(["rsync", *options, source, f"{staging}/"], input=given, capture_output=True, check=False)
         # 23, 24: some files were not there any more, which the look at what came will tell
         if done.returncode not in (0, 23, 24):
-            raise CollectError(f"{self.text}: rsync ended with status {done.returncode}: {_cause(done.stderr)}")
+            raise CollectError(self.text, f"rsync ended with status {done.returncode}: {_cause(done.stderr)}")
 
     def _run(self, script: str, given: str = "") -> str:
         command = ["sh", "-c", script] if self.host is None else [*self.ssh, self.host, script]
         try:
             done = subprocess.run(command, input=os.fsencode(given), capture_output=True, check=False)
         except OSError as error:
-            raise CollectError(f"{self.text}: {command[0]} cannot be run: {error.strerror}") from None
+            raise CollectError(self.text, f"{command[0]} cannot be run: {error.strerror}") from None
         if done.returncode:
-            raise CollectError(f"{self.text}: {_last_line(done.stderr) or f'status {done.returncode}'}")
+            raise CollectError(self.text, _last_line(done.stderr) or f"status {done.returncode}")
         return done.stdout.decode(errors="surrogateescape")
 
 

@@ -96,7 +96,7 @@ def collect(
                 place.share_connection(sockets)
                 _Collection(place, target, options, done, advance).run()
             except CollectError as error:
-                done.problems.append(Problem(place.text, str(error).removeprefix(f"{place.text}: ")))
+                done.problems.append(Problem(place.text, error.problem))
             finally:
                 place.close()
     return done
@@ -226,9 +226,7 @@ class _Collection:
                 shutil.rmtree(staged, ignore_errors=True)
                 self._problem(name, "changed while it was collected; collect again")
             elif wrong := check_files(staged):
-                # Where it was looked at is gone when this is read.
-                where, message = (text.replace(f"{staged}/", "") for text in (wrong[0].where, wrong[0].message))
-                self._problem(name, f"{where}: {message.removeprefix(f'{where}: ')}; nothing of it was kept")
+                self._problem(name, f"{wrong[0].where}: {wrong[0].message}; nothing of it was kept")
                 shutil.rmtree(staged, ignore_errors=True)
             else:
                 (self._target / name).parent.mkdir(parents=True, exist_ok=True)

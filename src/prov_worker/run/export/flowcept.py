@@ -218,7 +218,7 @@ def _telemetry(run: RunRecord, step: RunStep) -> tuple[dict[str, Any] | None, di
     try:
         series = run.series(step)
     except CrateError as error:
-        run.problems.append(Problem(step.crate, str(error)))
+        run.problems.append(Problem.of(step.crate, error))
     else:
         if series.task is not None:
             first, last = _ends(series.task, "rss_bytes")

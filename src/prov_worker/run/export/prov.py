@@ -73,7 +73,7 @@ def run_document(
             metadata = read(source, v.METADATA_FILE)
             graph = graph_of(source, metadata)
         except CrateError as error:
-            run.problems.append(Problem(source.where, str(error)))
+            run.problems.append(Problem.of(source.where, error))
             continue
         name = quote(v.step_id(source.name).rstrip("/"), safe=SAFE)
         mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")

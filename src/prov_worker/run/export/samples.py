@@ -58,7 +58,7 @@ class _Rows:
                     self.count += 1
                     yield row
             except CrateError as error:
-                self._run.problems.append(Problem(step.crate, str(error)))
+                self._run.problems.append(Problem.of(step.crate, error))
 
 
 def _write_csv(path: Path, rows: _Rows) -> None:

@@ -86,7 +86,7 @@ def index(
         result.mended, again, gone = parts.mend()
         if gone:
             what = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
-            result.problems.append(Problem(str(target), f"{target}: {what}: what these files held of them is lost"))
+            result.problems.append(Problem(str(target), f"{what}: what these files held of them is lost"))
         found += sorted((again | parts.outdated()).difference(found))
         known = parts.identities()
         changed, fresh = _sort_out(found, known, parts, result)

@@ -62,9 +62,9 @@ def read_piece(paths: Sequence[str]) -> Piece:
                 try:
                     piece.crates.append(_read(source))
                 except CrateError as error:
-                    piece.problems.append((source.where, str(error)))
+                    piece.problems.append((source.where, error.within(source.where)))
         except CrateError as error:
-            piece.problems.append((path, str(error)))
+            piece.problems.append((path, error.within(path)))
     return piece
 
 

@@ -77,7 +77,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     (bad / "ro-crate-metadata.json").write_text('{"@context"')
     code, out, err = prov_worker("run", "assemble", own_crates, "-o", tmp_path / "R.crate", "--json")
     assert code == 1
-    assert err.startswith(f"prov-worker: {bad}/ro-crate-metadata.json: no valid JSON")
+    assert err.startswith(f"prov-worker: {bad}: ro-crate-metadata.json: no valid JSON")
     summary = json.loads(out)
     assert (summary["tasks"], [one["where"] for one in summary["problems"]]) == (1, [str(bad)])
     assert prov_worker("run", "verify", tmp_path / "R.crate")[0] == 0

@@ -227,7 +227,7 @@ def test_what_a_damaged_part_held_of_crates_that_are_gone_is_said_to_be_lost(
     shutil.rmtree(sorted(workflow_crates.directory.glob("*.crate"))[0])
     next((indexed / "arguments").rglob("part-*.parquet")).unlink()
     result = index([workflow_crates.directory])
-    assert [one.message for one in result.problems] == [
+    assert [str(one) for one in result.problems] == [
         f"{indexed}: 1 of the crates in its damaged files is gone: what these files held of them is lost"
     ]
     with Index(indexed) as opened:
