@@ -96,8 +96,7 @@ FROM ready AS endpoint
 LABEL org.opencontainers.image.title="prov_worker endpoint" \
       org.opencontainers.image.description="A Globus Compute endpoint whose tasks leave RO-Crates, and a local web service"
 COPY --from=endpoint-venv /opt/prov /opt/prov
-COPY docker/entrypoint.py docker/health.py docker/agentlog.py docker/rabbitmq.conf /opt/prov/container/
-COPY docker/endpoint /opt/prov/container/endpoint
+COPY docker/entrypoint.py docker/endpoint.yaml docker/health.py docker/agentlog.py docker/rabbitmq.conf /opt/prov/container/
 COPY examples /opt/prov/examples
 ENTRYPOINT ["/usr/local/bin/tini", "--", "/opt/prov/container/entrypoint.py"]
 CMD ["endpoint"]

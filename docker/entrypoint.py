@@ -28,9 +28,9 @@ import shutil
 import sys
 import uuid
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from prov_worker.errors import ProvWorkerError
+from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.files import lock, open_lock, write_file
 from prov_worker.settings import Settings
 
@@ -182,19 +182,43 @@ def write(path: Path, text: str) -> None:
         write_file(path, text)
 
 
-def configure(folder: Path, *, display_name: str | None) -> None:
-    """Write the endpoint's four files anew; ``endpoint.json``, its identity at the service, stays."""
-    core: dict[str, Any] = {"heartbeat_period": 5}
-    if display_name:
-        core["display_name"] = display_name
-    write(folder / "config.yaml", json.dumps(core) + "\n")
-    sources = Path(os.environ.get("PROV_ENDPOINT_CONFIG") or HERE / "endpoint")
-    for name in ("user_config_template.yaml.j2", "user_config_schema.json"):
-        try:
-            write(folder / name, (sources / name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            fail(f"PROV_ENDPOINT_CONFIG: {sources / name}: cannot be read: {error}")
-    write(folder / "user_environment.yaml", json.dumps({"PATH": os.environ["PATH"]}) + "\n")
+def install(name: str, user_dir: Path, settings: Settings, crates: str, workers: int) -> None:
+    """Write the endpoint's directory, as ``prov-worker sites install local`` does.
+
+    Options are those of ``endpoint.yaml``, over them those of the variables, and over these a file of the user's.
+
+    Raises:
+        ProvWorkerError: names the file or variable, and the option.
+    """
+    from prov_worker.sites import catalog, options
+    from prov_worker.sites import install as sites
+
+    site = catalog.site("local")
+    recording = settings.to_mapping() | {"crate_dir": crates}
+    named = {key: recording.pop(key) for key in site.options if key in recording}
+    named["display_name"] = os.environ.get("PROV_ENDPOINT_DISPLAY_NAME", "")
+    variables = {key: f"PROV_WORKER_{key.upper()}" for key in named} | {"display_name": "PROV_ENDPOINT_DISPLAY_NAME"}
+    for key, variable in variables.items():
+        options.check(site, {key: named[key]}, variable)
+    values = options.read(site, file=HERE / "endpoint.yaml")[0]
+    values |= {"workers": workers, "provenance": recording, **named}
+    file = os.environ.get("PROV_ENDPOINT_OPTIONS")
+    if file:
+        values |= options.read(site, file=Path(file))[0]
+    texts = {}
+    own = os.environ.get("PROV_ENDPOINT_CONFIG")
+    if own:
+        for path in (Path(own, catalog.TEMPLATE), Path(own, sites.SCHEMA)):
+            try:
+                texts[path.name] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"PROV_ENDPOINT_CONFIG: {path}: cannot be read: {error}") from None
+        # A template of the user's reads these (as _GC.env).
+        os.environ["PROV_ENDPOINT_PROVENANCE"] = json.dumps(settings.to_mapping() | {"crate_dir": crates})
+        os.environ["PROV_ENDPOINT_WORKERS"] = str(workers)
+    complete = options.complete(site, values, file or str(HERE / "endpoint.yaml"), variables)
+    # A container has another host name each time; what a person changed in its volume is kept beside.
+    sites.install(site, name, complete, user_dir=user_dir, overwrite=True, unbound_host=True, texts=texts)
 
 
 def endpoint() -> int:
@@ -216,22 +240,15 @@ def endpoint() -> int:
     os.environ["PROV_CRATE_DIR"] = crates
     wants.directory("PROV_CRATE_DIR", crates, "crates")
     wants.check()
-    for mount in settings.mount_points:
-        if not os.path.isdir(mount):
-            line = f"PROV_WORKER_MOUNT_POINTS: {mount}: no such folder in this container; crates will call it absent"
-            sys.stderr.write(f"prov-worker container: {as_outside(line)}\n")
 
     name_this_user()
     tell_of_agents()
     clear_stale(user_dir)
-    folder = user_dir / name
-    folder.mkdir(mode=0o700, exist_ok=True)
-    configure(folder, display_name=os.environ.get("PROV_ENDPOINT_DISPLAY_NAME"))
-
-    # The template reads these (as _GC.env).
-    mapping = settings.to_mapping() | {"crate_dir": crates}
-    os.environ["PROV_ENDPOINT_PROVENANCE"] = json.dumps(mapping)
-    os.environ["PROV_ENDPOINT_WORKERS"] = str(workers)
+    install(name, user_dir, settings, crates, workers)
+    for mount in settings.mount_points:
+        if not os.path.isdir(mount):
+            line = f"PROV_WORKER_MOUNT_POINTS: {mount}: no such folder in this container; crates will call it absent"
+            sys.stderr.write(f"prov-worker container: {as_outside(line)}\n")
     os.environ["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
     os.environ[CLIENT], os.environ[SECRET] = client, secret
     os.register_at_fork(after_in_child=lambda: [os.environ.pop(name, None) for name in PRIVATE] and None)

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,6 +26,30 @@ def test_both_images_have_the_same_versions() -> None:
     endpoint, worker = locked("endpoint"), locked("worker")
     assert worker.items() <= endpoint.items()
     assert {"fastapi", "matplotlib", "prometheus-client", "rocrate"} <= endpoint.keys() - worker.keys()
+
+
+def test_the_options_of_the_image_are_those_of_the_site_local() -> None:
+    pytest.importorskip("globus_compute_endpoint")
+    from prov_worker.globus import template
+    from prov_worker.sites import options
+    from prov_worker.sites.catalog import site
+    from prov_worker.sites.install import template_of
+
+    local = site("local")
+    values, _ = options.read(local, file=ROOT / "docker" / "endpoint.yaml")
+    full = options.complete(local, values, "test")
+    # Only what differs is in the file.
+    assert [key for key, value in values.items() if value == local.options[key]["default"]] == []
+    text = template.render(template_of(local, full), local.schema(full))
+    engine = template.load(text)
+    try:
+        assert (engine.encrypted, engine.executor.address) == (True, "127.0.0.1")
+        assert (engine.executor.heartbeat_period, engine.executor.heartbeat_threshold) == (2, 10)
+        provider = engine.executor.provider
+        assert (provider.init_blocks, provider.min_blocks, provider.max_blocks) == (1, 1, 1)
+    finally:
+        engine.shutdown(block=False)
+    assert "idle_heartbeats_soft: 0\nheartbeat_period: 5\n" in text
 
 
 def test_every_distribution_has_hashes_and_no_address() -> None:

@@ -32,6 +32,7 @@ from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import SHARED, TEMPLATE, Site, directory
 
 MARKER = "prov_worker.json"
+SCHEMA = "user_config_schema.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -96,7 +97,11 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     # The daemon starts user endpoints by name: the program is beside this interpreter, activated or not.
     programs = str(Path(sys.executable).parent)
     known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != programs]
-    words = {"name": json.dumps(name), "path": json.dumps(os.pathsep.join([programs, *known]))}
+    words = {
+        "display_name": json.dumps(values["display_name"] or name),
+        "heartbeat": str(values["service_heartbeat"]),
+        "path": json.dumps(os.pathsep.join([programs, *known])),
+    }
 
     def filled(file: str) -> str:
         text = (shared / file).read_text(encoding="utf-8")
@@ -116,7 +121,7 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     return {
         "config.yaml": config,
         TEMPLATE: template_of(site, values),
-        "user_config_schema.json": json.dumps(schema, indent=2) + "\n",
+        SCHEMA: json.dumps(schema, indent=2) + "\n",
         "user_environment.yaml": environment,
     }
 
@@ -132,6 +137,7 @@ def install(
     dry_run: bool = False,
     owner: Mapping[str, Any] | None = None,
     sources: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> Installed:
     """Write an endpoint's directory.
 
@@ -147,6 +153,7 @@ def install(
         dry_run: write nothing.
         owner: what looks after the endpoint, noted beside the rest; None keeps what is noted.
         sources: where each option was given, for errors.
+        texts: files of the caller's, by name, in place of the site's.
 
     Raises:
         InputError: the name is none, the directory is not ours or belongs to another host or site, a file was changed
@@ -189,7 +196,7 @@ def install(
         raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --overwrite")
     known = (before or {}).get("files")
     known = known if isinstance(known, dict) else {}
-    texts = files_of(site, name, values, found.directory.parent)
+    texts = files_of(site, name, values, found.directory.parent) | dict(texts or {})
     current = {file: _read(found.directory / file) for file in texts}
     changed = [
         file

@@ -12,6 +12,7 @@ from typing import Any
 
 from prov_worker import yamlfile
 from prov_worker.errors import InputError
+from prov_worker.settings import Settings
 from prov_worker.sites import combinations
 from prov_worker.sites.catalog import Site
 
@@ -98,7 +99,13 @@ def _wanted(option: Mapping[str, Any]) -> str:
     """What an option takes, in words."""
     if "enum" in option:
         return f"one of {', '.join(option['enum'])}"
-    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}
+    kind = {
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a mapping",
+    }
     parts = [option["description"].rstrip(".")]
     if option.get("type") in kind:
         parts.append(kind[option["type"]])
@@ -142,13 +149,15 @@ def complete(
         remedy = "" if sources is None else f": --set {missing[0]}=..., or in a file"
         raise InputError(f"{where}: {missing[0]}: must be set{remedy}; {option['description'].rstrip('.')}")
     full = {name: _whole(option, values.get(name, option.get("default"))) for name, option in site.options.items()}
+    recording = full["provenance"] | {"poll_interval": full["poll_interval"]}
+    Settings.from_mapping(recording, f"{_origin(['provenance'], where, sources)}: provenance")
     for keys, problem in combinations.problems(site, full):
         raise InputError(f"{_origin(keys, where, sources)}: {keys[0]}: {problem}")
     return full
 
 
 def defaults(site: Site, values: Mapping[str, Any]) -> str:
-    """Lines of Jinja that give a template the options that a client leaves out.
+    """Lines of Jinja that give a template the options that a client leaves out, or cannot ask for.
 
     Text stands there as the daemon renders that of clients: as JSON, which is text in quotes for YAML too.
     """
@@ -158,12 +167,17 @@ def defaults(site: Site, values: Mapping[str, Any]) -> str:
             return repr(json.dumps(value))
         if isinstance(value, list):
             return "[" + ", ".join(literal(one) for one in value) + "]"
+        if isinstance(value, dict):
+            # Never from a client: each value as JSON in one piece, whatever it holds.
+            return "{" + ", ".join(f"{key!r}: {json.dumps(inner)!r}" for key, inner in value.items()) + "}"
         return repr(value)
 
     # A client's 4.0 is a whole number for JSON schema, and none for the daemon.
     whole = {key for key, option in site.options.items() if option.get("type") == "integer"}
-    return "".join(
-        f"{{%- set {key} = {key} | default({literal(value)}){' | int' * (key in whole)} %}}\n"
-        for key, value in values.items()
-        if not site.options[key].get("daemon")
-    )
+    lines = ""
+    for key, value in values.items():
+        if not site.options[key].get("daemon"):
+            lines += f"{{%- set {key} = {key} | default({literal(value)}){' | int' * (key in whole)} %}}\n"
+        elif re.search(rf"\b{key}\b", site.template):
+            lines += f"{{%- set {key} = {literal(value)} %}}\n"
+    return lines

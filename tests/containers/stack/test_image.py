@@ -91,6 +91,9 @@ WRONG = [
     ({"GLOBUS_COMPUTE_CLIENT_SECRET": "", "GLOBUS_COMPUTE_CLIENT_SECRET_FILE": "/nowhere"}, "/nowhere: cannot be read"),
     ({"PROV_IDENTITIES": "/etc/hostname"}, "PROV_IDENTITIES: /etc/hostname: not a JSON list"),
     ({"PROV_ENDPOINT_CONFIG": "/etc"}, "PROV_ENDPOINT_CONFIG: /etc/user_config_template.yaml.j2"),
+    ({"PROV_ENDPOINT_OPTIONS": "/nowhere"}, "/nowhere: cannot be read"),
+    ({"PROV_ENDPOINT_OPTIONS": "/etc/hostname"}, "/etc/hostname: expected a mapping of options"),
+    ({"PROV_WORKER_MOUNT_POINTS": '/a"b'}, 'of docker-compose.yml): mount_points[0]: "/a\\"b" is not allowed'),
 ]
 
 

@@ -17,10 +17,11 @@ pytest.importorskip("globus_compute_endpoint")
 import yaml
 
 from prov_worker.cli.main import run as cli
+from prov_worker.errors import InputError
 from prov_worker.globus import template
 from prov_worker.sites import options
 from prov_worker.sites.catalog import directory, names, site
-from prov_worker.sites.install import template_of
+from prov_worker.sites.install import files_of, template_of
 from prov_worker.sites.worker_init import snippet
 from support.sites import read_me
 
@@ -134,6 +135,53 @@ def test_what_a_client_asks_for_goes_first_and_within_the_schema(name: str) -> N
         rendered(name, {"unknown_key": 1})
     with pytest.raises(Exception, match="does not match"):
         rendered(name, {"crate_dir": '/x"\nengine: {}'})
+
+
+RECORDING = {"capture_arguments": "values", "telemetry": {"gpu": 1, "per_cpu": False}, "author": 'A "B" {{ 7 }}\n%}'}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_every_setting_of_the_recording_can_be_given(name: str) -> None:
+    assert loaded(name, provenance=RECORDING)["provenance"] == {"poll_interval": 0.05, "plots": "png", **RECORDING}
+    with pytest.raises(InputError, match="provenance"):
+        rendered(name, {"provenance": {"author": "somebody else"}})
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"provenance": {"plots": "svg"}}, 'test: provenance: "plots" is not allowed; expected: More settings'),
+        ({"provenance": ["write"]}, r'test: provenance: \["write"\] is not allowed; expected: .* a mapping'),
+        ({"provenance": {"captured": 1}}, "test: provenance.captured: unknown option; known are author"),
+        ({"provenance": {"write": "never"}}, "test: provenance.write: "),
+        (
+            {"poll_interval": 2, "provenance": {"telemetry": {"cpu": 1}}},
+            "test: provenance.telemetry.cpu: 1 seconds are less than the poll interval of 2",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_the_recording_is_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        complete("local", **values)
+
+
+def test_heartbeats_to_the_service_are_those_of_endpoint_and_user_endpoint() -> None:
+    full = complete("local", service_heartbeat=7, idle_heartbeats=0, display_name='Lab "1"')
+    config = yaml.safe_load(files_of(site("local"), "mine", full, Path("/u"))["config.yaml"])
+    assert config == {"display_name": 'Lab "1"', "heartbeat_period": 7}
+    user = yaml.safe_load(rendered("local", service_heartbeat=7, idle_heartbeats=0))
+    assert (user["heartbeat_period"], user["idle_heartbeats_soft"]) == (7, 0)
+    with pytest.raises(InputError, match="service_heartbeat"):
+        rendered("local", {"service_heartbeat": 5})
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_encryption_is_an_option_of_this_machine_and_not_of_a_client(encrypted: bool) -> None:
+    engine = template.load(rendered("local", encrypted=encrypted))
+    assert engine.encrypted is encrypted
+    engine.shutdown(block=False)
+    with pytest.raises(InputError, match="encrypted"):
+        rendered("local", {"encrypted": False})
 
 
 @pytest.mark.parametrize("name", SITES)
