@@ -8,13 +8,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.broker import Delivery
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Forward, Pulse, Result
+from prov_worker.localservice.records import Forward, Incoming, Result
 from prov_worker.localservice.storage import Storage
 
 _log = logging.getLogger(__name__)
@@ -33,11 +33,8 @@ class _Confirmation:
 class _Batch:
     """What one transaction takes in."""
 
-    results: list[Result] = field(default_factory=list)
-    pulses: dict[tuple[str, str], Pulse] = field(default_factory=dict)
+    incoming: Incoming = field(default_factory=Incoming)
     failed_starts: dict[tuple[str, str], str] = field(default_factory=dict)
-    queued: list[int] = field(default_factory=list)
-    forwarded: list[int] = field(default_factory=list)
     last: Delivery | None = None
 
 
@@ -115,8 +112,8 @@ class Ingest:
 
     def _sort(self, item: Delivery | _Confirmation, batch: _Batch) -> int:
         if isinstance(item, _Confirmation):
-            batch.queued += item.tasks
-            batch.forwarded += item.results
+            batch.incoming.queued += item.tasks
+            batch.incoming.forwarded += item.results
             return 0
         batch.last = item
         try:
@@ -124,7 +121,7 @@ class Ingest:
             if sender is None:
                 raise messages.MessageError("unknown routing key")
             if item.queue == topology.RESULTS:
-                batch.results.append(messages.read_result(item.body, *sender, self._limit))
+                batch.incoming.results.append(messages.read_result(item.body, *sender, self._limit))
             else:
                 self._heartbeat(item, sender, batch)
         except messages.MessageError as error:
@@ -137,7 +134,7 @@ class Ingest:
         if endpoint != sender[1]:
             raise messages.MessageError("heartbeat of another endpoint than its routing key says")
         self._metrics.add("prov_service_heartbeats_total")
-        batch.pulses[sender] = pulse
+        batch.incoming.pulses[sender] = pulse
         if "error" in pulse.report:
             batch.failed_starts[sender] = str(pulse.report["error"])
 
@@ -148,13 +145,8 @@ class Ingest:
         while True:
             try:
                 failures = self._start_failures(batch.failed_starts)
-                stored = self._storage.apply(
-                    results=[*batch.results, *failures],
-                    pulses=list(batch.pulses.items()),
-                    queued=batch.queued,
-                    forwarded=batch.forwarded,
-                    now=time.time(),
-                )
+                incoming = replace(batch.incoming, results=[*batch.incoming.results, *failures])
+                stored = self._storage.apply(incoming, time.time())
                 break
             except sqlite3.Error as error:
                 # A full disk, mostly. Nothing is acknowledged, so nothing is lost: the broker keeps what comes after.
@@ -163,10 +155,10 @@ class Ingest:
                     complained = True
                 if self._stopping.wait(1.0):
                     return
-        self._metrics.finished(stored, len(batch.results) + len(failures))
+        self._metrics.finished(stored, len(incoming.results))
         if batch.last is not None:
             self._broker.acknowledge(batch.last.session, batch.last.tag)
-        self._outlet.noted(batch.queued, batch.forwarded)
+        self._outlet.noted(incoming.queued, incoming.forwarded)
         self._outlet.forward(stored.forwards)
 
     def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:

@@ -157,6 +157,27 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Submission:
+    """What tasks of one submission share.
+
+    Attributes:
+        owner: client id of the identity that submits.
+        user_endpoint: that runs the tasks.
+        group: of the tasks.
+        queue: whether results of the group go to its queue.
+        resource_specification: of each task, for the engine; None without one.
+        result_serializers: that the client reads, in its order of preference; None takes the endpoint's.
+    """
+
+    owner: str
+    user_endpoint: str
+    group: str
+    queue: bool = False
+    resource_specification: dict[str, Any] | None = None
+    result_serializers: list[str] | None = None
+
+
+@dataclass(frozen=True)
 class Stored:
     """What was new of results that came: those that must be published, and how many tasks ended well and badly."""
 
@@ -174,6 +195,23 @@ class Result:
     user_endpoint: str
     failed: bool
     message: bytes
+
+
+@dataclass
+class Incoming:
+    """What the broker brought.
+
+    Attributes:
+        results: in the order in which they came.
+        pulses: by owner and endpoint.
+        queued: ``seq`` of tasks whose message the broker has.
+        forwarded: ``seq`` of tasks whose result is in its group's queue.
+    """
+
+    results: list[Result] = field(default_factory=list)
+    pulses: dict[tuple[str, str], Pulse] = field(default_factory=dict)
+    queued: list[int] = field(default_factory=list)
+    forwarded: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Endpoint, Function, NewTask, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Submission, UserEndpoint
 from prov_worker.localservice.sqlite.rows import dump
 from prov_worker.localservice.storage import Storage
 from prov_worker.localservice.supervisor import Supervisor
@@ -138,7 +138,7 @@ class Service:
             for task in self.storage.unfinished(user_endpoint.id, time.time()):
                 message = messages.failure(task, "ENDPOINT_DELETED", f"Endpoint {endpoint_id} was deleted")
                 failures.append(Result(task, endpoint.owner, user_endpoint.id, True, message))
-        stored = self.storage.apply(results=failures, now=time.time())
+        stored = self.storage.apply(Incoming(failures), time.time())
         self.metrics.finished(stored, len(failures))
         self.storage.delete_endpoint(endpoint_id)
         self.dispatcher.forward(stored.forwards)
@@ -212,13 +212,8 @@ class Service:
                 for function_id, payloads in calls.items()
                 for task_id, payload in zip(ids[function_id], payloads, strict=True)
             ],
-            owner=owner,
-            user_endpoint=user_endpoint.id,
-            group=group,
-            queue=queue,
-            resource_specification=resource_specification,
-            result_serializers=result_serializers,
-            now=time.time(),
+            Submission(owner, user_endpoint.id, group, queue, resource_specification, result_serializers),
+            time.time(),
         )
         self.metrics.add("prov_service_tasks_submitted_total", number)
         self.dispatcher.publish_tasks(user_endpoint.id)

@@ -13,12 +13,12 @@ from prov_worker.localservice.records import (
     Endpoint,
     Forward,
     Function,
+    Incoming,
     NewTask,
     OpenWork,
     Outgoing,
-    Pulse,
-    Result,
     Stored,
+    Submission,
     Task,
     UserEndpoint,
 )
@@ -71,19 +71,8 @@ class FunctionStore(Protocol):
 class TaskStore(Protocol):
     """Tasks, their groups and results."""
 
-    def add_tasks(
-        self,
-        tasks: Sequence[NewTask],
-        *,
-        owner: str,
-        user_endpoint: str,
-        group: str,
-        queue: bool,
-        resource_specification: dict[str, Any] | None,
-        result_serializers: list[str] | None,
-        now: float,
-    ) -> None:
-        """Accept tasks; ``queue`` says that results of the group go to its queue."""
+    def add_tasks(self, tasks: Sequence[NewTask], submission: Submission, now: float) -> None:
+        """Accept tasks."""
 
     def group_owner(self, group: str) -> str | None:
         """Whose a task group is; None where there is none."""
@@ -103,15 +92,7 @@ class TaskStore(Protocol):
     def to_forward(self, limit: int = 1000, after: int = 0) -> list[Forward]:
         """Results that are not known to be in their group's queue, with ``seq`` above ``after``."""
 
-    def apply(
-        self,
-        *,
-        results: Sequence[Result] = (),
-        pulses: Sequence[tuple[tuple[str, str], Pulse]] = (),
-        queued: Sequence[int] = (),
-        forwarded: Sequence[int] = (),
-        now: float,
-    ) -> Stored:
+    def apply(self, incoming: Incoming, now: float) -> Stored:
         """Take in what the broker brought, in one transaction; returns what was new of the results.
 
         A result of a task that is finished already, or of an endpoint that does not have it, changes nothing; nor does

@@ -14,7 +14,7 @@ from prov_worker.localservice import messages
 from prov_worker.localservice.broker import Delivery
 from prov_worker.localservice.ingest import Ingest
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Endpoint, Forward, Function, NewTask, TaskState, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Forward, Function, NewTask, Submission, TaskState, UserEndpoint
 from prov_worker.localservice.sqlite import SqliteStorage
 from prov_worker.localservice.topology import RESULTS, routing_key
 
@@ -64,8 +64,7 @@ def test_a_result_is_not_acknowledged_before_it_is_stored(
     storage.save_user_endpoint(UserEndpoint(USER, CORE, OWNER, {}, {}))
     storage.save_function(Function(FUNCTION, OWNER, "f", "1\nx\n", 1.0))
     storage.add_tasks(
-        [NewTask(TASK, FUNCTION, "p")], owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
-        resource_specification=None, result_serializers=None, now=1.0,
+        [NewTask(TASK, FUNCTION, "p")], Submission(owner=OWNER, user_endpoint=USER, group=GROUP, queue=True), now=1.0,
     )  # fmt: skip
     body = messages.failure(TASK, "X", "a long reason " * 20_000)
     outside, metrics = Outside(), Metrics()

@@ -14,7 +14,7 @@ from web_client import ALICE, BOB, BODY_LIMIT, TASK_LIMIT, Web
 
 from prov_worker.localservice import messages
 from prov_worker.localservice.identities import Identity
-from prov_worker.localservice.records import Endpoint, NewTask, Pulse, Result, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Incoming, NewTask, Pulse, Result, Submission, UserEndpoint
 
 ENDPOINT = str(uuid.uuid4())
 USER_ENDPOINT = str(uuid.uuid4())
@@ -34,18 +34,15 @@ def filled(web: Web) -> Web:
     assert status == 200
     storage.add_tasks(
         [NewTask(TASK, content["function_uuid"], "p")],
-        owner=ALICE.client_id,
-        user_endpoint=USER_ENDPOINT,
-        group=GROUP,
-        queue=False,
-        resource_specification=None,
-        result_serializers=None,
+        Submission(owner=ALICE.client_id, user_endpoint=USER_ENDPOINT, group=GROUP, queue=False),
         now=time.time(),
     )
     body = messages.failure(TASK, "X", "no luck")
     storage.apply(
-        results=[Result(TASK, ALICE.client_id, USER_ENDPOINT, True, body)],
-        pulses=[((ALICE.client_id, ENDPOINT), Pulse(time.time(), 5.0, {"heartbeat_period": 5}))],
+        Incoming(
+            results=[Result(TASK, ALICE.client_id, USER_ENDPOINT, True, body)],
+            pulses={(ALICE.client_id, ENDPOINT): Pulse(time.time(), 5.0, {"heartbeat_period": 5})},
+        ),
         now=time.time(),
     )
     return web

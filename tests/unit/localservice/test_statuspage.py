@@ -12,7 +12,16 @@ import pytest
 from web_client import ALICE, Web
 
 from prov_worker.localservice import messages
-from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, Result, UserEndpoint
+from prov_worker.localservice.records import (
+    Endpoint,
+    Function,
+    Incoming,
+    NewTask,
+    Pulse,
+    Result,
+    Submission,
+    UserEndpoint,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 
@@ -75,15 +84,14 @@ def fill(web: Web, name: str = "Lab <endpoint> & co") -> None:
     tasks = [str(uuid.UUID(int=1000 + number)) for number in range(30)]
     storage.add_tasks(
         [NewTask(task, FUNCTION, "p") for task in tasks],
-        owner=OWNER, user_endpoint=USER, group=GROUP, queue=False,
-        resource_specification=None, result_serializers=None, now=now - 600,
+        Submission(owner=OWNER, user_endpoint=USER, group=GROUP, queue=False), now=now - 600,
     )  # fmt: skip
     for number, task in enumerate(tasks[:24]):
         failed = number % 8 == 7
         body = messages.failure(task, "X", "no")
-        storage.apply(results=[Result(task, OWNER, USER, failed, body)], now=now - 20 * number)
+        storage.apply(Incoming(results=[Result(task, OWNER, USER, failed, body)]), now=now - 20 * number)
     pulses = [((OWNER, each), Pulse(now, 3600.0, report)) for each in (CORE, USER)]
-    storage.apply(pulses=pulses, queued=[25, 26], now=now)
+    storage.apply(Incoming(pulses=dict(pulses), queued=[25, 26]), now=now)
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ def test_a_person_sees_endpoints_tasks_and_throughput(seen: Chrome) -> None:
 def test_it_brings_itself_up_to_date_until_told_to_stop(seen: Chrome, web: Web) -> None:
     task = str(uuid.UUID(int=1028))
     web.service.storage.apply(
-        results=[Result(task, OWNER, USER, False, messages.failure(task, "X", "no"))], now=time.time()
+        Incoming(results=[Result(task, OWNER, USER, False, messages.failure(task, "X", "no"))]), now=time.time()
     )
     WebDriverWait(seen, 30).until(lambda _: text(seen, "#count-success") == "22")
     button = seen.find_element(By.ID, "pause")

@@ -14,7 +14,18 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra 'service' is not installed")
 from prov_worker.errors import InputError
-from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, Result, Stored, TaskState, UserEndpoint
+from prov_worker.localservice.records import (
+    Endpoint,
+    Function,
+    Incoming,
+    NewTask,
+    Pulse,
+    Result,
+    Stored,
+    Submission,
+    TaskState,
+    UserEndpoint,
+)
 from prov_worker.localservice.sqlite import SqliteStorage
 
 OWNER, CORE, USER, FUNCTION, GROUP = (str(uuid.UUID(int=number)) for number in range(1, 6))
@@ -27,12 +38,7 @@ def fill(storage: SqliteStorage, *tasks: str, queue: bool = True, group: str = G
         storage.save_function(Function(FUNCTION, OWNER, "add", "5\n01\nx\n", 1.0))
     storage.add_tasks(
         [NewTask(task, FUNCTION, f"payload of {task}") for task in tasks],
-        owner=OWNER,
-        user_endpoint=USER,
-        group=group,
-        queue=queue,
-        resource_specification={"num_ranks": 2},
-        result_serializers=None,
+        Submission(owner=OWNER, user_endpoint=USER, group=group, queue=queue, resource_specification={"num_ranks": 2}),
         now=now,
     )
 
@@ -48,10 +54,10 @@ def test_tasks_outlive_the_process(tmp_path: Path) -> None:
         "import os, signal, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
-        "from test_storage import SqliteStorage, fill, result\n"
+        "from test_storage import Incoming, SqliteStorage, fill, result\n"
         f"storage = SqliteStorage(Path({str(path)!r}))\n"
         "fill(storage, 'a', 'b')\n"
-        "storage.apply(results=[result('a')], queued=[2], now=200.0)\n"
+        "storage.apply(Incoming(results=[result('a')], queued=[2]), now=200.0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
@@ -65,26 +71,29 @@ def test_tasks_outlive_the_process(tmp_path: Path) -> None:
 
 def test_only_the_first_result_counts(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    stored = storage.apply(results=[result("a")], now=1.0)
+    stored = storage.apply(Incoming(results=[result("a")]), now=1.0)
     assert ([each.group for each in stored.forwards], stored.succeeded, stored.failed) == ([GROUP], 1, 0)
-    assert storage.apply(results=[result("a", failed=True, message=b"late")], now=2.0) == Stored([], 0, 0)
+    assert storage.apply(Incoming(results=[result("a", failed=True, message=b"late")]), now=2.0) == Stored([], 0, 0)
     assert storage.tasks(["a"], OWNER)["a"].message == b"\x01message"
 
 
 def test_a_result_of_another_endpoint_changes_nothing(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    assert storage.apply(results=[Result("a", OWNER, CORE, False, b"x"), result("unknown")], now=1.0).succeeded == 0
+    assert (
+        storage.apply(Incoming(results=[Result("a", OWNER, CORE, False, b"x"), result("unknown")]), now=1.0).succeeded
+        == 0
+    )
     assert storage.tasks(["a"], OWNER)["a"].state == TaskState.ACCEPTED
 
 
 def test_results_of_a_group_without_a_queue_go_nowhere_until_it_has_one(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", queue=False)
-    assert storage.apply(results=[result("a")], now=1.0).forwards == []
+    assert storage.apply(Incoming(results=[result("a")]), now=1.0).forwards == []
     assert storage.to_forward() == []
     storage.open_group_queue(GROUP)
-    (forward,) = storage.apply(results=[result("b")], now=1.0).forwards
+    (forward,) = storage.apply(Incoming(results=[result("b")]), now=1.0).forwards
     assert [each.seq for each in storage.to_forward()] == [forward.seq]
-    storage.apply(forwarded=[forward.seq], now=1.0)
+    storage.apply(Incoming(forwarded=[forward.seq]), now=1.0)
     assert storage.to_forward() == []
 
 
@@ -97,21 +106,21 @@ def test_publishing_in_order_until_confirmed(storage: SqliteStorage) -> None:
     assert waiting[0].resource_specification == {"num_ranks": 2}
     assert [each.id for each in storage.to_publish(USER, limit=1, after=waiting[0].seq)] == ["b"]
     assert storage.to_publish(CORE) == []
-    storage.apply(queued=[waiting[0].seq, waiting[1].seq], now=1.0)
+    storage.apply(Incoming(queued=[waiting[0].seq, waiting[1].seq]), now=1.0)
     assert [each.id for each in storage.to_publish()] == ["c"]
 
 
 def test_requeue_takes_the_unfinished_alone(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", "c")
-    storage.apply(queued=[1, 2, 3], results=[result("b")], now=1.0)
+    storage.apply(Incoming(queued=[1, 2, 3], results=[result("b")]), now=1.0)
     assert storage.requeue(USER) == 2
     assert [each.id for each in storage.to_publish()] == ["a", "c"]
 
 
 def test_a_late_confirmation_does_not_reopen_a_finished_task(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    storage.apply(results=[result("a")], now=1.0)
-    storage.apply(queued=[1], now=1.0)
+    storage.apply(Incoming(results=[result("a")]), now=1.0)
+    storage.apply(Incoming(queued=[1]), now=1.0)
     assert storage.tasks(["a"], OWNER)["a"].state == TaskState.SUCCESS
 
 
@@ -133,19 +142,23 @@ def test_more_tasks_at_once_than_a_query_takes(storage: SqliteStorage) -> None:
 def test_pulses_and_open_work(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", now=50.0)
     storage.apply(
-        pulses=[((OWNER, CORE), Pulse(100.0, 5.0, {})), ((OWNER, USER), Pulse(101.0, 5.0, {"idle": 1}))], now=1.0
+        Incoming(pulses={(OWNER, CORE): Pulse(100.0, 5.0, {}), (OWNER, USER): Pulse(101.0, 5.0, {"idle": 1})}),
+        now=1.0,
     )
     (work,) = storage.open_work()
     assert (work.unfinished, work.oldest, work.core.pulse.heard) == (2, 50.0, 100.0)
     assert work.user_endpoint.pulse.report == {"idle": 1}
-    storage.apply(results=[result("a"), result("b")], now=1.0)
+    storage.apply(Incoming(results=[result("a"), result("b")]), now=1.0)
     assert storage.open_work() == []
 
 
 def test_what_another_identity_says_of_an_endpoint_changes_nothing(storage: SqliteStorage) -> None:
     fill(storage, "a")
     pulses = [((CORE, CORE), Pulse(100.0, 5.0, {})), ((CORE, USER), Pulse(100.0, 5.0, {}))]
-    assert storage.apply(results=[Result("a", CORE, USER, True, b"x")], pulses=pulses, now=1.0).forwards == []
+    assert (
+        storage.apply(Incoming(results=[Result("a", CORE, USER, True, b"x")], pulses=dict(pulses)), now=1.0).forwards
+        == []
+    )
     (work,) = storage.open_work()
     assert (work.unfinished, work.core.pulse.heard, work.user_endpoint.pulse.heard) == (1, 0.0, 0.0)
 
@@ -167,7 +180,7 @@ def test_when_an_endpoint_counts_as_online(pulse: Pulse, now: float, online: boo
 
 def test_registering_again_keeps_user_endpoints_and_forgets_the_pulse(storage: SqliteStorage) -> None:
     fill(storage, "a")
-    storage.apply(pulses=[((OWNER, CORE), Pulse(100.0, 5.0, {}))], now=1.0)
+    storage.apply(Incoming(pulses={(OWNER, CORE): Pulse(100.0, 5.0, {})}), now=1.0)
     storage.lock_endpoint(CORE)
     storage.save_endpoint(Endpoint(CORE, OWNER, "renamed", 2.0, {}))
     found = storage.endpoint(CORE)
@@ -179,8 +192,8 @@ def test_registering_again_keeps_user_endpoints_and_forgets_the_pulse(storage: S
 def test_old_tasks_go_and_with_them_what_only_they_needed(storage: SqliteStorage) -> None:
     fill(storage, "a", now=10.0)
     fill(storage, "b", "c", group="later", now=20.0)
-    storage.apply(results=[result("a")], now=11.0)
-    storage.apply(results=[result("b")], now=21.0)
+    storage.apply(Incoming(results=[result("a")]), now=11.0)
+    storage.apply(Incoming(results=[result("b")]), now=21.0)
     storage.delete_function(FUNCTION)
     assert storage.function(FUNCTION) is None
     assert storage.forget(before=15.0) == 1
@@ -188,7 +201,7 @@ def test_old_tasks_go_and_with_them_what_only_they_needed(storage: SqliteStorage
     storage.forget_groups([GROUP, "later"], before=15.0)
     assert (storage.group_owner(GROUP), storage.group_owner("later")) == (None, OWNER)
     assert [each.id for each in storage.to_publish()] == ["c"], "a task under way keeps its deleted function"
-    storage.apply(results=[result("c")], now=22.0)
+    storage.apply(Incoming(results=[result("c")]), now=22.0)
     assert storage.forget(before=30.0) == 2
     assert storage.idle_groups(before=30.0) == [(OWNER, "later")]
     assert storage.database.read().execute("SELECT count(*) FROM functions").fetchone()[0] == 0
@@ -200,7 +213,7 @@ def test_the_file_does_not_grow_with_time(storage: SqliteStorage) -> None:
     for round_number in range(12):
         names = [f"{round_number}-{number}" for number in range(300)]
         fill(storage, *names, group=f"g{round_number}", now=float(round_number))
-        storage.apply(results=[result(name, message=b"r" * 2000) for name in names], now=float(round_number))
+        storage.apply(Incoming(results=[result(name, message=b"r" * 2000) for name in names]), now=float(round_number))
         storage.forget(before=round_number - 0.5)
         storage.forget_groups([group for _, group in storage.idle_groups(round_number - 0.5)], round_number - 0.5)
         sizes.append(storage.database.path.stat().st_size)
@@ -211,7 +224,7 @@ def test_the_file_does_not_grow_with_time(storage: SqliteStorage) -> None:
 def test_throughput(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", "c")
     for task, when in (("a", 61.0), ("b", 89.0), ("c", 121.0)):
-        storage.apply(results=[result(task)], now=when)
+        storage.apply(Incoming(results=[result(task)]), now=when)
     assert storage.throughput(OWNER, 60.0, 30.0) == {2: 2, 4: 1}
     assert storage.task_counts()["success"] == 3
     assert storage.endpoint_tasks(OWNER)[CORE]["success"] == 3

@@ -16,7 +16,7 @@ pytest.importorskip("pika", reason="the extra 'service' is not installed")
 pytest.importorskip("prometheus_client", reason="the extra 'service' is not installed")
 from prov_worker.localservice.broker import QueueDepth
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Endpoint, Function, NewTask, Pulse, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Pulse, Submission, UserEndpoint
 from prov_worker.localservice.sqlite import SqliteStorage
 from prov_worker.localservice.supervisor import ABSENCE_S, IDLE_GRACE_S, RESTART_SPACING_S, Supervisor
 
@@ -81,14 +81,13 @@ class SupervisedService:
         storage.save_function(Function(FUNCTION, OWNER, "f", "1\nx\n", self.now))
         storage.add_tasks(
             [NewTask(str(uuid.UUID(int=99)), FUNCTION, "p")],
-            owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
-            resource_specification=None, result_serializers=None, now=self.now,
+            Submission(owner=OWNER, user_endpoint=USER, group=GROUP, queue=True), now=self.now,
         )  # fmt: skip
         storage.mark_started(USER, self.now)
 
     def beat(self, *who: str, **report: Any) -> None:
         pulse = Pulse(self.now, 5.0, {"heartbeat_period": 5, **report})
-        self.storage.apply(pulses=[((OWNER, each), pulse) for each in who], now=self.now)
+        self.storage.apply(Incoming(pulses={(OWNER, each): pulse for each in who}), now=self.now)
 
     def pass_time(self, seconds: float, *who: str, **report: Any) -> None:
         """Time with a heartbeat of some, and a look, every second."""
@@ -166,8 +165,7 @@ def test_one_that_finishes_tasks_meanwhile_has_not_lost_them(supervised: Supervi
     for number in range(5):
         supervised.storage.add_tasks(
             [NewTask(str(uuid.UUID(int=200 + number)), FUNCTION, "p")],
-            owner=OWNER, user_endpoint=USER, group=GROUP, queue=True,
-            resource_specification=None, result_serializers=None, now=supervised.now - 2 * IDLE_GRACE_S,
+            Submission(owner=OWNER, user_endpoint=USER, group=GROUP, queue=True), now=supervised.now - 2 * IDLE_GRACE_S,
         )  # fmt: skip
         supervised.pass_time(1, CORE, USER, **IDLE)
     assert supervised.dispatcher.redelivered == []
@@ -187,8 +185,7 @@ def test_an_old_group_goes_with_its_queue_unless_somebody_listens(
 
     idle = str(uuid.UUID(int=77))
     supervised.storage.add_tasks(
-        [], owner=OWNER, user_endpoint=USER, group=idle, queue=True,
-        resource_specification=None, result_serializers=None, now=supervised.now,
+        [], Submission(owner=OWNER, user_endpoint=USER, group=idle, queue=True), now=supervised.now,
     )  # fmt: skip
     queue = group_queue(OWNER, idle)
     supervised.broker.depths[queue] = QueueDepth(0, listeners)

@@ -7,12 +7,12 @@ from typing import Any
 
 from prov_worker.localservice.records import (
     Forward,
+    Incoming,
     NewTask,
     OpenWork,
     Outgoing,
-    Pulse,
-    Result,
     Stored,
+    Submission,
     Task,
     TaskState,
 )
@@ -41,26 +41,17 @@ class Tasks:
 
     database: Database
 
-    def add_tasks(
-        self,
-        tasks: Sequence[NewTask],
-        *,
-        owner: str,
-        user_endpoint: str,
-        group: str,
-        queue: bool,
-        resource_specification: dict[str, Any] | None,
-        result_serializers: list[str] | None,
-        now: float,
-    ) -> None:
+    def add_tasks(self, tasks: Sequence[NewTask], submission: Submission, now: float) -> None:
         """Accept tasks."""
-        specification = None if resource_specification is None else rows.dump(resource_specification)
-        serializers = None if result_serializers is None else rows.dump(result_serializers)
+        specification, serializers = (
+            None if value is None else rows.dump(value)
+            for value in (submission.resource_specification, submission.result_serializers)
+        )
         with self.database.write() as db:
             db.execute(
                 "INSERT INTO groups (id, owner, queue, touched) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET queue = max(queue, excluded.queue), touched = excluded.touched",
-                (group, owner, queue, now),
+                (submission.group, submission.owner, submission.queue, now),
             )
             db.executemany(
                 "INSERT INTO tasks (id, owner, user_endpoint, function, grp, payload, resource_specification,"
@@ -68,10 +59,10 @@ class Tasks:
                 [
                     (
                         each.id,
-                        owner,
-                        user_endpoint,
+                        submission.owner,
+                        submission.user_endpoint,
                         each.function,
-                        group,
+                        submission.group,
                         each.payload,
                         specification,
                         serializers,
@@ -136,20 +127,12 @@ class Tasks:
         )
         return [Forward(*row) for row in found]
 
-    def apply(
-        self,
-        *,
-        results: Sequence[Result] = (),
-        pulses: Sequence[tuple[tuple[str, str], Pulse]] = (),
-        queued: Sequence[int] = (),
-        forwarded: Sequence[int] = (),
-        now: float,
-    ) -> Stored:
+    def apply(self, incoming: Incoming, now: float) -> Stored:
         """Take in what the broker brought."""
         forwards: list[Forward] = []
         ended = {True: 0, False: 0}
         with self.database.write() as db:
-            for result in results:
+            for result in incoming.results:
                 state = TaskState.FAILED if result.failed else TaskState.SUCCESS
                 row = db.execute(
                     "UPDATE tasks SET state = ?, finished = ?, message = ?, payload = NULL,"
@@ -163,13 +146,14 @@ class Tasks:
                 ended[result.failed] += 1
                 if row["forward"]:
                     forwards.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
-            for (owner, endpoint), pulse in pulses:
+            for (owner, endpoint), pulse in incoming.pulses.items():
                 values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint, owner)
                 for table in ("endpoints", "user_endpoints"):
                     query = f"UPDATE {table} SET heard = ?, period_s = ?, report = ? WHERE id = ? AND owner = ?"  # noqa: S608
                     db.execute(query, values)
-            db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", ((seq,) for seq in queued))
-            db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in forwarded))
+            queued = ((seq,) for seq in incoming.queued)
+            db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", queued)
+            db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in incoming.forwarded))
         return Stored(forwards, succeeded=ended[False], failed=ended[True])
 
     def requeue(self, user_endpoint: str) -> int:
