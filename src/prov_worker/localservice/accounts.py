@@ -10,16 +10,17 @@ Accounts are made through RabbitMQ's management API (https://www.rabbitmq.com/do
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import http.client
-import json
 import logging
 import re
+import ssl
 import threading
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import requests
+from requests.auth import HTTPBasicAuth
 
 from prov_worker.localservice import topology
 from prov_worker.localservice.broker import BrokerDownError
@@ -113,7 +114,7 @@ class Accounts:
                 return
             try:
                 self._make()
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (requests.RequestException, OSError, ValueError) as error:
                 reason = f"accounts: {type(error).__name__}: {error}"
                 if reason != self.last_error:
                     _log.warning("broker: %s", reason)
@@ -151,27 +152,29 @@ class Accounts:
     def _ask(self, method: str, path: str, content: Any = None) -> Any:
         assert self._management is not None
         parts = urlsplit(self._management)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         assert parts.hostname is not None
-        connection = kind(parts.hostname, parts.port or (15671 if secure else 15672), timeout=_TIMEOUT_S)
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        headers = {
-            "Authorization": "Basic " + base64.b64encode(login.encode()).decode(),
-            "Content-Type": "application/json",
-        }
-        try:
-            body = None if content is None else json.dumps(content).encode()
-            connection.request(method, f"{parts.path.rstrip('/')}/api/{path}", body, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-        finally:
-            connection.close()
-        if answer.status in (401, 403):
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        port = parts.port or (15671 if parts.scheme == "https" else 15672)
+        with requests.Session() as session:
+            # Neither a proxy nor a .netrc is meant for the broker; certificates are those that the system trusts.
+            session.trust_env = False
+            system = ssl.get_default_verify_paths()
+            session.verify = system.cafile or system.capath or True
+            # As bytes: of text, requests takes Latin-1.
+            login = [unquote(text or "").encode() for text in (parts.username, parts.password)]
+            session.auth = HTTPBasicAuth(*login)
+            answer = session.request(
+                method,
+                f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}/api/{path}",
+                json=content,
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+            )
+        if answer.status_code in (401, 403):
             raise ValueError("the management API wants a user with the tag administrator")
-        if answer.status >= 300 and not (method == "DELETE" and answer.status == 404):
-            raise ValueError(f"the management API answers {answer.status} to {method} {path.split('/')[0]}")
-        return json.loads(text) if text and method == "GET" else None
+        if answer.status_code >= 300 and not (method == "DELETE" and answer.status_code == 404):
+            raise ValueError(f"the management API answers {answer.status_code} to {method} {path.split('/')[0]}")
+        return answer.json() if answer.content and method == "GET" else None
 
 
 def _tags(user: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from typing import Any
 
@@ -17,16 +16,18 @@ from prov_worker.cli.service import common
 def command(as_json: bool, **where: Any) -> int:
     """Ask a running service how it is; exit code 1 where it does not answer, or lacks its broker."""
     config = common.read_config(**where)
-    content: dict[str, Any]
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
-    connection = http.client.HTTPConnection(host, config.port, timeout=5)
     try:
-        connection.request("GET", "/health")
-        content = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        content = {"status": "unreachable", "reason": str(error)}
-    finally:
-        connection.close()
+        import requests
+    except ImportError as error:
+        raise common.without_extra(error) from error
+    content: dict[str, Any]
+    with requests.Session() as session:
+        # A proxy that the environment names is for other machines.
+        session.trust_env = False
+        try:
+            content = session.get(f"{config.url}health", timeout=5).json()
+        except (requests.RequestException, ValueError) as error:
+            content = {"status": "unreachable", "reason": str(error)}
     if as_json:
         click.echo(json.dumps({"url": config.url, **content}))
     else:
