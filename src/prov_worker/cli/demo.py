@@ -72,31 +72,32 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     return row
 
 
-def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
-    from rich.table import Table
+def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
+    return (
+        row["function"],
+        row["task_id"][:8],
+        terminal.status(row["status"] or "no crate"),
+        humanize.duration(row.get("seconds")),
+        _number(row.get("samples"), "d"),
+        _number(row.get("cpu_percent"), ".0f"),
+        humanize.size(row.get("peak_rss_bytes")),
+        row["reason"] or "",
+    )
 
-    out = terminal.console()
+
+def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
     heads = ["function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason"]
     # What a narrow terminal has room for.
-    shown = [head for head in heads if out.width >= 100 or head not in ("task", "samples", "CPU %", "peak RSS")]
-    table = Table(*shown)
-    for column in table.columns:
-        column.justify = "right" if column.header in heads[3:7] else "left"
-        column.no_wrap = column.header != "reason"
-    for row in rows:
-        colour = {"completed": "green", "failed": "red"}.get(row["status"] or "", "yellow")
-        cells: tuple[str | Text, ...] = (
-            terminal.plain(row["function"]),
-            terminal.plain(row["task_id"][:8]),
-            terminal.styled((row["status"] or "no crate", colour)),
-            humanize.duration(row.get("seconds")),
-            _number(row.get("samples"), "d"),
-            _number(row.get("cpu_percent"), ".0f"),
-            humanize.size(row.get("peak_rss_bytes")),
-            terminal.plain(row["reason"] or ""),
-        )
-        table.add_row(*(cell for head, cell in zip(heads, cells, strict=True) if head in shown))
-    out.print(table)
+    wide = terminal.console().width >= 100
+    shown = [head for head in heads if wide or head not in ("task", "samples", "CPU %", "peak RSS")]
+    cells = (_cells(row) for row in rows)
+    terminal.table(
+        shown,
+        ([cell for head, cell in zip(heads, row, strict=True) if head in shown] for row in cells),
+        right=heads[3:7],
+        wrap=("reason",),
+    )
+    out = terminal.console()
     made = [row for row in rows if row["crate"]]
     out.print(terminal.plain(f"{len(made)} of {len(rows)} tasks left a crate in {crates}/"))
     if made:

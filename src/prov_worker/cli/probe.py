@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from prov_worker.cli import terminal
 from prov_worker.errors import InputError
 from prov_worker.model import ProbeReport
 from prov_worker.settings import PROBES
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 @click.command("probe")
@@ -36,19 +39,19 @@ def command(names: tuple[str, ...], mounts: tuple[str, ...], as_json: bool) -> i
 
 
 def _print_table(host: str, reports: list[ProbeReport]) -> None:
-    from rich.table import Table
+    terminal.table(
+        ("probe", "state", "found", "took"), map(_cells, reports), right=("took",), title=f"Hardware of {host}"
+    )
 
-    table = Table("probe", "state", "found", "took", title=f"Hardware of {terminal.plain(host)}", title_justify="left")
-    table.columns[3].justify = "right"
-    for report in reports:
-        if report.error:
-            state, found = terminal.styled(("failed", "red")), report.error
-        elif report.absent:
-            state, found = terminal.styled(("not here", "yellow")), report.absent
-        else:
-            state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
-        table.add_row(report.name, state, terminal.plain(found), humanize.duration(report.duration_s))
-    terminal.console().print(table)
+
+def _cells(report: ProbeReport) -> tuple[str | Text, ...]:
+    if report.error:
+        state, found = terminal.styled(("failed", "red")), report.error
+    elif report.absent:
+        state, found = terminal.styled(("not here", "yellow")), report.absent
+    else:
+        state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
+    return report.name, state, found, humanize.duration(report.duration_s)
 
 
 def _headline(name: str, data: dict[str, Any]) -> str:

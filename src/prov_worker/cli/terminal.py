@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +42,48 @@ def console(*, stderr: bool = False) -> Console:
     # Data are shown as they are: a console would make a picture of ``host:fire:9``, and a colour of ``[red]``.
     width = None if stream.isatty() else _PLAIN_WIDTH
     return Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=width)
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Collection[str] = (),
+    wrap: Collection[str] | None = None,
+    title: str = "",
+    frame: bool = True,
+) -> None:
+    """Print rows as a table.
+
+    Args:
+        heads: of the columns.
+        rows: cells, one per column; text is shown as by :func:`plain`, what is :func:`styled` as it is.
+        right: heads of columns that stand to the right, such as numbers.
+        wrap: heads of columns that take several lines where the terminal is narrow; the others are cut. None: all wrap.
+        title: above the table.
+        frame: lines around the cells.
+    """
+    from rich.box import HEAVY_HEAD
+    from rich.table import Table
+
+    columns = Table(
+        title=plain(title) or None,
+        title_justify="left",
+        box=HEAVY_HEAD if frame else None,
+        pad_edge=frame,
+        header_style="bold",
+    )
+    for head in heads:
+        wraps = wrap is None or head in wrap
+        columns.add_column(
+            plain(head),
+            justify="right" if head in right else "left",
+            no_wrap=not wraps,
+            overflow="fold" if wraps else "ellipsis",
+        )
+    for row in rows:
+        columns.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in row))
+    console().print(columns)
 
 
 @contextmanager
@@ -96,6 +138,11 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     from rich.text import Text
 
     return Text.assemble(*(plain(one) if isinstance(one, str) else (plain(one[0]), one[1]) for one in parts))
+
+
+def status(word: str) -> Text:
+    """Return the status of a task in its colour."""
+    return styled((word, {"completed": "green", "failed": "red"}.get(word, "yellow")))
 
 
 def program() -> str:

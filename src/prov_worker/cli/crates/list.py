@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import CrateError
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 @click.command("list")
@@ -52,25 +55,21 @@ def _row(path: Path) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
+    heads = ("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
+    terminal.table(heads, map(_cells, rows), right=heads[4:8])
+    click.echo(humanize.plural(len(rows), "crate"))
 
-    table = Table("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
-    for column in table.columns[4:8]:
-        column.justify = "right"
-    for row in rows:
-        colour = {"completed": "green", "failed": "red"}.get(row["status"], "yellow")
-        busy = row["cpu_percent"]
-        table.add_row(
-            "–" if row["started"] is None else row["started"][:19].replace("T", " "),
-            terminal.plain(row["function"]),
-            terminal.plain(row["task_id"][:8]),
-            terminal.styled((row["status"], colour)),
-            humanize.duration(row["seconds"]),
-            str(row["samples"]),
-            "–" if busy is None else f"{busy:.0f}",
-            humanize.size(row["peak_rss_bytes"]),
-            terminal.plain(row["reason"] or ""),
-        )
-    out = terminal.console()
-    out.print(table)
-    out.print(f"{len(rows)} crates" if len(rows) != 1 else "1 crate")
+
+def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
+    busy = row["cpu_percent"]
+    return (
+        "–" if row["started"] is None else row["started"][:19].replace("T", " "),
+        row["function"],
+        row["task_id"][:8],
+        terminal.status(row["status"]),
+        humanize.duration(row["seconds"]),
+        str(row["samples"]),
+        "–" if busy is None else f"{busy:.0f}",
+        humanize.size(row["peak_rss_bytes"]),
+        row["reason"] or "",
+    )

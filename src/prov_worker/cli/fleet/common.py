@@ -96,17 +96,6 @@ def report(outcomes: Sequence[Outcome], state: State, *, as_json: bool, diff: bo
     else:
         if diff:
             click.echo("".join(one.diff for one in outcomes), nl=False)
-        table([["endpoint", "action", ""], *([one.name, one.action, one.detail] for one in outcomes)])
+        cells = ([outcome.name, outcome.action, outcome.detail] for outcome in outcomes)
+        terminal.table(("endpoint", "action", ""), cells, frame=False)
     return 0 if all(one.good for one in outcomes) else 1
-
-
-def table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows, of which the first are the headings."""
-    from rich.table import Table
-
-    columns = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in rows[0]:
-        columns.add_column(heading, overflow="fold")
-    for row in rows[1:]:
-        columns.add_row(*map(terminal.plain, row))
-    terminal.console().print(columns)

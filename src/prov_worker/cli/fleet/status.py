@@ -48,23 +48,21 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
 
 
 def _print(found: list[Status]) -> None:
-    rows = [
-        [
-            "endpoint",
-            "site",
-            "state",
-            "pid",
-            "up",
-            "heartbeat",
-            "queue",
-            "running",
-            "blocks",
-            "workers",
-            "done",
-            "failed",
-        ]
-    ]
-    rows += [
+    heads = (
+        "endpoint",
+        "site",
+        "state",
+        "pid",
+        "up",
+        "heartbeat",
+        "queue",
+        "running",
+        "blocks",
+        "workers",
+        "done",
+        "failed",
+    )
+    rows = (
         [
             one.name,
             one.site,
@@ -80,8 +78,8 @@ def _print(found: list[Status]) -> None:
             _number(one.failed if one.condition != "elsewhere" else None),
         ]
         for one in found
-    ]
-    common.table(rows)
+    )
+    terminal.table(heads, rows, frame=False)
     for one in found:
         if one.restarts:
             click.echo(f"{one.name}: restarts by the watch: {one.restarts}")

@@ -28,6 +28,6 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     if as_json:
         terminal.print_json([asdict(one) for one in found])
     else:
-        rows = [[one.name, one.site, one.problem or "good"] for one in found]
-        common.table([["endpoint", "site", "configuration"], *rows])
+        rows = ([endpoint.name, endpoint.site, endpoint.problem or "good"] for endpoint in found)
+        terminal.table(("endpoint", "site", "configuration"), rows, frame=False)
     return 1 if any(one.problem for one in found) else 0

@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,25 +146,15 @@ def _plain(value: Any) -> Any:
 
 
 def _print(answer: Answer, most: int | None) -> None:
-    from rich.table import Table
-
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    for name in answer.columns:
-        table.add_column(terminal.plain(name), overflow="ellipsis", no_wrap=name not in ("error", "notes"))
-    shown = 0
-    more = False
-    for row in answer.rows:
-        if most is not None and shown == most:
-            more = True
-            break
-        table.add_row(*(terminal.plain(_cell(name, one)) for name, one in zip(answer.columns, row, strict=True)))
-        shown += 1
-    if not shown:
+    rows = list(islice(answer.rows, None if most is None else most + 1))
+    if not rows:
         click.echo("no row")
         return
-    terminal.console().print(table)
-    if more:
-        click.echo(f"{shown} rows shown, there are more: --limit N")
+    shown = rows[:most]
+    cells = ([_cell(name, value) for name, value in zip(answer.columns, row, strict=True)] for row in shown)
+    terminal.table(answer.columns, cells, wrap=("error", "notes"), frame=False)
+    if len(rows) > len(shown):
+        click.echo(f"{len(shown)} rows shown, there are more: --limit N")
 
 
 def _cell(name: str, value: Any) -> str:
