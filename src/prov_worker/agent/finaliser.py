@@ -25,7 +25,7 @@ from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
-from prov_worker.spool.records import Ended
+from prov_worker.spool.records import Ended, cannot_read
 from prov_worker.spool.slot import SlotReader, SlotTask
 
 log = logging.getLogger(__name__)
@@ -134,10 +134,14 @@ class Finaliser:
             failure: what to say of a task without an end.
             fallback: where its writer may have gone on.
             slot: what is left of its slot; it goes when the journal is put away.
+
+        A journal of a later release is named and left alone, but for what it has of this one.
         """
         follower = self.follow(journal, fallback)
         self._read(follower, None, everything=True)
         follower.dead = True
+        if follower.later_version is not None:
+            return
         ended_attempts = set(self._ended_attempts(follower))
         for note in read_notes(journal):
             attempt = AttemptId(note["task"], note["n"], note["ns"])
@@ -195,6 +199,9 @@ class Finaliser:
         now = oom_kills()
         kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
         self._oom_kills = now
+        if follower.later_version is not None:
+            slot.close()  # left where it is, as the journal
+            return
         failure = failure_of_death(death.death.status, host_name(), slot.pid, kills)
         end_ns = time.time_ns()
         if task is not None and task.running:
@@ -296,7 +303,7 @@ class Finaliser:
             follower, sequence = self.follow(slot.journal), slot.sequence()
             if not self._read(follower, path):
                 self._unread.discard(path)
-                if not follower.unfinished:
+                if not follower.unfinished and follower.later_version is None:
                     # whatever ended before has its crate, be it by an agent that died before it could say so
                     slot.acknowledge(sequence - (sequence & 1))
 
@@ -321,6 +328,8 @@ class Finaliser:
             more = follower.size != before
             if not everything:
                 break
+        if follower.later_version is not None:
+            self._say(f"{follower.path}: {cannot_read(follower.later_version)}")
         return more
 
     def _revive(self) -> None:
@@ -445,7 +454,9 @@ class Finaliser:
             job.ended.function = found.ended.function
             job.ended.settings = found.ended.settings or job.ended.settings
         else:
-            job.ended.record.notes.append("No worker began this task: its start is the moment when the engine took it.")
+            unread = f"The journal {found.unread} tells of this task and is of a later release"
+            reason = unread if found.unread else "No worker began this task"
+            job.ended.record.notes.append(f"{reason}: its start is the moment when the engine took it.")
         return False
 
     # -- journals that are finished ----------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ class Follower:
         return self._parts[-1][1]
 
     @property
+    def later_version(self) -> int | None:
+        """Version of lines that this release cannot read; None if it can read all of them."""
+        return next((state.later_version for _, state in self._parts if state.later_version is not None), None)
+
+    @property
     def problems(self) -> int:
         """Lines that could not be read."""
         return sum(reader.problems + state.problems for reader, state in self._parts)

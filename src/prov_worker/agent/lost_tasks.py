@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.model import Failure
+from prov_worker.spool.journal import mentions
+from prov_worker.spool.ledger import is_done
 from prov_worker.spool.notes import journal_of, read_notes
-from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, NOTES_SUFFIX, spool_dir
+from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, NOTES_SUFFIX, JournalName, spool_dir
 from prov_worker.spool.records import Ended
 
 
@@ -20,10 +22,12 @@ class Evidence:
     Attributes:
         published: this very attempt has a crate already.
         ended: the attempt as the worker's journal tells it, with the worker's own view of how it ended.
+        unread: a journal that tells of the task and that this release cannot read.
     """
 
     published: bool = False
     ended: Ended | None = None
+    unread: str | None = None
 
 
 def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str) -> Evidence:
@@ -37,28 +41,41 @@ def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str
     """
     spool = spool_dir(crate_dir)
     task, attempt = lost.record.task_id, lost.record.attempt
-    needle = f"{task} {attempt} ".encode()
     for directory in (spool, os.path.join(spool, CLOSED)):
         for ledger in glob.glob(os.path.join(glob.escape(directory), f"*{LEDGER_SUFFIX}")):
-            if _contains(ledger, needle):
+            if is_done(ledger, task, attempt):
                 return Evidence(published=True)
+    evidence = Evidence()
     for directory in (spool, os.path.join(spool, CLOSED), os.path.join(runtime or spool, "spool")):
-        start = f'"t":"start","task":"{task}","n":{attempt},'.encode()
-        for path in glob.glob(os.path.join(glob.escape(directory), "*")):
-            if path.endswith((JOURNAL_SUFFIX, NOTES_SUFFIX)) and _contains(path, start):
-                journal = path if path.endswith(JOURNAL_SUFFIX) else journal_of(path)
-                ended = _attempt(journal, task, attempt, lost, finaliser)
-                if ended is not None:
-                    return Evidence(ended=ended)
-    return Evidence()
+        for journal in _journals_about(directory, task):
+            follower = Follower(journal, None, finaliser)
+            evidence.ended = _attempt(follower, task, attempt, lost)
+            if evidence.ended is not None:
+                return evidence
+            if follower.later_version is not None:
+                evidence.unread = journal
+    return evidence
 
 
-def _attempt(journal: str, task: str, attempt: int, lost: Ended, finaliser: str) -> Ended | None:
-    follower = Follower(journal, None, finaliser)
+def _journals_about(directory: str, task: str) -> list[str]:
+    """Journals of workers which, or whose notes, hold the id of a task. An engine tells of the loss alone."""
+    journals: dict[str, None] = {}
+    for path in glob.glob(os.path.join(glob.escape(directory), "*")):
+        if path.endswith((JOURNAL_SUFFIX, NOTES_SUFFIX)):
+            journal = path if path.endswith(JOURNAL_SUFFIX) else journal_of(path)
+            name = JournalName.parse(os.path.basename(journal))
+            if (name is None or not name.is_engine) and mentions(path, task):
+                journals[journal] = None
+    return list(journals)
+
+
+def _attempt(follower: Follower, task: str, attempt: int, lost: Ended) -> Ended | None:
     for ended in follower.read_all():
-        if (ended.record.task_id, ended.record.attempt) == (task, attempt):
+        if (ended.record.task_id, ended.record.attempt) == (task, attempt) and not ended.lost:
             return ended
-    for note in read_notes(journal):
+    if follower.later_version is not None:
+        return None
+    for note in read_notes(follower.path):
         if (note["task"], note["n"]) == (task, attempt):
             follower.note(note)
     for begun in follower.state.open_attempts():
@@ -66,16 +83,3 @@ def _attempt(journal: str, task: str, attempt: int, lost: Ended, finaliser: str)
             failure = lost.record.failure or Failure("lost", "the engine reported the worker as lost")
             return follower.state.close(begun, failure, lost.record.end_ns, forget=False)
     return None
-
-
-def _contains(path: str, needle: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            rest = b""
-            while block := file.read(1 << 20):
-                if needle in rest + block:
-                    return True
-                rest = block[-len(needle) :]
-    except OSError:
-        pass
-    return False

@@ -50,6 +50,7 @@ class Status:
         next_at: when the watch may restart it, seconds since the epoch.
         last_error: of the watch or the logs.
         note: what else there is to say.
+        unread: journals of a later release, whose tasks are not counted, each with the reason.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Status:
     next_at: float | None = None
     last_error: str | None = None
     note: str | None = None
+    unread: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -140,6 +142,7 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         next_at=record.next_at if down and record.next_at > time.time() else None,
         last_error=last_error or None,
         note=_why_down(spec, record) if condition == "down" else None,
+        unread=counts.unread,
     )
 
 

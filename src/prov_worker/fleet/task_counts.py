@@ -9,7 +9,7 @@ from prov_worker.fleet.endpoint import Folder
 from prov_worker.model import COMPLETED, host_name
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.paths import CLOSED, JournalName, spool_dir
-from prov_worker.spool.records import JournalState
+from prov_worker.spool.records import JournalState, cannot_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,13 @@ class Counts:
         completed: ended well.
         failed: ended otherwise, or begun by a worker that is gone.
         running: begun by a worker that lives on this host, or may live on another one.
+        unread: journals of a later release, whose tasks are not counted, each with the reason.
     """
 
     completed: int = 0
     failed: int = 0
     running: int = 0
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,6 +54,11 @@ class Tally:
             spool = Path(spool_dir(str(directory)))
             for path in (*spool.glob("*.jsonl"), *(spool / CLOSED).glob("*.jsonl")):
                 self._read(identity, path, last, open_tasks)
+        unread = tuple(
+            f"{journal.reader.path}: {cannot_read(journal.state.later_version)}"
+            for (owner, _, _), journal in sorted(self._journals.items())
+            if owner == identity and journal.state.later_version is not None
+        )
         completed = failed = running = 0
         for task, (began, alive) in open_tasks.items():
             if began > last.get(task, (0, True))[0]:
@@ -61,7 +68,7 @@ class Tally:
             if began >= open_tasks.get(task, (0, True))[0]:
                 completed += good
                 failed += not good
-        return Counts(completed, failed, running)
+        return Counts(completed, failed, running, unread)
 
     def _read(
         self, identity: str, path: Path, last: dict[str, tuple[int, bool]], open_tasks: dict[str, tuple[int, bool]]

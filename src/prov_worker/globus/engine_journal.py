@@ -19,7 +19,7 @@ from typing import Any
 from prov_worker.processes import process_start
 from prov_worker.redact import redact_part
 from prov_worker.spool import launch
-from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import OFF, Slot
 
@@ -50,14 +50,14 @@ class EngineJournal:
         self._crate_dir = str(crate_dir)
         self._runtime = runtime_dir(self._crate_dir)
         self._lock = threading.Lock()
-        name = str(JournalName(host, pid, start, 0))  # thread 0 is no thread: the engine beside its workers
+        name = str(JournalName(host, pid, start, 0))  # JournalName.is_engine
         path = os.path.join(spool_dir(self._crate_dir), name)
         self._journal = JournalWriter(path, os.path.join(self._runtime, "spool", name))
         # an engine is watched for its death alone: on its account the node's meters stay shut
         telemetry = (_INTERVAL_S,) * 5 + (OFF,) * 3
         slot = os.path.join(self._runtime, f"slot.{pid}-engine")
         self._slot = Slot(slot, pid, 0, start, _INTERVAL_S, path, telemetry)
-        facts = {"t": "worker", "v": 1, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
+        facts = {"t": "worker", "v": VERSION, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
         facts["endpoint_name"] = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME")
         self._journal.remember(json.dumps(facts).encode() + b"\n", first=True)
 

@@ -27,7 +27,7 @@ from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import redact, redact_part, secret_values
 from prov_worker.settings import Settings
 from prov_worker.spool import launch
-from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import NOTE_LIMIT, OFF, Slot
 
@@ -130,7 +130,7 @@ class Recorder:
         self._wait = settings.write == "before_result"
         line = {
             "t": "worker",
-            "v": 1,
+            "v": VERSION,
             "host": self._name.host,
             "pid": self.pid,
             "thread": self._thread,

@@ -16,6 +16,8 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+#: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
+VERSION = 1
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MAX_PREAMBLE = 512
 #: No journal grows to this size, so a file size limit from here on is none for it.
@@ -213,7 +215,17 @@ class JournalReader:
     def _start_again(self, identity: tuple[int, int]) -> None:
         self._identity, self.offset, self._rest, self._seen = identity, 0, b"", b""
 
-    @property
-    def torn(self) -> bool:
-        """Whether the file ends in the middle of a line."""
-        return bool(self._rest)
+
+def mentions(path: str, text: str) -> bool:
+    """Return whether a text is in a file: a quick look before the lines are read. False if it cannot be read."""
+    needle = text.encode()
+    try:
+        with open(path, "rb") as file:
+            rest = b""
+            while block := file.read(1 << 20):
+                if needle in rest + block:
+                    return True
+                rest = block[-len(needle) :]
+    except OSError:
+        pass
+    return False

@@ -9,8 +9,10 @@ from __future__ import annotations
 import glob
 import os
 from collections import deque
+from collections.abc import Iterator
 
 from prov_worker.model import AttemptId
+from prov_worker.spool.journal import mentions
 from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX
 
 #: So many attempts that were added are remembered: a journal is read once, so that older ones do not come again.
@@ -70,12 +72,22 @@ class Ledger:
         self._fd = -1
 
     def _read(self, path: str) -> None:
-        try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                lines = file.read().split("\n")
-        except OSError:
-            return
-        for line in lines[:-1]:  # what follows the last newline is torn
-            words = line.split(" ")
-            if len(words) == 3 and words[1].isdigit() and words[2].lstrip("-").isdigit():
-                self._done.add(AttemptId(words[0], int(words[1]), int(words[2])))
+        self._done.update(_attempts(path))
+
+
+def is_done(path: str, task_id: str, attempt: int) -> bool:
+    """Return whether a ledger has an attempt, whenever that began."""
+    return mentions(path, task_id) and any(done[:2] == (task_id, attempt) for done in _attempts(path))
+
+
+def _attempts(path: str) -> Iterator[AttemptId]:
+    """Yield the attempts of a ledger; none if it cannot be read."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            lines = file.read().split("\n")
+    except OSError:
+        return
+    for line in lines[:-1]:  # what follows the last newline is torn
+        fields = line.split(" ")
+        if len(fields) == 3 and fields[1].isdigit() and fields[2].lstrip("-").isdigit():
+            yield AttemptId(fields[0], int(fields[1]), int(fields[2]))

@@ -51,6 +51,11 @@ class JournalName:
             return None
         return cls("-".join(parts[:-2]), int(parts[-2]), int(parts[-1]), thread)
 
+    @property
+    def is_engine(self) -> bool:
+        """Whether it is the journal of an engine: no thread has the number 0."""
+        return self.thread == 0
+
     def is_alive(self) -> bool:
         """Whether the process runs on *this* node still: same id and same start, and not a zombie.
 

@@ -4,6 +4,7 @@ The writing half is :mod:`prov_worker.recorder.recorder`, which formats lines by
 Field names are short for the same reason:
 
 ``worker``
+    ``v`` (:data:`prov_worker.spool.journal.VERSION`)
     ``host pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
 ``function``
     ``k`` and the fields of :class:`~prov_worker.model.Function`, and ``file line code`` to find its source by
@@ -21,6 +22,11 @@ Field names are short for the same reason:
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
 An argument is ``[name, type, size, length, sha256, value]``.
+
+The first line of a journal of any version has ``v``; nothing else holds for versions to come. Lines of earlier
+versions are read as well. Those of a later one are not: who meets them names the journal and leaves it where it is, for
+a release that can read it. A change that the readers of this version would misunderstand needs a new number; a new key
+or kind of line that they may pass over needs none.
 """
 
 from __future__ import annotations
@@ -41,6 +47,7 @@ from prov_worker.model import (
     Value,
     Worker,
 )
+from prov_worker.spool.journal import VERSION
 
 #: Order of the numbers in ``u``: microseconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
 USAGE_FIELDS = (
@@ -82,13 +89,20 @@ class Ended:
 
 
 class JournalState:
-    """Meaning of one journal's lines, fed in order."""
+    """Meaning of one journal's lines, fed in order.
 
-    __slots__ = ("_aff", "_functions", "_notes", "_open", "problems", "worker")
+    Attributes:
+        worker: the last ``worker`` line.
+        problems: number of lines that could not be understood.
+        later_version: of the lines, if this release cannot read them: they are passed over.
+    """
+
+    __slots__ = ("_aff", "_functions", "_notes", "_open", "later_version", "problems", "worker")
 
     def __init__(self) -> None:
         self.worker: dict[str, Any] = {}
         self.problems = 0
+        self.later_version: int | None = None
         self._functions: dict[int, dict[str, Any]] = {}
         self._open: dict[AttemptId, dict[str, Any]] = {}
         self._notes: dict[tuple[str, int], dict[str, Any]] = {}  # these lines have no start
@@ -96,6 +110,11 @@ class JournalState:
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
         """Take one line; gives a task where the line closes one. A line without the keys it needs is counted."""
+        if "v" in line:
+            version = line["v"]
+            self.later_version = version if isinstance(version, int) and version > VERSION else None
+        if self.later_version is not None:
+            return None
         try:
             kind = line["t"]
             if kind == "start":
@@ -225,6 +244,11 @@ class JournalState:
             container=known.get("container"),
             versions=known.get("versions") or {},
         )
+
+
+def cannot_read(version: int) -> str:
+    """Return why a journal is left where it is."""
+    return f"its lines are of version {version}, this release reads up to {VERSION}; it is kept for a later release"
 
 
 def _attempt(line: dict[str, Any]) -> AttemptId:

@@ -21,8 +21,8 @@ from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
 from prov_worker.agent.publisher import Publisher
-from prov_worker.agent.sampler import Sampler, Tick
-from prov_worker.agent.worker_monitor import TASK_QUANTITIES, TaskSamples
+from prov_worker.agent.sampler import Sampler, Tick, WorkerDeath
+from prov_worker.agent.worker_monitor import TASK_QUANTITIES, Death, TaskSamples
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
@@ -42,8 +42,15 @@ class Spool:
         self.runtime = runtime_dir(str(crates))
         self.settings = {"crate_dir": str(crates), "probes": [], "plots": "none"}
 
-    def journal(self, *lines: dict[str, Any], pid: int = 2**22, start: int = 7, host: str | None = None) -> str:
-        name = JournalName(host or host_name(), pid, start)
+    def journal(
+        self,
+        *lines: dict[str, Any],
+        pid: int = 2**22,
+        start: int = 7,
+        host: str | None = None,
+        thread: int | None = None,
+    ) -> str:
+        name = JournalName(host or host_name(), pid, start, thread)
         path = Path(spool_dir(str(self.crates)), str(name))
         path.parent.mkdir(exist_ok=True)
         worker = {"t": "worker", "v": 1, "host": name.host, "pid": pid, "settings": self.settings}
@@ -252,7 +259,7 @@ def test_a_task_that_is_open_in_one_file_and_ends_in_the_other(spool: Spool) -> 
 
 
 def engine(spool: Spool, *lines: dict[str, Any]) -> str:
-    return spool.journal(*lines, pid=2**22 - 1, start=3)
+    return spool.journal(*lines, pid=2**22 - 1, start=3, thread=0)
 
 
 def test_a_loss_that_the_workers_agent_told_of_makes_no_second_crate(spool: Spool) -> None:
@@ -283,7 +290,7 @@ def test_a_task_that_no_worker_began(spool: Spool) -> None:
     finish(finaliser)
     crate = spool.crate(task)
     assert crate.status == "failed"
-    assert "No worker began this task" in crate.description
+    assert crate.notes == ["No worker began this task: its start is the moment when the engine took it."]
 
 
 def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> None:
@@ -293,6 +300,68 @@ def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> Non
     (ended,) = follower.read_all()
     found = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
     assert (found.published, found.ended) == (False, None)
+
+
+def test_evidence_is_read_whatever_the_order_of_keys(spool: Spool) -> None:
+    task, attempt = new_task(), 2
+    line = dict(reversed(start(task, attempt).items()))
+    journal = Path(spool.journal(pid=77))
+    journal.write_text(f"{journal.read_text()}{json.dumps(line)}\n")
+    (ended,) = Follower(engine(spool, lost(task, attempt)), None, "test").read_all()
+    found = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
+    assert found.ended is not None
+    assert (found.ended.record.function.name, found.ended.record.worker.pid) == ("f", 77)
+
+
+# -- journals of a later release -------------------------------------------------------------------------------------
+
+
+def later(spool: Spool, *lines: dict[str, Any], **name: Any) -> str:
+    journal = spool.journal(**name)
+    texts = [{"t": "worker", "v": 99, "settings": spool.settings}, *lines]
+    Path(journal).write_text("".join(json.dumps(line) + "\n" for line in texts))
+    return journal
+
+
+def test_a_journal_of_a_later_release_is_named_and_kept_by_the_agent(spool: Spool) -> None:
+    task, other, mine = new_task(), new_task(), new_task()
+    journal = later(spool, start(task), end(task), start(other))
+    slot = spool.slot(journal)
+    slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+    before = Path(journal).read_bytes()
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=5, slots=[slot.path], alive=1))
+    finaliser.adopt(spool.journal(start(mine), end(mine), pid=77), Failure("unknown", "gone"))
+    finaliser.work(time.monotonic() + 1)
+    assert slot.finished() == 0  # nobody may take its crate for written
+    running = SlotTask(1, NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+    death = WorkerDeath(slot.path, running, Death(signal.SIGKILL, 2000))
+    finaliser.take(Tick(mark_ns=10**12, deaths=[death], alive=0))
+    finish(finaliser)
+    assert spool.names() == [f"{mine}.crate"]
+    (problem,) = finaliser.problems
+    assert problem.startswith(f"{journal}: its lines are of version 99, this release reads up to 1")
+    assert Path(journal).read_bytes() == before
+    assert os.path.exists(slot.path)
+
+
+def test_recover_names_a_journal_of_a_later_release(spool: Spool) -> None:
+    task = new_task()
+    journal = later(spool, start(task))
+    report = recover.recover(spool.crates)
+    assert (report.finished, spool.names(), os.path.exists(journal)) == (0, [], True)
+    (problem,) = report.problems
+    assert problem.startswith(f"{journal}: its lines are of version 99")
+
+
+def test_what_a_worker_of_a_later_release_knows_is_not_denied(spool: Spool) -> None:
+    task = new_task()
+    journal = later(spool, start(task), host="another-node")
+    finaliser = spool.finaliser()
+    finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
+    finish(finaliser)
+    (note,) = spool.crate(task).notes
+    assert note.startswith(f"The journal {journal} tells of this task and is of a later release")
 
 
 # -- what dies with nobody looking -----------------------------------------------------------------------------------

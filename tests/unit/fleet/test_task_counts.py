@@ -56,5 +56,16 @@ def test_each_task_counts_once_by_its_last_execution(fleet: Fleet, endpoint: Pat
     assert Tally().count(folder) == Counts(completed=3, failed=2, running=0)
 
 
+def test_a_journal_of_a_later_release_is_named(fleet: Fleet, endpoint: Path) -> None:
+    spool = fleet.user_dir / "provenance" / f"uep.{ENDPOINT}.1" / ".spool"
+    journal(spool, f"{host_name()}-4-4", start("a", 1), end("a", 1))
+    newer = spool / f"{host_name()}-5-5.jsonl"
+    newer.write_text("".join(json.dumps(line) + "\n" for line in ({"t": "worker", "v": 2}, start("b", 2))))
+    counts = Tally().count(Folder(fleet.endpoints[0]))
+    assert (counts.completed, counts.running) == (1, 0)
+    (reason,) = counts.unread
+    assert reason.startswith(f"{newer}: its lines are of version 2, this release reads up to 1")
+
+
 def test_an_endpoint_that_never_started(fleet: Fleet) -> None:
     assert Tally().count(Folder(fleet.endpoints[1])) == Counts()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.spool.journal import JournalReader, JournalWriter
+from prov_worker.spool.journal import JournalReader, JournalWriter, mentions
 
 
 def line(number: int) -> bytes:
@@ -113,11 +113,10 @@ def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
     path.write_bytes(line(0) + line(1)[:7])
     reader = JournalReader(str(path))
     assert [one["number"] for one in reader.read()] == [0]
-    assert reader.torn
     with path.open("ab") as file:
         file.write(line(1)[7:] + line(2))
     assert [one["number"] for one in reader.read()] == [1, 2]
-    assert not reader.torn
+    assert reader.problems == 0
 
 
 @pytest.mark.parametrize("limit", [1, 7, 64])
@@ -153,3 +152,12 @@ def test_a_journal_that_became_shorter_is_read_again(tmp_path: Path) -> None:
 
 def test_a_missing_journal_has_no_lines(tmp_path: Path) -> None:
     assert list(JournalReader(str(tmp_path / "none")).read()) == []
+
+
+def test_a_text_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    for before in (0, 1, (1 << 20) - 3, 1 << 20):
+        path.write_bytes(b"x" * before + b"needle" + b"y" * 10)
+        assert mentions(str(path), "needle")
+        assert not mentions(str(path), "needles")
+    assert not mentions(str(tmp_path / "none"), "needle")

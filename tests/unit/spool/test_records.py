@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prov_worker.model import AttemptId, Failure
+from prov_worker.spool.journal import VERSION
 from prov_worker.spool.records import JournalState
 
 TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"
@@ -58,3 +61,32 @@ def test_a_start_without_a_time_is_counted_and_opens_nothing(ns: Any) -> None:
     state.feed(start(ns))
     assert state.open_attempts() == []
     assert state.problems == 1
+
+
+@pytest.mark.parametrize("version", [{}, {"v": 0}, {"v": 1}])
+def test_lines_of_earlier_versions_are_read(version: dict[str, Any]) -> None:
+    state = JournalState()
+    state.feed({"t": "worker", "host": "n1", "pid": 7, **version})
+    state.feed(start())
+    ended = state.feed(end())
+    assert ended is not None
+    assert (ended.record.worker.host, state.later_version, state.problems) == ("n1", None, 0)
+
+
+def test_lines_of_a_later_version_are_passed_over() -> None:
+    state = JournalState()
+    state.feed(start(100))
+    state.feed({"v": 2, "kind": "another form"})
+    assert (state.feed(start(200)), state.feed(end(100)), state.later_version, state.problems) == (None, None, 2, 0)
+    # Who goes on in the form of this version, as a fallback journal may, is understood again.
+    state.feed({"t": "worker", "v": 1})
+    assert state.later_version is None
+    assert state.feed(end(100)) is not None
+
+
+def test_the_first_line_that_is_written_has_the_version_that_is_read(tmp_path: Path) -> None:
+    from prov_worker.globus.engine_journal import EngineJournal
+
+    EngineJournal(tmp_path, None, {}).close()
+    (journal,) = (tmp_path / ".spool").glob("*.jsonl")
+    assert json.loads(journal.read_text().splitlines()[0])["v"] == VERSION

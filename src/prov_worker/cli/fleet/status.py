@@ -85,7 +85,7 @@ def _print(found: list[Status]) -> None:
             click.echo(f"{one.name}: restarts by the watch: {one.restarts}")
         if one.next_at is not None:
             click.echo(f"{one.name}: may be restarted in {humanize.duration(one.next_at - time.time())}")
-        for text in filter(None, (one.note, one.last_error and f"last error: {one.last_error}")):
+        for text in filter(None, (one.note, one.last_error and f"last error: {one.last_error}", *one.unread)):
             click.echo(terminal.plain(f"{one.name}: {text}"))
 
 
