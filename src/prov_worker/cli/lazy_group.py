@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from prov_worker.cli.renamed import warn_renamed
+
 
 class LazyGroup(click.Group):
     """A group of commands, one module each, which holds the command as ``command``.
@@ -16,10 +18,19 @@ class LazyGroup(click.Group):
         package: package of the modules.
         commands: module, relative to the package, and the first line of its command's help, in the order in which they
             are of use. The last part of the module is the command's name, with dashes for underscores.
+        renamed: old names of commands, which work for one release with a warning, and their new names.
     """
 
-    def __init__(self, *args: Any, package: str, commands: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        package: str,
+        commands: Mapping[str, str],
+        renamed: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._renamed = renamed or {}
         self._modules = {_name(module): f"{package}.{module}" for module in commands}
         self._help = {_name(module): text for module, text in commands.items()}
 
@@ -29,6 +40,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return the command; None if there is no such command."""
+        if cmd_name in self._renamed:
+            old, cmd_name = cmd_name, self._renamed[cmd_name]
+            warn_renamed(f"{self.name} {old}", f"{self.name} {cmd_name}")
         if cmd_name not in self._modules:
             return None
         command = importlib.import_module(self._modules[cmd_name]).command

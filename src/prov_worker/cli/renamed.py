@@ -1,4 +1,4 @@
-"""Options that have a new name: the old one works for one release, with a warning."""
+"""Options and commands that have a new name: the old one works for one release, with a warning."""
 
 from __future__ import annotations
 
@@ -29,5 +29,10 @@ class RenamedOptions(click.Command):
         if name not in self.renamed:
             return argument
         new = self.renamed[name]
-        click.echo(f"prov-worker: {name} is now {new}; the old name works in this release only", err=True)
+        warn_renamed(name, new)
         return f"{new}{equals}{value}"
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Tell the user the new name of an option or a command."""
+    click.echo(f"prov-worker: {old} is now {new}; the old name works in this release only", err=True)

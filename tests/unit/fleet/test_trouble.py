@@ -63,8 +63,8 @@ def test_a_damaged_marker_is_the_trouble_of_its_endpoint_alone(fleet: Fleet, cap
     found = rows(capsys, "up", "--dry-run", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("refused", "dry run")
     assert rows(capsys, "up", "--dry-run", "--force", "one", code=0)["one"]["action"] == "dry run"
-    assert rows(capsys, "down", "--delete", "one", code=1)["one"]["action"] == "refused"
-    assert rows(capsys, "down", "--delete", "--force", "one", code=0)["one"]["action"] == "deleted"
+    assert rows(capsys, "remove", "--delete", "one", code=1)["one"]["action"] == "refused"
+    assert rows(capsys, "remove", "--delete", "--force", "one", code=0)["one"]["action"] == "deleted"
     assert [path.name for path in fleet.user_dir.iterdir()] == ["two"]
 
 
@@ -72,7 +72,7 @@ def test_without_the_state_the_marker_tells_who_made_a_directory(fleet: Fleet, c
     make(fleet, "one")
     spec = fleet.endpoints[1]
     install(spec.site, spec.name, spec.values, user_dir=spec.user_dir)
-    found = rows(capsys, "down", "--delete", code=1)
+    found = rows(capsys, "remove", "--delete", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("deleted", "kept")
     assert "was not created by the fleet" in found["two"]["detail"]
     assert [path.name for path in fleet.user_dir.iterdir()] == ["two"]
@@ -80,7 +80,7 @@ def test_without_the_state_the_marker_tells_who_made_a_directory(fleet: Fleet, c
 
 def test_an_empty_directory_is_what_a_full_disk_left(fleet: Fleet, capsys: Capture) -> None:
     (fleet.user_dir / "one").mkdir(parents=True)
-    assert rows(capsys, "down", "--delete", "one", code=0)["one"]["action"] == "deleted"
+    assert rows(capsys, "remove", "--delete", "one", code=0)["one"]["action"] == "deleted"
     assert not (fleet.user_dir / "one").exists()
 
 

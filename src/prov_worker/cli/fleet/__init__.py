@@ -9,17 +9,17 @@ from prov_worker.cli.lazy_group import LazyGroup
 #: Modules of commands and the first line of their help, in the order in which they are of use.
 COMMANDS = {
     "validate": "Render and load every endpoint's configuration by the daemon's own code; start nothing.",
-    "up": "Make, configure and start endpoints in one go.",
-    "status": "Show processes, heartbeats, queues, blocks, workers, tasks and last errors.",
+    "up": "Create, configure and start endpoints in one go.",
+    "status": "Show processes, heartbeats, queues, blocks, workers, tasks and last errors; wait until online or idle.",
     "logs": "Show an endpoint's log.",
     "stop": "Stop endpoints; they stay stopped.",
     "restart": "Stop endpoints and start them as they are configured now.",
-    "watch": "Start again what is down, with back-off and a cap.",
-    "down": "Stop endpoints, and remove their directories where asked to.",
+    "watch": "Restart what is down, with back-off and a cap.",
+    "remove": "Stop endpoints, and with --delete remove their directories.",
 }
 
 
-@click.group("fleet", cls=LazyGroup, package="prov_worker.cli.fleet", commands=COMMANDS)
+@click.group("fleet", cls=LazyGroup, package="prov_worker.cli.fleet", commands=COMMANDS, renamed={"down": "remove"})
 def command() -> None:
     """Endpoints of this host that a file names: start, watch, show and stop them as a set.
 

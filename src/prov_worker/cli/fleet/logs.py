@@ -13,9 +13,9 @@ from prov_worker.errors import InputError
 
 @click.command("logs")
 @click.argument("name", type=common.EndpointName(), metavar="NAME")
-@common.long_file_option
+@common.file_option
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="The last so many.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes new; also after a restart.")
+@click.option("--follow", is_flag=True, help="Go on with what comes new; also after a restart.")
 @click.option("--user-endpoint", is_flag=True, help="Of the latest user endpoint: engine, blocks and tasks.")
 @click.option("--console", is_flag=True, help="What the daemon printed: why it did not start.")
 def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint: bool, console: bool) -> int:

@@ -1,4 +1,4 @@
-"""``prov-worker fleet down``."""
+"""``prov-worker fleet remove``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
 
 
-@click.command("down")
+@click.command("remove")
 @common.names_argument
 @common.file_option
 @common.drain_option
 @common.timeout_option
-@click.option("--delete", is_flag=True, help="Then remove the directories that the fleet made; crates stay.")
+@click.option("--delete", is_flag=True, help="Then remove the directories that the fleet created; crates stay.")
 @click.option("--force", is_flag=True, help="With --delete: also with unsent results, or a damaged prov_worker.json.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be stopped and removed; change nothing.")
 @common.json_option
@@ -27,10 +27,10 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Stop the endpoints of this host, or NAME..., and with --delete remove what the fleet made.
+    """Stop the endpoints of this host, or NAME..., and with --delete remove what the fleet created.
 
-    The web service keeps its record of an endpoint: `globus-compute-endpoint delete` before `down --delete` removes
-    that too. Exit code 1 where something is not as it was asked for.
+    The web service keeps its record of an endpoint: `globus-compute-endpoint delete` before `remove --delete`
+    removes that too. Exit code 1 where something is not as it was asked for.
     """
     from prov_worker.fleet import commands
     from prov_worker.fleet import delete as deletion
