@@ -1,4 +1,7 @@
-"""What a person asks for: make and start endpoints, stop them, start them anew."""
+"""Commands: create, start, stop and restart endpoints.
+
+A watch that is at work starts what is to be started, and so does the one of a fleet whose host a batch system chooses.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Literal
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import daemon, status
+from prov_worker.fleet import daemon, delegate, presence, status, waiting
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
+from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.result import Outcome, ordered, pick
-from prov_worker.fleet.state import Record, State
-from prov_worker.fleet.task_counts import Tally
+from prov_worker.fleet.state import Asked, Record, State
 from prov_worker.fleet.validate import validate
-from prov_worker.globus.processes import Process
-from prov_worker.humanize import plural
 from prov_worker.sites.install import DamagedError, install
 
 #: Registering takes a second; a slow service and a cold file system take longer.
 START_S = 90.0
-#: An engine notes what it has every two seconds: twice nothing in this time is nothing.
-_QUIET_S = 5.0
-
-#: An engine that has said nothing for so long is none that does.
-_SILENT_S = 60.0
 
 Say = Callable[[str], None]
 
@@ -68,6 +65,7 @@ def up(
         more = f" (and {len(wrong) - 1} more: fleet validate)" if len(wrong) > 1 else ""
         raise InputError(f"{fleet.path}: {wrong[0].name}: {wrong[0].problem}{more}; nothing was started")
     environ = daemon.environment(fleet)
+    watch = presence.read(state.directory)
     if dry_run:
         records = state.load()
         outcomes += [_would(spec, records.get(spec.name, Record()), force=force) for spec in here]
@@ -78,7 +76,7 @@ def up(
         for spec in here:
             record = records.setdefault(spec.name, Record())
             try:
-                running = _refuse_or_running(Folder(spec), record)
+                running = _running(Folder(spec), record)
                 if running is None:
                     # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
                     daemon.clear(Folder(spec))
@@ -90,21 +88,49 @@ def up(
                 continue
             record.wanted = "up"
             if running is not None:
-                if record.process != running:
-                    record.began(running)
-                    record.ran_at = running.since
                 if changes:
                     detail = f"{changes}; its own process has the old one until: fleet restart {spec.name}"
                     outcomes.append(Outcome(spec.name, "configured", detail, diff=diff))
                 else:
-                    outcomes.append(Outcome(spec.name, "running", f"process {running.pid}"))
+                    outcomes.append(Outcome(spec.name, "running", running))
                 done(spec.name)
                 continue
             ready.append(spec)
             changed[spec.name] = changes, diff
         state.save(records)
-        outcomes += _start_all(ready, records, environ, changed, limit_s=limit_s, done=done)
+        if watch is None and not fleet.unbound_host:
+            outcomes += _start_all(ready, records, environ, changed, limit_s=limit_s, done=done)
+        elif watch is not None:
+            delegate.ask(records, ready, "restart")
+    if watch is not None or fleet.unbound_host:
+        outcomes += _by_watch(state, ready, "restart", watch, changed, limit_s=limit_s, done=done)
     return ordered(fleet, outcomes)
+
+
+def _by_watch(
+    state: State,
+    specs: Sequence[EndpointSpec],
+    what: Asked,
+    watch: presence.Presence | None,
+    changed: Mapping[str, tuple[str, str]],
+    *,
+    limit_s: float,
+    done: Say,
+) -> list[Outcome]:
+    """Wait for the watch, of which it was asked; without one, what it will do when it comes."""
+    if watch is None:
+        outcomes = [Outcome(spec.name, "left to the watch", "none is at work now; it starts it") for spec in specs]
+    elif specs:
+        limit_s = delegate.limit_s(what, limit_s)
+        outcomes = delegate.wait(state, specs, what, watch, limit_s=limit_s, done=done)
+    else:
+        outcomes = []
+    return [_with_changes(outcome, *changed.get(outcome.name, ("", ""))) for outcome in outcomes]
+
+
+def _with_changes(outcome: Outcome, changes: str, diff: str) -> Outcome:
+    detail = ", ".join(filter(None, [changes if outcome.good else "", outcome.detail]))
+    return replace(outcome, detail=detail, diff=diff)
 
 
 def stop(
@@ -134,9 +160,43 @@ def stop(
     here, outcomes = pick(fleet, names, damaged=force)
     here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
     outcomes += busy
+    watch = presence.read(state.directory)
     with state.records() as records:
-        outcomes += _stop_all(here, state, records, "stopped", done)
+        far = [spec for spec in here if _runs_elsewhere(spec, records.get(spec.name, Record()))]
+        near = [spec for spec in here if spec not in far]
+        outcomes += _stop_all(near, state, records, "stopped", done)
+        outcomes += _stop_far(far, records, "stopped", watch)
+    if watch is not None and far:
+        limit_s = delegate.limit_s("stop", 0.0)
+        outcomes += delegate.wait(state, far, "stop", watch, limit_s=limit_s, done=done)
     return ordered(fleet, outcomes)
+
+
+def _runs_elsewhere(spec: EndpointSpec, record: Record) -> bool:
+    folder = Folder(spec)
+    return status.is_elsewhere(folder, record, folder.core(record.process))
+
+
+def _stop_far(
+    far: Sequence[EndpointSpec],
+    records: dict[str, Record],
+    wanted: Literal["up", "stopped"],
+    watch: presence.Presence | None,
+) -> list[Outcome]:
+    """Have daemons on other hosts end: the watch is asked to, else they miss their pid files."""
+    for spec in far:
+        records.setdefault(spec.name, Record()).wanted = wanted
+    if watch is not None:
+        delegate.ask(records, far, "stop")
+        return []
+    outcomes = []
+    for spec in far:
+        record = records[spec.name]
+        detail = f"process {record.pid} on {record.host or 'another host'} ends within a minute, without its pid file"
+        daemon.dismiss(Folder(spec))
+        record.ended()
+        outcomes.append(Outcome(spec.name, "stopped", detail))
+    return outcomes
 
 
 def _drained(
@@ -147,7 +207,7 @@ def _drained(
         return list(here), []
     records = state.load()
     with ThreadPoolExecutor(max(1, len(here))) as pool:
-        why = list(pool.map(lambda spec: drained(Folder(spec), records.get(spec.name), timeout_s), here))
+        why = list(pool.map(lambda spec: waiting.until_drained(Folder(spec), records.get(spec.name), timeout_s), here))
     busy = [
         Outcome(spec.name, "not stopped", text, good=False)
         for spec, text in zip(here, why, strict=True)
@@ -181,22 +241,48 @@ def restart(
     state: State,
     names: Sequence[str] = (),
     *,
+    stale: bool = False,
     drain: bool = False,
     timeout_s: float | None = None,
     done: Say = _silent,
 ) -> list[Outcome]:
     """Stop endpoints of this host and start them as they are configured now.
 
+    Args:
+        fleet: the file.
+        state: its state.
+        names: of endpoints; none means all.
+        stale: leave those alone that run with the present software, configuration and credentials.
+        drain: restart an endpoint when its tasks are done; one that is not done in time goes on.
+        timeout_s: of ``drain``; None waits for ever.
+        done: told the name of each endpoint that is dealt with.
+
     Raises:
         InputError, BusyError: as :func:`up`.
     """
     environ = daemon.environment(fleet)
     here, outcomes = pick(fleet, names)
+    if stale:
+        here, current = _stale(here, state)
+        outcomes += current
     missing = [spec.name for spec in here if not Folder(spec).directory.exists()]
     if missing:
         raise InputError(f"{missing[0]}: is not created yet: fleet up {missing[0]}")
     here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
     outcomes += busy
+    watch = presence.read(state.directory)
+    if watch is not None or fleet.unbound_host:
+        with state.records() as records:
+            for spec in here:
+                records.setdefault(spec.name, Record()).wanted = "up"
+            if watch is not None:
+                delegate.ask(records, here, "restart")
+            else:
+                far = [spec for spec in here if _runs_elsewhere(spec, records[spec.name])]
+                _stop_far(far, records, "up", None)
+                _stop_all([spec for spec in here if spec not in far], state, records, "up", _silent)
+        outcomes += _by_watch(state, here, "restart", watch, {}, limit_s=START_S, done=done)
+        return ordered(fleet, outcomes)
     with state.records() as records:
         # Wanted up all the while: where this command is broken off, the watch brings them back.
         stopped = {one.name: one for one in _stop_all(here, state, records, "up", _silent)}
@@ -206,7 +292,7 @@ def restart(
                 outcomes.append(stopped[spec.name])
                 continue
             try:
-                _refuse_or_running(Folder(spec), records[spec.name])
+                _running(Folder(spec), records[spec.name])
             except InputError as error:
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 continue
@@ -215,37 +301,18 @@ def restart(
     return ordered(fleet, outcomes)
 
 
-def drained(folder: Folder, record: Record | None, timeout_s: float | None) -> str | None:
-    """Wait until an endpoint has no task; why it still has, or None.
-
-    Globus Compute has no way to tell an endpoint to take no more: what arrives meanwhile is taken and waited for. What
-    arrives after the stop waits at the web service for the next start.
-    """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    quiet = silent = None
-    tally = Tally()
-    while True:
-        if folder.core(record.process if record else None).state != "running":
-            return None
-        count = status.outstanding(folder, tally)
-        now = time.monotonic()
-        if count == 0:
-            quiet = quiet if quiet is not None else now
-            if now - quiet >= _QUIET_S:
-                return None
+def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpec], list[Outcome]]:
+    """Endpoints that do not run with what is there now, and what is said of the others."""
+    records = state.load()
+    stale, outcomes = [], []
+    for spec in here:
+        record = records.get(spec.name, Record())
+        running = _running(Folder(spec), record)
+        if running is None or record.launch.changes(Launch.now(spec)):
+            stale.append(spec)
         else:
-            quiet = None
-        silent = None if count is not None else silent if silent is not None else now
-        if silent is not None and now - silent >= _SILENT_S:
-            return "a user endpoint does not tell what it has, as one with another engine; stop it without --drain"
-        if deadline is not None and now >= deadline:
-            left = (
-                "an engine does not tell what it has"
-                if count is None
-                else plural(count, "task is not done", "tasks are not done")
-            )
-            return f"{left} after {timeout_s:g} s"
-        time.sleep(0.5)
+            outcomes.append(Outcome(spec.name, "running", f"{running}, with the present version and configuration"))
+    return stale, outcomes
 
 
 def _start_all(
@@ -290,7 +357,15 @@ def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, s
         before = {}
     record.made = new or bool(before.get("made", record.made))
     owner = {"fleet": str(spec.file), "made": record.made}
-    written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, overwrite=force, owner=owner)
+    written = install(
+        spec.site,
+        spec.name,
+        spec.values,
+        user_dir=spec.user_dir,
+        overwrite=force,
+        unbound_host=spec.unbound_host,
+        owner=owner,
+    )
     if new:
         return "created", written.diff
     kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
@@ -306,24 +381,37 @@ def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     folder = Folder(spec)
     new = _is_new(spec)
     try:
-        written = install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, overwrite=force, dry_run=True)
-        running = _refuse_or_running(folder, record)
+        written = install(
+            spec.site,
+            spec.name,
+            spec.values,
+            user_dir=spec.user_dir,
+            overwrite=force,
+            unbound_host=spec.unbound_host,
+            dry_run=True,
+        )
+        running = _running(folder, record)
     except InputError as error:
         return Outcome(spec.name, "refused", str(error), good=False)
     words = ["would be created" if new else f"would change {', '.join(written.written)}"] if written.written else []
-    words.append(f"runs as process {running.pid}" if running else "would be started")
+    words.append(f"runs as {running}" if running else "would be started")
     return Outcome(spec.name, "dry run", "; ".join(words), diff=written.diff)
 
 
-def _refuse_or_running(folder: Folder, record: Record) -> Process | None:
-    """The daemon, where it runs.
+def _running(folder: Folder, record: Record) -> str | None:
+    """Which process the daemon is, if it runs; the record is told of one that it does not know.
 
     Raises:
         InputError: a second one might be started beside one that cannot be seen well.
     """
     core = folder.core(record.process)
-    if core.state == "running":
-        return core.process
+    if core.process is not None:
+        if record.process != core.process:
+            record.began(core.process)
+            record.ran_at = core.process.since
+        return f"process {core.process.pid}"
+    if status.is_elsewhere(folder, record, core):
+        return f"process {core.pid} on {record.host or 'another host'}"
     if core.state == "elsewhere":
         raise InputError(
             f"{folder.pid_file}: was touched {core.touched_s or 0:.0f} s ago by a process that is not here: it runs on "
@@ -339,8 +427,9 @@ def _start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> su
     folder = Folder(spec)
     daemon.clear(folder)
     record.forgive()
+    present = Launch.now(spec)
     started = daemon.start(folder, environ)
-    record.began(daemon.process_of(started))
+    record.began(daemon.process_of(started), present)
     return started
 
 

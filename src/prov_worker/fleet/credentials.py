@@ -1,4 +1,4 @@
-"""The client's id and secret: from the environment, or from a file that is closed to others.
+"""The client's id and secret, and other variables of daemons: from a file that is closed to others.
 
 They go into the environment of the daemons and nowhere else.
 """
@@ -15,7 +15,9 @@ from pathlib import Path
 from prov_worker.errors import InputError
 
 ID, SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
-_NAME = re.compile(r"GLOBUS_[A-Z0-9_]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Set by the fleet for every daemon.
+_OWN = ("PATH", "GLOBUS_COMPUTE_USER_DIR")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -46,7 +48,9 @@ def read(path: Path) -> dict[str, str]:
         for word in words[1:] if words[:1] == ["export"] else words:
             name, equals, value = word.partition("=")
             if not equals or not _NAME.fullmatch(name):
-                raise InputError(f"{path}: line {number}: expected GLOBUS_…=VALUE")
+                raise InputError(f"{path}: line {number}: expected NAME=VALUE")
+            if name in _OWN:
+                raise InputError(f"{path}: line {number}: {name}: the fleet sets it")
             values[name] = value
     if not values:
         raise InputError(
@@ -91,6 +95,7 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
     # A user endpoint would take these for its own, where the fleet is started from within one.
     for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
         found.pop(name, None)
+    found.pop("NOTIFY_SOCKET", None)  # of the watch, where systemd runs it
     if path is not None and (problem := half(found)) is not None:
         raise InputError(f"{path}: {problem}")
     found["PATH"] = os.pathsep.join([str(programs), *known])

@@ -23,6 +23,8 @@ PROGRAM = "globus-compute-endpoint"
 _SETTLE_S = 2.0
 #: The daemon gives its user endpoints ten seconds twice.
 STOP_S = 40.0
+#: After this a daemon on another host has missed its pid file, and has ended.
+DISMISSED_S = 60.0
 _GRACE_S = 8.0
 _CONSOLE_BYTES = 1 << 20
 
@@ -160,6 +162,14 @@ def stop(
         folder.pid_file.unlink(missing_ok=True)
         folder.clean()
     return words
+
+
+def dismiss(folder: Folder) -> None:
+    """Have a daemon on another host end: no signal reaches it, and it ends by itself once its pid file is gone.
+
+    It looks every 15 s, and gives its user endpoints ten seconds twice.
+    """
+    folder.pid_file.unlink(missing_ok=True)
 
 
 def exit_words(code: int) -> str:

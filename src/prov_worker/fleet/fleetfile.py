@@ -115,6 +115,8 @@ class EndpointSpec(Part):
     _values: Mapping[str, Any] = PrivateAttr()
     _user_dir: Path = PrivateAttr()
     _file: Path = PrivateAttr()
+    _credentials: Path | None = PrivateAttr(None)
+    _unbound_host: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
     def _complete(self) -> EndpointSpec:
@@ -141,6 +143,16 @@ class EndpointSpec(Part):
         return self._file
 
     @property
+    def credentials(self) -> Path | None:
+        """File with the client's id and secret; None takes the environment alone."""
+        return self._credentials
+
+    @property
+    def unbound_host(self) -> bool:
+        """Whether a batch system chooses the daemon's host."""
+        return self._unbound_host
+
+    @property
     def directory(self) -> Path:
         """Of the endpoint."""
         return self.user_dir / self.name
@@ -154,14 +166,19 @@ class Fleet(Part):
         description="host that the endpoints belong to, this one if left out; an endpoint may name its own. "
         "On homes that login nodes share, name it",
     )
+    unbound_host: bool = Field(
+        False,
+        description="whether a batch system chooses the host, one at a time, as scrontab does: hosts with this home "
+        "share the state, and the watch alone starts endpoints",
+    )
     user_dir: Place = Field(
         default_factory=default_user_dir,
         description="directory of the endpoints; Globus Compute's own if left out",
     )
     credentials: Place | None = Field(
         None,
-        description="file of mode 0600 with `GLOBUS_COMPUTE_CLIENT_ID=…` and `GLOBUS_COMPUTE_CLIENT_SECRET=…`; "
-        "the environment alone if left out",
+        description="file of mode 0600 with `GLOBUS_COMPUTE_CLIENT_ID=…` and `GLOBUS_COMPUTE_CLIENT_SECRET=…`, and "
+        "other variables of daemons; the environment alone if left out",
     )
     watch: Watch = Field(default_factory=lambda: Watch.model_validate({}), description="how they are watched")
     endpoints: Annotated[tuple[EndpointSpec, ...], Strict(False)] = Field(min_length=1)
@@ -185,8 +202,12 @@ class Fleet(Part):
         for number, name in enumerate(self.names):
             if name in self.names[:number]:
                 raise ValueError(f"endpoints[{number}].name: {name} is there twice")
-        for endpoint in self.endpoints:
+        for number, endpoint in enumerate(self.endpoints):
+            if self.unbound_host and endpoint.host is not None:
+                key = "host" if self.host is not None else f"endpoints[{number}].host"
+                raise ValueError(f"{key}: contradicts unbound_host, by which endpoints belong to no host")
             endpoint._user_dir, endpoint._file = self.user_dir.absolute(), self.file
+            endpoint._credentials, endpoint._unbound_host = self.credentials, self.unbound_host
         return self
 
     @property

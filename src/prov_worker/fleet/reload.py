@@ -62,6 +62,8 @@ def _same_place(before: Fleet, after: Fleet) -> None:
             f"{after.path}: user_dir: is {after.user_dir} now, and endpoints are in {before.user_dir}: "
             "stop them and the watch before it is changed"
         )
+    if before.unbound_host != after.unbound_host:
+        raise InputError(f"{after.path}: unbound_host: stop endpoints and the watch before it is changed")
 
 
 def _differences(before: Fleet, after: Fleet) -> list[tuple[str, str]]:

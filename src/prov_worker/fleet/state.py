@@ -1,7 +1,8 @@
 """What the fleet remembers on disk, of one fleet file on one host; and the locks that go with it.
 
-Homes are shared by login nodes: each host has a directory of its own. A lock is taken twice, in that directory and on
-the node itself, since shared file systems may not lock, and private places of a node may be emptied at a log-out.
+Homes are shared by login nodes: each host has its own directory, but for a fleet whose host a batch system chooses. A
+lock is taken twice, in that directory and on the node itself, since shared file systems may not lock, and private
+places of a node may be emptied at a log-out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,11 +22,17 @@ from typing import Any, Literal, get_args
 from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
 from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.launch import Launch
 from prov_worker.globus import processes
 from prov_worker.globus.processes import Process
 from prov_worker.spool.paths import private_directory, runtime_dir
 
 Wanted = Literal["up", "stopped", "unknown"]
+#: What a command leaves to the watch.
+Asked = Literal["", "restart", "stop"]
+#: Directory of a state that hosts share; no host has such a name.
+_ANY_HOST = "any_host"
+_CHOICES: dict[str, tuple[Any, ...]] = {"wanted": get_args(Wanted), "asked": get_args(Asked)}
 
 
 @dataclass(slots=True)
@@ -35,6 +43,7 @@ class Record:
         wanted: ``up``, or ``stopped`` by a person; ``unknown`` where a damaged file has taken that along.
         made: whether its directory was made by the fleet.
         pid: of the daemon that was started or seen last; 0 where there was none.
+        host: on which that runs.
         start: of that process, clock ticks since boot.
         boot: of the machine, in which that was.
         started_at: when it began, seconds since the epoch.
@@ -46,11 +55,19 @@ class Record:
         next_at: not to be restarted before, seconds since the epoch.
         last_error: why it was gone.
         said: the last decision, so that it is not said again every time.
+        software: what the daemon was started with, as the next two; see :class:`prov_worker.fleet.launch.Launch`.
+        configuration: see ``software``.
+        credentials: see ``software``.
+        asked: what a command wants the watch to do.
+        asked_by: software of that command: a watch of another version does not do it.
+        asked_at: when, seconds since the epoch.
+        taken_at: ``asked_at`` of what the watch has done last.
     """
 
     wanted: Wanted = "up"
     made: bool = False
     pid: int = 0
+    host: str = ""
     start: int = 0
     boot: str = ""
     started_at: float = 0.0
@@ -62,21 +79,50 @@ class Record:
     next_at: float = 0.0
     last_error: str = ""
     said: str = ""
+    software: str = ""
+    configuration: str = ""
+    credentials: str = ""
+    asked: Asked = ""
+    asked_by: str = ""
+    asked_at: float = 0.0
+    taken_at: float = 0.0
 
     @property
     def process(self) -> Process | None:
-        """The daemon that was started or seen last, alive or not; None where the file knows of none in this boot."""
-        if not self.pid:
+        """The daemon that was started or seen last, alive or not; None if there was none, or on another host."""
+        if not self.pid or self.elsewhere:
             return None
         return Process(self.pid, self.start if self.boot == processes.boot_id() else 0)
 
-    def began(self, process: Process) -> None:
-        """Take note of a daemon that runs."""
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the daemon that was started or seen last was on another host."""
+        return self.host not in ("", socket.gethostname())
+
+    @property
+    def launch(self) -> Launch:
+        """What the daemon was started with."""
+        return Launch(self.software, self.configuration, self.credentials)
+
+    def began(self, process: Process, launch: Launch | None = None) -> None:
+        """Take note of a daemon that runs, and of what it was started with, if that is known."""
+        launch = launch or Launch()
         self.pid, self.start, self.boot = process.pid, process.start, processes.boot_id()
+        self.host = socket.gethostname()
         self.started_at, self.ran_at, self.down_at = process.since, 0.0, 0.0
+        self.software, self.configuration, self.credentials = launch.software, launch.configuration, launch.credentials
+
+    def ended(self) -> None:
+        """Take note that the daemon was ended on purpose: the next start is not a restart."""
+        self.pid, self.start, self.down_at, self.last_error = 0, 0, time.time(), ""
+        self.forgive()
+
+    def ask(self, what: Asked, software: str) -> None:
+        """Leave something to the watch."""
+        self.asked, self.asked_by, self.asked_at = what, software, time.time()
 
     def forgive(self) -> None:
-        """A person has seen to it: count from the beginning."""
+        """Count from the beginning: an operator has seen to it."""
         self.restarts, self.streak, self.next_at, self.said = [], 0, 0.0, ""
 
 
@@ -86,6 +132,8 @@ class BusyError(ProvWorkerError):
 
 class State:
     """The state's directory: ``$XDG_STATE_HOME/prov-worker/fleet/<file's name>-<key>/<host>``.
+
+    The last part is ``any_host`` for a fleet whose host a batch system chooses.
 
     Args:
         fleet: whose state it is.
@@ -100,7 +148,9 @@ class State:
         self.names = fleet.names
         key = hashlib.sha256(os.fsencode(fleet.file)).hexdigest()[:12]
         self.key = f"{fleet.file.stem}-{key}"
-        self.directory = base / "prov-worker" / "fleet" / self.key / socket.gethostname()
+        self.shared = fleet.unbound_host
+        host = _ANY_HOST if self.shared else socket.gethostname()
+        self.directory = base / "prov-worker" / "fleet" / self.key / host
         try:
             self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -111,6 +161,12 @@ class State:
         self.log = self.directory / "watch.log"
         #: What is said of a file that could not be understood by the last :meth:`load`.
         self.damaged: str | None = None
+        self._signature: tuple[int, ...] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether another process has written the file since it was loaded or saved here."""
+        return self._signature_now() != self._signature
 
     def load(self, *, aside: bool = False) -> dict[str, Record]:
         """All records by name. Where the file cannot be understood, whether endpoints are to run is unknown.
@@ -122,6 +178,7 @@ class State:
             InputError: it cannot be read.
         """
         self.damaged = None
+        self._signature = self._signature_now()
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
             return {str(name): _record(one) for name, one in found["endpoints"].items()}
@@ -153,6 +210,7 @@ class State:
         """
         data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(one) for name, one in records.items()}}
         files.write_file(self.path, json.dumps(data, indent=1) + "\n", mode=0o600, sync=True)
+        self._signature = self._signature_now()
 
     @contextlib.contextmanager
     def records(self, wait_s: float = 60.0) -> Iterator[dict[str, Record]]:
@@ -197,6 +255,18 @@ class State:
                 raise InputError(f"{self.directory}: no lock can be had there, nor on this node")
             yield
 
+    def _signature_now(self) -> tuple[int, ...] | None:
+        """Return what is another where the file was replaced; a network file system is asked anew for an open file."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     def _lock_files(self, name: str) -> list[Path]:
         found = [self.directory / f"{name}.lock"]
         try:
@@ -216,7 +286,7 @@ def _record(found: dict[str, Any]) -> Record:
     for key in (one.name for one in fields(Record)):
         if key not in found:
             continue
-        if not _fits(found[key], getattr(record, key)) or (key == "wanted" and found[key] not in get_args(Wanted)):
+        if not _fits(found[key], getattr(record, key)) or found[key] not in _CHOICES.get(key, (found[key],)):
             raise ValueError(key)
         setattr(record, key, found[key])
     return record

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import logs
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec
+from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import Record
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus import enginestatus
@@ -33,7 +35,7 @@ class Status:
     Attributes:
         name: its name.
         site: its site's name.
-        host: that it belongs to; None: this one.
+        host: that it belongs to, or runs on if a batch system chose it; None: this one.
         condition: see :data:`Condition`.
         endpoint_id: UUID; None before its first start.
         pid: of the daemon.
@@ -51,6 +53,10 @@ class Status:
         last_error: of the watch or the logs.
         note: what else there is to say.
         unread: journals of a later release, whose tasks are not counted, each with the reason.
+        software: what the daemon was started with; None if it does not run, or nobody noted it.
+        elsewhere: whether it runs on another host, which a batch system chose.
+        service: what the web service calls it; None if it was not asked, or could not be.
+        stale: what has changed since: ``software``, ``configuration``, ``credentials``; ``unknown`` if nobody noted it.
     """
 
     name: str
@@ -73,6 +79,10 @@ class Status:
     last_error: str | None = None
     note: str | None = None
     unread: tuple[str, ...] = ()
+    software: str | None = None
+    elsewhere: bool = False
+    service: str | None = None
+    stale: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -85,7 +95,7 @@ def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
         # The daemon touches its pid file every 15 s from a thread of its own.
         return "unresponsive" if (core.touched_s or 0.0) > STALE_S else "running"
     if core.state == "elsewhere":
-        return "unknown"
+        return "running" if is_elsewhere(folder, record, core) else "unknown"
     if record.process is not None and record.process.alive:
         return "starting"
     if record.wanted == "stopped":
@@ -114,22 +124,26 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         )
     core = folder.core(record.process)
     condition = condition_of(folder, record, core)
-    living = [one for one in folder.user_endpoints() if one.process is not None]
-    engines = [said for one in living if (said := _engine(one.directory)) is not None]
+    elsewhere = is_elsewhere(folder, record, core)
+    living = living_user_endpoints(folder, elsewhere=elsewhere)
+    engines = [report for directory in living if (report := _engine(directory)) is not None]
     counts = tally.count(folder)
     down = condition in ("down", "stopped")
     last_error = record.last_error if down else ""
     if not last_error and (logged := logs.last(folder)) is not None:
         last_error = f"{logged.at} {logged.message}"
     process = core.process or (record.process if condition == "starting" else None)
+    runs = condition in ("running", "unresponsive")
+    since = process.since if process else record.started_at if elsewhere else None
+    stale = record.launch.changes(Launch.now(spec)) if runs else []
     return Status(
         name=spec.name,
         site=spec.site.name,
-        host=spec.host,
+        host=record.host if elsewhere else spec.host,
         condition=condition,
         endpoint_id=folder.endpoint_id,
-        pid=process.pid if process else None,
-        up_s=time.time() - process.since if process else None,
+        pid=process.pid if process else core.pid if elsewhere else None,
+        up_s=time.time() - since if since else None,
         heartbeat_s=core.touched_s,
         user_endpoints=len(living),
         queued=_queued(engines),
@@ -141,9 +155,41 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         restarts=record.total,
         next_at=record.next_at if down and record.next_at > time.time() else None,
         last_error=last_error or None,
-        note=_why_down(spec, record) if condition == "down" else None,
+        note=_why_down(spec, record) if condition == "down" else _why_stale(spec, stale),
+        software=record.software or None if runs else None,
+        elsewhere=elsewhere,
+        stale=tuple(stale),
         unread=counts.unread,
     )
+
+
+def is_elsewhere(folder: Folder, record: Record, core: Core) -> bool:
+    """Whether the daemon of a fleet whose host a batch system chooses runs on another host.
+
+    Its process cannot be seen from here, but its pid file is fresh, and nobody has seen it end.
+    """
+    return folder.spec.unbound_host and core.state == "elsewhere" and not record.down_at
+
+
+def living_user_endpoints(folder: Folder, *, elsewhere: bool) -> list[Path]:
+    """Return the directories of user endpoints that live, the latest first.
+
+    Args:
+        folder: of the endpoint.
+        elsewhere: its daemon is on another host; those with an engine that has reported lately live then.
+    """
+    return [
+        user.directory
+        for user in folder.user_endpoints()
+        if user.process is not None or (elsewhere and _engine(user.directory) is not None)
+    ]
+
+
+def _why_stale(spec: EndpointSpec, stale: list[str]) -> str | None:
+    """What the daemon does not have yet, and what gives it that."""
+    if not stale or stale == ["unknown"]:
+        return None
+    return f"was started with other {' and '.join(stale)} than there is now: prov-worker fleet restart {spec.name}"
 
 
 def _why_down(spec: EndpointSpec, record: Record) -> str:
@@ -179,24 +225,27 @@ def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
     return {name: sum(int(one.get(key, 0)) for one in engines) for name, key in keys.items()}
 
 
-def outstanding(folder: Folder, tally: Tally) -> int | None:
+def outstanding(folder: Folder, tally: Tally, *, elsewhere: bool = False) -> int | None:
     """Tasks that living user endpoints have taken and not answered; None where one of them does not tell.
 
     Results that could not be sent yet count too: the next start sends them.
+
+    Args:
+        folder: of the endpoint.
+        tally: of its tasks.
+        elsewhere: the daemon is on another host.
 
     Raises:
         InputError: a folder cannot be read.
     """
     total = 0
-    for one in folder.user_endpoints():
-        if one.process is None:
-            continue
-        said = _engine(one.directory)
-        if said is None:
+    for directory in living_user_endpoints(folder, elsewhere=elsewhere):
+        report = _engine(directory)
+        if report is None:
             return None
-        total += int(said.get("outstanding", 0))
+        total += int(report.get("outstanding", 0))
         try:
-            total += sum(1 for path in (one.directory / "unacked_results").glob("*") if path.is_file())
+            total += sum(1 for path in (directory / "unacked_results").glob("*") if path.is_file())
         except OSError as error:
-            raise InputError(f"{one.directory}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{directory}: cannot be read: {error.strerror}") from None
     return max(total, tally.count(folder).running)

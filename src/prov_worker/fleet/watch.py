@@ -1,7 +1,9 @@
-"""Looks after endpoints: those that are down are started again, not too often, with a line for each decision.
+"""Supervise endpoints: restart those that are down, with back-off, logging each decision.
 
-One watch at a time for a fleet file and a host. What it counts is on disk, so that the next watch goes on with it. It
-ends at once on SIGTERM and leaves the endpoints alone.
+One watch at a time for a fleet file and a host, or among all hosts if a batch system chooses the host. What it counts
+is on disk, so that the next watch goes on with it. It does what commands leave to it
+(:mod:`prov_worker.fleet.delegate`): what it starts, its service manager or its batch job knows. If its environment is
+replaced, such as by an upgrade, it starts itself again from there.
 """
 
 from __future__ import annotations
@@ -9,19 +11,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.fleet import daemon, logs, metrics
+from prov_worker.fleet import daemon, launch, logs, metrics, presence
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet, Watch
+from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.fleet.task_counts import Tally
+from prov_worker.globus import processes
 from prov_worker.globus.daemons import STALE_S, Core
 
 _LOG_BYTES = 4 << 20
@@ -29,6 +36,17 @@ _LOG_BYTES = 4 << 20
 _STARTING_S = 120.0
 #: What a machine that slept looks like goes by in a moment: two looks so far apart must say that a daemon hangs.
 _HANGS_S = 20.0
+#: Between looks at the state and the environment, which commands change; a start is looked at as often.
+_STEP_S = 2.0
+#: A daemon that was started so lately may end by itself yet.
+_YOUNG_S = 20.0
+#: ``--once`` waits so long for what is due by then, and looks again.
+_SOON_S = 30.0
+#: What a command of another version asked for is waited for so long: the environment is about to be replaced.
+_ASKED_S = 120.0
+#: An environment in which packages are replaced is at rest after this.
+_AT_REST_S = 30.0
+_CHECK_S = 10.0
 
 
 class WatchLog:
@@ -105,35 +123,98 @@ class Watcher:
         self._unsaved: dict[str, Record] | None = None
         self._environ: Mapping[str, str] = {}
         self._tally = Tally()
+        self._software = launch.software()
+        self._prefix = launch.environment()
+        self._replaced = self._software
+        self._checked = self._rested = time.monotonic()
+        self._young = False
 
     @property
     def fleet(self) -> Fleet:
         """The file, as it was good last."""
         return self._reader.fleet
 
-    def run(self, *, once: bool = False) -> None:
+    def run(self, *, once: bool = False, stop_endpoints: bool = False) -> None:
         """Watch until told to end.
 
         Args:
-            once: look once.
+            once: look once, and again if something is due soon.
+            stop_endpoints: stop the endpoints at the end: whoever ends the watch means them too.
 
         Raises:
-            InputError: another watch of this fleet is at work on this host, or daemons cannot be started at all.
+            InputError: another watch of this fleet is at work, or daemons cannot be started at all.
         """
         self._environ = daemon.environment(self.fleet)
+        if (other := presence.on_another_host(self.state.directory, self.ended)) is not None:
+            # File systems that hosts share may not lock.
+            raise InputError(f"{self.fleet.path}: is being watched on {other.host} already, by process {other.pid}")
         try:
             with self.state.lock("watch"):
-                self.log.say("watch", f"began as process {os.getpid()}, {self.fleet.path}")
-                while True:
-                    self.read()
-                    self.look()
-                    if once or self.ended.wait(self.fleet.watch.interval_s):
-                        break
-                self.log.say("watch", "ends; endpoints are left alone")
-                for child in self._children.values():
-                    child.returncode = child.poll() or 0  # they live on without this process
+                self._work(once=once, stop_endpoints=stop_endpoints)
         except BusyError as error:
             raise InputError(f"{self.fleet.path}: is being watched on this host already: {error}") from None
+
+    def _work(self, *, once: bool, stop_endpoints: bool) -> None:
+        sign = presence.Sign(self.state.directory, self._software)
+        self.log.say("watch", f"began as process {os.getpid()}, {self.fleet.path}")
+        if not once:
+            sign.begin()
+            _notify("READY=1")
+        self.read()
+        self.look()
+        if once:
+            if (pause := self._due_s()) is not None and not self.ended.wait(pause):
+                self.look()
+        else:
+            while self._wait(sign):
+                if self._is_replaced():
+                    self._follow()
+                self.read()
+                self.look()
+        if stop_endpoints:
+            _notify("STOPPING=1")
+            self._stop_all()
+        if not once:
+            sign.end()
+        self.log.say("watch", "ends; endpoints are " + ("stopped" if stop_endpoints else "left alone"))
+        for child in self._children.values():
+            child.returncode = child.poll() or 0  # they live on without this process
+
+    def _wait(self, sign: presence.Sign) -> bool:
+        """Wait for the next look: after the interval, or when there is something to see; False to end."""
+        deadline = time.monotonic() + self.fleet.watch.interval_s
+        while (left := deadline - time.monotonic()) > 0:
+            if self.ended.wait(min(left, _STEP_S)) or sign.asked_to_end:
+                return False
+            sign.renew()
+            if self._young or self.state.changed or self._is_replaced():
+                break
+        return True
+
+    # -- the watch's environment -----------------------------------------------------------------------------------
+
+    def _is_replaced(self) -> bool:
+        """Whether another environment, or other packages, are where this process was started from."""
+        if not os.access(sys.executable, os.X_OK):
+            return False
+        if launch.environment() != self._prefix:
+            return True
+        now = time.monotonic()
+        if now - self._checked > _CHECK_S:
+            software, self._checked = launch.software(), now
+            if software != self._replaced:
+                self._replaced, self._rested = software, now
+        return self._replaced != self._software and now - self._rested > _AT_REST_S
+
+    def _follow(self) -> None:
+        """Begin again as the software that is there now; daemons are not concerned."""
+        self.log.say("watch", f"begins again: the environment is {launch.software()} now")
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        try:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - as it was started
+        except OSError as error:
+            self._once("watch", f"cannot begin again: {_words(error)}")
 
     def read(self) -> None:
         """Read the file again where it has changed, and say what came and what went."""
@@ -160,6 +241,7 @@ class Watcher:
                         self._once(spec.name, f"cannot be looked after now: {_words(error)}")
                 if self._unsaved is not None or repr(records) != before:
                     self._save(records)
+                self._young = any(_is_young(record) for record in records.values())
                 self._metrics(records)
         except BusyError:
             self._once("watch", "another command is at work on this fleet; looks again later")
@@ -179,10 +261,10 @@ class Watcher:
             self._once(spec.name, f"not created yet: prov-worker fleet up {spec.name}")
             return
         record = records.setdefault(spec.name, Record())
-        child = self._children.get(spec.name)
-        ended = None if child is None else child.poll()
-        code = ended if child is not None and child.pid == record.pid else None
+        code = self._exit_code(spec.name, record)
         core = folder.core(record.process)
+        if record.asked and self._asked(folder, record, core, records):
+            return
         if core.state == "running":
             self._runs(folder, record, core)
             return
@@ -203,8 +285,7 @@ class Watcher:
                 "on another host, or ended a moment ago",
             )
             return
-        known = record.process
-        if known is not None and known.alive:
+        if record.process is not None and record.process.alive:
             self._starts(folder, record)
             return
         if others := folder.cores():
@@ -213,6 +294,49 @@ class Watcher:
         if not record.down_at:
             self._fell(folder, record, code)
         self._restart(folder, record, records)
+
+    def _exit_code(self, name: str, record: Record) -> int | None:
+        """How the daemon ended, if this process started it, as this program or as the one before."""
+        child = self._children.get(name)
+        if child is not None:
+            code = child.poll()
+            return code if child.pid == record.pid else None
+        if record.process is None:
+            return None
+        try:
+            pid, status = os.waitpid(record.pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def _asked(self, folder: Folder, record: Record, core: Core, records: Mapping[str, Record]) -> bool:
+        """Do what a command has asked for; whether nothing is left to do now."""
+        name = folder.spec.name
+        if record.asked_by != self._software:
+            if time.time() - record.asked_at > _ASKED_S:
+                self.log.say(name, f"{record.asked}: not done, since {record.asked_by} asked, and this is another")
+                record.asked = ""
+                return False
+            self._once(name, f"waits to become what asked for a {record.asked}: {record.asked_by}")
+            return True
+        if core.state == "elsewhere" and not folder.spec.unbound_host:
+            return False
+        asked, record.asked, record.taken_at = record.asked, "", record.asked_at
+        self._trouble.pop(name, None)
+        for process in [core.process] if core.process is not None else folder.cores():
+            how = daemon.stop(folder, process, interrupted=self.ended.is_set)
+            self.log.say(name, f"asked for a {asked}: process {process.pid} {how}")
+        if self.ended.is_set():
+            return True
+        record.wanted = "stopped" if asked == "stop" else "up"
+        record.ended()
+        if core.state == "elsewhere":
+            daemon.dismiss(folder)
+            record.next_at = time.time() + daemon.DISMISSED_S
+            self.log.say(name, f"asked for a {asked}: its process is on another host, and ends without its pid file")
+        elif asked == "restart":
+            self._begin(folder, record, records, "started")
+        return True
 
     def _runs(self, folder: Folder, record: Record, core: Core) -> None:
         name = folder.spec.name
@@ -268,7 +392,8 @@ class Watcher:
     def _fell(self, folder: Folder, record: Record, code: int | None) -> None:
         """Say once that an endpoint is gone, and why."""
         now = time.time()
-        why = "never ran" if not record.pid else f"process {record.pid} is gone"
+        where = f" on {record.host}" if record.elsewhere else ""
+        why = "never ran" if not record.pid else f"process {record.pid}{where} is gone"
         if code is not None:
             why += f", ended with {daemon.exit_words(code)}"
         if code is not None and code > 0:
@@ -284,6 +409,8 @@ class Watcher:
             went_down(record, self.fleet.watch, now)
         else:
             record.down_at = now
+        if record.pid and (record.elsewhere or record.boot != processes.boot_id()):
+            record.streak, record.next_at = 0, now  # its host went, or was restarted
         self.log.say(folder.spec.name, f"is down: {why}")
 
     def _first(self, records: Mapping[str, Record], name: str) -> str | None:
@@ -306,26 +433,62 @@ class Watcher:
         if (full := files.write_problem(folder.directory)) is not None:
             self._say(record, name, f"not restarted: {folder.directory}: {full}; not counted, tried again")
             return
+        number = len(record.restarts) + 1
+        if self._begin(folder, record, records, "restarted", f"; {number} of {watch.cap} in {watch.window_s:g} s"):
+            record.restarts.append(now)
+            record.total += 1
+
+    def _begin(self, folder: Folder, record: Record, records: Mapping[str, Record], how: str, count: str = "") -> bool:
+        """Start a daemon; whether that was done."""
+        name = folder.spec.name
         if daemon.is_first(folder.spec.user_dir) and (first := self._first(records, name)) is not None:
             self._once(name, f"waits: {first} logs in first, since nobody has on this host")
-            return
-        for done in daemon.clear(folder, interrupted=self.ended.is_set):
-            self.log.say(name, done)
+            return False
+        for cleared in daemon.clear(folder, interrupted=self.ended.is_set):
+            self.log.say(name, cleared)
         if self.ended.is_set():
-            return
-        number = len(record.restarts) + 1
+            return False
         try:
+            present = Launch.now(folder.spec)
             child = daemon.start(folder, self._environment())
         except OSError as error:
-            self._say(record, name, f"not restarted: {_words(error)}")
-            went_down(record, watch, now)
-            return
+            record.last_error = f"not started: {_words(error)}"
+            self._say(record, name, record.last_error)
+            went_down(record, self.fleet.watch, time.time())
+            return False
         self._children[name] = child
-        record.began(daemon.process_of(child))
-        record.restarts.append(now)
-        record.total += 1
+        record.began(daemon.process_of(child), present)
         record.said = "restarted"
-        self.log.say(name, f"restarted as process {child.pid}; {number} of {watch.cap} in {watch.window_s:g} s")
+        self.log.say(name, f"{how} as process {child.pid}{count}")
+        return True
+
+    def _stop_all(self) -> None:
+        """Stop the endpoints of this host that the watch looks after; the next watch starts them."""
+        try:
+            with self.state.records() as records, ThreadPoolExecutor(max(1, len(self.fleet.endpoints))) as pool:
+                list(pool.map(lambda spec: self._stop(spec, records), self.fleet.endpoints))
+        except (OSError, ProvWorkerError) as error:
+            self.log.say("watch", f"endpoints are not stopped: {_words(error)}")
+
+    def _stop(self, spec: EndpointSpec, records: Mapping[str, Record]) -> None:
+        try:
+            folder = Folder(spec)
+            if folder.foreign() is not None or (record := records.get(spec.name)) is None:
+                return
+            core = folder.core(record.process)
+            for process in [core.process] if core.process is not None else folder.cores():
+                self.log.say(spec.name, f"process {process.pid} {daemon.stop(folder, process)}")
+                record.ended()
+        except (OSError, ProvWorkerError) as error:
+            self.log.say(spec.name, f"is not stopped: {_words(error)}")
+
+    def _due_s(self) -> float | None:
+        """How long until something is due, if that is soon: one that hangs, or that may be started again."""
+        now = time.time()
+        records = self.state.load().values()
+        due = [record.next_at - now for record in records if record.down_at and record.wanted == "up"]
+        due += [_HANGS_S for _ in self._hanging]
+        return min((max(0.1, after) for after in due if after <= _SOON_S), default=None)
 
     def _environment(self) -> Mapping[str, str]:
         """What daemons run with: credentials may be others by now."""
@@ -372,6 +535,20 @@ class Watcher:
             self._trouble.pop("metrics", None)
         except OSError as error:
             self._once("metrics", f"{self.fleet.watch.metrics}: cannot be written: {_words(error)}")
+
+
+def _is_young(record: Record) -> bool:
+    """Whether a daemon was started so lately that it may not have registered yet, or end by itself."""
+    return record.pid > 0 and not record.down_at and time.time() - record.started_at < _YOUNG_S
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it runs this process (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify.sendto(state.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
 
 
 def _when(at: float, now: float) -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ class FleetHost:
             "GLOBUS_COMPUTE_USER_DIR": str(self.user_dir),
         }
         self.watches: list[subprocess.Popen[str]] = []
+        self.elsewhere: list[subprocess.Popen[str]] = []
+        #: Interpreter of the commands.
+        self.python = sys.executable
 
     def write(
         self, *names: str, watch: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None, **more: Any
@@ -62,7 +65,7 @@ class FleetHost:
     def run(self, *words: str, code: int | None = 0, **environment: str) -> str:
         """A command of ``prov-worker fleet``; its output."""
         done = subprocess.run(
-            [sys.executable, "-m", "prov_worker", "fleet", *words],
+            [self.python, "-m", "prov_worker", "fleet", *words],
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
         )  # fmt: skip
@@ -77,23 +80,31 @@ class FleetHost:
         """A command's rows by the names of endpoints."""
         return {row["name"]: row for row in json.loads(self.run(*words, "--json", code=code, **environment))}
 
-    def watch(self, *words: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    def watch(self, *words: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start a watch; by a program that takes no signal but the last, such as one that runs it on another host."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "prov_worker", "fleet", "watch", *words],
+            [*prefix, self.python, "-m", "prov_worker", "fleet", "watch", *words],
             env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            preexec_fn=preexec,
         )  # fmt: skip
-        self.watches.append(process)
+        (self.elsewhere if prefix else self.watches).append(process)
         return process
 
     def end_watches(self) -> None:
         for process in self.watches:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=20)
+        for process in self.elsewhere:
+            process.kill()
+        ended, self.watches, self.elsewhere = [*self.watches, *self.elsewhere], [], []
+        for process in ended:
+            try:
+                _, errors = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                raise
             assert "Traceback" not in errors, errors
-        self.watches.clear()
 
     @property
     def fleet(self) -> fleetfile.Fleet:

@@ -127,10 +127,10 @@ def test_from_a_file_to_running_endpoints_and_back(
     assert host.core("two") is not None
     host.state.path.unlink()
 
-    assert "would delete" in host.run("down", "--delete", "--dry-run", "one")
+    assert "would delete" in host.run("remove", "--delete", "--dry-run", "one")
     crates = sorted((host.user_dir / "provenance").glob("*/*.crate"))
     assert len(crates) == 5
-    assert {row["action"] for row in host.json("down", "--delete").values()} == {"deleted"}
+    assert {row["action"] for row in host.json("remove", "--delete").values()} == {"deleted"}
     assert [path.name for path in host.user_dir.iterdir() if path.is_dir() and path.name != "provenance"] == []
     assert all(crate.is_dir() for crate in crates)
 
@@ -165,7 +165,7 @@ def test_others_are_not_touched(host: FleetHost) -> None:
     assert "far: not touched: belongs to elsewhere.example.org" in log
     assert "stranger: not touched" in log
     assert "belongs to elsewhere.example.org" in host.run("restart", "far", code=2)
-    host.run("down", "--delete", "stranger", code=1)
+    host.run("remove", "--delete", "stranger", code=1)
     assert [path.name for path in stranger.iterdir()] == ["config.yaml"]
     assert host.core("two") == process
     rows = host.json("status", code=1)

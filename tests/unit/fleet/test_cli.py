@@ -108,10 +108,13 @@ def test_a_configuration_that_the_daemon_would_refuse(
     "words, said",
     [
         (["stop", "--timeout", "3"], "--timeout: is the limit of --drain"),
-        (["down", "--force"], "--force: goes with --delete"),
+        (["remove", "--force"], "--force: goes with --delete"),
         (["stop", "nobody"], "none is called nobody; there are polaris-one, far"),
         (["stop", "far"], "far: belongs to login99; it is not touched from here"),
         (["restart", "polaris-one"], "polaris-one: is not created yet: fleet up polaris-one"),
+        (["restart", "--stale", "polaris-one"], "polaris-one: is not created yet: fleet up polaris-one"),
+        (["status", "--timeout", "3"], "--timeout: is the limit of --online and --drained"),
+        (["watch", "--once", "--stop-endpoints"], "--stop-endpoints: --once ends by itself"),
         (["logs", "polaris-one"], "there is no log yet"),
         (["logs", "polaris-one", "--user-endpoint"], "has had no user endpoint yet"),
         (["logs", "far"], "far: belongs to login99"),
@@ -134,7 +137,7 @@ def test_a_directory_that_was_there_before_is_not_deleted(
     mail = f"email={MAIL['email']}"
     assert cli(["sites", "install", "local", "polaris-one", "--user-dir", str(user_dir), "--set", mail]) == 0
     capsys.readouterr()
-    assert cli(["fleet", "down", "--delete", "--json", "polaris-one"]) == 1
+    assert cli(["fleet", "remove", "--delete", "--json", "polaris-one"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["action"] == "kept"
     assert row["detail"].startswith(f"{user_dir / 'polaris-one'} was not created by the fleet")
@@ -156,3 +159,12 @@ def test_without_a_package_the_command_says_what_to_install(write: Write, module
     assert message in done.stderr
     assert done.stderr.endswith("install it with: pip install 'prov-worker[fleet]'\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_old_name_of_remove_works_with_a_warning(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["fleet", "down", "--dry-run", "--json", "polaris-one"]) == 0
+    captured = capsys.readouterr()
+    assert [(row["name"], row["action"]) for row in json.loads(captured.out)] == [("polaris-one", "dry run")]
+    assert captured.err == "prov-worker: fleet down is now fleet remove; the old name works in this release only\n"
+    assert cli(["fleet", "--help"]) == 0
+    assert "down" not in capsys.readouterr().out.split("Commands:")[1].replace("is down", "")

@@ -36,8 +36,9 @@ def test_lines_as_a_shell_reads_them(tmp_path: Path) -> None:
     [
         (f"GLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\n", 0o640, "is open to others; credentials want mode 0600"),
         (f"GLOBUS_COMPUTE_CLIENT_SECRET='{SECRET}\n", 0o600, "line 1: a quote is not closed"),
-        (f"A=b\nSECRET={SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
-        (f"{SECRET}\n", 0o600, "line 1: expected GLOBUS_…=VALUE"),
+        (f"A=b\n2ND={SECRET}\n", 0o600, "line 2: expected NAME=VALUE"),
+        (f"{SECRET}\n", 0o600, "line 1: expected NAME=VALUE"),
+        (f"A=b\nPATH={SECRET}\n", 0o600, "line 2: PATH: the fleet sets it"),
         ("# later\n", 0o600, "holds no credentials; expected GLOBUS_COMPUTE_CLIENT_ID=…"),
     ],
 )
@@ -52,12 +53,15 @@ def test_the_environment_of_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GLOBUS_COMPUTE_ENDPOINT_DIR", "/of/another")
     monkeypatch.setenv("GLOBUS_COMPUTE_CLIENT_ID", "of the environment")
     monkeypatch.setenv("PATH", "/bin:/programs")
-    path = file(tmp_path, f"GLOBUS_COMPUTE_CLIENT_ID=mine\nGLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\n")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/of/the/watch")
+    text = f"GLOBUS_COMPUTE_CLIENT_ID=mine\nGLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\nhttps_proxy='http://proxy:1'\n"
+    path = file(tmp_path, text)
     found = credentials.environment(path, tmp_path / "gc", Path("/programs"))
     assert found["PATH"] == "/programs:/bin"
     assert found["GLOBUS_COMPUTE_USER_DIR"] == str(tmp_path / "gc")
     assert (found["GLOBUS_COMPUTE_CLIENT_ID"], found["GLOBUS_COMPUTE_CLIENT_SECRET"]) == ("mine", SECRET)
-    assert "GLOBUS_COMPUTE_ENDPOINT_DIR" not in found
+    assert found["https_proxy"] == "http://proxy:1"
+    assert not {"GLOBUS_COMPUTE_ENDPOINT_DIR", "NOTIFY_SOCKET"} & set(found)
 
 
 @pytest.mark.parametrize("given, missing", [("ID", "SECRET"), ("SECRET", "ID")])

@@ -23,8 +23,14 @@ WRONG: dict[str, tuple[Any, str]] = {
     "none": ({"endpoints": []}, "endpoints: expected a list of at least 1"),
     "unknown key": (
         {"endpoints": [ONE], "hosts": "x"},
-        "hosts: no such key; did you mean host? Keys are host, user_dir, ",
+        "hosts: no such key; did you mean host? Keys are host, unbound_host, user_dir, ",
     ),
+    "a host, and none": ({"endpoints": [ONE], "host": "x", "unbound_host": True}, "host: contradicts unbound_host"),
+    "an endpoint's host, and none": (
+        {"endpoints": [{**ONE, "host": "x"}], "unbound_host": True},
+        "endpoints[0].host: contradicts unbound_host",
+    ),
+    "truth": ({"endpoints": [ONE], "unbound_host": "yes"}, "unbound_host: input should be a valid boolean, got 'yes'"),
     "unknown key of the watch": (
         {"endpoints": [ONE], "watch": {"pause": 3}},
         "watch.pause: no such key; keys are interval, backoff, cap, window, metrics",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.globus import processes
 from prov_worker.globus.processes import process
@@ -33,7 +35,8 @@ def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
         "", "[]", "{", '{"endpoints": 3}', '{"endpoints": {"one": 3}}', '{"endpoints": {"one": {"restarts": 3}}}',
         '{"endpoints": {"one": {"restarts": ["x"]}}}', '{"endpoints": {"one": {"pid": "3"}}}',
         '{"endpoints": {"one": {"wanted": "no"}}}', '{"endpoints": {"one": {"said": 3}}}',
-        '{"endpoints": {"one": {"made": 1}}}', '{"endpoints": {"one": {"total": true}}}',
+        '{"endpoints": {"one": {"asked": "no"}}}', '{"endpoints": {"one": {"made": 1}}}',
+        '{"endpoints": {"one": {"total": true}}}',
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_kept_and_said(fleet: Fleet, text: str) -> None:
@@ -128,3 +131,34 @@ def test_a_process_of_another_boot_is_gone() -> None:
     record.boot = "another"
     assert record.process is not None
     assert not record.process.alive
+
+
+def test_hosts_share_the_state_if_a_batch_system_chooses_one(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = fleet.model_copy(update={"unbound_host": True})
+    monkeypatch.setattr(socket, "gethostname", lambda: "first")
+    own, ours = State(fleet).directory, State(shared).directory
+    mine = process(os.getpid())
+    assert mine is not None
+    record = Record()
+    record.began(mine, Launch("s", "c", "k"))
+    assert record.process == mine
+    monkeypatch.setattr(socket, "gethostname", lambda: "second")
+    assert State(fleet).directory != own
+    assert State(shared).directory == ours
+    assert record.elsewhere
+    assert record.process is None
+    assert record.launch == Launch("s", "c", "k")
+
+
+def test_what_others_wrote_is_a_change(fleet: Fleet) -> None:
+    state, other = State(fleet), State(fleet)
+    state.load()
+    assert not state.changed
+    other.save({"one": Record(total=1)})
+    assert state.changed
+    state.load()
+    assert not state.changed
+    state.save({"one": Record(total=2)})
+    assert not state.changed
+    state.path.unlink()
+    assert state.changed

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.fleet import watch
+from prov_worker.errors import InputError
+from prov_worker.fleet import launch, presence, watch
 from prov_worker.fleet.fleetfile import Fleet, Watch
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.watch import Watcher, next_time, went_down
@@ -98,3 +104,134 @@ def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint
     assert [line.split(" ", 1)[1] for line in said] == [
         "watch: another command is at work on this fleet; looks again later"
     ]
+
+
+@pytest.fixture
+def running(endpoint: Path, pretend: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """The daemon of ``one``."""
+    process = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
+    (endpoint / "daemon.pid").write_text(f"{process.pid}\n")
+    return process
+
+
+def test_a_stop_that_a_command_asks_for_is_done(fleet: Fleet, running: subprocess.Popen[bytes]) -> None:
+    lines: list[str] = []
+    watcher = Watcher(fleet, State(fleet), lines.append, threading.Event())
+    watcher.look()
+    with State(fleet).records() as records:
+        records["one"].ask("stop", launch.software())
+    watcher.look()
+    assert running.wait(10) == -signal.SIGTERM
+    record = State(fleet).load()["one"]
+    assert (record.asked, record.wanted, record.pid, record.taken_at) == ("", "stopped", 0, record.asked_at)
+    assert any(f"one: asked for a stop: process {running.pid} ended" in line for line in lines)
+    watcher.look()
+    assert lines[-1].endswith("stopped by a person; left alone")
+
+
+def test_a_restart_is_done_by_the_version_that_asks(fleet: Fleet, running: subprocess.Popen[bytes]) -> None:
+    lines: list[str] = []
+    watcher = Watcher(fleet, State(fleet), lines.append, threading.Event())
+    watcher.look()
+    with State(fleet).records() as records:
+        records["one"].ask("restart", "another version")
+    for _ in range(2):
+        watcher.look()
+    assert [line.split(" ", 1)[1] for line in lines if "waits" in line] == [
+        "one: waits to become what asked for a restart: another version"
+    ]
+    assert State(fleet).load()["one"].asked == "restart"
+    # It did not become that: the command has given up by now, or was killed.
+    with State(fleet).records() as records:
+        records["one"].asked_at -= 1000
+    watcher.look()
+    assert State(fleet).load()["one"].asked == ""
+    assert any("restart: not done, since another version asked" in line for line in lines)
+    assert running.poll() is None
+
+
+def test_endpoints_end_with_a_watch_that_is_told_so(fleet: Fleet, running: subprocess.Popen[bytes]) -> None:
+    lines: list[str] = []
+    ended = threading.Event()
+    ended.set()
+    Watcher(fleet, State(fleet), lines.append, ended).run()
+    assert running.poll() is None
+    assert lines[-1].endswith("endpoints are left alone")
+    with State(fleet).records() as records:
+        records["one"] = Record()
+        records["one"].restarts = [time.time()]
+    Watcher(fleet, State(fleet), lines.append, ended).run(stop_endpoints=True)
+    assert running.wait(10) == -signal.SIGTERM
+    assert lines[-1].endswith("endpoints are stopped")
+    record = State(fleet).load()["one"]
+    assert (record.wanted, record.pid, record.restarts) == ("up", 0, []), "the next watch starts it at once"
+    assert presence.read(State(fleet).directory) is None
+
+
+def test_one_watch_among_hosts_that_do_not_lock(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(fleet)
+    file = state.directory / "watch.json"
+    file.write_text(json.dumps({"host": "login99", "pid": 3, "start": 1, "boot": "b", "software": "s"}))
+    other = threading.Timer(0.3, os.utime, [file])
+    other.start()
+    with pytest.raises(InputError, match="is being watched on login99 already, by process 3"):
+        Watcher(fleet, state, print, threading.Event()).run(once=True)
+    other.join()
+    # It has failed: it touches its file no more.
+    monkeypatch.setattr(presence, "STALE_S", 1.0)
+    lines: list[str] = []
+    Watcher(fleet, state, lines.append, threading.Event()).run(once=True)
+    assert "watch: ends" in lines[-1]
+
+
+def test_it_notices_that_its_environment_was_replaced(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "current"
+    link.symlink_to("1")
+    monkeypatch.setattr(sys, "prefix", str(link))
+    watcher = Watcher(fleet, State(fleet), print, threading.Event())
+    assert not watcher._is_replaced()
+    link.unlink()
+    link.symlink_to("2")
+    assert watcher._is_replaced()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone" / "python"))
+    assert not watcher._is_replaced(), "there is nothing to begin again from"
+
+
+def test_packages_that_are_replaced_are_at_rest_first(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_CHECK_S", -1.0)
+    watcher = Watcher(fleet, State(fleet), print, threading.Event())
+    monkeypatch.setattr(launch, "software", lambda: "new")
+    assert not watcher._is_replaced()
+    monkeypatch.setattr(watch, "_AT_REST_S", 0.0)
+    assert watcher._is_replaced()
+
+
+def test_systemd_is_told_that_it_works(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        ended = threading.Event()
+        ended.set()
+        Watcher(fleet, State(fleet), print, ended).run(stop_endpoints=True)
+        assert [manager.recv(100), manager.recv(100)] == [b"READY=1", b"STOPPING=1"]
+
+
+@pytest.mark.parametrize(
+    "record, due",
+    [
+        (Record(down_at=1.0, next_at=time.time() + 10), True),
+        (Record(down_at=1.0, next_at=time.time() + 1000), False),
+        (Record(down_at=1.0, next_at=time.time() + 10, wanted="stopped"), False),
+        (Record(next_at=time.time() + 10), False),
+    ],
+)
+def test_once_waits_for_what_is_due_soon(fleet: Fleet, record: Record, due: bool) -> None:
+    state = State(fleet)
+    state.save({"one": record})
+    pause = Watcher(fleet, state, print, threading.Event())._due_s()
+    assert (pause is not None) == due

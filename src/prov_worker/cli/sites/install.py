@@ -26,7 +26,7 @@ from prov_worker.cli.sites import common
 @click.option(
     "--unbound-host",
     is_flag=True,
-    help="A batch system chooses the daemon's host, as for scrontab: it belongs to none.",
+    help="A batch system chooses the daemon's host, as scrontab does: the endpoint belongs to no host.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")

@@ -201,7 +201,9 @@ def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytes
     (found,) = duplicates.check(subject("local", private, "mine"))
     assert found.status == "pass"
     assert "on another host, which a batch system chose: process 1" in found.found
-    assert cli([*where, "--unbound-host", "--set", "workers=3"]) == 0
+    capsys.readouterr()
+    assert cli([*where, "--any-host", "--set", "workers=3"]) == 0
+    assert "--any-host is now --unbound-host; the old name works" in capsys.readouterr().err
     # To bind it to this host, that daemon has to end first.
     capsys.readouterr()
     assert cli(where) == 2
