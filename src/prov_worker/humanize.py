@@ -57,6 +57,24 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
+def quantity(value: float | str | None, unit: str | None) -> str:
+    """Return a value with its unit; a dash for None.
+
+    Args:
+        value: a text is returned as it is.
+        unit: as in :attr:`prov_worker.model.Column.unit`, or ``second``; None for none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ABSENT if value is None else str(value)
+    if unit == "byte":
+        return size(value)
+    if unit == "second":
+        return duration(value)
+    text = f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
+    symbol = {"percent": " %", "watt": " W", "joule": " J", "celsius": " °C", "count": ""}
+    return text + symbol.get(unit or "", f" {unit}" if unit else "")
+
+
 def percent(ratio: float | None) -> str:
     """Return a ratio as a percentage; a dash for None."""
     if ratio is None:

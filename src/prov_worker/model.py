@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from prov_worker.counters import Usage as Usage
+
 COMPLETED = "completed"
 FAILED = "failed"
 
@@ -102,41 +104,6 @@ class Failure:
     traceback: str | None = None
     signal: str | None = None
     exit_status: int | None = None
-
-
-@dataclass(slots=True)
-class Usage:
-    """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
-
-    ``peak_rss_bytes`` is exact where the worker's high-water mark rose during the task (``peak_rss_exact``), else the
-    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_*`` count
-    children that the worker has waited for. ``cpu_sampled_s`` is what the agent saw of a worker that died before it
-    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls.
-    """
-
-    cpu_sampled_s: float | None = None
-    cpu_user_s: float | None = None
-    cpu_system_s: float | None = None
-    children_cpu_user_s: float | None = None
-    children_cpu_system_s: float | None = None
-    peak_rss_bytes: int | None = None
-    peak_rss_exact: bool = False
-    children_peak_rss_bytes: int | None = None
-    read_bytes: int | None = None
-    written_bytes: int | None = None
-    read_chars: int | None = None
-    written_chars: int | None = None
-    minor_faults: int | None = None
-    major_faults: int | None = None
-    voluntary_switches: int | None = None
-    involuntary_switches: int | None = None
-
-    @property
-    def cpu_s(self) -> float | None:
-        """CPU seconds of the worker and its waited-for children; None where nothing is known."""
-        parts = (self.cpu_user_s, self.cpu_system_s, self.children_cpu_user_s, self.children_cpu_system_s)
-        known = [p for p in parts if p is not None]
-        return sum(known) if known else self.cpu_sampled_s
 
 
 @dataclass(slots=True)

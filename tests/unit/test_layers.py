@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
+    "counters": -3,
     "errors": -3,
     "finding": -3,
     "programs": -3,
@@ -45,6 +46,7 @@ LAYERS = {
 }
 STANDARD_LIBRARY_ONLY = {
     "accelerators",
+    "counters",
     "errors",
     "files",
     "finding",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from prov_worker.counters import COUNTERS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
@@ -226,24 +227,7 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     if peak is None:
         peak, how = rss_max, "largest sample"  # type: ignore[assignment]
     facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
-    for name, label, unit, property_id in _COUNTERS:
-        facts.add(f"#usage-{name.replace('_', '-')}", label, getattr(used, name), unit, property_id)
+    for counter in COUNTERS:
+        property_id = v.COUNTER_PROPERTIES.get(counter.name)
+        facts.add(f"#usage-{counter.key}", counter.label, getattr(used, counter.name), counter.unit, property_id)
     return facts
-
-
-_COUNTERS: tuple[tuple[str, str, str, str | None], ...] = (
-    ("cpu_sampled_s", "CPU time of the worker, from samples", "second", None),
-    ("cpu_user_s", "user CPU time of the worker", "second", None),
-    ("cpu_system_s", "system CPU time of the worker", "second", None),
-    ("children_cpu_user_s", "user CPU time of waited-for children", "second", None),
-    ("children_cpu_system_s", "system CPU time of waited-for children", "second", None),
-    ("children_peak_rss_bytes", "peak resident memory of the largest child", "byte", None),
-    ("read_bytes", "bytes read from storage", "byte", v.COMPSS + "byteRead"),
-    ("written_bytes", "bytes written to storage", "byte", v.COMPSS + "byteWritten"),
-    ("read_chars", "bytes read by system calls", "byte", None),
-    ("written_chars", "bytes written by system calls", "byte", None),
-    ("minor_faults", "minor page faults", "count", None),
-    ("major_faults", "major page faults", "count", None),
-    ("voluntary_switches", "voluntary context switches", "count", None),
-    ("involuntary_switches", "involuntary context switches", "count", None),
-)

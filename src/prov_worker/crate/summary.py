@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from prov_worker import accelerators, schedulers
+from prov_worker.counters import Counter
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
 from prov_worker.crate.sources import Source, read
@@ -209,6 +210,11 @@ class RunStep:
         """Which attempt this is."""
         return AttemptId(self.task_id, self.attempt, self.began_ns)
 
+    def counter(self, counter: Counter) -> float | int | None:
+        """Return what the attempt used by a counter; None if its crate does not say."""
+        value = self.usage.get(counter.key)
+        return _integer(value) if counter.kind == "int" else _number(value)
+
     @property
     def failed(self) -> bool:
         """Whether the attempt failed."""
@@ -277,13 +283,13 @@ def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
         peak_rss_bytes=_integer(usage.get("peak-rss")),
         cpu_max_percent=_number(usage.get("cpu-max")),
         cpu_mean_percent=_number(usage.get("cpu-mean")),
-        read_bytes=_integer(usage.get("read-bytes")),
-        written_bytes=_integer(usage.get("written-bytes")),
         function=crate.function_name,
         function_id=function["@id"],
         function_doc=crate.function_doc,
         endpoint_id=crate.endpoint_id,
         host=crate.host,
+        read_bytes=_integer(usage.get("read-bytes")),
+        written_bytes=_integer(usage.get("written-bytes")),
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
         metadata_bytes=len(metadata),
         usage=usage,

@@ -84,10 +84,13 @@ UNITS: Final = {
     "byte": QUDT + "BYTE",
     "percent": QUDT + "PERCENT",
     "count": QUDT + "NUM",
+    "joule": QUDT + "J",
     "watt": QUDT + "W",
     "celsius": QUDT + "DEG_C",
     "megahertz": QUDT + "MegaHZ",
 }
+#: Properties of other vocabularies that counters of :mod:`prov_worker.counters` are, by name.
+COUNTER_PROPERTIES: Final = {"read_bytes": COMPSS + "byteRead", "written_bytes": COMPSS + "byteWritten"}
 UNIT_NAMES: Final = {iri: name for name, iri in UNITS.items()}
 
 FUNCTION_URL: Final = "https://compute.api.globus.org/v2/functions/"

@@ -1,4 +1,4 @@
-"""Counters of this process, or of this thread, read before and after a task.
+"""Counters of this process, or of this thread, read before and after a task (:mod:`prov_worker.counters`).
 
 From getrusage(2), ``/proc/self/io`` and ``/proc/self/statm`` (proc(5)). Text of ``/proc/self/io`` goes into the journal
 as it is, because to take it apart costs more than to read it.
@@ -20,20 +20,53 @@ class Counters:
     What a thread's children used cannot be told from what other threads' children used, so it is left out there.
     """
 
-    __slots__ = ("_io", "_statm", "_thread", "_who")
+    __slots__ = ("_after", "_before", "_children_after", "_children_before", "_io", "_statm", "_thread", "_who")
 
     def __init__(self, thread: bool) -> None:
         self._who = resource.RUSAGE_THREAD if thread else resource.RUSAGE_SELF
         self._thread = thread
         self._io = _open(f"/proc/self/task/{threading.get_native_id()}/io" if thread else "/proc/self/io")
         self._statm = _open("/proc/self/statm")
+        self._before = self._after = resource.getrusage(self._who)
+        self._children_before = self._children_after = self._children()
 
-    def usage(self) -> resource.struct_rusage:
-        """Usage of this process or thread."""
-        return resource.getrusage(self._who)
+    def begin(self) -> float:
+        """Read the counters at the start of a task; gives the CPU seconds so far."""
+        self._before = before = resource.getrusage(self._who)
+        return before[0] + before[1]
 
-    def children(self) -> resource.struct_rusage | None:
-        """Usage of waited-for children of this process; None for a thread."""
+    def end(self, children: bool) -> None:
+        """Read the counters at the end of a task; ``children`` those of waited-for children too, if there may be any.
+
+        Those of the children go on from the end of the task before.
+        """
+        self._after = resource.getrusage(self._who)
+        self._children_before = self._children_after
+        if children:
+            self._children_after = self._children()
+
+    def field(self) -> str:
+        """Field ``u`` of a journal's ``end``, as JSON: differences between :meth:`begin` and :meth:`end`.
+
+        The order is that of the positions in :class:`prov_worker.counters.Usage`. Fields of getrusage(2) are taken by
+        position: 0 and 1 are user and system seconds, 2 the peak in kB, 6 and 7 the faults, 9 and 10 blocks of 512
+        bytes read and written, 14 and 15 the switches.
+        """
+        a, b, c, d = self._before, self._after, self._children_before, self._children_after
+        if c is None or d is None:
+            children = "null,null,0"
+        elif c is d or c == d:
+            children = "0,0,0"
+        else:
+            children = f"{int((d[0] - c[0]) * 1e6)},{int((d[1] - c[1]) * 1e6)},{d[2] if d[2] > c[2] else 0}"
+        peak = b[2]
+        return (
+            f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},{peak},{1 if peak > a[2] else 0},'
+            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{b[9] - a[9]},{b[10] - a[10]}]"
+        )
+
+    def _children(self) -> resource.struct_rusage | None:
+        """Return the usage of waited-for children of this process; None for a thread."""
         return None if self._thread else resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def io(self) -> bytes:
@@ -51,32 +84,6 @@ class Counters:
             return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
         except (OSError, ValueError, IndexError):
             return None
-
-
-def usage_field(
-    before: resource.struct_rusage,
-    after: resource.struct_rusage,
-    children_before: resource.struct_rusage | None,
-    children_after: resource.struct_rusage | None,
-) -> str:
-    """Field ``u`` of a journal's ``end`` (:data:`prov_worker.spool.records.USAGE_FIELDS`), as JSON.
-
-    Fields are taken by position: 0 and 1 are user and system seconds, 2 the peak in kB, 6 and 7 the faults, 9 and 10
-    blocks of 512 bytes read and written, 14 and 15 the switches.
-    """
-    a, b = before, after
-    if children_before is None or children_after is None:
-        children = "null,null,0"
-    elif children_before is children_after or children_before == children_after:
-        children = "0,0,0"
-    else:
-        c, d = children_before, children_after
-        children = f"{int((d[0] - c[0]) * 1e6)},{int((d[1] - c[1]) * 1e6)},{d[2] if d[2] > c[2] else 0}"
-    peak = b[2]
-    return (
-        f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},{peak},{1 if peak > a[2] else 0},'
-        f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{b[9] - a[9]},{b[10] - a[10]}]"
-    )
 
 
 def _open(path: str) -> int:

@@ -21,7 +21,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.processes import process_start
 from prov_worker.recorder import capture
 from prov_worker.recorder.annotations import Notes, running
-from prov_worker.recorder.counters import Counters, usage_field
+from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import redact, redact_part, secret_values
@@ -103,7 +103,6 @@ class Recorder:
         self._provenance_key: str | None = None
         self._functions: dict[Any, _Known] = {}
         self._known: _Known | None = None
-        self._children = self._counters.children()
         self._io = b""
         self._held = ""
         self._function_count = 0
@@ -114,7 +113,6 @@ class Recorder:
         self._attempt = 0
         self._function_id: str | None = None
         self._start_ns = self._mono_ns = 0
-        self._before: Any = None
         self._sequence = 0
         self._started = False
         self._failure: str | None = None
@@ -185,12 +183,12 @@ class Recorder:
         self._io, self._held = b"", ""
         self.notes = None
         running.task = self
-        self._before = before = self._counters.usage()
+        cpu_s = self._counters.begin()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = time.time_ns()
         task = task_id.bytes
         # the sum of both is the very clock that the agent reads from outside
-        cpu_ns = int((before[0] + before[1]) * 1e9)
+        cpu_ns = int(cpu_s * 1e9)
         self._sequence = self._slot.begin(start_ns, mono_ns, cpu_ns, task, attempt)  # type: ignore[union-attr]
 
     def called(
@@ -260,16 +258,10 @@ class Recorder:
             return
         counters = self._counters
         known = self._known
-        usage, children = counters.usage(), self._children
-        if known is None or known.quick < _QUICK_CALLS:  # a quick function has no time to wait for a child
-            children = counters.children()
+        counters.end(known is None or known.quick < _QUICK_CALLS)  # a quick function has no time to wait for a child
         duration = time.monotonic_ns() - self._mono_ns
         line = self._held or f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns}'
-        line += (
-            f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},'
-            f"{usage_field(self._before, usage, self._children, children)}"
-        )
-        self._children = children
+        line += f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},{counters.field()}'
         if self._io:
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
         if duration > _QUICK_NS:

@@ -1,9 +1,7 @@
 """The journal: one append-only file of JSON lines per worker, and the reader that follows it.
 
-Lines are objects whose ``t`` says what they are: ``worker`` (facts that hold until the next such line), ``function``
-(a function met for the first time, numbered ``k``), ``start`` and ``end`` of a task, ``notes`` that its code made in
-between, and ``lost`` (written by an engine for a task whose worker is gone). :mod:`prov_worker.spool.records` gives
-them meaning. A line that is torn, by a full disk or a dead worker, is skipped; the next write begins on a new line.
+Lines are objects whose ``t`` says what they are; :mod:`prov_worker.spool.records` lists the kinds, and gives them
+meaning. A line that is torn, by a full disk or a dead worker, is skipped; the next write begins on a new line.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ Field names are short for the same reason:
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
     ``mpi`` (nodes and ranks of this task)
 ``end``
-    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (:data:`USAGE_FIELDS`) ``io`` (text of
-    ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
+    ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
+    kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
@@ -32,6 +32,7 @@ or kind of line that they may pass over needs none.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,23 +50,6 @@ from prov_worker.model import (
 )
 from prov_worker.spool.journal import VERSION
 
-#: Order of the numbers in ``u``: microseconds, kB, counts, blocks of 512 bytes; ``grew`` is 1 where the peak rose.
-USAGE_FIELDS = (
-    "cpu_user_s",
-    "cpu_system_s",
-    "children_cpu_user_s",
-    "children_cpu_system_s",
-    "children_maxrss_kb",
-    "maxrss_kb",
-    "grew",
-    "minor_faults",
-    "major_faults",
-    "voluntary_switches",
-    "involuntary_switches",
-    "read_blocks",
-    "written_blocks",
-)
-_BLOCK_BYTES = 512
 #: Host of a task that no worker is known to have begun.
 UNKNOWN_HOST = "unknown"
 _IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
@@ -116,32 +100,29 @@ class JournalState:
         if self.later_version is not None:
             return None
         try:
-            kind = line["t"]
-            if kind == "start":
-                if "aff" in line:
-                    self._aff = line["aff"]
-                self._open[_attempt(line)] = line
-                if "dur" in line:
-                    return self._ended(line)
-            elif kind == "end":
-                return self._ended(line)
-            elif kind == "notes":
-                notes = self._notes.setdefault((line["task"], line["n"]), {"a": {}, "u": [], "g": []})
-                notes["a"].update(line.get("a", {}))
-                notes["u"] += line.get("u", ())
-                notes["g"] += line.get("g", ())
-            elif kind == "function":
-                self._functions[line["k"]] = line
-            elif kind == "worker":
-                self.worker = line
-                self._aff = line.get("aff") or []
-            elif kind == "lost":
-                return self._lost(line)
-            else:
-                self.problems += 1
+            return _KINDS[line["t"]](self, line)
         except (KeyError, TypeError, ValueError, AttributeError):
             self.problems += 1
         return None
+
+    def _worker_line(self, line: dict[str, Any]) -> None:
+        self.worker = line
+        self._aff = line.get("aff") or []
+
+    def _function_line(self, line: dict[str, Any]) -> None:
+        self._functions[line["k"]] = line
+
+    def _start_line(self, line: dict[str, Any]) -> Ended | None:
+        if "aff" in line:
+            self._aff = line["aff"]
+        self._open[_attempt(line)] = line
+        return self._end_line(line) if "dur" in line else None
+
+    def _notes_line(self, line: dict[str, Any]) -> None:
+        notes = self._notes.setdefault((line["task"], line["n"]), {"a": {}, "u": [], "g": []})
+        notes["a"].update(line.get("a", {}))
+        notes["u"] += line.get("u", ())
+        notes["g"] += line.get("g", ())
 
     def open_attempts(self) -> list[AttemptId]:
         """Return the attempts that began and did not end."""
@@ -187,7 +168,7 @@ class JournalState:
             record.notes.append("The worker died before the function began, so the function is not known.")
         return Ended(record, self.settings, function=function)
 
-    def _ended(self, line: dict[str, Any]) -> Ended:
+    def _end_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
         start = self._open.pop(attempt, {})
         self._notes.pop(attempt[:2], None)
@@ -219,7 +200,7 @@ class JournalState:
             mono_end_ns=line.get("m", 0) + line["dur"],
         )
 
-    def _lost(self, line: dict[str, Any]) -> Ended:
+    def _lost_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
         self._open[attempt] = {"fid": line.get("fid")}
         ended = self.close(attempt, Failure(**line["err"]), line["end"])
@@ -255,6 +236,17 @@ def _attempt(line: dict[str, Any]) -> AttemptId:
     return AttemptId(line["task"], line["n"], int(line["ns"]))
 
 
+#: What each kind of line does.
+_KINDS: dict[str, Callable[[JournalState, dict[str, Any]], Ended | None]] = {
+    "worker": JournalState._worker_line,
+    "function": JournalState._function_line,
+    "start": JournalState._start_line,
+    "end": JournalState._end_line,
+    "notes": JournalState._notes_line,
+    "lost": JournalState._lost_line,
+}
+
+
 def _function(line: dict[str, Any], function_id: str | None) -> Function:
     return Function(
         name=line.get("name") or "unknown",
@@ -287,16 +279,7 @@ def _values(described: list[list[Any]] | None) -> list[Value]:
 def _usage(numbers: list[Any] | None, io: str | None) -> Usage:
     if not numbers:
         return Usage()
-    known = dict(zip(USAGE_FIELDS, numbers, strict=True))
-    maxrss, grew, children = known.pop("maxrss_kb"), known.pop("grew"), known.pop("children_maxrss_kb")
-    read, written = known.pop("read_blocks"), known.pop("written_blocks")
-    for name in USAGE_FIELDS[:4]:
-        known[name] = None if known[name] is None else known[name] / 1e6
-    usage = Usage(**known, read_bytes=read * _BLOCK_BYTES, written_bytes=written * _BLOCK_BYTES)
-    # without growth the mark is of an earlier task: an upper bound
-    usage.peak_rss_bytes, usage.peak_rss_exact = maxrss * 1024, bool(grew)
-    if children:
-        usage.children_peak_rss_bytes = children * 1024
+    usage = Usage.from_journal(numbers)
     read_chars, written_chars = _IO["rchar"].findall(io or ""), _IO["wchar"].findall(io or "")
     if len(read_chars) == len(written_chars) == 2:
         usage.read_chars = int(read_chars[1]) - int(read_chars[0])

@@ -127,7 +127,7 @@ class _Page:
         self._section("How hard")
         for key, (value, unit) in crate.usage.items():
             if key not in _SAID and (value or key == "cpu"):
-                self._fact(crate.entities[f"#usage-{key}"].get("name", key), _quantity(value, unit))
+                self._fact(crate.entities[f"#usage-{key}"].get("name", key), humanize.quantity(value, unit))
         self._samples()
         self._failure()
         self._notes()
@@ -205,7 +205,7 @@ class _Page:
         bottom, top = extremes
         if bottom == top:  # a flat line says no more than its value
             name = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
-            self._fact(name, _quantity(top, column.unit))
+            self._fact(name, humanize.quantity(top, column.unit))
             return
         line = humanize.sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
@@ -215,7 +215,7 @@ class _Page:
             (f"{terminal.plain(label):<{self._label}}", "dim"),
             gap,
             (line, "cyan"),
-            (f" {_quantity(bottom, column.unit)} to {_quantity(top, column.unit)}", "dim"),
+            (f" {humanize.quantity(bottom, column.unit)} to {humanize.quantity(top, column.unit)}", "dim"),
         )
 
     def _notes(self) -> None:
@@ -243,15 +243,3 @@ class _Page:
 
 def _moment(moment: Any) -> str:
     return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
-
-
-def _quantity(value: float | str | None, unit: str | None) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "–" if value is None else str(value)
-    if unit == "byte":
-        return humanize.size(value)
-    if unit == "second":
-        return humanize.duration(value)
-    text = f"{value:.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{value:,}"
-    symbol = {"percent": " %", "watt": " W", "celsius": " °C", "count": ""}
-    return text + symbol.get(unit or "", f" {unit}" if unit else "")

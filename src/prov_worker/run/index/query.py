@@ -39,6 +39,8 @@ DEFAULT_COLUMNS = (
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "": 1.0}
+#: DuckDB's types of columns.
+_KINDS = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
 
 
@@ -233,7 +235,7 @@ class Index:
             self._db.execute("CREATE TABLE extra_crates (crate VARCHAR)")
             self._db.execute("INSERT INTO extra_crates SELECT unnest(?)", [record.extra])
         for table in TABLES:
-            self._view(table, once=bool(record.extra))
+            self._view(table, once=bool(record.extra), uniform=record.uniform)
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
 
@@ -244,10 +246,15 @@ class Index:
             return f"mend it with: prov-worker run index {source}"
         return f"mend it with: prov-worker run index DIR -o {text}, where DIR holds the crates"
 
-    def _view(self, table: str, *, once: bool) -> None:
+    def _view(self, table: str, *, once: bool, uniform: bool) -> None:
         pattern = Path(glob.escape(os.path.abspath(self.path))) / table / "*" / "*" / "part-*.parquet"
         if any((self.path / table).glob("*/*/part-*.parquet")):
             # Hive types are not guessed: an endpoint that is all digits stays text.
+            options = "hive_partitioning = true, hive_types_autocast = false"
+            if not uniform:  # costs a look into each file
+                options += ", union_by_name = true"
+            files = f"read_parquet({_quoted(str(pattern))}, {options})"
+            missing = "" if uniform else self._missing(table, files)
             # Times without a zone, in UTC: DuckDB hands those with one to Python only through another package.
             times = ", ".join(
                 f'make_timestamp({name}_ns // 1000) AS "{name}"'
@@ -256,10 +263,7 @@ class Index:
             )
             replaced = f"* REPLACE ({times})" if times else "*"
             # Table names are ours, and the path is quoted.
-            query = (
-                f"CREATE VIEW {table} AS SELECT {replaced} FROM "  # noqa: S608
-                f"read_parquet({_quoted(str(pattern))}, hive_partitioning = true, hive_types_autocast = false)"
-            )
+            query = f"CREATE VIEW {table} AS SELECT {replaced}{missing} FROM {files}"  # noqa: S608
             if once:  # a crate that lies there more than once is one attempt
                 query += " ANTI JOIN extra_crates USING (crate)"
             try:
@@ -267,9 +271,18 @@ class Index:
             except self._error as error:
                 raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
             return
-        kinds = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
-        columns = ", ".join(f'"{name}" {kinds[kind]}' for name, kind in TABLES[table].items())
+        columns = ", ".join(f'"{name}" {_KINDS[kind]}' for name, kind in TABLES[table].items())
         self._db.execute(f"CREATE TABLE {table} ({columns}, day VARCHAR, endpoint VARCHAR)")
+
+    def _missing(self, table: str, files: str) -> str:
+        """Return columns that no file has: those of counters that a later version added."""
+        try:
+            columns = self._db.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()  # noqa: S608
+        except self._error as error:
+            raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
+        present = {column[0] for column in columns}
+        absent = [(name, kind) for name, kind in TABLES[table].items() if name not in present]
+        return "".join(f', NULL::{_KINDS[kind]} AS "{name}"' for name, kind in absent)
 
     def close(self) -> None:
         """Let the database go."""

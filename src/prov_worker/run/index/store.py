@@ -9,9 +9,11 @@ crash left between the two. Size and hash of each file are kept there too: what 
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -85,11 +87,13 @@ class Record:
         wrong: files of it that are gone or have another size, as far as one can see without reading them.
         unread: number of crates that were in such files, and that nobody has read again since.
         extra: crates whose content is in the index under another path as well.
+        uniform: whether all of its files have the columns of this version.
     """
 
     wrong: list[Path]
     unread: int
     extra: list[str]
+    uniform: bool
 
 
 def read_record(directory: Path) -> Record:
@@ -114,9 +118,16 @@ def read_record(directory: Path) -> Record:
                     break
                 time.sleep(0.05)
             (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", _UNREAD[:1]).fetchone()
-            return Record(sorted(wrong), unread, [row[0] for row in db.execute("SELECT identity FROM extra")])
+            (columns,) = db.execute("PRAGMA application_id").fetchone()
+            extra = [row[0] for row in db.execute("SELECT identity FROM extra")]
+            return Record(sorted(wrong), unread, extra, columns == _columns_id())
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
+
+
+def _columns_id() -> int:
+    """Return a number, 31 bits, that stands for the tables' columns and their types."""
+    return zlib.crc32(json.dumps(TABLES).encode()) >> 1
 
 
 def _check_version(db: sqlite3.Connection, path: Path) -> bool:
@@ -151,6 +162,7 @@ class Parts:
         try:
             self._outdated = _check_version(self._db, directory / SEEN_FILE)
             self._db.executescript(_SCHEMA)
+            self._set_columns()
             if not self._outdated:
                 self._set_version()
         except sqlite3.DatabaseError as error:
@@ -165,6 +177,13 @@ class Parts:
     def close(self) -> None:
         """Let the record go."""
         self._db.close()
+
+    def _set_columns(self) -> None:
+        """Write down which columns all files have: 0 once they differ, as after a version with another counter."""
+        (files,) = self._db.execute("SELECT count(*) FROM part").fetchone()
+        (columns,) = self._db.execute("PRAGMA application_id").fetchone()
+        if not files or columns != _columns_id():
+            self._db.execute(f"PRAGMA application_id = {0 if files else _columns_id()}")
 
     def _set_version(self) -> None:
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
@@ -335,7 +354,10 @@ class Parts:
                 if not numbers:
                     continue
                 paths = [self._path(number, table, partition) for (number,) in numbers]
-                data = pa.concat_tables([pa.parquet.read_table(path, partitioning=None) for path in paths])
+                data = pa.concat_tables(
+                    [pa.parquet.read_table(path, partitioning=None) for path in paths],
+                    promote_options="default",  # parts of a version with fewer counters lack columns
+                )
                 if gone:
                     data = data.filter(pa.compute.invert(pa.compute.is_in(data["crate"], pa.array(sorted(gone)))))
                 if data.num_rows:

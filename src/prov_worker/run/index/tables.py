@@ -30,6 +30,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.summary import RunStep
 from prov_worker.errors import MissingExtraError
@@ -59,8 +60,7 @@ TASKS: dict[str, str] = {
     "cpu_max_percent": "float",
     "cpu_mean_percent": "float",
     "peak_rss_bytes": "int",
-    "read_bytes": "int",
-    "written_bytes": "int",
+    **{counter.name: counter.kind for counter in COLUMNS},
     "gpu_max_percent": "float",
     "gpu_mean_percent": "float",
     "gpu_memory_max_bytes": "float",
@@ -184,6 +184,7 @@ def _task(step: RunStep) -> Row:
     row["gpu_mean_percent"] = gpus.mean_percent
     row["gpu_memory_max_bytes"] = gpus.memory_max_bytes
     row["gpus_used"] = gpus.used
+    row.update((counter.name, step.counter(counter)) for counter in COLUMNS)
     row["python"] = step.versions.get("python")
     row["annotations"] = json.dumps(step.annotations, ensure_ascii=False) if step.annotations else None
     row["notes"] = "\n".join(step.notes) or None
@@ -201,6 +202,7 @@ _DERIVED = frozenset(
         "python",
         "annotations",
         "notes",
+        *(counter.name for counter in COLUMNS),
     )
 )
 _PLAIN = tuple(name for name in TASKS if name not in _DERIVED)

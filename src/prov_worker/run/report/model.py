@@ -166,6 +166,7 @@ class Gathered:
         blocks: details of the attempts, packed.
         edges: data flow, as many as are kept. flows: number of links by functions and by whether they are inferred.
         problems: what could not be read.
+        totals: what all attempts used together, by the names of :data:`prov_worker.counters.COLUMNS`.
         started, user, endpoints, jobs, software: facts about the whole.
     """
 
@@ -185,3 +186,4 @@ class Gathered:
     endpoints: dict[str, None] = field(default_factory=dict)
     jobs: dict[str, None] = field(default_factory=dict)
     software: dict[str, None] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prov_worker.counters import COLUMNS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.reader import StepCrate
@@ -110,6 +111,10 @@ class _Gatherer:
         ):
             if name:
                 names[name] = None
+        for counter in COLUMNS:
+            value = step.counter(counter)
+            if value is not None:
+                data.totals[counter.name] = counter.add(data.totals.get(counter.name, 0), value)
         for name, version in step.versions.items():
             data.software[f"{name} {version}"] = None
 

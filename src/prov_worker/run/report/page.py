@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__, humanize
+from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import USED_PERCENT
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.files import atomic_write
@@ -94,7 +95,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    for name in ("duration", "size", "number", "percent", "moment"):
+    for name in ("duration", "size", "number", "percent", "moment", "quantity"):
         environment.filters[name] = getattr(humanize, name)
     environment.filters["plural"] = plural
     script = "\n".join(_asset(name) for name in SCRIPTS)
@@ -110,6 +111,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         slowest=sorted(data.rows, key=lambda row: -row.wall_s)[:_TOP],
         largest=sorted((row for row in data.rows if row.rss_bytes), key=lambda row: -(row.rss_bytes or 0))[:_TOP],
         nodes=_nodes(data, summary),
+        totals=[(each.label, data.totals[each.name], each.unit) for each in COLUMNS if data.totals.get(each.name)],
         positions={row.key: position for position, row in enumerate(data.rows)},
         examples=_EXAMPLES,
         gpu_used_percent=USED_PERCENT,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
-from prov_worker.model import Column, Series, TaskSeries, Worker
+from prov_worker.model import Column, Series, TaskSeries, Usage, Worker
 from prov_worker.run.api import open_run
 from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
@@ -574,3 +574,36 @@ def test_what_is_no_quantity(parse: Any, text: str) -> None:
 def test_times_without_offset_are_utc() -> None:
     assert moment("2026-11-20") == datetime(2026, 11, 20, tzinfo=timezone.utc)
     assert moment("2026-11-20T01:00+01:00") == moment("2026-11-20T00:00Z")
+
+
+def test_an_index_of_a_version_with_fewer_counters_is_read_and_goes_on(
+    workflow_crates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files have no column for a counter; those that are made from now on have one."""
+    fewer = {name: kind for name, kind in TABLES["tasks"].items() if name != "written_bytes"}
+    with monkeypatch.context() as version:
+        version.setitem(TABLES, "tasks", fewer)
+        index([workflow_crates.directory])
+    path = default_index(workflow_crates.directory)
+    query = "SELECT count(*), count(written_bytes), sum(written_bytes) FROM tasks"
+    with Index(path) as opened:
+        assert list(opened.sql(query).rows) == [(6, 0, None)]
+    assert not store.read_record(path).uniform
+    workflow_crates.add(90, usage=Usage(read_bytes=7, written_bytes=512))
+    index([workflow_crates.directory])
+    with Index(path) as opened:
+        assert list(opened.sql(query).rows) == [(7, 1, 512)]
+        assert list(opened.ask(Filters(), ["read_bytes", "written_bytes"], ["-written_bytes"], 1).rows) == [(7, 512)]
+    monkeypatch.setattr(store, "MAX_PARTS", 1)
+    workflow_crates.add(91, usage=Usage(written_bytes=1024))
+    index([workflow_crates.directory])
+    with Index(path) as opened:
+        assert list(opened.sql(query).rows) == [(8, 2, 1536)]
+    assert len(list((path / "tasks").rglob("*.parquet"))) == 1, "one file of both kinds"
+
+
+def test_the_files_of_one_version_have_the_same_columns(workflow_crates: Any, indexed: Path) -> None:
+    assert store.read_record(indexed).uniform
+    workflow_crates.add(91)
+    index([workflow_crates.directory])
+    assert store.read_record(indexed).uniform

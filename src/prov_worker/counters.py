@@ -1,0 +1,149 @@
+"""The counters of a task, each described once: recorder, journals, crates, tables and pages go through this table.
+
+To add a counter is to add a field to :class:`Usage`, and to read it in :mod:`prov_worker.recorder.counters`. Standard
+library only: workers import this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+_BLOCK_BYTES = 512
+
+
+class Counter(NamedTuple):
+    """One counter.
+
+    Attributes:
+        name: the attribute of :class:`Usage`, and the column in tables; it ends in the unit.
+        label: its name for people, in crates and on pages.
+        unit: as in :data:`prov_worker.crate.vocabulary.UNITS`.
+        kind: ``int`` or ``float``.
+        total: how those of many tasks become one, ``sum`` or ``max``. Such a counter is a column of the table of tasks,
+            and a total on a run's page; None for one that only the crate has.
+    """
+
+    name: str
+    label: str
+    unit: str
+    kind: str
+    total: str | None
+
+    def add(self, total: float, value: float) -> float:
+        """Return the total of attempts with one more of them."""
+        return max(total, value) if self.total == "max" else total + value
+
+    @property
+    def key(self) -> str:
+        """Key of the counter among the totals of a crate: ``#usage-<key>``."""
+        return self.name.replace("_", "-")
+
+
+def _counter(
+    label: str,
+    unit: str,
+    *,
+    at: int | None = None,
+    decode: Callable[[float], float | bool | None] = int,
+    total: str | None = None,
+) -> Any:
+    """Return a field of :class:`Usage` that is a counter.
+
+    Args:
+        label: as in :class:`Counter`.
+        unit: as there.
+        total: as there.
+        at: position of its number in the ``u`` of a journal, if it is there. Positions are never given away again:
+            journals are read by other versions.
+        decode: makes the value of the number in the journal.
+    """
+    counter = {"label": label, "unit": unit, "total": total}
+    return field(default=None, metadata={"counter": counter, "at": at, "decode": decode})
+
+
+def _from_us(number: float) -> float:
+    return number / 1e6
+
+
+def _from_kb(number: float) -> int:
+    return int(number) * 1024
+
+
+def _from_blocks(number: float) -> int:
+    return int(number) * _BLOCK_BYTES
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
+
+    ``peak_rss_bytes`` is exact if the worker's high-water mark rose during the task (``peak_rss_exact``), else the
+    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_*`` count
+    children that the worker has waited for. ``cpu_sampled_s`` is what the agent saw of a worker that died before it
+    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls.
+    """
+
+    cpu_sampled_s: float | None = _counter("CPU time of the worker, from samples", "second")
+    cpu_user_s: float | None = _counter("user CPU time of the worker", "second", at=0, decode=_from_us)
+    cpu_system_s: float | None = _counter("system CPU time of the worker", "second", at=1, decode=_from_us)
+    children_cpu_user_s: float | None = _counter(
+        "user CPU time of waited-for children", "second", at=2, decode=_from_us
+    )
+    children_cpu_system_s: float | None = _counter(
+        "system CPU time of waited-for children", "second", at=3, decode=_from_us
+    )
+    peak_rss_bytes: int | None = field(default=None, metadata={"at": 5, "decode": _from_kb})
+    peak_rss_exact: bool = field(default=False, metadata={"at": 6, "decode": bool})
+    children_peak_rss_bytes: int | None = _counter(
+        "peak resident memory of the largest child", "byte", at=4, decode=lambda kb: _from_kb(kb) or None
+    )
+    read_bytes: int | None = _counter("bytes read from storage", "byte", at=11, decode=_from_blocks, total="sum")
+    written_bytes: int | None = _counter("bytes written to storage", "byte", at=12, decode=_from_blocks, total="sum")
+    read_chars: int | None = _counter("bytes read by system calls", "byte")
+    written_chars: int | None = _counter("bytes written by system calls", "byte")
+    minor_faults: int | None = _counter("minor page faults", "count", at=7)
+    major_faults: int | None = _counter("major page faults", "count", at=8)
+    voluntary_switches: int | None = _counter("voluntary context switches", "count", at=9)
+    involuntary_switches: int | None = _counter("involuntary context switches", "count", at=10)
+
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds of the worker and its waited-for children; None if nothing is known."""
+        parts = (self.cpu_user_s, self.cpu_system_s, self.children_cpu_user_s, self.children_cpu_system_s)
+        counted = [part for part in parts if part is not None]
+        return sum(counted) if counted else self.cpu_sampled_s
+
+    @classmethod
+    def from_journal(cls, numbers: Sequence[Any]) -> Usage:
+        """Read the ``u`` of a journal's ``end``.
+
+        A journal of an earlier version has fewer numbers, one of a later version more: what is missing stays unknown,
+        what is not known here is left out.
+
+        Raises:
+            TypeError: a number is none.
+        """
+        values: dict[str, Any] = {}
+        for (name, decode), number in zip(_POSITIONS, numbers, strict=False):
+            if number is not None:
+                if not isinstance(number, (int, float)):
+                    raise TypeError(f"{name}: expected a number, got {number!r}")
+                values[name] = decode(number)
+        return cls(**values)
+
+
+#: All counters, in the order of crates.
+COUNTERS: tuple[Counter, ...] = tuple(
+    Counter(name=each.name, kind=str(each.type).partition(" ")[0], **each.metadata["counter"])
+    for each in fields(Usage)
+    if "counter" in each.metadata
+)
+#: Those of the table of tasks.
+COLUMNS: tuple[Counter, ...] = tuple(counter for counter in COUNTERS if counter.total is not None)
+_POSITIONS: tuple[tuple[str, Callable[[float], Any]], ...] = tuple(
+    (each.name, each.metadata["decode"])
+    for each in sorted(fields(Usage), key=lambda each: -1 if each.metadata["at"] is None else each.metadata["at"])
+    if each.metadata["at"] is not None
+)
