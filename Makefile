@@ -33,10 +33,10 @@ STACK_TESTS := tests/containers/stack tests/integration/service
 
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
-export PROV_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
-export PROV_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
-export PROV_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
-export RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
+export PROV_TEST_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
+export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
+export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
+export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
 .PHONY: help venv validator runcrate ansible flowcept oldest containers programs demo up down test test-stack test-oldest check format bench findings lock clean
 
@@ -62,7 +62,7 @@ oldest:
 	@scripts/make-venv.sh $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
 
 # Docker and the base images for tests/containers, where they are missing and this user may set them up. Where not, the
-# tests say what they skip, or fail where PROV_REQUIRE_DOCKER is set.
+# tests say what they skip, or fail where PROV_TEST_REQUIRE_DOCKER is set.
 containers:
 	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then scripts/setup-docker.sh && scripts/base-images.sh $(BASES) || true; fi
 
@@ -97,7 +97,7 @@ check: venv ansible
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/yamllint --strict .
-	@cd ansible && PATH="$(PROV_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
+	@cd ansible && PATH="$(PROV_TEST_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
 	@$(BIN)/shellcheck -x $$(git ls-files .ci tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
 	@echo "check: nothing to say"

@@ -14,8 +14,8 @@ signals reach it. The client secret is in no environment that another process co
 the container's environment, is kept from the children that the daemon forks, and this process is closed to its user's
 other processes (prctl(2), ``PR_SET_DUMPABLE``).
 
-Settings are variables; those of the recording are ``PROV_WORKER_*``, as everywhere (docs/settings.md). Those of the
-endpoint are described in docs/local-endpoint.md.
+Settings are variables: ``PROV_WORKER_*`` of the recording, as everywhere (docs/settings.md), ``PROV_STACK_*`` of the
+endpoint (docs/local-endpoint.md).
 """
 
 from __future__ import annotations
@@ -33,20 +33,30 @@ from typing import NoReturn
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.files import lock, open_lock, write_file
 from prov_worker.settings import Settings
+from prov_worker.variables import take_renamed, warn_of_renamed
 
 HERE = Path(__file__).resolve().parent
 SECRET = "GLOBUS_COMPUTE_CLIENT_SECRET"  # noqa: S105 - a name
 CLIENT = "GLOBUS_COMPUTE_CLIENT_ID"
 #: What neither user endpoints nor workers need, and tasks should not see.
-PRIVATE = (CLIENT, SECRET, f"{SECRET}_FILE", "PROV_IDENTITIES")
+PRIVATE = (CLIENT, SECRET, f"{SECRET}_FILE", "PROV_STACK_IDENTITIES", "PROV_IDENTITIES")
 PR_SET_DUMPABLE = 4
-#: What docker-compose.yml and its users call a variable of the container.
+#: Old names of variables.
+RENAMED = {
+    "PROV_CRATE_DIR": "PROV_WORKER_CRATE_DIR",
+    "PROV_ENDPOINT_CONFIG": "PROV_STACK_ENDPOINT_CONFIG",
+    "PROV_ENDPOINT_DISPLAY_NAME": "PROV_STACK_ENDPOINT_DISPLAY_NAME",
+    "PROV_ENDPOINT_NAME": "PROV_STACK_ENDPOINT_NAME",
+    "PROV_ENDPOINT_WORKERS": "PROV_STACK_WORKERS",
+    "PROV_IDENTITIES": "PROV_STACK_IDENTITIES",
+    "PROV_UID": "PROV_STACK_UID",
+}
+#: What docker-compose.yml and its users call a setting of the recording.
 OUTSIDE = {
-    "PROV_ENDPOINT_WORKERS": "PROV_WORKERS",
-    "PROV_WORKER_MOUNT_POINTS": "PROV_MOUNT_POINTS",
-    "PROV_WORKER_POLL_INTERVAL": "PROV_POLL_INTERVAL",
-    "PROV_WORKER_PLOTS": "PROV_PLOTS",
-    "PROV_CRATE_DIR": "PROV_CRATES",
+    "PROV_WORKER_MOUNT_POINTS": "PROV_STACK_MOUNT_POINTS",
+    "PROV_WORKER_POLL_INTERVAL": "PROV_STACK_POLL_INTERVAL",
+    "PROV_WORKER_PLOTS": "PROV_STACK_PLOTS",
+    "PROV_WORKER_CRATE_DIR": "PROV_STACK_CRATES",
 }
 
 
@@ -89,7 +99,7 @@ class Wants:
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             self.wrong.append(
                 f"{name}: {path}: the folder for {purpose} must be writable by user {os.getuid()} of the container "
-                "(set PROV_UID and PROV_GID to the owner of the folder on the host)"
+                "(set PROV_STACK_UID and PROV_STACK_GID to the owner of the folder on the host)"
             )
         return path
 
@@ -106,16 +116,16 @@ class Wants:
         return value
 
     def identity(self) -> tuple[str, str]:
-        """Client id and secret: the first of PROV_IDENTITIES, or from their variables."""
-        file = os.environ.get("PROV_IDENTITIES")
+        """Client id and secret: the first of PROV_STACK_IDENTITIES, or from their variables."""
+        file = os.environ.get("PROV_STACK_IDENTITIES")
         if not file:
             client, secret = self.text(CLIENT, "the UUID of a Globus client"), self.text(SECRET, "its secret")
         else:
             try:
-                first = json.loads(self._read("PROV_IDENTITIES", Path(file)) or "[{}]")[0]
+                first = json.loads(self._read("PROV_STACK_IDENTITIES", Path(file)) or "[{}]")[0]
                 client, secret = str(first.get("client_id", "")), str(first.get("client_secret", ""))
             except (ValueError, LookupError, TypeError, AttributeError):
-                self.wrong.append(f"PROV_IDENTITIES: {file}: not a JSON list of client_id and client_secret")
+                self.wrong.append(f"PROV_STACK_IDENTITIES: {file}: not a JSON list of client_id and client_secret")
                 return "", ""
         try:
             return (client and str(uuid.UUID(client))), secret
@@ -196,26 +206,31 @@ def install(name: str, user_dir: Path, settings: Settings, crates: str, workers:
     site = catalog.site("local")
     recording = settings.to_mapping() | {"crate_dir": crates}
     named = {key: recording.pop(key) for key in site.options if key in recording}
-    named["display_name"] = os.environ.get("PROV_ENDPOINT_DISPLAY_NAME", "")
-    variables = {key: f"PROV_WORKER_{key.upper()}" for key in named} | {"display_name": "PROV_ENDPOINT_DISPLAY_NAME"}
+    named["display_name"] = os.environ.get("PROV_STACK_ENDPOINT_DISPLAY_NAME", "")
+    variables = {key: f"PROV_WORKER_{key.upper()}" for key in named} | {
+        "display_name": "PROV_STACK_ENDPOINT_DISPLAY_NAME"
+    }
     for key, variable in variables.items():
         options.check(site, {key: named[key]}, variable)
     values = options.read(site, file=HERE / "endpoint.yaml")[0]
     values |= {"workers": workers, "provenance": recording, **named}
-    file = os.environ.get("PROV_ENDPOINT_OPTIONS")
+    file = os.environ.get("PROV_STACK_ENDPOINT_OPTIONS")
     if file:
         values |= options.read(site, file=Path(file))[0]
     texts = {}
-    own = os.environ.get("PROV_ENDPOINT_CONFIG")
+    own = os.environ.get("PROV_STACK_ENDPOINT_CONFIG")
     if own:
         for path in (Path(own, catalog.TEMPLATE), Path(own, sites.SCHEMA)):
             try:
                 texts[path.name] = path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"PROV_ENDPOINT_CONFIG: {path}: cannot be read: {error}") from None
+                raise InputError(f"PROV_STACK_ENDPOINT_CONFIG: {path}: cannot be read: {error}") from None
         # A template of the user's reads these (as _GC.env).
-        os.environ["PROV_ENDPOINT_PROVENANCE"] = json.dumps(settings.to_mapping() | {"crate_dir": crates})
-        os.environ["PROV_ENDPOINT_WORKERS"] = str(workers)
+        os.environ["PROV_STACK_ENDPOINT_PROVENANCE"] = json.dumps(settings.to_mapping() | {"crate_dir": crates})
+        os.environ["PROV_STACK_WORKERS"] = str(workers)
+        # Templates written for the release before name these.
+        os.environ["PROV_ENDPOINT_PROVENANCE"] = os.environ["PROV_STACK_ENDPOINT_PROVENANCE"]
+        os.environ["PROV_ENDPOINT_WORKERS"] = os.environ["PROV_STACK_WORKERS"]
     complete = options.complete(site, values, file or str(HERE / "endpoint.yaml"), variables)
     # A container has another host name each time; what a person changed in its volume is kept beside.
     sites.install(site, name, complete, user_dir=user_dir, overwrite=True, unbound_host=True, texts=texts)
@@ -225,20 +240,21 @@ def endpoint() -> int:
     """Run the daemon until it is told to stop."""
     close_to_others()
     wants = Wants()
-    name = os.environ.get("PROV_ENDPOINT_NAME") or "local"
+    name = os.environ.get("PROV_STACK_ENDPOINT_NAME") or "local"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-        wants.wrong.append(f"PROV_ENDPOINT_NAME: expected letters, digits, '_', '.' and '-', got {name!r}")
+        wants.wrong.append(f"PROV_STACK_ENDPOINT_NAME: expected letters, digits, '_', '.' and '-', got {name!r}")
     user_dir = wants.directory("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute", "the endpoint's state")
     client, secret = wants.identity()
-    workers = wants.number("PROV_ENDPOINT_WORKERS", min(4, os.cpu_count() or 1), 1, 4096)
+    workers = wants.number("PROV_STACK_WORKERS", min(4, os.cpu_count() or 1), 1, 4096)
     try:
         settings = Settings.from_environ()
     except ProvWorkerError as error:
         wants.wrong.append(str(error))
         settings = Settings()
-    crates = settings.crate_dir or os.environ.get("PROV_CRATE_DIR") or "/crates"
-    os.environ["PROV_CRATE_DIR"] = crates
-    wants.directory("PROV_CRATE_DIR", crates, "crates")
+    crates = settings.crate_dir or "/crates"
+    # Tasks read it; those written for the release before by its old name.
+    os.environ["PROV_WORKER_CRATE_DIR"] = os.environ["PROV_CRATE_DIR"] = crates
+    wants.directory("PROV_WORKER_CRATE_DIR", crates, "crates")
     wants.check()
 
     name_this_user()
@@ -310,8 +326,10 @@ def setup() -> int:
     """
     import secrets
 
+    for pair in os.environ.get("PROV_STACK_OLD_NAMES", "").split():
+        warn_of_renamed(*pair.split("="))
     wants = Wants()
-    uid, gid = wants.number("PROV_UID", 1000, 0, 2**32 - 2), os.getgid()
+    uid, gid = wants.number("PROV_STACK_UID", 1000, 0, 2**32 - 2), os.getgid()
     wants.check()
     broker, identities, owner = Path("/run/broker"), Path("/run/identity/identities.json"), Path("/run/identity/owner")
     os.umask(0o022)
@@ -339,8 +357,8 @@ def keep_owner(owner: Path, identities: Path, uid: int, gid: int) -> None:
         their_uid, _, their_gid = made_for.partition(":")
         fail(
             f"keys and state of this stack are those of user {their_uid}, group {their_gid}, and not of {uid}, {gid}: "
-            f"start it with PROV_UID={their_uid} PROV_GID={their_gid}, or one of your own beside it with "
-            "COMPOSE_PROJECT_NAME and PROV_PORT, or take it away first (make down)"
+            f"start it with PROV_STACK_UID={their_uid} PROV_STACK_GID={their_gid}, or one of your own beside it with "
+            "COMPOSE_PROJECT_NAME and PROV_STACK_PORT, or take it away first (make down)"
         )
 
 
@@ -354,14 +372,15 @@ def take_crates(crates: Path, uid: int, gid: int) -> None:
             crates.chmod(0o2770)
             found = crates.stat()
     except OSError as error:
-        fail(f"PROV_CRATES: the folder of crates cannot be made writable for group {gid}: {error.strerror}")
+        fail(f"PROV_STACK_CRATES: the folder of crates cannot be made writable for group {gid}: {error.strerror}")
     if os.statvfs(crates).f_flag & os.ST_RDONLY:
-        fail("PROV_CRATES: the folder of crates is on a read-only file system")
+        fail("PROV_STACK_CRATES: the folder of crates is on a read-only file system")
     shift = 6 if found.st_uid == uid else 3 if found.st_gid == gid else 0
     if uid and (found.st_mode >> shift) & 0o7 != 0o7:
         fail(
-            f"PROV_CRATES: the folder of crates belongs to user {found.st_uid}, group {found.st_gid}, and user {uid}, "
-            f"group {gid} may not write there: set PROV_UID={found.st_uid} PROV_GID={found.st_gid}"
+            f"PROV_STACK_CRATES: the folder of crates belongs to user {found.st_uid}, group {found.st_gid}, and "
+            f"user {uid}, group {gid} may not write there: "
+            f"set PROV_STACK_UID={found.st_uid} PROV_STACK_GID={found.st_gid}"
         )
 
 
@@ -371,6 +390,7 @@ def main(arguments: list[str]) -> int:
     os.environ["PATH"] = os.environ.get("PATH") or "/opt/prov/bin:/usr/local/bin:/usr/bin:/bin"
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    take_renamed(RENAMED)
     own = {"endpoint": endpoint, "service": service, "setup": setup}
     if not arguments:
         fail(f"say what to run: {', '.join(own)}, client COMMAND, or a command")

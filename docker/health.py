@@ -48,7 +48,7 @@ def endpoint() -> str | None:
     """Why the endpoint is not well; None where it is."""
     folder = Path(
         os.environ.get("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute"),
-        os.environ.get("PROV_ENDPOINT_NAME") or "local",
+        os.environ.get("PROV_STACK_ENDPOINT_NAME") or os.environ.get("PROV_ENDPOINT_NAME") or "local",
     )
     try:
         age_s = time.time() - (folder / "daemon.pid").stat().st_mtime
@@ -57,7 +57,7 @@ def endpoint() -> str | None:
         return "the daemon is not running"
     if age_s > 60:
         return f"the daemon has given no sign for {age_s:.0f} s"
-    if identities := os.environ.get("PROV_IDENTITIES"):
+    if identities := os.environ.get("PROV_STACK_IDENTITIES") or os.environ.get("PROV_IDENTITIES"):
         headers = {"Authorization": f"Bearer {token(Path(identities))}"}
         status = json.loads(ask(f"{SERVICE}/v2/endpoints/{endpoint_id}/status", headers=headers)).get("status")
         if status != "online":

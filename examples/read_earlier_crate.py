@@ -30,7 +30,7 @@ def read_crate(task_id: str) -> dict[str, Any]:
 
     from prov_worker.crate.reader import StepCrate
 
-    path = Path(os.environ["PROV_CRATE_DIR"], f"{task_id}.crate")
+    path = Path(os.environ["PROV_WORKER_CRATE_DIR"], f"{task_id}.crate")
     # Written beside the workers, moments after the result.
     end = time.monotonic() + 30
     while not path.exists() and time.monotonic() < end:

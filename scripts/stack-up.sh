@@ -49,13 +49,13 @@ give_up() {
 
 published=$(of net '{{if .State.Running}}{{with index .NetworkSettings.Ports "5000/tcp"}}{{(index . 0).HostPort}}{{end}}{{end}}')
 if [[ $published != "$port" ]] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-    say "port $port of this machine is in use by something else. Free it, or take another one: PROV_PORT=$((port + 1)) make up"
+    say "port $port of this machine is in use by something else. Free it, or take another one: PROV_STACK_PORT=$((port + 1)) make up"
     exit 1
 fi
 
 if [[ ! -d $crates ]]; then
     # Docker would make it, and as root's.
-    mkdir -p "$crates" || stop "PROV_CRATES: $crates: cannot be made"
+    mkdir -p "$crates" || stop "PROV_STACK_CRATES: $crates: cannot be made"
     made=1
 fi
 
@@ -139,7 +139,7 @@ fi
 
 # With these the commands below, and make, mean this stack.
 with=
-for name in COMPOSE_PROJECT_NAME PROV_PORT; do
+for name in COMPOSE_PROJECT_NAME PROV_STACK_PORT; do
     [[ ! ${!name:-} ]] || with+="$name=${!name} "
 done
 if [[ $port == 5000 ]]; then
@@ -148,7 +148,7 @@ if [[ $port == 5000 ]]; then
 else
     # Compose by itself would take the image's user.
     as=
-    [[ $user == 1000:1000 ]] || as="PROV_UID=${user%:*} PROV_GID=${user#*:} "
+    [[ $user == 1000:1000 ]] || as="PROV_STACK_UID=${user%:*} PROV_STACK_GID=${user#*:} "
     scripts="For your own scripts:   the SDK looks at port 5000 alone, so they run inside:
                         $as${with}docker compose run --rm --no-deps --volume \"\$PWD:/work:ro\" demo client python /work/SCRIPT.py"
 fi

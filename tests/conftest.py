@@ -31,8 +31,8 @@ def _docker_answers() -> bool:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and not _docker_answers():
-        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
-            pytest.fail("no Docker daemon answers, and PROV_REQUIRE_DOCKER is set", pytrace=False)
+        if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
+            pytest.fail("no Docker daemon answers, and PROV_TEST_REQUIRE_DOCKER is set", pytrace=False)
         pytest.skip("no Docker daemon answers")
 
 

@@ -26,7 +26,7 @@ FALSE = ("0", "false", "no", "off")
 PROBES: Registry[Callable[[], Any]] = Registry("prov_worker.probes.node", named=True)
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
-OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
+OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "FLEET", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 

@@ -255,8 +255,8 @@ def test_the_run_and_a_crate_of_each_kind_are_valid(out: Path, attempts: list[At
 def test_others_read_the_run(out: Path) -> None:
     rocrate = pytest.importorskip("rocrate.rocrate")
     assert rocrate.ROCrate(out / "run.crate").mainEntity.id == "workflow.json"
-    runcrate = shutil.which(os.environ.get("RUNCRATE", "runcrate"))
+    runcrate = shutil.which(os.environ.get("PROV_TEST_RUNCRATE", "runcrate"))
     if runcrate is None:
-        pytest.skip("no runcrate; set RUNCRATE to the program")
+        pytest.skip("no runcrate; set PROV_TEST_RUNCRATE to the program")
     told = subprocess.run([runcrate, "report", out / "run.crate"], capture_output=True, text=True, check=True).stdout
     assert "fit" in told

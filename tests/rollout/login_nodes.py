@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: On everything made here, with the checkout's path, so that what a killed run left can be found and removed.
 LABEL = f"prov-worker.test={ROOT}"
 TAG = f"prov-rollout-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
-BIN = Path(os.environ.get("PROV_ANSIBLE") or ROOT / ".venv-ansible" / "bin")
+BIN = Path(os.environ.get("PROV_TEST_ANSIBLE") or ROOT / ".venv-ansible" / "bin")
 VERSION = "0.1.0"
 #: How stock software finds the local service, as `prov-worker service env` says it.
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
@@ -69,7 +69,7 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 def missing(why: str) -> None:
     """Skip; fail where containers are demanded."""
-    if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+    if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
 

@@ -30,14 +30,14 @@ def environment(site: Site, wheelhouse: Path, tmp_path_factory: pytest.TempPathF
         "LC_ALL": "C.UTF-8",
         "NO_COLOR": "1",
         "MOLECULE_GLOB": "molecule/*/molecule.yml",
-        "ROLLOUT_NAME": name,
-        "ROLLOUT_LABEL": LABEL,
-        "ROLLOUT_NETWORK": site.name,
-        "ROLLOUT_WHEELHOUSE": str(wheelhouse),
-        "ROLLOUT_CLIENT_ID": site.client_id,
-        "ROLLOUT_CLIENT_SECRET": site.client_secret,
-        "ROLLOUT_CRATES": str(crates(directory / "crates")),
-        "ROLLOUT_COMMAND": str(Path(sys.executable).parent / "prov-worker"),
+        "PROV_TEST_ROLLOUT_NAME": name,
+        "PROV_TEST_ROLLOUT_LABEL": LABEL,
+        "PROV_TEST_ROLLOUT_NETWORK": site.name,
+        "PROV_TEST_ROLLOUT_WHEELHOUSE": str(wheelhouse),
+        "PROV_TEST_ROLLOUT_CLIENT_ID": site.client_id,
+        "PROV_TEST_ROLLOUT_CLIENT_SECRET": site.client_secret,
+        "PROV_TEST_ROLLOUT_CRATES": str(crates(directory / "crates")),
+        "PROV_TEST_ROLLOUT_COMMAND": str(Path(sys.executable).parent / "prov-worker"),
     }
     docker("rm", "--force", "--volumes", name, check=False)
 
@@ -59,4 +59,4 @@ def test_a_role_does_what_it_says_and_nothing_twice(role: str, environment: dict
         timeout=400, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
-    assert environment["ROLLOUT_CLIENT_SECRET"] not in done.stdout
+    assert environment["PROV_TEST_ROLLOUT_CLIENT_SECRET"] not in done.stdout

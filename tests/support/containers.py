@@ -30,6 +30,6 @@ def need_image(name: str) -> None:
     found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
     if found.returncode:
         why = f"the image {name} is missing (scripts/base-images.sh {name})"
-        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+        if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
             pytest.fail(why, pytrace=False)
         pytest.skip(why)

@@ -19,7 +19,7 @@ def locked(image: str) -> dict[str, str]:
 
 def test_the_tag_of_the_compose_file_is_that_of_the_release() -> None:
     tag = subprocess.run([ROOT / "scripts" / "image-tag.sh"], capture_output=True, text=True, check=True).stdout.strip()
-    assert f"${{PROV_TAG:-{tag}}}" in (ROOT / "docker-compose.yml").read_text()
+    assert f"${{PROV_STACK_TAG:-${{PROV_TAG:-{tag}}}}}" in (ROOT / "docker-compose.yml").read_text()
 
 
 def test_both_images_have_the_same_versions() -> None:

@@ -19,6 +19,7 @@ LAYERS = {
     "finding": -3,
     "programs": -3,
     "registry": -3,
+    "variables": -3,
     "accelerators": -2,
     "model": -2,
     "schedulers": -1,  # settings name their variables
@@ -60,6 +61,7 @@ STANDARD_LIBRARY_ONLY = {
     "schedulers",
     "settings",
     "spool",
+    "variables",
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -32,9 +32,11 @@ from prov_worker.sites import options as site_options
 from prov_worker.sites.catalog import Site
 from prov_worker.sites.catalog import site as site_of_name
 from prov_worker.sites.install import default_user_dir
+from prov_worker.variables import read_renamed
 
 #: Names the fleet file where no option does.
-VARIABLE = "PROV_FLEET"
+VARIABLE = "PROV_WORKER_FLEET"
+_OLD_VARIABLE = "PROV_FLEET"
 
 
 def _place(text: Any, info: ValidationInfo) -> Any:
@@ -242,8 +244,8 @@ PARTS: dict[tuple[str, ...], type[Part]] = {(): Fleet, ("watch",): Watch, ("endp
 
 
 def default_path() -> Path:
-    """``PROV_FLEET``, else ``$XDG_CONFIG_HOME/prov-worker/fleet.yaml``."""
-    named = os.environ.get(VARIABLE)
+    """``PROV_WORKER_FLEET``, else ``$XDG_CONFIG_HOME/prov-worker/fleet.yaml``."""
+    named = read_renamed(VARIABLE, _OLD_VARIABLE)
     if named:
         return Path(named)
     config = os.environ.get("XDG_CONFIG_HOME")

@@ -42,7 +42,7 @@ def docker(*arguments: str, check: bool = True) -> str:
 def need(found: bool, why: str) -> None:
     """Skip where something is missing; fail where containers are demanded."""
     if not found:
-        if os.environ.get("PROV_REQUIRE_DOCKER", "0") not in ("", "0"):
+        if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
             pytest.fail(why, pytrace=False)
         pytest.skip(why)
 
@@ -192,9 +192,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     shutil.copy(HERE / "workload.py", work)
     work.chmod(0o755)
     (work / "workload.py").chmod(0o644)
-    values = {"COMPOSE_PROJECT_NAME": project, "PROV_PORT": f"{port}", "PROV_CRATES": f"{crates}", "PROV_TAG": project}
+    values = {
+        "COMPOSE_PROJECT_NAME": project,
+        "PROV_STACK_PORT": f"{port}",
+        "PROV_STACK_CRATES": f"{crates}",
+        "PROV_STACK_TAG": project,
+    }
     if os.getuid():
-        values |= {"PROV_UID": f"{os.getuid()}", "PROV_GID": f"{os.getgid()}"}
+        values |= {"PROV_STACK_UID": f"{os.getuid()}", "PROV_STACK_GID": f"{os.getgid()}"}
     else:
         # As `make demo` of root leaves it: the endpoint's user can neither read nor write there.
         (crates / ".spool").mkdir(mode=0o700)
@@ -228,7 +233,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                         HOME="/tmp",
                         GLOBUS_SDK_ENVIRONMENT="local",
                         GLOBUS_SDK_SERVICE_URL_AUTH="http://localhost:5000/",
-                        PROV_IDENTITIES="/run/identity/identities.json",
+                        PROV_STACK_IDENTITIES="/run/identity/identities.json",
                     )
                     .with_volume_mapping(f"{project}_identity", "/run/identity", "ro")
                     .with_volume_mapping(str(work), "/work", "ro")

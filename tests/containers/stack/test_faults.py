@@ -107,7 +107,7 @@ def test_a_full_disk_delays_crates(stack: Stack, tmp_path: Path) -> None:
     stack.docker("volume", "create", *options, volume)
     name = f"{stack.project}-full"
     run = ("run", "--detach", "--no-deps", "--name", name, "--volume", f"{volume}:/crates", "--volume", "/var/lib/prov")
-    stack.compose(*run, "--env", "PROV_ENDPOINT_NAME=full", "endpoint")
+    stack.compose(*run, "--env", "PROV_STACK_ENDPOINT_NAME=full", "endpoint")
     try:
         ask = ("exec", name, "/opt/prov/container/health.py", "endpoint")
         assert stack.until(lambda: not subprocess.run(["docker", *ask], capture_output=True, check=False).returncode)

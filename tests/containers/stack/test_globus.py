@@ -116,7 +116,7 @@ def test_credentials_of_ones_own_start_an_endpoint_that_works(stack: Stack, how:
         "GLOBUS_COMPUTE_CLIENT_ID": identity["client_id"],
         "GLOBUS_SDK_ENVIRONMENT": "local",
         "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/",
-        "PROV_ENDPOINT_NAME": "globus",
+        "PROV_STACK_ENDPOINT_NAME": "globus",
     }
     name = f"{stack.project}-globus-{how}"
     stack.docker(

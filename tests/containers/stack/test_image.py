@@ -84,15 +84,18 @@ def test_what_is_missing_is_said_in_a_line_each(stack: Stack) -> None:
 
 WRONG = [
     ({"PROV_WORKER_POLL_INTERVAL": "often"}, "PROV_WORKER_POLL_INTERVAL"),
-    ({"PROV_WORKER_CRATE_DIR": "/opt/prov"}, "PROV_CRATE_DIR (PROV_CRATES of docker-compose.yml): /opt/prov"),
-    ({"PROV_ENDPOINT_WORKERS": "0"}, "PROV_ENDPOINT_WORKERS (PROV_WORKERS of docker-compose.yml)"),
-    ({"PROV_ENDPOINT_NAME": "../x"}, "PROV_ENDPOINT_NAME"),
+    (
+        {"PROV_WORKER_CRATE_DIR": "/opt/prov"},
+        "PROV_WORKER_CRATE_DIR (PROV_STACK_CRATES of docker-compose.yml): /opt/prov",
+    ),
+    ({"PROV_STACK_WORKERS": "0"}, "PROV_STACK_WORKERS: expected a whole number"),
+    ({"PROV_STACK_ENDPOINT_NAME": "../x"}, "PROV_STACK_ENDPOINT_NAME"),
     ({"GLOBUS_COMPUTE_CLIENT_ID": "me"}, "GLOBUS_COMPUTE_CLIENT_ID: expected a UUID"),
     ({"GLOBUS_COMPUTE_CLIENT_SECRET": "", "GLOBUS_COMPUTE_CLIENT_SECRET_FILE": "/nowhere"}, "/nowhere: cannot be read"),
-    ({"PROV_IDENTITIES": "/etc/hostname"}, "PROV_IDENTITIES: /etc/hostname: not a JSON list"),
-    ({"PROV_ENDPOINT_CONFIG": "/etc"}, "PROV_ENDPOINT_CONFIG: /etc/user_config_template.yaml.j2"),
-    ({"PROV_ENDPOINT_OPTIONS": "/nowhere"}, "/nowhere: cannot be read"),
-    ({"PROV_ENDPOINT_OPTIONS": "/etc/hostname"}, "/etc/hostname: expected a mapping of options"),
+    ({"PROV_STACK_IDENTITIES": "/etc/hostname"}, "PROV_STACK_IDENTITIES: /etc/hostname: not a JSON list"),
+    ({"PROV_STACK_ENDPOINT_CONFIG": "/etc"}, "PROV_STACK_ENDPOINT_CONFIG: /etc/user_config_template.yaml.j2"),
+    ({"PROV_STACK_ENDPOINT_OPTIONS": "/nowhere"}, "/nowhere: cannot be read"),
+    ({"PROV_STACK_ENDPOINT_OPTIONS": "/etc/hostname"}, "/etc/hostname: expected a mapping of options"),
     ({"PROV_WORKER_MOUNT_POINTS": '/a"b'}, 'of docker-compose.yml): mount_points[0]: "/a\\"b" is not allowed'),
 ]
 
@@ -128,13 +131,13 @@ def test_a_command_that_is_not_there_is_one_line(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "options, line",
     [
-        (("--env", "PROV_UID=me"), "PROV_UID: expected a whole number, 0 to 4294967294, got 'me'"),
+        (("--env", "PROV_STACK_UID=me"), "PROV_STACK_UID: expected a whole number, 0 to 4294967294, got 'me'"),
         (
             ("--tmpfs", "/crates:ro,mode=0755"),
             "cannot be made writable for group 1000: Read-only file system",
         ),
         (
-            ("--tmpfs", "/crates:ro,mode=1777", "--env", "PROV_UID=0"),
+            ("--tmpfs", "/crates:ro,mode=1777", "--env", "PROV_STACK_UID=0"),
             "the folder of crates is on a read-only",
         ),
     ],

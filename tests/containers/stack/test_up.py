@@ -60,19 +60,19 @@ def test_another_checkout_takes_nothing_over(stack: Stack, tmp_path: Path, scrip
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     before = containers(stack)
-    done = run(stack, script, folder=tmp_path, PROV_CRATES="./crates")
+    done = run(stack, script, folder=tmp_path, PROV_STACK_CRATES="./crates")
     assert done.returncode == 2
     assert f"{stack.project} is the stack of another checkout, {ROOT}," in done.stderr
-    assert f"COMPOSE_PROJECT_NAME={stack.project}-2 PROV_PORT={stack.port + 1} make up" in done.stderr
+    assert f"COMPOSE_PROJECT_NAME={stack.project}-2 PROV_STACK_PORT={stack.port + 1} make up" in done.stderr
     assert not (tmp_path / "crates").exists()
     assert containers(stack) == before
 
 
 def test_another_user_breaks_nothing(stack: Stack) -> None:
     before, (uid, gid) = containers(stack), stack.inspect("net")["Config"]["User"].split(":")
-    done = run(stack, PROV_UID="4242", PROV_GID="4242")
+    done = run(stack, PROV_STACK_UID="4242", PROV_STACK_GID="4242")
     assert done.returncode == 1
-    assert f"start it with PROV_UID={uid} PROV_GID={gid}" in done.stderr
+    assert f"start it with PROV_STACK_UID={uid} PROV_STACK_GID={gid}" in done.stderr
     assert len(done.stderr.splitlines()) == 3
     assert containers(stack) == before
 
@@ -80,9 +80,9 @@ def test_another_user_breaks_nothing(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "values, line",
     [
-        ({"PROV_UID": "me"}, "PROV_UID, PROV_GID: expected whole numbers, got me and "),
-        ({"PROV_PORT": "me"}, "docker-compose.yml, with your variables: "),
-        ({"PROV_CRATES": 'a"b'}, "PROV_CRATES: "),
+        ({"PROV_STACK_UID": "me"}, "PROV_STACK_UID, PROV_STACK_GID: expected whole numbers, got me and "),
+        ({"PROV_STACK_PORT": "me"}, "docker-compose.yml, with your variables: "),
+        ({"PROV_STACK_CRATES": 'a"b'}, "PROV_STACK_CRATES: "),
     ],
 )
 def test_wrong_values_are_one_line(stack: Stack, values: dict[str, str], line: str) -> None:
@@ -95,11 +95,11 @@ def test_a_port_in_use_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
     project, crates = f"{stack.project}-port", tmp_path / "crates"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_PORT=f"{port}", PROV_CRATES=f"{crates}")
+        done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_STACK_PORT=f"{port}", PROV_STACK_CRATES=f"{crates}")
     assert done.returncode == 1
     assert done.stderr == (
         f"up: port {port} of this machine is in use by something else. Free it, or take another one: "
-        f"PROV_PORT={port + 1} make up\n"
+        f"PROV_STACK_PORT={port + 1} make up\n"
     )
     assert left_of(stack, project) == ""
     assert not crates.exists()
@@ -112,9 +112,9 @@ def test_a_folder_that_is_not_the_endpoints_leaves_nothing(stack: Stack, tmp_pat
         os.chown(tmp_path / "crates", 7, 8)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_PORT=f"{port}", PROV_CRATES=f"{tmp_path}/crates")
+    done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_STACK_PORT=f"{port}", PROV_STACK_CRATES=f"{tmp_path}/crates")
     assert done.returncode == 1
-    assert "PROV_CRATES: the folder of crates belongs to user" in done.stderr
+    assert "PROV_STACK_CRATES: the folder of crates belongs to user" in done.stderr
     assert left_of(stack, project) == ""
 
 
@@ -122,9 +122,11 @@ def test_a_folder_that_is_not_the_endpoints_leaves_nothing(stack: Stack, tmp_pat
 def test_the_folder_of_crates_is_the_one_that_compose_means(tmp_path: Path, given: str) -> None:
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
-    values = {"PROV_CRATES": given}
+    values = {"PROV_STACK_CRATES": given}
     if given == "dot env":
-        (tmp_path / ".env").write_text("PROV_CRATES=./of the file\nPROV_UID=77\nPROV_GID=78\nPROV_PORT=5999\n")
+        (tmp_path / ".env").write_text(
+            "PROV_STACK_CRATES=./of the file\nPROV_STACK_UID=77\nPROV_STACK_GID=78\nPROV_STACK_PORT=5999\n"
+        )
         values = {}
     script = 'source scripts/stack-lib.sh; read_config; printf "%s\\n" "$crates" "$user" "$port" "$project"'
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
@@ -148,6 +150,27 @@ def test_the_folder_of_crates_is_the_one_that_compose_means(tmp_path: Path, give
     assert (user, port) == (("77:78", "5999") if given == "dot env" else (own, "5000"))
 
 
+def test_old_names_of_variables_work_with_a_warning(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / ".env").write_text("PROV_UID=77\nPROV_GID=78\nPROV_CRATES=./of the file\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
+    script = 'source scripts/stack-lib.sh; read_config; printf "%s\\n" "$crates" "$user" "$port" "$PROV_STACK_PORT"'
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        env={**kept, "PROV_PORT": "5999", "PROV_CRATES": "./mine", "PROV_STACK_CRATES": "./new"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [f"{tmp_path}/new", "77:78", "5999", "5999"]
+    assert done.stderr.splitlines() == [
+        f"docker-compose.yml: PROV_{name} is now PROV_STACK_{name}; the old name works in this release only"
+        for name in ("PORT", "UID", "GID", "CRATES")
+    ]
+
+
 def test_up_mends_what_is_only_in_part_there(stack: Stack) -> None:
     """Compose calls the endpoint unhealthy at once, as it was while the service was away."""
     stack.compose("kill", "--signal", "SIGKILL", "service")
@@ -156,7 +179,7 @@ def test_up_mends_what_is_only_in_part_there(stack: Stack) -> None:
     assert done.returncode == 0, done.stderr
     assert "the SDK looks at port 5000 alone" in done.stderr
     assert "service env" not in done.stderr
-    assert f"COMPOSE_PROJECT_NAME={stack.project} PROV_PORT={stack.port} make down" in done.stderr
+    assert f"COMPOSE_PROJECT_NAME={stack.project} PROV_STACK_PORT={stack.port} make down" in done.stderr
     assert is_well(stack)
 
 

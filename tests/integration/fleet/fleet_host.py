@@ -41,7 +41,7 @@ class FleetHost:
         self.environment = {
             **environment,
             "XDG_STATE_HOME": str(directory / "state"),
-            "PROV_FLEET": str(self.file),
+            "PROV_WORKER_FLEET": str(self.file),
             "GLOBUS_COMPUTE_USER_DIR": str(self.user_dir),
         }
         self.watches: list[subprocess.Popen[str]] = []

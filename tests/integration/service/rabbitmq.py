@@ -30,8 +30,8 @@ def server_script() -> Path | None:
 def need_rabbitmq() -> None:
     """Skip where RabbitMQ is missing; fail where it is demanded."""
     if server_script() is None:
-        if os.environ.get("PROV_REQUIRE_RABBITMQ", "0") not in ("", "0"):
-            pytest.fail(f"{HOW}, and PROV_REQUIRE_RABBITMQ is set", pytrace=False)
+        if os.environ.get("PROV_TEST_REQUIRE_RABBITMQ", "0") not in ("", "0"):
+            pytest.fail(f"{HOW}, and PROV_TEST_REQUIRE_RABBITMQ is set", pytrace=False)
         pytest.skip(HOW)
 
 

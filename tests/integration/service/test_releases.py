@@ -16,7 +16,7 @@ from service_stack import Stack, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 HERE = Path(__file__).parent
-OLDEST = Path(os.environ.get("PROV_OLDEST") or "no-such-interpreter")
+OLDEST = Path(os.environ.get("PROV_TEST_OLDEST") or "no-such-interpreter")
 SAID = {
     "submit": 15,
     "registered": [0, 2, 4, 6],
@@ -47,7 +47,7 @@ def daemon_of(stack: Stack, python: str) -> Iterator[Daemon]:
 )
 def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_path: Path) -> None:
     if not OLDEST.exists():
-        pytest.skip("no interpreter with the oldest release; set PROV_OLDEST (make oldest)")
+        pytest.skip("no interpreter with the oldest release; set PROV_TEST_OLDEST (make oldest)")
     pythons = {"oldest": str(OLDEST), "newest": sys.executable}
     with (
         running(tmp_path / "stack", endpoint=False) as stack,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker import variables
 from prov_worker.errors import InputError
 from prov_worker.fleet import fleetfile
 
@@ -158,8 +159,19 @@ def test_the_file_is_found(write: Write, tmp_path: Path, monkeypatch: pytest.Mon
     assert fleetfile.default_path() == file
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert fleetfile.default_path() == Path.home() / ".config" / "prov-worker" / "fleet.yaml"
+    monkeypatch.setenv("PROV_WORKER_FLEET", str(tmp_path / "mine.yaml"))
+    assert fleetfile.default_path() == tmp_path / "mine.yaml"
+
+
+def test_the_old_name_of_the_variable_works_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(variables, "_warned", set())
+    monkeypatch.delenv("PROV_WORKER_FLEET", raising=False)
     monkeypatch.setenv("PROV_FLEET", str(tmp_path / "mine.yaml"))
     assert fleetfile.default_path() == tmp_path / "mine.yaml"
+    warning = "prov-worker: PROV_FLEET is now PROV_WORKER_FLEET; the old name works in this release only\n"
+    assert capsys.readouterr() == ("", warning)
 
 
 def test_names_that_are_chosen(write: Write) -> None:

@@ -70,9 +70,9 @@ def test_rocrate_reads_the_run_and_every_crate_in_it(run: Path) -> None:
 
 
 def test_runcrate_reports_every_attempt(run: Path) -> None:
-    program = os.environ.get("RUNCRATE") or shutil.which("runcrate")
+    program = os.environ.get("PROV_TEST_RUNCRATE") or shutil.which("runcrate")
     if not program or not os.access(program, os.X_OK):
-        pytest.skip("no runcrate; set RUNCRATE to the program")
+        pytest.skip("no runcrate; set PROV_TEST_RUNCRATE to the program")
     done = subprocess.run([program, "report", str(run)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     blocks = done.stdout.split("action: ")[1:]

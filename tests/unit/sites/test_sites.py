@@ -69,8 +69,8 @@ def loaded(name: str, asked: dict[str, Any] | None = None, **values: Any) -> dic
 
 
 def as_written(path: Path, text: str) -> None:
-    """Compare with a file; PROV_WRITE_GOLDEN=1 writes it anew."""
-    if os.environ.get("PROV_WRITE_GOLDEN"):
+    """Compare with a file; PROV_TEST_WRITE_GOLDEN=1 writes it anew."""
+    if os.environ.get("PROV_TEST_WRITE_GOLDEN"):
         path.write_text(text)
     assert text == path.read_text()
 

@@ -23,6 +23,6 @@ COMMANDS = {
 def command() -> None:
     """Endpoints of this host that a file names: start, watch, show and stop them as a set.
 
-    The file is $XDG_CONFIG_HOME/prov-worker/fleet.yaml, or what --file or PROV_FLEET names. Endpoints that belong to
-    another host, or that were not created by prov-worker, are never touched.
+    The file is $XDG_CONFIG_HOME/prov-worker/fleet.yaml, or what --file or PROV_WORKER_FLEET names. Endpoints that
+    belong to another host, or that were not created by prov-worker, are never touched.
     """

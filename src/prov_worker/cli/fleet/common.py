@@ -34,7 +34,7 @@ class EndpointName(click.ParamType):
         ]
 
 
-_FILE_HELP = "The fleet file.  [default: PROV_FLEET, else $XDG_CONFIG_HOME/prov-worker/fleet.yaml]"
+_FILE_HELP = "The fleet file.  [default: PROV_WORKER_FLEET, else $XDG_CONFIG_HOME/prov-worker/fleet.yaml]"
 file_option = click.option("-f", "--file", type=terminal.PATH, metavar="FILE", is_eager=True, help=_FILE_HELP)
 names_argument = click.argument("names", nargs=-1, type=EndpointName(), metavar="[NAME]...")
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -1,7 +1,7 @@
 """FlowCept's buffer file: records that say what the crates say, and that FlowCept itself reads and reports on.
 
 The second part needs an interpreter with FlowCept: that of ``make flowcept``, or another one named by
-``PROV_FLOWCEPT``.
+``PROV_TEST_FLOWCEPT``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["plain", "hostile"])
 def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_path: Path, what: str) -> None:
-    python = Path(os.environ.get("PROV_FLOWCEPT") or ROOT / ".venv-flowcept/bin/python")
+    python = Path(os.environ.get("PROV_TEST_FLOWCEPT") or ROOT / ".venv-flowcept/bin/python")
     if not python.exists():
         pytest.skip("no interpreter with FlowCept (make flowcept)")
     source = crates if what == "plain" else hostile
