@@ -51,6 +51,14 @@ def _check(target: Path) -> None:
         raise InputError(f"{target}: cannot be written: {target.parent} is no directory")
 
 
+def open_to_read(path: str) -> int:
+    """Return a file descriptor, which children do not inherit; -1 if the file cannot be opened."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a path to write to, which gets the name of the target at the end; after an error nothing is left there.

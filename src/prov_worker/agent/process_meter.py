@@ -11,6 +11,8 @@ import os
 import struct
 import time
 
+from prov_worker.files import open_to_read
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _CPUCLOCK_SCHED = 2
@@ -35,12 +37,12 @@ class ProcessMeter:
     def __init__(self, pid: int, thread: int | None = None) -> None:
         self.pid = pid
         self._clock = (~pid << 3) | _CPUCLOCK_SCHED
-        self._stat = _open(f"/proc/{pid}/stat")
-        self._statm = _open(f"/proc/{pid}/statm")
-        self._children = _open(f"/proc/{pid}/task/{pid}/children")
+        self._stat = open_to_read(f"/proc/{pid}/stat")
+        self._statm = open_to_read(f"/proc/{pid}/statm")
+        self._children = open_to_read(f"/proc/{pid}/task/{pid}/children")
         base = f"/proc/{pid}" if thread is None else f"/proc/{pid}/task/{thread}"
-        self._io = _open(f"{base}/io")
-        self._sched = -1 if thread is None else _open(f"{base}/schedstat")
+        self._io = open_to_read(f"{base}/io")
+        self._sched = -1 if thread is None else open_to_read(f"{base}/schedstat")
 
     def cpu_ns(self) -> int | None:
         """CPU time used since its start, ns."""
@@ -137,10 +139,3 @@ def reaped_exit_code(pidfd: int) -> int | None:
 def boot_offset_ns() -> int:
     """What to add to CLOCK_MONOTONIC to get time since boot, in which ``/proc`` gives the start of a process."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import InputError, SettingsError
+from prov_worker.humanize import duration, size
 from prov_worker.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
         row["function"],
         row["task_id"][:8],
         terminal.status(row["status"] or "no crate"),
-        humanize.duration(row.get("seconds")),
+        duration(row.get("seconds")),
         _number(row.get("samples"), "d"),
         _number(row.get("cpu_percent"), ".0f"),
-        humanize.size(row.get("peak_rss_bytes")),
+        size(row.get("peak_rss_bytes")),
         row["reason"] or "",
     )
 

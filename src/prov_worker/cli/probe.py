@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import InputError
+from prov_worker.humanize import duration, size
 from prov_worker.model import ProbeReport
 from prov_worker.settings import PROBES
 
@@ -51,7 +51,7 @@ def _cells(report: ProbeReport) -> tuple[str | Text, ...]:
         state, found = terminal.styled(("not here", "yellow")), report.absent
     else:
         state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
-    return report.name, state, found, humanize.duration(report.duration_s)
+    return report.name, state, found, duration(report.duration_s)
 
 
 def _headline(name: str, data: dict[str, Any]) -> str:
@@ -62,15 +62,14 @@ def _headline(name: str, data: dict[str, Any]) -> str:
             f" on {cores} cores" if cores else ""
         )
     if name == "memory":
-        text = f"{humanize.size(data.get('total_bytes'))}, {humanize.size(data.get('available_bytes'))} available"
+        text = f"{size(data.get('total_bytes'))}, {size(data.get('available_bytes'))} available"
         limit = data.get("cgroup_limit_bytes")
-        return text + (f", limited to {humanize.size(limit)} by cgroup {data.get('cgroup')}" if limit else "")
+        return text + (f", limited to {size(limit)} by cgroup {data.get('cgroup')}" if limit else "")
     if name == "storage":
         return "\n".join(_mount(mount) for mount in data.get("mounts", ())) or "no mount"
     if name == "gpu":
         return "\n".join(
-            f"{d.get('index')}: {d.get('model')}, {humanize.size(d.get('memory_bytes'))}"
-            for d in data.get("devices", ())
+            f"{d.get('index')}: {d.get('model')}, {size(d.get('memory_bytes'))}" for d in data.get("devices", ())
         )
     if name == "environment":
         python = data.get("python") or {}
@@ -84,5 +83,5 @@ def _headline(name: str, data: dict[str, Any]) -> str:
 def _mount(mount: dict[str, Any]) -> str:
     if not mount.get("present"):
         return f"{mount.get('mount_point')}: absent ({mount.get('reason')})"
-    free, total = humanize.size(mount.get("free_bytes")), humanize.size(mount.get("total_bytes"))
+    free, total = size(mount.get("free_bytes")), size(mount.get("total_bytes"))
     return f"{mount.get('mount_point')}: {mount.get('type')}, {free} of {total} free"

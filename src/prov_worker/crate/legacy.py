@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from prov_worker.crate import vocabulary as v
 
@@ -16,7 +15,7 @@ _SAMPLES = re.compile(r"(\d+)(?: of (\d+) expected)? samples")
 _UNKNOWN_ID = re.compile(r"\s*\(function id unknown; identified by its (hash|name)\)\s*\Z")
 
 
-def is_legacy(entities: Mapping[str, Mapping[str, Any]]) -> bool:
+def is_legacy(entities: Mapping[str, Mapping[str, object]]) -> bool:
     """Return whether a crate states no layout of ours.
 
     Args:
@@ -32,7 +31,7 @@ def notes(description: str) -> list[str]:
     return found
 
 
-def samples(entities: Mapping[str, Mapping[str, Any]]) -> tuple[int | None, int | None]:
+def samples(entities: Mapping[str, Mapping[str, object]]) -> tuple[int | None, int | None]:
     """Return how many samples of the task were taken, and how many were due.
 
     Args:
@@ -45,7 +44,7 @@ def samples(entities: Mapping[str, Mapping[str, Any]]) -> tuple[int | None, int 
     return None, None
 
 
-def value_recorded(entity: Mapping[str, Any]) -> bool:
+def value_recorded(entity: Mapping[str, object]) -> bool:
     """Return whether the value of an argument or a result is the value, and not a stand-in."""
     stand_in = str(entity.get("description", "")).endswith("the value was not recorded")
     return not stand_in and entity.get("value") != "<not recorded>"
@@ -56,7 +55,7 @@ def function_doc(description: str) -> str:
     return _UNKNOWN_ID.sub("", description)
 
 
-def function_identified_by(function: Mapping[str, Any]) -> str | None:
+def function_identified_by(function: Mapping[str, object]) -> str | None:
     """Return what the identifier of a function is made of: ``id``, ``sha256``, ``name``; None if nothing says so."""
     if "identifier" in function:
         return "id"

@@ -7,12 +7,12 @@ workers' evidence first and writes the crate that nobody else can write any more
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import OFF, Slot
 
-log = logging.getLogger(__name__)
+log = getLogger(__name__)
 
 #: How often an engine's slot is looked at: it never runs a task.
 _INTERVAL_S = 1.0

@@ -10,6 +10,8 @@ import os
 import resource
 import threading
 
+from prov_worker.files import open_to_read
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _IO_SIZE = 256
 
@@ -25,8 +27,8 @@ class Counters:
     def __init__(self, thread: bool) -> None:
         self._who = resource.RUSAGE_THREAD if thread else resource.RUSAGE_SELF
         self._thread = thread
-        self._io = _open(f"/proc/self/task/{threading.get_native_id()}/io" if thread else "/proc/self/io")
-        self._statm = _open("/proc/self/statm")
+        self._io = open_to_read(f"/proc/self/task/{threading.get_native_id()}/io" if thread else "/proc/self/io")
+        self._statm = open_to_read("/proc/self/statm")
         self._before = self._after = resource.getrusage(self._who)
         self._children_before = self._children_after = self._children()
 
@@ -84,10 +86,3 @@ class Counters:
             return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
         except (OSError, ValueError, IndexError):
             return None
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1

@@ -14,23 +14,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from prov_worker import model
 from prov_worker.crate.writer import CrateWriter
-from prov_worker.model import (
-    COMPLETED,
-    FAILED,
-    Column,
-    Failure,
-    Function,
-    HardwareSnapshot,
-    OutputFile,
-    ProbeReport,
-    Series,
-    TaskRecord,
-    TaskSeries,
-    Usage,
-    Value,
-    Worker,
-)
 from prov_worker.settings import Settings
 
 START_NS = 1_795_217_215_565_123_456
@@ -50,18 +35,18 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _snapshot(host: str, cpus: int, gpus: int) -> HardwareSnapshot:
+def _snapshot(host: str, cpus: int, gpus: int) -> model.HardwareSnapshot:
     devices = [
         {"index": n, "vendor": "nvidia", "model": "NVIDIA A100-SXM4-40GB", "memory_bytes": 40 * GIB}
         for n in range(gpus)
     ]
     cpu = {"source": "lscpu -J", "model": "AMD EPYC 7543P 32-Core Processor", "logical": cpus, "physical_cores": cpus}
     reports = [
-        ProbeReport("cpu", True, 0.01, cpu),
-        ProbeReport("memory", True, 0.01, {"total_bytes": 512 * GIB, "available_bytes": 500 * GIB}),
-        ProbeReport("gpu", True, 0.01, {"devices": devices} if devices else {}, None if devices else "no GPU"),
+        model.ProbeReport("cpu", True, 0.01, cpu),
+        model.ProbeReport("memory", True, 0.01, {"total_bytes": 512 * GIB, "available_bytes": 500 * GIB}),
+        model.ProbeReport("gpu", True, 0.01, {"devices": devices} if devices else {}, None if devices else "no GPU"),
     ]
-    return HardwareSnapshot(host, START_NS - 10**9, {one.name: one for one in reports})
+    return model.HardwareSnapshot(host, START_NS - 10**9, {one.name: one for one in reports})
 
 
 @dataclass
@@ -97,45 +82,45 @@ def _wave(count: int, level: float, spread: float, phase: float) -> list[float |
     return [round(max(0.0, level * (1 + spread * math.sin(phase + i / 3.7))), 1) for i in range(count)]
 
 
-def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, dice: random.Random) -> TaskSeries:
+def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, dice: random.Random) -> model.TaskSeries:
     _, threads, memory, gpu_share = STAGES[stage]
     interval = max(0.05, wall_s / 200)
     count = int(wall_s / interval)
     if count == 0:
-        return TaskSeries()
+        return model.TaskSeries()
     offsets = [round(interval * (i + 1), 4) for i in range(count)]
     phase = dice.random() * 6
     rss: list[float | int | None] = [int(memory * GIB * min(1.0, 0.3 + 0.9 * i / count)) for i in range(count)]
     columns = {
-        "cpu_percent": Column("percent", _wave(count, 100 * threads, 0.08, phase)),
-        "rss_bytes": Column("byte", rss),
-        "threads": Column("count", [4] * count),
-        "read_chars": Column("byte", [int(3e6 * i) for i in range(count)]),
-        "written_chars": Column("byte", [int(1e6 * i) for i in range(count)]),
+        "cpu_percent": model.Column("percent", _wave(count, 100 * threads, 0.08, phase)),
+        "rss_bytes": model.Column("byte", rss),
+        "threads": model.Column("count", [4] * count),
+        "read_chars": model.Column("byte", [int(3e6 * i) for i in range(count)]),
+        "written_chars": model.Column("byte", [int(1e6 * i) for i in range(count)]),
     }
-    found = TaskSeries(task=Series(interval, offsets, columns, count, count, interval * 1.02))
+    found = model.TaskSeries(task=model.Series(interval, offsets, columns, count, count, interval * 1.02))
     slow = offsets[:: max(1, int(0.5 / interval))]
     node = {
-        "cpu_percent": Column("percent", _wave(len(slow), 100 * cpus * 0.4, 0.3, phase), subject="node"),
-        "memory_used_bytes": Column(
+        "cpu_percent": model.Column("percent", _wave(len(slow), 100 * cpus * 0.4, 0.3, phase), subject="node"),
+        "memory_used_bytes": model.Column(
             "byte", [int(GIB * (20 + 3 * math.sin(i))) for i in range(len(slow))], subject="node"
         ),
     }
-    found.node = Series(0.5, slow, node, len(slow), len(slow), 0.51)
+    found.node = model.Series(0.5, slow, node, len(slow), len(slow), 0.51)
     if gpus:
         busy = {n: 100 * gpu_share if n == gpu else 0.0 for n in range(gpus)}
-        found.gpu = Series(
+        found.gpu = model.Series(
             0.5,
             slow,
             {
                 **{
-                    f"gpu{n}_utilization_percent": Column(
+                    f"gpu{n}_utilization_percent": model.Column(
                         "percent", _wave(len(slow), level, 0.1, phase), subject=f"gpu:{n}"
                     )
                     for n, level in busy.items()
                 },
                 **{
-                    f"gpu{n}_memory_used_bytes": Column(
+                    f"gpu{n}_memory_used_bytes": model.Column(
                         "byte", [int(level / 100 * 20 * GIB)] * len(slow), subject=f"gpu:{n}"
                     )
                     for n, level in busy.items()
@@ -206,21 +191,21 @@ def make_run(
         start_ns = START_NS + int(begin * 1e9)
         failure = None
         if fails and one.number % 3 == 0:
-            failure = Failure("signal", "the worker was killed by SIGKILL (out of memory?)", signal="SIGKILL")
+            failure = model.Failure("signal", "the worker was killed by SIGKILL (out of memory?)", signal="SIGKILL")
         elif fails:
             text = HOSTILE if hostile else f"no column 'flux' in {one.inputs[0] if one.inputs else 'archive'}"
-            failure = Failure(
+            failure = model.Failure(
                 "exception", text, "KeyError", f'Traceback (most recent call last):\n  File "x.py"\nKeyError: {text}'
             )
         gpu = w % gpus if gpus else None
         name = one.stage + (HOSTILE if hostile and one.stage == "fit_model" else "")
-        record = TaskRecord(
+        record = model.TaskRecord(
             task_id=task_id,
             attempt=attempt,
-            status=FAILED if fails else COMPLETED,
+            status=model.FAILED if fails else model.COMPLETED,
             start_ns=start_ns,
             end_ns=start_ns + int(wall * 1e9),
-            function=Function(
+            function=model.Function(
                 name,
                 "pipeline",
                 doc=f"{one.stage.replace('_', ' ')} of one part",
@@ -228,7 +213,7 @@ def make_run(
                 sha256_of="source",
                 source=f"def {one.stage}(path):\n    ...\n",
             ),
-            worker=Worker(
+            worker=model.Worker(
                 host,
                 4000 + 100 * n + w,
                 rank=str(w),
@@ -241,13 +226,16 @@ def make_run(
             ),
             endpoint_id=ENDPOINT,
             endpoint_name="polaris",
-            arguments=[Value("path", "str", size_bytes=40, sha256=_sha256(p), value=p) for p in one.inputs[:1]]
-            + [Value("number", "int", value=one.number), Value("note", "str", value=HOSTILE if hostile else "part")],
+            arguments=[model.Value("path", "str", size_bytes=40, sha256=_sha256(p), value=p) for p in one.inputs[:1]]
+            + [
+                model.Value("number", "int", value=one.number),
+                model.Value("note", "str", value=HOSTILE if hostile else "part"),
+            ],
             result=None
             if fails
-            else Value("return", "str", size_bytes=len(one.output), sha256=_sha256(one.output), value=one.output),
+            else model.Value("return", "str", size_bytes=len(one.output), sha256=_sha256(one.output), value=one.output),
             failure=failure,
-            usage=Usage(
+            usage=model.Usage(
                 cpu_user_s=round(wall * threads * 0.95, 6),
                 cpu_system_s=round(wall * threads * 0.05, 6),
                 peak_rss_bytes=int(memory * GIB),
@@ -255,7 +243,7 @@ def make_run(
                 read_bytes=int(wall * 1e7),
                 written_bytes=int(wall * 1e6),
             ),
-            outputs=[] if fails else [OutputFile(one.output, 1 << 20, _sha256("file" + one.output))],
+            outputs=[] if fails else [model.OutputFile(one.output, 1 << 20, _sha256("file" + one.output))],
         )
         writers[host].publish(record, _series(wall, one.stage, cpus, gpu, gpus, dice), None, directory)
         heapq.heappush(free, (begin + wall, n, w))

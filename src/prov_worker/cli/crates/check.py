@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker import humanize
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
 from prov_worker.crate import vocabulary as v
+from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
     from prov_worker.crate.check import Finding, ProfileValidator
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
 _RUN_BYTES = 32 << 20
 
 
-@click.command("check", cls=RenamedOptions, renamed={"--profile": "--validator", "--no-profile": "--no-validator"})
+@click.command(
+    "check", cls=renamed.RenamedOptions, renamed={"--profile": "--validator", "--no-profile": "--no-validator"}
+)
 @click.argument("crates", nargs=-1, type=terminal.PATH, metavar="CRATE...")
 @click.option(
     "--validator/--no-validator",
@@ -89,11 +90,11 @@ def _runs(validator: ProfileValidator, paths: tuple[str, ...], level: str) -> di
     runs = []
     for run in (Path(path) for path in paths):
         if is_run(run):
-            size = (run / v.METADATA_FILE).stat().st_size
-            if size <= _RUN_BYTES:
+            count = (run / v.METADATA_FILE).stat().st_size
+            if count <= _RUN_BYTES:
                 runs.append(run)
             else:
-                much = f"{humanize.size(size)}, more than {humanize.size(_RUN_BYTES)}"
+                much = f"{size(count)}, more than {size(_RUN_BYTES)}"
                 click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
     return validator.validate(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
@@ -103,7 +104,6 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
-    from prov_worker.humanize import plural
 
     out = terminal.console()
     for crate, some in findings.items():

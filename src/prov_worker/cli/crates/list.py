@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.errors import CrateError
+from prov_worker.humanize import duration, plural, size
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -57,7 +57,7 @@ def _row(path: Path) -> dict[str, Any]:
 def _print_table(rows: list[dict[str, Any]]) -> None:
     heads = ("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
     terminal.table(heads, map(_cells, rows), right=heads[4:8])
-    click.echo(humanize.plural(len(rows), "crate"))
+    click.echo(plural(len(rows), "crate"))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
@@ -67,9 +67,9 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
         row["function"],
         row["task_id"][:8],
         terminal.status(row["status"]),
-        humanize.duration(row["seconds"]),
+        duration(row["seconds"]),
         str(row["samples"]),
         "–" if busy is None else f"{busy:.0f}",
-        humanize.size(row["peak_rss_bytes"]),
+        size(row["peak_rss_bytes"]),
         row["reason"] or "",
     )

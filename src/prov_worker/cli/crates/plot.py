@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
 from prov_worker.errors import CrateError
 
 
-@click.command("plot", cls=RenamedOptions, renamed={"--kind": "--format"})
+@click.command("plot", cls=renamed.RenamedOptions, renamed={"--kind": "--format"})
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @click.option(
     "--format", "kind", type=click.Choice(["png", "svg"]), default="png", show_default=True, help="png: by matplotlib."

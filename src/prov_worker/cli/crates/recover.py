@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
 from prov_worker.errors import InputError
 
 
-@click.command("recover", cls=RenamedOptions, renamed={"--force": "--take-over"})
+@click.command("recover", cls=renamed.RenamedOptions, renamed={"--force": "--take-over"})
 @click.argument("directory", type=terminal.PATH)
 @click.option("--take-over", is_flag=True, help="Also records whose worker may still live on another node.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
+from prov_worker.humanize import duration, quantity, size, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,7 @@ class _Page:
         self._section("What ran")
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
-        self._fact("wall time", humanize.duration(crate.wall_time_s))
+        self._fact("wall time", duration(crate.wall_time_s))
         self._list("argument", "object")
         self._list("result", "result")
         for key, noted in crate.annotations.items():
@@ -127,7 +127,7 @@ class _Page:
         self._section("How hard")
         for key, (value, unit) in crate.usage.items():
             if key not in _SAID and (value or key == "cpu"):
-                self._fact(crate.entities[f"#usage-{key}"].get("name", key), humanize.quantity(value, unit))
+                self._fact(crate.entities[f"#usage-{key}"].get("name", key), quantity(value, unit))
         self._samples()
         self._failure()
         self._notes()
@@ -153,8 +153,8 @@ class _Page:
                 continue  # shown above, and listed below
             if "path" in one:
                 count = str(one.get("contentSize"))
-                size = f" ({humanize.size(int(count))})" if count.isdecimal() else ""
-                self._fact("file used" if role == "object" else "file generated", f"{one['path']}{size}")
+                bytes_there = f" ({size(int(count))})" if count.isdecimal() else ""
+                self._fact("file used" if role == "object" else "file generated", f"{one['path']}{bytes_there}")
                 continue
             name = f"{prefix} {one['name']}".strip()
             value = one.get("value", "")
@@ -172,7 +172,7 @@ class _Page:
         if cpu:
             self._fact("CPU", f"{cpu.get('model')}, {cpu.get('logical')} logical")
         if isinstance(memory.get("total_bytes"), (int, float)):
-            self._fact("memory", humanize.size(memory["total_bytes"]))
+            self._fact("memory", size(memory["total_bytes"]))
         devices = gpu.get("devices")
         for device in devices if isinstance(devices, list) else ():
             if isinstance(device, dict):
@@ -205,9 +205,9 @@ class _Page:
         bottom, top = extremes
         if bottom == top:  # a flat line says no more than its value
             name = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
-            self._fact(name, humanize.quantity(top, column.unit))
+            self._fact(name, quantity(top, column.unit))
             return
-        line = humanize.sparkline(values, self._width, top=top)
+        line = sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
         gap = " " if self._label else "\n  "
         self._line(
@@ -215,7 +215,7 @@ class _Page:
             (f"{terminal.plain(label):<{self._label}}", "dim"),
             gap,
             (line, "cyan"),
-            (f" {humanize.quantity(bottom, column.unit)} to {humanize.quantity(top, column.unit)}", "dim"),
+            (f" {quantity(bottom, column.unit)} to {quantity(top, column.unit)}", "dim"),
         )
 
     def _notes(self) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
+from prov_worker.humanize import duration
 
 if TYPE_CHECKING:
     from prov_worker.fleet.status import Status
@@ -62,8 +62,8 @@ def _print(statuses: Sequence[Status], *, online: bool) -> None:
             status.site,
             _state(status),
             _number(status.pid),
-            humanize.duration(status.up_s),
-            humanize.duration(status.heartbeat_s),
+            duration(status.up_s),
+            duration(status.heartbeat_s),
             _number(status.queued),
             _number(status.running),
             "–" if status.blocks is None else f"{status.blocks['running']}+{status.blocks['pending']}",
@@ -82,7 +82,7 @@ def _print(statuses: Sequence[Status], *, online: bool) -> None:
         if status.restarts:
             click.echo(f"{status.name}: restarts by the watch: {status.restarts}")
         if status.next_at is not None:
-            click.echo(f"{status.name}: may be restarted in {humanize.duration(status.next_at - time.time())}")
+            click.echo(f"{status.name}: may be restarted in {duration(status.next_at - time.time())}")
         for text in filter(
             None, (status.note, status.last_error and f"last error: {status.last_error}", *status.unread)
         ):

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.humanize import plural
+from prov_worker.cli import renamed, terminal
+from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
     from prov_worker.run.assembly.assemble import Assembled
 
 
-@click.command("assemble", cls=RenamedOptions, renamed={"--force": "--overwrite"})
+@click.command("assemble", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
 @click.option("-o", "--output", type=terminal.PATH, required=True, metavar="RUN.crate", help="The run crate to make.")
 @click.option("--name", help="Name of the run; the default is that of the output.")
@@ -109,9 +107,7 @@ def _print(result: Assembled) -> None:
         return
     failed = f", {result.failed} failed" if result.failed else ""
     attempts = f" in {plural(result.steps, 'attempt')}" if result.steps != result.tasks else ""
-    click.echo(
-        f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {humanize.size(result.size_bytes)}, sealed"
-    )
+    click.echo(f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {size(result.size_bytes)}, sealed")
     if result.links:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
         click.echo(f"data flow: {plural(sum(result.links.values()) - inferred, 'link')} stated, {inferred} inferred")

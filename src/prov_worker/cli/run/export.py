@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from prov_worker import humanize
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
+from prov_worker.humanize import size
 from prov_worker.run.export import EXPORTERS
 
 
@@ -17,7 +16,9 @@ def _table() -> str:
     return "\b\nFormats:\n" + "\n".join(f"  {name:<{width}}  {target.summary}" for name, target in EXPORTERS.items())
 
 
-@click.command("export", cls=RenamedOptions, renamed={"--to": "--format", "--force": "--overwrite"}, epilog=_table())
+@click.command(
+    "export", cls=renamed.RenamedOptions, renamed={"--to": "--format", "--force": "--overwrite"}, epilog=_table()
+)
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(
     "--format",
@@ -67,5 +68,5 @@ def command(
             {"file": str(target), "format": format_name, target_format.counts: count, "problems": problems}
         )
     else:
-        click.echo(f"{target}: {count:,} {target_format.counts}; {humanize.size(target.stat().st_size)}")
+        click.echo(f"{target}: {count:,} {target_format.counts}; {size(target.stat().st_size)}")
     return 1 if opened.problems else 0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
 from prov_worker.cli import terminal
+from prov_worker.humanize import size
 
 if TYPE_CHECKING:
     from prov_worker.run.index.query import Answer
@@ -163,7 +163,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if name.endswith("_bytes") and isinstance(value, (int, float)):
-        return humanize.size(value)
+        return size(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return str(value)

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
-from prov_worker import humanize
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
-from prov_worker.humanize import plural
+from prov_worker.cli import renamed, terminal
+from prov_worker.humanize import plural, size
 
 
-@click.command("report", cls=RenamedOptions, renamed={"--force": "--overwrite"})
+@click.command("report", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(
     "-o",
@@ -49,6 +47,5 @@ def command(run: str, output: str, overwrite: bool, title: str | None, as_json: 
     else:
         failed = f", {summary.failed_tasks:,} failed" if summary.failed_tasks else ""
         tasks, attempts = plural(summary.tasks, "task"), plural(summary.attempts, "attempt")
-        size = humanize.size(target.stat().st_size)
-        click.echo(f"{target}: {tasks} in {attempts}{failed}; {size}")
+        click.echo(f"{target}: {tasks} in {attempts}{failed}; {size(target.stat().st_size)}")
     return 1 if data.problems else 0

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker import humanize
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
 from prov_worker.errors import InputError
-from prov_worker.humanize import plural
+from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
     from prov_worker.run.collect.transfer import State
 
 
-@click.command("transfer", cls=RenamedOptions, renamed={"--local": "--verify-in"})
+@click.command("transfer", cls=renamed.RenamedOptions, renamed={"--local": "--verify-in"})
 @click.argument("source", required=False, metavar="SOURCE_COLLECTION:PATH")
 @click.argument("target", required=False, metavar="DEST_COLLECTION:PATH")
 @click.option("--label", help="Label of the task; what tells the two directories is added to it.")
@@ -99,7 +97,7 @@ def command(
         data = {"target": where, "dry_run": False, "found": found, **dataclasses.asdict(state)}
         terminal.print_json({**data, "crates": crates, "problems": told})
         return 1 if problems else 0
-    came = f"{plural(state.sent, 'file')} came ({humanize.size(state.sent_bytes)}), {state.skipped} were there"
+    came = f"{plural(state.sent, 'file')} came ({size(state.sent_bytes)}), {state.skipped} were there"
     click.echo(f"{where}: {state.status}: {came}")
     if local is not None:
         click.echo(f"{local}: {plural(crates or 0, 'crate')} compared, {len(problems)} not whole")
@@ -122,7 +120,7 @@ def _wait(client: Any, task: str, timeout: float | None) -> State:
                 click.echo(f"task {task}: {terminal.plain(state.details)}", err=True)
                 details = state.details
             now = state.sent + state.skipped
-            advance(now - done, total=state.files or None, what=f"transferring, {humanize.size(state.sent_bytes)}")
+            advance(now - done, total=state.files or None, what=f"transferring, {size(state.sent_bytes)}")
             done = now
 
         return wait(client, task, timeout, tell)

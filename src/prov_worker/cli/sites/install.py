@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.renamed import RenamedOptions
+from prov_worker.cli import renamed, terminal
 from prov_worker.cli.sites import common
 
 
-@click.command("install", cls=RenamedOptions, renamed={"--force": "--overwrite", "--any-host": "--unbound-host"})
+@click.command(
+    "install", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite", "--any-host": "--unbound-host"}
+)
 @common.site_argument
 @click.argument("name", type=common.EndpointName(), metavar="NAME")
 @common.set_option

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from prov_worker.localservice.records import (
-    Forward,
-    Incoming,
-    NewTask,
-    OpenWork,
-    Outgoing,
-    Stored,
-    Submission,
-    Task,
-    TaskState,
-)
+from prov_worker.localservice import records
 from prov_worker.localservice.sqlite import rows
 from prov_worker.localservice.sqlite.database import Database
 
@@ -41,7 +31,7 @@ class Tasks:
 
     database: Database
 
-    def add_tasks(self, tasks: Sequence[NewTask], submission: Submission, now: float) -> None:
+    def add_tasks(self, tasks: Sequence[records.NewTask], submission: records.Submission, now: float) -> None:
         """Accept tasks."""
         specification, serializers = (
             None if value is None else rows.dump(value)
@@ -87,16 +77,16 @@ class Tasks:
         found = self.database.read().execute("SELECT id FROM tasks WHERE grp = ? ORDER BY seq", (group,))
         return [row["id"] for row in found]
 
-    def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, Task]:
+    def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, records.Task]:
         """Those of the tasks that exist and are the owner's."""
-        found: dict[str, Task] = {}
+        found: dict[str, records.Task] = {}
         for portion in _portions(task_ids):
             query = f"SELECT * FROM tasks WHERE owner = ? AND id IN ({_marks(portion)})"  # noqa: S608
             for row in self.database.read().execute(query, (owner, *portion)):
                 found[row["id"]] = rows.task(row)
         return found
 
-    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[Outgoing]:
+    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[records.Outgoing]:
         """Tasks that are not known to be in a queue."""
         found = self.database.read().execute(
             "SELECT t.seq, t.id, t.owner, t.user_endpoint, t.function, f.buffer, t.payload, t.resource_specification,"
@@ -105,7 +95,7 @@ class Tasks:
             (after, user_endpoint, user_endpoint, limit),
         )
         return [
-            Outgoing(
+            records.Outgoing(
                 row["seq"],
                 row["id"],
                 row["owner"],
@@ -119,21 +109,21 @@ class Tasks:
             for row in found
         ]
 
-    def to_forward(self, limit: int = 1000, after: int = 0) -> list[Forward]:
+    def to_forward(self, limit: int = 1000, after: int = 0) -> list[records.Forward]:
         """Results that are not known to be in their group's queue."""
         found = self.database.read().execute(
             "SELECT seq, owner, grp, message, finished FROM tasks WHERE forward = 1 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        return [Forward(*row) for row in found]
+        return [records.Forward(*row) for row in found]
 
-    def apply(self, incoming: Incoming, now: float) -> Stored:
+    def apply(self, incoming: records.Incoming, now: float) -> records.Stored:
         """Take in what the broker brought."""
-        forwards: list[Forward] = []
+        forwards: list[records.Forward] = []
         ended = {True: 0, False: 0}
         with self.database.write() as db:
             for result in incoming.results:
-                state = TaskState.FAILED if result.failed else TaskState.SUCCESS
+                state = records.TaskState.FAILED if result.failed else records.TaskState.SUCCESS
                 row = db.execute(
                     "UPDATE tasks SET state = ?, finished = ?, message = ?, payload = NULL,"
                     " forward = (SELECT queue FROM groups WHERE groups.id = tasks.grp)"
@@ -145,7 +135,7 @@ class Tasks:
                     continue
                 ended[result.failed] += 1
                 if row["forward"]:
-                    forwards.append(Forward(row["seq"], row["owner"], row["grp"], result.message, now))
+                    forwards.append(records.Forward(row["seq"], row["owner"], row["grp"], result.message, now))
             for (owner, endpoint), pulse in incoming.pulses.items():
                 values = (pulse.heard, pulse.period_s, rows.dump(pulse.report), endpoint, owner)
                 for table in ("endpoints", "user_endpoints"):
@@ -154,7 +144,7 @@ class Tasks:
             queued = ((seq,) for seq in incoming.queued)
             db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", queued)
             db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in incoming.forwarded))
-        return Stored(forwards, succeeded=ended[False], failed=ended[True])
+        return records.Stored(forwards, succeeded=ended[False], failed=ended[True])
 
     def requeue(self, user_endpoint: str) -> int:
         """Every unfinished task must be published again."""
@@ -171,7 +161,7 @@ class Tasks:
         )
         return [row["id"] for row in found]
 
-    def open_work(self) -> list[OpenWork]:
+    def open_work(self) -> list[records.OpenWork]:
         """User endpoints with unfinished tasks."""
         db = self.database.read()
         work = []
@@ -186,7 +176,7 @@ class Tasks:
             if core is None:
                 continue
             work.append(
-                OpenWork(
+                records.OpenWork(
                     rows.user_endpoint(user_endpoint),
                     rows.endpoint(core),
                     row["unfinished"],
