@@ -7,21 +7,19 @@ waits for a crate that does not come.
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from prov_worker.agent.log import parse
 from prov_worker.spool.launch import LOG
 from prov_worker.spool.paths import runtime_dirs
 
 EVERY_S = 1.0
 #: So many of a kind; the log has all of them.
 MOST = 3
-RECORD = re.compile(r"\S+ \S+ agent \d+ (?P<level>[A-Z]+) (?P<text>.*)")
-#: What differs between complaints of one kind.
-DETAILS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
+COMPLAINTS = ("WARNING", "ERROR", "CRITICAL")
 
 
 class Relay:
@@ -33,7 +31,7 @@ class Relay:
         self._seen: dict[str, int] = {}
 
     def look(self) -> list[str]:
-        """Lines to say of what came since the last look."""
+        """Return the lines to print of what came since the last look."""
         lines: list[str] = []
         for path in [Path(folder, LOG) for folder in self._folders()]:
             try:
@@ -41,12 +39,12 @@ class Relay:
                     # A log that is shorter than it was is another one, of an agent that came later.
                     offset = self._offsets.get(path, 0)
                     file.seek(offset if offset <= path.stat().st_size else 0)
-                    text = file.read()
-                    self._offsets[path] = file.tell()
+                    begin, data = file.tell(), file.read()
+                    text = data[: data.rfind(b"\n") + 1]  # a line that is being written comes with the next look
+                    self._offsets[path] = begin + len(text)
             except OSError:
                 continue  # its agent has just taken it away
-            for complaint in complaints(text.decode(errors="replace")):
-                kind = DETAILS.sub("", complaint)
+            for kind, complaint in complaints(text.decode(errors="replace")):
                 count = self._seen[kind] = self._seen.get(kind, 0) + 1
                 if count <= MOST:
                     more = f" (more of this kind: {path})" if count == MOST else ""
@@ -54,23 +52,22 @@ class Relay:
         return lines
 
 
-def complaints(text: str) -> list[str]:
-    """What is wrong, of an agent's log: each a record, with the last line of what follows it, which names the error."""
-    found: list[list[str]] = []
-    told = False
+def complaints(text: str) -> list[tuple[str, str]]:
+    """Return what is wrong, of an agent's log: each as its kind and one line, which names the error."""
+    found: list[tuple[str, str]] = []
+    printed = ""
     for line in text.splitlines():
-        record = RECORD.fullmatch(line)
-        if record:
-            told = record["level"] in ("WARNING", "ERROR", "CRITICAL")
-            if told:
-                found.append([record["text"]])
-        elif line.strip() and (told or not found):
-            # Without a record before it: of an agent that could not even begin.
-            if not told:
-                found.append([""])
-                told = True
-            found[-1][1:] = [line.strip()]
-    return [": ".join(filter(None, parts)) for parts in found]
+        fields = parse(line)
+        if fields is None:
+            # Of an agent that could not even begin: of a traceback, its last line.
+            printed = line.strip() or printed
+            continue
+        if printed:
+            found.append(("printed", printed))
+            printed = ""
+        if fields["level"] in COMPLAINTS:
+            found.append((fields["kind"], ": ".join(filter(None, (fields["text"], fields.get("error"))))))
+    return [*found, ("printed", printed)] if printed else found
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,13 @@ import pytest
 from prov_worker.spool.launch import LOG
 
 SOURCE = Path(__file__).resolve().parents[2] / "docker" / "agentlog.py"
-STAMP = "2026-01-01 10:00:00,000 agent 7"
+
+
+def line(level: str, kind: str, *values: object, error: str | None = None) -> str:
+    fields = {"time": "2026-01-01T10:00:00.000+00:00", "pid": 7, "level": level, "kind": kind, "text": kind % values}
+    if error is not None:
+        fields |= {"error": error, "traceback": f"Traceback (most recent call last):\n{error}"}
+    return json.dumps(fields) + "\n"
 
 
 @pytest.fixture
@@ -36,24 +43,25 @@ def relay(agentlog: ModuleType, tmp_path: Path) -> Any:
 
 
 def test_an_error_is_one_line_with_its_reason(relay: Any, log: Path) -> None:
+    error = "PermissionError: [Errno 13] Permission denied: '/crates/.spool'"
     log.write_text(
-        f"{STAMP} INFO sampler ends\n"
-        f"{STAMP} ERROR the finaliser of this test failed\n"
-        "Traceback (most recent call last):\n"
-        '  File "x.py", line 1, in f\n'
-        "PermissionError: [Errno 13] Permission denied: '/crates/.spool'\n"
-        f"{STAMP} INFO finaliser ends\n"
+        line("INFO", "sampler ends")
+        + line("ERROR", "the finaliser of this test failed", error=error)
+        + line("INFO", "finaliser ends")
     )
-    assert relay.look() == [
-        (
-            "prov-worker agent: the finaliser of this test failed: "
-            "PermissionError: [Errno 13] Permission denied: '/crates/.spool'"
-        )
-    ]
+    assert relay.look() == [f"prov-worker agent: the finaliser of this test failed: {error}"]
     assert relay.look() == []
     with log.open("a") as file:
-        file.write(f"{STAMP} WARNING another one of this test\n")
+        file.write(line("WARNING", "another one of %s", "this test"))
     assert relay.look() == ["prov-worker agent: another one of this test"]
+
+
+def test_a_line_that_is_being_written_waits_for_its_end(relay: Any, log: Path) -> None:
+    text = line("WARNING", "a whole line")
+    log.write_text(text[:30])
+    assert relay.look() == []
+    log.write_text(text)
+    assert relay.look() == ["prov-worker agent: a whole line"]
 
 
 def test_an_agent_that_cannot_begin_is_heard_too(relay: Any, log: Path) -> None:
@@ -62,11 +70,10 @@ def test_an_agent_that_cannot_begin_is_heard_too(relay: Any, log: Path) -> None:
 
 
 def test_many_of_a_kind_are_not_all_said(relay: Any, log: Path) -> None:
-    task = "846b5f22-c091-47d0-94b4-7f10905468{:02d}"
-    log.write_text("".join(f"{STAMP} WARNING {task.format(n)} of this test: disk full\n" for n in range(20)))
+    log.write_text("".join(line("WARNING", "task %s of this test: disk full", number) for number in range(20)))
     lines = relay.look()
     assert len(lines) == 3
-    assert lines[-1].endswith(f"(more of this kind: {log})")
+    assert lines[-1] == f"prov-worker agent: task 2 of this test: disk full (more of this kind: {log})"
     # A log that is shorter is another agent's.
-    log.write_text(f"{STAMP} ERROR a new one of this test\n")
+    log.write_text(line("ERROR", "a new one of this test"))
     assert relay.look() == ["prov-worker agent: a new one of this test"]

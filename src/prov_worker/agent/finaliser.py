@@ -170,7 +170,7 @@ class Finaliser:
         try:
             slot = SlotReader(path)
         except SpoolError as error:
-            self._say(str(error))
+            self._say("%s", error)
             return
         self._slots[path] = slot
         self.follow(slot.journal, os.path.join(self._runtime, "spool", os.path.basename(slot.journal)))
@@ -183,7 +183,7 @@ class Finaliser:
             try:
                 write_note(slot.journal, self._name, line)
             except OSError as error:
-                self._say(f"{slot.journal}: the start of a task could not be noted beside it: {error}")
+                self._say("%s: the start of a task could not be noted beside it: %s", slot.journal, error)
 
     def _bury(self, death: WorkerDeath) -> None:
         """Close what a dead worker left open."""
@@ -323,13 +323,13 @@ class Finaliser:
                     else:
                         self._pending.append(job)
             except OSError as error:
-                self._say(f"{follower.path}: cannot be read: {error}")
+                self._say("%s: cannot be read: %s", follower.path, error)
                 return False
             more = follower.size != before
             if not everything:
                 break
         if follower.later_version is not None:
-            self._say(f"{follower.path}: {cannot_read(follower.later_version)}")
+            self._say("%s: %s", follower.path, cannot_read(follower.later_version))
         return more
 
     def _revive(self) -> None:
@@ -364,7 +364,7 @@ class Finaliser:
             try:
                 self._publisher.complete(ended, job.series)
             except Exception as error:  # as above: what cannot be added is left out
-                self._say(f"task {ended.record.task_id}: its record could not be completed: {error}")
+                self._say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True
             if self._ask_for_plot(job):
                 return True
@@ -380,10 +380,10 @@ class Finaliser:
                 self._retry_pause = min(self._retry_pause * 2, _RETRY_MOST_S)
             self._retry.append(job)
             self._refused += 1
-            self._say(f"{self._publisher.crate_dir}: crates cannot be written, their records are kept: {error}")
+            self._say("%s: crates cannot be written, their records are kept: %s", self._publisher.crate_dir, error)
             return
         except Exception as error:  # whatever a damaged record does, it must not take the others with it
-            self._say(f"task {job.ended.record.task_id}: its record makes no crate and is kept: {error}")
+            self._say("task %s: its record makes no crate and is kept: %s", job.ended.record.task_id, error)
         else:
             self.published += 1
             self._retry_pause = _RETRY_FIRST_S
@@ -468,7 +468,7 @@ class Finaliser:
             try:
                 follower.put_away()
             except OSError as error:
-                self._say(f"{follower.path}: the finished journal cannot be put away: {error}")
+                self._say("%s: the finished journal cannot be put away: %s", follower.path, error)
                 continue
             del self._dead[path]
             self._followers.pop(follower.path, None)
@@ -478,11 +478,12 @@ class Finaliser:
     def _losses_and_plots(self) -> list[Job]:
         return [*(job for _, job in self._losses), *self._plotting.values()]
 
-    def _say(self, problem: str) -> None:
-        """Log a problem once for as long as it stays the same."""
+    def _say(self, kind: str, *values: object) -> None:
+        """Log a problem once for as long as it stays the same: a text, and what is put into it."""
+        problem = kind % values
         if problem not in self.problems:
             self.problems.append(problem)
-            log.warning("%s", problem)
+            log.warning(kind, *values)
 
 
 def _running(task: SlotTask | None) -> AttemptId | None:

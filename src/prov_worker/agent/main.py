@@ -23,6 +23,7 @@ from collections import deque
 from typing import Any
 
 from prov_worker import __version__, files
+from prov_worker.agent.log import JsonLines
 from prov_worker.spool import launch
 from prov_worker.spool.paths import SLOT_PREFIX
 
@@ -56,9 +57,9 @@ def main(runtime: str, crate_dir: str) -> None:
         return
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(runtime, launch.STARTING))
-    logging.basicConfig(
-        format=f"%(asctime)s agent {os.getpid()} %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     with contextlib.suppress(OSError):
         # a worker's affinity is for its task; the agent goes where there is room
         os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -120,7 +120,7 @@ def test_no_export_is_printed_that_cannot_work(stack: Stack) -> None:
 
 
 def test_what_an_agent_complains_of_is_in_the_log(stack: Stack) -> None:
-    line = "2026-01-01 10:00:00,000 agent 7 ERROR a complaint of a test"
+    line = json.dumps({"level": "ERROR", "kind": "a complaint", "text": "a complaint of a test"})
     stack.shell("endpoint", f"d=/dev/shm/prov-worker-$(id -u)/test; mkdir -pm 700 $d; echo '{line}' >$d/agent.log")
     wanted = "prov-worker agent: a complaint of a test"
     assert stack.until(lambda: wanted in stack.compose("logs", "--no-color", "endpoint"), timeout_s=20)
