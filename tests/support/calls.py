@@ -81,6 +81,13 @@ def touch_and_wait(started: str, release: str) -> str:
     return "released"
 
 
+def run_program(script: str) -> int:
+    """Run a shell script."""
+    import subprocess
+
+    return subprocess.run(["/bin/sh", "-c", script], check=False).returncode
+
+
 def chdir(path: str) -> str:
     import os
 

@@ -77,9 +77,8 @@ def up(
             record = records.setdefault(spec.name, Record())
             try:
                 running = _running(Folder(spec), record)
-                if running is None:
-                    # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
-                    daemon.clear(Folder(spec))
+                # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
+                cleared = daemon.clear(Folder(spec)) if running is None else []
                 changes, diff = _install(spec, record, force=force)
             except InputError as error:
                 record.last_error = str(error)
@@ -96,7 +95,7 @@ def up(
                 done(spec.name)
                 continue
             ready.append(spec)
-            changed[spec.name] = changes, diff
+            changed[spec.name] = "; ".join(filter(None, [*cleared, changes])), diff
         state.save(records)
         if watch is None and not fleet.unbound_host:
             outcomes += _start_all(ready, records, environ, changed, limit_s=limit_s, done=done)
@@ -174,7 +173,7 @@ def stop(
 
 def _runs_elsewhere(spec: EndpointSpec, record: Record) -> bool:
     folder = Folder(spec)
-    return status.is_elsewhere(folder, record, folder.core(record.process))
+    return status.is_elsewhere(folder, record, folder.core(record.seen))
 
 
 def _stop_far(
@@ -297,7 +296,8 @@ def restart(
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 continue
             ready.append(spec)
-        outcomes += _start_all(ready, records, environ, {}, limit_s=START_S, done=done)
+        changed = {spec.name: (stopped[spec.name].detail, "") for spec in ready}
+        outcomes += _start_all(ready, records, environ, changed, limit_s=START_S, done=done)
     return ordered(fleet, outcomes)
 
 
@@ -331,15 +331,17 @@ def _start_all(
         started = []
         for spec in batch:
             try:
-                started.append((spec, _start(spec, records[spec.name], environ)))
+                started.append((spec, *_start(spec, records[spec.name], environ)))
             except OSError as error:
                 problem = records[spec.name].last_error = f"{error.filename or spec.directory}: {error.strerror}"
                 outcomes.append(Outcome(spec.name, "not started", problem, good=False))
                 done(spec.name)
         deadline = time.monotonic() + limit_s
-        for spec, process in started:
+        for spec, process, cleared in started:
             why = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
-            outcomes.append(_outcome(spec, records[spec.name], process, why, *changed.get(spec.name, ("", ""))))
+            changes, diff = changed.get(spec.name, ("", ""))
+            changes = "; ".join(filter(None, [*cleared, changes]))
+            outcomes.append(_outcome(spec, records[spec.name], process, why, changes, diff))
             done(spec.name)
     return outcomes
 
@@ -404,11 +406,11 @@ def _running(folder: Folder, record: Record) -> str | None:
     Raises:
         InputError: a second one might be started beside one that cannot be seen well.
     """
-    core = folder.core(record.process)
+    core = folder.core(record.seen)
     if core.process is not None:
-        if record.process != core.process:
+        if not record.is_of(core.process):
             record.began(core.process)
-            record.ran_at = core.process.since
+            record.ran_at = core.process.create_time()
         return f"process {core.process.pid}"
     if status.is_elsewhere(folder, record, core):
         return f"process {core.pid} on {record.host or 'another host'}"
@@ -423,14 +425,15 @@ def _running(folder: Folder, record: Record) -> str | None:
     return None
 
 
-def _start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], list[str]]:
+    """Start a daemon; also tells what earlier runs had left."""
     folder = Folder(spec)
-    daemon.clear(folder)
+    cleared = daemon.clear(folder)
     record.forgive()
     present = Launch.now(spec)
     started = daemon.start(folder, environ)
     record.began(daemon.process_of(started), present)
-    return started
+    return started, cleared
 
 
 def _outcome(
@@ -449,7 +452,7 @@ def _outcome(
 
 def _stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[], bool]) -> Outcome:
     folder = Folder(spec)
-    core = folder.core(record.process)
+    core = folder.core(record.seen)
     running = [core.process] if core.process is not None else folder.cores()
     try:
         if running:
@@ -461,6 +464,6 @@ def _stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[
             return Outcome(spec.name, "not stopped", detail, good=False)
         if core.state == "stale":
             return Outcome(spec.name, "stopped", "; ".join(daemon.clear(folder)))
-        return Outcome(spec.name, "stopped", "did not run")
+        return Outcome(spec.name, "stopped", "; ".join(["did not run", *daemon.end_leftovers(folder)]))
     finally:
         done(spec.name)

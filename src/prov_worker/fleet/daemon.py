@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import psutil
+
 from prov_worker.errors import InputError
 from prov_worker.fleet import credentials
-from prov_worker.fleet.endpoint import Folder, kind
+from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.globus import processes
-from prov_worker.globus.processes import Process
+from prov_worker.globus import orphans, processes
 
 PROGRAM = "globus-compute-endpoint"
 #: A daemon that ends after its pid file is there, does so when it asks who its user is: within a second.
@@ -100,12 +101,7 @@ def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) ->
     Returns:
         What was done, in words.
     """
-    done = []
-    left = folder.leftovers(core=None)
-    if left:
-        kinds = sorted({kind(one) for one in left})
-        processes.end(left, _GRACE_S, interrupted=interrupted)
-        done.append(f"ended {len(left)} processes of an earlier run ({', '.join(kinds)})")
+    done = end_leftovers(folder, interrupted=interrupted)
     if interrupted():
         return done
     if folder.pid_file.exists():
@@ -113,6 +109,24 @@ def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) ->
         done.append("removed a stale daemon.pid")
     if cleaned := folder.clean():
         done.append(f"removed stale daemon.pid of {', '.join(cleaned)}")
+    return done
+
+
+def end_leftovers(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+    """End the processes of an endpoint without a daemon: user endpoints first, which end what is theirs.
+
+    Returns:
+        What was done, in words.
+    """
+    abandoned = folder.abandoned()
+    killed = processes.end(abandoned, _GRACE_S, interrupted=interrupted)
+    left = [] if interrupted() else folder.orphans()
+    remaining = orphans.end(left, interrupted=interrupted)
+    names = [*(f"user endpoint {process.pid}" for process in abandoned), *orphans.names(left)]
+    done = [f"ended processes of an earlier run: {', '.join(names)}"] if names else []
+    stuck = [process.pid for process in (*killed, *remaining) if processes.is_alive(process)]
+    if stuck and not interrupted():
+        done.append(f"processes {', '.join(map(str, stuck))} of an earlier run do not end, not by SIGKILL either")
     return done
 
 
@@ -137,13 +151,13 @@ def settle(folder: Folder, started: subprocess.Popen[bytes], limit_s: float) -> 
     return f"has not registered after {limit_s:.0f} s: {last_of_start(folder)}"
 
 
-def process_of(started: subprocess.Popen[bytes]) -> Process:
-    """A process that was started here."""
-    return processes.process(started.pid) or Process(started.pid, 0)
+def process_of(started: subprocess.Popen[bytes]) -> psutil.Process:
+    """A process that was started here, and not waited for yet: it keeps its id even if it has ended."""
+    return psutil.Process(started.pid)
 
 
 def stop(
-    folder: Folder, process: Process, limit_s: float = STOP_S, *, interrupted: Callable[[], bool] = lambda: False
+    folder: Folder, process: psutil.Process, limit_s: float = STOP_S, *, interrupted: Callable[[], bool] = lambda: False
 ) -> str:
     """End a daemon and what belongs to it.
 
@@ -153,15 +167,11 @@ def stop(
     killed = processes.end([process], limit_s, interrupted=interrupted)
     if interrupted():
         return "was told to end"
-    words = "did not end in time, killed" if killed else "ended"
-    left = folder.leftovers(core=None)
-    if left:
-        processes.end(left, _GRACE_S)
-        words += f", with {len(left)} processes that it left"
+    done = ["did not end in time, killed" if killed else "ended", *end_leftovers(folder)]
     if killed:
         folder.pid_file.unlink(missing_ok=True)
         folder.clean()
-    return words
+    return "; ".join(done)
 
 
 def dismiss(folder: Folder) -> None:

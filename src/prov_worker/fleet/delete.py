@@ -22,7 +22,7 @@ def would_stop(fleet: Fleet, state: State, names: Sequence[str] = ()) -> list[Ou
     here, outcomes = pick(fleet, names)
     records = state.load()
     for spec in here:
-        core = Folder(spec).core(records.get(spec.name, Record()).process)
+        core = Folder(spec).core(records.get(spec.name, Record()).seen)
         detail = f"would stop process {core.process.pid}" if core.process else "does not run"
         outcomes.append(Outcome(spec.name, "dry run", detail))
     return ordered(fleet, outcomes)
@@ -66,7 +66,7 @@ def delete(
             elif not _made(folder, record):
                 detail = f"{folder.directory} was not created by the fleet: rm -r removes it"
                 outcomes.append(Outcome(spec.name, "kept", detail, good=False))
-            elif folder.core(record.process).state in ("running", "elsewhere") or folder.cores():
+            elif folder.core(record.seen).state in ("running", "elsewhere") or folder.cores():
                 outcomes.append(Outcome(spec.name, "kept", "it runs", good=dry_run))
             else:
                 outcomes.append(_delete(folder, records, force=force, dry_run=dry_run))

@@ -8,21 +8,22 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from prov_worker.errors import InputError
 from prov_worker.fleet.fleetfile import EndpointSpec, is_here, read, real
-from prov_worker.globus import daemons, processes
+from prov_worker.globus import daemons, orphans, processes
 from prov_worker.globus.daemons import Core
-from prov_worker.globus.processes import Process
+from prov_worker.globus.orphans import PoolProcess
 from prov_worker.sites.install import DamagedError, marker_of
 
 #: Where Globus Compute and prov-worker keep what a daemon prints until it has a log.
 CONSOLE = "console.log"
-#: Processes of a user endpoint that outlive it where it was killed.
-_LEFTOVERS = ("parsl: HTEX interchange", "parsl: HTEX manager", "parsl: HTEX worker", "process_worker_pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class UserEndpoint:
     """A user endpoint's directory, and its process where it lives."""
 
     directory: Path
-    process: Process | None
+    process: psutil.Process | None
 
 
 class Folder:
@@ -120,25 +121,27 @@ class Folder:
 
     # -- the daemon ----------------------------------------------------------------------------------------------
 
-    def core(self, known: Process | None = None) -> Core:
+    def core(self, seen: int | None = None) -> Core:
         """Whether the daemon runs.
 
         Args:
-            known: the process that was started, or seen to run, on this host.
+            seen: id of the process that was started, or seen to run, on this host.
         """
-        return daemons.look(self.directory, known)
+        return daemons.look(self.directory, seen)
 
-    def cores(self) -> list[Process]:
+    def cores(self) -> list[psutil.Process]:
         """Daemons of this endpoint on this host, with or without a pid file: starting, running or ending."""
         return [
-            one for one in processes.mine() if daemons.is_core(one, self.spec.name) and self._has_this_directory(one)
+            process
+            for process in processes.mine()
+            if daemons.is_core(process, self.spec.name) and self._has_this_directory(process)
         ]
 
-    def _has_this_directory(self, process: Process) -> bool:
+    def _has_this_directory(self, process: psutil.Process) -> bool:
         """Names may be the same in another directory of endpoints."""
-        if process.has_open_below(self.directory):
+        if processes.has_open_below(process, self.directory):
             return True
-        home = process.environment.get("GLOBUS_COMPUTE_USER_DIR")
+        home = processes.environment(process).get("GLOBUS_COMPUTE_USER_DIR")
         return home is not None and os.path.realpath(home) == os.path.realpath(self.spec.user_dir)
 
     # -- user endpoints ------------------------------------------------------------------------------------------
@@ -152,41 +155,37 @@ class Folder:
         found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         return [UserEndpoint(path, self._user_process(path)) for path in found]
 
-    def _user_process(self, directory: Path) -> Process | None:
+    def _user_process(self, directory: Path) -> psutil.Process | None:
         pid = daemons.number(directory)
-        found = processes.process(pid) if pid is not None else None
-        if found is None or not daemons.is_user_endpoint(found):
-            return None
-        return found if directory.name in found.command or found.has_open_below(directory) else None
+        process = processes.living(pid) if pid is not None else None
+        return process if process is not None and _is_user_endpoint_of(process, directory) else None
 
-    def leftovers(self, *, core: Process | None) -> list[Process]:
-        """Processes that earlier runs left: nobody will end them, and they keep ports and workers.
-
-        These are user endpoints whose daemon is gone, and interchanges and workers whose user endpoint is gone, or is
-        another than the one that began them. Processes on compute nodes end by themselves without an interchange.
+    def orphans(self, pool: Iterable[PoolProcess] | None = None) -> list[PoolProcess]:
+        """Interchanges, managers and workers of user endpoints that are gone: nobody will end them.
 
         Args:
-            core: the living daemon; None where there is none.
+            pool: those of this host, where they have been looked for already.
         """
-        living = {one.directory: one.process for one in self.user_endpoints()}
-        if not living:
+        owners = {user.directory: user.process for user in self.user_endpoints()}
+        if not owners:
             return []
-        found = []
-        for process in processes.mine():
-            command = process.command
-            user = daemons.is_user_endpoint(process)
-            if not user and not any(mark in command for mark in _LEFTOVERS):
-                continue
-            home = _home(process, list(living))
-            if home is None:
-                continue
-            owner = living[home]
-            if user:
-                if core is None or process.start < core.start:
-                    found.append(process)
-            elif owner is None or process.start < owner.start:
-                found.append(process)
-        return found
+        gone = orphans.without_engine(orphans.pool_processes() if pool is None else pool)
+        return [
+            part
+            for part in gone
+            for directory, owner in owners.items()
+            if orphans.is_in(part, directory) and (owner is None or _began_before(part.process, owner))
+        ]
+
+    def abandoned(self) -> list[psutil.Process]:
+        """User endpoints whose daemon is gone. The caller has made sure that none runs."""
+        directories = [user.directory for user in self.user_endpoints()]
+        return [
+            process
+            for process in processes.mine()
+            if daemons.is_user_endpoint(process)
+            and any(_is_user_endpoint_of(process, directory) for directory in directories)
+        ]
 
     def clean(self) -> list[str]:
         """Remove pid files of user endpoints whose process is gone: the next one would not start for 90 s.
@@ -209,19 +208,17 @@ class Folder:
         return cleaned
 
 
-def kind(process: Process) -> str:
-    """What a process of a user endpoint is, in a word or two."""
-    command = process.command
-    return next((mark for mark in _LEFTOVERS if mark in command), "user endpoint")
+def _is_user_endpoint_of(process: psutil.Process, directory: Path) -> bool:
+    if not daemons.is_user_endpoint(process):
+        return False
+    named = processes.environment(process).get("GLOBUS_COMPUTE_ENDPOINT_DIR")
+    if named is not None and os.path.realpath(named) == os.path.realpath(directory):
+        return True
+    return directory.name in processes.command(process) or processes.has_open_below(process, directory)
 
 
-def _home(process: Process, directories: list[Path]) -> Path | None:
-    """The user endpoint's directory that a process belongs to."""
-    words = process.command
-    named = process.environment.get("GLOBUS_COMPUTE_ENDPOINT_DIR")
-    for directory in directories:
-        if named is not None and os.path.realpath(named) == os.path.realpath(directory):
-            return directory
-        if directory.name in words or process.has_open_below(directory):
-            return directory
-    return None
+def _began_before(process: psutil.Process, other: psutil.Process) -> bool:
+    try:
+        return bool(process.create_time() < other.create_time())
+    except psutil.Error:
+        return False

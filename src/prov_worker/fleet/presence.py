@@ -17,7 +17,7 @@ from pathlib import Path
 from prov_worker import files
 from prov_worker.globus import processes
 from prov_worker.globus.daemons import STALE_S
-from prov_worker.globus.processes import Process
+from prov_worker.processes import process_start
 
 _FILE = "watch.json"
 _END = "watch.end"
@@ -59,7 +59,8 @@ def read(directory: Path) -> Presence | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     if watch.here:
-        return watch if watch.boot == processes.boot_id() and Process(watch.pid, watch.start).alive else None
+        lives = watch.boot == processes.boot_id() and processes.living(watch.pid, watch.start) is not None
+        return watch if lives else None
     return watch if time.time() - touched <= STALE_S else None
 
 
@@ -114,9 +115,8 @@ class Sign:
         self._file = directory / _FILE
         self._end = directory / _END
         self._touched = 0.0
-        myself = processes.process(os.getpid())
-        assert myself is not None
-        self._presence = Presence(socket.gethostname(), myself.pid, myself.start, processes.boot_id(), software)
+        pid = os.getpid()
+        self._presence = Presence(socket.gethostname(), pid, process_start(pid), processes.boot_id(), software)
 
     def begin(self) -> None:
         """Say that the watch is at work."""

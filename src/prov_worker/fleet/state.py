@@ -19,12 +19,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import psutil
+
 from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError, SpoolError
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.globus import processes
-from prov_worker.globus.processes import Process
+from prov_worker.processes import process_start
 from prov_worker.spool.paths import private_directory, runtime_dir
 
 Wanted = Literal["up", "stopped", "unknown"]
@@ -88,11 +90,21 @@ class Record:
     taken_at: float = 0.0
 
     @property
-    def process(self) -> Process | None:
-        """The daemon that was started or seen last, alive or not; None if there was none, or on another host."""
-        if not self.pid or self.elsewhere:
+    def process(self) -> psutil.Process | None:
+        """The daemon that was started or seen last; None if it is gone, or not known on this host in this boot."""
+        if self.seen is None or self.boot != processes.boot_id():
             return None
-        return Process(self.pid, self.start if self.boot == processes.boot_id() else 0)
+        return processes.living(self.pid, self.start)
+
+    @property
+    def seen(self) -> int | None:
+        """Id of the daemon that was started or seen last on this host, alive or not; None if there was none."""
+        return None if not self.pid or self.elsewhere else self.pid
+
+    def is_of(self, process: psutil.Process) -> bool:
+        """Whether a process of this host that was alive a moment ago is the one that was started or seen last."""
+        same = process.pid == self.seen and self.boot == processes.boot_id()
+        return same and process_start(process.pid) in (0, self.start)
 
     @property
     def elsewhere(self) -> bool:
@@ -104,12 +116,12 @@ class Record:
         """What the daemon was started with."""
         return Launch(self.software, self.configuration, self.credentials)
 
-    def began(self, process: Process, launch: Launch | None = None) -> None:
+    def began(self, process: psutil.Process, launch: Launch | None = None) -> None:
         """Take note of a daemon that runs, and of what it was started with, if that is known."""
         launch = launch or Launch()
-        self.pid, self.start, self.boot = process.pid, process.start, processes.boot_id()
+        self.pid, self.start, self.boot = process.pid, process_start(process.pid), processes.boot_id()
         self.host = socket.gethostname()
-        self.started_at, self.ran_at, self.down_at = process.since, 0.0, 0.0
+        self.started_at, self.ran_at, self.down_at = process.create_time(), 0.0, 0.0
         self.software, self.configuration, self.credentials = launch.software, launch.configuration, launch.credentials
 
     def ended(self) -> None:

@@ -57,6 +57,7 @@ class Status:
         elsewhere: whether it runs on another host, which a batch system chose.
         service: what the web service calls it; None if it was not asked, or could not be.
         stale: what has changed since: ``software``, ``configuration``, ``credentials``; ``unknown`` if nobody noted it.
+        orphans: interchanges, managers and workers of user endpoints that are gone, in words.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Status:
     elsewhere: bool = False
     service: str | None = None
     stale: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -96,7 +98,7 @@ def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
         return "unresponsive" if (core.touched_s or 0.0) > STALE_S else "running"
     if core.state == "elsewhere":
         return "running" if is_elsewhere(folder, record, core) else "unknown"
-    if record.process is not None and record.process.alive:
+    if record.process is not None:
         return "starting"
     if record.wanted == "stopped":
         return "stopped"
@@ -122,7 +124,7 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         return Status(
             spec.name, spec.site.name, spec.host, "not created", note=note, last_error=record.last_error or None
         )
-    core = folder.core(record.process)
+    core = folder.core(record.seen)
     condition = condition_of(folder, record, core)
     elsewhere = is_elsewhere(folder, record, core)
     living = living_user_endpoints(folder, elsewhere=elsewhere)
@@ -134,7 +136,7 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
         last_error = f"{logged.at} {logged.message}"
     process = core.process or (record.process if condition == "starting" else None)
     runs = condition in ("running", "unresponsive")
-    since = process.since if process else record.started_at if elsewhere else None
+    since = process.create_time() if process else record.started_at if elsewhere else None
     stale = record.launch.changes(Launch.now(spec)) if runs else []
     return Status(
         name=spec.name,

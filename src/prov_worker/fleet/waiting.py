@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import daemon, status
+from prov_worker.fleet import daemon, orphans, status
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.status import Status
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus import endpoint_status
+from prov_worker.globus.orphans import PoolProcess, pool_processes
 from prov_worker.humanize import plural
 
 #: An engine notes what it has every two seconds: twice nothing in this time is nothing.
@@ -36,11 +37,13 @@ class Report:
         statuses: of the endpoints, in the file's order.
         as_wanted: whether what was waited for has come.
         problem: why the state cannot be understood.
+        foreign: interchanges and managers without an engine that the fleet leaves alone.
     """
 
     statuses: list[Status]
     as_wanted: bool = True
     problem: str | None = None
+    foreign: tuple[PoolProcess, ...] = ()
 
 
 def look(
@@ -84,8 +87,13 @@ def look(
         if not online or are_online or time.monotonic() >= deadline:
             break
         time.sleep(1)
-    statuses = [replace(row, note=busy.get(row.name, row.note)) for row in statuses]
-    return Report(statuses, not busy and (are_online or not online), problem)
+    pool = pool_processes()
+    statuses = [
+        replace(row, note=busy.get(row.name, row.note), orphans=orphans.of(spec, pool))
+        for row, spec in zip(statuses, specs, strict=True)
+    ]
+    as_wanted = not busy and (are_online or not online)
+    return Report(statuses, as_wanted, problem, tuple(orphans.foreign(fleet, pool)))
 
 
 def _records(fleet: Fleet, state: State) -> tuple[dict[str, Record], str | None]:
@@ -126,7 +134,7 @@ def until_drained(folder: Folder, record: Record | None, timeout_s: float | None
     tally = Tally()
     record = record or Record()
     while True:
-        core = folder.core(record.process)
+        core = folder.core(record.seen)
         elsewhere = status.is_elsewhere(folder, record, core)
         if core.state != "running" and not elsewhere:
             return None

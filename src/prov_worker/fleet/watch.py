@@ -19,23 +19,29 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+
 from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.fleet import daemon, launch, logs, metrics, presence
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet, Watch
 from prov_worker.fleet.launch import Launch
+from prov_worker.fleet.orphans import foreign as foreign_orphans
 from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.fleet.task_counts import Tally
-from prov_worker.globus import processes
+from prov_worker.globus import orphans, processes
 from prov_worker.globus.daemons import STALE_S, Core
+from prov_worker.globus.orphans import PoolProcess
 
 _LOG_BYTES = 4 << 20
 #: A daemon that was started and has no pid file yet may be loading its code, or waiting for the web service.
 _STARTING_S = 120.0
 #: What a machine that slept looks like goes by in a moment: two looks so far apart must say that a daemon hangs.
 _HANGS_S = 20.0
+#: What a user endpoint leaves that ends as it should is gone by then.
+_ENDING_S = 1.0
 #: Between looks at the state and the environment, which commands change; a start is looked at as often.
 _STEP_S = 2.0
 #: A daemon that was started so lately may end by itself yet.
@@ -128,6 +134,8 @@ class Watcher:
         self._replaced = self._software
         self._checked = self._rested = time.monotonic()
         self._young = False
+        self._foreign: set[psutil.Process] = set()
+        self._pool: list[PoolProcess] = []
 
     @property
     def fleet(self) -> Fleet:
@@ -228,6 +236,7 @@ class Watcher:
             with self.state.lock("commands"):
                 records = self._unsaved or self.state.load(aside=True)
                 before = repr(records)
+                self._pool = orphans.pool_processes()
                 if self.state.damaged is not None:
                     self.log.say("state", self.state.damaged)
                     self.state.damaged, before = None, ""
@@ -239,6 +248,7 @@ class Watcher:
                     except (OSError, ProvWorkerError) as error:
                         # One endpoint's trouble is not the others'.
                         self._once(spec.name, f"cannot be looked after now: {_words(error)}")
+                self._name_foreign()
                 if self._unsaved is not None or repr(records) != before:
                     self._save(records)
                 self._young = any(_is_young(record) for record in records.values())
@@ -262,7 +272,7 @@ class Watcher:
             return
         record = records.setdefault(spec.name, Record())
         code = self._exit_code(spec.name, record)
-        core = folder.core(record.process)
+        core = folder.core(record.seen)
         if record.asked and self._asked(folder, record, core, records):
             return
         if core.state == "running":
@@ -285,8 +295,8 @@ class Watcher:
                 "on another host, or ended a moment ago",
             )
             return
-        if record.process is not None and record.process.alive:
-            self._starts(folder, record)
+        if (started := record.process) is not None:
+            self._starts(folder, record, started)
             return
         if others := folder.cores():
             self._once(spec.name, f"waits: a daemon is starting or ending as process {others[0].pid}")
@@ -301,7 +311,7 @@ class Watcher:
         if child is not None:
             code = child.poll()
             return code if child.pid == record.pid else None
-        if record.process is None:
+        if record.seen is None:
             return None
         try:
             pid, status = os.waitpid(record.pid, os.WNOHANG)
@@ -342,9 +352,9 @@ class Watcher:
         name = folder.spec.name
         assert core.process is not None
         self._trouble.pop(name, None)
-        if record.process != core.process:
+        if not record.is_of(core.process):
             record.began(core.process)
-            record.ran_at = core.process.since
+            record.ran_at = core.process.create_time()
             record.said = ""
             self.log.say(name, f"runs as process {core.process.pid}, which this watch did not start")
         record.down_at = 0.0
@@ -357,7 +367,24 @@ class Watcher:
             record.last_error = ""
         for cleaned in folder.clean():
             self.log.say(name, f"removed the stale daemon.pid of {cleaned}, whose process is gone")
+        self._end_orphans(folder)
         self._hangs(folder, record, core)
+
+    def _end_orphans(self, folder: Folder) -> None:
+        """End what a user endpoint has left that was killed, while its daemon goes on."""
+        if not folder.orphans(self._pool) or self.ended.wait(_ENDING_S):
+            return
+        if left := folder.orphans():
+            orphans.end(left, interrupted=self.ended.is_set)
+            names = ", ".join(orphans.names(left))
+            self.log.say(folder.spec.name, f"ended what a user endpoint left that is gone: {names}")
+
+    def _name_foreign(self) -> None:
+        foreign = foreign_orphans(self.fleet, self._pool)
+        for part in foreign:
+            if part.process not in self._foreign:
+                self.log.say("host", f"left alone, though its engine is gone, since it is not of this fleet: {part}")
+        self._foreign = {part.process for part in foreign}
 
     def _hangs(self, folder: Folder, record: Record, core: Core) -> None:
         name = folder.spec.name
@@ -375,17 +402,16 @@ class Watcher:
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
-    def _starts(self, folder: Folder, record: Record) -> None:
+    def _starts(self, folder: Folder, record: Record, process: psutil.Process) -> None:
         """A daemon that was started and has not registered yet."""
         name = folder.spec.name
-        assert record.process is not None
         waited = time.time() - record.started_at
         if waited < _STARTING_S:
             self._once(name, f"is starting as process {record.pid}")
             return
         text = f"has not registered for {waited:.0f} s: {logs.last_of_start(folder)}"
         self.log.say(name, f"process {record.pid} {text}: it is ended")
-        daemon.stop(folder, record.process, 10.0, interrupted=self.ended.is_set)
+        daemon.stop(folder, process, 10.0, interrupted=self.ended.is_set)
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
@@ -416,7 +442,7 @@ class Watcher:
     def _first(self, records: Mapping[str, Record], name: str) -> str | None:
         """Another endpoint that has been started and has not registered yet."""
         for other, record in records.items():
-            if other != name and not record.ran_at and record.process is not None and record.process.alive:
+            if other != name and not record.ran_at and record.process is not None:
                 return other
         return None
 
@@ -475,7 +501,7 @@ class Watcher:
             folder = Folder(spec)
             if folder.foreign() is not None or (record := records.get(spec.name)) is None:
                 return
-            core = folder.core(record.process)
+            core = folder.core(record.seen)
             for process in [core.process] if core.process is not None else folder.cores():
                 self.log.say(spec.name, f"process {process.pid} {daemon.stop(folder, process)}")
                 record.ended()

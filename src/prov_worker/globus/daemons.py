@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from prov_worker.globus import processes
-from prov_worker.globus.processes import Process
 
 PID_FILE = "daemon.pid"
 #: A pid file that a living daemon would have touched several times by now.
@@ -37,17 +38,17 @@ class Core:
     """
 
     state: CoreState
-    process: Process | None = None
+    process: psutil.Process | None = None
     touched_s: float | None = None
     pid: int | None = None
 
 
-def look(endpoint: Path, known: Process | None = None) -> Core:
+def look(endpoint: Path, seen: int | None = None) -> Core:
     """Whether the daemon of an endpoint's directory runs.
 
     Args:
         endpoint: the directory; its name is the endpoint's.
-        known: the process that was started, or seen to run, on this host.
+        seen: id of the process that was started, or seen to run, on this host; of an earlier boot too.
     """
     file = endpoint / PID_FILE
     try:
@@ -59,11 +60,11 @@ def look(endpoint: Path, known: Process | None = None) -> Core:
     if pid is None:
         # Just being made, or cut off by a full disk.
         return Core("stale" if age > 5 else "elsewhere", None, age)
-    found = processes.process(pid)
+    process = processes.living(pid)
     # A process that began after the last touch has the number by chance.
-    if found is not None and found.since <= touched + 2 and is_core(found, endpoint.name):
-        return Core("running", found, age, pid)
-    if (known is not None and known.pid == pid) or age > STALE_S:
+    if process is not None and process.create_time() <= touched + 2 and is_core(process, endpoint.name):
+        return Core("running", process, age, pid)
+    if seen == pid or age > STALE_S:
         return Core("stale", None, age, pid)
     return Core("elsewhere", None, age, pid)
 
@@ -86,18 +87,23 @@ def number(endpoint: Path) -> int | None:
         return None
 
 
-def is_core(process: Process, name: str) -> bool:
+def is_core(process: psutil.Process, name: str) -> bool:
     """Whether a process is the daemon of an endpoint of that name, or on its way to become it."""
-    command = process.command
-    if _TITLE in command:
+    command = processes.command(process)
+    if is_core_title(command):
         return f", {name})" in command
-    words = process.arguments
-    return "start" in words and name in words and any("globus-compute-endpoint" in one for one in words)
+    arguments = processes.arguments(process)
+    return "start" in arguments and name in arguments and any("globus-compute-endpoint" in word for word in arguments)
 
 
-def is_user_endpoint(process: Process) -> bool:
+def is_core_title(title: str) -> bool:
+    """Whether a title is that of a daemon; user endpoints have another."""
+    return _TITLE in title
+
+
+def is_user_endpoint(process: psutil.Process) -> bool:
     """Whether a process is a user endpoint, or on its way to become one."""
-    command = process.command
+    command = processes.command(process)
     return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
 
 

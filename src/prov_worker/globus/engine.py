@@ -148,6 +148,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if self._settings.enabled:
             self._prepare(endpoint_id)
         if run_dir is not None:
+            housekeeping.end_orphans(run_dir)
             self._guard_ports(run_dir)
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
         if run_dir is not None:

@@ -1,4 +1,4 @@
-"""What an engine does beside its tasks: the login node's agent, and what an earlier run left open."""
+"""What an engine does beside its tasks: the login node's agent, and what an earlier run left: processes and records."""
 
 from __future__ import annotations
 
@@ -8,10 +8,42 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from prov_worker.spool.paths import spool_dir
 
 _log = logging.getLogger(__name__)
+
+#: In the first second of an interchange nobody can tell whose it is; on a busy host in its first ten.
+_YOUNG_S = 30.0
+
+
+def end_orphans(run_dir: str) -> None:
+    """End interchanges, managers and workers that an earlier engine of this folder left; name others'. Never raises.
+
+    Args:
+        run_dir: folder of the engine that is about to start.
+    """
+    try:
+        from prov_worker.globus import orphans
+
+        folder = Path(run_dir)
+        pool = orphans.pool_processes(wait_s=_YOUNG_S)
+        without_engine = orphans.without_engine(pool)
+        mine = [part for part in without_engine if orphans.is_in(part, folder)]
+        if mine:
+            left = orphans.end(mine)
+            _log.warning("ended what an earlier engine of %s left: %s", folder, ", ".join(orphans.names(mine)))
+            if left:
+                _log.warning("does not end: %s", ", ".join(str(process.pid) for process in left))
+        for part in pool:
+            if part.engine is not None and part.engine.pid != os.getpid() and orphans.is_in(part, folder):
+                _log.warning("another engine uses this folder: process %s; left alone: %s", part.engine.pid, part)
+        for part in without_engine:
+            if part not in mine and part.kind != "worker":
+                _log.warning("left alone, though its engine is gone, since it is not of %s: %s", folder, part)
+    except Exception:
+        _log.warning("cannot look for what an earlier engine of %s left", run_dir, exc_info=True)
 
 
 def has_leftovers(crate_dir: str) -> bool:

@@ -1,4 +1,4 @@
-"""Processes of this host, as ``/proc`` shows them (proc(5)).
+"""This user's processes on this host: found by psutil, told apart by id and start, and ended.
 
 Globus Compute and Parsl give their processes titles, which overwrite their environment; what a process has open says
 then whose it is.
@@ -6,140 +6,143 @@ then whose it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from prov_worker.processes import is_running, process_start
+import psutil
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+from prov_worker.processes import process_start
+
+_DELETED = " (deleted)"
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process: its id alone may be another's by tomorrow.
-
-    Attributes:
-        pid: its id.
-        start: when it began, clock ticks since boot.
-    """
-
-    pid: int
-    start: int
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs still; one that nobody has waited for does not."""
-        return self.start > 0 and is_running(self.pid, self.start)
-
-    @property
-    def since(self) -> float:
-        """When it began, seconds since the epoch."""
-        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + self.start / _TICKS_PER_S
-
-    @property
-    def command(self) -> str:
-        """Command line or title; empty where it is gone."""
-        return _bytes(self.pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
-
-    @property
-    def arguments(self) -> list[str]:
-        """Command line in words."""
-        return _bytes(self.pid, "cmdline").decode(errors="replace").split("\0")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Environment at its start; of a process with a title, what that left."""
-        words = _bytes(self.pid, "environ").decode(errors="surrogateescape").split("\0")
-        return dict(word.split("=", 1) for word in words if "=" in word)
-
-    def has_open_below(self, directory: Path) -> bool:
-        """Whether it has a file open below a directory, or works there."""
-        top = f"{os.path.realpath(directory)}{os.sep}"
-        try:
-            names = [f"/proc/{self.pid}/fd/{name}" for name in os.listdir(f"/proc/{self.pid}/fd")]
-        except OSError:
-            names = []
-        for name in (*names, f"/proc/{self.pid}/cwd"):
-            try:
-                if f"{os.readlink(name)}{os.sep}".startswith(top):
-                    return True
-            except OSError:
-                continue
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs still; one that nobody has waited for does not."""
+    try:
+        return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
         return False
 
-    def send(self, number: int) -> None:
-        """Send a signal, if it is this process still."""
-        if self.alive:
-            try:
-                os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
 
+def living(pid: int, start: int | None = None) -> psutil.Process | None:
+    """The living process of an id that is this user's; None if there is none.
 
-def process(pid: int) -> Process | None:
-    """The living process of an id that is this user's; None where there is none."""
+    Args:
+        pid: its id, which alone may be another's by tomorrow.
+        start: clock ticks since boot at which it began, if that is known. psutil's ``create_time`` is no substitute in
+            a file: it moves when the clock is set.
+    """
     try:
-        if os.stat(f"/proc/{pid}").st_uid != os.getuid():
+        process = psutil.Process(pid)
+        if process.uids().real != os.getuid() or not is_alive(process):
             return None
-    except OSError:
+    except (psutil.Error, ValueError, OverflowError):
         return None
-    found = Process(pid, process_start(pid))
-    return found if found.alive else None
+    return process if start in (None, process_start(pid)) else None
 
 
-def mine() -> Iterator[Process]:
+def mine() -> Iterator[psutil.Process]:
     """All living processes of this user, but this one."""
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and (found := process(int(name))) is not None:
-            yield found
+    for pid in psutil.pids():
+        if pid != os.getpid() and (process := living(pid)) is not None:
+            yield process
 
 
-def end(targets: list[Process], grace_s: float, *, interrupted: Callable[[], bool] = lambda: False) -> list[Process]:
-    """SIGTERM, then SIGKILL for what is left after a while.
+def arguments(process: psutil.Process) -> list[str]:
+    """Command line in words, or the title; empty if it is gone or closed to this user."""
+    try:
+        return process.cmdline()
+    except (psutil.Error, OSError):
+        return []
+
+
+def command(process: psutil.Process) -> str:
+    """Command line or title."""
+    return " ".join(arguments(process)).strip()
+
+
+def environment(process: psutil.Process) -> dict[str, str]:
+    """Environment at its start; of a process with a title, what that left."""
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def opened(process: psutil.Process) -> list[str]:
+    """Paths of files that a process has open, and its working directory last.
+
+    psutil's ``open_files`` looks at each file, and hangs where one lies on a file system that does not answer.
+    """
+    directory = f"/proc/{process.pid}/fd"
+    try:
+        links = [f"{directory}/{name}" for name in os.listdir(directory)]
+    except OSError:
+        links = []
+    paths = []
+    for link in (*links, f"/proc/{process.pid}/cwd"):
+        with contextlib.suppress(OSError):
+            path = os.readlink(link)
+            if path.startswith("/"):
+                paths.append(path.removesuffix(_DELETED))
+    return paths
+
+
+def has_open_below(process: psutil.Process, directory: Path) -> bool:
+    """Whether a process has a file open below a directory, or works there."""
+    top = f"{os.path.realpath(directory)}{os.sep}"
+    return any(f"{path}{os.sep}".startswith(top) for path in opened(process))
+
+
+def end(
+    targets: Iterable[psutil.Process], grace_s: float, *, interrupted: Callable[[], bool] = lambda: False
+) -> list[psutil.Process]:
+    """SIGTERM, then SIGKILL for what is left after a while. psutil signals no process that only has the same id.
 
     Args:
         targets: processes.
         grace_s: how long to wait between the two.
-        interrupted: asked while waiting; where it says yes, nothing more is waited for or sent.
+        interrupted: asked while waiting; if it says yes, nothing more is waited for or sent.
 
     Returns:
         What needed SIGKILL.
     """
-    for one in targets:
-        one.send(signal.SIGTERM)
+    targets = list(targets)
+    for target in targets:
+        with contextlib.suppress(psutil.Error):
+            target.terminate()
     left = wait_gone(targets, grace_s, interrupted=interrupted)
     if interrupted():
         return []
-    for one in left:
-        one.send(signal.SIGKILL)
+    for target in left:
+        with contextlib.suppress(psutil.Error):
+            target.kill()
     wait_gone(left, 5.0, interrupted=interrupted)
     return left
 
 
 def wait_gone(
-    targets: list[Process], limit_s: float, *, interrupted: Callable[[], bool] = lambda: False
-) -> list[Process]:
-    """Wait until processes are gone; gives those that are not in time."""
+    targets: Iterable[psutil.Process], limit_s: float, *, interrupted: Callable[[], bool] = lambda: False
+) -> list[psutil.Process]:
+    """Wait until processes are gone; returns those that are not in time.
+
+    ``psutil.wait_procs`` would take the exit status of this process's own children, which ``Popen`` wants.
+    """
     deadline = time.monotonic() + limit_s
-    while (left := [one for one in targets if one.alive]) and time.monotonic() < deadline and not interrupted():
+    targets = list(targets)
+    while (left := [target for target in targets if is_alive(target)]) and not interrupted():
+        if time.monotonic() >= deadline:
+            break
         time.sleep(0.05)
     return left
 
 
 def boot_id() -> str:
-    """What tells this boot of the machine from others."""
+    """What tells this boot of the machine from others; empty if the kernel does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-
-
-def _bytes(pid: int, file: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{file}").read_bytes()
-    except OSError:
-        return b""

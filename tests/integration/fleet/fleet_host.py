@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.state import Record, State
-from prov_worker.globus.processes import Process
+from prov_worker.globus.processes import has_open_below
 
 NAMES = ("one", "two", "three")
 LIMIT_S = 60.0
@@ -135,14 +136,14 @@ class FleetHost:
         (spec,) = self.fleet.chosen([name])
         return Folder(spec)
 
-    def core(self, name: str) -> Process | None:
+    def core(self, name: str) -> psutil.Process | None:
         return self.folder(name).core().process
 
-    def up(self, name: str, other_than: Process | None = None) -> bool:
+    def up(self, name: str, other_than: psutil.Process | None = None) -> bool:
         found = self.core(name)
         return found is not None and found != other_than
 
-    def kill(self, *names: str) -> dict[str, Process]:
+    def kill(self, *names: str) -> dict[str, psutil.Process]:
         found = {}
         for name in names:
             process = self.core(name)
@@ -176,9 +177,9 @@ class FleetHost:
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             try:
-                process = Process(int(path.name), 1)
-                if mark in (path / "environ").read_bytes() or process.has_open_below(self.user_dir):
-                    found.append(int(path.name))
-            except OSError:
+                process = psutil.Process(int(path.name))
+                if mark in (path / "environ").read_bytes() or has_open_below(process, self.user_dir):
+                    found.append(process.pid)
+            except (psutil.Error, OSError):
                 continue
         return [pid for pid in found if pid != os.getpid()]

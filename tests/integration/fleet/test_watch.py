@@ -18,11 +18,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import functions
 
-from prov_worker.globus import processes
+from prov_worker.globus import orphans, processes
 
 if TYPE_CHECKING:
+    import psutil
     from fleet_host import FleetHost
     from service_stack import Stack
+
+    from prov_worker.globus.orphans import PoolProcess
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,6 +60,12 @@ def alone(host: FleetHost, *names: str) -> bool:
     return all(len(host.folder(name).cores()) == 1 for name in names)
 
 
+def pool(host: FleetHost, user: psutil.Process) -> list[PoolProcess]:
+    """What runs for a user endpoint."""
+    (directory,) = [each.directory for each in host.folder("one").user_endpoints() if each.process == user]
+    return [part for part in orphans.pool_processes() if orphans.is_in(part, directory)]
+
+
 def test_killed_in_turn_and_all_at_once(
     host: FleetHost, stranger: subprocess.Popen[bytes], wait_for: WaitFor, wait_up: Callable[..., None]
 ) -> None:
@@ -84,16 +93,16 @@ def test_killed_in_turn_and_all_at_once(
         under_way = executor.submit(functions.work_for, 4.0)
         wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way", 60.0)
         (user,) = [one.process for one in host.folder("one").user_endpoints() if one.process is not None]
-        left = [one for one in processes.mine() if "HTEX" in one.command and one.has_open_below(host.user_dir)]
-        assert left
+        left = pool(host, user)
+        assert {part.kind for part in left} == {"interchange", "manager", "worker"}
         before = host.kill(*NAMES)
-        user.send(signal.SIGKILL)
+        user.kill()
         stranger.kill()
         wait_up(host, *NAMES, before=before)
         assert under_way.exception(120) is None
-        wait_for(lambda: not [one for one in left if one.alive], "what was left to be ended")
+        wait_for(lambda: not [part for part in left if processes.is_alive(part.process)], "what was left to be ended")
         log = host.log("one")
-        assert any("processes of an earlier run (" in line and "parsl: HTEX interchange" in line for line in log), log
+        assert any("ended processes of an earlier run: " in line and "interchange " in line for line in log), log
 
     assert alone(host, *NAMES)
     assert [host.records()[name].total for name in NAMES] == [2, 2, 2]
@@ -110,6 +119,56 @@ def test_killed_in_turn_and_all_at_once(
     host.run("watch", "--once")
     assert host.json("status")["two"]["restarts"] == 2
     assert {name: host.core(name) for name in NAMES} == running
+
+
+def test_what_a_killed_user_endpoint_left(host: FleetHost, wait_for: WaitFor) -> None:
+    """Its daemon goes on: nobody starts an engine in that folder before the next task."""
+    from globus_compute_sdk import Client, Executor
+
+    host.write("one", options={"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"})
+    host.run("up")
+    with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
+        assert executor.submit(functions.add, 1, 2).result(100) == 3
+
+        def left_by_kill() -> list[PoolProcess]:
+            (user,) = [each.process for each in host.folder("one").user_endpoints() if each.process is not None]
+            parts = pool(host, user)
+            assert host.json("status")["one"]["orphans"] == []
+            user.kill()
+            wait_for(lambda: not processes.is_alive(user), "the user endpoint is gone")
+            assert all(processes.is_alive(part.process) for part in parts)
+            return parts
+
+        # Shown, and named where it is another fleet's.
+        left = left_by_kill()
+        row = host.json("status")["one"]
+        assert {text.split()[0] for text in row["orphans"]} == {"interchange", "manager", "worker"}
+        other = type(host)(host.directory / "other", host.environment)
+        other.write("two")
+        (interchange,) = [part for part in left if part.kind == "interchange"]
+        assert f"not of this fleet, left alone, and its engine is gone: {interchange}" in other.run("status")
+        other.run("watch", "--once")
+        assert [line for line in other.log("host") if str(interchange) in line]
+        assert all(processes.is_alive(part.process) for part in left)
+
+        # The next engine of that folder ends it, and all tasks are answered. Upstream starts none beside the file.
+        pid_file = host.folder("one").user_endpoints()[0].directory / "daemon.pid"
+        pid_file.unlink()
+        assert [executor.submit(functions.add, n, n).result(100) for n in range(4)] == [0, 2, 4, 6]
+        assert not [part for part in left if processes.is_alive(part.process)]
+
+        # The watch ends it without a task, also by cron.
+        left = left_by_kill()
+        host.run("watch", "--once")
+        assert not [part for part in left if processes.is_alive(part.process)]
+        assert any("ended what a user endpoint left" in line for line in host.log("one"))
+        pid_file.unlink(missing_ok=True)
+        assert executor.submit(functions.add, 1, 2).result(100) == 3
+
+        # So do a stop and a restart.
+        left = left_by_kill()
+        assert "interchange " in host.json("restart")["one"]["detail"]
+        assert not [part for part in left if processes.is_alive(part.process)]
 
 
 def test_a_configuration_that_cannot_start(host: FleetHost, wait_for: WaitFor, wait_up: Callable[..., None]) -> None:

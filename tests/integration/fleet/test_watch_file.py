@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from prov_worker.globus.processes import is_alive
+
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
@@ -68,7 +70,7 @@ def test_a_file_that_changes_and_a_daemon_that_hangs(
     host.write("one")
     wait_for(lambda: any("went from the file" in line for line in said("two")), "the file is read again")
 
-    wait_for(lambda: not hangs.alive, "the daemon that hangs is ended", 60.0)
+    wait_for(lambda: not is_alive(hangs), "the daemon that hangs is ended", 60.0)
     wait_up(host, "one", before={"one": hangs})
     assert any(f"process {hangs.pid} gave no sign of life for" in line for line in host.log("one"))
     assert len(host.folder("one").cores()) == 1

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import yaml
 
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
+from support.pretend import Pretender, pretending
 
 ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 
@@ -61,25 +59,6 @@ def endpoint(fleet: Fleet) -> Path:
 
 
 @pytest.fixture
-def pretend(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start a process that has a command line, an environment and an open file of the test's choice."""
-    started = []
-
-    def start(*words: str, opened: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
-        code = "import sys, time\nfile = open(sys.argv[1], 'a')\nprint(flush=True)\ntime.sleep(600)\n"
-        # What follows the code is the command line that others see; Python itself looks at the first word alone.
-        process = subprocess.Popen(
-            [words[0], "-c", code, str(opened or os.devnull), *words[1:]],
-            executable=sys.executable, env={**os.environ, **environment}, stdout=subprocess.PIPE, cwd="/",
-        )  # fmt: skip
-        started.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+def pretend(tmp_path: Path) -> Iterator[Pretender]:
+    """Start processes that have a command line, an environment and an open file of the test's choice."""
+    yield from pretending(tmp_path / "pretended")

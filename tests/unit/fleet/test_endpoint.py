@@ -6,19 +6,20 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from prov_worker.errors import InputError
+from prov_worker.fleet.daemon import end_leftovers
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
+from prov_worker.fleet.orphans import foreign
 from prov_worker.globus.daemons import STALE_S
-from prov_worker.globus.processes import Process, process
+from prov_worker.globus.processes import is_alive, living
+from support.pretend import Pretender
 
 ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
-Pretend = Callable[..., subprocess.Popen[bytes]]
 START = ("/venv/bin/python", "/venv/bin/globus-compute-endpoint", "start")
 TITLE = f"Globus Compute Endpoint *({ENDPOINT}, one) [/venv/bin/globus-compute-endpoint start one]"
 
@@ -34,12 +35,9 @@ def write_pid(folder: Folder, pid: int, age_s: float = 0.0) -> None:
     os.utime(folder.pid_file, (at, at))
 
 
-def gone(started: subprocess.Popen[bytes]) -> Process:
-    found = process(started.pid)
-    assert found is not None
+def end(started: subprocess.Popen[bytes]) -> None:
     started.kill()
     started.wait()
-    return found
 
 
 def test_without_a_pid_file(folder: Folder) -> None:
@@ -47,11 +45,11 @@ def test_without_a_pid_file(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("words", [(*START, "one"), (TITLE,)], ids=["command line", "title"])
-def test_a_daemon_that_runs(folder: Folder, pretend: Pretend, words: tuple[str, ...]) -> None:
+def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, words: tuple[str, ...]) -> None:
     daemon = pretend(*words, opened=folder.log)
     write_pid(folder, daemon.pid)
     core = folder.core()
-    assert (core.state, core.process) == ("running", process(daemon.pid))
+    assert (core.state, core.process) == ("running", living(daemon.pid))
     assert folder.cores() == [core.process]
     # One without a pid file is starting or ending: it is seen too.
     folder.pid_file.unlink()
@@ -63,26 +61,27 @@ def test_a_daemon_that_runs(folder: Folder, pretend: Pretend, words: tuple[str, 
     [(*START, "other"), (TITLE.replace(", one)", ", another one)"),), ("/bin/sleep", "one")],
     ids=["other name", "other title", "other program"],
 )
-def test_a_number_that_another_process_has(folder: Folder, pretend: Pretend, words: tuple[str, ...]) -> None:
+def test_a_number_that_another_process_has(folder: Folder, pretend: Pretender, words: tuple[str, ...]) -> None:
     other = pretend(*words)
     write_pid(folder, other.pid)
     assert folder.core().state == "elsewhere", "perhaps it is that of a daemon on another host"
-    assert folder.core(Process(other.pid, 1)).state == "stale", "it was started here"
+    assert folder.core(other.pid).state == "stale", "it was started here"
     write_pid(folder, other.pid, STALE_S + 1)
     assert folder.core().state == "stale", "nobody touches it"
 
 
-def test_a_daemon_of_the_same_name_that_began_after_the_last_touch(folder: Folder, pretend: Pretend) -> None:
+def test_a_daemon_of_the_same_name_that_began_after_the_last_touch(folder: Folder, pretend: Pretender) -> None:
     daemon = pretend(*START, "one")
     write_pid(folder, daemon.pid, STALE_S + 30)
     assert folder.core().state == "stale"
 
 
-def test_a_daemon_that_was_killed(folder: Folder, pretend: Pretend) -> None:
-    known = gone(pretend(*START, "one"))
-    write_pid(folder, known.pid)
+def test_a_daemon_that_was_killed(folder: Folder, pretend: Pretender) -> None:
+    daemon = pretend(*START, "one")
+    end(daemon)
+    write_pid(folder, daemon.pid)
     assert folder.core().state == "elsewhere"
-    assert folder.core(known).state == "stale"
+    assert folder.core(daemon.pid).state == "stale"
 
 
 @pytest.mark.parametrize("age_s, state", [(0, "elsewhere"), (10, "stale")])
@@ -93,39 +92,56 @@ def test_a_pid_file_without_a_number(folder: Folder, age_s: float, state: str) -
     assert folder.core().state == state
 
 
-def test_the_same_name_in_another_directory_of_endpoints(folder: Folder, pretend: Pretend, tmp_path: Path) -> None:
+def test_the_same_name_in_another_directory_of_endpoints(folder: Folder, pretend: Pretender, tmp_path: Path) -> None:
     pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(tmp_path / "another"))
     assert folder.cores() == []
     mine = pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(folder.spec.user_dir))
-    assert folder.cores() == [process(mine.pid)]
+    assert folder.cores() == [living(mine.pid)]
 
 
-def test_what_earlier_runs_left(folder: Folder, pretend: Pretend) -> None:
+def test_what_user_endpoints_left(folder: Folder, pretend: Pretender) -> None:
     user = folder.spec.user_dir / f"uep.{ENDPOINT}.1"
     other = folder.spec.user_dir / "uep.another.1"
     for directory in (user, other):
         (directory / "HTEX").mkdir(parents=True)
-    interchange = pretend("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
-    pool = pretend("python", "process_worker_pool.py", GLOBUS_COMPUTE_ENDPOINT_DIR=str(user))
-    pretend("parsl: HTEX interchange", opened=other / "HTEX" / "interchange.log")
-    pretend("python", "-m", "prov_worker.agent.main", GLOBUS_COMPUTE_ENDPOINT_DIR=str(user))
-    assert {one.pid for one in folder.leftovers(core=None)} == {interchange.pid, pool.pid}
+    interchange = pretend.orphan("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
+    manager = pretend.orphan("python", "process_worker_pool.py", f"--logdir={user}/HTEX")
+    pretend.orphan("parsl: HTEX interchange", opened=other / "HTEX" / "interchange.log")
+    pretend.orphan("python", "-m", "prov_worker.agent.main", GLOBUS_COMPUTE_ENDPOINT_DIR=str(user))
+    assert {part.process for part in folder.orphans()} == {interchange, manager}
 
-    # A user endpoint that lives keeps what it began, and not what was there before it.
+    # A user endpoint that lives keeps what it started, and not what was there before it.
     time.sleep(0.05)
-    living = pretend("globus-compute-endpoint", "_start-user-endpoint", user.name, opened=user / "endpoint.log")
-    (user / "daemon.pid").write_text(f"{living.pid}\n")
-    fresh = pretend("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
-    core = Process(os.getpid(), 1)  # began before its user endpoint
-    assert {one.pid for one in folder.leftovers(core=core)} == {interchange.pid, pool.pid}
+    living_user = pretend("globus-compute-endpoint", "_start-user-endpoint", user.name, opened=user / "endpoint.log")
+    (user / "daemon.pid").write_text(f"{living_user.pid}\n")
+    fresh = pretend.orphan("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
+    assert {part.process for part in folder.orphans()} == {interchange, manager}
     assert folder.clean() == []
-    # Without its daemon it is left over itself, with those that nobody has.
-    assert living.pid in {one.pid for one in folder.leftovers(core=None)}
-    gone(living)
+    # Without its daemon nobody will end it.
+    assert folder.abandoned() == [living(living_user.pid)]
+    end(living_user)
+    assert folder.abandoned() == []
     os.utime(user / "daemon.pid", (0, 0))
-    assert fresh.pid in {one.pid for one in folder.leftovers(core=core)}
+    assert {part.process for part in folder.orphans()} == {interchange, manager, fresh}
     assert folder.clean() == [user.name]
     assert not (user / "daemon.pid").exists()
+
+
+def test_leftovers_are_ended_and_those_of_others_are_named(fleet: Fleet, folder: Folder, pretend: Pretender) -> None:
+    user = folder.spec.user_dir / f"uep.{ENDPOINT}.1"
+    other = folder.spec.user_dir / "uep.another.1"
+    for directory in (user, other):
+        (directory / "HTEX").mkdir(parents=True)
+    mine = pretend.orphan("parsl: HTEX interchange", opened=user / "HTEX" / "interchange.log")
+    theirs = pretend.orphan("parsl: HTEX interchange", opened=other / "HTEX" / "interchange.log")
+    living_user = pretend("globus-compute-endpoint", "_start-user-endpoint", user.name, opened=user / "endpoint.log")
+    assert theirs in {part.process for part in foreign(fleet)}
+    assert mine not in {part.process for part in foreign(fleet)}
+    (text,) = end_leftovers(folder)
+    assert text == f"ended processes of an earlier run: user endpoint {living_user.pid}, interchange {mine.pid}"
+    assert not is_alive(mine)
+    assert is_alive(theirs)
+    assert end_leftovers(folder) == []
 
 
 def test_whose_a_directory_is(folder: Folder, fleet: Fleet) -> None:

@@ -16,7 +16,7 @@ from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.globus import processes
-from prov_worker.globus.processes import process
+from prov_worker.globus.processes import living
 
 
 def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
@@ -122,22 +122,28 @@ def test_a_link_to_a_fleet_file_is_the_same_fleet(fleet: Fleet, tmp_path: Path) 
 
 
 def test_a_process_of_another_boot_is_gone() -> None:
-    mine = process(os.getpid())
+    mine = living(os.getpid())
     assert mine is not None
     record = Record()
     record.began(mine)
     assert record.process == mine
     assert record.boot == processes.boot_id()
+    assert record.is_of(mine)
+    record.start += 1  # the number is another process's by now
+    assert record.process is None
+    assert not record.is_of(mine)
+    record.began(mine)
     record.boot = "another"
-    assert record.process is not None
-    assert not record.process.alive
+    assert record.process is None
+    assert not record.is_of(mine)
+    assert record.seen == os.getpid()
 
 
 def test_hosts_share_the_state_if_a_batch_system_chooses_one(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = fleet.model_copy(update={"unbound_host": True})
     monkeypatch.setattr(socket, "gethostname", lambda: "first")
     own, ours = State(fleet).directory, State(shared).directory
-    mine = process(os.getpid())
+    mine = living(os.getpid())
     assert mine is not None
     record = Record()
     record.began(mine, Launch("s", "c", "k"))

@@ -20,6 +20,7 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.sites.install import MARKER, install
+from support.pretend import Pretender
 
 pytest.importorskip("globus_compute_endpoint")
 # Parsl's address_by_interface leaves its socket to the collector of garbage.
@@ -162,7 +163,7 @@ def pending(pid: int, number: int) -> bool:
 
 def test_a_restart_that_is_broken_off_leaves_the_endpoint_wanted(
     fleet: Fleet,
-    pretend: Callable[..., subprocess.Popen[bytes]],
+    pretend: Pretender,
     capsys: Capture,
 ) -> None:
     make(fleet, "one")

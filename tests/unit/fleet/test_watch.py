@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from prov_worker.fleet.fleetfile import Fleet, Watch
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.watch import Watcher, next_time, went_down
 from prov_worker.globus import daemons
+from support.pretend import Pretender
 
 NOW = 1_790_000_000.0
 WATCH = Watch(backoff=(10.0, 100.0), cap=3, window=3600.0)
@@ -71,7 +71,7 @@ def test_a_person_starts_the_count_anew() -> None:
 
 
 def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
-    fleet: Fleet, endpoint: Path, pretend: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, endpoint: Path, pretend: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (daemons, watch):
         monkeypatch.setattr(module, "STALE_S", 0.2)
@@ -107,7 +107,7 @@ def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint
 
 
 @pytest.fixture
-def running(endpoint: Path, pretend: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+def running(endpoint: Path, pretend: Pretender) -> subprocess.Popen[bytes]:
     """The daemon of ``one``."""
     process = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
     (endpoint / "daemon.pid").write_text(f"{process.pid}\n")

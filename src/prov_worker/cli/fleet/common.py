@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prov_worker.fleet.fleetfile import Fleet
     from prov_worker.fleet.result import Outcome
     from prov_worker.fleet.state import State
+    from prov_worker.globus.orphans import PoolProcess
 
 
 class EndpointName(click.ParamType):
@@ -73,6 +74,12 @@ def drain_needed(drain: bool, timeout_s: float | None) -> None:
     """Refuse a time limit of a wait that was not asked for."""
     if timeout_s is not None and not drain:
         raise click.UsageError("--timeout: is the limit of --drain")
+
+
+def name_foreign_orphans(foreign: Iterable[PoolProcess]) -> None:
+    """Name interchanges and managers whose engine is gone, and that the fleet leaves alone."""
+    for part in foreign:
+        click.echo(terminal.plain(f"not of this fleet, left alone, and its engine is gone: {part}"), err=True)
 
 
 def report(outcomes: Sequence[Outcome], state: State, *, as_json: bool, diff: bool = False) -> int:

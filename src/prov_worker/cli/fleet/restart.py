@@ -27,7 +27,7 @@ def command(
     Also those that were stopped, or that the watch does not restart any more. A watch that is at work does it. Exit
     code 1 if one does not run.
     """
-    from prov_worker.fleet import commands
+    from prov_worker.fleet import commands, orphans
 
     common.drain_needed(drain, timeout_s)
     fleet, state = common.opened(file)
@@ -35,4 +35,5 @@ def command(
         outcomes = commands.restart(
             fleet, state, names, stale=stale, drain=drain, timeout_s=timeout_s, done=lambda _: advance()
         )
+    common.name_foreign_orphans(orphans.foreign(fleet))
     return common.report(outcomes, state, as_json=as_json)

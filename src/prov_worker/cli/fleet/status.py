@@ -49,6 +49,7 @@ def command(
         terminal.print_json([status.to_json() for status in report.statuses])
     else:
         _print(report.statuses, online=online)
+    common.name_foreign_orphans(report.foreign)
     bad = any(status.condition in ("down", "unresponsive", "foreign", "unknown") for status in report.statuses)
     return 1 if bad or report.problem or not report.as_wanted else 0
 
@@ -87,6 +88,9 @@ def _print(statuses: Sequence[Status], *, online: bool) -> None:
             None, (status.note, status.last_error and f"last error: {status.last_error}", *status.unread)
         ):
             click.echo(terminal.plain(f"{status.name}: {text}"))
+        for orphan in status.orphans:
+            remedy = f"the watch ends it, or prov-worker fleet restart {status.name}"
+            click.echo(terminal.plain(f"{status.name}: its engine is gone: {orphan}; {remedy}"))
 
 
 def _state(status: Status) -> str:

@@ -19,9 +19,10 @@ def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool
 
     All configurations are validated before anything is changed. Exit code 1 where an endpoint does not run.
     """
-    from prov_worker.fleet import commands
+    from prov_worker.fleet import commands, orphans
 
     fleet, state = common.opened(file)
     with terminal.progress("starting", len(fleet.chosen(names))) as advance:
         outcomes = commands.up(fleet, state, names, dry_run=dry_run, force=force, done=lambda _: advance())
+    common.name_foreign_orphans(orphans.foreign(fleet))
     return common.report(outcomes, state, as_json=as_json, diff=dry_run)
