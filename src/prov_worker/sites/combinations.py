@@ -42,21 +42,21 @@ def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
     workers, given = full["workers"], full["affinity"]
     if given == "none":
         return
-    key = next((one for one in ("cpus_per_task", "cpus_per_node") if one in full), None)
+    key = next((name for name in ("cpus_per_task", "cpus_per_node") if name in full), None)
     if key is not None and workers > full[key]:
         why = f"{workers} for {full[key]} CPUs ({key}), and Parsl's workers end where one has no CPU of its own"
         yield ("workers", key, "affinity"), f"{why}; take {full[key]} at most, or affinity=none"
     if not given.startswith("list:"):
         return
     try:
-        found = affinity.lists(given)
+        lists = affinity.lists(given)
     except ValueError as error:
         yield ("affinity",), f"{error}; expected list:0-7:8-15, a part for each worker"
         return
-    if len(found) != workers:
-        why = f"{plural(len(found), 'list')} for {plural(workers, 'worker')}"
+    if len(lists) != workers:
+        why = f"{plural(len(lists), 'list')} for {plural(workers, 'worker')}"
         yield ("affinity", "workers"), f"{why}; Parsl wants one for each: name as many, or take alternating"
-    most = max(max(cpus) for cpus in found)
+    most = max(max(cpus) for cpus in lists)
     if site.cpus and most >= site.cpus:
         yield ("affinity",), f"CPU {most} is not on a node of {site.cpus}; name those of 0 to {site.cpus - 1}"
 
@@ -81,15 +81,15 @@ def _accelerators(full: Mapping[str, Any], scheduler: Scheduler) -> Iterator[Con
 def notes(site: Site, full: Mapping[str, Any]) -> list[str]:
     """What was beyond a queue's limits when the template was written, as `sites check` may find it still."""
     name = full.get("queue", "")
-    known = site.queues.get(name)
-    if known is None:
+    queue = site.queues.get(name)
+    if queue is None:
         return []
-    found: list[str] = []
-    low, high = known.get("nodes", (1, None))
+    texts: list[str] = []
+    low, high = queue.get("nodes", (1, None))
     nodes = full["nodes_per_block"]
     if nodes < low or (high is not None and nodes > high):
-        found.append(f"nodes_per_block: {nodes}, and {name} takes {low} to {high or 'any number'}")
-    limit, wanted = walltime.seconds(str(known.get("walltime", ""))), walltime.seconds(full["walltime"])
+        texts.append(f"nodes_per_block: {nodes}, and {name} takes {low} to {high or 'any number'}")
+    limit, wanted = walltime.seconds(str(queue.get("walltime", ""))), walltime.seconds(full["walltime"])
     if limit is not None and wanted is not None and wanted > limit:
-        found.append(f"walltime: {full['walltime']}, and {name} takes {known['walltime']} at most")
-    return [f"{one} (documented; `prov-worker sites check` asks the scheduler)" for one in found]
+        texts.append(f"walltime: {full['walltime']}, and {name} takes {queue['walltime']} at most")
+    return [f"{text} (documented; `prov-worker sites check` asks the scheduler)" for text in texts]

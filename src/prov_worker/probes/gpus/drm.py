@@ -82,8 +82,8 @@ class DrmCard:
         if self.vendor != "intel" or self.integrated:
             return None
         # The directories of i915 are graphics tiles on cards of their own; on a processor one would be the media part.
-        found = numbered(self.device, "tile") if self.driver == "xe" else numbered(self.card / "gt", "gt")
-        return len(found) or None
+        tiles = numbered(self.device, "tile") if self.driver == "xe" else numbered(self.card / "gt", "gt")
+        return len(tiles) or None
 
     @property
     def memory_bytes(self) -> int | None:
@@ -98,9 +98,9 @@ class DrmCard:
         else:
             # Some versions of lmem_total_bytes count the first tile alone.
             sizes = [read_int(tile / "addr_range") for tile in numbered(self.card / "gt", "gt")]
-        known = [size for size in sizes if size]
-        if known and len(known) == len(sizes):
-            return sum(known)
+        positive = [size for size in sizes if size]
+        if positive and len(positive) == len(sizes):
+            return sum(positive)
         return read_int(self.card / "lmem_total_bytes") or read_int(self.device / "lmem_total_bytes")
 
     def describe(self, context: ProbeContext, xpu_smi: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -216,8 +216,8 @@ class SysfsMeter(GpuMeter):
 
 def _sensors(card: DrmCard) -> Sequence[Path]:
     """Directories of the card's sensors; those of single tiles (``i915_gt0``) would count a part for the whole."""
-    found = numbered(card.device / "hwmon", "hwmon")
-    return [directory for directory in found if "_gt" not in (read_text(directory / "name") or "")]
+    directories = numbered(card.device / "hwmon", "hwmon")
+    return [directory for directory in directories if "_gt" not in (read_text(directory / "name") or "")]
 
 
 class _Gauge:

@@ -141,14 +141,14 @@ class NvmlSession:
     def _instances(self, gpu: NvmlGpu) -> list[NvmlGpu]:
         if gpu.handle is None or not gpu.details["mig_enabled"]:
             return []
-        found = []
+        instances = []
         for place in range(self.ask("nvmlDeviceGetMaxMigDeviceCount", gpu.handle) or 0):
             # Most places are empty: an error that is an answer.
             handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu.handle, place)
             if handle is None:
                 continue
             memory = self.memory(handle)
-            found.append(
+            instances.append(
                 NvmlGpu(
                     handle,
                     text(self.ask("nvmlDeviceGetName", handle)) or f"{gpu.model} MIG",
@@ -164,7 +164,7 @@ class NvmlSession:
                     },
                 )
             )
-        return found
+        return instances
 
 
 def open_session(module: Any = None) -> NvmlSession:

@@ -50,22 +50,22 @@ def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LI
             environment["TMPDIR"] = os.environ["TMPDIR"]
     script = f'{_TRAP}\n{subject.provider.get("worker_init") or ""}\ntrap - ERR\nexec "$@"\n'
     arguments = [*shell, "-c", script, "worker_init", *command]
-    asked = programs.run(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
+    result = programs.run(arguments, limit_s=limit_s, environment=environment, directory=Path.home())
     failures: list[tuple[str, int]] = []
     others: list[str] = []
-    for line in asked.errors.splitlines():
+    for line in result.errors.splitlines():
         status, _, named = line.removeprefix(_FAILED).partition(":")
         if line.startswith(_FAILED) and status.isdigit():
             failures.append((named.strip(), int(status)))
         else:
             others.append(line)
-    return Started(asked._replace(errors="\n".join(others)), tuple(failures))
+    return Started(result._replace(errors="\n".join(others)), tuple(failures))
 
 
 def temporary_directory(subject: Subject) -> str | None:
     """Where the workers put their sockets, if that can be told from here."""
-    asked = in_worker_shell(subject, ["sh", "-c", f'echo "{_MARK}${{TMPDIR:-/tmp}}"'])
-    for line in asked.answer.output.splitlines():
+    result = in_worker_shell(subject, ["sh", "-c", f'echo "{_MARK}${{TMPDIR:-/tmp}}"'])
+    for line in result.answer.output.splitlines():
         if line.startswith(_MARK):
             return line.removeprefix(_MARK)
     return None
