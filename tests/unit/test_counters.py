@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from prov_worker.counters import COLUMNS, COUNTERS, Usage
@@ -44,7 +46,9 @@ def test_a_journal_with_fewer_counters_is_read(count: int) -> None:
 
 
 def test_a_journal_with_more_counters_is_read() -> None:
-    assert Usage.from_journal([*NUMBERS, 42, 4.2]) == Usage.from_journal(NUMBERS)
+    positions = [each.metadata["at"] for each in dataclasses.fields(Usage) if each.metadata["at"] is not None]
+    numbers = [*NUMBERS, *[1] * (len(positions) - len(NUMBERS))]
+    assert Usage.from_journal([*numbers, 42, 4.2]) == Usage.from_journal(numbers)
 
 
 @pytest.mark.parametrize("numbers", [[1, 2], NUMBERS, [*NUMBERS, 42], []])
@@ -65,12 +69,12 @@ def test_what_is_no_number_is_a_damaged_line() -> None:
 
 
 def test_each_counter_has_a_unit_of_crates_and_says_it_in_its_name() -> None:
-    assert len({counter.name for counter in COUNTERS}) == len(COUNTERS) == 14
+    assert len({counter.name for counter in COUNTERS}) == len(COUNTERS)
     for counter in COUNTERS:
         assert counter.unit in v.UNITS
         assert counter.kind in ("int", "float")
         assert counter.name.endswith("_s") == (counter.unit == "second")
-    assert [counter.name for counter in COLUMNS] == ["read_bytes", "written_bytes"]
+    assert {"read_bytes", "written_bytes"} <= {counter.name for counter in COLUMNS} < {c.name for c in COUNTERS}
     assert set(v.COUNTER_PROPERTIES) <= {counter.name for counter in COUNTERS}
 
 
