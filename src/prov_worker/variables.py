@@ -26,7 +26,12 @@ def warn_of_renamed(old: str, new: str) -> None:
     """Warn on standard error, once per process and old name, that a variable has a new name."""
     if old not in _warned:
         _warned.add(old)
-        sys.stderr.write(f"prov-worker: {old} is now {new}; the old name works in this release only\n")
+        sys.stderr.write(f"{renamed_message(old, new)}\n")
+
+
+def renamed_message(old: str, new: str) -> str:
+    """Return the warning about an old name, of a variable, option or command: one line."""
+    return f"prov-worker: {old} is now {new}; the old name works in this release only"
 
 
 def take_renamed(renamed: dict[str, str], environ: MutableMapping[str, str] | None = None) -> None:

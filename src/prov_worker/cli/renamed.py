@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from prov_worker.variables import renamed_message
+
 
 class RenamedOptions(click.Command):
     """A command that takes old names of its options too.
@@ -35,4 +37,4 @@ class RenamedOptions(click.Command):
 
 def warn_renamed(old: str, new: str) -> None:
     """Tell the user the new name of an option or a command."""
-    click.echo(f"prov-worker: {old} is now {new}; the old name works in this release only", err=True)
+    click.echo(renamed_message(old, new), err=True)

@@ -87,7 +87,8 @@ def _delete(folder: Folder, records: dict[str, Record], *, force: bool, dry_run:
     users = [one.directory for one in folder.user_endpoints()]
     unsent = [path for one in users for path in (one / "unacked_results").glob("*") if path.is_file()]
     if unsent and not force:
-        detail = f"{len(unsent)} results that could not be sent lie in {unsent[0].parent}; start it once, or --force"
+        where = unsent[0].parent
+        detail = f"{len(unsent)} results that could not be sent lie in {where}; start it once, or --discard-unsent"
         return Outcome(name, "kept", detail, good=False)
     directories: list[Path] = [folder.directory, *users]
     words = ", ".join(str(path) for path in directories)

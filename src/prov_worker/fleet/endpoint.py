@@ -75,7 +75,7 @@ class Folder:
         try:
             return marker_of(self.directory)
         except DamagedError as error:
-            remedy = f"prov-worker fleet up --force {self.spec.name}"
+            remedy = f"prov-worker fleet up --take-over {self.spec.name}"
             raise DamagedError(f"{error}; {remedy} keeps a copy and writes it anew") from None
 
     def other_host(self) -> str | None:
@@ -113,7 +113,7 @@ class Folder:
         if not take_over and (other := self.other_fleet()) is not None:
             return (
                 f"the fleet file {other} looks after it; name that one with --file, or take it over with "
-                f"prov-worker fleet up --force {self.spec.name}"
+                f"prov-worker fleet up --take-over {self.spec.name}"
             )
         if self.marker() is None and self.directory.exists() and any(self.directory.iterdir()):
             return f"{self.directory} was not created by prov-worker"

@@ -108,7 +108,7 @@ def test_a_configuration_that_the_daemon_would_refuse(
     "words, said",
     [
         (["stop", "--timeout", "3"], "--timeout: is the limit of --drain"),
-        (["remove", "--force"], "--force: goes with --delete"),
+        (["remove", "--discard-unsent"], "--discard-unsent: goes with --delete"),
         (["stop", "nobody"], "none is called nobody; there are polaris-one, far"),
         (["stop", "far"], "far: belongs to login99; it is not touched from here"),
         (["restart", "polaris-one"], "polaris-one: is not created yet: fleet up polaris-one"),
@@ -168,3 +168,21 @@ def test_the_old_name_of_remove_works_with_a_warning(two: Path, capsys: pytest.C
     assert captured.err == "prov-worker: fleet down is now fleet remove; the old name works in this release only\n"
     assert cli(["fleet", "--help"]) == 0
     assert "down" not in capsys.readouterr().out.split("Commands:")[1].replace("is down", "")
+
+
+@pytest.mark.parametrize(
+    "words, new, code",
+    [
+        (["up", "--dry-run", "--force", "polaris-one"], "--take-over", 0),
+        # Refused, but as the new option is.
+        (["remove", "--force"], "--discard-unsent", 2),
+    ],
+)
+def test_old_names_of_options_work_with_a_warning(
+    two: Path, capsys: pytest.CaptureFixture[str], words: list[str], new: str, code: int
+) -> None:
+    assert cli(["fleet", *words]) == code
+    warning, *rest = capsys.readouterr().err.splitlines()
+    assert warning == f"prov-worker: --force is now {new}; the old name works in this release only"
+    # Other processes of this machine may be named too.
+    assert any("--discard-unsent: goes with --delete" in line for line in rest) == (code == 2)

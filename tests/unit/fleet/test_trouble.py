@@ -57,15 +57,15 @@ def test_a_damaged_marker_is_the_trouble_of_its_endpoint_alone(fleet: Fleet, cap
     (fleet.user_dir / "one" / MARKER).write_text(text)
     found = rows(capsys, "status", code=1)
     assert (found["one"]["condition"], found["two"]["condition"]) == ("foreign", "down")
-    assert "prov-worker fleet up --force one keeps a copy" in found["one"]["note"]
+    assert "prov-worker fleet up --take-over one keeps a copy" in found["one"]["note"]
     found = rows(capsys, "stop", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("refused", "stopped")
-    assert "fleet up --force one" in found["one"]["detail"]
+    assert "fleet up --take-over one" in found["one"]["detail"]
     found = rows(capsys, "up", "--dry-run", code=1)
     assert (found["one"]["action"], found["two"]["action"]) == ("refused", "dry run")
-    assert rows(capsys, "up", "--dry-run", "--force", "one", code=0)["one"]["action"] == "dry run"
+    assert rows(capsys, "up", "--dry-run", "--take-over", "one", code=0)["one"]["action"] == "dry run"
     assert rows(capsys, "remove", "--delete", "one", code=1)["one"]["action"] == "refused"
-    assert rows(capsys, "remove", "--delete", "--force", "one", code=0)["one"]["action"] == "deleted"
+    assert rows(capsys, "remove", "--delete", "--discard-unsent", "one", code=0)["one"]["action"] == "deleted"
     assert [path.name for path in fleet.user_dir.iterdir()] == ["two"]
 
 
@@ -138,7 +138,7 @@ def test_a_copy_of_a_fleet_file_leaves_its_endpoints_alone(fleet: Fleet, tmp_pat
     assert cli(["fleet", "watch", "--once", "--file", str(copy)]) == 0
     assert f"one: not touched: the fleet file {fleet.path} looks after it" in capsys.readouterr().out
     # Taken over on purpose, or left by the other file.
-    found = rows(capsys, "up", "-n", "--force", "--file", str(copy), code=0)
+    found = rows(capsys, "up", "-n", "--take-over", "--file", str(copy), code=0)
     assert {row["action"] for row in found.values()} == {"dry run"}
     fleet.path.write_text(fleet.path.read_text().replace("name: two", "name: three"))
     found = rows(capsys, "status", "--file", str(copy), code=1)

@@ -6,15 +6,18 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
+from prov_worker.cli.renamed import RenamedOptions
 
 
-@click.command("remove")
+@click.command("remove", cls=RenamedOptions, renamed={"--force": "--discard-unsent"})
 @common.names_argument
 @common.file_option
 @common.drain_option
 @common.timeout_option
 @click.option("--delete", is_flag=True, help="Then remove the directories that the fleet created; crates stay.")
-@click.option("--force", is_flag=True, help="With --delete: also with unsent results, or a damaged prov_worker.json.")
+@click.option(
+    "--discard-unsent", is_flag=True, help="With --delete: also with unsent results, or a damaged prov_worker.json."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be stopped and removed; change nothing.")
 @common.json_option
 def command(
@@ -23,7 +26,7 @@ def command(
     drain: bool,
     timeout_s: float | None,
     delete: bool,
-    force: bool,
+    discard_unsent: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -36,8 +39,8 @@ def command(
     from prov_worker.fleet import delete as deletion
 
     common.drain_needed(drain, timeout_s)
-    if force and not delete:
-        raise click.UsageError("--force: goes with --delete")
+    if discard_unsent and not delete:
+        raise click.UsageError("--discard-unsent: goes with --delete")
     fleet, state = common.opened(file)
     outcomes = []
     if dry_run:
@@ -46,11 +49,13 @@ def command(
     else:
         with terminal.progress("stopping", len(fleet.chosen(names))) as advance:
             outcomes = commands.stop(
-                fleet, state, names, drain=drain, timeout_s=timeout_s, force=force, done=lambda _: advance()
+                fleet, state, names, drain=drain, timeout_s=timeout_s, force=discard_unsent, done=lambda _: advance()
             )
     if delete:
         bad = [one for one in outcomes if not one.good]
         left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
-        deleted = deletion.delete(fleet, state, names, skip={one.name for one in bad}, force=force, dry_run=dry_run)
+        deleted = deletion.delete(
+            fleet, state, names, skip={one.name for one in bad}, force=discard_unsent, dry_run=dry_run
+        )
         outcomes = [*bad, *(one for one in deleted if one.name in left)]
     return common.report(outcomes, state, as_json=as_json)

@@ -6,15 +6,18 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
+from prov_worker.cli.renamed import RenamedOptions
 
 
-@click.command("up")
+@click.command("up", cls=RenamedOptions, renamed={"--force": "--take-over"})
 @common.names_argument
 @common.file_option
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, with a diff; change nothing.")
-@click.option("--force", is_flag=True, help="Also over what was changed by hand, damaged, or is another fleet file's.")
+@click.option(
+    "--take-over", is_flag=True, help="Also over what was changed by hand, damaged, or is another fleet file's."
+)
 @common.json_option
-def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool, as_json: bool) -> int:
+def command(names: tuple[str, ...], file: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
     """Make, configure and start the endpoints of this host, or NAME...; what is so already stays.
 
     All configurations are validated before anything is changed. Exit code 1 where an endpoint does not run.
@@ -23,6 +26,6 @@ def command(names: tuple[str, ...], file: str | None, dry_run: bool, force: bool
 
     fleet, state = common.opened(file)
     with terminal.progress("starting", len(fleet.chosen(names))) as advance:
-        outcomes = commands.up(fleet, state, names, dry_run=dry_run, force=force, done=lambda _: advance())
+        outcomes = commands.up(fleet, state, names, dry_run=dry_run, force=take_over, done=lambda _: advance())
     common.name_foreign_orphans(orphans.foreign(fleet))
     return common.report(outcomes, state, as_json=as_json, diff=dry_run)
