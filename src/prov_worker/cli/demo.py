@@ -65,10 +65,10 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "crate": None if outcome.crate is None else str(outcome.crate),
     }
     if outcome.crate is not None:
-        from prov_worker.cli.crates.summary import summarise
-        from prov_worker.crate.reader import StepCrate
+        from prov_worker.crate.sources import source_of
+        from prov_worker.crate.summary import open_step
 
-        row |= summarise(StepCrate.open(outcome.crate))
+        row |= open_step(source_of(outcome.crate), strict=False)[0].figures()
     return row
 
 

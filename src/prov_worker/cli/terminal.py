@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError
 
 if TYPE_CHECKING:
@@ -172,25 +171,32 @@ def need_rights(directory: Path, *, write: bool) -> None:
         raise InputError(f"{directory}: no right to write into this directory")
 
 
-def crates_at(paths: Iterable[str]) -> list[Path]:
-    """Step crates at paths, each of which is one or a directory of them; in the order given, none twice.
+def candidates_at(paths: Iterable[str]) -> list[Path]:
+    """Return what may be step crates at paths: directories and zip files, in the order given, none twice.
+
+    Args:
+        paths: step crates, zip files, crates in them (``many.zip!task.crate``), run crates, directories of any of them.
 
     Raises:
         InputError: a path does not exist, or holds no crate.
+        CrateError: a path is a file that is not a zip, or a directory that cannot be listed.
     """
-    from prov_worker.crate.reader import find_crates
+    from prov_worker.crate.sources import candidates, in_zip, need_zip
 
     found: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
-        if not path.is_dir():
-            what = "a file; a crate is a directory" if path.exists() else "no such crate or directory"
-            raise InputError(f"{path}: {what}")
-        if (path / v.METADATA_FILE).is_file() and not (path / v.STEPS_DIR).is_dir():
-            found[path] = None
-            continue
-        inside = [*find_crates(path), *(find_crates(path / v.STEPS_DIR) if (path / v.STEPS_DIR).is_dir() else ())]
+        if not path.exists() and in_zip(path) is None:
+            raise InputError(f"{path}: no such crate or directory")
+        if path.is_file():
+            need_zip(path)
+        inside = list(candidates(path))
         if not inside:
             raise InputError(f"{path}: no step crate, and no directory with step crates")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def complain(error: object) -> None:
+    """Write one line on stderr about something that is left out, while the rest goes on."""
+    click.echo(f"prov-worker: {line(error)}", err=True)

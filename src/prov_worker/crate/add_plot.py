@@ -1,7 +1,8 @@
 """Plots of one task: its CPU use, with its resident memory on a second axis.
 
 Two ways to the same picture: PNG by matplotlib (:func:`render_png`), and SVG written by hand (:func:`render_svg`).
-Rendering happens outside the task's path, never in a worker. :func:`add_plot` adds one to a published crate.
+Rendering happens outside the task's path, never in a worker. :func:`add_plot` adds one to a published crate,
+:func:`draw` gives it alone.
 """
 
 from __future__ import annotations
@@ -19,50 +20,74 @@ from prov_worker.crate.plot_png import render_png
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.reader import StepCrate, load_graph, reference_ids
 from prov_worker.crate.series_json import CPU_COLUMN
+from prov_worker.crate.sources import DirectorySource, Source, source_of
 from prov_worker.crate.writer import Plot, plot_file
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import write_file
 
-__all__ = ["KINDS", "add_plot", "render_png", "render_svg", "sealing_run"]
+__all__ = ["KINDS", "add_plot", "draw", "render_png", "render_svg", "sealing_run"]
 
 KINDS = {"png": "cpu_usage.png", "svg": "cpu_usage.svg"}
 
 
-def add_plot(crate: Path | str, kind: str = "png") -> Path:
+def draw(step: StepCrate, kind: str = "png") -> bytes:
+    """Draw the CPU use of a crate's task.
+
+    Args:
+        step: the crate.
+        kind: ``png`` or ``svg``.
+
+    Returns:
+        The image.
+
+    Raises:
+        CrateError: there are no samples, or they cannot be read.
+        InputError: unknown kind.
+    """
+    _check(kind)
+    series = step.series()
+    if v.CPU_OBSERVATION not in step.entities or curve(series, CPU_COLUMN) is None:
+        raise CrateError(step.source.where, "no CPU sample was taken while the task ran, so there is nothing to draw")
+    title = f"{step.function_name} · task {step.task_id}"
+    return render_png(series, title) if kind == "png" else render_svg(series, title)
+
+
+def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
     """Draw the CPU use of a crate's task into the crate.
 
     The image is written first; then one replacement of the metadata brings the File, its place in ``hasPart`` and the
     ``image`` of the observation. A crate that has its plot already is left as it is.
 
     Args:
-        crate: directory of the crate.
+        crate: as :meth:`prov_worker.crate.reader.StepCrate.open` takes it.
         kind: ``png`` or ``svg``.
 
     Returns:
         Path of the plot.
 
     Raises:
-        CrateError: no step crate, no samples, or a run crate has sealed it.
+        CrateError: no step crate, no samples, or nothing can be added: it is in a zip file, or a run crate has sealed
+            it.
         InputError: unknown kind.
         OSError: the file system refused.
     """
-    crate = Path(crate)
-    if kind not in KINDS:
-        raise InputError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
-    graph = load_graph(crate)
-    step = StepCrate(crate, graph)
+    _check(kind)
+    source = source_of(crate) if isinstance(crate, (Path, str)) else crate
+    if not isinstance(source, DirectorySource):
+        raise CrateError(source.where, "is in a zip file, so nothing can be added")
+    graph = load_graph(source)
+    step = StepCrate(source, graph)
     observation = step.entities.get(v.CPU_OBSERVATION)
     present = reference_ids(observation.get("image")) if observation is not None else []
+    crate = source.path
     if present:
         return crate / unquote(present[0])
     sealed_by = sealing_run(crate)
     if sealed_by is not None:
         raise CrateError(crate, f"sealed by the run crate {sealed_by}, so nothing can be added")
-    series = step.series()
-    if observation is None or curve(series, CPU_COLUMN) is None:
-        raise CrateError(crate, "no CPU sample was taken while the task ran, so there is nothing to draw")
-    title = f"{step.function_name} · task {step.task_id}"
-    image = plot_file(Plot(KINDS[kind], render_png(series, title) if kind == "png" else render_svg(series, title)))
+    data = draw(step, kind)
+    image = plot_file(Plot(KINDS[kind], data))
+    observation = step.entities[v.CPU_OBSERVATION]
 
     (crate / v.IMAGE_DIR).mkdir(exist_ok=True)
     write_file(crate / image.path, image.data)
@@ -84,6 +109,11 @@ def add_plot(crate: Path | str, kind: str = "png") -> Path:
     return crate / image.path
 
 
+def _check(kind: str) -> None:
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+
+
 def sealing_run(crate: Path) -> Path | None:
     """The run crate around a step crate that holds the hash of its metadata; None where there is none."""
     metadata = crate.absolute() / v.METADATA_FILE
@@ -91,7 +121,7 @@ def sealing_run(crate: Path) -> Path | None:
         if not (parent / v.METADATA_FILE).is_file():
             continue
         inside = metadata.relative_to(parent).as_posix()
-        for entity in load_graph(parent):
+        for entity in load_graph(DirectorySource(parent)):
             if unquote(entity["@id"]) == inside and entity.get("sha256"):
                 return parent
     return None

@@ -8,6 +8,7 @@ rules of :mod:`prov_worker.crate.rules`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
@@ -15,6 +16,7 @@ from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.reader import load_graph
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.rules.files import files
+from prov_worker.crate.sources import Source, source_of
 from prov_worker.crate.validator.client import (
     ProfileValidator,
     find_validator,
@@ -32,39 +34,50 @@ __all__ = [
     "check_files",
     "find_validator",
     "install_validator",
+    "unreadable",
     "validate_profiles",
 ]
 
 
-def check_crate(path: Path | str) -> list[Finding]:
+def check_crate(crate: Path | str | Source) -> list[Finding]:
     """Run the product's own checks on one step crate.
+
+    Args:
+        crate: as :meth:`prov_worker.crate.reader.StepCrate.open` takes it.
 
     Returns:
         What was found, sorted; empty for a sound crate. A crate that cannot be read is one finding, no exception.
     """
-    path = Path(path)
-    try:
-        graph = load_graph(path)
-    except CrateError as error:
-        return [_unreadable(path, error)]
-    findings = {finding for rule in RULES for finding in rule(Checked(path, graph))}
+    checked = _checked(crate)
+    if isinstance(checked, Finding):
+        return [checked]
+    findings = {finding for rule in RULES for finding in rule(checked)}
     return sorted(findings, key=lambda finding: (finding.level, finding.rule, finding.where, finding.message))
 
 
-def check_files(path: Path | str) -> list[Finding]:
+def check_files(crate: Path | str | Source) -> list[Finding]:
     """Compare a crate's files with their sizes and hashes in its metadata, and nothing else.
 
     Returns:
         What is wrong, sorted; empty where each file is as its crate says. Files that it does not list are no finding.
     """
-    path = Path(path)
-    try:
-        graph = load_graph(path)
-    except CrateError as error:
-        return [_unreadable(path, error)]
-    wrong = (finding for finding in files(Checked(path, graph)) if finding.level == ERROR)
+    checked = _checked(crate)
+    if isinstance(checked, Finding):
+        return [checked]
+    wrong = (finding for finding in files(checked) if finding.level == ERROR)
     return sorted(wrong, key=lambda finding: (finding.rule, finding.where))
 
 
-def _unreadable(path: Path, error: CrateError) -> Finding:
-    return Finding(ERROR, "unreadable", "./" if error.where == str(path) else v.METADATA_FILE, error.reason)
+def _checked(crate: Path | str | Source) -> Checked | Finding:
+    """Read a crate; return what is wrong if that is impossible."""
+    where = os.fspath(crate) if isinstance(crate, (Path, str)) else crate.where
+    try:
+        source = source_of(crate) if isinstance(crate, (Path, str)) else crate
+        return Checked(source, load_graph(source))
+    except CrateError as error:
+        return unreadable(where, error)
+
+
+def unreadable(where: str, error: CrateError) -> Finding:
+    """Return the finding of a crate, or of a file of crates, that cannot be read; ``where`` is its path."""
+    return Finding(ERROR, "unreadable", "./" if error.where == where else v.METADATA_FILE, error.reason)

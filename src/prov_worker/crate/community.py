@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.sources import check_names
+from prov_worker.crate.sources import check_names, open_zip
 from prov_worker.errors import CrateError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -53,8 +52,5 @@ def open_crate(path: Path | str) -> ROCrate:
 
 
 def _refuse_harmful(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_names(path, archive)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CrateError(path, f"not a readable zip file: {error}") from None
+    with open_zip(path) as archive:
+        check_names(path, archive)

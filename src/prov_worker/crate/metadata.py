@@ -29,7 +29,7 @@ _DESCRIPTOR = entity(
 
 
 @dataclass(slots=True)
-class StepFile:
+class CrateContent:
     """A file of a step crate.
 
     Attributes:
@@ -68,7 +68,7 @@ class StepWriter:
         self._fixed = [_PROFILE, *people.entities]
 
     def render(
-        self, record: TaskRecord, series: TaskSeries | None, files: Sequence[StepFile], *, cpu_sampled: bool
+        self, record: TaskRecord, series: TaskSeries | None, files: Sequence[CrateContent], *, cpu_sampled: bool
     ) -> str:
         """The metadata document of a task.
 
@@ -211,7 +211,7 @@ class StepWriter:
                 text += " No sample was taken."
         return text
 
-    def _results(self, record: TaskRecord, by_path: Mapping[str, StepFile], taken: set[str]) -> f.Facts:
+    def _results(self, record: TaskRecord, by_path: Mapping[str, CrateContent], taken: set[str]) -> f.Facts:
         described = [record.result] if record.result is not None else []
         results = f.values("#output-", described, taken)
         outputs = f.output_files(record.outputs, taken)
@@ -237,7 +237,7 @@ class StepWriter:
             )
         return results
 
-    def _file(self, one: StepFile, function_iri: str) -> str:
+    def _file(self, one: CrateContent, function_iri: str) -> str:
         about = None
         if one.path == v.SOURCE_FILE:
             about = function_iri

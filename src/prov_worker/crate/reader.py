@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
 import re
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote
 
 from prov_worker.crate import legacy
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.series_json import read_resource_usage
+from prov_worker.crate.sources import Source, find_crates, read, source_of
 from prov_worker.errors import CrateError
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
+
+__all__ = ["CrateFile", "Entity", "StepCrate", "find_crates", "load_graph", "parse_json", "reference_ids", "types_of"]
 
 Entity = dict[str, Any]
 
@@ -36,7 +36,7 @@ class CrateFile:
 
     Attributes:
         id: identifier in the crate.
-        path: path on disk.
+        relative: path in the crate.
         name: human-readable name.
         media_type: such as ``application/json``; None where the crate does not say.
         size_bytes: as the crate says; None where it does not.
@@ -44,29 +44,11 @@ class CrateFile:
     """
 
     id: str
-    path: Path
+    relative: str
     name: str
     media_type: str | None
     size_bytes: int | None
     sha256: str | None
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file that may come from anywhere: never wait for what is no file, such as a pipe.
-
-    Raises:
-        OSError: as :func:`open`, and for whatever is neither a file nor a link to one.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    kind = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(kind):
-        os.close(descriptor)
-        raise (
-            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if stat.S_ISDIR(kind)
-            else OSError(errno.EINVAL, "no regular file")
-        )
-    return os.fdopen(descriptor, "rb")
 
 
 def parse_json(data: bytes) -> Any:
@@ -94,48 +76,79 @@ def _finite(text: str) -> float:
     return number
 
 
-def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Content of a JSON file of a crate.
+def read_json(source: Source, relative: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """Return the content of a JSON file of a crate.
 
     Args:
-        path: the file.
+        source: the crate.
+        relative: path of the file in it.
         parse_constant: takes NaN and infinities, as in :func:`json.loads`; None refuses them.
 
     Raises:
         CrateError: it cannot be read, is larger than any that a crate holds, or no JSON.
     """
-    try:
-        with open_regular(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size > _LARGEST_JSON_BYTES:
-                raise CrateError(path, f"{size:,} bytes are too many for JSON of a crate")
-            data = stream.read()
-    except OSError as error:
-        raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
+    return _json_of(read(source, relative, _LARGEST_JSON_BYTES), f"{source.where}/{relative}", parse_constant)
+
+
+def _json_of(data: bytes, where: str, parse_constant: Callable[[str], Any] | None) -> Any:
     try:
         return parse_json(data) if parse_constant is None else json.loads(data, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
-        raise CrateError(path, f"no valid JSON: {error}") from None
+        raise CrateError(where, f"no valid JSON: {error}") from None
 
 
-def load_graph(crate: Path) -> list[Entity]:
-    """All entities of a crate, in their order, duplicates included.
+def load_graph(source: Source) -> list[Entity]:
+    """Return all entities of a crate, in their order, duplicates included; NaN and infinities are let through.
 
     Raises:
         CrateError: no directory, no metadata, no JSON, or no graph of entities with ids.
     """
-    metadata = crate / v.METADATA_FILE
+    return graph_in(read_json(source, v.METADATA_FILE, float), f"{source.where}/{v.METADATA_FILE}")
+
+
+def graph_of(source: Source, data: bytes, *, strict: bool = True) -> list[Entity]:
+    """Return the entities in the content of a metadata file.
+
+    Args:
+        source: the crate.
+        data: the content.
+        strict: refuse NaN and infinities, and two entities of one id, of which readers take one or the other.
+
+    Raises:
+        CrateError: no JSON, or no graph of entities with ids.
+    """
+    where = f"{source.where}/{v.METADATA_FILE}"
+    graph = graph_in(_json_of(data, where, None if strict else float), where)
+    seen: set[str] = set()
+    for entity in graph if strict else ():
+        if entity["@id"] in seen:
+            raise CrateError(where, "more than one entity has this id", entity["@id"])
+        seen.add(entity["@id"])
+    return graph
+
+
+def hardware_of(source: Source) -> dict[str, Any]:
+    """Return the content of ``data/hardware.json``.
+
+    Raises:
+        CrateError: missing, no JSON object, or its ``probes`` have another shape.
+    """
+    return hardware_in(read_json(source, v.HARDWARE_FILE), f"{source.where}/{v.HARDWARE_FILE}")
+
+
+def series_of(source: Source) -> TaskSeries:
+    """Return the content of ``data/resource_usage.json``.
+
+    Raises:
+        CrateError: missing, or of another shape.
+    """
+    data = read_json(source, v.SERIES_FILE)
     try:
-        os.stat(metadata)
-    except FileNotFoundError:
-        what = "no such directory" if not crate.is_dir() else f"no crate: {v.METADATA_FILE} is missing"
-        raise CrateError(crate, what) from None
-    except NotADirectoryError:
-        raise CrateError(crate, "a file; a crate is a directory") from None
-    except OSError as error:
-        raise CrateError(metadata, f"cannot be read: {error.strerror or error}") from None
-    # NaN and infinities are let through: the checks name them one by one.
-    return graph_in(read_json(metadata, float), str(metadata))
+        return read_resource_usage(data)
+    except KeyError as error:
+        raise CrateError(f"{source.where}/{v.SERIES_FILE}", "missing", error.args[0]) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CrateError(f"{source.where}/{v.SERIES_FILE}", str(error)) from None
 
 
 def graph_in(document: Any, where: str) -> list[Entity]:
@@ -197,7 +210,8 @@ class StepCrate:
         where: what errors call the crate; None takes the path.
 
     Attributes:
-        path: the same.
+        source: where the crate lies.
+        path: its directory, or the zip file that holds it.
         entities: entities by id.
         action: the entity of the task's execution.
         task_id: Globus Compute task id.
@@ -213,9 +227,10 @@ class StepCrate:
         files: the files that the crate lists.
     """
 
-    def __init__(self, path: Path, graph: list[Entity], where: str | None = None) -> None:
-        self.path = path
-        self._metadata = f"{where or path}/{v.METADATA_FILE}"
+    def __init__(self, source: Source, graph: list[Entity]) -> None:
+        self.source = source
+        self.path = source.path
+        self._metadata = f"{source.where}/{v.METADATA_FILE}"
         self.entities: dict[str, Entity] = {}
         for one in graph:
             self.entities.setdefault(one["@id"], one)
@@ -242,14 +257,17 @@ class StepCrate:
         self.files = self._files()
 
     @classmethod
-    def open(cls, path: Path | str) -> StepCrate:
+    def open(cls, crate: Path | str | Source) -> StepCrate:
         """Read a step crate.
+
+        Args:
+            crate: a directory, a zip of one crate, ``many.zip!task.crate``, or what the module ``sources`` gives.
 
         Raises:
             CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
         """
-        path = Path(path)
-        return cls(path, load_graph(path))
+        source = source_of(crate) if isinstance(crate, (Path, str)) else crate
+        return cls(source, load_graph(source))
 
     def _wrong(self, key: str, problem: str) -> CrateError:
         return CrateError(self._metadata, problem, key)
@@ -339,7 +357,7 @@ class StepCrate:
             files.append(
                 CrateFile(
                     id=identifier,
-                    path=self.path / relative,
+                    relative=relative,
                     name=str(entity.get("name", relative)),
                     media_type=entity.get("encodingFormat") if isinstance(entity.get("encodingFormat"), str) else None,
                     size_bytes=int(size) if isinstance(size, (str, int)) and str(size).isdigit() else None,
@@ -452,8 +470,7 @@ class StepCrate:
         Raises:
             CrateError: it is missing, no JSON object, or its ``probes`` have another shape.
         """
-        path = self.path / v.HARDWARE_FILE
-        return hardware_in(read_json(path), str(path))
+        return hardware_of(self.source)
 
     def series(self) -> TaskSeries:
         """The series of the task; empty where nothing was sampled.
@@ -461,33 +478,4 @@ class StepCrate:
         Raises:
             CrateError: the file is listed and missing, or has another shape.
         """
-        if v.SERIES_FILE not in self.entities:
-            return TaskSeries()
-        data = read_json(self.path / v.SERIES_FILE)
-        try:
-            return read_resource_usage(data)
-        except KeyError as error:
-            raise CrateError(self.path / v.SERIES_FILE, "missing", error.args[0]) from None
-        except (TypeError, ValueError, AttributeError) as error:
-            raise CrateError(self.path / v.SERIES_FILE, str(error)) from None
-
-
-def find_crates(directory: Path | str) -> Iterator[Path]:
-    """Step crates directly in a directory, sorted by name.
-
-    These are directories ``*.crate``, and others that hold crate metadata (a collector may drop the suffix). Hidden
-    directories, which are crates in the making, are never given.
-
-    Raises:
-        CrateError: the directory cannot be listed.
-    """
-    directory = Path(directory)
-    try:
-        with os.scandir(directory) as entries:
-            names = sorted(one.name for one in entries if not one.name.startswith(".") and one.is_dir())
-    except OSError as error:
-        raise CrateError(directory, f"cannot be listed: {error.strerror or error}") from None
-    for name in names:
-        path = directory / name
-        if name.endswith(v.CRATE_SUFFIX) or (path / v.METADATA_FILE).is_file():
-            yield path
+        return series_of(self.source) if v.SERIES_FILE in self.entities else TaskSeries()

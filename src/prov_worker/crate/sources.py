@@ -1,7 +1,7 @@
-"""Where step crates come from: directories and zip files, read without trusting what they say.
+"""Where step crates are: directories and zip files, read without trusting what they say.
 
 A zip may come from anywhere: names that lead outside, links, encryption, names that occur twice and contents that are
-far larger than the file are refused before anything of them is written.
+far larger than the file are refused before anything of them is read.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError
+from prov_worker.files import sha256_of
 
 #: Metadata of a step is some 20 kB; what is larger than this is no step's, and is not read into memory.
 MAX_METADATA_BYTES = 64 << 20
@@ -25,7 +27,7 @@ _RATIO_FROM_BYTES = 64 << 20
 
 
 class Source(Protocol):
-    """One step crate, wherever it lies."""
+    """One crate, wherever it lies. A zip file stays open as long as its sources are used."""
 
     @property
     def path(self) -> Path:
@@ -36,14 +38,21 @@ class Source(Protocol):
         """What errors name: the path, and the place in a zip of several crates as in ``many.zip!task.crate``."""
 
     @property
-    def name(self) -> str:
+    def location(self) -> str:
+        """Absolute path of the crate, which tells it from all others; in a zip, ``/path/many.zip!task.crate/``."""
+
+    @property
+    def key(self) -> str:
         """Name of the crate without suffix: ``<task_id>`` or ``<task_id>.attempt-N``."""
 
+    def names(self) -> Iterator[str]:
+        """Yield the relative path of everything that is no directory, whatever it is."""
+
     def files(self) -> Iterator[tuple[str, int]]:
-        """Relative path and size of every file.
+        """Yield relative path and size of every file.
 
         Raises:
-            CrateError: there is something in it that is no plain file.
+            CrateError: there is something in it that is not a regular file.
         """
 
     def open(self, relative: str) -> IO[bytes]:
@@ -53,36 +62,80 @@ class Source(Protocol):
             CrateError: it cannot be opened.
         """
 
+    def size(self, relative: str) -> int:
+        """Return the size of a file of the crate.
+
+        Raises:
+            CrateError: there is no such file.
+        """
+
     def signature(self) -> tuple[int, int]:
-        """Size and modification time (ns) of what holds the metadata: unchanged means not changed."""
+        """Return size and modification time (ns) of what holds the metadata: unchanged means not changed."""
+
+
+@contextmanager
+def _reading(source: Source, relative: str) -> Iterator[None]:
+    """Turn whatever a damaged file or zip provokes into a CrateError that names the file."""
+    where = f"{source.where}/{relative}"
+    try:
+        yield
+    except CrateError:
+        raise
+    except OSError as error:
+        raise CrateError(where, f"cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise CrateError(where, f"cannot be read: {error}") from None
+    except Exception as error:
+        # zlib.error, lzma.LZMAError and more
+        raise CrateError(where, f"cannot be unpacked: {error}") from None
 
 
 def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> bytes:
-    """A whole file of a crate.
+    """Return the content of a file of a crate.
 
     Raises:
         CrateError: missing, unreadable, or larger than ``limit`` bytes.
     """
-    try:
-        with source.open(relative) as stream:
-            data = stream.read(limit + 1)
-    except CrateError:
-        raise
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise CrateError(source.where, f"cannot be read: {error}", relative) from None
-    except Exception as error:
-        # zlib.error, lzma.LZMAError and whatever else a damaged zip provokes
-        raise CrateError(source.where, f"cannot be unpacked: {error}", relative) from None
+    with _reading(source, relative), source.open(relative) as stream:
+        data = stream.read(limit + 1)
     if len(data) > limit:
-        raise CrateError(source.where, f"larger than {limit} bytes", relative)
+        raise CrateError(f"{source.where}/{relative}", f"larger than {limit:,} bytes")
     return data
+
+
+def read_end(source: Source, relative: str, count: int) -> tuple[bytes, bool]:
+    """Return the last bytes of a file of a crate, at most ``count``, and whether these are all of it.
+
+    Raises:
+        CrateError: missing or unreadable.
+    """
+    with _reading(source, relative), source.open(relative) as stream:
+        start = max(0, stream.seek(0, os.SEEK_END) - count)
+        stream.seek(start)
+        return stream.read(count), not start
+
+
+def digest(source: Source, relative: str) -> tuple[str, int]:
+    """Return hex sha256 and size of a file of a crate.
+
+    Raises:
+        CrateError: missing or unreadable.
+    """
+    with _reading(source, relative), source.open(relative) as stream:
+        return sha256_of(stream), stream.tell()
 
 
 @dataclass(frozen=True, slots=True)
 class DirectorySource:
-    """A step crate in a directory."""
+    """A crate in a directory.
+
+    Attributes:
+        path: the directory.
+        follow: read files that links lead to; else links are refused, because they could lead anywhere.
+    """
 
     path: Path
+    follow: bool = False
 
     @property
     def where(self) -> str:
@@ -90,28 +143,51 @@ class DirectorySource:
         return str(self.path)
 
     @property
-    def name(self) -> str:
+    def location(self) -> str:
+        """See :class:`Source`."""
+        return str(self.path.absolute())
+
+    @property
+    def key(self) -> str:
         """See :class:`Source`."""
         return v.key_of(self.path.name)
+
+    def names(self) -> Iterator[str]:
+        """See :class:`Source`."""
+        for parent, _, names in os.walk(self.path):
+            for name in names:
+                yield os.path.relpath(os.path.join(parent, name), self.path)
 
     def files(self) -> Iterator[tuple[str, int]]:
         """See :class:`Source`. Links are refused: they could point anywhere."""
         yield from _walk(str(self.path), "")
 
     def open(self, relative: str) -> IO[bytes]:
-        """See :class:`Source`."""
-        path = self.path / relative
+        """See :class:`Source`. Does not wait for what is no file, such as a pipe."""
+        path = f"{self.path}/{relative}"
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if self.follow else os.O_NOFOLLOW)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, flags)
         except FileNotFoundError:
-            what = "no such file" if relative != v.METADATA_FILE else f"no crate: {v.METADATA_FILE} is missing"
-            raise CrateError(path, what) from None
+            if relative != v.METADATA_FILE:
+                raise CrateError(path, "no such file") from None
+            what = f"no crate: {relative} is missing" if self.path.is_dir() else "no such directory"
+            raise CrateError(self.path, f"{what}") from None
+        except NotADirectoryError:
+            raise CrateError(self.path, "a file; a crate is a directory or a zip") from None
         except OSError as error:
             raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)  # a pipe would make the reader wait for ever
-            raise CrateError(path, "no plain file")
+            os.close(descriptor)
+            raise CrateError(path, "not a regular file")
         return os.fdopen(descriptor, "rb")
+
+    def size(self, relative: str) -> int:
+        """See :class:`Source`."""
+        try:
+            return os.stat(f"{self.path}/{relative}").st_size
+        except OSError as error:
+            raise CrateError(f"{self.path}/{relative}", f"cannot be read: {error.strerror or error}") from None
 
     def signature(self) -> tuple[int, int]:
         """See :class:`Source`."""
@@ -125,23 +201,23 @@ class DirectorySource:
 def _walk(top: str, prefix: str) -> Iterator[tuple[str, int]]:
     try:
         with os.scandir(top) as entries:
-            found = sorted(entries, key=lambda one: one.name)
+            inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise CrateError(top, f"cannot be listed: {error.strerror or error}") from None
-    for entry in found:
+    for entry in inside:
         relative = prefix + entry.name
         if entry.is_symlink():
-            raise CrateError(entry.path, "a link; a crate holds plain files")
+            raise CrateError(entry.path, "a link; a crate holds regular files")
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, relative + "/")
         elif entry.is_file(follow_symlinks=False):
             yield relative, entry.stat(follow_symlinks=False).st_size
         else:
-            raise CrateError(entry.path, "no plain file")
+            raise CrateError(entry.path, "not a regular file")
 
 
 class ZipSource:
-    """A step crate in a zip file, at its top or in a directory of it.
+    """A crate in a zip file, at its top or in a directory of it.
 
     Args:
         path: the zip file.
@@ -165,7 +241,12 @@ class ZipSource:
         return f"{self._path}!{self._prefix.rstrip('/')}" if self._prefix else str(self._path)
 
     @property
-    def name(self) -> str:
+    def location(self) -> str:
+        """See :class:`Source`."""
+        return f"{self._path.absolute()}!{self._prefix}"
+
+    @property
+    def key(self) -> str:
         """See :class:`Source`."""
         return v.key_of(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
 
@@ -173,6 +254,11 @@ class ZipSource:
     def prefix(self) -> str:
         """Directory of the crate in the zip, with its slash."""
         return self._prefix
+
+    def names(self) -> Iterator[str]:
+        """See :class:`Source`."""
+        for name, _ in self.files():
+            yield name
 
     def files(self) -> Iterator[tuple[str, int]]:
         """See :class:`Source`."""
@@ -185,9 +271,16 @@ class ZipSource:
         try:
             return self._archive.open(self._prefix + relative)
         except KeyError:
-            raise CrateError(self._path, f"{self._prefix}{relative}: no such file in the zip") from None
+            raise CrateError(f"{self.where}/{relative}", "no such file") from None
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise CrateError(self._path, f"{self._prefix}{relative}: cannot be read: {error}") from None
+            raise CrateError(f"{self.where}/{relative}", f"cannot be read: {error}") from None
+
+    def size(self, relative: str) -> int:
+        """See :class:`Source`."""
+        try:
+            return self._archive.getinfo(self._prefix + relative).file_size
+        except KeyError:
+            raise CrateError(f"{self.where}/{relative}", "no such file") from None
 
     def signature(self) -> tuple[int, int]:
         """See :class:`Source`."""
@@ -220,31 +313,70 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
             raise CrateError(path, f"unpacks to {info.file_size} bytes from {info.compress_size}; refused", name)
 
 
-def zip_sources(path: Path) -> Iterator[ZipSource]:
-    """The step crates in a zip file, sorted by name; the file is open while they are given.
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip file. Its members are not checked: see :func:`check_names`.
+
+    Raises:
+        CrateError: it is no zip file, or a damaged one.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except OSError as error:
+        raise CrateError(path, f"not a readable zip file: {error.strerror or error}") from None
+    except Exception as error:
+        # BadZipFile, NotImplementedError, UnicodeDecodeError and whatever else a damaged directory provokes
+        raise CrateError(path, f"not a readable zip file: {error}") from None
+
+
+def _crates_in(path: Path) -> tuple[zipfile.ZipFile, list[str]]:
+    """Open a zip file; return it and the directories in it that hold crate metadata.
 
     Raises:
         CrateError: no zip, damaged, dangerous, or without a crate.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CrateError(path, f"no readable zip file: {error}") from None
-    with archive:
-        check_names(path, archive)
-        tops = sorted(
-            info.filename.removesuffix(v.METADATA_FILE)
-            for info in archive.infolist()
-            if info.filename == v.METADATA_FILE or info.filename.endswith("/" + v.METADATA_FILE)
-        )
-        if "" in tops and not any(top.startswith(v.STEPS_DIR + "/") for top in tops):
-            tops = [""]
-        if not tops:
-            raise CrateError(path, f"no crate: {v.METADATA_FILE} is missing in the zip")
-        runs = {top for top in tops if any(other.startswith(f"{top}{v.STEPS_DIR}/") for other in tops)}
-        for top in tops:
-            if top not in runs:
-                yield ZipSource(path, archive, top)
+    archive = open_zip(path)
+    check_names(path, archive)
+    tops = sorted(
+        info.filename.removesuffix(v.METADATA_FILE)
+        for info in archive.infolist()
+        if info.filename == v.METADATA_FILE or info.filename.endswith("/" + v.METADATA_FILE)
+    )
+    if "" in tops and not any(top.startswith(v.STEPS_DIR + "/") for top in tops):
+        tops = [""]
+    if not tops:
+        raise CrateError(path, f"no crate: {v.METADATA_FILE} is missing in the zip")
+    return archive, tops
+
+
+def _runs_among(tops: list[str]) -> set[str]:
+    return {top for top in tops if any(other.startswith(f"{top}{v.STEPS_DIR}/") for other in tops)}
+
+
+def zip_sources(path: Path) -> Iterator[ZipSource]:
+    """Yield the step crates in a zip file, sorted by name.
+
+    Raises:
+        CrateError: no zip, damaged, dangerous, or without a crate.
+    """
+    archive, tops = _crates_in(path)
+    runs = _runs_among(tops)
+    for top in tops:
+        if top not in runs:
+            yield ZipSource(path, archive, top)
+
+
+def run_sources(path: Path) -> Iterator[Source]:
+    """Yield the run crates at a path: the directory if it is one, and those in a zip file.
+
+    Raises:
+        CrateError: the path is a file, and not a zip that can be read.
+    """
+    if is_run(path):
+        yield DirectorySource(path)
+    elif path.is_file():
+        archive, tops = _crates_in(path)
+        for top in sorted(_runs_among(tops)):
+            yield ZipSource(path, archive, top)
 
 
 def is_run(path: Path) -> bool:
@@ -253,16 +385,17 @@ def is_run(path: Path) -> bool:
 
 
 def candidates(path: Path) -> Iterator[Path]:
-    """Paths that may be step crates, at or directly in a directory, sorted by name.
+    """Yield the paths that may be step crates, at or directly in a directory, sorted by name.
 
-    These are: the directory itself where it holds crate metadata; else everything in it that is named ``*.crate`` or
+    These are: the directory itself if it holds crate metadata; else everything in it that is named ``*.crate`` or
     ``*.zip``, whatever it is, and every directory that holds crate metadata; of a run crate, those in ``steps/``.
-    Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates.
+    Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates. A file, and a
+    crate in a zip (``many.zip!task.crate``), are given as they are.
 
     Raises:
         CrateError: no such path, or it cannot be listed.
     """
-    if path.is_file():
+    if path.is_file() or in_zip(path) is not None:
         yield path
         return
     if (path / v.METADATA_FILE).is_file() and not is_run(path):
@@ -272,36 +405,133 @@ def candidates(path: Path) -> Iterator[Path]:
         path = path / v.STEPS_DIR
     try:
         with os.scandir(path) as entries:
-            found = sorted((one.name, one.is_dir()) for one in entries if not one.name.startswith("."))
+            inside = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise CrateError(path, f"cannot be listed: {error.strerror or error}") from None
-    for name, is_directory in found:
-        inside = path / name
+    for name, is_directory in inside:
+        candidate = path / name
         if is_directory:
-            if (name.endswith(v.CRATE_SUFFIX) or (inside / v.METADATA_FILE).is_file()) and not is_run(inside):
-                yield inside
+            if (name.endswith(v.CRATE_SUFFIX) or (candidate / v.METADATA_FILE).is_file()) and not is_run(candidate):
+                yield candidate
         elif name.endswith((v.ZIP_SUFFIX, v.CRATE_SUFFIX)):
-            yield inside
+            yield candidate
 
 
-def sources_at(candidate: Path) -> Iterator[Source]:
-    """The step crates at one path that :func:`candidates` gave.
+def in_zip(path: Path) -> tuple[Path, str] | None:
+    """Return the zip file and the directory in it that ``many.zip!task.crate`` names; None for any other path."""
+    text = str(path)
+    at = text.find("!")
+    while at >= 0:
+        if os.path.isfile(text[:at]) and not os.path.lexists(text):
+            return Path(text[:at]), text[at + 1 :].rstrip("/")
+        at = text.find("!", at + 1)
+    return None
+
+
+def need_zip(path: Path) -> None:
+    """Refuse a file that is no zip file; one that is named so may be a damaged one, and its reader tells more.
 
     Raises:
-        CrateError: the path is a zip that cannot be taken, a link to nowhere, no plain file, or its name is no text.
+        CrateError: it is not.
+    """
+    if path.suffix != v.ZIP_SUFFIX and not zipfile.is_zipfile(path):
+        raise CrateError(path, "a file; a crate is a directory or a zip")
+
+
+def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:
+    """Yield the step crates at one path that :func:`candidates` gave.
+
+    Args:
+        candidate: the path.
+        lenient: take names that are not text, and read files that links lead to: for what only looks at crates.
+
+    Raises:
+        CrateError: the path is a zip that cannot be taken, a link to nowhere, not a regular file, or its name is not
+            text.
     """
     try:
-        candidate.name.encode()
+        if not lenient:
+            candidate.name.encode()
     except UnicodeEncodeError:
         raise CrateError(candidate, "a name that is no text in UTF-8") from None
     if candidate.is_dir():
-        yield DirectorySource(candidate)
+        yield DirectorySource(candidate, follow=lenient)
         return
     if not candidate.exists():
+        named = in_zip(candidate)
+        if named is not None:
+            yield _source_in_zip(*named)
+            return
         what = "a link that leads nowhere" if candidate.is_symlink() else "no such crate"
         raise CrateError(candidate, what)
     if not candidate.is_file():
-        raise CrateError(candidate, "no plain file")  # a pipe would make the reader wait for ever
-    if candidate.name.endswith(v.CRATE_SUFFIX) and not zipfile.is_zipfile(candidate):
-        raise CrateError(candidate, "a file; a crate is a directory or a zip")
+        raise CrateError(candidate, "not a regular file")  # a pipe would make the reader wait for ever
+    need_zip(candidate)
     yield from zip_sources(candidate)
+
+
+def _source_in_zip(path: Path, inner: str) -> Source:
+    for source in zip_sources(path):
+        if source.prefix.rstrip("/") == inner:
+            return source
+    raise CrateError(f"{path}!{inner}", "no such crate in the zip")
+
+
+#: Called with what :func:`candidates` gave, and the reason why it cannot be taken.
+Refuse = Callable[[str, CrateError], None]
+
+
+def each_source(candidate: Path, refuse: Refuse, *, lenient: bool = False) -> Iterator[Source]:
+    """As :func:`sources_at`; ``refuse`` is called instead of an error that is raised."""
+    try:
+        yield from sources_at(candidate, lenient=lenient)
+    except CrateError as error:
+        refuse(str(candidate), error)
+
+
+def find_sources(path: Path, refuse: Refuse) -> Iterator[Source]:
+    """Yield all step crates at or directly in a path: a directory, a zip file, a run crate.
+
+    Args:
+        path: where to look.
+        refuse: called with what cannot be taken; the others are given.
+
+    Raises:
+        CrateError: the path does not exist, or cannot be listed.
+    """
+    for candidate in candidates(path):
+        yield from each_source(candidate, refuse)
+
+
+def source_of(crate: Path | str) -> Source:
+    """Return the one step crate at a path: a directory, a zip of one, or ``many.zip!task.crate``.
+
+    Raises:
+        CrateError: there is none, or more than one.
+    """
+    sources = sources_at(Path(crate), lenient=True)
+    first = next(sources)
+    if next(sources, None) is not None:
+        raise CrateError(crate, f"more than one crate; name one, such as {first.where}")
+    return first
+
+
+def find_crates(directory: Path | str) -> Iterator[Path]:
+    """Yield the directories of step crates directly in a directory, sorted by name.
+
+    These are directories ``*.crate``, and others that hold crate metadata (a collector may drop the suffix). Hidden
+    directories, which are crates in the making, are never given.
+
+    Raises:
+        CrateError: the directory cannot be listed.
+    """
+    directory = Path(directory)
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except OSError as error:
+        raise CrateError(directory, f"cannot be listed: {error.strerror or error}") from None
+    for name in names:
+        path = directory / name
+        if name.endswith(v.CRATE_SUFFIX) or (path / v.METADATA_FILE).is_file():
+            yield path

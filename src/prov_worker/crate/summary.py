@@ -15,9 +15,8 @@ from urllib.parse import unquote
 from prov_worker import accelerators, schedulers
 from prov_worker.counters import Counter
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import Entity, StepCrate, graph_in, parse_json, reference_ids, types_of
+from prov_worker.crate.reader import Entity, StepCrate, graph_of, reference_ids, types_of
 from prov_worker.crate.sources import Source, read
-from prov_worker.errors import CrateError
 from prov_worker.model import FAILED, AttemptId
 
 GENERATED = "generated"
@@ -55,7 +54,7 @@ class StepValue:
 
 
 @dataclass(slots=True)
-class StepFile:
+class FileRef:
     """A file that a step used or generated, in its crate or by reference.
 
     Attributes:
@@ -83,7 +82,7 @@ class RunStep:
     Attributes:
         key: unique in the run, stable: name of the crate without its suffix, ``<task_id>`` or
             ``<task_id>.attempt-N``.
-        crate: path of the step crate, a directory or a zip file.
+        crate: path of the step crate, a directory or a zip file; in a zip of several, ``many.zip!task.crate``.
         crate_id: id of the crate in its run, ``steps/<name>.crate/``; the same for a plain directory.
         task_id: Globus Compute task id.
         attempt: number of the attempt, from 1.
@@ -183,7 +182,7 @@ class RunStep:
     versions: dict[str, str] = field(default_factory=dict)
     arguments: list[StepValue] = field(default_factory=list)
     results: list[StepValue] = field(default_factory=list)
-    files: list[StepFile] = field(default_factory=list)
+    files: list[FileRef] = field(default_factory=list)
     annotations: dict[str, str | int | float | bool] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     samples: int | None = None
@@ -216,64 +215,69 @@ class RunStep:
         return _integer(value) if counter.kind == "int" else _number(value)
 
     @property
+    def cpu_percent(self) -> float | None:
+        """Mean CPU use, 100 is one logical CPU: by CPU time if the worker could count it, else by the samples."""
+        if self.cpu_s is not None and self.wall_s:
+            return 100 * self.cpu_s / self.wall_s
+        return self.cpu_mean_percent
+
+    def figures(self) -> dict[str, Any]:
+        """Return what fits into a row of a table of tasks.
+
+        Returns:
+            ``status``, ``reason`` (first line of the error, None for a completed attempt), ``seconds``, ``samples``,
+            ``cpu_percent`` and ``peak_rss_bytes``; None is not known.
+        """
+        return {
+            "status": self.status,
+            "reason": self.error.splitlines()[0] if self.error else None,
+            "seconds": self.wall_s,
+            "samples": 0 if self.samples is None and not self.has_series else self.samples,
+            "cpu_percent": self.cpu_percent,
+            "peak_rss_bytes": self.peak_rss_bytes,
+        }
+
+    @property
     def failed(self) -> bool:
         """Whether the attempt failed."""
         return self.status != "completed"
 
 
-def open_step(source: Source) -> tuple[RunStep, StepCrate]:
+def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrate]:
     """Read one step crate.
+
+    Args:
+        source: the crate.
+        strict: as of :func:`prov_worker.crate.reader.graph_of`.
 
     Raises:
         CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
     """
     data = read(source, v.METADATA_FILE)
-    graph = graph_of(source, data)
-    crate = StepCrate(source.path, graph, source.where)
-    return step_of(crate, source.name, data), crate
+    crate = StepCrate(source, graph_of(source, data, strict=strict))
+    return step_of(crate, data), crate
 
 
-def graph_of(source: Source, data: bytes) -> list[Entity]:
-    """The entities in the content of a metadata file.
-
-    Raises:
-        CrateError: no JSON, no graph of entities, or two entities of one id, of which readers take one or the other.
-    """
-    where = f"{source.where}/{v.METADATA_FILE}"
-    try:
-        document = parse_json(data)
-    except (ValueError, RecursionError) as error:
-        raise CrateError(where, f"no valid JSON: {error}") from None
-    graph = graph_in(document, where)
-    seen: set[str] = set()
-    for entity in graph:
-        if entity["@id"] in seen:
-            raise CrateError(where, "more than one entity has this id", entity["@id"])
-        seen.add(entity["@id"])
-    return graph
-
-
-def step_of(crate: StepCrate, name: str, metadata: bytes) -> RunStep:
+def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
     """The facts of one step.
 
     Args:
         crate: the crate, read.
-        name: of the crate, without suffix.
         metadata: content of its metadata file.
 
     Raises:
         CrateError: the crate names no function, or refers to one that is not there.
     """
-    function = crate.function
+    function, key = crate.function, crate.source.key
     usage = {key: value for key, (value, _) in crate.usage.items()}
     start, end = _nanoseconds(crate)
     step = RunStep(
-        key=name,
-        crate=str(crate.path),
-        crate_id=v.step_id(name),
+        key=key,
+        crate=crate.source.where,
+        crate_id=v.step_id(key),
         task_id=crate.task_id,
         attempt=crate.attempt,
-        latest=v.split_key(name)[1] is None,
+        latest=v.split_key(key)[1] is None,
         status=crate.status,
         error=crate.error,
         start_ns=start,
@@ -432,7 +436,7 @@ def _data(step: RunStep, crate: StepCrate) -> None:
             if identifier in by_id:
                 one = by_id[identifier]
                 step.files.append(
-                    StepFile(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
+                    FileRef(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
                 )
             elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
                 step.files.append(_referenced(entity, role))
@@ -441,8 +445,8 @@ def _data(step: RunStep, crate: StepCrate) -> None:
     step.annotations.update(crate.annotations)
 
 
-def _referenced(entity: Entity, role: str) -> StepFile:
-    return StepFile(
+def _referenced(entity: Entity, role: str) -> FileRef:
+    return FileRef(
         entity["@id"],
         str(entity.get("value", "")),
         role,

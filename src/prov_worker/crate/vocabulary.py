@@ -100,6 +100,7 @@ PACKAGE_URL: Final = "https://pypi.org/project/"
 
 #: Files of a crate.
 METADATA_FILE: Final = "ro-crate-metadata.json"
+DATA_DIR: Final = "data"
 HARDWARE_FILE: Final = "data/hardware.json"
 CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"

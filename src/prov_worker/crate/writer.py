@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import one_line, path_id, safe_name
-from prov_worker.crate.metadata import StepFile, StepWriter, error_of
+from prov_worker.crate.metadata import CrateContent, StepWriter, error_of
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.property_values import began_ns
@@ -58,7 +58,7 @@ class CrateWriter:
         account = account or account_name()
         self._node = Node(snapshot)
         self._step = StepWriter(self._node, people(settings, account), account, settings)
-        self._hardware = StepFile(
+        self._hardware = CrateContent(
             v.HARDWARE_FILE,
             v.HARDWARE_FILE,
             self._node.report,
@@ -113,7 +113,9 @@ class CrateWriter:
             shutil.rmtree(staged, ignore_errors=True)
             raise
 
-    def _files(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None) -> tuple[list[StepFile], bool]:
+    def _files(
+        self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
+    ) -> tuple[list[CrateContent], bool]:
         """Files of the crate but the metadata, and whether the CPU samples are among them."""
         files = []
         name = one_line(record.function.name, 200) or "unnamed function"
@@ -175,7 +177,7 @@ def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -
     return removed
 
 
-def plot_file(plot: Plot) -> StepFile:
+def plot_file(plot: Plot) -> CrateContent:
     """The file of a plot.
 
     Raises:
@@ -188,7 +190,7 @@ def plot_file(plot: Plot) -> StepFile:
     return _file(path, plot.data, "CPU usage plot", "Plot of CPU and memory use over the task", media_type)
 
 
-def _log(record: TaskRecord) -> StepFile:
+def _log(record: TaskRecord) -> CrateContent:
     """What a failed task leaves: its traceback, or the little that is known."""
     failure = record.failure
     if failure is not None and failure.traceback:
@@ -214,10 +216,10 @@ def _log(record: TaskRecord) -> StepFile:
     return _file(v.ERROR_FILE, "\n".join(lines) + "\n", "Error", "Why the task failed", "text/plain")
 
 
-def _file(path: str, content: str | bytes, name: str, description: str, media_type: str) -> StepFile:
+def _file(path: str, content: str | bytes, name: str, description: str, media_type: str) -> CrateContent:
     # Lone surrogates have no UTF-8 form; their escaped form keeps them readable.
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
-    return StepFile(path, path_id(path), data, hashlib.sha256(data).hexdigest(), name, description, media_type)
+    return CrateContent(path, path_id(path), data, hashlib.sha256(data).hexdigest(), name, description, media_type)
 
 
 def _write(path: str, data: bytes) -> None:

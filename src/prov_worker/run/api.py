@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.large import property_of
-from prov_worker.crate.reader import StepCrate, hardware_in, parse_json
-from prov_worker.crate.series_json import read_resource_usage
-from prov_worker.crate.sources import Source, candidates, is_run, read, sources_at
+from prov_worker.crate.reader import StepCrate, hardware_of, series_of
+from prov_worker.crate.sources import Source, find_sources, is_run, read, sources_at
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError
 from prov_worker.model import TaskSeries
@@ -66,6 +65,7 @@ class RunRecord:
         self.path = path
         self.is_run_crate = is_run(path)
         self.problems: list[Problem] = []
+        self._last: Source | None = None
         self._name: str | None = None
 
     @property
@@ -78,16 +78,12 @@ class RunRecord:
         return self._name
 
     def sources(self) -> Iterator[Source]:
-        """The step crates, unread, sorted by name; a zip is open while its crates are given."""
+        """Yield the step crates, unread, sorted by name."""
         self.problems = []
-        for candidate in candidates(self.path):
-            try:
-                yield from sources_at(candidate)
-            except CrateError as error:
-                self.problems.append(Problem.of(str(candidate), error))
+        yield from find_sources(self.path, lambda where, error: self.problems.append(Problem.of(where, error)))
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
-        """As :meth:`steps`, each with its crate, for those who need what the facts leave out."""
+        """As :meth:`steps`, each with its crate, for those who need what the summary leaves out."""
         seen: set[bytes] = set()
         for source in self.sources():
             try:
@@ -98,7 +94,9 @@ class RunRecord:
             digest = bytes.fromhex(step.metadata_sha256 or "")
             if digest not in seen:
                 seen.add(digest)
+                self._last = source
                 yield step, crate
+        self._last = None
 
     def steps(self) -> Iterator[RunStep]:
         """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`.
@@ -132,21 +130,23 @@ class RunRecord:
                 finder.add(staging.add(step), step)
             yield from finder.links()
 
+    def source(self, step: RunStep) -> Source:
+        """Return where the crate of a step is.
+
+        Raises:
+            CrateError: it is there no more.
+        """
+        if self._last is not None and self._last.where == step.crate:
+            return self._last  # a zip of many is opened once for all of them
+        return next(sources_at(Path(step.crate)))
+
     def read(self, step: RunStep, relative: str, limit: int = MAX_DATA_BYTES) -> bytes:
         """A file of a step crate.
 
         Raises:
             CrateError: missing, unreadable or larger than ``limit`` bytes.
         """
-        with closing(self._sources_of(step)) as sources:
-            for source in sources:
-                if source.name == step.key:
-                    return read(source, relative, limit)
-        raise CrateError(step.crate, f"no crate {step.key}")
-
-    @staticmethod
-    def _sources_of(step: RunStep) -> Any:
-        return sources_at(Path(step.crate))
+        return read(self.source(step), relative, limit)
 
     def hardware(self, step: RunStep) -> dict[str, Any]:
         """Content of the step's ``data/hardware.json``.
@@ -154,7 +154,7 @@ class RunRecord:
         Raises:
             CrateError: missing, no JSON object, or its probes have another shape.
         """
-        return hardware_in(self._json(step, v.HARDWARE_FILE), f"{step.crate}: {v.HARDWARE_FILE}")
+        return hardware_of(self.source(step))
 
     def series(self, step: RunStep) -> TaskSeries:
         """The series of a step; empty where nothing was sampled.
@@ -162,19 +162,7 @@ class RunRecord:
         Raises:
             CrateError: the file is listed and missing, or has another shape.
         """
-        if not step.has_series:
-            return TaskSeries()
-        data = self._json(step, v.SERIES_FILE)
-        try:
-            return read_resource_usage(data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CrateError(step.crate, str(error), v.SERIES_FILE) from None
-
-    def _json(self, step: RunStep, relative: str) -> Any:
-        try:
-            return parse_json(self.read(step, relative))
-        except (ValueError, RecursionError) as error:
-            raise CrateError(step.crate, f"no valid JSON: {error}", relative) from None
+        return series_of(self.source(step)) if step.has_series else TaskSeries()
 
     def tasks(self) -> pd.DataFrame:
         """A row an attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""

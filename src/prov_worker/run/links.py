@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.summary import GENERATED, RunStep, StepFile, StepValue
+from prov_worker.crate.summary import GENERATED, FileRef, RunStep, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.model import DECLARED, FILE, VALUE, WORKFLOW, Link
@@ -159,12 +159,12 @@ class LinkFinder:
         return Link(source, key, via, source_name if is_file else name, sha, source_id, identifier)
 
 
-def _path(one: StepFile) -> str | None:
+def _path(one: FileRef) -> str | None:
     """The path of a declared file; a file that the recorder found has a path of its sandbox, which says nothing."""
     return one.path if one.declared else None
 
 
-def _digest(one: StepFile) -> str | None:
+def _digest(one: FileRef) -> str | None:
     return None if one.size_bytes == 0 or one.sha256 == _EMPTY else one.sha256
 
 

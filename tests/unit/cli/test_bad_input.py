@@ -45,12 +45,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (replace("ro-crate-metadata.json", ""), "ro-crate-metadata.json: no valid JSON"),
     "not UTF-8": (replace("ro-crate-metadata.json", b"\xff\xfe{"), "ro-crate-metadata.json: no valid JSON"),
     "a list": (replace("ro-crate-metadata.json", "[]"), "@graph: expected a list of entities"),
-    "no hardware": (lambda crate: (crate / "data/hardware.json").unlink(), "data/hardware.json: cannot be read"),
+    "no hardware": (lambda crate: (crate / "data/hardware.json").unlink(), "data/hardware.json: no such file"),
     "strange hardware": (replace("data/hardware.json", '{"probes": [1]}'), "probes: expected a JSON object"),
     "strange probe": (replace("data/hardware.json", '{"probes": {"cpu": 3}}'), "probes.cpu: expected the report"),
     "strange series": (replace("data/resource_usage.json", '{"series": {"task": 4}}'), "task: expected a JSON object"),
-    "a pipe": (make_pipe, "data/hardware.json: cannot be read: no regular file"),
-    "a giant": (make_giant, "3,221,225,472 bytes are too many"),
+    "a pipe": (make_pipe, "data/hardware.json: not a regular file"),
+    "a giant": (make_giant, "larger than 67,108,864 bytes"),
 }
 
 
@@ -134,7 +134,7 @@ def test_names_that_are_no_text(own_crates: Path, tmp_path: Path) -> None:
     wrong = run("show", odd / "none")
     assert wrong.returncode == 2
     assert wrong.stderr.count(b"\n") == 1
-    assert b"/n\xff\\nn/none: no such directory" in wrong.stderr
+    assert b"/n\xff\\nn/none: no such crate" in wrong.stderr
 
 
 def test_a_terminal_without_the_signs(crates: Path) -> None:

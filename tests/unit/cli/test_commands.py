@@ -47,7 +47,7 @@ def test_version(prov_worker: Run) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["show"], "Missing argument 'CRATE'"),
         (["check"], "Missing argument 'CRATE...'"),
-        (["show", "/nowhere/x.crate"], "prov-worker: /nowhere/x.crate: no such directory"),
+        (["show", "/nowhere/x.crate"], "prov-worker: /nowhere/x.crate: no such crate"),
         (["check", "/nowhere"], "prov-worker: /nowhere: no such crate or directory"),
         (["recover", "/nowhere"], "prov-worker: /nowhere: no such directory"),
         (["probe", "--mount", "data"], "prov-worker: --mount: expected an absolute path, got 'data'"),

@@ -34,8 +34,8 @@ def test_reads_back_what_was_written(writer, make_record, make_series, snapshot,
         "data/cpu_usage.json",
         "data/resource_usage.json",
     }
-    for one in crate.files:
-        assert one.path.stat().st_size == one.size_bytes
+    for file in crate.files:
+        assert (crate.path / file.relative).stat().st_size == file.size_bytes
 
 
 def test_no_sentence_is_read(writer, make_record, make_series, tmp_path, edit):
@@ -137,7 +137,7 @@ def test_metadata_that_is_none(tmp_path, content):
 
 
 def test_no_directory_and_no_metadata(tmp_path):
-    with pytest.raises(CrateError, match="no such directory"):
+    with pytest.raises(CrateError, match="no such crate"):
         StepCrate.open(tmp_path / "nowhere")
     with pytest.raises(CrateError, match=r"metadata\.json is missing"):
         StepCrate.open(tmp_path)
@@ -169,7 +169,7 @@ def test_damaged_series_is_named(writer, make_record, make_series, tmp_path, con
 def test_missing_hardware_is_named(writer, make_record, tmp_path):
     path = writer.publish(make_record(), None, None, tmp_path)
     (path / "data" / "hardware.json").unlink()
-    with pytest.raises(CrateError, match=r"data/hardware\.json: cannot be read"):
+    with pytest.raises(CrateError, match=r"data/hardware\.json: no such file"):
         StepCrate.open(path).hardware()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.crate.summary import RunStep, StepFile, StepValue
+from prov_worker.crate.summary import FileRef, RunStep, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.links import LinkFinder, is_trivial, link_line, read_links
@@ -38,14 +38,14 @@ def step(key: str, start_s: float, *, task: str | None = None, **changes: Any) -
     return RunStep(key, **values)
 
 
-def made(content: str, path: str = "out.csv", *, declared: bool = False) -> StepFile:
-    return StepFile(f"#output-file-{path}", path, "generated", len(content), digest(content), declared=declared)
+def made(content: str, path: str = "out.csv", *, declared: bool = False) -> FileRef:
+    return FileRef(f"#output-file-{path}", path, "generated", len(content), digest(content), declared=declared)
 
 
-def used(content: str | None, path: str = "in.csv", *, declared: bool = True) -> StepFile:
+def used(content: str | None, path: str = "in.csv", *, declared: bool = True) -> FileRef:
     sha = None if content is None else digest(content)
     size = None if content is None else len(content)
-    return StepFile(f"#input-file-{path}", path, "used", size, sha, declared=declared)
+    return FileRef(f"#input-file-{path}", path, "used", size, sha, declared=declared)
 
 
 def value(content: Any, name: str = "return", kind: str = "list") -> StepValue:
@@ -150,12 +150,12 @@ def test_telling_values_do(described: StepValue) -> None:
 
 
 def test_empty_files_make_no_link() -> None:
-    empty = StepFile("#output-file-x", "x", "generated", 0, digest(""))
+    empty = FileRef("#output-file-x", "x", "generated", 0, digest(""))
     assert links(step("a", 0, files=[empty]), step("b", 5, files=[used("", "y")])) == []
 
 
 def test_a_traceback_is_no_data() -> None:
-    log = StepFile("logs/traceback.txt", "logs/traceback.txt", "generated", 4, digest("rain"), inside=True)
+    log = FileRef("logs/traceback.txt", "logs/traceback.txt", "generated", 4, digest("rain"), inside=True)
     assert links(step("a", 0, files=[log]), step("b", 5, files=[used("rain")])) == []
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prov_worker.cli import renamed, terminal
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.unpack import Unpacked
+from prov_worker.errors import CrateError
 from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
@@ -40,11 +43,11 @@ _RUN_BYTES = 32 << 20
 def command(
     crates: tuple[str, ...], use_validator: bool | None, level: str, install_validator: bool, as_json: bool
 ) -> int:
-    """Check each CRATE, or all crates in a directory: own rules, and the community's validator.
+    """Check each CRATE, or all crates in a directory or a zip file: own rules, and the community's validator.
 
     Of a run crate its steps are checked, and the validator takes its own metadata too.
 
-    Exit code 1 where there is a finding.
+    Exit code 1 if there is a finding.
     """
     from prov_worker.crate import check
 
@@ -54,12 +57,7 @@ def command(
             return 0
     if not crates:
         raise click.UsageError("Missing argument 'CRATE...'.")
-    found = terminal.crates_at(crates)
-    findings: dict[Path, list[Finding]] = {}
-    with terminal.progress("checking", len(found)) as advance:
-        for crate in found:
-            findings[crate] = list(check.check_crate(crate))
-            advance()
+    found = terminal.candidates_at(crates)
     if use_validator is None:
         use_validator = check.find_validator() is not None
         if not use_validator:
@@ -68,47 +66,98 @@ def command(
                 "get it with `prov-worker check --install-validator`",
                 err=True,
             )
-    if use_validator:
-        with check.ProfileValidator() as validator:
-            with terminal.progress("validating profiles", len(found)) as advance:
-                by_profile = validator.validate(found, level, progress=lambda *_: advance())
-            by_profile.update(_runs(validator, crates, level))
-        for crate, more in by_profile.items():
-            findings.setdefault(crate, []).extend(more)
+    findings: dict[str, list[Finding]] = {}
+    with Unpacked() as unpacked:
+        names = _own_rules(found, findings, unpacked if use_validator else None)
+        if use_validator:
+            with check.ProfileValidator() as validator:
+                _validate(validator, names, level, findings)
+                _validate_runs(validator, crates, level, findings, unpacked)
     if as_json:
-        terminal.print_json({str(crate): [_plain(one) for one in some] for crate, some in findings.items()})
+        terminal.print_json({crate: [_plain(one) for one in some] for crate, some in findings.items()})
     else:
         _print(findings, use_validator, level)
     return 1 if any(findings.values()) else 0
 
 
-def _runs(validator: ProfileValidator, paths: tuple[str, ...], level: str) -> dict[Path, list[Finding]]:
-    """What the validator finds in the metadata of run crates themselves."""
-    from prov_worker.crate.sources import is_run
+def _own_rules(found: list[Path], findings: dict[str, list[Finding]], unpacked: Unpacked | None) -> dict[Path, str]:
+    """Check crates by the product's rules; return their directories, for the validator, with their names."""
+    from prov_worker.crate import check
+    from prov_worker.crate.sources import each_source
+
+    names: dict[Path, str] = {}
+
+    def refuse(where: str, error: CrateError) -> None:
+        findings.setdefault(where, []).append(check.unreadable(where, error))
+
+    with terminal.progress("checking", len(found)) as advance:
+        for candidate in found:
+            for source in each_source(candidate, refuse, lenient=True):
+                findings[source.where] = check.check_crate(source)
+                if unpacked is not None:
+                    try:
+                        names[unpacked.directory(source)] = source.where
+                    except CrateError as error:
+                        refuse(source.where, error)
+            advance()
+    return names
+
+
+def _validate(
+    validator: ProfileValidator, names: dict[Path, str], level: str, findings: dict[str, list[Finding]], **more: Any
+) -> None:
+    """Add what the validator finds in directories, by the names of their crates."""
+    with terminal.progress("validating profiles", len(names)) as advance:
+        by_path = validator.validate(list(names), level, progress=lambda *_: advance(), **more)
+    for path, some in by_path.items():
+        named = [
+            replace(
+                finding,
+                where=finding.where.replace(str(path), names[path]),
+                message=finding.message.replace(str(path), names[path]),
+            )
+            for finding in some
+        ]
+        findings.setdefault(names[path], []).extend(named)
+
+
+def _validate_runs(
+    validator: ProfileValidator,
+    paths: tuple[str, ...],
+    level: str,
+    findings: dict[str, list[Finding]],
+    unpacked: Unpacked,
+) -> None:
+    """Add what the validator finds in the metadata of run crates themselves."""
+    from prov_worker.crate.sources import run_sources
     from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 
-    runs = []
-    for run in (Path(path) for path in paths):
-        if is_run(run):
-            count = (run / v.METADATA_FILE).stat().st_size
-            if count <= _RUN_BYTES:
-                runs.append(run)
-            else:
+    names: dict[Path, str] = {}
+    for path in paths:
+        try:
+            for run in run_sources(Path(path)):
+                count = run.size(v.METADATA_FILE)
+                if count <= _RUN_BYTES:
+                    names[unpacked.directory(run)] = run.where
+                    continue
                 much = f"{size(count)}, more than {size(_RUN_BYTES)}"
-                click.echo(f"prov-worker: {run}: its own metadata is not validated: {much}", err=True)
-    return validator.validate(runs, level, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
+                terminal.complain(f"{run.where}: its own metadata is not validated: {much}")
+        except CrateError as error:
+            if path not in findings:  # else it is a finding already
+                terminal.complain(f"{error}; its own metadata is not validated")
+    if names:
+        _validate(validator, names, level, findings, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
 
 def _plain(finding: Finding) -> dict[str, str]:
     return {"level": finding.level, "rule": finding.rule, "where": finding.where, "message": finding.message}
 
 
-def _print(findings: dict[Path, list[Finding]], profile: bool, level: str) -> None:
-
+def _print(findings: dict[str, list[Finding]], profile: bool, level: str) -> None:
     out = terminal.console()
     for crate, some in findings.items():
         if some:
-            out.print(terminal.styled((str(crate), "bold")), soft_wrap=True)
+            out.print(terminal.styled((crate, "bold")), soft_wrap=True)
         for one in some:
             colour = "red" if one.level == "error" else "yellow"
             out.print(

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.json_text import utc
 from prov_worker.errors import CrateError
 from prov_worker.humanize import duration, plural, size
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from prov_worker.crate.summary import RunStep
+
 
 @click.command("list")
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
 def command(crates: tuple[str, ...], as_json: bool) -> int:
-    """List each CRATE, or all crates in a directory, in a table: one row a task, in the order of their starts.
+    """List each CRATE, or all crates in a directory or a zip file, in a table: one row per attempt, by start.
 
-    Exit code 1 where a crate cannot be read; the others are listed.
+    Exit code 1 if a crate cannot be read; the others are listed.
     """
-    rows, damaged = [], 0
-    for path in terminal.crates_at(crates):
-        try:
-            rows.append(_row(path))
-        except CrateError as error:
-            damaged += 1
-            click.echo(f"prov-worker: {terminal.line(error)}", err=True)
+    from prov_worker.crate.sources import each_source
+    from prov_worker.crate.summary import open_step
+
+    rows: list[dict[str, Any]] = []
+    damaged = 0
+
+    def refuse(where: str, error: CrateError) -> None:
+        nonlocal damaged
+        damaged += 1
+        terminal.complain(error)
+
+    for candidate in terminal.candidates_at(crates):
+        for source in each_source(candidate, refuse, lenient=True):
+            try:
+                rows.append(_row(open_step(source, strict=False)[0]))
+            except CrateError as error:
+                refuse(source.where, error)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.
     rows.sort(key=lambda row: (row["started"] is None, row["started"]))
     if as_json:
@@ -39,18 +51,14 @@ def command(crates: tuple[str, ...], as_json: bool) -> int:
     return 1 if damaged else 0
 
 
-def _row(path: Path) -> dict[str, Any]:
-    from prov_worker.cli.crates.summary import summarise
-    from prov_worker.crate.reader import StepCrate
-
-    crate = StepCrate.open(path)
+def _row(step: RunStep) -> dict[str, Any]:
     return {
-        "function": crate.function_name,
-        "task_id": crate.task_id,
-        "started": None if crate.start is None else crate.start.isoformat(timespec="milliseconds"),
-        "host": crate.host,
-        **summarise(crate),
-        "crate": str(path),
+        "function": step.function,
+        "task_id": step.task_id,
+        "started": None if step.start_ns is None else utc(step.start_ns),
+        "host": step.host,
+        **step.figures(),
+        "crate": step.crate,
     }
 
 
@@ -68,7 +76,7 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
         row["task_id"][:8],
         terminal.status(row["status"]),
         duration(row["seconds"]),
-        str(row["samples"]),
+        "–" if row["samples"] is None else str(row["samples"]),
         "–" if busy is None else f"{busy:.0f}",
         size(row["peak_rss_bytes"]),
         row["reason"] or "",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from prov_worker.crate.reader import StepCrate
+    from prov_worker.crate.sources import Source
+    from prov_worker.crate.summary import RunStep
     from prov_worker.model import Column, Series, TaskSeries
 
 _TRACEBACK_LINES = 30
@@ -32,45 +34,59 @@ _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 @click.argument("crate", type=terminal.PATH)
 @click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
 def command(crate: str, as_json: bool) -> int:
-    """Show CRATE on one page: what ran, where, how hard, what failed."""
-    from prov_worker.crate.reader import StepCrate, find_crates
+    """Show CRATE on one page: what ran, where, how hard, what failed.
 
-    path = Path(crate)
-    if path.is_dir() and not (path / v.METADATA_FILE).exists():
-        inside = next(iter(find_crates(path)), None)
-        if inside is not None:
-            raise InputError(f"{crate}: a directory of crates; name one, such as {inside}")
-    opened = StepCrate.open(path)
+    CRATE is a directory, a zip file of one crate, or one of many in a zip file: many.zip!NAME.
+    """
+    from prov_worker.crate.sources import read_end
+    from prov_worker.crate.summary import open_step
+
+    step, opened = open_step(_source(crate), strict=False)
     if as_json:
-        terminal.print_json(_data(opened))
-    else:
-        # Everything is read before anything is printed: a damaged file is an error, not half a page.
-        _Page(opened, opened.series(), opened.hardware(), terminal.console()).print()
+        terminal.print_json(_data(step, opened))
+        return 0
+    # Everything is read before anything is printed: a damaged file is an error, not half a page.
+    log, whole = b"", True
+    if any(file.relative == v.TRACEBACK_FILE for file in opened.files):
+        log, whole = read_end(opened.source, v.TRACEBACK_FILE, _TRACEBACK_BYTES)
+    lines = log.decode(errors="replace").rstrip().splitlines()
+    more = not whole or len(lines) > _TRACEBACK_LINES
+    page = _Page(opened, opened.series(), opened.hardware(), terminal.console())
+    page.print(lines[-_TRACEBACK_LINES:], more=more)
     return 0
 
 
-def _data(crate: StepCrate) -> dict[str, Any]:
-    from prov_worker.cli.crates.summary import summarise
+def _source(crate: str) -> Source:
+    from prov_worker.crate.sources import candidates, is_run, source_of
 
+    path = Path(crate)
+    if path.is_dir() and (is_run(path) or not (path / v.METADATA_FILE).exists()):
+        inside = next(candidates(path), None)
+        if inside is not None:
+            raise InputError(f"{crate}: a directory of crates; name one, such as {inside}")
+    return source_of(path)
+
+
+def _data(step: RunStep, crate: StepCrate) -> dict[str, Any]:
     return {
-        "crate": str(crate.path),
-        "task_id": crate.task_id,
-        "attempt": crate.attempt,
-        "function": crate.function_name,
-        "host": crate.host,
-        "endpoint_id": crate.endpoint_id,
+        "crate": step.crate,
+        "task_id": step.task_id,
+        "attempt": step.attempt,
+        "function": step.function,
+        "host": step.host,
+        "endpoint_id": step.endpoint_id,
         "start": None if crate.start is None else crate.start.isoformat(),
-        "end": None if crate.end is None else crate.end.isoformat(),
-        **summarise(crate),
-        "samples_expected": crate.samples_expected,
-        "error": crate.error,
+        "end": crate.end.isoformat(),
+        **step.figures(),
+        "samples_expected": step.samples_expected,
+        "error": step.error,
         "arguments": list(_described(crate, "object")),
         "results": list(_described(crate, "result")),
-        "annotations": crate.annotations,
-        "notes": crate.notes,
+        "annotations": step.annotations,
+        "notes": step.notes,
         "environment": list(_described(crate, "environment")),
         "usage": {name: {"value": value, "unit": unit} for name, (value, unit) in crate.usage.items()},
-        "files": [one.id for one in crate.files],
+        "files": [file.id for file in crate.files],
     }
 
 
@@ -104,7 +120,7 @@ class _Page:
         self._label = _LABEL if console.width >= _SIDE_BY_SIDE else 0
         self._width = max(10, min(80, console.width - (_LABEL + 30 if self._label else 4)))
 
-    def print(self) -> None:
+    def print(self, traceback: list[str], *, more: bool) -> None:
         crate = self._crate
         colour = "green" if crate.status == "completed" else "red"
         self._line((crate.function_name, "bold"), "  ", (crate.status, colour))
@@ -129,7 +145,7 @@ class _Page:
             if key not in _SAID and (value or key == "cpu"):
                 self._fact(crate.entities[f"#usage-{key}"].get("name", key), quantity(value, unit))
         self._samples()
-        self._failure()
+        self._failure(traceback, more)
         self._notes()
         self._section("Files")
         for one in crate.files:
@@ -224,21 +240,16 @@ class _Page:
         for note in self._crate.notes:
             self._line(f"  {note}")
 
-    def _failure(self) -> None:
+    def _failure(self, traceback: list[str], more: bool) -> None:
         crate = self._crate
         if not crate.error:
             return
         self._section("What failed")
         self._line((f"  {crate.error.strip()}", "red"))
-        log = crate.path / v.TRACEBACK_FILE
-        if log.is_file():
-            with log.open("rb") as stream:
-                stream.seek(max(0, log.stat().st_size - _TRACEBACK_BYTES))
-                lines = stream.read(_TRACEBACK_BYTES).decode(errors="replace").rstrip().splitlines()
-            if len(lines) > _TRACEBACK_LINES:
-                self._line((f"  … more in {log}", "dim"))
-            for line in lines[-_TRACEBACK_LINES:]:
-                self._line((f"  {line}", "dim"))
+        if more:
+            self._line((f"  … more in {crate.source.where}/{v.TRACEBACK_FILE}", "dim"))
+        for line in traceback:
+            self._line((f"  {line}", "dim"))
 
 
 def _moment(moment: Any) -> str:

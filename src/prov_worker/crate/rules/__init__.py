@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from prov_worker.crate.findings import Finding
 from prov_worker.crate.reader import Entity
+from prov_worker.crate.sources import Source
 from prov_worker.registry import Registry
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -22,11 +22,11 @@ class Checked(NamedTuple):
     """A crate that is being checked.
 
     Attributes:
-        path: its directory.
+        source: where it lies.
         graph: its entities.
     """
 
-    path: Path
+    source: Source
     graph: list[Entity]
 
 

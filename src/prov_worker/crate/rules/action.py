@@ -14,7 +14,7 @@ from prov_worker.errors import CrateError
 def action(checked: Checked) -> Iterator[Finding]:
     """Look at the execution: that there is one, its times, its step."""
     try:
-        crate = StepCrate(checked.path, checked.graph)
+        crate = StepCrate(checked.source, checked.graph)
     except CrateError as error:
         yield Finding(ERROR, "not-a-step", error.key or v.METADATA_FILE, error.problem)
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, Finding
@@ -11,16 +13,17 @@ from prov_worker.crate.rules import RULES, Checked
 from prov_worker.errors import CrateError
 
 
-def constants(crate: Checked) -> Iterator[Finding]:
+def only_json(crate: Checked) -> Iterator[Finding]:
     """Refuse NaN and infinities: not JSON, though many parsers take them. In the data files as well."""
-    for file in [crate.path / v.METADATA_FILE, *sorted((crate.path / "data").glob("*.json"))]:
-        names: list[str] = []
+    data = (name for name in crate.source.names() if fnmatch(name, f"{v.DATA_DIR}/*.json"))
+    for relative in (v.METADATA_FILE, *sorted(data)):
+        name, constants = posixpath.basename(relative), set[str]()
         try:
-            read_json(file, names.append)
+            read_json(crate.source, relative, constants.add)
         except CrateError as error:
-            yield Finding(ERROR, "unreadable", file.name, error.reason)
-        for name in sorted(set(names)):
-            yield Finding(ERROR, "not-json", file.name, f"{name} is no JSON value")
+            yield Finding(ERROR, "unreadable", name, error.reason)
+        for constant in sorted(constants):
+            yield Finding(ERROR, "not-json", name, f"{constant} is no JSON value")
 
 
-RULES.add("json-constants", constants)
+RULES.add("json-constants", only_json)

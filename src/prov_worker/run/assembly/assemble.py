@@ -24,7 +24,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate, reference_ids
-from prov_worker.crate.sources import Source, candidates, sources_at
+from prov_worker.crate.sources import Source, candidates, each_source
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError
 from prov_worker.humanize import plural
@@ -221,14 +221,14 @@ class _Assembly:
 
     def take(self, candidate: Path) -> None:
         """Take the crates at one path."""
-        try:
-            for source in sources_at(candidate):
-                try:
-                    self._take(source)
-                except CrateError as error:
-                    self.result.problems.append(Problem.of(source.where, error))
-        except CrateError as error:
-            self.result.problems.append(Problem.of(str(candidate), error))
+        for source in each_source(candidate, self._refuse):
+            try:
+                self._take(source)
+            except CrateError as error:
+                self._refuse(source.where, error)
+
+    def _refuse(self, where: str, error: CrateError) -> None:
+        self.result.problems.append(Problem.of(where, error))
 
     def _say(self, where: str, message: str) -> None:
         self.result.problems.append(Problem(where, message))
@@ -246,7 +246,7 @@ class _Assembly:
             raise CrateError(source.where, "changed while it was read")
         entry = self._entry(step, crate)
         lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
-        number = self._db.add(step, source.name)
+        number = self._db.add(step, source.key)
         self._db.add_entry(number, entry, lines)
         self._finder.add(number, step)
         self._prospect.observe(step, crate.function)
@@ -267,9 +267,7 @@ class _Assembly:
         if not attempts:
             return plain
         latest = attempts[-1]
-        if source.name == plain and any(
-            other.id.attempt == step.attempt and other.named == plain for other in attempts
-        ):
+        if source.key == plain and any(other.id.attempt == step.attempt and other.named == plain for other in attempts):
             self._say(
                 source.where,
                 f"two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",

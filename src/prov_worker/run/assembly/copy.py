@@ -162,7 +162,7 @@ def _need_readable(source: DirectorySource, relative: str) -> None:
 def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
     found = {relative: (digest, size) for relative, digest, size in taken.manifest}
     for one in crate.files:
-        relative = os.path.relpath(one.path, crate.path)
+        relative = one.relative
         if relative == v.METADATA_FILE:
             continue
         if relative not in found:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.sources import check_names
+from prov_worker.crate.sources import check_names, open_zip
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import sha256_of
 from prov_worker.run.assembly.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
@@ -144,11 +144,7 @@ def verify(
         return _verify(_Directory(path), path, allowed_signers, progress)
     if not path.exists():
         raise InputError(f"{path}: no such run crate")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no run crate: {error}") from None
-    with archive:
+    with open_zip(path) as archive:
         try:
             check_names(path, archive)
         except CrateError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.check import check_files
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.run.model import Problem
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from prov_worker import __version__
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.summary import RunStep, StepFile, StepValue
+from prov_worker.crate.summary import FileRef, RunStep, StepValue
 from prov_worker.errors import CrateError
 from prov_worker.files import atomic_write
 from prov_worker.model import Series
@@ -174,7 +174,7 @@ def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
     }
 
 
-def _data(values: list[StepValue], files: list[StepFile]) -> dict[str, Any]:
+def _data(values: list[StepValue], files: list[FileRef]) -> dict[str, Any]:
     """What was used or generated: values by name, those that were not recorded by type; and files."""
     found: dict[str, Any] = {}
     for one in values:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prov_worker import __version__
 from prov_worker.crate import vocabulary
-from prov_worker.crate.summary import RunStep, StepFile
+from prov_worker.crate.summary import FileRef, RunStep
 from prov_worker.errors import CrateError, InputError, MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
@@ -94,7 +94,7 @@ class _Whole:
     def __init__(self, run: RunRecord) -> None:
         self.name = run.name
         # Of the names of its crates, which hold the task ids: two runs of one name differ, two copies of a run do not.
-        names = hashlib.sha256("\0".join(source.name for source in run.sources()).encode()).hexdigest()
+        names = hashlib.sha256("\0".join(source.key for source in run.sources()).encode()).hexdigest()
         self.run_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{vocabulary.NAMESPACE}run/{self.name}/{names}"))
         self._start_ns: int | None = None
         self._end_ns = 0
@@ -269,14 +269,14 @@ def _datasets(step: RunStep) -> tuple[list[InputDataset], list[OutputDataset]]:
     return inputs, outputs
 
 
-def _dataset_name(step: RunStep, file: StepFile) -> tuple[str, str]:
+def _dataset_name(step: RunStep, file: FileRef) -> tuple[str, str]:
     # A shared file system has one path on all nodes: the host is not part of the name.
     if Path(file.path).is_absolute():
         return "file", file.path
     return f"prov-worker:{step.key}", file.path
 
 
-def _version(file: StepFile) -> dict[str, Any]:
+def _version(file: FileRef) -> dict[str, Any]:
     from openlineage.client.facet_v2 import dataset_version_dataset
 
     if file.sha256 is None:

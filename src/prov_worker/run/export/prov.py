@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import load_graph
-from prov_worker.crate.sources import read
-from prov_worker.crate.summary import graph_of
+from prov_worker.crate.reader import graph_of, load_graph
+from prov_worker.crate.sources import DirectorySource, read
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
@@ -65,9 +64,9 @@ def run_document(
         metadata = (run.path / v.METADATA_FILE).read_bytes()
         base = _base(metadata)
         if tasks is None:
-            mapping.add(load_graph(run.path), base)
+            mapping.add(load_graph(DirectorySource(run.path)), base)
     for source in run.sources():
-        if tasks is not None and v.split_key(source.name)[0] not in tasks:
+        if tasks is not None and v.split_key(source.key)[0] not in tasks:
             continue
         try:
             metadata = read(source, v.METADATA_FILE)
@@ -75,7 +74,7 @@ def run_document(
         except CrateError as error:
             run.problems.append(Problem.of(source.where, error))
             continue
-        name = quote(v.step_id(source.name).rstrip("/"), safe=SAFE)
+        name = quote(v.step_id(source.key).rstrip("/"), safe=SAFE)
         mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")
         if advance is not None:
             advance(1)

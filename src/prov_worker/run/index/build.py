@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.sources import candidates
+from prov_worker.crate.sources import candidates, in_zip
 from prov_worker.errors import InputError
 from prov_worker.files import lock, open_lock
 from prov_worker.run.index.read import Mapper, Piece, here, read_piece
-from prov_worker.run.index.store import SEEN_FILE, Parts, need_arrow, partition_of
+from prov_worker.run.index.store import SEEN_FILE, Parts, need_arrow
 from prov_worker.run.index.tables import Row
 from prov_worker.run.model import Problem
 
@@ -73,10 +73,13 @@ def index(
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: a directory cannot be listed, pyarrow is missing, the record of the index is damaged, or somebody
-            else writes it.
+        InputError: a directory cannot be listed, or is one crate of a zip; pyarrow is missing, the record of the index
+            is damaged, or somebody else writes it.
     """
     need_arrow()
+    for directory in directories:
+        if in_zip(directory) is not None:
+            raise InputError(f"{directory}: one crate of a zip file; name the zip file")
     target = target if target is not None else default_index(directories[0])
     # A directory may be named twice.
     found = list(dict.fromkeys(str(one.absolute()) for directory in directories for one in candidates(directory)))
@@ -88,7 +91,7 @@ def index(
             what = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
             result.problems.append(Problem(str(target), f"{what}: what these files held of them is lost"))
         found += sorted((again | parts.outdated()).difference(found))
-        known = parts.identities()
+        known = parts.locations()
         changed, fresh = _sort_out(found, known, parts, result)
         writer = _Writer(parts, result, changed)
         done = result.unchanged
@@ -96,7 +99,7 @@ def index(
         pieces = (fresh[at : at + PIECE] for at in range(0, len(fresh), PIECE))
         for piece in mapper(read_piece, pieces):
             writer.take(piece)
-            done += len(piece.crates) + len(piece.problems)
+            done += len(piece.steps) + len(piece.problems)
             progress(min(done, len(found)), len(found))
         writer.flush()
         parts.remove(parts.unread())  # named as problems: they cannot be read any more
@@ -107,19 +110,19 @@ def index(
         parts.compact()
         parts.settle()
         result.duplicates = parts.extra()
-        result.total = len(parts.identities()) - result.duplicates
+        result.total = len(parts.locations()) - result.duplicates
     return result
 
 
 def _sort_out(found: Iterable[str], known: set[str], parts: Parts, result: Indexed) -> tuple[set[str], list[str]]:
-    """Identities that are known and may have changed, and paths to read."""
+    """Locations that are known and may have changed, and paths to read."""
     changed: set[str] = set()
     fresh: list[str] = []
     in_zips: dict[str, list[str]] = {}
-    for identity in known:
-        path, mark, _ = identity.rpartition("!")
+    for location in known:
+        path, mark, _ = location.rpartition("!")
         if mark:
-            in_zips.setdefault(path, []).append(identity)
+            in_zips.setdefault(path, []).append(location)
     for path in found:
         inside = in_zips.get(path, [path] if path in known else [])
         if not inside:
@@ -162,19 +165,19 @@ class _Writer:
 
     def take(self, piece: Piece) -> None:
         """Take what was read of one piece."""
-        self._result.problems += [Problem(path, message) for path, message in piece.problems]
-        for crate in piece.crates:
-            if crate.identity in self._changed:
-                if self._parts.sha256(crate.identity) == crate.sha256:
-                    self._parts.touch(crate.identity, crate.size_bytes, crate.mtime_ns)
+        self._result.problems += piece.problems
+        for step in piece.steps:
+            location, sha256 = step.location, step.sha256
+            if location in self._changed:
+                if self._parts.sha256(location) == sha256:
+                    self._parts.touch(location, *step.signature)
                     self._result.unchanged += 1
                     continue
-                self._stale.add(crate.identity)
-            partition = partition_of(crate.start_ns, crate.endpoint)
-            self._seen.append((crate.identity, crate.size_bytes, crate.mtime_ns, crate.sha256, partition))
-            for table, rows in crate.rows.items():
+                self._stale.add(location)
+            self._seen.append((location, *step.signature, sha256, step.partition))
+            for table, rows in step.rows.items():
                 if rows:
-                    self._rows.setdefault((table, partition), []).extend(rows)
+                    self._rows.setdefault((table, step.partition), []).extend(rows)
             self._result.read += 1
         if len(self._seen) >= BATCH:
             self.flush()

@@ -2,85 +2,79 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prov_worker.crate.sources import Source, ZipSource, sources_at
+from prov_worker.crate.sources import Source, each_source
 from prov_worker.crate.summary import open_step
 from prov_worker.errors import CrateError
+from prov_worker.run.index.store import partition_of
 from prov_worker.run.index.tables import TABLES, Row, rows
+from prov_worker.run.model import Problem
 
 
 @dataclass(slots=True)
-class ReadCrate:
-    """One crate as rows.
+class ReadStep:
+    """One step as rows.
 
     Attributes:
-        identity: absolute path of the crate; of one in a zip, with its place in there.
-        size_bytes, mtime_ns: of what holds its metadata.
-        sha256: of its metadata.
-        start_ns: of the task; its end where it never began. endpoint: id of the endpoint; empty where unknown.
-        rows: by table.
+        rows: by table; their ``crate`` is :attr:`prov_worker.crate.sources.Source.location`.
+        partition: of the index, where they belong.
+        signature: size and modification time (ns) of what holds the metadata.
     """
 
-    identity: str
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-    start_ns: int
-    endpoint: str
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[Row]]
+    partition: str
+    signature: tuple[int, int]
+
+    @property
+    def location(self) -> str:
+        """Path of the crate, by which the index knows it."""
+        return str(self.rows["tasks"][0]["crate"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the metadata."""
+        return str(self.rows["tasks"][0]["metadata_sha256"])
 
 
 @dataclass(slots=True)
 class Piece:
-    """What was read of a list of paths. ``problems`` are pairs of path and message; the other crates were read."""
+    """What was read of a list of paths; what could not be read is in ``problems``."""
 
-    crates: list[ReadCrate] = field(default_factory=list)
-    problems: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[ReadStep] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 #: Calls a function with each of many arguments, somewhere, and gives the results in any order.
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
-def identity_of(source: Source) -> str:
-    """What a crate is known by: where it lies."""
-    path = str(source.path.absolute())
-    return f"{path}!{source.prefix}" if isinstance(source, ZipSource) else path
-
-
 def read_piece(paths: Sequence[str]) -> Piece:
     """Read the crates at some paths, each a directory or a zip."""
     piece = Piece()
-    for path in paths:
+
+    def refuse(where: str, error: CrateError) -> None:
+        piece.problems.append(Problem.of(where, error))
+
+    for source in itertools.chain.from_iterable(each_source(Path(path), refuse) for path in paths):
         try:
-            for source in sources_at(Path(path)):
-                try:
-                    piece.crates.append(_read(source))
-                except CrateError as error:
-                    piece.problems.append((source.where, error.within(source.where)))
+            piece.steps.append(_read(source))
         except CrateError as error:
-            piece.problems.append((path, error.within(path)))
+            refuse(source.where, error)
     return piece
 
 
-def _read(source: Source) -> ReadCrate:
-    size, mtime = source.signature()
+def _read(source: Source) -> ReadStep:
+    signature = source.signature()  # first: what changes meanwhile is read again
     step, _ = open_step(source)
-    step.crate = identity_of(source)
-    return ReadCrate(
-        step.crate,
-        size,
-        mtime,
-        step.metadata_sha256 or "",
-        step.began_ns,
-        step.endpoint_id or "",
-        {table: list(rows(table, step)) for table in TABLES},
-    )
+    step.crate = source.location
+    partition = partition_of(step.began_ns, step.endpoint_id or "")
+    return ReadStep({table: list(rows(table, step)) for table in TABLES}, partition, signature)
 
 
 def here(function: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:

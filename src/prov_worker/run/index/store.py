@@ -192,7 +192,7 @@ class Parts:
         """Return the paths that have to be read again because their rows follow rules of an earlier version."""
         if not self._outdated:
             return set()
-        paths = {identity.rpartition("!")[0] or identity for identity in self.identities()}
+        paths = {location.rpartition("!")[0] or location for location in self.locations()}
         return {path for path in paths if os.path.exists(path)}
 
     def _path(self, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
@@ -276,25 +276,25 @@ class Parts:
         number: int = self._db.execute("SELECT count(*) FROM extra").fetchone()[0]
         return number
 
-    def unchanged(self, identity: str, size: int, mtime: int) -> bool:
+    def unchanged(self, location: str, size: int, mtime: int) -> bool:
         """Whether the crate at a place was read as it is now, and as crates are read now."""
         if self._outdated:
             return False
-        row = self._db.execute("SELECT size, mtime FROM seen WHERE identity = ?", (identity,)).fetchone()
+        row = self._db.execute("SELECT size, mtime FROM seen WHERE identity = ?", (location,)).fetchone()
         return bool(row == (size, mtime))
 
-    def sha256(self, identity: str) -> str | None:
+    def sha256(self, location: str) -> str | None:
         """Hash of the metadata that was read there; None for what was not, or is to be read again."""
         if self._outdated:
             return None
-        row = self._db.execute("SELECT sha FROM seen WHERE identity = ?", (identity,)).fetchone()
+        row = self._db.execute("SELECT sha FROM seen WHERE identity = ?", (location,)).fetchone()
         return None if row is None else row[0]
 
-    def touch(self, identity: str, size: int, mtime: int) -> None:
+    def touch(self, location: str, size: int, mtime: int) -> None:
         """Note that the same content has another time."""
-        self._db.execute("UPDATE seen SET size = ?, mtime = ? WHERE identity = ?", (size, mtime, identity))
+        self._db.execute("UPDATE seen SET size = ?, mtime = ? WHERE identity = ?", (size, mtime, location))
 
-    def identities(self) -> set[str]:
+    def locations(self) -> set[str]:
         """All crates that are in the index."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen")}
 
@@ -302,7 +302,7 @@ class Parts:
         """Add rows and what they came from, all or nothing.
 
         Args:
-            seen: identity, size, mtime, sha256 and partition of each crate.
+            seen: location, size, mtime, sha256 and partition of each crate.
             rows: by table and partition.
         """
         self._db.execute("BEGIN IMMEDIATE")
@@ -320,9 +320,9 @@ class Parts:
         self._db.execute("COMMIT")
         self._show(files)
 
-    def remove(self, identities: Iterable[str]) -> None:
+    def remove(self, locations: Iterable[str]) -> None:
         """Take what some crates gave out of the index, all or nothing."""
-        gone = set(identities)
+        gone = set(locations)
         partitions = {
             row[0]
             for one in gone

@@ -109,7 +109,7 @@ def test_what_is_no_crate_is_named(prov_worker: Run, own_crates: Path, tmp_path:
         f"prov-worker: {own_crates}/file.crate: a file; a crate is a directory or a zip",
         f"prov-worker: {own_crates}/gone.crate: a link that leads nowhere",
         f"prov-worker: {own_crates}/gone.zip: a link that leads nowhere",
-        f"prov-worker: {own_crates}/pipe.zip: no plain file",
+        f"prov-worker: {own_crates}/pipe.zip: not a regular file",
     ]
     assert "2 tasks, 1 failed" in out
 

@@ -282,6 +282,16 @@ def test_a_changed_byte_anywhere_in_a_zip_is_found(workflow_crates: Any, tmp_pat
         assert [one.path for one in verify(zipped).changes] == ["R.zip"]
 
 
+def test_a_zip_of_an_unknown_version_is_refused(workflow_crates: Any, tmp_path: Path) -> None:
+    zipped = tmp_path / "R.zip"
+    assemble([workflow_crates.directory], zipped, Options(zip=True))
+    data = bytearray(zipped.read_bytes())
+    data[data.rindex(b"PK\1\2") + 6] = 148  # of its directory: 14.8
+    zipped.write_bytes(data)
+    with pytest.raises(InputError, match=r"R\.zip: not a readable zip file: zip file version 14\.8"):
+        verify(zipped)
+
+
 @pytest.fixture
 def keys(tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:

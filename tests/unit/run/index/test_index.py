@@ -362,8 +362,8 @@ def test_several_processes_read_the_same(workflow_crates: Any, indexed: Path, tm
 
 def test_a_piece_says_what_it_could_not_read(crates: Any, tmp_path: Path) -> None:
     piece = read_piece([str(crates.add(1)), str(tmp_path / "nothing.zip")])
-    assert len(piece.crates) == 1
-    assert piece.problems[0][0] == str(tmp_path / "nothing.zip")
+    assert len(piece.steps) == 1
+    assert piece.problems[0].where == str(tmp_path / "nothing.zip")
 
 
 # -- questions -------------------------------------------------------------------------------------------------------
@@ -411,8 +411,7 @@ def gpu_crates(crates: Any) -> Path:
         (2, gpu_series(gpu0=0.0, gpu1=4.0, gpu2=99.0)),
         (3, None),
     ):
-        crates._series = lambda _, series=series: series
-        crates.add(number, sampled=True, worker=worker)
+        crates.add(number, series=series, worker=worker)
     directory: Path = crates.directory
     return directory
 
