@@ -183,7 +183,7 @@ def candidates_at(paths: Iterable[str]) -> list[Path]:
     """
     from prov_worker.crate.sources import candidates, in_zip, need_zip
 
-    found: dict[Path, None] = {}
+    paths_found: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
         if not path.exists() and in_zip(path) is None:
@@ -193,8 +193,8 @@ def candidates_at(paths: Iterable[str]) -> list[Path]:
         inside = list(candidates(path))
         if not inside:
             raise InputError(f"{path}: no step crate, and no directory with step crates")
-        found.update(dict.fromkeys(inside))
-    return list(found)
+        paths_found.update(dict.fromkeys(inside))
+    return list(paths_found)
 
 
 def complain(error: object) -> None:

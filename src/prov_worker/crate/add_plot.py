@@ -93,7 +93,7 @@ def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
     write_file(crate / image.path, image.data)
     observation["image"] = {"@id": image.identifier}
     root = step.entities["./"]
-    root["hasPart"] = [{"@id": one} for one in [*reference_ids(root.get("hasPart")), image.identifier]]
+    root["hasPart"] = [{"@id": name} for name in [*reference_ids(root.get("hasPart")), image.identifier]]
     entity: dict[str, Any] = json.loads(
         file_entity(
             image.identifier,

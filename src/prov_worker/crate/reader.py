@@ -192,13 +192,13 @@ def hardware_in(data: Any, where: str) -> dict[str, Any]:
 def reference_ids(value: Any) -> list[str]:
     """Ids in a property's value: of a reference, of a list of references, or none."""
     members = value if isinstance(value, list) else [value]
-    return [one["@id"] for one in members if isinstance(one, dict) and isinstance(one.get("@id"), str)]
+    return [member["@id"] for member in members if isinstance(member, dict) and isinstance(member.get("@id"), str)]
 
 
 def types_of(entity: Entity) -> list[str]:
     """Types of an entity, always as a list."""
     kind = entity.get("@type", [])
-    return [kind] if isinstance(kind, str) else [one for one in kind if isinstance(one, str)]
+    return [kind] if isinstance(kind, str) else [name for name in kind if isinstance(name, str)]
 
 
 class StepCrate:
@@ -232,8 +232,8 @@ class StepCrate:
         self.path = source.path
         self._metadata = f"{source.where}/{v.METADATA_FILE}"
         self.entities: dict[str, Entity] = {}
-        for one in graph:
-            self.entities.setdefault(one["@id"], one)
+        for entity in graph:
+            self.entities.setdefault(entity["@id"], entity)
         self._legacy = legacy.is_legacy(self.entities)
         root = self._entity("./", "@graph")
         # The step is found by the root's main entity and never by its id: tools have written it in two ways.
@@ -335,15 +335,15 @@ class StepCrate:
         raise self._wrong(place, f"expected CompletedActionStatus or FailedActionStatus, got {status!r}")
 
     def _usage(self) -> dict[str, tuple[float | int | str, str]]:
-        found = {}
+        usage = {}
         for identifier in reference_ids(self.action.get("resourceUsage")):
             entity = self._entity(identifier, f"{self.action['@id']}.resourceUsage")
             unit = v.UNIT_NAMES.get(str(entity.get("unitCode")), "")
             value = entity.get("value")
             if not isinstance(value, (int, float, str)):
                 raise self._wrong(f"{identifier}.value", f"expected a number, got {value!r}")
-            found[identifier.removeprefix("#usage-")] = (value, unit)
-        return found
+            usage[identifier.removeprefix("#usage-")] = (value, unit)
+        return usage
 
     def _files(self) -> list[CrateFile]:
         files = []
@@ -422,20 +422,20 @@ class StepCrate:
     @property
     def annotations(self) -> dict[str, str | int | float]:
         """What the task's code noted with ``annotate``."""
-        found = {}
+        annotations = {}
         for identifier in reference_ids(self.action.get("additionalProperty")):
             entity = self.entities.get(identifier, {})
             if entity.get("propertyID") == v.ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
-                found[str(entity.get("name", identifier))] = entity["value"]
-        return found
+                annotations[str(entity.get("name", identifier))] = entity["value"]
+        return annotations
 
     @property
     def notes(self) -> list[str]:
         """The recorder's remarks, such as on what is missing."""
         if self._legacy:
             return legacy.notes(self.description)
-        entities = (self.entities.get(one, {}) for one in reference_ids(self.action.get("additionalProperty")))
-        return [str(one.get("value", "")) for one in entities if one.get("propertyID") == v.NOTE]
+        entities = (self.entities.get(name, {}) for name in reference_ids(self.action.get("additionalProperty")))
+        return [str(entity.get("value", "")) for entity in entities if entity.get("propertyID") == v.NOTE]
 
     @property
     def samples(self) -> int | None:

@@ -171,8 +171,8 @@ class DirectorySource:
         except FileNotFoundError:
             if relative != v.METADATA_FILE:
                 raise CrateError(path, "no such file") from None
-            what = f"no crate: {relative} is missing" if self.path.is_dir() else "no such directory"
-            raise CrateError(self.path, f"{what}") from None
+            problem = f"no crate: {relative} is missing" if self.path.is_dir() else "no such directory"
+            raise CrateError(self.path, problem) from None
         except NotADirectoryError:
             raise CrateError(self.path, "a file; a crate is a directory or a zip") from None
         except OSError as error:
@@ -462,8 +462,8 @@ def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:
         if named is not None:
             yield _source_in_zip(*named)
             return
-        what = "a link that leads nowhere" if candidate.is_symlink() else "no such crate"
-        raise CrateError(candidate, what)
+        problem = "a link that leads nowhere" if candidate.is_symlink() else "no such crate"
+        raise CrateError(candidate, problem)
     if not candidate.is_file():
         raise CrateError(candidate, "not a regular file")  # a pipe would make the reader wait for ever
     need_zip(candidate)

@@ -311,7 +311,7 @@ def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
     step.notes = crate.notes
     step.samples, step.samples_expected = crate.samples, crate.samples_expected
     step.has_series = v.SERIES_FILE in crate.entities
-    step.has_plot = any(one.id.startswith(v.IMAGE_DIR + "/") for one in crate.files)
+    step.has_plot = any(file.id.startswith(v.IMAGE_DIR + "/") for file in crate.files)
     return step
 
 
@@ -427,16 +427,16 @@ def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
 
 def _data(step: RunStep, crate: StepCrate) -> None:
     """Arguments, results, files and annotations."""
-    by_id = {one.id: one for one in crate.files}
+    by_id = {file.id: file for file in crate.files}
     for key, values, role in (("object", step.arguments, USED), ("result", step.results, GENERATED)):
         for identifier in reference_ids(crate.action.get(key)):
             entity = crate.entities.get(identifier)
             if entity is None:
                 continue
             if identifier in by_id:
-                one = by_id[identifier]
+                file = by_id[identifier]
                 step.files.append(
-                    FileRef(identifier, unquote(identifier), role, one.size_bytes, one.sha256, inside=True)
+                    FileRef(identifier, unquote(identifier), role, file.size_bytes, file.sha256, inside=True)
                 )
             elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
                 step.files.append(_referenced(entity, role))

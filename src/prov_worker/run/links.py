@@ -135,8 +135,8 @@ class LinkFinder:
     def _declared(
         self, key: str, task: str, limit: int, path: str, sha: str | None, identifier: str, when: _When
     ) -> Link | None:
-        found = self._db.execute(_BY_PATH, (path, task, limit, sha, *when)).fetchone()
-        return None if found is None else Link(found[0], key, DECLARED, path, sha or found[2], found[1], identifier)
+        maker = self._db.execute(_BY_PATH, (path, task, limit, sha, *when)).fetchone()
+        return None if maker is None else Link(maker[0], key, DECLARED, path, sha or maker[2], maker[1], identifier)
 
     def _inferred(
         self,
@@ -149,23 +149,23 @@ class LinkFinder:
         before: tuple[str, ...] | None,
         when: _When,
     ) -> Link | None:
-        found = self._db.execute(_BY_HASH, (sha, task, limit, None, *when)).fetchall()
+        makers = self._db.execute(_BY_HASH, (sha, task, limit, None, *when)).fetchall()
         if before is not None:
-            found = [one for one in found if one[4] in before]
-        if not found or len({one[4] for one in found}) > MAX_MAKERS:
+            makers = [maker for maker in makers if maker[4] in before]
+        if not makers or len({maker[4] for maker in makers}) > MAX_MAKERS:
             return None
-        source, source_id, source_name, is_file, _ = found[0]
+        source, source_id, source_name, is_file, _ = makers[0]
         via = FILE if is_file else VALUE
         return Link(source, key, via, source_name if is_file else name, sha, source_id, identifier)
 
 
-def _path(one: FileRef) -> str | None:
+def _path(file: FileRef) -> str | None:
     """The path of a declared file; a file that the recorder found has a path of its sandbox, which says nothing."""
-    return one.path if one.declared else None
+    return file.path if file.declared else None
 
 
-def _digest(one: FileRef) -> str | None:
-    return None if one.size_bytes == 0 or one.sha256 == _EMPTY else one.sha256
+def _digest(file: FileRef) -> str | None:
+    return None if file.size_bytes == 0 or file.sha256 == _EMPTY else file.sha256
 
 
 def link_line(link: Link) -> str:

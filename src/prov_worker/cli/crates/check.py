@@ -57,7 +57,7 @@ def command(
             return 0
     if not crates:
         raise click.UsageError("Missing argument 'CRATE...'.")
-    found = terminal.candidates_at(crates)
+    candidates = terminal.candidates_at(crates)
     if use_validator is None:
         use_validator = check.find_validator() is not None
         if not use_validator:
@@ -68,19 +68,21 @@ def command(
             )
     findings: dict[str, list[Finding]] = {}
     with Unpacked() as unpacked:
-        names = _own_rules(found, findings, unpacked if use_validator else None)
+        names = _own_rules(candidates, findings, unpacked if use_validator else None)
         if use_validator:
             with check.ProfileValidator() as validator:
                 _validate(validator, names, level, findings)
                 _validate_runs(validator, crates, level, findings, unpacked)
     if as_json:
-        terminal.print_json({crate: [_plain(one) for one in some] for crate, some in findings.items()})
+        terminal.print_json({crate: [_plain(finding) for finding in some] for crate, some in findings.items()})
     else:
         _print(findings, use_validator, level)
     return 1 if any(findings.values()) else 0
 
 
-def _own_rules(found: list[Path], findings: dict[str, list[Finding]], unpacked: Unpacked | None) -> dict[Path, str]:
+def _own_rules(
+    candidates: list[Path], findings: dict[str, list[Finding]], unpacked: Unpacked | None
+) -> dict[Path, str]:
     """Check crates by the product's rules; return their directories, for the validator, with their names."""
     from prov_worker.crate import check
     from prov_worker.crate.sources import each_source
@@ -90,8 +92,8 @@ def _own_rules(found: list[Path], findings: dict[str, list[Finding]], unpacked: 
     def refuse(where: str, error: CrateError) -> None:
         findings.setdefault(where, []).append(check.unreadable(where, error))
 
-    with terminal.progress("checking", len(found)) as advance:
-        for candidate in found:
+    with terminal.progress("checking", len(candidates)) as advance:
+        for candidate in candidates:
             for source in each_source(candidate, refuse, lenient=True):
                 findings[source.where] = check.check_crate(source)
                 if unpacked is not None:
@@ -158,13 +160,15 @@ def _print(findings: dict[str, list[Finding]], profile: bool, level: str) -> Non
     for crate, some in findings.items():
         if some:
             out.print(terminal.styled((crate, "bold")), soft_wrap=True)
-        for one in some:
-            colour = "red" if one.level == "error" else "yellow"
+        for finding in some:
+            colour = "red" if finding.level == "error" else "yellow"
             out.print(
-                terminal.styled("  ", (one.level, colour), f" {one.rule} at {one.where}: {one.message}"),
+                terminal.styled(
+                    "  ", (finding.level, colour), f" {finding.rule} at {finding.where}: {finding.message}"
+                ),
                 soft_wrap=True,
             )
     bad = sum(1 for some in findings.values() if some)
-    what = f"own rules and profiles at {level.upper()}" if profile else "own rules"
+    rules = f"own rules and profiles at {level.upper()}" if profile else "own rules"
     checked = plural(len(findings), "crate")
-    out.print(f"{checked} checked ({what}): " + (f"{bad} with findings" if bad else "no finding"))
+    out.print(f"{checked} checked ({rules}): " + (f"{bad} with findings" if bad else "no finding"))

@@ -50,9 +50,9 @@ def command(crates: tuple[str, ...], kind: str, output: str | None, overwrite: b
         counts["unreadable"] += 1
         terminal.complain(error)
 
-    found = terminal.candidates_at(crates)
-    with terminal.progress("plotting", len(found)) as advance:
-        for candidate in found:
+    candidates = terminal.candidates_at(crates)
+    with terminal.progress("plotting", len(candidates)) as advance:
+        for candidate in candidates:
             for source in each_source(candidate, refuse, lenient=True):
                 try:
                     step = StepCrate.open(source)

@@ -148,8 +148,8 @@ class _Page:
         self._failure(traceback, more)
         self._notes()
         self._section("Files")
-        for one in crate.files:
-            self._line(f"  {terminal.plain(one.id):<{self._label}} ", (one.name, "dim"))
+        for file in crate.files:
+            self._line(f"  {terminal.plain(file.id):<{self._label}} ", (file.name, "dim"))
 
     def _line(self, *parts: str | tuple[str, str]) -> None:
         self._console.print(terminal.styled(*parts), soft_wrap=True)
@@ -164,18 +164,18 @@ class _Page:
             )
 
     def _list(self, prefix: str, role: str) -> None:
-        for one in _described(self._crate, role):
-            if one["id"] == "#worker-host" or "File" in one["types"]:
+        for entity in _described(self._crate, role):
+            if entity["id"] == "#worker-host" or "File" in entity["types"]:
                 continue  # shown above, and listed below
-            if "path" in one:
-                count = str(one.get("contentSize"))
+            if "path" in entity:
+                count = str(entity.get("contentSize"))
                 bytes_there = f" ({size(int(count))})" if count.isdecimal() else ""
-                self._fact("file used" if role == "object" else "file generated", f"{one['path']}{bytes_there}")
+                self._fact("file used" if role == "object" else "file generated", f"{entity['path']}{bytes_there}")
                 continue
-            name = f"{prefix} {one['name']}".strip()
-            value = one.get("value", "")
+            name = f"{prefix} {entity['name']}".strip()
+            value = entity.get("value", "")
             # Arguments are described, not kept, unless values were asked for: then their type and size tell more.
-            shown = one["description"] if prefix and "description" in one else value
+            shown = entity["description"] if prefix and "description" in entity else value
             self._fact(name, shown)
 
     def _description_of_function(self) -> str | None:

@@ -160,15 +160,15 @@ def _need_readable(source: DirectorySource, relative: str) -> None:
 
 
 def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
-    found = {relative: (digest, size) for relative, digest, size in taken.manifest}
-    for one in crate.files:
-        relative = one.relative
+    copied = {relative: (digest, size) for relative, digest, size in taken.manifest}
+    for file in crate.files:
+        relative = file.relative
         if relative == v.METADATA_FILE:
             continue
-        if relative not in found:
-            raise CrateError(source.where, "listed in the crate and missing", one.id)
-        digest, size = found[relative]
-        if one.size_bytes is not None and one.size_bytes != size:
-            raise CrateError(source.where, f"the crate says {one.size_bytes} bytes, the file has {size}", one.id)
-        if one.sha256 is not None and one.sha256 != digest:
-            raise CrateError(source.where, f"the crate says sha256 {one.sha256}, the file has {digest}", one.id)
+        if relative not in copied:
+            raise CrateError(source.where, "listed in the crate and missing", file.id)
+        digest, size = copied[relative]
+        if file.size_bytes is not None and file.size_bytes != size:
+            raise CrateError(source.where, f"the crate says {file.size_bytes} bytes, the file has {size}", file.id)
+        if file.sha256 is not None and file.sha256 != digest:
+            raise CrateError(source.where, f"the crate says sha256 {file.sha256}, the file has {digest}", file.id)

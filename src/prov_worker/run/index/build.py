@@ -82,29 +82,29 @@ def index(
             raise InputError(f"{directory}: one crate of a zip file; name the zip file")
     target = target if target is not None else default_index(directories[0])
     # A directory may be named twice.
-    found = list(dict.fromkeys(str(one.absolute()) for directory in directories for one in candidates(directory)))
+    paths = list(dict.fromkeys(str(path.absolute()) for directory in directories for path in candidates(directory)))
     result = Indexed(target)
     with _locked(target), closing(Parts(target)) as parts:
         parts.recover()
         result.mended, again, gone = parts.mend()
         if gone:
-            what = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
-            result.problems.append(Problem(str(target), f"{what}: what these files held of them is lost"))
-        found += sorted((again | parts.outdated()).difference(found))
-        known = parts.locations()
-        changed, fresh = _sort_out(found, known, parts, result)
+            lost = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
+            result.problems.append(Problem(str(target), f"{lost}: what these files held of them is lost"))
+        paths += sorted((again | parts.outdated()).difference(paths))
+        indexed = parts.locations()
+        changed, fresh = _sort_out(paths, indexed, parts, result)
         writer = _Writer(parts, result, changed)
         done = result.unchanged
-        progress(done, len(found))
+        progress(done, len(paths))
         pieces = (fresh[at : at + PIECE] for at in range(0, len(fresh), PIECE))
         for piece in mapper(read_piece, pieces):
             writer.take(piece)
             done += len(piece.steps) + len(piece.problems)
-            progress(min(done, len(found)), len(found))
+            progress(min(done, len(paths)), len(paths))
         writer.flush()
         parts.remove(parts.unread())  # named as problems: they cannot be read any more
         if prune:
-            pruned = _gone(known, found, directories)
+            pruned = _gone(indexed, paths, directories)
             parts.remove(pruned)
             result.removed += len(pruned)
         parts.compact()
@@ -114,17 +114,17 @@ def index(
     return result
 
 
-def _sort_out(found: Iterable[str], known: set[str], parts: Parts, result: Indexed) -> tuple[set[str], list[str]]:
+def _sort_out(paths: Iterable[str], indexed: set[str], parts: Parts, result: Indexed) -> tuple[set[str], list[str]]:
     """Locations that are known and may have changed, and paths to read."""
     changed: set[str] = set()
     fresh: list[str] = []
     in_zips: dict[str, list[str]] = {}
-    for location in known:
+    for location in indexed:
         path, mark, _ = location.rpartition("!")
         if mark:
             in_zips.setdefault(path, []).append(location)
-    for path in found:
-        inside = in_zips.get(path, [path] if path in known else [])
+    for path in paths:
+        inside = in_zips.get(path, [path] if path in indexed else [])
         if not inside:
             fresh.append(path)
             continue
@@ -134,7 +134,7 @@ def _sort_out(found: Iterable[str], known: set[str], parts: Parts, result: Index
             signature = (status.st_size, status.st_mtime_ns)
         except OSError:
             signature = (-1, -1)
-        if all(parts.unchanged(one, *signature) for one in inside):
+        if all(parts.unchanged(location, *signature) for location in inside):
             result.unchanged += len(inside)
         else:
             changed.update(inside)
@@ -142,13 +142,15 @@ def _sort_out(found: Iterable[str], known: set[str], parts: Parts, result: Index
     return changed, fresh
 
 
-def _gone(known: set[str], found: Iterable[str], directories: Sequence[Path]) -> set[str]:
-    present = set(found)
-    roots = tuple(f"{os.path.abspath(one)}{os.sep}" for one in directories)
+def _gone(indexed: set[str], paths: Iterable[str], directories: Sequence[Path]) -> set[str]:
+    present = set(paths)
+    roots = tuple(f"{os.path.abspath(directory)}{os.sep}" for directory in directories)
     return {
-        one
-        for one in known
-        if one.rpartition("!")[0] not in present and one not in present and f"{one}{os.sep}".startswith(roots)
+        location
+        for location in indexed
+        if location.rpartition("!")[0] not in present
+        and location not in present
+        and f"{location}{os.sep}".startswith(roots)
     }
 
 

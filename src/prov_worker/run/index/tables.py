@@ -146,20 +146,20 @@ def rows(table: str, step: RunStep) -> Iterator[Row]:
         yield _task(step)
     elif table == "arguments":
         for role, values in (("argument", step.arguments), ("result", step.results)):
-            for one in values:
-                known = one.value if one.recorded else None
-                number = isinstance(known, (int, float)) and not isinstance(known, bool)
+            for value in values:
+                recorded = value.value if value.recorded else None
+                number = isinstance(recorded, (int, float)) and not isinstance(recorded, bool)
                 yield {
                     "key": step.key,
                     "task_id": step.task_id,
                     "role": role,
-                    "name": one.name,
-                    "type": one.type,
-                    "value": None if known is None else str(known),
-                    "number": float(known) if number and known is not None else None,
-                    "size_bytes": one.size_bytes,
-                    "length": one.length,
-                    "sha256": one.sha256,
+                    "name": value.name,
+                    "type": value.type,
+                    "value": None if recorded is None else str(recorded),
+                    "number": float(recorded) if number and recorded is not None else None,
+                    "size_bytes": value.size_bytes,
+                    "length": value.length,
+                    "sha256": value.sha256,
                     "crate": step.crate,
                 }
     else:
