@@ -119,18 +119,18 @@ def assemble(
     workflow = read_workflow(options.workflow) if options.workflow is not None else None
     if options.sign is not None and not options.sign.is_file():
         raise InputError(f"{options.sign}: no such key")
-    found = [one for directory in directories for one in candidates(directory) if one.absolute() != target]
-    if not found:
+    paths = [path for directory in directories for path in candidates(directory) if path.absolute() != target]
+    if not paths:
         raise InputError(f"{', '.join(map(str, directories))}: no step crates")
     staged = target.parent / f".{target.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         staged.mkdir(mode=0o700)
         (staged / v.STEPS_DIR).mkdir()
         with closing(_Assembly(staged, options, workflow, target)) as assembly:
-            for number, candidate in enumerate(found):
-                progress(number, len(found))
+            for number, candidate in enumerate(paths):
+                progress(number, len(paths))
                 assembly.take(candidate)
-            progress(len(found), len(found))
+            progress(len(paths), len(paths))
             result = assembly.finish()
         if result.steps:
             _publish(staged, target, options)
@@ -151,8 +151,8 @@ def _check_target(target: Path, options: Options) -> None:
         raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
     replaceable = target.is_file() if options.zip else (target / v.SEAL_FILE).is_file()
     if not replaceable or target.is_symlink():
-        what = "no file" if options.zip else "no run crate"
-        raise InputError(f"{target}: is there, and {what}: not replaced")
+        reason = "no file" if options.zip else "no run crate"
+        raise InputError(f"{target}: is there, and {reason}: not replaced")
 
 
 def _publish(staged: Path, target: Path, options: Options) -> None:
@@ -213,7 +213,12 @@ class _Assembly:
         self.result = Assembled()
 
     def _people_ids(self) -> list[str]:
-        return [self._people.license, self._people.author, self._people.publisher, *(one for one, _, _ in rv.PROFILES)]
+        return [
+            self._people.license,
+            self._people.author,
+            self._people.publisher,
+            *(profile for profile, _, _ in rv.PROFILES),
+        ]
 
     def close(self) -> None:
         """Close the database."""
@@ -286,7 +291,7 @@ class _Assembly:
 
     def _name_latest(self) -> None:
         """Give the plain name to latest attempts whose later one turned out to be damaged."""
-        for key, task in [one for one in self._db.ordered_keys(latest=True) if one[0] != safe_name(one[1])]:
+        for key, task in [row for row in self._db.ordered_keys(latest=True) if row[0] != safe_name(row[1])]:
             self._rename(key, safe_name(task))
 
     def _free(self, plain: str, attempt: int) -> str:
@@ -302,7 +307,7 @@ class _Assembly:
         return Entry(
             step=step,
             action_id=crate.action["@id"],
-            entities={one: crate.entities[one] for one in shown},
+            entities={identifier: crate.entities[identifier] for identifier in shown},
             root={key: root[key] for key in ("name", "description", "datePublished") if isinstance(root.get(key), str)},
             license=self._shared_id(crate, root.get("license")) or self._people.license,
             agent=self._shared_id(crate, crate.action.get("agent")) or self._people.author,
@@ -334,19 +339,19 @@ class _Assembly:
         (self._staged / workflow).write_bytes(text)
         (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
         top = (workflow, v.README_FILE, v.LINKS_FILE)
-        known = {name: digest_of(self._staged / name) for name in top}
-        self._write_manifest({name: digest for name, (digest, _) in known.items()})
-        known[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
-        self._write_graph(known)
+        digests = {name: digest_of(self._staged / name) for name in top}
+        self._write_manifest({name: digest for name, (digest, _) in digests.items()})
+        digests[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
+        self._write_graph(digests)
         metadata, _ = digest_of(self._staged / v.METADATA_FILE)
-        (self._staged / v.SEAL_FILE).write_text(seal_text(metadata, known[v.MANIFEST_FILE][0]), encoding="utf-8")
+        (self._staged / v.SEAL_FILE).write_text(seal_text(metadata, digests[v.MANIFEST_FILE][0]), encoding="utf-8")
         if self._options.sign is not None:
             sign(self._staged, self._options.sign)
             result.signed = True
-        for one in self._staged.iterdir():
-            if one.is_file():
+        for path in self._staged.iterdir():
+            if path.is_file():
                 result.files += 1
-                result.size_bytes += one.stat().st_size
+                result.size_bytes += path.stat().st_size
         return result
 
     def _listed(self) -> bytes:
@@ -387,7 +392,7 @@ class _Assembly:
                 prefix = v.step_id(key)
                 stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
 
-    def _write_graph(self, known: dict[str, tuple[str, int]]) -> None:
+    def _write_graph(self, digests: dict[str, tuple[str, int]]) -> None:
         result = self.result
         given = self._workflow is not None
         workflow = self._prospect.file
@@ -401,14 +406,14 @@ class _Assembly:
             v.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
             v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
         }
-        files = [(name, *texts[name], known[name][1], known[name][0]) for name in texts]
+        files = [(name, *texts[name], digests[name][1], digests[name][0]) for name in texts]
         seal = (v.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
         failed = f", {result.failed} of which failed" if result.failed else ""
         tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
-        what = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
+        description = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
         heading = Heading(
             name=self._name,
-            description=what,
+            description=description,
             published=utc(time.time_ns()),
             people=self._people,
             files=(*files, seal),

@@ -108,8 +108,8 @@ class GraphWriter:
             self._out.write(f',{encode(key)}:{{"@id":{encode(first)}}}')
             return
         self._out.write(f',{encode(key)}:[{{"@id":{encode(first)}}},{{"@id":{encode(second)}}}')
-        for one in iterator:
-            self._out.write(f',{{"@id":{encode(one)}}}')
+        for identifier in iterator:
+            self._out.write(f',{{"@id":{encode(identifier)}}}')
         self._out.write("]")
 
     # -- the crate ---------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class GraphWriter:
             "license": {"@id": people.license},
             "author": {"@id": people.author},
             "publisher": {"@id": people.publisher},
-            "conformsTo": [{"@id": one} for one, _, _ in rv.PROFILES],
+            "conformsTo": [{"@id": profile} for profile, _, _ in rv.PROFILES],
             "mainEntity": {"@id": self._prospect.file},
         }
         self._streamed(root, [("hasPart", self._parts(heading)), ("mentions", self._mentions())])
@@ -236,7 +236,11 @@ class GraphWriter:
         _refer(action, "result", results)
         if step.host is not None:
             action["environment"] = {"@id": self._host(step.host)}
-        _refer(action, "resourceUsage", [step.crate_id + one for one in entry.entities if one.startswith("#usage-")])
+        _refer(
+            action,
+            "resourceUsage",
+            [step.crate_id + entity for entity in entry.entities if entity.startswith("#usage-")],
+        )
         for name in ("globus-compute-endpoint", "globus-compute-sdk", "parsl", "prov-worker"):
             if name in step.versions:
                 key = (name, step.versions[name])
@@ -359,8 +363,8 @@ class GraphWriter:
         self._put(entity)
         for role in ("input", "output"):
             if role in entity:
-                what = f"{'used' if role == 'input' else 'generated'} by the run"
-                self._put(formal_parameter(f"{outer}{role}-{FILES}", files_parameter(FILES), what))
+                description = f"{'used' if role == 'input' else 'generated'} by the run"
+                self._put(formal_parameter(f"{outer}{role}-{FILES}", files_parameter(FILES), description))
         web = language if flow else v.NAMESPACE
         self._put({"@id": language, "@type": "ComputerLanguage", "name": language_name, "url": {"@id": web}})
         self._functions()
@@ -373,13 +377,15 @@ class GraphWriter:
                 "position": str(stage.position),
             }
             _refer(step, "workExample", list(stage.functions))
-            inputs = tuple(f"{prospect.file}#{prospect.functions[one].label}/input-" for one in stage.functions)
+            inputs = tuple(
+                f"{prospect.file}#{prospect.functions[function].label}/input-" for function in stage.functions
+            )
             _refer(
                 step, "connection", [c for (_, t), c in prospect.connections.items() if inputs and t.startswith(inputs)]
             )
             self._put(step)
-        for one in prospect.parameters():
-            self._put(one)
+        for parameter in prospect.parameters():
+            self._put(parameter)
         for (source, target), identifier in prospect.connections.items():
             self._put(
                 {
@@ -428,7 +434,7 @@ class GraphWriter:
         role = "result" if next(db.outer("result"), None) is not None else "other"
         self._streamed(run, [("object", db.outer("object")), ("result", db.outer(role))])
         (name, version), _ = max(
-            self._versions.items(), key=lambda one: one[1], default=(("prov-worker", "unknown"), 0)
+            self._versions.items(), key=lambda version: version[1], default=(("prov-worker", "unknown"), 0)
         )
         engine = package_id(name, version)
         self._put({"@id": engine, "@type": "SoftwareApplication", "name": name, "version": version, "url": engine})
@@ -480,4 +486,4 @@ def _refer(entity: dict[str, Any], key: str, ids: list[str]) -> None:
     if len(ids) == 1:
         entity[key] = {"@id": ids[0]}
     elif ids:
-        entity[key] = [{"@id": one} for one in ids]
+        entity[key] = [{"@id": identifier} for identifier in ids]

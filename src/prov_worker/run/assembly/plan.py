@@ -140,11 +140,11 @@ class Prospect:
         for key in [key for key, stage in self.stages.items() if not stage.functions]:
             del self.stages[key]  # defined, and nothing of it ran
         declared = [stage for stage in self.stages.values() if stage.declared]
-        found = sorted(
+        undeclared = sorted(
             (stage for stage in self.stages.values() if not stage.declared),
             key=lambda stage: (stage.first_ns or 0, stage.name),
         )
-        for position, stage in enumerate([*declared, *found]):
+        for position, stage in enumerate([*declared, *undeclared]):
             stage.functions = dict(sorted(stage.functions.items()))
             stage.position = position
             if not stage.declared:
@@ -167,12 +167,14 @@ class Prospect:
 
     def parameters(self) -> list[dict[str, Any]]:
         """FormalParameters of all functions."""
-        found = []
+        entities = []
         for ran in self.functions.values():
             for role, parameters in (("input", ran.inputs), ("output", ran.outputs)):
-                for key, one in parameters.items():
-                    found.append(formal_parameter(self.parameter_id(ran.id, role, key), one, f"{role} of {ran.name}"))
-        return found
+                for key, parameter in parameters.items():
+                    entities.append(
+                        formal_parameter(self.parameter_id(ran.id, role, key), parameter, f"{role} of {ran.name}")
+                    )
+        return entities
 
 
 def files_parameter(key: str) -> Parameter:
@@ -180,13 +182,13 @@ def files_parameter(key: str) -> Parameter:
     return Parameter(key.replace("-", " "), {_FILE_TYPES[key]}, many=True)
 
 
-def formal_parameter(identifier: str, parameter: Parameter, what: str) -> dict[str, Any]:
+def formal_parameter(identifier: str, parameter: Parameter, description: str) -> dict[str, Any]:
     """A FormalParameter of Workflow Run Crate 0.5."""
     entity: dict[str, Any] = {
         "@id": identifier,
         "@type": "FormalParameter",
         "name": one_line(parameter.name),
-        "description": f"{one_line(parameter.name)}, {one_line(what)}",
+        "description": f"{one_line(parameter.name)}, {one_line(description)}",
         "additionalType": parameter.type,
         "conformsTo": {"@id": BIOSCHEMAS_PARAMETER},
     }

@@ -62,10 +62,10 @@ def parse_seal(data: bytes) -> dict[str, str]:
         ValueError: not byte for byte what :func:`seal_text` writes: a line less, more, twice, of another algorithm, in
             other letters or with other ends could be read in more than one way.
     """
-    found = _SEAL.fullmatch(data)
-    if found is None:
+    match = _SEAL.fullmatch(data)
+    if match is None:
         raise ValueError(f"expected the header, {v.METADATA_FILE} and {v.MANIFEST_FILE}, a line each, and nothing else")
-    return {v.METADATA_FILE: found[1].decode(), v.MANIFEST_FILE: found[2].decode()}
+    return {v.METADATA_FILE: match[1].decode(), v.MANIFEST_FILE: match[2].decode()}
 
 
 def seal_zip(path: Path) -> None:
@@ -87,7 +87,7 @@ def zip_problem(path: Path, comment: bytes) -> str | None:
         stream.seek(max(size - _HEX - len(ZIP_MARK), 0))
         tail = stream.read()
         # A mark of which a byte was changed is still one.
-        like = sum(one == other for one, other in zip(tail, ZIP_MARK, strict=False))
+        like = sum(byte == other for byte, other in zip(tail, ZIP_MARK, strict=False))
         if like <= len(ZIP_MARK) // 2 and not comment.startswith(ZIP_MARK):
             return None
         stream.seek(0)
@@ -134,8 +134,8 @@ def _keygen(arguments: list[str], stdin: bytes | None = None) -> str:
         raise SigningError("ssh-keygen was not found; signatures need OpenSSH 8.1 or later")
     done = subprocess.run([program, *arguments], input=stdin, capture_output=True, env={**os.environ, "LC_ALL": "C"})
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).decode("utf-8", "replace")
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        output = (done.stderr + done.stdout).decode("utf-8", "replace")
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         raise SigningError(f"ssh-keygen: {lines[-1] if lines else f'exit status {done.returncode}'}")
     return done.stdout.decode("utf-8", "replace")
 
@@ -161,19 +161,19 @@ def check_signature(seal: bytes, signature: Path, allowed_signers: Path | None) 
     if not _canonical(signature):
         return None, "not in the form that ssh-keygen writes"
     try:
-        said = _keygen(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)], seal)
+        output = _keygen(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)], seal)
     except SigningError as error:
         return None, str(error)
     if allowed_signers is None:
-        return said.strip().rpartition(" ")[2] or "unknown key", None
+        return output.strip().rpartition(" ")[2] or "unknown key", None
     if not allowed_signers.is_file():
         raise InputError(f"{allowed_signers}: no such file")
     try:
-        found = _keygen(["-Y", "find-principals", "-s", str(signature), "-f", str(allowed_signers)])
+        principals = _keygen(["-Y", "find-principals", "-s", str(signature), "-f", str(allowed_signers)])
     except SigningError:
         return None, f"the key is not among the allowed signers in {allowed_signers}"
     problem = "no principal"
-    for principal in found.splitlines():
+    for principal in principals.splitlines():
         try:
             _keygen(
                 ["-Y", "verify", "-f", str(allowed_signers), "-I", principal, "-n", NAMESPACE, "-s", str(signature)],

@@ -43,15 +43,15 @@ class Shared:
         if entity is None or depth > _MAX_DEPTH:
             return identifier
         key = (identifier, encode(entity))
-        known = self._known.get(key)
-        if known is not None and not identifier.startswith("#"):
-            return known
+        shared_id = self._known.get(key)
+        if shared_id is not None and not identifier.startswith("#"):
+            return shared_id
         copy: dict[str, Any] = {}
         for name, value in entity.items():
-            targets = [one for one in reference_ids(value) if one in entities and one != identifier]
+            targets = [target for target in reference_ids(value) if target in entities and target != identifier]
             if targets and name not in ("about", "subjectOf"):
-                taken = [self.take(entities, one, depth + 1) for one in targets]
-                copy[name] = {"@id": taken[0]} if len(taken) == 1 else [{"@id": one} for one in taken]
+                taken = [self.take(entities, target, depth + 1) for target in targets]
+                copy[name] = {"@id": taken[0]} if len(taken) == 1 else [{"@id": reference} for reference in taken]
             elif not (targets and name in ("about", "subjectOf")):
                 copy[name] = value
         new = identifier

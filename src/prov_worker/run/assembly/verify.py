@@ -76,13 +76,13 @@ class _Directory:
         """
         try:
             with os.scandir(self.path / prefix) as entries:
-                found = sorted(entries, key=lambda one: one.name)
+                children = sorted(entries, key=lambda item: item.name)
         except OSError:
             yield prefix.rstrip("/") or ".", "unreadable"
             return
-        if not found and prefix:
+        if not children and prefix:
             yield prefix.rstrip("/"), "empty"
-        for entry in found:
+        for entry in children:
             relative = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 yield from self.walk(relative + "/")
@@ -178,8 +178,8 @@ def _verify(
             if _is_text(relative):  # a name that is no UTF-8 cannot have been sealed
                 row = db.execute("SELECT sha FROM file WHERE path = ?", (relative,)).fetchone()
             if row is None:
-                what = "an empty directory that was not sealed" if kind == "empty" else "not in the manifest"
-                say(Change("added", relative, what))
+                reason = "an empty directory that was not sealed" if kind == "empty" else "not in the manifest"
+                say(Change("added", relative, reason))
                 continue
             db.execute("UPDATE file SET seen = 1 WHERE path = ?", (relative,))
             if kind != "file":

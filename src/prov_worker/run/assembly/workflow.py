@@ -80,8 +80,8 @@ class Workflow:
         if named is not None:
             return named
         for step in self.steps:
-            for one in step.functions:
-                if one == function or (one and (function_id == one or function_id.endswith("/" + one))):
+            for name in step.functions:
+                if name == function or (name and (function_id == name or function_id.endswith("/" + name))):
                     return step.name
         return None
 
@@ -124,26 +124,26 @@ def _strings(path: Path, key: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     members = [value] if isinstance(value, str) else value
-    if not isinstance(members, list) or not all(isinstance(one, str) and one for one in members):
+    if not isinstance(members, list) or not all(isinstance(member, str) and member for member in members):
         raise InputError(f"{path}: {key}: expected a text or a list of texts")
     return tuple(dict.fromkeys(members))
 
 
 def _plain(path: Path, data: Mapping[str, Any]) -> Workflow:
-    known = ("name", "steps", "tasks", "groups")
+    keys = ("name", "steps", "tasks", "groups")
     for key in data:
-        if key not in known:
-            raise InputError(f"{path}: {key}: unknown key; known are {', '.join(known)}")
+        if key not in keys:
+            raise InputError(f"{path}: {key}: unknown key; known are {', '.join(keys)}")
     steps: dict[str, WorkflowStep] = {}
-    for number, one in enumerate(_list(path, "steps", data.get("steps"))):
+    for number, entry in enumerate(_list(path, "steps", data.get("steps"))):
         where = f"steps[{number}]"
-        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not one["name"]:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"]:
             raise InputError(f"{path}: {where}.name: expected a text")
-        if one["name"] in steps:
-            raise InputError(f"{path}: {where}.name: {one['name']!r} is there twice")
-        functions = _strings(path, f"{where}.function", one.get("function", one.get("functions")))
-        after = _strings(path, f"{where}.after", one.get("after"))
-        steps[one["name"]] = WorkflowStep(one["name"], functions or (one["name"],), after)
+        if entry["name"] in steps:
+            raise InputError(f"{path}: {where}.name: {entry['name']!r} is there twice")
+        functions = _strings(path, f"{where}.function", entry.get("function", entry.get("functions")))
+        after = _strings(path, f"{where}.after", entry.get("after"))
+        steps[entry["name"]] = WorkflowStep(entry["name"], functions or (entry["name"],), after)
     for step in steps.values():
         for before in step.after:
             if before not in steps:
@@ -221,25 +221,25 @@ def _flow(path: Path, data: Mapping[str, Any]) -> Workflow:
 
 
 def _next(state: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = [(key, state[key]) for key in ("Next", "Default") if isinstance(state.get(key), str)]
+    transitions = [(key, state[key]) for key in ("Next", "Default") if isinstance(state.get(key), str)]
     for key in ("Choices", "Catch"):
         members = state.get(key)
-        for one in members if isinstance(members, list) else ():
-            if isinstance(one, Mapping) and isinstance(one.get("Next"), str):
-                found.append((f"{key}.Next", one["Next"]))
-    return found
+        for member in members if isinstance(members, list) else ():
+            if isinstance(member, Mapping) and isinstance(member.get("Next"), str):
+                transitions.append((f"{key}.Next", member["Next"]))
+    return transitions
 
 
 def _functions(parameters: Any) -> tuple[str, ...]:
     """Function ids in the parameters of a compute state: ``function_id`` of each of its tasks."""
-    found: list[str] = []
+    names: list[str] = []
     if isinstance(parameters, Mapping):
         for key, value in parameters.items():
             if key in ("function_id", "function") and isinstance(value, str):
-                found.append(value)
+                names.append(value)
             elif isinstance(value, (Mapping, list)):
-                found += _functions(value)
+                names += _functions(value)
     elif isinstance(parameters, list):
-        for one in parameters:
-            found += _functions(one)
-    return tuple(dict.fromkeys(found))
+        for parameter in parameters:
+            names += _functions(parameter)
+    return tuple(dict.fromkeys(names))

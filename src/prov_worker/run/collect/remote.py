@@ -69,21 +69,21 @@ class Place:
             raise InputError(f"--ssh: {ssh!r}: {error}") from None
         if not command:
             raise InputError("--ssh: expected a command, such as 'ssh -p 2222'")
-        found = _REMOTE.match(text)
-        if found is None:
+        match = _REMOTE.match(text)
+        if match is None:
             if not Path(text).is_dir():
                 raise InputError(f"{text}: no such directory")
             return cls(text, None, str(Path(text).absolute()), command)
-        if found["host"].startswith("-"):
+        if match["host"].startswith("-"):
             raise InputError(f"{text}: no host name begins with a dash")
-        return cls(text, found["host"], found["path"].removeprefix("~/") or ".", command)
+        return cls(text, match["host"], match["path"].removeprefix("~/") or ".", command)
 
     def share_connection(self, directory: Path) -> None:
         """Log in once for all that follows, unless the user's own ssh configuration does so already."""
         if self.host is None or Path(self.ssh[0]).name != "ssh":
             return
-        asked = subprocess.run([*self.ssh, "-G", self.host], capture_output=True, text=True, check=False).stdout
-        if re.search(r"^controlpath (?!none$)", asked, re.MULTILINE):
+        config = subprocess.run([*self.ssh, "-G", self.host], capture_output=True, text=True, check=False).stdout
+        if re.search(r"^controlpath (?!none$)", config, re.MULTILINE):
             return
         options = ("ControlMaster=auto", f"ControlPath={directory}/%C", "ControlPersist=60")
         self.ssh += [word for option in options for word in ("-o", option)]
@@ -103,13 +103,13 @@ class Place:
             CollectError: the source does not answer, or cannot be read.
         """
         script = _LIST.format(path=shlex.quote(self.path), metadata=v.METADATA_FILE, suffix=v.CRATE_SUFFIX)
-        found, named = {}, set()
+        digests, named = {}, set()
         for line in self._run(script).splitlines():
             if line.startswith("./") and _is_crate(line[2:]):
                 named.add(line[2:])
             elif (match := _LINE.match(line)) is not None and _is_crate(path := match["path"].rpartition("/")[0]):
-                found[path] = match["sha"]
-        return dict(sorted(found.items())), sorted(named.difference(found))
+                digests[path] = match["sha"]
+        return dict(sorted(digests.items())), sorted(named.difference(digests))
 
     def remove(self, crates: dict[str, str]) -> None:
         """Remove crates whose metadata still has this sha256; others stay.

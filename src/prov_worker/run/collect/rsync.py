@@ -84,7 +84,7 @@ def collect(
         InputError: a source is none, the target cannot be written, or another collection writes into it.
     """
     options = options or Options()
-    places = [Place.parse(one, options.ssh) for one in sources]
+    places = [Place.parse(source, options.ssh) for source in sources]
     _keep_apart([place for place in places if place.host is None], target)
     done = Collected()
     with contextlib.ExitStack() as stack:
@@ -179,7 +179,7 @@ class _Collection:
                     home.append(name)  # the attempt before was collected under both names
                 else:
                     new.append(name)
-                    new = [one for one in new if one != moved]
+                    new = [name for name in new if name != moved]
                     home.append(moved)
         self._done.known += len(home)
         self._advance(len(home), len(there))
@@ -218,10 +218,10 @@ class _Collection:
         self._place.fetch(batch, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
         for name in batch:
             staged = self._staging / name
-            found = _metadata_sha256(staged)
-            if found is None:
+            digest = _metadata_sha256(staged)
+            if digest is None:
                 self._problem(name, "did not come: it is gone at the source, or cannot be read there")
-            elif found != there[name]:
+            elif digest != there[name]:
                 # replaced in the meantime by a later attempt: the next collection sees both
                 shutil.rmtree(staged, ignore_errors=True)
                 self._problem(name, "changed while it was collected; collect again")

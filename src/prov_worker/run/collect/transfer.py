@@ -173,14 +173,17 @@ def state(client: TransferClient, task: str) -> State:
         TransferError: there is no such task, or the service does not answer.
     """
     with _told(f"task {task}"):
-        found = client.get_task(task)
-    fatal = found.get("fatal_error") or {}
-    details = found.get("nice_status_details") or fatal.get("description") or found.get("nice_status") or ""
+        document = client.get_task(task)
+    fatal = document.get("fatal_error") or {}
+    details = document.get("nice_status_details") or fatal.get("description") or document.get("nice_status") or ""
     return State(
         task,
-        str(found["status"]),
-        "" if found.get("is_ok") or details == "OK" else str(details),
-        *(int(found.get(name) or 0) for name in ("files", "files_transferred", "files_skipped", "bytes_transferred")),
+        str(document["status"]),
+        "" if document.get("is_ok") or details == "OK" else str(details),
+        *(
+            int(document.get(name) or 0)
+            for name in ("files", "files_transferred", "files_skipped", "bytes_transferred")
+        ),
     )
 
 
@@ -230,8 +233,8 @@ def damaged(directory: Path) -> tuple[int, list[Problem]]:
         CrateError: the directory cannot be listed.
     """
     crates = list(find_crates(directory))
-    below = (one for one in sorted(directory.iterdir()) if one.is_dir() and not one.name.startswith("."))
-    crates += [crate for one in below if one not in crates for crate in find_crates(one)]
+    below = (path for path in sorted(directory.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    crates += [crate for path in below if path not in crates for crate in find_crates(path)]
     problems = []
     for crate in crates:
         if wrong := check_files(crate):
@@ -245,8 +248,8 @@ class _NotFoundError(TransferError):
 
 def _names(client: TransferClient, side: Side) -> set[str]:
     with _told(str(side)):
-        found = client.operation_ls(side.collection, path=side.path)
-    return {one["name"] for one in found["DATA"] if not one["name"].startswith(".")}
+        listing = client.operation_ls(side.collection, path=side.path)
+    return {entry["name"] for entry in listing["DATA"] if not entry["name"].startswith(".")}
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def write_flowcept(
         if link.source not in needs[link.target]:
             needs[link.target].append(link.source)
             feeds[link.source].append(link.target)
-    damaged = [one for one in run.problems if one.where == str(run.path / v.LINKS_FILE)]
+    damaged = [problem for problem in run.problems if problem.where == str(run.path / v.LINKS_FILE)]
     workflow = _Workflow(run)
     with atomic_write(target) as path, path.open("w", encoding="utf-8") as stream:
         for step in chosen_steps(run, tasks, advance):
@@ -150,8 +150,8 @@ def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
         "utc_timestamp": step.end_ns / 1e9,
         "status": ERROR if step.failed else FINISHED,
         "stderr": step.error,
-        "used": _data(step.arguments, [one for one in step.files if one.role == "used"]),
-        "generated": _data(step.results, [one for one in step.files if one.role == "generated"]),
+        "used": _data(step.arguments, [file for file in step.files if file.role == "used"]),
+        "generated": _data(step.results, [file for file in step.files if file.role == "generated"]),
         "telemetry_at_start": first,
         "telemetry_at_end": last,
         "custom_metadata": {
@@ -176,22 +176,22 @@ def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
 
 def _data(values: list[StepValue], files: list[FileRef]) -> dict[str, Any]:
     """What was used or generated: values by name, those that were not recorded by type; and files."""
-    found: dict[str, Any] = {}
-    for one in values:
-        value = one.value
+    data: dict[str, Any] = {}
+    for step_value in values:
+        value = step_value.value
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             value = str(value)
-        found[one.name] = value
+        data[step_value.name] = value
     if files:
-        found["files"] = [
+        data["files"] = [
             {
                 key: value
-                for key, value in (("path", one.path), ("size_bytes", one.size_bytes), ("sha256", one.sha256))
+                for key, value in (("path", file.path), ("size_bytes", file.size_bytes), ("sha256", file.sha256))
                 if value is not None
             }
-            for one in files
+            for file in files
         ]
-    return found
+    return data
 
 
 def _telemetry(run: RunRecord, step: RunStep) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -241,21 +241,21 @@ def _with_gpu(process: dict[str, Any], gpu: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sum(usage: dict[str, float | int | str], *keys: str) -> float | None:
-    known = [value for key in keys if isinstance(value := usage.get(key), (int, float))]
-    return float(sum(known)) if known else None
+    numbers = [value for key in keys if isinstance(value := usage.get(key), (int, float))]
+    return float(sum(numbers)) if numbers else None
 
 
 def _pair(start: dict[str, Any], end: dict[str, Any], name: str, values: dict[str, Any]) -> None:
-    known = {key: value for key, value in values.items() if isinstance(value, (int, float))}
-    if known:
-        end[name] = known
-        start[name] = {key: type(value)(0) for key, value in known.items()}
+    numbers = {key: value for key, value in values.items() if isinstance(value, (int, float))}
+    if numbers:
+        end[name] = numbers
+        start[name] = {key: type(value)(0) for key, value in numbers.items()}
 
 
 def _ends(series: Series, name: str) -> tuple[float | None, float | None]:
     column = series.columns.get(name)
-    known = [value for value in column.mean if value is not None] if column is not None else []
-    return (known[0], known[-1]) if known else (None, None)
+    values = [value for value in column.mean if value is not None] if column is not None else []
+    return (values[0], values[-1]) if values else (None, None)
 
 
 #: Column of a crate's GPU series, FlowCept's name for it, and the factor to its unit (NVML's milliwatt).
@@ -275,6 +275,6 @@ def _gpus(series: Series, model: str | None) -> tuple[dict[str, Any], dict[str, 
         for suffix, key, factor in _GPU_NAMES:
             first, last = _ends(series, name) if name.endswith(suffix) else (None, None)
             if first is not None and last is not None:
-                for one, value in ((start, first), (end, last)):
-                    one.setdefault(device, {"name": model} if model else {})[key] = value * factor
+                for devices, value in ((start, first), (end, last)):
+                    devices.setdefault(device, {"name": model} if model else {})[key] = value * factor
     return start, end

@@ -93,21 +93,21 @@ class Mapping:
         """Map one crate whose relative ids start at ``base``."""
         self.filled = True
         self._base = base
-        self._entities = {one["@id"]: one for one in graph}
+        self._entities = {entity["@id"]: entity for entity in graph}
         root = self._entities.get("./", {})
         main = reference_ids(root.get("mainEntity"))
-        actions = [one for one in graph if _ACTIONS.intersection(types_of(one))]
+        actions = [entity for entity in graph if _ACTIONS.intersection(types_of(entity))]
         # The run lists what its steps made: steps come first, so that theirs it is.
-        actions.sort(key=lambda one: bool(set(reference_ids(one.get("instrument"))) & set(main)))
+        actions.sort(key=lambda action: bool(set(reference_ids(action.get("instrument"))) & set(main)))
         if self._facts:
             self._collection(root)
         for action in actions:
             self._activity(action)
         for action in actions:
             self._informed(action)
-        for one in graph:
-            if self._facts and "Observation" in types_of(one):
-                self._observation(one, main)
+        for entity in graph:
+            if self._facts and "Observation" in types_of(entity):
+                self._observation(entity, main)
 
     # Names and attributes
 
@@ -123,35 +123,37 @@ class Mapping:
         head, tail = identifier[:cut], identifier[cut:]
         if not tail:
             head, tail = identifier, "_"
-        known = {namespace.uri: namespace for namespace in self.document.get_registered_namespaces()}
-        namespace = known.get(head) or self.document.add_namespace(f"ns{len(known)}", head)
+        namespaces = {namespace.uri: namespace for namespace in self.document.get_registered_namespaces()}
+        namespace = namespaces.get(head) or self.document.add_namespace(f"ns{len(namespaces)}", head)
         return namespace[quote(tail, safe=SAFE + "%")]
 
-    def _attributes(self, one: Entity, *kinds: str) -> list[tuple[Any, Any]]:
+    def _attributes(self, entity: Entity, *kinds: str) -> list[tuple[Any, Any]]:
         from prov.model import PROV_LABEL, PROV_TYPE, PROV_VALUE
 
-        found: list[tuple[Any, Any]] = [(PROV_TYPE, self.document.valid_qualified_name(f"prov:{k}")) for k in kinds]
-        for kind in types_of(one):
+        attributes: list[tuple[Any, Any]] = [
+            (PROV_TYPE, self.document.valid_qualified_name(f"prov:{k}")) for k in kinds
+        ]
+        for kind in types_of(entity):
             prefix = "step" if kind.startswith("Hardware") else "wfrun" if kind == "ContainerImage" else "schema"
-            found.append((PROV_TYPE, self.document.valid_qualified_name(f"{prefix}:{kind}")))
-        name = one.get("name")
+            attributes.append((PROV_TYPE, self.document.valid_qualified_name(f"{prefix}:{kind}")))
+        name = entity.get("name")
         if isinstance(name, str) and name:
-            found.append((PROV_LABEL, name))
-        value = one.get("value")
+            attributes.append((PROV_LABEL, name))
+        value = entity.get("value")
         if isinstance(value, (str, int, float)):
-            found.append((PROV_VALUE, value))
+            attributes.append((PROV_VALUE, value))
         for key in _KEPT:
-            kept = one.get(key)
+            kept = entity.get(key)
             if isinstance(kept, (str, int, float)) and kept != "":
-                found.append((self.document.valid_qualified_name(f"schema:{key}"), kept))
-        if one.get("valueRecorded") is False:
-            found.append((self.document.valid_qualified_name("step:valueRecorded"), False))
-        for identifier in reference_ids(one.get("additionalProperty")):
+                attributes.append((self.document.valid_qualified_name(f"schema:{key}"), kept))
+        if entity.get("valueRecorded") is False:
+            attributes.append((self.document.valid_qualified_name("step:valueRecorded"), False))
+        for identifier in reference_ids(entity.get("additionalProperty")):
             fact = self._entities.get(identifier, {})
             if isinstance(fact.get("value"), (str, int, float, bool)):
                 key = re.sub(r"[^A-Za-z0-9]+", "-", str(fact.get("name", "fact"))).strip("-")
-                found.append((self.document.valid_qualified_name(f"step:{key or 'fact'}"), fact["value"]))
-        return found
+                attributes.append((self.document.valid_qualified_name(f"step:{key or 'fact'}"), fact["value"]))
+        return attributes
 
     def _once(self, *relation: Any) -> bool:
         """Whether a relation has not been said before: two crates of a run say some of the same."""
@@ -167,40 +169,40 @@ class Mapping:
         if (name, kinds) not in self._added:
             self._added.add((name, kinds))
             plain = (name, ()) in self._added
-            one = self._entities.get(identifier, {})
+            entity = self._entities.get(identifier, {})
             if not (plain and not kinds):
-                self.document.entity(name, self._attributes(one, *kinds))
+                self.document.entity(name, self._attributes(entity, *kinds))
         return name
 
-    def _collection(self, one: Entity) -> Any:
-        if not one:
+    def _collection(self, entity: Entity) -> Any:
+        if not entity:
             return None
-        name = self._name(one["@id"])
+        name = self._name(entity["@id"])
         if (name, "collection") in self._added:
             return name
         self._added.add((name, "collection"))
-        self.document.entity(name, self._attributes(one, "Collection"))
-        for member in [*reference_ids(one.get("hasPart")), *reference_ids(one.get("components"))]:
+        self.document.entity(name, self._attributes(entity, "Collection"))
+        for member in [*reference_ids(entity.get("hasPart")), *reference_ids(entity.get("components"))]:
             inner = self._entities.get(member, {})
             part = self._collection(inner) if _COLLECTIONS.intersection(types_of(inner)) else self._entity(member)
             if self._once("member", name, part):
                 self.document.hadMember(name, part)
         for key in ("author", "publisher"):
-            for identifier in reference_ids(one.get(key)):
+            for identifier in reference_ids(entity.get(key)):
                 agent = self._agent(identifier)
                 if self._once("attributed", name, agent):
                     self.document.wasAttributedTo(name, agent)
         return name
 
     def _agent(self, identifier: str, kind: str | None = None) -> Any:
-        one = self._entities.get(identifier, {"@id": identifier})
+        entity = self._entities.get(identifier, {"@id": identifier})
         name = self._name(identifier)
         if (name, "agent") in self._added:
             return name
         self._added.add((name, "agent"))
-        kinds = [kind] if kind else [_AGENTS[k] for k in types_of(one) if k in _AGENTS]
-        self.document.agent(name, self._attributes(one, *kinds))
-        for other in reference_ids(one.get("affiliation")):
+        kinds = [kind] if kind else [_AGENTS[k] for k in types_of(entity) if k in _AGENTS]
+        self.document.agent(name, self._attributes(entity, *kinds))
+        for other in reference_ids(entity.get("affiliation")):
             organisation = self._agent(other, "Organization")
             if self._once("behalf", name, organisation):
                 self.document.actedOnBehalfOf(name, organisation)
@@ -233,8 +235,8 @@ class Mapping:
     def _used(self, activity: Any, identifier: str, key: str) -> None:
         if self._is_action(identifier):
             return
-        one = self._entities.get(identifier, {})
-        used = self._collection(one) if _COLLECTIONS.intersection(types_of(one)) else self._entity(identifier)
+        entity = self._entities.get(identifier, {})
+        used = self._collection(entity) if _COLLECTIONS.intersection(types_of(entity)) else self._entity(identifier)
         if self._once("used", activity, used):
             role = {"hasPart": "hardware", "object": "object"}.get(key, key)
             self.document.used(activity, used, other_attributes={"prov:role": role})
@@ -247,9 +249,9 @@ class Mapping:
 
     def _associations(self, action: Entity, name: Any) -> None:
         organize = "OrganizeAction" in types_of(action)
-        people = [self._agent(one) for one in reference_ids(action.get("agent"))]
+        people = [self._agent(agent) for agent in reference_ids(action.get("agent"))]
         plan = None
-        software = [self._agent(one) for one in reference_ids(action.get("provider"))]
+        software = [self._agent(provider) for provider in reference_ids(action.get("provider"))]
         for identifier in reference_ids(action.get("instrument")):
             if organize:
                 software.append(self._agent(identifier, "SoftwareAgent"))
@@ -286,18 +288,18 @@ class Mapping:
                 if self._once("informed", informed, name):
                     self.document.wasInformedBy(informed, name)
 
-    def _observation(self, one: Entity, actions: list[str]) -> None:
-        name = self._entity(one["@id"])
+    def _observation(self, entity: Entity, actions: list[str]) -> None:
+        name = self._entity(entity["@id"])
         activity = self._name(actions[0]) if actions and self._is_action(actions[0]) else None
         end = _time(self._entities.get(actions[0], {}), "endTime") if actions else None
-        for identifier in reference_ids(one.get("value")):
+        for identifier in reference_ids(entity.get("value")):
             series = self._entity(identifier)
             if activity is not None and series not in self._generated:
                 self._generated.add(series)
                 self.document.wasGeneratedBy(series, activity, end, other_attributes={"prov:role": "series"})
             if self._once("derived", name, series):
                 self.document.wasDerivedFrom(name, series)
-        for identifier in reference_ids(one.get("observationAbout")):
+        for identifier in reference_ids(entity.get("observationAbout")):
             component = self._entity(identifier)
             if self._once("influenced", name, component):
                 self.document.wasInfluencedBy(name, component)

@@ -170,10 +170,10 @@ def moment(text: str) -> datetime:
         ValueError: another form.
     """
     try:
-        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        instant = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:
         raise ValueError(f"expected a time such as 2026-11-20 or 2026-11-20T14:30; got {text!r}") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=timezone.utc)
 
 
 class IndexDamageError(ProvWorkerError):
@@ -212,8 +212,8 @@ class Index:
         if not (path / SEEN_FILE).is_file():
             beside = default_index(path)
             if not (beside / SEEN_FILE).is_file():
-                what = "has no index" if path.exists() else "no such index"
-                raise InputError(f"{path}: {what}; make one with: prov-worker run index {path}")
+                problem = "has no index" if path.exists() else "no such index"
+                raise InputError(f"{path}: {problem}; make one with: prov-worker run index {path}")
             path = beside
         self.path = path
         record = read_record(path)
@@ -229,7 +229,7 @@ class Index:
         self._db = duckdb.connect(":memory:")
         # The path as it is, and as the views name it.
         top = os.path.abspath(path)
-        own = ", ".join(_quoted(f"{one}{os.sep}") for one in dict.fromkeys((top, glob.escape(top))))
+        own = ", ".join(_quoted(f"{fromkey}{os.sep}") for fromkey in dict.fromkeys((top, glob.escape(top))))
         self._db.execute(f"SET allowed_directories = [{own}]")
         if record.extra:
             self._db.execute("CREATE TABLE extra_crates (crate VARCHAR)")
@@ -332,8 +332,8 @@ class Index:
             InputError: DuckDB refuses it, or it is none, several, or of another kind.
         """
         cursor = self._execute(query, values)
-        columns = [one[0] for one in cursor.description or ()]
-        zoned = [one[0] for one in cursor.description or () if str(one[1]) == "TIMESTAMP WITH TIME ZONE"]
+        columns = [column[0] for column in cursor.description or ()]
+        zoned = [column[0] for column in cursor.description or () if str(column[1]) == "TIMESTAMP WITH TIME ZONE"]
         if zoned and importlib.util.find_spec("pytz") is None:
             raise InputError(
                 f"query: {zoned[0]}: a time with a zone, for which DuckDB needs pytz; cast it, as in now()::TIMESTAMP"
@@ -376,13 +376,13 @@ class Index:
         except ImportError as error:
             raise MissingExtraError("data frames need pandas", "run", error) from error
         try:
-            found: pd.DataFrame = self._execute(query, values).df()
+            table: pd.DataFrame = self._execute(query, values).df()
         except self._error as error:
             raise InputError(f"query: {_line(error)}") from None
         for name in ("start", "end"):
-            if name in found and str(found[name].dtype).startswith("datetime64["):
-                found[name] = found[name].dt.tz_localize("UTC")
-        return found
+            if name in table and str(table[name].dtype).startswith("datetime64["):
+                table[name] = table[name].dt.tz_localize("UTC")
+        return table
 
 
 def _quoted(text: str) -> str:

@@ -98,9 +98,9 @@ def in_processes(jobs: int) -> Mapper:
                     waiting.add(pool.submit(function, piece))
                     if len(waiting) >= 2 * jobs:
                         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                        yield from (one.result() for one in done)
-                for one in waiting:
-                    yield one.result()
+                        yield from (future.result() for future in done)
+                for future in waiting:
+                    yield future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -110,11 +110,11 @@ def read_record(directory: Path) -> Record:
             for waited in range(_PATIENCE):
                 live = db.execute("SELECT tab, partition, number, size FROM part WHERE live = 1").fetchall()
                 wrong = [
-                    one
+                    part_path
                     for tab, partition, number, size in live
-                    if _size(one := _part_path(directory, number, tab, partition)) != size
+                    if _size(part_path := _part_path(directory, number, tab, partition)) != size
                 ]
-                if not wrong or (waited and not any(one.with_name(f".{one.name}").exists() for one in wrong)):
+                if not wrong or (waited and not any(path.with_name(f".{path.name}").exists() for path in wrong)):
                     break
                 time.sleep(0.05)
             (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", _UNREAD[:1]).fetchone()
@@ -200,9 +200,9 @@ class Parts:
 
     def recover(self) -> None:
         """Finish or undo what an interrupted writer left."""
-        known = self._db.execute("SELECT number, tab, partition, live FROM part").fetchall()
+        rows = self._db.execute("SELECT number, tab, partition, live FROM part").fetchall()
         expected = set()
-        for number, table, partition, live in known:
+        for number, table, partition, live in rows:
             final = self._path(number, table, partition)
             if not live:
                 final.unlink(missing_ok=True)
@@ -224,17 +224,17 @@ class Parts:
             The files, paths to read again, and the number of crates that are gone: of them the index keeps what its
             other files hold.
         """
-        found = self._db.execute("SELECT number, tab, partition, size, sha FROM part WHERE live = 1").fetchall()
+        rows = self._db.execute("SELECT number, tab, partition, size, sha FROM part WHERE live = 1").fetchall()
         broken = [
             (number, partition, path)
-            for number, tab, partition, size, sha in found
+            for number, tab, partition, size, sha in rows
             if not _is_whole(path := self._path(number, tab, partition), size, sha)
         ]
         if not broken:
             return [], set(), 0
         paths: set[str] = set()
         again, gone = [], 0
-        for partition in {one[1] for one in broken}:
+        for partition in {part[1] for part in broken}:
             for (identity,) in self._db.execute("SELECT identity FROM seen WHERE partition = ?", (partition,)):
                 path = identity.rpartition("!")[0] or identity
                 if os.path.exists(path):
@@ -244,12 +244,12 @@ class Parts:
                     gone += 1
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("UPDATE seen SET size = ?, mtime = ?, sha = ? WHERE identity = ?", again)
-        self._db.executemany("UPDATE part SET live = 0 WHERE number = ?", [one[:1] for one in broken])
+        self._db.executemany("UPDATE part SET live = 0 WHERE number = ?", [part[:1] for part in broken])
         self._db.execute("COMMIT")
         for _, _, path in broken:
             path.unlink(missing_ok=True)
         self._db.execute("DELETE FROM part WHERE live = 0")
-        return sorted(one[2] for one in broken), paths, gone
+        return sorted(part[2] for part in broken), paths, gone
 
     def unread(self) -> set[str]:
         """Crates that :meth:`mend` wanted to be read again, and that were not."""
@@ -325,12 +325,12 @@ class Parts:
         gone = set(locations)
         partitions = {
             row[0]
-            for one in gone
-            for row in self._db.execute("SELECT partition FROM seen WHERE identity = ?", (one,)).fetchall()
+            for identity in gone
+            for row in self._db.execute("SELECT partition FROM seen WHERE identity = ?", (identity,)).fetchall()
         }
         for partition in partitions:
             self._rewrite(partition, gone)
-        self._db.executemany("DELETE FROM seen WHERE identity = ?", [(one,) for one in gone])
+        self._db.executemany("DELETE FROM seen WHERE identity = ?", [(identity,) for identity in gone])
         self._db.execute("DELETE FROM settled")
 
     def compact(self) -> None:

@@ -52,53 +52,55 @@ class Advice:
 
 def advise(data: Gathered, functions: list[FunctionFigures]) -> list[Advice]:
     """All advice about a run, what matters most first."""
-    found: list[Advice] = []
+    advice_list: list[Advice] = []
     pause = statistics.median(between) if len(between := gaps(data.rows)) >= 5 else None
-    for one in functions:
-        nodes = [data.nodes[index] for index in {row.node for row in one.rows}]
-        found += _failing(one, nodes)
-        if one.wall_sum_s < WORTH_S:
+    for function in functions:
+        nodes = [data.nodes[index] for index in {row.node for row in function.rows}]
+        advice_list += _failing(function, nodes)
+        if function.wall_sum_s < WORTH_S:
             continue
         for rule in _RULES:
-            found += rule(one, nodes)
+            advice_list += rule(function, nodes)
         if pause is not None:
-            found += _short(one, pause)
-    found.sort(key=lambda advice: -advice.weight)
-    return found
+            advice_list += _short(function, pause)
+    advice_list.sort(key=lambda advice: -advice.weight)
+    return advice_list
 
 
-def _failing(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
-    if not one.failed or (one.failed < FAILING_SHARE * one.attempts and not any(row.signal for row in one.rows)):
+def _failing(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+    if not function.failed or (
+        function.failed < FAILING_SHARE * function.attempts and not any(row.signal for row in function.rows)
+    ):
         return
-    killed = [row for row in one.rows if row.signal == "SIGKILL"]
-    weight = sum(row.wall_s for row in one.rows if row.failed) / 3600 + one.failed
+    killed = [row for row in function.rows if row.signal == "SIGKILL"]
+    weight = sum(row.wall_s for row in function.rows if row.failed) / 3600 + function.failed
     if killed:
         memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
         peak = max((row.rss_bytes for row in killed if row.rss_bytes), default=None)
-        close = memory and peak and peak * one.together >= CLOSE_SHARE * memory
+        close = memory and peak and peak * function.together >= CLOSE_SHARE * memory
         hint = (
-            f"Peak memory was {size(peak)} a task with up to {one.together} at once on {size(memory)}: run fewer at "
-            "once (max_workers_per_node), or ask for more memory."
+            f"Peak memory was {size(peak)} a task with up to {function.together} at once on {size(memory)}: run fewer "
+            "at once (max_workers_per_node), or ask for more memory."
             if close
             else "SIGKILL comes from the kernel when memory runs out, from a scheduler at a limit, or from an "
             "operator: look at the node's log for that moment."
         )
         yield Advice(
-            one.index,
+            function.index,
             "killed",
-            f"{plural(len(killed), 'attempt')} of {number(one.attempts)} {_were(len(killed))} killed by SIGKILL.",
+            f"{plural(len(killed), 'attempt')} of {number(function.attempts)} {_were(len(killed))} killed by SIGKILL.",
             hint,
             weight,
         )
-    others = one.failed - len(killed)
-    if others and others >= FAILING_SHARE * one.attempts:
-        errors = Counter(row.error for row in one.rows if row.failed and row.signal != "SIGKILL")
+    others = function.failed - len(killed)
+    if others and others >= FAILING_SHARE * function.attempts:
+        errors = Counter(row.error for row in function.rows if row.failed and row.signal != "SIGKILL")
         _, most = errors.most_common(1)[0]
         kinds = f"{plural(len(errors), 'error')}, the most frequent {most} times" if most < others else "the same error"
         yield Advice(
-            one.index,
+            function.index,
             "failing",
-            f"{number(others)} of {plural(one.attempts, 'attempt')} ended with {kinds}.",
+            f"{number(others)} of {plural(function.attempts, 'attempt')} ended with {kinds}.",
             "Repeating does not mend an error of the code: see the failures above, the most frequent first.",
             weight,
         )
@@ -108,70 +110,76 @@ def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _cpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _cpus(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Allowed many CPUs and used few, while the rest of the node did nothing either."""
     cpus = min((node.cpus for node in nodes if node.cpus), default=None)
-    if one.cpus_used is None or one.cpus_allowed is None or cpus is None or one.cpus_used < WAITING_CPUS:
+    if function.cpus_used is None or function.cpus_allowed is None or cpus is None or function.cpus_used < WAITING_CPUS:
         return
-    occupied = one.cpus_used * one.together
-    if one.cpus_allowed < 2 or one.cpus_allowed < 2 * one.cpus_used or occupied > (1 - IDLE_SHARE) * cpus:
+    occupied = function.cpus_used * function.together
+    if (
+        function.cpus_allowed < 2
+        or function.cpus_allowed < 2 * function.cpus_used
+        or occupied > (1 - IDLE_SHARE) * cpus
+    ):
         return
-    fit = int(cpus // max(one.cpus_used, 1.0))
+    fit = int(cpus // max(function.cpus_used, 1.0))
     busy = [node.cpu.mean / node.cpus for node in nodes if node.cpus and node.cpu.mean is not None]
-    if fit <= one.together or (busy and min(busy) > 1 - IDLE_SHARE):
+    if fit <= function.together or (busy and min(busy) > 1 - IDLE_SHARE):
         return  # no room: what the tasks left, others used
     yield Advice(
-        one.index,
+        function.index,
         "cpus",
-        f"Allowed {number(one.cpus_allowed)} CPUs, used {one.cpus_used:.1f}; at most {one.together} at once on a node "
-        f"of {cpus} CPUs.",
+        f"Allowed {number(function.cpus_allowed)} CPUs, used {function.cpus_used:.1f}; "
+        f"at most {function.together} at once on a node of {cpus} CPUs.",
         f"Up to {fit} would fit on a node: raise max_workers_per_node, or let each task use more threads.",
-        one.wall_sum_s / 3600 * (cpus / one.together - one.cpus_used),
+        function.wall_sum_s / 3600 * (cpus / function.together - function.cpus_used),
     )
 
 
-def _waiting(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _waiting(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Keeps no CPU busy: it waits for something."""
-    if one.cpus_used is None or one.cpus_used >= WAITING_CPUS or one.wall_median_s < SHORT_S:
+    if function.cpus_used is None or function.cpus_used >= WAITING_CPUS or function.wall_median_s < SHORT_S:
         return
-    if one.gpus_held and (one.gpu_busy is None or one.gpu_busy > 0.1):
+    if function.gpus_held and (function.gpu_busy is None or function.gpu_busy > 0.1):
         return
     yield Advice(
-        one.index,
+        function.index,
         "waiting",
-        f"Kept {one.cpus_used:.2f} of a CPU busy over a median of {duration(one.wall_median_s)}: it mostly waits.",
+        f"Kept {function.cpus_used:.2f} of a CPU busy over a median of {duration(function.wall_median_s)}: "
+        "it mostly waits.",
         "If it waits for a network or a file system, more workers than CPUs cost nothing; if it sleeps, let it end.",
-        one.wall_sum_s / 3600 * (1 - one.cpus_used),
+        function.wall_sum_s / 3600 * (1 - function.cpus_used),
     )
 
 
-def _gpus(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _gpus(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Holds GPUs that it does not use."""
-    if not one.gpus_held or one.gpus_used is None or one.gpu_busy is None:
+    if not function.gpus_held or function.gpus_used is None or function.gpu_busy is None:
         return
-    if one.gpus_used >= one.gpus_held and one.gpu_busy >= IDLE_SHARE / 2 * one.gpus_held:
+    if function.gpus_used >= function.gpus_held and function.gpu_busy >= IDLE_SHARE / 2 * function.gpus_held:
         return
-    weight = 20 * one.wall_sum_s / 3600 * (one.gpus_held - one.gpu_busy)  # a GPU's hour is worth many of a CPU's
-    if one.gpus_used < one.gpus_held:
+    # a GPU's hour is worth many of a CPU's
+    weight = 20 * function.wall_sum_s / 3600 * (function.gpus_held - function.gpu_busy)
+    if function.gpus_used < function.gpus_held:
+        idle_hours = function.gpu_hours - function.gpu_hours * function.gpus_used / function.gpus_held
         rest = (
             "run it on a block or endpoint without GPUs"
-            if one.gpus_used == 0
-            else f"give each worker {number(one.gpus_used)} by available_accelerators"
+            if function.gpus_used == 0
+            else f"give each worker {number(function.gpus_used)} by available_accelerators"
         )
         yield Advice(
-            one.index,
+            function.index,
             "gpus",
-            f"{_gpu_count(one.gpus_held)} visible, used {number(one.gpus_used)}.",
-            f"The others stood idle for {number(one.gpu_hours - one.gpu_hours * one.gpus_used / one.gpus_held)} "
-            f"GPU hours: {rest}.",
+            f"{_gpu_count(function.gpus_held)} visible, used {number(function.gpus_used)}.",
+            f"The others stood idle for {number(idle_hours)} GPU hours: {rest}.",
             weight,
         )
     else:
         yield Advice(
-            one.index,
+            function.index,
             "gpus",
-            f"Its {_gpu_count(one.gpus_held)} {'was' if one.gpus_held == 1 else 'were'} busy "
-            f"{100 * one.gpu_busy / one.gpus_held:.0f} % of the time.",
+            f"Its {_gpu_count(function.gpus_held)} {'was' if function.gpus_held == 1 else 'were'} busy "
+            f"{100 * function.gpu_busy / function.gpus_held:.0f} % of the time.",
             "Larger batches, or several workers a GPU (an accelerator listed twice, CUDA MPS or MIG), would use more.",
             weight,
         )
@@ -181,37 +189,37 @@ def _gpu_count(count: float) -> str:
     return "1 GPU" if count == 1 else f"{number(count)} GPUs"
 
 
-def _memory(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _memory(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """Memory: close to the node's, or so far below that it could be another node."""
     memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
-    if memory is None or one.rss_max is None:
+    if memory is None or function.rss_max is None:
         return
-    needed = one.rss_max * one.together
+    needed = function.rss_max * function.together
     if needed >= CLOSE_SHARE * memory:
         yield Advice(
-            one.index,
+            function.index,
             "memory",
-            f"Peak {size(one.rss_max)} a task, up to {one.together} at once: {size(needed)} of the node's "
+            f"Peak {size(function.rss_max)} a task, up to {function.together} at once: {size(needed)} of the node's "
             f"{size(memory)}.",
             "Run fewer at once, or expect the kernel to kill one.",
-            one.wall_sum_s / 3600 + 10,
+            function.wall_sum_s / 3600 + 10,
         )
-    elif needed <= 0.1 * memory and one.rss_max > 0:
+    elif needed <= 0.1 * memory and function.rss_max > 0:
         yield Advice(
-            one.index,
+            function.index,
             "memory",
-            f"Peak {size(one.rss_max)} a task, {size(needed)} with {one.together} at once: "
+            f"Peak {size(function.rss_max)} a task, {size(needed)} with {function.together} at once: "
             f"{100 * needed / memory:.0f} % of a node's {size(memory)}.",
-            f"Memory is no limit here: it has room for {number(int(0.9 * memory // one.rss_max))} at once.",
-            one.wall_sum_s / 36000,
+            f"Memory is no limit here: it has room for {number(int(0.9 * memory // function.rss_max))} at once.",
+            function.wall_sum_s / 36000,
         )
 
 
-def _stragglers(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _stragglers(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
     """A few attempts that take far longer than the rest."""
-    limit = max(STRAGGLER_TIMES * one.wall_median_s, one.wall_median_s + STRAGGLER_S)
-    slow = [row for row in one.rows if row.wall_s > limit]
-    if one.attempts < 10 or not slow or len(slow) > 0.1 * one.attempts:
+    limit = max(STRAGGLER_TIMES * function.wall_median_s, function.wall_median_s + STRAGGLER_S)
+    slow = [row for row in function.rows if row.wall_s > limit]
+    if function.attempts < 10 or not slow or len(slow) > 0.1 * function.attempts:
         return
     where = {row.node for row in slow}
     place = (
@@ -220,24 +228,24 @@ def _stragglers(one: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice
         else ("sort the tasks by duration and compare their arguments")
     )
     yield Advice(
-        one.index,
+        function.index,
         "stragglers",
-        f"{plural(len(slow), 'attempt')} took more than {duration(limit)}, the longest {duration(one.wall_max_s)}; "
-        f"the median is {duration(one.wall_median_s)}.",
+        f"{plural(len(slow), 'attempt')} took more than {duration(limit)}, the longest "
+        f"{duration(function.wall_max_s)}; the median is {duration(function.wall_median_s)}.",
         f"Start long ones first, or split them; {place}.",
-        sum(row.wall_s - one.wall_median_s for row in slow) / 3600,
+        sum(row.wall_s - function.wall_median_s for row in slow) / 3600,
     )
 
 
-def _short(one: FunctionFigures, pause: float) -> Iterator[Advice]:
+def _short(function: FunctionFigures, pause: float) -> Iterator[Advice]:
     """Many tasks that are shorter than the pause between two of them."""
-    short = [row for row in one.rows if row.wall_s < min(pause, SHORT_S)]
-    if len(short) < max(20, 0.5 * one.attempts):
+    short = [row for row in function.rows if row.wall_s < min(pause, SHORT_S)]
+    if len(short) < max(20, 0.5 * function.attempts):
         return
     yield Advice(
-        one.index,
+        function.index,
         "short",
-        f"{number(len(short))} of {plural(one.attempts, 'attempt')} took less than the {duration(pause)} that lie "
+        f"{number(len(short))} of {plural(function.attempts, 'attempt')} took less than the {duration(pause)} that lie "
         "between two tasks of a worker (median).",
         "More time goes to handing tasks over than to running them: let one task work on a list of inputs.",
         len(short) * pause / 3600,

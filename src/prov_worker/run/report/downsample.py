@@ -31,8 +31,8 @@ def buckets(count: int, points: int) -> list[tuple[int, int]]:
 
 
 def _mean(values: Sequence[float | int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def _largest(values: Sequence[float | int | None]) -> float | None:
@@ -55,14 +55,14 @@ def thinned(series: TaskSeries, points: int, *, all_quantities: bool) -> dict[st
         By base ``t`` (milliseconds after the start) and by quantity whole numbers: percent, MiB for bytes, counts.
         ``cpu`` has the mean and ``cpu_high`` the largest value of each point, where points stand for several samples.
     """
-    found: dict[str, Any] = {}
+    bases: dict[str, Any] = {}
     if series.task is not None and len(series.task):
-        found["task"] = _base(series.task, points, _TASK if all_quantities else _TASK[:3])
+        bases["task"] = _base(series.task, points, _TASK if all_quantities else _TASK[:3])
     if all_quantities and series.node is not None and len(series.node):
-        found["node"] = _base(series.node, points // 2, _NODE)
+        bases["node"] = _base(series.node, points // 2, _NODE)
     if series.gpu is not None and len(series.gpu):
-        found["gpu"] = _gpus(series.gpu, points // 2, all_quantities)
-    return {base: one for base, one in found.items() if len(one) > 1}
+        bases["gpu"] = _gpus(series.gpu, points // 2, all_quantities)
+    return {base: columns for base, columns in bases.items() if len(columns) > 1}
 
 
 #: Name in the page, column, unit, and whether the mean or the largest value stands for a point.
@@ -80,28 +80,28 @@ _NODE: tuple[_Wanted, ...] = (("cpu", "cpu_percent", 1, True), ("memory", "memor
 
 def _base(series: Series, points: int, wanted: Sequence[_Wanted]) -> dict[str, Any]:
     runs = buckets(len(series), max(points, LEAST_POINTS))
-    found: dict[str, Any] = {"t": _times(series, runs)}
+    columns: dict[str, Any] = {"t": _times(series, runs)}
     for name, column_name, scale, mean in wanted:
         column = series.columns.get(column_name)
         if column is None:
             continue
         values = _rounded(_points(column, runs, mean), scale)
-        if name.endswith("_high") and values == found.get(name.removesuffix("_high")):
+        if name.endswith("_high") and values == columns.get(name.removesuffix("_high")):
             continue
-        found[name] = values
-    return found
+        columns[name] = values
+    return columns
 
 
 def _gpus(series: Series, points: int, memory: bool) -> dict[str, Any]:
     runs = buckets(len(series), max(points, LEAST_POINTS))
-    found: dict[str, Any] = {"t": _times(series, runs)}
+    columns: dict[str, Any] = {"t": _times(series, runs)}
     for name, column in series.columns.items():
         number = column.subject.partition(":")[2] or "0"
         if name.endswith("utilization_percent"):
-            found[f"gpu{number}"] = _rounded(_points(column, runs, True), 1)
+            columns[f"gpu{number}"] = _rounded(_points(column, runs, True), 1)
         elif memory and name.endswith("memory_used_bytes"):
-            found[f"mem{number}"] = _rounded(_points(column, runs, False), 1 << 20)
-    return found
+            columns[f"mem{number}"] = _rounded(_points(column, runs, False), 1 << 20)
+    return columns
 
 
 def _times(series: Series, runs: Sequence[tuple[int, int]]) -> list[int]:

@@ -148,9 +148,9 @@ def summarise(data: Gathered) -> Summary:
     summary.concurrency = _ratio(summary.wall_s, summary.makespan_s)
     for node, (first, last) in _spans(rows, lambda row: row.node).items():
         summary.core_hours += (data.nodes[node].cpus or 0) * (last - first) / 3.6e12
-    known = [row.cpu_s for row in rows if row.cpu_s is not None]
-    summary.cpu_known = len(known)
-    summary.cpu_hours = sum(known) / 3600
+    cpu_seconds = [row.cpu_s for row in rows if row.cpu_s is not None]
+    summary.cpu_known = len(cpu_seconds)
+    summary.cpu_hours = sum(cpu_seconds) / 3600
     summary.cpu_efficiency = _ratio(summary.cpu_hours, summary.core_hours)
     summary.gpu_hours = sum(row.wall_s * row.gpus.held for row in rows) / 3600
     summary.gpu_sampled_hours = sum(row.wall_s * row.gpus.held for row in rows if row.gpus.busy is not None) / 3600
@@ -181,9 +181,9 @@ def functions(data: Gathered) -> list[FunctionFigures]:
     grouped: dict[int, list[Row]] = defaultdict(list)
     for row in data.rows:
         grouped[row.function].append(row)
-    found = [_function(index, data.functions[index], rows, together) for index, rows in grouped.items()]
-    found.sort(key=lambda one: (-one.wall_sum_s, one.facts.name))
-    return found
+    figures = [_function(index, data.functions[index], rows, together) for index, rows in grouped.items()]
+    figures.sort(key=lambda function: (-function.wall_sum_s, function.facts.name))
+    return figures
 
 
 def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[int, int]) -> FunctionFigures:
@@ -228,14 +228,14 @@ def most_together(rows: Iterable[Row]) -> dict[int, int]:
     for row in rows:
         # An end sorts before a start at the same moment: one followed the other.
         events[row.node] += [(row.start_ns, 1), (row.end_ns, -1)] if row.end_ns > row.start_ns else [(row.start_ns, 0)]
-    found = {}
+    peaks = {}
     for node, changes in events.items():
         running = most = 0
         for _, change in sorted(changes):
             running += change
             most = max(most, running)
-        found[node] = max(most, 1)
-    return found
+        peaks[node] = max(most, 1)
+    return peaks
 
 
 def failures(data: Gathered) -> list[FailureGroup]:
@@ -245,13 +245,13 @@ def failures(data: Gathered) -> list[FailureGroup]:
     for row in data.rows:
         if row.failed:
             grouped[row.function, alike[row.error]].append(row)
-    found = []
+    groups = []
     for (function, _), rows in grouped.items():
         rows.sort(key=lambda row: (not row.latest, row.task_id, row.attempt))
         errors = Counter(row.error for row in rows)
-        found.append(FailureGroup(function, data.errors[errors.most_common(1)[0][0]], len(errors), rows))
-    found.sort(key=lambda one: (-one.lasting, -len(one.rows), one.function))
-    return found
+        groups.append(FailureGroup(function, data.errors[errors.most_common(1)[0][0]], len(errors), rows))
+    groups.sort(key=lambda group: (-group.lasting, -len(group.rows), group.function))
+    return groups
 
 
 def busy(rows: Iterable[Row], start_ns: int, width_ns: float, count: int, weight: _Weight) -> list[float]:
@@ -286,8 +286,8 @@ def gaps(rows: Iterable[Row]) -> list[float]:
     by_worker: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         by_worker[row.worker].append(row)
-    found = []
+    lengths_s = []
     for mine in by_worker.values():
         mine.sort(key=lambda row: row.start_ns)
-        found += [max(0.0, (b.start_ns - a.end_ns) / 1e9) for a, b in itertools.pairwise(mine)]
-    return found
+        lengths_s += [max(0.0, (b.start_ns - a.end_ns) / 1e9) for a, b in itertools.pairwise(mine)]
+    return lengths_s

@@ -107,13 +107,13 @@ class Profile:
             index = min(max(index, 0), count - 1)
             sums[index] += total
             counts[index] += number
-        found = [total / number if number else None for total, number in zip(sums, counts, strict=True)]
+        means = [total / number if number else None for total, number in zip(sums, counts, strict=True)]
         # A bin may be narrower than the distance of samples: what lies between two known ones is not unknown.
         for index in range(1, count - 1):
-            if found[index] is None and found[index - 1] is not None:
-                ahead = next((value for value in found[index + 1 : index + 3] if value is not None), None)
-                found[index] = found[index - 1] if ahead is not None else None
-        return found
+            if means[index] is None and means[index - 1] is not None:
+                ahead = next((value for value in means[index + 1 : index + 3] if value is not None), None)
+                means[index] = means[index - 1] if ahead is not None else None
+        return means
 
 
 @dataclass(slots=True)

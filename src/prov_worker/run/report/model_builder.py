@@ -128,9 +128,9 @@ class _Gatherer:
         _number_by_start(data)
         _sort_nodes(data)
         self._links({row.key: position for position, row in enumerate(data.rows)})
-        problems = [str(one) for one in self._run.problems] + self._series_problems
+        problems = [str(problem) for problem in self._run.problems] + self._series_problems
         # Names of files are bytes, and not always text.
-        data.problems = [one.encode("utf-8", "backslashreplace").decode() for one in problems]
+        data.problems = [problem.encode("utf-8", "backslashreplace").decode() for problem in problems]
         return data
 
     def _pack(self) -> None:
@@ -247,13 +247,13 @@ class _Gatherer:
         """What the page shows of one attempt, besides its row."""
         details: dict[str, Any] = {
             "crate": step.crate_id,
-            "args": [_described(one) for one in step.arguments[:_MOST_VALUES]],
-            "results": [_described(one) for one in step.results[:_MOST_VALUES]],
+            "args": [_described(argument) for argument in step.arguments[:_MOST_VALUES]],
+            "results": [_described(result) for result in step.results[:_MOST_VALUES]],
             "files": [
-                [one.path, one.role, one.size_bytes, (one.sha256 or "")[:16], int(one.inside)]
-                for one in step.files[:_MOST_VALUES]
+                [file.path, file.role, file.size_bytes, (file.sha256 or "")[:16], int(file.inside)]
+                for file in step.files[:_MOST_VALUES]
             ],
-            "content": [[one.id, one.size_bytes] for one in crate.files[:_MOST_VALUES]],
+            "content": [[file.id, file.size_bytes] for file in crate.files[:_MOST_VALUES]],
             "usage": [
                 [str(entity.get("name", key)), value, unit]
                 for key, (value, unit) in crate.usage.items()
@@ -285,13 +285,13 @@ class _Gatherer:
         return {key: value for key, value in details.items() if value}
 
 
-def _described(one: StepValue) -> list[Any]:
-    shown = one.value if one.recorded else None
+def _described(value: StepValue) -> list[Any]:
+    shown = value.value if value.recorded else None
     if isinstance(shown, str):
         shown = _short(shown, _VALUE_CHARS)
     elif isinstance(shown, float) and (shown != shown or shown in (float("inf"), float("-inf"))):
         shown = str(shown)
-    return [one.name, shown, one.type, one.size_bytes]
+    return [value.name, shown, value.type, value.size_bytes]
 
 
 def _short(text: str, limit: int) -> str:

@@ -133,12 +133,12 @@ def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
     rows: dict[int, list[Row]] = {index: [] for index in range(len(data.nodes))}
     for row in data.rows:
         rows[row.node].append(row)
-    found = []
+    entries = []
     for index, node in enumerate(data.nodes):
         mine = rows[index]
         span_s = (max(row.end_ns for row in mine) - min(row.start_ns for row in mine)) / 1e9
         cpu_s = sum(row.cpu_s or 0.0 for row in mine)
-        found.append(
+        entries.append(
             {
                 "facts": node,
                 "attempts": len(mine),
@@ -149,7 +149,7 @@ def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
                 "efficiency": cpu_s / (node.cpus * span_s) if node.cpus and span_s > 0 else None,
             }
         )
-    return found
+    return entries
 
 
 def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
@@ -160,8 +160,14 @@ def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
         "start_ms": summary.start_ns / 1e6,
         "length_us": (summary.end_ns - summary.start_ns) // 1000,
         "functions": [
-            {"name": one.name, "module": one.module, "doc": one.doc, "sha256": one.sha256, "source": one.source}
-            for one in data.functions
+            {
+                "name": function.name,
+                "module": function.module,
+                "doc": function.doc,
+                "sha256": function.sha256,
+                "source": function.source,
+            }
+            for function in data.functions
         ],
         "nodes": _curves(data, summary),
         "workers": data.workers,
@@ -203,7 +209,7 @@ def _curves(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
     by_node: dict[int, list[Row]] = {index: [] for index in range(len(data.nodes))}
     for row in data.rows:
         by_node[row.node].append(row)
-    found = []
+    curves = []
     for index, node in enumerate(data.nodes):
 
         def sampled(profile: Profile, scale: float = 1.0) -> list[float | None] | None:
@@ -215,7 +221,7 @@ def _curves(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
         def ran(weight: Callable[[Row], float], mine: list[Row] = by_node[index]) -> list[float]:
             return [round(value, 2) for value in busy(mine, summary.start_ns, width_ns, BINS, weight)]
 
-        found.append(
+        curves.append(
             {
                 "name": node.name,
                 "cpus": node.cpus,
@@ -232,7 +238,7 @@ def _curves(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
                 "gpu": sampled(node.gpu),
             }
         )
-    return found
+    return curves
 
 
 def _one(row: Row) -> float:
