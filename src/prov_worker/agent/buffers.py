@@ -92,11 +92,11 @@ class Buffer:
         assert self._low is not None
         assert self._high is not None
         for index, quantity in enumerate(self.quantities):
-            known = [row[index] for row in rows if row[index] == row[index]]
-            mean = (known[-1] if quantity.counter else sum(known) / len(known)) if known else _NAN
+            values = [row[index] for row in rows if row[index] == row[index]]
+            mean = (values[-1] if quantity.counter else sum(values) / len(values)) if values else _NAN
             self._mean.append(mean)
-            self._low.append(min(known) if known else _NAN)
-            self._high.append(max(known) if known else _NAN)
+            self._low.append(min(values) if values else _NAN)
+            self._high.append(max(values) if values else _NAN)
 
     def _halve(self) -> None:
         low = array("d", self._mean) if self._low is None else self._low

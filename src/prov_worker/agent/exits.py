@@ -65,9 +65,9 @@ def _oom_count(path: str) -> int | None:
     try:
         with open(path) as file:
             for line in file:
-                words = line.split()
-                if len(words) == 2 and words[0] == "oom_kill":
-                    return int(words[1])
+                fields = line.split()
+                if len(fields) == 2 and fields[0] == "oom_kill":
+                    return int(fields[1])
     except (OSError, ValueError):
         pass
     return None

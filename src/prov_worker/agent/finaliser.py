@@ -440,22 +440,22 @@ class Finaliser:
         """Look whether a lost task's own node has told of it; true where nothing is left to write."""
         from prov_worker.agent.lost_tasks import evidence_of
 
-        found = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)
-        if found.published:
+        evidence = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)
+        if evidence.published:
             job.follower.done(job.ended)
             self._settled(job)
             return True
-        if found.ended is not None:
-            found.ended.record.failure = job.ended.record.failure
-            found.ended.record.function.id = found.ended.record.function.id or job.ended.record.function.id
-            found.ended.record.end_ns = max(job.ended.record.end_ns, found.ended.record.start_ns)
-            found.ended.lost = True
-            job.ended.record = found.ended.record
-            job.ended.function = found.ended.function
-            job.ended.settings = found.ended.settings or job.ended.settings
+        if evidence.ended is not None:
+            evidence.ended.record.failure = job.ended.record.failure
+            evidence.ended.record.function.id = evidence.ended.record.function.id or job.ended.record.function.id
+            evidence.ended.record.end_ns = max(job.ended.record.end_ns, evidence.ended.record.start_ns)
+            evidence.ended.lost = True
+            job.ended.record = evidence.ended.record
+            job.ended.function = evidence.ended.function
+            job.ended.settings = evidence.ended.settings or job.ended.settings
         else:
-            unread = f"The journal {found.unread} tells of this task and is of a later release"
-            reason = unread if found.unread else "No worker began this task"
+            unread = f"The journal {evidence.unread} tells of this task and is of a later release"
+            reason = unread if evidence.unread else "No worker began this task"
             job.ended.record.notes.append(f"{reason}: its start is the moment when the engine took it.")
         return False
 

@@ -159,7 +159,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _
     sampler = Sampler(runtime)
     sampler.listen(channel.fileno())
     outbox = _Outbox(channel)
-    told = False
+    reported = False
     idle_since: float | None = None
     asked_at: float | None = None
     deadline = time.monotonic_ns()
@@ -169,9 +169,9 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _
         tick = sampler.tick(now)
         # A task may end between the moment of a tick and the look at its slot. Then this tick's mark is too early for
         # it, and only the next one, in which nothing has changed, says that it has had its last look.
-        if tick or told or sampler.ticks == 1:
+        if tick or reported or sampler.ticks == 1:
             outbox.put(tick)
-        told = bool(tick)
+        reported = bool(tick)
         outbox.send()
         if outbox.broken:
             log.error("the finaliser is gone; another agent takes over")
@@ -275,7 +275,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     files.lock(files.open_lock(os.path.join(runtime, _FINALISER_LOCK)), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
-    ending = told = False
+    ending = dismissed = False
     ends_at = 0.0
     received = b""
     busy = True
@@ -296,8 +296,8 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
                 tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])
                 received = received[_LENGTH.size + length :]
                 finaliser.take(tick)
-                told = told or tick.alive < 0
-                ending = ending or told
+                dismissed = dismissed or tick.alive < 0
+                ending = ending or dismissed
             ending = ending or chunk is None
             if ending:
                 finaliser.finish()
@@ -308,7 +308,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     finaliser.close()
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)
-    return not told, 3 if finaliser.outstanding or finaliser.problems else 0
+    return not dismissed, 3 if finaliser.outstanding or finaliser.problems else 0
 
 
 def _yield_to_workers() -> None:

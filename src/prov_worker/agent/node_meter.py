@@ -78,15 +78,15 @@ class NodeMeter:
 
     def _times(self, cpus: bool) -> dict[str, tuple[int, int]]:
         """(busy, all) ticks of ``cpu`` and, where ``cpus`` asks for them, of each ``cpuN``."""
-        found: dict[str, tuple[int, int]] = {}
+        times: dict[str, tuple[int, int]] = {}
         for line in os.pread(self._stat, 1 << 16, 0).split(b"\n"):
-            if not line.startswith(b"cpu") or (found and not cpus):
+            if not line.startswith(b"cpu") or (times and not cpus):
                 break
-            words = line.split(None, 9)
-            numbers = [int(word) for word in words[1:8]]
+            fields = line.split(None, 9)
+            numbers = [int(word) for word in fields[1:8]]
             total = sum(numbers)
-            found[words[0].decode()] = (total - numbers[3] - numbers[4], total)
-        return found
+            times[fields[0].decode()] = (total - numbers[3] - numbers[4], total)
+        return times
 
     def _memory_used(self) -> float:
         try:

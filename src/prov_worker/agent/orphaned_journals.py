@@ -32,7 +32,7 @@ def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[st
 
 def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName]]:
     """Journals of a spool that are not put away, and fallback journals of this node that have no first part."""
-    found: dict[str, tuple[str, JournalName]] = {}
+    by_name: dict[str, tuple[str, JournalName]] = {}
     directories = [spool_dir(crate_dir)] + ([os.path.join(runtime, "spool")] if runtime else [])
     for directory in directories:
         try:
@@ -41,19 +41,19 @@ def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName
             continue
         for text in names:
             name = JournalName.parse(text)
-            if name is not None and text not in found:
-                found[text] = (os.path.join(directory, text), name)
-    return list(found.values())
+            if name is not None and text not in by_name:
+                by_name[text] = (os.path.join(directory, text), name)
+    return list(by_name.values())
 
 
 def slots_of(runtime: str) -> dict[str, SlotReader]:
     """Readable slots of a runtime directory, by the journal that each names."""
-    found: dict[str, SlotReader] = {}
+    slots: dict[str, SlotReader] = {}
     for name in os.listdir(runtime):
         if name.startswith("slot.") and not name.endswith(".new"):
             try:
                 slot = SlotReader(os.path.join(runtime, name))
             except Exception:  # noqa: S112 - a damaged slot names no journal
                 continue
-            found[slot.journal] = slot
-    return found
+            slots[slot.journal] = slot
+    return slots

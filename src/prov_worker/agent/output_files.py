@@ -18,7 +18,7 @@ def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
 
     Links are not followed: a task could point them anywhere.
     """
-    found: list[OutputFile] = []
+    files: list[OutputFile] = []
     hashed = 0
     for directory, directories, names in os.walk(sandbox):
         directories.sort()
@@ -30,33 +30,33 @@ def output_files(sandbox: str) -> tuple[list[OutputFile], str | None]:
                 continue
             if not os.path.isfile(path) or os.path.islink(path):
                 continue
-            if len(found) == MAX_FILES:
-                return found, f"Only the first {MAX_FILES} files of the sandbox are listed."
+            if len(files) == MAX_FILES:
+                return files, f"Only the first {MAX_FILES} files of the sandbox are listed."
             digest = None
             if hashed + status.st_size <= MAX_HASHED_BYTES:
                 digest = _sha256(path)
                 hashed += status.st_size
-            found.append(OutputFile(os.path.relpath(path, sandbox), status.st_size, digest))
-    return found, None
+            files.append(OutputFile(os.path.relpath(path, sandbox), status.st_size, digest))
+    return files, None
 
 
 def declared_files(files: list[OutputFile]) -> list[OutputFile]:
     """Files that user code named, with their size and hash as they are now; what is no readable file is left out."""
-    found: list[OutputFile] = []
+    declared: list[OutputFile] = []
     hashed = 0
-    for one in files:
+    for file in files:
         try:
-            status = os.stat(one.path)
+            status = os.stat(file.path)
         except (OSError, ValueError):
             continue
         if not stat.S_ISREG(status.st_mode):
             continue
         digest = None
         if hashed + status.st_size <= MAX_HASHED_BYTES:
-            digest = _sha256(one.path)
+            digest = _sha256(file.path)
             hashed += status.st_size
-        found.append(OutputFile(one.path, status.st_size, digest))
-    return found
+        declared.append(OutputFile(file.path, status.st_size, digest))
+    return declared
 
 
 def _sha256(path: str) -> str | None:

@@ -71,8 +71,8 @@ class ProcessMeter:
     def io(self) -> tuple[int, int] | None:
         """(characters read, characters written) through system calls since its start."""
         try:
-            words = os.pread(self._io, 256, 0).split(None, 4)
-            return int(words[1]), int(words[3])
+            fields = os.pread(self._io, 256, 0).split(None, 4)
+            return int(fields[1]), int(fields[3])
         except (OSError, ValueError, IndexError):
             return None
 
@@ -83,24 +83,24 @@ class ProcessMeter:
             threads: how many threads it has: with one alone a single reading tells; None looks at all there are.
         """
         try:
-            found = [int(word) for word in os.pread(self._children, 1 << 16, 0).split()]
+            pids = [int(word) for word in os.pread(self._children, 1 << 16, 0).split()]
         except (OSError, ValueError):
-            found = []
+            pids = []
         if threads == 1:
-            return found
+            return pids
         try:
             others = os.listdir(f"/proc/{self.pid}/task")[:_MAX_THREADS]
         except OSError:
-            return found
+            return pids
         for thread in others:
             if thread == str(self.pid):
                 continue
             try:
                 with open(f"/proc/{self.pid}/task/{thread}/children", "rb", buffering=0) as file:
-                    found.extend(int(word) for word in file.read().split())
+                    pids.extend(int(word) for word in file.read().split())
             except (OSError, ValueError):
                 continue
-        return found
+        return pids
 
     def close(self) -> None:
         """Let the files go."""

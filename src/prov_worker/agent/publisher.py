@@ -43,15 +43,15 @@ class Publisher:
     def settings(self, mapping: dict[str, Any]) -> Settings:
         """The settings that an execution was recorded with; defaults where they cannot be read."""
         key = json.dumps(mapping, sort_keys=True)
-        known = self._settings.get(key)
-        if known is None:
+        settings = self._settings.get(key)
+        if settings is None:
             try:
-                known = Settings.from_mapping(mapping)
+                settings = Settings.from_mapping(mapping)
             except ProvWorkerError as error:
                 log.warning("settings of a journal are not understood, defaults are used: %s", error)
-                known = Settings()
-            self._settings[key] = known
-        return known
+                settings = Settings()
+            self._settings[key] = settings
+        return settings
 
     def complete(self, ended: Ended, series: TaskSeries | None) -> None:
         """Add to a record what the worker left to others: output files, source, the peak among samples.
@@ -72,9 +72,9 @@ class Publisher:
         if not usage.peak_rss_exact:
             sampled = series.task.columns.get("rss_bytes") if series is not None and series.task else None
             extremes = sampled.extremes() if sampled is not None else None
-            known = [int(value) for value in (extremes and extremes[1], ended.final_rss_bytes) if value]
-            if known:
-                usage.peak_rss_bytes = max(known)
+            peaks = [int(value) for value in (extremes and extremes[1], ended.final_rss_bytes) if value]
+            if peaks:
+                usage.peak_rss_bytes = max(peaks)
 
     @staticmethod
     def _declared(ended: Ended) -> None:
@@ -89,8 +89,10 @@ class Publisher:
             record.notes.append(f"{missing} files that the task named could not be read afterwards.")
         if ended.sandbox is not None:
             # Found in the sandbox as well: what was stated says more.
-            stated = {one.path for one in record.generated}
-            record.outputs = [one for one in record.outputs if os.path.join(ended.sandbox, one.path) not in stated]
+            stated = {file.path for file in record.generated}
+            record.outputs = [
+                output for output in record.outputs if os.path.join(ended.sandbox, output.path) not in stated
+            ]
 
     def publish(self, ended: Ended, series: TaskSeries | None, plot: Plot | None) -> Path:
         """Write the crate.
@@ -135,16 +137,16 @@ class Publisher:
 
     def _hardware(self, host: str, settings: Settings) -> HardwareSnapshot:
         key = (host, settings.mount_points, settings.probes)
-        known = self._snapshots.get(key)
-        if known is None:
+        snapshot = self._snapshots.get(key)
+        if snapshot is None:
             saved = os.path.join(spool_dir(self.crate_dir), f"{host}.hardware.json")
             if self._take_hardware and host == host_name():
-                known = self._take(settings)
-                _save(saved, known)
+                snapshot = self._take(settings)
+                _save(saved, snapshot)
             else:
-                known = _load(saved, host)
-            self._snapshots[key] = known
-        return known
+                snapshot = _load(saved, host)
+            self._snapshots[key] = snapshot
+        return snapshot
 
     def _take(self, settings: Settings) -> HardwareSnapshot:
         from prov_worker.probes import ProbeContext, take_all

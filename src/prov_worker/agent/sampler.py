@@ -204,8 +204,8 @@ class Sampler:
             path = os.path.join(self._runtime, name)
             if not name.startswith(SLOT_PREFIX) or name.endswith(".new"):
                 continue
-            known = self._watched.get(path)
-            if known is not None:
+            slot = self._watched.get(path)
+            if slot is not None:
                 continue
             try:
                 watched = Watched(SlotReader(path))
@@ -224,17 +224,17 @@ class Sampler:
 
     def _set_interval(self) -> None:
         """Distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
-        asked: list[float | None] = []
+        intervals: list[float | None] = []
         node: list[float | None] = []
         cpus: list[float | None] = []
         gpu: list[float | None] = []
         for watched in self._watched.values():
             plan, interval_s = watched.plan, watched.slot.interval_s
-            asked += [interval_s] if plan is None else [plan.row_s, plan.node, plan.per_cpu]
+            intervals += [interval_s] if plan is None else [plan.row_s, plan.node, plan.per_cpu]
             node.append(interval_s if plan is None else plan.node)
             cpus.append(interval_s if plan is None else plan.per_cpu)
             gpu.append(interval_s if plan is None else plan.gpu)
-        self.interval_s = _shortest(asked) or 1.0
+        self.interval_s = _shortest(intervals) or 1.0
         self._node_s, self._cpus_s, self._gpu_s = _shortest(node), _shortest(cpus), _shortest(gpu)
         if self._node is not None:
             self._node.ask(self._node_s, self._cpus_s)
@@ -303,4 +303,4 @@ def attempt_of(task: SlotTask) -> AttemptId:
 
 
 def _shortest(intervals: list[float | None]) -> float | None:
-    return min((one for one in intervals if one is not None), default=None)
+    return min((interval for interval in intervals if interval is not None), default=None)

@@ -44,12 +44,15 @@ class Plan:
     @classmethod
     def of(cls, intervals: Sequence[float], interval_s: float) -> Plan | None:
         """The plan that a slot holds; None where all types follow ``interval_s``."""
-        if all(one == interval_s for one in intervals):
+        if all(interval == interval_s for interval in intervals):
             return None
-        asked = {kind.name: None if one == OFF else one for kind, one in zip(fields(Telemetry), intervals, strict=True)}
-        task = {kind: asked[kind] for kind in dict.fromkeys(TASK_KINDS.values())}
-        known = {kind: value for kind, value in task.items() if value is not None}
-        return cls(known, asked["node"], asked["per_cpu"], asked["gpu"])
+        by_kind = {
+            kind.name: None if interval == OFF else interval
+            for kind, interval in zip(fields(Telemetry), intervals, strict=True)
+        }
+        task = {kind: by_kind[kind] for kind in dict.fromkeys(TASK_KINDS.values())}
+        task_intervals = {kind: value for kind, value in task.items() if value is not None}
+        return cls(task_intervals, by_kind["node"], by_kind["per_cpu"], by_kind["gpu"])
 
     @property
     def row_s(self) -> float | None:
@@ -67,22 +70,22 @@ def restrict(series: TaskSeries, telemetry: Telemetry, wall_time_s: float) -> No
     """
     if not telemetry.to_mapping():
         return
-    for base, one in list(series.all()):
-        setattr(series, base, _restricted(base, one, telemetry, wall_time_s))
+    for base, base_series in list(series.all()):
+        setattr(series, base, _restricted(base, base_series, telemetry, wall_time_s))
 
 
 def _restricted(base: str, series: Series, telemetry: Telemetry, wall_time_s: float) -> Series | None:
     columns: dict[str, Column] = {}
     intervals: dict[str, float] = {}
     for name, column in series.columns.items():
-        asked = getattr(telemetry, _kind(base, name, column))
-        if asked is False:
+        setting = getattr(telemetry, _kind(base, name, column))
+        if setting is False:
             continue
-        if asked is not True:
-            column = _thinned(column, series, asked)
+        if setting is not True:
+            column = _thinned(column, series, setting)
         if any(value is not None for value in column.mean):
             columns[name] = column
-            intervals[name] = series.interval_s if asked is True else max(asked, series.interval_s)
+            intervals[name] = series.interval_s if setting is True else max(setting, series.interval_s)
     if not columns:
         return None
     shortest = min(intervals.values())

@@ -225,20 +225,20 @@ class Watched:
         threads = self.meter.threads()
         self._threads = _NAN if threads is None else threads
         todo = self.meter.children(threads)
-        found: set[int] = set()
-        while todo and len(found) < _MAX_FAMILY:
+        family: set[int] = set()
+        while todo and len(family) < _MAX_FAMILY:
             pid = todo.pop()
-            if pid in found:
+            if pid in family:
                 continue
-            known = self._family.get(pid)
-            if known is None:
+            process = self._family.get(pid)
+            if process is None:
                 if process_start(pid) < began_ticks:
                     continue  # an older task's child that outlived it, or gone already
-                known = self._family[pid] = ProcessMeter(pid)
+                process = self._family[pid] = ProcessMeter(pid)
                 self._family_cpu[pid] = 0
-            found.add(pid)
-            todo.extend(known.children(None))
-        for pid in set(self._family) - found:
+            family.add(pid)
+            todo.extend(process.children(None))
+        for pid in set(self._family) - family:
             self._family.pop(pid).close()
             self._family_cpu.pop(pid)
         rss = 0

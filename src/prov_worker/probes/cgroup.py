@@ -35,8 +35,8 @@ def cpu_limit(context: ProbeContext) -> float | None:
             quota = parse_int(read_text(directory / "cpu.cfs_quota_us"))
             period = parse_int(read_text(directory / "cpu.cfs_period_us"))
         else:
-            words = (read_text(directory / "cpu.max") or "").split()
-            quota, period = (parse_int(words[0]), parse_int(words[1])) if len(words) == 2 else (None, None)
+            fields = (read_text(directory / "cpu.max") or "").split()
+            quota, period = (parse_int(fields[0]), parse_int(fields[1])) if len(fields) == 2 else (None, None)
         if quota is not None and period is not None and quota > 0 and period > 0:
             limits.append(quota / period)
     return min(limits, default=None)

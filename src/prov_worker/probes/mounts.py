@@ -55,12 +55,14 @@ def read_mounts(context: ProbeContext) -> list[Mount]:
 def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
     """The mount with the longest point above a path, by name alone: the file system is not touched."""
     path = os.path.normpath(path)
-    found: Mount | None = None
+    deepest: Mount | None = None
     for mount in mounts:
         above = mount.point.rstrip("/")
-        if (path == above or path.startswith(above + "/")) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
-    return found
+        if (path == above or path.startswith(above + "/")) and (
+            deepest is None or len(mount.point) >= len(deepest.point)
+        ):
+            deepest = mount
+    return deepest
 
 
 def _unescape(text: str) -> str:

@@ -138,11 +138,11 @@ def generated(path: str | os.PathLike[str]) -> None:
         _guarded(Notes.generate, task, path)
 
 
-def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, what: Any) -> None:
+def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, argument: Any) -> None:
     try:
         if task.notes is None:
             task.notes = Notes()
-        new = call(task.notes, what)
+        new = call(task.notes, argument)
         if new:
             task.noted(new)
     except Exception:

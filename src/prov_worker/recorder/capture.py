@@ -91,13 +91,13 @@ def _is_plain(value: Any) -> bool:
     """Whether a container holds exact built-in types only, within a bound on the work of looking."""
     todo, seen = [value], 0
     while todo:
-        one = todo.pop()
-        kind = type(one)
+        item = todo.pop()
+        kind = type(item)
         if kind is dict:
-            todo.extend(one)
-            todo.extend(one.values())
+            todo.extend(item)
+            todo.extend(item.values())
         elif kind in _CONTAINERS:
-            todo.extend(one)
+            todo.extend(item)
         elif kind not in _LEAVES:
             return False
         seen += 1
@@ -144,9 +144,9 @@ def parameter_names(function: Any) -> tuple[str, ...]:
 
 def describe_call(names: tuple[str, ...], args: Any, kwargs: Any, with_value: bool, small: bool) -> str:
     """Arguments of a call as a JSON array of :func:`describe`; at most :data:`MAX_ARGUMENTS` of them."""
-    known = len(names)
+    count = len(names)
     parts = [
-        describe(names[i] if i < known else f"args[{i}]", value, with_value, small)
+        describe(names[i] if i < count else f"args[{i}]", value, with_value, small)
         for i, value in enumerate(args[:MAX_ARGUMENTS])
     ]
     if kwargs:

@@ -204,15 +204,15 @@ class Recorder:
             size: of the data, for a call that came unpacked: ``packed`` is empty then.
             name: what the function goes by, where that is not its own name.
         """
-        self._known = known = self._function(packed, function, name)
-        line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{known.number}'
+        self._known = entry = self._function(packed, function, name)
+        line = f'{{"t":"start","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns},"k":{entry.number}'
         if self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         if self.capture != "none" and (args or kwargs):
             small = (len(packed) if size is None else size) <= capture.HASH_LIMIT
-            described = capture.describe_call(known.names, args, kwargs, self.capture == "values", small)
+            described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
             line += f',"args":{described}'
-        if known.quick < _QUICK_CALLS:
+        if entry.quick < _QUICK_CALLS:
             affinity = os.sched_getaffinity(0)
             if affinity != self._affinity:
                 self._affinity = affinity
@@ -222,7 +222,7 @@ class Recorder:
                 line += f',"mpi":{json.dumps(placement)}'
             self._io = self._counters.io()
         encoded = f"{line}}}\n".encode()
-        if known.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT or not self._slot.path:  # type: ignore[union-attr]
+        if entry.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT or not self._slot.path:  # type: ignore[union-attr]
             self._journal.write(encoded)
         else:
             # a write less: should the worker die within the task, the agent finds the line in the slot
@@ -257,8 +257,8 @@ class Recorder:
         if _Forks.count != self.forks:
             return
         counters = self._counters
-        known = self._known
-        counters.end(known is None or known.quick < _QUICK_CALLS)  # a quick function has no time to wait for a child
+        entry = self._known
+        counters.end(entry is None or entry.quick < _QUICK_CALLS)  # a quick function has no time to wait for a child
         duration = time.monotonic_ns() - self._mono_ns
         line = self._held or f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns}'
         line += f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},{counters.field()}'
@@ -266,10 +266,10 @@ class Recorder:
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
         if duration > _QUICK_NS:
             line += f',"rss":{counters.rss_bytes() or "null"}'
-            if known is not None:
-                known.quick = 0
-        elif known is not None:
-            known.quick += 1
+            if entry is not None:
+                entry.quick = 0
+        elif entry is not None:
+            entry.quick += 1
         if self._failure:
             line += f',"err":{self._failure}'
         elif self._result is not None:
@@ -299,29 +299,29 @@ class Recorder:
         except ValueError:
             # not the packing we know, or none: the function is described by what it is alone
             key = None if packed else (getattr(function, "__code__", None), name)
-        known = self._functions.get(key) if key is not None else None
-        if known is not None:
-            return known
+        entry = self._functions.get(key) if key is not None else None
+        if entry is not None:
+            return entry
         self._function_count += 1
-        known = _Known(self._function_count, capture.parameter_names(function))
-        fields = {"t": "function", "k": known.number, **capture.function_fields(function, buffer)}
+        entry = _Known(self._function_count, capture.parameter_names(function))
+        fields = {"t": "function", "k": entry.number, **capture.function_fields(function, buffer)}
         if name is not None:
             fields["name"] = name
         self._journal.remember(json.dumps(fields).encode() + b"\n")
         if key is not None:
             if len(self._functions) >= _MAX_FUNCTIONS:
                 self._functions.clear()
-            self._functions[key] = known
-        return known
+            self._functions[key] = entry
+        return entry
 
     def _wait_for_crate(self) -> None:
         """Wait until the agent says that the crate is on disk; gives up, loudly, after a minute."""
         now = time.monotonic()
-        slot, deadline, asked, pause = self._slot, now + _WAIT_S, now, 0.0005
+        slot, deadline, last_request, pause = self._slot, now + _WAIT_S, now, 0.0005
         while slot is not None and slot.finished() < self._sequence:
             now = time.monotonic()
-            if now > asked + _ASK_AGENT_S:
-                asked = now
+            if now > last_request + _ASK_AGENT_S:
+                last_request = now
                 launch.ensure_agent(self._runtime, self.crate_dir)  # it may have died meanwhile
             if now > deadline:
                 log.error("task %s: no crate after %.0f s; the result is released without it", self._task, _WAIT_S)
@@ -335,9 +335,9 @@ def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, dict):
-        return {key: _redacted(one, secrets) for key, one in value.items()}
+        return {key: _redacted(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_redacted(one, secrets) for one in value]
+        return [_redacted(item, secrets) for item in value]
     return value
 
 
@@ -379,11 +379,11 @@ def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
         SettingsError, SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
     """
     crate_dir = provenance["settings"]["crate_dir"]
-    known: dict[str, Recorder] | None = getattr(_local, "recorders", None)
-    if known is None:
-        known = _local.recorders = {}
-    recorder = known.get(crate_dir)
+    recorders: dict[str, Recorder] | None = getattr(_local, "recorders", None)
+    if recorders is None:
+        recorders = _local.recorders = {}
+    recorder = recorders.get(crate_dir)
     if recorder is None or recorder.forks != _Forks.count:
-        recorder = known[crate_dir] = Recorder(crate_dir)
+        recorder = recorders[crate_dir] = Recorder(crate_dir)
     recorder.use(provenance, endpoint_id)
     return recorder

@@ -83,10 +83,10 @@ class Step:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         module = self._function.__module__
-        found: Any = None if module == "__main__" else sys.modules.get(module)
+        value: Any = None if module == "__main__" else sys.modules.get(module)
         for part in self._function.__qualname__.split("."):
-            found = getattr(found, part, None)
-        return self._function.__qualname__ if found is self else (Step, (self._function, self._name))
+            value = getattr(value, part, None)
+        return self._function.__qualname__ if value is self else (Step, (self._function, self._name))
 
     def __repr__(self) -> str:
         return f"<step {self._name or self._function.__qualname__}>"

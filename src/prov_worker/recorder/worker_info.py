@@ -72,12 +72,12 @@ def container(environ: Mapping[str, str]) -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions of what runs here; of packages only those that this process has loaded already."""
-    found = {"python": platform.python_version(), "prov-worker": __version__}
+    by_name = {"python": platform.python_version(), "prov-worker": __version__}
     for name, module, attribute in _MODULES:
         value = getattr(sys.modules.get(module), attribute, None)
         if isinstance(value, str):
-            found[name] = value
-    return found
+            by_name[name] = value
+    return by_name
 
 
 def _those_set(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -64,12 +64,12 @@ class JournalWriter:
         fd = self._fd
         if fd >= 0:
             try:
-                found = os.fstat(fd)
-                if found.st_ino == self._ino and found.st_dev == self._dev and found.st_nlink and not self._torn:
+                status = os.fstat(fd)
+                if status.st_ino == self._ino and status.st_dev == self._dev and status.st_nlink and not self._torn:
                     if os.write(fd, line) == len(line):
                         return
                     self._torn = True
-                elif found.st_ino != self._ino or found.st_dev != self._dev:
+                elif status.st_ino != self._ino or status.st_dev != self._dev:
                     self._fd = -1  # somebody else's file by now: not ours to close
             except OSError:
                 self._torn = True
@@ -108,8 +108,8 @@ class JournalWriter:
         except (OSError, ValueError, IndexError):
             pass  # the number is only a courtesy
         self._fd = fd
-        found = os.fstat(fd)
-        self._ino, self._dev, self._size = found.st_ino, found.st_dev, found.st_size
+        status = os.fstat(fd)
+        self._ino, self._dev, self._size = status.st_ino, status.st_dev, status.st_size
 
     def _write_all(self, data: bytes) -> None:
         if os.write(self._fd, data) != len(data):
@@ -121,8 +121,8 @@ class JournalWriter:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             try:
-                found = os.fstat(fd)
-                if found.st_ino == self._ino and found.st_dev == self._dev:
+                status = os.fstat(fd)
+                if status.st_ino == self._ino and status.st_dev == self._dev:
                     os.close(fd)
             except OSError:
                 pass  # closed by somebody else already
@@ -181,9 +181,9 @@ class JournalReader:
         """
         try:
             with open(self.path, "rb", buffering=0) as file:
-                found = os.fstat(file.fileno())
-                identity = (found.st_dev, found.st_ino)
-                if identity != self._identity or found.st_size < self.offset:
+                status = os.fstat(file.fileno())
+                identity = (status.st_dev, status.st_ino)
+                if identity != self._identity or status.st_size < self.offset:
                     self._start_again(identity)
                 file.seek(self.offset - len(self._seen))
                 if file.read(len(self._seen)) != self._seen:

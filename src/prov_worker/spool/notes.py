@@ -43,7 +43,7 @@ def journal_of(notes: str) -> str:
 
 def read_notes(journal: str) -> list[dict[str, Any]]:
     """All ``start`` lines noted beside a journal; lines that are torn are left out."""
-    found = []
+    notes = []
     for path in note_files(journal):
         try:
             with open(path, "rb") as file:
@@ -53,8 +53,8 @@ def read_notes(journal: str) -> list[dict[str, Any]]:
         for line in lines:
             note = parse_note(line)
             if note is not None:
-                found.append(note)
-    return found
+                notes.append(note)
+    return notes
 
 
 def parse_note(line: bytes) -> dict[str, Any] | None:

@@ -90,8 +90,8 @@ def other_spools(crate_dir: str) -> list[str]:
         names = sorted(os.listdir(crate_dir))
     except OSError:
         return []
-    found = (os.path.join(crate_dir, name) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-"))
-    return [path for path in found if path != own and os.path.isdir(path)]
+    paths = (os.path.join(crate_dir, name) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-"))
+    return [path for path in paths if path != own and os.path.isdir(path)]
 
 
 def private_directory(path: str) -> bool:
@@ -103,12 +103,12 @@ def private_directory(path: str) -> bool:
     except OSError:
         return False
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return False
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         return False
-    if found.st_mode & 0o077:
+    if status.st_mode & 0o077:
         try:
             os.chmod(path, 0o700)
         except OSError:
@@ -137,13 +137,13 @@ def runtime_dir(crate_dir: str) -> str:
 
 def runtime_dirs() -> list[str]:
     """This user's runtime directories on this node, of all crate directories."""
-    found = []
+    directories = []
     for base in _runtime_bases():
         try:
-            found += [os.path.join(base, name) for name in sorted(os.listdir(base))]
+            directories += [os.path.join(base, name) for name in sorted(os.listdir(base))]
         except OSError:
             continue
-    return found
+    return directories
 
 
 def _runtime_bases() -> list[str]:

@@ -210,20 +210,20 @@ class JournalState:
         return ended
 
     def _worker(self, start: dict[str, Any]) -> Worker:
-        known = self.worker
+        worker = self.worker
         return Worker(
-            host=known.get("host", "unknown"),
-            pid=known.get("pid", 0),
-            thread=known.get("thread"),
-            rank=known.get("rank"),
-            pool_id=known.get("pool"),
-            block_id=known.get("block"),
+            host=worker.get("host", "unknown"),
+            pid=worker.get("pid", 0),
+            thread=worker.get("thread"),
+            rank=worker.get("rank"),
+            pool_id=worker.get("pool"),
+            block_id=worker.get("block"),
             cpu_affinity=list(self._aff),
-            accelerators=known.get("acc") or {},
-            scheduler=known.get("sched") or {},
-            environment={**(known.get("env") or {}), **(start.get("mpi") or {})},
-            container=known.get("container"),
-            versions=known.get("versions") or {},
+            accelerators=worker.get("acc") or {},
+            scheduler=worker.get("sched") or {},
+            environment={**(worker.get("env") or {}), **(start.get("mpi") or {})},
+            container=worker.get("container"),
+            versions=worker.get("versions") or {},
         )
 
 

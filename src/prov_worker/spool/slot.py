@@ -182,8 +182,8 @@ class SlotReader:
         self.journal = os.fsdecode(journal)
         # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
         plain = journal.startswith(b"/") and b"\0" not in journal and self.journal.endswith(JOURNAL_SUFFIX)
-        intervals = (self.interval_s, *(one for one in self.telemetry if one != OFF))
-        sane = all(0.001 <= one <= 3600 for one in intervals)
+        intervals = (self.interval_s, *(interval for interval in self.telemetry if interval != OFF))
+        sane = all(0.001 <= interval <= 3600 for interval in intervals)
         if not plain or not sane or not 0 < self.pid <= _MAX_PID or self.start >= 1 << 63:
             raise SpoolError(f"{path}: a damaged slot")
 

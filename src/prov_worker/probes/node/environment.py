@@ -49,7 +49,7 @@ class EnvironmentProbe:
 
 def _distributions() -> dict[str, str]:
     """Version of each distribution on ``sys.path``; of two with one name the first counts, as it does for imports."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         # Half-removed installations leave directories without metadata, or with broken ones.
         try:
@@ -61,8 +61,8 @@ def _distributions() -> dict[str, str]:
         except (OSError, KeyError, ValueError, TypeError):
             continue
         if name and version:
-            found.setdefault(name, version)
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+            versions.setdefault(name, version)
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 def _container(context: ProbeContext) -> dict[str, str | None] | None:
@@ -99,9 +99,9 @@ def _exists(path: Path) -> bool:
 def _operating_system(context: ProbeContext) -> str | None:
     """``PRETTY_NAME`` of os-release(5)."""
     for path in (context.etc / "os-release", context.etc.parent / "usr/lib/os-release"):
-        found = re.search(r"""^PRETTY_NAME=["']?(.*?)["']?$""", read_text(path) or "", re.MULTILINE)
-        if found:
-            return found[1]
+        match = re.search(r"""^PRETTY_NAME=["']?(.*?)["']?$""", read_text(path) or "", re.MULTILINE)
+        if match:
+            return match[1]
     return None
 
 

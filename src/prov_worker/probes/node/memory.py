@@ -103,9 +103,9 @@ def _table(text: str) -> dict[str, int]:
     values = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")
-        words = rest.split()
-        if words and words[0].isdigit():
-            values[name.strip()] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
+        fields = rest.split()
+        if fields and fields[0].isdigit():
+            values[name.strip()] = int(fields[0]) * (1024 if fields[1:] == ["kB"] else 1)
     return values
 
 
