@@ -71,10 +71,10 @@ def look(endpoint: Path, seen: int | None = None) -> Core:
 
 def look_at_all(user_dir: Path) -> dict[Path, Core]:
     """Daemons of a user directory that are alive, by their directory; without user endpoints, which come and go."""
-    found = {file.parent: look(file.parent) for file in sorted(user_dir.glob(f"*/{PID_FILE}"))}
+    cores = {file.parent: look(file.parent) for file in sorted(user_dir.glob(f"*/{PID_FILE}"))}
     return {
         path: core
-        for path, core in found.items()
+        for path, core in cores.items()
         if core.state in ("running", "elsewhere") and not path.name.startswith("uep.")
     }
 

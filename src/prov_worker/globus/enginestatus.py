@@ -69,19 +69,19 @@ class EngineStatus:
                 self._failed = True
 
     def _look(self) -> None:
-        found: dict[str, Any] = {"outstanding": self._outstanding(), **self._blocks()}
-        if found["outstanding"] or found["blocks_running"] or not self._last:
-            found.update(self._workers())
+        status: dict[str, Any] = {"outstanding": self._outstanding(), **self._blocks()}
+        if status["outstanding"] or status["blocks_running"] or not self._last:
+            status.update(self._workers())
         else:
-            found.update(workers=0, idle_workers=0, managers=0)
+            status.update(workers=0, idle_workers=0, managers=0)
         now = time.time()
-        if found == self._last and now - self._written < _WRITE_S:
+        if status == self._last and now - self._written < _WRITE_S:
             return
-        write_file(self._path, json.dumps({"at": now, "pid": os.getpid(), **found}) + "\n")
+        write_file(self._path, json.dumps({"at": now, "pid": os.getpid(), **status}) + "\n")
         if self._end.is_set():
             self._path.unlink(missing_ok=True)
             return
-        self._last, self._written = found, now
+        self._last, self._written = status, now
 
     def _blocks(self) -> dict[str, int]:
         """Batch jobs as Parsl saw them last; it asks the scheduler, at its own pace."""
@@ -90,15 +90,15 @@ class EngineStatus:
 
     def _workers(self) -> dict[str, int]:
         managers = self._executor.connected_managers()
-        busy = sum(min(one["tasks"], one["worker_count"]) for one in managers)
-        workers = sum(one["worker_count"] for one in managers)
+        busy = sum(min(manager["tasks"], manager["worker_count"]) for manager in managers)
+        workers = sum(manager["worker_count"] for manager in managers)
         return {"managers": len(managers), "workers": workers, "idle_workers": workers - busy}
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
     """What an engine wrote last, with ``at`` in seconds since the epoch; None where there is nothing."""
     try:
-        found = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
+        status = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("at"), (int, float)) else None
+    return status if isinstance(status, dict) and isinstance(status.get("at"), (int, float)) else None

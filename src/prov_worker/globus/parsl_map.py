@@ -38,13 +38,13 @@ def over_parsl(config: str) -> Iterator[Callable[[Callable[[Any], Any], Iterable
         raise InputError(
             f"--parsl needs parsl, which is not here ({error}); install it with: pip install parsl"
         ) from error
-    found = _read(config)
+    parsl_config = _read(config)
     before = os.environ.get("PATH", "")
     # Executors start their programs by name: those of this environment come first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
     try:
         try:
-            kernel = parsl.load(found)
+            kernel = parsl.load(parsl_config)
         except Exception as error:  # whatever an executor of the user's raises
             raise InputError(f"{config}: Parsl does not start with it: {_line(error)}") from error
         with kernel:
@@ -89,19 +89,19 @@ def _read(config: str) -> Any:
         if not path.is_file():
             raise InputError(f"{config}: no such file")
         try:
-            found = runpy.run_path(str(path)).get("config")
+            parsl_config = runpy.run_path(str(path)).get("config")
         except (Exception, SystemExit) as error:
             raise InputError(f"{config}: {type(error).__name__}: {error}") from error
         where = f"{config}: config"
     else:
         module, _, attribute = config.partition(":")
         try:
-            found = getattr(importlib.import_module(module), attribute or "config")
+            parsl_config = getattr(importlib.import_module(module), attribute or "config")
         except (ImportError, AttributeError, ValueError) as error:
             raise InputError(f"{config}: {error}; expected a file, or module:attribute") from error
         where = config
-    if callable(found) and not isinstance(found, parsl.Config):
-        found = found()
-    if not isinstance(found, parsl.Config):
-        raise InputError(f"{where}: expected a parsl.Config, got {type(found).__name__}")
-    return found
+    if callable(parsl_config) and not isinstance(parsl_config, parsl.Config):
+        parsl_config = parsl_config()
+    if not isinstance(parsl_config, parsl.Config):
+        raise InputError(f"{where}: expected a parsl.Config, got {type(parsl_config).__name__}")
+    return parsl_config

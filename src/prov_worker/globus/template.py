@@ -75,8 +75,8 @@ def load(text: str, *, any_interface: bool = False) -> Any:
     import prov_worker.globus.register  # noqa: F401
 
     if any_interface:
-        found = re.search(r"ifname: \"?([^\s\"}]+)", text)
-        if found is not None and found[1] not in {name for _, name in socket.if_nameindex()}:
+        match = re.search(r"ifname: \"?([^\s\"}]+)", text)
+        if match is not None and match[1] not in {name for _, name in socket.if_nameindex()}:
             text = _INTERFACE.sub(r"\1address: 127.0.0.1", text)
     try:
         return getattr(load_config_yaml(text), "engine")  # noqa: B009
@@ -103,12 +103,12 @@ def load_core(text: str, *, here: bool = True) -> None:
 
     core = getattr(config, "CoreEndpointConfig", None) or config.ManagerEndpointConfig
     try:
-        found = load_config_yaml(text)
+        loaded = load_config_yaml(text)
     except ClickException as error:
         raise InputError(f"config.yaml: {error.message}") from None
-    if not isinstance(found, core):
+    if not isinstance(loaded, core):
         raise InputError("config.yaml: engine: belongs in the template of user endpoints")
-    if here and not getattr(found, "email", None) and is_privileged():
+    if here and not getattr(loaded, "email", None) and is_privileged():
         raise InputError("email: must be set where root, or a user with capabilities, starts the endpoint")
 
 
@@ -127,7 +127,7 @@ def batch_script(text: str, run_dir: str) -> tuple[str, str]:
         InputError: Globus Compute refuses the configuration.
     """
     engine = load(text, any_interface=True)
-    asked: list[str] = []
+    commands: list[str] = []
     try:
         executor = engine.executor
         provider = executor.provider
@@ -147,7 +147,7 @@ def batch_script(text: str, run_dir: str) -> tuple[str, str]:
             return "", f"{provider.worker_init}\n{command}\n".lstrip("\n")
 
         def refuse(command: str, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
-            asked.append(command)
+            commands.append(command)
             return 1, "", "only looked at"
 
         provider.execute_wait = refuse
@@ -159,10 +159,10 @@ def batch_script(text: str, run_dir: str) -> tuple[str, str]:
                 # The refusal above, which providers turn into an error of their own; the script is written by then.
                 pass
             (written,) = Path(scripts).iterdir()
-            told = [
+            texts = [
                 _TIME.sub("block-0.TIME", text.replace(scripts, f"{run_dir}/submit_scripts"))
-                for text in (asked[-1], written.read_text(encoding="utf-8"))
+                for text in (commands[-1], written.read_text(encoding="utf-8"))
             ]
-            return told[0], told[1]
+            return texts[0], texts[1]
     finally:
         engine.shutdown(block=False)

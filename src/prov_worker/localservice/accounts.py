@@ -130,9 +130,9 @@ class Accounts:
         return hmac.new(self._key, identity.client_id.encode() + identity.fingerprint, hashlib.sha256).hexdigest()
 
     def _make(self) -> None:
-        found = {each["name"]: _tags(each) for each in self._ask("GET", "users?columns=name,tags")}
+        tags = {each["name"]: _tags(each) for each in self._ask("GET", "users?columns=name,tags")}
         wanted = {self._name(each) for each in self._identities}
-        for name in found:
+        for name in tags:
             if name.startswith(self._prefix) and name not in wanted:
                 _log.info("broker: removing the account %s, whose identity is gone", name)
                 self._ask("DELETE", f"users/{quote(name, safe='')}")
@@ -140,7 +140,7 @@ class Accounts:
             name, password = self._name(identity), self._password(identity)
             user = quote(name, safe="")
             key = _KEY_TAG + hashlib.sha256(password.encode()).hexdigest()[:16]
-            if name in found and key not in found[name]:
+            if name in tags and key not in tags[name]:
                 # Its connections end with it; a new password alone would leave them open.
                 self._ask("DELETE", f"users/{user}")
             self._ask("PUT", f"users/{user}", {"password": password, "tags": key})

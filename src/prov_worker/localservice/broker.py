@@ -198,16 +198,16 @@ class Broker:
 
     def _settle(self, future: Future[Any], value: Any) -> None:
         with self._guard:
-            known = future in self._pending
+            pending = future in self._pending
             self._pending.discard(future)
-        if known:
+        if pending:
             future.set_result(value)
 
     def _fail(self, future: Future[Any], error: Exception) -> None:
         with self._guard:
-            known = future in self._pending
+            pending = future in self._pending
             self._pending.discard(future)
-        if known:
+        if pending:
             future.set_exception(error)
 
     def _run(self) -> None:

@@ -112,13 +112,13 @@ class Dispatcher:
                 return
             after = self._handed.get(user_endpoint, 0) if user_endpoint else 0
             while self._broker.up:
-                found = self._storage.to_publish(user_endpoint, _PORTION, after)
-                if not found:
+                tasks = self._storage.to_publish(user_endpoint, _PORTION, after)
+                if not tasks:
                     return
-                after = found[-1].seq
+                after = tasks[-1].seq
                 fresh = [
                     each
-                    for each in found
+                    for each in tasks
                     if each.seq not in self._tasks_under_way and each.user_endpoint not in self._held
                 ]
                 self._send_tasks(fresh)
@@ -225,13 +225,13 @@ class Dispatcher:
         """Publish all results that are not known to be in their queue and not under way."""
         after = 0
         while self._broker.up:
-            found = self._storage.to_forward(_PORTION, after)
-            if not found:
+            results = self._storage.to_forward(_PORTION, after)
+            if not results:
                 return
-            after = found[-1].seq
-            for queue in {topology.group_queue(each.owner, each.group) for each in found} - self._declared:
+            after = results[-1].seq
+            for queue in {topology.group_queue(each.owner, each.group) for each in results} - self._declared:
                 self._broker.declare_queue(queue)
-            self.forward(found)
+            self.forward(results)
 
     # Commands --------------------------------------------------------------------------------------------------------
 

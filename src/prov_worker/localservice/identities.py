@@ -147,19 +147,19 @@ def load(path: Path | None, default: Path, environ: dict[str, str], *, make: boo
     Raises:
         InputError: an unreadable file, a bad entry, or none at all.
     """
-    found: list[Identity] = []
+    identities: list[Identity] = []
     if path is not None:
-        found += parse(_read(path), str(path))
+        identities += parse(_read(path), str(path))
     given = from_environment(environ)
     if given is not None:
-        found.append(given)
+        identities.append(given)
     if path is None and given is None:
         if not default.exists():
             if not make:
                 raise InputError(f"{default}: no service has run with this state yet; start it, or give its own --db")
             _make(default)
-        found += parse(_read(default), str(default))
-    return Identities(found)
+        identities += parse(_read(default), str(default))
+    return Identities(identities)
 
 
 def _read(path: Path) -> str:

@@ -110,7 +110,7 @@ def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:
 def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
     """The task document of a finished task, from its result message."""
     data = _unpack(body, "result")
-    found: dict[str, Any] = {"task_id": task_id, "completion_t": str(finished), "details": None}
+    answer: dict[str, Any] = {"task_id": task_id, "completion_t": str(finished), "details": None}
     details = data.get("details")
     if isinstance(details, dict):
         # Null where the worker gave none: the SDK takes a partial mapping for an unknown worker environment and warns.
@@ -119,9 +119,9 @@ def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
             for each in data.get("task_statuses") or ()
             if isinstance(each, dict) and "state" in each and "timestamp" in each
         }
-        found["details"] = {**details, "task_transitions": transitions}
+        answer["details"] = {**details, "task_transitions": transitions}
     if data.get("error_details") is None:
-        found |= {"status": "success", "result": data["data"]}
+        answer |= {"status": "success", "result": data["data"]}
     else:
-        found |= {"status": "failed", "exception": data["data"]}
-    return found
+        answer |= {"status": "failed", "exception": data["data"]}
+    return answer

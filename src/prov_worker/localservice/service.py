@@ -95,10 +95,10 @@ class Service:
 
     def endpoint(self, identity: Identity, endpoint_id: str) -> Endpoint:
         """An endpoint of the identity."""
-        found = self.storage.endpoint(endpoint_id)
-        if found is None or found.owner != identity.client_id:
+        endpoint = self.storage.endpoint(endpoint_id)
+        if endpoint is None or endpoint.owner != identity.client_id:
             raise not_found("endpoint", endpoint_id)
-        return found
+        return endpoint
 
     def register_endpoint(
         self, identity: Identity, endpoint_id: str | None, name: str, registration: dict[str, Any]
@@ -110,8 +110,8 @@ class Service:
         if endpoint_id is None:
             endpoint_id = str(uuid.uuid4())
         else:
-            known = self.storage.endpoint(endpoint_id)
-            if known is not None and known.owner != identity.client_id:
+            registered = self.storage.endpoint(endpoint_id)
+            if registered is not None and registered.owner != identity.client_id:
                 raise not_found("endpoint", endpoint_id)
         commands = topology.commands_queue(identity.client_id, endpoint_id)
         self._ensure_queues([commands])
@@ -161,10 +161,10 @@ class Service:
 
     def function(self, identity: Identity, function_id: str) -> Function:
         """A function of the identity, or one that its owner has made public."""
-        found = self.storage.function(function_id)
-        if found is None or not (found.public or found.owner == identity.client_id):
+        function = self.storage.function(function_id)
+        if function is None or not (function.public or function.owner == identity.client_id):
             raise not_found("function", function_id)
-        return found
+        return function
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 

@@ -114,9 +114,9 @@ class Supervisor:
         self._dispatcher.publish_tasks()
         self._dispatcher.forward_waiting()
         work = self._storage.open_work()
-        known = {each.user_endpoint.id for each in work}
+        endpoint_ids = {each.user_endpoint.id for each in work}
         for memory in (self._absent_since, self._idle_since):
-            for gone in set(memory) - known:
+            for gone in set(memory) - endpoint_ids:
                 del memory[gone]
         for each in work:
             if each.core.locked or not each.core.pulse.online(now):

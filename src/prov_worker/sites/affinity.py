@@ -17,7 +17,7 @@ def lists(affinity: str) -> list[list[int]]:
     Raises:
         ValueError: says which part is none.
     """
-    found: list[list[int]] = []
+    cpu_lists: list[list[int]] = []
     for rank in affinity.removeprefix("list:").split(":"):
         cpus: list[int] = []
         for part in rank.split(","):
@@ -29,8 +29,8 @@ def lists(affinity: str) -> list[list[int]]:
             if dash and int(last) < int(first):
                 raise ValueError(f"{part} runs backwards")
             cpus += range(int(first), int(last or first) + 1)
-        found.append(cpus)
-    return found
+        cpu_lists.append(cpus)
+    return cpu_lists
 
 
 def bound(affinity: str, workers: int, cpus: Sequence[int]) -> list[list[int]]:

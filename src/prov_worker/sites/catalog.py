@@ -24,9 +24,9 @@ def directory() -> Path:
         InputError: in neither.
     """
     package = Path(__file__).resolve().parents[1]
-    for found in (package / "endpoint_configs", package.parents[1] / "endpoint_configs"):
-        if (found / SHARED).is_dir():
-            return found
+    for configs in (package / "endpoint_configs", package.parents[1] / "endpoint_configs"):
+        if (configs / SHARED).is_dir():
+            return configs
     raise InputError(f"{package / 'endpoint_configs'}: the templates of sites are not installed")
 
 
@@ -95,8 +95,8 @@ class Site:
             schema["required"] = required
         if self.cpus:
             # Parsl's workers end, and each block with them, where one that is to be bound has no CPU.
-            said = {"properties": {"affinity": {"const": "none"}}, "required": ["affinity"]}
-            bound: dict[str, Any] = {"not": said}
+            condition = {"properties": {"affinity": {"const": "none"}}, "required": ["affinity"]}
+            bound: dict[str, Any] = {"not": condition}
             if properties["affinity"]["default"] == "none":
                 bound = {"properties": {"affinity": {"not": {"const": "none"}}}, "required": ["affinity"]}
             schema |= {"if": bound, "then": {"properties": {"workers": {"maximum": self.cpus}}}}
@@ -111,9 +111,9 @@ def site(name: str) -> Site:
     """
     import yaml
 
-    known = names()
-    if name not in known:
-        raise InputError(f"{name}: no such site; known are {', '.join(known)}")
+    sites = names()
+    if name not in sites:
+        raise InputError(f"{name}: no such site; known are {', '.join(sites)}")
     top = directory()
     own = yaml.safe_load((top / name / "options.yaml").read_text(encoding="utf-8"))
     common = yaml.safe_load((top / SHARED / "options.yaml").read_text(encoding="utf-8"))
@@ -123,7 +123,7 @@ def site(name: str) -> Site:
         options[key] = {**options.get(key, {}), **option}
     text = (top / name / TEMPLATE).read_text(encoding="utf-8")
     while _INCLUDE.search(text):
-        text = _INCLUDE.sub(lambda found: (top / SHARED / found[1]).read_text(encoding="utf-8"), text)
+        text = _INCLUDE.sub(lambda match: (top / SHARED / match[1]).read_text(encoding="utf-8"), text)
     node = own.get("node", {})
     return Site(
         name,

@@ -96,16 +96,16 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     schema = site.schema(dict(values))
     # The daemon starts user endpoints by name: the program is beside this interpreter, activated or not.
     programs = str(Path(sys.executable).parent)
-    known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != programs]
-    words = {
+    path_entries = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != programs]
+    substitutions = {
         "display_name": json.dumps(values["display_name"] or name),
         "heartbeat": str(values["service_heartbeat"]),
-        "path": json.dumps(os.pathsep.join([programs, *known])),
+        "path": json.dumps(os.pathsep.join([programs, *path_entries])),
     }
 
     def filled(file: str) -> str:
         text = (shared / file).read_text(encoding="utf-8")
-        return string.Template(text).substitute(words)
+        return string.Template(text).substitute(substitutions)
 
     environment = filled("user_environment.yaml")
     # Where the daemon starts user endpoints with privileges, it takes the home from the user database, not from HOME.
@@ -167,52 +167,54 @@ def install(
         raise InputError(
             f"{where}: interface: {problem}; name another one, or none; --overwrite writes it for a host that has it"
         )
-    found = Installed((user_dir or default_user_dir()) / name)
+    installed = Installed((user_dir or default_user_dir()) / name)
     damaged = None
     try:
-        before = marker_of(found.directory)
+        before = marker_of(installed.directory)
     except DamagedError as error:
         if not overwrite:
             raise InputError(f"{error}; --overwrite keeps a copy and replaces it") from None
-        before, damaged = None, _read(found.directory / MARKER)
+        before, damaged = None, _read(installed.directory / MARKER)
     if before is not None and before.get("site") != site.name and not overwrite:
         raise InputError(
-            f"{found.directory / MARKER}: site: this endpoint was installed for {before.get('site')}, not {site.name}; "
-            "take another name, or --overwrite"
+            f"{installed.directory / MARKER}: site: this endpoint was installed for {before.get('site')}, not "
+            f"{site.name}; take another name, or --overwrite"
         )
     host = socket.gethostname()
     if before is not None and before.get("host") not in (None, host) and not overwrite:
         raise InputError(
-            f"{found.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
+            f"{installed.directory / MARKER}: host: this endpoint belongs to {before.get('host')}, and a daemon here "
             "would be a duplicate of it; install it there, take another name, or move it here with --overwrite"
         )
-    core = daemons.look(found.directory)
+    core = daemons.look(installed.directory)
     if core.state == "elsewhere" and not overwrite and not unbound_host:
         raise InputError(
-            f"{found.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid}); "
+            f"{installed.directory / daemons.PID_FILE}: kept fresh by a daemon on another host (process {core.pid}); "
             "stop it there first, or take another name"
         )
-    if before is None and found.directory.exists() and any(found.directory.iterdir()) and not overwrite:
-        raise InputError(f"{found.directory}: an endpoint that was not made here; take another name, or --overwrite")
-    known = (before or {}).get("files")
-    known = known if isinstance(known, dict) else {}
-    texts = files_of(site, name, values, found.directory.parent) | dict(texts or {})
-    current = {file: _read(found.directory / file) for file in texts}
+    if before is None and installed.directory.exists() and any(installed.directory.iterdir()) and not overwrite:
+        raise InputError(
+            f"{installed.directory}: an endpoint that was not made here; take another name, or --overwrite"
+        )
+    digests = (before or {}).get("files")
+    digests = digests if isinstance(digests, dict) else {}
+    texts = files_of(site, name, values, installed.directory.parent) | dict(texts or {})
+    current = {file: _read(installed.directory / file) for file in texts}
     changed = [
         file
         for file, text in current.items()
-        if text is not None and text != texts[file] and known.get(file) != _sha256(text)
+        if text is not None and text != texts[file] and digests.get(file) != _sha256(text)
     ]
     if changed and not overwrite:
         raise InputError(
-            f"{found.directory / changed[0]}: was changed by hand; --overwrite keeps a copy and replaces it"
+            f"{installed.directory / changed[0]}: was changed by hand; --overwrite keeps a copy and replaces it"
         )
     for file, text in texts.items():
         if current[file] == text:
-            found.unchanged.append(file)
+            installed.unchanged.append(file)
             continue
-        found.written.append(file)
-        found.diff += "".join(
+        installed.written.append(file)
+        installed.diff += "".join(
             difflib.unified_diff(
                 (current[file] or "").splitlines(keepends=True),
                 text.splitlines(keepends=True),
@@ -231,21 +233,21 @@ def install(
         owner = (before or {}).get("owner")
     if owner is not None:
         marker["owner"] = owner
-    new = {file: texts[file] for file in found.written}
+    new = {file: texts[file] for file in installed.written}
     if marker != before:
         new[MARKER] = json.dumps(marker, indent=1) + "\n"
-        found.noted = True
+        installed.noted = True
     if dry_run:
-        return found
+        return installed
     kept = {file: current[file] or "" for file in changed}
     if damaged is not None:
         kept[MARKER] = damaged
     for file, text in kept.items():
         backup = f"{file}.bak-{time.strftime('%Y%m%dT%H%M%S')}"
         new[backup] = text
-        found.backups.append(backup)
-    _write_all(found.directory, new)
-    return found
+        installed.backups.append(backup)
+    _write_all(installed.directory, new)
+    return installed
 
 
 def options_of(endpoint: Path, site: str) -> dict[str, Any]:
@@ -254,12 +256,12 @@ def options_of(endpoint: Path, site: str) -> dict[str, Any]:
     Raises:
         InputError: it was installed for another site.
     """
-    found = marker_of(endpoint)
-    if found is None:
+    marker = marker_of(endpoint)
+    if marker is None:
         return {}
-    if found.get("site") != site:
-        raise InputError(f"{endpoint / MARKER}: site: this endpoint was installed for {found.get('site')}, not {site}")
-    options = found.get("options")
+    if marker.get("site") != site:
+        raise InputError(f"{endpoint / MARKER}: site: this endpoint was installed for {marker.get('site')}, not {site}")
+    options = marker.get("options")
     return dict(options) if isinstance(options, dict) else {}
 
 
@@ -274,12 +276,12 @@ def marker_of(endpoint: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        found = json.loads(text)
+        marker = json.loads(text)
     except ValueError as error:
         raise DamagedError(f"{endpoint / MARKER}: no valid JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(marker, dict):
         raise DamagedError(f"{endpoint / MARKER}: expected an object")
-    return found
+    return marker
 
 
 def _read(path: Path) -> str | None:

@@ -20,16 +20,16 @@ def problem(interface: str) -> str | None:
         return None
     here = names()
     # A host of virtual machines or containers has dozens, of which few lead anywhere.
-    told = here if len(here) <= _FEW else [*likely()[: _FEW - 1], "lo"]
-    more = f" and {len(here) - len(told)} more" if len(here) > len(told) else ""
-    return f"{interface} is not on this host (there are {', '.join(told)}{more})"
+    shown = here if len(here) <= _FEW else [*likely()[: _FEW - 1], "lo"]
+    more = f" and {len(here) - len(shown)} more" if len(here) > len(shown) else ""
+    return f"{interface} is not on this host (there are {', '.join(shown)}{more})"
 
 
 def likely() -> list[str]:
     """Those that may lead to other machines, devices first: neither the loopback nor what virtual machines use."""
-    found = {name: _DEVICES / name for name in names() if name != "lo"}
-    outward = [name for name, about in found.items() if not (about / "bridge").exists() and not _of_a_guest(about)]
-    return sorted(outward, key=lambda name: not (found[name] / "device").exists())
+    devices = {name: _DEVICES / name for name in names() if name != "lo"}
+    outward = [name for name, about in devices.items() if not (about / "bridge").exists() and not _of_a_guest(about)]
+    return sorted(outward, key=lambda name: not (devices[name] / "device").exists())
 
 
 def _of_a_guest(about: Path) -> bool:

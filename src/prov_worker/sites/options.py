@@ -38,18 +38,18 @@ def read(
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            found = yamlfile.parse(file.read_bytes(), str(file))
+            document = yamlfile.parse(file.read_bytes(), str(file))
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
-        if not isinstance(found, Mapping):
+        if not isinstance(document, Mapping):
             raise InputError(f"{file}: expected a mapping of options")
-        values = {str(key): value for key, value in found.items()}
+        values = {str(key): value for key, value in document.items()}
         check(site, values, str(file))
     given: dict[str, Any] = {}
-    for one in assignments:
-        key, equals, text = one.partition("=")
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
         if not (key and equals):
-            raise InputError(f"--set {one}: expected KEY=VALUE")
+            raise InputError(f"--set {assignment}: expected KEY=VALUE")
         option = site.options.get(key, {})
         if option.get("type") == "string" or "enum" in option:
             given[key] = text
@@ -115,7 +115,7 @@ def _wanted(option: Mapping[str, Any]) -> str:
         "maximum": "at most",
         "maxLength": "characters at most:",
     }
-    parts += [f"{words} {option[name]}" for name, words in bounds.items() if name in option]
+    parts += [f"{phrase} {option[name]}" for name, phrase in bounds.items() if name in option]
     return ", ".join(parts)
 
 
@@ -166,7 +166,7 @@ def defaults(site: Site, values: Mapping[str, Any]) -> str:
         if isinstance(value, str):
             return repr(json.dumps(value))
         if isinstance(value, list):
-            return "[" + ", ".join(literal(one) for one in value) + "]"
+            return "[" + ", ".join(literal(item) for item in value) + "]"
         if isinstance(value, dict):
             # Never from a client: each value as JSON in one piece, whatever it holds.
             return "{" + ", ".join(f"{key!r}: {json.dumps(inner)!r}" for key, inner in value.items()) + "}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from prov_worker.errors import InputError
-from prov_worker.sites.catalog import site as known
+from prov_worker.sites import catalog
 
 _PROJECTS = {"polaris": "/eagle/PROJECT", "aurora": "/flare/PROJECT"}
 
@@ -21,7 +21,7 @@ def snippet(site: str, environment: str | None = None, crate_dir: str | None = N
     Raises:
         InputError: there is no such site, or a path is not absolute.
     """
-    known(site)
+    catalog.site(site)
     project = _PROJECTS.get(site, "/path/to/PROJECT")
     environment = environment or f"{project}/prov-worker-venv"
     crate_dir = crate_dir or f"{project}/crates"

@@ -169,9 +169,9 @@ async def revoke(request: Request) -> Any:
         if not form.get("token"):
             raise _OAuthProblemError(400, "invalid_request", "no token")
         service = request.app.state.service
-        found = service.signer.read(form["token"], time.time())
-        if found is not None and found.identity.client_id == identity.client_id:
-            await run_in_threadpool(service.storage.revoke, found.token_id, found.expires)
+        token = service.signer.read(form["token"], time.time())
+        if token is not None and token.identity.client_id == identity.client_id:
+            await run_in_threadpool(service.storage.revoke, token.token_id, token.expires)
         return Revoked(active=False)
     except _OAuthProblemError as problem:
         return problem.response()
@@ -243,8 +243,8 @@ def identities(
     usernames: Annotated[str, Query(description="Comma-separated user names.", max_length=8000)] = "",
 ) -> Any:
     """The caller's own identity, where it is among those asked for."""
-    asked = {_canonical(each) for each in ids.split(",")} | set(usernames.split(","))
-    found = [caller] if {caller.client_id, caller.username} & asked else []
+    names = {_canonical(each) for each in ids.split(",")} | set(usernames.split(","))
+    matches = [caller] if {caller.client_id, caller.username} & names else []
     return {
         "identities": [
             {
@@ -258,7 +258,7 @@ def identities(
                 "identity_type": "login",
                 "status": "used",
             }
-            for each in found
+            for each in matches
         ]
     }
 

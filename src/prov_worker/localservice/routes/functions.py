@@ -80,15 +80,15 @@ def register_function(body: FunctionRegistration, caller: Caller, service: Servi
 @router.get("/v2/functions/{function_id}", response_model=FunctionBody, responses=errors(401, 404, 422))
 def show_function(function_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
     """A function of the caller, or a public one."""
-    found = service.function(caller, str(function_id))
+    function = service.function(caller, str(function_id))
     return {
-        "function_uuid": found.id,
-        "function_name": found.name,
-        "function_code": found.buffer,
-        "description": found.description,
-        "metadata": found.meta,
-        "public": found.public,
-        "owner": found.owner,
+        "function_uuid": function.id,
+        "function_name": function.name,
+        "function_code": function.buffer,
+        "description": function.description,
+        "metadata": function.meta,
+        "public": function.public,
+        "owner": function.owner,
     }
 
 

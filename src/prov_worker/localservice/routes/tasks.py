@@ -124,10 +124,10 @@ def submit(endpoint_id: uuid.UUID, body: Submission, caller: Caller, service: Se
 )
 def show_task(task_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
     """A task, with its result when there is one."""
-    found = service.storage.tasks([str(task_id)], caller.client_id)
-    if not found:
+    tasks = service.storage.tasks([str(task_id)], caller.client_id)
+    if not tasks:
         raise not_found("task", task_id)
-    return document(found[str(task_id)])
+    return document(tasks[str(task_id)])
 
 
 @router.post(
@@ -138,8 +138,8 @@ def show_task(task_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
 )
 def batch_status(body: TaskIds, caller: Caller, service: ServiceDep) -> Any:
     """Many tasks at once; those that are not the caller's are left out."""
-    found = service.storage.tasks(dict.fromkeys(map(str, body.task_ids)), caller.client_id)
-    return {"response": "batch", "results": {task_id: document(task) for task_id, task in found.items()}}
+    tasks = service.storage.tasks(dict.fromkeys(map(str, body.task_ids)), caller.client_id)
+    return {"response": "batch", "results": {task_id: document(task) for task_id, task in tasks.items()}}
 
 
 @router.get("/v2/taskgroup/{group_id}", response_model=TaskGroup, responses=errors(401, 404, 422, 503))

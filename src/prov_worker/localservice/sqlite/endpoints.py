@@ -31,8 +31,8 @@ class Endpoints:
 
     def endpoints(self, owner: str) -> list[Endpoint]:
         """All endpoints of an identity."""
-        found = self.database.read().execute("SELECT * FROM endpoints WHERE owner = ? ORDER BY registered", (owner,))
-        return [rows.endpoint(row) for row in found]
+        cursor = self.database.read().execute("SELECT * FROM endpoints WHERE owner = ? ORDER BY registered", (owner,))
+        return [rows.endpoint(row) for row in cursor]
 
     def all_endpoints(self) -> list[Endpoint]:
         """Endpoints of everyone."""
@@ -50,13 +50,13 @@ class Endpoints:
 
     def save_user_endpoint(self, user_endpoint: UserEndpoint) -> None:
         """Keep a user endpoint."""
-        known = (
+        row = (
             self.database.read()
             .execute("SELECT runtime FROM user_endpoints WHERE id = ?", (user_endpoint.id,))
             .fetchone()
         )
         runtime = rows.dump(user_endpoint.runtime)
-        if known is not None and known["runtime"] == runtime:
+        if row is not None and row["runtime"] == runtime:
             return
         with self.database.write() as db:
             db.execute(
@@ -72,8 +72,8 @@ class Endpoints:
 
     def user_endpoints(self, core: str) -> list[UserEndpoint]:
         """All user endpoints of a core endpoint."""
-        found = self.database.read().execute("SELECT * FROM user_endpoints WHERE core = ? ORDER BY id", (core,))
-        return [rows.user_endpoint(row) for row in found]
+        cursor = self.database.read().execute("SELECT * FROM user_endpoints WHERE core = ? ORDER BY id", (core,))
+        return [rows.user_endpoint(row) for row in cursor]
 
     def mark_started(self, user_endpoint_id: str, when: float) -> None:
         """Note a start command."""
@@ -120,5 +120,5 @@ class Endpoints:
 
     def revoked(self, token_id: str) -> bool:
         """Whether a token was revoked."""
-        asked = self.database.read().execute("SELECT 1 FROM revocations WHERE token = ?", (token_id,))
-        return asked.fetchone() is not None
+        cursor = self.database.read().execute("SELECT 1 FROM revocations WHERE token = ?", (token_id,))
+        return cursor.fetchone() is not None

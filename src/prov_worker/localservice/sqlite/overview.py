@@ -28,34 +28,34 @@ class Numbers:
 
     def endpoint_tasks(self, owner: str) -> dict[str, dict[str, int]]:
         """Tasks by core endpoint and state."""
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for row in self.database.read().execute(
             "SELECT u.core, t.state, count(*) AS number FROM tasks t JOIN user_endpoints u ON u.id = t.user_endpoint"
             " WHERE t.owner = ? GROUP BY u.core, t.state",
             (owner,),
         ):
-            found.setdefault(row["core"], _counts())[TaskState(row["state"]).name.lower()] = row["number"]
-        return found
+            counts.setdefault(row["core"], _counts())[TaskState(row["state"]).name.lower()] = row["number"]
+        return counts
 
     def recent_tasks(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
         """The latest tasks."""
-        found = self.database.read().execute(
+        cursor = self.database.read().execute(
             "SELECT t.id, coalesce(f.name, '') AS function, coalesce(e.name, '') AS endpoint, t.state, t.submitted,"
             " t.finished FROM tasks t LEFT JOIN functions f ON f.id = t.function"
             " LEFT JOIN user_endpoints u ON u.id = t.user_endpoint LEFT JOIN endpoints e ON e.id = u.core"
             " WHERE t.owner = ? ORDER BY t.seq DESC LIMIT ?",
             (owner, limit),
         )
-        return [{**dict(row), "state": TaskState(row["state"]).name.lower()} for row in found]
+        return [{**dict(row), "state": TaskState(row["state"]).name.lower()} for row in cursor]
 
     def throughput(self, owner: str, since: float, bucket_s: float) -> dict[int, int]:
         """Tasks finished by bucket."""
-        found = self.database.read().execute(
+        cursor = self.database.read().execute(
             "SELECT CAST(finished / ? AS INTEGER) AS bucket, count(*) AS number FROM tasks"
             " WHERE owner = ? AND finished >= ? GROUP BY bucket",
             (bucket_s, owner, since),
         )
-        return {row["bucket"]: row["number"] for row in found}
+        return {row["bucket"]: row["number"] for row in cursor}
 
     def size_bytes(self) -> int:
         """Size of the state on disk."""

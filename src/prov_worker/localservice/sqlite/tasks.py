@@ -74,21 +74,21 @@ class Tasks:
 
     def group_tasks(self, group: str) -> list[str]:
         """Tasks of a group."""
-        found = self.database.read().execute("SELECT id FROM tasks WHERE grp = ? ORDER BY seq", (group,))
-        return [row["id"] for row in found]
+        cursor = self.database.read().execute("SELECT id FROM tasks WHERE grp = ? ORDER BY seq", (group,))
+        return [row["id"] for row in cursor]
 
     def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, records.Task]:
         """Those of the tasks that exist and are the owner's."""
-        found: dict[str, records.Task] = {}
+        by_id: dict[str, records.Task] = {}
         for portion in _portions(task_ids):
             query = f"SELECT * FROM tasks WHERE owner = ? AND id IN ({_marks(portion)})"  # noqa: S608
             for row in self.database.read().execute(query, (owner, *portion)):
-                found[row["id"]] = rows.task(row)
-        return found
+                by_id[row["id"]] = rows.task(row)
+        return by_id
 
     def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[records.Outgoing]:
         """Tasks that are not known to be in a queue."""
-        found = self.database.read().execute(
+        cursor = self.database.read().execute(
             "SELECT t.seq, t.id, t.owner, t.user_endpoint, t.function, f.buffer, t.payload, t.resource_specification,"
             " t.result_serializers FROM tasks t JOIN functions f ON f.id = t.function"
             " WHERE t.state = 0 AND t.seq > ? AND (? IS NULL OR t.user_endpoint = ?) ORDER BY t.seq LIMIT ?",
@@ -106,16 +106,16 @@ class Tasks:
                 rows.load(row["resource_specification"]),
                 rows.load(row["result_serializers"]),
             )
-            for row in found
+            for row in cursor
         ]
 
     def to_forward(self, limit: int = 1000, after: int = 0) -> list[records.Forward]:
         """Results that are not known to be in their group's queue."""
-        found = self.database.read().execute(
+        cursor = self.database.read().execute(
             "SELECT seq, owner, grp, message, finished FROM tasks WHERE forward = 1 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        return [records.Forward(*row) for row in found]
+        return [records.Forward(*row) for row in cursor]
 
     def apply(self, incoming: records.Incoming, now: float) -> records.Stored:
         """Take in what the broker brought."""
@@ -155,11 +155,11 @@ class Tasks:
 
     def unfinished(self, user_endpoint: str, before: float) -> list[str]:
         """Unfinished tasks submitted before a time."""
-        found = self.database.read().execute(
+        cursor = self.database.read().execute(
             "SELECT id FROM tasks WHERE user_endpoint = ? AND state < 2 AND submitted <= ? ORDER BY seq",
             (user_endpoint, before),
         )
-        return [row["id"] for row in found]
+        return [row["id"] for row in cursor]
 
     def open_work(self) -> list[records.OpenWork]:
         """User endpoints with unfinished tasks."""
@@ -203,8 +203,8 @@ class Tasks:
 
     def idle_groups(self, before: float) -> list[tuple[str, str]]:
         """Groups without tasks, and without a new one since a time."""
-        found = self.database.read().execute(f"SELECT owner, id FROM groups WHERE {_IDLE_GROUP}", (before,))  # noqa: S608
-        return [(row["owner"], row["id"]) for row in found]
+        cursor = self.database.read().execute(f"SELECT owner, id FROM groups WHERE {_IDLE_GROUP}", (before,))  # noqa: S608
+        return [(row["owner"], row["id"]) for row in cursor]
 
     def forget_groups(self, groups: Iterable[str], before: float) -> None:
         """Delete those of the groups that are still idle."""

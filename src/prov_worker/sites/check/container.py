@@ -43,13 +43,13 @@ def check(subject: Subject) -> Iterator[Finding]:
     runtime = str(subject.engine["container_type"])
     path = _where(subject, runtime)
     if path is None:
-        found = f"there is no {runtime} on this host, not even after worker_init"
+        observation = f"there is no {runtime} on this host, not even after worker_init"
         if subject.scheduler:
             yield warned(
-                "container runtime", found, f"some sites have {runtime} on compute nodes alone: try a short job"
+                "container runtime", observation, f"some sites have {runtime} on compute nodes alone: try a short job"
             )
         else:
-            yield failed("container runtime", found, f"install {runtime}, or set runtime to venv")
+            yield failed("container runtime", observation, f"install {runtime}, or set runtime to venv")
             return
     else:
         yield passed("container runtime", path)
@@ -82,20 +82,20 @@ def _file(subject: Subject, image: str) -> Iterator[Finding]:
 
 def _stored(subject: Subject, runtime: str) -> Iterator[Finding]:
     image = subject.values["image"]
-    known, told = _inspect(subject, runtime)
-    if known is None:
-        yield failed("image", f"{image}: {told}", f"{runtime} pull {image}, or build it on this host")
+    digests, message = _inspect(subject, runtime)
+    if digests is None:
+        yield failed("image", f"{image}: {message}", f"{runtime} pull {image}, or build it on this host")
     else:
-        yield from _digest(subject, image, known)
+        yield from _digest(subject, image, digests)
 
 
-def _digest(subject: Subject, image: str, known: list[str]) -> Iterator[Finding]:
+def _digest(subject: Subject, image: str, digests: list[str]) -> Iterator[Finding]:
     stated = subject.values["image_digest"]
     if not stated:
-        yield warned("image", f"{image}, {known[0]}", f"--set image_digest={known[0]}, so that crates name it")
-    elif stated not in known:
+        yield warned("image", f"{image}, {digests[0]}", f"--set image_digest={digests[0]}, so that crates name it")
+    elif stated not in digests:
         yield failed(
-            "image", f"{image} is {known[0]}, and image_digest says {stated}", f"--set image_digest={known[0]}"
+            "image", f"{image} is {digests[0]}, and image_digest says {stated}", f"--set image_digest={digests[0]}"
         )
     else:
         yield passed("image", f"{image}, {stated}")
@@ -103,13 +103,13 @@ def _digest(subject: Subject, image: str, known: list[str]) -> Iterator[Finding]
 
 def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
     """Digests of an image that is stored here, that of its registry first; None where there is no such image."""
-    asked = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
-    if asked.status != 0:
-        return None, asked.message
+    answer = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
+    if answer.status != 0:
+        return None, answer.message
     try:
-        (found,) = json.loads(asked.output[asked.output.index("[") :])
-        identity = str(found["Id"])
-        digests = [str(one).rpartition("@")[2] for one in found.get("RepoDigests") or []]
+        (description,) = json.loads(answer.output[answer.output.index("[") :])
+        identity = str(description["Id"])
+        digests = [str(repodigest).rpartition("@")[2] for repodigest in description.get("RepoDigests") or []]
     except (ValueError, KeyError, TypeError):
         return None, f"{runtime} image inspect: not understood"
     return [*digests, identity if identity.startswith("sha256:") else f"sha256:{identity}"], ""
@@ -117,9 +117,9 @@ def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
 
 def _where(subject: Subject, runtime: str) -> str | None:
     """Path of the runtime, which a module may bring in."""
-    asked = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"]).answer
-    lines = asked.output.split()
-    return lines[-1] if asked.status == 0 and lines else None
+    answer = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"]).answer
+    lines = answer.output.split()
+    return lines[-1] if answer.status == 0 and lines else None
 
 
 CHECKS.add("container", check, rank=30)

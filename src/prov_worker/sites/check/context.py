@@ -37,8 +37,8 @@ class Subject:
     @property
     def provider(self) -> Mapping[str, Any]:
         """The engine's provider."""
-        found: Mapping[str, Any] = self.engine["provider"]
-        return found
+        provider: Mapping[str, Any] = self.engine["provider"]
+        return provider
 
     @property
     def scheduler(self) -> Scheduler | None:

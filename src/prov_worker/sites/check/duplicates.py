@@ -27,21 +27,21 @@ def check(subject: Subject) -> Iterator[Finding]:
         host = marker.get("host")
         here = socket.gethostname()
         if host is not None and host != here:
-            found = f"{endpoint} belongs to {host}, and this is {here}: a daemon here would be a duplicate"
-            yield failed(line, found, f"start it on {host}, or move it here with `install --overwrite`")
+            observation = f"{endpoint} belongs to {host}, and this is {here}: a daemon here would be a duplicate"
+            yield failed(line, observation, f"start it on {host}, or move it here with `install --overwrite`")
             return
         core = alive.get(endpoint)
         if core is not None and core.state == "elsewhere" and "host" in marker and host is None:
             yield passed(line, f"{endpoint}: on another host, which a batch system chose: process {core.pid}")
             return
         if core is not None and core.state == "elsewhere":
-            found = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid} of another host"
-            yield failed(line, found, "stop that daemon on its host before one is started here")
+            observation = f"{endpoint / daemons.PID_FILE} is kept fresh by process {core.pid} of another host"
+            yield failed(line, observation, "stop that daemon on its host before one is started here")
             return
     elsewhere = [path.name for path, core in alive.items() if core.state == "elsewhere"]
     if elsewhere:
-        found = f"{', '.join(elsewhere)} in {subject.user_dir}: running on another host"
-        yield warned(line, found, "start each endpoint on one host alone")
+        observation = f"{', '.join(elsewhere)} in {subject.user_dir}: running on another host"
+        yield warned(line, observation, "start each endpoint on one host alone")
     else:
         running = ", ".join(path.name for path in alive) or "none"
         yield passed(line, f"running here: {running}; on another host: none")

@@ -82,29 +82,29 @@ def clock(date: str, now_s: float) -> Finding:
         return warned("clock", f"the service's date is not understood: {date}", "compare the clock by hand")
     if abs(skew_s) > _SKEW_S:
         how = "ahead of" if skew_s > 0 else "behind"
-        found = f"{abs(skew_s):.0f} s {how} the service"
-        return warned("clock", found, "let NTP set it: tokens expire, and times in crates are wrong")
+        observation = f"{abs(skew_s):.0f} s {how} the service"
+        return warned("clock", observation, "let NTP set it: tokens expire, and times in crates are wrong")
     return passed("clock", f"within {_SKEW_S:.0f} s of the service")
 
 
 def amqps(host: str, ports: tuple[int, ...] = _AMQPS_PORTS) -> Iterator[Finding]:
     """A TLS connection to the broker: tasks come by it, and it goes through no HTTP proxy."""
     line = "egress, AMQPS"
-    told = []
+    failures = []
     for port in ports:
         try:
             _within(2 * _LIMIT_S, partial(_handshake, host, port))
         except OSError as error:
-            told.append(f"{host}:{port}: {_told(error)}")
+            failures.append(f"{host}:{port}: {_told(error)}")
             continue
-        if told:
-            found = f"{host}:{port}, but not {told[0]}"
-            yield warned(line, found, f"add `amqp_port: {port}` to the endpoint's config.yaml")
+        if failures:
+            observation = f"{host}:{port}, but not {failures[0]}"
+            yield warned(line, observation, f"add `amqp_port: {port}` to the endpoint's config.yaml")
         else:
             yield passed(line, f"{host}:{port}")
         return
     yield failed(
-        line, "; ".join(told), "tasks come by AMQPS, which no HTTP proxy passes on: use a host that reaches it"
+        line, "; ".join(failures), "tasks come by AMQPS, which no HTTP proxy passes on: use a host that reaches it"
     )
 
 

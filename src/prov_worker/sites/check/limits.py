@@ -43,9 +43,11 @@ def _sockets(subject: Subject) -> Iterator[Finding]:
             continue
         length = len(os.fsencode(directory + _SOCKET))
         if length > _SOCKET_BYTES:
-            found = f"TMPDIR {where} is {directory}: sockets in it need {length} bytes, and {_SOCKET_BYTES} are allowed"
+            observation = (
+                f"TMPDIR {where} is {directory}: sockets in it need {length} bytes, and {_SOCKET_BYTES} are allowed"
+            )
             mend = "export TMPDIR=/tmp" + (" in worker_init" if where != "here" else "")
-            yield failed(line, found, mend)
+            yield failed(line, observation, mend)
         else:
             yield passed(line, f"TMPDIR {where} is {directory}: {length} of {_SOCKET_BYTES} bytes")
 
@@ -80,9 +82,11 @@ def _cores(subject: Subject) -> Iterator[Finding]:
         yield warned(line, f"{workers} workers for {site.cores} cores", f"--set workers={site.cores}, if tasks compute")
     else:
         first, second, core = shared
-        found = f"affinity={given.partition(':')[0]} binds workers {first} and {second} of {workers} to core {core}"
+        observation = (
+            f"affinity={given.partition(':')[0]} binds workers {first} and {second} of {workers} to core {core}"
+        )
         remedy = f"--set affinity=alternating with a number of workers that divides {site.cores}, or a list"
-        yield warned(line, found, remedy)
+        yield warned(line, observation, remedy)
 
 
 CHECKS.add("limits", check, rank=80)

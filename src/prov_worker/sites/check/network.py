@@ -18,29 +18,32 @@ def check(subject: Subject) -> Iterator[Finding]:
 
     named = subject.values["interface"]
     if not named:
-        found = f"none is named: workers try each address of this host ({', '.join(interface.names())})"
-        yield passed(_LINE, found)
+        observation = f"none is named: workers try each address of this host ({', '.join(interface.names())})"
+        yield passed(_LINE, observation)
         return
     problem = interface.problem(named)
     if problem is not None:
         another = next((f"--set interface={name}, or " for name in interface.likely()), "")
         yield failed(_LINE, problem, f"{another}--set interface= to let workers try each address")
         return
-    known = [str(one.address) for one in psutil.net_if_addrs().get(named, []) if one.family.name == "AF_INET"]
+    addresses = [
+        str(address.address) for address in psutil.net_if_addrs().get(named, []) if address.family.name == "AF_INET"
+    ]
     statistics = psutil.net_if_stats().get(named)
-    if not known:
+    if not addresses:
         yield failed(_LINE, f"{named} has no IPv4 address", "name another one: Globus Compute takes the IPv4 address")
     elif statistics is not None and not statistics.isup:
-        yield failed(_LINE, f"{named} ({known[0]}) is down", "name another one")
-    elif subject.scheduler and known[0].startswith("127."):
-        found = f"{named} ({known[0]}): compute nodes cannot reach it"
-        yield warned(_LINE, found, "name one that is on their network, unless this host is the compute node too")
+        yield failed(_LINE, f"{named} ({addresses[0]}) is down", "name another one")
+    elif subject.scheduler and addresses[0].startswith("127."):
+        observation = f"{named} ({addresses[0]}): compute nodes cannot reach it"
+        yield warned(_LINE, observation, "name one that is on their network, unless this host is the compute node too")
     elif subject.scheduler:
         yield passed(
-            _LINE, f"{named} ({known[0]}) of this host; compute nodes have to reach it, and may name theirs otherwise"
+            _LINE,
+            f"{named} ({addresses[0]}) of this host; compute nodes have to reach it, and may name theirs otherwise",
         )
     else:
-        yield passed(_LINE, f"{named} ({known[0]})")
+        yield passed(_LINE, f"{named} ({addresses[0]})")
 
 
 CHECKS.add("network", check, rank=40)

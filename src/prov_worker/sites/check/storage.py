@@ -61,24 +61,24 @@ def _directory(line: str, path: Path, mounts: list[Mount], subject: Subject, opt
     free, files = room.f_bavail * room.f_frsize, room.f_favail
     mount = holding(str(existing.resolve()), mounts)
     kind = mount.type if mount is not None else "unknown file system"
-    told = f"{path}{'' if existing == path else ', which will be made'}; {kind}, {free / 2**30:.1f} GiB free"
+    state = f"{path}{'' if existing == path else ', which will be made'}; {kind}, {free / 2**30:.1f} GiB free"
     if free < _LEAST_BYTES:
-        return warned(line, told, f"make room, or {option} another directory")
+        return warned(line, state, f"make room, or {option} another directory")
     # Btrfs and some network file systems count no files: 0 of 0.
     if room.f_files and files < _LEAST_FILES:
         return warned(
-            line, f"{told}; {files} more files", f"make room, or {option} another directory: a crate is 6 files"
+            line, f"{state}; {files} more files", f"make room, or {option} another directory: a crate is 6 files"
         )
     if kind in _VOLATILE:
         remedy = f"{option} a directory on a file system that stays"
-        return (failed if subject.scheduler else warned)(line, f"{told}; it lives in memory, and is lost", remedy)
-    if str(path.resolve()).startswith(tuple(f"{one}/" for one in _CLEANED)):
-        found = f"{told}; systems clean up there"
-        return warned(line, found, f"{option} a directory that stays")
+        return (failed if subject.scheduler else warned)(line, f"{state}; it lives in memory, and is lost", remedy)
+    if str(path.resolve()).startswith(tuple(f"{directory}/" for directory in _CLEANED)):
+        observation = f"{state}; systems clean up there"
+        return warned(line, observation, f"{option} a directory that stays")
     if subject.scheduler and kind not in _SHARED:
-        found = f"{told}; not known as shared with compute nodes"
-        return warned(line, found, f"{option} a directory on a shared file system, if this is none")
-    return passed(line, told)
+        observation = f"{state}; not known as shared with compute nodes"
+        return warned(line, observation, f"{option} a directory on a shared file system, if this is none")
+    return passed(line, state)
 
 
 def _submit_dir(given: str) -> Finding:
@@ -98,11 +98,11 @@ def _submit_dir(given: str) -> Finding:
 def _mount_point(path: Path, mounts: list[Mount], subject: Subject) -> Finding:
     line = "mount point"
     if not path.is_dir():
-        found = f"{path}: not here"
+        observation = f"{path}: not here"
         if subject.scheduler:
             remedy = "leave it out unless compute nodes have it; a container does not start without it"
-            return warned(line, found, remedy)
-        return failed(line, found, "--set mount_points= those that are here")
+            return warned(line, observation, remedy)
+        return failed(line, observation, "--set mount_points= those that are here")
     mount = holding(str(path.resolve()), mounts)
     kind = mount.type if mount is not None else "unknown file system"
     problem = _try(path)
@@ -138,17 +138,17 @@ def _rights(subject: Subject) -> Iterator[Finding]:
     line = "rights"
     for path in (Path.home(), subject.user_dir, *([subject.user_dir / subject.name] if subject.name else [])):
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError:
             continue
-        mode = stat.S_IMODE(found.st_mode)
-        if found.st_uid != os.getuid():
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid != os.getuid():
             yield failed(line, f"{path} belongs to another user", "--user-dir a directory of yours")
             return
         if mode & 0o022:
             # Everybody's group is often a person's own.
-            told = failed if mode & 0o002 else warned
-            yield told(line, f"{path} can be changed by others (mode {mode:04o})", f"chmod go-w {path}")
+            verdict = failed if mode & 0o002 else warned
+            yield verdict(line, f"{path} can be changed by others (mode {mode:04o})", f"chmod go-w {path}")
             return
         if path != Path.home() and mode & 0o077:
             yield warned(line, f"{path}, with your tokens, is open to others (mode {mode:04o})", f"chmod 700 {path}")

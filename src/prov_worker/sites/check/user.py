@@ -15,8 +15,10 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Whether Globus Compute lets this user start an endpoint with this configuration."""
     line = "user"
     if wants_email() and not subject.values["email"]:
-        found = f"{getpass.getuser()} may change users, and such an endpoint does not start without a contact address"
-        yield failed(line, found, "--set email=ADDRESS, or start it as an ordinary user")
+        observation = (
+            f"{getpass.getuser()} may change users, and such an endpoint does not start without a contact address"
+        )
+        yield failed(line, observation, "--set email=ADDRESS, or start it as an ordinary user")
     else:
         yield passed(line, getpass.getuser())
 

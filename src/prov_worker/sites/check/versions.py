@@ -51,22 +51,22 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _here(here: dict[str, Any]) -> Iterator[Finding]:
-    told = _told(here)
+    versions = _told(here)
     if here["globus-compute-endpoint"] is None or here["parsl"] is None:
-        yield failed("versions here", told, _REINSTALL)
+        yield failed("versions here", versions, _REINSTALL)
         return
     if not here["engine"]:
         yield failed(
             "versions here",
-            f"{told}; ProvenanceEngine is not known to Globus Compute in {sys.prefix}",
+            f"{versions}; ProvenanceEngine is not known to Globus Compute in {sys.prefix}",
             "install prov-worker with pip, not by copying: its .pth file makes the engine known",
         )
         return
     program = Path(sys.executable).parent / "globus-compute-endpoint"
     if not os.access(program, os.X_OK):
-        yield failed("versions here", f"{told}; there is no {program}", _REINSTALL)
+        yield failed("versions here", f"{versions}; there is no {program}", _REINSTALL)
         return
-    yield passed("versions here", told)
+    yield passed("versions here", versions)
 
 
 def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
@@ -82,47 +82,51 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
             yield warned(line, f"{where} cannot be asked here", "compare the versions on a compute node")
             return
     started = in_worker_shell(subject, launch)
-    asked = started.answer
+    answer = started.answer
     for command, status in started.failures:
-        found = f"`{redact(command[:200])}` ended with exit status {status}; a batch job goes on after it"
-        yield warned("worker_init", found, "mend that command, or end it with `|| true` where that is as it should be")
-    there = _answer(asked)
+        observation = f"`{redact(command[:200])}` ended with exit status {status}; a batch job goes on after it"
+        yield warned(
+            "worker_init", observation, "mend that command, or end it with `|| true` where that is as it should be"
+        )
+    there = _answer(answer)
     if there is None:
-        if "globus-compute-endpoint" in asked.errors and asked.status == 127:
-            found = f"{where} has no globus-compute-endpoint on its PATH: blocks would end at once, again and again"
+        if "globus-compute-endpoint" in answer.errors and answer.status == 127:
+            observation = (
+                f"{where} has no globus-compute-endpoint on its PATH: blocks would end at once, again and again"
+            )
         else:
-            found = f"{where} cannot be asked: {asked.message}"
+            observation = f"{where} cannot be asked: {answer.message}"
         # A login node may lack what compute nodes have; a machine without a scheduler is both.
-        yield failed(line, found, mend)
+        yield failed(line, observation, mend)
         return
-    told = f"{_told(there)} ({there['executable']})"
+    versions = f"{_told(there)} ({there['executable']})"
     for name, key, digits in (("Python", "python", 2), ("Parsl", "parsl", 9)):
-        mine, theirs = (str(one[key]).split(".")[:digits] for one in (here, there))
+        mine, theirs = (str(side[key]).split(".")[:digits] for side in (here, there))
         if mine != theirs:
-            yield failed(line, f"{told}; {name} is {here[key]} here, and Parsl refuses such workers", mend)
+            yield failed(line, f"{versions}; {name} is {here[key]} here, and Parsl refuses such workers", mend)
             return
     if not there["importable"]:
-        yield failed(line, f"{told}; prov_worker cannot be imported: every task would fail", mend)
+        yield failed(line, f"{versions}; prov_worker cannot be imported: every task would fail", mend)
     elif there["prov-worker"] != here["prov-worker"]:
-        yield failed(line, f"{told}; prov-worker is {here['prov-worker']} here", mend)
+        yield failed(line, f"{versions}; prov-worker is {here['prov-worker']} here", mend)
     elif there["globus-compute-endpoint"] != here["globus-compute-endpoint"]:
-        found = f"{told}; globus-compute-endpoint is {here['globus-compute-endpoint']} here"
-        yield warned(line, found, "use one version at both ends: Globus Compute tests no other combination")
+        observation = f"{versions}; globus-compute-endpoint is {here['globus-compute-endpoint']} here"
+        yield warned(line, observation, "use one version at both ends: Globus Compute tests no other combination")
     else:
-        yield passed(line, told)
+        yield passed(line, versions)
 
 
-def _answer(asked: programs.Result) -> dict[str, Any] | None:
-    for line in asked.output.splitlines():
+def _answer(answer: programs.Result) -> dict[str, Any] | None:
+    for line in answer.output.splitlines():
         if line.startswith(_MARK):
-            found = json.loads(line.removeprefix(_MARK))
-            return found if isinstance(found, dict) else None
+            data = json.loads(line.removeprefix(_MARK))
+            return data if isinstance(data, dict) else None
     return None
 
 
-def _told(one: dict[str, Any]) -> str:
+def _told(answer: dict[str, Any]) -> str:
     names = ("parsl", "globus-compute-endpoint", "prov-worker")
-    return ", ".join([f"Python {one['python']}", *(f"{name} {one[name] or 'missing'}" for name in names)])
+    return ", ".join([f"Python {answer['python']}", *(f"{name} {answer[name] or 'missing'}" for name in names)])
 
 
 CHECKS.add("versions", check, rank=20)
