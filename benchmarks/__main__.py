@@ -33,8 +33,8 @@ HERE = Path(__file__).resolve().parent
 def main(only: Sequence[str], quick: bool, no_peers: bool, as_json: bool, listing: bool, out: Path | None) -> None:
     """Measure what recording costs and yields, each figure paired with its alternative in the same run."""
     if listing:
-        for one in registry.BENCHMARKS:
-            click.echo(f"{one.name:<12} {one.about}")
+        for benchmark in registry.BENCHMARKS:
+            click.echo(f"{benchmark.name:<12} {benchmark.about}")
         return
     try:
         chosen = registry.choose(only)
@@ -43,7 +43,7 @@ def main(only: Sequence[str], quick: bool, no_peers: bool, as_json: bool, listin
             f"{error.args[0]}; there are {', '.join(registry.names())}", param_hint="--only"
         ) from None
     if no_peers:
-        chosen = [one for one in chosen if not one.peers]
+        chosen = [benchmark for benchmark in chosen if not benchmark.peers]
     if out is None and not only and not quick:
         out = HERE
     machine = describe(quick)
@@ -81,14 +81,14 @@ def _run(chosen: Sequence[registry.Benchmark], quick: bool, peers: bool) -> list
                 click.echo(text, err=True)
 
         with scratch(quick, peers, say) as bench:
-            for one in chosen:
+            for benchmark in chosen:
                 try:
-                    found = one.run()(bench)
+                    measured = benchmark.run()(bench)
                 except BenchmarkError as error:
-                    found = [Row(one.about, None, "", note=f"not measured: {error}")]
-                for row in found:
-                    row.group = one.name
-                rows += found
+                    measured = [Row(benchmark.about, None, "", note=f"not measured: {error}")]
+                for row in measured:
+                    row.group = benchmark.name
+                rows += measured
                 progress.advance(task)
     return rows
 

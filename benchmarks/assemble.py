@@ -37,7 +37,7 @@ def _of(bench: Bench, count: int) -> list[Row]:
     bench.say(f"making {count:,} step crates")
     made = fresh("benchmarks.assemble:make", crate_dir=crates, count=count)
     rounds = 3 if count <= 10_000 else 1
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for number in range(rounds):
         bench.say(f"assembling, verifying and indexing {count:,} step crates, round {number + 1} of {rounds}")
         for path in (run_crate, index):
@@ -51,20 +51,20 @@ def _of(bench: Bench, count: int) -> list[Row]:
         ):
             if answer["found"] != made:
                 raise BenchmarkError(f"{name}: {answer['found']} of {made} attempts")
-            found.setdefault(name, []).append(answer["wall_s"])
-            found.setdefault(f"{name}, memory", []).append(answer["peak_bytes"] / _MB)
+            values.setdefault(name, []).append(answer["wall_s"])
+            values.setdefault(f"{name}, memory", []).append(answer["peak_bytes"] / _MB)
     shutil.rmtree(directory)
     goal = count == 10_000
     return [
-        _row(f"assemble {count:,} step crates", found["assemble"], "s", Target(20) if goal else None),
+        _row(f"assemble {count:,} step crates", values["assemble"], "s", Target(20) if goal else None),
         _row(
-            f"memory to assemble {count:,} step crates", found["assemble, memory"], "MB", Target(500) if goal else None
+            f"memory to assemble {count:,} step crates", values["assemble, memory"], "MB", Target(500) if goal else None
         ),
-        _row(f"verify a run of {count:,} step crates", found["verify"], "s"),
-        _row(f"index {count:,} step crates", found["index"], "s", note="one process"),
-        _row(f"memory to index {count:,} step crates", found["index, memory"], "MB"),
-        _row(f"index {count:,} step crates again, nothing new", found["index again"], "s"),
-        _row(f"ask an index of {count:,} step crates", found["ask"], "s", note="failed tasks by function, in SQL"),
+        _row(f"verify a run of {count:,} step crates", values["verify"], "s"),
+        _row(f"index {count:,} step crates", values["index"], "s", note="one process"),
+        _row(f"memory to index {count:,} step crates", values["index, memory"], "MB"),
+        _row(f"index {count:,} step crates again, nothing new", values["index again"], "s"),
+        _row(f"ask an index of {count:,} step crates", values["ask"], "s", note="failed tasks by function, in SQL"),
     ]
 
 
@@ -146,10 +146,10 @@ def _series() -> Any:
     return TaskSeries(Series(0.05, [0.05 * (at + 1) for at in range(18)], columns, 18, 18, 0.05))
 
 
-def _answer(found: int, began: float) -> dict[str, float]:
+def _answer(count: int, began: float) -> dict[str, float]:
     wall_s = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"found": found, "wall_s": wall_s, "peak_bytes": peak}
+    return {"found": count, "wall_s": wall_s, "peak_bytes": peak}
 
 
 def assembled(crate_dir: str, output: str) -> dict[str, float]:
@@ -185,5 +185,5 @@ def asked(output: str) -> dict[str, float]:
     began = time.perf_counter()
     with Index(Path(output)) as opened:
         query = "SELECT function, count(*), sum(CAST(status = 'failed' AS INTEGER)), sum(cpu_s) FROM tasks GROUP BY 1"
-        found = sum(row[1] for row in opened.sql(query).rows)
-    return _answer(found, began)
+        count = sum(row[1] for row in opened.sql(query).rows)
+    return _answer(count, began)

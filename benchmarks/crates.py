@@ -36,15 +36,15 @@ def throughput(bench: Bench) -> list[Row]:
             per_core: list[float] = []
             per_second: list[float] = []
             for number in range(rounds):
-                what = f"{samples} samples each, " if samples else ""
-                bench.say(f"finalising {count} records, {what}{place}, round {number + 1} of {rounds}")
+                sampling = f"{samples} samples each, " if samples else ""
+                bench.say(f"finalising {count} records, {sampling}{place}, round {number + 1} of {rounds}")
                 crate_dir = bench.crate_dir(memory)
                 with no_agent(crate_dir) as runtime:
                     fresh("benchmarks.crates:record", crate_dir=crate_dir, count=count)
-                    found = fresh("benchmarks.crates:finalise", crate_dir=crate_dir, runtime=runtime, samples=samples)
-                assert found["crates"] == count, f"{found['crates']} of {count} crates"
-                per_core.append(count / found["cpu_s"])
-                per_second.append(count / found["wall_s"])
+                    answer = fresh("benchmarks.crates:finalise", crate_dir=crate_dir, runtime=runtime, samples=samples)
+                assert answer["crates"] == count, f"{answer['crates']} of {count} crates"
+                per_core.append(count / answer["cpu_s"])
+                per_second.append(count / answer["wall_s"])
                 shutil.rmtree(crate_dir)
                 shutil.rmtree(runtime)
             name = f"crates finalised per second and core, {place}"
@@ -84,8 +84,8 @@ def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
 
     publisher = Publisher(crate_dir)
     finaliser = Finaliser(runtime, publisher)
-    (found,) = journals(crate_dir, runtime)
-    journal = found[0]
+    (entry,) = journals(crate_dir, runtime)
+    journal = entry[0]
     if samples:
         finaliser.take(Tick(series=_series_of(journal, samples)))
     _warm_up(publisher, journal, crate_dir)
@@ -155,7 +155,7 @@ def latency(bench: Bench) -> list[Row]:
             task_s=task_s,
             **settings,
         )
-        found = await_crates(crate_dir, len(results), 60.0)
+        written = await_crates(crate_dir, len(results), 60.0)
         delays = []
         plotted = 0
         for task_id, result_ns in results:
@@ -175,7 +175,7 @@ def latency(bench: Bench) -> list[Row]:
                 None,
                 target,
                 len(steady),
-                note=f"p50 {quantile(steady, 0.5):.3f} s, largest {max(delays):.3f} s; {found} crates of "
+                note=f"p50 {quantile(steady, 0.5):.3f} s, largest {max(delays):.3f} s; {written} crates of "
                 f"{len(results)} results{plots}; {workers} workers, tasks of {task_s:g} s",
             )
         )

@@ -21,25 +21,25 @@ KILLED_WORKERS = 8
 def throughput(bench: Bench) -> list[Row]:
     """Tasks a second and latency with four workers, stock and ours in fresh processes by turns."""
     rounds, bursts, size = bench.pick(6, 1), bench.pick(5, 1), bench.pick(2000, 200)
-    found: dict[str, list[dict[str, Any]]] = {STOCK: [], OURS: []}
+    answers: dict[str, list[dict[str, Any]]] = {STOCK: [], OURS: []}
 
     def measure(engine: str) -> float:
-        bench.say(f"{engine}: bursts of {size}, process {len(found[engine]) + 1} of {rounds}")
+        bench.say(f"{engine}: bursts of {size}, process {len(answers[engine]) + 1} of {rounds}")
         crate_dir = bench.crate_dir()
-        found[engine].append(
+        answers[engine].append(
             fresh("benchmarks.engine:bursts", engine=engine, crate_dir=crate_dir, count=bursts, size=size)
         )
         if engine == OURS:
             written = await_crates(crate_dir, (bursts + 1) * size + 100, 60.0)
-            found[engine][-1]["crates"] = written
+            answers[engine][-1]["crates"] = written
             end_agent(crate_dir)
         return 0.0
 
     alternate(lambda: measure(STOCK), lambda: measure(OURS), rounds)
-    rates = {engine: [rate for one in found[engine] for rate in one["rates"]] for engine in found}
-    waits = {engine: [ms for one in found[engine] for ms in one["latency_ms"]] for engine in found}
-    failed = sum(one["failed"] for engine in found for one in found[engine])
-    written = sum(one["crates"] for one in found[OURS])
+    rates = {engine: [rate for answer in answers[engine] for rate in answer["rates"]] for engine in answers}
+    waits = {engine: [ms for answer in answers[engine] for ms in answer["latency_ms"]] for engine in answers}
+    failed = sum(answer["failed"] for engine in answers for answer in answers[engine])
+    written = sum(answer["crates"] for answer in answers[OURS])
     expected = rounds * ((bursts + 1) * size + 100)
     spread = quartiles(rates[STOCK])
     return [
@@ -82,7 +82,7 @@ def bursts(engine: str, crate_dir: str, count: int, size: int) -> dict[str, Any]
         for number in range(count + 1):
             ids = [uuid.uuid4() for _ in range(size)]
             begin = time.perf_counter()
-            futures = [endpoint.submit_buffer(one, task) for one in ids]
+            futures = [endpoint.submit_buffer(task_id, task) for task_id in ids]
             wait(futures)
             took = time.perf_counter() - begin
             failed += sum(future.exception() is not None for future in futures)
@@ -102,7 +102,7 @@ def lost(bench: Bench) -> list[Row]:
     crate_dir = bench.crate_dir()
     ours = fresh("benchmarks.engine:with_kills", engine=OURS, crate_dir=crate_dir, count=count)
     await_crates(crate_dir, len(ours["ids"]), 60.0)
-    missing = [one for one in ours["ids"] if not os.path.isdir(os.path.join(crate_dir, f"{one}.crate"))]
+    missing = [task_id for task_id in ours["ids"] if not os.path.isdir(os.path.join(crate_dir, f"{task_id}.crate"))]
     end_agent(crate_dir)
     bench.say(f"{count} tasks, {KILLED_WORKERS} workers killed, stock engine")
     stock = fresh("benchmarks.engine:with_kills", engine=STOCK, crate_dir=crate_dir, count=count)

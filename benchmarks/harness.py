@@ -72,8 +72,8 @@ def environment() -> dict[str, str]:
     """Environment of child processes: they find this package, and nothing switches recording on for them."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PROV_WORKER")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
-    known = [part for part in kept.get("PYTHONPATH", "").split(os.pathsep) if part]
-    kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), str(ROOT / "src"), *known]))
+    entries = [part for part in kept.get("PYTHONPATH", "").split(os.pathsep) if part]
+    kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), str(ROOT / "src"), *entries]))
     return kept
 
 
@@ -232,9 +232,9 @@ def crates_in(crate_dir: str) -> int:
 def await_crates(crate_dir: str, count: int, timeout_s: float = 120.0) -> int:
     """Wait until there are so many crates, or for a time; gives their number."""
     until = time.monotonic() + timeout_s
-    while (found := crates_in(crate_dir)) < count and time.monotonic() < until:
+    while (present := crates_in(crate_dir)) < count and time.monotonic() < until:
         time.sleep(0.05)
-    return found
+    return present
 
 
 # -- processes from outside ------------------------------------------------------------------------------------------
@@ -247,14 +247,14 @@ def cpu_ns(pid: int) -> int:
 
 def memory_bytes(pid: int) -> dict[str, int]:
     """``rss``, ``pss`` and ``private`` bytes of a process (proc(5), smaps_rollup); the last ones 0 where not told."""
-    found = {"rss": 0, "pss": 0, "private": 0}
+    sizes = {"rss": 0, "pss": 0, "private": 0}
     names = {"Rss:": "rss", "Pss:": "pss", "Private_Clean:": "private", "Private_Dirty:": "private"}
     with open(f"/proc/{pid}/smaps_rollup") as file:
         for line in file:
-            words = line.split()
-            if words[0] in names:
-                found[names[words[0]]] += int(words[1]) * 1024
-    return found
+            fields = line.split()
+            if fields[0] in names:
+                sizes[names[fields[0]]] += int(fields[1]) * 1024
+    return sizes
 
 
 def status_kb(field: str) -> int:
@@ -288,15 +288,15 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def alternate(one: Callable[[], float], other: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
+def alternate(call: Callable[[], float], other: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
     """Results of two measurements, taken in pairs whose order changes each time, so that a drift meets both."""
     first: list[float] = []
     second: list[float] = []
     for number in range(pairs):
         if number % 2:
             second.append(other())
-            first.append(one())
+            first.append(call())
         else:
-            first.append(one())
+            first.append(call())
             second.append(other())
     return first, second

@@ -27,11 +27,11 @@ def run(bench: Bench) -> list[Row]:
         bench.say(f"pairs of no-ops, process {number + 1} of {processes}")
         crate_dir = bench.crate_dir()
         with live_agent(crate_dir):
-            found = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=pairs)
-        stock += found["stock"]
-        ours += found["ours"]
-        null += found["null"]
-    added = [two - one for one, two in zip(stock, ours, strict=True)]
+            times = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=pairs)
+        stock += times["stock"]
+        ours += times["ours"]
+        null += times["null"]
+    added = [two - base for base, two in zip(stock, ours, strict=True)]
     floor = median(null)
     spread = quartiles(null)
     n = len(added)
@@ -64,32 +64,32 @@ def pairs(crate_dir: str, count: int, length_s: float = 0.0, function: str = "sl
     gc.collect()
     task = body(getattr(functions, function), length_s) if length_s else body(functions.noop)
     with tempfile.TemporaryDirectory() as run_dir:
-        one = Caller(stock_helper(), task, run_dir)
+        caller = Caller(stock_helper(), task, run_dir)
         other = Caller(our_helper(provenance(crate_dir, plots="none")), task, run_dir)
         again = Caller(stock_helper(), task, run_dir)
         for _ in range(WARM_UP if not length_s else 2):
-            one()
+            caller()
             other()
             again()
-        found: dict[str, list[float]] = {"stock": [], "ours": [], "null": []}
+        times: dict[str, list[float]] = {"stock": [], "ours": [], "null": []}
         for number in range(count):
             if number % 10 == 0:
                 time.sleep(0.002)  # the agent goes idle now and then, as between real tasks
-            stock, ours = _pair(one, other, number % 2 == 1)
-            found["stock"].append(stock)
-            found["ours"].append(ours)
+            stock, ours = _pair(caller, other, number % 2 == 1)
+            times["stock"].append(stock)
+            times["ours"].append(ours)
             if number % 4 == 0:
-                stock, second = _pair(one, again, number % 8 == 4)
-                found["null"].append(second - stock)
-    return found
+                stock, second = _pair(caller, again, number % 8 == 4)
+                times["null"].append(second - stock)
+    return times
 
 
-def _pair(one: Caller, other: Caller, swapped: bool) -> tuple[float, float]:
+def _pair(caller: Caller, other: Caller, swapped: bool) -> tuple[float, float]:
     """Times of one call each, µs; ``swapped`` calls the second one first."""
     if swapped:
         late = other.timed_ns() / 1e3
-        return one.timed_ns() / 1e3, late
-    early = one.timed_ns() / 1e3
+        return caller.timed_ns() / 1e3, late
+    early = caller.timed_ns() / 1e3
     return early, other.timed_ns() / 1e3
 
 
@@ -101,8 +101,8 @@ def by_length(bench: Bench) -> list[Row]:
         bench.say(f"pairs of tasks of {length:g} s")
         crate_dir = bench.crate_dir()
         with live_agent(crate_dir):
-            found = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=count, length_s=length)
-        rows.append(_added(f"added to a task of {length:g} s", found))
+            times = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=count, length_s=length)
+        rows.append(_added(f"added to a task of {length:g} s", times))
     return rows
 
 
@@ -120,11 +120,11 @@ def by_workers(bench: Bench) -> list[Row]:
                 pool.submit(fresh, "benchmarks.path:pairs", crate_dir=crate_dir, count=count) for _ in range(workers)
             ]
             parts = [call.result() for call in calls]
-        found: dict[str, list[float]] = {key: [x for part in parts for x in part[key]] for key in parts[0]}
-        rows.append(_added(f"added to a no-op, {workers} worker{'s' if workers > 1 else ''} at once", found))
+        times: dict[str, list[float]] = {key: [x for part in parts for x in part[key]] for key in parts[0]}
+        rows.append(_added(f"added to a no-op, {workers} worker{'s' if workers > 1 else ''} at once", times))
     return rows
 
 
-def _added(name: str, found: dict[str, Any]) -> Row:
-    added = [two - one for one, two in zip(found["stock"], found["ours"], strict=True)]
-    return Row(name, median(added), "µs", median(found["stock"]), None, len(added), **quartiles(added))
+def _added(name: str, times: dict[str, Any]) -> Row:
+    added = [two - base for base, two in zip(times["stock"], times["ours"], strict=True)]
+    return Row(name, median(added), "µs", median(times["stock"]), None, len(added), **quartiles(added))

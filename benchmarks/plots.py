@@ -30,10 +30,10 @@ def draw(rows: Sequence[Row], directory: Path) -> list[Path]:
 def _lines(rows: Sequence[Row], pattern: re.Pattern[str]) -> dict[str, list[tuple[float, Row]]]:
     lines: dict[str, list[tuple[float, Row]]] = {}
     for row in rows:
-        found = pattern.match(row.name)
-        if found is not None and row.value is not None:
-            who = found["who"].rstrip(": ") or _OURS
-            lines.setdefault(who, []).append((float(found["x"]), row))
+        match = pattern.match(row.name)
+        if match is not None and row.value is not None:
+            who = match["who"].rstrip(": ") or _OURS
+            lines.setdefault(who, []).append((float(match["x"]), row))
     return lines
 
 
@@ -70,10 +70,10 @@ def _plot_runs(rows: Sequence[Row], directory: Path) -> list[Path]:
     """Time against the number of step crates, beside a line that grows in proportion."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
-        found = _RUNS.match(row.name)
-        if found is not None and row.value is not None and row.unit == "s":
-            who = found["who"].partition(" ")[0]
-            lines.setdefault(who, []).append((int(found["x"].replace(",", "")), row.value))
+        match = _RUNS.match(row.name)
+        if match is not None and row.value is not None and row.unit == "s":
+            who = match["who"].partition(" ")[0]
+            lines.setdefault(who, []).append((int(match["x"].replace(",", "")), row.value))
     if not lines:
         return []
     from matplotlib.backends.backend_agg import FigureCanvasAgg

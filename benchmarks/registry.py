@@ -51,7 +51,7 @@ BENCHMARKS = (
 
 def names() -> list[str]:
     """Names of all benchmarks."""
-    return [one.name for one in BENCHMARKS]
+    return [benchmark.name for benchmark in BENCHMARKS]
 
 
 def choose(only: Iterable[str]) -> list[Benchmark]:
@@ -64,4 +64,4 @@ def choose(only: Iterable[str]) -> list[Benchmark]:
     for name in wanted:
         if name not in names():
             raise KeyError(f"no benchmark {name!r}")
-    return [one for one in BENCHMARKS if not wanted or one.name in wanted]
+    return [benchmark for benchmark in BENCHMARKS if not wanted or benchmark.name in wanted]

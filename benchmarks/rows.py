@@ -60,10 +60,10 @@ class Row:
     @property
     def met(self) -> bool | None:
         """Whether the target was reached; None without a target or without a value."""
-        found = self.ratio if self.target is not None and self.target.of_ratio else self.value
-        if self.target is None or found is None:
+        measured = self.ratio if self.target is not None and self.target.of_ratio else self.value
+        if self.target is None or measured is None:
             return None
-        return found <= self.target.bound if self.target.at_most else found >= self.target.bound
+        return measured <= self.target.bound if self.target.at_most else measured >= self.target.bound
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for ``results.json``; numbers with four significant digits."""

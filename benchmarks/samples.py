@@ -26,16 +26,16 @@ def run(bench: Bench) -> list[Row]:
         bench.say(f"samples under {name}, {rounds} pairs")
         crate_dir = bench.crate_dir()
         with live_agent(crate_dir):
-            found = fresh("benchmarks.samples:pairs", crate_dir=crate_dir, name=name, rounds=rounds)
-        shares = [100.0 * one["taken"] / one["expected"] for one in found["ours"]]
-        counts = ", ".join(f"{one['taken']}/{one['expected']}" for one in found["ours"])
-        gap = max(one["longest_gap_s"] for one in found["ours"])
+            by_mode = fresh("benchmarks.samples:pairs", crate_dir=crate_dir, name=name, rounds=rounds)
+        shares = [100.0 * task["taken"] / task["expected"] for task in by_mode["ours"]]
+        counts = ", ".join(f"{task['taken']}/{task['expected']}" for task in by_mode["ours"])
+        gap = max(task["longest_gap_s"] for task in by_mode["ours"])
         rows.append(
             Row(
                 f"expected samples obtained, 20 Hz, {name}",
-                _share(found["ours"]),
+                _share(by_mode["ours"]),
                 "%",
-                _share(found["thread"]),
+                _share(by_mode["thread"]),
                 Target(99, at_most=False),
                 rounds,
                 min(shares),
@@ -48,7 +48,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 def _share(tasks: list[dict[str, Any]]) -> float:
-    return 100.0 * sum(one["taken"] for one in tasks) / sum(one["expected"] for one in tasks)
+    return 100.0 * sum(task["taken"] for task in tasks) / sum(task["expected"] for task in tasks)
 
 
 def pairs(crate_dir: str, name: str, rounds: int) -> dict[str, list[dict[str, Any]]]:
@@ -57,7 +57,7 @@ def pairs(crate_dir: str, name: str, rounds: int) -> dict[str, list[dict[str, An
 
     task = body(getattr(functions, name))
     quick = body(functions.noop)
-    found: dict[str, list[dict[str, Any]]] = {"ours": [], "thread": []}
+    by_mode: dict[str, list[dict[str, Any]]] = {"ours": [], "thread": []}
     with tempfile.TemporaryDirectory() as run_dir:
         settings = provenance(crate_dir, plots="none", poll_interval=INTERVAL_S)
         helper = our_helper(settings)
@@ -66,10 +66,10 @@ def pairs(crate_dir: str, name: str, rounds: int) -> dict[str, list[dict[str, An
         for number in range(rounds):
             for ours in (True, False) if number % 2 else (False, True):
                 if ours:
-                    found["ours"].append(_recorded(Caller(helper, task, run_dir), crate_dir))
+                    by_mode["ours"].append(_recorded(Caller(helper, task, run_dir), crate_dir))
                 else:
-                    found["thread"].append(_beside_a_thread(Caller(stock_helper(), task, run_dir)))
-    return found
+                    by_mode["thread"].append(_beside_a_thread(Caller(stock_helper(), task, run_dir)))
+    return by_mode
 
 
 def _recorded(call: Any, crate_dir: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def count(offsets_s: list[float], lasted_s: float) -> dict[str, Any]:
     """
     slack = 0.1  # of an interval: ticks come a little late
     edges = [offsets_s[0], lasted_s - offsets_s[-1]] if offsets_s else [lasted_s]
-    inner = [two - one for one, two in pairwise(offsets_s)]
+    inner = [two - earlier for earlier, two in pairwise(offsets_s)]
     missed = sum(max(0, int(gap / INTERVAL_S - slack)) for gap in edges)
     missed += sum(max(0, round(gap / INTERVAL_S) - 1) for gap in inner)
     taken = len(offsets_s)

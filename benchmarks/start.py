@@ -27,9 +27,9 @@ def run(bench: Bench) -> list[Row]:
             return parts[-1]["memory_kb"]
 
         def stock(tasks: int) -> float:
-            found = fresh("benchmarks.start:stock", tasks=tasks)
-            times.append(found["first_ms"])
-            return float(found["memory_kb"])
+            answer = fresh("benchmarks.start:stock", tasks=tasks)
+            times.append(answer["first_ms"])
+            return float(answer["memory_kb"])
 
         times: list[float] = []
         ours(1)  # leaves byte code behind, as an installation does
@@ -54,7 +54,7 @@ def run(bench: Bench) -> list[Row]:
                         f"(first task {median(firsts):.1f} ms, stock {median(times):.1f} ms)",
                     )
                 )
-            grown = [two - one for one, two in zip(plain, recorded, strict=True)]
+            grown = [two - base for base, two in zip(plain, recorded, strict=True)]
             rows.append(
                 Row(
                     f"added to a worker's memory, {tasks} task{'s' if tasks > 1 else ''}",

@@ -22,7 +22,7 @@ def buffer(function: Callable[..., Any], *args: Any) -> str:
     from globus_compute_sdk.serialize import ComputeSerializer
 
     serializer = ComputeSerializer()
-    return str(serializer.pack_buffers([serializer.serialize(one) for one in (function, args, {})]))
+    return str(serializer.pack_buffers([serializer.serialize(value) for value in (function, args, {})]))
 
 
 def stock_helper() -> Callable[..., bytes]:

@@ -54,7 +54,7 @@ class Relay:
 
 def complaints(text: str) -> list[tuple[str, str]]:
     """Return what is wrong, of an agent's log: each as its kind and one line, which names the error."""
-    found: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     printed = ""
     for line in text.splitlines():
         fields = parse(line)
@@ -63,11 +63,11 @@ def complaints(text: str) -> list[tuple[str, str]]:
             printed = line.strip() or printed
             continue
         if printed:
-            found.append(("printed", printed))
+            lines.append(("printed", printed))
             printed = ""
         if fields["level"] in COMPLAINTS:
-            found.append((fields["kind"], ": ".join(filter(None, (fields["text"], fields.get("error"))))))
-    return [*found, ("printed", printed)] if printed else found
+            lines.append((fields["kind"], ": ".join(filter(None, (fields["text"], fields.get("error"))))))
+    return [*lines, ("printed", printed)] if printed else lines
 
 
 def main() -> None:

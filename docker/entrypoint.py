@@ -170,8 +170,8 @@ def close_to_others() -> None:
 def tell_of_agents() -> None:
     """Have the agents' complaints said in the container's log, by a process that is not the daemon's child."""
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    words = ["/bin/sh", "-c", '"$@" </dev/null &', "sh", str(HERE / "agentlog.py")]
-    os.waitpid(os.posix_spawn("/bin/sh", words, environment), 0)
+    command = ["/bin/sh", "-c", '"$@" </dev/null &', "sh", str(HERE / "agentlog.py")]
+    os.waitpid(os.posix_spawn("/bin/sh", command, environment), 0)
 
 
 def clear_stale(user_dir: Path) -> None:
@@ -364,23 +364,23 @@ def keep_owner(owner: Path, identities: Path, uid: int, gid: int) -> None:
 
 def take_crates(crates: Path, uid: int, gid: int) -> None:
     """Let the endpoint write in the folder of crates, where that is root's; end where it cannot."""
-    found = crates.stat()
+    status = crates.stat()
     try:
-        if found.st_uid == os.getuid() and uid != found.st_uid:
+        if status.st_uid == os.getuid() and uid != status.st_uid:
             # Made by Docker, or by root: the endpoint's group may write there too.
             os.chown(crates, -1, gid)
             crates.chmod(0o2770)
-            found = crates.stat()
+            status = crates.stat()
     except OSError as error:
         fail(f"PROV_STACK_CRATES: the folder of crates cannot be made writable for group {gid}: {error.strerror}")
     if os.statvfs(crates).f_flag & os.ST_RDONLY:
         fail("PROV_STACK_CRATES: the folder of crates is on a read-only file system")
-    shift = 6 if found.st_uid == uid else 3 if found.st_gid == gid else 0
-    if uid and (found.st_mode >> shift) & 0o7 != 0o7:
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+    if uid and (status.st_mode >> shift) & 0o7 != 0o7:
         fail(
-            f"PROV_STACK_CRATES: the folder of crates belongs to user {found.st_uid}, group {found.st_gid}, and "
+            f"PROV_STACK_CRATES: the folder of crates belongs to user {status.st_uid}, group {status.st_gid}, and "
             f"user {uid}, group {gid} may not write there: "
-            f"set PROV_STACK_UID={found.st_uid} PROV_STACK_GID={found.st_gid}"
+            f"set PROV_STACK_UID={status.st_uid} PROV_STACK_GID={status.st_gid}"
         )
 
 

@@ -17,8 +17,8 @@ def endpoint_id() -> str:
     client = Client()
     mine = client.get_endpoints()
     if len(mine) > 1:
-        mine = [one for one in mine if client.get_endpoint_status(one["uuid"])["status"] == "online"]
+        mine = [endpoint for endpoint in mine if client.get_endpoint_status(endpoint["uuid"])["status"] == "online"]
     if len(mine) != 1:
-        names = ", ".join(f"{one['name']} {one['uuid']}" for one in mine) or "none"
+        names = ", ".join(f"{endpoint['name']} {endpoint['uuid']}" for endpoint in mine) or "none"
         sys.exit(f"set GLOBUS_COMPUTE_ENDPOINT_ID to one of your endpoints: {names}")
     return str(mine[0]["uuid"])

@@ -43,17 +43,17 @@ def run(bench: Bench) -> list[Row]:
         for length in LENGTHS_S:
             bench.say(f"FlowCept, {name}, tasks of {length:g} s")
             count = int(min(bench.pick(1000, 40), max(bench.pick(8, 3), bench.pick(8, 1) / max(length, 1e-3))))
-            found = _pairs(python, telemetry, count, length)
+            times = _pairs(python, telemetry, count, length)
             title = f"{SHORT[name]}: added to a task of {length:g} s"
-            rows.append(Row(title, median(found), "µs", None, None, count, **quartiles(found)))
+            rows.append(Row(title, median(times), "µs", None, None, count, **quartiles(times)))
     return rows
 
 
 def _pairs(python: str, telemetry: tuple[str, ...], count: int, length_s: float) -> list[float]:
-    found = fresh(
+    times = fresh(
         "benchmarks.peers.flowcept:pairs", python=python, telemetry=list(telemetry), count=count, length_s=length_s
     )
-    return [float(value) for value in found]
+    return [float(value) for value in times]
 
 
 def pairs(telemetry: list[str], count: int, length_s: float) -> list[float]:

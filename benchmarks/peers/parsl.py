@@ -26,21 +26,21 @@ def run(bench: Bench) -> list[Row]:
     """Rows of the two modes beside Parsl without monitoring, rounds by turns."""
     python = environment_of(bench, f"parsl-{VERSION}", REQUIREMENTS)
     rounds, tasks = bench.pick(5, 1), bench.pick(1000, 100)
-    found: dict[str, list[dict[str, Any]]] = {mode: [] for mode in MODES}
+    answers: dict[str, list[dict[str, Any]]] = {mode: [] for mode in MODES}
     for number in range(rounds):
         order = list(MODES) if number % 2 == 0 else list(reversed(MODES))
         for mode in order:
             bench.say(f"Parsl, {MODES[mode]}, round {number + 1} of {rounds}")
-            found[mode].append(fresh("benchmarks.peers.parsl:rate", python=python, mode=mode, tasks=tasks))
-    plain = median([one["rate"] for one in found["none"]])
+            answers[mode].append(fresh("benchmarks.peers.parsl:rate", python=python, mode=mode, tasks=tasks))
+    plain = median([answer["rate"] for answer in answers["none"]])
     rows = []
     for mode in ("off", "1s"):
-        rates = [one["rate"] for one in found[mode]]
+        rates = [answer["rate"] for answer in answers[mode]]
         added_ms = 1e3 * WORKERS * (1 / median(rates) - 1 / plain)
         note = (
             f"stock: Parsl without monitoring, same run; {added_ms:.2f} ms of worker time a task more; one in flight "
-            f"{median([one['latency_ms'] for one in found[mode]]):.1f} ms, without "
-            f"{median([one['latency_ms'] for one in found['none']]):.1f} ms"
+            f"{median([answer['latency_ms'] for answer in answers[mode]]):.1f} ms, without "
+            f"{median([answer['latency_ms'] for answer in answers['none']]):.1f} ms"
         )
         rows.append(
             Row(

@@ -162,17 +162,17 @@ def await_crates(crates: Path, task_ids: list[str]) -> list[str]:
     deadline = time.monotonic() + CRATES_TIMEOUT_S
     missing = task_ids
     while missing and time.monotonic() < deadline:
-        missing = [one for one in missing if not (crates / f"{one}.crate").is_dir()]
+        missing = [task_id for task_id in missing if not (crates / f"{task_id}.crate").is_dir()]
         time.sleep(0.1 if missing else 0)
     return missing
 
 
 def verb(*arguments: object) -> int:
     """Run a command of prov-worker here, and show how it would be typed; what it says goes to stderr."""
-    words = [str(one) for one in arguments]
-    print(f"$ prov-worker {shlex.join(words)}", file=sys.stderr, flush=True)
+    command = [str(argument) for argument in arguments]
+    print(f"$ prov-worker {shlex.join(command)}", file=sys.stderr, flush=True)
     with redirect_stdout(sys.stderr):
-        return command_line.run(words)
+        return command_line.run(command)
 
 
 def main() -> int:
@@ -209,9 +209,9 @@ def main() -> int:
     mine = out / "crates"
     if crates != mine:  # an endpoint's directory may hold other runs' crates
         mine.mkdir()
-        for one in ids:
-            for found in crates.glob(f"{one}*.crate"):
-                shutil.copytree(found, mine / found.name)
+        for task_id in ids:
+            for crate in crates.glob(f"{task_id}*.crate"):
+                shutil.copytree(crate, mine / crate.name)
     named = ("--name", "Trends and cycles in four long series")
     codes = [
         verb("run", "assemble", mine, "-o", run, *named, "--workflow", HERE / "flow.json"),

@@ -124,21 +124,23 @@ def fit(
     residuals = [value - guess for value, guess in zip(values, fitted, strict=True)]
     chance = random.Random(seed)  # noqa: S311 - a seed for each task, so that a run can be repeated
     trends = sorted(solve([guess + chance.choice(residuals) for guess in fitted])[1] for _ in range(draws))
-    found = {
+    parameters = {
         "points": float(len(points)),
         "trend_per_year": coefficients[1],
         "low": trends[int(0.025 * draws)],
         "high": trends[int(0.975 * draws)],
-        "rms": math.sqrt(sum(one * one for one in residuals) / len(residuals)),
+        "rms": math.sqrt(sum(residual * residual for residual in residuals) / len(residuals)),
     }
     if model == "cycle":
-        found["amplitude"] = math.hypot(coefficients[2], coefficients[3])
+        parameters["amplitude"] = math.hypot(coefficients[2], coefficients[3])
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(target, "w") as file:
-        json.dump({"source": os.path.basename(source), "quantity": name, "from": origin, "model": model, **found}, file)
+        json.dump(
+            {"source": os.path.basename(source), "quantity": name, "from": origin, "model": model, **parameters}, file
+        )
     prov_worker.generated(target)
-    prov_worker.annotate(rms=found["rms"], trend_per_year=found["trend_per_year"])
-    return found
+    prov_worker.annotate(rms=parameters["rms"], trend_per_year=parameters["trend_per_year"])
+    return parameters
 
 
 def merge(sources: list[str], table: str, figure: str | None = None) -> int:
@@ -176,7 +178,7 @@ def merge(sources: list[str], table: str, figure: str | None = None) -> int:
                 middle = [float(str(row["trend_per_year"])) for row in some]
                 below = [value - float(str(row["low"])) for value, row in zip(middle, some, strict=True)]
                 above = [float(str(row["high"])) - value for value, row in zip(middle, some, strict=True)]
-                bars = [[max(0.0, one) for one in side] for side in (below, above)]
+                bars = [[max(0.0, value) for value in side] for side in (below, above)]
                 when = [float(str(row["from"])) + (0.6 if model == "cycle" else 0.0) for row in some]
                 axis.errorbar(when, middle, bars, fmt="o", markersize=3, label=model)
             axis.axhline(0, color="grey", linewidth=0.5)
