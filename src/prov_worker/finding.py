@@ -23,16 +23,16 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def passed(subject: str, found: str) -> Finding:
+def passed(subject: str, observation: str) -> Finding:
     """Return a line about something that is as it should be."""
-    return Finding(subject, PASS, found)
+    return Finding(subject, PASS, observation)
 
 
-def warned(subject: str, found: str, remedy: str) -> Finding:
+def warned(subject: str, observation: str, remedy: str) -> Finding:
     """Return a line about something that may go wrong, or that cannot be told from here."""
-    return Finding(subject, WARN, found, remedy)
+    return Finding(subject, WARN, observation, remedy)
 
 
-def failed(subject: str, found: str, remedy: str) -> Finding:
+def failed(subject: str, observation: str, remedy: str) -> Finding:
     """Return a line about something that will go wrong."""
-    return Finding(subject, FAIL, found, remedy)
+    return Finding(subject, FAIL, observation, remedy)

@@ -87,8 +87,8 @@ def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
         environ: defaults to this process's environment.
     """
     environ = os.environ if environ is None else environ
-    found = {v for k, v in environ.items() if len(v) >= _SHORTEST_SECRET and is_secret_name(k)}
-    return tuple(sorted(found, key=len, reverse=True))
+    values = {v for k, v in environ.items() if len(v) >= _SHORTEST_SECRET and is_secret_name(k)}
+    return tuple(sorted(values, key=len, reverse=True))
 
 
 def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:

@@ -80,8 +80,8 @@ class Telemetry:
 
     def intervals(self, poll_interval: float, off: float) -> tuple[float, ...]:
         """Seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
-        found = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
-        return tuple(off if one is None else one for one in found)
+        intervals = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
+        return tuple(off if interval is None else interval for interval in intervals)
 
     def to_mapping(self) -> dict[str, bool | float]:
         """The types that do not stand at their default."""
@@ -145,8 +145,8 @@ class Settings:
         for key, value in values.items():
             check = _CHECKS.get(key) if isinstance(key, str) else None
             if check is None:
-                known = ", ".join(sorted(_CHECKS))
-                raise SettingsError(f"{where}.{key}", f"unknown option; known are {known}")
+                names = ", ".join(sorted(_CHECKS))
+                raise SettingsError(f"{where}.{key}", f"unknown option; known are {names}")
             if value is None:
                 continue
             try:
@@ -330,23 +330,23 @@ def _text(value: Any) -> str:
 def _telemetry(value: Any) -> Telemetry:
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a mapping of telemetry types, got {value!r}")
-    known = [f.name for f in fields(Telemetry)]
+    kinds = [f.name for f in fields(Telemetry)]
     seconds = _seconds(0.01, 60.0)
     checked: dict[str, bool | float] = {}
-    for kind, asked in value.items():
-        if kind not in known:
-            raise _BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(known)}")
-        if asked is None:
+    for kind, choice in value.items():
+        if kind not in kinds:
+            raise _BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(kinds)}")
+        if choice is None:
             continue
-        if isinstance(asked, bool):
-            checked[kind] = asked
-        elif isinstance(asked, (int, float)):
+        if isinstance(choice, bool):
+            checked[kind] = choice
+        elif isinstance(choice, (int, float)):
             try:
-                checked[kind] = seconds(asked)
+                checked[kind] = seconds(choice)
             except ValueError as error:
                 raise _BelowError(kind, str(error)) from None
         else:
-            raise _BelowError(kind, f"expected true, false or a number of seconds, got {asked!r}")
+            raise _BelowError(kind, f"expected true, false or a number of seconds, got {choice!r}")
     return Telemetry(**checked)
 
 

@@ -42,8 +42,8 @@ def _refuse_twins(node: Any, path: str, where: str, seen: set[int], above: froze
     seen.add(id(node))
     above |= {id(node)}
     if isinstance(node, yaml.SequenceNode):
-        for number, one in enumerate(node.value):
-            _refuse_twins(one, f"{path}[{number}]", where, seen, above)
+        for number, child in enumerate(node.value):
+            _refuse_twins(child, f"{path}[{number}]", where, seen, above)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[tuple[str, str], int] = {}
         for key, value in node.value:

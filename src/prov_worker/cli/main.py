@@ -73,10 +73,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return error.exit_code
         # click would print the usage first: three lines before the one that says what is wrong
         path = error.ctx.command_path if error.ctx else "prov-worker"
-        said = error.format_message()
+        message = error.format_message()
         if isinstance(error, click.MissingParameter):
-            said = " ".join(said.split())  # click names the choices on lines of their own
-        sys.stderr.write(f"{path}: {line(said)} (see '{path} --help')\n")
+            message = " ".join(message.split())  # click names the choices on lines of their own
+        sys.stderr.write(f"{path}: {line(message)} (see '{path} --help')\n")
         return error.exit_code
     except click.ClickException as error:
         error.show()

@@ -46,12 +46,12 @@ def _print_table(host: str, reports: list[ProbeReport]) -> None:
 
 def _cells(report: ProbeReport) -> tuple[str | Text, ...]:
     if report.error:
-        state, found = terminal.styled(("failed", "red")), report.error
+        state, content = terminal.styled(("failed", "red")), report.error
     elif report.absent:
-        state, found = terminal.styled(("not here", "yellow")), report.absent
+        state, content = terminal.styled(("not here", "yellow")), report.absent
     else:
-        state, found = terminal.styled(("found", "green")), _headline(report.name, report.data)
-    return report.name, state, found, duration(report.duration_s)
+        state, content = terminal.styled(("found", "green")), _headline(report.name, report.data)
+    return report.name, state, content, duration(report.duration_s)
 
 
 def _headline(name: str, data: dict[str, Any]) -> str:

@@ -29,8 +29,8 @@ _PLAIN_WIDTH = 160
 class Advance(Protocol):
     """Tells a progress bar that more is done."""
 
-    def __call__(self, steps: int = 1, total: int | None = None, what: str | None = None) -> None:
-        """Add ``steps`` to what is done; ``total`` replaces what there is to do, ``what`` the text beside the bar."""
+    def __call__(self, steps: int = 1, total: int | None = None, label: str | None = None) -> None:
+        """Add ``steps`` to what is done; ``total`` replaces what there is to do, ``label`` the text beside the bar."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -86,7 +86,7 @@ def table(
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Advance]:
+def progress(label: str, total: int | None) -> Iterator[Advance]:
     """A progress bar on stderr; nothing at all where stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -99,10 +99,10 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=target, transient=True, disable=not target.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(label, total=total)
 
-        def advance(steps: int = 1, total: int | None = None, what: str | None = None) -> None:
-            bar.update(task, advance=steps, total=total, description=what)
+        def advance(steps: int = 1, total: int | None = None, label: str | None = None) -> None:
+            bar.update(task, advance=steps, total=total, description=label)
 
         yield advance
 
@@ -120,10 +120,10 @@ def print_json(data: Any) -> None:
 def plain(text: object) -> str:
     """Text as it may go to a terminal: what would steer it, such as an escape sequence, is shown and not sent."""
     return "".join(
-        one.encode("unicode_escape").decode()
-        if unicodedata.category(one) in ("Cc", "Cf") and one not in "\n\t"
-        else one
-        for one in str(text)
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Cf") and character not in "\n\t"
+        else character
+        for character in str(text)
     )
 
 
@@ -136,7 +136,7 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     """Text of parts, each of which may have a style: ``styled(("failed", "red"), ": why")``. All are :func:`plain`."""
     from rich.text import Text
 
-    return Text.assemble(*(plain(one) if isinstance(one, str) else (plain(one[0]), one[1]) for one in parts))
+    return Text.assemble(*(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts))
 
 
 def status(word: str) -> Text:

@@ -17,17 +17,17 @@ def add(left: int, right: int) -> int:
 
 def count_primes(limit: int) -> int:
     """Count primes by trial division: a CPU-bound loop in Python."""
-    found: list[int] = []
+    primes: list[int] = []
     for candidate in range(2, limit):
-        for prime in found:
+        for prime in primes:
             if prime * prime > candidate:
-                found.append(candidate)
+                primes.append(candidate)
                 break
             if candidate % prime == 0:
                 break
         else:
-            found.append(candidate)
-    return len(found)
+            primes.append(candidate)
+    return len(primes)
 
 
 def sum_range(stop: int) -> int:

@@ -46,7 +46,7 @@ def _snapshot(host: str, cpus: int, gpus: int) -> model.HardwareSnapshot:
         model.ProbeReport("memory", True, 0.01, {"total_bytes": 512 * GIB, "available_bytes": 500 * GIB}),
         model.ProbeReport("gpu", True, 0.01, {"devices": devices} if devices else {}, None if devices else "no GPU"),
     ]
-    return model.HardwareSnapshot(host, START_NS - 10**9, {one.name: one for one in reports})
+    return model.HardwareSnapshot(host, START_NS - 10**9, {report.name: report for report in reports})
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, di
         "read_chars": model.Column("byte", [int(3e6 * i) for i in range(count)]),
         "written_chars": model.Column("byte", [int(1e6 * i) for i in range(count)]),
     }
-    found = model.TaskSeries(task=model.Series(interval, offsets, columns, count, count, interval * 1.02))
+    series = model.TaskSeries(task=model.Series(interval, offsets, columns, count, count, interval * 1.02))
     slow = offsets[:: max(1, int(0.5 / interval))]
     node = {
         "cpu_percent": model.Column("percent", _wave(len(slow), 100 * cpus * 0.4, 0.3, phase), subject="node"),
@@ -106,10 +106,10 @@ def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, di
             "byte", [int(GIB * (20 + 3 * math.sin(i))) for i in range(len(slow))], subject="node"
         ),
     }
-    found.node = model.Series(0.5, slow, node, len(slow), len(slow), 0.51)
+    series.node = model.Series(0.5, slow, node, len(slow), len(slow), 0.51)
     if gpus:
         busy = {n: 100 * gpu_share if n == gpu else 0.0 for n in range(gpus)}
-        found.gpu = model.Series(
+        series.gpu = model.Series(
             0.5,
             slow,
             {
@@ -130,7 +130,7 @@ def _series(wall_s: float, stage: str, cpus: int, gpu: int | None, gpus: int, di
             len(slow),
             0.5,
         )
-    return found
+    return series
 
 
 def make_run(
@@ -169,36 +169,36 @@ def make_run(
     free = [(0.0, n, w) for n in range(nodes) for w in range(workers)]
     heapq.heapify(free)
     ready = {"": 0.0}
-    waiting = [(one, 1) for one in _plan(tasks)]
+    waiting = [(job, 1) for job in _plan(tasks)]
     waiting.reverse()
-    fates = {id(one): dice.random() for one, _ in waiting}
+    fates = {id(job): dice.random() for job, _ in waiting}
     while waiting:
-        one, attempt = waiting.pop()
+        job, attempt = waiting.pop()
         at, n, w = heapq.heappop(free)
         begin = (
-            max(at, *(ready.get(path, 0.0) for path in (*one.inputs, f"{one.output} failed")))
+            max(at, *(ready.get(path, 0.0) for path in (*job.inputs, f"{job.output} failed")))
             + 0.004
             + dice.random() * 0.02
         )
-        mean_s, threads, memory, _ = STAGES[one.stage]
+        mean_s, threads, memory, _ = STAGES[job.stage]
         wall = mean_s * scale * dice.lognormvariate(0, 0.25) * (6 if dice.random() < 0.004 else 1)
-        fate = fates[id(one)]
+        fate = fates[id(job)]
         fails = fate < 1 / 90 or (fate < 1 / 90 + 1 / 40 and attempt == 1)
         if fails:
             wall *= 0.4
         host = f"node-{n + 1:03d}"
-        task_id = str(uuid.UUID(int=random.Random(f"{seed}{one.output}").getrandbits(128), version=4))
+        task_id = str(uuid.UUID(int=random.Random(f"{seed}{job.output}").getrandbits(128), version=4))
         start_ns = START_NS + int(begin * 1e9)
         failure = None
-        if fails and one.number % 3 == 0:
+        if fails and job.number % 3 == 0:
             failure = model.Failure("signal", "the worker was killed by SIGKILL (out of memory?)", signal="SIGKILL")
         elif fails:
-            text = HOSTILE if hostile else f"no column 'flux' in {one.inputs[0] if one.inputs else 'archive'}"
+            text = HOSTILE if hostile else f"no column 'flux' in {job.inputs[0] if job.inputs else 'archive'}"
             failure = model.Failure(
                 "exception", text, "KeyError", f'Traceback (most recent call last):\n  File "x.py"\nKeyError: {text}'
             )
         gpu = w % gpus if gpus else None
-        name = one.stage + (HOSTILE if hostile and one.stage == "fit_model" else "")
+        name = job.stage + (HOSTILE if hostile and job.stage == "fit_model" else "")
         record = model.TaskRecord(
             task_id=task_id,
             attempt=attempt,
@@ -208,10 +208,10 @@ def make_run(
             function=model.Function(
                 name,
                 "pipeline",
-                doc=f"{one.stage.replace('_', ' ')} of one part",
-                sha256=_sha256(one.stage),
+                doc=f"{job.stage.replace('_', ' ')} of one part",
+                sha256=_sha256(job.stage),
                 sha256_of="source",
-                source=f"def {one.stage}(path):\n    ...\n",
+                source=f"def {job.stage}(path):\n    ...\n",
             ),
             worker=model.Worker(
                 host,
@@ -226,14 +226,14 @@ def make_run(
             ),
             endpoint_id=ENDPOINT,
             endpoint_name="polaris",
-            arguments=[model.Value("path", "str", size_bytes=40, sha256=_sha256(p), value=p) for p in one.inputs[:1]]
+            arguments=[model.Value("path", "str", size_bytes=40, sha256=_sha256(p), value=p) for p in job.inputs[:1]]
             + [
-                model.Value("number", "int", value=one.number),
+                model.Value("number", "int", value=job.number),
                 model.Value("note", "str", value=HOSTILE if hostile else "part"),
             ],
             result=None
             if fails
-            else model.Value("return", "str", size_bytes=len(one.output), sha256=_sha256(one.output), value=one.output),
+            else model.Value("return", "str", size_bytes=len(job.output), sha256=_sha256(job.output), value=job.output),
             failure=failure,
             usage=model.Usage(
                 cpu_user_s=round(wall * threads * 0.95, 6),
@@ -243,13 +243,13 @@ def make_run(
                 read_bytes=int(wall * 1e7),
                 written_bytes=int(wall * 1e6),
             ),
-            outputs=[] if fails else [model.OutputFile(one.output, 1 << 20, _sha256("file" + one.output))],
+            outputs=[] if fails else [model.OutputFile(job.output, 1 << 20, _sha256("file" + job.output))],
         )
-        writers[host].publish(record, _series(wall, one.stage, cpus, gpu, gpus, dice), None, directory)
+        writers[host].publish(record, _series(wall, job.stage, cpus, gpu, gpus, dice), None, directory)
         heapq.heappush(free, (begin + wall, n, w))
         if fails and attempt < 2:
-            waiting.append((one, attempt + 1))
-            ready[f"{one.output} failed"] = begin + wall
+            waiting.append((job, attempt + 1))
+            ready[f"{job.output} failed"] = begin + wall
         elif not fails:
-            ready[one.output] = begin + wall
+            ready[job.output] = begin + wall
     return directory

@@ -25,17 +25,17 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
 
     crate_dir = Path(directory)
     if not crate_dir.is_dir():
-        what = "a file; expected a directory with crates" if crate_dir.exists() else "no such directory"
-        raise InputError(f"{crate_dir}: {what}")
-    for one in (crate_dir, Path(spool_dir(str(crate_dir)))):
-        if one.exists():
-            terminal.need_rights(one, write=True)
+        problem = "a file; expected a directory with crates" if crate_dir.exists() else "no such directory"
+        raise InputError(f"{crate_dir}: {problem}")
+    for path in (crate_dir, Path(spool_dir(str(crate_dir)))):
+        if path.exists():
+            terminal.need_rights(path, write=True)
     done = 0
     with terminal.progress("finishing crates", None) as advance:
 
-        def show(written: int, known: int) -> None:
+        def show(written: int, expected: int) -> None:
             nonlocal done
-            advance(written - done, total=known)
+            advance(written - done, total=expected)
             done = written
 
         report = recover(crate_dir, take_over=take_over, progress=show)

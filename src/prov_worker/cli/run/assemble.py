@@ -70,13 +70,13 @@ def command(
         max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,
     )
     with terminal.progress("assembling", 0) as advance:
-        known = [0]
+        previous = [0]
 
         def show(done: int, total: int) -> None:
-            advance(done - known[0], total=total)
-            known[0] = done
+            advance(done - previous[0], total=total)
+            previous[0] = done
 
-        result = assemble([Path(one) for one in directories], Path(output), options, show)
+        result = assemble([Path(directory) for directory in directories], Path(output), options, show)
     for problem in result.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
@@ -97,7 +97,7 @@ def _plain(result: Assembled) -> dict[str, Any]:
         "files": result.files,
         "size_bytes": result.size_bytes,
         "signed": result.signed,
-        "problems": [{"where": one.where, "message": one.message} for one in result.problems],
+        "problems": [{"where": problem.where, "message": problem.message} for problem in result.problems],
     }
 
 

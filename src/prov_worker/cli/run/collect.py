@@ -46,12 +46,12 @@ def command(
     for problem in done.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
-        problems = [{"where": one.where, "message": one.message} for one in done.problems]
+        problems = [{"where": problem.where, "message": problem.message} for problem in done.problems]
         data = {"new": done.new, "known": done.known, "moved": done.moved, "problems": problems}
         terminal.print_json({"target": target, "dry_run": dry_run, **data})
     else:
         came = "would come" if dry_run else "came home"
         moved = f", {done.moved} removed at the source" if move and not dry_run else ""
-        known = "1 was" if done.known == 1 else f"{done.known} were"
-        click.echo(f"{target}: {plural(len(done.new), 'crate')} {came}, {known} there{moved}")
+        phrase = "1 was" if done.known == 1 else f"{done.known} were"
+        click.echo(f"{target}: {plural(len(done.new), 'crate')} {came}, {phrase} there{moved}")
     return 1 if done.problems else 0

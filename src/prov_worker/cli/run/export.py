@@ -63,7 +63,7 @@ def command(
     for problem in opened.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
-        problems = [{"where": one.where, "message": one.message} for one in opened.problems]
+        problems = [{"where": problem.where, "message": problem.message} for problem in opened.problems]
         terminal.print_json(
             {"file": str(target), "format": format_name, target_format.counts: count, "problems": problems}
         )

@@ -46,14 +46,16 @@ def command(
 
             mapper = stack.enter_context(over_parsl(parsl_config))
         advance = stack.enter_context(terminal.progress("reading crates", None))
-        known = [0]
+        previous = [0]
 
         def show(done: int, total: int) -> None:
-            advance(done - known[0], total=total)
-            known[0] = done
+            advance(done - previous[0], total=total)
+            previous[0] = done
 
         target = Path(output) if output else None
-        result = index([Path(one) for one in directories], target, mapper=mapper, prune=prune, progress=show)
+        result = index(
+            [Path(directory) for directory in directories], target, mapper=mapper, prune=prune, progress=show
+        )
     for part in result.mended:
         click.echo(f"prov-worker: {terminal.line(part)}: was gone or damaged; its crates were read again", err=True)
     for problem in result.problems:
@@ -67,8 +69,8 @@ def command(
                 "removed": result.removed,
                 "total": result.total,
                 "duplicates": result.duplicates,
-                "mended": [str(one) for one in result.mended],
-                "problems": [{"where": one.where, "message": one.message} for one in result.problems],
+                "mended": [str(path) for path in result.mended],
+                "problems": [{"where": problem.where, "message": problem.message} for problem in result.problems],
             }
         )
     else:

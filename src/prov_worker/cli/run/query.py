@@ -118,14 +118,14 @@ def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int |
             answer = opened.sql(sql)
         else:
             most = limit if limit is not None or plain else _TABLE_ROWS + 1
-            order = [name.strip() for one in sort for name in one.split(",") if name.strip()]
+            order = [name.strip() for keys in sort for name in keys.split(",") if name.strip()]
             answer = opened.ask(filters, names, order, most)
         if as_json:
             terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
         elif as_csv:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(answer.columns)
-            writer.writerows(["" if one is None else _plain(one) for one in row] for row in answer.rows)
+            writer.writerows(["" if cell is None else _plain(cell) for cell in row] for row in answer.rows)
         else:
             _print(answer, None if limit is not None else _TABLE_ROWS)
     return 0
@@ -139,9 +139,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return str(value)
 
 

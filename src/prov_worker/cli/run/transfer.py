@@ -60,7 +60,7 @@ def command(
         raise click.UsageError("--task goes without collections, --label and --dry-run")
     if local is not None and (dry_run or not wait):
         raise click.UsageError("--verify-in goes without --no-wait and --dry-run")
-    found = False
+    resumed = False
     if task_id is not None:
         client, task, where = transfer_client(), str(task_id), f"task {task_id}"
     else:
@@ -80,11 +80,11 @@ def command(
                     f"{where}: {plural(len(seen.new), 'entry', 'entries')} would come, {seen.known} are there by name"
                 )
             return 0
-        known = transfer.running(client, *sides, name)
-        found = known is not None
-        task = known or transfer.submit(client, *sides, name)
+        running = transfer.running(client, *sides, name)
+        resumed = running is not None
+        task = running or transfer.submit(client, *sides, name)
         # At once, and on stderr: whatever becomes of this process, the task can be found.
-        click.echo(f"task {task} {'is under way' if found else 'submitted'}", err=True)
+        click.echo(f"task {task} {'is under way' if resumed else 'submitted'}", err=True)
 
     state = _wait(client, task, timeout) if wait else transfer.state(client, task)
     crates, problems = (None, []) if local is None else transfer.damaged(Path(local))
@@ -93,9 +93,9 @@ def command(
     for problem in problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
-        told = [{"where": one.where, "message": one.message} for one in problems]
-        data = {"target": where, "dry_run": False, "found": found, **dataclasses.asdict(state)}
-        terminal.print_json({**data, "crates": crates, "problems": told})
+        entries = [{"where": problem.where, "message": problem.message} for problem in problems]
+        data = {"target": where, "dry_run": False, "found": resumed, **dataclasses.asdict(state)}
+        terminal.print_json({**data, "crates": crates, "problems": entries})
         return 1 if problems else 0
     came = f"{plural(state.sent, 'file')} came ({size(state.sent_bytes)}), {state.skipped} were there"
     click.echo(f"{where}: {state.status}: {came}")
@@ -120,7 +120,7 @@ def _wait(client: Any, task: str, timeout: float | None) -> State:
                 click.echo(f"task {task}: {terminal.plain(state.details)}", err=True)
                 details = state.details
             now = state.sent + state.skipped
-            advance(now - done, total=state.files or None, what=f"transferring, {size(state.sent_bytes)}")
+            advance(now - done, total=state.files or None, label=f"transferring, {size(state.sent_bytes)}")
             done = now
 
         return wait(client, task, timeout, tell)

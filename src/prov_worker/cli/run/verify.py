@@ -29,15 +29,15 @@ def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
     with terminal.progress("verifying", None) as advance:
         verdict = verify(Path(run), Path(allowed_signers) if allowed_signers else None, advance)
     if as_json:
-        changes = [{"kind": one.kind, "path": one.path, "message": one.message} for one in verdict.changes]
+        changes = [{"kind": change.kind, "path": change.path, "message": change.message} for change in verdict.changes]
         data = {"run": run, "files": verdict.files, "signer": verdict.signer, "trusted": verdict.trusted}
         terminal.print_json({**data, "changes": changes})
     else:
-        for one in verdict.changes:
-            click.echo(terminal.line(f"{one.kind}: {one.path}: {one.message}"))
+        for change in verdict.changes:
+            click.echo(terminal.line(f"{change.kind}: {change.path}: {change.message}"))
         state = plural(len(verdict.changes), "difference") if verdict.changes else "as sealed"
         click.echo(f"{run}: {plural(verdict.files, 'file')} of steps and run compared, {state}")
         if verdict.signer is not None:
-            known = "an allowed signer" if verdict.trusted else "not compared with allowed signers"
-            click.echo(terminal.line(f"signed by {verdict.signer} ({known})"))
+            trust = "an allowed signer" if verdict.trusted else "not compared with allowed signers"
+            click.echo(terminal.line(f"signed by {verdict.signer} ({trust})"))
     return 1 if verdict.changes else 0

@@ -32,8 +32,8 @@ def command(identity: str | None, published: int | None, **where: Any) -> int:
             f"port {port}: stock software looks for a local service on port 5000 alone, no export leads it elsewhere; "
             "run the service there, or scripts in the network of its container (docs/local-endpoint.md)"
         )
-    found = module.load(config.identities, config.identities_default, dict(os.environ), make=False)
-    chosen = next(iter(found)) if identity is None else found.get(identity)
+    identities = module.load(config.identities, config.identities_default, dict(os.environ), make=False)
+    chosen = next(iter(identities)) if identity is None else identities.get(identity)
     if chosen is None:
         raise InputError(f"--identity {identity}: no such identity")
     variables = {

@@ -48,14 +48,15 @@ def command(
     installed = options_of(directory / name, site) if name else {}
     if name and not installed:
         click.echo(f"{name}: is not installed here yet; options are defaults and those of this command", err=True)
-    found, values, _ = common.read_options(site, assignments, file, installed)
-    subject = preflight.subject_of(found, values, user_dir=directory, name=name, offline=offline)
+    definition, values, _ = common.read_options(site, assignments, file, installed)
+    subject = preflight.subject_of(definition, values, user_dir=directory, name=name, offline=offline)
     with terminal.progress("checking", len(CHECKS)) as advance:
         findings = preflight.preflight(subject, advance)
-    counts = {status: sum(one.status == status for one in findings) for status in ("pass", "warn", "fail")}
+    counts = {status: sum(finding.status == status for finding in findings) for status in ("pass", "warn", "fail")}
     if as_json:
         lines = [
-            {"subject": one.subject, "status": one.status, "found": one.found, "remedy": one.remedy} for one in findings
+            {"subject": finding.subject, "status": finding.status, "found": finding.found, "remedy": finding.remedy}
+            for finding in findings
         ]
         terminal.print_json({"site": site, "options": values, **counts, "findings": lines})
     else:
@@ -66,10 +67,12 @@ def command(
 
 def _print(findings: list[Finding]) -> None:
     out = terminal.console()
-    width = max(len(one.subject) for one in findings)
+    width = max(len(finding.subject) for finding in findings)
     colours = {"pass": "green", "warn": "yellow", "fail": "red"}
-    for one in findings:
-        colour = colours[one.status]
-        out.print(terminal.styled((one.status, colour), f"  {one.subject:<{width}}  {one.found}"), soft_wrap=True)
-        if one.remedy:
-            out.print(terminal.styled(f"      {'':<{width}}  -> {one.remedy}"), soft_wrap=True)
+    for finding in findings:
+        colour = colours[finding.status]
+        out.print(
+            terminal.styled((finding.status, colour), f"  {finding.subject:<{width}}  {finding.found}"), soft_wrap=True
+        )
+        if finding.remedy:
+            out.print(terminal.styled(f"      {'':<{width}}  -> {finding.remedy}"), soft_wrap=True)

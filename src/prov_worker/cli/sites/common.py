@@ -18,7 +18,7 @@ class SiteName(click.ParamType):
         """Names of sites that begin so."""
         from prov_worker.sites.catalog import names
 
-        return [CompletionItem(one) for one in names() if one.startswith(incomplete)]
+        return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
 
 
 class Assignment(click.ParamType):
@@ -31,7 +31,7 @@ class Assignment(click.ParamType):
         from prov_worker.sites.catalog import names, site
 
         # An option whose value is missing still keeps click from telling arguments apart.
-        named = next((one for one in (ctx.params.get("site"), *ctx.args) if one in names()), None)
+        named = next((argument for argument in (ctx.params.get("site"), *ctx.args) if argument in names()), None)
         if named is None:
             return []
         options = site(named).options
@@ -57,8 +57,8 @@ class EndpointName(click.ParamType):
         from prov_worker.sites.install import MARKER, default_user_dir
 
         user_dir = Path(ctx.params.get("user_dir") or default_user_dir())
-        found = sorted(path.parent.name for path in user_dir.glob(f"*/{MARKER}"))
-        return [CompletionItem(one) for one in found if one.startswith(incomplete)]
+        endpoints = sorted(path.parent.name for path in user_dir.glob(f"*/{MARKER}"))
+        return [CompletionItem(endpoint) for endpoint in endpoints if endpoint.startswith(incomplete)]
 
 
 site_argument = click.argument("site", type=SiteName(), metavar="SITE")
@@ -95,17 +95,16 @@ def read_options(
     Raises:
         InputError: an unknown site or option, or a value that it does not take.
     """
-    from prov_worker.sites import options
-    from prov_worker.sites.catalog import site as known
+    from prov_worker.sites import catalog, options
 
-    found = known(site)
-    given, sources = options.read(found, assignments, Path(file) if file else None)
-    return found, options.complete(found, {**(before or {}), **given}, site, sources), sources
+    definition = catalog.site(site)
+    given, sources = options.read(definition, assignments, Path(file) if file else None)
+    return definition, options.complete(definition, {**(before or {}), **given}, site, sources), sources
 
 
 def print_notes(site: Any, values: dict[str, Any]) -> None:
     """Tell what the scheduler may refuse."""
     from prov_worker.sites.combinations import notes
 
-    for one in notes(site, values):
-        click.echo(one, err=True)
+    for note in notes(site, values):
+        click.echo(note, err=True)

@@ -52,11 +52,11 @@ def command(
     from prov_worker.sites.install import MARKER, template_of
     from prov_worker.sites.install import install as write
 
-    found, values, sources = common.read_options(site, assignments, file)
-    template.batch_script(template.render(template_of(found, values), found.schema(values)), "RUN_DIR")
+    definition, values, sources = common.read_options(site, assignments, file)
+    template.batch_script(template.render(template_of(definition, values), definition.schema(values)), "RUN_DIR")
     directory = Path(user_dir).expanduser() if user_dir else None
     done = write(
-        found,
+        definition,
         name,
         values,
         user_dir=directory,
@@ -65,7 +65,7 @@ def command(
         dry_run=dry_run,
         sources=sources,
     )
-    common.print_notes(found, values)
+    common.print_notes(definition, values)
     written = [*done.written, *([MARKER] if done.noted else [])]
     if as_json:
         data = {"written": written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}

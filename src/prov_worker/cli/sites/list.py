@@ -13,10 +13,10 @@ def command(as_json: bool) -> int:
     """List the sites that there are templates for."""
     from prov_worker.sites.catalog import names, site
 
-    found = {name: site(name).title for name in names()}
+    titles = {name: site(name).title for name in names()}
     if as_json:
-        terminal.print_json([{"name": name, "title": title} for name, title in found.items()])
+        terminal.print_json([{"name": name, "title": title} for name, title in titles.items()])
     else:
-        for name, title in found.items():
+        for name, title in titles.items():
             click.echo(f"{name:<16}{title}")
     return 0

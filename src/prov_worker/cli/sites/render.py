@@ -22,8 +22,8 @@ def command(site: str, assignments: tuple[str, ...], file: str | None, script: b
     from prov_worker.globus import template
     from prov_worker.sites.install import template_of
 
-    found, values, _ = common.read_options(site, assignments, file)
-    text = template.render(template_of(found, values), found.schema(values))
+    definition, values, _ = common.read_options(site, assignments, file)
+    text = template.render(template_of(definition, values), definition.schema(values))
     # Nothing that the daemon would refuse is printed.
     submitted, batch = template.batch_script(text, "RUN_DIR")
     if as_json:
@@ -32,5 +32,5 @@ def command(site: str, assignments: tuple[str, ...], file: str | None, script: b
         click.echo((f"# {submitted}\n" if submitted else "") + batch, nl=False)
     else:
         click.echo(text)
-    common.print_notes(found, values)
+    common.print_notes(definition, values)
     return 0

@@ -13,7 +13,7 @@ from prov_worker.cli.sites import common
 @common.site_argument
 def command(site: str) -> int:
     """Print the JSON schema of the options of SITE."""
-    from prov_worker.sites.catalog import site as known
+    from prov_worker.sites import catalog
 
-    click.echo(json.dumps(known(site).schema(), indent=2))
+    click.echo(json.dumps(catalog.site(site).schema(), indent=2))
     return 0
