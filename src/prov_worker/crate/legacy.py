@@ -27,8 +27,8 @@ def is_legacy(entities: Mapping[str, Mapping[str, object]]) -> bool:
 
 def notes(description: str) -> list[str]:
     """Return the recorder's remarks in the description of an action."""
-    _, *found = description.split(" Note: ")
-    return found
+    _, *texts = description.split(" Note: ")
+    return texts
 
 
 def samples(entities: Mapping[str, Mapping[str, object]]) -> tuple[int | None, int | None]:

@@ -80,8 +80,8 @@ class StepWriter:
         """
         task_id = clean(record.task_id, 1000)
         function = one_line(record.function.name, 200) or "unnamed function"
-        by_path = {one.path: one for one in files}
-        image = next((one.identifier for one in files if one.path.startswith(v.IMAGE_DIR + "/")), None)
+        by_path = {file.path: file for file in files}
+        image = next((file.identifier for file in files if file.path.startswith(v.IMAGE_DIR + "/")), None)
         start_ns = f.began_ns(record)
         started = None if start_ns is None else utc(start_ns)
         ended = utc(record.end_ns)
@@ -142,7 +142,7 @@ class StepWriter:
 
         entities = [
             _DESCRIPTOR,
-            self._root(task_id, function, ended, [one.identifier for one in files]),
+            self._root(task_id, function, ended, [file.identifier for file in files]),
             *self._fixed,
             encode(action),
             f.task_id_entity(task_id),
@@ -157,7 +157,7 @@ class StepWriter:
             entities.append(image_entity)
         for part in (identity, arguments, results, environment, usage):
             entities += part.entities
-        entities += [self._file(one, function_iri) for one in files]
+        entities += [self._file(file, function_iri) for file in files]
         entities += self._node.entities(observed.performance)
         entities += observed.entities
         return document(entities)
@@ -237,13 +237,21 @@ class StepWriter:
             )
         return results
 
-    def _file(self, one: CrateContent, function_iri: str) -> str:
+    def _file(self, content: CrateContent, function_iri: str) -> str:
         about = None
-        if one.path == v.SOURCE_FILE:
+        if content.path == v.SOURCE_FILE:
             about = function_iri
-        elif one.path.startswith(v.IMAGE_DIR + "/"):
+        elif content.path.startswith(v.IMAGE_DIR + "/"):
             about = v.CPU_OBSERVATION
-        return file_entity(one.identifier, one.name, one.description, one.media_type, len(one.data), one.sha256, about)
+        return file_entity(
+            content.identifier,
+            content.name,
+            content.description,
+            content.media_type,
+            len(content.data),
+            content.sha256,
+            about,
+        )
 
 
 def error_of(record: TaskRecord) -> str:

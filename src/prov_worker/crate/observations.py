@@ -60,8 +60,8 @@ def observe(
     """
     observed = Observed()
     seen: set[str] = set()
-    for base, one in series.all():
-        for name, column in one.columns.items():
+    for base, base_series in series.all():
+        for name, column in base_series.columns.items():
             if column.subject.startswith("cpu:"):
                 # One value per logical CPU: in the file; a hundred entities a node would say no more.
                 continue
@@ -79,9 +79,10 @@ def observe(
             is_cpu = identifier == v.CPU_OBSERVATION
             properties = {
                 "name": label,
-                "description": f"{label} of {_WHOSE[base]} while task {task_id} ran: {_completeness(one, column)}",
+                "description": f"{label} of {_WHOSE[base]} while task {task_id} ran: "
+                f"{_completeness(base_series, column)}",
                 "observationAbout": {"@id": component},
-                "measurementTechnique": f"{_TECHNIQUE[base]}, each {column.interval_s or one.interval_s:g} s",
+                "measurementTechnique": f"{_TECHNIQUE[base]}, each {column.interval_s or base_series.interval_s:g} s",
                 "observationDate": started,
                 "minValue": extremes[0],
                 "maxValue": extremes[1],
@@ -97,10 +98,10 @@ def observe(
 
 def _extremes(column: Column) -> tuple[float, float] | None:
     """As :meth:`Column.extremes`; of the finite means, where a bound is missing or no number."""
-    found = column.extremes()
-    if found is None or not (math.isfinite(found[0]) and math.isfinite(found[1])):
-        found = Column(column.unit, [value for value in column.mean if _finite(value)]).extremes()
-    return found
+    extremes = column.extremes()
+    if extremes is None or not (math.isfinite(extremes[0]) and math.isfinite(extremes[1])):
+        extremes = Column(column.unit, [value for value in column.mean if _finite(value)]).extremes()
+    return extremes
 
 
 def _finite(value: float | None) -> bool:

@@ -61,7 +61,7 @@ def curve(series: TaskSeries, name: str, scale: float = 1.0) -> Curve | None:
     ]
     if not points:
         return None
-    times, means, lows, highs = ([float(one) for one in part] for part in zip(*points, strict=True))
+    times, means, lows, highs = ([float(value) for value in part] for part in zip(*points, strict=True))
     return Curve(times, means, lows, highs) if banded else Curve(times, means)
 
 

@@ -115,7 +115,7 @@ def _drawn(data: plot_data.Curve, top: float, end: float, colour: str, style: st
         f'stroke-linejoin="round"{style}/>'
     )
     if len(line) <= 40:
-        dots = "".join(f'<circle cx="{x}" cy="{y}" r="2"/>' for x, _, y in (one.partition(",") for one in line))
+        dots = "".join(f'<circle cx="{x}" cy="{y}" r="2"/>' for x, _, y in (point.partition(",") for point in line))
         parts.append(f'<g fill="{colour}">{dots}</g>')
     return parts
 

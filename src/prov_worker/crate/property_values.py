@@ -83,8 +83,8 @@ def add_failure(facts: Facts, failure: Failure) -> None:
 def values(prefix: str, described: Iterable[Value], taken: set[str]) -> Facts:
     """Arguments or results, each with its type and what else is known of it."""
     facts = Facts(taken)
-    for one in described:
-        facts.entities.append(_value(facts.reserve(prefix + safe_name(one.name)), one))
+    for value in described:
+        facts.entities.append(_value(facts.reserve(prefix + safe_name(value.name)), value))
     return facts
 
 
@@ -113,19 +113,19 @@ def _value(identifier: str, described: Value) -> str:
     return f"{text[:-1]}{extra}}}"
 
 
-def declared_files(prefix: str, files: Iterable[OutputFile], what: str, taken: set[str]) -> Facts:
+def declared_files(prefix: str, files: Iterable[OutputFile], verb: str, taken: set[str]) -> Facts:
     """Files that user code named, by reference, under their absolute paths."""
     facts = Facts(taken)
-    for one in files:
+    for file in files:
         properties = {
-            "name": one_line(one.path.rsplit("/", 1)[-1]) or "unnamed file",
-            "value": clean(one.path),
-            "description": f"File that the task said it {what}; not copied into this crate",
-            "contentSize": str(int(one.size_bytes)),
-            "sha256": one.sha256,
+            "name": one_line(file.path.rsplit("/", 1)[-1]) or "unnamed file",
+            "value": clean(file.path),
+            "description": f"File that the task said it {verb}; not copied into this crate",
+            "contentSize": str(int(file.size_bytes)),
+            "sha256": file.sha256,
             "propertyID": v.NAMESPACE + "declaredFile",
         }
-        identifier = facts.reserve(prefix + safe_name(one.path))
+        identifier = facts.reserve(prefix + safe_name(file.path))
         facts.entities.append(entity(identifier, "PropertyValue", properties))
     return facts
 
@@ -195,7 +195,7 @@ def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
     facts.add("#worker-cpu-affinity", "logical CPUs that the worker may use", ranges(worker.cpu_affinity) or None)
     facts.add("#worker-container", "container", worker.container)
     seen: dict[str, str] = {}
-    for source, what in (
+    for source, description in (
         (worker.accelerators, "accelerators that the worker may use"),
         (worker.scheduler, "set by the scheduler"),
         (worker.environment, None),
@@ -204,7 +204,7 @@ def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
             if seen.get(name) == value:
                 continue
             seen[name] = value
-            facts.add("#env-" + safe_name(name), one_line(name), value, description=what)
+            facts.add("#env-" + safe_name(name), one_line(name), value, description=description)
     return facts
 
 

@@ -50,7 +50,7 @@ def resource_usage(series: TaskSeries, start_ns: int) -> bytes:
     data = {
         "start": utc(start_ns),
         "start_ns": start_ns,
-        "series": {base: _series(one) for base, one in series.all()},
+        "series": {base: _series(base_series) for base, base_series in series.all()},
     }
     try:
         text = encode(data)
@@ -88,15 +88,15 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
     Raises:
         KeyError, TypeError, ValueError: the data has another shape.
     """
-    found: dict[str, Series] = {}
-    for base, one in _object(data["series"], "series").items():
+    by_base: dict[str, Series] = {}
+    for base, entry in _object(data["series"], "series").items():
         if base not in ("task", "node", "gpu"):
             raise ValueError(f"unknown series {base!r}")
-        offsets = _numbers(_object(one, base)["offset_s"], base, "offset_s")
+        offsets = _numbers(_object(entry, base)["offset_s"], base, "offset_s")
         if not all(offset is not None and abs(offset) < _LONGEST_S for offset in offsets):
             raise ValueError(f"{base}.offset_s: expected seconds since the start")
         columns = {}
-        for name, column in _object(one["columns"], f"{base}.columns").items():
+        for name, column in _object(entry["columns"], f"{base}.columns").items():
             _object(column, f"{base}.{name}")
             lists = {part: column[part] for part in ("mean", "low", "high") if column.get(part) is not None}
             for part, values in lists.items():
@@ -111,18 +111,18 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
                 subject=_text(column.get("subject", "task"), name, "subject"),
                 interval_s=_number(column.get("interval_s"), name, "interval_s"),
             )
-        interval = _number(one["interval_s"], base, "interval_s")
+        interval = _number(entry["interval_s"], base, "interval_s")
         if interval is None:
             raise TypeError(f"{base}.interval_s: expected a number")
-        found[base] = Series(
+        by_base[base] = Series(
             interval_s=float(interval),
             offset_s=offsets,
             columns=columns,
-            expected=_number(one.get("expected"), base, "expected"),
-            taken=_number(one.get("taken"), base, "taken"),
-            longest_gap_s=_number(one.get("longest_gap_s"), base, "longest_gap_s"),
+            expected=_number(entry.get("expected"), base, "expected"),
+            taken=_number(entry.get("taken"), base, "taken"),
+            longest_gap_s=_number(entry.get("longest_gap_s"), base, "longest_gap_s"),
         )
-    return TaskSeries(**found)
+    return TaskSeries(**by_base)
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:

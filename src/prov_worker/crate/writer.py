@@ -101,12 +101,12 @@ class CrateWriter:
                 os.makedirs(crate_dir, exist_ok=True)
                 os.mkdir(staged)
             made = set()
-            for one in files:
-                directory = one.path.partition("/")[0]
+            for file in files:
+                directory = file.path.partition("/")[0]
                 if directory not in made:
                     os.mkdir(f"{staged}/{directory}")
                     made.add(directory)
-                _write(f"{staged}/{one.path}", one.data)
+                _write(f"{staged}/{file.path}", file.data)
             _write(f"{staged}/{v.METADATA_FILE}", metadata.encode())
             return place(Path(staged), crate_dir, me)
         except BaseException:
@@ -130,12 +130,14 @@ class CrateWriter:
         samples = cpu_samples(series, start_ns) if series is not None else []
         if series is not None and samples and series.task is not None:
             interval = f"{series.task.columns[CPU_COLUMN].interval_s or series.task.interval_s:g} s"
-            what = f"CPU use of the task's process tree (100 is one logical CPU), one sample each {interval}"
-            files.append(_file(v.CPU_FILE, cpu_usage(samples), "CPU usage", what, "application/json"))
+            description = f"CPU use of the task's process tree (100 is one logical CPU), one sample each {interval}"
+            files.append(_file(v.CPU_FILE, cpu_usage(samples), "CPU usage", description, "application/json"))
         if series is not None and any(True for _ in series.all()):
-            what = "All series of the task, its node and its GPUs, columnar, with units"
+            description = "All series of the task, its node and its GPUs, columnar, with units"
             files.append(
-                _file(v.SERIES_FILE, resource_usage(series, start_ns), "Resource usage", what, "application/json")
+                _file(
+                    v.SERIES_FILE, resource_usage(series, start_ns), "Resource usage", description, "application/json"
+                )
             )
         if plot is not None and samples:
             files.append(plot_file(plot))

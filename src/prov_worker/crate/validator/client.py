@@ -82,14 +82,14 @@ def _interpreter_of(script: Path) -> Path | None:
         return None
     if not first.startswith("#!"):
         return None
-    words = first[2:].split()
-    if words and words[0] == "/bin/sh":
+    command = first[2:].split()
+    if command and command[0] == "/bin/sh":
         # pip writes the interpreter into a second line where the path is long or has spaces: '''exec' "…" "$0" "$@"
         parts = second.split('"') if '"' in second else second.split()
-        words = [part for part in parts if part.startswith("/")][:1]
-    elif words and words[0].endswith("/env"):
-        words = [found for name in words[1:2] if (found := shutil.which(name))]
-    return Path(words[0]) if words and os.access(words[0], os.X_OK) else None
+        command = [part for part in parts if part.startswith("/")][:1]
+    elif command and command[0].endswith("/env"):
+        command = [program for name in command[1:2] if (program := shutil.which(name))]
+    return Path(command[0]) if command and os.access(command[0], os.X_OK) else None
 
 
 def install_validator() -> Path:
