@@ -24,6 +24,8 @@ MAX_METADATA_BYTES = 64 << 20
 #: A large file that unpacks to more than this many times its packed size is a bomb; honest data stay far below.
 MAX_RATIO = 500
 _RATIO_FROM_BYTES = 64 << 20
+#: Most files of a crate are smaller: to have a buffer made for the bound of each costs more than to read it.
+_COMMON_BYTES = 64 << 10
 
 
 class Source(Protocol):
@@ -97,7 +99,9 @@ def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> byte
         CrateError: missing, unreadable, or larger than ``limit`` bytes.
     """
     with _reading(source, relative), source.open(relative) as stream:
-        data = stream.read(limit + 1)
+        data = stream.read(min(_COMMON_BYTES, limit + 1))
+        if len(data) == _COMMON_BYTES:
+            data += stream.read(max(0, limit + 1 - len(data)))
     if len(data) > limit:
         raise CrateError(f"{source.where}/{relative}", f"larger than {limit:,} bytes")
     return data

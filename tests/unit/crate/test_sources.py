@@ -138,6 +138,17 @@ def test_what_a_source_tells(crates: Path, many: Path, kind: str) -> None:
             call("none")
 
 
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_a_file_is_read_whole_within_its_limit(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    source = DirectorySource(tmp_path)
+    assert read(source, "file", size) == read(source, "file", size + 1) == data
+    for limit in {0, 100, size - 1} & set(range(size)):
+        with pytest.raises(CrateError, match=f"larger than {limit:,} bytes"):
+            read(source, "file", limit)
+
+
 def test_links_are_refused_unless_they_are_followed(crates: Path, tmp_path: Path) -> None:
     path = next(crates.iterdir())
     (path / METADATA).rename(tmp_path / "metadata")
