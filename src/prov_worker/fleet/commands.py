@@ -60,7 +60,7 @@ def up(
     """
     here, outcomes = pick(fleet, names, take_over=force, damaged=force)
     # What lies there already is not what will be started: installing refuses it, or writes it anew.
-    wrong = [one for one in validate(here, installed=False) if one.problem is not None]
+    wrong = [verdict for verdict in validate(here, installed=False) if verdict.problem is not None]
     if wrong:
         more = f" (and {len(wrong) - 1} more: fleet validate)" if len(wrong) > 1 else ""
         raise InputError(f"{fleet.path}: {wrong[0].name}: {wrong[0].problem}{more}; nothing was started")
@@ -109,7 +109,7 @@ def up(
 def _by_watch(
     state: State,
     specs: Sequence[EndpointSpec],
-    what: Asked,
+    request: Asked,
     watch: presence.Presence | None,
     changed: Mapping[str, tuple[str, str]],
     *,
@@ -120,8 +120,8 @@ def _by_watch(
     if watch is None:
         outcomes = [Outcome(spec.name, "left to the watch", "none is at work now; it starts it") for spec in specs]
     elif specs:
-        limit_s = delegate.limit_s(what, limit_s)
-        outcomes = delegate.wait(state, specs, what, watch, limit_s=limit_s, done=done)
+        limit_s = delegate.limit_s(request, limit_s)
+        outcomes = delegate.wait(state, specs, request, watch, limit_s=limit_s, done=done)
     else:
         outcomes = []
     return [_with_changes(outcome, *changed.get(outcome.name, ("", ""))) for outcome in outcomes]
@@ -284,7 +284,7 @@ def restart(
         return ordered(fleet, outcomes)
     with state.records() as records:
         # Wanted up all the while: where this command is broken off, the watch brings them back.
-        stopped = {one.name: one for one in _stop_all(here, state, records, "up", _silent)}
+        stopped = {outcome.name: outcome for outcome in _stop_all(here, state, records, "up", _silent)}
         ready = []
         for spec in here:
             if not stopped[spec.name].good:
@@ -395,9 +395,9 @@ def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
         running = _running(folder, record)
     except InputError as error:
         return Outcome(spec.name, "refused", str(error), good=False)
-    words = ["would be created" if new else f"would change {', '.join(written.written)}"] if written.written else []
-    words.append(f"runs as {running}" if running else "would be started")
-    return Outcome(spec.name, "dry run", "; ".join(words), diff=written.diff)
+    clauses = ["would be created" if new else f"would change {', '.join(written.written)}"] if written.written else []
+    clauses.append(f"runs as {running}" if running else "would be started")
+    return Outcome(spec.name, "dry run", "; ".join(clauses), diff=written.diff)
 
 
 def _running(folder: Folder, record: Record) -> str | None:
@@ -456,7 +456,9 @@ def _stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[
     running = [core.process] if core.process is not None else folder.cores()
     try:
         if running:
-            how = [f"process {one.pid} {daemon.stop(folder, one, interrupted=interrupted)}" for one in running]
+            how = [
+                f"process {process.pid} {daemon.stop(folder, process, interrupted=interrupted)}" for process in running
+            ]
             record.last_error = ""
             return Outcome(spec.name, "stopped", "; ".join(how))
         if core.state == "elsewhere":

@@ -29,10 +29,10 @@ def read(path: Path) -> dict[str, str]:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != os.getuid():
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.getuid():
                 raise InputError(f"{path}: belongs to another user; credentials are read from your own file alone")
-            if stat.S_IMODE(found.st_mode) & 0o077:
+            if stat.S_IMODE(status.st_mode) & 0o077:
                 raise InputError(f"{path}: is open to others; credentials want mode 0600 (chmod 600 {path})")
             lines = file.read().splitlines()
     except OSError as error:
@@ -42,10 +42,10 @@ def read(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         try:
-            words = shlex.split(line, comments=True)
+            fields = shlex.split(line, comments=True)
         except ValueError:
             raise InputError(f"{path}: line {number}: a quote is not closed") from None
-        for word in words[1:] if words[:1] == ["export"] else words:
+        for word in fields[1:] if fields[:1] == ["export"] else fields:
             name, equals, value = word.partition("=")
             if not equals or not _NAME.fullmatch(name):
                 raise InputError(f"{path}: line {number}: expected NAME=VALUE")
@@ -90,14 +90,14 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
     Raises:
         InputError: as :func:`read`; id or secret is in neither place.
     """
-    known = [one for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one != str(programs)]
-    found = {**os.environ, **(read(path) if path else {})}
+    path_entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry != str(programs)]
+    variables = {**os.environ, **(read(path) if path else {})}
     # A user endpoint would take these for its own, where the fleet is started from within one.
     for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
-        found.pop(name, None)
-    found.pop("NOTIFY_SOCKET", None)  # of the watch, where systemd runs it
-    if path is not None and (problem := half(found)) is not None:
+        variables.pop(name, None)
+    variables.pop("NOTIFY_SOCKET", None)  # of the watch, where systemd runs it
+    if path is not None and (problem := half(variables)) is not None:
         raise InputError(f"{path}: {problem}")
-    found["PATH"] = os.pathsep.join([str(programs), *known])
-    found["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
-    return found
+    variables["PATH"] = os.pathsep.join([str(programs), *path_entries])
+    variables["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
+    return variables

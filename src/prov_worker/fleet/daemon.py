@@ -48,10 +48,10 @@ def program() -> Path:
     beside = Path(sys.executable).parent / PROGRAM
     if beside.exists():
         return beside
-    found = shutil.which(PROGRAM)
-    if found is None:
+    path = shutil.which(PROGRAM)
+    if path is None:
         raise InputError(f"{PROGRAM}: not installed (pip install 'prov-worker[endpoint]')")
-    return Path(found)
+    return Path(path)
 
 
 def is_first(user_dir: Path) -> bool:

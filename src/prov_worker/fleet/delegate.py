@@ -18,19 +18,19 @@ _SETTLE_S = 5.0
 _TAKE_S = 90.0
 
 
-def ask(records: dict[str, Record], specs: Sequence[EndpointSpec], what: Asked) -> None:
+def ask(records: dict[str, Record], specs: Sequence[EndpointSpec], request: Asked) -> None:
     """Note in the records, which the caller saves, what the watch is to do."""
     software = launch.software()
     for spec in specs:
         record = records.setdefault(spec.name, Record())
         record.forgive()
-        record.ask(what, software)
+        record.ask(request, software)
 
 
 def wait(
     state: State,
     specs: Sequence[EndpointSpec],
-    what: Asked,
+    request: Asked,
     watch: Presence,
     *,
     limit_s: float,
@@ -41,19 +41,19 @@ def wait(
     Args:
         state: of the fleet.
         specs: endpoints.
-        what: was asked for all of them.
+        request: what was asked for all of them.
         watch: that was at work when it was asked.
         limit_s: for a daemon to register, or to end, after the watch has taken it on.
         done: told the name of each endpoint that is dealt with.
     """
-    asked = {spec.name: _Wait(state.load().get(spec.name, Record()), what, limit_s) for spec in specs}
+    waits = {spec.name: _Wait(state.load().get(spec.name, Record()), request, limit_s) for spec in specs}
     outcomes: dict[str, Outcome] = {}
-    while len(outcomes) < len(asked):
+    while len(outcomes) < len(waits):
         time.sleep(0.5)
         present = presence.read(state.directory)
         records = state.load()
-        for name in asked.keys() - outcomes.keys():
-            outcome = asked[name].look(name, records.get(name, Record()), present, watch)
+        for name in waits.keys() - outcomes.keys():
+            outcome = waits[name].look(name, records.get(name, Record()), present, watch)
             if outcome is not None:
                 outcomes[name] = outcome
                 done(name)
@@ -74,8 +74,8 @@ def _withdraw(state: State, names: Sequence[str]) -> None:
 class _Wait:
     """What is waited for with one endpoint."""
 
-    def __init__(self, record: Record, what: Asked, limit_s: float) -> None:
-        self.what = what
+    def __init__(self, record: Record, request: Asked, limit_s: float) -> None:
+        self.what = request
         self.asked_at = record.asked_at
         self.limit_s = limit_s
         self.deadline = time.monotonic() + _TAKE_S
@@ -117,6 +117,6 @@ class _Wait:
         return "stopped" if self.what == "stop" else "started"
 
 
-def limit_s(what: Asked, start_s: float) -> float:
+def limit_s(request: Asked, start_s: float) -> float:
     """Return how long a daemon may take that may have to be ended first, also on another host."""
-    return STOP_S if what == "stop" else STOP_S + DISMISSED_S + start_s
+    return STOP_S if request == "stop" else STOP_S + DISMISSED_S + start_s

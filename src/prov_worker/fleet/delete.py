@@ -84,17 +84,17 @@ def _made(folder: Folder, record: Record) -> bool:
 
 def _delete(folder: Folder, records: dict[str, Record], *, force: bool, dry_run: bool) -> Outcome:
     name = folder.spec.name
-    users = [one.directory for one in folder.user_endpoints()]
-    unsent = [path for one in users for path in (one / "unacked_results").glob("*") if path.is_file()]
+    users = [endpoint.directory for endpoint in folder.user_endpoints()]
+    unsent = [path for user in users for path in (user / "unacked_results").glob("*") if path.is_file()]
     if unsent and not force:
         where = unsent[0].parent
         detail = f"{len(unsent)} results that could not be sent lie in {where}; start it once, or --discard-unsent"
         return Outcome(name, "kept", detail, good=False)
     directories: list[Path] = [folder.directory, *users]
-    words = ", ".join(str(path) for path in directories)
+    listing = ", ".join(str(path) for path in directories)
     if dry_run:
-        return Outcome(name, "dry run", f"would delete {words}")
+        return Outcome(name, "dry run", f"would delete {listing}")
     for path in directories:
         shutil.rmtree(path)
     records.pop(name, None)
-    return Outcome(name, "deleted", words)
+    return Outcome(name, "deleted", listing)

@@ -60,8 +60,8 @@ class Folder:
     def endpoint_id(self) -> str | None:
         """At the web service; None before the first start."""
         try:
-            found = json.loads((self.directory / "endpoint.json").read_text(encoding="utf-8"))
-            return str(found["endpoint_id"])
+            document = json.loads((self.directory / "endpoint.json").read_text(encoding="utf-8"))
+            return str(document["endpoint_id"])
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
@@ -87,8 +87,8 @@ class Folder:
 
     def owner(self) -> dict[str, Any]:
         """What an ``up`` of a fleet has noted: ``fleet``, its file, and ``made``, whether it made the directory."""
-        found = (self.marker() or {}).get("owner")
-        return found if isinstance(found, dict) else {}
+        owner = (self.marker() or {}).get("owner")
+        return owner if isinstance(owner, dict) else {}
 
     def other_fleet(self) -> Path | None:
         """The other fleet file that looks after it; None where it has gone, or names it no more."""
@@ -96,11 +96,11 @@ class Folder:
         if not isinstance(named, str) or Path(named) == self.spec.file or not os.path.isfile(named):
             return None
         try:
-            directories = [one.directory for one in read(Path(named)).endpoints]
+            directories = [endpoint.directory for endpoint in read(Path(named)).endpoints]
         except InputError:
             return Path(named)  # broken for the moment: its watch goes on with what it was
         mine = real(self.directory)
-        return Path(named) if any(real(one) == mine for one in directories) else None
+        return Path(named) if any(real(directory) == mine for directory in directories) else None
 
     def foreign(self, *, take_over: bool = False) -> str | None:
         """Why it is not to be touched; None where it is ours.
@@ -151,9 +151,9 @@ class Folder:
         identity = self.endpoint_id
         if identity is None:
             return []
-        found = [path for path in self.spec.user_dir.glob(f"uep.{identity}.*") if path.is_dir()]
-        found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        return [UserEndpoint(path, self._user_process(path)) for path in found]
+        paths = [path for path in self.spec.user_dir.glob(f"uep.{identity}.*") if path.is_dir()]
+        paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        return [UserEndpoint(path, self._user_process(path)) for path in paths]
 
     def _user_process(self, directory: Path) -> psutil.Process | None:
         pid = daemons.number(directory)
@@ -196,13 +196,13 @@ class Folder:
             Names of the directories.
         """
         cleaned = []
-        for one in self.user_endpoints():
-            path = one.directory / daemons.PID_FILE
+        for endpoint in self.user_endpoints():
+            path = endpoint.directory / daemons.PID_FILE
             try:
                 # A file that is being made has no number yet.
-                if one.process is None and time.time() - path.stat().st_mtime > 2:
+                if endpoint.process is None and time.time() - path.stat().st_mtime > 2:
                     path.unlink()
-                    cleaned.append(one.directory.name)
+                    cleaned.append(endpoint.directory.name)
             except FileNotFoundError:
                 continue
         return cleaned

@@ -41,9 +41,9 @@ class LogError:
 
 def last(folder: Folder) -> LogError | None:
     """The last error of the daemon and of its latest user endpoints."""
-    logs = [folder.log, *(one.directory / "endpoint.log" for one in folder.user_endpoints()[:4])]
-    found = [error for log in logs if (error := _last(log)) is not None]
-    return max(found, key=lambda error: error.at, default=None)
+    logs = [folder.log, *(endpoint.directory / "endpoint.log" for endpoint in folder.user_endpoints()[:4])]
+    errors = [error for log in logs if (error := _last(log)) is not None]
+    return max(errors, key=lambda error: error.at, default=None)
 
 
 def last_of_start(folder: Folder) -> str:
@@ -102,10 +102,10 @@ def follow(path: Path, offset: int, pause_s: float = 0.25) -> Iterator[str]:
     while True:
         try:
             with path.open("rb") as file:
-                found = path.stat()
-                if (identity is not None and found.st_ino != identity) or found.st_size < offset:
+                status = path.stat()
+                if (identity is not None and status.st_ino != identity) or status.st_size < offset:
                     offset, rest = 0, b""
-                identity = found.st_ino
+                identity = status.st_ino
                 file.seek(offset)
                 data = file.read()
         except FileNotFoundError:

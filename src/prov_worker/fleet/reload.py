@@ -30,25 +30,25 @@ class Reader:
             return []
         self._seen = seen
         try:
-            found = fleetfile.read(self.fleet.path)
-            _same_place(self.fleet, found)
+            fleet = fleetfile.read(self.fleet.path)
+            _same_place(self.fleet, fleet)
         except InputError as error:
             self._broken = True
             return [("file", f"{error}; {_GOES_ON}")]
-        lines = _differences(self.fleet, found)
+        lines = _differences(self.fleet, fleet)
         if self._broken:
-            lines.insert(0, ("file", f"{found.path}: is good again"))
-        self.fleet, self._broken = found, False
+            lines.insert(0, ("file", f"{fleet.path}: is good again"))
+        self.fleet, self._broken = fleet, False
         return lines
 
 
 def _signature(fleet: Fleet) -> tuple[object, ...]:
     """What is another where the file was written or replaced."""
     try:
-        found = os.stat(fleet.path)
+        status = os.stat(fleet.path)
     except OSError as error:
         return (error.errno,)
-    return os.path.realpath(fleet.path), found.st_ino, found.st_size, found.st_mtime_ns
+    return os.path.realpath(fleet.path), status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _same_place(before: Fleet, after: Fleet) -> None:
@@ -67,30 +67,30 @@ def _same_place(before: Fleet, after: Fleet) -> None:
 
 
 def _differences(before: Fleet, after: Fleet) -> list[tuple[str, str]]:
-    old = {one.name: one for one in before.endpoints}
-    new = {one.name: one for one in after.endpoints}
+    old = {spec.name: spec for spec in before.endpoints}
+    new = {spec.name: spec for spec in after.endpoints}
     lines = [(name, "came into the file: is looked after") for name in new if name not in old]
     lines += [(name, "went from the file: is left as it is, and not looked after") for name in old if name not in new]
     for name in new:
-        if name in old and (words := _changed(old[name], new[name])):
-            lines.append((name, words))
+        if name in old and (changes := _changed(old[name], new[name])):
+            lines.append((name, changes))
     if before.watch != after.watch:
         watch = after.watch
         shortest, longest = watch.backoff_s
-        words = (
+        changes = (
             f"watch: looks every {watch.interval_s:g} s, back-off {shortest:g} to {longest:g} s, "
             f"{watch.cap} restarts in {watch.window_s:g} s, metrics in {watch.metrics or 'no file'}"
         )
-        lines.append(("file", words))
+        lines.append(("file", changes))
     if before.credentials != after.credentials:
         lines.append(("file", f"credentials: from {after.credentials or 'the environment'}, for the next start"))
     return lines
 
 
 def _changed(before: EndpointSpec, after: EndpointSpec) -> str:
-    words = []
+    clauses = []
     if before.host != after.host:
-        words.append(f"host: {after.host or 'this one'}")
+        clauses.append(f"host: {after.host or 'this one'}")
     if (before.site.name, dict(before.values)) != (after.site.name, dict(after.values)):
-        words.append(f"options differ from what was read before: prov-worker fleet up {after.name} writes them")
-    return "; ".join(words)
+        clauses.append(f"options differ from what was read before: prov-worker fleet up {after.name} writes them")
+    return "; ".join(clauses)

@@ -70,4 +70,4 @@ def pick(
 
 def ordered(fleet: Fleet, outcomes: Iterable[Outcome]) -> list[Outcome]:
     """In the order of the file."""
-    return sorted(outcomes, key=lambda one: fleet.names.index(one.name))
+    return sorted(outcomes, key=lambda outcome: fleet.names.index(outcome.name))

@@ -129,9 +129,9 @@ class Record:
         self.pid, self.start, self.down_at, self.last_error = 0, 0, time.time(), ""
         self.forgive()
 
-    def ask(self, what: Asked, software: str) -> None:
+    def ask(self, request: Asked, software: str) -> None:
         """Leave something to the watch."""
-        self.asked, self.asked_by, self.asked_at = what, software, time.time()
+        self.asked, self.asked_by, self.asked_at = request, software, time.time()
 
     def forgive(self) -> None:
         """Count from the beginning: an operator has seen to it."""
@@ -192,8 +192,8 @@ class State:
         self.damaged = None
         self._signature = self._signature_now()
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return {str(name): _record(one) for name, one in found["endpoints"].items()}
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            return {str(name): _record(record) for name, record in document["endpoints"].items()}
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -220,7 +220,7 @@ class State:
         Raises:
             OSError: there is no room or no right.
         """
-        data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(one) for name, one in records.items()}}
+        data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(record) for name, record in records.items()}}
         files.write_file(self.path, json.dumps(data, indent=1) + "\n", mode=0o600, sync=True)
         self._signature = self._signature_now()
 
@@ -280,34 +280,34 @@ class State:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def _lock_files(self, name: str) -> list[Path]:
-        found = [self.directory / f"{name}.lock"]
+        paths = [self.directory / f"{name}.lock"]
         try:
-            found.append(Path(runtime_dir(str(self.directory))) / f"{name}.lock")
+            paths.append(Path(runtime_dir(str(self.directory))) / f"{name}.lock")
         except SpoolError:
             pass  # no private place on this node: the state's directory is left
-        return found
+        return paths
 
 
-def _record(found: dict[str, Any]) -> Record:
+def _record(data: dict[str, Any]) -> Record:
     """A record of the file; keys of later versions are passed over.
 
     Raises:
         TypeError, ValueError: it is none.
     """
     record = Record()
-    for key in (one.name for one in fields(Record)):
-        if key not in found:
+    for key in (column.name for column in fields(Record)):
+        if key not in data:
             continue
-        if not _fits(found[key], getattr(record, key)) or found[key] not in _CHOICES.get(key, (found[key],)):
+        if not _fits(data[key], getattr(record, key)) or data[key] not in _CHOICES.get(key, (data[key],)):
             raise ValueError(key)
-        setattr(record, key, found[key])
+        setattr(record, key, data[key])
     return record
 
 
 def _fits(value: Any, usual: Any) -> bool:
     """Whether a value is of the kind of another one; numbers are of one kind."""
     if isinstance(usual, list):
-        return isinstance(value, list) and all(_fits(one, 0.0) for one in value)
+        return isinstance(value, list) and all(_fits(item, 0.0) for item in value)
     if isinstance(usual, (bool, str)) or isinstance(value, bool):
         return type(value) is type(usual)
     return isinstance(value, (int, float))

@@ -205,26 +205,26 @@ def _why_down(spec: EndpointSpec, record: Record) -> str:
 
 
 def _engine(directory: Any) -> dict[str, Any] | None:
-    said = enginestatus.read(directory)
-    return said if said is not None and time.time() - said["at"] < _OLD_S else None
+    engine = enginestatus.read(directory)
+    return engine if engine is not None and time.time() - engine["at"] < _OLD_S else None
 
 
-def _busy(said: Mapping[str, Any]) -> int:
-    return int(said.get("workers", 0)) - int(said.get("idle_workers", 0))
+def _busy(engine: Mapping[str, Any]) -> int:
+    return int(engine.get("workers", 0)) - int(engine.get("idle_workers", 0))
 
 
 def _queued(engines: list[dict[str, Any]]) -> int | None:
-    return sum(max(0, int(one.get("outstanding", 0)) - _busy(one)) for one in engines) if engines else None
+    return sum(max(0, int(engine.get("outstanding", 0)) - _busy(engine)) for engine in engines) if engines else None
 
 
 def _running(engines: list[dict[str, Any]]) -> int:
-    return sum(_busy(one) for one in engines)
+    return sum(_busy(engine) for engine in engines)
 
 
 def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
     if not engines:
         return None
-    return {name: sum(int(one.get(key, 0)) for one in engines) for name, key in keys.items()}
+    return {name: sum(int(engine.get(key, 0)) for engine in engines) for name, key in keys.items()}
 
 
 def outstanding(folder: Folder, tally: Tally, *, elsewhere: bool = False) -> int | None:

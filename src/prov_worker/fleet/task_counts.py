@@ -95,8 +95,8 @@ class Tally:
                         last[record.task_id] = (record.start_ns, record.status == COMPLETED)
         except OSError:
             return
-        found = JournalName.parse(path.name)
-        alive = not closed and found is not None and (found.host != host_name() or found.is_alive())
+        parsed = JournalName.parse(path.name)
+        alive = not closed and parsed is not None and (parsed.host != host_name() or parsed.is_alive())
         for attempt in state.open_attempts():
             if attempt.start_ns >= open_tasks.get(attempt.task_id, (0, False))[0]:
                 open_tasks[attempt.task_id] = (attempt.start_ns, alive)

@@ -39,15 +39,15 @@ def validate(
         credentials: file that those of this host would be started with.
         advance: called after each.
     """
-    found = []
+    verdicts = []
     refused = refusal(credentials)
     for spec in specs:
         wrong = _problem(spec, installed=installed)
         if wrong is None and refused is not None and Folder(spec).other_host() is None:
             wrong = refused
-        found.append(Verdict(spec.name, spec.site.name, wrong))
+        verdicts.append(Verdict(spec.name, spec.site.name, wrong))
         advance()
-    return found
+    return verdicts
 
 
 def _problem(spec: EndpointSpec, *, installed: bool) -> str | None:

@@ -331,20 +331,20 @@ class Watcher:
             return True
         if core.state == "elsewhere" and not folder.spec.unbound_host:
             return False
-        asked, record.asked, record.taken_at = record.asked, "", record.asked_at
+        request, record.asked, record.taken_at = record.asked, "", record.asked_at
         self._trouble.pop(name, None)
         for process in [core.process] if core.process is not None else folder.cores():
             how = daemon.stop(folder, process, interrupted=self.ended.is_set)
-            self.log.say(name, f"asked for a {asked}: process {process.pid} {how}")
+            self.log.say(name, f"asked for a {request}: process {process.pid} {how}")
         if self.ended.is_set():
             return True
-        record.wanted = "stopped" if asked == "stop" else "up"
+        record.wanted = "stopped" if request == "stop" else "up"
         record.ended()
         if core.state == "elsewhere":
             daemon.dismiss(folder)
             record.next_at = time.time() + daemon.DISMISSED_S
-            self.log.say(name, f"asked for a {asked}: its process is on another host, and ends without its pid file")
-        elif asked == "restart":
+            self.log.say(name, f"asked for a {request}: its process is on another host, and ends without its pid file")
+        elif request == "restart":
             self._begin(folder, record, records, "started")
         return True
 

@@ -31,7 +31,9 @@ class EndpointName(click.ParamType):
         except ProvWorkerError:
             return []
         return [
-            CompletionItem(one.name, help=one.site.name) for one in fleet.endpoints if one.name.startswith(incomplete)
+            CompletionItem(spec.name, help=spec.site.name)
+            for spec in fleet.endpoints
+            if spec.name.startswith(incomplete)
         ]
 
 
@@ -88,19 +90,19 @@ def report(outcomes: Sequence[Outcome], state: State, *, as_json: bool, diff: bo
         click.echo(state.damaged, err=True)
     if as_json:
         rows: list[dict[str, Any]] = []
-        for one in outcomes:
+        for result in outcomes:
             row: dict[str, Any] = {
-                "name": one.name,
-                "action": one.action,
-                "detail": one.detail,
-                "good": one.good,
-                "diff": one.diff,
+                "name": result.name,
+                "action": result.action,
+                "detail": result.detail,
+                "good": result.good,
+                "diff": result.diff,
             }
             rows.append(row)
         terminal.print_json(rows)
     else:
         if diff:
-            click.echo("".join(one.diff for one in outcomes), nl=False)
+            click.echo("".join(outcome.diff for outcome in outcomes), nl=False)
         cells = ([outcome.name, outcome.action, outcome.detail] for outcome in outcomes)
         terminal.table(("endpoint", "action", ""), cells, frame=False)
-    return 0 if all(one.good for one in outcomes) else 1
+    return 0 if all(outcome.good for outcome in outcomes) else 1

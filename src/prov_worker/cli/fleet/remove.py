@@ -52,10 +52,10 @@ def command(
                 fleet, state, names, drain=drain, timeout_s=timeout_s, force=discard_unsent, done=lambda _: advance()
             )
     if delete:
-        bad = [one for one in outcomes if not one.good]
-        left = [spec.name for spec in fleet.chosen(names) if spec.name not in {one.name for one in bad}]
+        bad = [outcome for outcome in outcomes if not outcome.good]
+        left = [spec.name for spec in fleet.chosen(names) if spec.name not in {outcome.name for outcome in bad}]
         deleted = deletion.delete(
-            fleet, state, names, skip={one.name for one in bad}, force=discard_unsent, dry_run=dry_run
+            fleet, state, names, skip={outcome.name for outcome in bad}, force=discard_unsent, dry_run=dry_run
         )
-        outcomes = [*bad, *(one for one in deleted if one.name in left)]
+        outcomes = [*bad, *(outcome for outcome in deleted if outcome.name in left)]
     return common.report(outcomes, state, as_json=as_json)

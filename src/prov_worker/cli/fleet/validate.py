@@ -24,10 +24,10 @@ def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     fleet = common.read(file)
     specs = fleet.chosen(names)
     with terminal.progress("validating", len(specs)) as advance:
-        found = validate(specs, credentials=fleet.credentials, advance=advance)
+        verdicts = validate(specs, credentials=fleet.credentials, advance=advance)
     if as_json:
-        terminal.print_json([asdict(one) for one in found])
+        terminal.print_json([asdict(verdict) for verdict in verdicts])
     else:
-        rows = ([endpoint.name, endpoint.site, endpoint.problem or "good"] for endpoint in found)
+        rows = ([endpoint.name, endpoint.site, endpoint.problem or "good"] for endpoint in verdicts)
         terminal.table(("endpoint", "site", "configuration"), rows, frame=False)
-    return 1 if any(one.problem for one in found) else 0
+    return 1 if any(verdict.problem for verdict in verdicts) else 0
