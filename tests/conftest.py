@@ -1,4 +1,4 @@
-"""What all tests share: needs that a machine may lack, and a loud word on what was skipped for them."""
+"""What all tests share: needs that a machine may lack, programs that end with their tests, and what was skipped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest_plugins = ["support.ending"]
 
 
 @functools.cache

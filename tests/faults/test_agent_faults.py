@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from prov_worker.spool.launch import agent_lives
 from support.crate_dir import CrateDir, alive, task_series, wait_until
 from support.direct import Call, Start
+from support.programs import Programs
 
 
 @pytest.mark.parametrize("victim", ["pid", "finaliser", "both"])
@@ -107,7 +107,7 @@ def test_sigterm_finishes_what_ended(crate_dir: CrateDir, start: Start, tmp_path
 
 
 def test_sigterm_at_the_moment_the_agent_is_known_finishes_what_ended(
-    crate_dir: CrateDir, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, programs: Programs, tmp_path: Path
 ) -> None:
     """A node may be told to shut down while its agent is still loading the sampler."""
     end, stop = tmp_path / "end", tmp_path / "stop"
@@ -124,12 +124,12 @@ def described(*args):
 agent._describe = described
 agent.main({str(crate_dir.runtime)!r}, {str(crate_dir.crates)!r})
 """
-    with subprocess.Popen([sys.executable, "-c", code]) as agent:
-        crate_dir.wait_for_agent()
-        worker = start(*(Call("add", (n, n)) for n in range(20)), linger=end)
-        wait_until(lambda: worker.raw(19), "all results")
-        stop.touch()
-        assert agent.wait(20) == 0
+    agent = programs.start([sys.executable, "-c", code])
+    crate_dir.wait_for_agent()
+    worker = start(*(Call("add", (n, n)) for n in range(20)), linger=end)
+    wait_until(lambda: worker.raw(19), "all results")
+    stop.touch()
+    assert agent.wait(20) == 0
     assert len(crate_dir.names()) == 20
     end.touch()
     worker.wait()

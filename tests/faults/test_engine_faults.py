@@ -14,6 +14,7 @@ import pytest
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture
 from support import calls
 from support.crate_dir import CrateDir, alive, wait_until
+from support.programs import Programs
 
 LIMIT_S = 60
 
@@ -55,7 +56,7 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
             os.kill(pid, number)
 
 
-def program(tmp_path: Path, *lines: str) -> subprocess.Popen[str]:
+def program(programs: Programs, tmp_path: Path, *lines: str) -> subprocess.Popen[str]:
     """An endpoint in a process of its own, which can be killed."""
     path = tmp_path / "program.py"
     body = "\n".join(f"    {line}" for line in lines)
@@ -65,7 +66,7 @@ def program(tmp_path: Path, *lines: str) -> subprocess.Popen[str]:
     )
     tests = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent / "src"), str(tests)])}
-    return subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+    return programs.start([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def first_line(process: subprocess.Popen[str]) -> list[str]:
@@ -137,10 +138,11 @@ def test_the_block_is_ended_as_at_its_walltime(crate_dir: CrateDir, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_interchange_is_killed(crate_dir: CrateDir, tmp_path: Path) -> None:
+def test_the_interchange_is_killed(crate_dir: CrateDir, programs: Programs, tmp_path: Path) -> None:
     """Upstream hangs then, even when it is to end; what the workers ended has crates all the same."""
     run_dir = tmp_path / "run"
     process = program(
+        programs,
         tmp_path,
         f"with EmbeddedEndpoint(workers=2, run_dir={str(run_dir)!r}, provenance={{"
         f"'crate_dir': {str(crate_dir.crates)!r}, "
@@ -213,9 +215,12 @@ def test_other_engines_under_the_hook(
 
 
 @pytest.mark.slow
-def test_the_endpoints_process_is_killed_and_started_again(crate_dir: CrateDir, tmp_path: Path) -> None:
+def test_the_endpoints_process_is_killed_and_started_again(
+    crate_dir: CrateDir, programs: Programs, tmp_path: Path
+) -> None:
     started, run_dir = tmp_path / "started", tmp_path / "run"
     process = program(
+        programs,
         tmp_path,
         f"with EmbeddedEndpoint(workers=1, run_dir={str(run_dir)!r}, provenance={{"
         f"'crate_dir': {str(crate_dir.crates)!r}, "

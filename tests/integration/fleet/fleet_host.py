@@ -161,7 +161,12 @@ class FleetHost:
 
     def close(self) -> None:
         """End the watch, then every process of every endpoint that is here."""
-        self.end_watches()
+        try:
+            self.end_watches()
+        finally:
+            self._end_endpoints()
+
+    def _end_endpoints(self) -> None:
         mark = f"GLOBUS_COMPUTE_USER_DIR={self.user_dir}\0".encode()
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + 15

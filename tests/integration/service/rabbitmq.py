@@ -117,16 +117,24 @@ class RabbitMQ:
     def stop(self, with_signal: int = signal.SIGTERM) -> None:
         if self.process is None:
             return
+        process, self.process = self.process, None
         try:
-            os.killpg(self.process.pid, with_signal)
+            os.killpg(process.pid, with_signal)
+            process.wait(60)
         except ProcessLookupError:
             pass
-        self.process.wait(30)
-        self.process = None
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
     def close(self) -> None:
         """Stop, with the port mapper that Erlang has left behind."""
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            self._end_port_mapper()
+
+    def _end_port_mapper(self) -> None:
         for status in Path("/proc").glob("[0-9]*/environ"):
             try:
                 if f"ERL_EPMD_PORT={self._epmd}\0".encode() in status.read_bytes():

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -95,9 +95,12 @@ class Service:
     def stop(self, with_signal: int = signal.SIGTERM) -> None:
         if self.process is None:
             return
-        self.process.send_signal(with_signal)
-        self.process.wait(40)
-        self.process = None
+        process, self.process = self.process, None
+        process.send_signal(with_signal)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -182,10 +185,11 @@ class Stack:
         }
 
     def stop(self) -> None:
-        for part in (self.daemon, self.service):
-            if part is not None:
-                part.stop()
-        self.broker.close()
+        with ExitStack() as parts:
+            parts.callback(self.broker.close)
+            parts.callback(self.service.stop)
+            if self.daemon is not None:
+                parts.callback(self.daemon.stop)
 
     def logs(self) -> str:
         daemon = self.daemon.log if self.daemon else ""

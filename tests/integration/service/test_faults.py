@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.programs import Programs
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ def test_everything_at_once(stack: Stack, load: Load) -> None:
 
 
 def test_executor_survives_a_service_and_a_broker_restart(
-    stack: Stack, wait_for: Callable[..., None], tmp_path: Path
+    stack: Stack, wait_for: Callable[..., None], programs: Programs, tmp_path: Path
 ) -> None:
     """Results reach a waiting SDK program, each once, although both went away while it waited."""
     assert stack.daemon is not None
@@ -181,16 +183,16 @@ def test_executor_survives_a_service_and_a_broker_restart(
         "    print('first', futures[0].result(100), flush=True)\n"
         "    print(json.dumps([each.result(150) for each in futures]))\n"
     )
-    with subprocess.Popen(
+    program = programs.start(
         [sys.executable, str(script), stack.daemon.id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        assert program.stdout.readline().strip() == "first 0"
-        stack.broker.stop(signal.SIGKILL)
-        stack.service.stop(signal.SIGKILL)
-        stack.service.start(wait_for="degraded")
-        stack.broker.start()
-        out, errors = program.communicate(timeout=LIMIT_S)
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline().strip() == "first 0"
+    stack.broker.stop(signal.SIGKILL)
+    stack.service.stop(signal.SIGKILL)
+    stack.service.start(wait_for="degraded")
+    stack.broker.start()
+    out, errors = program.communicate(timeout=LIMIT_S)
     assert program.returncode == 0, errors[-3000:]
     assert json.loads(out) == list(range(24))
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.programs import Programs
+
 if TYPE_CHECKING:
     from standin.cluster import Cluster
 
@@ -330,33 +332,33 @@ def test_without_a_server(cluster_of: Make) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("", told, 162)
 
 
-def test_the_cluster_ends_with_who_started_it(tmp_path: Path, wait_for: Wait) -> None:
+def test_the_cluster_ends_with_who_started_it(programs: Programs, tmp_path: Path, wait_for: Wait) -> None:
     """A test run that is killed leaves no server and no job behind."""
     code = (
         "import sys, time; from pathlib import Path; from standin.cluster import Cluster; "
         "one = Cluster(Path(sys.argv[1])); one.start(); (one.home / 'job.sh').write_text('sleep 600'); "
         "print(one.run('qsub', 'job.sh').stdout, flush=True); time.sleep(600)"
     )
-    with subprocess.Popen(
+    starter = programs.start(
         [sys.executable, "-c", code, str(tmp_path / "pbs")],
         cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         text=True,
-    ) as starter:
-        assert starter.stdout is not None
-        assert starter.stdout.readline() == "0.pbs1\n"
-        sign = str(tmp_path / "pbs" / "server").encode()
+    )
+    assert starter.stdout is not None
+    assert starter.stdout.readline() == "0.pbs1\n"
+    sign = str(tmp_path / "pbs" / "server").encode()
 
-        def of_the_cluster() -> list[str]:
-            found = []
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    if sign in path.read_bytes():
-                        found.append(path.parent.name)
-            return found
+    def of_the_cluster() -> list[str]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if sign in path.read_bytes():
+                    found.append(path.parent.name)
+        return found
 
-        wait_for(lambda: len(of_the_cluster()) == 2, "the server and the job's shell")
-        starter.kill()
+    wait_for(lambda: len(of_the_cluster()) == 2, "the server and the job's shell")
+    starter.kill()
     wait_for(lambda: of_the_cluster() == [], "their end")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import Programs
+
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
 Run = Callable[..., tuple[int, str, str]]
@@ -143,21 +145,21 @@ def test_a_terminal_without_the_signs(crates: Path) -> None:
     assert b"0 % to 100 %" in done.stdout
 
 
-def test_a_narrow_terminal(crates: Path) -> None:
+def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
     pty = pytest.importorskip("pty")
     main, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "40", "TERM": "xterm", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "prov_worker", "show", str(crates / DONE)]
-    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment) as process:
-        os.close(terminal)
-        said = b""
-        try:
-            while part := os.read(main, 4096):
-                said += part
-        except OSError:  # Linux' way to say that the other end is closed
-            pass
+    process = programs.start(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
+    os.close(terminal)
+    said = b""
+    try:
+        while part := os.read(main, 4096):
+            said += part
+    except OSError:  # Linux' way to say that the other end is closed
+        pass
     os.close(main)
-    assert process.returncode == 0
+    assert process.wait(30) == 0
     lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", said.decode()).splitlines()
     assert "  wall time: 2.00 s" in lines
     assert all(len(line) <= 40 for line in lines if "█" in line and " to " not in line)

@@ -17,6 +17,7 @@ from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.globus import processes
 from prov_worker.globus.processes import living
+from support.programs import Programs
 
 
 def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
@@ -80,7 +81,7 @@ def test_without_room_the_file_stays_as_it_was(fleet: Fleet) -> None:
     assert [path.name for path in state.directory.iterdir() if path.suffix != ".lock"] == ["state.json"]
 
 
-def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
+def test_a_lock_is_held_by_one(fleet: Fleet, programs: Programs) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -91,20 +92,20 @@ def test_a_lock_is_held_by_one(fleet: Fleet) -> None:
         "    sys.stdin.read()\n"
     )
     state = State(fleet)
-    with subprocess.Popen(
+    other = programs.start(
         [sys.executable, "-c", code, str(fleet.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(BusyError, match=f"held by process {other.pid}"), state.lock("watch"):
-            pass
-        with state.lock("commands"):
-            pass
-        # Removed by whoever tidies up: the place on the node still tells.
-        (state.directory / "watch.lock").unlink()
-        with pytest.raises(BusyError), state.lock("watch"):
-            pass
-        other.communicate("")
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(BusyError, match=f"held by process {other.pid}"), state.lock("watch"):
+        pass
+    with state.lock("commands"):
+        pass
+    # Removed by whoever tidies up: the place on the node still tells.
+    (state.directory / "watch.lock").unlink()
+    with pytest.raises(BusyError), state.lock("watch"):
+        pass
+    other.communicate("", 30)
     with state.lock("watch"):
         pass
 

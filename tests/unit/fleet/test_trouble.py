@@ -21,6 +21,7 @@ from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.sites.install import MARKER, install
 from support.pretend import Pretender
+from support.programs import Programs
 
 pytest.importorskip("globus_compute_endpoint")
 # Parsl's address_by_interface leaves its socket to the collector of garbage.
@@ -164,6 +165,7 @@ def pending(pid: int, number: int) -> bool:
 def test_a_restart_that_is_broken_off_leaves_the_endpoint_wanted(
     fleet: Fleet,
     pretend: Pretender,
+    programs: Programs,
     capsys: Capture,
 ) -> None:
     make(fleet, "one")
@@ -171,13 +173,13 @@ def test_a_restart_that_is_broken_off_leaves_the_endpoint_wanted(
     daemon = pretend("globus-compute-endpoint", "start", "one", opened=directory / "endpoint.log")
     (directory / "daemon.pid").write_text(f"{daemon.pid}\n")
     os.kill(daemon.pid, signal.SIGSTOP)
-    with subprocess.Popen([sys.executable, "-m", "prov_worker", "fleet", "restart", "one"]) as restart:
-        deadline = time.monotonic() + 30
-        while not pending(daemon.pid, signal.SIGTERM):
-            assert time.monotonic() < deadline, "the restart waits for the daemon"
-            time.sleep(0.05)
-        restart.send_signal(signal.SIGINT)
-        assert restart.wait(20) == 130
+    restart = programs.start([sys.executable, "-m", "prov_worker", "fleet", "restart", "one"])
+    deadline = time.monotonic() + 30
+    while not pending(daemon.pid, signal.SIGTERM):
+        assert time.monotonic() < deadline, "the restart waits for the daemon"
+        time.sleep(0.05)
+    restart.send_signal(signal.SIGINT)
+    assert restart.wait(20) == 130
     assert daemon.poll() is None
     os.kill(daemon.pid, signal.SIGCONT)
     assert daemon.wait(10) == -signal.SIGTERM

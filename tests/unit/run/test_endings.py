@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from support.programs import Programs
+
 
 def children_of(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -43,13 +45,15 @@ def endless(crates: Any, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_in_the_middle_of_assembling_leaves_nothing(endless: Path, tmp_path: Path, number: int) -> None:
+def test_a_signal_in_the_middle_of_assembling_leaves_nothing(
+    endless: Path, programs: Programs, tmp_path: Path, number: int
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     command = [sys.executable, "-m", "prov_worker", "run", "assemble", str(endless), "-o", str(out / "R.crate")]
     # Under nohup a process and its children ignore SIGHUP, and are meant to.
     heed = functools.partial(signal.signal, number, signal.SIG_DFL)
-    process = subprocess.Popen([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    process = programs.start([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     wait_for(lambda: list(out.glob(".R.crate.tmp-*/steps/*/large.bin")), process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
@@ -57,7 +61,7 @@ def test_a_signal_in_the_middle_of_assembling_leaves_nothing(endless: Path, tmp_
     assert list(out.iterdir()) == []
 
 
-def test_readers_end_with_the_one_that_asked_them(crates: Any, tmp_path: Path) -> None:
+def test_readers_end_with_the_one_that_asked_them(crates: Any, programs: Programs, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     crates.add(1)
     code = (
@@ -69,7 +73,7 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, tmp_path: Path) -
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL, text=True)
+    process = programs.start([sys.executable, str(script)], stderr=subprocess.DEVNULL, text=True)
     readers = wait_for(lambda: len(found := children_of(process.pid)) >= 3 and found, process)
     process.kill()
     process.wait()

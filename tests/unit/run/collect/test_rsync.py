@@ -26,6 +26,7 @@ from prov_worker.errors import InputError
 from prov_worker.run.collect.rsync import Collected, Options, collect
 from prov_worker.testing import CrateFactory
 from prov_worker.testing import task_id as task
+from support.programs import Programs
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync (on Debian: apt-get install rsync)"),
@@ -302,7 +303,9 @@ def test_what_cannot_be_reached_is_named_and_the_rest_is_collected(
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_ten_thousand_crates_come_home_though_the_collection_is_killed_twice(server: Server, tmp_path: Path) -> None:
+def test_ten_thousand_crates_come_home_though_the_collection_is_killed_twice(
+    server: Server, programs: Programs, tmp_path: Path
+) -> None:
     crates = CrateFactory(tmp_path / "crates")
     first = crates.add(0, sampled=True)
     for number in range(1, 10_000):
@@ -316,7 +319,7 @@ def test_ten_thousand_crates_come_home_though_the_collection_is_killed_twice(ser
     command += [server.source(crates.directory), str(home)]
 
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        return programs.start(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def arrived() -> int:
         return len(list(home.glob("*.crate"))) if home.is_dir() else 0

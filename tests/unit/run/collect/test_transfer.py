@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import Programs
+
 pytest.importorskip("globus_sdk")
 
 from prov_worker.cli.main import run as cli
@@ -131,14 +133,15 @@ def test_a_dry_run_submits_nothing(
 @pytest.mark.parametrize("again", ["same command", "task"])
 def test_a_killed_client_finds_its_task_again(
     service: TransferService, ends: list[str], crates: CrateFactory, home: Path,
-    capsys: pytest.CaptureFixture[str], again: str,
+    capsys: pytest.CaptureFixture[str], programs: Programs, again: str,
 ) -> None:  # fmt: skip
     service.hold = True
     command = [sys.executable, "-m", "prov_worker", "run", "transfer", *ends]
-    with subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        process.send_signal(signal.SIGKILL)
+    process = programs.start(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
     (task,) = service.tasks
     assert line == f"task {task} submitted\n"
     assert service.tasks[task]["status"] == "ACTIVE"

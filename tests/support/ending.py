@@ -1,0 +1,123 @@
+"""Plugin of pytest: programs end with the module of their test, or fail it; no test outlives its limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.programs import MARKER, Census, Programs, Watchdog, end, marked
+
+CENSUS = pytest.StashKey[Census]()
+WATCHDOG = pytest.StashKey[Watchdog]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    run = uuid.uuid4().hex if worker == "main" else os.environ[MARKER].split("/")[0]
+    config.stash[CENSUS] = Census(run, worker)
+
+    def say(text: str) -> None:
+        capture: Any = config.pluginmanager.getplugin("capturemanager")
+        if capture is not None:
+            capture.suspend_global_capture(in_=True)
+        os.write(2, f"\n{text}\n".encode())
+
+    config.stash[WATCHDOG] = Watchdog(config.stash[CENSUS], say)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    session.config.stash[CENSUS].look_in(factory.getbasetemp())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End programs of the session's fixtures, and of processes of pytest-xdist that were killed."""
+    run, worker, *_ = os.environ[MARKER].split("/")
+    end(marked(f"{run}/" if worker == "main" else f"{run}/{worker}/"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    item.config.stash[CENSUS].begin(item.nodeid.split("::")[0])
+    limit_s = limit_of(item)
+    if limit_s is not None:
+        item.config.stash[WATCHDOG].begin(item.nodeid, limit_s)
+    try:
+        return (yield)
+    finally:
+        item.config.stash[WATCHDOG].end()
+
+
+def limit_of(item: pytest.Item) -> float | None:
+    """Seconds that pytest-timeout gives a test; None without a limit."""
+    marker = item.get_closest_marker("timeout")
+    value: Any = None
+    if marker is not None:
+        value = marker.args[0] if marker.args else marker.kwargs.get("timeout")
+    if value is None:
+        value = item.config.getoption("timeout", None)
+    if value is None:
+        value = item.config.getini("timeout")
+    return float(value) if value and float(value) > 0 else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
+    census = request.config.stash[CENSUS]
+    if fixturedef.scope not in ("session", "package"):
+        return (yield)
+    census.mark("session")
+    try:
+        return (yield)
+    finally:
+        census.mark()
+        census.tolerate()
+
+
+@contextlib.contextmanager
+def interruptible(item: pytest.Item) -> Iterator[None]:
+    watchdog = item.config.stash[WATCHDOG]
+    watchdog.active = True
+    try:
+        yield
+    finally:
+        watchdog.active = False
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with interruptible(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with interruptible(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    left: list[str] = []
+    try:
+        with interruptible(item):
+            return (yield)
+    finally:
+        # After the last test of a module in a row nothing of it may run.
+        if nextitem is None or nextitem.path != item.path:
+            left = item.config.stash[CENSUS].leave_module()
+        if left:
+            pytest.fail("\n".join([f"{item.nodeid.split('::')[0]} left programs behind:", *left]), pytrace=False)
+
+
+@pytest.fixture
+def programs() -> Iterator[Programs]:
+    """Start programs that end with the test."""
+    started = Programs()
+    yield started
+    started.end()

@@ -1,0 +1,117 @@
+"""The plugin that ends what tests leave, on small runs of pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+TESTS = Path(__file__).parents[1]
+SLEEP = "import time; time.sleep(600)"
+HEAD = f"""
+import os, signal, subprocess, sys, time
+import pytest
+import support.programs
+
+support.programs.GRACE_S = 0.3
+support.programs.SLACK_S = 1.0
+COMMAND = [sys.executable, "-c", {SLEEP!r}, "MARK"]
+
+
+def leave(**options):
+    process = subprocess.Popen(COMMAND, **options)
+    process.returncode = 0  # nobody is to wait for it
+
+
+"""
+
+
+def run(folder: Path, text: str) -> tuple[int, str]:
+    """Exit status and output of a run of pytest; nothing of it may run after it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "test_it.py").write_text((HEAD + text).replace("MARK", str(folder / "left")))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "support.ending", "-p", "no:cacheprovider"),
+            *("-c", os.devnull, "--rootdir", folder, "--basetemp", folder / "base", folder),
+        ],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            "PYTHONPATH": str(TESTS),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    sign = str(folder / "left")
+    lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in lines if sign in line] == []
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "start_new_session=True", "env={}, cwd=tmp_path", "env={'HOME': str(tmp_path / 'home')}, cwd='/'"],
+    ids=["child", "session", "by its folder", "by its environment"],
+)
+def test_what_a_module_leaves_fails_it_and_is_killed(tmp_path: Path, options: str) -> None:
+    code, text = run(tmp_path / "it", f"def test_leaves(tmp_path):\n    leave({options})\n")
+    assert code == 1, text
+    assert "test_it.py left programs behind:" in text
+    assert "1 passed, 1 error" in text
+
+
+def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
+    body = (
+        "def test_leaves():\n    subprocess.run([sys.executable, '-c', 'import subprocess, sys; "
+        "subprocess.Popen(sys.argv[1:], start_new_session=True)', *COMMAND])\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert (code, "left programs behind" in text) == (1, True), text
+
+
+def test_programs_of_tests_and_of_fixtures_end(tmp_path: Path) -> None:
+    body = (
+        "@pytest.fixture(scope='session')\ndef of_session():\n    leave()\n\n"
+        "@pytest.fixture(scope='module')\ndef of_module():\n    process = subprocess.Popen(COMMAND)\n    yield\n"
+        "    process.kill()\n    process.wait()\n\n"
+        "def test_all(of_session, of_module, programs):\n    programs.start(COMMAND)\n"
+        "    programs.start(['sh', '-c', '\"$@\"; true', '-', *COMMAND], start_new_session=True)\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("where", ["test", "fixture"])
+def test_a_test_that_waits_for_its_program_after_its_limit_ends(tmp_path: Path, where: str) -> None:
+    wait = "    with subprocess.Popen(COMMAND):\n        time.sleep(600)\n"
+    body = f"@pytest.fixture\ndef waits():\n    yield\n{wait}\n\n" if where == "fixture" else ""
+    limit = "@pytest.mark.timeout(1)\n"
+    body += f"{limit}def test_it(waits):\n    pass\n" if where == "fixture" else f"{limit}def test_it():\n{wait}"
+    code, text = run(tmp_path / "it", body)
+    assert code == 1, text
+    assert "test_it outlives its limit; its programs are killed:" in text
+
+
+def test_a_test_that_waits_for_nothing_is_interrupted(tmp_path: Path) -> None:
+    body = (
+        "@pytest.mark.timeout(1)\ndef test_it():\n    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "    time.sleep(600)\n\n\ndef test_next():\n    pass\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert (code, "1 failed, 1 passed" in text, "outlived its limit" in text) == (1, True, True), text
+
+
+def test_a_test_that_nothing_can_interrupt_ends_the_run(tmp_path: Path) -> None:
+    body = (
+        "@pytest.mark.timeout(1)\ndef test_it():\n    leave()\n    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n    time.sleep(600)\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert code == 70, text
+    assert "test_it outlives its limit; the run is ended" in text
