@@ -25,7 +25,7 @@ def _docker_answers() -> bool:
             ["docker", "info", "--format", "{{.ServerVersion}}"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=30,
+            timeout=90,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -37,7 +37,7 @@ class Machine:
     def __init__(self, container: DockerContainer) -> None:
         self._container: Any = container.get_wrapped_container()
 
-    def run(self, command: str, *, timeout_s: int = 300) -> Done:
+    def run(self, command: str, *, timeout_s: int = 450) -> Done:
         """Run a shell command; code 124 where it took too long."""
         code, (out, err) = self._container.exec_run(["timeout", str(timeout_s), "bash", "-c", command], demux=True)
         return Done(code, (out or b"").decode(), (err or b"").decode())

@@ -16,7 +16,7 @@ from prov_worker.crate.validator.client import find_validator
 if TYPE_CHECKING:
     from conftest import Machine  # of this folder
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What a cautious site grants: a user without rights, nothing to write but two small file systems in memory.
@@ -70,7 +70,7 @@ def test_the_demo_leaves_sound_crates(
         found = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
         assert not any(found.values())
     # Nothing of the run stays: once the interchange is gone the workers end, and once they are gone the agent does.
-    gone = here.run("until ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q python; do sleep 0.2; done", timeout_s=60)
+    gone = here.run("until ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q python; do sleep 0.2; done", timeout_s=180)
     assert gone.code == 0, here.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").out
 
 

@@ -27,7 +27,7 @@ from support.crate_dir import alive, wait_until
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("worker-image"),
     # Parsl's address_by_interface leaves its socket to the collector of garbage.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -110,9 +110,9 @@ def test_crates_name_the_image_with_its_digest(
 ) -> None:
     image, digest = worker_image
     place = endpoint.submit(where)
-    assert place.result(120) == {"marks": ["/.dockerenv"], "prefix": "/opt/prov", "uid": os.getuid()}
+    assert place.result(240) == {"marks": ["/.dockerenv"], "prefix": "/opt/prov", "uid": os.getuid()}
     left = endpoint.submit(leave)
-    assert "WorkerLost" in str(left.exception(120))
+    assert "WorkerLost" in str(left.exception(240))
     for task, status in ((place.task_id, "completed"), (left.task_id, "failed")):
         crate = crates / f"{task}.crate"
         wait_until(crate.is_dir, "the crate")
@@ -151,7 +151,7 @@ def test_a_preflight_asks_the_image_itself(
 def test_a_task_in_a_container_runs_on_for_those_outside(endpoint: EmbeddedEndpoint, crates: Path, data: Path) -> None:
     """Its process has another number outside: whoever looks after what the dead left open there must not take it."""
     task = endpoint.submit(wait, str(data))
-    wait_until((data / "here").exists, "the task to run", 60)
+    wait_until((data / "here").exists, "the task to run", 180)
     agent = json.loads((Path(runtime_dir(str(crates))) / "agent.json").read_text())
     os.kill(agent["pid"], signal.SIGKILL)
     os.kill(agent["finaliser"], signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_a_task_in_a_container_runs_on_for_those_outside(endpoint: EmbeddedEndpo
     assert any("is running" in one for one in report.skipped)
     assert not (crates / f"{task.task_id}.crate").exists()
     (data / "go").touch()
-    assert task.result(60) == "gone"
+    assert task.result(180) == "gone"
     wait_until((crates / f"{task.task_id}.crate").is_dir, "the crate")
     assert StepCrate.open(crates / f"{task.task_id}.crate").status == "completed"
     assert len(list(crates.glob(f"{task.task_id}*"))) == 1

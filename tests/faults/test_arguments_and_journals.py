@@ -44,7 +44,7 @@ def test_an_argument_of_100_mb(crate_dir: CrateDir, start: Start, capture: str) 
     size = 100 << 20
     calls = [Call("length", (b"x" * size,)), Call("length", (["token " + "y" * size],)), Call("length", (10**5000,))]
     worker = start(*calls, settings={"capture_arguments": capture})
-    assert worker.wait(110) == 0
+    assert worker.wait(240) == 0
     assert [worker.value(0), worker.value(1)] == [size, 1]
     crates = crate_dir.wait_for([call.task for call in calls])
     assert [crate.status for crate in crates] == ["completed", "completed", "failed"]

@@ -27,11 +27,11 @@ def test_20000_tasks_in_a_row(crate_dir: CrateDir, start: Start, tmp_path: Path)
     agent = crate_dir.wait_for_agent()
     wait_until(lambda: len(_listed(crate_dir)) > 500, "the first crates")
     files, memory = _of(agent["finaliser"]), _of(agent["pid"])
-    wait_until(lambda: worker.raw(count - 1), "all results", 100)
+    wait_until(lambda: worker.raw(count - 1), "all results", 240)
     wait_until(
         lambda: len(_listed(crate_dir)) == count,
         lambda: f"{len(_listed(crate_dir))} crates\n{crate_dir.describe()}",
-        100,
+        240,
     )
     before, after = worker.value(500), worker.value(count - 1)
     assert after[0] <= before[0]

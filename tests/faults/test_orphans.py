@@ -20,8 +20,8 @@ from prov_worker.globus.orphans import PoolProcess
 from support import calls
 from support.crate_dir import CrateDir, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
-LIMIT_S = 90
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
+LIMIT_S = 180
 Program = Callable[..., subprocess.Popen[str]]
 
 
@@ -86,7 +86,7 @@ def running_task(started: Path, child: Path) -> tuple[str, ...]:
     """A task that has ended, and one that runs, with a program of its own."""
     return (
         "done = served.submit(calls.add, 1, 2)",
-        "done.result(60)",
+        "done.result(180)",
         f"running = served.submit(calls.run_program, 'echo $$ > {child}; touch {started}; exec sleep 600')",
         "print(done.task_id, running.task_id, flush=True)",
         "time.sleep(600)",
@@ -169,7 +169,7 @@ def test_a_living_engine_of_the_same_folder_keeps_its_own(
     process = program(
         run_dir,
         "for text in itertools.chain(['first'], sys.stdin):",
-        "    print(served.submit(calls.add, 1, 2).result(60), os.getpid(), flush=True)",
+        "    print(served.submit(calls.add, 1, 2).result(180), os.getpid(), flush=True)",
     )
     assert line(process)[0] == "3"
     before = of(run_dir)

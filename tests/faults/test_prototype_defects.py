@@ -140,8 +140,8 @@ def test_defect_4_workers_that_share_a_directory_do_not_share_data(
     share = [calls[number::count] for number in range(count)]
     workers = [start(*mine) for mine in share]
     for worker in workers:
-        assert worker.wait(110) == 0
-    crate_dir.wait_for([call.task for call in calls], 60)
+        assert worker.wait(240) == 0
+    crate_dir.wait_for([call.task for call in calls])
     assert len(crate_dir.names()) == tasks
     for worker, mine in zip(workers, share, strict=True):
         for number, call in enumerate(mine):

@@ -58,7 +58,7 @@ def test_a_full_disk_costs_no_result_and_crates_appear_when_there_is_room(
     assert len(crate_dir.names()) < 60
     assert _mount("-o", "remount,size=64m", str(small_disk))
     filler.unlink()
-    crates = crate_dir.wait_for([call.task for call in calls], 60)
+    crates = crate_dir.wait_for([call.task for call in calls])
     assert {crate.status for crate in crates} == {"completed"}
     go.touch()
     worker.wait()
@@ -89,7 +89,7 @@ def test_a_read_only_crate_directory(crate_dir: CrateDir, start: Start, read_onl
     wait_until(lambda: log.exists() and "their records are kept" in log.read_text(), "the agent says so")
     assert list(read_only.iterdir()) == []
     assert _mount("-o", "remount,rw", str(read_only))
-    assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls], 60)} == {"completed"}
+    assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls])} == {"completed"}
     go.touch()
     worker.wait()
     crate_dir.wait_for_end_of_agent()

@@ -30,7 +30,7 @@ def crates(tmp_path: Path) -> Path:
 def wait_for() -> Callable[..., None]:
     """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
 
-    def wait(condition: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
+    def wait(condition: Callable[[], bool], what: str, limit_s: float = 90.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > deadline:

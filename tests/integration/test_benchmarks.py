@@ -19,13 +19,13 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=450,
         check=False,
     )
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_quick_benchmarks_give_rows_of_the_agreed_shape(tmp_path: Path) -> None:
     only = [part for name in ("noop", "crates", "start", "assemble") for part in ("--only", name)]
     done = benchmarks("--quick", "--no-peers", "--json", "--out", str(tmp_path), *only)

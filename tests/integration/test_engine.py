@@ -28,7 +28,7 @@ from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskF
 
 STOCK = "globus_compute_endpoint.engines.helper"
 OURS = "prov_worker.globus.worker"
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 def message(future: TaskFuture) -> dict[str, Any]:

@@ -19,8 +19,8 @@ def double(number):
 
 
 def test_a_task_leaves_a_crate(embedded_endpoint, tmp_path):
-    assert embedded_endpoint.submit(double, 21).result(timeout=60) == 42
-    limit = time.monotonic() + 30
+    assert embedded_endpoint.submit(double, 21).result(timeout=180) == 42
+    limit = time.monotonic() + 90
     while not (steps := [step for step in open_run(tmp_path / "crates").steps()]) and time.monotonic() < limit:
         time.sleep(0.1)
     assert [step.function for step in steps] == ["double"]
@@ -53,7 +53,7 @@ def test_a_project_of_a_user(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

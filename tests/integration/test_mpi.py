@@ -38,7 +38,7 @@ def test_a_task_with_ranks_leaves_a_crate_that_names_its_nodes(
         future = endpoint.submit_as(
             task_id, functions.mpi_nodes, resource_specification={"num_nodes": 1, "ranks_per_node": 2}
         )
-        assert future.result(60) == "localhost"
+        assert future.result(180) == "localhost"
         wait_for((crates / f"{task_id}.crate").exists, "the task's crate")
     entities = StepCrate.open(crates / f"{task_id}.crate").entities
     recorded = {e["name"]: e["value"] for key, e in entities.items() if key.startswith("#env-PARSL")}

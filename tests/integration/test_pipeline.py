@@ -20,7 +20,7 @@ import pytest
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.validator.client import find_validator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("pipeline")]
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "pipeline" / "run.py"
 FAILED = "http://schema.org/FailedActionStatus"
@@ -35,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     (target / "summary.json").write_text(done.stdout)

@@ -56,7 +56,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("where", ["script", "module"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_call_leaves_a_crate(

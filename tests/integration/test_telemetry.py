@@ -17,7 +17,7 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.validator.client import find_validator
 from prov_worker.globus.embedded import EmbeddedEndpoint
 
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 def crate_of(crates: Path, telemetry: dict[str, bool | float], wait_for: Callable[..., None]) -> StepCrate:

@@ -91,7 +91,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                "--identities", "/identities/identities.json", "--amqp-url", "amqp://prov:prov@broker:5672/%2F",
                "--amqp-advertise", "service")  # fmt: skip
         ask = "import urllib.request as u; print(u.urlopen('http://localhost:5000/health').read().decode())"
-        assert until(lambda: '"ok"' in docker("exec", site.service, "python", "-c", ask, check=False), timeout_s=90), (
+        assert until(lambda: '"ok"' in docker("exec", site.service, "python", "-c", ask, check=False), timeout_s=240), (
             docker("logs", site.service, check=False)[-3000:]
         )
         yield site
@@ -152,7 +152,7 @@ def start_node(site: Site, wheelhouses: Callable[[str], Path]) -> Iterator[Calla
             **SITES[kind],
         }
         ready = ["ssh", *ssh.split(), "-o", "BatchMode=yes", "-i", str(key), f"alice@{node.address}", "true"]
-        assert until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=60)
+        assert until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=180)
         return node
 
     yield start

@@ -74,7 +74,7 @@ def missing(why: str) -> None:
     pytest.skip(why)
 
 
-def until(what: Callable[[], Any], *, timeout_s: float = 120, pause_s: float = 0.5) -> Any:
+def until(what: Callable[[], Any], *, timeout_s: float = 240, pause_s: float = 0.5) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
     while not (found := what()) and time.monotonic() < end:
@@ -130,7 +130,7 @@ class Node:
             [BIN / "ansible-playbook", "-i", inventory, "--diff", "-vvv", *options, f"{book}.yml"],
             cwd=ROOT / "ansible",
             env=os.environ | {"HOME": str(home), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr
         assert self.site.client_secret not in output, f"{book}.yml says the secret"
@@ -224,7 +224,7 @@ class Site:
     @staticmethod
     def ended(process: subprocess.Popen[str]) -> Any:
         """What such a script printed last, once it has ended."""
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=450)
         assert process.returncode == 0, err[-3000:]
         return json.loads(out.splitlines()[-1])
 

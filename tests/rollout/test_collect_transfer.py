@@ -18,7 +18,7 @@ from support.transfer_service import CLIENT, SECRET, TransferService
 
 pytestmark = [
     pytest.mark.skipif(not (BIN / "ansible-playbook").exists(), reason="no Ansible (make ansible)"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 
 PLAY = [{"name": "Collect", "hosts": "all", "gather_facts": False, "roles": [{"role": "collect"}]}]
@@ -53,7 +53,7 @@ def play(service: TransferService, directory: Path, *options: str, **values: str
     done = subprocess.run(
         [BIN / "ansible-playbook", "-i", "node,", "-c", "local", "-e", json.dumps(given), *options, "play.yml"],
         cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, timeout=120, check=False,
+        text=True, timeout=240, check=False,
     )  # fmt: skip
     assert SECRET not in done.stdout
     return done.returncode, done.stdout

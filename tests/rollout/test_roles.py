@@ -13,7 +13,7 @@ from login_nodes import BIN, LABEL, ROOT, Site, docker
 
 from prov_worker.testing import CrateFactory
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("rollout-roles")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("rollout-roles")]
 
 #: In this order what one needs of the others is there already.
 ROLES = ["prov_worker", "endpoint", "preflight", "service", "collect"]
@@ -56,7 +56,7 @@ def test_a_role_does_what_it_says_and_nothing_twice(role: str, environment: dict
         [BIN / "molecule", "test", "--destroy", "never"],
         cwd=ROOT / "ansible" / "roles" / role,
         env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=400, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     assert environment["PROV_TEST_ROLLOUT_CLIENT_SECRET"] not in done.stdout

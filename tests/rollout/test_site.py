@@ -15,7 +15,7 @@ from releases import release
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: Sends tasks by their source, as workers may have another Python; prints id and result of each.
 SUBMIT = """\
@@ -32,7 +32,7 @@ count, seconds = int(sys.argv[2]), float(sys.argv[3])
 with Executor(endpoint_id=sys.argv[1]) as executor:
     executor.serializer = ComputeSerializer(strategy_code=DillCodeSource())
     futures = [executor.submit(work, number, seconds) for number in range(count)]
-    results = [future.result(timeout=240) for future in futures]
+    results = [future.result(timeout=360) for future in futures]
     print(json.dumps([[future.task_id, *result] for future, result in zip(futures, results)]))
 """
 #: All files of the user, with what is in them; what logs and caches hold is not compared.
@@ -233,7 +233,7 @@ def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
     assert ("/bin/true # mine" in left) == (node.kind != "systemd")
     # A block that outlived its endpoint, when the node went down, ends by itself.
     ask = "ps -u alice -o args= | grep -i '[g]lobus' || true"
-    assert until(lambda: not node.shell(ask), timeout_s=90), node.shell(ask)
+    assert until(lambda: not node.shell(ask), timeout_s=180), node.shell(ask)
     assert node.crates == crates != []
     assert node.leaks() == []
     again = node.play("remove", endpoint_remove_directory=True)

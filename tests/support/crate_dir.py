@@ -23,7 +23,7 @@ from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import runtime_dir, spool_dir
 
 
-def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit_s: float = 90.0) -> None:
     """Wait until a condition holds; fail, with what was waited for, when it never does."""
     deadline = time.monotonic() + limit_s
     while not condition():
@@ -67,7 +67,7 @@ class CrateDir:
         suffix = "" if attempt is None else f".attempt-{attempt}"
         return StepCrate.open(self.crates / f"{task}{suffix}.crate")
 
-    def wait_for(self, tasks: Iterable[str], limit_s: float = 30.0) -> list[StepCrate]:
+    def wait_for(self, tasks: Iterable[str], limit_s: float = 90.0) -> list[StepCrate]:
         """Wait until each of these tasks has its crate; gives them in order."""
         tasks = list(tasks)
 
@@ -120,7 +120,7 @@ class CrateDir:
             return None
         return about
 
-    def wait_for_agent(self, limit_s: float = 20.0, *, other_than: int | None = None) -> dict[str, Any]:
+    def wait_for_agent(self, limit_s: float = 60.0, *, other_than: int | None = None) -> dict[str, Any]:
         """Wait until an agent serves here."""
 
         def there() -> bool:
@@ -132,7 +132,7 @@ class CrateDir:
         assert about is not None
         return about
 
-    def wait_for_end_of_agent(self, limit_s: float = 30.0) -> None:
+    def wait_for_end_of_agent(self, limit_s: float = 90.0) -> None:
         """Wait until nobody holds the agent's lock."""
         wait_until(lambda: not agent_lives(str(self.runtime)), lambda: f"the agent ends\n{self.describe()}", limit_s)
 
@@ -148,7 +148,7 @@ class CrateDir:
             [sys.executable, "-m", "prov_worker", "recover", str(self.crates)],
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
             check=False,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr

@@ -110,7 +110,7 @@ class DirectWorker:
             )
         self.pid = self.process.pid
 
-    def wait(self, limit_s: float = 60.0) -> int:
+    def wait(self, limit_s: float = 180.0) -> int:
         """Wait status of the process as :meth:`subprocess.Popen.wait` gives it."""
         return self.process.wait(limit_s)
 

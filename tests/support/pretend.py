@@ -100,11 +100,11 @@ class Pretender:
         for orphan in self._orphans:
             with contextlib.suppress(psutil.Error):
                 orphan.kill()
-        psutil.wait_procs(self._orphans, timeout=10)
+        psutil.wait_procs(self._orphans, timeout=60)
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not path.exists():
         assert time.monotonic() < deadline, "the process did not start"
         time.sleep(0.01)

@@ -20,7 +20,7 @@ def run(command: str, **variables: str) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 2, done.stderr
     return done.stderr.splitlines()

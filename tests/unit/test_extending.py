@@ -241,7 +241,7 @@ def test_the_agent_samples_its_devices(aurora: ProbeContext) -> None:
     here = dataclasses.replace(aurora, libraries={"pyze": object()})
     with GPU_SOURCES.temporary("level_zero", LevelZero(), rank=25):
         meters = GpuMeters(0.05, lambda: list(open_gpus(here)))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while meters.history is None and time.monotonic() < deadline:
             time.sleep(0.01)
         meters.close()

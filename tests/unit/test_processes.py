@@ -70,7 +70,7 @@ def test_a_process_of_a_container_is_found_by_its_start() -> None:
     outer = subprocess.Popen([*command, "sleep", "600"])
     try:
         inner = None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while inner is None and time.monotonic() < deadline:
             with open(f"/proc/{outer.pid}/task/{outer.pid}/children") as file:
                 inner = next((int(word) for word in file.read().split()), None)

@@ -135,5 +135,5 @@ def test_text_of_any_shape_takes_a_time_that_grows_with_its_length() -> None:
         "from prov_worker.redact import redact\n"
         f"for unit in {units!r}:\n    redact('token ' + unit * (100_000 // len(unit)), ())\nprint('all')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)
     assert done.stdout == "all\n"

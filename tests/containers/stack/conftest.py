@@ -54,7 +54,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def until(what: Callable[[], Any], *, timeout_s: float = 90, pause_s: float = 0.2) -> Any:
+def until(what: Callable[[], Any], *, timeout_s: float = 180, pause_s: float = 0.2) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
     while not (found := what()) and time.monotonic() < end:
@@ -76,7 +76,7 @@ class Work:
     def endings(self) -> dict[str, list[Any]]:
         """How each of them ended."""
         endings: dict[str, list[Any]] = json.loads(self._line("ended"))
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=180)
         assert set(endings) == set(self.tasks)
         return endings
 

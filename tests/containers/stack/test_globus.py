@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITABLE = [f"--tmpfs={path}:mode=1777" for path in ("/tmp", "/run/prov", "/var/lib/prov", "/crates")]
@@ -61,7 +61,7 @@ def start(stack: Stack, *options: str, **variables: str) -> subprocess.Completed
         stack.image,
         "endpoint",
     ]
-    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=450, check=False)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
 
 ROOT = Path(__file__).resolve().parents[3]
 HARDENED = (

@@ -19,7 +19,7 @@ from prov_worker.crate.validator.client import find_validator
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
 
 RUNNING = ("broker", "net", "service", "endpoint")
 
@@ -70,10 +70,10 @@ def test_one_port_is_published_on_loopback(stack: Stack) -> None:
 
 
 def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=60) as answer:
         assert json.load(answer)["status"] == "ok"
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/v2/endpoints", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/v2/endpoints", timeout=60)
     with refused.value:
         assert refused.value.code == 401
     url = stack.shell("service", "cat /run/broker/amqp-url").strip()
@@ -123,7 +123,7 @@ def test_what_an_agent_complains_of_is_in_the_log(stack: Stack) -> None:
     line = json.dumps({"level": "ERROR", "kind": "a complaint", "text": "a complaint of a test"})
     stack.shell("endpoint", f"d=/dev/shm/prov-worker-$(id -u)/test; mkdir -pm 700 $d; echo '{line}' >$d/agent.log")
     wanted = "prov-worker agent: a complaint of a test"
-    assert stack.until(lambda: wanted in stack.compose("logs", "--no-color", "endpoint"), timeout_s=20)
+    assert stack.until(lambda: wanted in stack.compose("logs", "--no-color", "endpoint"))
     stack.shell("endpoint", "rm -r /dev/shm/prov-worker-$(id -u)/test")
 
 

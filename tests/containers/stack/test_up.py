@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNNING = ("broker", "net", "service", "endpoint")
@@ -50,7 +50,7 @@ def left_of(stack: Stack, project: str) -> str:
 
 def is_well(stack: Stack) -> bool:
     """Whether the service answers on the host, and the endpoint is heard by it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=60) as answer:
         assert answer.status == 200
     return bool(stack.inspect("endpoint")["State"]["Health"]["Status"] == "healthy")
 

@@ -51,6 +51,6 @@ def wait_up(wait_for: Callable[..., None]) -> Callable[..., None]:
 
     def wait(host: FleetHost, *names: str, before: dict[str, object] | None = None) -> None:
         for name in names:
-            wait_for(lambda: host.up(name, (before or {}).get(name)), f"{name} runs: {host.log()}", 60.0)  # noqa: B023
+            wait_for(lambda: host.up(name, (before or {}).get(name)), f"{name} runs: {host.log()}", 180.0)  # noqa: B023
 
     return wait

@@ -21,7 +21,7 @@ from prov_worker.fleet.state import Record, State
 from prov_worker.globus.processes import has_open_below
 
 NAMES = ("one", "two", "three")
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 OPTIONS: dict[str, Any] = {
     "email": "someone@example.org",
     "plots": "none",
@@ -68,7 +68,7 @@ class FleetHost:
         done = subprocess.run(
             [self.python, "-m", "prov_worker", "fleet", *words],
             env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
@@ -100,7 +100,7 @@ class FleetHost:
         ended, self.watches, self.elsewhere = [*self.watches, *self.elsewhere], [], []
         for process in ended:
             try:
-                _, errors = process.communicate(timeout=60)
+                _, errors = process.communicate(timeout=180)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

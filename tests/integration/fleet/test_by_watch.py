@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.xdist_group("fleet-by-watch"),
     # Parsl's address_by_interface leaves its socket to the collector of garbage.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -102,7 +102,7 @@ def test_the_watch_starts_what_commands_ask_for_and_follows_its_environment(host
     assert any(f"process {third.pid} is gone, ended with SIGKILL" in line for line in host.log("one"))
 
     watch.send_signal(signal.SIGTERM)
-    assert watch.wait(60) == 0
+    assert watch.wait(180) == 0
     assert host.core("one") is None
     assert host.log()[-1].endswith("endpoints are stopped")
     assert presence.read(host.state.directory) is None
@@ -151,11 +151,11 @@ def test_a_daemon_on_a_host_that_a_batch_system_chose(
     # Tasks under way are seen from here.
     with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
         future = executor.submit(functions.work_for, 6.0)
-        wait_for(lambda: host.json("status")["one"]["running"], "the task under way", 90.0)
+        wait_for(lambda: host.json("status")["one"]["running"], "the task under way")
         busy = host.json("status", "--drained", "--timeout", "0", code=1)["one"]
         assert busy["note"].startswith("1 task is not done after 0 s")
         assert host.json("status", "--drained", "--timeout", "90")["one"]["condition"] == "running"
-        assert future.exception(5) is None
+        assert future.exception(60) is None
 
     # The watch there does what commands here ask for.
     host.write("one", options=OPTIONS | {"retries": 1}, unbound_host=True)
@@ -175,7 +175,7 @@ def test_a_daemon_on_a_host_that_a_batch_system_chose(
     for file in (host.state.directory / "watch.json", host.folder("one").pid_file):
         os.utime(file, (time.time() - STALE_S - 1,) * 2)
     host.watch("--stop-endpoints")
-    wait_for(lambda: host.core("one"), "it is started here", 120.0)
+    wait_for(lambda: host.core("one"), "it is started here", 180.0)
     row = host.json("status", "--online")["one"]
     assert (row["condition"], row["elsewhere"]) == ("running", False)
     assert any("on other-host is gone" in line for line in host.log("one"))
@@ -194,4 +194,4 @@ def test_a_daemon_on_another_host_without_a_watch(host: FleetHost, other_host: l
     stopped = host.json("stop")["one"]
     assert stopped["action"] == "stopped"
     assert "on other-host ends within a minute, without its pid file" in stopped["detail"]
-    wait_for(lambda: not host.folder("one").cores(), "the daemon ends", 90.0)
+    wait_for(lambda: not host.folder("one").cores(), "the daemon ends", 180.0)

@@ -102,7 +102,7 @@ class Daemon:
                 "--schema-config", self.user_dir / "schema.json",
                 "--user-env-config", self.user_dir / "user_environment.yaml",
             ],
-            env=self.environment, check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL,
+            env=self.environment, check=True, capture_output=True, timeout=180, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -114,7 +114,7 @@ class Daemon:
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not (self.user_dir / self.name / "endpoint.json").exists():
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
@@ -153,17 +153,17 @@ class Daemon:
         assert self.process is not None
         os.kill(pid or self.process.pid, signal.SIGKILL)
         if pid is None:
-            self.process.wait(10)
+            self.process.wait(60)
 
     def stop(self) -> None:
         """End the core, then whatever of it is left."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(40)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60)
         deadline = time.monotonic() + 5
         while self.children() and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -102,7 +102,7 @@ class RabbitMQ:
             )
         self.wait()
 
-    def wait(self, limit_s: float = 60.0) -> None:
+    def wait(self, limit_s: float = 180.0) -> None:
         deadline = time.monotonic() + limit_s
         while True:
             try:
@@ -120,7 +120,7 @@ class RabbitMQ:
         process, self.process = self.process, None
         try:
             os.killpg(process.pid, with_signal)
-            process.wait(60)
+            process.wait(180)
         except ProcessLookupError:
             pass
         except subprocess.TimeoutExpired:

@@ -15,7 +15,7 @@ from typing import Any
 from globus_compute_sdk import Client, Executor, ShellFunction
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-LIMIT_S = 100
+LIMIT_S = 180
 
 
 def add(left: int, right: int) -> int:

@@ -51,7 +51,7 @@ class Service:
                 [sys.executable, "-m", "prov_worker", "service", "run", *self.options, *self.run_options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while self.health().get("status") != wait_for:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -66,7 +66,7 @@ class Service:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -86,7 +86,7 @@ class Service:
         """What ``prov-worker service env`` prints."""
         line = subprocess.run(
             [sys.executable, "-m", "prov_worker", "service", "env", *self.options, "--identity", identity],
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True, text=True, check=True, timeout=180,
         ).stdout  # fmt: skip
         words = shlex.split(line)
         assert words[0] == "export"
@@ -98,7 +98,7 @@ class Service:
         process, self.process = self.process, None
         process.send_signal(with_signal)
         try:
-            process.wait(60)
+            process.wait(180)
         finally:
             process.kill()
 

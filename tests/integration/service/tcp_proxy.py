@@ -56,7 +56,7 @@ class Proxy:
                 try:
                     if self._cut:
                         raise OSError
-                    far = socket.create_connection(("127.0.0.1", self._target), timeout=10)
+                    far = socket.create_connection(("127.0.0.1", self._target), timeout=60)
                 except OSError:
                     near.close()
                     continue

@@ -14,7 +14,7 @@ from rabbitmq import RabbitMQ
 from service_stack import ALICE, SECRETS, Identity, Service, service_running
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("service-fuzz")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("service-fuzz")]
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"

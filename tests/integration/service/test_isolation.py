@@ -18,7 +18,7 @@ from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, Connecti
 from rabbitmq import RabbitMQ, free_port, need_rabbitmq
 from service_stack import ALICE, BOB, SECRETS, Identity, Service, service_running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("service-isolation")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("service-isolation")]
 
 
 @pytest.fixture(scope="module", params=[(), ("--amqp-advertise", "service")], ids=["broker's port", "service's port"])
@@ -106,7 +106,7 @@ def test_an_account_is_none_of_the_management_api(broker: RabbitMQ, service: Ser
     import http.client
 
     parts = urlsplit(bob.url())
-    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(broker.management_url).port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(broker.management_url).port, timeout=90)
     login = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
     connection.request("GET", "/api/queues", headers={"Authorization": f"Basic {login}"})
     assert connection.getresponse().status == 401
@@ -147,7 +147,7 @@ def test_accounts_come_back_with_a_broker_that_lost_its_state(tmp_path: Path) ->
             broker.stop()
             shutil.rmtree(broker.directory / "mnesia")
             broker.start()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while service.health().get("status") != "ok":
                 assert time.monotonic() < deadline, service.log.read_text()
                 time.sleep(0.1)

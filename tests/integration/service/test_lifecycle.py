@@ -18,8 +18,8 @@ import functions
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-LIMIT_S = 90
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+LIMIT_S = 180
 
 
 def test_one_port_carries_everything_until_the_endpoint_is_stopped_from_afar_and_deleted(
@@ -45,13 +45,13 @@ def test_one_port_carries_everything_until_the_endpoint_is_stopped_from_afar_and
         done = subprocess.run(
             [stack.daemon.command, "stop", "--remote", stack.daemon.name],
             env={**stack.daemon.environment, "GLOBUS_COMPUTE_USER_DIR": str(elsewhere)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         process = stack.daemon.process
         assert process is not None
-        wait_for(lambda: process.poll() is not None, "the daemon to end", 60)
-        wait_for(lambda: not stack.daemon or not stack.daemon.children(), "its user endpoints to end", 60)
+        wait_for(lambda: process.poll() is not None, "the daemon to end")
+        wait_for(lambda: not stack.daemon or not stack.daemon.children(), "its user endpoints to end")
         assert client.get_endpoint_status(endpoint)["status"] == "offline"
 
         # It starts again as if nothing had been.
@@ -67,7 +67,7 @@ def test_one_port_carries_everything_until_the_endpoint_is_stopped_from_afar_and
             wait_for(lambda: waiting.task_id is not None, "the submission")
             done = subprocess.run(
                 [stack.daemon.command, "delete", "--yes", stack.daemon.name],
-                env=stack.daemon.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                env=stack.daemon.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
                 check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr

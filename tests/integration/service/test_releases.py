@@ -14,7 +14,7 @@ import pytest
 from endpoint_daemon import Daemon
 from service_stack import Stack, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 OLDEST = Path(os.environ.get("PROV_TEST_OLDEST") or "no-such-interpreter")
 SAID = {
@@ -56,7 +56,7 @@ def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_pat
         done = subprocess.run(
             [pythons[sdk_python], str(HERE / "sdk_script.py"), daemon.id],
             env={**os.environ, **stack.sdk_environment()},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=450, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
         said = json.loads(done.stdout.splitlines()[-1])

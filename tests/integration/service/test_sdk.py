@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from service_stack import Stack
 
 # One stack for all of them.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("service-sdk")]
-LIMIT_S = 90
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("service-sdk")]
+LIMIT_S = 180
 
 
 def _daemon_id(stack: Stack) -> str:
@@ -214,7 +214,7 @@ def test_ten_thousand_tasks_at_half_the_engines_own_speed(stack: Stack, client: 
         assert executor.submit(functions.add, 0, 0).result(LIMIT_S) == 0
         begin = time.perf_counter()
         futures = [executor.submit(functions.add, n, 1) for n in range(count)]
-        results = [each.result(240) for each in futures]
+        results = [each.result(360) for each in futures]
         rate = count / (time.perf_counter() - begin)
     assert results == list(range(1, count + 1))
     print(f"through the service {rate:.0f}/s, the engine alone {engine_rate:.0f}/s, ratio {rate / engine_rate:.2f}")

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from service_stack import Stack
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     # Parsl's address_by_interface leaves its socket to the collector of garbage.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-LIMIT_S = 90
+LIMIT_S = 180
 
 
 class Site(Daemon):

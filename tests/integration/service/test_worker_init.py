@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from service_stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-LIMIT_S = 90
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+LIMIT_S = 180
 #: As a facility has it: the engine is its own, `worker_init` the user's.
 TEMPLATE = """\
 idle_heartbeats_soft: 0

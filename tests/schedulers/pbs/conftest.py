@@ -39,7 +39,7 @@ def wait_for() -> Callable[..., None]:
     """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
     import time
 
-    def wait(condition: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
+    def wait(condition: Callable[[], bool], what: str, limit_s: float = 90.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > deadline:

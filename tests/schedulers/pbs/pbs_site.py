@@ -52,7 +52,7 @@ class PBSSite(Daemon):
         command = [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir]
         done = subprocess.run(
             [*command, *assigned],
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
@@ -119,7 +119,7 @@ def installed(
             made.stop()
 
 
-def by_task(futures: Sequence[ComputeFuture[Any]], limit_s: float = 90) -> dict[str, int]:
+def by_task(futures: Sequence[ComputeFuture[Any]], limit_s: float = 180) -> dict[str, int]:
     """The ranks that tasks gave as their results, by their ids."""
     ranks = [int(future.result(limit_s)) for future in futures]
     return {str(future.task_id): rank for future, rank in zip(futures, ranks, strict=True)}

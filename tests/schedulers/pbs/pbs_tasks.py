@@ -12,7 +12,7 @@ def meet(directory: str, name: int, count: int) -> str | None:
     place = Path(directory)
     place.mkdir(parents=True, exist_ok=True)
     (place / str(name)).touch()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while len(list(place.iterdir())) < count:
         if time.monotonic() > until:
             raise TimeoutError(f"alone with {sorted(path.name for path in place.iterdir())}")

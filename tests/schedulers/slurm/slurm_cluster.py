@@ -28,7 +28,7 @@ HOME = "/home/compute"
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
 
 
-def until(what: Callable[[], Any], told: str, *, timeout_s: float = 180, pause_s: float = 0.3) -> Any:
+def until(what: Callable[[], Any], told: str, *, timeout_s: float = 300, pause_s: float = 0.3) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
     while not (found := what()):
@@ -48,7 +48,7 @@ class Tasks:
             raise AssertionError(process.communicate()[1][-4000:])
         self.ids: list[str] = json.loads(line)
 
-    def outcomes(self, timeout_s: float = 150) -> list[dict[str, Any]]:
+    def outcomes(self, timeout_s: float = 300) -> list[dict[str, Any]]:
         """``result`` or ``error`` of each, in the order of submission."""
         out, err = self._process.communicate(timeout=timeout_s)
         assert self._process.returncode == 0, err[-4000:]

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.slurm,
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.xdist_group("slurm"),
 ]
 

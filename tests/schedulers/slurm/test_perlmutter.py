@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.slurm,
     pytest.mark.docker,
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
     # One cluster: all tests of it in one process.
     pytest.mark.xdist_group("slurm"),
 ]

@@ -32,7 +32,7 @@ def long_series() -> TaskSeries:
     return TaskSeries(task=Series(0.05, offsets, columns, SAMPLES, SAMPLES, 0.05))
 
 
-def answers(plotter: Plotter, count: int, limit_s: float = 60.0) -> list[Drawn]:
+def answers(plotter: Plotter, count: int, limit_s: float = 180.0) -> list[Drawn]:
     found: list[Drawn] = []
     until = time.monotonic() + limit_s
     while len(found) < count and time.monotonic() < until:

@@ -159,7 +159,7 @@ def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
     except OSError:  # Linux' way to say that the other end is closed
         pass
     os.close(main)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", said.decode()).splitlines()
     assert "  wall time: 2.00 s" in lines
     assert all(len(line) <= 40 for line in lines if "█" in line and " to " not in line)

@@ -215,7 +215,7 @@ def test_interrupted_is_exit_code_130(tmp_path: Path) -> None:
         while not (tmp_path / "crates").exists():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     finally:
         process.kill()
     # A shell gives 130 for both. The second where Python was in `exec` of a string (a dataclass in the making): it

@@ -96,7 +96,7 @@ def test_zsh_in_a_terminal_completes_a_key_without_a_space() -> None:
         env={**os.environ, "PATH": PROGRAMS},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert "--set filesystems=X" in done.stdout, done.stderr

@@ -87,7 +87,7 @@ def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     assert daemon.poll() is None
     time.sleep(0.4)
     watcher.look()
-    daemon.wait(10)
+    daemon.wait(60)
     assert any("gave no sign of life for" in line and line.endswith("it is ended") for line in said)
     assert "gave no sign of life" in State(fleet).load()["one"].last_error
     assert len([line for line in said if " two: not created yet" in line]) == 1, "said once"
@@ -121,7 +121,7 @@ def test_a_stop_that_a_command_asks_for_is_done(fleet: Fleet, running: subproces
     with State(fleet).records() as records:
         records["one"].ask("stop", launch.software())
     watcher.look()
-    assert running.wait(10) == -signal.SIGTERM
+    assert running.wait(60) == -signal.SIGTERM
     record = State(fleet).load()["one"]
     assert (record.asked, record.wanted, record.pid, record.taken_at) == ("", "stopped", 0, record.asked_at)
     assert any(f"one: asked for a stop: process {running.pid} ended" in line for line in lines)
@@ -161,7 +161,7 @@ def test_endpoints_end_with_a_watch_that_is_told_so(fleet: Fleet, running: subpr
         records["one"] = Record()
         records["one"].restarts = [time.time()]
     Watcher(fleet, State(fleet), lines.append, ended).run(stop_endpoints=True)
-    assert running.wait(10) == -signal.SIGTERM
+    assert running.wait(60) == -signal.SIGTERM
     assert lines[-1].endswith("endpoints are stopped")
     record = State(fleet).load()["one"]
     assert (record.wanted, record.pid, record.restarts) == ("up", 0, []), "the next watch starts it at once"

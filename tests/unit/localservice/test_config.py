@@ -27,7 +27,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-m", "prov_worker", "service", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env={**kept, **environment},
         stdin=subprocess.DEVNULL,
@@ -165,5 +165,5 @@ def test_a_service_says_why_there_is_no_broker(tmp_path: Path) -> None:
             line = next(line for line in process.stderr if "broker: " in line)
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
     assert line.rstrip().endswith("broker: ConnectionRefusedError: [Errno 111] Connection refused")

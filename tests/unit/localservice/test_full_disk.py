@@ -50,7 +50,7 @@ class Outside:
     def noted(self, tasks: object, results: object) -> None: ...
 
 
-def wait(condition: Callable[[], object], limit_s: float = 30) -> None:
+def wait(condition: Callable[[], object], limit_s: float = 90) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end

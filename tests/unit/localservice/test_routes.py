@@ -245,7 +245,7 @@ def test_large_bodies(web: Web) -> None:
     status, content, _ = web.ask("POST", "/v3/functions", body, headers=headers)
     assert (status, content["errors"][0]["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=90)) as connection:
         connection.putrequest("POST", "/v3/functions")
         for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
             connection.putheader(name, value)

@@ -23,7 +23,7 @@ from prov_worker.localservice.records import (
     UserEndpoint,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 

@@ -35,7 +35,7 @@ class Web:
     def ask(
         self, method: str, path: str, content: Any = None, *, headers: dict[str, str] | None = None, raw: bytes = b""
     ) -> tuple[int, Any, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         headers = dict(headers or {})
         body = raw
         if content is not None:

@@ -20,7 +20,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_for(what: Any, process: subprocess.Popen[str]) -> Any:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not (found := what()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "did not come"
@@ -56,7 +56,7 @@ def test_a_signal_in_the_middle_of_assembling_leaves_nothing(
     process = programs.start([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     wait_for(lambda: list(out.glob(".R.crate.tmp-*/steps/*/large.bin")), process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert (process.returncode, "Traceback" in said) == (128 + number, False)
     assert list(out.iterdir()) == []
 
@@ -77,7 +77,7 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, programs: Program
     readers = wait_for(lambda: len(found := children_of(process.pid)) >= 3 and found, process)
     process.kill()
     process.wait()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while any(map(alive, readers)):
         assert time.monotonic() < end, "readers stayed"
         time.sleep(0.02)

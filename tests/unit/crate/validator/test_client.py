@@ -173,7 +173,7 @@ VARIANTS = {
 
 @pytest.mark.validator
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_variant_is_clean(validator, snapshot, make_record, make_series, tmp_path):
     names: dict[Path, str] = {}
     for number, (name, (changes, series, plot, settings, node)) in enumerate(VARIANTS.items()):
@@ -252,7 +252,7 @@ FAULTS = {
 
 @pytest.mark.validator
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_seeded_fault_is_seen(validator, writer, make_record, make_series, tmp_path, edit):
     crates = {}
     for number, (name, (fault, _)) in enumerate(FAULTS.items()):

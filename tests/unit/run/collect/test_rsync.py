@@ -30,7 +30,7 @@ from support.programs import Programs
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync (on Debian: apt-get install rsync)"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -265,14 +265,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         f"ssh -F none -p {port} -i {where}/user -o StrictHostKeyChecking=no -o UserKnownHostsFile={where}/known "
         "-o LogLevel=ERROR -o BatchMode=yes"
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while subprocess.run([*ssh.split(), "127.0.0.1", "true"], capture_output=True, check=False).returncode:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
     yield Server(port, ssh, log)
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def test_crates_come_by_ssh_with_one_login(server: Server, source: CrateFactory, tmp_path: Path) -> None:

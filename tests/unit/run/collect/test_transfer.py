@@ -24,7 +24,7 @@ from prov_worker.testing import CrateFactory
 from prov_worker.testing import task_id as step
 from support.transfer_service import CLIENT, SECRET, TransferService
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_killed_client_finds_its_task_again(
     assert process.stderr is not None
     line = process.stderr.readline()
     process.send_signal(signal.SIGKILL)
-    process.wait(30)
+    process.wait(90)
     (task,) = service.tasks
     assert line == f"task {task} submitted\n"
     assert service.tasks[task]["status"] == "ACTIVE"

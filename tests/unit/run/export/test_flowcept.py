@@ -111,7 +111,7 @@ def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_pa
         text=True,
         cwd=tmp_path,
         env=environ,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert asked.returncode == 0, asked.stderr
