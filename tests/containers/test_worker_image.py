@@ -53,10 +53,23 @@ def where() -> dict[str, object]:
 
 
 def leave() -> None:
-    """End the worker."""
+    """End the worker, once an agent holds a descriptor of it: nobody can tell how one ended that ends before that."""
+    import glob
     import os
+    import time
 
-    os._exit(7)
+    ours = f"\nPid:\t{os.getpid()}\n"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for path in glob.glob("/proc/[0-9]*/fdinfo/*"):
+            try:
+                with open(path) as file:
+                    if ours in file.read():
+                        os._exit(7)
+            except OSError:
+                continue
+        time.sleep(0.05)
+    raise TimeoutError("no agent looks after this worker")
 
 
 def wait(folder: str) -> str:

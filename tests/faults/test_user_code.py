@@ -54,7 +54,7 @@ def test_all_descriptors_closed_and_their_numbers_taken_by_files_of_the_user(
 
 def test_forked_children_that_outlive_the_task_are_not_the_next_tasks(crate_dir: CrateDir, start: Start) -> None:
     outlived, idle = Call("fork_and_outlive", (1.5,)), Call("sleep", (0.8,))
-    after(crate_dir, start, outlived, Call("sleep", (0.05,)), idle)
+    after(crate_dir, start, Call("add", (1, 2)), outlived, Call("sleep", (0.05,)), idle, await_agent=True)
     series = task_series(crate_dir.crate(idle.task))
     assert series is not None
     assert len(series) >= 8
@@ -90,7 +90,7 @@ def test_a_function_that_returns_twice(crate_dir: CrateDir, start: Start) -> Non
 
 def test_threads(crate_dir: CrateDir, start: Start) -> None:
     call = Call("threads", (3, 0.5))
-    assert after(crate_dir, start, call) == [3]
+    assert after(crate_dir, start, Call("add", (1, 2)), call, await_agent=True) == [3, 3]
     series = task_series(crate_dir.crate(call.task))
     assert series is not None
     assert series.columns["threads"].extremes()[1] >= 4  # type: ignore[index]
@@ -144,7 +144,7 @@ def test_another_user(crate_dir: CrateDir, start: Start) -> None:
 @pytest.mark.parametrize("seconds", [-86400.0, 86400.0])
 def test_a_clock_that_steps_for_the_worker_alone(crate_dir: CrateDir, start: Start, seconds: float) -> None:
     step, during = Call("step_clock", (seconds,)), Call("burn", (0.3,))
-    after(crate_dir, start, Call("add", (1, 2)), step, during)
+    after(crate_dir, start, Call("add", (1, 2)), step, during, await_agent=True)
     crate = crate_dir.crate(during.task)
     assert 0.25 < crate.wall_time_s < 20  # type: ignore[operator]
     assert crate.start is not None

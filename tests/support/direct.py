@@ -51,6 +51,8 @@ class DirectWorker:
         threads: so many threads share the calls; 0 runs them in the main thread.
         catch: go on after an exception that left the helper.
         linger: live on, idle, until this file exists.
+        await_agent: wait for an agent after the first call: a busy machine takes seconds to start one, and what runs
+            meanwhile has no samples.
         results_at_end: keep results until all calls are done.
         options: more keyword arguments for the helper.
         prefix: program and arguments to start the interpreter by.
@@ -67,6 +69,7 @@ class DirectWorker:
         threads: int = 0,
         catch: bool = True,
         linger: Path | None = None,
+        await_agent: bool = False,
         results_at_end: bool = False,
         options: Mapping[str, Any] | None = None,
         prefix: Sequence[str] = (),
@@ -92,6 +95,7 @@ class DirectWorker:
             "catch": catch,
             "at_end": results_at_end,
             "linger": None if linger is None else str(linger),
+            "await_agent": str(crates) if await_agent else None,
             "options": dict(options or {}),
         }
         self.work = work

@@ -7,11 +7,13 @@ user code may have closed whatever it found.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import resource
 import sys
 import threading
+import time
 import traceback
 import uuid
 from pathlib import Path
@@ -29,6 +31,15 @@ def pack(
     serializer = ComputeSerializer(strategy_code=strategy) if strategy else ComputeSerializer()
     buffer = serializer.pack_buffers([serializer.serialize(one) for one in (function, args, kwargs)])
     return messagepack.pack(Task(task_id=task_id, task_buffer=buffer))
+
+
+def await_agent(crates: str) -> None:
+    """Wait for an agent of a crate directory; without limit, as the test has one."""
+    from prov_worker.spool.paths import process_state, runtime_dir
+
+    about = Path(runtime_dir(crates)) / "agent.json"
+    while not about.exists() or process_state(json.loads(about.read_text())["pid"]) in ("", "Z", "X"):
+        time.sleep(0.02)
 
 
 def main(path: str) -> None:
@@ -68,6 +79,8 @@ def main(path: str) -> None:
                 if not plan["catch"]:
                     raise
                 continue
+            if plan["await_agent"] and number == 0:
+                await_agent(plan["await_agent"])
             if plan["at_end"]:
                 kept[number] = data
                 continue
@@ -92,8 +105,6 @@ def main(path: str) -> None:
     for number, data in kept.items():
         (results / str(number)).write_bytes(data)
     if plan["linger"]:
-        import time
-
         while not os.path.exists(plan["linger"]):
             time.sleep(0.02)
 
