@@ -17,6 +17,8 @@ import functions
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError
+from prov_worker.spool.launch import agent_lives
+from prov_worker.spool.paths import runtime_dir
 
 LIMIT_S = 180
 
@@ -96,6 +98,18 @@ def test_a_lost_manager_leaves_a_failed_crate(crates: Path, wait_for: Callable[.
         crate = crates / f"{future.task_id}.crate"
         wait_for(crate.exists, "the crate of the lost task")
     assert StepCrate.open(crate).function_name == "kill_manager"
+
+
+@pytest.mark.faults
+def test_no_agent_stays_for_an_endpoint_that_is_closed(crates: Path, wait_for: Callable[..., None]) -> None:
+    """Though its process lives on; the next endpoint of the process is looked after again."""
+    runtime = runtime_dir(str(crates))
+    for _ in range(2):
+        with EmbeddedEndpoint(workers=1, provenance={"crate_dir": str(crates)}, heartbeat_period_s=1) as endpoint:
+            with pytest.raises(TaskFailedError):
+                (lost := endpoint.submit(functions.kill_manager)).result(LIMIT_S)
+            wait_for((crates / f"{lost.task_id}.crate").exists, "the crate of the lost task")
+    wait_for(lambda: not agent_lives(runtime), "the agent's end")
 
 
 @pytest.mark.faults

@@ -43,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    item.config.stash[CENSUS].begin(item.nodeid.split("::")[0])
+    item.config.stash[CENSUS].begin(item.nodeid.split("::")[0], item.nodeid)
     limit_s = limit_of(item)
     if limit_s is not None:
         item.config.stash[WATCHDOG].begin(item.nodeid, limit_s)
@@ -69,14 +69,16 @@ def limit_of(item: pytest.Item) -> float | None:
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
     census = request.config.stash[CENSUS]
-    if fixturedef.scope not in ("session", "package"):
+    if fixturedef.scope == "function":
         return (yield)
-    census.mark("session")
+    before = os.environ[MARKER]  # of the fixture that asked for this one, or of the test
+    census.mark(fixturedef.scope)
     try:
         return (yield)
     finally:
-        census.mark()
-        census.tolerate()
+        os.environ[MARKER] = before
+        if fixturedef.scope in ("session", "package"):
+            census.tolerate()
 
 
 @contextlib.contextmanager
@@ -108,6 +110,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         with interruptible(item):
             return (yield)
     finally:
+        if item.get_closest_marker("faults"):
+            # Who kills the parent of a program means to leave it behind.
+            item.config.stash[CENSUS].end_test()
         # After the last test of a module in a row nothing of it may run.
         if nextitem is None or nextitem.path != item.path:
             left = item.config.stash[CENSUS].leave_module()

@@ -1,7 +1,7 @@
 """Programs that tests start end with their test, whatever happens; what is left of them is named, and killed.
 
-A program is known by a variable that it inherits: the run of pytest, its worker, and the module of the test or
-``session`` for what a fixture of that scope starts. Daemons that empty their environment are known by the folder of
+A program is known by a variable that it inherits: the run of pytest, its worker, the module, and the test, unless a
+fixture of a larger scope started it. Daemons that empty their environment are known by the folder of
 temporary files of the run, in what they were started with or where they work.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,10 +22,10 @@ from typing import Any
 import psutil
 import pytest
 
-#: Variable of every program that a test starts: RUN/WORKER/SCOPE/.
+#: Variable of every program that a test starts: RUN/WORKER/MODULE/TEST/, the last two as :func:`_short` gives them.
 MARKER = "PYTEST_PROGRAMS"
 #: Programs that outlive their last task, such as agents, have so long to end by themselves.
-GRACE_S = 15.0
+GRACE_S = 30.0
 #: After its limit a test has so long to end before its programs are killed and it is interrupted; so long again, twice,
 #: before the run is ended.
 SLACK_S = 60.0
@@ -114,6 +115,18 @@ def story(processes: Iterable[psutil.Process]) -> list[str]:
     return lines
 
 
+def _short(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            found += [process, *filter(lives, process.children(recursive=True))]
+    return [process for process in dict.fromkeys(found) if not _of_multiprocessing(process)]
+
+
 def _of_multiprocessing(process: psutil.Process) -> bool:
     """Whether a program is this process's own tracker of semaphores, which ends with it."""
     with contextlib.suppress(psutil.Error):
@@ -133,16 +146,20 @@ class Census:
         self._prefix = f"{run}/{worker}"
         self._folder: Path | None = None
         self._tolerated: set[psutil.Process] = set()
-        self._scope = "session"
-        self.mark(self._scope)
+        self._module = self._test = ""
+        self.mark("session")
 
-    def mark(self, scope: str | None = None) -> None:
-        """From here on programs belong to this scope; None: to the module of the test."""
-        os.environ[MARKER] = f"{self._prefix}/{scope or self._scope}/"
+    def mark(self, scope: str = "function") -> None:
+        """From here on programs belong to a fixture of this scope, or to the test."""
+        if scope in ("session", "package"):
+            parts = ["session", "-"]
+        else:
+            parts = [self._module, self._test if scope == "function" else "-"]
+        os.environ[MARKER] = "/".join([self._prefix, *parts, ""])
 
-    def begin(self, module: str) -> None:
+    def begin(self, module: str, test: str) -> None:
         """A test of this module begins."""
-        self._scope = module
+        self._module, self._test = _short(module), _short(test)
         self.mark()
 
     def look_in(self, folder: Path) -> None:
@@ -156,10 +173,7 @@ class Census:
 
     def of_module(self) -> list[psutil.Process]:
         """Programs that a test or a fixture of the module has started and that still run."""
-        left: dict[psutil.Process, None] = {}
-        for process in marked(f"{self._prefix}/{self._scope}/"):
-            with contextlib.suppress(psutil.Error):
-                left.update(dict.fromkeys([process, *filter(lives, process.children(recursive=True))]))
+        left = dict.fromkeys(_with_children(marked(f"{self._prefix}/{self._module}/")))
         if self._folder is not None:
             session = self._tolerated.union(marked(f"{self._prefix}/session/"))
             for process in working_in(self._folder):
@@ -167,6 +181,10 @@ class Census:
                     if not session.intersection([process, *process.parents()]):
                         left.setdefault(process)
         return [process for process in left if not _of_multiprocessing(process)]
+
+    def end_test(self) -> None:
+        """End what the test itself has left."""
+        end(_with_children(marked(f"{self._prefix}/{self._module}/{self._test}/")))
 
     def leave_module(self) -> list[str]:
         """End what the module has left. Returns what did not end by itself."""

@@ -75,6 +75,17 @@ def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
     assert (code, "left programs behind" in text) == (1, True), text
 
 
+def test_who_kills_on_purpose_may_leave_programs(tmp_path: Path) -> None:
+    body = (
+        "@pytest.fixture(scope='module')\ndef of_module():\n"
+        "    process = subprocess.Popen(COMMAND)\n    yield process\n    process.kill()\n    process.wait()\n\n"
+        "@pytest.mark.faults\ndef test_leaves(of_module):\n    leave()\n\n"
+        "def test_next(of_module):\n    assert of_module.poll() is None\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert code == 0, text
+
+
 def test_programs_of_tests_and_of_fixtures_end(tmp_path: Path) -> None:
     body = (
         "@pytest.fixture(scope='session')\ndef of_session():\n    leave()\n\n"

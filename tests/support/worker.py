@@ -35,7 +35,8 @@ def pack(
 
 def await_agent(crates: str) -> None:
     """Wait for an agent of a crate directory; without limit, as the test has one."""
-    from prov_worker.spool.paths import process_state, runtime_dir
+    from prov_worker.processes import process_state
+    from prov_worker.spool.paths import runtime_dir
 
     about = Path(runtime_dir(crates)) / "agent.json"
     while not about.exists() or process_state(json.loads(about.read_text())["pid"]) in ("", "Z", "X"):

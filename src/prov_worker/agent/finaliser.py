@@ -172,6 +172,9 @@ class Finaliser:
         except SpoolError as error:
             self._say("%s", error)
             return
+        before = self._slots.get(path)
+        if before is not None:
+            before.close()
         self._slots[path] = slot
         self.follow(slot.journal, os.path.join(self._runtime, "spool", os.path.basename(slot.journal)))
         self._unread.add(path)

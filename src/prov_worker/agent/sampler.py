@@ -6,6 +6,7 @@ one message a tick, without ever waiting for the receiver.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -48,7 +49,7 @@ class Tick:
         series: finished series, by attempt.
         deaths: workers that died.
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
-        alive: number of live workers.
+        alive: number of live workers, and of engines that are not shut down.
     """
 
     mark_ns: int = 0
@@ -135,7 +136,7 @@ class Sampler:
             self._measure_node(mono_ns)
         self._find_dead(mono_ns, tick)
         tick.mark_ns = mono_ns
-        tick.alive = len(self._watched)
+        tick.alive = sum(not watched.slot.is_let_go() for watched in self._watched.values())
         return tick
 
     def wait(self, deadline_ns: int) -> bool:
@@ -204,14 +205,19 @@ class Sampler:
             path = os.path.join(self._runtime, name)
             if not name.startswith(SLOT_PREFIX) or name.endswith(".new"):
                 continue
-            slot = self._watched.get(path)
-            if slot is not None:
+            before = self._watched.get(path)
+            if before is not None and not before.slot.is_let_go():
                 continue
             try:
                 watched = Watched(SlotReader(path))
             except SpoolError:
                 self._bad.add(path)
                 continue
+            if before is not None:
+                if watched.slot.is_let_go():
+                    watched.close()
+                    continue
+                self._forget(path, before)  # the next engine of the same process has taken its place
             if self._buried.get(path) == watched.slot.start:
                 watched.close()
                 continue
@@ -221,6 +227,17 @@ class Sampler:
                 self._by_fd[watched.fileno()] = path
                 self._poll.register(watched.fileno(), select.POLLIN)
         self._set_interval()
+
+    def _forget(self, path: str, watched: Watched) -> None:
+        """Watch a slot no longer."""
+        fd = watched.fileno()
+        if fd >= 0:
+            self._by_fd.pop(fd, None)
+            self._dead_fds.discard(fd)
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(fd)
+        del self._watched[path]
+        watched.close()
 
     def _set_interval(self) -> None:
         """Distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
@@ -286,11 +303,8 @@ class Sampler:
             self._detach(watched, tick, death.mono_ns)
             note = watched.slot.note(task.sequence) if task is not None else None
             tick.deaths.append(WorkerDeath(path, task, death, cpu_ns, note))
-            if watched.fileno() >= 0:
-                self._by_fd.pop(watched.fileno(), None)
             self._buried[path] = watched.slot.start
-            del self._watched[path]
-            watched.close()
+            self._forget(path, watched)
             self._listed = (0, 0)
             self._set_interval()
 

@@ -110,6 +110,7 @@ class EngineJournal:
         launch.ensure_agent(self._runtime, self._crate_dir)
 
     def close(self) -> None:
-        """Let the journal go; the agent sees the process end."""
+        """Let journal and slot go: no agent stays for an engine that is shut down in a process that lives on."""
         with self._lock:
             self._journal.close()
+            self._slot.let_go()

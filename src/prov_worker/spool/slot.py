@@ -10,7 +10,8 @@ offset  type   content
 ======  =====  ==========================================================
 0       8s     ``PRVSLT01``
 8       I      process id
-12      I      native thread id, 0 where the task has the whole process
+12      I      native thread id, 0 where the task has the whole process,
+               2**32-1 once who made the slot has let it go
 16      Q      start of the process, clock ticks since boot
 24      d      seconds between samples that this worker asks for
 32      Q      sequence (2n-1: n-th task runs; 2n: it ended)
@@ -43,6 +44,9 @@ from prov_worker.spool.paths import JOURNAL_SUFFIX
 SIZE = 4096
 MAGIC = b"PRVSLT01"
 _HEAD = struct.Struct("<8sIIQd")
+_THREAD = struct.Struct("<I")
+_THREAD_AT = 12
+_LET_GO = (1 << 32) - 1
 _TASK = struct.Struct("<Qqqq16sQQ")
 _ACK = struct.Struct("<Q")
 _LENGTH = struct.Struct("<H")
@@ -130,6 +134,10 @@ class Slot:
         self.sequence = sequence = self.sequence + (self.sequence & 1)
         _ACK.pack_into(self._map, _TASK_AT, sequence)
 
+    def let_go(self) -> None:
+        """Say that nothing runs here any more, though the process lives on: no agent stays for it."""
+        _THREAD.pack_into(self._map, _THREAD_AT, _LET_GO)
+
     def finished(self) -> int:
         """Last sequence whose crate the agent has published."""
         return int(_ACK.unpack_from(self._map, _ACK_AT)[0])
@@ -177,7 +185,7 @@ class SlotReader:
         if magic != MAGIC or _PATH_AT + 2 + length > SIZE:
             raise SpoolError(f"{path}: not a slot")
         self.path = path
-        self.thread: int | None = thread or None
+        self.thread: int | None = thread if thread not in (0, _LET_GO) else None
         journal = self._map[_PATH_AT + 2 : _PATH_AT + 2 + length]
         self.journal = os.fsdecode(journal)
         # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
@@ -186,6 +194,10 @@ class SlotReader:
         sane = all(0.001 <= interval <= 3600 for interval in intervals)
         if not plain or not sane or not 0 < self.pid <= _MAX_PID or self.start >= 1 << 63:
             raise SpoolError(f"{path}: a damaged slot")
+
+    def is_let_go(self) -> bool:
+        """Whether who made it needs no agent any more."""
+        return bool(_THREAD.unpack_from(self._map, _THREAD_AT)[0] == _LET_GO)
 
     def sequence(self) -> int:
         """The sequence alone: the cheap question whether anything changed."""

@@ -55,6 +55,15 @@ def test_a_slot_says_what_runs(slot: Slot) -> None:
     reader.close()
 
 
+def test_a_slot_says_that_it_was_let_go(slot: Slot) -> None:
+    reader = SlotReader(slot.path)
+    assert not reader.is_let_go()
+    slot.let_go()
+    assert reader.is_let_go()
+    later = SlotReader(slot.path)
+    assert (later.is_let_go(), later.thread, later.pid) == (True, None, 4711)
+
+
 def test_a_slot_says_how_often_each_type_of_telemetry_is_read(slot: Slot, tmp_path: Path) -> None:
     assert SlotReader(slot.path).telemetry == (0.25,) * 8
     asked = (0.5, OFF, 0.25, 0.25, 0.25, 2.0, OFF, 1.0)
