@@ -59,15 +59,18 @@ def read(path: Path) -> dict[str, str]:
     return values
 
 
-def half(environ: Mapping[str, str]) -> str | None:
-    """Which of id and secret is missing where the other is set; None where both or none are.
+def missing(environ: Mapping[str, str]) -> str | None:
+    """Return which of id and secret is not set while the other is; None if both or none are.
 
     An id alone is one to log in with as a person: the daemon says then that nobody has.
     """
-    given = [name for name in (ID, SECRET) if environ.get(name)]
-    if len(given) != 1:
-        return None
-    return f"{SECRET if given[0] == ID else ID} is not set, and {given[0]} is"
+    unset = [name for name in (ID, SECRET) if not environ.get(name)]
+    return unset[0] if len(unset) == 1 else None
+
+
+def half(unset: str) -> str:
+    """Return a text on what :func:`missing` gave."""
+    return f"{unset} is not set, and {ID if unset == SECRET else SECRET} is"
 
 
 def refusal(path: Path | None) -> str | None:
@@ -96,8 +99,8 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
     for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
         variables.pop(name, None)
     variables.pop("NOTIFY_SOCKET", None)  # of the watch, where systemd runs it
-    if path is not None and (problem := half(variables)) is not None:
-        raise InputError(f"{path}: {problem}")
+    if path is not None and (unset := missing(variables)) is not None:
+        raise InputError(f"{path}: {half(unset)}")
     variables["PATH"] = os.pathsep.join([str(programs), *path_entries])
     variables["GLOBUS_COMPUTE_USER_DIR"] = str(user_dir)
     return variables

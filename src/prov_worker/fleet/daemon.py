@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import credentials
+from prov_worker.fleet import credentials, logs
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.globus import orphans, processes
@@ -77,9 +77,7 @@ def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]
             os.replace(console, console.with_suffix(".log.1"))
     descriptor = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, f"-- {time.strftime('%Y-%m-%d %H:%M:%S')} {PROGRAM} start {folder.spec.name}\n".encode())
-        if (half := credentials.half(environ)) is not None:
-            os.write(descriptor, f"{half}\n".encode())
+        os.write(descriptor, logs.start_line(folder.spec.name, credentials.missing(environ)).encode())
         return subprocess.Popen(
             [str(program()), "start", folder.spec.name],
             env=environ,

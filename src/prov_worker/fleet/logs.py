@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from prov_worker.fleet import credentials
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.redact import redact_part
 
@@ -16,9 +19,8 @@ _LONGEST = 300
 #: The daemon's format of its log: time, level, process, thread, name and line, function, message.
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ (ERROR|CRITICAL) \S+ .*?:\d+ \S+ (.*)$")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ ")
-_STARTED = re.compile(r"^-- .* start \S+$")
-#: What is printed before a start with a client's id and no secret (:func:`prov_worker.fleet.credentials.half`).
-_HALF = re.compile(r"GLOBUS_COMPUTE_CLIENT_(ID|SECRET) is not set, and GLOBUS_COMPUTE_CLIENT_(ID|SECRET) is")
+#: Before the JSON of a line that the fleet writes at each start, among what the daemon prints.
+_MARK = "-- "
 _TITLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 #: How a daemon ends that cannot reach the web service: with code 75, or with one of these (globus_sdk.exc.convert).
 OUTAGE = re.compile(r"\b(NetworkError|Globus(Connection|Timeout|ConnectionTimeout)Error): ")
@@ -49,14 +51,15 @@ def last(folder: Folder) -> LogError | None:
 def last_of_start(folder: Folder) -> str:
     """Why the last start went wrong, as the daemon printed it: its error, else its last line."""
     printed: list[str] = []
+    unset = None
     for line in tail(folder.console, _TAIL).splitlines():
-        if _STARTED.match(line):
-            printed = []
+        if (start := _start_of(line)) is not None:
+            printed, unset = [], start.get("unset")
         elif text := _TITLE.sub("", line).strip():
             printed.append(text)
     # Without credentials the daemon asks a terminal, which is not there, for a login.
     if any("Please authenticate with Globus" in line for line in printed):
-        half = f" ({printed[0]})" if _HALF.fullmatch(printed[0]) else ""
+        half = f" ({credentials.half(unset)})" if isinstance(unset, str) else ""
         return f"is not logged in{half}: run `globus-compute-endpoint login`, or name a credentials file"
     for line in reversed(printed):
         if match := _LINE.match(line):
@@ -64,6 +67,29 @@ def last_of_start(folder: Folder) -> str:
         if line.startswith("Error: ") or re.match(r"[\w.]+(Error|Exception|Exit): ", line):
             return _short(line)
     return _short(printed[-1]) if printed else "it printed nothing"
+
+
+def start_line(name: str, unset: str | None) -> str:
+    """Return the line that stands before what a daemon prints.
+
+    Args:
+        name: of the endpoint.
+        unset: the credential that is not set while the other is, as :func:`prov_worker.fleet.credentials.missing`
+            gives it.
+    """
+    fields = {"start": name, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "unset": unset}
+    return f"{_MARK}{json.dumps(fields)}\n"
+
+
+def _start_of(line: str) -> dict[str, Any] | None:
+    """Return the fields of a line of :func:`start_line`; None for what a daemon printed."""
+    if not line.startswith(_MARK):
+        return None
+    try:
+        fields = json.loads(line[len(_MARK) :])
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) and "start" in fields else None
 
 
 def tail(path: Path, size: int) -> str:

@@ -222,7 +222,7 @@ class Watcher:
         try:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - as it was started
         except OSError as error:
-            self._once("watch", f"cannot begin again: {_words(error)}")
+            self._once("watch", "cannot begin again", _words(error))
 
     def read(self) -> None:
         """Read the file again where it has changed, and say what came and what went."""
@@ -247,7 +247,7 @@ class Watcher:
                         self._look_at(spec, records)
                     except (OSError, ProvWorkerError) as error:
                         # One endpoint's trouble is not the others'.
-                        self._once(spec.name, f"cannot be looked after now: {_words(error)}")
+                        self._once(spec.name, "cannot be looked after now", _words(error))
                 self._name_foreign()
                 if self._unsaved is not None or repr(records) != before:
                     self._save(records)
@@ -265,10 +265,10 @@ class Watcher:
     def _look_at(self, spec: EndpointSpec, records: dict[str, Record]) -> None:
         folder = Folder(spec)
         if (why := folder.foreign()) is not None:
-            self._once(spec.name, f"not touched: {why}")
+            self._once(spec.name, "not touched", why)
             return
         if not folder.directory.exists():
-            self._once(spec.name, f"not created yet: prov-worker fleet up {spec.name}")
+            self._once(spec.name, "not created yet", f"prov-worker fleet up {spec.name}")
             return
         record = records.setdefault(spec.name, Record())
         code = self._exit_code(spec.name, record)
@@ -284,14 +284,15 @@ class Watcher:
         if record.wanted == "unknown":
             self._once(
                 spec.name,
-                "is down, and whether a person stopped it is not known, since the state was damaged: left alone until "
-                f"prov-worker fleet up {spec.name}",
+                "is down, and whether a person stopped it is not known, since the state was damaged",
+                f"left alone until prov-worker fleet up {spec.name}",
             )
             return
         if core.state == "elsewhere":
             self._once(
                 spec.name,
-                f"waits: daemon.pid was touched {core.touched_s or 0:.0f} s ago and its process is not here; it runs "
+                "waits",
+                f"daemon.pid was touched {core.touched_s or 0:.0f} s ago and its process is not here; it runs "
                 "on another host, or ended a moment ago",
             )
             return
@@ -299,7 +300,7 @@ class Watcher:
             self._starts(folder, record, started)
             return
         if others := folder.cores():
-            self._once(spec.name, f"waits: a daemon is starting or ending as process {others[0].pid}")
+            self._once(spec.name, "waits", f"a daemon is starting or ending as process {others[0].pid}")
             return
         if not record.down_at:
             self._fell(folder, record, code)
@@ -327,7 +328,7 @@ class Watcher:
                 self.log.say(name, f"{record.asked}: not done, since {record.asked_by} asked, and this is another")
                 record.asked = ""
                 return False
-            self._once(name, f"waits to become what asked for a {record.asked}: {record.asked_by}")
+            self._once(name, f"waits to become what asked for a {record.asked}", record.asked_by)
             return True
         if core.state == "elsewhere" and not folder.spec.unbound_host:
             return False
@@ -468,7 +469,7 @@ class Watcher:
         """Start a daemon; whether that was done."""
         name = folder.spec.name
         if daemon.is_first(folder.spec.user_dir) and (first := self._first(records, name)) is not None:
-            self._once(name, f"waits: {first} logs in first, since nobody has on this host")
+            self._once(name, "waits", f"{first} logs in first, since nobody has on this host")
             return False
         for cleared in daemon.clear(folder, interrupted=self.ended.is_set):
             self.log.say(name, cleared)
@@ -533,12 +534,11 @@ class Watcher:
             record.said = text
             self.log.say(name, text)
 
-    def _once(self, name: str, text: str) -> None:
-        """Say something that is not counted, unless this watch has said it last."""
-        kind = text.split(":", 1)[0]
+    def _once(self, name: str, kind: str, detail: str = "") -> None:
+        """Log something that is not counted, unless the last line of this watch was of the same kind."""
         if self._trouble.get(name) != kind:
             self._trouble[name] = kind
-            self.log.say(name, text)
+            self.log.say(name, f"{kind}: {detail}" if detail else kind)
 
     def _save(self, records: dict[str, Record]) -> None:
         try:
@@ -546,7 +546,7 @@ class Watcher:
         except OSError as error:
             self._unsaved = records
             why = "disk full" if error.errno in files.FULL else _words(error)
-            self._once("state", f"{self.state.path}: cannot be written ({why}): kept in memory, tried again")
+            self._once("state", f"{self.state.path}: cannot be written ({why})", "kept in memory, tried again")
         else:
             if self._unsaved is not None:
                 self.log.say("state", f"{self.state.path}: written again")
@@ -560,7 +560,7 @@ class Watcher:
             metrics.write(self.fleet, self.state, records, self._tally)
             self._trouble.pop("metrics", None)
         except OSError as error:
-            self._once("metrics", f"{self.fleet.watch.metrics}: cannot be written: {_words(error)}")
+            self._once("metrics", f"{self.fleet.watch.metrics}: cannot be written", _words(error))
 
 
 def _is_young(record: Record) -> bool:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from prov_worker.fleet import logs
 from prov_worker.fleet.endpoint import Folder
 from prov_worker.fleet.fleetfile import Fleet
+
+START = logs.start_line("one", None)
 
 LINE = "2026-11-21 07:16:3%d,123456 %s MainProcess-12 MainThread-13 globus_compute_endpoint.cli:701 start %s\n"
 
@@ -46,15 +50,24 @@ def test_no_secret_is_told(fleet: Fleet, endpoint: Path) -> None:
 
 
 def test_why_the_last_start_went_wrong(fleet: Fleet, endpoint: Path) -> None:
-    first = "-- 2026-11-21 07:16:31 globus-compute-endpoint start one\nError: of the first\n"
-    second = "-- 2026-11-21 07:16:32 globus-compute-endpoint start one\nsomething\nError: of the second\nmore\n"
+    first = START + "Error: of the first\n"
+    second = START + "something\nError: of the second\nmore\n"
     assert logs.last_of_start(folder(fleet, endpoint, console=first + second)) == "Error: of the second"
-    third = "-- 2026-11-21 07:16:33 globus-compute-endpoint start one\n\x1b[?25lonly this\n"
+    third = START + "\x1b[?25lonly this\n"
     assert logs.last_of_start(folder(fleet, endpoint, console=first + third)) == "only this"
-    fourth = "-- 2026-11-21 07:16:34 globus-compute-endpoint start one\n"
+    fourth = START
     assert logs.last_of_start(folder(fleet, endpoint, console=first + fourth)) == "it printed nothing"
     fifth = fourth + "Please authenticate with Globus here:\n-----\nhttps://auth.globus.org/v2\n-----\nAborted!\n"
     assert logs.last_of_start(folder(fleet, endpoint, console=first + fifth)).startswith("is not logged in: ")
+    sixth = fifth.replace(START, logs.start_line("one", "GLOBUS_COMPUTE_CLIENT_SECRET"))
+    assert logs.last_of_start(folder(fleet, endpoint, console=first + sixth)).startswith(
+        "is not logged in (GLOBUS_COMPUTE_CLIENT_SECRET is not set, and GLOBUS_COMPUTE_CLIENT_ID is): "
+    )
+
+
+@pytest.mark.parametrize("line", ["-- ", "-----", "-- {", '-- {"a": 1}', "-- []", "x"])
+def test_what_a_daemon_prints_is_no_start(fleet: Fleet, endpoint: Path, line: str) -> None:
+    assert logs.last_of_start(folder(fleet, endpoint, console=f"{START}Error: why\n{line}\n")) == "Error: why"
 
 
 def test_the_last_lines(tmp_path: Path) -> None:
