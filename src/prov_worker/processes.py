@@ -58,6 +58,23 @@ def runs_in_container(pid: int, start: int) -> bool:
     return False
 
 
+def boot_id() -> str:
+    """Return what tells this boot of the machine from others; empty if the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def pid_namespace() -> str:
+    """Return the name space in which this process sees process ids (namespaces(7)); empty if it cannot be told."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def _stat_fields(pid: int) -> list[bytes]:
     """Fields of ``/proc/PID/stat`` from the third on; the second, the name, may hold spaces and brackets."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -37,8 +38,24 @@ def test_the_agent_is_killed_in_the_middle_of_a_load(
     crates = crate_dir.wait_for([call.task for call in calls])
     assert {crate.status for crate in crates} == {"completed"}
     assert len(crate_dir.names()) == 120
-    # a killed finaliser may leave the directory that it was writing: hidden, and removed when it is old
-    assert len(list(crate_dir.crates.glob(".tmp-*"))) <= 1
+    # The directory that a killed finaliser was writing is gone too.
+    assert list(crate_dir.crates.glob(".tmp-*")) == []
+
+
+def test_an_agent_removes_what_a_killed_writer_left(crate_dir: CrateDir, start: Start) -> None:
+    code = (
+        "import os; from prov_worker.crate.staging import staging_name as n; os.mkdir(n('x')); os.kill(os.getpid(), 9)"
+    )
+    crate_dir.crates.mkdir(exist_ok=True)
+    dead = subprocess.run([sys.executable, "-c", code], cwd=crate_dir.crates, check=False)
+    assert dead.returncode == -signal.SIGKILL
+    assert len(list(crate_dir.crates.glob(".tmp-*"))) == 1
+    call = Call("add", (1, 2))
+    worker = start(call)
+    crate_dir.wait_for([call.task])
+    worker.wait()
+    crate_dir.wait_for_end_of_agent()
+    assert list(crate_dir.crates.glob(".tmp-*")) == []
 
 
 def test_an_idle_agent_that_loses_its_finaliser_does_not_spin(

@@ -20,6 +20,7 @@ import struct
 import sys
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__, files
@@ -267,6 +268,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.orphaned_journals import adopt_orphans
     from prov_worker.agent.publisher import Publisher
+    from prov_worker.crate.staging import remove_leftovers
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
@@ -275,6 +277,9 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     files.lock(files.open_lock(os.path.join(runtime, _FINALISER_LOCK)), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
+    with contextlib.suppress(OSError):  # no crate directory yet
+        for path in remove_leftovers(Path(crate_dir)):
+            log.info("%s: removed; a writer that was killed had not finished it", path)
     ending = dismissed = False
     ends_at = 0.0
     received = b""

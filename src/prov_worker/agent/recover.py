@@ -11,6 +11,7 @@ from pathlib import Path
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
+from prov_worker.crate.staging import remove_leftovers
 from prov_worker.errors import InputError, SpoolError
 from prov_worker.model import host_name
 from prov_worker.spool.launch import agent_lives
@@ -29,11 +30,13 @@ class RecoverReport:
         finished: crates written.
         skipped: journals that were left alone, each with the reason.
         problems: what could not be done; records named here are kept.
+        removed: directories of crates that killed writers had not finished.
     """
 
     finished: int = 0
     skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
 
 def recover(
@@ -56,6 +59,10 @@ def recover(
     if not os.path.isdir(path):
         raise InputError(f"{crate_dir}: no such directory")
     report = RecoverReport()
+    try:
+        report.removed = [str(one) for one in remove_leftovers(Path(path))]
+    except OSError as error:
+        report.problems.append(f"{path}: cannot be listed: {error.strerror}")
     for spool in other_spools(path):
         report.skipped.append(f"{spool}: the spool of user {os.stat(spool).st_uid}, for that user to recover")
     try:
@@ -94,5 +101,5 @@ def recover(
     finaliser.work(time.monotonic())
     finaliser.close()
     report.finished = finaliser.published
-    report.problems = list(finaliser.problems)
+    report.problems += finaliser.problems
     return report

@@ -19,6 +19,7 @@ from typing import Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import clean, safe_name
+from prov_worker.crate.staging import staging_name
 from prov_worker.errors import CrateError
 from prov_worker.model import AttemptId, TaskRecord
 
@@ -175,7 +176,7 @@ def _set_aside(path: Path) -> None:
 
 def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:
     """Remove a second copy of an attempt; if another publisher has put something else there, that stays."""
-    hidden = path.with_name(f"{v.STAGING_PREFIX}second-{path.name}-{os.getpid()}-{threading.get_ident()}")
+    hidden = path.with_name(staging_name(f"second-{path.name}"))
     os.rename(path, hidden)
     # Looked at only now, when nobody else can exchange it any more.
     other = read_attempt(hidden)

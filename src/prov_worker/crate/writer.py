@@ -7,12 +7,8 @@ that a power failure takes can be written again from the journal.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
-import re
-import secrets
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +20,9 @@ from prov_worker.crate.people import account_name, people
 from prov_worker.crate.property_values import began_ns
 from prov_worker.crate.publish import attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
+from prov_worker.crate.staging import staging_name
 from prov_worker.errors import InputError
 from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
-from prov_worker.processes import is_running
 from prov_worker.settings import Settings
 
 _IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -67,9 +63,6 @@ class CrateWriter:
             "Raw reports of the hardware probes (CPU, memory, storage, GPUs, environment, scheduler) of the node",
             "application/json",
         )
-        host = safe_name(snapshot.host)[:32]
-        self._unique = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._count = itertools.count()
 
     def publish(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, crate_dir: Path) -> Path:
         """Write the crate of one attempt; a second time for the same attempt changes nothing.
@@ -93,7 +86,7 @@ class CrateWriter:
             return existing
         files, cpu_sampled = self._files(record, series, plot)
         metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
-        staged = f"{crate_dir}/{v.STAGING_PREFIX}{safe_name(me.id.task_id)}-{self._unique}-{next(self._count)}"
+        staged = f"{crate_dir}/{staging_name(safe_name(me.id.task_id))}"
         try:
             try:
                 os.mkdir(staged)
@@ -144,39 +137,6 @@ class CrateWriter:
         if record.status != COMPLETED:
             files.append(_log(record))
         return files, bool(samples)
-
-
-def remove_leftovers(crate_dir: Path, host: str, older_than_s: float = 3600.0) -> list[Path]:
-    """Remove what killed writers left in the making.
-
-    Only directories of this host whose process is gone are touched, and only old ones: a process of another container
-    may share the name of the host, and cannot be seen from here.
-
-    Args:
-        crate_dir: where crates appear.
-        host: name of this node, as its :class:`~prov_worker.model.HardwareSnapshot` has it.
-        older_than_s: seconds since the directory last changed.
-
-    Returns:
-        What was removed.
-    """
-    pattern = re.compile(
-        rf"{re.escape(v.STAGING_PREFIX)}.*-{re.escape(safe_name(host)[:32])}-(\d+)-[0-9a-f]{{8}}-\d+\Z"
-    )
-    removed = []
-    for path in sorted(crate_dir.glob(f"{v.STAGING_PREFIX}*")):
-        match = pattern.match(path.name)
-        if match is None or is_running(int(match[1])):
-            continue
-        try:
-            age = time.time() - path.stat().st_mtime
-        except FileNotFoundError:
-            # Its writer finished, or somebody else removed it.
-            continue
-        if age >= older_than_s:
-            shutil.rmtree(path, ignore_errors=True)
-            removed.append(path)
-    return removed
 
 
 def plot_file(plot: Plot) -> CrateContent:

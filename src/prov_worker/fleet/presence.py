@@ -17,7 +17,7 @@ from pathlib import Path
 from prov_worker import files
 from prov_worker.globus import processes
 from prov_worker.globus.daemons import STALE_S
-from prov_worker.processes import process_start
+from prov_worker.processes import boot_id, process_start
 
 _FILE = "watch.json"
 _END = "watch.end"
@@ -59,7 +59,7 @@ def read(directory: Path) -> Presence | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     if watch.here:
-        lives = watch.boot == processes.boot_id() and processes.living(watch.pid, watch.start) is not None
+        lives = watch.boot == boot_id() and processes.living(watch.pid, watch.start) is not None
         return watch if lives else None
     return watch if time.time() - touched <= STALE_S else None
 
@@ -116,7 +116,7 @@ class Sign:
         self._end = directory / _END
         self._touched = 0.0
         pid = os.getpid()
-        self._presence = Presence(socket.gethostname(), pid, process_start(pid), processes.boot_id(), software)
+        self._presence = Presence(socket.gethostname(), pid, process_start(pid), boot_id(), software)
 
     def begin(self) -> None:
         """Say that the watch is at work."""

@@ -26,7 +26,7 @@ from prov_worker.errors import InputError, ProvWorkerError, SpoolError
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.globus import processes
-from prov_worker.processes import process_start
+from prov_worker.processes import boot_id, process_start
 from prov_worker.spool.paths import private_directory, runtime_dir
 
 Wanted = Literal["up", "stopped", "unknown"]
@@ -92,7 +92,7 @@ class Record:
     @property
     def process(self) -> psutil.Process | None:
         """The daemon that was started or seen last; None if it is gone, or not known on this host in this boot."""
-        if self.seen is None or self.boot != processes.boot_id():
+        if self.seen is None or self.boot != boot_id():
             return None
         return processes.living(self.pid, self.start)
 
@@ -103,7 +103,7 @@ class Record:
 
     def is_of(self, process: psutil.Process) -> bool:
         """Whether a process of this host that was alive a moment ago is the one that was started or seen last."""
-        same = process.pid == self.seen and self.boot == processes.boot_id()
+        same = process.pid == self.seen and self.boot == boot_id()
         return same and process_start(process.pid) in (0, self.start)
 
     @property
@@ -119,7 +119,7 @@ class Record:
     def began(self, process: psutil.Process, launch: Launch | None = None) -> None:
         """Take note of a daemon that runs, and of what it was started with, if that is known."""
         launch = launch or Launch()
-        self.pid, self.start, self.boot = process.pid, process_start(process.pid), processes.boot_id()
+        self.pid, self.start, self.boot = process.pid, process_start(process.pid), boot_id()
         self.host = socket.gethostname()
         self.started_at, self.ran_at, self.down_at = process.create_time(), 0.0, 0.0
         self.software, self.configuration, self.credentials = launch.software, launch.configuration, launch.credentials

@@ -31,9 +31,10 @@ from prov_worker.fleet.orphans import foreign as foreign_orphans
 from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.state import BusyError, Record, State
 from prov_worker.fleet.task_counts import Tally
-from prov_worker.globus import orphans, processes
+from prov_worker.globus import orphans
 from prov_worker.globus.daemons import STALE_S, Core
 from prov_worker.globus.orphans import PoolProcess
+from prov_worker.processes import boot_id
 
 _LOG_BYTES = 4 << 20
 #: A daemon that was started and has no pid file yet may be loading its code, or waiting for the web service.
@@ -436,7 +437,7 @@ class Watcher:
             went_down(record, self.fleet.watch, now)
         else:
             record.down_at = now
-        if record.pid and (record.elsewhere or record.boot != processes.boot_id()):
+        if record.pid and (record.elsewhere or record.boot != boot_id()):
             record.streak, record.next_at = 0, now  # its host went, or was restarted
         self.log.say(folder.spec.name, f"is down: {why}")
 

@@ -138,11 +138,3 @@ def wait_gone(
             break
         time.sleep(0.05)
     return left
-
-
-def boot_id() -> str:
-    """What tells this boot of the machine from others; empty if the kernel does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
-from prov_worker.processes import is_running, process_start, runs_in_container
+from prov_worker.processes import is_running, pid_namespace, process_start, runs_in_container
 
 SPOOL = ".spool"
 CLOSED = "closed"
@@ -122,11 +122,7 @@ def runtime_dir(crate_dir: str) -> str:
     Raises:
         SpoolError: no place on this node can be made private.
     """
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    key = hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{namespace}")).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{pid_namespace()}")).hexdigest()[:16]
     for base in _runtime_bases():
         if os.path.isdir(os.path.dirname(base)) and private_directory(base):
             path = os.path.join(base, key)

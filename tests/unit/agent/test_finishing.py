@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -377,6 +379,19 @@ def test_orphans_are_journals_without_a_slot_and_without_a_living_process(spool:
     finish(finaliser)
     assert spool.names() == [f"{one}.crate"]
     assert os.path.exists(living)
+
+
+def test_recover_removes_what_a_killed_writer_left(spool: Spool) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "from prov_worker.crate.staging import staging_name; print(staging_name('x'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left = spool.crates / dead.stdout.strip()
+    left.mkdir()
+    report = recover.recover(spool.crates)
+    assert (report.removed, left.exists()) == ([str(left)], False)
 
 
 @pytest.mark.parametrize("noted", [False, True])

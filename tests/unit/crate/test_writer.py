@@ -6,8 +6,6 @@ import json
 import math
 import os
 import stat
-import subprocess
-import sys
 import uuid
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
-from prov_worker.crate.writer import CrateWriter, Plot, remove_leftovers
+from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Failure, Function, Series, TaskSeries, Usage, Value, Worker
 from prov_worker.settings import Settings
@@ -262,25 +260,6 @@ def test_leftover_of_a_killed_writer_is_no_crate(writer, make_record, tmp_path):
     (leftover / "ro-crate-metadata.json").write_text("{}")
     crate = writer.publish(make_record(), None, None, tmp_path)
     assert list(find_crates(tmp_path)) == [crate]
-
-
-def test_leftovers_of_dead_writers_are_removed_when_they_are_old(writer, make_record, tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    names = {
-        "dead": f".tmp-a-b-node-001-{dead.pid}-0123abcd-7",
-        "alive": f".tmp-a-b-node-001-{os.getpid()}-0123abcd-7",
-        "elsewhere": f".tmp-a-b-node-002-{dead.pid}-0123abcd-7",
-        "other": ".tmp-mine",
-    }
-    paths = {key: tmp_path / name for key, name in names.items()}
-    for path in paths.values():
-        path.mkdir()
-        (path / "data").mkdir()
-    crate = writer.publish(make_record(), None, None, tmp_path)
-    assert remove_leftovers(tmp_path, "node-001") == []
-    assert remove_leftovers(tmp_path, "node-001", older_than_s=0) == [paths.pop("dead")]
-    assert sorted(tmp_path.iterdir()) == sorted([*paths.values(), crate])
 
 
 def test_image_of_the_node_where_the_worker_names_none(snapshot, make_record, tmp_path, graph_of):

@@ -15,8 +15,8 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
-from prov_worker.globus import processes
 from prov_worker.globus.processes import living
+from prov_worker.processes import boot_id
 from support.programs import Programs
 
 
@@ -128,7 +128,7 @@ def test_a_process_of_another_boot_is_gone() -> None:
     record = Record()
     record.began(mine)
     assert record.process == mine
-    assert record.boot == processes.boot_id()
+    assert record.boot == boot_id()
     assert record.is_of(mine)
     record.start += 1  # the number is another process's by now
     assert record.process is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -40,9 +41,11 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
 
         report = recover(crate_dir, take_over=take_over, progress=show)
     if as_json:
-        terminal.print_json({"finished": report.finished, "skipped": report.skipped, "problems": report.problems})
+        terminal.print_json(asdict(report))
     else:
         click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}")
+        for line in report.removed:
+            click.echo(f"removed, a killed writer had not finished it: {line}")
         for line in report.skipped:
             click.echo(f"skipped: {line}")
         for line in report.problems:

@@ -1,0 +1,108 @@
+"""Directories in which crates are made, and those that killed writers left.
+
+The name of such a directory says who makes it: ``.tmp-<crate>~<host>~<place>~<pid>~<start>~<number>``. The place is the
+boot and the name space of process ids in which the other numbers mean something.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+import stat
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from prov_worker import processes
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.json_text import safe_name
+from prov_worker.model import host_name
+
+#: Nothing in a directory of another place, whose processes cannot be seen from here, has changed for so long.
+QUIET_S = 3600.0
+_numbers = itertools.count()
+
+
+def staging_name(stem: str) -> str:
+    """Return a name for a directory in the making, which no other one has.
+
+    Args:
+        stem: tells people what it is to become.
+    """
+    pid = os.getpid()
+    return f"{v.STAGING_PREFIX}{stem}~{_place()}~{pid}~{_start(pid)}~{next(_numbers)}"
+
+
+@lru_cache(maxsize=1)
+def _place() -> str:
+    key = f"{processes.boot_id()}\0{processes.pid_namespace()}"
+    host = safe_name(host_name())[:32]
+    return f"{host}~{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+@lru_cache(maxsize=8)
+def _start(pid: int) -> int:
+    return processes.process_start(pid)
+
+
+def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S) -> list[Path]:
+    """Remove what killed writers left in the making: their records make the crates anew.
+
+    A directory of this place is removed if its process is gone. One of another place, be it another node, a container
+    or an earlier boot, is removed if nothing in it has changed for long. Other users' are left alone.
+
+    Args:
+        crate_dir: where crates appear.
+        quiet_s: what is long, in seconds.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    with os.scandir(crate_dir) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.startswith(v.STAGING_PREFIX))
+    removed = []
+    for name in names:
+        path = crate_dir / name
+        if _is_mine(path) and not (_lives(name) if _is_here(name) else _changed_s(path) < quiet_s):
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                removed.append(path)
+    return removed
+
+
+def _is_mine(path: Path) -> bool:
+    """Whether it is a directory of this user, and not a link."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False  # its writer finished, or another process removed it
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def _is_here(name: str) -> bool:
+    """Whether the process that a name gives can be seen from here."""
+    if not processes.pid_namespace():
+        return False
+    fields = name.rsplit("~", 5)
+    return len(fields) == 6 and f"{fields[1]}~{fields[2]}" == _place() and fields[3].isdigit() and fields[4].isdigit()
+
+
+def _lives(name: str) -> bool:
+    _, _, _, pid, start, _ = name.rsplit("~", 5)
+    return processes.is_running(int(pid), int(start))
+
+
+def _changed_s(path: Path) -> float:
+    """Seconds since the last change of a directory or of one in it."""
+    last = 0.0
+    for directory, _, _ in os.walk(path):
+        try:
+            last = max(last, os.stat(directory).st_mtime)
+        except OSError:
+            return 0.0  # it is being changed now
+    return time.time() - last
