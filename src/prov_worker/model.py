@@ -149,9 +149,9 @@ class TaskRecord:
     """All that is known of one attempt at one task.
 
     ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
-    ``start_ns`` is None only for a task that no worker ever began. ``outputs`` were found in the sandbox;
-    ``annotations``
-    and the files ``used`` and ``generated``, with absolute paths, are what user code noted.
+    For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found
+    in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute paths, are what user code
+    noted.
     """
 
     task_id: str

@@ -82,14 +82,13 @@ class StepWriter:
         function = one_line(record.function.name, 200) or "unnamed function"
         by_path = {file.path: file for file in files}
         image = next((file.identifier for file in files if file.path.startswith(v.IMAGE_DIR + "/")), None)
-        start_ns = f.began_ns(record)
-        started = None if start_ns is None else utc(start_ns)
+        started = utc(record.start_ns)
         ended = utc(record.end_ns)
         taken: set[str] = set()
 
         observed = Observed()
         if series is not None:
-            observed = observe(series, one_line(task_id), started or ended, image, self._node.storage_id, cpu_sampled)
+            observed = observe(series, one_line(task_id), started, image, self._node.storage_id, cpu_sampled)
             taken.update(observed.usage_ids)
         identity = f.identity(record, task_id, taken)
         if record.failure is not None:
@@ -200,9 +199,7 @@ class StepWriter:
             f", attempt {record.attempt}, worker {one_line(record.worker.host) or 'unknown'} (pid {record.worker.pid})."
         )
         if not cpu_sampled:
-            if f.began_ns(record) is None:
-                text += " No worker began the task, so no sample was taken."
-            elif self._cpu_interval_s is None:
+            if self._cpu_interval_s is None:
                 text += " Sampling of CPU use was switched off."
             elif record.wall_time_s < self._cpu_interval_s:
                 interval = f"{self._cpu_interval_s:g} s"

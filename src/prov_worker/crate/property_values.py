@@ -62,11 +62,6 @@ def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
-def began_ns(record: TaskRecord) -> int | None:
-    """Start of a task; None for one that no worker began, as the record of a lost task may say."""
-    return record.start_ns
-
-
 def task_id_entity(task_id: str) -> str:
     """The entity ``#task-id``."""
     return property_value("#task-id", "Globus Compute task id", urn(task_id), property_id=v.NAMESPACE + "taskId")
@@ -218,8 +213,7 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     """
     facts = Facts(taken)
     used: Usage = record.usage
-    if began_ns(record) is not None:
-        facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
+    facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
     facts.add("#usage-cpu", "CPU time of the worker and its children", used.cpu_s, "second", v.NAMESPACE + "cpuTime")
     peak, how = used.peak_rss_bytes, "exact: the high-water mark of the worker rose while the task ran"
     if not used.peak_rss_exact:

@@ -17,7 +17,6 @@ from prov_worker.crate.json_text import one_line, path_id, safe_name
 from prov_worker.crate.metadata import CrateContent, StepWriter, error_of
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.people import account_name, people
-from prov_worker.crate.property_values import began_ns
 from prov_worker.crate.publish import attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
 from prov_worker.crate.staging import staging_name
@@ -117,10 +116,7 @@ class CrateWriter:
                 _file(v.SOURCE_FILE, record.function.source, f"Source of {name}", "Function source", "text/x-python")
             )
         files.append(self._hardware)
-        # A task that no worker began has no start to count from.
-        started = began_ns(record)
-        start_ns = record.end_ns if started is None else started
-        samples = cpu_samples(series, start_ns) if series is not None else []
+        samples = cpu_samples(series, record.start_ns) if series is not None else []
         if series is not None and samples and series.task is not None:
             interval = f"{series.task.columns[CPU_COLUMN].interval_s or series.task.interval_s:g} s"
             description = f"CPU use of the task's process tree (100 is one logical CPU), one sample each {interval}"
@@ -129,7 +125,11 @@ class CrateWriter:
             description = "All series of the task, its node and its GPUs, columnar, with units"
             files.append(
                 _file(
-                    v.SERIES_FILE, resource_usage(series, start_ns), "Resource usage", description, "application/json"
+                    v.SERIES_FILE,
+                    resource_usage(series, record.start_ns),
+                    "Resource usage",
+                    description,
+                    "application/json",
                 )
             )
         if plot is not None and samples:

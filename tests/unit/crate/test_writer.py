@@ -125,18 +125,6 @@ def test_task_without_a_sample_says_why(writer, make_record, tmp_path, graph_of)
     assert not {"data/cpu_usage.json", "data/resource_usage.json", "images/cpu_usage.png"} & set(entities)
 
 
-def test_task_that_no_worker_began(writer, make_record, tmp_path, graph_of):
-    record = make_record(start_ns=None, status="failed", failure=Failure("lost", "manager lost"), result=None)
-    crate = writer.publish(record, None, None, tmp_path)
-    entities = graph_of(crate)
-    assert "startTime" not in entities["#distributed_step"]
-    assert "No worker began the task" in entities["#distributed_step"]["description"]
-    step = StepCrate.open(crate)
-    assert step.start is None
-    assert step.wall_time_s is None
-    assert check_crate(crate) == []
-
-
 def test_failed_task_keeps_its_traceback_or_the_little_that_is_known(writer, make_record, tmp_path, graph_of):
     trace = "Traceback (most recent call last):\n  …\nValueError: boom\n"
     failure = Failure("exception", "boom\nwith a second line", "builtins.ValueError", trace)

@@ -37,7 +37,7 @@ def run(workflow_crates: CrateFactory, tmp_path: Path) -> Path:
 def test_run_crates_keep_requirements_and_recommendations(
     run: Path, workflow_crates: CrateFactory, crates: CrateFactory, make_crates: Any, tmp_path: Path
 ) -> None:
-    """With failed and repeated attempts, with a definition, without files, with a task that nobody began."""
+    """With failed and repeated attempts, with a definition, without files."""
     if find_validator() is None:
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     definition = tmp_path / "definition.yaml"
@@ -48,7 +48,7 @@ def test_run_crates_keep_requirements_and_recommendations(
     assemble([lone.directory], tmp_path / "lone.crate")
     failed = make_crates(tmp_path / "failed")
     failed.add(1, error="no")
-    failed.add(2, error="lost", start_ns=None)
+    failed.add(2, error="lost")
     assemble([failed.directory], tmp_path / "failed.crate")
     runs = [run, *(tmp_path / f"{name}.crate" for name in ("defined", "lone", "failed"))]
     found = validate_profiles(runs, "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
