@@ -40,7 +40,7 @@ class Ran:
 
     Attributes:
         id: absolute id.
-        name, description, version, url: as the crates say.
+        name, description, version: as the crates say.
         label: unique in the run, for use in ids.
         inputs, outputs: parameters by key.
     """

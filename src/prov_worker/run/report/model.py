@@ -129,7 +129,6 @@ class NodeFacts:
         cpu: CPUs busy on the whole node, over time.
         memory: memory in use on the whole node, in bytes.
         gpu: mean use of its GPUs, in percent.
-        software: versions by name.
         hardware: facts about it, by label.
     """
 
@@ -167,7 +166,7 @@ class Gathered:
         edges: data flow, as many as are kept. flows: number of links by functions and by whether they are inferred.
         problems: what could not be read.
         totals: what all attempts used together, by the names of :data:`prov_worker.counters.COLUMNS`.
-        started, user, endpoints, jobs, software: facts about the whole.
+        users, endpoints, jobs, software: facts about the whole.
     """
 
     name: str
