@@ -100,6 +100,8 @@ check: venv ansible
 	@cd ansible && PATH="$(PROV_TEST_ANSIBLE):$$PATH" ansible-lint --offline --profile production -q --nocolor
 	@$(BIN)/shellcheck -x $$(git ls-files .ci tests/rollout/nodes/scrontab-node tests/rollout/nodes/slurm-node tests/schedulers/slurm/cluster/cluster-* tests/schedulers/slurm/cluster/podman-hpc '*.sh')
 	@$(BIN)/codespell $$(git ls-files)
+	@$(BIN)/vulture
+	@$(BIN)/python scripts/duplicates.py
 	@echo "check: nothing to say"
 
 format: venv

@@ -60,7 +60,7 @@ def recover(
         raise InputError(f"{crate_dir}: no such directory")
     report = RecoverReport()
     try:
-        report.removed = [str(one) for one in remove_leftovers(Path(path))]
+        report.removed = [str(leftover) for leftover in remove_leftovers(Path(path))]
     except OSError as error:
         report.problems.append(f"{path}: cannot be listed: {error.strerror}")
     for spool in other_spools(path):

@@ -104,11 +104,6 @@ class Node:
         self._static = [*self._facts, *self._components.values(), self._runtime(self._components)]
 
     @property
-    def component_ids(self) -> list[str]:
-        """Ids of the components, in the order in which they are written."""
-        return list(self._components)
-
-    @property
     def storage_id(self) -> str | None:
         """Id of the first storage component; None where storage was not probed."""
         return "#hardware-storage" if "#hardware-storage" in self._components else None

@@ -221,5 +221,4 @@ class OpenWork:
     user_endpoint: UserEndpoint
     core: Endpoint
     unfinished: int
-    oldest: float
     newest: float

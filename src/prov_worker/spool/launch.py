@@ -19,7 +19,6 @@ from prov_worker.files import lock, open_lock
 LOCK = "agent.lock"
 STARTING = "agent.starting"
 LOG = "agent.log"
-WAKE = "wake"
 _STARTING_TIMEOUT_S = 15.0
 _CODE = (
     "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a.pop('path'); "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import dataclasses
 from pathlib import Path
 
 import click
@@ -41,7 +41,7 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
 
         report = recover(crate_dir, take_over=take_over, progress=show)
     if as_json:
-        terminal.print_json(asdict(report))
+        terminal.print_json(dataclasses.asdict(report))
     else:
         click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}")
         for line in report.removed:

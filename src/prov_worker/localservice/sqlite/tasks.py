@@ -166,7 +166,7 @@ class Tasks:
         db = self.database.read()
         work = []
         for row in db.execute(
-            "SELECT user_endpoint, count(*) AS unfinished, min(submitted) AS oldest, max(submitted) AS newest"
+            "SELECT user_endpoint, count(*) AS unfinished, max(submitted) AS newest"
             " FROM tasks WHERE state < 2 GROUP BY user_endpoint"
         ).fetchall():
             user_endpoint = db.execute("SELECT * FROM user_endpoints WHERE id = ?", (row["user_endpoint"],)).fetchone()
@@ -180,7 +180,6 @@ class Tasks:
                     rows.user_endpoint(user_endpoint),
                     rows.endpoint(core),
                     row["unfinished"],
-                    row["oldest"],
                     row["newest"],
                 )
             )

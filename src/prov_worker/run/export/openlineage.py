@@ -101,7 +101,7 @@ class _Whole:
         self._latest: dict[str, tuple[int, bool]] = {}
 
     def add(self, step: RunStep) -> None:
-        self._start_ns = min(_began_ns(step), self._start_ns if self._start_ns is not None else step.end_ns)
+        self._start_ns = min(step.began_ns, self._start_ns if self._start_ns is not None else step.end_ns)
         self._end_ns = max(self._end_ns, step.end_ns)
         self._latest[step.task_id] = max(self._latest.get(step.task_id, (0, False)), (step.attempt, step.failed))
 
@@ -161,7 +161,7 @@ def _step_events(run: RunRecord, step: RunStep, whole: _Whole) -> Iterator[RunEv
         end["errorMessage"] = _error(run, step)
     yield RunEvent(
         eventType=RunState.START,
-        eventTime=_moment(_began_ns(step)),
+        eventTime=_moment(step.began_ns),
         run=Run(run_id(step), facets=start),
         job=job,
         inputs=inputs,
@@ -289,10 +289,6 @@ def _text(run: RunRecord, step: RunStep, path: str) -> str | None:
         return run.read(step, path).decode("utf-8", "replace")
     except CrateError:
         return None  # most crates have no such file
-
-
-def _began_ns(step: RunStep) -> int:
-    return step.end_ns if step.start_ns is None else step.start_ns
 
 
 def _moment(time_ns: int) -> str:
