@@ -21,7 +21,7 @@ def _docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             ["docker", "info", "--format", "{{.ServerVersion}}"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -31,7 +31,7 @@ def _docker_answers() -> bool:
     except subprocess.TimeoutExpired:
         return False
     # Some clients end with 0 where no daemon answers, and print no version.
-    return asked.returncode == 0 and bool(asked.stdout.strip())
+    return answer.returncode == 0 and bool(answer.stdout.strip())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

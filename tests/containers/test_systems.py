@@ -67,8 +67,8 @@ def test_the_demo_leaves_sound_crates(
         versions = json.dumps(list(crate.entities.values()))
         assert f'"{python}.' in versions
     if find_validator() is not None:
-        found = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
-        assert not any(found.values())
+        verdicts = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
+        assert not any(verdicts.values())
     # Nothing of the run stays: once the interchange is gone the workers end, and once they are gone the agent does.
     gone = here.run("until ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q python; do sleep 0.2; done", timeout_s=180)
     assert gone.code == 0, here.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").out

@@ -129,14 +129,16 @@ def test_crates_name_the_image_with_its_digest(
     for task, status in ((place.task_id, "completed"), (left.task_id, "failed")):
         crate = crates / f"{task}.crate"
         wait_until(crate.is_dir, "the crate")
-        assert [one for one in check_crate(crate) if one.level == "error"] == []
+        assert [finding for finding in check_crate(crate) if finding.level == "error"] == []
         assert StepCrate.open(crate).status == status
-        graph = {one["@id"]: one for one in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
+        graph = {
+            entity["@id"]: entity for entity in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
+        }
         assert graph["#worker-container"]["value"] == f"docker:{image}@{digest}"
         entity = graph["#container-image"]
         assert f"{entity['name']}:{entity['tag']}" == image
         assert f"sha256:{entity['sha256']}" == digest
-        assert any(one.get("value") == str(data) for one in graph.values()), "the mount point"
+        assert any(entity.get("value") == str(data) for entity in graph.values()), "the mount point"
     assert "exit status 7" in str(StepCrate.open(crates / f"{left.task_id}.crate").error)
 
 
@@ -148,10 +150,10 @@ def test_a_preflight_asks_the_image_itself(
     def findings(image: str) -> dict[str, dict[str, str]]:
         given = ["--set", "runtime=container", "--set", f"image={image}", "--set", f"image_digest={digest}"]
         cli(["sites", "check", "local", "--user-dir", str(tmp_path), "--offline", "--json", *given])
-        return {one["subject"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+        return {finding["subject"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
 
     fit = findings(image)
-    assert {fit[one]["status"] for one in ("versions at the workers", "container runtime", "image")} == {"pass"}
+    assert {fit[subject]["status"] for subject in ("versions at the workers", "container runtime", "image")} == {"pass"}
     assert "/opt/prov/bin/python" in fit["versions at the workers"]["found"]
     bare = findings("debian:bookworm-slim")
     assert "has no globus-compute-endpoint" in bare["versions at the workers"]["found"]
@@ -171,7 +173,7 @@ def test_a_task_in_a_container_runs_on_for_those_outside(endpoint: EmbeddedEndpo
     wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "the agent outside to be gone")
     report = recover(crates, force=True)
     assert report.finished == 0
-    assert any("is running" in one for one in report.skipped)
+    assert any("is running" in line for line in report.skipped)
     assert not (crates / f"{task.task_id}.crate").exists()
     (data / "go").touch()
     assert task.result(180) == "gone"

@@ -336,7 +336,7 @@ def test_the_plotter_is_killed_and_crates_come_all_the_same(
             os.kill(pid, signal.SIGKILL)
     crates = crate_dir.wait_for([call.task for call in calls])
     for crate in crates:
-        drawn = [one.id for one in crate.files if one.id.startswith("images/")]
+        drawn = [file.id for file in crate.files if file.id.startswith("images/")]
         assert drawn in ([f"images/cpu_usage.{plots}"], []) or plots == "png"
         assert drawn or any("No plot was drawn" in note for note in crate.notes)
     go.touch()

@@ -93,7 +93,7 @@ def test_a_damaged_slot_costs_its_worker_no_crate_and_nobody_else_anything(
 ) -> None:
     go = tmp_path / "end"
     first, second = Call("add", (1, 2)), Call("add", (3, 4))
-    one = start(first, linger=go)
+    process = start(first, linger=go)
     crate_dir.wait_for([first.task])
     (slot,) = crate_dir.runtime.glob("slot.*")
     with slot.open("r+b") as file:
@@ -101,7 +101,7 @@ def test_a_damaged_slot_costs_its_worker_no_crate_and_nobody_else_anything(
     other = start(second, linger=go)
     crate_dir.wait_for([second.task])
     go.touch()
-    assert [one.wait(), other.wait()] == [0, 0]
+    assert [process.wait(), other.wait()] == [0, 0]
     crate_dir.wait_for_end_of_agent()
     crate_dir.recover()
     assert len(crate_dir.names()) >= 2

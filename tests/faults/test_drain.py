@@ -25,9 +25,9 @@ def test_quick_tasks_that_ended_do_not_count_as_running(crate_dir: CrateDir, sta
     start(*calls, last, linger=leave)
 
     def status() -> tuple[int, dict[str, Any]]:
-        words = [tmp_path / "endpoint", crate_dir.crates, tmp_path / "log", tmp_path / "host", "--drained", "0.1"]
+        arguments = [tmp_path / "endpoint", crate_dir.crates, tmp_path / "log", tmp_path / "host", "--drained", "0.1"]
         done = subprocess.run(
-            [sys.executable, STATUS, *words], capture_output=True, text=True, timeout=180, check=False
+            [sys.executable, STATUS, *arguments], capture_output=True, text=True, timeout=180, check=False
         )
         return done.returncode, json.loads(done.stdout)
 

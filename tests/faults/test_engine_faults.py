@@ -27,27 +27,27 @@ def endpoint(crate_dir: CrateDir, **options: object) -> EmbeddedEndpoint:
 
 def named(word: str, run_dir: Path) -> list[int]:
     """Processes of one endpoint whose command line has a word; Parsl starts its pools in sessions of their own."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 if word in line and str(run_dir) in line and alive(int(entry.name)):
-                    found.append(int(entry.name))
-    return found
+                    pids.append(int(entry.name))
+    return pids
 
 
 def workers_of(pools: list[int]) -> list[int]:
     """Children of the pools, and theirs: Parsl's workers."""
-    found: list[int] = []
+    pids: list[int] = []
     todo = list(pools)
     while todo:
         for task in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
             with contextlib.suppress(OSError):
                 below = [int(word) for word in task.read_text().split()]
-                found += below
+                pids += below
                 todo += below
-    return found
+    return pids
 
 
 def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -71,9 +71,9 @@ def program(programs: Programs, tmp_path: Path, *lines: str) -> subprocess.Popen
 
 def first_line(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout is not None
-    words = process.stdout.readline().split()
-    assert words, "the program ended before it said a word"
-    return words
+    fields = process.stdout.readline().split()
+    assert fields, "the program ended before it said a word"
+    return fields
 
 
 def end(process: subprocess.Popen[str], run_dir: Path) -> None:

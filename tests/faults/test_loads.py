@@ -127,5 +127,5 @@ def test_processes_are_gone_when_the_test_is_over(crate_dir: CrateDir, start: St
     agent = crate_dir.wait_for_agent()
     crate_dir.wait_for_end_of_agent()
     wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "both processes end")
-    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
-    assert str(crate_dir.crates) not in found
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
+    assert str(crate_dir.crates) not in listing

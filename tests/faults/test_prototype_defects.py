@@ -121,8 +121,8 @@ def test_defect_3_the_smallest_and_the_largest_value_have_ids(crate_dir: CrateDi
     (crate,) = crate_dir.wait_for([call.task])
     for entity in crate.entities.values():
         for key, value in entity.items():
-            for one in value if isinstance(value, list) else [value]:
-                assert not isinstance(one, dict) or "@id" in one, f"{entity['@id']}.{key} has a value without an @id"
+            for item in value if isinstance(value, list) else [value]:
+                assert not isinstance(item, dict) or "@id" in item, f"{entity['@id']}.{key} has a value without an @id"
     rocrate = pytest.importorskip("rocrate.rocrate")
     assert rocrate.ROCrate(str(crate.path)).mainEntity is not None
 

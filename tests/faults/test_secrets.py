@@ -62,9 +62,9 @@ def test_no_planted_secret_is_in_any_file(
         for path in (Path(folder, name) for folder, _, names in os.walk(root) for name in names):
             data = path.read_bytes()
             looked_at += 1
-            for secret, what in PLANTED.items():
-                assert secret.encode() not in data, f"{what} in {path.relative_to(root)}:\n{_around(data, secret)}"
-                assert secret[:30].encode() not in data or len(secret) <= 30, f"a part of {what} in {path}"
+            for secret, label in PLANTED.items():
+                assert secret.encode() not in data, f"{label} in {path.relative_to(root)}:\n{_around(data, secret)}"
+                assert secret[:30].encode() not in data or len(secret) <= 30, f"a part of {label} in {path}"
     assert looked_at > 20
     assert any("redacted" in path.read_text() for path in crate_dir.journals())
 

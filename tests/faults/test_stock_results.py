@@ -38,7 +38,7 @@ def _task_of(function: Any, *args: Any, **kwargs: Any) -> bytes:
 def _spoiled(part: int) -> bytes:
     """A task whose function or arguments cannot be unpacked."""
     serializer = ComputeSerializer()
-    parts = [serializer.serialize(one) for one in (own_add, (1, 2), {})]
+    parts = [serializer.serialize(item) for item in (own_add, (1, 2), {})]
     parts[part] = parts[part][:10] + "spoiled\n"
     return messagepack.pack(
         messagepack.message_types.Task(task_id=uuid.UUID(int=1), task_buffer=serializer.pack_buffers(parts))
@@ -101,7 +101,7 @@ def _outcome(helper_in_use: Any, body: bytes, options: dict[str, Any], caplog: p
                 getattr(message, "exception", None),
                 message.error_details,
                 message.details,
-                [(one.state, one.actor) for one in message.task_statuses],
+                [(status.state, status.actor) for status in message.task_statuses],
             )
         except BaseException as error:
             outcome = (type(error), str(error))
@@ -146,13 +146,13 @@ def test_same_task_same_result(served: CrateDir, tmp_path: Path, caplog: pytest.
 
     with caplog.at_level(logging.DEBUG, logger=helper.__name__):
         expected = _outcome(STOCK, body, options, caplog)
-        found = _outcome(ours, body, options, caplog)
+        outcome = _outcome(ours, body, options, caplog)
         once_more = _outcome(STOCK, body, options, caplog)
-    assert found[0] == expected[0]
-    assert found[1:3] == expected[1:3]
-    assert found[3] == expected[3]
+    assert outcome[0] == expected[0]
+    assert outcome[1:3] == expected[1:3]
+    assert outcome[3] == expected[3]
     assert once_more == expected
-    log = str(found[3])
+    log = str(outcome[3])
     assert "prov_worker" not in log
 
 

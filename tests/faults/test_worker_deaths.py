@@ -158,9 +158,9 @@ def test_what_a_killed_task_noted_is_in_its_crate(
     assert worker.wait() == -signal.SIGKILL
     assert crate.status == "failed"
     text = (crate.path / "ro-crate-metadata.json").read_text()
-    graph = {one["@id"]: one for one in json.loads(text)["@graph"]}
-    notes = {one["name"]: one["value"] for key, one in graph.items() if key.startswith("#annotation-")}
+    graph = {entity["@id"]: entity for entity in json.loads(text)["@graph"]}
+    notes = {entity["name"]: entity["value"] for key, entity in graph.items() if key.startswith("#annotation-")}
     assert notes == {"model": "cubic", "api_token": "[redacted]"}
-    read = [one for key, one in graph.items() if key.startswith("#input-file-")]
-    assert [one["sha256"] for one in read] == [hashlib.sha256(b"1,2\n").hexdigest()]
+    read = [entity for key, entity in graph.items() if key.startswith("#input-file-")]
+    assert [entity["sha256"] for entity in read] == [hashlib.sha256(b"1,2\n").hexdigest()]
     assert "s3cr3t" not in text

@@ -30,11 +30,11 @@ def crates(tmp_path: Path) -> Path:
 def wait_for() -> Callable[..., None]:
     """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
 
-    def wait(condition: Callable[[], bool], what: str, limit_s: float = 90.0) -> None:
+    def wait(condition: Callable[[], bool], event: str, limit_s: float = 90.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > deadline:
-                pytest.fail(f"never happened: {what}", pytrace=False)
+                pytest.fail(f"never happened: {event}", pytrace=False)
             time.sleep(0.05)
 
     return wait

@@ -195,11 +195,11 @@ def test_a_retry_is_the_second_attempt(tmp_path: Path, crates: Path) -> None:
         )
         assert future.result(LIMIT_S) == "second attempt"
     assert [sent["f"] for sent in seen] == [f"{OURS}.execute_task"] * 2
-    sent = [pickle.loads(one["k"]["provenance"]) for one in seen]
-    assert [one["attempt"] for one in sent] == [1, 2]
-    assert {one["function_id"] for one in sent} == {str(uuid.UUID(int=7))}
-    assert {one["settings"]["crate_dir"] for one in sent} == {str(crates)}
-    assert len({one["key"] for one in sent}) == 1
+    sent = [pickle.loads(message["k"]["provenance"]) for message in seen]
+    assert [metadata["attempt"] for metadata in sent] == [1, 2]
+    assert {metadata["function_id"] for metadata in sent} == {str(uuid.UUID(int=7))}
+    assert {metadata["settings"]["crate_dir"] for metadata in sent} == {str(crates)}
+    assert len({metadata["key"] for metadata in sent}) == 1
 
 
 def hide(directory: Path, error: str) -> str:

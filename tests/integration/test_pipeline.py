@@ -64,19 +64,19 @@ def attempts(out: Path) -> list[Attempt]:
 
 
 def read(path: Path) -> Attempt:
-    graph = {one["@id"]: one for one in json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]}
-    action = next(one for one in graph.values() if "CreateAction" in one["@type"])
+    graph = {entity["@id"]: entity for entity in json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]}
+    action = next(entity for entity in graph.values() if "CreateAction" in entity["@type"])
 
     def ids(key: str) -> list[str]:
         value = action.get(key, [])
-        return [one["@id"] for one in (value if isinstance(value, list) else [value])]
+        return [reference["@id"] for reference in (value if isinstance(value, list) else [value])]
 
     def value(key: str) -> Any:
         return graph[key]["value"] if key in graph else 0
 
     def files(key: str, role: str) -> list[str]:
         prefix = f"#{role}-file-"
-        return [unquote(one.removeprefix(prefix)) for one in ids(key) if one.startswith(prefix)]
+        return [unquote(identifier.removeprefix(prefix)) for identifier in ids(key) if identifier.startswith(prefix)]
 
     name = action["name"].split()
     return Attempt(
@@ -99,14 +99,14 @@ def test_four_stages_with_failures_and_retries(out: Path, attempts: list[Attempt
     assert summary["failed"] == {"fetch": 1, "fit": 2}
     assert summary["without_crate"] == []
     tasks: dict[str, list[Attempt]] = defaultdict(list)
-    for one in attempts:
-        tasks[one.task].append(one)
+    for attempt in attempts:
+        tasks[attempt.task].append(attempt)
     assert len(tasks) == 226
-    assert Counter(found[0].function for found in tasks.values()) == summary["tasks"]
-    repeated = [found for found in tasks.values() if len(found) > 1]
+    assert Counter(group[0].function for group in tasks.values()) == summary["tasks"]
+    repeated = [group for group in tasks.values() if len(group) > 1]
     assert len(repeated) == summary["attempts_repeated"] == 2
-    for found in repeated:
-        assert [one.failed for one in sorted(found, key=lambda one: one.start_ns)] == [True, False]
+    for group in repeated:
+        assert [attempt.failed for attempt in sorted(group, key=lambda attempt: attempt.start_ns)] == [True, False]
 
 
 def test_the_result_is_there_and_says_what_is_known(out: Path) -> None:
@@ -120,11 +120,11 @@ def test_the_result_is_there_and_says_what_is_known(out: Path) -> None:
 
 
 def test_the_flow_of_data_is_stated_from_stage_to_stage(out: Path, attempts: list[Attempt]) -> None:
-    by_key = {one.crate.removesuffix(".crate"): one for one in attempts}
+    by_key = {attempt.crate.removesuffix(".crate"): attempt for attempt in attempts}
     lines = [json.loads(line) for line in (out / "run.crate" / "links.jsonl").read_text().splitlines()]
     stated = {(line["source"], line["target"]) for line in lines if not line["inferred"]}
-    made = {path: one for one in attempts if not one.failed for path in one.generated}
-    expected = {(made[path], one) for one in attempts for path in one.used if path in made}
+    made = {path: attempt for attempt in attempts if not attempt.failed for path in attempt.generated}
+    expected = {(made[path], attempt) for attempt in attempts for path in attempt.used if path in made}
     between = Counter((source.function, target.function) for source, target in expected)
     assert between == {
         ("fetch", "transform"): 55,
@@ -142,20 +142,22 @@ def _key(name: str) -> str:
 
 def figures(attempts: list[Attempt]) -> dict[str, float]:
     latest: dict[str, Attempt] = {}
-    for one in sorted(attempts, key=lambda one: one.end_ns):
-        latest[one.task] = one
-    first, last = min(one.start_ns for one in attempts), max(one.end_ns for one in attempts)
+    for attempt in sorted(attempts, key=lambda attempt: attempt.end_ns):
+        latest[attempt.task] = attempt
+    first, last = min(attempt.start_ns for attempt in attempts), max(attempt.end_ns for attempt in attempts)
     core_hours = attempts[0].cpus * (last - first) / 3.6e12
-    cpu_hours = sum(one.cpu_s for one in attempts) / 3600
+    cpu_hours = sum(attempt.cpu_s for attempt in attempts) / 3600
     return {
         "tasks": len(latest),
         "attempts": len(attempts),
-        "failed_tasks": sum(one.failed for one in latest.values()),
-        "failed_attempts": sum(one.failed for one in attempts),
-        "recovered_tasks": sum(not latest[task].failed for task in {one.task for one in attempts if one.failed}),
-        "functions": len({one.function for one in attempts}),
+        "failed_tasks": sum(attempt.failed for attempt in latest.values()),
+        "failed_attempts": sum(attempt.failed for attempt in attempts),
+        "recovered_tasks": sum(
+            not latest[task].failed for task in {attempt.task for attempt in attempts if attempt.failed}
+        ),
+        "functions": len({attempt.function for attempt in attempts}),
         "makespan_s": (last - first) / 1e9,
-        "wall_s": sum(one.end_ns - one.start_ns for one in attempts) / 1e9,
+        "wall_s": sum(attempt.end_ns - attempt.start_ns for attempt in attempts) / 1e9,
         "core_hours": core_hours,
         "cpu_hours": cpu_hours,
         "cpu_efficiency": cpu_hours / core_hours,
@@ -170,9 +172,9 @@ def test_the_report_agrees_with_the_crates(out: Path, attempts: list[Attempt]) -
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)["summary"]
+    summary = json.loads(done.stdout)["summary"]
     ours = figures(attempts)
-    assert {key: told[key] for key in ours} == pytest.approx(ours, rel=1e-6)
+    assert {key: summary[key] for key in ours} == pytest.approx(ours, rel=1e-6)
     assert json.loads(done.stdout)["problems"] == []
 
 
@@ -244,9 +246,9 @@ def test_the_run_and_a_crate_of_each_kind_are_valid(out: Path, attempts: list[At
     if find_validator() is None:
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     run = out / "run.crate"
-    found = validate_profiles([run], "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
-    assert found == {run: []}
-    kinds = {(one.function, one.failed): out / "crates" / one.crate for one in attempts}
+    verdicts = validate_profiles([run], "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
+    assert verdicts == {run: []}
+    kinds = {(attempt.function, attempt.failed): out / "crates" / attempt.crate for attempt in attempts}
     assert len(kinds) == 6
     steps = validate_profiles(list(kinds.values()), "recommended")
     assert {path.name: findings for path, findings in steps.items() if findings} == {}
@@ -258,5 +260,5 @@ def test_others_read_the_run(out: Path) -> None:
     runcrate = shutil.which(os.environ.get("PROV_TEST_RUNCRATE", "runcrate"))
     if runcrate is None:
         pytest.skip("no runcrate; set PROV_TEST_RUNCRATE to the program")
-    told = subprocess.run([runcrate, "report", out / "run.crate"], capture_output=True, text=True, check=True).stdout
-    assert "fit" in told
+    report = subprocess.run([runcrate, "report", out / "run.crate"], capture_output=True, text=True, check=True).stdout
+    assert "fit" in report

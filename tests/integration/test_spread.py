@@ -50,12 +50,12 @@ def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch:
     here = index([crates.directory], tmp_path / "here")
     assert (spread.read, len(spread.problems)) == (here.read, len(here.problems)) == (20, 1)
     query = "SELECT * FROM tasks ORDER BY key"
-    with Index(tmp_path / "spread") as one, Index(tmp_path / "here") as other:
-        assert list(one.sql(query).rows) == list(other.sql(query).rows)
+    with Index(tmp_path / "spread") as first, Index(tmp_path / "here") as second:
+        assert list(first.sql(query).rows) == list(second.sql(query).rows)
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("config = 7", "a parsl.Config, got int"),
         ("1 / 0", "ZeroDivisionError"),
@@ -63,10 +63,10 @@ def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch:
         ("", "expected a parsl.Config"),
     ],
 )
-def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.py"
     path.write_text(text)
-    with pytest.raises(InputError, match=said), over_parsl(str(path)):
+    with pytest.raises(InputError, match=message), over_parsl(str(path)):
         pass
 
 

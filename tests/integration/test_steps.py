@@ -87,7 +87,7 @@ def test_each_outer_step_leaves_a_sound_crate(steps: dict[str, RunStep]) -> None
     assert steps["fail"].error == "ValueError: as meant"
     assert all(step.function_sha256 for step in steps.values())
     for step in steps.values():
-        assert [one for one in check_crate(step.crate) if one.level == "error"] == []
+        assert [finding for finding in check_crate(step.crate) if finding.level == "error"] == []
 
 
 def test_annotations_are_in_the_crate_and_secrets_are_not(steps: dict[str, RunStep]) -> None:
@@ -101,13 +101,13 @@ def test_declared_files_are_hashed_and_linked(steps: dict[str, RunStep], crates:
     assert (made.role, made.declared, made.size_bytes) == ("generated", True, 20)
     assert (used.role, used.path, used.sha256) == ("used", str(tmp_path / "data.txt"), made.sha256)
     assert any("could not be read afterwards" in note for note in steps["read back"].notes)
-    links = [(one.source, one.target, one.via) for one in open_run(crates).links()]
+    links = [(link.source, link.target, link.via) for link in open_run(crates).links()]
     assert links == [(steps["write"].key, steps["read back"].key, "declared")]
 
 
 def test_nothing_is_recorded_where_recording_is_off(tmp_path: Path) -> None:
     run_program(tmp_path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["data.txt", "program.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.txt", "program.py"]
 
 
 def test_a_coroutine_function_is_refused() -> None:

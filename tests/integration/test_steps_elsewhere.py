@@ -85,8 +85,8 @@ def test_each_call_leaves_a_crate(
     assert done.returncode == 0, done.stderr
     wait_for(lambda: len(list(crates.glob("*.crate"))) == 6, "six crates")
     steps = list(open_run(crates).steps())
-    assert {(one.function, one.status) for one in steps} == {("double", "completed")}
-    assert sorted(one.annotations["number"] for one in steps) == list(range(6))
+    assert {(step.function, step.status) for step in steps} == {("double", "completed")}
+    assert sorted(step.annotations["number"] for step in steps) == list(range(6))
 
 
 @prov_worker.step
@@ -113,13 +113,13 @@ def test_a_step_is_packed_by_name_and_methods_stay_methods() -> None:
 
 @pytest.mark.faults  # an agent whose crates are refused tries for a minute
 @pytest.mark.parametrize(
-    "variable, value, said",
+    "variable, value, message",
     [
         ("PROV_WORKER_POLL_INTERVAL", "abc", "recording is off: PROV_WORKER_POLL_INTERVAL: expected a number"),
         ("PROV_WORKER_CRATE_DIR", "{here}/file/crates", "recording: no crate can appear in {here}/file/crates: Not a"),
     ],
 )
-def test_why_no_crate_will_come_is_said_in_one_line(tmp_path: Path, variable: str, value: str, said: str) -> None:
+def test_why_no_crate_will_come_is_said_in_one_line(tmp_path: Path, variable: str, value: str, message: str) -> None:
     (tmp_path / "file").write_text("")
     program = tmp_path / "program.py"
     program.write_text(f"{STEP}\nprint(double(3), double(4))\n")
@@ -128,4 +128,4 @@ def test_why_no_crate_will_come_is_said_in_one_line(tmp_path: Path, variable: st
         [sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr.count("\n")) == ("6 8\n", 1)
-    assert done.stderr.startswith(said.format(here=tmp_path))
+    assert done.stderr.startswith(message.format(here=tmp_path))

@@ -38,14 +38,15 @@ def test_crates_without_types_of_telemetry_keep_all_recommendations(
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     kinds = ("cpu", "memory", "threads", "io", "children", "node", "per_cpu", "gpu")
     paths = [
-        crate_of(crates, asked, wait_for).path for asked in ({"cpu": False, "node": 1}, dict.fromkeys(kinds, False))
+        crate_of(crates, telemetry, wait_for).path
+        for telemetry in ({"cpu": False, "node": 1}, dict.fromkeys(kinds, False))
     ]
     assert validate_profiles(paths, "recommended") == {path: [] for path in paths}
 
 
 def test_what_is_off_is_absent_and_what_is_slow_is_sparse(crates: Path, wait_for: Callable[..., None]) -> None:
-    asked: dict[str, bool | float] = {"io": False, "per_cpu": False, "gpu": False, "memory": 0.5}
-    crate = crate_of(crates, asked, wait_for)
+    telemetry: dict[str, bool | float] = {"io": False, "per_cpu": False, "gpu": False, "memory": 0.5}
+    crate = crate_of(crates, telemetry, wait_for)
     data = json.loads((crate.path / "data/resource_usage.json").read_text())["series"]
     assert set(data) == {"task", "node"}
     columns = data["task"]["columns"]

@@ -74,12 +74,12 @@ def missing(why: str) -> None:
     pytest.skip(why)
 
 
-def until(what: Callable[[], Any], *, timeout_s: float = 240, pause_s: float = 0.5) -> Any:
+def until(condition: Callable[[], Any], *, timeout_s: float = 240, pause_s: float = 0.5) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
-    while not (found := what()) and time.monotonic() < end:
+    while not (outcome := condition()) and time.monotonic() < end:
         time.sleep(pause_s)
-    return found
+    return outcome
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,14 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """What the endpoint's command on the node says."""
-        said = self.shell(".local/share/prov-worker/bin/prov-worker-prov status", check=False)
-        found: dict[str, Any] = json.loads(said or "{}")
-        return found
+        output = self.shell(".local/share/prov-worker/bin/prov-worker-prov status", check=False)
+        state: dict[str, Any] = json.loads(output or "{}")
+        return state
 
     def online(self, *, not_process: int | None = None) -> bool:
         """Whether the endpoint is online, with another process than one before."""
-        found = self.status()
-        return found.get("service") == "online" and found["process"] not in (None, not_process)
+        state = self.status()
+        return state.get("service") == "online" and state["process"] not in (None, not_process)
 
     def logs(self) -> str:
         """What its endpoint wrote, and the service manager of it."""
@@ -167,11 +167,11 @@ class Node:
     def leaks(self) -> list[str]:
         """Where the secret is though it should not be: for others to read, here or there, or twice at home."""
         everywhere = "-r --devices=skip --exclude-dir=proc --exclude-dir=sys /"
-        found = self._as_other("", f"cat /tmp/observed; {_GREP} {everywhere}")
+        places = self._as_other("", f"cat /tmp/observed; {_GREP} {everywhere}")
         secret = self.site.client_secret
         grep = ["bash", "-c", f"{_GREP} -r /home"]
         held = docker("exec", "--env", f"SECRET={secret}", self.name, *grep, check=False)
-        leaked = {*found.split(), *held.split()} - {"/home/alice/.config/prov-worker/prov.env"}
+        leaked = {*places.split(), *held.split()} - {"/home/alice/.config/prov-worker/prov.env"}
         for path in self.site.home.rglob("*"):
             if path.is_file() and path.stat().st_mode & 0o077 and secret.encode() in path.read_bytes():
                 leaked.add(str(path))

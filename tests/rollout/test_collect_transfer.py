@@ -71,19 +71,19 @@ def test_crates_come_home_and_a_second_time_nothing_does(service: TransferServic
         "collect_dest_path": "/crates",
         "collect_dest": str(home / "crates"),
     }
-    code, told = play(service, tmp_path, "--check", **values)
-    assert (code, service.tasks) == (0, {}), told
-    code, told = play(service, tmp_path, **values)
-    assert code == 0, told
-    assert "changed=1" in told
+    code, output = play(service, tmp_path, "--check", **values)
+    assert (code, service.tasks) == (0, {}), output
+    code, output = play(service, tmp_path, **values)
+    assert code == 0, output
+    assert "changed=1" in output
     assert len(list(find_crates(home / "crates" / "prov"))) == 2
-    code, told = play(service, tmp_path, **values)
-    assert code == 0, told
-    assert "changed=0" in told
+    code, output = play(service, tmp_path, **values)
+    assert code == 0, output
+    assert "changed=0" in output
 
 
 def test_a_missing_collection_is_named(service: TransferService, tmp_path: Path) -> None:
-    code, told = play(service, tmp_path, collect_dest_path="/crates")
+    code, output = play(service, tmp_path, collect_dest_path="/crates")
     assert code != 0
-    assert "collect_source_collection: is needed with collect_method=transfer" in told
+    assert "collect_source_collection: is needed with collect_method=transfer" in output
     assert service.tasks == {}

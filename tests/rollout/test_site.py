@@ -82,9 +82,9 @@ def node(request: pytest.FixtureRequest, nodes: Callable[[str], Node]) -> Node:
 
 def submit(node: Node, count: int = 2, seconds: float = 0.1) -> list[str]:
     """Tasks through the stock SDK; their ids, once each has its result."""
-    found = node.site.script(SUBMIT, node.status()["endpoint_id"], str(count), str(seconds))
-    assert [(number, host) for _, number, host in found] == [(n, f"{node.kind}-node") for n in range(count)]
-    return [task for task, _, _ in found]
+    results = node.site.script(SUBMIT, node.status()["endpoint_id"], str(count), str(seconds))
+    assert [(number, host) for _, number, host in results] == [(n, f"{node.kind}-node") for n in range(count)]
+    return [task for task, _, _ in results]
 
 
 def test_first_it_says_what_it_would_do(node: Node) -> None:
@@ -102,7 +102,7 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     node.shell(f"echo {node.site.client_secret} >/tmp/planted; sleep 2; rm /tmp/planted")
     seen = node.leaks()
     assert "/tmp/planted" in seen
-    assert any(one.startswith("/proc/") for one in seen)
+    assert any(path.startswith("/proc/") for path in seen)
     docker("exec", node.name, "truncate", "--size", "0", "/tmp/observed")
     first = node.play("site")
     assert first.code == 0, first.output[-3000:] + node.logs()
@@ -148,12 +148,12 @@ def test_hosts_with_one_home_do_not_start_it_twice(node: Node) -> None:
     before = node.status()
     assert (before["host"], node.shell("hostname").strip()) == ("scrontab-node", "scrontab-login")
     sites = ".local/share/prov-worker/current/bin/prov-worker sites"
-    found = json.loads(node.shell(f"{sites} check perlmutter-cpu --name prov --offline --json || true"))
-    (line,) = [one for one in found["findings"] if one["subject"] == "daemons"]
+    document = json.loads(node.shell(f"{sites} check perlmutter-cpu --name prov --offline --json || true"))
+    (line,) = [finding for finding in document["findings"] if finding["subject"] == "daemons"]
     assert line["status"] == "pass"
     assert f"on another host, which a batch system chose: process {before['process']}" in line["found"]
-    said = node.shell(f"{sites} install perlmutter-cpu prov --set account=x --set interface= 2>&1 || true")
-    assert f"kept fresh by a daemon on another host (process {before['process']})" in said
+    output = node.shell(f"{sites} install perlmutter-cpu prov --set account=x --set interface= 2>&1 || true")
+    assert f"kept fresh by a daemon on another host (process {before['process']})" in output
     # As on a file system that does not lock between hosts.
     node.shell("rm .local/state/prov-worker/prov.lock; .local/share/prov-worker/bin/prov-worker-prov run")
     assert "prov runs already, on scrontab-node" in node.shell("cat .local/state/prov-worker/prov.log")

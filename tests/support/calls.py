@@ -149,14 +149,14 @@ def still_open() -> list[bool]:
     import builtins
     import os
 
-    found = []
+    states = []
     for fd in builtins.__dict__["_kept_open"]:
         try:
             os.fstat(fd)
-            found.append(True)
+            states.append(True)
         except OSError:
-            found.append(False)
-    return found
+            states.append(False)
+    return states
 
 
 def fork_and_outlive(seconds: float) -> int:

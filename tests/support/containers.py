@@ -27,8 +27,8 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 def need_image(name: str) -> None:
     """Skip where a base image is missing; fail where containers are demanded."""
-    found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
-    if found.returncode:
+    inspection = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
+    if inspection.returncode:
         why = f"the image {name} is missing (scripts/base-images.sh {name})"
         if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
             pytest.fail(why, pytrace=False)

@@ -23,12 +23,12 @@ from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import runtime_dir, spool_dir
 
 
-def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], limit_s: float = 90.0) -> None:
+def wait_until(condition: Callable[[], Any], event: str | Callable[[], str], limit_s: float = 90.0) -> None:
     """Wait until a condition holds; fail, with what was waited for, when it never does."""
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"never happened: {what if isinstance(what, str) else what()}", pytrace=False)
+            pytest.fail(f"never happened: {event if isinstance(event, str) else event()}", pytrace=False)
         time.sleep(0.03)
 
 
@@ -96,19 +96,19 @@ class CrateDir:
 
     def journals(self, *, closed: bool = True) -> list[Path]:
         """Journals in the spool, those put away included."""
-        found = list(self.spool.glob("*.jsonl"))
-        return sorted(found + (list((self.spool / "closed").glob("*.jsonl")) if closed else []))
+        paths = list(self.spool.glob("*.jsonl"))
+        return sorted(paths + (list((self.spool / "closed").glob("*.jsonl")) if closed else []))
 
     def lines(self, kind: str | None = None) -> list[dict[str, Any]]:
         """All readable journal lines, in the order of each journal."""
-        found = []
+        lines = []
         for path in self.journals():
             for text in path.read_bytes().split(b"\n"):
                 with contextlib.suppress(ValueError):
                     line = json.loads(text)
                     if kind is None or line.get("t") == kind:
-                        found.append(line)
-        return found
+                        lines.append(line)
+        return lines
 
     # -- the agent ---------------------------------------------------------------------------------------------------
 

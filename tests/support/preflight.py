@@ -16,25 +16,25 @@ from prov_worker.sites.check.preflight import subject_of
 
 def subject(name: str, user_dir: Path, endpoint: str | None = None, **values: Any) -> Subject:
     """A site with options, as the command makes it."""
-    found = site(name)
+    definition = site(name)
     if name != "local":
         values = {"account": "MyProject", **values}
     if name == "aurora":
         values = {"submit_dir": "/flare/MyProject", **values}
-    return subject_of(found, options.complete(found, values, "test"), user_dir=user_dir, name=endpoint)
+    return subject_of(definition, options.complete(definition, values, "test"), user_dir=user_dir, name=endpoint)
 
 
 def statuses(findings: Iterable[Finding]) -> dict[str, str]:
     """By subject."""
-    return {one.subject: one.status for one in findings}
+    return {finding.subject: finding.status for finding in findings}
 
 
 def only(findings: Iterable[Finding], status: str) -> Finding:
     """The one line that is not fine."""
-    (found,) = [one for one in findings if one.status != "pass"]
-    assert found.status == status
-    assert found.remedy
-    return found
+    (finding,) = [line for line in findings if line.status != "pass"]
+    assert finding.status == status
+    assert finding.remedy
+    return finding
 
 
 def program(directory: Path, name: str, body: str) -> None:

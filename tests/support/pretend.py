@@ -46,9 +46,9 @@ class Pretender:
         self._children: list[subprocess.Popen[bytes]] = []
         self._orphans: list[psutil.Process] = []
 
-    def __call__(self, *words: str, opened: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def __call__(self, *command: str, opened: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         """Start a child of this process that has these words as its command line, and a file open."""
-        ready, arguments = self._arguments(words, opened)
+        ready, arguments = self._arguments(command, opened)
         process = subprocess.Popen(
             arguments, executable=sys.executable, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, cwd="/"
         )
@@ -57,7 +57,7 @@ class Pretender:
         return process
 
     def orphan(
-        self, *words: str, opened: Path | None = None, stdout: Path | None = None, **environment: str
+        self, *command: str, opened: Path | None = None, stdout: Path | None = None, **environment: str
     ) -> psutil.Process:
         """Start such a process whose parent has ended.
 
@@ -67,7 +67,7 @@ class Pretender:
             stdout: its standard output.
             environment: variables.
         """
-        ready, arguments = self._arguments(words, opened)
+        ready, arguments = self._arguments(command, opened)
         process = self._orphan(0, sys.executable, arguments, stdout or Path(os.devnull), environment)
         _wait_for(ready)
         return process
@@ -88,9 +88,9 @@ class Pretender:
         self._orphans.append(psutil.Process(int(note.read_text())))
         return self._orphans[-1]
 
-    def _arguments(self, words: tuple[str, ...], opened: Path | None) -> tuple[Path, list[str]]:
+    def _arguments(self, command: tuple[str, ...], opened: Path | None) -> tuple[Path, list[str]]:
         ready = self._directory / f"ready-{len(self._children) + len(self._orphans)}"
-        return ready, [words[0], "-c", _CODE, str(opened or os.devnull), str(ready), *words[1:]]
+        return ready, [command[0], "-c", _CODE, str(opened or os.devnull), str(ready), *command[1:]]
 
     def close(self) -> None:
         """End all."""

@@ -62,14 +62,14 @@ def working_in(folder: Path) -> list[psutil.Process]:
 
 def _running(wanted: Callable[[Path], bool]) -> list[psutil.Process]:
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = []
+    processes = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) not in ours and wanted(entry):
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(int(entry.name))
                 if lives(process):
-                    found.append(process)
-    return found
+                    processes.append(process)
+    return processes
 
 
 def _target(link: Path) -> bytes:
@@ -120,11 +120,11 @@ def _short(name: str) -> str:
 
 
 def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
+    family: list[psutil.Process] = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
-            found += [process, *filter(lives, process.children(recursive=True))]
-    return [process for process in dict.fromkeys(found) if not _of_multiprocessing(process)]
+            family += [process, *filter(lives, process.children(recursive=True))]
+    return [process for process in dict.fromkeys(family) if not _of_multiprocessing(process)]
 
 
 def _of_multiprocessing(process: psutil.Process) -> bool:

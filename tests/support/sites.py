@@ -19,11 +19,11 @@ def read_me(site: Site) -> str:
     ]
     for name, option in site.options.items():
         default = f"`{json.dumps(option['default'])}`" if "default" in option else "must be set"
-        told = option["description"].replace("|", "\\|")
-        lines.append(f"| `{name}` | {default} | {told} | {option.get('$comment', '')} |")
+        description = option["description"].replace("|", "\\|")
+        lines.append(f"| `{name}` | {default} | {description} | {option.get('$comment', '')} |")
     if site.cores:
         lines += ["", f"A node: {site.node} ({site.cores_source})."]
     if site.fixed:
         lines += ["", "What the template says by itself:", "", "| what | value | source |", "|---|---|---|"]
-        lines += [f"| {one['what']} | `{one['value']}` | {one['source']} |" for one in site.fixed]
+        lines += [f"| {row['what']} | `{row['value']}` | {row['source']} |" for row in site.fixed]
     return "\n".join(lines) + "\n"

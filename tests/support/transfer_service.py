@@ -65,32 +65,32 @@ class TransferService:
     def finish(self, task_id: str) -> None:
         """Do what the task asks for."""
         task = self.tasks[task_id]
-        asked = next(one for one in self.documents if one["task_id"] == task_id)
+        order = next(document for document in self.documents if document["task_id"] == task_id)
         if self.fault:
             task |= {"status": "FAILED", "is_ok": None, "nice_status_details": self.fault}
             return
-        for item in asked["DATA"]:
-            source = self.collections[asked["source_endpoint"]] / item["source_path"].strip("/")
-            target = self.collections[asked["destination_endpoint"]] / item["destination_path"].strip("/")
-            self._copy(source, target, asked, task)
+        for item in order["DATA"]:
+            source = self.collections[order["source_endpoint"]] / item["source_path"].strip("/")
+            target = self.collections[order["destination_endpoint"]] / item["destination_path"].strip("/")
+            self._copy(source, target, order, task)
         task["status"] = "SUCCEEDED"
 
-    def _copy(self, source: Path, target: Path, asked: dict[str, Any], task: dict[str, Any]) -> None:
+    def _copy(self, source: Path, target: Path, order: dict[str, Any], task: dict[str, Any]) -> None:
         target.mkdir(parents=True, exist_ok=True)
-        for one in sorted(source.iterdir()):
-            if any(fnmatch.fnmatchcase(one.name, rule["name"]) for rule in asked.get("filter_rules", [])):
+        for path in sorted(source.iterdir()):
+            if any(fnmatch.fnmatchcase(path.name, rule["name"]) for rule in order.get("filter_rules", [])):
                 continue
-            if one.is_dir():
-                self._copy(one, target / one.name, asked, task)
+            if path.is_dir():
+                self._copy(path, target / path.name, order, task)
                 continue
             task["files"] += 1
-            there = target / one.name
-            if asked["sync_level"] == 3 and there.is_file() and there.read_bytes() == one.read_bytes():
+            there = target / path.name
+            if order["sync_level"] == 3 and there.is_file() and there.read_bytes() == path.read_bytes():
                 task["files_skipped"] += 1
                 continue
-            (shutil.copy2 if asked["preserve_timestamp"] else shutil.copy)(one, there)
+            (shutil.copy2 if order["preserve_timestamp"] else shutil.copy)(path, there)
             task["files_transferred"] += 1
-            task["bytes_transferred"] += one.stat().st_size
+            task["bytes_transferred"] += path.stat().st_size
 
     def answer(self, method: str, path: str, query: dict[str, str], body: str, given: str) -> tuple[int, Any]:
         """Status and JSON."""
@@ -104,9 +104,9 @@ class TransferService:
         if path == "/v0.10/transfer" and method == "POST":
             return self._submit(json.loads(body), scopes)
         if path == "/v0.10/task_list":
-            wanted = dict(one.split(":", 1) for one in query["filter"].split("/"))["status"].split(",")
-            found = [one for one in self.tasks.values() if one["status"] in wanted]
-            return 200, {"DATA": found, "total": len(found), "limit": 1000, "offset": 0}
+            wanted = dict(part.split(":", 1) for part in query["filter"].split("/"))["status"].split(",")
+            tasks = [task for task in self.tasks.values() if task["status"] in wanted]
+            return 200, {"DATA": tasks, "total": len(tasks), "limit": 1000, "offset": 0}
         if path.startswith("/v0.10/task/"):
             task = self.tasks.get(path.rsplit("/", 1)[1])
             return (200, task) if task else (404, {"code": "TaskNotFound", "message": "No such task"})
@@ -119,7 +119,7 @@ class TransferService:
             return 401, {"error": "invalid_client"}
         token, scope = uuid.uuid4().hex, form["scope"][0]
         self._tokens[token] = scope if self.grants else ""
-        plain = " ".join(one.partition("[")[0] for one in scope.split())
+        plain = " ".join(part.partition("[")[0] for part in scope.split())
         return 200, {
             "access_token": token,
             "resource_server": "transfer.api.globus.org",
@@ -129,10 +129,10 @@ class TransferService:
             "other_tokens": [],
         }
 
-    def _submit(self, asked: dict[str, Any], scopes: str) -> tuple[int, Any]:
+    def _submit(self, order: dict[str, Any], scopes: str) -> tuple[int, Any]:
         for name in ("source_endpoint", "destination_endpoint"):
-            if asked[name] not in self.collections:
-                return 404, {"code": "EndpointNotFound", "message": f"No such endpoint '{asked[name]}'"}
+            if order[name] not in self.collections:
+                return 404, {"code": "EndpointNotFound", "message": f"No such endpoint '{order[name]}'"}
         if self.consent and self.consent not in scopes:
             return 403, {
                 "code": "ConsentRequired",
@@ -140,14 +140,14 @@ class TransferService:
                 "required_scopes": [self.consent],
             }
         task_id = str(uuid.uuid4())
-        self.documents.append(asked | {"task_id": task_id})
+        self.documents.append(order | {"task_id": task_id})
         counts = dict.fromkeys(("files", "files_transferred", "files_skipped", "bytes_transferred"), 0)
         self.tasks[task_id] = counts | {
             "task_id": task_id,
-            "label": asked["label"],
+            "label": order["label"],
             "status": "ACTIVE",
-            "source_endpoint_id": asked["source_endpoint"],
-            "destination_endpoint_id": asked["destination_endpoint"],
+            "source_endpoint_id": order["source_endpoint"],
+            "destination_endpoint_id": order["destination_endpoint"],
             "is_ok": True,
             "nice_status": "OK",
             "nice_status_details": None,
@@ -164,7 +164,7 @@ class TransferService:
         if not directory.is_dir():
             return 404, {"code": "ClientError.NotFound", "message": f"Directory '{query['path']}' not found"}
         names = sorted(directory.iterdir())
-        return 200, {"DATA": [{"name": one.name, "type": "dir" if one.is_dir() else "file"} for one in names]}
+        return 200, {"DATA": [{"name": entry.name, "type": "dir" if entry.is_dir() else "file"} for entry in names]}
 
 
 class _Handler(BaseHTTPRequestHandler):

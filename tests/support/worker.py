@@ -29,7 +29,7 @@ def pack(
     from globus_compute_sdk.serialize import ComputeSerializer
 
     serializer = ComputeSerializer(strategy_code=strategy) if strategy else ComputeSerializer()
-    buffer = serializer.pack_buffers([serializer.serialize(one) for one in (function, args, kwargs)])
+    buffer = serializer.pack_buffers([serializer.serialize(item) for item in (function, args, kwargs)])
     return messagepack.pack(Task(task_id=task_id, task_buffer=buffer))
 
 

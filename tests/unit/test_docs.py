@@ -46,8 +46,8 @@ def test_the_python_of_the_page_on_crates_runs(published: tuple[Path, Path], num
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    for said in ("simulate", "steps" if "rocrate" in code else "1048576 bytes at most"):
-        assert said in done.stdout
+    for text in ("simulate", "steps" if "rocrate" in code else "1048576 bytes at most"):
+        assert text in done.stdout
     assert crate.is_dir()
 
 

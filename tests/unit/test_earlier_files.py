@@ -98,18 +98,21 @@ def test_notes(steps: dict[str, Any]) -> None:
 def test_values_that_were_recorded_and_values_that_were_not(steps: dict[str, Any]) -> None:
     def values(key: str) -> list[tuple[str, Any, bool]]:
         step = steps[key]
-        return [(one.name, one.value if one.recorded else None, one.recorded) for one in step.arguments + step.results]
+        return [
+            (argument.name, argument.value if argument.recorded else None, argument.recorded)
+            for argument in step.arguments + step.results
+        ]
 
     assert values(VALUES) == [("left", 1, True), ("right", 2, True), ("return", 3, True)]
     assert values(QUICK) == [("left", None, False), ("right", None, False), ("return", None, False)]
-    assert [one.type for one in steps[QUICK].arguments] == ["int", "int"]
+    assert [argument.type for argument in steps[QUICK].arguments] == ["int", "int"]
     assert values(KILLED) == [("seconds", None, False)]
 
 
 def test_annotations_and_files(steps: dict[str, Any]) -> None:
     step = steps[SAMPLED]
     assert step.annotations == {"model": "sieve", "limit": 3000, "share": 0.14333333333333334, "ok": True}
-    assert [(one.path, one.role, one.size_bytes, one.declared) for one in step.files] == [
+    assert [(file.path, file.role, file.size_bytes, file.declared) for file in step.files] == [
         ("/data/in/input.csv", "used", 8, True),
         (PRIMES, "generated", 1953, True),
     ]
@@ -194,7 +197,8 @@ def test_an_index_answers_and_goes_on(tmp_path: Path) -> None:
 def test_journals_that_were_put_away() -> None:
     read = {path.name: ended_of(path) for path in sorted((EARLIER / "spools" / "closed").glob("*.jsonl"))}
     assert {
-        name: [(one.record.function.name, one.record.status) for one in ended] for name, (ended, _, _) in read.items()
+        name: [(ending.record.function.name, ending.record.status) for ending in ended]
+        for name, (ended, _, _) in read.items()
     } == {
         "node1-29368-48839-t0.jsonl": [("unknown", "failed")] * 3,
         "node1-29727-49831.jsonl": [
@@ -214,9 +218,9 @@ def test_journals_that_were_put_away() -> None:
         1795908733953322039,
     )
     assert measured.annotations == {"model": "sieve", "limit": 3000, "share": 0.14333333333333334, "ok": True}
-    assert (measured.notes, [one.path for one in measured.used]) == ([DROPPED], ["/data/in/input.csv"])
+    assert (measured.notes, [file.path for file in measured.used]) == ([DROPPED], ["/data/in/input.csv"])
     killed = read["node1-29822-50632.jsonl"][1]
-    assert [one[:2] for one in killed.open_attempts()] == [(KILLED, 2)]
+    assert [attempt[:2] for attempt in killed.open_attempts()] == [(KILLED, 2)]
     lost = read["node1-29368-48839-t0.jsonl"][0][0]
     assert lost.lost
     assert lost.record.failure is not None
@@ -225,13 +229,13 @@ def test_journals_that_were_put_away() -> None:
 
 def test_journals_of_a_busy_worker() -> None:
     ended, state, reader = ended_of(EARLIER / "spools" / "open-quick" / "node1-30597-53433.jsonl")
-    assert [one.record.status for one in ended] == ["completed"] * 20 + ["failed"]
+    assert [ending.record.status for ending in ended] == ["completed"] * 20 + ["failed"]
     # Some of them have a line of their own for their end, some have one line in all.
     kinds = [line["t"] for line in JournalReader(reader.path).read()]
     assert (kinds.count("start"), kinds.count("end")) == (21, 18)
     assert (state.open_attempts(), reader.problems, state.problems) == ([], 0, 0)
     _, state, _ = ended_of(EARLIER / "spools" / "open-long" / "node1-30597-53433.jsonl")
-    assert [one[:2] for one in state.open_attempts()] == [(OPEN_LONG, 1)]
+    assert [attempt[:2] for attempt in state.open_attempts()] == [(OPEN_LONG, 1)]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +331,7 @@ def test_a_fleet_file() -> None:
     from prov_worker.fleet.fleetfile import read
 
     fleet = read(EARLIER / "fleet.yaml")
-    assert [(one.name, one.site.name, one.host) for one in fleet.endpoints] == [
+    assert [(endpoint.name, endpoint.site.name, endpoint.host) for endpoint in fleet.endpoints] == [
         ("laptop", "local", "node1"),
         ("polaris-debug", "polaris", "polaris-login-01"),
     ]

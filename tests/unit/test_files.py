@@ -188,17 +188,17 @@ def test_digests(tmp_path: Path) -> None:
 
 
 def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
-    one, two = (open_lock(tmp_path / "lock") for _ in range(2))
+    first, second = (open_lock(tmp_path / "lock") for _ in range(2))
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
-    assert not os.get_inheritable(one)
-    assert lock(one)
-    assert not lock(two)
-    assert not lock(two, 0.05)
-    unlock(one)
-    assert lock(two)
-    os.close(two)
-    assert lock(one)
-    os.close(one)
+    assert not os.get_inheritable(first)
+    assert lock(first)
+    assert not lock(second)
+    assert not lock(second, 0.05)
+    unlock(first)
+    assert lock(second)
+    os.close(second)
+    assert lock(first)
+    os.close(first)
 
 
 def test_a_lock_is_waited_for_and_ends_with_its_process(tmp_path: Path) -> None:

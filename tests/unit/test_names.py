@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DIRECTORIES = ("src", "benchmarks", "examples", "docker", "scripts")
+DIRECTORIES = ("src", "tests", "benchmarks", "examples", "docker", "scripts")
+#: Recorded by earlier versions: what they wrote is not changed.
+DATA = ROOT / "tests" / "data"
 #: They tell how a value was come by, or that there is one, but not what it is.
 EMPTY = frozenset({"one", "found", "known", "what", "words", "said", "told", "asked"})
 
@@ -84,6 +86,7 @@ def test_locals_are_named_after_what_they_hold(directory: str) -> None:
     places = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in sorted((ROOT / directory).rglob("*.py"))
+        if not path.is_relative_to(DATA)
         for line, name in bindings(ast.parse(path.read_bytes()))
     ]
     assert not places, "rename each to the noun of what it holds (step, path, match, crates, reply):\n" + "\n".join(

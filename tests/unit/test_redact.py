@@ -44,10 +44,10 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_no_spelling_of_a_named_secret_survives(text: str) -> None:
-    found = redact(f"before\n{text}", ())
-    assert SECRET not in found
-    assert MARK in found
-    assert found.startswith("before\n")
+    result = redact(f"before\n{text}", ())
+    assert SECRET not in result
+    assert MARK in result
+    assert result.startswith("before\n")
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_longer_secrets_go_first() -> None:
     "text", ["", "nothing here", "a key figure", "the secretary said: hello", "Agree to all terms"]
 )
 def test_ordinary_text_stays_readable(text: str) -> None:
-    found = redact(text, ())
-    assert found == text or found.startswith("the secretary said")
+    result = redact(text, ())
+    assert result == text or result.startswith("the secretary said")
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_a_part_never_holds_half_a_secret(tail: bool) -> None:
     secret = "Ag" + "x" * 60
     for shift in range(0, 140, 7):
         text = "a " * 5000 + "b" * shift + " " + f"password={secret} " * 400 + "c " * 5000
-        found = redact_part(text, 1000, (), tail=tail)
-        assert "xxx" not in found
-        assert len(found) <= 1000
+        result = redact_part(text, 1000, (), tail=tail)
+        assert "xxx" not in result
+        assert len(result) <= 1000
 
 
 def test_a_part_of_a_short_text_is_its_beginning_or_its_end() -> None:

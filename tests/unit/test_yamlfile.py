@@ -9,7 +9,7 @@ from prov_worker.errors import InputError
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("a: 1\nb: 2\na: 3\n", "a: is there twice, in lines 1 and 3"),
         ("x:\n  - {name: n}\n  - {name: n, name: m}\n", "x[1].name: is there twice, in lines 3 and 3"),
@@ -19,10 +19,10 @@ from prov_worker.errors import InputError
         ("a: \x00", "no valid YAML: "),
     ],
 )
-def test_what_is_refused_is_told_in_one_line(text: str, told: str) -> None:
+def test_what_is_refused_is_told_in_one_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         yamlfile.parse(text, "f.yaml")
-    assert str(caught.value).startswith(f"f.yaml: {told}")
+    assert str(caught.value).startswith(f"f.yaml: {message}")
     assert "\n" not in str(caught.value)
 
 
@@ -33,8 +33,8 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 
 def test_what_yaml_allows_is_taken() -> None:
     text = 'base: &b {x: 1}\nuse: {<<: *b, x: 2}\nother: *b\n1: one\n"1": text\n'
-    found = yamlfile.parse(text, "f.yaml")
-    assert found == {"base": {"x": 1}, "use": {"x": 2}, "other": {"x": 1}, 1: "one", "1": "text"}
+    document = yamlfile.parse(text, "f.yaml")
+    assert document == {"base": {"x": 1}, "use": {"x": 2}, "other": {"x": 1}, 1: "one", "1": "text"}
     assert yamlfile.parse("", "f.yaml") is None
 
 

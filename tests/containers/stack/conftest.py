@@ -39,9 +39,9 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout
 
 
-def need(found: bool, why: str) -> None:
+def need(condition: bool, why: str) -> None:
     """Skip where something is missing; fail where containers are demanded."""
-    if not found:
+    if not condition:
         if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
             pytest.fail(why, pytrace=False)
         pytest.skip(why)
@@ -54,12 +54,12 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def until(what: Callable[[], Any], *, timeout_s: float = 180, pause_s: float = 0.2) -> Any:
+def until(condition: Callable[[], Any], *, timeout_s: float = 180, pause_s: float = 0.2) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
-    while not (found := what()) and time.monotonic() < end:
+    while not (outcome := condition()) and time.monotonic() < end:
         time.sleep(pause_s)
-    return found
+    return outcome
 
 
 @dataclass
@@ -128,8 +128,8 @@ class Stack:
 
     def inspect(self, service: str) -> dict[str, Any]:
         """What Docker says of a service's container."""
-        found: dict[str, Any] = json.loads(docker("inspect", self.container(service)))[0]
-        return found
+        details: dict[str, Any] = json.loads(docker("inspect", self.container(service)))[0]
+        return details
 
     def shell(self, service: str, script: str) -> str:
         """Run a shell script in a service's container; standard output."""
@@ -176,17 +176,17 @@ class Stack:
         folder = crates or self.crates
         missing = until(lambda: not [task for task in tasks if not (folder / f"{task}.crate").exists()])
         assert missing, [task for task in tasks if not (folder / f"{task}.crate").exists()]
-        found = {task: StepCrate.open(folder / f"{task}.crate") for task in tasks}
-        assert [finding for crate in found.values() for finding in check_crate(crate.path)] == []
-        return found
+        step_crates = {task: StepCrate.open(folder / f"{task}.crate") for task in tasks}
+        assert [finding for crate in step_crates.values() for finding in check_crate(crate.path)] == []
+        return step_crates
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, up and well, with a client; taken away at the end, volumes and image included."""
     for image in IMAGES:
-        found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
-        need(not found.returncode, f"the image {image} is missing (scripts/base-images.sh {image})")
+        inspection = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+        need(not inspection.returncode, f"the image {image} is missing (scripts/base-images.sh {image})")
     project, port = f"{PROJECT}-{os.getpid()}", free_port()
     crates, work = tmp_path_factory.mktemp("crates"), tmp_path_factory.mktemp("work")
     shutil.copy(HERE / "workload.py", work)

@@ -120,9 +120,9 @@ def test_a_full_disk_delays_crates(stack: Stack, tmp_path: Path) -> None:
         listed = stack.docker("exec", name, "ls", "/crates")
         assert ".crate" not in listed
         # On standard error.
-        said = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=True).stderr
-        assert "prov-worker agent: " in said
-        assert "No space left on device" in said
+        log = subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=True).stderr
+        assert "prov-worker agent: " in log
+        assert "No space left on device" in log
 
         stack.docker("exec", name, "rm", "/crates/in-the-way")
         names = [f"{task}.crate" for task in work.tasks]

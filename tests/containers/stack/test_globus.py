@@ -33,22 +33,22 @@ def rendered(**variables: str) -> dict[str, Any]:
         cwd=ROOT, env={**environment, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout)["services"]["endpoint-globus"]
-    return found
+    service: dict[str, Any] = json.loads(done.stdout)["services"]["endpoint-globus"]
+    return service
 
 
 def test_compose_hands_on_the_id_and_the_file(tmp_path: Path) -> None:
     client, file = str(uuid.uuid4()), tmp_path / "secret"
-    found = rendered(GLOBUS_COMPUTE_CLIENT_ID=client, GLOBUS_COMPUTE_CLIENT_SECRET_FILE=str(file))
-    assert found["environment"]["GLOBUS_COMPUTE_CLIENT_ID"] == client
-    assert found["environment"]["GLOBUS_COMPUTE_CLIENT_SECRET"] == ""
-    target = found["environment"]["GLOBUS_COMPUTE_CLIENT_SECRET_FILE"]
-    (mount,) = [each for each in found["volumes"] if each["target"] == target]
+    service = rendered(GLOBUS_COMPUTE_CLIENT_ID=client, GLOBUS_COMPUTE_CLIENT_SECRET_FILE=str(file))
+    assert service["environment"]["GLOBUS_COMPUTE_CLIENT_ID"] == client
+    assert service["environment"]["GLOBUS_COMPUTE_CLIENT_SECRET"] == ""
+    target = service["environment"]["GLOBUS_COMPUTE_CLIENT_SECRET_FILE"]
+    (mount,) = [each for each in service["volumes"] if each["target"] == target]
     assert (mount["source"], mount["read_only"]) == (str(file), True)
     # It is as hardened as the local one, and knows nothing of the local service.
-    assert (found["read_only"], found["cap_drop"]) == (True, ["ALL"])
-    assert "GLOBUS_SDK_ENVIRONMENT" not in found["environment"]
-    assert "/run/identity" not in {each["target"] for each in found["volumes"]}
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert "GLOBUS_SDK_ENVIRONMENT" not in service["environment"]
+    assert "/run/identity" not in {each["target"] for each in service["volumes"]}
 
 
 def start(stack: Stack, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -128,8 +128,8 @@ def test_credentials_of_ones_own_start_an_endpoint_that_works(stack: Stack, how:
     )  # fmt: skip
     try:
         where = "/var/lib/prov/globus_compute/globus/endpoint.json"
-        found = stack.until(lambda: stack.docker("exec", name, "cat", where, check=False))
-        work = stack.submit("look", count=1, seconds=0.1, endpoint_id=json.loads(found)["endpoint_id"])
+        text = stack.until(lambda: stack.docker("exec", name, "cat", where, check=False))
+        work = stack.submit("look", count=1, seconds=0.1, endpoint_id=json.loads(text)["endpoint_id"])
         ((ending, seen),) = work.endings().values()
         assert ending == "success", seen
         assert not [line for line in seen if identity["client_secret"] in line]

@@ -26,8 +26,8 @@ RUNNING = ("broker", "net", "service", "endpoint")
 
 @pytest.mark.parametrize("service", [*RUNNING, "setup"])
 def test_containers_have_no_rights(stack: Stack, service: str) -> None:
-    found = stack.inspect(service)
-    host = found["HostConfig"]
+    details = stack.inspect(service)
+    host = details["HostConfig"]
     assert host["ReadonlyRootfs"] is True
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
@@ -42,9 +42,9 @@ def test_containers_have_no_rights(stack: Stack, service: str) -> None:
     if service == "setup":
         # Root, to be the owner of what it makes; and nothing else, not even a network.
         assert host["NetworkMode"] == "none"
-        assert found["State"] == found["State"] | {"Status": "exited", "ExitCode": 0}
+        assert details["State"] == details["State"] | {"Status": "exited", "ExitCode": 0}
     else:
-        uid, gid = found["Config"]["User"].split(":")
+        uid, gid = details["Config"]["User"].split(":")
         assert int(uid)
         assert int(gid)
 
@@ -111,12 +111,12 @@ def test_no_export_is_printed_that_cannot_work(stack: Stack) -> None:
     line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env", "--published", "5000")
     assert line.startswith("export ")
     assert line.count("\n") == 1
-    words = dict(word.split("=", 1) for word in line.split()[1:])
-    assert words["GLOBUS_SDK_ENVIRONMENT"] == "local"
-    assert words["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
+    variables = dict(word.split("=", 1) for word in line.split()[1:])
+    assert variables["GLOBUS_SDK_ENVIRONMENT"] == "local"
+    assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
     identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
-    assert words["GLOBUS_COMPUTE_CLIENT_ID"] == identity["client_id"]
-    assert words["GLOBUS_COMPUTE_CLIENT_SECRET"] == identity["client_secret"]
+    assert variables["GLOBUS_COMPUTE_CLIENT_ID"] == identity["client_id"]
+    assert variables["GLOBUS_COMPUTE_CLIENT_SECRET"] == identity["client_secret"]
 
 
 def test_what_an_agent_complains_of_is_in_the_log(stack: Stack) -> None:
@@ -142,8 +142,8 @@ def test_the_demo_ends_with_a_table_of_sound_crates(stack: Stack) -> None:
     ]
     assert [crate.function_name for crate in crates.values() if crate.status == "failed"] == ["invert"]
     if find_validator() is not None:
-        found = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
-        assert not any(found.values())
+        verdicts = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
+        assert not any(verdicts.values())
 
 
 def test_no_secret_reaches_a_task_a_log_or_a_crate(stack: Stack) -> None:
@@ -167,8 +167,8 @@ def test_no_secret_reaches_a_task_a_log_or_a_crate(stack: Stack) -> None:
     for text in (secret, password):
         assert text not in logs
         assert text not in stack.docker("inspect", *(stack.container(service) for service in RUNNING))
-        found = [path for path in stack.crates.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
-        assert not found
+        leaks = [path for path in stack.crates.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+        assert not leaks
         # All that the endpoint keeps: its logs, and those of user endpoints, interchange and workers.
         kept = stack.shell("endpoint", f"grep -rlF -- '{text}' /var/lib/prov || true")
         assert kept == ""

@@ -38,7 +38,7 @@ def run(
 
 def containers(stack: Stack) -> list[str]:
     """What must be the same afterwards: each running container, and since when it runs."""
-    return [f"{(found := stack.inspect(part))['Id']} {found['State']['StartedAt']}" for part in RUNNING]
+    return [f"{(details := stack.inspect(part))['Id']} {details['State']['StartedAt']}" for part in RUNNING]
 
 
 def left_of(stack: Stack, project: str) -> str:

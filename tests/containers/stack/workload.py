@@ -49,31 +49,31 @@ def look(number: int, seconds: float) -> list[str]:
     import os
     from pathlib import Path
 
-    found = [f"{name}={value}" for name, value in os.environ.items()]
+    texts = [f"{name}={value}" for name, value in os.environ.items()]
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            found += path.read_text(errors="replace").split("\0")
+            texts += path.read_text(errors="replace").split("\0")
         except OSError as error:
-            found.append(f"{path.parent.name}: {type(error).__name__}")
-    return found
+            texts.append(f"{path.parent.name}: {type(error).__name__}")
+    return texts
 
 
 def ending_at_service(client: Client, task_id: str, until: float) -> list[Any]:
     """What the web service says of a task whose future was no help."""
-    said = "nothing"
+    answer = "nothing"
     while time.monotonic() < until:
         try:
             task = client.get_task(task_id)
         except TaskExecutionFailed as error:
             return ["failed", str(error)]
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
+            answer = f"{type(error).__name__}: {error}"
         else:
             if task.get("status") == "success":
                 return ["success", task["result"]]
-            said = str(task.get("status"))
+            answer = str(task.get("status"))
         time.sleep(1)
-    return ["lost", said]
+    return ["lost", answer]
 
 
 def main(order: dict[str, Any]) -> None:

@@ -63,28 +63,28 @@ class FleetHost:
         }
         self.file.write_text(yaml.safe_dump(content))
 
-    def run(self, *words: str, code: int | None = 0, **environment: str) -> str:
+    def run(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
         """A command of ``prov-worker fleet``; its output."""
         done = subprocess.run(
-            [self.python, "-m", "prov_worker", "fleet", *words],
+            [self.python, "-m", "prov_worker", "fleet", *arguments],
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
             assert done.returncode == code, (
-                f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
+                f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
             )
         return done.stdout + done.stderr
 
-    def json(self, *words: str, code: int | None = 0, **environment: str) -> dict[str, dict[str, Any]]:
+    def json(self, *arguments: str, code: int | None = 0, **environment: str) -> dict[str, dict[str, Any]]:
         """A command's rows by the names of endpoints."""
-        return {row["name"]: row for row in json.loads(self.run(*words, "--json", code=code, **environment))}
+        return {row["name"]: row for row in json.loads(self.run(*arguments, "--json", code=code, **environment))}
 
-    def watch(self, *words: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+    def watch(self, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a watch; by a program that takes no signal but the last, such as one that runs it on another host."""
         process = subprocess.Popen(
-            [*prefix, self.python, "-m", "prov_worker", "fleet", "watch", *words],
+            [*prefix, self.python, "-m", "prov_worker", "fleet", "watch", *arguments],
             env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -140,18 +140,18 @@ class FleetHost:
         return self.folder(name).core().process
 
     def up(self, name: str, other_than: psutil.Process | None = None) -> bool:
-        found = self.core(name)
-        return found is not None and found != other_than
+        core = self.core(name)
+        return core is not None and core != other_than
 
     def kill(self, *names: str) -> dict[str, psutil.Process]:
-        found = {}
+        processes = {}
         for name in names:
             process = self.core(name)
             assert process is not None, name
-            found[name] = process
-        for process in found.values():
+            processes[name] = process
+        for process in processes.values():
             os.kill(process.pid, signal.SIGKILL)
-        return found
+        return processes
 
     def consoles(self) -> str:
         return "\n".join(
@@ -179,12 +179,12 @@ class FleetHost:
                 time.sleep(0.3)
 
     def _processes(self, mark: bytes) -> list[int]:
-        found = []
+        pids = []
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 process = psutil.Process(int(path.name))
                 if mark in (path / "environ").read_bytes() or has_open_below(process, self.user_dir):
-                    found.append(process.pid)
+                    pids.append(process.pid)
             except (psutil.Error, OSError):
                 continue
-        return [pid for pid in found if pid != os.getpid()]
+        return [pid for pid in pids if pid != os.getpid()]

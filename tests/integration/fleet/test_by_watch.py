@@ -119,13 +119,13 @@ def test_the_watch_starts_what_commands_ask_for_and_follows_its_environment(host
 @pytest.fixture
 def other_host() -> list[str]:
     """What runs a command on another host with the same home and network: it has its own name and processes."""
-    words = ["unshare", "--uts", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c"]
+    command = ["unshare", "--uts", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c"]
     # It lives on when the command has ended, until it is killed.
     script = 'hostname other-host && "$@"; exec sleep 600'
-    done = subprocess.run([*words, "hostname other-host && hostname"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "hostname other-host && hostname"], capture_output=True, text=True, check=False)
     if done.stdout != "other-host\n":
         pytest.skip(f"no name spaces of hosts and processes: {done.stderr.strip()}")
-    return [*words, script, "sh"]
+    return [*command, script, "sh"]
 
 
 def test_a_daemon_on_a_host_that_a_batch_system_chose(

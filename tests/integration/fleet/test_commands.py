@@ -44,8 +44,8 @@ def test_from_a_file_to_running_endpoints_and_back(
         del host.environment[name]
     host.write("one", "two", options=WORKER_INIT, watch={"metrics": str(metrics)}, credentials="credentials")
 
-    found = host.json("validate")
-    assert {row["problem"] for row in found.values()} == {None}
+    rows = host.json("validate")
+    assert {row["problem"] for row in rows.values()} == {None}
     dry = host.json("up", "--dry-run")
     assert dry["one"]["detail"] == "would be created; would be started"
     assert "+  type: ProvenanceEngine" in dry["one"]["diff"]
@@ -71,9 +71,9 @@ def test_from_a_file_to_running_endpoints_and_back(
         failing = executor.submit(functions.refuse, "no")
         assert isinstance(failing.exception(180), Exception)
         # Parsl asks for its blocks at its own pace; a worker may be known before its block is.
-        told = ("workers", "all"), ("blocks", "running")
+        counts = ("workers", "all"), ("blocks", "running")
         wait_for(
-            lambda: all((host.json("status")["one"][what] or {}).get(which) == 1 for what, which in told),
+            lambda: all((host.json("status")["one"][field] or {}).get(which) == 1 for field, which in counts),
             "the engine's word",
         )
         row = host.json("status")["one"]
@@ -157,10 +157,10 @@ def test_others_are_not_touched(host: FleetHost) -> None:
     )
     host.file.write_text(text)
 
-    found = host.json("up", code=1)
-    assert (found["far"]["action"], found["far"]["good"]) == ("not touched", True)
-    assert "was not created by prov-worker" in found["stranger"]["detail"]
-    assert "was changed by hand" in found["two"]["detail"]
+    replies = host.json("up", code=1)
+    assert (replies["far"]["action"], replies["far"]["good"]) == ("not touched", True)
+    assert "was not created by prov-worker" in replies["stranger"]["detail"]
+    assert "was changed by hand" in replies["two"]["detail"]
     log = host.run("watch", "--once")
     assert "far: not touched: belongs to elsewhere.example.org" in log
     assert "stranger: not touched" in log

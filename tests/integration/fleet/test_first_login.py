@@ -24,10 +24,10 @@ def test_without_a_login_every_endpoint_says_so(host: FleetHost) -> None:
     for name in ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"):
         host.environment.pop(name, None)
     host.write("one", "two", "three")
-    found = host.json("up", code=1)
-    assert {row["action"] for row in found.values()} == {"not started"}
-    for row in found.values():
-        assert "is not logged in: run `globus-compute-endpoint login`" in row["detail"], found
+    rows = host.json("up", code=1)
+    assert {row["action"] for row in rows.values()} == {"not started"}
+    for row in rows.values():
+        assert "is not logged in: run `globus-compute-endpoint login`" in row["detail"], rows
     assert all("is not logged in" in row["last_error"] for row in host.json("status", code=1).values())
     # An id alone is one to log in with as a person.
     detail = host.json("up", "one", code=1, GLOBUS_COMPUTE_CLIENT_ID=CLIENT)["one"]["detail"]

@@ -92,7 +92,7 @@ def test_killed_in_turn_and_all_at_once(
         # All at once, and a user endpoint too, so that nobody ends its interchange and its workers.
         under_way = executor.submit(functions.work_for, 4.0)
         wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way")
-        (user,) = [one.process for one in host.folder("one").user_endpoints() if one.process is not None]
+        (user,) = [endpoint.process for endpoint in host.folder("one").user_endpoints() if endpoint.process is not None]
         left = pool(host, user)
         assert {part.kind for part in left} == {"interchange", "manager", "worker"}
         before = host.kill(*NAMES)

@@ -36,8 +36,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack for the tests of a module; each test uses user endpoint options of its own where that matters."""
     from service_stack import running
 
-    with running(tmp_path_factory.mktemp("stack")) as one:
-        yield one
+    with running(tmp_path_factory.mktemp("stack")) as running_stack:
+        yield running_stack
 
 
 @pytest.fixture

@@ -127,20 +127,20 @@ class Daemon:
         that gives itself a title overwrites its environment, so that one sign alone is not enough.
         """
         mark = f"GLOBUS_COMPUTE_USER_DIR={self.user_dir}\0".encode()
-        parents, lines, found = {}, {}, set()
+        parents, lines, descendants = {}, {}, set()
         for path in Path("/proc").glob("[0-9]*"):
             pid = int(path.name)
             try:
                 parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
                 lines[pid] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 if mark in (path / "environ").read_bytes():
-                    found.add(pid)
+                    descendants.add(pid)
             except OSError:
                 continue
-        known = {self.process.pid} if self.process else set()
-        while more := {pid for pid, parent in parents.items() if parent in known | found} - known - found:
-            found |= more
-        return {pid: lines[pid] for pid in found - known if pid in lines and parents[pid] != os.getpid()}
+        roots = {self.process.pid} if self.process else set()
+        while more := {pid for pid, parent in parents.items() if parent in roots | descendants} - roots - descendants:
+            descendants |= more
+        return {pid: lines[pid] for pid in descendants - roots if pid in lines and parents[pid] != os.getpid()}
 
     def user_endpoints(self) -> list[int]:
         """Process ids of its user endpoints: the core's own children."""

@@ -23,8 +23,8 @@ def server_script() -> Path | None:
     """RabbitMQ's own start script, where there is one."""
     if SERVER.exists():
         return SERVER
-    found = shutil.which("rabbitmq-server")
-    return Path(found) if found else None
+    path = shutil.which("rabbitmq-server")
+    return Path(path) if path else None
 
 
 def need_rabbitmq() -> None:

@@ -59,30 +59,30 @@ def poll(client: Client, task: str) -> dict[str, Any]:
 def main(endpoint: str) -> dict[str, Any]:
     """Everything, once."""
     client = Client()
-    said: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     deadline = time.monotonic() + LIMIT_S
     while client.get_endpoint_status(endpoint)["status"] != "online":
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    said["name"] = client.get_endpoint_metadata(endpoint)["name"]
-    said["endpoints"] = [each["uuid"] for each in client.get_endpoints()]
+    results["name"] = client.get_endpoint_metadata(endpoint)["name"]
+    results["endpoints"] = [each["uuid"] for each in client.get_endpoints()]
 
     group = uuid.uuid4()
     with Executor(endpoint_id=endpoint, client=client, task_group_id=group) as executor:
-        said["submit"] = executor.submit(add, 5, 10).result(LIMIT_S)
+        results["submit"] = executor.submit(add, 5, 10).result(LIMIT_S)
         function = executor.register_function(total)
         registered = [executor.submit_to_registered_function(function, args=(n, n)) for n in range(4)]
-        said["registered"] = [each.result(LIMIT_S) for each in registered]
+        results["registered"] = [each.result(LIMIT_S) for each in registered]
         shell = executor.submit(ShellFunction("echo {word}; exit 3"), word="hello").result(LIMIT_S)
-        said["shell"] = [shell.returncode, shell.stdout.strip()]
-        said["raised"] = failure(lambda: executor.submit(refuse, "not today").result(LIMIT_S))
-        said["too_large"] = failure(lambda: executor.submit(repeat, "x", 11 * 1024 * 1024).result(LIMIT_S))
+        results["shell"] = [shell.returncode, shell.stdout.strip()]
+        results["raised"] = failure(lambda: executor.submit(refuse, "not today").result(LIMIT_S))
+        results["too_large"] = failure(lambda: executor.submit(repeat, "x", 11 * 1024 * 1024).result(LIMIT_S))
     with Executor(endpoint_id=endpoint, client=client, task_group_id=group) as later:
         # Of those that did not fail; the shell's result is no number.
         reloaded = {each.task_id: each for each in later.reload_tasks()}
-        said["reloaded"] = [reloaded[each.task_id].result(LIMIT_S) for each in registered]
+        results["reloaded"] = [reloaded[each.task_id].result(LIMIT_S) for each in registered]
     with Executor(endpoint_id=endpoint, client=client, user_endpoint_config={"workers": 1}) as executor:
-        said["options"] = executor.submit(add, 1, 1).result(LIMIT_S)
+        results["options"] = executor.submit(add, 1, 1).result(LIMIT_S)
 
     source = client.register_source_code("def shout(word):\n    return word.upper()\n", "shout")
     batch = client.create_batch()
@@ -90,15 +90,15 @@ def main(endpoint: str) -> dict[str, Any]:
         batch.add(function, (n, 1))
     batch.add(source, ("hey",))
     tasks = {str(key): value for key, value in client.batch_run(endpoint, batch)["tasks"].items()}
-    said["batch"] = [poll(client, each)["result"] for each in [*tasks[function], *tasks[source]]]
+    results["batch"] = [poll(client, each)["result"] for each in [*tasks[function], *tasks[source]]]
     alone = client.run(2, 3, endpoint_id=endpoint, function_id=function)
-    said["status"] = poll(client, alone)["status"]
-    said["get_result"] = client.get_result(alone)
-    said["get_batch_result"] = [each["result"] for each in client.get_batch_result([alone]).values()]
+    results["status"] = poll(client, alone)["status"]
+    results["get_result"] = client.get_result(alone)
+    results["get_batch_result"] = [each["result"] for each in client.get_batch_result([alone]).values()]
     with Executor(endpoint_id=endpoint, client=client, batch_size=500) as executor:
         futures = [executor.submit(add, n, 1) for n in range(1000)]
-        said["thousand"] = sum(each.result(LIMIT_S) for each in futures)
-    return said
+        results["thousand"] = sum(each.result(LIMIT_S) for each in futures)
+    return results
 
 
 if __name__ == "__main__":

@@ -88,9 +88,9 @@ class Service:
             [sys.executable, "-m", "prov_worker", "service", "env", *self.options, "--identity", identity],
             capture_output=True, text=True, check=True, timeout=180,
         ).stdout  # fmt: skip
-        words = shlex.split(line)
-        assert words[0] == "export"
-        return dict(word.split("=", 1) for word in words[1:])
+        fields = shlex.split(line)
+        assert fields[0] == "export"
+        return dict(word.split("=", 1) for word in fields[1:])
 
     def stop(self, with_signal: int = signal.SIGTERM) -> None:
         if self.process is None:

@@ -21,10 +21,10 @@ class Proxy:
         """End every connection, and each new one at once."""
         with self._guard:
             self._cut = True
-            for one in self._open:
+            for connection in self._open:
                 # Wakes whoever reads from it, which then closes it.
                 try:
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     continue
 
@@ -73,11 +73,11 @@ class Proxy:
             # The other end is gone: so is this one, below.
             pass
         with self._guard:
-            for one in (source, target):
+            for connection in (source, target):
                 try:
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     continue
                 finally:
-                    self._open.discard(one)
+                    self._open.discard(connection)
         source.close()

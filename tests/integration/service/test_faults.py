@@ -53,8 +53,8 @@ class Load:
         numbers = range(len(self.expected), len(self.expected) + count)
         for number in numbers:
             batch.add(self.function, (number, seconds))
-        found = self.client.batch_run(self.daemon.id, batch)["tasks"]
-        self.expected.update(zip(found[self.function], numbers, strict=True))
+        tasks = self.client.batch_run(self.daemon.id, batch)["tasks"]
+        self.expected.update(zip(tasks[self.function], numbers, strict=True))
 
     def worker(self) -> int:
         """Process id of one of the workers, as a task tells it."""
@@ -76,11 +76,11 @@ class Load:
 
     def done(self) -> dict[str, Any]:
         try:
-            found = self.client.get_batch_result(list(self.expected))
+            results = self.client.get_batch_result(list(self.expected))
         except Exception:
             # The service may be away just now.
             return {}
-        return {task: each for task, each in found.items() if not each["pending"]}
+        return {task: each for task, each in results.items() if not each["pending"]}
 
     def check(self) -> None:
         """Every task has its result, and left a crate."""

@@ -59,8 +59,8 @@ def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_pat
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=450, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
-        said = json.loads(done.stdout.splitlines()[-1])
-        assert {key: said[key] for key in SAID} == SAID
-        assert said["endpoints"] == [daemon.id]
-        assert "ValueError: not today" in said["raised"]
-        assert "MaxResultSizeExceeded" in said["too_large"]
+        results = json.loads(done.stdout.splitlines()[-1])
+        assert {key: results[key] for key in SAID} == SAID
+        assert results["endpoints"] == [daemon.id]
+        assert "ValueError: not today" in results["raised"]
+        assert "MaxResultSizeExceeded" in results["too_large"]

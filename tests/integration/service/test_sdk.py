@@ -33,10 +33,10 @@ def _daemon_id(stack: Stack) -> str:
 def _poll(client: Client, tasks: list[str]) -> dict[str, dict[str, Any]]:
     deadline = time.monotonic() + LIMIT_S
     while True:
-        found = client.get_batch_result(tasks)
-        if len(found) == len(tasks) and not any(each["pending"] for each in found.values()):
-            return found
-        assert time.monotonic() < deadline, found
+        results = client.get_batch_result(tasks)
+        if len(results) == len(tasks) and not any(each["pending"] for each in results.values()):
+            return results
+        assert time.monotonic() < deadline, results
         time.sleep(0.2)
 
 
@@ -66,19 +66,19 @@ def test_executor(stack: Stack, client: Client) -> None:
     from globus_compute_sdk.errors import TaskExecutionFailed
 
     with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
-        one = executor.submit(functions.add, 5, 10)
+        future = executor.submit(functions.add, 5, 10)
         raising = executor.submit(functions.refuse, "not today")
         shell = executor.submit(ShellFunction("echo {word}; echo oops >&2; exit 3"), word="hello")
         function = executor.register_function(functions.repeat)
         again = [executor.submit_to_registered_function(function, args=("ab",), kwargs={"times": n}) for n in range(4)]
-        assert one.result(LIMIT_S) == 15
+        assert future.result(LIMIT_S) == 15
         assert [each.result(LIMIT_S) for each in again] == ["", "ab", "abab", "ababab"]
         with pytest.raises(TaskExecutionFailed, match="ValueError: not today"):
             raising.result(LIMIT_S)
         result = shell.result(LIMIT_S)
     assert (result.returncode, result.stdout.strip()) == (3, "hello")
     assert "oops" in result.stderr
-    assert uuid.UUID(one.task_id)
+    assert uuid.UUID(future.task_id)
 
 
 def test_batches_tasks_and_source_code(stack: Stack, client: Client) -> None:
@@ -95,9 +95,9 @@ def test_batches_tasks_and_source_code(stack: Stack, client: Client) -> None:
     submitted = client.batch_run(_daemon_id(stack), batch)
     assert submitted["endpoint_id"] == _daemon_id(stack)
     tasks: dict[str, list[str]] = {str(key): value for key, value in submitted["tasks"].items()}
-    found = _poll(client, [*tasks[add], *tasks[shout]])
-    assert [found[each]["result"] for each in tasks[add]] == [1, 2, 3]
-    assert found[tasks[shout][0]]["result"] == "HÉé"
+    results = _poll(client, [*tasks[add], *tasks[shout]])
+    assert [results[each]["result"] for each in tasks[add]] == [1, 2, 3]
+    assert results[tasks[shout][0]]["result"] == "HÉé"
 
     alone = client.run(2, right=3, endpoint_id=_daemon_id(stack), function_id=add)
     with pytest.raises(TaskPending):

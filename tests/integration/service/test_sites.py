@@ -74,10 +74,10 @@ def test_an_installed_site_runs_tasks_scales_to_zero_and_back(
         for task in (first.task_id, second.task_id):
             path = site.crates / f"{task}.crate"
             wait_for(path.is_dir, "the crate")
-            assert [one for one in check_crate(path) if one.level == "error"] == []
+            assert [finding for finding in check_crate(path) if finding.level == "error"] == []
             assert StepCrate.open(path).status == "completed"
             graph = json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]
-            assert any(one.get("value") == "/tmp" for one in graph), "the mount point"
+            assert any(entity.get("value") == "/tmp" for entity in graph), "the mount point"
     finally:
         site.stop()
 

@@ -36,9 +36,9 @@ def _queues(stack: Stack) -> list[str]:
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=90)
     login = base64.b64encode(b"guest:guest").decode()
     connection.request("GET", "/api/queues?columns=name", headers={"Authorization": f"Basic {login}"})
-    found = json.loads(connection.getresponse().read())
+    queues = json.loads(connection.getresponse().read())
     connection.close()
-    return [each["name"] for each in found]
+    return [each["name"] for each in queues]
 
 
 def _rows(stack: Stack) -> dict[str, int]:

@@ -68,8 +68,8 @@ def test_the_snippet_alone_makes_tasks_leave_crates_under_a_stock_engine(
 
     assert stack.daemon is not None
     crates = tmp_path / "crates"
-    asked = ["--environment", sys.prefix, "--crate-dir", str(crates)]
-    assert cli(["sites", "worker-init", "polaris", *asked]) == 0
+    options = ["--environment", sys.prefix, "--crate-dir", str(crates)]
+    assert cli(["sites", "worker-init", "polaris", *options]) == 0
     snippet = capsys.readouterr().out
     endpoint = Facility(tmp_path / "gc", stack.daemon.environment)
     endpoint.configure()
@@ -80,16 +80,16 @@ def test_the_snippet_alone_makes_tasks_leave_crates_under_a_stock_engine(
             endpoint_id=endpoint.id, client=client, user_endpoint_config={"worker_init": snippet}
         ) as recorded:
             futures = [recorded.submit(functions.add, 5, 10), recorded.submit(functions.add, 1, 1)]
-            assert [one.result(LIMIT_S) for one in futures] == [15, 2]
+            assert [future.result(LIMIT_S) for future in futures] == [15, 2]
         for future in futures:
             path = crates / f"{future.task_id}.crate"
             wait_for(path.is_dir, "the crate")
-            assert [one for one in check_crate(path) if one.level == "error"] == []
+            assert [finding for finding in check_crate(path) if finding.level == "error"] == []
             assert StepCrate.open(path).status == "completed"
         with Executor(endpoint_id=endpoint.id, client=client, user_endpoint_config={}) as plain:
             unrecorded = plain.submit(functions.add, 2, 2)
             assert unrecorded.result(LIMIT_S) == 4
-        assert {path.name for path in crates.glob("*.crate")} == {f"{one.task_id}.crate" for one in futures}
+        assert {path.name for path in crates.glob("*.crate")} == {f"{future.task_id}.crate" for future in futures}
         assert list(tmp_path.rglob(f"{unrecorded.task_id}.crate")) == []
     finally:
         endpoint.stop()
@@ -105,7 +105,12 @@ def test_a_preflight_beside_a_running_endpoint(
     wait_online(client, stack.daemon.id)
     given = ["--user-dir", str(stack.daemon.user_dir), "--set", "email=a@example.org"]
     assert cli(["sites", "check", "local", "--json", *given]) == 0
-    found = {one["subject"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
-    assert found["egress, REST"]["status"] == found["egress, AMQP"]["status"] == found["clock"]["status"] == "pass"
-    assert found["egress, REST"]["found"] == "http://localhost:5000"
-    assert found["daemons"]["found"] == "running here: ep; on another host: none"
+    findings = {finding["subject"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert (
+        findings["egress, REST"]["status"]
+        == findings["egress, AMQP"]["status"]
+        == findings["clock"]["status"]
+        == "pass"
+    )
+    assert findings["egress, REST"]["found"] == "http://localhost:5000"
+    assert findings["daemons"]["found"] == "running here: ep; on another host: none"

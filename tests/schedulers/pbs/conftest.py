@@ -30,8 +30,8 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.stop()
+    for cluster in made:
+        cluster.stop()
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def wait_for() -> Callable[..., None]:
     """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
     import time
 
-    def wait(condition: Callable[[], bool], what: str, limit_s: float = 90.0) -> None:
+    def wait(condition: Callable[[], bool], event: str, limit_s: float = 90.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             if time.monotonic() > deadline:
-                pytest.fail(f"never happened: {what}", pytrace=False)
+                pytest.fail(f"never happened: {event}", pytrace=False)
             time.sleep(0.05)
 
     return wait

@@ -62,20 +62,20 @@ class PBSSite(Daemon):
     def whole(self, task_id: str, wait_for: Callable[..., None]) -> StepCrate:
         """A task's crate, which has no errors."""
         wait_for(self.crate(task_id).is_dir, f"the crate of {task_id}")
-        assert [one for one in check_crate(self.crate(task_id)) if one.level == "error"] == []
+        assert [finding for finding in check_crate(self.crate(task_id)) if finding.level == "error"] == []
         return StepCrate.open(self.crate(task_id))
 
     def facts(self, task_id: str) -> dict[str, Any]:
         """Named values of a task's crate."""
         graph = json.loads((self.crate(task_id) / "ro-crate-metadata.json").read_text())["@graph"]
-        return {one["@id"]: one["value"] for one in graph if "value" in one}
+        return {entity["@id"]: entity["value"] for entity in graph if "value" in entity}
 
 
 def worker_init(node_cpus: int) -> str:
     """Lines that reach the workers' environment, as a person writes them."""
-    found = [str(HERE), *([str(HERE / "node")] if node_cpus else [])]
+    folders = [str(HERE), *([str(HERE / "node")] if node_cpus else [])]
     return (
-        f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={os.pathsep.join(found)}"
+        f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={os.pathsep.join(folders)}"
         f"{f' NODE_CPUS={node_cpus}' if node_cpus else ''}"
     )
 

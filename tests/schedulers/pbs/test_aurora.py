@@ -42,11 +42,11 @@ def aurora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
 
 def cpus(text: str) -> set[int]:
     """Of a list such as ``1-8,105-112``."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.split(","):
         low, _, high = part.partition("-")
-        found |= set(range(int(low), int(high or low) + 1))
-    return found
+        numbers |= set(range(int(low), int(high or low) + 1))
+    return numbers
 
 
 def test_twelve_workers_have_a_tile_each_and_no_core_of_the_system(
@@ -69,12 +69,12 @@ def test_twelve_workers_have_a_tile_each_and_no_core_of_the_system(
         assert facts["#worker-cpu-affinity"] == lists[rank]
         assert not used & cpus(facts["#worker-cpu-affinity"])
         used |= cpus(facts["#worker-cpu-affinity"])
-        told = {name: facts[f"#env-PBS_{name}"] for name in ("JOBID", "QUEUE", "ACCOUNT")}
-        assert told == {"JOBID": job, "QUEUE": "debug", "ACCOUNT": PROJECT}
+        variables = {name: facts[f"#env-PBS_{name}"] for name in ("JOBID", "QUEUE", "ACCOUNT")}
+        assert variables == {"JOBID": job, "QUEUE": "debug", "ACCOUNT": PROJECT}
     assert len(used) == 192
     assert not used & OF_THE_SYSTEM
-    asked = aurora.cluster.jobs()[job]["Resource_List"]
-    assert (asked["select"], asked["filesystems"]) == ("1:ncpus=208", "home:flare")
+    resources = aurora.cluster.jobs()[job]["Resource_List"]
+    assert (resources["select"], resources["filesystems"]) == ("1:ncpus=208", "home:flare")
     assert aurora.cluster.jobs()[job]["Variable_List"]["PBS_O_WORKDIR"] == str(aurora.options["submit_dir"])
     aurora.stop()
     wait_for(lambda: aurora.cluster.jobs()[job]["job_state"] == "F", "the node to be given back by the endpoint's end")

@@ -63,23 +63,23 @@ def failure_of(client: Client, task_id: str, wait_for: Wait, limit_s: float = LI
     """What the client is told of a task that fails."""
     from globus_compute_sdk.errors import TaskExecutionFailed
 
-    told: list[str] = []
+    errors: list[str] = []
 
     def failed() -> bool:
         try:
             client.get_task(task_id)
         except TaskExecutionFailed as error:
-            told.append(str(error))
-        return bool(told)
+            errors.append(str(error))
+        return bool(errors)
 
     wait_for(failed, f"the failure of {task_id}", limit_s)
-    return told[0]
+    return errors[0]
 
 
 def jobs_of(endpoint: PBSSite) -> dict[str, dict[str, Any]]:
     """Jobs of all tests but that one."""
-    found = endpoint.cluster.jobs()
-    return {job: told for job, told in found.items() if told["Resource_List"]["walltime"] != UNREACHED}
+    jobs = endpoint.cluster.jobs()
+    return {job: attributes for job, attributes in jobs.items() if attributes["Resource_List"]["walltime"] != UNREACHED}
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ def test_each_worker_has_its_gpu_and_its_cpus_and_nodes_are_given_back(
         assert not any("COOKIE" in name for name in facts)
     polaris.whole(later.task_id, wait_for)
     assert polaris.facts(later.task_id)["#env-PBS_JOBID"] in set(jobs_of(polaris)) - {job}
-    told = pbs.jobs()[job]
-    assert (told["Exit_status"], told["Account_Name"], told["queue"]) == (271, PROJECT, "debug")
-    asked = told["Resource_List"]
-    assert (asked["select"], asked["filesystems"]) == ("1:ncpus=64:ngpus=4", "home:eagle")
-    assert (asked["walltime"], asked["place"], told["Keep_Files"]) == ("01:00:00", "scatter", "doe")
+    attributes = pbs.jobs()[job]
+    assert (attributes["Exit_status"], attributes["Account_Name"], attributes["queue"]) == (271, PROJECT, "debug")
+    resources = attributes["Resource_List"]
+    assert (resources["select"], resources["filesystems"]) == ("1:ncpus=64:ngpus=4", "home:eagle")
+    assert (resources["walltime"], resources["place"], attributes["Keep_Files"]) == ("01:00:00", "scatter", "doe")
 
 
 def test_workers_are_bound_to_cpus_of_this_machine(
@@ -161,15 +161,19 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
     tasks = {walltime: submitted(walltime) for walltime in (short, long)}
     for walltime in tasks:
         wait_for((tmp_path / walltime).exists, "a task that runs")
-    jobs = {one["Resource_List"]["walltime"]: job for job, one in jobs_of(polaris).items() if job not in before}
+    jobs = {
+        attributes["Resource_List"]["walltime"]: job
+        for job, attributes in jobs_of(polaris).items()
+        if job not in before
+    }
     assert pbs.run("qdel", jobs[long]).returncode == 0
-    for walltime, words in (
+    for walltime, pattern in (
         (long, rf"batch job {re.escape(jobs[long])} had 1\d\d\d s of its walltime left"),
         (short, rf"the walltime of batch job {re.escape(jobs[short])} was over"),
     ):
         crate = polaris.whole(tasks[walltime], wait_for)
         assert crate.status == "failed"
-        assert re.search(words, str(crate.error))
+        assert re.search(pattern, str(crate.error))
     wait_for(lambda: all(pbs.jobs()[job]["job_state"] == "F" for job in jobs.values()), "the end of both jobs")
     ended = [pbs.jobs()[jobs[walltime]]["Exit_status"] for walltime in (long, short)]
     assert ended == [271, -29]
@@ -178,7 +182,7 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
 
 
 @pytest.mark.parametrize(
-    "options, told",
+    "options, pattern",
     [
         ({"queue": "nope"}, "qsub: Unknown queue"),
         ({"filesystems": "home:grand"}, "Invalid filesystem identifiers grand"),
@@ -189,7 +193,7 @@ def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
     ],
 )
 def test_what_is_refused_is_an_error_of_the_task(
-    polaris: PBSSite, client: Client, options: dict[str, Any], told: str
+    polaris: PBSSite, client: Client, options: dict[str, Any], pattern: str
 ) -> None:
     from globus_compute_sdk import Executor
     from globus_compute_sdk.errors import TaskExecutionFailed
@@ -197,7 +201,7 @@ def test_what_is_refused_is_an_error_of_the_task(
     before = set(jobs_of(polaris))
     with Executor(endpoint_id=polaris.id, client=client, user_endpoint_config=options) as executor:
         future = executor.submit(pbs_tasks.meet, "/nonexistent", 0, 1)
-        with pytest.raises(TaskExecutionFailed, match=told):
+        with pytest.raises(TaskExecutionFailed, match=pattern):
             future.result(LIMIT_S)
     assert set(jobs_of(polaris)) == before
 
@@ -207,5 +211,5 @@ def test_a_worker_init_that_reaches_nothing_is_an_error_of_the_task(
 ) -> None:
     """With what the job wrote to stderr, after Parsl's look once a minute; ALCF's guide warns of blocks without end."""
     # Twice as long where the endpoint ends, as its executor has failed, before its results are sent.
-    told = failure_of(client, unreached, wait_for, 2 * LIMIT_S)
-    assert "globus-compute-endpoint" in told
+    message = failure_of(client, unreached, wait_for, 2 * LIMIT_S)
+    assert "globus-compute-endpoint" in message

@@ -112,5 +112,5 @@ def test_the_submitters_environment_does_not_reach_the_job(
     monkeypatch.setenv("LEAKED", "yes")
     job = provider_of(cluster).submit("echo ${LEAKED:-no}; command -v globus-compute-endpoint || echo none", 1)
     wait_for(lambda: cluster.jobs()[job]["job_state"] == "F", "the end")
-    told = Path(cluster.jobs()[job]["Output_Path"].partition(":")[2])
-    assert told.read_text().split() == ["no", "none"]
+    output = Path(cluster.jobs()[job]["Output_Path"].partition(":")[2])
+    assert output.read_text().split() == ["no", "none"]

@@ -39,8 +39,8 @@ def submit(cluster: Cluster, text: str, *options: str) -> str:
 
 
 def state(cluster: Cluster, job: str) -> tuple[str, int]:
-    found = cluster.jobs()[job]
-    return found["job_state"], found["substate"]
+    attributes = cluster.jobs()[job]
+    return attributes["job_state"], attributes["substate"]
 
 
 def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "words, told, code",
+    "arguments, message, code",
     [
         (["-q", "nope", "job.sh"], "qsub: Unknown queue", 170),
         (["missing.sh"], "qsub: script file:: No such file or directory", 1),
@@ -64,16 +64,16 @@ def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
         (["-J", "1-3", "job.sh"], "stand-in for PBS: qsub -J is not in it", 64),
     ],
 )
-def test_what_qsub_refuses(cluster_of: Make, words: list[str], told: str, code: int) -> None:
+def test_what_qsub_refuses(cluster_of: Make, arguments: list[str], message: str, code: int) -> None:
     cluster = cluster_of(queues={"workq": 3600})
     script(cluster, "true")
-    done = cluster.run("qsub", *words)
-    assert (done.stdout, done.stderr, done.returncode) == ("", f"{told}\n", code)
+    done = cluster.run("qsub", *arguments)
+    assert (done.stdout, done.stderr, done.returncode) == ("", f"{message}\n", code)
     assert cluster.jobs() == {}
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    "arguments, message",
     [
         (["-A", "P", "-l", "filesystems=home:eagle"], None),
         (["-A", "P"], "qsub: Resource: filesystems is required to be set."),
@@ -85,10 +85,10 @@ def test_what_qsub_refuses(cluster_of: Make, words: list[str], told: str, code: 
         ),
     ],
 )
-def test_rules_of_alcf(cluster_of: Make, words: list[str], told: str | None) -> None:
+def test_rules_of_alcf(cluster_of: Make, arguments: list[str], message: str | None) -> None:
     cluster = cluster_of(resources=["filesystems"], file_systems=["home", "eagle"], projects=["P"])
-    done = cluster.run("qsub", *words, script(cluster, "true"))
-    assert (done.stderr, done.returncode) == (("", 0) if told is None else (f"{told}\n", 1))
+    done = cluster.run("qsub", *arguments, script(cluster, "true"))
+    assert (done.stderr, done.returncode) == (("", 0) if message is None else (f"{message}\n", 1))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be refused as root")
@@ -112,25 +112,25 @@ def test_too_many_cpus_are_taken_and_wait_for_ever(cluster_of: Make, wait_for: W
     assert state(cluster, job) == ("Q", 10)
     assert not {"resources_used", "exec_host", "stime"} & set(cluster.jobs()[job])
     assert cluster.run("qdel", job).returncode == 0
-    found = cluster.jobs()[job]
-    assert (found["job_state"], found["substate"], found.get("Exit_status")) == ("F", 91, None)
-    assert found["comment"].endswith("and terminated")
+    attributes = cluster.jobs()[job]
+    assert (attributes["job_state"], attributes["substate"], attributes.get("Exit_status")) == ("F", 91, None)
+    assert attributes["comment"].endswith("and terminated")
 
 
 def test_directives_end_at_the_first_command(cluster_of: Make, wait_for: Wait) -> None:
     cluster = cluster_of()
     text = "\n# a comment\n#PBS -N first -l walltime=00:01:00\n#PBS -o out\n\necho hello\n#PBS -N second\n#PBS -e err"
-    found = finished(cluster, submit(cluster, text), wait_for)
-    assert found["Job_Name"] == "first"
-    assert found["Resource_List"]["walltime"] == "00:01:00"
+    attributes = finished(cluster, submit(cluster, text), wait_for)
+    assert attributes["Job_Name"] == "first"
+    assert attributes["Resource_List"]["walltime"] == "00:01:00"
     assert (cluster.home / "out").read_text() == "hello\n"
     assert not (cluster.home / "err").exists()
 
 
 def test_the_command_line_goes_before_directives(cluster_of: Make, wait_for: Wait) -> None:
     cluster = cluster_of(queues={"workq": None, "debug": None})
-    found = finished(cluster, submit(cluster, "#PBS -q workq", "-q", "debug"), wait_for)
-    assert found["queue"] == "debug"
+    attributes = finished(cluster, submit(cluster, "#PBS -q workq", "-q", "debug"), wait_for)
+    assert attributes["queue"] == "debug"
 
 
 def test_the_script_is_a_copy_and_outputs_appear_after_the_end(cluster_of: Make, wait_for: Wait) -> None:
@@ -165,9 +165,9 @@ def test_a_held_job_waits(cluster_of: Make) -> None:
     cluster = cluster_of()
     job = submit(cluster, "true", "-h")
     time.sleep(0.3)
-    found = cluster.jobs()[job]
-    assert (found["job_state"], found["substate"], found["Hold_Types"]) == ("H", 20, "u")
-    assert not {"exec_vnode", "session_id", "jobdir", "etime", "comment", "run_count"} & set(found)
+    attributes = cluster.jobs()[job]
+    assert (attributes["job_state"], attributes["substate"], attributes["Hold_Types"]) == ("H", 20, "u")
+    assert not {"exec_vnode", "session_id", "jobdir", "etime", "comment", "run_count"} & set(attributes)
 
 
 def test_the_environment_is_the_jobs_own(cluster_of: Make, wait_for: Wait) -> None:
@@ -175,15 +175,19 @@ def test_the_environment_is_the_jobs_own(cluster_of: Make, wait_for: Wait) -> No
     name = script(cluster, "env -0 > told; cat $PBS_NODEFILE > hosts")
     done = cluster.run("qsub", "-l", "select=2:ncpus=1:mpiprocs=2", name, LEAKED="yes")
     finished(cluster, done.stdout.strip(), wait_for)
-    told = dict(line.split("=", 1) for line in (cluster.home / "told").read_text().split("\0") if line)
-    assert "LEAKED" not in told
-    assert (told["PBS_ENVIRONMENT"], told["ENVIRONMENT"]) == ("PBS_BATCH", "BATCH")
-    assert (told["PBS_JOBID"], told["PBS_JOBNAME"], told["PBS_QUEUE"]) == ("0.pbs1", "job.sh", "workq")
-    assert (told["PBS_NODENUM"], told["PBS_TASKNUM"], told["PBS_JOBDIR"]) == ("0", "1", told["HOME"])
-    assert told["PBS_O_WORKDIR"] == str(cluster.home)
-    assert (told["NCPUS"], told["OMP_NUM_THREADS"]) == ("1", "1")
-    assert len(told["PBS_JOBCOOKIE"]) == 32
-    assert str(Path(sys.executable).parent) not in told["PATH"]
+    variables = dict(line.split("=", 1) for line in (cluster.home / "told").read_text().split("\0") if line)
+    assert "LEAKED" not in variables
+    assert (variables["PBS_ENVIRONMENT"], variables["ENVIRONMENT"]) == ("PBS_BATCH", "BATCH")
+    assert (variables["PBS_JOBID"], variables["PBS_JOBNAME"], variables["PBS_QUEUE"]) == ("0.pbs1", "job.sh", "workq")
+    assert (variables["PBS_NODENUM"], variables["PBS_TASKNUM"], variables["PBS_JOBDIR"]) == (
+        "0",
+        "1",
+        variables["HOME"],
+    )
+    assert variables["PBS_O_WORKDIR"] == str(cluster.home)
+    assert (variables["NCPUS"], variables["OMP_NUM_THREADS"]) == ("1", "1")
+    assert len(variables["PBS_JOBCOOKIE"]) == 32
+    assert str(Path(sys.executable).parent) not in variables["PATH"]
     assert (cluster.home / "hosts").read_text().split() == ["pbs1"] * 4
 
 
@@ -208,9 +212,9 @@ def test_a_job_ends_by_itself(
     cluster_of: Make, wait_for: Wait, text: str, substate: int, status: int, comment: str
 ) -> None:
     cluster = cluster_of()
-    found = finished(cluster, submit(cluster, text), wait_for)
-    assert (found["substate"], found["Exit_status"]) == (substate, status)
-    assert found["comment"].endswith(comment)
+    attributes = finished(cluster, submit(cluster, text), wait_for)
+    assert (attributes["substate"], attributes["Exit_status"]) == (substate, status)
+    assert attributes["comment"].endswith(comment)
 
 
 def test_qdel_of_a_running_job(cluster_of: Make, wait_for: Wait) -> None:
@@ -219,9 +223,9 @@ def test_qdel_of_a_running_job(cluster_of: Make, wait_for: Wait) -> None:
     wait_for(lambda: state(cluster, job) == ("R", 42), "the job to run")
     done = cluster.run("qdel", job)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
-    found = finished(cluster, job, wait_for)
-    assert (found["substate"], found["Exit_status"]) == (91, 271)
-    assert re.search(r"and terminated by \w+@pbs1$", found["comment"])
+    attributes = finished(cluster, job, wait_for)
+    assert (attributes["substate"], attributes["Exit_status"]) == (91, 271)
+    assert re.search(r"and terminated by \w+@pbs1$", attributes["comment"])
 
 
 def test_qdel_where_sigterm_is_ignored(cluster_of: Make, wait_for: Wait) -> None:
@@ -244,13 +248,13 @@ def test_walltime_ends_the_session_alone(cluster_of: Make, wait_for: Wait) -> No
         "while :; do wait; sleep 0.1; done"
     )
     job = submit(cluster, text, "-l", "walltime=1")
-    found = finished(cluster, job, wait_for)
+    attributes = finished(cluster, job, wait_for)
     outside = int((cluster.home / "outside").read_text())
     try:
         assert (cluster.home / "shell-was-told").exists()
         assert (cluster.home / "child-was-told").exists()
-        assert (found["substate"], found["Exit_status"]) == (93, -29)
-        assert found["comment"].endswith("and exceeded resource walltime")
+        assert (attributes["substate"], attributes["Exit_status"]) == (93, -29)
+        assert attributes["comment"].endswith("and exceeded resource walltime")
         last = (cluster.home / f"job.sh.e{job.partition('.')[0]}").read_text().splitlines()
         assert any(re.fullmatch(r"=>> PBS: job killed: walltime \d+ exceeded limit 1", line) for line in last)
         assert Path(f"/proc/{outside}").exists()
@@ -272,11 +276,11 @@ def test_qstat_in_its_three_forms(cluster_of: Make, wait_for: Wait) -> None:
     assert re.fullmatch(r"0\.pbs1            parsl\.GlobusCom\* \w+ +00:00:0\d F workq {11}", table[2])
     text = cluster.run("qstat", "-x", "-f", "-F", "json", job).stdout
     assert re.search(r'^\t\t"0.pbs1":\t\{$', text, re.MULTILINE), "tabs indent, and one follows each colon"
-    told = json.loads(text)
-    assert (told["pbs_version"], told["pbs_server"]) == ("23.06.06", "pbs1")
-    found = told["Jobs"][job]
-    assert (found["job_state"], found["Exit_status"], found["Account_Name"]) == ("F", 7, "P")
-    assert (found["Rerunable"], found["exec_host"]) == ("True", "pbs1/0*1")
+    document = json.loads(text)
+    assert (document["pbs_version"], document["pbs_server"]) == ("23.06.06", "pbs1")
+    attributes = document["Jobs"][job]
+    assert (attributes["job_state"], attributes["Exit_status"], attributes["Account_Name"]) == ("F", 7, "P")
+    assert (attributes["Rerunable"], attributes["exec_host"]) == ("True", "pbs1/0*1")
     lines = cluster.run("qstat", "-x", "-f", job).stdout.splitlines()
     assert lines[0] == "Job Id: 0.pbs1"
     assert "    Resource_List.ncpus = 1" in lines
@@ -295,8 +299,8 @@ def test_what_qstat_and_qdel_say_of_wrong_ids(cluster_of: Make, wait_for: Wait) 
     assert (list(json.loads(done.stdout)["Jobs"]), done.returncode) == ([job], 153)
     done = cluster.run("qstat", *as_json, job)
     assert "Jobs" not in json.loads(done.stdout)
-    told = "qstat: 0.pbs1 Job has finished, use -x or -H to obtain historical job information\n"
-    assert (done.stderr, done.returncode) == (told, 35)
+    message = "qstat: 0.pbs1 Job has finished, use -x or -H to obtain historical job information\n"
+    assert (done.stderr, done.returncode) == (message, 35)
     done = cluster.run("qstat", "xyz")
     assert (done.stdout, done.stderr, done.returncode) == ("", "qstat: Unknown queue destination xyz\n", 170)
     done = cluster.run("qdel", job)
@@ -310,8 +314,8 @@ def test_without_history(cluster_of: Make, wait_for: Wait) -> None:
     job = submit(cluster, "while [ ! -e go ]; do sleep 0.1; done")
     done = cluster.run("qstat", "-x", "-f", "-F", "json", job)
     assert "Jobs" not in json.loads(done.stdout), "even while it runs"
-    told = f"qstat: PBS is not configured to maintain job history {job}\n"
-    assert (done.stderr, done.returncode) == (told, 0)
+    message = f"qstat: PBS is not configured to maintain job history {job}\n"
+    assert (done.stderr, done.returncode) == (message, 0)
     (cluster.home / "go").touch()
     wait_for(lambda: cluster.run("qstat", job).returncode == 153, "the job to be forgotten")
     assert cluster.run("qdel", job).returncode == 153
@@ -328,8 +332,8 @@ def test_without_a_server(cluster_of: Make) -> None:
     assert (done.stderr, done.returncode) == (down.format("qstat"), 255)
     assert "Jobs" not in json.loads(done.stdout)
     done = cluster.run("qdel", "0.pbs1")
-    told = "Connection refused\nCouldn't connect to cluster: pbs1\n"
-    assert (done.stdout, done.stderr, done.returncode) == ("", told, 162)
+    message = "Connection refused\nCouldn't connect to cluster: pbs1\n"
+    assert (done.stdout, done.stderr, done.returncode) == ("", message, 162)
 
 
 def test_the_cluster_ends_with_who_started_it(programs: Programs, tmp_path: Path, wait_for: Wait) -> None:
@@ -350,12 +354,12 @@ def test_the_cluster_ends_with_who_started_it(programs: Programs, tmp_path: Path
     sign = str(tmp_path / "pbs" / "server").encode()
 
     def of_the_cluster() -> list[str]:
-        found = []
+        pids = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 if sign in path.read_bytes():
-                    found.append(path.parent.name)
-        return found
+                    pids.append(path.parent.name)
+        return pids
 
     wait_for(lambda: len(of_the_cluster()) == 2, "the server and the job's shell")
     starter.kill()
@@ -373,8 +377,8 @@ def test_mpiexec_starts_a_rank_on_each_host(cluster_of: Make, wait_for: Wait) ->
         "mpiexec -n 2 --ppn 2 sh -c 'exit 3'; echo $?; mpiexec -n 3 --ppn 1 --hostfile $PBS_NODEFILE true; echo $?"
     )
     job = submit(cluster, ranks, "-l", "select=2:ncpus=2", "-l", "place=scatter")
-    found = finished(cluster, job, wait_for)
-    assert found["exec_host"] == "n1/0*2+n2/0*2"
-    told = (cluster.home / "job.sh.o0").read_text().splitlines()
-    assert sorted(told[:2]) == ["0 yes /tmp", "1 yes /tmp"]
-    assert told[2:] == ["3", "64"]
+    attributes = finished(cluster, job, wait_for)
+    assert attributes["exec_host"] == "n1/0*2+n2/0*2"
+    lines = (cluster.home / "job.sh.o0").read_text().splitlines()
+    assert sorted(lines[:2]) == ["0 yes /tmp", "1 yes /tmp"]
+    assert lines[2:] == ["3", "64"]

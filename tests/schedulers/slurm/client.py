@@ -47,9 +47,9 @@ def hold(mark, seconds):
     return runs
 
 
-def add(one, other):
+def add(number, other):
     """A small task."""
-    return one + other
+    return number + other
 
 
 def main() -> None:
@@ -61,14 +61,14 @@ def main() -> None:
     if sys.argv[1] == "status":
         print(client.get_endpoint_status(sys.argv[2])["status"])
         return
-    what = json.loads(sys.argv[2])
+    request = json.loads(sys.argv[2])
     with Executor(
-        what["endpoint"],
+        request["endpoint"],
         client=client,
-        user_endpoint_config=what["options"],
+        user_endpoint_config=request["options"],
         serializer=ComputeSerializer(strategy_code=AllCodeStrategies()),
     ) as executor:
-        futures = [executor.submit(globals()[name], *arguments) for name, arguments in what["calls"]]
+        futures = [executor.submit(globals()[name], *arguments) for name, arguments in request["calls"]]
         while not all(future.task_id for future in futures):
             pass
         print(json.dumps([str(future.task_id) for future in futures]), flush=True)

@@ -50,10 +50,12 @@ def cpu(cluster: Cluster) -> Endpoint:
 @pytest.fixture(scope="session")
 def doomed(gpu: Endpoint, cluster: Cluster) -> dict[str, Tasks]:
     """Tasks that run into what takes a minute and more, each in a job of its own, while other tests go on."""
-    one = {"workers": 1, "accelerators": ["0"], "gpus_per_node": 1}
+    options = {"workers": 1, "accelerators": ["0"], "gpus_per_node": 1}
     tasks = {
-        "walltime": gpu.submit(("hold", ["walltime", 600]), walltime="00:01:00", **one),
-        "cancelled": gpu.submit(("hold", ["cancelled", 600]), ("add", [1, 2]), walltime="00:05:00", retries=1, **one),
+        "walltime": gpu.submit(("hold", ["walltime", 600]), walltime="00:01:00", **options),
+        "cancelled": gpu.submit(
+            ("hold", ["cancelled", 600]), ("add", [1, 2]), walltime="00:05:00", retries=1, **options
+        ),
     }
     job = until(lambda: cluster.run("cat cancelled", check=False).split(), "the task to run")[0]
     cluster.run(f"scancel {job}")

@@ -28,13 +28,13 @@ HOME = "/home/compute"
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
 
 
-def until(what: Callable[[], Any], told: str, *, timeout_s: float = 300, pause_s: float = 0.3) -> Any:
+def until(condition: Callable[[], Any], event: str, *, timeout_s: float = 300, pause_s: float = 0.3) -> Any:
     """Wait for something to become true; what it is."""
     end = time.monotonic() + timeout_s
-    while not (found := what()):
-        assert time.monotonic() < end, f"waited in vain for {told}"
+    while not (outcome := condition()):
+        assert time.monotonic() < end, f"waited in vain for {event}"
         time.sleep(pause_s)
-    return found
+    return outcome
 
 
 class Tasks:
@@ -52,8 +52,8 @@ class Tasks:
         """``result`` or ``error`` of each, in the order of submission."""
         out, err = self._process.communicate(timeout=timeout_s)
         assert self._process.returncode == 0, err[-4000:]
-        found: list[dict[str, Any]] = json.loads(out.splitlines()[-1])
-        return found
+        outcomes: list[dict[str, Any]] = json.loads(out.splitlines()[-1])
+        return outcomes
 
     def close(self) -> None:
         """End the client, where its outcomes were not asked for."""
@@ -197,9 +197,9 @@ class Cluster:
 
     def submit(self, endpoint: str, options: Mapping[str, Any], calls: list[tuple[str, list[Any]]]) -> Tasks:
         """Submit tasks by a client of their own."""
-        what = json.dumps({"endpoint": endpoint, "options": options, "calls": calls})
+        request = json.dumps({"endpoint": endpoint, "options": options, "calls": calls})
         process = subprocess.Popen(
-            ["docker", *self._exec("head", "compute", LOCAL | self.identity), "python", "client.py", "submit", what],
+            ["docker", *self._exec("head", "compute", LOCAL | self.identity), "python", "client.py", "submit", request],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         tasks = Tasks(process)

@@ -25,25 +25,25 @@ pytestmark = [
 def check(cluster: Cluster, site: str, *options: str) -> dict[str, dict[str, str]]:
     """Findings by subject."""
     given = ["account=m0000", "interface=eth0", *options]
-    words = " ".join(f"--set {one}" for one in given)
-    told = cluster.run(f"prov-worker sites check {site} {words} --json", check=False)
-    return {one["subject"]: one for one in json.loads(told)["findings"]}
+    arguments = " ".join(f"--set {assignment}" for assignment in given)
+    output = cluster.run(f"prov-worker sites check {site} {arguments} --json", check=False)
+    return {finding["subject"]: finding for finding in json.loads(output)["findings"]}
 
 
 @pytest.mark.parametrize("site", ["perlmutter-gpu", "perlmutter-cpu"])
 def test_a_login_node_that_is_fit(cluster: Cluster, site: str) -> None:
     before = set(cluster.states())
-    found = check(cluster, site)
-    assert {name: one for name, one in found.items() if one["status"] == "fail"} == {}
-    asked = ("versions at the workers", "scheduler commands", "launcher", "scheduler answers", "account")
-    assert {name: found[name]["status"] for name in asked} == dict.fromkeys(asked, "pass")
-    assert " to start at " in found["trial of the batch script"]["found"]
-    assert found["egress, REST"]["status"] == "pass"
+    findings = check(cluster, site)
+    assert {name: finding for name, finding in findings.items() if finding["status"] == "fail"} == {}
+    subjects = ("versions at the workers", "scheduler commands", "launcher", "scheduler answers", "account")
+    assert {name: findings[name]["status"] for name in subjects} == dict.fromkeys(subjects, "pass")
+    assert " to start at " in findings["trial of the batch script"]["found"]
+    assert findings["egress, REST"]["status"] == "pass"
     assert set(cluster.states()) == before, "nothing was submitted"
 
 
 @pytest.mark.parametrize(
-    "option, subject, words",
+    "option, subject, message",
     [
         ("account=m9999", "account", "m9999 is none of yours"),
         ("account=m9999", "trial of the batch script", "Invalid account"),
@@ -54,8 +54,8 @@ def test_a_login_node_that_is_fit(cluster: Cluster, site: str) -> None:
         ("nodes_per_block=99", "trial of the batch script", "Requested node configuration is not available"),
     ],
 )
-def test_what_slurm_would_refuse(cluster: Cluster, option: str, subject: str, words: str) -> None:
-    found = check(cluster, "perlmutter-gpu", option)[subject]
-    assert found["status"] == "fail"
-    assert words in found["found"]
-    assert found["remedy"]
+def test_what_slurm_would_refuse(cluster: Cluster, option: str, subject: str, message: str) -> None:
+    finding = check(cluster, "perlmutter-gpu", option)[subject]
+    assert finding["status"] == "fail"
+    assert message in finding["found"]
+    assert finding["remedy"]

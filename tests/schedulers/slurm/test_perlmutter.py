@@ -31,9 +31,9 @@ pytestmark = [
 
 def facts(crate: Path) -> dict[str, Any]:
     """Values of a crate by the names of their entities."""
-    assert [one for one in check_crate(crate) if one.level == "error"] == []
+    assert [finding for finding in check_crate(crate) if finding.level == "error"] == []
     graph = json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
-    return {one["name"]: one["value"] for one in graph if "name" in one and "value" in one}
+    return {entity["name"]: entity["value"] for entity in graph if "name" in entity and "value" in entity}
 
 
 def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
@@ -46,7 +46,7 @@ def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
     tasks = gpu.submit(
         *[("place", ["gpu-meeting", count])] * count, nodes_per_block=2, workers=workers, accelerators=gpus
     )
-    places = [one["result"] for one in tasks.outcomes()]
+    places = [outcome["result"] for outcome in tasks.outcomes()]
     assert sorted((place["host"], place["gpu"]) for place in places) == sorted(
         (node, number) for node in ("nid001", "nid002") for number in gpus
     )
@@ -56,33 +56,35 @@ def test_gpu_nodes(gpu: Endpoint, cluster: Cluster) -> None:
         assert len(taken) == len(set(taken)) >= workers
     for task, place in zip(tasks.ids, places, strict=True):
         crate = gpu.crate(task)
-        told = facts(crate)
+        values = facts(crate)
         assert StepCrate.open(crate).status == "completed"
-        assert told["host of the worker"] == place["host"]
-        assert told["CUDA_VISIBLE_DEVICES"] == place["gpu"]
-        assert told["SLURM_JOB_ID"] == job
-        assert told["SLURM_JOB_PARTITION"] == "nodes"
-        assert told["SLURM_JOB_QOS"] == "debug"
-        assert told["SLURM_JOB_NODELIST"] == "nid[001-002]"
-        assert told["logical CPUs that the worker may use"] == ranges(place["cpus"])
+        assert values["host of the worker"] == place["host"]
+        assert values["CUDA_VISIBLE_DEVICES"] == place["gpu"]
+        assert values["SLURM_JOB_ID"] == job
+        assert values["SLURM_JOB_PARTITION"] == "nodes"
+        assert values["SLURM_JOB_QOS"] == "debug"
+        assert values["SLURM_JOB_NODELIST"] == "nid[001-002]"
+        assert values["logical CPUs that the worker may use"] == ranges(place["cpus"])
         assert place["tmp"] == "/tmp"
     # What Slurm allocated comes to its accounting a moment after the job.
     ask = f"sacct -X -n -P -j {job} -o Account,QOS,AllocNodes,AllocTRES%200"
-    asked = until(lambda: (row := cluster.run(ask)).startswith("m0000|debug|") and row, "the job in the accounting")
-    assert asked.startswith("m0000|debug|2|")
-    assert "gres/gpu=8" in asked
+    accounting = until(
+        lambda: (row := cluster.run(ask)).startswith("m0000|debug|") and row, "the job in the accounting"
+    )
+    assert accounting.startswith("m0000|debug|2|")
+    assert "gres/gpu=8" in accounting
     assert "scratch,cfs" in cluster.run(f"scontrol -o show job {job}")
 
 
 def ranges(cpus: list[int]) -> str:
     """CPUs as the kernel lists them: 0-3,8."""
-    found: list[list[int]] = []
+    bounds: list[list[int]] = []
     for cpu in cpus:
-        if found and cpu == found[-1][1] + 1:
-            found[-1][1] = cpu
+        if bounds and cpu == bounds[-1][1] + 1:
+            bounds[-1][1] = cpu
         else:
-            found.append([cpu, cpu])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
+            bounds.append([cpu, cpu])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in bounds)
 
 
 def test_cpu_nodes_are_given_back_when_idle_and_taken_again(
@@ -93,12 +95,12 @@ def test_cpu_nodes_are_given_back_when_idle_and_taken_again(
     jobs = []
     for meeting in ("first", "second"):
         tasks = cpu.submit(("place", [meeting, 2]), ("place", [meeting, 2]))
-        places = [one["result"] for one in tasks.outcomes()]
+        places = [outcome["result"] for outcome in tasks.outcomes()]
         assert {place["host"] for place in places} == {"nid003"}
         assert len({tuple(place["cpus"]) for place in places}) == 2
         assert {place["gpu"] for place in places} == {None}
-        told = facts(cpu.crate(tasks.ids[0]))
-        assert told["SLURM_JOB_ID"] == places[0]["job"]
+        values = facts(cpu.crate(tasks.ids[0]))
+        assert values["SLURM_JOB_ID"] == places[0]["job"]
         jobs.append(places[0]["job"])
         until(lambda: not cluster.run("squeue -h -o %A -w nid003").split(), "the idle node to be given back")
         assert cluster.states()[jobs[-1]] == "CANCELLED"
@@ -116,14 +118,14 @@ def test_workers_in_an_image(cpu: Endpoint, cluster: Cluster, doomed: dict[str, 
     tasks = cpu.submit(("place", ["image", 1]), **given)
     (outcome,) = tasks.outcomes()
     crate = cpu.crate(tasks.ids[0])
-    told = facts(crate)
+    values = facts(crate)
     assert StepCrate.open(crate).status == "completed"
-    assert told["container"] == f"podman:{image}@{digest}"
-    assert told["host of the worker"] == outcome["result"]["host"] == PODMAN_NODE
-    assert told["SLURM_JOB_ID"] == outcome["result"]["job"]
-    graph = {one["@id"]: one for one in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
+    assert values["container"] == f"podman:{image}@{digest}"
+    assert values["host of the worker"] == outcome["result"]["host"] == PODMAN_NODE
+    assert values["SLURM_JOB_ID"] == outcome["result"]["job"]
+    graph = {entity["@id"]: entity for entity in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
     assert f"sha256:{graph['#container-image']['sha256']}" == digest
-    assert any(one.get("value") == f"{HOME}/data" for one in graph.values()), "the mount point"
+    assert any(entity.get("value") == f"{HOME}/data" for entity in graph.values()), "the mount point"
 
 
 def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]) -> None:
@@ -135,10 +137,10 @@ def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doom
     (outcome,) = tasks.outcomes()
     assert f"on host {node}" in outcome["error"]
     crate = cpu.crate(tasks.ids[0])
-    told = facts(crate)
+    values = facts(crate)
     assert StepCrate.open(crate).status == "failed"
-    assert f"loss of manager {told['worker pool']} on host {node}" in str(StepCrate.open(crate).error)
-    assert (told["SLURM_JOB_ID"], told["host of the worker"]) == (job, node)
+    assert f"loss of manager {values['worker pool']} on host {node}" in str(StepCrate.open(crate).error)
+    assert (values["SLURM_JOB_ID"], values["host of the worker"]) == (job, node)
 
 
 def test_a_cancelled_job_leaves_a_failed_crate_and_its_task_is_tried_again(

@@ -129,9 +129,9 @@ def test_an_ended_task_waits_for_its_last_look_and_gets_its_series(spool: Spool)
     finaliser.work(time.monotonic() + 1)
     assert spool.names() == [f"{task}.crate"]
     assert slot.finished() >= 1
-    found = spool.crate(task).series().task
-    assert found is not None
-    assert found.columns["cpu_percent"].mean == [50, 50, 50, 50]
+    table = spool.crate(task).series().task
+    assert table is not None
+    assert table.columns["cpu_percent"].mean == [50, 50, 50, 50]
     assert finaliser.outstanding == 0
     finaliser.close()
 
@@ -300,8 +300,8 @@ def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> Non
     spool.journal(start(task, attempt=1), end(task, attempt=1))
     follower = Follower(engine(spool, lost(task, attempt=2)), None, "test")
     (ended,) = follower.read_all()
-    found = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
-    assert (found.published, found.ended) == (False, None)
+    evidence = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
+    assert (evidence.published, evidence.ended) == (False, None)
 
 
 def test_evidence_is_read_whatever_the_order_of_keys(spool: Spool) -> None:
@@ -310,9 +310,9 @@ def test_evidence_is_read_whatever_the_order_of_keys(spool: Spool) -> None:
     journal = Path(spool.journal(pid=77))
     journal.write_text(f"{journal.read_text()}{json.dumps(line)}\n")
     (ended,) = Follower(engine(spool, lost(task, attempt)), None, "test").read_all()
-    found = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
-    assert found.ended is not None
-    assert (found.ended.record.function.name, found.ended.record.worker.pid) == ("f", 77)
+    evidence = lost_tasks.evidence_of(str(spool.crates), spool.runtime, ended, "test")
+    assert evidence.ended is not None
+    assert (evidence.ended.record.function.name, evidence.ended.record.worker.pid) == ("f", 77)
 
 
 # -- journals of a later release -------------------------------------------------------------------------------------
@@ -370,14 +370,14 @@ def test_what_a_worker_of_a_later_release_knows_is_not_denied(spool: Spool) -> N
 
 
 def test_orphans_are_journals_without_a_slot_and_without_a_living_process(spool: Spool) -> None:
-    one, two, three = new_task(), new_task(), new_task()
-    orphan = spool.journal(start(one), end(one))
-    living = spool.journal(start(two), pid=os.getpid(), start=process_start(os.getpid()))
-    spool.journal(start(three), host="another-node")
+    first, second, third = new_task(), new_task(), new_task()
+    orphan = spool.journal(start(first), end(first))
+    living = spool.journal(start(second), pid=os.getpid(), start=process_start(os.getpid()))
+    spool.journal(start(third), host="another-node")
     finaliser = spool.finaliser()
     assert adopt_orphans(finaliser, str(spool.crates), spool.runtime) == [orphan]
     finish(finaliser)
-    assert spool.names() == [f"{one}.crate"]
+    assert spool.names() == [f"{first}.crate"]
     assert os.path.exists(living)
 
 
@@ -414,17 +414,17 @@ def test_recover_reads_the_slot_of_a_worker_that_died_unseen(spool: Spool, noted
 
 
 def test_recover_leaves_the_living_and_the_lately_heard_of_alone(spool: Spool) -> None:
-    one, two = new_task(), new_task()
-    spool.journal(start(one), pid=os.getpid(), start=process_start(os.getpid()))
-    spool.journal(start(two), host="another-node")
+    first, second = new_task(), new_task()
+    spool.journal(start(first), pid=os.getpid(), start=process_start(os.getpid()))
+    spool.journal(start(second), host="another-node")
     seen: list[tuple[int, int]] = []
-    report = recover.recover(spool.crates, progress=lambda done, known: seen.append((done, known)))
+    report = recover.recover(spool.crates, progress=lambda done, total: seen.append((done, total)))
     assert report.finished == 0
     assert len(report.skipped) == 2
     assert "is running" in "".join(report.skipped)
     assert "--take-over" in "".join(report.skipped)
     assert recover.recover(spool.crates, take_over=True).finished == 1
-    assert spool.names() == [f"{two}.crate"]
+    assert spool.names() == [f"{second}.crate"]
 
 
 def test_recover_of_no_directory_is_told(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_process_is_read_from_outside() -> None:
 def test_children_are_found_from_the_main_thread_and_from_others() -> None:
     meter = ProcessMeter(os.getpid())
     first = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    found: list[int] = []
+    pids: list[int] = []
     others: list[subprocess.Popen[bytes]] = []
     ready, done = threading.Event(), threading.Event()
 
@@ -49,8 +49,8 @@ def test_children_are_found_from_the_main_thread_and_from_others() -> None:
     thread.start()
     try:
         assert ready.wait(30)
-        found = meter.children(meter.threads())
-        assert {first.pid, others[0].pid} <= set(found)
+        pids = meter.children(meter.threads())
+        assert {first.pid, others[0].pid} <= set(pids)
         assert others[0].pid not in meter.children(1)
     finally:
         done.set()

@@ -33,12 +33,12 @@ def long_series() -> TaskSeries:
 
 
 def answers(plotter: Plotter, count: int, limit_s: float = 180.0) -> list[Drawn]:
-    found: list[Drawn] = []
+    drawings: list[Drawn] = []
     until = time.monotonic() + limit_s
-    while len(found) < count and time.monotonic() < until:
+    while len(drawings) < count and time.monotonic() < until:
         readable(plotter, 0.05)
-        found += plotter.answers()
-    return found
+        drawings += plotter.answers()
+    return drawings
 
 
 def test_more_requests_than_pipes_hold_are_all_answered(plotter: Plotter) -> None:
@@ -46,8 +46,8 @@ def test_more_requests_than_pipes_hold_are_all_answered(plotter: Plotter) -> Non
     numbers = [plotter.request(series, f"task {number}") for number in range(12)]
     time.sleep(2.0)  # nobody reads its answers: the process comes to a stop, and must go on afterwards
     drawn = answers(plotter, len(numbers))
-    assert [one.number for one in drawn] == numbers
-    assert all(one.data is not None and one.data.startswith(b"\x89PNG") for one in drawn)
+    assert [drawing.number for drawing in drawn] == numbers
+    assert all(drawing.data is not None and drawing.data.startswith(b"\x89PNG") for drawing in drawn)
     assert len(plotter) == 0
 
 
@@ -57,5 +57,5 @@ def test_a_plotter_that_dies_is_told_for_every_request(plotter: Plotter) -> None
     assert plotter._process is not None
     plotter._process.kill()
     drawn = answers(plotter, len(numbers))
-    assert [one.number for one in drawn] == numbers
-    assert all(one.data is None and "died" in str(one.error) for one in drawn[-1:])
+    assert [drawing.number for drawing in drawn] == numbers
+    assert all(drawing.data is None and "died" in str(drawing.error) for drawing in drawn[-1:])

@@ -17,7 +17,7 @@ from prov_worker.recorder.capture import function_fields
 
 
 @pytest.mark.parametrize(
-    "status, kills, kind, words",
+    "status, kills, kind, message",
     [
         (9, 0, "signal", "killed by SIGKILL"),
         (9, 2, "signal", "2 out-of-memory kill"),
@@ -28,10 +28,10 @@ from prov_worker.recorder.capture import function_fields
         (None, 0, "unknown", "collected before"),
     ],
 )
-def test_a_wait_status_in_words(status: int | None, kills: int, kind: str, words: str) -> None:
+def test_a_wait_status_in_words(status: int | None, kills: int, kind: str, message: str) -> None:
     failure = failure_of_death(status, "node", 7, kills)
     assert failure.kind == kind
-    assert words in failure.message
+    assert message in failure.message
     assert "process 7 on node" in failure.message
     assert (failure.signal is not None) == (kind == "signal")
     if status == 15:
@@ -61,9 +61,9 @@ def test_files_of_a_sandbox(tmp_path: Path) -> None:
     (box / "link").symlink_to(tmp_path)
     (box / "to_file").symlink_to(box / "b.txt")
     os.mkfifo(box / "pipe")
-    found, note = output_files(str(box))
-    assert [(one.path, one.size_bytes) for one in found] == [("b.txt", 5), ("sub/a.txt", 0)]
-    assert found[0].sha256 == hashlib.sha256(b"hello").hexdigest()
+    files, note = output_files(str(box))
+    assert [(file.path, file.size_bytes) for file in files] == [("b.txt", 5), ("sub/a.txt", 0)]
+    assert files[0].sha256 == hashlib.sha256(b"hello").hexdigest()
     assert note is None
     assert output_files(str(tmp_path / "none")) == ([], None)
 
@@ -73,8 +73,8 @@ def test_too_many_and_too_large_files_are_bounded(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "MAX_HASHED_BYTES", 10)
     for number in range(5):
         (tmp_path / f"{number}").write_bytes(b"x" * 6)
-    found, note = output_files(str(tmp_path))
-    assert [one.sha256 is None for one in found] == [False, True, True]
+    files, note = output_files(str(tmp_path))
+    assert [file.sha256 is None for file in files] == [False, True, True]
     assert note is not None
     assert "first 3 files" in note
 
@@ -86,10 +86,10 @@ def example(password: str = "hunter2") -> str:
 
 def test_source_is_believed_where_it_compiles_to_what_ran(tmp_path: Path) -> None:
     line = function_fields(example, None)
-    found = recover_source(line)
-    assert found is not None
-    assert found.startswith("def example")
-    assert "hunter2" not in found
+    source = recover_source(line)
+    assert source is not None
+    assert source.startswith("def example")
+    assert "hunter2" not in source
     assert recover_source({**line, "code": "0" * 64}) is None
     assert recover_source({**line, "line": 1}) is None
     assert recover_source({**line, "file": "relative.py"}) is None

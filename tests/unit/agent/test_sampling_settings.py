@@ -78,7 +78,7 @@ def test_cpus_are_read_as_often_as_asked_beside_the_node() -> None:
     later = meter.history.series(BEGIN + 2100 * MS, BEGIN + 4000 * MS)
     assert later is not None
     assert later.offset_s == [0.4, 0.9, 1.4]
-    assert [name for name, one in later.columns.items() if one.subject.startswith("cpu:")] == []
+    assert [name for name, column in later.columns.items() if column.subject.startswith("cpu:")] == []
 
 
 def run_task(tmp_path: Path, telemetry: dict[str, bool | float]) -> tuple[Sampler, TaskSeries | None]:
@@ -95,14 +95,14 @@ def run_task(tmp_path: Path, telemetry: dict[str, bool | float]) -> tuple[Sample
     sampler = Sampler(str(runtime))
     cpu_ns = time.process_time_ns()
     slot.begin(time.time_ns(), time.monotonic_ns(), cpu_ns, uuid.uuid4().bytes, 1)
-    found = None
+    latest = None
     for number in range(40):
         if number == 25:
             slot.end()
         for _, series in sampler.tick(time.monotonic_ns()).series:
-            found = series
+            latest = series
         time.sleep(0.02)
-    return sampler, found
+    return sampler, latest
 
 
 def test_the_sampler_follows_what_a_slot_says(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_sampler_follows_what_a_slot_says(tmp_path: Path) -> None:
     assert series is not None
     assert series.task is not None
     columns = series.task.columns
-    taken = {name: sum(value is not None for value in one.mean) for name, one in columns.items()}
+    taken = {name: sum(value is not None for value in column.mean) for name, column in columns.items()}
     assert set(taken) == {"rss_bytes", "threads", "children", "children_rss_bytes"}
     assert taken["rss_bytes"] > 2 * taken["threads"] > 0
     assert sampler._gpus is None

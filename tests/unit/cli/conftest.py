@@ -68,7 +68,7 @@ def prov_worker(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, 
     from prov_worker.__main__ import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(one) for one in arguments])
+        code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

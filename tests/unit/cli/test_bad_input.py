@@ -58,12 +58,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_show_of_a_damaged_crate(prov_worker: Run, own_crates: Path, damage: str) -> None:
-    do, said = DAMAGES[damage]
+    do, message = DAMAGES[damage]
     do(own_crates / DONE)
     code, out, err = prov_worker("show", own_crates / DONE)
     assert (code, out) == (2, "")
     assert err.startswith(f"prov-worker: {own_crates / DONE}/")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -152,18 +152,18 @@ def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
     command = [sys.executable, "-m", "prov_worker", "show", str(crates / DONE)]
     process = programs.start(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
-    said = b""
+    output = b""
     try:
         while part := os.read(main, 4096):
-            said += part
+            output += part
     except OSError:  # Linux' way to say that the other end is closed
         pass
     os.close(main)
     assert process.wait(90) == 0
-    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", said.decode()).splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", output.decode()).splitlines()
     assert "  wall time: 2.00 s" in lines
     assert all(len(line) <= 40 for line in lines if "█" in line and " to " not in line)
-    assert "\x1b[32m" not in said.decode()
+    assert "\x1b[32m" not in output.decode()
 
 
 def test_a_crate_cannot_steer_the_terminal(prov_worker: Run, own_crates: Path) -> None:

@@ -42,7 +42,7 @@ def test_version(prov_worker: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["show"], "Missing argument 'CRATE'"),
@@ -55,17 +55,17 @@ def test_version(prov_worker: Run) -> None:
         (["completion", "tcsh"], "'tcsh' is not one of"),
     ],
 )
-def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], said: str) -> None:
+def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], message: str) -> None:
     code, out, err = prov_worker(*arguments)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
 
 
 def test_show_tells_a_completed_task(prov_worker: Run, crates: Path) -> None:
     code, out, err = prov_worker("show", crates / DONE)
     assert (code, err) == (0, "")
-    for said in (
+    for text in (
         "simulate  completed",
         "Simulate [bold]something[/bold].",
         "attempt 2",
@@ -78,7 +78,7 @@ def test_show_tells_a_completed_task(prov_worker: Run, crates: Path) -> None:
         "plot left out: matplotlib is not installed",
         "data/hardware.json",
     ):
-        assert said in out
+        assert text in out
     curve = next(line for line in out.splitlines() if "task cpu_percent" in line or "  cpu_percent" in line)
     assert "▁" in curve
     assert "█" in curve
@@ -100,7 +100,7 @@ def test_show_as_json(prov_worker: Run, crates: Path) -> None:
     assert data["cpu_percent"] == 75.0
     assert data["peak_rss_bytes"] == 150 << 20
     assert data["usage"]["cpu"] == {"value": 1.5, "unit": "second"}
-    assert [one["name"] for one in data["arguments"]] == ["steps"]
+    assert [argument["name"] for argument in data["arguments"]] == ["steps"]
 
 
 def test_show_tells_what_the_code_noted(prov_worker: Run, tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_show_tells_what_the_code_noted(prov_worker: Run, tmp_path: Path) -> Non
     crate = CrateFactory(tmp_path).add(1, annotations={"rows": 3, "model": "linear"}, used=[used], generated=[made])
     code, out, _ = prov_worker("show", crate)
     assert code == 0
-    said = [line.split(maxsplit=2) for line in out.splitlines() if "annotation" in line or " file " in line]
-    assert said == [
+    lines = [line.split(maxsplit=2) for line in out.splitlines() if "annotation" in line or " file " in line]
+    assert lines == [
         ["file", "used", "/data/in.csv (2.0 KiB)"],
         ["file", "generated", "/data/out.csv (12 B)"],
         ["annotation", "rows", "3"],
@@ -117,7 +117,7 @@ def test_show_tells_what_the_code_noted(prov_worker: Run, tmp_path: Path) -> Non
     ]
     data = json.loads(prov_worker("show", "--json", crate)[1])
     assert data["annotations"] == {"rows": 3, "model": "linear"}
-    assert [one["path"] for one in data["arguments"]] == ["/data/in.csv"]
+    assert [argument["path"] for argument in data["arguments"]] == ["/data/in.csv"]
 
 
 def test_show_of_a_directory_that_is_no_crate(prov_worker: Run, tmp_path: Path) -> None:
@@ -177,9 +177,11 @@ def test_completion_prints_a_script(prov_worker: Run, shell: str) -> None:
     assert "_PROV_WORKER_COMPLETE" in out
 
 
-@pytest.mark.parametrize("words", ["show ", "list ", "run report ", "run report x -o ", "run assemble a b ", "check "])
-def test_shells_complete_paths(prov_worker: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    line = f"prov-worker {words}"
+@pytest.mark.parametrize(
+    "arguments", ["show ", "list ", "run report ", "run report x -o ", "run assemble a b ", "check "]
+)
+def test_shells_complete_paths(prov_worker: Run, monkeypatch: pytest.MonkeyPatch, arguments: str) -> None:
+    line = f"prov-worker {arguments}"
     monkeypatch.setenv("_PROV_WORKER_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
@@ -249,6 +251,6 @@ def test_check_says_when_there_is_no_validator(
 
 @pytest.mark.parametrize("arguments", [["completion"], ["run", "query"]], ids=" ".join)
 def test_examples_in_help_stand_as_lines(prov_worker: Run, arguments: list[str]) -> None:
-    _, told, _ = prov_worker(*arguments, "--help")
-    assert "\\b" not in told
-    assert [line for line in told.splitlines() if line.startswith(("  prov-worker run query crates", "  bash:  eval"))]
+    _, text, _ = prov_worker(*arguments, "--help")
+    assert "\\b" not in text
+    assert [line for line in text.splitlines() if line.startswith(("  prov-worker run query crates", "  bash:  eval"))]

@@ -15,7 +15,7 @@ pytest.importorskip("click")
 PROGRAMS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
-def in_bash(*words: str, environment: dict[str, str] | None = None) -> list[str]:
+def in_bash(*arguments: str, environment: dict[str, str] | None = None) -> list[str]:
     """What bash would offer for the last of these words, as it breaks them; a mark where it would add no space."""
     script = (
         'eval "$(prov-worker completion bash)"; compopt() { local IFS=" "; echo "compopt $*"; }; '
@@ -23,7 +23,7 @@ def in_bash(*words: str, environment: dict[str, str] | None = None) -> list[str]
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "-c", script, "bash", "prov-worker", *words],
+        ["bash", "-c", script, "bash", "prov-worker", *arguments],
         env={**os.environ, "PATH": PROGRAMS, **(environment or {})},
         capture_output=True,
         text=True,

@@ -58,8 +58,8 @@ def test_a_name_cannot_pass_for_a_line_of_the_verdict(prov_worker: Run, odd: Pat
     (run / "a\nR.crate: 9 files compared, as sealed\r\x1b[1A").touch()
     code, out, _ = prov_worker("run", "verify", run)
     assert code == 1
-    said, verdict = out.splitlines()
-    assert said == "added: a\\nR.crate: 9 files compared, as sealed\\r\\x1b[1A: not in the manifest"
+    change, verdict = out.splitlines()
+    assert change == "added: a\\nR.crate: 9 files compared, as sealed\\r\\x1b[1A: not in the manifest"
     assert verdict.endswith("1 difference")
 
 

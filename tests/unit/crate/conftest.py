@@ -133,7 +133,7 @@ def environment_report() -> ProbeReport:
 def snapshot() -> HardwareSnapshot:
     reports = [cpu_report(), memory_report(), storage_report(), gpu_report(), environment_report()]
     reports.append(ProbeReport("scheduler", True, 0.0, absent="not in a batch job"))
-    return HardwareSnapshot("node-001", START_NS - 10**9, {one.name: one for one in reports})
+    return HardwareSnapshot("node-001", START_NS - 10**9, {report.name: report for report in reports})
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def graph_of() -> Callable[[Path], dict[str, dict[str, Any]]]:
 
     def read(crate: Path) -> dict[str, dict[str, Any]]:
         graph = json.loads((crate / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
-        entities = {one["@id"]: one for one in graph}
+        entities = {entity["@id"]: entity for entity in graph}
         assert len(entities) == len(graph)
         return entities
 
@@ -268,7 +268,7 @@ def edit() -> Callable[[Path, Callable[[dict[str, dict[str, Any]]], None]], None
     def change(crate: Path, how: Callable[[dict[str, dict[str, Any]]], None]) -> None:
         path = crate / "ro-crate-metadata.json"
         document = json.loads(path.read_text(encoding="utf-8"))
-        entities = {one["@id"]: one for one in document["@graph"]}
+        entities = {entity["@id"]: entity for entity in document["@graph"]}
         how(entities)
         document["@graph"] = list(entities.values())
         path.write_text(json.dumps(document), encoding="utf-8")

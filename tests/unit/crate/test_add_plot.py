@@ -32,7 +32,7 @@ def pixels(png):
     return (
         array.shape[1],
         array.shape[0],
-        {tuple(round(float(part) * 255) for part in one[:3]) for one in array[::1, ::1].reshape(-1, 4)},
+        {tuple(round(float(part) * 255) for part in pixel[:3]) for pixel in array[::1, ::1].reshape(-1, 4)},
     )
 
 
@@ -73,11 +73,11 @@ def test_svg_is_accessible_and_holds_every_sample(make_series):
     assert root.find(f"{SVG}desc").text.startswith(
         "CPU use of the task from 0 to 1 s: 60 to 98 percent; resident memory"
     )
-    lines = [one.attrib["points"].split() for one in root.iter(f"{SVG}polyline")]
+    lines = [line.attrib["points"].split() for line in root.iter(f"{SVG}polyline")]
     assert [len(points) for points in lines] == [20, 20]
     heights = [float(point.partition(",")[2]) for point in lines[1]]
     assert all(later < earlier for earlier, later in pairwise(heights)), "a rising curve rises"
-    texts = [one.text for one in root.iter(f"{SVG}text")]
+    texts = [element.text for element in root.iter(f"{SVG}text")]
     assert {"time since the task began (s)", "CPU (%; 100 = one logical CPU)", "resident memory (MiB)"} <= set(texts)
 
 
@@ -130,7 +130,7 @@ def test_added_plot_is_listed_shown_and_sealed_by_its_hash(writer, make_record, 
     assert add_plot(crate, kind) == path
     assert add_plot(crate, "png") == path, "a crate has one plot"
     assert (crate / "ro-crate-metadata.json").read_bytes() == before
-    assert sorted(one.name for one in crate.iterdir()) == ["data", "function", "images", "ro-crate-metadata.json"]
+    assert sorted(path.name for path in crate.iterdir()) == ["data", "function", "images", "ro-crate-metadata.json"]
 
 
 def test_added_plot_is_the_one_that_would_have_been_published(writer, make_record, make_series, tmp_path, graph_of):
@@ -145,10 +145,10 @@ def test_sealed_crate_is_refused(writer, make_record, make_series, tmp_path):
     crate = writer.publish(make_record(), make_series(), None, tmp_path / "steps")
     seal = {"@id": f"steps/{crate.name}/ro-crate-metadata.json", "@type": "File", "sha256": "ab" * 32}
     (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({"@graph": [seal]}))
-    before = {one: one.stat().st_mtime_ns for one in crate.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in crate.rglob("*")}
     with pytest.raises(CrateError, match="sealed by the run crate"):
         add_plot(crate)
-    assert {one: one.stat().st_mtime_ns for one in crate.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in crate.rglob("*")} == before
 
     del seal["sha256"]
     (tmp_path / "ro-crate-metadata.json").write_text(json.dumps({"@graph": [seal]}))

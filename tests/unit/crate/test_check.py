@@ -21,7 +21,9 @@ def test_sound_crate_has_no_finding(crate):
 def _text_reference(identifier, key):
     def fault(entities):
         value = entities[identifier][key]
-        entities[identifier][key] = value["@id"] if isinstance(value, dict) else [one["@id"] for one in value]
+        entities[identifier][key] = (
+            value["@id"] if isinstance(value, dict) else [reference["@id"] for reference in value]
+        )
 
     return fault
 
@@ -36,9 +38,9 @@ def _rename(old, new):
         for entity in entities.values():
             for value in entity.values():
                 members = value if isinstance(value, list) else [value]
-                for one in members:
-                    if isinstance(one, dict) and one.get("@id") == old:
-                        one["@id"] = new
+                for member in members:
+                    if isinstance(member, dict) and member.get("@id") == old:
+                        member["@id"] = new
         entities[old]["@id"] = new
 
     return fault
@@ -98,7 +100,7 @@ FAULTS = {
 def test_seeded_fault_is_found(crate, edit, name):
     fault, rule, where = FAULTS[name]
     edit(crate, fault)
-    assert (rule, where) in {(one.rule, one.where) for one in check_crate(crate)}
+    assert (rule, where) in {(finding.rule, finding.where) for finding in check_crate(crate)}
 
 
 def test_duplicate_id(crate):
@@ -106,7 +108,7 @@ def test_duplicate_id(crate):
     document = json.loads(metadata.read_text())
     document["@graph"].append(document["@graph"][-1])
     metadata.write_text(json.dumps(document))
-    assert [one.rule for one in check_crate(crate)] == ["duplicate-id"]
+    assert [finding.rule for finding in check_crate(crate)] == ["duplicate-id"]
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
@@ -123,14 +125,14 @@ def test_constants_that_are_no_json(crate, constant):
 def test_constant_in_a_data_file(crate):
     data = crate / "data" / "cpu_usage.json"
     data.write_text('[{"timestamp": "", "cpu_percent": NaN}]')
-    assert ("not-json", "cpu_usage.json") in {(one.rule, one.where) for one in check_crate(crate)}
+    assert ("not-json", "cpu_usage.json") in {(finding.rule, finding.where) for finding in check_crate(crate)}
 
 
 def test_missing_and_unlisted_files(crate):
     (crate / "data" / "hardware.json").unlink()
     (crate / "data" / "extra.json").write_text("{}")
-    found = {(one.level, one.rule, one.where) for one in check_crate(crate)}
-    assert found == {("error", "missing-file", "data/hardware.json"), ("warning", "unlisted", "data/extra.json")}
+    findings = {(finding.level, finding.rule, finding.where) for finding in check_crate(crate)}
+    assert findings == {("error", "missing-file", "data/hardware.json"), ("warning", "unlisted", "data/extra.json")}
 
 
 def test_one_changed_byte(crate):
@@ -138,11 +140,11 @@ def test_one_changed_byte(crate):
     data = bytearray(source.read_bytes())
     data[0] ^= 1
     source.write_bytes(data)
-    assert [one.rule for one in check_crate(crate)] == ["sha256"]
+    assert [finding.rule for finding in check_crate(crate)] == ["sha256"]
 
 
 def test_what_is_no_crate(tmp_path):
-    assert [one.rule for one in check_crate(tmp_path / "nowhere")] == ["unreadable"]
+    assert [finding.rule for finding in check_crate(tmp_path / "nowhere")] == ["unreadable"]
     (tmp_path / "ro-crate-metadata.json").write_text("{torn")
     (finding,) = check_crate(tmp_path)
     assert "no valid JSON" in finding.message

@@ -92,9 +92,9 @@ def test_small_helpers():
     ],
 )
 def test_the_image_of_a_container_is_named_without_the_kind(container: str, name: str, more: dict[str, str]) -> None:
-    found = json.loads(container_image(container) or "")
-    assert found["name"] == name
-    assert more.items() <= found.items()
+    image = json.loads(container_image(container) or "")
+    assert image["name"] == name
+    assert more.items() <= image.items()
 
 
 def test_no_image_is_made_up_for_a_container_that_names_none() -> None:

@@ -23,7 +23,7 @@ def document(tmp_path: Path) -> Path:
 def test_whatever_the_order_and_the_form(document: Path, indent: int | None, reverse: bool) -> None:
     graph = [OTHER, ROOT, {"@id": "#x", "name": "x", "value": 123456789}]
     if reverse:
-        graph = [dict(reversed(one.items())) for one in reversed(graph)]
+        graph = [dict(reversed(entity.items())) for entity in reversed(graph)]
     text = json.dumps({"@context": ["https://w3id.org/ro/crate/1.1/context"], "@graph": graph, "end": 1}, indent=indent)
     document.write_text(text)
     assert property_of(document, "./", "name") == ROOT["name"]

@@ -28,7 +28,7 @@ def test_reads_back_what_was_written(writer, make_record, make_series, snapshot,
     assert crate.usage["cpu-max"] == (103.0, "percent")
     assert crate.series() == series
     assert HardwareSnapshot.from_dict(crate.hardware()) == snapshot
-    assert {one.id for one in crate.files} == {
+    assert {file.id for file in crate.files} == {
         "function/source.py",
         "data/hardware.json",
         "data/cpu_usage.json",
@@ -86,9 +86,9 @@ def test_community_library_reads_the_crate(writer, make_record, make_series, tmp
     assert crate.mainEntity.id == "#distributed_step"
     assert crate.mainEntity["actionStatus"] == "http://schema.org/CompletedActionStatus"
     ours = StepCrate.open(path)
-    assert {one.id for one in crate.get_entities()} == set(ours.entities)
+    assert {entity.id for entity in crate.get_entities()} == set(ours.entities)
     assert crate.get("#observation-cpu-usage")["observationAbout"].id == "#hardware-cpu"
-    properties = {one["name"]: one["value"] for one in crate.mainEntity["additionalProperty"]}
+    properties = {entity["name"]: entity["value"] for entity in crate.mainEntity["additionalProperty"]}
     assert (properties["samples taken"], properties["samples expected"]) == (20, 20)
     assert crate.get("#input-data")["valueRecorded"] is False
 

@@ -55,9 +55,9 @@ def many(crates: Path, tmp_path: Path) -> Path:
 
 def wheres(path: Path) -> list[str]:
     refused: list[str] = []
-    found = [source.where for source in find_sources(path, lambda where, error: refused.append(where))]
+    places = [source.where for source in find_sources(path, lambda where, error: refused.append(where))]
     assert refused == []
-    return found
+    return places
 
 
 def test_a_directory_and_a_zip_of_it_give_the_same_steps(crates: Path, many: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_exclamation_mark_may_stand_in_any_name(crates: Path, tmp_path: Path)
 def test_what_a_source_tells(crates: Path, many: Path, kind: str) -> None:
     path = sorted(crates.iterdir())[1]
     source = DirectorySource(path) if kind == "directory" else source_of(f"{many}!{path.name}")
-    names = sorted(str(one.relative_to(path)) for one in path.rglob("*") if one.is_file())
+    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
     assert sorted(source.names()) == names
     assert dict(source.files()) == {name: (path / name).stat().st_size for name in names}
     metadata = (path / METADATA).read_bytes()

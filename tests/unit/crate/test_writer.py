@@ -25,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n not a picture, but bytes"
 
 def test_crate_of_a_task_is_the_golden_one_entity_by_entity(writer, make_record, make_series, tmp_path, graph_of):
     crate = writer.publish(make_record(), make_series(), Plot("cpu_usage.png", PNG), tmp_path)
-    golden = {one["@id"]: one for one in json.loads(GOLDEN.read_text(encoding="utf-8"))["@graph"]}
+    golden = {entity["@id"]: entity for entity in json.loads(GOLDEN.read_text(encoding="utf-8"))["@graph"]}
     entities = graph_of(crate)
     assert list(entities) == list(golden)
     for identifier, entity in entities.items():
@@ -47,8 +47,8 @@ def test_nothing_that_was_recorded_is_dropped(writer, make_record, make_series, 
         worker=Worker("node-001", 4242, 4243, "3", "c0ffee", "7", [0, 1], {"A": "a"}, {"S": "s"}, {"E": "e"}, "img:1"),
         usage=Usage(
             **{
-                one.name: True if one.type == "bool" else number + (0.5 if one.name.endswith("_s") else 0)
-                for number, one in enumerate(fields(Usage), start=1000)
+                field.name: True if field.type == "bool" else number + (0.5 if field.name.endswith("_s") else 0)
+                for number, field in enumerate(fields(Usage), start=1000)
             }
         ),
         status="failed",
@@ -57,24 +57,24 @@ def test_nothing_that_was_recorded_is_dropped(writer, make_record, make_series, 
     )
     crate = writer.publish(record, make_series(node=True, gpu=True), None, tmp_path)
     entities = graph_of(crate)
-    values = {one.get("value") for one in entities.values() if one["@type"] == "PropertyValue"}
+    values = {entity.get("value") for entity in entities.values() if entity["@type"] == "PropertyValue"}
     for part in (record.usage, record.worker, record.failure, record.function):
-        for one in fields(part):
-            value = getattr(part, one.name)
-            if isinstance(value, bool) or value is None or one.name in ("kind", "cpu_affinity", "versions"):
+        for field in fields(part):
+            value = getattr(part, field.name)
+            if isinstance(value, bool) or value is None or field.name in ("kind", "cpu_affinity", "versions"):
                 continue
             if isinstance(value, dict):
-                assert set(value.values()) <= values, one.name
-            elif one.name in ("message", "source", "doc", "name", "id", "sha256", "sha256_of"):
+                assert set(value.values()) <= values, field.name
+            elif field.name in ("message", "source", "doc", "name", "id", "sha256", "sha256_of"):
                 continue
             else:
-                assert value in values, one.name
+                assert value in values, field.name
     assert entities["#failure-kind"]["value"] == "signal"
     assert entities["#worker-cpu-affinity"]["value"] == "0-1"
     assert entities["#distributed_step"]["error"] == "X: killed by SIGKILL"
     assert entities["#note-1"]["value"] == "the plot was left out: too many waited"
     for output in record.outputs:
-        described = next(one for one in entities.values() if one.get("value") == output.path)
+        described = next(entity for entity in entities.values() if entity.get("value") == output.path)
         assert described["contentSize"] == str(output.size_bytes)
         assert described.get("sha256") == output.sha256
     assert (

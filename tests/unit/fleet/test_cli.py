@@ -28,15 +28,15 @@ def two(write: Write) -> Path:
     return write({"endpoints": [here, far]})
 
 
-def completed(words: str) -> list[str]:
+def completed(command_line: str) -> list[str]:
     """What the shell would offer after a line."""
     done = subprocess.run(
         [sys.executable, "-m", "prov_worker"],
         env={
             **os.environ,
             "_PROV_WORKER_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
+            "COMP_WORDS": command_line,
+            "COMP_CWORD": str(len(command_line.split(" ")) - 1),
         },
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -78,13 +78,13 @@ def test_credentials_that_cannot_be_used_are_no_good_configuration(
     pytest.importorskip("globus_compute_endpoint")
     far = {"name": "far", "site": "local", "host": "login99"}
     path = write({"credentials": "mine", "endpoints": [{"name": "one", "site": "local", "options": MAIL}, far]})
-    for mode, said in ((None, "credentials cannot be read: No such file"), (0o644, "is open to others")):
+    for mode, problem in ((None, "credentials cannot be read: No such file"), (0o644, "is open to others")):
         if mode is not None:
             (path.parent / "mine").touch(mode)
             (path.parent / "mine").chmod(mode)
         assert cli(["fleet", "validate", "--json"]) == 1
         here, there = json.loads(capsys.readouterr().out)
-        assert f"{path.parent / 'mine'}: {said}" in here["problem"]
+        assert f"{path.parent / 'mine'}: {problem}" in here["problem"]
         assert there["problem"] is None
 
 
@@ -98,14 +98,14 @@ def test_a_configuration_that_the_daemon_would_refuse(
     (row,) = json.loads(capsys.readouterr().out)
     assert "nosuch0" in row["problem"]
     assert cli(["fleet", "up"]) == 2
-    said = capsys.readouterr().err
-    assert "one: " in said
-    assert "nothing was started" in said
+    error = capsys.readouterr().err
+    assert "one: " in error
+    assert "nothing was started" in error
     assert not (tmp_path / "gc").exists()
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "arguments, message",
     [
         (["stop", "--timeout", "3"], "--timeout: is the limit of --drain"),
         (["remove", "--discard-unsent"], "--discard-unsent: goes with --delete"),
@@ -122,10 +122,12 @@ def test_a_configuration_that_the_daemon_would_refuse(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_wrong_is_one_line(two: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
-    assert cli(["fleet", *words]) == 2
+def test_what_is_wrong_is_one_line(
+    two: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli(["fleet", *arguments]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -171,7 +173,7 @@ def test_the_old_name_of_remove_works_with_a_warning(two: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "words, new, code",
+    "arguments, new, code",
     [
         (["up", "--dry-run", "--force", "polaris-one"], "--take-over", 0),
         # Refused, but as the new option is.
@@ -179,9 +181,9 @@ def test_the_old_name_of_remove_works_with_a_warning(two: Path, capsys: pytest.C
     ],
 )
 def test_old_names_of_options_work_with_a_warning(
-    two: Path, capsys: pytest.CaptureFixture[str], words: list[str], new: str, code: int
+    two: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], new: str, code: int
 ) -> None:
-    assert cli(["fleet", *words]) == code
+    assert cli(["fleet", *arguments]) == code
     warning, *rest = capsys.readouterr().err.splitlines()
     assert warning == f"prov-worker: --force is now {new}; the old name works in this release only"
     # Other processes of this machine may be named too.

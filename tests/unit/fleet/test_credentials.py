@@ -56,12 +56,12 @@ def test_the_environment_of_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/of/the/watch")
     text = f"GLOBUS_COMPUTE_CLIENT_ID=mine\nGLOBUS_COMPUTE_CLIENT_SECRET={SECRET}\nhttps_proxy='http://proxy:1'\n"
     path = file(tmp_path, text)
-    found = credentials.environment(path, tmp_path / "gc", Path("/programs"))
-    assert found["PATH"] == "/programs:/bin"
-    assert found["GLOBUS_COMPUTE_USER_DIR"] == str(tmp_path / "gc")
-    assert (found["GLOBUS_COMPUTE_CLIENT_ID"], found["GLOBUS_COMPUTE_CLIENT_SECRET"]) == ("mine", SECRET)
-    assert found["https_proxy"] == "http://proxy:1"
-    assert not {"GLOBUS_COMPUTE_ENDPOINT_DIR", "NOTIFY_SOCKET"} & set(found)
+    environ = credentials.environment(path, tmp_path / "gc", Path("/programs"))
+    assert environ["PATH"] == "/programs:/bin"
+    assert environ["GLOBUS_COMPUTE_USER_DIR"] == str(tmp_path / "gc")
+    assert (environ["GLOBUS_COMPUTE_CLIENT_ID"], environ["GLOBUS_COMPUTE_CLIENT_SECRET"]) == ("mine", SECRET)
+    assert environ["https_proxy"] == "http://proxy:1"
+    assert not {"GLOBUS_COMPUTE_ENDPOINT_DIR", "NOTIFY_SOCKET"} & set(environ)
 
 
 @pytest.mark.parametrize("given, missing", [("ID", "SECRET"), ("SECRET", "ID")])
@@ -71,8 +71,8 @@ def test_half_a_pair_is_refused_by_the_name_that_is_missing(
     for name in ("ID", "SECRET"):
         monkeypatch.delenv(f"GLOBUS_COMPUTE_CLIENT_{name}", raising=False)
     path = file(tmp_path, f"GLOBUS_COMPUTE_CLIENT_{given}={SECRET}\n")
-    said = f"{path}: GLOBUS_COMPUTE_CLIENT_{missing} is not set, and GLOBUS_COMPUTE_CLIENT_{given} is"
-    assert credentials.refusal(path) == said
+    message = f"{path}: GLOBUS_COMPUTE_CLIENT_{missing} is not set, and GLOBUS_COMPUTE_CLIENT_{given} is"
+    assert credentials.refusal(path) == message
     # The other half may be in the environment.
     monkeypatch.setenv(f"GLOBUS_COMPUTE_CLIENT_{missing}", "x")
     assert credentials.refusal(path) is None

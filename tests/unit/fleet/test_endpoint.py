@@ -44,9 +44,9 @@ def test_without_a_pid_file(folder: Folder) -> None:
     assert folder.core().state == "absent"
 
 
-@pytest.mark.parametrize("words", [(*START, "one"), (TITLE,)], ids=["command line", "title"])
-def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, words: tuple[str, ...]) -> None:
-    daemon = pretend(*words, opened=folder.log)
+@pytest.mark.parametrize("command", [(*START, "one"), (TITLE,)], ids=["command line", "title"])
+def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, command: tuple[str, ...]) -> None:
+    daemon = pretend(*command, opened=folder.log)
     write_pid(folder, daemon.pid)
     core = folder.core()
     assert (core.state, core.process) == ("running", living(daemon.pid))
@@ -57,12 +57,12 @@ def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, words: tuple[str
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [(*START, "other"), (TITLE.replace(", one)", ", another one)"),), ("/bin/sleep", "one")],
     ids=["other name", "other title", "other program"],
 )
-def test_a_number_that_another_process_has(folder: Folder, pretend: Pretender, words: tuple[str, ...]) -> None:
-    other = pretend(*words)
+def test_a_number_that_another_process_has(folder: Folder, pretend: Pretender, command: tuple[str, ...]) -> None:
+    other = pretend(*command)
     write_pid(folder, other.pid)
     assert folder.core().state == "elsewhere", "perhaps it is that of a daemon on another host"
     assert folder.core(other.pid).state == "stale", "it was started here"

@@ -112,7 +112,7 @@ def test_everything_said(write: Write, tmp_path: Path, monkeypatch: pytest.Monke
     assert fleet.watch.model_dump() == {
         "interval_s": 5.0, "backoff_s": (1.0, 2.0), "cap": 9, "window_s": 60.0, "metrics": Path("/x/there"),
     }  # fmt: skip
-    assert [(one.name, one.host, one.values["workers"]) for one in fleet.endpoints] == [
+    assert [(endpoint.name, endpoint.host, endpoint.values["workers"]) for endpoint in fleet.endpoints] == [
         ("one", "login01", 2),
         ("far", "login02", 7),
     ]
@@ -177,7 +177,7 @@ def test_the_old_name_of_the_variable_works_with_a_warning(
 def test_names_that_are_chosen(write: Write) -> None:
     write({"endpoints": [ONE, {**ONE, "name": "two"}]})
     fleet = fleetfile.read()
-    assert [one.name for one in fleet.chosen(["two", "one"])] == ["one", "two"]
+    assert [endpoint.name for endpoint in fleet.chosen(["two", "one"])] == ["one", "two"]
     with pytest.raises(InputError, match="none is called three; there are one, two"):
         fleet.chosen(["three"])
 

@@ -24,18 +24,18 @@ def folder(fleet: Fleet, endpoint: Path, log: str = "", console: str = "") -> Fo
 def test_the_last_error_with_the_end_of_its_traceback(fleet: Fleet, endpoint: Path) -> None:
     traceback = 'Traceback (most recent call last):\n  File "x.py", line 3, in f\nValueError: no broker\n'
     log = LINE % (1, "ERROR", "first") + LINE % (2, "ERROR", "second") + traceback + LINE % (3, "INFO", "goes on")
-    found = logs.last(folder(fleet, endpoint, log))
-    assert found is not None
-    assert (found.at, found.message) == ("2026-11-21 07:16:32", "second: ValueError: no broker")
+    error = logs.last(folder(fleet, endpoint, log))
+    assert error is not None
+    assert (error.at, error.message) == ("2026-11-21 07:16:32", "second: ValueError: no broker")
 
 
 def test_a_user_endpoint_may_have_it(fleet: Fleet, endpoint: Path) -> None:
     user = fleet.user_dir / "uep.5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01.7"
     user.mkdir()
     (user / "endpoint.log").write_text(LINE % (9, "CRITICAL", "no engine"))
-    found = logs.last(folder(fleet, endpoint, LINE % (1, "ERROR", "older")))
-    assert found is not None
-    assert (found.message, found.log) == ("no engine", user / "endpoint.log")
+    error = logs.last(folder(fleet, endpoint, LINE % (1, "ERROR", "older")))
+    assert error is not None
+    assert (error.message, error.log) == ("no engine", user / "endpoint.log")
 
 
 def test_no_error(fleet: Fleet, endpoint: Path) -> None:
@@ -44,9 +44,9 @@ def test_no_error(fleet: Fleet, endpoint: Path) -> None:
 
 def test_no_secret_is_told(fleet: Fleet, endpoint: Path) -> None:
     log = LINE % (1, "ERROR", "cannot reach amqp://user:hunter2hunter2@broker:5672/")
-    found = logs.last(folder(fleet, endpoint, log))
-    assert found is not None
-    assert "hunter2" not in found.message
+    error = logs.last(folder(fleet, endpoint, log))
+    assert error is not None
+    assert "hunter2" not in error.message
 
 
 def test_why_the_last_start_went_wrong(fleet: Fleet, endpoint: Path) -> None:
@@ -73,8 +73,8 @@ def test_what_a_daemon_prints_is_no_start(fleet: Fleet, endpoint: Path, line: st
 def test_the_last_lines(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("".join(f"line {number} {'x' * 200}\n" for number in range(2000)))
-    found = logs.last_lines(path, 1500)
-    assert (len(found), found[0][:8], found[-1][:9]) == (1500, "line 500", "line 1999")
+    lines = logs.last_lines(path, 1500)
+    assert (len(lines), lines[0][:8], lines[-1][:9]) == (1500, "line 500", "line 1999")
     assert logs.last_lines(path, 0) == []
     assert len(logs.last_lines(path, 9999)) == 2000
 

@@ -23,26 +23,26 @@ def test_prometheus_own_parser_reads_every_metric() -> None:
     text = metrics.render(endpoints, {"one": Record(restarts=[1.0, 2.0])}, 1790000000.5)
     families = list(parser.text_string_to_metric_families(text))
     samples = {(each.name, *sorted(each.labels.items())): each.value for family in families for each in family.samples}
-    one, two = (("endpoint", "one"), ("site", 'lo"cal')), (("endpoint", "two"), ("site", "local"))
+    first, second = (("endpoint", "one"), ("site", 'lo"cal')), (("endpoint", "two"), ("site", "local"))
     prefix = "prov_worker_fleet_"
     for expected in (
-        ("endpoint_up", *one, 1.0),
-        ("endpoint_up", *two, 0.0),
-        ("heartbeat_age_seconds", *one, 3.5),
-        ("blocks", *one, ("state", "pending"), 2.0),
-        ("workers", *one, ("state", "busy"), 1.0),
-        ("tasks_queued", *one, 2.0),
-        ("tasks_running", *one, 1.0),
-        ("tasks_total", *one, ("result", "failed"), 1.0),
-        ("restarts_total", *one, 9.0),
-        ("restarts_in_window", *one, 2.0),
-        ("user_endpoints", *one, 1.0),
+        ("endpoint_up", *first, 1.0),
+        ("endpoint_up", *second, 0.0),
+        ("heartbeat_age_seconds", *first, 3.5),
+        ("blocks", *first, ("state", "pending"), 2.0),
+        ("workers", *first, ("state", "busy"), 1.0),
+        ("tasks_queued", *first, 2.0),
+        ("tasks_running", *first, 1.0),
+        ("tasks_total", *first, ("result", "failed"), 1.0),
+        ("restarts_total", *first, 9.0),
+        ("restarts_in_window", *first, 2.0),
+        ("user_endpoints", *first, 1.0),
         ("last_look_timestamp_seconds", 1790000000.5),
     ):
         name, *labels, value = expected
         assert samples[(f"{prefix}{name}", *sorted(labels))] == value
     # What is not known of an endpoint is absent, not zero.
-    assert (f"{prefix}heartbeat_age_seconds", *two) not in samples
+    assert (f"{prefix}heartbeat_age_seconds", *second) not in samples
     assert "far" not in text
     kinds = {prefix + name.removesuffix("_total"): kind for name, (kind, _, _) in metrics.METRICS.items()}
     assert {family.name: family.type for family in families} == kinds

@@ -35,10 +35,10 @@ def test_a_file_that_is_as_it_was_says_nothing(reader: Reader, write: Write) -> 
 
 def test_what_came_what_went_and_what_differs(reader: Reader, write: Write) -> None:
     write(content("three", "one", options={"retries": 1}, watch={"interval": 5}, credentials="secret"))
-    said = dict(reader.look()[:3])
-    assert said["three"] == "came into the file: is looked after"
-    assert said["two"].startswith("went from the file: is left as it is")
-    assert said["one"].endswith("prov-worker fleet up one writes them")
+    changes = dict(reader.look()[:3])
+    assert changes["three"] == "came into the file: is looked after"
+    assert changes["two"].startswith("went from the file: is left as it is")
+    assert changes["one"].endswith("prov-worker fleet up one writes them")
     assert reader.fleet.names == ("three", "one")
     assert reader.fleet.watch.interval_s == 5
     assert reader.look() == []
@@ -46,9 +46,9 @@ def test_what_came_what_went_and_what_differs(reader: Reader, write: Write) -> N
 
 def test_settings_of_the_watch_and_credentials_are_told(reader: Reader, write: Write) -> None:
     path = write(content("one", "two", watch={"interval": 5, "cap": 2}, credentials="secret"))
-    told = [text for name, text in reader.look() if name == "file"]
-    assert told[0].startswith("watch: looks every 5 s, back-off 10 to 600 s, 2 restarts in 3600 s")
-    assert told[1] == f"credentials: from {path.parent / 'secret'}, for the next start"
+    lines = [text for name, text in reader.look() if name == "file"]
+    assert lines[0].startswith("watch: looks every 5 s, back-off 10 to 600 s, 2 restarts in 3600 s")
+    assert lines[1] == f"credentials: from {path.parent / 'secret'}, for the next start"
 
 
 def test_a_broken_file_is_named_once_and_the_last_good_one_kept(reader: Reader, write: Write) -> None:
@@ -76,13 +76,13 @@ def test_another_fleet_is_not_taken_for_this_one(reader: Reader, write: Write, t
 
 
 def test_a_watch_looks_after_what_came(reader: Reader, write: Write) -> None:
-    said: list[str] = []
-    watcher = Watcher(reader.fleet, State(reader.fleet), said.append, threading.Event())
+    lines: list[str] = []
+    watcher = Watcher(reader.fleet, State(reader.fleet), lines.append, threading.Event())
     watcher.read()
     watcher.look()
     write(content("one", "three"))
     watcher.read()
     watcher.look()
-    told = [line.split(" ", 1)[1] for line in said]
-    assert "three: came into the file: is looked after" in told
-    assert "three: not created yet: prov-worker fleet up three" in told
+    texts = [line.split(" ", 1)[1] for line in lines]
+    assert "three: came into the file: is looked after" in texts
+    assert "three: not created yet: prov-worker fleet up three" in texts

@@ -44,14 +44,14 @@ def test_a_damaged_file_is_kept_and_said(fleet: Fleet, text: str) -> None:
     state = State(fleet)
     state.path.write_text(text)
     copy = state.path.with_suffix(".damaged")
-    assert {name: one.wanted for name, one in state.load().items()} == {"one": "unknown", "two": "unknown"}
+    assert {name: record.wanted for name, record in state.load().items()} == {"one": "unknown", "two": "unknown"}
     assert "is damaged; counts are lost" in str(state.damaged)
     assert (state.path.read_text(), copy.exists()) == (text, False), "looking changes nothing"
     with state.records() as records:
         records["one"].wanted = "up"
     assert "is damaged, kept as state.damaged; " in str(state.damaged)
     assert copy.read_text() == text
-    assert {name: one.wanted for name, one in state.load().items()} == {"one": "up", "two": "unknown"}
+    assert {name: record.wanted for name, record in state.load().items()} == {"one": "up", "two": "unknown"}
     assert state.damaged is None
 
 

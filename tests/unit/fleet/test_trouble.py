@@ -44,9 +44,9 @@ def make(fleet: Fleet, *names: str) -> None:
         install(spec.site, spec.name, spec.values, user_dir=spec.user_dir, owner=owner)
 
 
-def rows(capsys: Capture, *words: str, code: int) -> dict[str, dict[str, Any]]:
+def rows(capsys: Capture, *arguments: str, code: int) -> dict[str, dict[str, Any]]:
     capsys.readouterr()
-    assert cli(["fleet", *words, "--json"]) == code
+    assert cli(["fleet", *arguments, "--json"]) == code
     return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
 
@@ -56,14 +56,14 @@ def test_a_damaged_marker_is_the_trouble_of_its_endpoint_alone(fleet: Fleet, cap
     with State(fleet).records() as records:
         records["one"] = Record(made=True)
     (fleet.user_dir / "one" / MARKER).write_text(text)
-    found = rows(capsys, "status", code=1)
-    assert (found["one"]["condition"], found["two"]["condition"]) == ("foreign", "down")
-    assert "prov-worker fleet up --take-over one keeps a copy" in found["one"]["note"]
-    found = rows(capsys, "stop", code=1)
-    assert (found["one"]["action"], found["two"]["action"]) == ("refused", "stopped")
-    assert "fleet up --take-over one" in found["one"]["detail"]
-    found = rows(capsys, "up", "--dry-run", code=1)
-    assert (found["one"]["action"], found["two"]["action"]) == ("refused", "dry run")
+    endpoints = rows(capsys, "status", code=1)
+    assert (endpoints["one"]["condition"], endpoints["two"]["condition"]) == ("foreign", "down")
+    assert "prov-worker fleet up --take-over one keeps a copy" in endpoints["one"]["note"]
+    endpoints = rows(capsys, "stop", code=1)
+    assert (endpoints["one"]["action"], endpoints["two"]["action"]) == ("refused", "stopped")
+    assert "fleet up --take-over one" in endpoints["one"]["detail"]
+    endpoints = rows(capsys, "up", "--dry-run", code=1)
+    assert (endpoints["one"]["action"], endpoints["two"]["action"]) == ("refused", "dry run")
     assert rows(capsys, "up", "--dry-run", "--take-over", "one", code=0)["one"]["action"] == "dry run"
     assert rows(capsys, "remove", "--delete", "one", code=1)["one"]["action"] == "refused"
     assert rows(capsys, "remove", "--delete", "--discard-unsent", "one", code=0)["one"]["action"] == "deleted"
@@ -74,9 +74,9 @@ def test_without_the_state_the_marker_tells_who_made_a_directory(fleet: Fleet, c
     make(fleet, "one")
     spec = fleet.endpoints[1]
     install(spec.site, spec.name, spec.values, user_dir=spec.user_dir)
-    found = rows(capsys, "remove", "--delete", code=1)
-    assert (found["one"]["action"], found["two"]["action"]) == ("deleted", "kept")
-    assert "was not created by the fleet" in found["two"]["detail"]
+    endpoints = rows(capsys, "remove", "--delete", code=1)
+    assert (endpoints["one"]["action"], endpoints["two"]["action"]) == ("deleted", "kept")
+    assert "was not created by the fleet" in endpoints["two"]["detail"]
     assert [path.name for path in fleet.user_dir.iterdir()] == ["two"]
 
 
@@ -102,21 +102,21 @@ def test_a_damaged_state_does_not_start_what_a_person_stopped(fleet: Fleet, caps
     state = State(fleet)
     state.path.write_text("junk\n")
     assert cli(["fleet", "status"]) == 1
-    said = capsys.readouterr()
-    assert "state.json: is damaged; counts are lost" in said.err
-    assert "one: does not run, and whether a person stopped it cannot be known" in said.out
+    output = capsys.readouterr()
+    assert "state.json: is damaged; counts are lost" in output.err
+    assert "one: does not run, and whether a person stopped it cannot be known" in output.out
     assert state.path.read_text() == "junk\n"
     for _ in range(2):
         # The second watch has only what the first one wrote.
         assert cli(["fleet", "watch", "--once"]) == 0
-        said = capsys.readouterr()
-        assert "one: is down, and whether a person stopped it is not known" in said.out
-        assert "restarted" not in said.out
+        output = capsys.readouterr()
+        assert "one: is down, and whether a person stopped it is not known" in output.out
+        assert "restarted" not in output.out
     assert "is damaged" in "".join(state.log.read_text())
     assert state.path.with_suffix(".damaged").read_text() == "junk\n"
     assert rows(capsys, "stop", "one", code=0)["one"]["action"] == "stopped"
-    found = rows(capsys, "status", code=1)
-    assert (found["one"]["condition"], found["two"]["condition"]) == ("stopped", "down")
+    endpoints = rows(capsys, "status", code=1)
+    assert (endpoints["one"]["condition"], endpoints["two"]["condition"]) == ("stopped", "down")
 
 
 def test_a_state_that_cannot_be_read_hides_no_endpoint(fleet: Fleet, capsys: Capture) -> None:
@@ -139,11 +139,11 @@ def test_a_copy_of_a_fleet_file_leaves_its_endpoints_alone(fleet: Fleet, tmp_pat
     assert cli(["fleet", "watch", "--once", "--file", str(copy)]) == 0
     assert f"one: not touched: the fleet file {fleet.path} looks after it" in capsys.readouterr().out
     # Taken over on purpose, or left by the other file.
-    found = rows(capsys, "up", "-n", "--take-over", "--file", str(copy), code=0)
-    assert {row["action"] for row in found.values()} == {"dry run"}
+    endpoints = rows(capsys, "up", "-n", "--take-over", "--file", str(copy), code=0)
+    assert {row["action"] for row in endpoints.values()} == {"dry run"}
     fleet.path.write_text(fleet.path.read_text().replace("name: two", "name: three"))
-    found = rows(capsys, "status", "--file", str(copy), code=1)
-    assert (found["one"]["condition"], found["two"]["condition"]) == ("foreign", "down")
+    endpoints = rows(capsys, "status", "--file", str(copy), code=1)
+    assert (endpoints["one"]["condition"], endpoints["two"]["condition"]) == ("foreign", "down")
     fleet.path.unlink()
     assert {row["condition"] for row in rows(capsys, "status", "--file", str(copy), code=1).values()} == {"down"}
 

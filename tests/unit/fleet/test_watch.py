@@ -78,30 +78,30 @@ def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     monkeypatch.setattr(watch, "_HANGS_S", 0.3)
     daemon = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
     (endpoint / "daemon.pid").write_text(f"{daemon.pid}\n")
-    said: list[str] = []
-    watcher = Watcher(fleet, State(fleet), said.append, threading.Event())
+    lines: list[str] = []
+    watcher = Watcher(fleet, State(fleet), lines.append, threading.Event())
     watcher.look()
-    assert any(f"runs as process {daemon.pid}, which this watch did not start" in line for line in said)
+    assert any(f"runs as process {daemon.pid}, which this watch did not start" in line for line in lines)
     time.sleep(0.3)
     watcher.look()
     assert daemon.poll() is None
     time.sleep(0.4)
     watcher.look()
     daemon.wait(60)
-    assert any("gave no sign of life for" in line and line.endswith("it is ended") for line in said)
+    assert any("gave no sign of life for" in line and line.endswith("it is ended") for line in lines)
     assert "gave no sign of life" in State(fleet).load()["one"].last_error
-    assert len([line for line in said if " two: not created yet" in line]) == 1, "said once"
+    assert len([line for line in lines if " two: not created yet" in line]) == 1, "said once"
 
 
 def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     state = State(fleet)
-    watcher = Watcher(fleet, state, said.append, threading.Event())
+    watcher = Watcher(fleet, state, lines.append, threading.Event())
     # A lock belongs to a descriptor: the watch's own is as another process's.
     with state.lock("commands"):
         for _ in range(2):
             watcher.look()
-    assert [line.split(" ", 1)[1] for line in said] == [
+    assert [line.split(" ", 1)[1] for line in lines] == [
         "watch: another command is at work on this fleet; looks again later"
     ]
 

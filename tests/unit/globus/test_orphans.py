@@ -60,9 +60,9 @@ def test_an_interchange_is_known_by_its_log(pretend: Pretender, folder: Path, tm
 
 
 def test_an_interchange_without_a_log_yet(pretend: Pretender, folder: Path) -> None:
-    words = ("python", "-m", "parsl.executors.high_throughput.interchange")
-    daemons = pretend.orphan(*words, GLOBUS_COMPUTE_ENDPOINT_DIR=str(folder))
-    embedded = pretend.orphan(*words)
+    command = ("python", "-m", "parsl.executors.high_throughput.interchange")
+    daemons = pretend.orphan(*command, GLOBUS_COMPUTE_ENDPOINT_DIR=str(folder))
+    embedded = pretend.orphan(*command)
     assert [part and part.folder for part in map(part_of, (daemons, embedded))] == [folder, None]
     assert is_orphan(embedded)
 
@@ -113,10 +113,10 @@ def test_workers_are_known_by_their_log_or_their_block(pretend: Pretender, folde
     assert [part and (part.kind, part.folder) for part in parts] == [("worker", folder), ("worker", folder), None]
 
 
-@pytest.mark.parametrize("words", [("vim", "process_worker_pool.py"), ("python", "my_interchange.py"), ("less",)])
-def test_other_programs(pretend: Pretender, folder: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [("vim", "process_worker_pool.py"), ("python", "my_interchange.py"), ("less",)])
+def test_other_programs(pretend: Pretender, folder: Path, command: tuple[str, ...]) -> None:
     """An editor has a name in its command line, and works in the folder."""
-    process = pretend.orphan(*words, opened=folder / "Engine-HTEX" / "manager.log")
+    process = pretend.orphan(*command, opened=folder / "Engine-HTEX" / "manager.log")
     part = part_of(process)
     assert part is None or not orphans.is_in(part, folder)
     assert not is_orphan(process)

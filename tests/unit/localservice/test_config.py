@@ -39,9 +39,9 @@ def test_env_prints_one_line(tmp_path: Path) -> None:
     done = run("env", "--db", str(tmp_path / "s.sqlite"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
-    words = shlex.split(done.stdout)
-    variables = dict(word.split("=", 1) for word in words[1:])
-    assert words[0] == "export"
+    fields = shlex.split(done.stdout)
+    variables = dict(word.split("=", 1) for word in fields[1:])
+    assert fields[0] == "export"
     assert variables["GLOBUS_SDK_ENVIRONMENT"] == "local"
     assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
     again = run("env", PROV_SERVICE_DB=str(tmp_path / "s.sqlite"))
@@ -152,10 +152,10 @@ def test_a_service_says_why_there_is_no_broker(tmp_path: Path) -> None:
             each.bind(("127.0.0.1", 0))
         broker, port = nobody.getsockname()[1], own.getsockname()[1]
         own.close()
-        words = ["--port", str(port), "--db", str(tmp_path / "s.sqlite")]
-        words += ["--amqp-url", f"amqp://guest:guest@127.0.0.1:{broker}/%2F"]
+        arguments = ["--port", str(port), "--db", str(tmp_path / "s.sqlite")]
+        arguments += ["--amqp-url", f"amqp://guest:guest@127.0.0.1:{broker}/%2F"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "prov_worker", "service", "run", *words],
+            [sys.executable, "-m", "prov_worker", "service", "run", *arguments],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

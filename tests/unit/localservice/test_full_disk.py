@@ -87,8 +87,8 @@ def test_a_result_is_not_acknowledged_before_it_is_stored(
     counted = metrics.render([]).splitlines()
     assert 'prov_service_tasks_finished_total{outcome="failed"} 1.0' in counted
     assert "prov_service_results_ignored_total 1.0" in counted
-    found = storage.tasks([TASK], OWNER)[TASK]
-    assert (found.state, found.message) == (TaskState.FAILED, body)
+    task = storage.tasks([TASK], OWNER)[TASK]
+    assert (task.state, task.message) == (TaskState.FAILED, body)
     assert [each.message for each in outside.forwarded] == [body]
 
 

@@ -22,9 +22,9 @@ SECRET = "a secret that must not show"
 def test_a_file_of_identities(tmp_path: Path) -> None:
     path = tmp_path / "identities.json"
     path.write_text(json.dumps([{"client_id": CLIENT.upper(), "client_secret": SECRET, "name": "me"}]))
-    found = identities.load(path, tmp_path / "none", {})
-    assert found.get(CLIENT) == Identity(CLIENT, SECRET, "me")
-    assert SECRET not in repr(found.get(CLIENT))
+    clients = identities.load(path, tmp_path / "none", {})
+    assert clients.get(CLIENT) == Identity(CLIENT, SECRET, "me")
+    assert SECRET not in repr(clients.get(CLIENT))
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_from_the_environment(tmp_path: Path) -> None:
     by_file = {"PROV_SERVICE_CLIENT_ID": CLIENT, "PROV_SERVICE_CLIENT_SECRET_FILE": str(secret_file)}
     by_value = {"PROV_SERVICE_CLIENT_ID": CLIENT, "PROV_SERVICE_CLIENT_SECRET": SECRET}
     for environ in (by_file, by_value):
-        found = identities.load(None, tmp_path / "none", environ)
-        assert [each.client_secret for each in found] == [SECRET]
+        clients = identities.load(None, tmp_path / "none", environ)
+        assert [each.client_secret for each in clients] == [SECRET]
     assert not (tmp_path / "none").exists()
     with pytest.raises(InputError, match="one needs the other"):
         identities.load(None, tmp_path / "none", {"PROV_SERVICE_CLIENT_ID": CLIENT})
@@ -78,10 +78,10 @@ def test_one_is_made_and_stays(tmp_path: Path) -> None:
 
 
 def test_secrets_are_checked() -> None:
-    found = Identities([Identity(CLIENT, SECRET)])
-    assert found.authenticate(CLIENT, SECRET) is not None
+    clients = Identities([Identity(CLIENT, SECRET)])
+    assert clients.authenticate(CLIENT, SECRET) is not None
     for client, secret in ((CLIENT, SECRET + "x"), (CLIENT, ""), (str(uuid.uuid4()), SECRET), ("", "\ud800")):
-        assert found.authenticate(client, secret) is None
+        assert clients.authenticate(client, secret) is None
 
 
 class TestTokens:

@@ -122,7 +122,7 @@ def test_a_token_survives_a_restart_and_a_revoked_one_does_not_come_back(start: 
 def test_every_route_wants_a_token_but_those_for_monitors(web: Web, headers: dict[str, str]) -> None:
     description = web.ask("GET", "/openapi.json")[1]
     free = {"/v2/version", "/health", "/metrics"}
-    asked = 0
+    refusals = 0
     for path, methods in description["paths"].items():
         for method in methods:
             if path in free:
@@ -132,12 +132,12 @@ def test_every_route_wants_a_token_but_those_for_monitors(web: Web, headers: dic
             )
             # A path that is no UUID, or a body of the wrong form, may be told first: it says nothing of anyone's.
             assert status in (401, 422), (method, path, content)
-            asked += status == 401
+            refusals += status == 401
             identifier = str(uuid.uuid4())
             for name in ("endpoint_id", "function_id", "task_id", "group_id"):
                 path = path.replace("{" + name + "}", identifier)
             assert web.ask(method.upper(), path, headers=headers)[0] in (401, 422)
-    assert asked >= 5
+    assert refusals >= 5
 
 
 def test_reading_ones_own(filled: Web) -> None:
@@ -158,7 +158,7 @@ def test_nobody_reads_or_changes_anothers(filled: Web) -> None:
     headers = filled.bearer(BOB)
     registration = {"endpoint_name": "mine now"}
     submission = {"tasks": {function: ["x"]}}
-    asked: list[tuple[str, str, Any]] = [
+    requests: list[tuple[str, str, Any]] = [
         ("GET", f"/v2/endpoints/{ENDPOINT}", None),
         ("GET", f"/v2/endpoints/{ENDPOINT}/status", None),
         ("GET", f"/v2/endpoints/{USER_ENDPOINT}/status", None),
@@ -172,7 +172,7 @@ def test_nobody_reads_or_changes_anothers(filled: Web) -> None:
         ("GET", f"/v2/tasks/{TASK}", None),
         ("GET", f"/v2/taskgroup/{GROUP}", None),
     ]
-    for method, path, content in asked:
+    for method, path, content in requests:
         status, answer, _ = filled.ask(method, path, content, headers=headers)
         assert status == 404, (method, path, answer)
         # The same words as for what does not exist.
@@ -183,9 +183,9 @@ def test_nobody_reads_or_changes_anothers(filled: Web) -> None:
             assert str(same).replace(unknown, identifier) == str(answer)
     assert filled.ask("GET", "/v2/endpoints", headers=headers)[1] == []
     assert filled.ask("POST", "/v2/batch_status", {"task_ids": [TASK]}, headers=headers)[1]["results"] == {}
-    found = filled.service.storage.endpoint(ENDPOINT)
-    assert found is not None
-    assert (found.name, found.locked) == ("ep", False)
+    endpoint = filled.service.storage.endpoint(ENDPOINT)
+    assert endpoint is not None
+    assert (endpoint.name, endpoint.locked) == ("ep", False)
 
 
 def test_public_functions_are_for_everyone_to_read_and_their_owner_to_delete(web: Web) -> None:

@@ -62,9 +62,9 @@ def test_tasks_outlive_the_process(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     storage = SqliteStorage(path)
-    found = storage.tasks(["a", "b"], OWNER)
-    assert (found["a"].state, found["a"].message, found["a"].finished) == (TaskState.SUCCESS, b"\x01message", 200.0)
-    assert found["b"].state == TaskState.QUEUED
+    tasks = storage.tasks(["a", "b"], OWNER)
+    assert (tasks["a"].state, tasks["a"].message, tasks["a"].finished) == (TaskState.SUCCESS, b"\x01message", 200.0)
+    assert tasks["b"].state == TaskState.QUEUED
     assert [forward.message for forward in storage.to_forward()] == [b"\x01message"]
     storage.close()
 
@@ -183,9 +183,9 @@ def test_registering_again_keeps_user_endpoints_and_forgets_the_pulse(storage: S
     storage.apply(Incoming(pulses={(OWNER, CORE): Pulse(100.0, 5.0, {})}), now=1.0)
     storage.lock_endpoint(CORE)
     storage.save_endpoint(Endpoint(CORE, OWNER, "renamed", 2.0, {}))
-    found = storage.endpoint(CORE)
-    assert found is not None
-    assert (found.name, found.pulse.heard, found.locked, found.registered) == ("renamed", 0.0, False, 1.0)
+    endpoint = storage.endpoint(CORE)
+    assert endpoint is not None
+    assert (endpoint.name, endpoint.pulse.heard, endpoint.locked, endpoint.registered) == ("renamed", 0.0, False, 1.0)
     assert len(storage.user_endpoints(CORE)) == 1
 
 

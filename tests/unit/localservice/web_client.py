@@ -45,9 +45,9 @@ class Web:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             text = answer.read()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            is_json = found.get("content-type", "").startswith("application/json")
-            return answer.status, json.loads(text) if is_json else text.decode(), found
+            received = {name.lower(): value for name, value in answer.getheaders()}
+            is_json = received.get("content-type", "").startswith("application/json")
+            return answer.status, json.loads(text) if is_json else text.decode(), received
         finally:
             connection.close()
 

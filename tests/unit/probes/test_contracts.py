@@ -16,7 +16,9 @@ def shape(data: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each key is there and has the type; None stands beside a type where a value may be unknown."""
     for key, types in expected.items():
         assert key in data, key
-        allowed = tuple(type(None) if one is None else one for one in types) if isinstance(types, tuple) else (types,)
+        allowed = (
+            tuple(type(None) if kind is None else kind for kind in types) if isinstance(types, tuple) else (types,)
+        )
         assert isinstance(data[key], allowed), f"{key}: {data[key]!r}"
         assert bool in allowed or not isinstance(data[key], bool), key
 

@@ -14,9 +14,9 @@ from prov_worker.recorder import capture
 
 
 def described(value: Any, *, name: str = "x", with_value: bool = False, small: bool = True) -> list[Any]:
-    found: list[Any] = json.loads(capture.describe(name, value, with_value, small))
-    assert len(found) == 6
-    return found
+    fields: list[Any] = json.loads(capture.describe(name, value, with_value, small))
+    assert len(fields) == 6
+    return fields
 
 
 def digest(data: bytes) -> str:
@@ -81,9 +81,9 @@ def test_containers_of_plain_data_are_hashed_and_others_are_not() -> None:
 @pytest.mark.parametrize("value", [Loud(), LoudList([1]), Loud, [Loud()], {"a": Loud()}])
 @pytest.mark.parametrize("with_value", [False, True])
 def test_no_code_of_the_user_runs(value: Any, with_value: bool) -> None:
-    found = described(value, with_value=with_value)
-    assert found[4] is None
-    assert found[5] is None or found[5].startswith("<")
+    fields = described(value, with_value=with_value)
+    assert fields[4] is None
+    assert fields[5] is None or fields[5].startswith("<")
 
 
 def test_values_are_shown_cut_and_redacted() -> None:
@@ -106,8 +106,8 @@ def test_no_half_of_a_secret_is_left_where_a_value_is_cut() -> None:
 
 
 def test_an_argument_with_a_secrets_name_is_neither_shown_nor_hashed() -> None:
-    found = described("hunter2", name="db_password", with_value=True)
-    assert found == ["db_password", "str", 7, 7, None, "[redacted]"]
+    fields = described("hunter2", name="db_password", with_value=True)
+    assert fields == ["db_password", "str", 7, 7, None, "[redacted]"]
 
 
 def test_a_call_names_its_parameters() -> None:
@@ -116,7 +116,7 @@ def test_a_call_names_its_parameters() -> None:
     names = capture.parameter_names(function)
     assert names == ("left", "right")
     call = json.loads(capture.describe_call(names, (1, 2, 3), {"key": 4}, True, True))
-    assert [(one[0], one[5]) for one in call] == [("left", 1), ("right", 2), ("args[2]", 3), ("key", 4)]
+    assert [(argument[0], argument[5]) for argument in call] == [("left", 1), ("right", 2), ("args[2]", 3), ("key", 4)]
     many = json.loads(capture.describe_call((), range(1000), {"k": 1}, False, True))
     assert len(many) == capture.MAX_ARGUMENTS
     assert capture.parameter_names(len) == ()

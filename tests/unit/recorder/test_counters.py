@@ -71,16 +71,16 @@ def test_children_count_from_the_task_in_which_they_were_last_read() -> None:
 
 
 def test_a_thread_counts_itself_alone() -> None:
-    found: list[Usage] = []
+    usages: list[Usage] = []
 
     def work() -> None:
         counters = Counters(thread=True)
         counters.begin()
         counters.end(children=True)
-        found.append(used(counters))
+        usages.append(used(counters))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found[0].children_cpu_user_s is None
-    assert found[0].cpu_user_s is not None
+    assert usages[0].children_cpu_user_s is None
+    assert usages[0].cpu_user_s is not None

@@ -13,7 +13,7 @@ HERE = "docker:" if os.path.exists("/.dockerenv") else "podman:" if os.path.exis
 
 
 @pytest.mark.parametrize(
-    "environ, told",
+    "environ, text",
     [
         ({"PROV_WORKER_IMAGE": "o/i:1"}, f"{HERE}o/i:1"),
         ({"PROV_WORKER_IMAGE": "o/i:1", "PROV_WORKER_IMAGE_DIGEST": DIGEST}, f"{HERE}o/i:1@{DIGEST}"),
@@ -25,5 +25,5 @@ HERE = "docker:" if os.path.exists("/.dockerenv") else "podman:" if os.path.exis
         ),
     ],
 )
-def test_name_and_digest(environ: dict[str, str], told: str | None) -> None:
-    assert container(environ) == told
+def test_name_and_digest(environ: dict[str, str], text: str | None) -> None:
+    assert container(environ) == text

@@ -22,10 +22,10 @@ def test_a_directory_and_its_run_crate_give_the_same_steps(workflow_crates: Any,
     plain, sealed = open_run(workflow_crates.directory), open_run(tmp_path / "R.crate")
     assert (plain.name, sealed.name) == ("crates", "Rainfall")
     assert (plain.is_run_crate, sealed.is_run_crate) == (False, True)
-    one, other = list(plain.steps()), list(sealed.steps())
-    for step in (*one, *other):
+    first, other = list(plain.steps()), list(sealed.steps())
+    for step in (*first, *other):
         step.crate = ""
-    assert one == other
+    assert first == other
     assert list(plain.links()) == list(sealed.links())
 
 
@@ -46,8 +46,8 @@ def test_series_and_hardware_from_directories_and_zips(workflow_crates: Any, tmp
     crate = sorted(workflow_crates.directory.iterdir())[0]
     (tmp_path / "zips").mkdir()
     with zipfile.ZipFile(tmp_path / "zips" / f"{crate.name}.zip", "w") as archive:
-        for one in crate.rglob("*"):
-            archive.write(one, one.relative_to(crate))
+        for path in crate.rglob("*"):
+            archive.write(path, path.relative_to(crate))
     for directory in (workflow_crates.directory, tmp_path / "zips"):
         run = open_run(directory)
         step = next(run.steps())
@@ -66,7 +66,7 @@ def test_values_that_were_not_recorded_are_told_apart(workflow_crates: Any) -> N
     (table, scale) = steps["total"].arguments
     assert (table.name, table.type, table.recorded, table.size_bytes) == ("table", "str", False, 17)
     assert (scale.name, scale.value, scale.recorded) == ("scale", 2, True)
-    assert [one.path for one in steps["total"].files] in (["part-0.csv"], ["part-1.csv"])
+    assert [file.path for file in steps["total"].files] in (["part-0.csv"], ["part-1.csv"])
 
 
 def test_data_frames(workflow_crates: Any) -> None:

@@ -81,9 +81,9 @@ def an_odd_name(crate: Path) -> None:
 
 def no_step(crate: Path) -> None:
     document = json.loads((crate / METADATA).read_text())
-    for one in document["@graph"]:
-        if one["@id"] == "./":
-            one["mainEntity"] = {"@id": "#attempt"}
+    for item in document["@graph"]:
+        if item["@id"] == "./":
+            item["mainEntity"] = {"@id": "#attempt"}
     (crate / METADATA).write_text(json.dumps(document))
 
 
@@ -94,7 +94,7 @@ def outside(crate: Path) -> None:
 
 
 def entity(document: Any, identifier: str) -> Any:
-    return next(one for one in document["@graph"] if one["@id"] == identifier)
+    return next(item for item in document["@graph"] if item["@id"] == identifier)
 
 
 def rewritten(crate: Path, identifier: str, key: str, value: Any) -> None:
@@ -164,7 +164,7 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize("damage", DAMAGE, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda function: function.__name__)
 def test_a_damaged_crate_is_named_and_left_out(damage: Callable[[Path], None], crates: Any, tmp_path: Path) -> None:
     crates.add(1)
     bad = crates.add(2)
@@ -172,7 +172,7 @@ def test_a_damaged_crate_is_named_and_left_out(damage: Callable[[Path], None], c
     damage(bad)
     result = assemble([crates.directory], tmp_path / "R.crate")
     assert result.steps == 2
-    assert [one.where for one in result.problems] == [str(bad)]
+    assert [problem.where for problem in result.problems] == [str(bad)]
     assert str(bad) in str(result.problems[0])
     assert "\n" not in str(result.problems[0])
     assert verify(tmp_path / "R.crate").changes == []
@@ -217,7 +217,7 @@ def test_a_crate_that_changes_while_it_is_read_is_left_out(
     take = module.take
     monkeypatch.setattr(module, "take", after_a_change)  # between reading and copying: no test comes there in time
     result = assemble([crates.directory], tmp_path / "R.crate")
-    assert (result.steps, [str(one) for one in result.problems]) == (1, [f"{bad}: changed while it was read"])
+    assert (result.steps, [str(problem) for problem in result.problems]) == (1, [f"{bad}: changed while it was read"])
     assert verify(tmp_path / "R.crate").changes == []
 
 
@@ -236,14 +236,14 @@ def test_a_name_that_is_no_text_costs_its_own_crate_alone(crates: Any, tmp_path:
     bad = os.fsdecode(os.fsencode(crates.directory) + b"/bad\xff.crate")
     shutil.move(crates.add(2), bad)
     result = assemble([crates.directory], tmp_path / "R.crate")
-    assert (result.steps, [one.where for one in result.problems]) == (1, [bad])
+    assert (result.steps, [problem.where for problem in result.problems]) == (1, [bad])
     run = open_run(crates.directory)
-    assert (len(list(run.steps())), [one.where for one in run.problems]) == (1, [bad])
+    assert (len(list(run.steps())), [problem.where for problem in run.problems]) == (1, [bad])
     if importlib.util.find_spec("pyarrow"):
         from prov_worker.run.index.build import index
 
         indexed = index([crates.directory])
-        assert (indexed.read, [one.where for one in indexed.problems]) == (1, [bad])
+        assert (indexed.read, [problem.where for problem in indexed.problems]) == (1, [bad])
     if importlib.util.find_spec("jinja2"):
         from prov_worker.run.report.page import write_report
 
@@ -286,9 +286,9 @@ def test_a_damaged_list_of_links_is_named_and_the_rest_is_told(
     path.write_bytes(lines[0] + content + b"\n" + b"".join(lines[1:]))
     run = open_run(tmp_path / "R.crate")
     assert len(list(run.links())) == 1
-    assert [one.where for one in run.problems] == [str(path)]
+    assert [problem.where for problem in run.problems] == [str(path)]
     assert write_flowcept(run, tmp_path / "run.jsonl") == 7
-    assert [one.where for one in run.problems] == [str(path)]
+    assert [problem.where for problem in run.problems] == [str(path)]
     if importlib.util.find_spec("jinja2"):
         from prov_worker.run.report.page import write_report
 
@@ -315,8 +315,8 @@ def test_two_crates_of_one_id_that_ran_apart_are_named_and_kept(make_crates: Any
 
 def zipped(crate: Path, target: Path, **names: Any) -> zipfile.ZipFile:
     archive = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
-    for one in sorted(crate.rglob("*")):
-        archive.write(one, one.relative_to(crate))
+    for path in sorted(crate.rglob("*")):
+        archive.write(path, path.relative_to(crate))
     shutil.rmtree(crate)
     return archive
 
@@ -359,11 +359,11 @@ def test_a_hostile_zip_is_refused_whole(attack: Callable[[zipfile.ZipFile], None
     path = crates.directory / f"{bad.name}.zip"
     with zipped(bad, path) as archive:
         attack(archive)
-    before = {str(one) for one in tmp_path.parent.rglob("*escaped*")}
+    before = {str(path) for path in tmp_path.parent.rglob("*escaped*")}
     result = assemble([crates.directory], tmp_path / "R.crate")
-    assert (result.steps, [one.where for one in result.problems]) == (1, [str(path)])
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["R.crate", "crates"]
-    assert {str(one) for one in tmp_path.parent.rglob("*escaped*")} == before
+    assert (result.steps, [problem.where for problem in result.problems]) == (1, [str(path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["R.crate", "crates"]
+    assert {str(path) for path in tmp_path.parent.rglob("*escaped*")} == before
     assert not Path("/tmp/escaped-by-absolute-path.txt").exists()
 
 
@@ -378,8 +378,8 @@ def test_damaged_crates_of_a_zip_of_several_are_named(crates: Any, tmp_path: Pat
     zipped(crates.directory, path).close()
     result = assemble([path], tmp_path / "R.crate")
     assert result.steps == 1
-    assert [one.where for one in result.problems] == [f"{path}!{name}" for name in sorted(bad)]
-    assert all(str(one).startswith(one.where) for one in result.problems)
+    assert [problem.where for problem in result.problems] == [f"{path}!{name}" for name in sorted(bad)]
+    assert all(str(problem).startswith(problem.where) for problem in result.problems)
     run = open_run(path)
     assert (len(list(run.steps())), len(run.problems)) == (2, 3)
 
@@ -399,7 +399,7 @@ def test_a_zip_cut_short_and_one_with_a_changed_byte(crates: Any, tmp_path: Path
     changed.write_bytes(data)
     result = assemble([crates.directory], tmp_path / "R.crate")
     assert result.steps == 1
-    assert sorted(one.where for one in result.problems) == [str(short), str(changed)]
+    assert sorted(problem.where for problem in result.problems) == [str(short), str(changed)]
 
 
 def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_all_damaged_writes_nothing(crates: Any, tmp_path: Path) -> None:
     truncate(crates.add(1))
     result = assemble([crates.directory], tmp_path / "R.crate", Options())
     assert result.path is None
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["crates"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["crates"]
 
 
 def test_a_later_attempt_that_is_damaged_leaves_the_earlier_one_its_name(make_crates: Any, tmp_path: Path) -> None:
@@ -433,4 +433,4 @@ def test_a_later_attempt_that_is_damaged_leaves_the_earlier_one_its_name(make_cr
     wrong_hash(bad)
     result = assemble([tmp_path / "a", tmp_path / "b"], tmp_path / "R.crate")
     assert (result.steps, result.failed, len(result.problems)) == (1, 1, 1)
-    assert [one.name for one in (tmp_path / "R.crate/steps").iterdir()] == [bad.name]
+    assert [path.name for path in (tmp_path / "R.crate/steps").iterdir()] == [bad.name]

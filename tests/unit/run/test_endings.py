@@ -16,16 +16,16 @@ from support.programs import Programs
 
 
 def children_of(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_for(what: Any, process: subprocess.Popen[str]) -> Any:
+def wait_for(condition: Any, process: subprocess.Popen[str]) -> Any:
     end = time.monotonic() + 180
-    while not (found := what()):
+    while not (outcome := condition()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "did not come"
         time.sleep(0.01)
-    return found
+    return outcome
 
 
 def alive(pid: int) -> bool:
@@ -56,8 +56,8 @@ def test_a_signal_in_the_middle_of_assembling_leaves_nothing(
     process = programs.start([*command, "--max-file-size", "0"], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     wait_for(lambda: list(out.glob(".R.crate.tmp-*/steps/*/large.bin")), process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=180)
-    assert (process.returncode, "Traceback" in said) == (128 + number, False)
+    _, errors = process.communicate(timeout=180)
+    assert (process.returncode, "Traceback" in errors) == (128 + number, False)
     assert list(out.iterdir()) == []
 
 
@@ -74,7 +74,7 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, programs: Program
     script = tmp_path / "script.py"
     script.write_text(code)
     process = programs.start([sys.executable, str(script)], stderr=subprocess.DEVNULL, text=True)
-    readers = wait_for(lambda: len(found := children_of(process.pid)) >= 3 and found, process)
+    readers = wait_for(lambda: len(pids := children_of(process.pid)) >= 3 and pids, process)
     process.kill()
     process.wait()
     end = time.monotonic() + 180

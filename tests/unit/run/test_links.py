@@ -60,8 +60,8 @@ def links(*steps: RunStep, after: dict[str, tuple[str, ...]] | None = None) -> l
         return list(finder.links())
 
 
-def ends(found: list[Link]) -> list[tuple[str, str, str]]:
-    return [(one.source, one.target, one.via) for one in found]
+def ends(links: list[Link]) -> list[tuple[str, str, str]]:
+    return [(link.source, link.target, link.via) for link in links]
 
 
 def test_a_declared_file_is_a_stated_link() -> None:

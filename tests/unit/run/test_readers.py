@@ -51,8 +51,8 @@ def test_run_crates_keep_requirements_and_recommendations(
     failed.add(2, error="lost")
     assemble([failed.directory], tmp_path / "failed.crate")
     runs = [run, *(tmp_path / f"{name}.crate" for name in ("defined", "lone", "failed"))]
-    found = validate_profiles(runs, "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
-    assert {path.name: findings for path, findings in found.items() if findings} == {}
+    verdicts = validate_profiles(runs, "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
+    assert {path.name: findings for path, findings in verdicts.items() if findings} == {}
 
 
 def test_rocrate_reads_the_run_and_every_crate_in_it(run: Path) -> None:
@@ -62,10 +62,10 @@ def test_rocrate_reads_the_run_and_every_crate_in_it(run: Path) -> None:
     if "load_subcrates" not in inspect.signature(rocrate.ROCrate).parameters:
         pytest.skip("this rocrate knows no crates in crates")
     crate = rocrate.ROCrate(run, load_subcrates=True)
-    inside = [one.get_crate() for one in crate.get_entities() if hasattr(one, "get_crate")]
+    inside = [entity.get_crate() for entity in crate.get_entities() if hasattr(entity, "get_crate")]
     assert len(inside) == 6
-    for one in inside:
-        assert "CreateAction" in one.mainEntity.type
+    for step in inside:
+        assert "CreateAction" in step.mainEntity.type
     assert crate.mainEntity.id == "workflow.json"
 
 

@@ -26,7 +26,7 @@ def killed(status: int | None, variables: dict[str, str]) -> TaskRecord:
 
 
 @pytest.mark.parametrize(
-    "status, scheduler, words",
+    "status, scheduler, suffix",
     [
         (15, {"PBS_JOBID": "7.p", "PBS_JOB_END_TIME": "1000"}, "; the walltime of batch job 7.p was over"),
         (9, {"PBS_JOBID": "8.p", "PBS_JOB_END_TIME": "1003"}, "; the walltime of batch job 8.p was over"),
@@ -39,13 +39,13 @@ def killed(status: int | None, variables: dict[str, str]) -> TaskRecord:
         (15, {}, ""),
     ],
 )
-def test_what_the_batch_jobs_end_says_of_a_death(status: int | None, scheduler: dict[str, str], words: str) -> None:
+def test_what_the_batch_jobs_end_says_of_a_death(status: int | None, scheduler: dict[str, str], suffix: str) -> None:
     record = killed(status, scheduler)
     before = record.failure
     JobEnds().explain(record, death_seen=True)
     assert before is not None
     assert record.failure is not None
-    assert record.failure.message == before.message + words
+    assert record.failure.message == before.message + suffix
     assert (record.failure.kind, record.failure.signal) == (before.kind, before.signal)
 
 

@@ -106,8 +106,8 @@ def test_it_is_asked_once_for_a_job_and_again_only_of_later_deaths(
     jobs = slurm(sacct="RUNNING|Unknown|00:01:00\n", scontrol=SCONTROL.format("RUNNING", "None", END_S))
     told(jobs, lost())
     told(jobs, lost())
-    asked = (tmp_path / "asked").read_text().splitlines()
-    assert asked == ["%s -X -n -P -j 3 -o State,End,Timelimit", "%s -o show job 3"]
+    commands = (tmp_path / "asked").read_text().splitlines()
+    assert commands == ["%s -X -n -P -j 3 -o State,End,Timelimit", "%s -o show job 3"]
     now = int(time.time())
     (tmp_path / "sacct.answer").write_text(f"TIMEOUT|{now + 60}|00:01:00\n")
     assert told(jobs, lost(end_s=now + 60.5)).startswith("batch job 3 reached its time limit")

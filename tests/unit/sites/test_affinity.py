@@ -31,10 +31,10 @@ def bound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bound:
     """CPUs that Parsl's worker asks the kernel for, on a node with as many as this machine may not have."""
 
     def by_parsl(given: str, workers: int, cpus: int) -> list[list[int]]:
-        asked: list[list[int]] = []
+        bindings: list[list[int]] = []
 
         def bind(pid: int, mine: list[int]) -> None:
-            asked.append(list(mine))
+            bindings.append(list(mine))
             raise BoundError
 
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cpus)))
@@ -49,7 +49,7 @@ def bound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bound:
         for rank in range(workers):
             with pytest.raises(BoundError):
                 process_worker_pool.worker(worker_id=rank, pool_size=workers, cpu_affinity=given, **arguments)
-        return asked
+        return bindings
 
     return by_parsl
 
@@ -66,24 +66,24 @@ def test_no_two_workers_of_a_sites_defaults_share_a_core(name: str, bound: Bound
     cores, threads = NODES[name]
     options = site(name).options
     count = options["workers"]["default"]
-    found = bound(options["affinity"]["default"], count, cores * threads)
-    assert len(found) == count
-    taken = [{cpu % cores for cpu in mine} for mine in found]
+    cpus = bound(options["affinity"]["default"], count, cores * threads)
+    assert len(cpus) == count
+    taken = [{cpu % cores for cpu in mine} for mine in cpus]
     assert [pair for pair in itertools.combinations(range(count), 2) if taken[pair[0]] & taken[pair[1]]] == []
-    for mine, its in zip(found, taken, strict=True):
+    for mine, its in zip(cpus, taken, strict=True):
         assert sorted(mine) == sorted(core + cores * thread for core in its for thread in range(threads)), "all threads"
 
 
 def test_perlmutters_gpus_have_a_numa_domain_each(bound: Bound) -> None:
     """A processor has 4 of 16 cores; GPU 0 is next to the last one."""
-    found = bound(site("perlmutter-gpu").options["affinity"]["default"], 4, 128)
-    assert [min(mine) // 16 for mine in found] == [3, 2, 1, 0]
-    assert all({cpu % 64 // 16 for cpu in mine} == {min(mine) // 16} for mine in found)
+    cpus = bound(site("perlmutter-gpu").options["affinity"]["default"], 4, 128)
+    assert [min(mine) // 16 for mine in cpus] == [3, 2, 1, 0]
+    assert all({cpu % 64 // 16 for cpu in mine} == {min(mine) // 16} for mine in cpus)
 
 
 def test_what_was_the_default_puts_two_workers_on_one_core(bound: Bound) -> None:
-    found = bound("block", 128, 256)
-    assert (found[0], found[64]) == ([0, 1], [128, 129])
+    cpus = bound("block", 128, 256)
+    assert (cpus[0], cpus[64]) == ([0, 1], [128, 129])
     assert affinity.shared_core("block", 128, range(256), 128) == (0, 64, 0)
 
 

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 def given(*assignments: str) -> list[str]:
-    return [word for one in ("account=X", *assignments) for word in ("--set", one)]
+    return [word for assignment in ("account=X", *assignments) for word in ("--set", assignment)]
 
 
 @pytest.mark.parametrize(
-    "site, assignments, told",
+    "site, assignments, message",
     [
         ("perlmutter-cpu", ["workers=300"], "--set: workers: 300 for 256 CPUs (cpus_per_task)"),
         ("perlmutter-cpu", ["cpus_per_task=64"], "--set: workers: 128 for 64 CPUs (cpus_per_task)"),
@@ -44,11 +44,11 @@ def given(*assignments: str) -> list[str]:
         ("aurora", [], "aurora: submit_dir: must be set: --set submit_dir=..., or in a file; Directory that jobs"),
     ],
 )  # fmt: skip
-def test_refused(site: str, assignments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused(site: str, assignments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["sites", "render", site, *given(*assignments)]) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_combination_of_a_file_names_the_file(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "assignments, told",
+    "assignments, message",
     [
         (["walltime=02:00:00"], "walltime: 02:00:00, and debug takes 01:00:00 at most"),
         (["queue=prod"], "nodes_per_block: 1, and prod takes 10 to 496"),
@@ -89,13 +89,13 @@ def test_a_combination_of_a_file_names_the_file(tmp_path: Path, capsys: pytest.C
     ],
 )
 def test_a_queues_documented_limits_are_told_and_not_refused(
-    assignments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    assignments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They change; the scheduler has the last word, and `check` asks it."""
     assert cli(["sites", "render", "polaris", *given(*assignments)]) == 0
-    said = capsys.readouterr().err
-    assert said.startswith(told)
-    assert bool(said) == bool(told)
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert bool(error) == bool(message)
 
 
 @pytest.mark.parametrize("text", ["account: &a [*a]\n", "account: &a {b: *a}\n"])
@@ -112,30 +112,30 @@ def test_an_alias_of_what_holds_it_in_a_file_is_refused(
 
 def test_a_whole_number_with_a_point_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["sites", "render", "polaris", "--json", *given("workers=4.0")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert json.dumps(found["options"]["workers"]) == "4"
-    assert "max_workers_per_node: 4\n" in found["config"]
+    document = json.loads(capsys.readouterr().out)
+    assert json.dumps(document["options"]["workers"]) == "4"
+    assert "max_workers_per_node: 4\n" in document["config"]
     assert cli(["sites", "render", "polaris", *given("workers=4.5")]) == 2
     assert "--set: workers: 4.5 is not allowed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "assignment, told",
+    "assignment, message",
     [
         ("acc=X", "--set: acc: polaris has no such option. Did you mean account? All are in"),
         ("colour=red", "--set: colour: polaris has no such option. All are in `prov-worker sites show polaris`"),
         ("=3", "--set =3: expected KEY=VALUE"),
     ],
 )
-def test_an_option_that_is_none(assignment: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_that_is_none(assignment: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["sites", "render", "polaris", "--set", assignment]) == 2
-    said = capsys.readouterr().err
-    assert told in said
-    assert len(said) < 130
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error) < 130
 
 
 @pytest.mark.parametrize(
-    "site, values, status, told",
+    "site, values, status, message",
     [
         ("perlmutter-cpu", {}, "pass", "128 workers for 256 logical CPUs of a node with 128 cores"),
         (
@@ -149,11 +149,11 @@ def test_an_option_that_is_none(assignment: str, told: str, capsys: pytest.Captu
     ],
 )
 def test_workers_on_one_core_are_a_warning(
-    site: str, values: dict[str, object], status: str, told: str, private: Path
+    site: str, values: dict[str, object], status: str, message: str, private: Path
 ) -> None:
-    (found,) = [one for one in limits.check(subject(site, private, **values)) if one.subject == "CPUs"]
-    assert (found.status, found.found) == (status, told)
-    assert bool(found.remedy) == (status == "warn")
+    (finding,) = [finding for finding in limits.check(subject(site, private, **values)) if finding.subject == "CPUs"]
+    assert (finding.status, finding.found) == (status, message)
+    assert bool(finding.remedy) == (status == "warn")
 
 
 def test_the_directory_that_jobs_are_submitted_from(
@@ -165,8 +165,8 @@ def test_the_directory_that_jobs_are_submitted_from(
 
     def looked_at(submit_dir: str) -> tuple[str, str]:
         lines = storage.check(subject("aurora", private, submit_dir=submit_dir))
-        (found,) = [one for one in lines if one.subject == "submit_dir"]
-        return found.status, found.found
+        (finding,) = [line for line in lines if line.subject == "submit_dir"]
+        return finding.status, finding.found
 
     assert looked_at(str(tmp_path / "project"))[0] == "pass"
     assert looked_at(str(tmp_path / "home" / "mine")) == (

@@ -54,9 +54,9 @@ def test_other_options_change_what_they_concern(user_dir: Path, capsys: pytest.C
     install(user_dir)
     capsys.readouterr()
     assert install(user_dir, "--set", "workers=5", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "-{%- set workers = workers | default(2) | int %}" in told
-    assert "+{%- set workers = workers | default(5) | int %}" in told
+    output = capsys.readouterr().out
+    assert "-{%- set workers = workers | default(2) | int %}" in output
+    assert "+{%- set workers = workers | default(5) | int %}" in output
     assert "default(2)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
     assert install(user_dir, "--set", "workers=5") == 0
     assert "workers | default(5)" in (user_dir / "mine" / "user_config_template.yaml.j2").read_text()
@@ -120,10 +120,10 @@ def test_the_schema_that_is_written_describes_every_option_and_refuses_others(us
     schema = json.loads((user_dir / "mine" / "user_config_schema.json").read_text())
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
-    asked = Draft202012Validator(schema)
-    assert asked.is_valid({name: option["default"] for name, option in schema["properties"].items()})
-    assert not asked.is_valid({"no_such_option": 1})
-    assert not asked.is_valid({"poll_interval": 0})
+    validator = Draft202012Validator(schema)
+    assert validator.is_valid({name: option["default"] for name, option in schema["properties"].items()})
+    assert not validator.is_valid({"no_such_option": 1})
+    assert not validator.is_valid({"poll_interval": 0})
     assert all(len(option["description"]) > 10 for option in schema["properties"].values())
     assert "required" not in schema, "what the endpoint was installed with needs no word of a client"
 
@@ -158,8 +158,8 @@ def test_the_command_that_starts_it_looks_where_it_is(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("GLOBUS_COMPUTE_USER_DIR", raising=False)
     assert install(tmp_path / "a b") == 0
-    told = capsys.readouterr().out.splitlines()[-1]
-    assert told == f"start it with: GLOBUS_COMPUTE_USER_DIR='{tmp_path}/a b' globus-compute-endpoint start mine"
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == f"start it with: GLOBUS_COMPUTE_USER_DIR='{tmp_path}/a b' globus-compute-endpoint start mine"
     usual = "start it with: globus-compute-endpoint start mine"
     assert install(tmp_path / ".globus_compute") == 0
     assert capsys.readouterr().out.splitlines()[-1] == usual
@@ -192,9 +192,9 @@ def test_an_interface_that_is_missing_here_names_where_it_was_said_and_the_way_o
     user_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert install(user_dir, "--set", "interface=nosuch0") == 2
-    said = capsys.readouterr().err
-    assert "--set: interface: nosuch0 is not on this host" in said
-    assert "--overwrite" in said
+    error = capsys.readouterr().err
+    assert "--set: interface: nosuch0 is not on this host" in error
+    assert "--overwrite" in error
     file = tmp_path / "v.yaml"
     file.write_text("interface: nosuch0\n")
     assert install(user_dir, "-f", str(file)) == 2
@@ -206,6 +206,6 @@ def test_of_many_interfaces_few_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     from prov_worker.sites import interface
 
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(n, f"eth{n:02}") for n in range(29)] + [(30, "lo")])
-    told = interface.problem("nosuch0")
-    assert told is not None
-    assert told.endswith("eth06, lo and 22 more)")
+    problem = interface.problem("nosuch0")
+    assert problem is not None
+    assert problem.endswith("eth06, lo and 22 more)")

@@ -69,9 +69,9 @@ def test_values_that_json_has_no_word_for_are_refused_by_key(
 ) -> None:
     (tmp_path / "values.yaml").write_text(f"{line}\n")
     assert run(["sites", "render", "polaris", "-f", str(tmp_path / "values.yaml")]) == 2
-    said = capsys.readouterr().err
-    assert f"{line.partition(':')[0]}: " in said
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"{line.partition(':')[0]}: " in error
+    assert error.count("\n") == 1
 
 
 def test_the_daemon_learns_the_directory_where_home_is_not_the_users(
@@ -86,5 +86,5 @@ def test_the_daemon_learns_the_directory_where_home_is_not_the_users(
 @pytest.mark.parametrize("group", [[], ["sites"], ["run"], ["fleet"], ["service"]])
 def test_a_group_without_a_verb_shows_its_help(capsys: pytest.CaptureFixture[str], group: list[str]) -> None:
     assert run(group) == 2
-    said = capsys.readouterr()
-    assert len((said.err + said.out).splitlines()) > 5
+    output = capsys.readouterr()
+    assert len((output.err + output.out).splitlines()) > 5

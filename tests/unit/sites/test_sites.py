@@ -34,13 +34,13 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
 def complete(name: str, **values: Any) -> dict[str, Any]:
-    found = site(name)
-    if "account" in found.options:
+    definition = site(name)
+    if "account" in definition.options:
         values.setdefault("account", "X")
-    if "submit_dir" in found.options:
+    if "submit_dir" in definition.options:
         values.setdefault("submit_dir", "/flare/X")
-    options.check(found, values, "test")
-    return options.complete(found, values, "test")
+    options.check(definition, values, "test")
+    return options.complete(definition, values, "test")
 
 
 def must_be_set(name: str) -> list[str]:
@@ -54,13 +54,13 @@ def must_be_set(name: str) -> list[str]:
     ]
 
 
-def rendered(name: str, asked: dict[str, Any] | None = None, **values: Any) -> str:
+def rendered(name: str, user_options: dict[str, Any] | None = None, **values: Any) -> str:
     full = complete(name, **values)
-    return template.render(template_of(site(name), full), site(name).schema(full), asked)
+    return template.render(template_of(site(name), full), site(name).schema(full), user_options)
 
 
-def loaded(name: str, asked: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
-    text = rendered(name, asked, **values)
+def loaded(name: str, user_options: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
+    text = rendered(name, user_options, **values)
     engine = template.load(text, any_interface=True)
     assert engine.encrypted, "an interchange that another endpoint left behind could take tasks"
     engine.shutdown(block=False)
@@ -83,8 +83,8 @@ def test_the_sites_are_these() -> None:
 def test_the_roll_out_takes_these(role: str) -> None:
     """A role knows them by a list of its own: the package is not on a bare node yet."""
     file = Path(__file__).parents[3] / "ansible" / "roles" / role / "meta" / "argument_specs.yml"
-    told = yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]["endpoint_site"]
-    assert told["choices"] == names()
+    option = yaml.safe_load(file.read_text())["argument_specs"]["main"]["options"]["endpoint_site"]
+    assert option["choices"] == names()
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -213,26 +213,26 @@ def test_the_schema_that_lies_with_the_template_is_that_of_the_options(
 
 @pytest.mark.parametrize("name", SITES)
 def test_each_value_names_its_source(name: str) -> None:
-    found = site(name)
-    assert [option for option, rules in found.options.items() if not rules.get("$comment")] == []
+    definition = site(name)
+    assert [option for option, rules in definition.options.items() if not rules.get("$comment")] == []
     texts = [rendered(name), rendered(name, runtime="container", image="/images/w.sif")]
-    told = "\n".join(text + "\n".join(template.batch_script(text, "RUN_DIR")) for text in texts)
-    assert [one["value"] for one in found.fixed if one["value"] not in told] == []
-    assert all(one["source"] for one in found.fixed)
+    output = "\n".join(text + "\n".join(template.batch_script(text, "RUN_DIR")) for text in texts)
+    assert [row["value"] for row in definition.fixed if row["value"] not in output] == []
+    assert all(row["source"] for row in definition.fixed)
 
 
 # -- traps ---------------------------------------------------------------------------------------------------------
 
 
 def ranks(name: str) -> list[set[int]]:
-    found = []
+    cpu_sets = []
     for rank in complete(name)["affinity"].removeprefix("list:").split(":"):
         cpus: set[int] = set()
         for part in rank.split(","):
             low, _, high = part.partition("-")
             cpus |= set(range(int(low), int(high or low) + 1))
-        found.append(cpus)
-    return found
+        cpu_sets.append(cpus)
+    return cpu_sets
 
 
 def test_polaris_shares_out_every_cpu_once_nearest_gpu_first() -> None:
@@ -316,10 +316,10 @@ def test_wrong_options_are_refused_with_key_and_remedy(
     capsys: pytest.CaptureFixture[str], arguments: list[str], key: str, remedy: str
 ) -> None:
     assert cli(["sites", "render", "polaris", *arguments]) == 2
-    told = capsys.readouterr().err.strip()
-    assert len(told.splitlines()) == 1
-    assert key in told
-    assert remedy in told
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert key in error
+    assert remedy in error
 
 
 def test_a_walltime_without_quotes_in_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,9 +327,9 @@ def test_a_walltime_without_quotes_in_a_file_is_refused(tmp_path: Path, capsys: 
     file = tmp_path / "values.yaml"
     file.write_text("account: X\nwalltime: 1:00:00\n")
     assert cli(["sites", "render", "polaris", "-f", str(file)]) == 2
-    told = capsys.readouterr().err
-    assert f"{file}: walltime: 3600 is not allowed" in told
-    assert "quotes" in told
+    error = capsys.readouterr().err
+    assert f"{file}: walltime: 3600 is not allowed" in error
+    assert "quotes" in error
 
 
 def test_values_of_a_file_and_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,10 +337,10 @@ def test_values_of_a_file_and_of_the_command_line(tmp_path: Path, capsys: pytest
     file.write_text("account: X\nworkers: 2\naffinity: none\naccelerators: ['0', '1']\n")
     given = ["sites", "render", "polaris", "-f", str(file), "--set", "account=Y", "--set", "accelerators=2,3", "--json"]
     assert cli(given) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["options"]["account"], told["options"]["workers"]) == ("Y", 2)
-    assert told["options"]["accelerators"] == ["2", "3"]
-    assert told["submit"].startswith("qsub  -q debug -A Y ")
+    document = json.loads(capsys.readouterr().out)
+    assert (document["options"]["account"], document["options"]["workers"]) == ("Y", 2)
+    assert document["options"]["accelerators"] == ["2", "3"]
+    assert document["submit"].startswith("qsub  -q debug -A Y ")
 
 
 def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Path) -> None:

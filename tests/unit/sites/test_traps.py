@@ -34,18 +34,18 @@ BY_HAND = "engine:\n  type: GlobusComputeEngine\n  address: 127.0.0.1\n  provide
 
 
 def complete(name: str, **values: Any) -> dict[str, Any]:
-    found = site(name)
-    if "account" in found.options:
+    definition = site(name)
+    if "account" in definition.options:
         values.setdefault("account", "X")
-    if "submit_dir" in found.options:
+    if "submit_dir" in definition.options:
         values.setdefault("submit_dir", "/flare/X")
-    options.check(found, values, "test")
-    return options.complete(found, values, "test")
+    options.check(definition, values, "test")
+    return options.complete(definition, values, "test")
 
 
-def rendered(name: str, asked: dict[str, Any] | None = None, **values: Any) -> str:
+def rendered(name: str, user_options: dict[str, Any] | None = None, **values: Any) -> str:
     full = complete(name, **values)
-    return template.render(template_of(site(name), full), site(name).schema(full), asked)
+    return template.render(template_of(site(name), full), site(name).schema(full), user_options)
 
 
 def config(name: str, **values: Any) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def installed(name: str, tmp_path: Path, **values: Any) -> dict[str, str]:
     return files_of(site(name), "ep", complete(name, **values), tmp_path)
 
 
-def globus(*words: str | Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def globus(*arguments: str | Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "GLOBUS_COMPUTE_USER_DIR": str(tmp_path / "gc")}
     return subprocess.run(
-        [COMMAND, *words], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [COMMAND, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
 
 
@@ -82,21 +82,21 @@ def test_an_interface_that_is_not_there_fails_when_the_configuration_is_loaded(
         template.load(rendered("polaris", interface="nope0"))
     arguments = ["sites", "install", "polaris", "ep", "--user-dir", str(tmp_path), "--set", "account=X"]
     assert cli([*arguments, "--set", "interface=nope0"]) == 2
-    told = capsys.readouterr().err
-    assert "interface: nope0 is not on this host" in told
-    assert "lo" in told
+    error = capsys.readouterr().err
+    assert "interface: nope0 is not on this host" in error
+    assert "lo" in error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         (BY_HAND.replace("GlobusComputeEngine", "HighThroughputEngine"), "not a valid engine"),
         (BY_HAND.replace("  provider", "  container_type: shifter\n  provider"), "(?i)container_type|shifter"),
     ],
 )
-def test_what_old_recipes_have_is_refused(text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_what_old_recipes_have_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         template.load(text)
     template.load(BY_HAND).shutdown(block=False)
 
@@ -120,9 +120,9 @@ def test_a_strategy_as_a_mapping_ends_parsls_poller() -> None:
 @pytest.mark.parametrize("name", SITES)
 def test_the_daemons_own_file_has_no_engine_and_loads(name: str, tmp_path: Path) -> None:
     """An `engine:` in config.yaml ends the start with exit code 1."""
-    found = yaml.safe_load(installed(name, tmp_path)["config.yaml"])
-    assert "engine" not in found
-    assert found["display_name"] == "ep"
+    config = yaml.safe_load(installed(name, tmp_path)["config.yaml"])
+    assert "engine" not in config
+    assert config["display_name"] == "ep"
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -140,9 +140,9 @@ def test_the_daemons_own_command_renders_the_same(name: str, tmp_path: Path) -> 
 
 def test_options_of_configure_are_those_of_today(tmp_path: Path) -> None:
     """`--endpoint-config` of old recipes is gone: `sites install` writes the directory by itself."""
-    told = globus("configure", "--help", tmp_path=tmp_path).stdout
-    assert "--template-config" in told
-    assert "--endpoint-config" not in told
+    output = globus("configure", "--help", tmp_path=tmp_path).stdout
+    assert "--template-config" in output
+    assert "--endpoint-config" not in output
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -150,9 +150,9 @@ def test_options_of_configure_are_those_of_today(tmp_path: Path) -> None:
 def test_a_clients_text_arrives_as_it_is(name: str, text: str) -> None:
     """The daemon renders text as JSON, in quotes: a template that adds quotes of its own breaks it."""
     full = complete(name)
-    asked = {"worker_init": text}
-    found = yaml.safe_load(template.render(template_of(site(name), full), site(name).schema(full), asked))
-    assert text in found["engine"]["provider"]["worker_init"]
+    user_options = {"worker_init": text}
+    config = yaml.safe_load(template.render(template_of(site(name), full), site(name).schema(full), user_options))
+    assert text in config["engine"]["provider"]["worker_init"]
 
 
 @pytest.mark.parametrize("name", SITES)
@@ -190,15 +190,15 @@ def test_proxies_are_for_compute_nodes_alone(name: str, tmp_path: Path) -> None:
     assert "proxy" not in files["user_environment.yaml"] + files["config.yaml"]
     init = config(name)["engine"]["provider"]["worker_init"]
     code = f"{init}\necho $HTTP_PROXY $HTTPS_PROXY $http_proxy $https_proxy $no_proxy"
-    told = subprocess.run(
+    done = subprocess.run(
         ["bash", "-euc", code], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
     )
-    assert told.stdout.split() == ["http://proxy.alcf.anl.gov:3128"] * 4 + ["localhost,127.0.0.1,.alcf.anl.gov"]
+    assert done.stdout.split() == ["http://proxy.alcf.anl.gov:3128"] * 4 + ["localhost,127.0.0.1,.alcf.anl.gov"]
 
 
 def test_auroras_masks_are_those_of_its_hierarchy() -> None:
     engine = config("aurora")["engine"]
-    assert all(re.fullmatch(r"[0-5]\.[01]", one) for one in engine["available_accelerators"])
+    assert all(re.fullmatch(r"[0-5]\.[01]", accelerator) for accelerator in engine["available_accelerators"])
     assert "ZE_FLAT_DEVICE_HIERARCHY=COMPOSITE" in engine["provider"]["worker_init"]
 
 
@@ -206,10 +206,10 @@ def test_auroras_masks_are_those_of_its_hierarchy() -> None:
 def test_a_job_of_pbs_is_told_its_project_and_its_end(name: str) -> None:
     init = config(name, account="Perseus", walltime="01:02:03")["engine"]["provider"]["worker_init"]
     code = f"{init}\necho $PBS_ACCOUNT $((PBS_JOB_END_TIME - $(date +%s)))"
-    told = subprocess.run(
+    done = subprocess.run(
         ["bash", "-euc", code], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
     )
-    account, left = told.stdout.split()
+    account, left = done.stdout.split()
     assert account == "Perseus"
     assert 3600 < int(left) <= 3723
 
@@ -233,13 +233,13 @@ def test_the_launcher_binds_nothing(name: str, capsys: pytest.CaptureFixture[str
     """Parsl's MpiExecLauncher puts `none` behind bind_cmd; without it a pool would be bound to one core."""
     given = ["--set", "account=X", *(["--set", "submit_dir=/flare/X"] if name == "aurora" else [])]
     assert cli(["sites", "render", name, "--script", *given]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^mpiexec --cpu-bind none .*--ppn 1 --env TMPDIR=/tmp", told, re.MULTILINE)
-    assert "--cpu-affinity list:" in told, "workers bind themselves"
+    output = capsys.readouterr().out
+    assert re.search(r"^mpiexec --cpu-bind none .*--ppn 1 --env TMPDIR=/tmp", output, re.MULTILINE)
+    assert "--cpu-affinity list:" in output, "workers bind themselves"
 
 
 @pytest.mark.parametrize(
-    "asked, words",
+    "user_options, message",
     [
         ({"workers": 2}, "engine.cpu_affinity: 4 lists for 2 workers"),
         ({"affinity": "list:0:1"}, "engine.cpu_affinity: 2 lists for 4 workers"),
@@ -249,18 +249,18 @@ def test_the_launcher_binds_nothing(name: str, capsys: pytest.CaptureFixture[str
         ({"workers": 2, "affinity": "none"}, None),
     ],
 )
-def test_a_client_cannot_ask_for_workers_without_cpus(asked: dict[str, Any], words: str | None) -> None:
+def test_a_client_cannot_ask_for_workers_without_cpus(user_options: dict[str, Any], message: str | None) -> None:
     """Parsl's workers would end with a ValueError, each again and again, while the task waits."""
-    text = rendered("polaris", asked, interface="lo")
-    if words is None:
+    text = rendered("polaris", user_options, interface="lo")
+    if message is None:
         template.load(text).shutdown(block=False)
         return
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         template.load(text)
 
 
 @pytest.mark.parametrize(
-    "installed, asked, words",
+    "installed, user_options, message",
     [
         ({}, {"workers": 300}, "workers: 300 is greater than the maximum of 256"),
         ({}, {"workers": 300, "affinity": "block"}, "workers: 300 is greater than the maximum of 256"),
@@ -271,11 +271,13 @@ def test_a_client_cannot_ask_for_workers_without_cpus(asked: dict[str, Any], wor
     ],
 )
 def test_a_client_cannot_bind_more_workers_than_a_node_has_cpus(
-    installed: dict[str, Any], asked: dict[str, Any], words: str | None
+    installed: dict[str, Any], user_options: dict[str, Any], message: str | None
 ) -> None:
     """Parsl's workers would end with an AssertionError, and each block with them."""
-    if words is None:
-        assert f"max_workers_per_node: {asked['workers']}\n" in rendered("perlmutter-cpu", asked, **installed)
+    if message is None:
+        assert f"max_workers_per_node: {user_options['workers']}\n" in rendered(
+            "perlmutter-cpu", user_options, **installed
+        )
         return
-    with pytest.raises(InputError, match=words):
-        rendered("perlmutter-cpu", asked, **installed)
+    with pytest.raises(InputError, match=message):
+        rendered("perlmutter-cpu", user_options, **installed)

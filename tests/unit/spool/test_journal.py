@@ -18,7 +18,7 @@ def line(number: int) -> bytes:
 
 def numbers(path: Path) -> list[int]:
     reader = JournalReader(str(path))
-    return [one["number"] for one in reader.read() if "number" in one]
+    return [line["number"] for line in reader.read() if "number" in line]
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def test_a_journal_made_again_says_first_what_later_lines_need(writer: JournalWr
     writer.remember(b'{"t":"function","k":1}\n')
     writer.write(line(0))
     reader = JournalReader(writer.path)
-    assert [one["t"] for one in reader.read()] == ["worker", "function", "end"]
+    assert [line["t"] for line in reader.read()] == ["worker", "function", "end"]
     Path(writer.path).unlink()
     writer.write(line(1))
-    assert [one["t"] for one in reader.read()] == ["worker", "function", "end"]
+    assert [line["t"] for line in reader.read()] == ["worker", "function", "end"]
     writer.remember(b'{"t":"function","k":2}\n')
-    assert [one.get("k") for one in reader.read()] == [2]
+    assert [line.get("k") for line in reader.read()] == [2]
     writer.close()
 
 
@@ -82,7 +82,7 @@ def test_where_the_journal_cannot_be_lines_go_to_the_fallback(tmp_path: Path) ->
     writer = JournalWriter(str(tmp_path / "file" / "j.jsonl"), str(tmp_path / "back" / "j.jsonl"))
     writer.remember(b'{"t":"worker"}\n', first=True)
     writer.write(line(7))
-    assert [one["t"] for one in JournalReader(writer.fallback).read()] == ["worker", "end"]
+    assert [line["t"] for line in JournalReader(writer.fallback).read()] == ["worker", "end"]
     assert writer.target == writer.fallback
     writer.close()
 
@@ -112,10 +112,10 @@ def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(line(0) + line(1)[:7])
     reader = JournalReader(str(path))
-    assert [one["number"] for one in reader.read()] == [0]
+    assert [line["number"] for line in reader.read()] == [0]
     with path.open("ab") as file:
         file.write(line(1)[7:] + line(2))
-    assert [one["number"] for one in reader.read()] == [1, 2]
+    assert [line["number"] for line in reader.read()] == [1, 2]
     assert reader.problems == 0
 
 
@@ -123,10 +123,10 @@ def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
 def test_a_journal_is_read_in_parts_of_any_size(tmp_path: Path, limit: int) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b"".join(line(number) for number in range(20)))
-    reader, found = JournalReader(str(path)), []
+    reader, values = JournalReader(str(path)), []
     while reader.offset < path.stat().st_size:
-        found += [one["number"] for one in reader.read(limit)]
-    assert found == list(range(20))
+        values += [line["number"] for line in reader.read(limit)]
+    assert values == list(range(20))
 
 
 def test_lines_that_are_no_objects_are_counted_and_passed_over(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_lines_that_are_no_objects_are_counted_and_passed_over(tmp_path: Path) -
         b"junk\n" + line(0) + b"\xff\xfe\n[1]\n\n" + b"[" * 100_000 + b"\n" + bytes(50) + line(1) + bytes(9) + b"\n"
     )
     reader = JournalReader(str(path))
-    assert [one["number"] for one in reader.read()] == [0, 1]
+    assert [line["number"] for line in reader.read()] == [0, 1]
     assert reader.problems == 4
 
 
@@ -147,7 +147,7 @@ def test_a_journal_that_became_shorter_is_read_again(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(0)
         file.write(line(5))
-    assert [one["number"] for one in reader.read()] == [5]
+    assert [line["number"] for line in reader.read()] == [5]
 
 
 def test_a_missing_journal_has_no_lines(tmp_path: Path) -> None:

@@ -66,11 +66,11 @@ def test_a_slot_says_that_it_was_let_go(slot: Slot) -> None:
 
 def test_a_slot_says_how_often_each_type_of_telemetry_is_read(slot: Slot, tmp_path: Path) -> None:
     assert SlotReader(slot.path).telemetry == (0.25,) * 8
-    asked = (0.5, OFF, 0.25, 0.25, 0.25, 2.0, OFF, 1.0)
+    periods = (0.5, OFF, 0.25, 0.25, 0.25, 2.0, OFF, 1.0)
     path = str(tmp_path / "slot.2")
-    Slot(path, 4711, 0, 99, 0.25, JOURNAL, asked).note(b"x" * NOTE_LIMIT)
-    assert SlotReader(path).telemetry == asked
-    Slot(path, 4711, 0, 99, 0.25, JOURNAL, (float("nan"), *asked[1:]))
+    Slot(path, 4711, 0, 99, 0.25, JOURNAL, periods).note(b"x" * NOTE_LIMIT)
+    assert SlotReader(path).telemetry == periods
+    Slot(path, 4711, 0, 99, 0.25, JOURNAL, (float("nan"), *periods[1:]))
     with pytest.raises(SpoolError, match="damaged"):
         SlotReader(path)
 
@@ -207,13 +207,13 @@ def test_a_private_directory_is_ours_alone(tmp_path: Path) -> None:
 
 
 def test_runtime_directories_differ_by_crate_directory(tmp_path: Path) -> None:
-    one, two = paths.runtime_dir(str(tmp_path / "a")), paths.runtime_dir(str(tmp_path / "b"))
+    first, second = paths.runtime_dir(str(tmp_path / "a")), paths.runtime_dir(str(tmp_path / "b"))
     try:
-        assert one != two
-        assert paths.runtime_dir(str(tmp_path / "x" / ".." / "a")) == one
+        assert first != second
+        assert paths.runtime_dir(str(tmp_path / "x" / ".." / "a")) == first
     finally:
-        os.rmdir(one)
-        os.rmdir(two)
+        os.rmdir(first)
+        os.rmdir(second)
 
 
 def test_no_place_for_a_runtime_directory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

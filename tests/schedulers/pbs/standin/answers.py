@@ -33,57 +33,57 @@ def attributes(job: Job) -> dict[str, Any]:
     memory = {"mem": job.asked.chunks[0][1]["mem"]} if "mem" in job.asked.chunks[0][1] else {}
     nodes = sum(count for count, _ in job.asked.chunks)
     resources = {**memory, "ncpus": job.cpus, "nodect": nodes, "place": "pack", **needs}
-    found: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
+    fields: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
     if ran:
-        found["resources_used"] = {
+        fields["resources_used"] = {
             "cpupercent": 0, "cput": "00:00:00", "mem": "0kb", "ncpus": job.cpus, "vmem": "0kb",
             "walltime": job.walltime_used,
         }  # fmt: skip
-    found |= {"job_state": job.state, "queue": options["q"], "server": host}
+    fields |= {"job_state": job.state, "queue": options["q"], "server": host}
     if "A" in options:
-        found["Account_Name"] = options["A"]
-    found |= {"Checkpoint": "u", "ctime": stamp(job.created), "Error_Path": f"{host}:{job.output('e')}"}
+        fields["Account_Name"] = options["A"]
+    fields |= {"Checkpoint": "u", "ctime": stamp(job.created), "Error_Path": f"{host}:{job.output('e')}"}
     if ran:
-        found["exec_host"] = "+".join(f"{name}/0*{one['ncpus']}" for name, one in job.nodes)
-        found["exec_vnode"] = job.vnodes
-    found |= {
+        fields["exec_host"] = "+".join(f"{name}/0*{resources['ncpus']}" for name, resources in job.nodes)
+        fields["exec_vnode"] = job.vnodes
+    fields |= {
         "Hold_Types": "u" if job.state == "H" else "n", "Join_Path": "n", "Keep_Files": options.get("k", "n"),
         "Mail_Points": options.get("m", "a"), "mtime": stamp(job.changed), "Output_Path": f"{host}:{job.output('o')}",
         "Priority": int(options.get("p", 0)), "qtime": stamp(job.created), "Rerunable": "True",
         "Resource_List": dict(sorted(resources.items())),
     }  # fmt: skip
     if job.started:
-        found["stime"] = stamp(job.started)
+        fields["stime"] = stamp(job.started)
     if job.finished and ran:
-        found["obittime"] = stamp(job.finished)
+        fields["obittime"] = stamp(job.finished)
     if ran and job.process is not None:
-        found |= {"session_id": job.process.pid}
+        fields |= {"session_id": job.process.pid}
     if "S" in options:
-        found["Shell_Path_List"] = options["S"]
+        fields["Shell_Path_List"] = options["S"]
     if not waits:
-        found["jobdir"] = job.config.home
-    found |= {"substate": job.substate, "Variable_List": job.variables()}
+        fields["jobdir"] = job.config.home
+    fields |= {"substate": job.substate, "Variable_List": job.variables()}
     if job.comment:
-        found["comment"] = job.comment
+        fields["comment"] = job.comment
     if job.state != "H":
-        found["etime"] = stamp(job.created)
+        fields["etime"] = stamp(job.created)
     if ran:
-        found["run_count"] = 1
+        fields["run_count"] = 1
     if job.finished and ran:
-        found |= {"Stageout_status": 1, "Exit_status": job.exit_status}
-    found["Submit_arguments"] = " ".join(submitted["words"])
+        fields |= {"Stageout_status": 1, "Exit_status": job.exit_status}
+    fields["Submit_arguments"] = " ".join(submitted["words"])
     if job.finished:
-        found["history_timestamp"] = int(job.finished)
-    found |= {"project": "_pbs_project_default", "Submit_Host": host}
-    return found
+        fields["history_timestamp"] = int(job.finished)
+    fields |= {"project": "_pbs_project_default", "Submit_Host": host}
+    return fields
 
 
 def as_json(server: str, jobs: list[Job]) -> str:
     """The real one's layout: tabs indent, and a tab follows each colon."""
-    told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": server}
+    document: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": server}
     if jobs:
-        told["Jobs"] = {job.id: attributes(job) for job in jobs}
-    return json.dumps(told, indent="\t", separators=(",", ":\t")) + "\n"
+        document["Jobs"] = {job.id: attributes(job) for job in jobs}
+    return json.dumps(document, indent="\t", separators=(",", ":\t")) + "\n"
 
 
 def as_lines(job: Job) -> str:
@@ -91,12 +91,12 @@ def as_lines(job: Job) -> str:
     lines = [f"Job Id: {job.id}"]
     for name, value in attributes(job).items():
         if name == "Variable_List":
-            value = ",".join(f"{key}={one}" for key, one in value.items())
-        for key, one in (
-            [(f"{name}.{key}", one) for key, one in value.items()] if isinstance(value, dict) else [(name, value)]
+            value = ",".join(f"{key}={item}" for key, item in value.items())
+        for key, item in (
+            [(f"{name}.{key}", item) for key, item in value.items()] if isinstance(value, dict) else [(name, value)]
         ):
             folded = textwrap.wrap(
-                f"    {key} = {one}", 78, subsequent_indent="\t", drop_whitespace=False, replace_whitespace=False
+                f"    {key} = {item}", 78, subsequent_indent="\t", drop_whitespace=False, replace_whitespace=False
             )
             lines += folded
     return "\n".join(lines) + "\n\n"

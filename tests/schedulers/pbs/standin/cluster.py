@@ -69,10 +69,10 @@ class Cluster:
     def log(self) -> str:
         return (self.state / "log").read_text(errors="replace")
 
-    def run(self, *words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         """A command, as a shell on the login node would run it."""
         return subprocess.run(
-            [str(self.bin / words[0]), *words[1:]],
+            [str(self.bin / arguments[0]), *arguments[1:]],
             cwd=cwd or self.home, env={**os.environ, "PATH": self.path, **environment},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip

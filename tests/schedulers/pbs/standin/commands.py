@@ -16,49 +16,49 @@ from .server import CONFIG, SOCKET
 
 def main(command: str, directory: Path) -> int:
     """Run a command with the words of this process; its exit code."""
-    words = sys.argv[1:]
-    asked = {
-        "command": command, "words": words, "cwd": str(Path.cwd()), "PATH": os.environ.get("PATH", ""),
+    arguments = sys.argv[1:]
+    message = {
+        "command": command, "words": arguments, "cwd": str(Path.cwd()), "PATH": os.environ.get("PATH", ""),
         "HOME": os.environ.get("HOME", ""),
     }  # fmt: skip
     if command == "qsub":
         try:
-            asked["script"] = _script(words)
+            message["script"] = _script(arguments)
         except RefusedError as refused:
             sys.stderr.write(f"{refused.told}\n")
             return refused.code
     try:
-        answer = _ask(directory, asked)
+        answer = _ask(directory, message)
     except (ConnectionRefusedError, FileNotFoundError):
-        return _down(command, Config.read(directory / CONFIG).server, words)
+        return _down(command, Config.read(directory / CONFIG).server, arguments)
     sys.stdout.write(answer["stdout"])
     sys.stderr.write(answer["stderr"])
     return int(answer["code"])
 
 
-def _script(words: list[str]) -> str:
+def _script(arguments: list[str]) -> str:
     """The script's text, as it is now."""
-    found = Request()
-    found.take(words)
-    if not found.operands:
+    submission = Request()
+    submission.take(arguments)
+    if not submission.operands:
         return sys.stdin.read()
     try:
-        return Path(found.operands[0]).read_text()
+        return Path(submission.operands[0]).read_text()
     except FileNotFoundError:
         raise RefusedError("qsub: script file:: No such file or directory", 1) from None
 
 
-def _ask(directory: Path, asked: dict[str, object]) -> dict[str, object]:
+def _ask(directory: Path, message: dict[str, object]) -> dict[str, object]:
     with socket.socket(socket.AF_UNIX) as server:
         os.chdir(directory)  # paths of sockets are short
         server.connect(SOCKET)
         with server.makefile("rwb") as stream:
-            stream.write(json.dumps(asked).encode() + b"\n")
+            stream.write(json.dumps(message).encode() + b"\n")
             stream.flush()
             return dict(json.loads(stream.readline()))
 
 
-def _down(command: str, server: str, words: list[str]) -> int:
+def _down(command: str, server: str, arguments: list[str]) -> int:
     sys.stderr.write("Connection refused\n")
     if command == "qdel":
         sys.stderr.write(f"Couldn't connect to cluster: {server}\n")
@@ -66,6 +66,6 @@ def _down(command: str, server: str, words: list[str]) -> int:
     sys.stderr.write(f"{command}: cannot connect to server {server} (errno=15010)\n")
     if command == "qsub":
         return 162
-    if "json" in words or "-Fjson" in words:
+    if "json" in arguments or "-Fjson" in arguments:
         sys.stdout.write(as_json(server, []))
     return 255

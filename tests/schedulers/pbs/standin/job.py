@@ -257,15 +257,15 @@ class Job:
     def _session(self) -> list[int]:
         """Processes of the job's session; one that called setsid is none of them."""
         assert self.process is not None
-        found = []
+        pids = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = path.read_text().rpartition(")")[2].split()
             except OSError:
                 continue
             if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                found.append(int(path.parent.name))
-        return found
+                pids.append(int(path.parent.name))
+        return pids
 
     def _signal(self, number: int) -> None:
         for pid in self._session():

@@ -24,7 +24,7 @@ _VALUES = {
 }
 
 
-def parse(words: list[str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+def parse(arguments: list[str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Options by name, variables of ``--env``, and the command.
 
     Raises:
@@ -32,13 +32,13 @@ def parse(words: list[str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """
     options: dict[str, str] = {}
     variables: dict[str, str] = {}
-    words = list(words)
-    while words and words[0].startswith("-"):
-        word, equals, value = words.pop(0).partition("=")
+    arguments = list(arguments)
+    while arguments and arguments[0].startswith("-"):
+        word, equals, value = arguments.pop(0).partition("=")
         if not equals:
-            if not words:
+            if not arguments:
                 raise stand_in(f"mpiexec {word} without a value")
-            value = words.pop(0)
+            value = arguments.pop(0)
         if word == "--env":
             name, _, text = value.partition("=")
             variables[name] = text
@@ -48,13 +48,13 @@ def parse(words: list[str]) -> tuple[dict[str, str], dict[str, str], list[str]]:
             raise stand_in(f"mpiexec {word} is not in it")
     if options.get("cpu-bind", "none") != "none":
         raise stand_in(f"mpiexec --cpu-bind {options['cpu-bind']} is not in it")
-    return options, variables, words
+    return options, variables, arguments
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Start the ranks and wait for them; the first exit code that is not 0 ends the others."""
     try:
-        options, variables, command = parse(words)
+        options, variables, command = parse(arguments)
         hosts = Path(options["hostfile"]).read_text().split() if "hostfile" in options else ["localhost"]
         count, ppn = int(options.get("n", 1)), int(options.get("ppn", 1))
         if count > len(hosts) * ppn:
@@ -72,14 +72,14 @@ def main(words: list[str]) -> int:
         ranks.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
 
     def end(number: int, _frame: object) -> None:
-        for one in ranks:
-            one.send_signal(number)
+        for rank in ranks:
+            rank.send_signal(number)
 
     signal.signal(signal.SIGTERM, end)
     code = 0
-    for one in ranks:
-        found = one.wait()
-        if found and not code:
-            code = found if found > 0 else 128 - found
+    for process in ranks:
+        status = process.wait()
+        if status and not code:
+            code = status if status > 0 else 128 - status
             end(signal.SIGTERM, None)
     return code

@@ -18,14 +18,14 @@ _NUMBERS = ("ncpus", "mpiprocs", "ompthreads", "ngpus")
 class RefusedError(Exception):
     """What the real command would say on stderr, and its exit code."""
 
-    def __init__(self, told: str, code: int) -> None:
-        super().__init__(told)
-        self.told, self.code = told, code
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.told, self.code = message, code
 
 
-def stand_in(what: str) -> RefusedError:
+def stand_in(reason: str) -> RefusedError:
     """Something that was never seen of the real one."""
-    return RefusedError(f"stand-in for PBS: {what}", 64)
+    return RefusedError(f"stand-in for PBS: {reason}", 64)
 
 
 @dataclass(slots=True)
@@ -42,11 +42,11 @@ class Request:
     def walltime_s(self) -> int | None:
         return seconds(self.resources["walltime"]) if "walltime" in self.resources else None
 
-    def take(self, words: list[str]) -> None:
+    def take(self, arguments: list[str]) -> None:
         """Read words as qsub's; what was taken before goes first."""
-        words = list(words)
-        while words:
-            word = words.pop(0)
+        arguments = list(arguments)
+        while arguments:
+            word = arguments.pop(0)
             if not word.startswith("-") or word == "-":
                 self.operands.append(word)
                 continue
@@ -57,9 +57,9 @@ class Request:
                 raise stand_in(f"qsub {word} is not in it")
             else:
                 if not value:
-                    if not words:
+                    if not arguments:
                         raise stand_in(f"qsub {word} without a value")
-                    value = words.pop(0)
+                    value = arguments.pop(0)
                 self._option(letter, value)
 
     def _option(self, letter: str, value: str) -> None:
@@ -67,19 +67,19 @@ class Request:
             self.options.setdefault(letter, value)
             return
         for pair in value.split(","):
-            name, _, what = pair.partition("=")
-            self.resources.setdefault(name, what)
+            name, _, amount = pair.partition("=")
+            self.resources.setdefault(name, amount)
 
 
 def directives(script: str) -> list[str]:
     """Words of the ``#PBS`` lines above the script's first command."""
-    words: list[str] = []
+    options: list[str] = []
     for line in script.splitlines():
         if line.startswith("#PBS"):
-            words += shlex.split(line[4:])
+            options += shlex.split(line[4:])
         elif line.strip() and not line.lstrip().startswith("#"):
             break
-    return words
+    return options
 
 
 def seconds(text: str) -> int:
@@ -98,32 +98,32 @@ def clock(total: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def request(config: Config, words: list[str], script: str) -> Request:
+def request(config: Config, arguments: list[str], script: str) -> Request:
     """What is asked for, with the command line over the script's directives.
 
     Raises:
         RefusedError: as the real server, or ALCF's hooks, refuse it.
     """
-    found = Request()
-    found.take(words)
-    operands = list(found.operands)
-    found.take(directives(script))
-    found.operands = operands
-    queue = found.options.get("q", next(iter(config.queues)))
+    submission = Request()
+    submission.take(arguments)
+    operands = list(submission.operands)
+    submission.take(directives(script))
+    submission.operands = operands
+    queue = submission.options.get("q", next(iter(config.queues)))
     if queue not in config.queues:
         raise RefusedError("qsub: Unknown queue", 170)
-    found.options["q"] = queue
-    for name in found.resources:
+    submission.options["q"] = queue
+    for name in submission.resources:
         if name not in _JOB_WIDE and name not in config.resources:
             raise RefusedError(f"qsub: Unknown resource Resource_List.{name}", 187)
-    found.chunks = _chunks(config, found.resources.setdefault("select", "1:ncpus=1"))
-    if "walltime" in found.resources:
-        limit, asked = config.queues[queue], seconds(found.resources["walltime"])
-        found.resources["walltime"] = clock(asked)
-        if limit is not None and asked > limit:
+    submission.chunks = _chunks(config, submission.resources.setdefault("select", "1:ncpus=1"))
+    if "walltime" in submission.resources:
+        limit, walltime = config.queues[queue], seconds(submission.resources["walltime"])
+        submission.resources["walltime"] = clock(walltime)
+        if limit is not None and walltime > limit:
             raise RefusedError("qsub: Job violates queue and/or server resource limits", 188)
-    _facility(config, found)
-    return found
+    _facility(config, submission)
+    return submission
 
 
 def _chunks(config: Config, select: str) -> list[tuple[int, dict[str, str]]]:
@@ -146,10 +146,10 @@ def _chunks(config: Config, select: str) -> list[tuple[int, dict[str, str]]]:
     return chunks
 
 
-def _facility(config: Config, found: Request) -> None:
+def _facility(config: Config, submission: Request) -> None:
     """What ALCF adds, in the words of its user guides."""
     if config.projects is not None:
-        account = found.options.get("A")
+        account = submission.options.get("A")
         if account is None:
             raise RefusedError("qsub: Account_Name is required to be set.", 1)
         if account not in config.projects:
@@ -159,8 +159,8 @@ def _facility(config: Config, found: Request) -> None:
                 1,
             )
     if config.file_systems is not None:
-        if "filesystems" not in found.resources:
+        if "filesystems" not in submission.resources:
             raise RefusedError("qsub: Resource: filesystems is required to be set.", 1)
-        unknown = [one for one in found.resources["filesystems"].split(":") if one not in config.file_systems]
+        unknown = [part for part in submission.resources["filesystems"].split(":") if part not in config.file_systems]
         if unknown:
             raise RefusedError(f"qsub: Invalid filesystem identifiers {' '.join(unknown)}", 1)

@@ -35,30 +35,30 @@ class Server:
 
     # -- commands ------------------------------------------------------------------------------------------------
 
-    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """``stdout``, ``stderr`` and ``code`` of a command."""
         try:
-            out, error, code = {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel}[asked["command"]](asked)
+            out, error, code = {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel}[message["command"]](message)
         except RefusedError as refused:
             out, error, code = "", f"{refused.told}\n", refused.code
         return {"stdout": out, "stderr": error, "code": code}
 
-    def qsub(self, asked: dict[str, Any]) -> tuple[str, str, int]:
+    def qsub(self, message: dict[str, Any]) -> tuple[str, str, int]:
         if os.getuid() == 0 and not self.config.acl_roots:
             raise RefusedError("qsub: Bad UID for job execution", 175)
-        wanted = request(self.config, asked["words"], asked["script"])
-        job = Job(f"{self.next}.{self.config.server}", self.config, self.directory, wanted, asked["script"], asked)
+        wanted = request(self.config, message["words"], message["script"])
+        job = Job(f"{self.next}.{self.config.server}", self.config, self.directory, wanted, message["script"], message)
         self.next += 1
         self.jobs[job.id] = job
         return f"{job.id}\n", "", 0
 
-    def qstat(self, asked: dict[str, Any]) -> tuple[str, str, int]:
-        history, full, form, operands = _qstat_words(asked["words"])
-        found: list[Job] = []
+    def qstat(self, message: dict[str, Any]) -> tuple[str, str, int]:
+        history, full, form, operands = _qstat_words(message["words"])
+        jobs: list[Job] = []
         errors: list[str] = []
         code = 0
         if not operands:
-            found = [job for job in self.jobs.values() if history or job.state != "F"]
+            jobs = [job for job in self.jobs.values() if history or job.state != "F"]
         for word in operands:
             if not _ID.fullmatch(word):
                 raise RefusedError(f"qstat: Unknown queue destination {word}", 170)
@@ -73,18 +73,18 @@ class Server:
                 errors.append(f"qstat: {name} Job has finished, use -x or -H to obtain historical job information")
                 code = 35
             else:
-                found.append(job)
+                jobs.append(job)
         if form == "json":
-            out = as_json(self.config.server, found)
+            out = as_json(self.config.server, jobs)
         elif full:
-            out = "".join(as_lines(job) for job in found)
+            out = "".join(as_lines(job) for job in jobs)
         else:
-            out = table(found)
+            out = table(jobs)
         return out, "".join(f"{line}\n" for line in errors), code
 
-    def qdel(self, asked: dict[str, Any]) -> tuple[str, str, int]:
+    def qdel(self, message: dict[str, Any]) -> tuple[str, str, int]:
         errors, code = [], 0
-        for word in asked["words"]:
+        for word in message["words"]:
             if not _ID.fullmatch(word):
                 raise stand_in(f"qdel {word} is not in it")
             job = self._job(word)
@@ -164,13 +164,13 @@ class Server:
                 self.tick()
 
 
-def _qstat_words(words: list[str]) -> tuple[bool, bool, str, list[str]]:
+def _qstat_words(arguments: list[str]) -> tuple[bool, bool, str, list[str]]:
     history, full, form, operands = False, False, "text", []
-    words = list(words)
-    while words:
-        word = words.pop(0)
+    arguments = list(arguments)
+    while arguments:
+        word = arguments.pop(0)
         if word in ("-F", "-Fjson"):
-            form = words.pop(0) if word == "-F" and words else "json"
+            form = arguments.pop(0) if word == "-F" and arguments else "json"
             if form != "json":
                 raise stand_in(f"qstat -F {form} is not in it")
         elif word.startswith("-"):

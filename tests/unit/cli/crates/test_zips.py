@@ -110,7 +110,7 @@ def test_check_names_what_is_wrong_in_a_zip(prov_worker: Run, crates: Path, tmp_
     code, out, err = prov_worker("check", "--no-validator", "--json", packed, cut)
     assert (code, err) == (1, "")
     findings = json.loads(out)
-    assert {where: [(one["rule"], one["where"]) for one in some] for where, some in findings.items()} == {
+    assert {where: [(finding["rule"], finding["where"]) for finding in some] for where, some in findings.items()} == {
         f"{packed}!{DONE}": [("missing-file", "data/hardware.json")],
         f"{packed}!{BROKEN}": [("missing-file", "data/hardware.json")],
         str(cut): [("unreadable", "./")],

@@ -72,7 +72,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (["report", "/nowhere"], "prov-worker: /nowhere: no such run or directory"),
         (["export", "/nowhere", "--format", "csv"], "prov-worker: /nowhere: no such run or directory"),
@@ -80,10 +80,10 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
         (["export", "/nowhere", "--format", "xml"], "'xml' is not one of"),
     ],
 )
-def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], said: str) -> None:
+def test_bad_input_is_exit_code_2_and_says_what(prov_worker: Run, arguments: list[str], message: str) -> None:
     code, out, err = prov_worker("run", *arguments)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
 
 
 @pytest.mark.parametrize("verb", ["report", "export"])
@@ -109,7 +109,7 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
         2,
         f"prov-worker: {arguments[4]}: cannot be written: {tmp_path / 'no/such'} is no directory\n",
     )
-    assert [one.name for one in tmp_path.iterdir()] == ["mine.html"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
 
 
 def test_tasks_that_are_not_there_are_an_error(prov_worker: Run, crates: Path, tmp_path: Path) -> None:

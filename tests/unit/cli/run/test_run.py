@@ -44,7 +44,7 @@ def test_assemble_verify_and_a_change(prov_worker: Run, crates: Path, tmp_path: 
     assert code == 1
     assert "changed: README.md: sealed with" in out
     code, out, _ = prov_worker("run", "verify", target, "--json")
-    assert [one["path"] for one in json.loads(out)["changes"]] == ["README.md"]
+    assert [change["path"] for change in json.loads(out)["changes"]] == ["README.md"]
 
 
 @pytest.mark.validator
@@ -53,9 +53,9 @@ def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Pat
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     target = tmp_path / "RUN.crate"
     prov_worker("run", "assemble", crates, "-o", target)
-    found = json.loads(prov_worker("check", "--validator", "--json", target)[1])
-    assert found[str(target)] == []
-    assert len(found) == 3
+    verdicts = json.loads(prov_worker("check", "--validator", "--json", target)[1])
+    assert verdicts[str(target)] == []
+    assert len(verdicts) == 3
     metadata = target / "ro-crate-metadata.json"
     whole = metadata.read_text()
     bare = json.loads(whole)
@@ -64,7 +64,7 @@ def test_check_validates_a_run_crate_and_its_steps(prov_worker: Run, crates: Pat
             del entity["description"]  # recommended, not required
     metadata.write_text(json.dumps(bare))
     code, out, _ = prov_worker("check", "--validator", "--json", target)
-    assert (code, {one["level"] for one in json.loads(out)[str(target)]}) == (1, {"warning"})
+    assert (code, {verdict["level"] for verdict in json.loads(out)[str(target)]}) == (1, {"warning"})
     assert prov_worker("check", "--validator", "--level", "required", "--json", target)[0] == 0
     metadata.write_text(whole.replace('"ComputationalWorkflow"', '"HowTo"'))
     code, out, _ = prov_worker("check", "--validator", "--json", target)
@@ -79,7 +79,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     assert code == 1
     assert err.startswith(f"prov-worker: {bad}: ro-crate-metadata.json: no valid JSON")
     summary = json.loads(out)
-    assert (summary["tasks"], [one["where"] for one in summary["problems"]]) == (1, [str(bad)])
+    assert (summary["tasks"], [problem["where"] for problem in summary["problems"]]) == (1, [str(bad)])
     assert prov_worker("run", "verify", tmp_path / "R.crate")[0] == 0
 
 
@@ -179,10 +179,10 @@ def test_index_and_query(prov_worker: Run, own_crates: Path) -> None:
     refused = {"": "no statement in it", "SELEC 1": "Parser Error"}
     if importlib.util.find_spec("pytz") is None:
         refused["SELECT now()"] = "now()::TIMESTAMP"
-    for query, said in refused.items():
+    for query, message in refused.items():
         code, out, err = prov_worker("run", "query", own_crates, "--sql", query)
         assert (code, out, err.count("\n")) == (2, "", 1)
-        assert said in err
+        assert message in err
     code, out, _ = prov_worker("run", "query", own_crates, "--csv", "--columns", "function", "--sort=-status,function")
     assert out == "function\ndivide\nsimulate\n"
     assert prov_worker("run", "query", own_crates, "--host", "none")[1] == "no row\n"
@@ -216,7 +216,7 @@ def test_crates_that_are_there_twice_are_said_to_count_once(prov_worker: Run, ow
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (["assemble"], "Missing argument 'DIR...'"),
         (["assemble", "/nowhere", "-o", "/tmp/x.crate"], "prov-worker: /nowhere: cannot be listed: No such file"),
@@ -233,9 +233,9 @@ def test_crates_that_are_there_twice_are_said_to_count_once(prov_worker: Run, ow
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )
-def test_bad_input_is_exit_code_2(prov_worker: Run, arguments: list[str], said: str) -> None:
+def test_bad_input_is_exit_code_2(prov_worker: Run, arguments: list[str], message: str) -> None:
     pytest.importorskip("duckdb")
     code, out, err = prov_worker("run", *arguments)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err

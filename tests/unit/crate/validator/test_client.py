@@ -191,8 +191,8 @@ def test_every_variant_is_clean(validator, snapshot, make_record, make_series, t
     names[later] = "plot added later"
     reported: list[Path] = []
     verdicts = validate_profiles(list(names), "recommended", lambda path, _: reported.append(path), jobs=2)
-    assert {names[path]: found for path, found in verdicts.items() if found} == {}
-    assert {names[path]: found for path in names if (found := check_crate(path))} == {}
+    assert {names[path]: findings for path, findings in verdicts.items() if findings} == {}
+    assert {names[path]: problems for path in names if (problems := check_crate(path))} == {}
     assert sorted(reported) == sorted(names)
     assert len(verdicts) == len(VARIANTS) + 1
 
@@ -261,9 +261,9 @@ def test_every_seeded_fault_is_seen(validator, writer, make_record, make_series,
         crates[name] = crate
     verdicts = validate_profiles(list(crates.values()), jobs=2)
     unseen = {
-        name: sorted({one.rule for one in verdicts[crate]})
+        name: sorted({verdict.rule for verdict in verdicts[crate]})
         for name, crate in crates.items()
-        if FAULTS[name][1] not in {one.rule for one in verdicts[crate]}
+        if FAULTS[name][1] not in {verdict.rule for verdict in verdicts[crate]}
     }
     assert unseen == {}
 
@@ -279,8 +279,8 @@ def test_levels_and_broken_crates(validator, writer, make_record, tmp_path, edit
     verdicts = validate_profiles([crate, broken, nowhere, crate], "required")
     assert list(verdicts) == [crate, broken, nowhere]
     assert verdicts[crate] == []
-    assert {one.level for one in verdicts[broken]} == {"error"}
-    assert {one.level for one in verdicts[nowhere]} == {"error"}
+    assert {verdict.level for verdict in verdicts[broken]} == {"error"}
+    assert {verdict.level for verdict in verdicts[nowhere]} == {"error"}
     (finding,) = validate_profiles([crate], "recommended")[crate]
     assert (finding.level, finding.rule) == ("warning", "process-run-crate-0.5_8.4")
     assert "#distributed_step" in finding.where
@@ -302,10 +302,10 @@ def test_a_validator_lives_until_its_block_ends(validator, writer, make_record, 
     with ProfileValidator() as living:
         by_name = living.validate([crate, crate.relative_to(tmp_path)])
         assert list(by_name) == [crate, crate.relative_to(tmp_path)]
-        assert [[one.rule for one in some] for some in by_name.values()] == [["process-run-crate-0.5_8.4"]] * 2
+        assert [[verdict.rule for verdict in some] for some in by_name.values()] == [["process-run-crate-0.5_8.4"]] * 2
         assert living.validate([crate], "required") == {crate: []}
         assert living.validate([crate], profile="ro-crate-1.1") == {crate: []}
-        assert [one.rule for one in living.validate([crate])[crate]] == ["process-run-crate-0.5_8.4"]
+        assert [verdict.rule for verdict in living.validate([crate])[crate]] == ["process-run-crate-0.5_8.4"]
     assert (tmp_path / "starts").read_text() == "started\n"
 
 

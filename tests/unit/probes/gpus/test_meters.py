@@ -102,9 +102,9 @@ def test_nvml(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
         GpuSample(None, 1 << 30, None, None),
         GpuSample(None, 1 << 30, None, None),
     ]
-    asked = nvml.calls.count("utilization gpu0")
+    count = nvml.calls.count("utilization gpu0")
     meters[0].read()
-    assert nvml.calls.count("utilization gpu0") == asked, "what is not supported is not asked again"
+    assert nvml.calls.count("utilization gpu0") == count, "what is not supported is not asked again"
     nvml.lost = {"gpu1"}
     assert meters[1].read() == GpuSample()
     nvml.lost = set()

@@ -82,10 +82,10 @@ def test_broken_distributions_are_passed_over(
         if text is not None:
             (tmp_path / f"{name}.dist-info/METADATA").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = EnvironmentProbe().take(node("polaris"))["distributions"]
-    assert found["good-for-test"] == "1.0"
-    assert "versionless" not in found
-    assert all(name and version for name, version in found.items())
+    distributions = EnvironmentProbe().take(node("polaris"))["distributions"]
+    assert distributions["good-for-test"] == "1.0"
+    assert "versionless" not in distributions
+    assert all(name and version for name, version in distributions.items())
 
 
 def test_system_without_a_release_file(tmp_path: Path, node: Callable[..., ProbeContext]) -> None:

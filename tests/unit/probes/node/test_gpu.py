@@ -17,28 +17,28 @@ KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mi
 
 
 def devices(data: dict[str, Any]) -> list[dict[str, Any]]:
-    found = data["devices"]
-    assert [device["index"] for device in found] == list(range(len(found)))
-    assert all(device.keys() >= KEYS for device in found)
-    return list(found)
+    entries = data["devices"]
+    assert [device["index"] for device in entries] == list(range(len(entries)))
+    assert all(device.keys() >= KEYS for device in entries)
+    return list(entries)
 
 
 def test_aurora(node: Callable[..., ProbeContext]) -> None:
     data = GpuProbe().take(node("aurora"))
-    found = devices(data)
+    gpus = devices(data)
     assert data["notes"] == []
     pcis = ["0000:18:00.0", "0000:42:00.0", "0000:6c:00.0", "0001:18:00.0", "0001:42:00.0", "0001:6c:00.0"]
-    assert [device["pci"] for device in found] == pcis
-    assert [device["card"] for device in found] == ["card4", "card5", "card6", "card1", "card2", "card3"]
-    assert [device["numa_node"] for device in found] == [0, 0, 0, 1, 1, 1]
-    for device in found:
+    assert [device["pci"] for device in gpus] == pcis
+    assert [device["card"] for device in gpus] == ["card4", "card5", "card6", "card1", "card2", "card3"]
+    assert [device["numa_node"] for device in gpus] == [0, 0, 0, 1, 1, 1]
+    for device in gpus:
         assert device["vendor"] == "intel"
         assert device["model"] == "Intel(R) Data Center GPU Max 1550"
         assert device["tiles"] == 2
         assert device["memory_bytes"] == 128 << 30
         assert device["driver"] == "i915 1.23.10.72.231129.76"
         assert device["uuid"] is not None
-    assert len({device["uuid"] for device in found}) == 6
+    assert len({device["uuid"] for device in gpus}) == 6
 
 
 def test_aurora_without_xpu_smi(copied_node: Callable[..., ProbeContext]) -> None:
@@ -88,27 +88,27 @@ def test_amd(node: Callable[..., ProbeContext]) -> None:
 
 def test_polaris_by_the_driver_alone(node: Callable[..., ProbeContext]) -> None:
     data = GpuProbe().take(node("polaris"))
-    found = devices(data)
-    assert [device["pci"] for device in found] == ["0000:07:00.0", "0000:46:00.0", "0000:85:00.0", "0000:c7:00.0"]
-    assert [device["numa_node"] for device in found] == [3, 2, 1, 0]
-    assert found[2]["uuid"] == "GPU-00000002-1111-2222-3333-444444444444"
-    assert {(device["model"], device["driver"]) for device in found} == {("NVIDIA A100-SXM4-40GB", "nvidia 535.154.05")}
+    gpus = devices(data)
+    assert [device["pci"] for device in gpus] == ["0000:07:00.0", "0000:46:00.0", "0000:85:00.0", "0000:c7:00.0"]
+    assert [device["numa_node"] for device in gpus] == [3, 2, 1, 0]
+    assert gpus[2]["uuid"] == "GPU-00000002-1111-2222-3333-444444444444"
+    assert {(device["model"], device["driver"]) for device in gpus} == {("NVIDIA A100-SXM4-40GB", "nvidia 535.154.05")}
     assert data["notes"] == ["NVIDIA GPUs as listed in /proc: NVML knows the running machine only"]
 
 
 def test_nvml_with_instances(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     nvml = fake_nvml()
     data = GpuProbe().take(node("polaris", libraries={"pynvml": nvml}))
-    found = devices(data)
-    assert [device["uuid"] for device in found] == ["GPU-gpu0", "GPU-gpu1", "MIG-gpu0mig0", "MIG-gpu0mig3"]
-    assert [device["mig"] for device in found] == [False, False, True, True]
-    assert [device["parent"] for device in found] == [None, None, "GPU-gpu0", "GPU-gpu0"]
-    assert [device["memory_bytes"] for device in found] == [40 << 30, 40 << 30, 20 << 30, 20 << 30]
-    assert (found[0]["pci"], found[1]["pci"]) == ("0000:07:00.0", "0000:c7:00.0")
-    assert (found[0]["numa_node"], found[1]["numa_node"]) == (3, 0)
-    assert (found[1]["driver"], found[1]["compute_capability"]) == ("nvidia 535.154.05", "8.0")
-    assert (found[0]["mig_enabled"], found[1]["mig_enabled"]) == (True, False)
-    assert found[3]["gpu_instance"] == 4
+    gpus = devices(data)
+    assert [device["uuid"] for device in gpus] == ["GPU-gpu0", "GPU-gpu1", "MIG-gpu0mig0", "MIG-gpu0mig3"]
+    assert [device["mig"] for device in gpus] == [False, False, True, True]
+    assert [device["parent"] for device in gpus] == [None, None, "GPU-gpu0", "GPU-gpu0"]
+    assert [device["memory_bytes"] for device in gpus] == [40 << 30, 40 << 30, 20 << 30, 20 << 30]
+    assert (gpus[0]["pci"], gpus[1]["pci"]) == ("0000:07:00.0", "0000:c7:00.0")
+    assert (gpus[0]["numa_node"], gpus[1]["numa_node"]) == (3, 0)
+    assert (gpus[1]["driver"], gpus[1]["compute_capability"]) == ("nvidia 535.154.05", "8.0")
+    assert (gpus[0]["mig_enabled"], gpus[1]["mig_enabled"]) == (True, False)
+    assert gpus[3]["gpu_instance"] == 4
     assert data["notes"] == []
     assert nvml.open == 0, "the session is closed again"
     json.dumps(data, allow_nan=False)

@@ -20,17 +20,17 @@ METADATA = "ro-crate-metadata.json"
 
 def graph(run: Path) -> dict[str, dict[str, Any]]:
     entities = json.loads((run / METADATA).read_text())["@graph"]
-    by_id = {one["@id"]: one for one in entities}
+    by_id = {entity["@id"]: entity for entity in entities}
     assert len(by_id) == len(entities)
     return by_id
 
 
 def content(directory: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(directory)): one.read_bytes() for one in directory.rglob("*") if one.is_file()}
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def ids(value: Any) -> list[str]:
-    return [one["@id"] for one in (value if isinstance(value, list) else [value])]
+    return [reference["@id"] for reference in (value if isinstance(value, list) else [value])]
 
 
 @pytest.fixture
@@ -47,20 +47,20 @@ def test_summary_counts_tasks_attempts_and_links(workflow_crates: Any, tmp_path:
     result = assemble([workflow_crates.directory], tmp_path / "RUN.crate")
     assert (result.tasks, result.steps, result.failed, result.problems) == (5, 6, 1, [])
     assert result.links == {"value": 3}
-    assert result.files == sum(1 for one in (tmp_path / "RUN.crate").rglob("*") if one.is_file())
+    assert result.files == sum(1 for path in (tmp_path / "RUN.crate").rglob("*") if path.is_file())
 
 
 def test_every_attempt_is_an_action_and_every_task_is_orchestrated(run: Path) -> None:
     entities = graph(run)
-    actions = [one for one in entities.values() if one["@id"].endswith("#distributed_step")]
+    actions = [entity for entity in entities.values() if entity["@id"].endswith("#distributed_step")]
     assert len(actions) == 6
-    controls = [one for one in entities.values() if one["@type"] == "ControlAction"]
-    assert sorted(len(ids(one["object"])) for one in controls) == [1, 1, 1, 1, 2]
-    retried = next(one for one in controls if len(ids(one["object"])) == 2)
-    states = [entities[one]["actionStatus"].rpartition("/")[2] for one in ids(retried["object"])]
+    controls = [entity for entity in entities.values() if entity["@type"] == "ControlAction"]
+    assert sorted(len(ids(control["object"])) for control in controls) == [1, 1, 1, 1, 2]
+    retried = next(control for control in controls if len(ids(control["object"])) == 2)
+    states = [entities[identifier]["actionStatus"].rpartition("/")[2] for identifier in ids(retried["object"])]
     assert states == ["FailedActionStatus", "CompletedActionStatus"]
     assert retried["actionStatus"].endswith("CompletedActionStatus")
-    assert set(ids(entities["#engine-run"]["object"])) == {one["@id"] for one in controls}
+    assert set(ids(entities["#engine-run"]["object"])) == {control["@id"] for control in controls}
 
 
 def test_the_run_fails_where_a_task_failed_in_the_end(run: Path) -> None:
@@ -71,29 +71,29 @@ def test_the_run_fails_where_a_task_failed_in_the_end(run: Path) -> None:
 
 def test_steps_of_the_workflow_are_functions_in_the_order_of_their_start(run: Path) -> None:
     entities = graph(run)
-    steps = [entities[one] for one in ids(entities["workflow.json"]["step"])]
-    assert [(one["name"], one["position"]) for one in steps] == [("read", "0"), ("total", "1"), ("merge", "2")]
+    steps = [entities[identifier] for identifier in ids(entities["workflow.json"]["step"])]
+    assert [(step["name"], step["position"]) for step in steps] == [("read", "0"), ("total", "1"), ("merge", "2")]
 
 
 def test_inferred_links_say_so(run: Path) -> None:
     entities = graph(run)
-    based = [one for one in entities.values() if "isBasedOn" in one]
+    based = [entity for entity in entities.values() if "isBasedOn" in entity]
     assert len(based) == 3
-    for one in based:
-        assert one["description"].startswith("Inferred")
-        assert one["sha256"] == entities[one["isBasedOn"]["@id"]]["sha256"]
+    for output in based:
+        assert output["description"].startswith("Inferred")
+        assert output["sha256"] == entities[output["isBasedOn"]["@id"]]["sha256"]
     lines = [json.loads(line) for line in (run / "links.jsonl").read_text().splitlines()]
-    assert [one["inferred"] for one in lines] == [True] * 3
+    assert [line["inferred"] for line in lines] == [True] * 3
 
 
 def test_every_reference_leads_somewhere(run: Path) -> None:
     entities = graph(run)
-    for one in entities.values():
-        for key, value in one.items():
+    for entity in entities.values():
+        for key, value in entity.items():
             for target in [
                 part["@id"] for part in (value if isinstance(value, list) else [value]) if isinstance(part, dict)
             ]:
-                assert target in entities or "://" in target, f"{one['@id']}.{key} → {target}"
+                assert target in entities or "://" in target, f"{entity['@id']}.{key} → {target}"
 
 
 def test_the_metadata_of_each_step_is_sealed_by_its_hash(run: Path) -> None:
@@ -116,11 +116,15 @@ def test_licences_and_people_of_steps_are_kept(make_crates: Any, tmp_path: Path)
     entities = graph(tmp_path / "R.crate")
     assert entities["./"]["license"]["@id"].endswith("MIT")
     assert entities["./"]["author"]["@id"] == orcid
-    steps = [one for one in entities.values() if one["@id"].startswith("steps/") and one["@type"] == "Dataset"]
-    licences = [entities[one["license"]["@id"]] for one in steps]
-    assert {one["name"] for one in licences} == {"CC-BY-4.0", "No licence stated"}
+    steps = [
+        entity for entity in entities.values() if entity["@id"].startswith("steps/") and entity["@type"] == "Dataset"
+    ]
+    licences = [entities[step["license"]["@id"]] for step in steps]
+    assert {licence["name"] for licence in licences} == {"CC-BY-4.0", "No licence stated"}
     agents = {
-        entities[one["agent"]["@id"]]["name"] for one in entities.values() if one["@id"].endswith("#distributed_step")
+        entities[entity["agent"]["@id"]]["name"]
+        for entity in entities.values()
+        if entity["@id"].endswith("#distributed_step")
     }
     assert agents == {"Ada", "Grace"}
 
@@ -130,13 +134,13 @@ def test_sources_may_lack_the_suffix_or_be_zips(workflow_crates: Any, tmp_path: 
     crates = sorted(workflow_crates.directory.iterdir())
     crates[0].rename(crates[0].with_suffix(""))
     with zipfile.ZipFile(workflow_crates.directory / f"{crates[1].name}.zip", "w") as archive:
-        for one in crates[1].rglob("*"):
-            archive.write(one, one.relative_to(crates[1]))
+        for path in crates[1].rglob("*"):
+            archive.write(path, path.relative_to(crates[1]))
     shutil.rmtree(crates[1])
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         for crate in crates[2:4]:
-            for one in crate.rglob("*"):
-                archive.write(one, one.relative_to(crate.parent))
+            for path in crate.rglob("*"):
+                archive.write(path, path.relative_to(crate.parent))
             shutil.rmtree(crate)
     result = assemble([workflow_crates.directory, tmp_path / "two.zip"], tmp_path / "R.crate")
     assert result.problems == []
@@ -147,12 +151,12 @@ def test_a_later_attempt_from_another_directory_takes_the_plain_name(make_crates
     make_crates(tmp_path / "a").add(1, attempt=2, offset_s=10)
     make_crates(tmp_path / "b", host="node02").add(1, attempt=1, error="lost")
     make_crates(tmp_path / "c", host="node03").add(1, attempt=3, offset_s=20)
-    result = assemble([tmp_path / one for one in "abc"], tmp_path / "R.crate")
+    result = assemble([tmp_path / letter for letter in "abc"], tmp_path / "R.crate")
     assert (result.tasks, result.steps, result.failed, result.problems) == (1, 3, 0, [])
-    found = {
+    attempts = {
         crate.name.partition(".")[2]: StepCrate.open(crate).attempt for crate in (tmp_path / "R.crate/steps").iterdir()
     }
-    assert found == {"crate": 3, "attempt-1.crate": 1, "attempt-2.crate": 2}
+    assert attempts == {"crate": 3, "attempt-1.crate": 1, "attempt-2.crate": 2}
 
 
 def test_the_same_crate_twice_is_one(workflow_crates: Any, tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_force_replaces_a_run_crate_and_nothing_else(run: Path, workflow_crates:
     with pytest.raises(InputError, match="no run crate: not replaced"):
         assemble([workflow_crates.directory], tmp_path / "mine", Options(overwrite=True))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["RUN.crate", "crates", "mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["RUN.crate", "crates", "mine"]
 
 
 def test_nothing_is_left_where_the_target_cannot_be_written(workflow_crates: Any, tmp_path: Path) -> None:
@@ -193,7 +197,7 @@ def test_nothing_is_left_where_the_target_cannot_be_written(workflow_crates: Any
     key.write_text("no key at all")
     with pytest.raises(Exception, match="ssh-keygen"):
         assemble([workflow_crates.directory], tmp_path / "R.crate", Options(sign=key))
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["crates", "key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["crates", "key"]
 
 
 def test_a_zip_holds_the_same_and_can_be_read(workflow_crates: Any, tmp_path: Path) -> None:
@@ -208,8 +212,8 @@ def test_a_zip_holds_the_same_and_can_be_read(workflow_crates: Any, tmp_path: Pa
 
 def test_copies_are_files_of_their_own(workflow_crates: Any, tmp_path: Path) -> None:
     assemble([workflow_crates.directory], tmp_path / "R.crate", Options(copy=True))
-    for one in (tmp_path / "R.crate").rglob("*.json"):
-        assert os.stat(one).st_nlink == 1
+    for path in (tmp_path / "R.crate").rglob("*.json"):
+        assert os.stat(path).st_nlink == 1
     assert content(tmp_path / "R.crate" / "steps") == content(workflow_crates.directory)
 
 
@@ -221,9 +225,9 @@ def test_no_crates_is_bad_input(tmp_path: Path) -> None:
 
 def test_order_of_directories_does_not_matter(workflow_crates: Any, make_crates: Any, tmp_path: Path) -> None:
     make_crates(tmp_path / "more", host="node02").add(7, "more", offset_s=30)
-    one, two = [workflow_crates.directory, tmp_path / "more"], [tmp_path / "more", workflow_crates.directory]
-    assemble(one, tmp_path / "1.crate", Options(name="same"))
-    assemble(two, tmp_path / "2.crate", Options(name="same"))
+    forward, backward = [workflow_crates.directory, tmp_path / "more"], [tmp_path / "more", workflow_crates.directory]
+    assemble(forward, tmp_path / "1.crate", Options(name="same"))
+    assemble(backward, tmp_path / "2.crate", Options(name="same"))
     first, second = graph(tmp_path / "1.crate"), graph(tmp_path / "2.crate")
     for part in (first, second):
         part["./"]["datePublished"] = ""

@@ -28,18 +28,18 @@ def run(workflow_crates: Any, tmp_path: Path) -> Path:
 
 
 def kinds(run: Path, **options: Any) -> set[tuple[str, str]]:
-    return {(one.kind, one.path) for one in verify(run, **options).changes}
+    return {(change.kind, change.path) for change in verify(run, **options).changes}
 
 
 def test_a_fresh_run_crate_is_as_sealed(run: Path) -> None:
     verdict = verify(run)
     assert verdict.changes == []
-    assert verdict.files == sum(1 for one in run.rglob("*") if one.is_file()) - 3
+    assert verdict.files == sum(1 for path in run.rglob("*") if path.is_file()) - 3
 
 
 def test_a_changed_byte_in_any_file_is_found(run: Path) -> None:
     rng = random.Random(6)
-    for path in sorted(one for one in run.rglob("*") if one.is_file()):
+    for path in sorted(file for file in run.rglob("*") if file.is_file()):
         data = path.read_bytes()
         if not data:
             continue
@@ -78,7 +78,7 @@ def test_a_pipe_in_a_file_s_place_is_not_waited_for(run: Path, name: str) -> Non
         with pytest.raises(InputError, match="no plain file"):
             verify(run)
     else:
-        assert name in {one.path for one in verify(run).changes}
+        assert name in {change.path for change in verify(run).changes}
 
 
 def test_what_may_not_be_read_is_named_and_the_rest_compared(run: Path) -> None:
@@ -98,15 +98,15 @@ def test_what_may_not_be_read_is_named_and_the_rest_compared(run: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     (crate / "data").chmod(0o755)
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert f"unreadable steps/{crate.name}/data" in said
-    assert "unreadable README.md" in said
-    assert all(line.split()[1].startswith((f"steps/{crate.name}/data", "README.md")) for line in said)
+    lines = done.stdout.splitlines()
+    assert f"unreadable steps/{crate.name}/data" in lines
+    assert "unreadable README.md" in lines
+    assert all(line.split()[1].startswith((f"steps/{crate.name}/data", "README.md")) for line in lines)
 
 
 def test_a_removed_step_is_found(run: Path) -> None:
     crate = sorted((run / "steps").iterdir())[0]
-    count = sum(1 for one in crate.rglob("*") if one.is_file())
+    count = sum(1 for path in crate.rglob("*") if path.is_file())
     shutil.rmtree(crate)
     assert len(verify(run).changes) == count
 
@@ -215,8 +215,8 @@ def test_without_a_signature_anybody_can_seal_anew(run: Path) -> None:
     manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(readme.read_bytes()).hexdigest()))
     reseal(run)
     assert verify(run).changes == []
-    said = (Path(__file__).parents[4] / "docs" / "runs.md").read_text()
-    assert "can seal it anew" in " ".join(said.split())
+    page = (Path(__file__).parents[4] / "docs" / "runs.md").read_text()
+    assert "can seal it anew" in " ".join(page.split())
 
 
 def test_a_list_of_signers_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
@@ -273,13 +273,13 @@ def test_a_changed_byte_anywhere_in_a_zip_is_found(workflow_crates: Any, tmp_pat
         changed[at] ^= 1 << rng.randrange(8)
         zipped.write_bytes(changed)
         try:
-            found = bool(verify(zipped).changes)
+            difference = bool(verify(zipped).changes)
         except InputError:
-            found = True
-        assert found, f"byte {at} of {len(data)}"
+            difference = True
+        assert difference, f"byte {at} of {len(data)}"
     for changed in (b"x" + data, data + b"x", data + bytes(1000)):
         zipped.write_bytes(changed)
-        assert [one.path for one in verify(zipped).changes] == ["R.zip"]
+        assert [change.path for change in verify(zipped).changes] == ["R.zip"]
 
 
 def test_a_zip_of_an_unknown_version_is_refused(workflow_crates: Any, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ groups:
 
 def test_a_plain_definition(tmp_path: Path) -> None:
     workflow = read_workflow(written(tmp_path, PLAIN))
-    assert [(one.name, one.functions, one.after) for one in workflow.steps] == [
+    assert [(step.name, step.functions, step.after) for step in workflow.steps] == [
         ("fetch", ("read",), ()),
         ("fit", ("total", "merge"), ("fetch",)),
         ("publish", ("publish",), ("fit",)),
@@ -79,12 +79,12 @@ def test_a_run_crate_of_a_defined_workflow(workflow_crates: Any, tmp_path: Path)
     # The stated order of the merge; the argument that came from task 2 is still inferred, from among those stated.
     assert result.links == {"value": 3, "workflow": 2}
     assert (run / "workflow.yaml").read_text() == PLAIN
-    entities = {one["@id"]: one for one in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
+    entities = {entity["@id"]: entity for entity in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
     assert entities["./"]["mainEntity"]["@id"] == "workflow.yaml"
     assert entities["workflow.yaml"]["name"] == "Rainfall"
-    steps = [entities[one["@id"]] for one in entities["workflow.yaml"]["step"]]
+    steps = [entities[reference["@id"]] for reference in entities["workflow.yaml"]["step"]]
     # Nothing of the last one ran.
-    assert [(one["name"], one["position"]) for one in steps] == [("fetch", "0"), ("fit", "1")]
+    assert [(step["name"], step["position"]) for step in steps] == [("fetch", "0"), ("fit", "1")]
     assert len(steps[1]["workExample"]) == 2
     assert len(entities["#group-monday"]["hasPart"]) == 2
     assert {"@id": "#group-monday"} in entities["./"]["mentions"]

@@ -59,8 +59,8 @@ def published(directory: Path) -> list[str]:
     return [path.name for path in find_crates(directory)]
 
 
-def names(found: Collected) -> set[str]:
-    return set(found.new)
+def names(collected: Collected) -> set[str]:
+    return set(collected.new)
 
 
 def test_published_crates_come_whole_and_nothing_else_does(source: CrateFactory, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_crate_without_metadata_is_named(source: CrateFactory, tmp_path: Path)
     (source.directory / "site" / "bare.crate" / "inner.crate").mkdir(parents=True)
     done = collect([str(source.directory)], tmp_path / "home", Options(move=True))
     assert (len(done.new), done.moved) == (5, 5)
-    assert [str(one) for one in done.problems] == [
+    assert [str(problem) for problem in done.problems] == [
         f"{bad}: no crate: {v.METADATA_FILE} is missing",
         f"{source.directory}/site/bare.crate: no crate: {v.METADATA_FILE} is missing",
     ]
@@ -210,12 +210,12 @@ def test_bad_input_is_one_line(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    given = [one.format(home=home) for one in arguments]
+    given = [argument.format(home=home) for argument in arguments]
     options, sources = (given[:2], given[2:]) if given[0].startswith("--") else ([], given)
     assert cli(["run", "collect", *options, "--", *sources, str(home)]) == 2
-    told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1
-    assert line in told[0]
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert line in lines[0]
 
 
 def test_one_collection_at_a_time(source: CrateFactory, tmp_path: Path) -> None:
@@ -339,10 +339,10 @@ def test_ten_thousand_crates_come_home_though_the_collection_is_killed_twice(
         for path in list(home.glob("*.crate"))[::50]:
             assert content(path) == content(crates.directory / path.name), "what is there is whole"
     last = start()
-    told: dict[str, Any] = json.loads(last.communicate()[0])
+    result: dict[str, Any] = json.loads(last.communicate()[0])
     assert last.returncode == 0
-    assert told["problems"] == []
-    assert told["known"] == half
-    assert len(told["new"]) == 10_000 - half
+    assert result["problems"] == []
+    assert result["known"] == half
+    assert len(result["new"]) == 10_000 - half
     assert content(home) == content(crates.directory)
     assert [path.name for path in home.iterdir() if not path.name.endswith(".crate")] == []

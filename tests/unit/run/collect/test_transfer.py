@@ -71,10 +71,10 @@ def content(directory: Path) -> dict[str, bytes]:
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     """What stderr says last, where nothing but the task's id stands before it; it never has the secret."""
-    told = capsys.readouterr()
-    assert SECRET not in told.err + told.out
-    lines = [line for line in told.err.splitlines() if not line.startswith("task ")]
-    assert len(lines) == 1, told.err
+    output = capsys.readouterr()
+    assert SECRET not in output.err + output.out
+    lines = [line for line in output.err.splitlines() if not line.startswith("task ")]
+    assert len(lines) == 1, output.err
     return lines[0]
 
 
@@ -82,23 +82,23 @@ def test_published_crates_come_whole_and_nothing_else_does(
     service: TransferService, ends: list[str], crates: CrateFactory, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli(["run", "transfer", *ends, "--verify-in", str(home / "run")]) == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     (task,) = service.tasks
-    assert f"task {task} submitted" in told.err
-    assert "4 crates compared, 0 not whole" in told.out
+    assert f"task {task} submitted" in output.err
+    assert "4 crates compared, 0 not whole" in output.out
     assert content(home / "run") == content(crates.directory)
     assert {path.name for path in (home / "run").iterdir()} == {path.name for path in find_crates(crates.directory)}
 
 
 def test_what_the_service_is_asked_for(service: TransferService, ends: list[str]) -> None:
     assert cli(["run", "transfer", *ends, "--label", "Monday"]) == 0
-    (asked,) = service.documents
-    assert (asked["sync_level"], asked["verify_checksum"], asked["preserve_timestamp"]) == (3, True, True)
-    assert {asked[f"notify_on_{when}"] for when in ("succeeded", "failed", "inactive")} == {False}
-    assert asked["label"].startswith("Monday ")
-    assert [item["recursive"] for item in asked["DATA"]] == [True]
-    assert [(rule["method"], rule["name"]) for rule in asked["filter_rules"]] == [("exclude", ".*")]
-    assert asked["submission_id"]
+    (document,) = service.documents
+    assert (document["sync_level"], document["verify_checksum"], document["preserve_timestamp"]) == (3, True, True)
+    assert {document[f"notify_on_{when}"] for when in ("succeeded", "failed", "inactive")} == {False}
+    assert document["label"].startswith("Monday ")
+    assert [item["recursive"] for item in document["DATA"]] == [True]
+    assert [(rule["method"], rule["name"]) for rule in document["filter_rules"]] == [("exclude", ".*")]
+    assert document["submission_id"]
 
 
 def test_a_second_time_only_what_is_missing_is_sent(
@@ -181,10 +181,10 @@ def test_what_holds_a_task_up_is_told_once(
     service.tasks[task] |= {"is_ok": False, "nice_status": "PERMISSION_DENIED"}
     capsys.readouterr()
     assert cli(["run", "transfer", "--task", task, "--timeout", "0.6"]) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == f"task {task}: PERMISSION_DENIED"
-    assert len(told) == 2
-    assert "is not done after 0.6 s: PERMISSION_DENIED; wait on with" in told[1]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"task {task}: PERMISSION_DENIED"
+    assert len(lines) == 2
+    assert "is not done after 0.6 s: PERMISSION_DENIED; wait on with" in lines[1]
 
 
 def test_a_task_that_failed_says_why(
@@ -289,7 +289,7 @@ def test_a_crate_that_is_not_whole_is_named(
     ],
 )
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], line: str) -> None:
-    given = [one.format(a=uuid.UUID(int=1), b=uuid.UUID(int=2)) for one in arguments]
+    given = [argument.format(a=uuid.UUID(int=1), b=uuid.UUID(int=2)) for argument in arguments]
     assert cli(["run", "transfer", *given]) == 2
     assert line in one_line(capsys)
 

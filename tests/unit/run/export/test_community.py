@@ -44,7 +44,7 @@ def test_the_zip_has_the_run_a_page_and_no_seal(run: Path, tmp_path: Path) -> No
     count = write_ro_crate(open_run(run), target)
     written = graph(target)
     assert len(written) == count
-    original = {one["@id"]: one for one in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
+    original = {entity["@id"]: entity for entity in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
     assert set(original) - set(written) == SEALS
     assert set(written) - set(original) == {"ro-crate-preview.html"}
     with zipfile.ZipFile(target) as archive:

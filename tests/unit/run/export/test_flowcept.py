@@ -52,12 +52,12 @@ def records_of(crates: Path, target: Path) -> list[dict[str, Any]]:
 def test_tasks_say_what_the_crates_say(crates: Path, tmp_path: Path) -> None:
     *tasks, workflow = records_of(crates, tmp_path / "run.jsonl")
     assert len(tasks) == len(list(crates.iterdir()))
-    by_id = {one["task_id"]: one for one in tasks}
+    by_id = {task["task_id"]: task for task in tasks}
     assert len(by_id) == len(tasks)
     for crate in crates.iterdir():
         graph = json.loads((crate / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
-        value = {one["@id"]: one.get("value") for one in graph}
-        action = next(one for one in graph if one["@id"] == "#distributed_step")
+        value = {entity["@id"]: entity.get("value") for entity in graph}
+        action = next(entity for entity in graph if entity["@id"] == "#distributed_step")
         task = by_id[crate.name.removesuffix(".crate")]
         failed = action["actionStatus"].endswith("FailedActionStatus")
         assert task["status"] == ("ERROR" if failed else "FINISHED")
@@ -71,15 +71,15 @@ def test_tasks_say_what_the_crates_say(crates: Path, tmp_path: Path) -> None:
         assert spent == pytest.approx(value["#usage-cpu"])
         assert last["memory"]["rss"] == value["#usage-peak-rss"]
     assert workflow["type"] == "workflow"
-    assert workflow["started_at"] == pytest.approx(min(one["started_at"] for one in tasks))
-    assert workflow["ended_at"] == pytest.approx(max(one["ended_at"] for one in tasks))
-    assert {one["workflow_id"] for one in tasks} == {workflow["workflow_id"]}
+    assert workflow["started_at"] == pytest.approx(min(task["started_at"] for task in tasks))
+    assert workflow["ended_at"] == pytest.approx(max(task["ended_at"] for task in tasks))
+    assert {task["workflow_id"] for task in tasks} == {workflow["workflow_id"]}
 
 
 def test_data_flow_becomes_dependencies_both_ways(crates: Path, tmp_path: Path) -> None:
-    tasks = {one["task_id"]: one for one in records_of(crates, tmp_path / "run.jsonl")[:-1]}
-    pairs = {(source, one["task_id"]) for one in tasks.values() for source in one["dependencies"]}
-    assert pairs == {(one["task_id"], target) for one in tasks.values() for target in one["dependents"]}
+    tasks = {task["task_id"]: task for task in records_of(crates, tmp_path / "run.jsonl")[:-1]}
+    pairs = {(source, task["task_id"]) for task in tasks.values() for source in task["dependencies"]}
+    assert pairs == {(task["task_id"], target) for task in tasks.values() for target in task["dependents"]}
     assert len(pairs) > 10
     stages = {(tasks[a]["activity_id"], tasks[b]["activity_id"]) for a, b in pairs}
     assert ("fetch_archive", "transform_records") in stages
@@ -89,7 +89,7 @@ def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
     task = sorted(crates.iterdir())[0].name.split(".")[0]
     write_flowcept(open_run(crates), tmp_path / "run.jsonl", tasks={task})
     records = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert {one["custom_metadata"]["globus_compute_task_id"] for one in records[:-1]} == {task}
+    assert {record["custom_metadata"]["globus_compute_task_id"] for record in records[:-1]} == {task}
     with pytest.raises(InputError, match="none of these tasks"):
         write_flowcept(open_run(crates), tmp_path / "none.jsonl", tasks={"no-such-task"})
     assert not (tmp_path / "none.jsonl").exists()
@@ -97,15 +97,15 @@ def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
 
 @pytest.mark.flowcept
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["plain", "hostile"])
-def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("kind", ["plain", "hostile"])
+def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_path: Path, kind: str) -> None:
     python = Path(os.environ.get("PROV_TEST_FLOWCEPT") or ROOT / ".venv-flowcept/bin/python")
     if not python.exists():
         pytest.skip("no interpreter with FlowCept (make flowcept)")
-    source = crates if what == "plain" else hostile
+    source = crates if kind == "plain" else hostile
     *tasks, _ = records_of(source, tmp_path / "run.jsonl")
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    asked = subprocess.run(
+    done = subprocess.run(
         [python, "-c", READ, tmp_path / "run.jsonl", tmp_path / "card.md"],
         capture_output=True,
         text=True,
@@ -114,14 +114,14 @@ def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_pa
         timeout=240,
         check=False,
     )
-    assert asked.returncode == 0, asked.stderr
-    told = json.loads(asked.stdout.splitlines()[-1])
-    assert told["records"] == told["rows"] == len(tasks) + 1
-    activities = {one["activity_id"] for one in tasks}
-    assert told["report"] == {"tasks": len(tasks), "activities": len(activities), "skipped_lines": 0}
-    assert Counter(told["statuses"]) == Counter(one["status"] for one in tasks)
-    assert told["unknown"] in ([], ["type"]), "every key is one of FlowCept's own"
-    assert {"used", "generated", "telemetry_at_end", "dependencies"} <= set(told["columns"])
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["records"] == result["rows"] == len(tasks) + 1
+    activities = {task["activity_id"] for task in tasks}
+    assert result["report"] == {"tasks": len(tasks), "activities": len(activities), "skipped_lines": 0}
+    assert Counter(result["statuses"]) == Counter(task["status"] for task in tasks)
+    assert result["unknown"] in ([], ["type"]), "every key is one of FlowCept's own"
+    assert {"used", "generated", "telemetry_at_end", "dependencies"} <= set(result["columns"])
     card = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "Workflow Card" in card
     assert "Process CPU User Delta (s)" in card

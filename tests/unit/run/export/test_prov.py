@@ -31,7 +31,7 @@ def run_crate(crates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def relations(document: Any, kind: str) -> list[tuple[str, str]]:
     """Pairs of local names of what a relation of one kind connects."""
     cls = getattr(model, kind)
-    return [tuple(str(value) for _, value in one.formal_attributes[:2]) for one in document.get_records(cls)]
+    return [tuple(str(value) for _, value in record.formal_attributes[:2]) for record in document.get_records(cls)]
 
 
 def value_of(record: Any, name: str) -> list[str]:
@@ -39,13 +39,13 @@ def value_of(record: Any, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("to", list(room.FORMATS))
-@pytest.mark.parametrize("what", ["step", "directory", "run", "hostile"])
+@pytest.mark.parametrize("kind", ["step", "directory", "run", "hostile"])
 def test_each_format_reads_back_equal(
-    crates: Path, hostile: Path, run_crate: Path, tmp_path: Path, what: str, to: str
+    crates: Path, hostile: Path, run_crate: Path, tmp_path: Path, kind: str, to: str
 ) -> None:
     if to == "turtle":
         pytest.importorskip("rdflib", reason="rdflib is not installed")
-    source = {"step": sorted(crates.iterdir())[0], "directory": crates, "run": run_crate, "hostile": hostile}[what]
+    source = {"step": sorted(crates.iterdir())[0], "directory": crates, "run": run_crate, "hostile": hostile}[kind]
     target = tmp_path / "out"
     written = room.run_document(open_run(source))
     assert EXPORTERS[to].write(open_run(source), target) == len(list(written.get_records()))
@@ -57,29 +57,31 @@ def test_each_format_reads_back_equal(
 
 
 def test_a_step_is_an_activity_with_its_function_as_plan(crates: Path) -> None:
-    crate = next(one for one in sorted(crates.iterdir()) if ".attempt" not in one.name)
-    graph = {one["@id"]: one for one in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
+    crate = next(path for path in sorted(crates.iterdir()) if ".attempt" not in path.name)
+    graph = {entity["@id"]: entity for entity in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]}
     action = graph["#distributed_step"]
     document = room.run_document(open_run(crate))
     (activity,) = document.get_records(model.ProvActivity)
     assert activity.get_startTime().isoformat(timespec="milliseconds") == action["startTime"]
     assert activity.get_endTime().isoformat(timespec="milliseconds") == action["endTime"]
     assert value_of(activity, "schema:actionStatus") == [action["actionStatus"]]
-    plans = [one for one in document.get_records(model.ProvEntity) if "prov:Plan" in value_of(one, "prov:type")]
-    assert [value_of(one, "prov:label") for one in plans] == [[graph[action["instrument"]["@id"]]["name"]]]
+    plans = [
+        record for record in document.get_records(model.ProvEntity) if "prov:Plan" in value_of(record, "prov:type")
+    ]
+    assert [value_of(plan, "prov:label") for plan in plans] == [[graph[action["instrument"]["@id"]]["name"]]]
     used = {b.rpartition("/")[2] for _, b in relations(document, "ProvUsage")}
     assert {"#input-number", "#hardware-runtime", "#worker-host"} <= used
     made = {a.rpartition("/")[2] for a, _ in relations(document, "ProvGeneration")}
     assert {"#usage-wall", "#output-return"} <= made or action["actionStatus"].endswith("FailedActionStatus")
-    kinds = {kind for one in document.get_records(model.ProvAgent) for kind in value_of(one, "prov:type")}
+    kinds = {kind for record in document.get_records(model.ProvAgent) for kind in value_of(record, "prov:type")}
     assert {"prov:Person", "prov:Organization", "prov:SoftwareAgent"} <= kinds
 
 
 def test_a_failed_step_says_why(crates: Path) -> None:
     failed = [
-        one
-        for one in sorted(crates.iterdir())
-        if "FailedActionStatus" in (one / "ro-crate-metadata.json").read_text(encoding="utf-8")
+        path
+        for path in sorted(crates.iterdir())
+        if "FailedActionStatus" in (path / "ro-crate-metadata.json").read_text(encoding="utf-8")
     ]
     assert failed
     (activity,) = room.run_document(open_run(failed[0])).get_records(model.ProvActivity)
@@ -90,20 +92,20 @@ def test_what_lies_in_a_step_has_the_name_that_the_run_gives_it(run_crate: Path)
     """The same activity from the run's metadata and from the step's own is one activity, not two."""
     document = room.run_document(open_run(run_crate))
     graph = json.loads((run_crate / "ro-crate-metadata.json").read_text(encoding="utf-8"))["@graph"]
-    actions = [one for one in graph if {"CreateAction", "ControlAction", "OrganizeAction"} & set(kinds(one))]
+    actions = [entity for entity in graph if {"CreateAction", "ControlAction", "OrganizeAction"} & set(kinds(entity))]
     activities = list(document.get_records(model.ProvActivity))
     assert len(activities) == len(actions)
-    assert len({str(one.identifier) for one in activities}) == len(activities)
+    assert len({str(activity.identifier) for activity in activities}) == len(activities)
     informed = relations(document, "ProvCommunication")
-    names = [one.name for one in (run_crate / "steps").iterdir()]
-    controls = sum("ControlAction" in kinds(one) for one in graph)
+    names = [path.name for path in (run_crate / "steps").iterdir()]
+    controls = sum("ControlAction" in kinds(entity) for entity in graph)
     assert len(informed) == len(names) + controls + 1, "steps by their controls, controls and run by the engine's run"
     made = [a for a, _ in relations(document, "ProvGeneration")]
     assert len(made) == len(set(made)), "nothing is generated twice"
 
 
-def kinds(one: dict[str, Any]) -> list[str]:
-    kind = one["@type"]
+def kinds(entity: dict[str, Any]) -> list[str]:
+    kind = entity["@type"]
     return [kind] if isinstance(kind, str) else kind
 
 
@@ -116,7 +118,7 @@ def test_names_stay_where_a_crate_is_moved_and_differ_between_attempts(crates: P
 
 
 def test_tasks_are_chosen_with_all_their_attempts(crates: Path) -> None:
-    repeated = next(one.name.split(".")[0] for one in sorted(crates.iterdir()) if ".attempt-1" in one.name)
+    repeated = next(path.name.split(".")[0] for path in sorted(crates.iterdir()) if ".attempt-1" in path.name)
     document = room.run_document(open_run(crates), {repeated})
     assert len(list(document.get_records(model.ProvActivity))) == 2
     with pytest.raises(InputError, match="none of these tasks"):
@@ -127,10 +129,10 @@ def test_a_picture_is_svg_and_one_too_large_is_refused(crates: Path, tmp_path: P
     pytest.importorskip("pydot", reason="pydot is not installed")
     if shutil.which("dot") is None:
         pytest.skip("graphviz is not installed")
-    one = sorted(crates.iterdir())[0]
-    EXPORTERS["prov-svg"].write(open_run(one), tmp_path / "one.svg")
+    crate = sorted(crates.iterdir())[0]
+    EXPORTERS["prov-svg"].write(open_run(crate), tmp_path / "one.svg")
     assert "<svg" in (tmp_path / "one.svg").read_text(encoding="utf-8")
-    document = room.run_document(open_run(one))
+    document = room.run_document(open_run(crate))
     for number in range(room.PICTURE_LIMIT):
         document.entity(f"crate:x{number}")
     with pytest.raises(InputError, match="is no picture"):
@@ -145,4 +147,4 @@ def test_a_damaged_crate_is_a_problem_and_the_rest_is_written(crates: Path, tmp_
     run = open_run(tmp_path / "some")
     document = room.run_document(run)
     assert len(list(document.get_records(model.ProvActivity))) == 2
-    assert [broken.name in one.where for one in run.problems] == [True]
+    assert [broken.name in problem.where for problem in run.problems] == [True]

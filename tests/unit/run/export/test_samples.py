@@ -19,13 +19,13 @@ from prov_worker.run.index.tables import SAMPLES
 
 def expected(crates: Path) -> dict[tuple[str, str, str, float], float | None]:
     """Values by attempt, series, quantity and offset, read without any code of the product."""
-    found = {}
+    samples = {}
     for path in sorted(crates.glob("*/data/resource_usage.json")):
         for base, series in json.loads(path.read_text(encoding="utf-8"))["series"].items():
             for name, column in series["columns"].items():
                 for offset, value in zip(series["offset_s"], column["mean"], strict=True):
-                    found[path.parents[1].name.removesuffix(".crate"), base, name, offset] = value
-    return found
+                    samples[path.parents[1].name.removesuffix(".crate"), base, name, offset] = value
+    return samples
 
 
 def test_csv_holds_every_sample(crates: Path, tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_csv_holds_every_sample(crates: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == list(SAMPLES)
     assert len(rows) == count
-    found = {
+    samples = {
         (row["key"], row["series"], row["quantity"], float(row["offset_s"])): float(row["mean"])
         if row["mean"]
         else None
         for row in rows
     }
-    assert found == expected(crates)
+    assert samples == expected(crates)
     assert {row["unit"] for row in rows if row["quantity"] == "rss_bytes"} == {"byte"}
 
 
@@ -77,7 +77,7 @@ def test_chosen_tasks_alone(crates: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of these tasks"):
         write_csv(open_run(crates), tmp_path / "none.csv", tasks={"no-such-task"})
     assert not (tmp_path / "none.csv").exists()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["series.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["series.csv"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_damaged_series_is_a_problem_and_the_rest_is_written(
     broken.write_text(json.dumps(data if keys else value))
     run = open_run(tmp_path / "some")
     assert write_csv(run, tmp_path / "series.csv") > 0
-    assert [broken.parents[1].name in str(one) for one in run.problems] == [True]
+    assert [broken.parents[1].name in str(problem) for problem in run.problems] == [True]
 
 
 def test_a_data_frame_is_the_same_table(crates: Path, tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ def test_only_new_and_changed_crates_are_read(workflow_crates: Any, indexed: Pat
     crate = sorted(workflow_crates.directory.glob("*.crate"))[0]
     path = crate / "ro-crate-metadata.json"
     document = json.loads(path.read_text())
-    for one in document["@graph"]:
-        if one["@id"] == "#usage-wall":
-            one["value"] = 99.5
+    for entity in document["@graph"]:
+        if entity["@id"] == "#usage-wall":
+            entity["value"] = 99.5
     path.write_text(json.dumps(document))
     os.utime(sorted(workflow_crates.directory.glob("*.crate"))[1] / "ro-crate-metadata.json")  # touched, not changed
     result = index([workflow_crates.directory])
@@ -120,8 +120,8 @@ def test_pruning_leaves_other_directories_alone(crates: Any, make_crates: Any, t
 def test_zips_are_read_where_they_are(crates: Any) -> None:
     crate = crates.add(1)
     with zipfile.ZipFile(crates.directory / f"{crate.name}.zip", "w") as archive:
-        for one in crate.rglob("*"):
-            archive.write(one, one.relative_to(crate))
+        for path in crate.rglob("*"):
+            archive.write(path, path.relative_to(crate))
     shutil.rmtree(crate)
     assert index([crates.directory]).read == 1
     result = index([crates.directory])
@@ -133,7 +133,7 @@ def test_damage_is_named_and_the_rest_indexed(crates: Any) -> None:
     bad = crates.add(2) / "ro-crate-metadata.json"
     bad.write_text("{")
     result = index([crates.directory])
-    assert (result.read, [one.where for one in result.problems]) == (1, [str(bad.parent)])
+    assert (result.read, [problem.where for problem in result.problems]) == (1, [str(bad.parent)])
 
 
 def test_one_writer_at_a_time(crates: Any, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_what_an_interrupted_writer_left_is_finished_or_undone(workflow_crates: 
     path.rename(hidden)  # committed, and not yet renamed
     shutil.copy(hidden, path.with_name("part-00000099.parquet"))  # written, and never committed
     assert index([workflow_crates.directory]).total == 6
-    assert [one.name for one in (indexed / "tasks").rglob("*.parquet")] == [path.name]
+    assert [file.name for file in (indexed / "tasks").rglob("*.parquet")] == [path.name]
     with Index(indexed) as opened:
         assert list(opened.sql("SELECT count(*) FROM tasks").rows) == [(6,)]
 
@@ -187,9 +187,9 @@ def test_a_damaged_part_is_named_by_query_and_mended_by_index(
     before = everything(indexed)
     part = min((indexed / table).rglob("part-*.parquet"))
     DAMAGE[damage](part)
-    with pytest.raises(IndexDamageError, match="gone or damaged.*run index .*crates$") as told:
+    with pytest.raises(IndexDamageError, match="gone or damaged.*run index .*crates$") as caught:
         Index(indexed)
-    assert str(part) in str(told.value)
+    assert str(part) in str(caught.value)
     result = index([workflow_crates.directory])
     assert (result.mended, result.read, result.unchanged, result.total, result.problems) == ([part], 6, 1, 7, [])
     assert everything(indexed) == before
@@ -208,8 +208,8 @@ def test_all_directories_of_an_index_are_mended(workflow_crates: Any, make_crate
     other = make_crates(tmp_path / "others")
     crate = other.add(9, "zipped")
     with zipfile.ZipFile(other.directory / f"{crate.name}.zip", "w") as archive:
-        for one in crate.rglob("*"):
-            archive.write(one, one.relative_to(crate))
+        for path in crate.rglob("*"):
+            archive.write(path, path.relative_to(crate))
     shutil.rmtree(crate)
     target = tmp_path / "both"
     index([workflow_crates.directory, other.directory], target)
@@ -227,7 +227,7 @@ def test_what_a_damaged_part_held_of_crates_that_are_gone_is_said_to_be_lost(
     shutil.rmtree(sorted(workflow_crates.directory.glob("*.crate"))[0])
     next((indexed / "arguments").rglob("part-*.parquet")).unlink()
     result = index([workflow_crates.directory])
-    assert [str(one) for one in result.problems] == [
+    assert [str(problem) for problem in result.problems] == [
         f"{indexed}: 1 of the crates in its damaged files is gone: what these files held of them is lost"
     ]
     with Index(indexed) as opened:
@@ -241,7 +241,7 @@ def test_a_crate_that_cannot_be_read_again_is_named_and_leaves_the_index(workflo
     next((indexed / "files").rglob("part-*.parquet")).unlink()
     for _ in range(2):
         result = index([workflow_crates.directory])
-        assert ([one.where for one in result.problems], result.total) == ([str(bad)], 5)
+        assert ([problem.where for problem in result.problems], result.total) == ([str(bad)], 5)
     with Index(indexed) as opened:
         assert list(opened.sql("SELECT count(*) FROM tasks").rows) == [(5,)]
 
@@ -292,13 +292,15 @@ def test_a_crate_that_lies_there_twice_counts_once(workflow_crates: Any, indexed
     # Where the one that counted is gone, the other one does.
     kept = {path for (path,) in Index(indexed).sql("SELECT crate FROM tasks").rows}
     shutil.rmtree(Path(min(kept)).parent)
-    result = index([one for one in both if one.is_dir()] + [Path(min(kept)).parent.parent], indexed, prune=True)
+    result = index(
+        [directory for directory in both if directory.is_dir()] + [Path(min(kept)).parent.parent], indexed, prune=True
+    )
     assert (result.total, result.duplicates) == (6, 0)
     assert len(keys(indexed)) == 6
 
 
 def test_an_error_while_writing_changes_nothing(workflow_crates: Any, indexed: Path, monkeypatch: Any) -> None:
-    before = sorted(one.name for one in indexed.rglob("part-*"))
+    before = sorted(path.name for path in indexed.rglob("part-*"))
     workflow_crates.add(8, "late", offset_s=50)
 
     def full(*_: Any) -> None:
@@ -308,7 +310,7 @@ def test_an_error_while_writing_changes_nothing(workflow_crates: Any, indexed: P
     with pytest.raises(OSError, match="No space"):
         index([workflow_crates.directory])
     monkeypatch.undo()
-    assert sorted(one.name for one in indexed.rglob("part-*")) == before
+    assert sorted(path.name for path in indexed.rglob("part-*")) == before
     assert index([workflow_crates.directory]).read == 1
 
 
@@ -356,8 +358,8 @@ def test_a_damaged_record_is_one_line_and_removing_it_helps(crates: Any) -> None
 def test_several_processes_read_the_same(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
     index([workflow_crates.directory], tmp_path / "i", mapper=in_processes(2))
     query = "SELECT * FROM tasks ORDER BY key"
-    with Index(indexed) as one, Index(tmp_path / "i") as other:
-        assert list(one.sql(query).rows) == list(other.sql(query).rows)
+    with Index(indexed) as first, Index(tmp_path / "i") as other:
+        assert list(first.sql(query).rows) == list(other.sql(query).rows)
 
 
 def test_a_piece_says_what_it_could_not_read(crates: Any, tmp_path: Path) -> None:
@@ -493,7 +495,7 @@ def test_sql_and_its_errors(indexed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query, said",
+    "query, message",
     [
         ("COPY tasks TO '{out}/x.csv'", "COPY"),
         ("COPY tasks TO '{index}/x.csv'", "COPY"),
@@ -510,7 +512,7 @@ def test_sql_and_its_errors(indexed: Path) -> None:
         ("SELECT * FROM '{out}/secret.csv'", "query: "),
     ],
 )
-def test_a_question_only_reads_the_index(indexed: Path, tmp_path: Path, query: str, said: str) -> None:
+def test_a_question_only_reads_the_index(indexed: Path, tmp_path: Path, query: str, message: str) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "secret").write_text("secret")
@@ -518,10 +520,10 @@ def test_a_question_only_reads_the_index(indexed: Path, tmp_path: Path, query: s
     before = sorted(indexed.rglob("*"))
     with Index(indexed) as opened:
         for ask in (opened.sql, opened.frame):
-            with pytest.raises(InputError, match=said):
+            with pytest.raises(InputError, match=message):
                 ask(query.format(out=out, index=indexed))
         assert len(list(opened.sql("FROM tasks;").rows)) == 6
-    assert sorted(one.name for one in out.iterdir()) == ["secret", "secret.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["secret", "secret.csv"]
     assert sorted(indexed.rglob("*")) == before
 
 

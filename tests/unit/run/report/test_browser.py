@@ -97,9 +97,9 @@ class Page:
 
     def column(self, at: int) -> list[str]:
         script = "return [...document.querySelectorAll(arguments[0])].map((cell) => cell.textContent)"
-        found = self.js(script, f".grid .row [aria-colindex='{at}']")
-        assert isinstance(found, list)
-        return found
+        texts = self.js(script, f".grid .row [aria-colindex='{at}']")
+        assert isinstance(texts, list)
+        return texts
 
     @property
     def dialog(self) -> WebElement:
@@ -134,7 +134,7 @@ def test_filters_leave_what_they_say(opened: Callable[[Path], Page], page: Path)
 
 def test_a_click_on_a_header_sorts_and_says_so(opened: Callable[[Path], Page], page: Path) -> None:
     seen = opened(page)
-    header = next(one for one in seen.all("[role=columnheader]") if one.text == "Duration")
+    header = next(cell for cell in seen.all("[role=columnheader]") if cell.text == "Duration")
     header.find_element(By.TAG_NAME, "button").click()
     assert header.get_attribute("aria-sort") == "descending"
     longest = seen.find("#functions .pair table td.num").text
@@ -262,7 +262,7 @@ def test_the_timeline_zooms_by_a_drag_and_opens_by_a_click(opened: Callable[[Pat
 def test_the_graph_opens_to_tasks_with_keys(opened: Callable[[Path], Page], page: Path) -> None:
     seen = opened(page)
     boxes = seen.all("#graph-box .fn")
-    assert [one.get_attribute("aria-expanded") for one in boxes] == ["false"] * 4
+    assert [box.get_attribute("aria-expanded") for box in boxes] == ["false"] * 4
     assert "attempts" in (boxes[0].get_attribute("aria-label") or "")
     seen.js("document.querySelector('[data-fn=\"1\"]').focus()")
     seen.keys(Keys.ENTER)
@@ -282,7 +282,7 @@ def test_the_graph_opens_to_tasks_with_keys(opened: Callable[[Path], Page], page
 
 def test_a_function_leads_to_its_tasks(opened: Callable[[Path], Page], page: Path) -> None:
     seen = opened(page)
-    button = next(one for one in seen.all("#function-table button.link") if one.text == "merge_results")
+    button = next(link for link in seen.all("#function-table button.link") if link.text == "merge_results")
     seen.js("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     seen.until(lambda: set(seen.column(2)) == {"merge_results"})
@@ -372,10 +372,12 @@ def test_it_prints_in_light_with_its_tables_and_curves(
         import subprocess
 
         (tmp_path / "page.pdf").write_bytes(data)
-        asked = subprocess.run([pdftotext, "-layout", str(tmp_path / "page.pdf"), "-"], capture_output=True, check=True)
-        text = asked.stdout.decode()
-        for words in ("Makespan", "Failures", "Slowest attempts", "Tasks", "Provenance graph", "transform_records"):
-            assert words in text, words
+        conversion = subprocess.run(
+            [pdftotext, "-layout", str(tmp_path / "page.pdf"), "-"], capture_output=True, check=True
+        )
+        text = conversion.stdout.decode()
+        for heading in ("Makespan", "Failures", "Slowest attempts", "Tasks", "Provenance graph", "transform_records"):
+            assert heading in text, heading
         assert "Save as CSV" not in text
 
 
@@ -402,7 +404,7 @@ def test_the_filtered_tasks_are_saved_as_csv(opened: Callable[[Path], Page], pag
     rows = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
     target.unlink()
     assert len(rows) == failed
-    assert {one["status"] for one in rows} == {"failed"}
+    assert {row["status"] for row in rows} == {"failed"}
 
 
 def test_hostile_text_does_nothing(opened: Callable[[Path], Page], hostile_page: Path) -> None:

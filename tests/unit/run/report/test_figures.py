@@ -38,8 +38,8 @@ def steps_of(crates: Path) -> list[dict[str, Any]]:
     """What the crates say, read without any code of the product."""
     steps = []
     for path in sorted(crates.glob("*.crate/ro-crate-metadata.json")):
-        graph = {one["@id"]: one for one in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
-        value = {key: one["value"] for key, one in graph.items() if "value" in one}
+        graph = {entity["@id"]: entity for entity in json.loads(path.read_text(encoding="utf-8"))["@graph"]}
+        value = {key: entity["value"] for key, entity in graph.items() if "value" in entity}
         action = graph["#distributed_step"]
         visible = value.get("#env-CUDA_VISIBLE_DEVICES", "").split(",")
         mean = [value[key] for number in visible if (key := f"#usage-gpu-{number}-mean") in value]
@@ -57,7 +57,7 @@ def steps_of(crates: Path) -> list[dict[str, Any]]:
                 "cpu_s": value["#usage-cpu"],
                 "rss": value["#usage-peak-rss"],
                 "cpus": value["#hardware-cpu-logical"],
-                "gpus": len([one for one in visible if one]),
+                "gpus": len([device for device in visible if device]),
                 "gpu_busy": sum(mean) / 100 if mean else None,
                 "gpus_used": sum(percent >= 5 for percent in most) if most else None,
             }
@@ -131,7 +131,7 @@ def test_every_row_of_the_page_equals_its_crate(crates: Path, page: Path) -> Non
     for step in rows["start"]:
         start += step
         starts.append(start)
-    found = {
+    page_rows = {
         (rows["id"][i], rows["attempt"][i]): {
             "failed": bool(rows["failed"][i]),
             "function": core["functions"][rows["fn"][i]]["name"],
@@ -159,24 +159,24 @@ def test_every_row_of_the_page_equals_its_crate(crates: Path, page: Path) -> Non
         }
         for step in steps_of(crates)
     }
-    assert found == expected
+    assert page_rows == expected
 
 
 def test_functions_equal_what_the_crates_say(crates: Path) -> None:
     steps = steps_of(crates)
-    for one in functions(gather(open_run(crates))):
-        mine = [step for step in steps if step["function"] == one.facts.name]
+    for function in functions(gather(open_run(crates))):
+        mine = [step for step in steps if step["function"] == function.facts.name]
         walls = [(step["end"] - step["start"]) / 1e9 for step in mine]
-        assert one.attempts == len(mine)
-        assert one.failed == sum(step["failed"] for step in mine)
-        assert one.wall_sum_s == pytest.approx(sum(walls))
-        assert one.wall_median_s == pytest.approx(median(walls))
-        assert one.wall_max_s == pytest.approx(max(walls))
-        assert one.rss_max == max(step["rss"] for step in mine)
+        assert function.attempts == len(mine)
+        assert function.failed == sum(step["failed"] for step in mine)
+        assert function.wall_sum_s == pytest.approx(sum(walls))
+        assert function.wall_median_s == pytest.approx(median(walls))
+        assert function.wall_max_s == pytest.approx(max(walls))
+        assert function.rss_max == max(step["rss"] for step in mine)
         used = median(step["cpu_s"] / wall for step, wall in zip(mine, walls, strict=True))
-        assert one.cpus_used == pytest.approx(used)
+        assert function.cpus_used == pytest.approx(used)
         gpus_used = [step["gpus_used"] for step in mine if step["gpus_used"] is not None]
-        assert one.gpus_used == (median(gpus_used) if gpus_used else None)
+        assert function.gpus_used == (median(gpus_used) if gpus_used else None)
 
 
 def test_links_count_the_inputs_that_another_task_returned(crates: Path) -> None:
@@ -184,16 +184,16 @@ def test_links_count_the_inputs_that_another_task_returned(crates: Path) -> None
     made: dict[str, str] = {}
     used: list[str] = []
     for path in sorted(crates.glob("*.crate/ro-crate-metadata.json")):
-        for one in json.loads(path.read_text(encoding="utf-8"))["@graph"]:
-            if one["@id"] == "#output-return":
-                made[one["sha256"]] = path.parent.name
-            elif one["@id"] == "#input-path":
-                used.append(one["sha256"])
+        for entity in json.loads(path.read_text(encoding="utf-8"))["@graph"]:
+            if entity["@id"] == "#output-return":
+                made[entity["sha256"]] = path.parent.name
+            elif entity["@id"] == "#input-path":
+                used.append(entity["sha256"])
     data = gather(open_run(crates))
     links = sum(digest in made for digest in used)
     assert links > 50
     assert sum(data.flows.values()) == len(data.edges) == links
-    names = [one.name for one in data.functions]
+    names = [function.name for function in data.functions]
     assert {(names[source], names[target]) for source, target, _ in data.flows} == {
         ("fetch_archive", "transform_records"),
         ("transform_records", "fit_model"),
@@ -239,7 +239,7 @@ def data_of(rows: list[Row], **node: Any) -> Gathered:
 
 
 def kinds(data: Gathered) -> dict[str, str]:
-    return {one.kind: f"{one.finding} {one.action}" for one in advise(data, functions(data))}
+    return {advice.kind: f"{advice.finding} {advice.action}" for advice in advise(data, functions(data))}
 
 
 def test_nothing_stands_out_in_a_run_that_uses_what_it_has() -> None:
@@ -249,9 +249,9 @@ def test_nothing_stands_out_in_a_run_that_uses_what_it_has() -> None:
 
 def test_advice_on_cpus_that_nobody_uses() -> None:
     rows = [row(task_id=str(n), worker=n, wall_s=60.0, cpu_s=60.0, cpus_allowed=64) for n in range(4)]
-    found = kinds(data_of(rows))["cpus"]
-    assert "Allowed 64 CPUs, used 1.0; at most 4 at once on a node of 64 CPUs" in found
-    assert "Up to 64 would fit" in found
+    advice = kinds(data_of(rows))["cpus"]
+    assert "Allowed 64 CPUs, used 1.0; at most 4 at once on a node of 64 CPUs" in advice
+    assert "Up to 64 would fit" in advice
 
 
 def test_no_advice_on_cpus_where_neighbours_use_them() -> None:
@@ -267,9 +267,9 @@ def test_no_advice_on_cpus_where_neighbours_use_them() -> None:
 
 def test_advice_on_gpus() -> None:
     rows = [row(task_id=str(n), wall_s=600.0, cpu_s=600.0, gpus=GpuUse(12, 1, 0.9)) for n in range(3)]
-    found = kinds(data_of(rows, gpus=12))["gpus"]
-    assert found.startswith("12 GPUs visible, used 1.")
-    assert "5.50 GPU hours" in found, "three times ten minutes of eleven GPUs"
+    advice = kinds(data_of(rows, gpus=12))["gpus"]
+    assert advice.startswith("12 GPUs visible, used 1.")
+    assert "5.50 GPU hours" in advice, "three times ten minutes of eleven GPUs"
     idle = [row(wall_s=600.0, gpus=GpuUse(1, 1, 0.1))]
     assert kinds(data_of(idle))["gpus"].startswith("Its 1 GPU was busy 10 % of the time.")
 
@@ -287,8 +287,8 @@ def test_no_advice_on_gpus_whose_use_is_not_known() -> None:
 
 @pytest.mark.parametrize("peak, expected", [(500, "Run fewer at once"), (1, "room for 460 at once"), (100, None)])
 def test_advice_on_memory(peak: int, expected: str | None) -> None:
-    found = kinds(data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=peak * GIB)])).get("memory")
-    assert found is None if expected is None else found is not None and expected in found
+    advice = kinds(data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=peak * GIB)])).get("memory")
+    assert advice is None if expected is None else advice is not None and expected in advice
 
 
 def test_advice_on_tasks_shorter_than_the_pause_between_them() -> None:
@@ -298,9 +298,9 @@ def test_advice_on_tasks_shorter_than_the_pause_between_them() -> None:
 
 def test_advice_on_waiting_and_stragglers() -> None:
     rows = [row(task_id=str(n), worker=n, wall_s=60.0 if n == 0 else 2.0, cpu_s=0.05) for n in range(40)]
-    found = kinds(data_of(rows))
-    assert "it mostly waits" in found["waiting"]
-    assert "1 attempt took more than 8.00 s, the longest 1 min 00 s; the median is 2.00 s." in found["stragglers"]
+    advice = kinds(data_of(rows))
+    assert "it mostly waits" in advice["waiting"]
+    assert "1 attempt took more than 8.00 s, the longest 1 min 00 s; the median is 2.00 s." in advice["stragglers"]
 
 
 def test_advice_on_failures_tells_a_kill_near_the_memory_limit() -> None:
@@ -318,7 +318,7 @@ def test_failures_that_differ_in_numbers_alone_are_one() -> None:
     data = data_of([row(task_id=str(n), failed=True, error=n) for n in range(3)])
     data.errors = ["no part 17 at 0x7f3a", "no part 4 at 0x8b", "no parts"]
     groups = failures(data)
-    assert [(len(one.rows), one.kinds, one.lasting) for one in groups] == [(2, 2, 2), (1, 1, 1)]
+    assert [(len(group.rows), group.kinds, group.lasting) for group in groups] == [(2, 2, 2), (1, 1, 1)]
 
 
 def test_a_run_without_cpus_or_time_divides_by_nothing() -> None:
@@ -328,12 +328,12 @@ def test_a_run_without_cpus_or_time_divides_by_nothing() -> None:
     assert summary.concurrency is None
     assert summary.occupancy is None
     assert functions(data)[0].cpus_used is None
-    assert busy(data.rows, 0, 1.0, 4, lambda one: 1.0) == [0, 0, 0, 0]
+    assert busy(data.rows, 0, 1.0, 4, lambda row: 1.0) == [0, 0, 0, 0]
 
 
 def test_busy_spreads_an_attempt_over_its_bins() -> None:
     rows = [row(start_ns=500, end_ns=2000), row(start_ns=0, end_ns=4000)]
-    assert busy(rows, 0, 1000.0, 4, lambda one: 1.0) == [1.5, 2.0, 1.0, 1.0]
+    assert busy(rows, 0, 1000.0, 4, lambda row: 1.0) == [1.5, 2.0, 1.0, 1.0]
 
 
 def test_most_together_counts_a_follower_once() -> None:

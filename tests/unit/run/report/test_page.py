@@ -68,11 +68,11 @@ def test_nothing_is_loaded_from_anywhere(page: Path) -> None:
 
 
 def test_the_one_script_is_the_one_that_the_policy_allows(page: Path) -> None:
-    found = outline(page)
-    policy = next(a["content"] for t, a in found.tags if t == "meta" and "http-equiv" in a)
+    structure = outline(page)
+    policy = next(a["content"] for t, a in structure.tags if t == "meta" and "http-equiv" in a)
     assert policy is not None
     assert "default-src 'none'" in policy
-    code = [text for kind, text in found.scripts if kind is None]
+    code = [text for kind, text in structure.scripts if kind is None]
     assert len(code) == 1
     digest = base64.b64encode(hashlib.sha256(code[0].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in policy
@@ -81,14 +81,14 @@ def test_the_one_script_is_the_one_that_the_policy_allows(page: Path) -> None:
 
 
 def test_landmarks_headings_and_names(page: Path) -> None:
-    found = outline(page)
-    tags = [tag for tag, _ in found.tags]
+    structure = outline(page)
+    tags = [tag for tag, _ in structure.tags]
     for tag in ("header", "nav", "main", "footer", "h1"):
         assert tags.count(tag) == 1, tag
-    assert dict(found.tags)["html"]["lang"] == "en"
-    ids = [a["id"] for _, a in found.tags if "id" in a]
+    assert dict(structure.tags)["html"]["lang"] == "en"
+    ids = [a["id"] for _, a in structure.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    for tag, attributes in found.tags:
+    for tag, attributes in structure.tags:
         if tag == "section":
             assert attributes["aria-labelledby"] in ids
         if tag == "svg":
@@ -99,8 +99,8 @@ def test_landmarks_headings_and_names(page: Path) -> None:
 
 def test_what_matters_is_there_without_a_script(page: Path) -> None:
     text = " ".join(" ".join(outline(page).text).split())
-    for words in ("Failed tasks", "How these figures are computed", "sum of wall ÷ makespan", "Slowest attempts"):
-        assert words in text
+    for phrase in ("Failed tasks", "How these figures are computed", "sum of wall ÷ makespan", "Slowest attempts"):
+        assert phrase in text
     for name in ("fetch_archive", "transform_records", "fit_model", "merge_results", "node-001", "node-002"):
         assert name in text
     assert "KeyError: no column 'flux' in" in text
@@ -112,11 +112,11 @@ def test_failures_come_before_all_other_sections(page: Path) -> None:
 
 
 def test_hostile_text_stays_text(hostile_page: Path) -> None:
-    found = outline(hostile_page)
-    assert len([text for kind, text in found.scripts if kind is None]) == 1
-    assert not [a for tag, a in found.tags if tag == "b"]
-    assert not [a for _, a in found.tags if any(name.startswith("on") for name in a)]
-    text = "".join(found.text)
+    structure = outline(hostile_page)
+    assert len([text for kind, text in structure.scripts if kind is None]) == 1
+    assert not [a for tag, a in structure.tags if tag == "b"]
+    assert not [a for _, a in structure.tags if any(name.startswith("on") for name in a)]
+    text = "".join(structure.text)
     assert "</script><script>alert(1)</script>" in text
     assert "{{7*7}} ${x}" in text
 
@@ -163,9 +163,9 @@ def test_no_crate_is_an_error_and_leaves_no_page(tmp_path: Path) -> None:
 
 
 def test_a_title_is_taken_and_escaped(crates: Path, tmp_path: Path) -> None:
-    one = tmp_path / "one"
-    shutil.copytree(sorted(crates.iterdir())[0], one / sorted(crates.iterdir())[0].name)
-    write_report(open_run(one), tmp_path / "report.html", title="<i>Mine</i>")
+    folder = tmp_path / "one"
+    shutil.copytree(sorted(crates.iterdir())[0], folder / sorted(crates.iterdir())[0].name)
+    write_report(open_run(folder), tmp_path / "report.html", title="<i>Mine</i>")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<title>&lt;i&gt;Mine&lt;/i&gt; – run report</title>" in html
 

@@ -30,7 +30,7 @@ def on_line(line: str, user_dir: Path, site: str = "local", **values: Any) -> li
     """What the storage's check says on one line."""
     if site != "local":
         values["interface"] = "lo"
-    return [one for one in storage.check(subject(site, user_dir, **values)) if one.subject == line]
+    return [finding for finding in storage.check(subject(site, user_dir, **values)) if finding.subject == line]
 
 
 def test_interfaces_of_guests_are_not_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,21 +44,21 @@ def test_interfaces_of_guests_are_not_proposed(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_interface_that_does_not_exist(private: Path) -> None:
-    found = only(network.check(subject("local", private, interface="nosuch0")), "fail")
-    assert "nosuch0 is not on this host" in found.found
-    assert "--set interface=" in found.remedy
+    finding = only(network.check(subject("local", private, interface="nosuch0")), "fail")
+    assert "nosuch0 is not on this host" in finding.found
+    assert "--set interface=" in finding.remedy
 
 
 def test_loopback_is_not_what_compute_nodes_reach(private: Path) -> None:
     assert only(network.check(subject("aurora", private, interface="lo")), "warn").subject == "interface"
-    assert [one.status for one in network.check(subject("local", private, interface=""))] == ["pass"]
+    assert [finding.status for finding in network.check(subject("local", private, interface=""))] == ["pass"]
 
 
 def test_a_directory_that_cannot_be_written(private: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    found = only(on_line("crate_dir", private, crate_dir=str(blocked / "crates")), "fail")
-    assert str(blocked) in found.found
+    finding = only(on_line("crate_dir", private, crate_dir=str(blocked / "crates")), "fail")
+    assert str(blocked) in finding.found
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
@@ -92,20 +92,20 @@ def test_a_mount_point_that_is_not_here(private: Path) -> None:
 @pytest.mark.parametrize("mode, status", [(0o755, "warn"), (0o777, "fail"), (0o770, "warn"), (0o700, "pass")])
 def test_rights_of_the_directory_with_the_tokens(private: Path, mode: int, status: str) -> None:
     private.chmod(mode)
-    (found,) = on_line("rights", private)
-    assert found.status == status
+    (finding,) = on_line("rights", private)
+    assert finding.status == status
 
 
 def test_a_tmpdir_that_is_too_long_for_sockets(private: Path) -> None:
     """As long as it takes: one byte less, and Python's own sockets fit."""
     for length, status in ((107 - 32, "pass"), (107 - 31, "fail")):
         long = "/tmp/" + "x" * (length - 5)
-        found = [
-            one
-            for one in limits.check(subject("local", private, worker_init=f"export TMPDIR={long}"))
-            if "at the workers" in one.found
+        findings = [
+            finding
+            for finding in limits.check(subject("local", private, worker_init=f"export TMPDIR={long}"))
+            if "at the workers" in finding.found
         ]
-        assert [one.status for one in found] == [status]
+        assert [finding.status for finding in findings] == [status]
 
 
 def test_the_length_at_which_multiprocessing_fails_is_the_one_that_is_checked(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_the_length_at_which_multiprocessing_fails_is_the_one_that_is_checked(tm
 
 
 def test_cpus_that_are_not_here(private: Path) -> None:
-    found = only(limits.check(subject("local", private, workers=1, affinity="list:0,8000")), "fail")
-    assert "8000" in found.found
+    finding = only(limits.check(subject("local", private, workers=1, affinity="list:0,8000")), "fail")
+    assert "8000" in finding.found
 
 
 def test_a_service_that_nobody_answers_for() -> None:
@@ -141,8 +141,8 @@ def test_a_service_that_nobody_answers_for() -> None:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
         port = taken.getsockname()[1]
         assert only(egress.rest(f"http://127.0.0.1:{port}"), "fail").subject == "egress, REST"
-        found = only(egress.amqps("127.0.0.1", (port,)), "fail")
-        assert f"127.0.0.1:{port}: Connection refused" in found.found
+        finding = only(egress.amqps("127.0.0.1", (port,)), "fail")
+        assert f"127.0.0.1:{port}: Connection refused" in finding.found
 
 
 def test_a_service_that_answers_and_a_clock_that_is_wrong() -> None:
@@ -161,17 +161,17 @@ def test_a_service_that_answers_and_a_clock_that_is_wrong() -> None:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = list(egress.rest(f"http://127.0.0.1:{server.server_address[1]}"))
+        findings = list(egress.rest(f"http://127.0.0.1:{server.server_address[1]}"))
         server.shutdown()
-    assert statuses(found) == {"egress, REST": "pass", "clock": "warn"}
-    assert "ahead of the service" in found[1].found
+    assert statuses(findings) == {"egress, REST": "pass", "clock": "warn"}
+    assert "ahead of the service" in findings[1].found
 
 
 def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://user:hidden@127.0.0.1:1")
-    found = only(egress.rest("https://compute.example.org"), "fail")
-    assert "through http://127.0.0.1:1" in found.found
-    assert "hidden" not in found.found
+    finding = only(egress.rest("https://compute.example.org"), "fail")
+    assert "through http://127.0.0.1:1" in finding.found
+    assert "hidden" not in finding.found
 
 
 def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,15 +181,15 @@ def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: p
     endpoint = private / "mine"
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
     (endpoint / "daemon.pid").write_text(str(ended.pid))
-    found = only(duplicates.check(subject("local", private, "mine")), "fail")
-    assert f"process {ended.pid} of another host" in found.found
+    finding = only(duplicates.check(subject("local", private, "mine")), "fail")
+    assert f"process {ended.pid} of another host" in finding.found
     assert only(duplicates.check(subject("local", private, "other")), "warn").found.startswith("mine in ")
     capsys.readouterr()
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private), "--set", "workers=3"]) == 2
     assert "kept fresh by a daemon on another host" in capsys.readouterr().err
     # What a daemon that was killed leaves behind is no daemon.
     os.utime(endpoint / "daemon.pid", (0, 0))
-    assert {one.status for one in duplicates.check(subject("local", private, "mine"))} == {"pass"}
+    assert {finding.status for finding in duplicates.check(subject("local", private, "mine"))} == {"pass"}
 
 
 def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,9 +198,9 @@ def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytes
     endpoint = private / "mine"
     assert json.loads((endpoint / MARKER).read_text())["host"] is None
     (endpoint / "daemon.pid").write_text("1")
-    (found,) = duplicates.check(subject("local", private, "mine"))
-    assert found.status == "pass"
-    assert "on another host, which a batch system chose: process 1" in found.found
+    (finding,) = duplicates.check(subject("local", private, "mine"))
+    assert finding.status == "pass"
+    assert "on another host, which a batch system chose: process 1" in finding.found
     capsys.readouterr()
     assert cli([*where, "--any-host", "--set", "workers=3"]) == 0
     assert "--any-host is now --unbound-host; the old name works" in capsys.readouterr().err
@@ -216,14 +216,14 @@ def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytes
 def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
     (private / "mine" / MARKER).write_text("junk")
-    found = only(duplicates.check(subject("local", private, "mine")), "fail")
-    assert f"{MARKER}: no valid JSON" in found.found
-    assert "install --overwrite" in found.remedy
+    finding = only(duplicates.check(subject("local", private, "mine")), "fail")
+    assert f"{MARKER}: no valid JSON" in finding.found
+    assert "install --overwrite" in finding.remedy
 
 
 def test_an_endpoint_that_belongs_to_another_host(private: Path) -> None:
     assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
     marker = private / "mine" / MARKER
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "host": "login02"}))
-    found = only(duplicates.check(subject("local", private, "mine")), "fail")
-    assert "belongs to login02" in found.found
+    finding = only(duplicates.check(subject("local", private, "mine")), "fail")
+    assert "belongs to login02" in finding.found

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 def test_this_machine_is_fit_for_an_endpoint_of_its_own(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--set", "workers=1", "--set", "email=a@example.org"]
     assert cli(["sites", "check", "local", "--user-dir", str(private), "--offline", "--json", *given]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["fail"], told["site"], told["options"]["workers"]) == (0, "local", 1)
-    found = {one["subject"]: one for one in told["findings"]}
-    assert found["versions here"]["status"] == found["versions at the workers"]["status"] == "pass"
-    assert f"({sys.prefix}" in found["versions at the workers"]["found"]
-    assert found["egress"]["status"] == "warn"
+    document = json.loads(capsys.readouterr().out)
+    assert (document["fail"], document["site"], document["options"]["workers"]) == (0, "local", 1)
+    findings = {finding["subject"]: finding for finding in document["findings"]}
+    assert findings["versions here"]["status"] == findings["versions at the workers"]["status"] == "pass"
+    assert f"({sys.prefix}" in findings["versions at the workers"]["found"]
+    assert findings["egress"]["status"] == "warn"
     assert list(private.iterdir()) == [], "nothing is left behind"
 
 
@@ -66,9 +66,9 @@ def test_an_installed_endpoint_is_checked_with_its_own_options(
 
 
 def test_a_worker_init_that_hides_the_endpoints_program_is_a_job_that_comes_back_for_ever(private: Path) -> None:
-    found = only(versions.check(subject("local", private, worker_init="export PATH=/usr/bin:/bin")), "fail")
-    assert found.subject == "versions at the workers"
-    assert "no globus-compute-endpoint on its PATH" in found.found
+    finding = only(versions.check(subject("local", private, worker_init="export PATH=/usr/bin:/bin")), "fail")
+    assert finding.subject == "versions at the workers"
+    assert "no globus-compute-endpoint on its PATH" in finding.found
 
 
 def test_commands_of_worker_init_that_fail_are_named(private: Path, tmp_path: Path) -> None:
@@ -84,11 +84,14 @@ def test_commands_of_worker_init_that_fail_are_named(private: Path, tmp_path: Pa
             "(exit 7)",
         )
     )
-    found = list(versions.check(subject("local", private, worker_init=init)))
-    assert [one.status for one in found] == ["pass", "warn", "warn", "pass"]
-    assert "`source /no/such/env/bin/activate` ended with exit status 1" in found[1].found
-    assert "`( exit 7 )` ended with exit status 7" in found[2].found
-    assert [one.status for one in versions.check(subject("local", private, worker_init="true"))] == ["pass", "pass"]
+    findings = list(versions.check(subject("local", private, worker_init=init)))
+    assert [finding.status for finding in findings] == ["pass", "warn", "warn", "pass"]
+    assert "`source /no/such/env/bin/activate` ended with exit status 1" in findings[1].found
+    assert "`( exit 7 )` ended with exit status 7" in findings[2].found
+    assert [finding.status for finding in versions.check(subject("local", private, worker_init="true"))] == [
+        "pass",
+        "pass",
+    ]
 
 
 @pytest.mark.parametrize("privileged", [True, False])
@@ -97,7 +100,7 @@ def test_root_needs_a_contact_address(private: Path, monkeypatch: pytest.MonkeyP
     (bare,) = user.check(subject("local", private))
     assert bare.status == ("fail" if privileged else "pass")
     assert ("--set email=" in bare.remedy) is privileged
-    assert [one.status for one in user.check(subject("local", private, email="a@example.org"))] == ["pass"]
+    assert [finding.status for finding in user.check(subject("local", private, email="a@example.org"))] == ["pass"]
 
 
 def test_what_the_daemon_takes_for_privileged_is_its_own_business() -> None:
@@ -111,7 +114,7 @@ def test_a_batch_job_of_pbs_knows_nothing_of_this_environment(private: Path) -> 
     assert "no globus-compute-endpoint on its PATH" in bare.found
     activate = f"source {sys.prefix}/bin/activate"
     assert {
-        one.status for one in versions.check(subject("polaris", private, interface="lo", worker_init=activate))
+        finding.status for finding in versions.check(subject("polaris", private, interface="lo", worker_init=activate))
     } == {"pass"}
 
 
@@ -124,13 +127,13 @@ def test_other_versions_at_the_workers(private: Path, tmp_path: Path, name: str,
     other = tmp_path / "other" / f"{name.replace('-', '_')}-{version}.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    found = only(versions.check(subject("local", private, worker_init=f"export PYTHONPATH={other.parent}")), status)
-    assert f"{name} {version}" in found.found
+    finding = only(versions.check(subject("local", private, worker_init=f"export PYTHONPATH={other.parent}")), status)
+    assert f"{name} {version}" in finding.found
 
 
 def test_a_worker_init_that_ends_the_shell_is_told_in_its_own_words(private: Path) -> None:
-    found = only(versions.check(subject("local", private, worker_init="echo no such module >&2; exit 3")), "fail")
-    assert "no such module" in found.found
+    finding = only(versions.check(subject("local", private, worker_init="echo no such module >&2; exit 3")), "fail")
+    assert "no such module" in finding.found
 
 
 def test_an_image_in_a_file_and_its_digest(private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,17 +144,19 @@ def test_an_image_in_a_file_and_its_digest(private: Path, tmp_path: Path, monkey
     digest = "sha256:" + subprocess.run(["sha256sum", image], capture_output=True, text=True, check=True).stdout[:64]
     given = {"interface": "lo", "runtime": "container", "worker_init": f"export PATH={tmp_path}/bin:$PATH"}
 
-    def told(**values: Any) -> Finding:
-        (found,) = [
-            one for one in container.check(subject("polaris", private, **given, **values)) if one.subject == "image"
+    def checked_image(**values: Any) -> Finding:
+        (finding,) = [
+            finding
+            for finding in container.check(subject("polaris", private, **given, **values))
+            if finding.subject == "image"
         ]
-        return found
+        return finding
 
-    assert told(image=str(image), image_digest=digest).status == "pass"
-    assert told(image=str(image)).remedy.startswith(f"--set image_digest={digest}")
-    assert told(image=str(image), image_digest="sha256:" + "0" * 64).status == "fail"
-    assert told(image="/no/such.sif").status == "fail"
-    assert told(image="docker://example/image").status == "warn"
+    assert checked_image(image=str(image), image_digest=digest).status == "pass"
+    assert checked_image(image=str(image)).remedy.startswith(f"--set image_digest={digest}")
+    assert checked_image(image=str(image), image_digest="sha256:" + "0" * 64).status == "fail"
+    assert checked_image(image="/no/such.sif").status == "fail"
+    assert checked_image(image="docker://example/image").status == "warn"
     runtimes = list(container.check(subject("polaris", private, **given, image=str(image))))
     assert runtimes[0].found == f"{tmp_path}/bin/apptainer"
 

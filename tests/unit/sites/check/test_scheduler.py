@@ -55,19 +55,19 @@ def on_polaris(tmp_path: Path, **values: Any) -> list[Finding]:
 
 
 def test_pbs_answers_for_the_queue_and_the_history(pbs: Path, tmp_path: Path) -> None:
-    found = statuses(on_polaris(tmp_path))
-    assert {name for name, status in found.items() if status == "pass"} >= {
+    states = statuses(on_polaris(tmp_path))
+    assert {name for name, status in states.items() if status == "pass"} >= {
         "scheduler commands",
         "launcher",
         "scheduler answers",
         "queue",
         "job history",
     }
-    assert found["account"] == "warn", "there is no program that knows accounts"
+    assert states["account"] == "warn", "there is no program that knows accounts"
 
 
 @pytest.mark.parametrize(
-    "values, told",
+    "values, message",
     [
         ({"queue": "nosuch"}, "there is no queue nosuch"),
         ({"queue": "run_next"}, "takes no jobs now"),
@@ -77,10 +77,10 @@ def test_pbs_answers_for_the_queue_and_the_history(pbs: Path, tmp_path: Path) ->
         ({"walltime": "00:04:59"}, "at least 00:05:00"),
     ],
 )
-def test_what_a_queue_of_pbs_would_refuse(pbs: Path, tmp_path: Path, values: dict[str, Any], told: str) -> None:
-    (found,) = [one for one in on_polaris(tmp_path, **values) if one.subject == "queue"]
-    assert (found.status, bool(found.remedy)) == ("fail", True)
-    assert told in found.found
+def test_what_a_queue_of_pbs_would_refuse(pbs: Path, tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    (finding,) = [line for line in on_polaris(tmp_path, **values) if line.subject == "queue"]
+    assert (finding.status, bool(finding.remedy)) == ("fail", True)
+    assert message in finding.found
 
 
 def test_a_queue_of_pbs_that_starts_nothing_is_a_warning(pbs: Path, tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_pbs_without_job_history_makes_parsl_give_up_running_jobs(pbs: Path, tmp
     program(
         pbs, "qstat", 'test "$1" = -Q && echo "{}" || echo "qstat: PBS is not configured to maintain job history" >&2\n'
     )
-    found = statuses(on_polaris(tmp_path))
-    assert found["job history"] == "fail"
-    assert found["scheduler answers"] == "warn"
+    states = statuses(on_polaris(tmp_path))
+    assert states["job history"] == "fail"
+    assert states["scheduler answers"] == "warn"
 
 
 def test_a_pbs_server_that_says_nothing_of_history_is_a_warning(pbs: Path, tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_a_pbs_server_that_says_nothing_of_history_is_a_warning(pbs: Path, tmp_p
 
 def test_a_pbs_server_that_is_down(pbs: Path, tmp_path: Path) -> None:
     program(pbs, "qstat", 'echo "qstat: cannot connect to server pbs1 (errno=15010)" >&2; exit 255\n')
-    found = only([one for one in on_polaris(tmp_path) if one.subject == "scheduler answers"], "fail")
-    assert "cannot connect to server pbs1" in found.found
+    finding = only([line for line in on_polaris(tmp_path) if line.subject == "scheduler answers"], "fail")
+    assert "cannot connect to server pbs1" in finding.found
 
 
 def test_an_account_that_the_bank_knows_or_not(pbs: Path, tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_an_account_that_the_bank_knows_or_not(pbs: Path, tmp_path: Path) -> Non
 
 
 def test_a_directory_on_a_file_system_that_the_job_does_not_ask_for(pbs: Path, tmp_path: Path) -> None:
-    found = on_polaris(tmp_path, filesystems="home:grand")
-    told = [one.found for one in found if one.subject == "file systems"]
-    assert any("grand: no mount" in one for one in told)
-    assert any("crate_dir" in one and "is on none of home:grand" in one for one in told)
+    findings = on_polaris(tmp_path, filesystems="home:grand")
+    details = [finding.found for finding in findings if finding.subject == "file systems"]
+    assert any("grand: no mount" in detail for detail in details)
+    assert any("crate_dir" in detail and "is on none of home:grand" in detail for detail in details)
 
 
 @pytest.fixture
@@ -141,13 +141,15 @@ def on_perlmutter(user_dir: Path, **values: Any) -> list[Finding]:
 
 
 def test_slurm_answers_for_account_qos_partition_and_the_very_script(slurm: Path, private: Path) -> None:
-    found = on_perlmutter(private, partition="gpu")
-    assert {one.status for one in found} == {"pass"}
-    assert [one.found for one in found if one.subject == "trial of the batch script"] == ["Job 9 to start at 2026"]
+    findings = on_perlmutter(private, partition="gpu")
+    assert {finding.status for finding in findings} == {"pass"}
+    assert [finding.found for finding in findings if finding.subject == "trial of the batch script"] == [
+        "Job 9 to start at 2026"
+    ]
 
 
 @pytest.mark.parametrize(
-    "values, line, told",
+    "values, line, message",
     [
         ({"account": "Other"}, "account", "Other is none of yours"),
         ({"qos": "premium"}, "account", "no QOS premium"),
@@ -155,20 +157,20 @@ def test_slurm_answers_for_account_qos_partition_and_the_very_script(slurm: Path
         ({"account": "Other"}, "trial of the batch script", "exit status 1"),
     ],
 )
-def test_what_slurm_would_refuse(slurm: Path, private: Path, values: dict[str, Any], line: str, told: str) -> None:
-    (found,) = [one for one in on_perlmutter(private, **values) if one.subject == line]
-    assert (found.status, bool(found.remedy)) == ("fail", True)
-    assert told in found.found
+def test_what_slurm_would_refuse(slurm: Path, private: Path, values: dict[str, Any], line: str, message: str) -> None:
+    (finding,) = [finding for finding in on_perlmutter(private, **values) if finding.subject == line]
+    assert (finding.status, bool(finding.remedy)) == ("fail", True)
+    assert message in finding.found
 
 
 def test_slurms_refusal_is_shown_in_its_own_words(slurm: Path, private: Path) -> None:
     """The words are those of Slurm 22.05 for a partition that does not exist."""
-    words = "sbatch: error: invalid partition specified: nope"
-    program(slurm, "sbatch", f'echo "{words}" >&2; exit 1\n')
+    message = "sbatch: error: invalid partition specified: nope"
+    program(slurm, "sbatch", f'echo "{message}" >&2; exit 1\n')
     program(slurm, "scontrol", 'echo "Partition nope not found" >&2; exit 1\n')
     program(slurm, "sinfo", "echo debug\n")
     program(slurm, "sacctmgr", 'echo "Slurm accounting storage is disabled" >&2; exit 1\n')
-    found = {one.subject: one for one in on_perlmutter(private, partition="nope")}
-    assert words in found["trial of the batch script"].found
-    assert found["partition"].remedy == "--set partition= one of debug"
-    assert found["account"].status == "warn"
+    findings = {finding.subject: finding for finding in on_perlmutter(private, partition="nope")}
+    assert message in findings["trial of the batch script"].found
+    assert findings["partition"].remedy == "--set partition= one of debug"
+    assert findings["account"].status == "warn"
