@@ -2,7 +2,8 @@
 #   make demo                    from nothing to crates in ./crates
 #   make up                      a local Globus Compute in containers, the examples, and their crates in ./crates
 #   make down                    take it away; crates stay
-#   make test                    all tests that this machine can run; says what it skipped
+#   make test                    all tests that this machine can run, but for long ones; says what it skipped
+#   make test-long               the long ones: the same at scale
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
 #   make check                   lint, format, types, spelling, shell, YAML, Ansible
 #   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
@@ -23,7 +24,8 @@ FLOWCEPT_VENV ?= .venv-flowcept
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
 BIN := $(VENV)/bin
-JOBS ?= auto
+# Processes of pytest. Many tests wait more than they compute: a few more than there are CPUs.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : n + 4)))
 CRATES ?= crates
 ARGS ?=
 # Systems on which the package is installed and run by tests/containers. 0: leave this machine's Docker as it is.
@@ -38,7 +40,7 @@ export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept oldest containers programs demo up down test test-stack test-oldest check format bench findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest check format bench findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -72,6 +74,17 @@ programs:
 	@scripts/install-programs.sh rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
 		rabbitmq-server=rabbitmq-server
 
+# One after the other: both ask the system's packages. Images are built once here; builds of tests find all layers.
+system:
+	@$(MAKE) containers
+	@$(MAKE) programs
+	@if [[ "$(SETUP_DOCKER)" == 1 ]] && docker buildx version >/dev/null 2>&1; then \
+		for stage in worker endpoint; do docker build --quiet --target $$stage . >/dev/null || true; done; fi
+
+# All that tests use, beside each other: most of it waits for the network.
+setup:
+	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept ansible oldest system
+
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
 
@@ -81,8 +94,12 @@ up:
 down:
 	@scripts/stack-down.sh
 
-test: test-oldest venv validator runcrate flowcept ansible containers programs
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+test: setup
+	@$(MAKE) test-oldest
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not long' $(ARGS)
+
+test-long: setup
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m long $(ARGS)
 
 # The local endpoint as a whole, with broker, service, daemon and SDK: minutes, and faults in all of them.
 test-stack: oldest venv validator containers programs
@@ -90,7 +107,7 @@ test-stack: oldest venv validator containers programs
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest
-	@$(OLDEST_VENV)/bin/python -m pytest -q -n $(JOBS) tests/unit/globus tests/integration/test_engine.py
+	@$(OLDEST_VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup tests/unit/globus tests/integration/test_engine.py
 
 check: venv ansible
 	@$(BIN)/ruff check --quiet .

@@ -34,6 +34,27 @@ def _docker_answers() -> bool:
     return answer.returncode == 0 and bool(answer.stdout.strip())
 
 
+#: Folders of tests that wait more than they compute, and take minutes: they begin first, side by side.
+WAITING = (
+    "rollout", "containers/stack", "schedulers/slurm", "integration/fleet", "integration/service", "containers",
+    "schedulers", "faults", "integration",
+)  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With pytest-xdist a module's tests run in one process, one after the other: they share its fixtures."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.parent.relative_to(Path(__file__).parent).as_posix()
+    return next((n for n, name in enumerate(WAITING) if f"{folder}/".startswith(f"{name}/")), len(WAITING))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and not _docker_answers():
         if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):

@@ -18,8 +18,9 @@ MEMORY = Path("/sys/fs/cgroup/memory")
 
 
 @pytest.mark.slow
-def test_20000_tasks_in_a_row(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:
-    go, count = tmp_path / "end", 20_000
+@pytest.mark.parametrize("count", [4_000, pytest.param(20_000, marks=pytest.mark.long)])
+def test_many_tasks_in_a_row(crate_dir: CrateDir, start: Start, tmp_path: Path, count: int) -> None:
+    go = tmp_path / "end"
     body = _body()
     calls = [Call("nothing", body=body) for _ in range(count - 2)]
     first, last = Call("descriptors_and_memory"), Call("descriptors_and_memory")

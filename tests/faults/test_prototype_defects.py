@@ -128,7 +128,10 @@ def test_defect_3_the_smallest_and_the_largest_value_have_ids(crate_dir: CrateDi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count, tasks", [(4, 320), (16, 320)], ids=["4_workers", "16_workers"])
+@pytest.mark.parametrize(
+    "count, tasks",
+    [pytest.param(4, 160, id="4_workers"), pytest.param(16, 320, id="16_workers", marks=pytest.mark.long)],
+)
 def test_defect_4_workers_that_share_a_directory_do_not_share_data(
     crate_dir: CrateDir, start: Start, tmp_path: Path, count: int, tasks: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Plugin of pytest: programs end with the module of their test, or fail it; no test outlives its limit."""
+"""Plugin of pytest: programs end with the module of their test, and are named; no test outlives its limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ CENSUS = pytest.StashKey[Census]()
 WATCHDOG = pytest.StashKey[Watchdog]()
 
 
+class LeftBehindWarning(pytest.PytestWarning):
+    """A module's programs outlived it; the summary names them."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "default::support.ending.LeftBehindWarning")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     run = uuid.uuid4().hex if worker == "main" else os.environ[MARKER].split("/")[0]
     config.stash[CENSUS] = Census(run, worker)
@@ -116,8 +121,11 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         # After the last test of a module in a row nothing of it may run.
         if nextitem is None or nextitem.path != item.path:
             left = item.config.stash[CENSUS].leave_module()
-        if left:
-            pytest.fail("\n".join([f"{item.nodeid.split('::')[0]} left programs behind:", *left]), pytrace=False)
+        # They are ended already; what a loaded machine is slow to end is no fault of the test.
+        for program in left:
+            item.warn(
+                LeftBehindWarning(f"{item.nodeid.split('::')[0]} left a program behind, which was killed: {program}")
+            )
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import functions
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.faults,
     pytest.mark.timeout(900),
 ]
