@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,14 +14,10 @@ from support.programs import MARKER, Census, Programs, Watchdog, end, marked
 
 CENSUS = pytest.StashKey[Census]()
 WATCHDOG = pytest.StashKey[Watchdog]()
-
-
-class LeftBehindWarning(pytest.PytestWarning):
-    """A module's programs outlived it; the summary names them."""
+SAY = pytest.StashKey[Callable[[str], None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", "default::support.ending.LeftBehindWarning")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     run = uuid.uuid4().hex if worker == "main" else os.environ[MARKER].split("/")[0]
     config.stash[CENSUS] = Census(run, worker)
@@ -32,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
             capture.suspend_global_capture(in_=True)
         os.write(2, f"\n{text}\n".encode())
 
+    config.stash[SAY] = say
     config.stash[WATCHDOG] = Watchdog(config.stash[CENSUS], say)
 
 
@@ -121,11 +118,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         # After the last test of a module in a row nothing of it may run.
         if nextitem is None or nextitem.path != item.path:
             left = item.config.stash[CENSUS].leave_module()
-        # They are ended already; what a loaded machine is slow to end is no fault of the test.
-        for program in left:
-            item.warn(
-                LeftBehindWarning(f"{item.nodeid.split('::')[0]} left a program behind, which was killed: {program}")
-            )
+        if left:
+            # They are ended already; what a loaded machine is slow to end is no fault of the test.
+            item.config.stash[SAY]("\n".join([f"{item.nodeid.split('::')[0]} left programs behind:", *left]))
 
 
 @pytest.fixture

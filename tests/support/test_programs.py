@@ -59,11 +59,10 @@ def run(folder: Path, text: str) -> tuple[int, str]:
     ["", "start_new_session=True", "env={}, cwd=tmp_path", "env={'HOME': str(tmp_path / 'home')}, cwd='/'"],
     ids=["child", "session", "by its folder", "by its environment"],
 )
-def test_what_a_module_leaves_fails_it_and_is_killed(tmp_path: Path, options: str) -> None:
+def test_what_a_module_leaves_is_named_and_killed(tmp_path: Path, options: str) -> None:
     code, text = run(tmp_path / "it", f"def test_leaves(tmp_path):\n    leave({options})\n")
-    assert code == 1, text
+    assert code == 0, text
     assert "test_it.py left programs behind:" in text
-    assert "1 passed, 1 error" in text
 
 
 def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
         "subprocess.Popen(sys.argv[1:], start_new_session=True)', *COMMAND])\n"
     )
     code, text = run(tmp_path / "it", body)
-    assert (code, "left programs behind" in text) == (1, True), text
+    assert (code, "left programs behind" in text) == (0, True), text
 
 
 def test_who_kills_on_purpose_may_leave_programs(tmp_path: Path) -> None:
