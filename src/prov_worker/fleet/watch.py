@@ -41,7 +41,7 @@ _LOG_BYTES = 4 << 20
 _STARTING_S = 120.0
 #: What a machine that slept looks like goes by in a moment: two looks so far apart must say that a daemon hangs.
 _HANGS_S = 20.0
-#: What a user endpoint leaves that ends as it should is gone by then.
+#: What an engine leaves that ends as it should is gone by then.
 _ENDING_S = 1.0
 #: Between looks at the state and the environment, which commands change; a start is looked at as often.
 _STEP_S = 2.0
@@ -338,6 +338,9 @@ class Watcher:
         for process in [core.process] if core.process is not None else folder.cores():
             how = daemon.stop(folder, process, interrupted=self.ended.is_set)
             self.log.say(name, f"asked for a {request}: process {process.pid} {how}")
+        if request == "stop" and core.state in ("absent", "stale"):
+            for cleared in daemon.end_leftovers(folder, interrupted=self.ended.is_set):
+                self.log.say(name, cleared)
         if self.ended.is_set():
             return True
         record.wanted = "stopped" if request == "stop" else "up"
@@ -383,6 +386,8 @@ class Watcher:
 
     def _name_foreign(self) -> None:
         foreign = foreign_orphans(self.fleet, self._pool)
+        if any(part.process not in self._foreign for part in foreign) and not self.ended.wait(_ENDING_S):
+            foreign = foreign_orphans(self.fleet)
         for part in foreign:
             if part.process not in self._foreign:
                 self.log.say("host", f"left alone, though its engine is gone, since it is not of this fleet: {part}")

@@ -272,35 +272,37 @@ def _option(arguments: Sequence[str], name: str) -> str:
 
 def _is_remote(arguments: Sequence[str]) -> bool:
     """Whether a manager reports to an interchange of another host: that one's engine cannot be seen here."""
-    addresses = {
-        address for address in (_option(arguments, "-a") or _option(arguments, "--addresses")).split(",") if address
-    }
+    addresses = (_option(arguments, "-a") or _option(arguments, "--addresses")).split(",")
     here = {address.address.split("%")[0] for nets in psutil.net_if_addrs().values() for address in nets}
-    here |= {"localhost", socket.gethostname(), socket.getfqdn()}
-    return bool(addresses) and not any(address in here or address.startswith("127.") for address in addresses)
+    # Names as they are: to resolve them may take long.
+    here |= {"localhost", socket.gethostname(), socket.gethostname().split(".")[0]}
+    return any(addresses) and not any(address in here or address.startswith("127.") for address in addresses)
 
 
 def _engine(interchange: psutil.Process) -> psutil.Process | None:
-    """The process that has started an interchange, and lives.
+    """The process that has started an interchange, itself or by another program, and lives.
 
-    An orphan has another parent: init, or what a container or a user's session has in its place. It is of another
-    user, or the daemon, which starts no interchange itself, or has not loaded ZeroMQ, by which engines talk.
+    An orphan has other ancestors: init, or what a container or a user's session has in its place. They are of another
+    user, or the daemon, which starts no interchange itself, or have not loaded ZeroMQ, by which engines talk.
     """
-    parent = interchange.parent()
-    if parent is None or not processes.is_alive(parent):
-        return None
-    if parent.pid == os.getpid():
-        return parent
-    try:
-        if parent.uids().real != interchange.uids().real or daemons.is_core_title(processes.command(parent)):
-            return None
-        with open(f"/proc/{parent.pid}/maps", encoding="utf-8", errors="replace") as maps:
-            return parent if any("zmq" in line for line in maps) else None
-    except psutil.NoSuchProcess:
-        return None
-    except (psutil.AccessDenied, OSError):
-        # Closed to this user: it is an engine, unless it is the init of a host or of a session.
-        return None if parent.pid == 1 or parent.name() == "systemd" else parent
+    uid = interchange.uids().real
+    for ancestor in interchange.parents():
+        if not processes.is_alive(ancestor):
+            continue
+        if ancestor.pid == os.getpid():
+            return ancestor
+        try:
+            if ancestor.uids().real != uid or daemons.is_core_title(processes.command(ancestor)):
+                return None
+            with open(f"/proc/{ancestor.pid}/maps", encoding="utf-8", errors="replace") as maps:
+                if any("zmq" in line for line in maps):
+                    return ancestor
+        except psutil.NoSuchProcess:
+            continue
+        except (psutil.AccessDenied, OSError):
+            # Closed to this user: it is an engine, unless it is the init of a host or of a session.
+            return None if ancestor.pid == 1 or ancestor.name() == "systemd" else ancestor
+    return None
 
 
 def _real(folder: Path | None) -> str:
