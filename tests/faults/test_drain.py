@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from prov_worker.fleet import fleetfile
+from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.task_counts import Counts, Tally
 from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
 
-STATUS = Path(__file__).parents[2] / "ansible" / "roles" / "service" / "files" / "status.py"
+ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 
 
 @pytest.mark.timeout(600)
@@ -24,18 +24,16 @@ def test_quick_tasks_that_ended_do_not_count_as_running(crate_dir: CrateDir, sta
     last = Call("touch_and_wait", (str(begun), str(release)))
     start(*calls, last, linger=leave)
 
-    def status() -> tuple[int, dict[str, Any]]:
-        arguments = [tmp_path / "endpoint", crate_dir.crates, tmp_path / "log", tmp_path / "host", "--drained", "0.1"]
-        done = subprocess.run(
-            [sys.executable, STATUS, *arguments], capture_output=True, text=True, timeout=180, check=False
-        )
-        return done.returncode, json.loads(done.stdout)
+    endpoint = {"name": "one", "site": "local", "options": {"crate_dir": str(crate_dir.crates)}}
+    file = tmp_path / "fleet.yaml"
+    file.write_text(json.dumps({"user_dir": str(tmp_path), "endpoints": [endpoint]}))
+    folder = Folder(fleetfile.read(file).endpoints[0])
+    folder.directory.mkdir()
+    (folder.directory / "endpoint.json").write_text(json.dumps({"endpoint_id": ENDPOINT}))
 
     wait_until(begun.exists, "the last task begins")
     assert any("dur" in line for line in crate_dir.lines("start"))
-    code, report = status()
-    assert (code, report["tasks_under_way"]) == (1, 1)
+    assert Tally().count(folder) == Counts(completed=200, running=1)
     release.touch()
     crate_dir.wait_for([last.task])
-    code, report = status()
-    assert (code, report["tasks_under_way"]) == (0, 0)
+    assert Tally().count(folder) == Counts(completed=201)

@@ -54,6 +54,8 @@ with os.fdopen(file, "w") as script:
     script.write(text)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+#: What the roll-out puts on a node: `prov-worker fleet` for the endpoint.
+COMMAND = ".local/share/prov-worker/bin/prov-worker-prov"
 #: Names files with $SECRET, which is not in its own arguments.
 _GREP = 'grep -slF -f <(printf %s "$SECRET")'
 
@@ -138,20 +140,19 @@ class Node:
         changed = sum(int(word.removeprefix("changed=")) for word in recap if word.startswith("changed="))
         return Play(done.returncode, output, changed)
 
-    def status(self) -> dict[str, Any]:
-        """What the endpoint's command on the node says."""
-        output = self.shell(".local/share/prov-worker/bin/prov-worker-prov status", check=False)
-        state: dict[str, Any] = json.loads(output or "{}")
-        return state
+    def status(self, options: str = "") -> dict[str, Any]:
+        """What the endpoint's command on the node says; nothing if it cannot run."""
+        output = self.shell(f"{COMMAND} status --json {options}", check=False)
+        return dict(json.loads(output)[0]) if output else {}
 
     def online(self, *, not_process: int | None = None) -> bool:
         """Whether the endpoint is online, with another process than one before."""
-        state = self.status()
-        return state.get("service") == "online" and state["process"] not in (None, not_process)
+        status = self.status("--online --timeout 0")
+        return status.get("service") == "online" and status["pid"] not in (None, not_process)
 
     def logs(self) -> str:
         """What its endpoint wrote, and the service manager of it."""
-        ask = "tail -n 40 .globus_compute/prov/endpoint.log .local/state/prov-worker/*.log"
+        ask = "tail -n 40 .globus_compute/prov/*.log .local/state/prov-worker/fleet/*/*/watch.log"
         manager = docker("exec", self.name, "journalctl", "--no-pager", "-n", "40", check=False)
         return self.shell(f"{ask} 2>&1 || true") + manager
 

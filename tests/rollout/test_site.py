@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from login_nodes import Node, docker, until
+from login_nodes import COMMAND, Node, docker, until
 from releases import release
 
 from prov_worker.crate.check import check_crate
@@ -93,7 +93,8 @@ def test_first_it_says_what_it_would_do(node: Node) -> None:
     assert play.code == 0, play.output[-3000:]
     assert re.search(r"would_be_installed\W+/home/alice/.globus_compute/prov", play.output), play.output[-3000:]
     assert re.search(rf"site\W+{node.variables['endpoint_site']}", play.output)
-    assert "+exec 9>>" in play.output or "+    exec 9>>" in play.output
+    assert '-m prov_worker fleet "$command"' in play.output
+    assert f"+unbound_host: {str(node.kind == 'scrontab').lower()}" in play.output
     assert node.shell(FILES) == before
 
 
@@ -133,9 +134,9 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
 def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
     options = node.variables["endpoint_options"] | {"poll_interval": 0.04}
     would = node.play("site", "--check", endpoint_options=options)
-    assert (would.code, would.changed) == (0, 1), would.output[-3000:]
+    assert (would.code, would.changed) == (0, 2), would.output[-3000:]
     assert "-{% set poll_interval" in would.output or "poll_interval" in would.output
-    process = node.status()["process"]
+    process = node.status()["pid"]
     play = node.play("site", endpoint_options=options)
     assert play.code == 0, play.output[-3000:]
     node.variables["endpoint_options"] = options
@@ -151,13 +152,13 @@ def test_hosts_with_one_home_do_not_start_it_twice(node: Node) -> None:
     document = json.loads(node.shell(f"{sites} check perlmutter-cpu --name prov --offline --json || true"))
     (line,) = [finding for finding in document["findings"] if finding["subject"] == "daemons"]
     assert line["status"] == "pass"
-    assert f"on another host, which a batch system chose: process {before['process']}" in line["found"]
+    assert f"on another host, which a batch system chose: process {before['pid']}" in line["found"]
     output = node.shell(f"{sites} install perlmutter-cpu prov --set account=x --set interface= 2>&1 || true")
-    assert f"kept fresh by a daemon on another host (process {before['process']})" in output
+    assert f"kept fresh by a daemon on another host (process {before['pid']})" in output
     # As on a file system that does not lock between hosts.
-    node.shell("rm .local/state/prov-worker/prov.lock; .local/share/prov-worker/bin/prov-worker-prov run")
-    assert "prov runs already, on scrontab-node" in node.shell("cat .local/state/prov-worker/prov.log")
-    assert node.status()["process"] == before["process"]
+    refused = node.shell(f"rm .local/state/prov-worker/fleet/*/any_host/watch.lock; {COMMAND} watch 2>&1 || true")
+    assert "is being watched on scrontab-node already" in refused
+    assert node.status()["pid"] == before["pid"]
 
 
 def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
@@ -169,11 +170,25 @@ def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
 
 
 @on_systemd
+def test_an_upgrade_that_cannot_supervise_ends_no_endpoint(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
+    """The daemon outlives its watch, which the broken version has become; the old one finds it."""
+    process = node.status()["pid"]
+    wheels = release("0.1.3", wheelhouse, tmp_path / "wheels", broken="fleet")
+    play = node.play("upgrade", prov_worker_version="0.1.3", prov_worker_wheelhouse_src=str(wheels))
+    assert play.code == 2, play.output[-3000:]
+    assert "version 0.1.3 did not come online" in play.output
+    assert "this version is broken" in play.output
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.0"
+    assert node.online(), node.logs()
+    assert node.status()["pid"] == process
+
+
+@on_systemd
 def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
-    wheels = release("0.1.1", wheelhouse, tmp_path / "wheels", broken=True)
+    wheels = release("0.1.1", wheelhouse, tmp_path / "wheels", broken="daemon")
     # More and longer than the time for draining: some run when the endpoint is stopped, some have not been fetched.
     sent = node.site.start(SUBMIT, node.status()["endpoint_id"], "30", "3")
-    assert until(lambda: node.status()["tasks_under_way"]), node.logs()
+    assert until(lambda: node.status()["running"]), node.logs()
     play = node.play(
         "upgrade",
         prov_worker_version="0.1.1", prov_worker_wheelhouse_src=str(wheels),
@@ -204,12 +219,12 @@ def test_an_upgrade_takes_the_new_version(node: Node, tmp_path: Path) -> None:
 
 @on_slurm
 def test_what_the_site_lacks_stops_it_before_the_start(node: Node) -> None:
-    process = node.status()["process"]
+    process = node.status()["pid"]
     options = node.variables["endpoint_options"] | {"partition": "nowhere"}
     play = node.play("site", endpoint_options=options)
     assert play.code == 2
     assert "nowhere" in play.output
-    assert node.status()["process"] == process
+    assert node.status()["pid"] == process
     assert node.play("site").code == 0
 
 

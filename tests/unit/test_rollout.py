@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROLES = Path(__file__).parents[2] / "ansible" / "roles"
 
@@ -13,3 +19,22 @@ def test_every_role_takes_the_home_of_the_user_database() -> None:
     texts = [path.read_text() for path in sorted(ROLES.rglob("*.yml")) if "molecule" not in path.parts]
     homes = {home for text in texts for home in re.findall(r"ansible_facts[\w.\[\]']*(?:user_dir|HOME)\b", text)}
     assert homes == {"ansible_facts.user_dir"}
+
+
+def test_shellcheck_accepts_the_command_on_a_node(tmp_path: Path) -> None:
+    jinja2 = pytest.importorskip("jinja2")
+    program = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("no shellcheck")
+    environment = jinja2.Environment(trim_blocks=True)
+    environment.filters["quote"] = shlex.quote
+    template = environment.from_string((ROLES / "service" / "templates" / "command.j2").read_text())
+    values = {
+        "service_endpoint": "prov",
+        "service_home": "/home/a b/share",
+        "service_fleet_file": "/home/a b/prov.yaml",
+    }
+    script = tmp_path / "command"
+    script.write_text(template.render(values))
+    done = subprocess.run([program, script], capture_output=True, text=True, check=False)
+    assert done.stdout == ""

@@ -306,12 +306,12 @@ def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpe
     records = state.load()
     stale, outcomes = [], []
     for spec in here:
-        record = records.get(spec.name, Record())
-        running = _running(Folder(spec), record)
-        if running is None or record.launch.changes(Launch.now(spec)):
+        record, folder = records.get(spec.name, Record()), Folder(spec)
+        condition = status.condition_of(folder, record, folder.core(record.seen))
+        if condition not in ("running", "starting") or record.launch.changes(Launch.now(spec)):
             stale.append(spec)
         else:
-            outcomes.append(Outcome(spec.name, "running", f"{running}, with the present version and configuration"))
+            outcomes.append(Outcome(spec.name, condition, "with the present software and configuration"))
     return stale, outcomes
 
 

@@ -46,7 +46,8 @@ def wait(
         limit_s: for a daemon to register, or to end, after the watch has taken it on.
         done: told the name of each endpoint that is dealt with.
     """
-    waits = {spec.name: _Wait(state.load().get(spec.name, Record()), request, limit_s) for spec in specs}
+    records = state.load()
+    waits = {spec.name: _Wait(records.get(spec.name, Record()), request, limit_s, spec.unbound_host) for spec in specs}
     outcomes: dict[str, Outcome] = {}
     while len(outcomes) < len(waits):
         time.sleep(0.5)
@@ -57,7 +58,7 @@ def wait(
             if outcome is not None:
                 outcomes[name] = outcome
                 done(name)
-    _withdraw(state, [name for name, outcome in outcomes.items() if not outcome.good])
+    _withdraw(state, [name for name, each in waits.items() if not each.taken])
     return list(outcomes.values())
 
 
@@ -74,8 +75,9 @@ def _withdraw(state: State, names: Sequence[str]) -> None:
 class _Wait:
     """What is waited for with one endpoint."""
 
-    def __init__(self, record: Record, request: Asked, limit_s: float) -> None:
+    def __init__(self, record: Record, request: Asked, limit_s: float, unbound_host: bool) -> None:
         self.what = request
+        self.unbound_host = unbound_host
         self.asked_at = record.asked_at
         self.limit_s = limit_s
         self.deadline = time.monotonic() + _TAKE_S
@@ -87,14 +89,18 @@ class _Wait:
         now = time.monotonic()
         if not self.taken and record.taken_at >= self.asked_at:
             self.taken, self.deadline = True, now + self.limit_s
+        if not self.taken and (present is None or now >= self.deadline):
+            return self._not_taken(name, present, watch)
         if not self.taken:
-            return None if now < self.deadline else self._not_taken(name, present or watch)
+            return None
         return self._stopped(name, record) if self.what == "stop" else self._started(name, record, now)
 
-    def _not_taken(self, name: str, watch: Presence) -> Outcome:
-        mine = launch.software()
-        why = "has ended" if watch is None else f"has not done it in {_TAKE_S:.0f} s"
-        if watch.software != mine:
+    def _not_taken(self, name: str, present: Presence | None, watch: Presence) -> Outcome:
+        if present is None and self.unbound_host and self.what == "restart":
+            return Outcome(name, "left to the watch", f"the one on {watch.host} has ended; the next one starts it")
+        watch, mine = present or watch, launch.software()
+        why = "has ended" if present is None else f"has not done it in {_TAKE_S:.0f} s"
+        if present is not None and watch.software != mine and self.what == "restart":
             why = f"is {watch.software}, and this is {mine}: use the command of that environment"
         return Outcome(name, f"not {self._past}", f"the watch on {watch.host} (process {watch.pid}) {why}", good=False)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -135,6 +136,8 @@ class Watcher:
         self._replaced = self._software
         self._checked = self._rested = time.monotonic()
         self._young = False
+        #: How long until an endpoint may be restarted, or has hung for long enough.
+        self._due_s = math.inf
         self._foreign: set[psutil.Process] = set()
         self._pool: list[PoolProcess] = []
 
@@ -159,39 +162,42 @@ class Watcher:
             raise InputError(f"{self.fleet.path}: is being watched on {other.host} already, by process {other.pid}")
         try:
             with self.state.lock("watch"):
-                self._work(once=once, stop_endpoints=stop_endpoints)
+                if once:
+                    self._look_once()
+                else:
+                    self._stay(stop_endpoints=stop_endpoints)
+                for child in self._children.values():
+                    child.returncode = child.poll() or 0  # they live on without this process
         except BusyError as error:
             raise InputError(f"{self.fleet.path}: is being watched on this host already: {error}") from None
 
-    def _work(self, *, once: bool, stop_endpoints: bool) -> None:
-        sign = presence.Sign(self.state.directory, self._software)
-        self.log.say("watch", f"began as process {os.getpid()}, {self.fleet.path}")
-        if not once:
-            sign.begin()
-            _notify("READY=1")
+    def _look_once(self) -> None:
         self.read()
         self.look()
-        if once:
-            if (pause := self._due_s()) is not None and not self.ended.wait(pause):
-                self.look()
-        else:
-            while self._wait(sign):
-                if self._is_replaced():
-                    self._follow()
-                self.read()
-                self.look()
+        if self._due_s <= _SOON_S and not self.ended.wait(self._due_s):
+            self.look()
+
+    def _stay(self, *, stop_endpoints: bool) -> None:
+        sign = presence.Sign(self.state.directory, self._software)
+        self.log.say("watch", f"began as process {os.getpid()}, {self.fleet.path}")
+        sign.begin()
+        self.read()
+        self.look()
+        _notify("READY=1")
+        while self._wait(sign):
+            if self._is_replaced():
+                self._follow()
+            self.read()
+            self.look()
         if stop_endpoints:
             _notify("STOPPING=1")
             self._stop_all()
-        if not once:
-            sign.end()
+        sign.end()
         self.log.say("watch", "ends; endpoints are " + ("stopped" if stop_endpoints else "left alone"))
-        for child in self._children.values():
-            child.returncode = child.poll() or 0  # they live on without this process
 
     def _wait(self, sign: presence.Sign) -> bool:
-        """Wait for the next look: after the interval, or when there is something to see; False to end."""
-        deadline = time.monotonic() + self.fleet.watch.interval_s
+        """Wait for the next look: after the interval, when a restart is due, or if there is news; False to end."""
+        deadline = time.monotonic() + min(self.fleet.watch.interval_s, self._due_s)
         while (left := deadline - time.monotonic()) > 0:
             if self.ended.wait(min(left, _STEP_S)) or sign.asked_to_end:
                 return False
@@ -253,6 +259,7 @@ class Watcher:
                 if self._unsaved is not None or repr(records) != before:
                     self._save(records)
                 self._young = any(_is_young(record) for record in records.values())
+                self._due_s = min([*_due(records.values()), *(_HANGS_S for _ in self._hanging)], default=math.inf)
                 self._metrics(records)
         except BusyError:
             self._once("watch", "another command is at work on this fleet; looks again later")
@@ -324,7 +331,7 @@ class Watcher:
     def _asked(self, folder: Folder, record: Record, core: Core, records: Mapping[str, Record]) -> bool:
         """Do what a command has asked for; whether nothing is left to do now."""
         name = folder.spec.name
-        if record.asked_by != self._software:
+        if record.asked == "restart" and record.asked_by != self._software:
             if time.time() - record.asked_at > _ASKED_S:
                 self.log.say(name, f"{record.asked}: not done, since {record.asked_by} asked, and this is another")
                 record.asked = ""
@@ -515,14 +522,6 @@ class Watcher:
         except (OSError, ProvWorkerError) as error:
             self.log.say(spec.name, f"is not stopped: {_words(error)}")
 
-    def _due_s(self) -> float | None:
-        """How long until something is due, if that is soon: one that hangs, or that may be started again."""
-        now = time.time()
-        records = self.state.load().values()
-        due = [record.next_at - now for record in records if record.down_at and record.wanted == "up"]
-        due += [_HANGS_S for _ in self._hanging]
-        return min((max(0.1, after) for after in due if after <= _SOON_S), default=None)
-
     def _environment(self) -> Mapping[str, str]:
         """What daemons run with: credentials may be others by now."""
         try:
@@ -572,6 +571,13 @@ class Watcher:
 def _is_young(record: Record) -> bool:
     """Whether a daemon was started so lately that it may not have registered yet, or end by itself."""
     return record.pid > 0 and not record.down_at and time.time() - record.started_at < _YOUNG_S
+
+
+def _due(records: Iterable[Record]) -> list[float]:
+    """In how many seconds endpoints that are down may be started again."""
+    now = time.time()
+    waiting = [record for record in records if record.down_at and record.wanted == "up"]
+    return [record.next_at - now for record in waiting if record.next_at > now]
 
 
 def _notify(state: str) -> None:

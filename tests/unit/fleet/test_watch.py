@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import launch, presence, watch
+from prov_worker.fleet import fleetfile, launch, presence, watch
 from prov_worker.fleet.fleetfile import Fleet, Watch
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.watch import Watcher, next_time, went_down
@@ -172,16 +175,28 @@ def test_one_watch_among_hosts_that_do_not_lock(fleet: Fleet, monkeypatch: pytes
     state = State(fleet)
     file = state.directory / "watch.json"
     file.write_text(json.dumps({"host": "login99", "pid": 3, "start": 1, "boot": "b", "software": "s"}))
-    other = threading.Timer(0.3, os.utime, [file])
+    gone = threading.Event()
+
+    def live() -> None:
+        while not gone.wait(0.1):
+            os.utime(file)
+
+    other = threading.Thread(target=live)
     other.start()
-    with pytest.raises(InputError, match="is being watched on login99 already, by process 3"):
-        Watcher(fleet, state, print, threading.Event()).run(once=True)
-    other.join()
+    try:
+        with pytest.raises(InputError, match="is being watched on login99 already, by process 3"):
+            Watcher(fleet, state, print, threading.Event()).run(once=True)
+    finally:
+        gone.set()
+        other.join()
     # It has failed: it touches its file no more.
     monkeypatch.setattr(presence, "STALE_S", 1.0)
     lines: list[str] = []
     Watcher(fleet, state, lines.append, threading.Event()).run(once=True)
-    assert "watch: ends" in lines[-1]
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "one: not created yet: prov-worker fleet up one",
+        "two: not created yet: prov-worker fleet up two",
+    ]
 
 
 def test_it_notices_that_its_environment_was_replaced(
@@ -221,17 +236,37 @@ def test_systemd_is_told_that_it_works(fleet: Fleet, tmp_path: Path, monkeypatch
         assert [manager.recv(100), manager.recv(100)] == [b"READY=1", b"STOPPING=1"]
 
 
-@pytest.mark.parametrize(
-    "record, due",
-    [
-        (Record(down_at=1.0, next_at=time.time() + 10), True),
-        (Record(down_at=1.0, next_at=time.time() + 1000), False),
-        (Record(down_at=1.0, next_at=time.time() + 10, wanted="stopped"), False),
-        (Record(next_at=time.time() + 10), False),
-    ],
-)
-def test_once_waits_for_what_is_due_soon(fleet: Fleet, record: Record, due: bool) -> None:
+def test_the_next_look_is_when_a_restart_is_due(fleet: Fleet, endpoint: Path) -> None:
     state = State(fleet)
-    state.save({"one": record})
-    pause = Watcher(fleet, state, print, threading.Event())._due_s()
-    assert (pause is not None) == due
+    watcher = Watcher(fleet, state, print, threading.Event())
+
+    def due(**changes: Any) -> float:
+        state.save({"one": replace(Record(down_at=1.0, next_at=time.time() + 8, pid=1), **changes)})
+        watcher.look()
+        return watcher._due_s
+
+    assert 0 < due() <= 8
+    assert due(wanted="stopped") == math.inf
+    # The cap lets it wait for longer than that.
+    assert due(next_at=1.0, restarts=[time.time()] * 5) == math.inf
+
+
+def test_a_daemon_that_an_earlier_host_left_is_dismissed(fleet: Fleet, endpoint: Path) -> None:
+    """No signal reaches it: it ends without its pid file, and is started here when it has."""
+    fleet.file.write_text(fleet.file.read_text() + "unbound_host: true\n")
+    shared = fleetfile.read(fleet.file)
+    state, lines = State(shared), list[str]()
+    pid_file = endpoint / "daemon.pid"
+    pid_file.write_text("4194304\n")  # of a process that cannot be here
+    with state.records() as records:
+        records["one"] = Record(pid=4194304, host="login99", ran_at=1.0)
+        records["one"].ask("restart", launch.software())
+    watcher = Watcher(shared, state, lines.append, threading.Event())
+    watcher.look()
+    assert not pid_file.exists()
+    assert any("its process is on another host, and ends without its pid file" in line for line in lines)
+    record = State(shared).load()["one"]
+    assert (record.asked, record.wanted, record.pid) == ("", "up", 0)
+    assert 0 < watcher._due_s <= 60
+    watcher.look()
+    assert State(shared).load()["one"].pid == 0, "not started before it has ended there"
