@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import pickle
+import select
 import struct
 import subprocess
 import sys
@@ -196,6 +197,13 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             error = f"the plot failed: {failure}"
         answer = pickle.dumps((number, data, error, time.monotonic() - began))
         _write_all(answers.fileno(), _LENGTH.pack(len(answer)) + answer)
+
+
+def readable(plotter: Plotter, timeout_s: float) -> None:
+    """Wait until an answer comes, or for a time."""
+    fd = plotter.fileno()
+    if fd >= 0:
+        select.select([fd], [], [], timeout_s)
 
 
 def _write_all(fd: int, data: bytes) -> None:
