@@ -123,7 +123,7 @@ def test_a_scheduler_that_fails_costs_a_task_nothing(flux: Flux, monkeypatch: py
 
 def test_the_summary_of_a_crate_has_its_job(flux: Flux, tmp_path: Path) -> None:
     path = Path(Publisher(str(tmp_path)).publish(Ended(task(), {"probes": [], "plots": "none"}), None, None))
-    assert step_of(StepCrate.open(path), path.stem, b"").scheduler_job == "f7"
+    assert step_of(StepCrate.open(path), b"").scheduler_job == "f7"
 
 
 def site_of(bank: str) -> tuple[Site, dict[str, Any]]:
