@@ -238,7 +238,7 @@ def test_a_wrong_option_is_refused_by_name(node: Node) -> None:
 
 def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
     crates = node.crates
-    play = node.play("remove", endpoint_remove_directory=True)
+    play = node.play("remove", "-e", "endpoint_remove_directory=true")
     assert play.code == 0, play.output[-3000:]
     left = node.shell(FILES)
     assert "prov-worker" not in left
@@ -251,5 +251,5 @@ def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
     assert until(lambda: not node.shell(ask), timeout_s=180), node.shell(ask)
     assert node.crates == crates != []
     assert node.leaks() == []
-    again = node.play("remove", endpoint_remove_directory=True)
+    again = node.play("remove", "-e", "endpoint_remove_directory=false")
     assert (again.code, again.changed) == (0, 0), again.output[-6000:]
