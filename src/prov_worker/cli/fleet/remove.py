@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import terminal
+from prov_worker.cli import renamed, terminal
 from prov_worker.cli.fleet import common
-from prov_worker.cli.renamed import RenamedOptions
 
 
-@click.command("remove", cls=RenamedOptions, renamed={"--force": "--discard-unsent"})
+@click.command("remove", cls=renamed.RenamedOptions, renamed={"--force": "--discard-unsent"})
 @common.names_argument
 @common.file_option
 @common.drain_option

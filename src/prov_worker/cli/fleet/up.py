@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import terminal
+from prov_worker.cli import renamed, terminal
 from prov_worker.cli.fleet import common
-from prov_worker.cli.renamed import RenamedOptions
 
 
-@click.command("up", cls=RenamedOptions, renamed={"--force": "--take-over"})
+@click.command("up", cls=renamed.RenamedOptions, renamed={"--force": "--take-over"})
 @common.names_argument
 @common.file_option
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, with a diff; change nothing.")
