@@ -116,8 +116,7 @@ class StepWriter:
             "description": self._description(record, task_id, cpu_sampled),
             "identifier": {"@id": "#task-id"},
         }
-        if started is not None:
-            action["startTime"] = started
+        action["startTime"] = started
         action["endTime"] = ended
         action["agent"] = {"@id": self._people.author}
         action["actionStatus"] = v.COMPLETED_STATUS if record.status == COMPLETED else v.FAILED_STATUS

@@ -75,7 +75,7 @@ VARIANTS = {
     ),
     "failed, nobody knows why": ({"status": "failed", "result": None, "outputs": []}, None, None, {}, None),
     "never began": (
-        {"status": "failed", "start_ns": None, "result": None, "outputs": [], "failure": Failure("lost", "lost")},
+        {"status": "failed", "result": None, "outputs": [], "failure": Failure("lost", "lost")},
         None,
         None,
         {},
