@@ -47,6 +47,7 @@ def worker_image() -> Iterator[tuple[str, str]]:
 def where() -> dict[str, object]:
     """Where the task runs."""
     import os
+    import sys
 
     marks = [path for path in ("/.dockerenv", "/run/.containerenv") if os.path.exists(path)]
     return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid()}
