@@ -171,7 +171,6 @@ def test_signature_is_stocks_and_provenance() -> None:
 
 
 # By itself it passes; after the tests before it the agent was twice too late, for a cause not found yet.
-@pytest.mark.long
 def test_a_task_that_is_run_again_keeps_every_execution(served: CrateDir, tmp_path: Path) -> None:
     task, body = uuid.uuid4(), _task_of(own_add, 1, 2)
     settings = {**provenance(served.crates), "attempt": 1, "function_id": None}

@@ -83,6 +83,12 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
             census.tolerate()
 
 
+def shares_programs(item: pytest.Item) -> bool:
+    """Whether a test has a fixture of its module: what it starts again belongs to the tests after it too."""
+    fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(fixture.scope in ("class", "module") for name in fixtures for fixture in fixtures[name])
+
+
 @contextlib.contextmanager
 def interruptible(item: pytest.Item) -> Iterator[None]:
     watchdog = item.config.stash[WATCHDOG]
@@ -112,7 +118,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         with interruptible(item):
             return (yield)
     finally:
-        if item.get_closest_marker("faults"):
+        if item.get_closest_marker("faults") and not shares_programs(item):
             # Who kills the parent of a program means to leave it behind.
             item.config.stash[CENSUS].end_test()
         # After the last test of a module in a row nothing of it may run.

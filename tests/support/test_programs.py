@@ -25,6 +25,7 @@ COMMAND = [sys.executable, "-c", {SLEEP!r}, "MARK"]
 def leave(**options):
     process = subprocess.Popen(COMMAND, **options)
     process.returncode = 0  # nobody is to wait for it
+    return process.pid
 
 
 """
@@ -76,13 +77,23 @@ def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
 
 def test_who_kills_on_purpose_may_leave_programs(tmp_path: Path) -> None:
     body = (
-        "@pytest.fixture(scope='module')\ndef of_module():\n"
-        "    process = subprocess.Popen(COMMAND)\n    yield process\n    process.kill()\n    process.wait()\n\n"
-        "@pytest.mark.faults\ndef test_leaves(of_module):\n    leave()\n\n"
-        "def test_next(of_module):\n    assert of_module.poll() is None\n"
+        "PIDS = []\n\n@pytest.mark.faults\ndef test_leaves():\n    PIDS.append(leave())\n\n"
+        "def test_next():\n    assert os.waitpid(PIDS[0], os.WNOHANG) == (PIDS[0], signal.SIGKILL)\n"
     )
     code, text = run(tmp_path / "it", body)
-    assert code == 0, text
+    assert (code, "left programs behind" in text) == (0, False), text
+
+
+def test_what_a_test_starts_again_for_its_module_lives_on(tmp_path: Path) -> None:
+    body = (
+        "@pytest.fixture(scope='module')\ndef parts():\n    parts = [subprocess.Popen(COMMAND)]\n    yield parts\n"
+        "    parts[-1].kill()\n    parts[-1].wait()\n\n"
+        "@pytest.mark.faults\ndef test_restarts(parts):\n    parts[0].kill()\n    parts[0].wait()\n"
+        "    parts.append(subprocess.Popen(COMMAND))\n\n"
+        "@pytest.mark.faults\ndef test_next(parts):\n    assert parts[-1].poll() is None\n"
+    )
+    code, text = run(tmp_path / "it", body)
+    assert (code, "left programs behind" in text) == (0, False), text
 
 
 def test_programs_of_tests_and_of_fixtures_end(tmp_path: Path) -> None:
