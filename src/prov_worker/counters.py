@@ -82,7 +82,8 @@ class Usage:
     ``peak_rss_bytes`` is exact if the worker's high-water mark rose during the task (``peak_rss_exact``), else the
     largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_*`` count
     children that the worker has waited for. ``cpu_sampled_s`` is what the agent saw of a worker that died before it
-    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls.
+    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls; both have
+    waited-for children (getrusage(2), proc(5)), but for a task in a thread, whose ``*_chars`` are its own alone.
     """
 
     cpu_sampled_s: float | None = _counter("CPU time of the worker, from samples", "second")

@@ -1,7 +1,9 @@
 """What the whole node does: CPU in total and per logical CPU, memory in use, and the GPUs.
 
-CPU figures are differences of ``/proc/stat`` (proc(5)): busy is everything but idle and iowait; guest time is part of
-user time and is not counted twice. A first reading gives no figure, because there is nothing to take it from.
+CPU figures are differences of ``/proc/stat``: busy is everything but idle, iowait and steal, which other virtual
+machines had; guest time is part of user time and is not counted twice. A first reading gives no figure, because there
+is nothing to take it from. Of iowait proc(5) says that it may decrease, and idle and steal do on some kernels: a field
+that falls counts as no progress, as in psutil.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ _NAN = float("nan")
 _MANY_CPUS = 64
 _SLOW_INTERVAL_S = 0.25
 _GPU_INTERVAL_S = 0.5
+#: Places of the fields of a line of /proc/stat that are no work.
+_IDLE, _IOWAIT, _STEAL = 3, 4, 7
 #: How much earlier than due a tick may come.
 _SLACK_NS = 20_000_000
 #: Samples of the agent's whole life: hundreds of columns must fit beside the workers.
@@ -76,16 +80,14 @@ class NodeMeter:
             before.update(now)
         self.history.add(mono_ns, row)
 
-    def _times(self, cpus: bool) -> dict[str, tuple[int, int]]:
-        """(busy, all) ticks of ``cpu`` and, where ``cpus`` asks for them, of each ``cpuN``."""
-        times: dict[str, tuple[int, int]] = {}
+    def _times(self, cpus: bool) -> dict[str, list[int]]:
+        """Ticks of ``cpu`` and, if ``cpus`` asks for them, of each ``cpuN``: user, nice, system, idle, iowait, ..."""
+        times: dict[str, list[int]] = {}
         for line in os.pread(self._stat, 1 << 16, 0).split(b"\n"):
             if not line.startswith(b"cpu") or (times and not cpus):
                 break
             fields = line.split(None, 9)
-            numbers = [int(word) for word in fields[1:8]]
-            total = sum(numbers)
-            times[fields[0].decode()] = (total - numbers[3] - numbers[4], total)
+            times[fields[0].decode()] = [int(word) for word in fields[1:9]]
         return times
 
     def _memory_used(self) -> float:
@@ -98,11 +100,13 @@ class NodeMeter:
         return float((total - available) * 1024)
 
 
-def _percent(before: tuple[int, int] | None, now: tuple[int, int] | None, scale: int) -> float:
-    """Busy share between two readings; 100 is one logical CPU."""
-    if before is None or now is None or now[1] <= before[1]:
+def _percent(before: list[int] | None, now: list[int] | None, scale: int) -> float:
+    """Busy share between two readings, at most ``scale`` times 100; 100 is one logical CPU."""
+    if before is None or now is None:
         return _NAN
-    return max(0.0, 100.0 * scale * (now[0] - before[0]) / (now[1] - before[1]))
+    grown = [max(0, later - earlier) for earlier, later in zip(before, now, strict=True)]
+    total = sum(grown)
+    return 100.0 * scale * (total - grown[_IDLE] - grown[_IOWAIT] - grown[_STEAL]) / total if total else _NAN
 
 
 class GpuMeters:

@@ -19,57 +19,77 @@ _IO_SIZE = 256
 class Counters:
     """Reads the counters of the calling process, or with ``thread`` those of the calling thread alone.
 
-    What a thread's children used cannot be told from what other threads' children used, so it is left out there.
+    What a thread's children used can be told only if no other task ran in the process meanwhile: getrusage(2) has the
+    children of a process, not those of a thread.
     """
 
-    __slots__ = ("_after", "_before", "_children_after", "_children_before", "_io", "_statm", "_thread", "_who")
+    __slots__ = (
+        "_after",
+        "_alone",
+        "_before",
+        "_children_after",
+        "_children_before",
+        "_io",
+        "_statm",
+        "_thread",
+        "_who",
+    )
 
     def __init__(self, thread: bool) -> None:
         self._who = resource.RUSAGE_THREAD if thread else resource.RUSAGE_SELF
         self._thread = thread
         self._io = open_to_read(f"/proc/self/task/{threading.get_native_id()}/io" if thread else "/proc/self/io")
         self._statm = open_to_read("/proc/self/statm")
+        self._alone = True
         self._before = self._after = resource.getrusage(self._who)
-        self._children_before = self._children_after = self._children()
+        self._children_before = self._children_after = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def begin(self) -> float:
         """Read the counters at the start of a task; gives the CPU seconds so far."""
+        if self._thread:
+            self._enter()
+        self._children_before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._before = before = resource.getrusage(self._who)
         return before[0] + before[1]
 
-    def end(self, children: bool) -> None:
-        """Read the counters at the end of a task; ``children`` those of waited-for children too, if there may be any.
-
-        Those of the children go on from the end of the task before.
-        """
+    def end(self) -> None:
+        """Read the counters at the end of a task."""
         self._after = resource.getrusage(self._who)
-        self._children_before = self._children_after
-        if children:
-            self._children_after = self._children()
+        self._children_after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if self._thread:
+            _running.discard(self)
+
+    def _enter(self) -> None:
+        _running.add(self)  # before the look, so that of two that begin at once both see the other
+        others = [other for other in tuple(_running) if other is not self]
+        self._alone = not others
+        for other in others:
+            other._alone = False
 
     def field(self) -> str:
         """Field ``u`` of a journal's ``end``, as JSON: differences between :meth:`begin` and :meth:`end`.
 
         The order is that of the positions in :class:`prov_worker.counters.Usage`. Fields of getrusage(2) are taken by
         position: 0 and 1 are user and system seconds, 2 the peak in kB, 6 and 7 the faults, 9 and 10 blocks of 512
-        bytes read and written, 14 and 15 the switches.
+        bytes read and written, 14 and 15 the switches. Blocks are those of the task and of waited-for children. The
+        place of the largest child's peak is empty: Linux starts it with the peak of the parent (execve(2) after
+        vfork(2) keeps the larger of both), so that it says nothing of the child.
         """
         a, b, c, d = self._before, self._after, self._children_before, self._children_after
-        if c is None or d is None:
-            children = "null,null,0"
-        elif c is d or c == d:
-            children = "0,0,0"
+        read, written = b[9] - a[9], b[10] - a[10]
+        if not self._alone:
+            children = "null,null"
+        elif c == d:
+            children = "0,0"
         else:
-            children = f"{int((d[0] - c[0]) * 1e6)},{int((d[1] - c[1]) * 1e6)},{d[2] if d[2] > c[2] else 0}"
+            children = f"{int((d[0] - c[0]) * 1e6)},{int((d[1] - c[1]) * 1e6)}"
+            read += d[9] - c[9]
+            written += d[10] - c[10]
         peak = b[2]
         return (
-            f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},{peak},{1 if peak > a[2] else 0},'
-            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{b[9] - a[9]},{b[10] - a[10]}]"
+            f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},0,{peak},{1 if peak > a[2] else 0},'
+            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{read},{written}]"
         )
-
-    def _children(self) -> resource.struct_rusage | None:
-        """Return the usage of waited-for children of this process; None for a thread."""
-        return None if self._thread else resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def io(self) -> bytes:
         """Text of ``/proc/self/io``; empty where it cannot be read."""
@@ -86,3 +106,7 @@ class Counters:
             return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
         except (OSError, ValueError, IndexError):
             return None
+
+
+#: Counters of the tasks that run in threads of this process.
+_running: set[Counters] = set()

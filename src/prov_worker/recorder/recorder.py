@@ -220,7 +220,7 @@ class Recorder:
             placement = mpi_placement(os.environ)
             if placement:
                 line += f',"mpi":{json.dumps(placement)}'
-            self._io = self._counters.io()
+        self._io = self._counters.io()  # of a quick function too: who knows whether this call is
         encoded = f"{line}}}\n".encode()
         if entry.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT or not self._slot.path:  # type: ignore[union-attr]
             self._journal.write(encoded)
@@ -258,11 +258,11 @@ class Recorder:
             return
         counters = self._counters
         entry = self._known
-        counters.end(entry is None or entry.quick < _QUICK_CALLS)  # a quick function has no time to wait for a child
+        counters.end()
         duration = time.monotonic_ns() - self._mono_ns
         line = self._held or f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns}'
         line += f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},{counters.field()}'
-        if self._io:
+        if self._io and (duration > _QUICK_NS or entry is None or entry.quick < _QUICK_CALLS):
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
         if duration > _QUICK_NS:
             line += f',"rss":{counters.rss_bytes() or "null"}'

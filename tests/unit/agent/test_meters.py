@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from prov_worker.agent.buffers import History, Quantity
 from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.agent.process_meter import ProcessMeter, exit_code, reaped_exit_code
 
@@ -118,3 +120,35 @@ def test_a_node_is_read_no_faster_than_asked_for() -> None:
     series = meter.history.series(begin - 50 * MS, begin + 5000 * MS)
     assert series is not None
     assert len(series) == 10
+
+
+def test_a_field_that_falls_is_no_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of iowait proc(5) says that it may decrease; idle and steal do on some kernels. The CPU is 30 % busy, always."""
+    user, idle, iowait, steal = 1000, 50_000, 4000, 500
+    meter = NodeMeter(0.05)
+    meter._cpus = ["cpu0"]
+
+    def times(cpus: bool) -> dict[str, list[int]]:
+        path = tmp_path / "stat"
+        line = f" {user} 0 0 {idle} {iowait} 0 0 {steal} 0 0\n"
+        path.write_text(f"cpu {line}cpu0{line}intr 0\n")
+        meter._stat = os.open(path, os.O_RDONLY)
+        try:
+            return NodeMeter._times(meter, cpus)
+        finally:
+            os.close(meter._stat)
+
+    monkeypatch.setattr(meter, "_times", times)
+    meter._before = times(True)
+    meter.history = History([Quantity(name, "percent") for name in ("cpu", "memory", "cpu0")], 0.05)
+    for number in range(1, 100):
+        user, idle = user + 3, idle + 7
+        if number % 10 == 0:
+            iowait -= 9
+        if number % 15 == 0:
+            steal -= 20
+        meter.tick(10**15 + number * 50 * MS)
+    series = meter.history.series(10**15, 10**15 + 5000 * MS)
+    assert series is not None
+    assert set(series.columns["cpu0"].mean) == {30}
+    assert set(series.columns["cpu"].mean) == {30}
