@@ -24,12 +24,14 @@ class Mount:
         device: source: a block device, ``server:/export``, ``10.0.0.1@o2ib:/eagle``.
         type: file system type, such as ``lustre``.
         options: of the mount and of the file system, separated by commas.
+        root: the directory of the file system that is seen at the point: ``/``, or a path below it (a bind mount).
     """
 
     point: str
     device: str
     type: str
     options: str
+    root: str = "/"
 
 
 def read_mounts(context: ProbeContext) -> list[Mount]:
@@ -47,6 +49,7 @@ def read_mounts(context: ProbeContext) -> list[Mount]:
                 device=re.sub(r"//[^/@]*@", "//", _unescape(origin[1])),
                 type=origin[0],
                 options=_redact(_unescape(options))[:_MAX_OPTIONS_CHARS],
+                root=_unescape(fields[3]),
             )
         )
     return mounts

@@ -8,6 +8,7 @@ addresses.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from prov_worker.probes.read_files import read_numa_node
 from prov_worker.probes.timeouts import Pending
 
 OPEN_LIMIT_S = 10.0
+_BUS_ID = re.compile(r"([0-9A-Fa-f]{1,8}):([0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,16 @@ class NvmlSession:
         return getattr(self._nvml, name, None)
 
     def memory(self, handle: Any) -> Any:
-        """Memory of a device (``total``, ``used``, ``free``, bytes), None where it has none of its own.
+        """Memory of a device (``total``, ``used``, ``free``, bytes), None if it has none of its own.
+
+        Devices that share the host's memory answer that they do not support the question, or with a total of 0.
 
         Version 2 counts what the driver reserves apart from what is used, as ``nvidia-smi`` does; it needs driver 510.
         """
         version = self.constant("nvmlMemory_v2")
         newer = self.ask("nvmlDeviceGetMemoryInfo", handle, version) if version is not None else None
-        return self.ask("nvmlDeviceGetMemoryInfo", handle) if newer is None else newer
+        memory = self.ask("nvmlDeviceGetMemoryInfo", handle) if newer is None else newer
+        return memory if memory is not None and memory.total else None
 
     def driver(self) -> str | None:
         """Version of the kernel driver."""
@@ -213,11 +218,14 @@ def text(value: Any) -> str | None:
 
 
 def pci_address(bus_id: str | None) -> str | None:
-    """NVML's ``00000000:07:00.0`` as the kernel writes it: ``0000:07:00.0``."""
-    if not bus_id:
-        return None
-    domain, _, rest = bus_id.lower().partition(":")
-    return f"{domain[-4:]}:{rest}"
+    """NVML's ``00000000:07:00.0`` as the kernel writes it: ``0000:07:00.0``.
+
+    A domain has 32 bits (nvmlPciInfo_t). The kernel writes at least four digits of it (``%04x:%02x:%02x.%d``,
+    pci_setup_device() in drivers/pci/probe.c), and more if it needs them, as Intel's VMD does: ``10000:e1:00.0``. None
+    for what is no such address.
+    """
+    match = _BUS_ID.fullmatch(bus_id or "")
+    return f"{int(match[1], 16):04x}:{match[2].lower()}" if match else None
 
 
 class NvmlMeter(GpuMeter):

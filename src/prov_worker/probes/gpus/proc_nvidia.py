@@ -61,7 +61,7 @@ class ProcNvidiaSource(GpuSource):
             gpus.append(
                 ProcNvidiaGpu(
                     model=facts.get("Model") or "NVIDIA GPU",
-                    uuid=facts.get("GPU UUID"),
+                    uuid=_uuid(facts.get("GPU UUID")),
                     pci=pci,
                     minor=parse_int(facts.get("Device Minor")),
                     driver=f"nvidia {version[1]}" if version else "nvidia",
@@ -69,6 +69,11 @@ class ProcNvidiaSource(GpuSource):
                 )
             )
         return GpuListing(gpus)
+
+
+def _uuid(text: str | None) -> str | None:
+    """A device's UUID; None for the question marks that the driver writes of one that it could not initialise."""
+    return text if text and "?" not in text else None
 
 
 GPU_SOURCES.add("proc_nvidia", ProcNvidiaSource(), rank=20)

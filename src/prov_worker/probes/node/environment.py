@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import sys
@@ -14,6 +15,8 @@ from prov_worker.model import host_name
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.read_files import read_text
 from prov_worker.settings import PROBES
+
+_SHELL_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^\s'"\\]+)""")
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,43 @@ def _exists(path: Path) -> bool:
 
 
 def _operating_system(context: ProbeContext) -> str | None:
-    """``PRETTY_NAME`` of os-release(5)."""
+    """``PRETTY_NAME`` of os-release(5), of the first of its two files that is there; None if it has none."""
     for path in (context.etc / "os-release", context.etc.parent / "usr/lib/os-release"):
-        match = re.search(r"""^PRETTY_NAME=["']?(.*?)["']?$""", read_text(path) or "", re.MULTILINE)
-        if match:
-            return match[1]
+        text = read_text(path)
+        if text is not None:
+            return os_release(text).get("PRETTY_NAME") or None
     return None
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Return the assignments of an os-release(5) file: shell syntax, without substitutions. The last of a name counts.
+
+    A line that is no assignment, or whose quotes do not end, is passed over.
+    """
+    values = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and name.isidentifier():
+            with contextlib.suppress(ValueError):
+                values[name] = _unquoted(value)
+    return values
+
+
+def _unquoted(value: str) -> str:
+    """One word of a shell: parts in single, in double and in no quotes (POSIX.1-2017, XCU 2.2)."""
+    parts = []
+    position = 0
+    for match in _SHELL_PART.finditer(value):
+        if match.start() != position:
+            break
+        position = match.end()
+        single, double, escaped, plain = match.groups()
+        if double is not None:
+            double = re.sub(r"\\([$`\"\\])", r"\1", double)
+        parts.append(next(part for part in (single, double, escaped, plain) if part is not None))
+    if not value[position:][:1].isspace() and position < len(value):
+        raise ValueError("quotes do not end")
+    return "".join(parts)
 
 
 PROBES.add("environment", EnvironmentProbe)

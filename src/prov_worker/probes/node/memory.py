@@ -20,7 +20,8 @@ class MemoryProbe:
     Data: ``virtual_memory`` and ``swap`` (psutil's fields: bytes, and ``percent``), ``total_bytes``,
     ``available_bytes``, ``cgroup_limit_bytes`` (None where there is no limit), ``cgroup`` (``v1``, ``v2`` or None),
     ``numa`` (per node ``node``, ``total_bytes`` and ``cpus``; a node without CPUs is memory of another kind, such as
-    HBM) and ``source``.
+    HBM), ``source`` (``psutil`` or ``/proc/meminfo``) and ``psutil_error`` (why psutil was not believed); None where
+    unknown.
     """
 
     name: str = "memory"
@@ -30,11 +31,19 @@ class MemoryProbe:
         """See :class:`~prov_worker.probes.base.Probe`."""
         version, limit = memory_limit(context)
         # psutil knows one root of /proc per process, and it is the running machine's.
-        figures = _from_psutil() if context.proc == Path("/proc") else None
-        source = "psutil" if figures else "/proc/meminfo"
-        virtual, swap = figures or parse_meminfo(context.proc)
+        problem: str | None = None
+        try:
+            virtual, swap = _from_psutil(context)
+            source = "psutil"
+        # Which error a library raises that cannot read what it expects (a hardened /proc, gVisor, another C library) is
+        # not part of its interface; the kernel's own file may well be there.
+        except Exception as error:
+            problem = str(error) if isinstance(error, NoData) else f"psutil: {type(error).__name__}: {error}"[:200]
+            virtual, swap = parse_meminfo(context.proc)
+            source = "/proc/meminfo"
         return {
             "source": source,
+            "psutil_error": problem,
             "virtual_memory": virtual,
             "swap": swap,
             "total_bytes": virtual["total"],
@@ -45,12 +54,18 @@ class MemoryProbe:
         }
 
 
-def _from_psutil() -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What psutil says; None where it is not installed."""
+def _from_psutil(context: ProbeContext) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What psutil says.
+
+    Raises:
+        NoData: it is not installed, or it cannot be asked about this node.
+    """
+    if context.proc != Path("/proc"):
+        raise NoData("psutil knows the running machine only")
     try:
         import psutil
     except ImportError:
-        return None
+        raise NoData("psutil is not installed") from None
     return dict(psutil.virtual_memory()._asdict()), dict(psutil.swap_memory()._asdict())
 
 
@@ -67,35 +82,44 @@ def parse_meminfo(proc: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     values = _table(text)
     if not values.get("MemTotal"):
         raise ProbeError(f"{proc / 'meminfo'}: no MemTotal in it")
-    total, free = values["MemTotal"], values.get("MemFree", 0)
+    total, free = values["MemTotal"], values.get("MemFree")
     cached = values.get("Cached", 0) + values.get("SReclaimable", 0)
-    # Kernels before 3.14 do not estimate what is available.
-    available = min(values.get("MemAvailable", free + values.get("Buffers", 0) + cached), total)
+    available = values.get("MemAvailable")
+    if available is None and free is not None:
+        # Kernels before 3.14 do not estimate what is available.
+        available = free + values.get("Buffers", 0) + cached
+    used = None if available is None else total - min(available, total)
     virtual = {
         "total": total,
-        "available": available,
-        "percent": _percent(total - available, total),
-        "used": total - available,
+        "available": None if used is None else total - used,
+        "percent": _percent(used, total),
+        "used": used,
         "free": free,
-        "active": values.get("Active", 0),
-        "inactive": values.get("Inactive", 0),
-        "buffers": values.get("Buffers", 0),
-        "cached": cached,
-        "shared": values.get("Shmem", 0),
-        "slab": values.get("Slab", 0),
+        "active": values.get("Active"),
+        "inactive": values.get("Inactive"),
+        "buffers": values.get("Buffers"),
+        "cached": cached if "Cached" in values else None,
+        "shared": values.get("Shmem"),
+        "slab": values.get("Slab"),
     }
-    swap_total, swap_free = values.get("SwapTotal", 0), values.get("SwapFree", 0)
-    pages = dict(line.split()[:2] for line in (read_text(proc / "vmstat") or "").splitlines() if " " in line)
-    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    swap_total, swap_free = values.get("SwapTotal"), values.get("SwapFree")
+    swap_used = None if swap_total is None or swap_free is None else swap_total - swap_free
     swap = {
         "total": swap_total,
-        "used": swap_total - swap_free,
+        "used": swap_used,
         "free": swap_free,
-        "percent": _percent(swap_total - swap_free, swap_total),
-        "sin": int(pages.get("pswpin", "0")) * page_bytes,
-        "sout": int(pages.get("pswpout", "0")) * page_bytes,
+        "percent": _percent(swap_used, swap_total),
+        **_swapped(proc),
     }
     return virtual, swap
+
+
+def _swapped(proc: Path) -> dict[str, int | None]:
+    """Bytes that were swapped in and out since the start (proc_vmstat(5)); None if the kernel does not tell."""
+    pages = dict(line.split()[:2] for line in (read_text(proc / "vmstat") or "").splitlines() if " " in line)
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    counts = {"sin": pages.get("pswpin", ""), "sout": pages.get("pswpout", "")}
+    return {name: int(count) * page_bytes if count.isdigit() else None for name, count in counts.items()}
 
 
 def _table(text: str) -> dict[str, int]:
@@ -120,7 +144,9 @@ def _numa(context: ProbeContext) -> list[dict[str, Any]]:
     return nodes
 
 
-def _percent(part: int, whole: int) -> float:
+def _percent(part: int | None, whole: int | None) -> float | None:
+    if part is None or whole is None:
+        return None
     return round(100 * part / whole, 1) if whole else 0.0
 
 

@@ -18,10 +18,10 @@ class StorageProbe:
     """Size and use of each mount point.
 
     Data: ``mounts``, one entry for each path that was asked for, in order: ``mount_point``, ``present``, ``reason``
-    (why it is not), ``mounted_at`` (the mount that holds the path), ``device``, ``type``, ``options``,
-    ``total_bytes``, ``used_bytes``, ``free_bytes`` (free for users without privileges, as ``df`` has it),
-    ``used_percent`` (likewise), ``inodes_total``, ``inodes_free``, ``read_only``; None where unknown. A path that is
-    missing or does not answer is an entry, not an error.
+    (why it is not, or why its use is unknown), ``mounted_at`` (the mount that holds the path), ``device``, ``type``,
+    ``options``, ``total_bytes``, ``used_bytes``, ``free_bytes`` (free for users without privileges, as ``df`` has it;
+    not what a quota leaves), ``used_percent`` (likewise), ``inodes_total``, ``inodes_free``, ``read_only``; None if
+    unknown. A path that is missing or does not answer is an entry, not an error.
 
     Attributes:
         mount_limit_s: seconds that one mount may take; a dead one (NFS, Lustre) costs no other one anything.
@@ -94,18 +94,46 @@ def _entry(
         "read_only": "ro" in mount.options.split(",") if mount else None,
     }
     if size is not None:
-        used = (size.f_blocks - size.f_bfree) * size.f_frsize
-        free = size.f_bavail * size.f_frsize
-        entry |= {
-            "total_bytes": size.f_blocks * size.f_frsize,
-            "used_bytes": used,
-            "free_bytes": free,
-            "used_percent": round(100 * used / (used + free), 1) if used + free else 0.0,
-            "inodes_total": size.f_files,
-            "inodes_free": size.f_ffree,
-            "read_only": bool(size.f_flag & os.ST_RDONLY),
-        }
+        entry |= _sizes(size)
+        entry["read_only"] = bool(size.f_flag & os.ST_RDONLY)
     return entry
+
+
+def _sizes(size: os.statvfs_result) -> dict[str, Any]:
+    """Bytes and inodes as df(1) reckons them (coreutils, lib/fsusage.c), None if the file system does not tell.
+
+    ``f_bavail`` is unsigned and wraps around if more is reserved than is free: nothing is left then. All bits set stand
+    for "unknown", and so do more free than all, and no inodes at all (btrfs, vfat).
+    """
+    # POSIX counts blocks in f_frsize; some FUSE file systems leave it 0.
+    block = size.f_frsize or size.f_bsize
+    blocks, free, available = _count(size.f_blocks), _count(size.f_bfree), _signed(size.f_bavail)
+    inodes, inodes_free = _count(size.f_files) or None, _count(size.f_ffree)
+    free = None if blocks is None or free is None or free > blocks else max(free, 0)
+    left = None if free is None or available > free else max(available, 0) * block
+    used = None if blocks is None or free is None else (blocks - free) * block
+    entry: dict[str, Any] = {
+        "total_bytes": None if blocks is None else blocks * block,
+        "used_bytes": used,
+        "free_bytes": left,
+        "used_percent": round(100 * used / (used + left), 1)
+        if used is not None and left is not None and used + left
+        else None,
+        "inodes_total": inodes,
+        "inodes_free": inodes_free if inodes and inodes_free is not None and 0 <= inodes_free <= inodes else None,
+    }
+    if blocks is not None and (used is None or left is None):
+        entry["reason"] = "the file system names more free than all blocks"
+    return entry
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _count(value: int) -> int | None:
+    """A number of blocks or inodes; negative if it wrapped around, None if all bits are set."""
+    return None if _signed(value) == -1 else _signed(value)
 
 
 PROBES.add("storage", StorageProbe)

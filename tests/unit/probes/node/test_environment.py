@@ -92,3 +92,25 @@ def test_system_without_a_release_file(tmp_path: Path, node: Callable[..., Probe
     data = EnvironmentProbe().take(node("none", tmp_path))
     assert data["os"] is None
     assert data["kernel"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('PRETTY_NAME="Site \\"Blue\\" Linux 9"\n', 'Site "Blue" Linux 9'),
+        ("PRETTY_NAME='Site 9 (it'\\''s ours)'\n", "Site 9 (it's ours)"),
+        ('PRETTY_NAME="Cost \\$5 \\`x\\` \\\\ \\n Linux"\n', "Cost $5 `x` \\ \\n Linux"),
+        ("# PRETTY_NAME=no\nPRETTY_NAME=Plain\\ Linux # comment\nVERSION=1\n", "Plain Linux"),
+        ("PRETTY_NAME=First\nPRETTY_NAME=Last\n", "Last"),
+        ('PRETTY_NAME="open\n', None),
+        ('PRETTY_NAME=""\n', None),
+        ("NAME=x\n", None),
+    ],
+)
+def test_name_of_the_operating_system(
+    text: str, name: str | None, tmp_path: Path, node: Callable[..., ProbeContext]
+) -> None:
+    """os-release(5): values are quoted as a shell quotes."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text(text)
+    assert EnvironmentProbe().take(node("none", tmp_path))["os"] == name

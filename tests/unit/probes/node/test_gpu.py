@@ -5,12 +5,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
-from prov_worker.probes.gpus.nvml import open_devices, open_session
+from prov_worker.probes.gpus import open_gpus
+from prov_worker.probes.gpus.nvml import open_devices, open_session, pci_address
 from prov_worker.probes.node.gpu import GpuProbe
 
 KEYS = {"index", "vendor", "model", "uuid", "memory_bytes", "driver", "pci", "mig", "parent", "tiles"}
@@ -153,3 +155,45 @@ def test_wedged_driver_is_left_behind(fake_nvml: Any) -> None:
             open_devices(nvml, limit_s=0.2)
     finally:
         release.set()
+
+
+def test_gpu_that_the_driver_could_not_initialise(tmp_path: Path, node: Callable[..., ProbeContext]) -> None:
+    """NVIDIA's driver writes question marks for a UUID that it could not read."""
+    for minor, bus in enumerate(("0000:41:00.0", "0000:81:00.0")):
+        directory = tmp_path / "proc/driver/nvidia/gpus" / bus
+        directory.mkdir(parents=True)
+        (directory / "information").write_text(
+            "Model: \t\t NVIDIA L40S\nGPU UUID: \t GPU-????????-????-????-????-????????????\n"
+            f"Video BIOS: \t ??.??.??.??.??\nBus Location: \t {bus}\nDevice Minor: \t {minor}\n"
+        )
+    assert [gpu["uuid"] for gpu in devices(GpuProbe().take(node("x", tmp_path)))] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("bus_id", "address"),
+    [
+        ("00000000:07:00.0", "0000:07:00.0"),
+        ("0000000F:01:00.0", "000f:01:00.0"),
+        ("00010000:E1:00.0", "10000:e1:00.0"),
+        ("FFFFFFFF:E1:00.0", "ffffffff:e1:00.0"),
+        ("0000:07:00.0", "0000:07:00.0"),
+        ("07:00.0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_pci_address(bus_id: str | None, address: str | None) -> None:
+    assert pci_address(bus_id) == address
+
+
+def test_memory_shared_with_the_host(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
+    """A device with unified memory (GB10) answers with a total of 0."""
+    nvml = fake_nvml()
+    nvml.nvmlDeviceGetMemoryInfo = lambda handle, version=None: SimpleNamespace(total=0, used=0, free=0)
+    context = node("polaris", libraries={"pynvml": nvml})
+    assert {gpu["memory_bytes"] for gpu in devices(GpuProbe().take(context))} == {None}
+    (first, *_) = open_gpus(context)
+    try:
+        assert first.read().memory_used_bytes is None
+    finally:
+        first.close()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_polaris(node: Callable[..., ProbeContext]) -> None:
 def test_memory_of_another_kind_is_a_numa_node_without_cpus(node: Callable[..., ProbeContext]) -> None:
     data = MemoryProbe().take(node("aurora"))
     assert [entry["cpus"] == "" for entry in data["numa"]] == [False, False, True, True]
-    assert data["swap"] == {"total": 0, "used": 0, "free": 0, "percent": 0.0, "sin": 0, "sout": 0}
+    assert data["swap"] == {"total": 0, "used": 0, "free": 0, "percent": 0.0, "sin": None, "sout": None}
 
 
 @pytest.mark.parametrize(("name", "limit"), [("cgroup_v1", 8 << 30), ("cgroup_v2", 4 << 30)])
@@ -65,3 +66,35 @@ def test_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     data = MemoryProbe().take(ProbeContext(environ={}))
     assert data["source"] == "/proc/meminfo"
     assert 0 < data["available_bytes"] <= data["total_bytes"]
+
+
+def unreadable(error: Exception) -> Callable[[], Any]:
+    def ask() -> Any:
+        raise error
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "text"),
+    [
+        ("swap_memory", PermissionError(13, "Permission denied", "/proc/vmstat"), "psutil: PermissionError: "),
+        ("virtual_memory", KeyError(b"Inactive:"), "psutil: KeyError: "),
+    ],
+)
+def test_psutil_that_cannot_read(function: str, error: Exception, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hardened /proc or a sandbox such as gVisor, which a test cannot have."""
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setattr(psutil, function, unreadable(error))
+    data = MemoryProbe().take(ProbeContext(environ={}))
+    assert data["source"] == "/proc/meminfo"
+    assert data["psutil_error"].startswith(text)
+    assert data["total_bytes"] > 0
+
+
+def test_what_the_kernel_does_not_tell_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 1024 kB\n")
+    (tmp_path / "vmstat").write_text("pswpin\npswpout none\n")
+    virtual, swap = parse_meminfo(tmp_path)
+    assert {name: value for name, value in virtual.items() if value is not None} == {"total": 1024 * KIB}
+    assert set(swap.values()) == {None}

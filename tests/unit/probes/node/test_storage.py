@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,3 +82,52 @@ def test_limit_of_a_mount_is_below_that_of_the_probe() -> None:
 def test_nothing_asked_for(node: Callable[..., ProbeContext]) -> None:
     with pytest.raises(NoData, match="no mount point was asked for"):
         StorageProbe().take(node("polaris"))
+
+
+BLOCKS = {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": 100_000, "f_bfree": 2_000, "f_bavail": 0}
+INODES = {"f_files": 50_000, "f_ffree": 10, "f_flag": 0}
+REASON = "the file system names more free than all blocks"
+
+
+@pytest.mark.parametrize(
+    ("change", "used", "free", "percent"),
+    [
+        ({}, 98_000, 0, 100.0),
+        ({"f_bavail": 2**64 - 3000}, 98_000, 0, 100.0),
+        ({"f_bavail": -3000}, 98_000, 0, 100.0),  # some Pythons read the unsigned field as signed
+        ({"f_bfree": 2**64 - 10, "f_bavail": 2**64 - 3000}, 100_000, 0, 100.0),
+        ({"f_bfree": 120_000, "f_bavail": 120_000}, None, None, None),
+        ({"f_bavail": 3_000}, 98_000, None, None),
+        ({"f_bfree": 2**64 - 1, "f_bavail": 2**64 - 1}, None, None, None),
+        ({"f_frsize": 0, "f_bavail": 2_000}, 98_000, 2_000, 98.0),
+        ({"f_blocks": 0, "f_bfree": 0}, 0, 0, None),
+    ],
+)
+def test_sizes_that_wrap_around(
+    change: dict[str, int], used: int | None, free: int | None, percent: float | None
+) -> None:
+    """Such a file system cannot be made on a test's machine: statvfs(2) is replaced."""
+    answer = SimpleNamespace(**BLOCKS | INODES | change)
+    probe = StorageProbe(statvfs=lambda path: answer)  # type: ignore[arg-type,return-value]
+    (entry,) = probe.take(ProbeContext(mount_points=("/tmp",)))["mounts"]
+    assert entry["used_bytes"] == (None if used is None else used * 4096)
+    assert entry["free_bytes"] == (None if free is None else free * 4096)
+    assert entry["used_percent"] == percent
+    assert entry["present"]
+    assert entry["reason"] == (REASON if used is None or free is None else None)
+
+
+@pytest.mark.parametrize(
+    ("change", "total", "free"),
+    [
+        ({}, 50_000, 10),
+        ({"f_files": 0, "f_ffree": 0}, None, None),  # btrfs and vfat have no fixed number
+        ({"f_ffree": 60_000}, 50_000, None),
+        ({"f_files": 2**64 - 1, "f_ffree": 2**64 - 1}, None, None),
+    ],
+)
+def test_inodes(change: dict[str, int], total: int | None, free: int | None) -> None:
+    answer = SimpleNamespace(**BLOCKS | INODES | change)
+    probe = StorageProbe(statvfs=lambda path: answer)  # type: ignore[arg-type,return-value]
+    (entry,) = probe.take(ProbeContext(mount_points=("/tmp",)))["mounts"]
+    assert (entry["inodes_total"], entry["inodes_free"]) == (total, free)
