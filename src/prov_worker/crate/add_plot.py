@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import document_of
 from prov_worker.crate.entities import file as file_entity
+from prov_worker.crate.identifiers import local_path
 from prov_worker.crate.plot_data import curve
 from prov_worker.crate.plot_png import render_png
 from prov_worker.crate.plot_svg import render_svg
@@ -81,10 +81,12 @@ def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
     present = reference_ids(observation.get("image")) if observation is not None else []
     crate = source.path
     if present:
-        return crate / unquote(present[0])
+        return crate / (local_path(present[0]) or present[0])
     sealed_by = sealing_run(crate)
     if sealed_by is not None:
         raise CrateError(crate, f"sealed by the run crate {sealed_by}, so nothing can be added")
+    if graph != load_graph(source, as_written=True):
+        raise CrateError(crate, "its ids are not as prov-worker writes them, so nothing can be added")
     data = draw(step, kind)
     image = plot_file(Plot(KINDS[kind], data))
     observation = step.entities[v.CPU_OBSERVATION]
@@ -122,6 +124,6 @@ def sealing_run(crate: Path) -> Path | None:
             continue
         inside = metadata.relative_to(parent).as_posix()
         for entity in load_graph(DirectorySource(parent)):
-            if unquote(entity["@id"]) == inside and entity.get("sha256"):
+            if local_path(entity["@id"]) == inside and entity.get("sha256"):
                 return parent
     return None

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from prov_worker.crate import legacy
+from prov_worker.crate import identifiers, legacy
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.crate.sources import Source, find_crates, read, source_of
 from prov_worker.errors import CrateError
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
+from prov_worker.moments import parse_moment
 
 __all__ = ["CrateFile", "Entity", "StepCrate", "find_crates", "load_graph", "parse_json", "reference_ids", "types_of"]
 
@@ -26,6 +26,7 @@ Entity = dict[str, Any]
 #: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
 _LARGEST_JSON_BYTES = 256 << 20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_STATUS = re.compile(r"(?:https?://schema\.org/|schema:)?(Completed|Failed)ActionStatus\Z")
 #: Times that fit into 64 bits of nanoseconds, as tables and databases keep them.
 _YEARS = range(1970, 2262)
 
@@ -97,17 +98,25 @@ def _json_of(data: bytes, where: str, parse_constant: Callable[[str], Any] | Non
         raise CrateError(where, f"no valid JSON: {error}") from None
 
 
-def load_graph(source: Source) -> list[Entity]:
+def load_graph(source: Source, *, as_written: bool = False) -> list[Entity]:
     """Return all entities of a crate, in their order, duplicates included; NaN and infinities are let through.
+
+    Args:
+        source: the crate.
+        as_written: keep ids as they are; else they are as :func:`prov_worker.crate.identifiers.resolve` gives them.
 
     Raises:
         CrateError: no directory, no metadata, no JSON, or no graph of entities with ids.
     """
-    return graph_in(read_json(source, v.METADATA_FILE, float), f"{source.where}/{v.METADATA_FILE}")
+    data = read(source, v.METADATA_FILE, _LARGEST_JSON_BYTES)
+    where = f"{source.where}/{v.METADATA_FILE}"
+    if as_written:
+        return graph_in(_json_of(data, where, float), where)
+    return graph_of(source, data, strict=False)
 
 
 def graph_of(source: Source, data: bytes, *, strict: bool = True) -> list[Entity]:
-    """Return the entities in the content of a metadata file.
+    """Return the entities in the content of a metadata file, with ids as this package writes them.
 
     Args:
         source: the crate.
@@ -119,6 +128,10 @@ def graph_of(source: Source, data: bytes, *, strict: bool = True) -> list[Entity
     """
     where = f"{source.where}/{v.METADATA_FILE}"
     graph = graph_in(_json_of(data, where, None if strict else float), where)
+    try:
+        graph = identifiers.resolve(graph, paths=not identifiers.all_plain(data))
+    except RecursionError as error:
+        raise CrateError(where, f"too many levels: {error}") from None
     seen: set[str] = set()
     for entity in graph if strict else ():
         if entity["@id"] in seen:
@@ -199,6 +212,17 @@ def types_of(entity: Entity) -> list[str]:
     """Types of an entity, always as a list."""
     kind = entity.get("@type", [])
     return [kind] if isinstance(kind, str) else [name for name in kind if isinstance(name, str)]
+
+
+def content_size(entity: Entity) -> int | None:
+    """Return the size in bytes that an entity states, as text of digits or as a number; None if it states none."""
+    size = entity.get("contentSize")
+    if isinstance(size, float) and size.is_integer():
+        size = int(size)
+    if isinstance(size, bool) or not isinstance(size, (str, int)):
+        return None
+    text = str(size)
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 class StepCrate:
@@ -309,8 +333,7 @@ class StepCrate:
         if not isinstance(value, str):
             raise self._wrong(place, "missing" if value is None else f"expected a time, got {value!r}")
         try:
-            # Python 3.10 takes no "Z".
-            time = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            time = parse_moment(value)
         except ValueError:
             raise self._wrong(place, f"expected a time, got {value!r}") from None
         if time.tzinfo is None:
@@ -325,12 +348,12 @@ class StepCrate:
 
     def _status(self) -> str:
         status = self.action.get("actionStatus")
-        if isinstance(status, dict):
-            status = status.get("@id")
-        if status == v.COMPLETED_STATUS:
-            return COMPLETED
-        if status == v.FAILED_STATUS:
-            return FAILED
+        ids = reference_ids(status)
+        # As an IRI of either scheme, a reference to it, or the bare term: all are written by somebody.
+        text = ids[0] if len(ids) == 1 else status
+        match = _STATUS.match(text) if isinstance(text, str) else None
+        if match is not None:
+            return COMPLETED if match[1] == "Completed" else FAILED
         place = f"{self.action['@id']}.actionStatus"
         raise self._wrong(place, f"expected CompletedActionStatus or FailedActionStatus, got {status!r}")
 
@@ -348,19 +371,19 @@ class StepCrate:
     def _files(self) -> list[CrateFile]:
         files = []
         for identifier, entity in self.entities.items():
-            if "File" not in types_of(entity) or "://" in identifier:
+            # A File by an absolute URI lies elsewhere, one by "#…" is no file of the crate, such as a stream.
+            relative = identifiers.local_path(identifier) if "File" in types_of(entity) else None
+            if relative is None:
                 continue
-            relative = unquote(identifier)
-            if relative.startswith(("/", "#")) or ".." in relative.split("/"):
+            if identifiers.leads_outside(relative):
                 raise self._wrong(identifier, "a file of a crate lies inside it")
-            size = entity.get("contentSize")
             files.append(
                 CrateFile(
                     id=identifier,
                     relative=relative,
                     name=str(entity.get("name", relative)),
                     media_type=entity.get("encodingFormat") if isinstance(entity.get("encodingFormat"), str) else None,
-                    size_bytes=int(size) if isinstance(size, (str, int)) and str(size).isdigit() else None,
+                    size_bytes=content_size(entity),
                     sha256=entity.get("sha256") if isinstance(entity.get("sha256"), str) else None,
                 )
             )

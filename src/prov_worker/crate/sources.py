@@ -7,6 +7,7 @@ far larger than the file are refused before anything of them is read.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ MAX_METADATA_BYTES = 64 << 20
 #: A large file that unpacks to more than this many times its packed size is a bomb; honest data stay far below.
 MAX_RATIO = 500
 _RATIO_FROM_BYTES = 64 << 20
+_DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
 #: Most files of a crate are smaller: to have a buffer made for the bound of each costs more than to read it.
 _COMMON_BYTES = 64 << 10
 
@@ -305,7 +307,7 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
             raise CrateError(path, "encrypted", name)
         if name.startswith(("/", "\\")) or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
             raise CrateError(path, "an absolute or foreign path; refused", repr(name))
-        if any(part in ("..", ".") for part in name.split("/")):
+        if ".." in name.split("/"):
             raise CrateError(path, "a path that leads outside; refused", repr(name))
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -318,18 +320,30 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip file. Its members are not checked: see :func:`check_names`.
+    """Open a zip file, with ``./x`` in it named ``x``. Its members are not checked: see :func:`check_names`.
 
     Raises:
         CrateError: it is no zip file, or a damaged one.
     """
     try:
-        return zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
+        _drop_dots(archive)
+        return archive
     except OSError as error:
         raise CrateError(path, f"not a readable zip file: {error.strerror or error}") from None
     except Exception as error:
         # BadZipFile, NotImplementedError, UnicodeDecodeError and whatever else a damaged directory provokes
         raise CrateError(path, f"not a readable zip file: {error}") from None
+
+
+def _drop_dots(archive: zipfile.ZipFile) -> None:
+    """Name members without ``.`` in their paths, which bsdtar and others write: ``./data/x`` is ``data/x``."""
+    if not any(_DOT.search(name) for name in archive.NameToInfo):
+        return
+    for info in archive.filelist:
+        info.filename = "/".join(part for part in info.filename.split("/") if part != ".")
+    archive.filelist = [info for info in archive.filelist if info.filename]
+    archive.NameToInfo = {info.filename: info for info in archive.filelist}
 
 
 def _crates_in(path: Path) -> tuple[zipfile.ZipFile, list[str]]:

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import unquote
 
 from prov_worker import accelerators, schedulers
 from prov_worker.counters import Counter
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import Entity, StepCrate, graph_of, reference_ids, types_of
+from prov_worker.crate.identifiers import is_absolute, local_path
+from prov_worker.crate.reader import Entity, StepCrate, content_size, graph_of, reference_ids, types_of
 from prov_worker.crate.sources import Source, read
 from prov_worker.model import FAILED, AttemptId
 
@@ -435,9 +435,12 @@ def _data(step: RunStep, crate: StepCrate) -> None:
                 continue
             if identifier in by_id:
                 file = by_id[identifier]
-                step.files.append(
-                    FileRef(identifier, unquote(identifier), role, file.size_bytes, file.sha256, inside=True)
-                )
+                step.files.append(FileRef(identifier, file.relative, role, file.size_bytes, file.sha256, inside=True))
+            elif "File" in types_of(entity) and is_absolute(identifier):
+                size, sha256 = content_size(entity), _digest(entity)
+                step.files.append(FileRef(identifier, identifier, role, size, sha256, declared=True))
+            elif "Dataset" in types_of(entity) and (folder := local_path(identifier)) is not None:
+                step.files.append(FileRef(identifier, folder, role, None, None, inside=True))
             elif identifier.startswith(("#output-file-", "#input-file-")) and "additionalType" not in entity:
                 step.files.append(_referenced(entity, role))
             else:
@@ -450,7 +453,7 @@ def _referenced(entity: Entity, role: str) -> FileRef:
         entity["@id"],
         str(entity.get("value", "")),
         role,
-        _integer(entity.get("contentSize")),
+        content_size(entity),
         _digest(entity),
         declared=entity.get("propertyID") == v.NAMESPACE + "declaredFile",
     )
@@ -469,7 +472,7 @@ def _described(entity: Entity, recorded: bool) -> StepValue:
         name=str(entity.get("name", entity["@id"])),
         value=value if isinstance(value, (str, int, float, bool)) else None,
         type=kind,
-        size_bytes=_integer(entity.get("contentSize")),
+        size_bytes=content_size(entity),
         length=_integer(entity.get("numberOfItems")),
         sha256=_digest(entity),
         recorded=recorded,

@@ -6,7 +6,6 @@ validator does not notice.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from prov_worker.crate.findings import Finding
 from prov_worker.crate.reader import Entity
 from prov_worker.crate.sources import Source
 from prov_worker.registry import Registry
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Checked(NamedTuple):
@@ -28,11 +25,6 @@ class Checked(NamedTuple):
 
     source: Source
     graph: list[Entity]
-
-
-def is_absolute(identifier: str) -> bool:
-    """Return whether an id is an absolute URI, as of what lies outside the crate."""
-    return _SCHEME.match(identifier) is not None
 
 
 #: Rules by name.

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import unquote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
-from prov_worker.crate.reader import Entity, types_of
-from prov_worker.crate.rules import RULES, Checked, is_absolute
+from prov_worker.crate.identifiers import leads_outside, local_path
+from prov_worker.crate.reader import Entity, content_size, types_of
+from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.sources import Source, digest
 from prov_worker.errors import CrateError
 
 
 def files(crate: Checked) -> Iterator[Finding]:
-    """Compare the files of a crate with its metadata: present, size, sha256; warn of files that it does not list."""
+    """Compare the files of a crate with its metadata: present, size, sha256; warn of files that it does not list.
+
+    The files of a folder that is listed as a Dataset need no entities (RO-Crate 1.1, Directory File Entity).
+    """
     listed = {v.METADATA_FILE}
+    folders: set[str] = set()
     for entity in crate.graph:
-        identifier = entity["@id"]
-        if "File" not in types_of(entity) or is_absolute(identifier):
+        identifier, types = entity["@id"], types_of(entity)
+        path = local_path(identifier)
+        if path is None or not {"File", "Dataset"}.intersection(types):
             continue
-        relative = unquote(identifier)
-        if relative.startswith("/") or ".." in relative.split("/"):
+        if leads_outside(path):
             yield Finding(ERROR, "outside", identifier, "a file of a crate lies inside it")
-            continue
-        listed.add(relative)
-        yield from _file(crate.source, relative, entity)
+        elif "File" in types:
+            listed.add(path)
+            yield from _file(crate.source, path, entity)
+        else:
+            folders.add(path)
     for name in crate.source.names():
-        if name not in listed:
+        if name not in listed and folders.isdisjoint(_above(name)):
             yield Finding(WARNING, "unlisted", name, "the crate does not list this file")
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield the folders above a file; not the crate itself, which its root always lists."""
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def _file(source: Source, relative: str, entity: Entity) -> Iterator[Finding]:
@@ -38,9 +50,14 @@ def _file(source: Source, relative: str, entity: Entity) -> Iterator[Finding]:
     except CrateError as error:
         yield Finding(ERROR, "missing-file", identifier, error.reason)
         return
-    if "contentSize" in entity and entity["contentSize"] != str(size):
-        message = f"the crate says {entity['contentSize']!r}, the file has {size} bytes"
+    stated = entity.get("contentSize")
+    if stated is not None and content_size(entity) != size:
+        message = f"the crate says {stated!r}, the file has {size} bytes"
         yield Finding(ERROR, "content-size", f"{identifier}.contentSize", message)
+    elif stated is not None and not isinstance(stated, str):
+        yield Finding(
+            WARNING, "content-size", f"{identifier}.contentSize", "a number; RO-Crate 1.1 has a text of digits"
+        )
     if "sha256" in entity and entity["sha256"] != sha256:
         message = f"the crate says {entity['sha256']}, the file has {sha256}"
         yield Finding(ERROR, "sha256", f"{identifier}.sha256", message)

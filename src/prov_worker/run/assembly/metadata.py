@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.json_text import encode, one_line, safe_name, urn, utc
 from prov_worker.crate.people import People
 from prov_worker.crate.software import package_id
@@ -70,6 +71,7 @@ class GraphWriter:
         self._first = True
         self._hosts: dict[str, str] = {}
         self._versions: dict[tuple[str, str], int] = {}
+        self._elsewhere: set[str] = set()
 
     def write(self, heading: Heading) -> None:
         """Write the whole document."""
@@ -162,12 +164,16 @@ class GraphWriter:
     def _parts(self, heading: Heading) -> Iterable[str]:
         for name, *_ in heading.files:
             yield name
+        elsewhere: set[str] = set()
         for entry in self._db.entries():
             yield entry.step.crate_id
             yield entry.step.crate_id + v.METADATA_FILE
             for file in entry.step.files:
                 if file.inside:
-                    yield entry.step.crate_id + file.id
+                    yield _in_run(entry.step.crate_id, file.id)
+                elif is_absolute(file.id) and file.id not in elsewhere:
+                    elsewhere.add(file.id)
+                    yield file.id
 
     def _mentions(self) -> Iterable[str]:
         yield rv.RUN_ID
@@ -271,18 +277,16 @@ class GraphWriter:
                 _, source, source_id, source_function, via = link
                 theirs = prospect.parameter_id(source_function, "output", parameter_key(source_id))
                 prospect.connect(theirs, mine)
-                other = v.step_id(source) + source_id
+                other = _in_run(v.step_id(source), source_id)
                 if via == DECLARED:
                     objects.append(other)
                     continue
                 extra = {"isBasedOn": {"@id": other}, "description": _INFERRED}
             elif parameter_key(identifier) == FILES:
-                self._db.note_outer("object", prefix + identifier)
+                self._db.note_outer("object", _in_run(prefix, identifier))
                 examples.append(self._main("input", mine))
-            objects.append(prefix + identifier)
-            entity = {**entry.entities[identifier], **extra, "@id": prefix + identifier}
-            _refer(entity, "exampleOfWork", examples)
-            self._put(entity)
+            objects.append(_in_run(prefix, identifier))
+            self._datum(entry, identifier, extra, examples)
         made = [value.id for value in step.results] + [file.id for file in step.files if file.role == "generated"]
         for identifier in made:
             mine = prospect.parameter_id(step.function_id, "output", parameter_key(identifier))
@@ -294,15 +298,24 @@ class GraphWriter:
                     if via == DECLARED:
                         examples.append(prospect.parameter_id(function, "input", parameter_key(target_id)))
             if not taken and step.latest and parameter_key(identifier) == FILES:
-                self._db.note_outer("result", prefix + identifier)
+                self._db.note_outer("result", _in_run(prefix, identifier))
                 examples.append(self._main("output", mine))
             elif not taken and step.latest:
-                self._db.note_outer("other", prefix + identifier)
-            entity = {**entry.entities[identifier], "@id": prefix + identifier}
-            _refer(entity, "exampleOfWork", list(dict.fromkeys(examples)))
-            results.append(prefix + identifier)
-            self._put(entity)
+                self._db.note_outer("other", _in_run(prefix, identifier))
+            results.append(_in_run(prefix, identifier))
+            self._datum(entry, identifier, {}, list(dict.fromkeys(examples)))
         return objects, results
+
+    def _datum(self, entry: Entry, identifier: str, extra: dict[str, Any], examples: list[str]) -> None:
+        """Write the entity of an argument, a result or a file; of what many crates name by one URI, the first."""
+        shown = _in_run(entry.step.crate_id, identifier)
+        if shown == identifier:
+            if shown in self._elsewhere:
+                return
+            self._elsewhere.add(shown)
+        entity = {**entry.entities[identifier], **extra, "@id": shown}
+        _refer(entity, "exampleOfWork", examples)
+        self._put(entity)
 
     def _main(self, role: str, parameter: str) -> str:
         """Connect a parameter of a function with that of the workflow; returns the workflow's."""
@@ -324,7 +337,7 @@ class GraphWriter:
         _refer(
             control,
             "object",
-            [v.step_id(staged.key) + self._db.action_of(staged.key) for staged in attempts],
+            [_in_run(v.step_id(staged.key), self._db.action_of(staged.key)) for staged in attempts],
         )
         control["actionStatus"] = v.FAILED_STATUS if step.failed else v.COMPLETED_STATUS
         if step.failed:
@@ -462,8 +475,13 @@ class GraphWriter:
 _INFERRED = "Inferred, not stated: the same content (sha256) as what this is based on"
 
 
+def _in_run(crate_id: str, identifier: str) -> str:
+    """Id in the run crate of an entity of a step crate; what has an absolute URI keeps it."""
+    return identifier if is_absolute(identifier) else crate_id + identifier
+
+
 def _action_id(entry: Entry) -> str:
-    return entry.step.crate_id + entry.action_id
+    return _in_run(entry.step.crate_id, entry.action_id)
 
 
 def _control_id(task_id: str) -> str:

@@ -12,7 +12,6 @@ import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.reader import graph_of, load_graph
@@ -21,7 +20,7 @@ from prov_worker.errors import CrateError, InputError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, exporter, nothing_chosen
-from prov_worker.run.export.prov_mapping import SAFE, Mapping, missing_library
+from prov_worker.run.export.prov_mapping import Mapping, encoded, missing_library
 from prov_worker.run.model import Problem
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def run_document(
         except CrateError as error:
             run.problems.append(Problem.of(source.where, error))
             continue
-        name = quote(v.step_id(source.key).rstrip("/"), safe=SAFE)
+        name = encoded(v.step_id(source.key)).rstrip("/")
         mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")
         if advance is not None:
             advance(1)

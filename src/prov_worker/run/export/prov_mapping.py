@@ -26,19 +26,23 @@ inputs: that an action read one file and wrote another does not tell that the se
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.reader import Entity, reference_ids, types_of
 from prov_worker.errors import InputError, MissingExtraError
+from prov_worker.moments import parse_moment
 
 _ACTIONS = frozenset({"CreateAction", "ControlAction", "OrganizeAction"})
 _COLLECTIONS = frozenset({"Dataset", "HardwareRuntime"})
 _AGENTS = {"Person": "Person", "Organization": "Organization", "Service": "SoftwareAgent"}
 #: Characters of an IRI's path that PROV-N and Turtle can write as they stand.
-SAFE = "/@~&+*?#$!=,:;-._"
+_SAFE = "/@~&+*?#$!=,:;-._"
+_STRAY = re.compile("%(?![0-9A-Fa-f]{2})")
 _NAMESPACES = {
     "crate": "arcp://uuid,",
     "schema": "http://schema.org/",
@@ -70,6 +74,17 @@ def missing_library(error: ImportError) -> InputError:
     return MissingExtraError("W3C PROV needs the prov library", "prov", error)
 
 
+def encoded(identifier: str) -> str:
+    """Return an id as an IRI that every notation of PROV can write, and the same identifier.
+
+    An escape stays one: ``run%233.csv`` is another id than ``run#3.csv`` (RFC 3986, section 2.4). Escaped are a per
+    cent sign that begins no escape, and each number sign but the first, which begins the fragment (section 3.5).
+    """
+    path, mark, fragment = _STRAY.sub("%25", identifier).partition("#")
+    safe = _SAFE.replace("#", "%")
+    return quote(path, safe=safe) + mark + quote(fragment, safe=safe)
+
+
 class Mapping:
     """A PROV document that grows crate by crate."""
 
@@ -86,6 +101,7 @@ class Mapping:
         self._base = ""
         self._entities: dict[str, Entity] = {}
         self._added: set[Any] = set()
+        self._described: dict[Any, Any] = {}
         self._generated: set[Any] = set()
         self._said: set[tuple[Any, ...]] = set()
 
@@ -113,26 +129,24 @@ class Mapping:
 
     def _name(self, identifier: str) -> Any:
         """A qualified name: of an absolute IRI by its namespace, of a relative id inside the crate."""
-        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", identifier):
-            local = quote(unquote(identifier.removeprefix("./")), safe=SAFE)
-            return self.document.valid_qualified_name("crate:" + self._base + local)
+        identifier = encoded(identifier)
+        if not is_absolute(identifier):
+            return self.document.valid_qualified_name("crate:" + self._base + identifier.removeprefix("./"))
         for prefix, iri in _NAMESPACES.items():
             if identifier.startswith(iri) and len(identifier) > len(iri):
-                return self.document.valid_qualified_name(f"{prefix}:{quote(identifier[len(iri) :], safe=SAFE + '%')}")
+                return self.document.valid_qualified_name(f"{prefix}:{identifier[len(iri) :]}")
         cut = max(identifier.rfind(mark) for mark in "/#:") + 1
         head, tail = identifier[:cut], identifier[cut:]
         if not tail:
             head, tail = identifier, "_"
         namespaces = {namespace.uri: namespace for namespace in self.document.get_registered_namespaces()}
         namespace = namespaces.get(head) or self.document.add_namespace(f"ns{len(namespaces)}", head)
-        return namespace[quote(tail, safe=SAFE + "%")]
+        return namespace[tail]
 
     def _attributes(self, entity: Entity, *kinds: str) -> list[tuple[Any, Any]]:
         from prov.model import PROV_LABEL, PROV_TYPE, PROV_VALUE
 
-        attributes: list[tuple[Any, Any]] = [
-            (PROV_TYPE, self.document.valid_qualified_name(f"prov:{k}")) for k in kinds
-        ]
+        attributes = self._kinds(kinds)
         for kind in types_of(entity):
             prefix = "step" if kind.startswith("Hardware") else "wfrun" if kind == "ContainerImage" else "schema"
             attributes.append((PROV_TYPE, self.document.valid_qualified_name(f"{prefix}:{kind}")))
@@ -155,6 +169,11 @@ class Mapping:
                 attributes.append((self.document.valid_qualified_name(f"step:{key or 'fact'}"), fact["value"]))
         return attributes
 
+    def _kinds(self, kinds: Iterable[str]) -> list[tuple[Any, Any]]:
+        from prov.model import PROV_TYPE
+
+        return [(PROV_TYPE, self.document.valid_qualified_name(f"prov:{kind}")) for kind in kinds]
+
     def _once(self, *relation: Any) -> bool:
         """Whether a relation has not been said before: two crates of a run say some of the same."""
         if relation in self._said:
@@ -166,12 +185,13 @@ class Mapping:
 
     def _entity(self, identifier: str, *kinds: str) -> Any:
         name = self._name(identifier)
-        if (name, kinds) not in self._added:
-            self._added.add((name, kinds))
-            plain = (name, ()) in self._added
-            entity = self._entities.get(identifier, {})
-            if not (plain and not kinds):
-                self.document.entity(name, self._attributes(entity, *kinds))
+        record = self._described.get(name)
+        if record is None:
+            record = self.document.entity(name, self._attributes(self._entities.get(identifier, {}), *kinds))
+            self._described[name] = record
+        elif kinds and (name, kinds) not in self._added:
+            record.add_attributes(self._kinds(kinds))
+        self._added.add((name, kinds))
         return name
 
     def _collection(self, entity: Entity) -> Any:
@@ -310,6 +330,6 @@ def _time(action: Entity, key: str) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return parse_moment(text)
     except ValueError:
         return None  # a time that is none is left out; `prov-worker check` names it

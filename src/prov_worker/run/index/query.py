@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
+from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.store import SEEN_FILE, read_record
 from prov_worker.run.index.tables import TABLES, TASKS
@@ -170,7 +171,7 @@ def moment(text: str) -> datetime:
         ValueError: another form.
     """
     try:
-        instant = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        instant = parse_moment(text)
     except ValueError:
         raise ValueError(f"expected a time such as 2026-11-20 or 2026-11-20T14:30; got {text!r}") from None
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=timezone.utc)

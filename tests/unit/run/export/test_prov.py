@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import InputError
+from prov_worker.model import OutputFile
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.export import EXPORTERS
@@ -148,3 +149,33 @@ def test_a_damaged_crate_is_a_problem_and_the_rest_is_written(crates: Path, tmp_
     document = room.run_document(run)
     assert len(list(document.get_records(model.ProvActivity))) == 2
     assert [broken.name in problem.where for problem in run.problems] == [True]
+
+
+@pytest.mark.parametrize("to", list(room.FORMATS))
+def test_an_escape_in_an_id_stays_one(make_crates: Any, tmp_path: Path, to: str) -> None:
+    """``run#3.csv`` undone would be another identifier, and no IRI: a number sign begins the fragment, once."""
+    if to == "turtle":
+        pytest.importorskip("rdflib", reason="rdflib is not installed")
+    factory = make_crates(tmp_path / "crates")
+    crate = factory.add(1, outputs=[OutputFile("run#3 of 100%.csv", 1, "0" * 64)])
+    (identifier,) = [
+        entity["@id"]
+        for entity in json.loads((crate / "ro-crate-metadata.json").read_text())["@graph"]
+        if "3" in entity["@id"] and entity["@id"].startswith("#output-file-")
+    ]
+    assert "%23" in identifier
+    EXPORTERS[to].write(open_run(factory.directory), tmp_path / "out")
+    name, options = room.FORMATS[to]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
+        document = model.ProvDocument.deserialize(
+            content=(tmp_path / "out").read_text(encoding="utf-8"), format=name, **options
+        )
+    (file,) = [
+        record for record in document.get_records(model.ProvEntity) if record.identifier.uri.endswith(identifier)
+    ]
+    assert value_of(file, "prov:value") == ["run#3 of 100%.csv"]
+    assert [str(value) for key, value in file.attributes if key.uri == "http://schema.org/sha256"] == ["0" * 64]
+    uris = [record.identifier.uri for record in document.get_records(model.ProvEntity)]
+    assert sum(uri.endswith("/" + identifier) for uri in uris) == 1
+    assert all(uri.count("#") <= 1 for uri in uris)
