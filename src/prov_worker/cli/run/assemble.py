@@ -97,6 +97,7 @@ def _plain(result: Assembled) -> dict[str, Any]:
         "files": result.files,
         "size_bytes": result.size_bytes,
         "signed": result.signed,
+        "idle_steps": result.idle,
         "problems": [{"where": problem.where, "message": problem.message} for problem in result.problems],
     }
 
@@ -108,6 +109,10 @@ def _print(result: Assembled) -> None:
     failed = f", {result.failed} failed" if result.failed else ""
     attempts = f" in {plural(result.steps, 'attempt')}" if result.steps != result.tasks else ""
     click.echo(f"{result.path}: {plural(result.tasks, 'task')}{attempts}{failed}; {size(result.size_bytes)}, sealed")
+    if result.defined == 0:
+        click.echo("workflow: no step in the definition: no state calls Globus Compute")
+    elif result.idle:
+        click.echo(f"workflow: no task belongs to {', '.join(terminal.plain(name) for name in result.idle)}")
     if result.links:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
         click.echo(f"data flow: {plural(sum(result.links.values()) - inferred, 'link')} stated, {inferred} inferred")

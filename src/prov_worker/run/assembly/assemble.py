@@ -81,6 +81,8 @@ class Assembled:
         files: number of files in the crate. size_bytes: their size.
         problems: crates that were left out, or named for another reason.
         signed: whether the seal is signed.
+        defined: number of steps in the workflow definition; None without one.
+        idle: names of those to which no task belongs.
     """
 
     path: Path | None = None
@@ -93,6 +95,8 @@ class Assembled:
     size_bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
     signed: bool = False
+    defined: int | None = None
+    idle: list[str] = field(default_factory=list)
 
 
 def assemble(
@@ -324,6 +328,8 @@ class _Assembly:
         db.settle()
         self._name_latest()
         self._prospect.settle()
+        result.defined = None if self._workflow is None else len(self._workflow.steps)
+        result.idle = self._prospect.idle
         result.steps = len(db)
         if not result.steps:
             return result

@@ -78,6 +78,9 @@ def parameter_key(identifier: str) -> str:
 class Prospect:
     """Collects what the steps tell of functions and order.
 
+    Attributes:
+        idle: once settled, names of defined steps to which no task belongs.
+
     Args:
         file: name of the workflow's file, the beginning of all ids.
         workflow: definition, where there is one.
@@ -89,6 +92,7 @@ class Prospect:
         self.functions: dict[str, Ran] = {}
         self.stages: dict[str, Stage] = {}
         self.connections: dict[tuple[str, str], str] = {}
+        self.idle: list[str] = []
         if workflow is not None:
             for step in workflow.steps:
                 self.stages[step.name] = Stage(step.name, declared=True)
@@ -137,7 +141,8 @@ class Prospect:
                 number += 1
             taken.add(label)
             ran.label = label
-        for key in [key for key, stage in self.stages.items() if not stage.functions]:
+        self.idle = [key for key, stage in self.stages.items() if not stage.functions]
+        for key in self.idle:
             del self.stages[key]  # defined, and nothing of it ran
         declared = [stage for stage in self.stages.values() if stage.declared]
         undeclared = sorted(

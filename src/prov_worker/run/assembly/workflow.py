@@ -1,7 +1,11 @@
 """The order of tasks as somebody has stated it: a workflow definition in YAML or JSON.
 
-Two forms are read. A Globus Flow definition (``StartAt``, ``States``): each state that names a Globus Compute function
-is a step, in the order of ``Next`` (https://docs.globus.org/api/flows/authoring-flows/). And a plain one::
+Two forms are read. A Globus Flow definition (``StartAt``, ``States``; alone or under ``definition``, as
+``globus flows show`` gives it): each state that calls Globus Compute is a step under its own name, in the order of
+``Next`` (https://docs.globus.org/api/flows/authoring-flows/,
+https://globus-compute.readthedocs.io/en/latest/actionprovider.html). Its functions are known if their ids stand in it,
+or if it takes them from an input that is named after them, as Gladier does: ``add`` of
+``"function_id.$": "$.input.add_function_id"``. And a plain one::
 
     name: Rainfall
     steps:
@@ -19,6 +23,7 @@ is a step, in the order of ``Next`` (https://docs.globus.org/api/flows/authoring
 from __future__ import annotations
 
 import graphlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +38,14 @@ FLOWS = "https://flows.globus.org/"
 FLOW_LANGUAGE = "https://docs.globus.org/api/flows/authoring-flows/"
 PLAIN_LANGUAGE = v.NAMESPACE + "workflow-definition"
 _MAX_BYTES = 64 << 20
+#: Versions 2 and 3, and where version 2 was before.
+_COMPUTE_URL = re.compile(
+    r"https?://(?:compute\.actions\.(?:[a-z0-9-]+\.)*globus\.org|(?:automate|dev)\.funcx\.org)(?:[/:?#]|\Z)"
+)
+#: ``function_id`` (version 3) and ``function`` (version 2): as it is, as a path into the state, as an expression.
+_FUNCTION_KEY = re.compile(r"function(?:_id)?(?:\.[$=])?\Z")
+#: An input that is called after its function: ``add_function_id``, and ``add_funcx_id`` in Gladier before 0.9.
+_INPUT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*?)_(?:function|funcx)_id['\"\]]*\Z")
 
 
 @dataclass(slots=True)
@@ -102,7 +115,11 @@ def read_workflow(path: Path) -> Workflow:
     data = _parse(path, text)
     if not isinstance(data, Mapping):
         raise InputError(f"{path}: expected a mapping")
-    workflow = _flow(path, data) if "States" in data else _plain(path, data)
+    inner = data.get("definition")
+    if "States" not in data and isinstance(inner, Mapping) and "States" in inner:
+        workflow = _flow(path, inner)
+    else:
+        workflow = _flow(path, data) if "States" in data else _plain(path, data)
     workflow.text = text
     workflow.suffix = ".json" if path.suffix.lower() == ".json" else ".yaml"
     return workflow
@@ -206,9 +223,8 @@ def _flow(path: Path, data: Mapping[str, Any]) -> Workflow:
         state = states[name]
         if not isinstance(state, Mapping):
             raise InputError(f"{path}: States.{name}: expected a mapping")
-        functions = _functions(state.get("Parameters"))
-        if functions:
-            step = steps.setdefault(name, WorkflowStep(name, functions))
+        if _is_compute(state):
+            step = steps.setdefault(name, WorkflowStep(name, _functions(state.get("Parameters"))))
             if before is not None and before not in step.after and before != name:
                 step.after = (*step.after, before)
             before = name
@@ -230,16 +246,29 @@ def _next(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     return transitions
 
 
+def _is_compute(state: Mapping[str, Any]) -> bool:
+    """Whether a state calls Globus Compute: by its action provider, old names included, or by the function it names."""
+    url = state.get("ActionUrl")
+    return (isinstance(url, str) and _COMPUTE_URL.match(url) is not None) or bool(_stated(state.get("Parameters")))
+
+
+def _stated(parameters: Any) -> list[tuple[str, str]]:
+    """Pairs of key and value that name a function: of the state (version 2) and of each of its tasks (both)."""
+    tasks = parameters.get("tasks") if isinstance(parameters, Mapping) else None
+    stated = []
+    for task in [parameters, *(tasks if isinstance(tasks, list) else ())]:
+        for key, value in task.items() if isinstance(task, Mapping) else ():
+            if isinstance(value, str) and _FUNCTION_KEY.match(str(key)):
+                stated.append((str(key), value))
+    return stated
+
+
 def _functions(parameters: Any) -> tuple[str, ...]:
-    """Function ids in the parameters of a compute state: ``function_id`` of each of its tasks."""
+    """Ids of the functions of a compute state, or the names after which its inputs are called; empty if neither."""
     names: list[str] = []
-    if isinstance(parameters, Mapping):
-        for key, value in parameters.items():
-            if key in ("function_id", "function") and isinstance(value, str):
-                names.append(value)
-            elif isinstance(value, (Mapping, list)):
-                names += _functions(value)
-    elif isinstance(parameters, list):
-        for parameter in parameters:
-            names += _functions(parameter)
+    for key, value in _stated(parameters):
+        if not key.endswith((".$", ".=")) and not value.startswith("$."):
+            names.append(value)
+        elif (match := _INPUT.search(value)) is not None:
+            names.append(match[1])
     return tuple(dict.fromkeys(names))

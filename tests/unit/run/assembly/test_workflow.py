@@ -49,6 +49,84 @@ def test_a_globus_flow_gives_its_compute_states_in_order(tmp_path: Path) -> None
     assert workflow.step_of("any", "other", "https://example.org/other") is None
 
 
+FLOWS = Path(__file__).parent / "flows"
+#: Steps by definition: name, functions, steps before it. Those of the examples take any function from their input.
+PUBLIC: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
+    "transfer": [],
+    "transfer_share": [],
+    "transfer_publish": [],
+    "looping-batched-transfer-and-delete": [],
+    "transfer_compute": [("ProcessFiles", ("compute",), ())],
+    "transfer_compute_share": [("ProcessFiles", ("compute",), ())],
+    "tar_transfer": [("Tar", ("compute",), ())],
+    "gladier-v2": [("MakeData", ("make_data",), ()), ("Tar", ("tar",), ("MakeData",))],
+    "gladier-v3": [
+        ("MakeData", ("make_data",), ()),
+        ("MakeScatterPlot", ("make_scatter_plot", "make_legend"), ("MakeData",)),
+    ],
+}
+
+
+def test_each_public_definition_is_there() -> None:
+    assert {path.stem for path in FLOWS.iterdir()} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_compute_states_of_public_definitions_are_steps(name: str) -> None:
+    workflow = read_workflow(FLOWS / f"{name}.json")
+    assert [(step.name, step.functions, step.after) for step in workflow.steps] == PUBLIC[name]
+
+
+@pytest.mark.parametrize(
+    ("state", "functions"),
+    [
+        ({"ActionUrl": "https://compute.actions.globus.org/v3", "Parameters": {"tasks.$": "$.input.tasks"}}, ()),
+        ({"ActionUrl": "https://compute.actions.globus.org", "InputPath": "$.input"}, ()),
+        ({"ActionUrl": "https://compute.actions.preview.globus.org/v3", "Parameters": {}}, ()),
+        ({"ActionUrl": "http://127.0.0.1:8080/v3", "Parameters": {"tasks": [{"function_id": "0b1b"}]}}, ("0b1b",)),
+        ({"ActionUrl": "https://compute.actions.globus.org.example.org", "Parameters": {}}, None),
+        ({"ActionUrl": "https://other.example.org", "Parameters": {"callback": {"function": "notify"}}}, None),
+        ({"Type": "Wait", "Seconds": 5}, None),
+    ],
+)
+def test_what_a_compute_state_is(tmp_path: Path, state: dict[str, Any], functions: tuple[str, ...] | None) -> None:
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Action", **state, "End": True}}}
+    workflow = read_workflow(written(tmp_path, json.dumps(definition), "flow.json"))
+    assert [step.functions for step in workflow.steps] == ([] if functions is None else [functions])
+
+
+def test_a_definition_as_the_service_shows_it(tmp_path: Path) -> None:
+    shown = {"id": "4f1c", "title": "Sort", "definition": FLOW, "input_schema": {}}
+    workflow = read_workflow(written(tmp_path, json.dumps(shown), "flow.json"))
+    assert [step.name for step in workflow.steps] == ["Reverse", "Sort"]
+
+
+def test_tasks_belong_to_the_states_that_are_called_after_their_functions(crates: Any, tmp_path: Path) -> None:
+    crates.add(1, "make_data")
+    crates.add(2, "make_scatter_plot", offset_s=3)
+    crates.add(3, "other", offset_s=5)
+    result = assemble([crates.directory], tmp_path / "R.crate", Options(workflow=FLOWS / "gladier-v3.json"))
+    assert (result.defined, result.idle) == (2, [])
+    steps = {
+        entity["name"]: entity
+        for entity in json.loads((tmp_path / "R.crate" / "ro-crate-metadata.json").read_text())["@graph"]
+        if entity["@type"] == "HowToStep"
+    }
+    assert [(name, step["position"]) for name, step in steps.items()] == [
+        ("MakeData", "0"),
+        ("MakeScatterPlot", "1"),
+        ("other", "2"),
+    ]
+
+
+def test_steps_without_tasks_are_named(crates: Any, tmp_path: Path) -> None:
+    crates.add(1, "thumbnail")
+    result = assemble([crates.directory], tmp_path / "R.crate", Options(workflow=FLOWS / "transfer_compute.json"))
+    assert (result.defined, result.idle) == (1, ["ProcessFiles"])
+    nothing = assemble([crates.directory], tmp_path / "S.crate", Options(workflow=FLOWS / "transfer.json"))
+    assert (nothing.defined, nothing.idle) == (0, [])
+
+
 PLAIN = f"""
 name: Rainfall
 steps:
