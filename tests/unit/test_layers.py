@@ -17,10 +17,12 @@ LAYERS = {
     "counters": -3,
     "errors": -3,
     "finding": -3,
+    "mountinfo": -3,
     "programs": -3,
     "registry": -3,
     "variables": -3,
     "accelerators": -2,
+    "containers": -2,
     "model": -2,
     "schedulers": -1,  # settings name their variables
     "settings": 0,
@@ -48,6 +50,7 @@ LAYERS = {
 }
 STANDARD_LIBRARY_ONLY = {
     "accelerators",
+    "containers",
     "counters",
     "errors",
     "files",
@@ -55,6 +58,7 @@ STANDARD_LIBRARY_ONLY = {
     "humanize",
     "moments",
     "model",
+    "mountinfo",
     "processes",
     "programs",
     "recorder",

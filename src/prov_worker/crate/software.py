@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from prov_worker.containers import KINDS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value, references
 from prov_worker.crate.json_text import clean, is_uuid, one_line, safe_name
@@ -120,10 +121,6 @@ def function_entities(function: Function, identifier: str, software: Software, s
     return [entity(identifier, "SoftwareApplication", properties), *texts]
 
 
-#: Kinds of containers, as a worker names them before the image: ``docker:name``, or alone where no image is told.
-_KINDS = ("docker", "podman", "apptainer", "singularity", "shifter", "podman-hpc", "kubernetes")
-
-
 def container_image(container: str) -> str | None:
     """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 
@@ -132,7 +129,8 @@ def container_image(container: str) -> str | None:
     """
     text = one_line(container)
     kind, _, image = text.partition(":")
-    if kind in _KINDS and not image.startswith("//"):
+    # As a worker names it: docker:name, or the kind alone if nothing tells the image.
+    if kind in KINDS and not image.startswith("//"):
         text = image
     if not text:
         return None

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prov_worker.mountinfo import parse_mountinfo
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.read_files import read_text
 
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 _SECRET = re.compile(r"pass|pwd|secret|token|cred|key|sig", re.IGNORECASE)
 _MAX_OPTIONS_CHARS = 1000
 
@@ -37,19 +37,15 @@ class Mount:
 def read_mounts(context: ProbeContext) -> list[Mount]:
     """``/proc/self/mountinfo`` in order (proc_pid_mountinfo(5)): a later line hides an earlier one of its point."""
     mounts = []
-    for line in (read_text(context.proc / "self" / "mountinfo") or "").splitlines():
-        before, dash, after = line.partition(" - ")
-        fields, origin = before.split(" "), after.split(" ")
-        if not dash or len(fields) < 6 or len(origin) < 3:
-            continue
-        options = ",".join(dict.fromkeys(f"{fields[5]},{origin[2]}".split(",")))
+    for line in parse_mountinfo(read_text(context.proc / "self" / "mountinfo") or ""):
+        options = ",".join(dict.fromkeys(f"{line.options},{line.super_options}".split(",")))
         mounts.append(
             Mount(
-                point=_unescape(fields[4]),
-                device=re.sub(r"//[^/@]*@", "//", _unescape(origin[1])),
-                type=origin[0],
-                options=_redact(_unescape(options))[:_MAX_OPTIONS_CHARS],
-                root=_unescape(fields[3]),
+                point=line.point,
+                device=re.sub(r"//[^/@]*@", "//", line.source),
+                type=line.type,
+                options=_redact(options)[:_MAX_OPTIONS_CHARS],
+                root=line.root,
             )
         )
     return mounts
@@ -66,11 +62,6 @@ def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
         ):
             deepest = mount
     return deepest
-
-
-def _unescape(text: str) -> str:
-    """Space, tab, newline and backslash are written as octal numbers."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def _redact(options: str) -> str:

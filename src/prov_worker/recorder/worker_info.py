@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prov_worker import __version__, accelerators, schedulers
+from prov_worker.containers import find_container
 from prov_worker.redact import is_secret_name
 
 _MPI = ("PARSL_MPI_NODELIST", "PARSL_NUM_NODES", "PARSL_NUM_RANKS", "PARSL_RANKS_PER_NODE")
-_CONTAINERS = (
-    ("APPTAINER_CONTAINER", "apptainer"),
-    ("SINGULARITY_CONTAINER", "singularity"),
-    ("SHIFTER_IMAGEREQUEST", "shifter"),
-    ("PODMAN_HPC_IMAGE", "podman-hpc"),
-)
 _MODULES = (
     ("parsl", "parsl.version", "VERSION"),
     ("globus-compute-endpoint", "globus_compute_endpoint.version", "__version__"),
@@ -49,25 +43,23 @@ def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
     return _those_set(environ, _MPI) if _MPI[0] in environ else {}
 
 
-def container(environ: Mapping[str, str]) -> str | None:
-    """Image that the worker runs in, or the kind of container where the image is not told; None outside of one.
+def container(environ: Mapping[str, str], root: str = "/", proc: str = "/proc") -> str | None:
+    """Kind and image of the container that the worker runs in: ``docker:name@sha256:...``; None outside of one.
 
-    Templates of sites say the name and the digest, which no runtime tells those inside: ``docker:name@sha256:...``.
+    Templates of sites say the name and the digest, which no runtime tells those inside. Without a name, the kind alone.
+
+    Args:
+        environ: the worker's environment.
+        root: root directory of the worker.
+        proc: root of its process file system.
     """
-    digest = environ.get("PROV_WORKER_IMAGE_DIGEST")
-
-    def exactly(image: str) -> str:
-        return f"{image}@{digest}" if digest and "@" not in image else image
-
-    for variable, kind in _CONTAINERS:
-        if environ.get(variable):
-            return f"{kind}:{exactly(environ[variable])}"
-    named = exactly(environ["PROV_WORKER_IMAGE"]) if environ.get("PROV_WORKER_IMAGE") else None
-    if os.path.exists("/.dockerenv"):
-        return f"docker:{named}" if named else "docker"
-    if os.path.exists("/run/.containerenv"):
-        return f"podman:{named}" if named else "podman"
-    return named
+    around = find_container(environ, root, proc)
+    if around is None:
+        return None
+    image, digest = around.image or environ.get("PROV_WORKER_IMAGE"), environ.get("PROV_WORKER_IMAGE_DIGEST")
+    if not image:
+        return around.kind
+    return f"{around.kind}:{image}@{digest}" if digest and "@" not in image else f"{around.kind}:{image}"
 
 
 def versions() -> dict[str, str]:

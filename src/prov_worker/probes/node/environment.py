@@ -8,9 +8,9 @@ import re
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from prov_worker.containers import find_container
 from prov_worker.model import host_name
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.read_files import read_text
@@ -69,34 +69,9 @@ def _distributions() -> dict[str, str]:
 
 
 def _container(context: ProbeContext) -> dict[str, str | None] | None:
-    """Kind and image of the container that this runs in, by the marks that runtimes leave; None outside of one."""
-    environ = context.environ
-    for kind, variable in (("apptainer", "APPTAINER_CONTAINER"), ("singularity", "SINGULARITY_CONTAINER")):
-        if environ.get(variable):
-            return {"kind": kind, "image": environ[variable]}
-    if environ.get("SHIFTER_RUNTIME") or environ.get("SHIFTER_IMAGEREQUEST"):
-        return {"kind": "shifter", "image": environ.get("SHIFTER_IMAGEREQUEST")}
-    root = context.etc.parent
-    # Podman writes engine="podman-4.9.3", image="..."; without privileges the file is there and empty.
-    mark = read_text(root / "run/.containerenv")
-    if mark is not None:
-        image = re.search(r'^image="?([^"\n]+)"?$', mark, re.MULTILINE)
-        return {"kind": "podman", "image": image[1] if image else None}
-    groups = read_text(context.proc / "self/cgroup") or ""
-    if "kubepods" in groups:
-        return {"kind": "kubernetes", "image": None}
-    if _exists(root / ".dockerenv") or re.search(r"/docker[-/]", groups):
-        return {"kind": "docker", "image": None}
-    if re.search(r"/libpod[-_]", groups):
-        return {"kind": "podman", "image": None}
-    return None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return False
+    """Kind and image of the container that this runs in; None outside of one."""
+    container = find_container(context.environ, str(context.etc.parent), str(context.proc))
+    return None if container is None else container._asdict()
 
 
 def _operating_system(context: ProbeContext) -> str | None:

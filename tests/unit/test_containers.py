@@ -1,0 +1,175 @@
+"""Containers are seen if they are there, and not seen if they are not.
+
+The files are those that each runtime leaves inside (see the module's sources); ``mountinfo`` is as it writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prov_worker.containers import KINDS, Container, find_container
+from prov_worker.crate.software import container_image
+from prov_worker.mountinfo import parse_mountinfo
+
+PLAIN = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+ID = "0123456789abcdef" * 4
+POD = "11112222-3333-4444-5555-666677778888"
+OVERLAY = "27 1 0:50 / / rw,relatime - overlay overlay rw,lowerdir={0}/l/A:{0}/l/B,upperdir={0}/x/diff\n"
+
+
+def bind(root: str, point: str) -> str:
+    return f"40 27 254:0 {root} {point} rw,relatime - ext4 /dev/vda rw\n"
+
+
+def docker(store: str) -> str:
+    return OVERLAY.format(store) + bind(f"/var/lib/docker/containers/{ID}/hostname", "/etc/hostname")
+
+
+NAMESPACE, FULL = "0 1000 1\n", "0 0 4294967295\n"
+SEEN = {
+    "docker": ({".dockerenv": "", "mounts": docker("/var/lib/docker/overlay2")}, {}, ("docker", None)),
+    "docker-on-containerd": (
+        {".dockerenv": "", "mounts": docker("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs")},
+        {},
+        ("docker", None),
+    ),
+    "docker-by-group": ({"groups": "0::/system.slice/docker-0a1b.scope\n", "mounts": PLAIN}, {}, ("docker", None)),
+    "docker-without-mountinfo": ({".dockerenv": ""}, {}, ("docker", None)),
+    "nerdctl": (
+        {"mounts": OVERLAY.format("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs")},
+        {},
+        ("containerd", None),
+    ),
+    "podman": (
+        {"run/.containerenv": 'engine="podman-4.9.3"\nimage="ghcr.io/a/b:1"\nimageid="x"\n', "mounts": PLAIN},
+        {},
+        ("podman", "ghcr.io/a/b:1"),
+    ),
+    "podman-rootless": (
+        {
+            "run/.containerenv": "",
+            "mounts": PLAIN + bind(f"/u/overlay-containers/{ID}/userdata/.containerenv", "/run/.containerenv"),
+        },
+        {},
+        ("podman", None),
+    ),
+    "podman-by-group": ({"groups": "0::/machine.slice/libpod-0a1b.scope\n"}, {}, ("podman", None)),
+    "podman-hpc": (
+        {"run/.containerenv": 'engine="podman-4.3"\n'},
+        {"PODMAN_HPC_IMAGE": "nersc/x:1"},
+        ("podman-hpc", "nersc/x:1"),
+    ),
+    "kubernetes-containerd": (
+        {"var/run/secrets/kubernetes.io/serviceaccount/namespace": "lab", "groups": "0::/\n"},
+        {"KUBERNETES_SERVICE_HOST": "10.1.0.1"},
+        ("kubernetes", None),
+    ),
+    "kubernetes-without-token": (
+        {"mounts": PLAIN + bind(f"/var/lib/kubelet/pods/{POD}/etc-hosts", "/etc/hosts"), "groups": "0::/\n"},
+        {},
+        ("kubernetes", None),
+    ),
+    "kubernetes-by-group": ({"groups": "0::/kubepods.slice/pod1/cri-1.scope\n"}, {}, ("kubernetes", None)),
+    "lxc-with-systemd": ({"run/systemd/container": "lxc"}, {"container": "lxc"}, ("lxc", None)),
+    "lxc": ({"groups": "0::/lxc.payload.web\n", "mounts": PLAIN}, {}, ("lxc", None)),
+    "lxcfs": (
+        {"mounts": PLAIN + "50 27 0:60 /proc/meminfo /proc/meminfo rw - fuse.lxcfs lxcfs rw\n", "groups": "0::/\n"},
+        {},
+        ("lxc", None),
+    ),
+    "nspawn": ({"run/host/container-manager": "systemd-nspawn\n"}, {}, ("systemd-nspawn", None)),
+    "unknown-manager": ({"run/systemd/container": "rkt"}, {}, ("container", None)),
+    "charliecloud": ({"users": NAMESPACE}, {"CH_RUNNING": "Weirdal Yankovic"}, ("charliecloud", None)),
+    "apptainer": (
+        {".singularity.d/labels.json": "{}"},
+        {"APPTAINER_CONTAINER": "/a/b.sif", "SINGULARITY_CONTAINER": "/a/b.sif"},
+        ("apptainer", "/a/b.sif"),
+    ),
+    "apptainer-with-clean-environment": (
+        {"mounts": "27 1 0:50 / / ro - overlay overlay ro,lowerdir=/var/lib/apptainer/mnt/session/final\n"},
+        {},
+        ("apptainer", None),
+    ),
+    "singularity": (
+        {".singularity.d/labels.json": "{}"},
+        {"SINGULARITY_CONTAINER": "/c.sif"},
+        ("singularity", "/c.sif"),
+    ),
+    "apptainer-of-a-docker-image": (
+        {".singularity.d/labels.json": "{}", ".dockerenv": "", "mounts": PLAIN},
+        {"APPTAINER_CONTAINER": "/d.sif"},
+        ("apptainer", "/d.sif"),
+    ),
+    "shifter": ({}, {"SHIFTER_RUNTIME": "1", "SHIFTER_IMAGEREQUEST": "docker:x:1"}, ("shifter", "docker:x:1")),
+}
+NOT_SEEN = {
+    "plain": ({"mounts": PLAIN}, {}),
+    "nothing": ({}, {}),
+    "empty-dockerenv": ({".dockerenv": "", "mounts": PLAIN, "groups": "0::/\n"}, {}),
+    "empty-containerenv": ({"run/.containerenv": "", "mounts": PLAIN}, {}),
+    "docker-is-installed": ({"groups": "0::/system.slice/docker.service\n", "mounts": PLAIN}, {}),
+    "slurm-job-from-singularity": (
+        {"groups": "0::/system.slice/slurmstepd.scope/job_41/step_0/user/task_0\n"},
+        {"SINGULARITY_CONTAINER": "/home/u/tools.sif", "SINGULARITY_NAME": "tools.sif", "SLURM_JOB_ID": "41"},
+    ),
+    "job-from-charliecloud": ({"users": FULL, "mounts": PLAIN}, {"CH_RUNNING": "Weirdal Yankovic"}),
+    "job-from-a-pod": ({"mounts": PLAIN}, {"KUBERNETES_SERVICE_HOST": "10.1.0.1", "container": "oci"}),
+    "job-from-podman-hpc": ({"mounts": PLAIN}, {"PODMAN_HPC_IMAGE": "nersc/x:1", "container": "podman"}),
+    "job-that-asks-for-shifter": ({"mounts": PLAIN}, {"SHIFTER_IMAGEREQUEST": "docker:x:1"}),
+    "diskless-node": ({"mounts": OVERLAY.format("/lower"), ".dockerenv": ""}, {}),
+    "node-that-serves-containers": ({"mounts": PLAIN + bind("/var/lib/docker/overlay2", "/scratch/o")}, {}),
+}
+FILES = {"mounts": "proc/self/mountinfo", "groups": "proc/self/cgroup", "users": "proc/self/uid_map"}
+
+
+def find(root: Path, files: dict[str, str], environ: dict[str, str]) -> Container | None:
+    for name, text in files.items():
+        path = root / FILES.get(name, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return find_container(environ, str(root), str(root / "proc"))
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_container_is_seen(name: str, tmp_path: Path) -> None:
+    files, environ, container = SEEN[name]
+    assert find(tmp_path, files, environ) == Container(*container)
+
+
+@pytest.mark.parametrize("name", NOT_SEEN)
+def test_no_container_is_seen(name: str, tmp_path: Path) -> None:
+    files, environ = NOT_SEEN[name]
+    assert find(tmp_path, files, environ) is None
+
+
+def test_every_kind_can_be_given_and_is_no_image() -> None:
+    assert {container[0] for _, _, container in SEEN.values()} == set(KINDS)
+    assert [container_image(kind) for kind in KINDS] == [None] * len(KINDS)
+
+
+def test_variable_of_charliecloud_in_a_real_user_name_space() -> None:
+    """ch-run makes a user name space; on the plain node the variable was inherited."""
+    code = "import os; from prov_worker.containers import find_container as f; c = f(os.environ); print(c and c.kind)"
+    environ = {**os.environ, "CH_RUNNING": "Weirdal Yankovic"}
+
+    def kind(*command: str) -> str:
+        output = subprocess.run([*command, sys.executable, "-c", code], env=environ, capture_output=True, text=True)
+        return output.stdout.strip()
+
+    inside = ["unshare", "--user", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("user name spaces cannot be made here")
+    if Path("/proc/self/uid_map").read_text().split()[:3] == FULL.split():
+        assert kind() != "charliecloud"
+    assert kind(*inside) == "charliecloud"
+
+
+def test_lines_of_mountinfo() -> None:
+    text = "1 2 3\n22 1 0:20 / /proc rw\n30 1 0:25 /a\\040b /c\\134d ro shared:1 master:2 - ext4 /dev/a rw,x\n"
+    assert list(parse_mountinfo(text)) == [("/a b", "/c\\d", "ro", "ext4", "/dev/a", "rw,x")]
