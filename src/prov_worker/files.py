@@ -51,6 +51,11 @@ def _check(target: Path) -> None:
         raise InputError(f"{target}: cannot be written: {target.parent} is no directory")
 
 
+def stays_in(directory: Path, relative: str) -> bool:
+    """Return whether a path below a directory leads to its own place there, and not elsewhere by a link or ``..``."""
+    return (directory / relative).resolve() == directory.resolve() / relative
+
+
 def open_to_read(path: str) -> int:
     """Return a file descriptor, which children do not inherit; -1 if the file cannot be opened."""
     try:

@@ -6,6 +6,7 @@ far larger than the file are refused before anything of them is read.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -26,6 +27,8 @@ MAX_METADATA_BYTES = 64 << 20
 MAX_RATIO = 500
 _RATIO_FROM_BYTES = 64 << 20
 _DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
+#: Does not wait for what is no file, such as a pipe.
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: Most files of a crate are smaller: to have a buffer made for the bound of each costs more than to read it.
 _COMMON_BYTES = 64 << 10
 
@@ -171,9 +174,8 @@ class DirectorySource:
     def open(self, relative: str) -> IO[bytes]:
         """See :class:`Source`. Does not wait for what is no file, such as a pipe."""
         path = f"{self.path}/{relative}"
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if self.follow else os.O_NOFOLLOW)
         try:
-            descriptor = os.open(path, flags)
+            descriptor = os.open(path, _TO_READ) if self.follow else _open_below(str(self.path), relative)
         except FileNotFoundError:
             if relative != v.METADATA_FILE:
                 raise CrateError(path, "no such file") from None
@@ -191,7 +193,7 @@ class DirectorySource:
     def size(self, relative: str) -> int:
         """See :class:`Source`."""
         try:
-            return os.stat(f"{self.path}/{relative}").st_size
+            return os.stat(f"{self.path}/{relative}", follow_symlinks=self.follow).st_size
         except OSError as error:
             raise CrateError(f"{self.path}/{relative}", f"cannot be read: {error.strerror or error}") from None
 
@@ -202,6 +204,29 @@ class DirectorySource:
         except OSError:
             return (-1, -1)
         return status.st_size, status.st_mtime_ns
+
+
+def _open_below(top: str, relative: str) -> int:
+    """Open a file below a directory, on a way without links; return its descriptor.
+
+    Raises:
+        OSError: there is no such file, or a link.
+    """
+    *above, name = relative.split("/")
+    if ".." in (*above, name):
+        raise OSError(errno.ELOOP, "a path that leads outside")
+    descriptors: list[int] = []
+    try:
+        if not above:
+            return os.open(f"{top}/{name}", _TO_READ | os.O_NOFOLLOW)
+        descriptors.append(os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        for part in above:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptors.append(os.open(part or ".", flags, dir_fd=descriptors[-1]))
+        return os.open(name, _TO_READ | os.O_NOFOLLOW, dir_fd=descriptors[-1])
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _walk(top: str, prefix: str) -> Iterator[tuple[str, int]]:

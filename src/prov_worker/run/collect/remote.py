@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -11,20 +12,26 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.sources import MAX_METADATA_BYTES
 from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.run.collect import bounded
 
 #: ``host:path``, and no local path with a colon: those are written with a slash in front of it.
 _REMOTE = re.compile(r"^(?P<host>[^/:\s]+|[^/:\s]*@?\[[0-9A-Fa-f:.%]+\]):(?P<path>.*)$")
-_LINE = re.compile(r"^(?P<sha>[0-9a-f]{64}) [ *]\./(?P<path>.+)$")
+_LINE = re.compile(r"(?P<sha>[0-9a-f]{64}) [ *]\./(?P<path>.+)")
 #: Crates directly in the directory, and those in directories of it, one for each endpoint. Hidden directories hold
 #: crates in the making and the recorder's own files.
 #: First all directories named as crates: one that is published meanwhile is then not taken for one without metadata.
 _LIST = (
     "cd -- {path} && find . -maxdepth 2 -name '.?*' -prune -o -type d -name '*{suffix}' -print "
-    "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -print0 | xargs -0 -r sha256sum --"
+    "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -size -{blocks} -print0 "
+    "| xargs -0 -r sha256sum --"
 )
+#: Of a source's list, which is some 200 bytes per crate.
+MAX_LISTING_BYTES = 256 << 20
 
 
 class CollectError(ProvWorkerError):
@@ -38,6 +45,20 @@ class CollectError(ProvWorkerError):
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
         self.problem = problem
+
+
+class Listing(NamedTuple):
+    """What a source says it has. The other machine need not be an honest one.
+
+    Attributes:
+        crates: path below the directory, and the sha256 of its metadata; sorted.
+        bare: paths of directories that are named as crates and hold no metadata, or far too much of it; sorted.
+        refused: names that were not asked for, because they lead elsewhere.
+    """
+
+    crates: dict[str, str]
+    bare: list[str]
+    refused: list[str]
 
 
 @dataclass(slots=True)
@@ -93,23 +114,37 @@ class Place:
         if self.host is not None and "ControlPersist=60" in self.ssh:
             subprocess.run([*self.ssh, "-O", "exit", self.host], capture_output=True, check=False)
 
-    def crates(self) -> tuple[dict[str, str], list[str]]:
-        """All published crates: path below the directory, and the sha256 of its metadata.
-
-        Returns:
-            The crates, and the paths of directories that are named as crates and hold no metadata.
+    def crates(self) -> Listing:
+        """Return all published crates.
 
         Raises:
-            CollectError: the source does not answer, or cannot be read.
+            CollectError: the source does not answer, cannot be read, or its list has no end.
         """
-        script = _LIST.format(path=shlex.quote(self.path), metadata=v.METADATA_FILE, suffix=v.CRATE_SUFFIX)
-        digests, named = {}, set()
-        for line in self._run(script).splitlines():
-            if line.startswith("./") and _is_crate(line[2:]):
-                named.add(line[2:])
-            elif (match := _LINE.match(line)) is not None and _is_crate(path := match["path"].rpartition("/")[0]):
+        script = _LIST.format(
+            path=shlex.quote(self.path),
+            metadata=v.METADATA_FILE,
+            suffix=v.CRATE_SUFFIX,
+            blocks=MAX_METADATA_BYTES // 512 + 1,
+        )
+        digests: dict[str, str] = {}
+        named: set[str] = set()
+        refused: set[str] = set()
+        for raw in io.BytesIO(self._run(script)):
+            line = raw.rstrip(b"\n").decode(errors="surrogateescape")
+            match = _LINE.fullmatch(line)
+            path = match["path"].rpartition("/")[0] if match is not None else line.removeprefix("./")
+            if match is None and not line.startswith("./"):
+                continue
+            if not _is_plain(path):
+                if path:  # metadata of the directory itself are no crate in it
+                    refused.add(path)
+            elif not _is_crate(path):
+                continue
+            elif match is None:
+                named.add(path)
+            else:
                 digests[path] = match["sha"]
-        return dict(sorted(digests.items())), sorted(named.difference(digests))
+        return Listing(dict(sorted(digests.items())), sorted(named.difference(digests)), sorted(refused))
 
     def remove(self, crates: dict[str, str]) -> None:
         """Remove crates whose metadata still has this sha256; others stay.
@@ -149,20 +184,25 @@ class Place:
             options += [f"--rsh={shlex.join(self.ssh)}", f"--rsync-path={remote}"]
             source = f"{self.host}:{source}"
         given = b"".join(os.fsencode(name) + b"\0" for name in names)
-        done = subprocess.run(["rsync", *options, source, f"{staging}/"], input=given, capture_output=True, check=False)
+        done = self._start(["rsync", *options, source, f"{staging}/"], given)
         # 23, 24: some files were not there any more, which the look at what came will tell
-        if done.returncode not in (0, 23, 24):
-            raise CollectError(self.text, f"rsync ended with status {done.returncode}: {_cause(done.stderr)}")
+        if done.status not in (0, 23, 24):
+            raise CollectError(self.text, f"rsync ended with status {done.status}: {_cause(done.errors)}")
 
-    def _run(self, script: str, given: str = "") -> str:
+    def _run(self, script: str, given: str = "") -> bytes:
         command = ["sh", "-c", script] if self.host is None else [*self.ssh, self.host, script]
+        done = self._start(command, os.fsencode(given))
+        if done.status:
+            raise CollectError(self.text, _last_line(done.errors) or f"status {done.status}")
+        return done.output
+
+    def _start(self, command: Sequence[str], given: bytes) -> bounded.Output:
         try:
-            done = subprocess.run(command, input=os.fsencode(given), capture_output=True, check=False)
+            return bounded.run(command, given, MAX_LISTING_BYTES)
         except OSError as error:
             raise CollectError(self.text, f"{command[0]} cannot be run: {error.strerror}") from None
-        if done.returncode:
-            raise CollectError(self.text, _last_line(done.stderr) or f"status {done.returncode}")
-        return done.stdout.decode(errors="surrogateescape")
+        except bounded.TooMuchError:
+            raise CollectError(self.text, f"its answer is longer than {MAX_LISTING_BYTES:,} bytes") from None
 
 
 def private_directory() -> tempfile.TemporaryDirectory[str]:
@@ -170,11 +210,17 @@ def private_directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="pw-", dir="/tmp")
 
 
+def _is_plain(path: str) -> bool:
+    """Whether a path stays below the directory it is appended to, and no program takes a part of it for an option."""
+    return all(part not in ("", ".", "..") and not part.startswith("-") for part in path.split("/"))
+
+
 def _is_crate(path: str) -> bool:
+    """Whether a plain path is one that was asked for: not hidden, not in another crate, at most one directory above."""
     *above, name = path.split("/")
-    # what is below a crate, or leads elsewhere, is none: the other machine need not be an honest one
-    plain = not any(part.startswith(".") or part.endswith(v.CRATE_SUFFIX) for part in above)
-    return plain and name.endswith(v.CRATE_SUFFIX) and not name.startswith(".")
+    visible = not any(part.startswith(".") for part in (*above, name))
+    crates = [part.endswith(v.CRATE_SUFFIX) for part in (*above, name)]
+    return len(above) <= 1 and visible and crates[-1] and not any(crates[:-1])
 
 
 def _cause(text: bytes) -> str:

@@ -4,6 +4,9 @@ A crate travels into ``DEST/.collect``, is compared there – its metadata with 
 hashes in its metadata – and appears in ``DEST`` by a rename. So whatever interrupts a collection, there is no half
 crate in ``DEST``, and the next one goes on where this one was. Hashes are taken from the metadata instead of a second
 reading at the source: a file that was damaged there, before or on its way, differs from them too.
+
+The other machine need not be an honest one: names are refused that were not asked for, and before each use a path is
+resolved and compared with ``DEST``, so that nothing outside of it is looked at or changed.
 """
 
 from __future__ import annotations
@@ -12,14 +15,16 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.check import check_files
-from prov_worker.errors import InputError
-from prov_worker.files import lock, open_lock
+from prov_worker.crate.sources import MAX_METADATA_BYTES, DirectorySource, digest
+from prov_worker.errors import CrateError, InputError
+from prov_worker.files import lock, open_lock, stays_in
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem
 
@@ -125,6 +130,9 @@ def _locked(target: Path) -> Iterator[None]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         staging.mkdir(mode=0o700, exist_ok=True)
+        status = staging.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            raise InputError(f"{staging}: not a directory of yours; remove it, or choose another destination")
         descriptor = open_lock(staging / "lock")
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror}") from None
@@ -164,9 +172,17 @@ class _Collection:
 
     def run(self) -> None:
         """Collect what is not home yet."""
-        there, bare = self._place.crates()
-        for name in bare:
-            self._problem(name, f"no crate: {v.METADATA_FILE} is missing")
+        listing = self._place.crates()
+        for name in listing.refused:
+            self._problem(name, "leads out of the directory; refused")
+        for name in listing.bare:
+            self._problem(name, f"no crate: {v.METADATA_FILE} is missing, or larger than {MAX_METADATA_BYTES:,} bytes")
+        there = {}
+        for name, sha in listing.crates.items():
+            if stays_in(self._target, name):
+                there[name] = sha
+            else:
+                self._problem(name, f"{self._target / name} leads elsewhere by a link, and is left alone")
         here = {name: _metadata_sha256(self._target / name) for name in there}
         home = [name for name, sha in there.items() if here[name] == sha]
         new = [name for name in there if here[name] is None]
@@ -202,10 +218,11 @@ class _Collection:
         Returns:
             The name that the earlier one has now, as at the source; None where it is something else that differs.
         """
-        for other, digest in there.items():
+        for other, other_sha in there.items():
             task, attempt = v.split_key(v.key_of(other))
-            if task == v.key_of(name) and attempt is not None and digest == sha:
-                if not self._options.dry_run and not (self._target / other).exists():
+            if task == v.key_of(name) and attempt is not None and other_sha == sha:
+                inside = stays_in(self._target, name) and stays_in(self._target, other)
+                if inside and not self._options.dry_run and not os.path.lexists(self._target / other):
                     os.rename(self._target / name, self._target / other)
                 return other
         return None
@@ -218,19 +235,22 @@ class _Collection:
         self._place.fetch(batch, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
         for name in batch:
             staged = self._staging / name
-            digest = _metadata_sha256(staged)
-            if digest is None:
+            if not (stays_in(self._staging, name) and stays_in(self._target, name)):
+                self._problem(name, "leads elsewhere by a link; nothing of it was kept")
+                continue
+            sha = _metadata_sha256(staged)
+            if sha is None:
                 self._problem(name, "did not come: it is gone at the source, or cannot be read there")
-            elif digest != there[name]:
+            elif sha != there[name]:
                 # replaced in the meantime by a later attempt: the next collection sees both
                 shutil.rmtree(staged, ignore_errors=True)
                 self._problem(name, "changed while it was collected; collect again")
-            elif wrong := check_files(staged):
+            elif wrong := check_files(DirectorySource(staged)):
                 self._problem(name, f"{wrong[0].where}: {wrong[0].message}; nothing of it was kept")
                 shutil.rmtree(staged, ignore_errors=True)
             else:
-                (self._target / name).parent.mkdir(parents=True, exist_ok=True)
                 try:
+                    (self._target / name).parent.mkdir(exist_ok=True)
                     os.rename(staged, self._target / name)
                 except OSError as error:
                     self._problem(name, f"cannot be put into {self._target}: {error.strerror}")
@@ -242,11 +262,11 @@ class _Collection:
 
 
 def _metadata_sha256(crate: Path) -> str | None:
-    """None where there is no crate."""
-    try:
-        with open(crate / v.METADATA_FILE, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
+    """None if there is no crate, empty for one that is none; links are not followed, and no pipe is waited for."""
+    if not os.path.lexists(crate / v.METADATA_FILE):
         return None
-    except OSError:
+    source = DirectorySource(crate)
+    try:
+        return digest(source, v.METADATA_FILE)[0] if source.size(v.METADATA_FILE) <= MAX_METADATA_BYTES else ""
+    except CrateError:
         return ""

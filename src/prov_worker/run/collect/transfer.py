@@ -7,6 +7,7 @@ begin with a dot stay where they are: the spool, and crates in the making.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.check import check_files
-from prov_worker.crate.sources import find_crates
+from prov_worker.crate.sources import DirectorySource, find_crates
 from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.files import stays_in
 from prov_worker.run.model import Problem
 
 if TYPE_CHECKING:
@@ -237,7 +239,9 @@ def damaged(directory: Path) -> tuple[int, list[Problem]]:
     crates += [crate for path in below if path not in crates for crate in find_crates(path)]
     problems = []
     for crate in crates:
-        if wrong := check_files(crate):
+        if not stays_in(directory, os.path.relpath(crate, directory)):
+            problems.append(Problem(str(crate), "leads elsewhere by a link, and is not compared"))
+        elif wrong := check_files(DirectorySource(crate)):
             problems.append(Problem(str(crate), f"{wrong[0].where}: {wrong[0].message}"))
     return len(crates), problems
 
