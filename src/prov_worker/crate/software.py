@@ -18,6 +18,8 @@ _HASHED = {
     "payload": "the serialised function as it was sent",
 }
 _IDENTIFIED_BY = v.FUNCTION_IDENTIFIED_BY.removeprefix("#function-")
+#: Of the numbers of a release, which is what comes first.
+_LEADING_ZEROS = re.compile(r"(?:(?<=\A)|(?<=(?<=\d)\.))0+(?=\d)")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -53,6 +55,11 @@ def package_id(name: str, version: str) -> str:
     return f"{v.PACKAGE_URL}{tag}/{release}/"
 
 
+def plain_version(version: str) -> str:
+    """Return a version as a package index spells it (PEP 440): ``2026.5.4`` of Parsl's ``2026.05.04``."""
+    return _LEADING_ZEROS.sub("", version)
+
+
 class Software:
     """The language and the packages of a worker: rendered once for all tasks with the same versions."""
 
@@ -69,6 +76,7 @@ class Software:
         for name, version in sorted(versions.items()):
             if name == "python" or not version:
                 continue
+            version = plain_version(version)
             identifier = package_id(name, version)
             ids.append(identifier)
             properties = {"name": one_line(name), "version": one_line(version), "url": identifier}

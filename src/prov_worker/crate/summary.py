@@ -16,6 +16,7 @@ from prov_worker.counters import Counter
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.identifiers import is_absolute, local_path
 from prov_worker.crate.reader import Entity, StepCrate, content_size, graph_of, reference_ids, types_of
+from prov_worker.crate.software import plain_version
 from prov_worker.crate.sources import Source, read
 from prov_worker.model import FAILED, AttemptId
 
@@ -422,7 +423,7 @@ def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
         entity = crate.entities.get(identifier, {})
         name, version = entity.get("name"), entity.get("version")
         if isinstance(name, str) and isinstance(version, str):
-            step.versions["python" if name == "Python" else name] = version
+            step.versions["python" if name == "Python" else name] = plain_version(version)
 
 
 def _data(step: RunStep, crate: StepCrate) -> None:

@@ -14,6 +14,9 @@ import pytest
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.software import plain_version
+from prov_worker.crate.sources import source_of
+from prov_worker.crate.summary import open_step
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Failure, Function, Series, TaskSeries, Usage, Value, Worker
@@ -277,3 +280,29 @@ def test_node_without_any_probe(make_record, make_series, tmp_path, snapshot):
     snapshot.probes = {}
     crate = CrateWriter(snapshot, Settings()).publish(make_record(), make_series(), None, tmp_path)
     assert check_crate(crate) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "spelled"),
+    [
+        ("2026.05.04", "2026.5.4"),
+        ("2026.10.26", "2026.10.26"),
+        ("2024.01.00", "2024.1.0"),
+        ("4.19.0", "4.19.0"),
+        ("0.1.0", "0.1.0"),
+        ("00.1", "0.1"),
+        ("1.0.0rc01", "1.0.0rc01"),
+    ],
+)
+def test_a_version_is_spelled_as_package_indexes_do(version, spelled):
+    assert plain_version(version) == spelled
+
+
+def test_parsl_has_one_spelling_in_crate_and_tables(writer, make_record, tmp_path):
+    record = make_record()
+    record.worker.versions["parsl"] = "2026.05.04"
+    crate = writer.publish(record, None, None, tmp_path)
+    text = (crate / "ro-crate-metadata.json").read_text()
+    assert "2026.05.04" not in text
+    assert "https://pypi.org/project/parsl/2026.5.4/" in text
+    assert open_step(source_of(crate))[0].versions["parsl"] == "2026.5.4"

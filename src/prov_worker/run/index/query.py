@@ -7,7 +7,6 @@ else, and writes nothing.
 from __future__ import annotations
 
 import glob
-import importlib.util
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -42,6 +41,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "": 1.0}
 #: DuckDB's types of columns.
 _KINDS = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
+_BATCH = 1000
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
 
 
@@ -334,12 +334,14 @@ class Index:
         """
         cursor = self._execute(query, values)
         columns = [column[0] for column in cursor.description or ()]
-        zoned = [column[0] for column in cursor.description or () if str(column[1]) == "TIMESTAMP WITH TIME ZONE"]
-        if zoned and importlib.util.find_spec("pytz") is None:
-            raise InputError(
-                f"query: {zoned[0]}: a time with a zone, for which DuckDB needs pytz; cast it, as in now()::TIMESTAMP"
-            )
-        return Answer(columns, self._rows(cursor))
+        # DuckDB 1 hands times with a zone over by pytz alone, and names their type as that of all times.
+        timed = [column[0] for column in cursor.description or () if "TIME" in str(column[1])]
+        try:
+            first = cursor.fetchmany(_BATCH)
+        except self._error as error:
+            advice = f"; if {timed[0]} is a time with a zone, cast it, as in now()::TIMESTAMP" if timed else ""
+            raise InputError(f"query: {_line(error)}{advice}") from None
+        return Answer(columns, self._rows(first, cursor))
 
     def _execute(self, query: str, values: Sequence[Any]) -> Any:
         try:
@@ -357,9 +359,10 @@ class Index:
         except self._error as error:
             raise InputError(f"query: {_line(error)}") from None
 
-    def _rows(self, cursor: Any) -> Iterator[tuple[Any, ...]]:
+    def _rows(self, first: list[tuple[Any, ...]], cursor: Any) -> Iterator[tuple[Any, ...]]:
+        yield from first
         try:
-            while batch := cursor.fetchmany(1000):
+            while batch := cursor.fetchmany(_BATCH):
                 yield from batch
         except self._error as error:
             raise InputError(f"query: {_line(error)}") from None
@@ -367,7 +370,10 @@ class Index:
     def frame(
         self, query: str = "SELECT * FROM tasks ORDER BY start_ns, key", values: Sequence[Any] = ()
     ) -> pd.DataFrame:
-        """Answer of a query as a pandas DataFrame; times ``start`` and ``end`` are UTC.
+        """Answer of a query as a pandas DataFrame.
+
+        Times ``start`` and ``end`` are UTC, in microseconds, as in :meth:`prov_worker.run.api.RunRecord.tasks`;
+        ``start_ns`` and ``end_ns`` have the nanoseconds.
 
         Raises:
             InputError: as for :meth:`sql`, or pandas is not installed.
@@ -382,7 +388,7 @@ class Index:
             raise InputError(f"query: {_line(error)}") from None
         for name in ("start", "end"):
             if name in table and str(table[name].dtype).startswith("datetime64["):
-                table[name] = table[name].dt.tz_localize("UTC")
+                table[name] = table[name].dt.tz_localize("UTC").astype("datetime64[us, UTC]")
         return table
 
 

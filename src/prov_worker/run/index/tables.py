@@ -210,7 +210,7 @@ _PANDAS = {"text": "string", "int": "Int64", "float": "float64", "bool": "bool"}
 
 
 def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
-    """A table of steps as a pandas DataFrame: nullable integers and strings, UTC timestamps.
+    """A table of steps as a pandas DataFrame: nullable integers and strings, UTC timestamps in microseconds.
 
     Raises:
         InputError: pandas is not installed.
@@ -224,7 +224,8 @@ def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
     data = {name: pd.Series(values, dtype=_PANDAS[TABLES[table][name]]) for name, values in columns.items()}
     for name, kind in TABLES[table].items():
         if kind == "time":
-            data[name] = pd.to_datetime(data[f"{name}_ns"], unit="ns", utc=True)
+            # The unit of an index, in which DuckDB keeps times.
+            data[name] = pd.to_datetime(data[f"{name}_ns"] // 1000, unit="us", utc=True).astype("datetime64[us, UTC]")
     return pd.DataFrame({name: data[name] for name in TABLES[table]})
 
 

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
-from prov_worker.model import Column, Series, TaskSeries, Usage, Worker
+from prov_worker.model import Column, Series, TaskSeries, Usage, Value, Worker
 from prov_worker.run.api import open_run
+from prov_worker.run.export import EXPORTERS
 from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
 from prov_worker.run.index.query import Filters, Index, IndexDamageError, duration_s, moment, size_bytes
@@ -492,6 +493,63 @@ def test_sql_and_its_errors(indexed: Path) -> None:
         with pytest.raises(InputError, match="query: "):
             opened.sql("SELECT nonsense")
         assert opened.frame("SELECT start FROM tasks")["start"].dt.tz is not None
+
+
+def test_a_time_with_a_zone_is_handed_over_or_refused_before_the_first_row(indexed: Path) -> None:
+    import duckdb
+
+    query = "SELECT TIMESTAMPTZ '2026-11-28 20:24:18.5+00' AS moment FROM tasks"
+    expected = datetime(2026, 11, 28, 20, 24, 18, 500_000, timezone.utc)
+    with Index(indexed) as opened:
+        try:
+            duckdb.sql(query.removesuffix(" FROM tasks")).fetchall()
+        except duckdb.Error:
+            with pytest.raises(InputError, match="now\\(\\)::TIMESTAMP"):
+                opened.sql(query)
+        else:
+            assert list(opened.sql(query).rows) == [(expected,)] * 6
+        assert next(opened.sql("SELECT start FROM tasks LIMIT 1").rows)[0].tzinfo is None
+
+
+def test_no_parquet_holds_what_is_no_number(crates: Any, tmp_path: Path) -> None:
+    """Statistics of a column are undefined with NaN, and DuckDB leaves out rows by them."""
+    nan = float("nan")
+    columns = {"cpu_percent": Column("percent", [nan, 50.0]), "rss_bytes": Column("byte", [1 << 20, 1 << 20])}
+    crates.add(
+        1,
+        arguments=[Value("ratio", "float", value=nan), Value("limit", "float", value=float("inf"))],
+        result=Value("return", "float", value=nan),
+        usage=Usage(cpu_user_s=nan, cpu_system_s=nan),
+        series=TaskSeries(Series(0.05, [0.05, 0.1], columns, 2, 2, 0.05)),
+    )
+    crates.add(2, usage=Usage(cpu_user_s=1.0, cpu_system_s=1.0))
+    torn = crates.add(3)
+    metadata = torn / "ro-crate-metadata.json"
+    metadata.write_text(metadata.read_text().replace('"value":1.0', '"value":NaN', 1))
+    done = index([crates.directory], tmp_path / "x.index")
+    assert [problem.where for problem in done.problems] == [str(torn)]
+    run = open_run(crates.directory)
+    EXPORTERS["parquet"].write(run, tmp_path / "samples.parquet")
+    paths = [*(tmp_path / "x.index").rglob("*.parquet"), *tmp_path.glob("samples*")]
+    assert len(paths) >= 3
+    for path in paths:
+        for name, column in zip(*(lambda table: (table.column_names, table.columns))(pq.read_table(path)), strict=True):
+            if "double" in str(column.type):
+                assert not any(value is not None and value != value for value in column.to_pylist()), (path, name)
+    with Index(tmp_path / "x.index") as opened:
+        assert [row[0] for row in opened.sql("SELECT cpu_s FROM tasks WHERE cpu_s >= 2").rows] == [2.0]
+
+
+def test_times_have_one_unit_in_all_data_frames(workflow_crates: Any, indexed: Path) -> None:
+    with Index(indexed) as opened:
+        frame = opened.frame("SELECT * FROM tasks ORDER BY key")
+    tasks = open_run(workflow_crates.directory).tasks().sort_values("key").reset_index(drop=True)
+    for name in ("start", "end"):
+        assert str(frame[name].dtype) == str(tasks[name].dtype) == "datetime64[us, UTC]"
+        assert list(frame[name]) == list(tasks[name])
+        assert [value.value for value in frame[name].dt.as_unit("ns")] == [
+            number // 1000 * 1000 for number in frame[f"{name}_ns"]
+        ]
 
 
 @pytest.mark.parametrize(
