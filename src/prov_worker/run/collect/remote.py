@@ -30,6 +30,8 @@ _LIST = (
     "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -size -{blocks} -print0 "
     "| xargs -0 -r sha256sum --"
 )
+#: Of a program's standard error that the user sees, at either end.
+_LINES, _LINE_CHARACTERS = 4, 400
 #: Of a source's list, which is some 200 bytes per crate.
 MAX_LISTING_BYTES = 256 << 20
 
@@ -54,11 +56,13 @@ class Listing(NamedTuple):
         crates: path below the directory, and the sha256 of its metadata; sorted.
         bare: paths of directories that are named as crates and hold no metadata, or far too much of it; sorted.
         refused: names that were not asked for, because they lead elsewhere.
+        unnamed: paths of directories that hold crate metadata and are not named as crates; sorted.
     """
 
     crates: dict[str, str]
     bare: list[str]
     refused: list[str]
+    unnamed: list[str]
 
 
 @dataclass(slots=True)
@@ -129,6 +133,7 @@ class Place:
         digests: dict[str, str] = {}
         named: set[str] = set()
         refused: set[str] = set()
+        unnamed: set[str] = set()
         for raw in io.BytesIO(self._run(script)):
             line = raw.rstrip(b"\n").decode(errors="surrogateescape")
             match = _LINE.fullmatch(line)
@@ -139,12 +144,14 @@ class Place:
                 if path:  # metadata of the directory itself are no crate in it
                     refused.add(path)
             elif not _is_crate(path):
-                continue
+                if match is not None and _is_visible(path):
+                    unnamed.add(path)
             elif match is None:
                 named.add(path)
             else:
                 digests[path] = match["sha"]
-        return Listing(dict(sorted(digests.items())), sorted(named.difference(digests)), sorted(refused))
+        bare = sorted(named.difference(digests))
+        return Listing(dict(sorted(digests.items())), bare, sorted(refused), sorted(unnamed))
 
     def remove(self, crates: dict[str, str]) -> None:
         """Remove crates whose metadata still has this sha256; others stay.
@@ -187,13 +194,13 @@ class Place:
         done = self._start(["rsync", *options, source, f"{staging}/"], given)
         # 23, 24: some files were not there any more, which the look at what came will tell
         if done.status not in (0, 23, 24):
-            raise CollectError(self.text, f"rsync ended with status {done.status}: {_cause(done.errors)}")
+            raise CollectError(self.text, f"rsync ended with status {done.status}: {_all_lines(done.errors)}")
 
     def _run(self, script: str, given: str = "") -> bytes:
         command = ["sh", "-c", script] if self.host is None else [*self.ssh, self.host, script]
         done = self._start(command, os.fsencode(given))
         if done.status:
-            raise CollectError(self.text, _last_line(done.errors) or f"status {done.status}")
+            raise CollectError(self.text, _all_lines(done.errors) or f"status {done.status}")
         return done.output
 
     def _start(self, command: Sequence[str], given: bytes) -> bounded.Output:
@@ -217,18 +224,23 @@ def _is_plain(path: str) -> bool:
 
 def _is_crate(path: str) -> bool:
     """Whether a plain path is one that was asked for: not hidden, not in another crate, at most one directory above."""
+    return _is_visible(path) and path.endswith(v.CRATE_SUFFIX)
+
+
+def _is_visible(path: str) -> bool:
+    """Whether a plain path is not hidden, not in a crate, and at most one directory below the one that was named."""
     *above, name = path.split("/")
-    visible = not any(part.startswith(".") for part in (*above, name))
-    crates = [part.endswith(v.CRATE_SUFFIX) for part in (*above, name)]
-    return len(above) <= 1 and visible and crates[-1] and not any(crates[:-1])
+    inside = any(part.endswith(v.CRATE_SUFFIX) for part in above)
+    return len(above) <= 1 and not inside and not any(part.startswith(".") for part in (*above, name))
 
 
-def _cause(text: bytes) -> str:
-    """The first line of rsync's own or of ssh's: what follows it, such as a broken pipe, is its consequence."""
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
-    return next((line for line in lines if line.startswith(("rsync: ", "ssh: "))), None) or _last_line(text)
+def _all_lines(text: bytes) -> str:
+    """What a program wrote to its standard error, as one line: its first line may be the cause, or a greeting.
 
-
-def _last_line(text: bytes) -> str:
-    lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    Of many lines, the first and the last few.
+    """
+    lines = [" ".join(line.split())[:_LINE_CHARACTERS] for line in text.decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    if len(lines) > 2 * _LINES:
+        lines = [*lines[:_LINES], "…", *lines[-_LINES:]]
+    return " | ".join(lines)

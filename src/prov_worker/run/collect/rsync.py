@@ -175,6 +175,8 @@ class _Collection:
         listing = self._place.crates()
         for name in listing.refused:
             self._problem(name, "leads out of the directory; refused")
+        for name in listing.unnamed:
+            self._problem(name, f"a crate whose name does not end in {v.CRATE_SUFFIX}; not collected: rename it")
         for name in listing.bare:
             self._problem(name, f"no crate: {v.METADATA_FILE} is missing, or larger than {MAX_METADATA_BYTES:,} bytes")
         there = {}

@@ -170,6 +170,39 @@ def test_a_crate_without_metadata_is_named(source: CrateFactory, tmp_path: Path)
     assert bad.is_dir()
 
 
+def test_a_crate_that_is_not_named_as_one_is_named(source: CrateFactory, tmp_path: Path) -> None:
+    """A flow that collects crates may drop the suffix; nothing of them may stay behind in silence."""
+    bare = source.directory / task(1)
+    (source.directory / f"{task(1)}.crate").rename(bare)
+    deep = source.directory / "site" / task(8)
+    shutil.copytree(bare, deep)
+    shutil.copytree(bare, source.directory / f"{task(2)}.crate" / "nested")
+    done = collect([str(source.directory)], tmp_path / "home")
+    assert len(done.new) == 5
+    reason = "a crate whose name does not end in .crate; not collected: rename it"
+    assert [str(problem) for problem in done.problems] == [f"{bare}: {reason}", f"{deep}: {reason}"]
+
+
+def test_what_rsync_says_of_a_noisy_shell_reaches_the_user(source: CrateFactory, tmp_path: Path) -> None:
+    """Start-up files of the other machine print a line: rsync takes it for its protocol, and says what to look at."""
+    ssh = tmp_path / "ssh.sh"
+    ssh.write_text('#!/bin/sh\necho "Welcome" >&2\nshift\necho "Modules loaded."\nexec sh -c "$*"\n')
+    ssh.chmod(0o755)
+    (problem,) = collect([f"login:{source.directory}"], tmp_path / "home", Options(ssh=str(ssh))).problems
+    assert "protocol version mismatch -- is your shell clean?" in problem.message
+    assert "\n" not in problem.message
+
+
+def test_of_many_lines_of_a_program_the_first_and_the_last_are_shown(source: CrateFactory, tmp_path: Path) -> None:
+    ssh = tmp_path / "ssh.sh"
+    ssh.write_text("#!/bin/sh\nfor line in $(seq 1000); do echo line $line >&2; done\nexit 7\n")
+    ssh.chmod(0o755)
+    (problem,) = collect([f"login:{source.directory}"], tmp_path / "home", Options(ssh=str(ssh))).problems
+    assert problem.message.startswith("line 1 | line 2 |")
+    assert problem.message.endswith("| line 1000")
+    assert len(problem.message) < 200
+
+
 @pytest.mark.parametrize(
     "sources, target, line",
     [
