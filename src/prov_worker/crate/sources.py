@@ -17,15 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from prov_worker.crate import bounds
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError
 from prov_worker.files import sha256_of
 
-#: Metadata of a step is some 20 kB; what is larger than this is no step's, and is not read into memory.
-MAX_METADATA_BYTES = 64 << 20
-#: A large file that unpacks to more than this many times its packed size is a bomb; honest data stay far below.
-MAX_RATIO = 500
-_RATIO_FROM_BYTES = 64 << 20
 _DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
 #: Does not wait for what is no file, such as a pipe.
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -97,7 +93,7 @@ def _reading(source: Source, relative: str) -> Iterator[None]:
         raise CrateError(where, f"cannot be unpacked: {error}") from None
 
 
-def read(source: Source, relative: str, limit: int = MAX_METADATA_BYTES) -> bytes:
+def read(source: Source, relative: str, limit: int = bounds.MAX_METADATA_BYTES) -> bytes:
     """Return the content of a file of a crate.
 
     Raises:
@@ -320,11 +316,12 @@ class ZipSource:
 
 
 def check_names(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse a zip whose members could do harm.
+    """Refuse a zip whose members could do harm, by what its directory says; a member never gives more than that.
 
     Raises:
-        CrateError: names the zip and the member.
+        CrateError: names the zip, and the member if it is the fault of one.
     """
+    _check_sizes(path, archive)
     seen: set[str] = set()
     for info in archive.infolist():
         name = info.filename
@@ -340,8 +337,20 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
         if name.rstrip("/") in seen:
             raise CrateError(path, "twice in the zip", name)
         seen.add(name.rstrip("/"))
-        if info.file_size > _RATIO_FROM_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
-            raise CrateError(path, f"unpacks to {info.file_size} bytes from {info.compress_size}; refused", name)
+
+
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    members = archive.infolist()
+    if len(members) > bounds.MAX_MEMBERS:
+        raise CrateError(path, f"{len(members):,} members, more than {bounds.MAX_MEMBERS:,}; refused")
+    packed, unpacked = path.stat().st_size, sum(info.file_size for info in members)
+    # The file's size, and not what members say of theirs: several may share the same bytes.
+    if unpacked > bounds.RATIO_FROM_BYTES and unpacked > bounds.MAX_RATIO * packed:
+        raise CrateError(path, f"unpacks to {unpacked:,} bytes from {packed:,}; refused")
+    if unpacked > bounds.MAX_UNPACKED_BYTES:
+        raise CrateError(path, f"unpacks to {unpacked:,} bytes, more than {bounds.MAX_UNPACKED_BYTES:,}; refused")
+    if sum(info.compress_size for info in members) > packed:
+        raise CrateError(path, "members that share bytes; refused")
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

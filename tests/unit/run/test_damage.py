@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
@@ -352,7 +353,38 @@ def bomb(archive: zipfile.ZipFile) -> None:
             stream.write(bytes(1 << 20))
 
 
-@pytest.mark.parametrize("attack", [parent_path, absolute_path, backslashes, link_member, twice, bomb])
+def bomb_of_small_members(archive: zipfile.ZipFile) -> None:
+    for number in range(16):
+        archive.writestr(f"data/zeros-{number}.bin", bytes(8 << 20))
+
+
+def many_members(archive: zipfile.ZipFile) -> None:
+    for number in range(10_001):
+        archive.writestr(f"data/{number}", "")
+
+
+def shared_bytes(archive: zipfile.ZipFile) -> None:
+    archive.writestr("data/zeros-0.bin", os.urandom(1 << 20))
+    for number in range(1, 10):
+        info = copy.copy(archive.getinfo("data/zeros-0.bin"))
+        info.filename = f"data/zeros-{number}.bin"
+        archive.filelist.append(info)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        parent_path,
+        absolute_path,
+        backslashes,
+        link_member,
+        twice,
+        bomb,
+        bomb_of_small_members,
+        many_members,
+        shared_bytes,
+    ],
+)
 def test_a_hostile_zip_is_refused_whole(attack: Callable[[zipfile.ZipFile], None], crates: Any, tmp_path: Path) -> None:
     crates.add(1)
     bad = crates.add(2)

@@ -54,8 +54,8 @@ def command(
 
     What is damaged is named and left out, and the exit code is 1.
     """
+    from prov_worker.crate.bounds import MAX_FILE_BYTES
     from prov_worker.run.assembly.assemble import Options, assemble
-    from prov_worker.run.assembly.copy import MAX_FILE_BYTES
 
     options = Options(
         name=name,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_FILE_BYTES
 from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate, reference_ids
@@ -29,7 +30,7 @@ from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import MAX_FILE_BYTES, Placer, take
+from prov_worker.run.assembly.copy import Placer, take
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.plan import Prospect
 from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign

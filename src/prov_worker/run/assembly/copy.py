@@ -7,6 +7,7 @@ where the file system can (a clone, else a hard link) and copied in blocks other
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_FILE_BYTES, MAX_FILES
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, Source
 from prov_worker.errors import CrateError
@@ -25,8 +27,6 @@ _ODD = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _BLOCK = 1 << 20
 #: ``ioctl`` request that shares the blocks of one file with another (linux/fs.h).
 _FICLONE = 0x40049409
-#: Largest file that a step crate may hold; a step lists its large outputs by reference.
-MAX_FILE_BYTES = 4 << 30
 _NO_SHARING = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -106,7 +106,9 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
         CrateError: a file is missing, too large, not plain or other than the crate says; nothing is left at ``target``.
         OSError: the target cannot be written.
     """
-    files = sorted(source.files())
+    files = sorted(itertools.islice(source.files(), MAX_FILES + 1))
+    if len(files) > MAX_FILES:
+        raise CrateError(source.where, f"more than {MAX_FILES:,} files")
     for relative, size in files:
         if _ODD.search(relative):
             raise CrateError(source.where, "a name with control characters or without UTF-8 form", repr(relative))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.sources import MAX_METADATA_BYTES
+from prov_worker.crate.bounds import MAX_METADATA_BYTES
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.run.collect import bounded
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_METADATA_BYTES
 from prov_worker.crate.check import check_files
-from prov_worker.crate.sources import MAX_METADATA_BYTES, DirectorySource, digest
+from prov_worker.crate.sources import DirectorySource, digest
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import lock, open_lock, stays_in
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
