@@ -40,7 +40,7 @@ export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest check format bench findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -108,6 +108,14 @@ test-stack: oldest venv validator containers programs
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest
 	@$(OLDEST_VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup tests/unit/globus tests/integration/test_engine.py
+
+# Options of the roll-out under the oldest and the newest release of ansible-core that run here: 2.21 needs Python 3.12.
+test-ansible: venv ansible
+	@scripts/make-venv.sh .venv-ansible-2.17 'ansible-core==2.17.*'
+	@if command -v python3.12 >/dev/null && python3.12 --version >/dev/null 2>&1; then \
+	  PYTHON=python3.12 scripts/make-venv.sh .venv-ansible-2.21 'ansible-core==2.21.*'; fi
+	@PROV_TEST_ANSIBLE_OTHERS=$$(printf '%s:' $(CURDIR)/.venv-ansible-2.*/bin) \
+	  $(BIN)/python -m pytest -q tests/rollout/test_booleans.py $(ARGS)
 
 check: venv ansible
 	@$(BIN)/ruff check --quiet .

@@ -1,0 +1,90 @@
+"""Options that are true or false, as text and as JSON: Ansible hands over what -e says, and its releases read it apart.
+
+ansible-core 2.19 stops at a condition that is a text; releases before it take any text for true, also ``false``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from login_nodes import BIN, ROOT, missing
+
+ROLES = ROOT / "ansible" / "roles"
+#: Folders of the programs of further releases of ansible-core.
+OTHERS = [Path(name) for name in os.environ.get("PROV_TEST_ANSIBLE_OTHERS", "").split(os.pathsep) if name]
+#: What is said on the command line, and what it means.
+FORMS = [
+    ("endpoint_remove_directory=true", True),
+    ("endpoint_remove_directory=false", False),
+    ("endpoint_remove_directory=no", False),
+    ('{"endpoint_remove_directory": true}', True),
+    ('{"endpoint_remove_directory": false}', False),
+    ('{"endpoint_remove_directory": "false"}', False),
+]
+
+
+def booleans() -> list[str]:
+    names = []
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+        names += [name for name, option in options.items() if option["type"] == "bool"]
+    return names
+
+
+@pytest.mark.parametrize("name", booleans())
+def test_each_use_says_that_it_is_a_boolean(name: str) -> None:
+    """At each use: a value that was checked by a role's argument_specs keeps the type that it had."""
+    uses = 0
+    for path in sorted((ROOT / "ansible").rglob("*")):
+        relative = path.relative_to(ROOT / "ansible").parts
+        if path.suffix not in (".yml", ".j2") or {"molecule", "meta", "defaults"}.intersection(relative):
+            continue
+        for line in path.read_text().splitlines():
+            code = line.partition("#")[0]
+            for match in re.finditer(rf"\b{name}\b(?!\s*:)", code):
+                uses += 1
+                assert re.match(r"\s*\|\s*bool\b", code[match.end() :]), f"{path}: {line.strip()}"
+    assert uses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("programs", [BIN, *OTHERS], ids=lambda path: path.parent.name)
+def test_the_folder_of_an_endpoint_goes_if_that_was_asked_for(programs: Path, tmp_path: Path) -> None:
+    if not (programs / "ansible-playbook").exists():
+        missing("no ansible-playbook (make ansible)")
+    play = [
+        {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "tasks": [{"ansible.builtin.include_role": {"name": "endpoint", "tasks_from": "remove"}}],
+        }
+    ]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    environment = os.environ | {"ANSIBLE_ROLES_PATH": str(ROLES), "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    left = {}
+    for number, (given, _) in enumerate(FORMS):
+        folder = tmp_path / f"prov-{number}"
+        folder.mkdir()
+        (tmp_path / f"config-{number}").mkdir()
+        files = {
+            "ansible_python_interpreter": sys.executable,
+            "endpoint_folder": str(folder),
+            "endpoint_env_file": str(tmp_path / f"config-{number}" / "prov.env"),
+            "endpoint_fleet_file": str(tmp_path / f"config-{number}" / "prov.yaml"),
+        }
+        done = subprocess.run(
+            [programs / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(files), "-e", given, "play.yml"],
+            cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{given}: {done.stdout}{done.stderr}"
+        left[given] = not folder.exists()
+    assert left == dict(FORMS)
