@@ -161,3 +161,29 @@ def test_a_crate_directory_deleted_under_the_worker(crate_dir: CrateDir, start: 
     assert worker.wait() == 0
     assert [worker.value(number) for number in range(3, 6)] == [0, 2, 4]
     crate_dir.wait_for([call.task for call in rest])
+
+
+@pytest.mark.parametrize("kind", ["own", "TimeoutError"])
+def test_a_time_limit_by_a_signal_passes_through_annotations(crate_dir: CrateDir, start: Start, kind: str) -> None:
+    assert after(crate_dir, start, Call("add", (1, 2)), Call("note_past_a_time_limit", (kind,)))[1] == "passed on"
+
+
+def test_the_time_limit_of_globus_compute_passes_through_annotations(crate_dir: CrateDir, start: Start) -> None:
+    calls = [Call("note_for", (20,)) for _ in range(3)]
+    worker = start(*calls, environment={"GC_TASK_TIMEOUT": "0.5"})
+    assert worker.wait() == 0, worker.text()
+    assert [crate.status for crate in crate_dir.wait_for([call.task for call in calls])] == ["failed"] * 3
+    for call in calls:
+        assert "AppTimeout" in str(crate_dir.crate(call.task).error)
+
+
+def test_a_text_that_fails_costs_its_annotation_alone(crate_dir: CrateDir, start: Start) -> None:
+    assert after(crate_dir, start, Call("note_what_has_no_text")) == ["went on"]
+
+
+def test_clocks_that_user_code_replaces(crate_dir: CrateDir, start: Start) -> None:
+    last = Call("add", (3, 4))
+    after(crate_dir, start, Call("add", (1, 2)), Call("replace_clocks"), last)
+    crate = crate_dir.crate(last.task)
+    assert crate.start is not None
+    assert crate.start.year > 2000

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.recorder import Recorder, recorder_for
 
@@ -63,7 +64,9 @@ def execute_task(
             provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
         recorder = recorder_for(provenance, endpoint_id)
         recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"))
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         log_internal_error("the start of a record")
         return stock(task_body, task_id, endpoint_id, **kwargs)
     current = _current
@@ -80,7 +83,9 @@ def execute_task(
         if not current.seen:
             _read_outcome(recorder, result)
         recorder.finish(_sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         log_internal_error("the end of a record")
     return result
 
@@ -98,7 +103,9 @@ def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:
     def recorded(task_body: bytes, task_id: Any, endpoint_id: Any = None, **kwargs: Any) -> bytes:
         try:
             provenance = provenance_of_endpoint(None if endpoint_id is None else str(endpoint_id))
-        except Exception:
+        except Exception as error:
+            if not is_own(error):
+                raise
             log_internal_error("reading PROV_WORKER_* variables")
             provenance = None
         return execute_task(task_body, task_id, endpoint_id, provenance=provenance, **kwargs)
@@ -116,7 +123,9 @@ def _prepare() -> Callable[..., bytes]:
             stock = helper.execute_task
             try:
                 _observe(helper)
-            except Exception:
+            except Exception as error:
+                if not is_own(error):
+                    raise
                 log_internal_error("looking on at upstream's helper")
             _stock = getattr(stock, "__wrapped__", stock)
     return _stock
@@ -146,7 +155,9 @@ def _onlooker(serializer: Any) -> type:
                 try:
                     function, args, kwargs = unpacked
                     recorder.called(packed_buffer, function, args, kwargs)
-                except Exception:
+                except Exception as error:
+                    if not is_own(error):
+                        raise
                     log_internal_error("recording a call")
             return unpacked
 
@@ -158,7 +169,9 @@ def _onlooker(serializer: Any) -> type:
                 _current.seen = True
                 try:
                     recorder.returned(data, len(serialized))
-                except Exception:
+                except Exception as error:
+                    if not is_own(error):
+                        raise
                     log_internal_error("recording a result")
             return serialized
 
@@ -206,7 +219,9 @@ def _unlink_own_frames_of_record(record: logging.LogRecord) -> bool:
 def _guarded(call: Callable[..., None], *args: Any) -> None:
     try:
         call(*args)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         log_internal_error(getattr(call, "__name__", "a recorder call"))
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.redact import is_secret_name, redact_part
 
@@ -145,5 +146,7 @@ def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, argument
         new = call(task.notes, argument)
         if new:
             task.noted(new)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         log_internal_error("an annotation")

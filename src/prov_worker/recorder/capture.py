@@ -10,6 +10,7 @@ import pickle
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
+from prov_worker.interruptions import is_own
 from prov_worker.redact import is_secret_name, redact, redact_part
 
 #: Payloads larger than this are described by type and size alone: hashing them would be felt.
@@ -72,8 +73,10 @@ def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
             view = memoryview(value)
             size, length = view.nbytes, (view.shape or (None,))[0]
             digest = hashlib.sha256(view).hexdigest() if small and view.c_contiguous else None
-    except (TypeError, ValueError, AttributeError, RecursionError, BufferError, pickle.PicklingError):
-        pass  # what cannot be described so is described by its type
+    except (TypeError, ValueError, AttributeError, RecursionError, BufferError, pickle.PicklingError) as error:
+        if not is_own(error):
+            raise
+        # what cannot be described so is described by its type
     if digest is not None and is_secret_name(name):
         digest = None  # of a short secret a digest tells the secret
     shown = _shown(name, value, small) if with_value else "null"

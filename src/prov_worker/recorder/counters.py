@@ -11,6 +11,7 @@ import resource
 import threading
 
 from prov_worker.files import open_to_read
+from prov_worker.interruptions import is_own
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _IO_SIZE = 256
@@ -95,7 +96,9 @@ class Counters:
         """Text of ``/proc/self/io``; empty where it cannot be read."""
         try:
             text = os.pread(self._io, _IO_SIZE, 0)
-        except OSError:
+        except OSError as error:
+            if not is_own(error):
+                raise
             return b""
         # The descriptor may have been closed and reused by user code: believe only what looks like the file.
         return text if text.startswith(b"rchar: ") else b""
@@ -104,7 +107,9 @@ class Counters:
         """Resident memory of the process now."""
         try:
             return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, IndexError) as error:
+            if not is_own(error):
+                raise
             return None
 
 

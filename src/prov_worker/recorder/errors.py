@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from prov_worker.interruptions import is_own
+
 # One logger for all of the recorder, whatever module an error comes from.
 log = logging.getLogger("prov_worker.recorder.recorder")
 
@@ -17,5 +19,6 @@ def log_internal_error(where: str) -> None:
     if count <= _MAX_LOGGED:
         try:
             log.warning("recording: %s failed; the task is not affected", where, exc_info=True)
-        except Exception:  # a logging handler of the task's own
-            pass
+        except Exception as error:  # a logging handler of the task's own
+            if not is_own(error):
+                raise

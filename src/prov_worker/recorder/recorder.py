@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from prov_worker.errors import SpoolError
+from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
 from prov_worker.recorder import capture
 from prov_worker.recorder.annotations import Notes, running
@@ -42,8 +43,8 @@ _MAX_FUNCTIONS = 1000
 _MAX_KEPT_BUFFER = 64 << 10
 _MAX_MESSAGE = 2000
 _MAX_TRACEBACK = 64 << 10
-_WAIT_S = 60.0
-_ASK_AGENT_S = 1.0
+_WAIT_NS = 60_000_000_000
+_ASK_AGENT_NS = 1_000_000_000
 
 
 class _Forks:
@@ -80,6 +81,11 @@ class Recorder:
     Raises:
         OSError, SpoolError: neither slot nor journal can be made. The caller runs the task unrecorded.
     """
+
+    # bound here, where programs that replace the clocks of modules do not look
+    _clock_ns = staticmethod(time.monotonic_ns)
+    _wall_ns = staticmethod(time.time_ns)
+    _sleep = staticmethod(time.sleep)
 
     def __init__(self, crate_dir: str) -> None:
         self.pid = os.getpid()
@@ -156,7 +162,9 @@ class Recorder:
                     self._journal.path,
                     settings.telemetry.intervals(settings.poll_interval, OFF),
                 )
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if not is_own(error):
+                    raise
                 log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
                 self._slot = Slot.unseen()
         self._wait = self._wait and bool(self._slot.path)
@@ -166,12 +174,12 @@ class Recorder:
 
     def begin(self, task_id: Any, attempt: int, function_id: str | None) -> None:
         """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text."""
-        mono_ns = time.monotonic_ns()
+        mono_ns = self._clock_ns()
         if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
             self._checked_ns = mono_ns
             if self._runtime:
                 launch.ensure_agent(self._runtime, self.crate_dir)
-            mono_ns = time.monotonic_ns()  # the first task of a worker does not pay for the agent's start
+            mono_ns = self._clock_ns()  # the first task of a worker does not pay for the agent's start
         if type(task_id) is not UUID:
             task_id = UUID(str(task_id))  # one spelling everywhere: slot, journal and crate must agree
         self._task = text = str(task_id)
@@ -185,7 +193,7 @@ class Recorder:
         running.task = self
         cpu_s = self._counters.begin()
         self._mono_ns = mono_ns
-        self._start_ns = start_ns = time.time_ns()
+        self._start_ns = start_ns = self._wall_ns()
         task = task_id.bytes
         # the sum of both is the very clock that the agent reads from outside
         cpu_ns = int(cpu_s * 1e9)
@@ -259,7 +267,7 @@ class Recorder:
         counters = self._counters
         entry = self._known
         counters.end()
-        duration = time.monotonic_ns() - self._mono_ns
+        duration = self._clock_ns() - self._mono_ns
         line = self._held or f'{{"t":"end","task":{self._task_json},"n":{self._attempt},"ns":{self._start_ns}'
         line += f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},{counters.field()}'
         if self._io and (duration > _QUICK_NS or entry is None or entry.quick < _QUICK_CALLS):
@@ -296,7 +304,9 @@ class Recorder:
             newline = packed.index("\n", 0, 32) + 1
             buffer = packed[newline : newline + int(packed[: newline - 1])]
             key = buffer if len(buffer) <= _MAX_KEPT_BUFFER else None
-        except ValueError:
+        except ValueError as error:
+            if not is_own(error):
+                raise
             # not the packing we know, or none: the function is described by what it is alone
             key = None if packed else (getattr(function, "__code__", None), name)
         entry = self._functions.get(key) if key is not None else None
@@ -316,17 +326,19 @@ class Recorder:
 
     def _wait_for_crate(self) -> None:
         """Wait until the agent says that the crate is on disk; gives up, loudly, after a minute."""
-        now = time.monotonic()
-        slot, deadline, last_request, pause = self._slot, now + _WAIT_S, now, 0.0005
+        now = self._clock_ns()
+        slot, deadline_ns, asked_ns, pause = self._slot, now + _WAIT_NS, now, 0.0005
         while slot is not None and slot.finished() < self._sequence:
-            now = time.monotonic()
-            if now > last_request + _ASK_AGENT_S:
-                last_request = now
+            now = self._clock_ns()
+            if now > asked_ns + _ASK_AGENT_NS:
+                asked_ns = now
                 launch.ensure_agent(self._runtime, self.crate_dir)  # it may have died meanwhile
-            if now > deadline:
-                log.error("task %s: no crate after %.0f s; the result is released without it", self._task, _WAIT_S)
+            if now > deadline_ns:
+                log.error(
+                    "task %s: no crate after %.0f s; the result is released without it", self._task, _WAIT_NS / 1e9
+                )
                 return
-            time.sleep(pause)
+            self._sleep(pause)
             pause = min(pause * 1.5, 0.01)
 
 
@@ -346,7 +358,9 @@ def _failure(kind: str, error: BaseException, text: str | None) -> str:
     secrets = secret_values()
     try:
         message = str(error)
-    except Exception:
+    except Exception as raised:
+        if not is_own(raised):
+            raise
         message = "(the exception's own text failed)"
     status: int | None = None
     if isinstance(error, SystemExit):

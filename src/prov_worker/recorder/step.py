@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from prov_worker.errors import SettingsError
+from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.errors import log, log_internal_error
 from prov_worker.recorder.provenance import provenance_of_environment
@@ -121,7 +122,9 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
         recorder = recorder_for(_provenance, None)
         recorder.begin(uuid.uuid4(), 1, None)
         recorder.called("", function, args, kwargs, size=_size((*args, *kwargs.values())), name=name)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         _provenance = None if _provenance is _UNREAD else _provenance
         log_internal_error("the start of a step")
         return None
@@ -145,6 +148,8 @@ def _settled() -> dict[str, Any] | None:
             if not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
+            if not is_own(error):
+                raise
             log.warning(
                 "recording: no crate can appear in %s: %s; `prov-worker recover` finishes them once one can",
                 directory,
@@ -161,7 +166,9 @@ def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
 def _guarded(call: Callable[..., None], *args: Any) -> None:
     try:
         call(*args)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         log_internal_error("the end of a step")
 
 

@@ -14,6 +14,8 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+from prov_worker.interruptions import is_own
+
 #: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
 VERSION = 1
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -71,7 +73,9 @@ class JournalWriter:
                     self._torn = True
                 elif status.st_ino != self._ino or status.st_dev != self._dev:
                     self._fd = -1  # somebody else's file by now: not ours to close
-            except OSError:
+            except OSError as error:
+                if not is_own(error):
+                    raise
                 self._torn = True
         self._write_anew(line)
 
@@ -79,8 +83,8 @@ class JournalWriter:
         try:
             self._append(self.target, line)
             return
-        except OSError:
-            if self.target == self.fallback:
+        except OSError as error:
+            if self.target == self.fallback or not is_own(error):
                 raise
         self.target = self.fallback
         self._torn = False
@@ -105,8 +109,10 @@ class JournalWriter:
             high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _high_number())
             os.close(fd)
             fd = high
-        except (OSError, ValueError, IndexError):
-            pass  # the number is only a courtesy
+        except (OSError, ValueError, IndexError) as error:
+            if not is_own(error):
+                raise
+            # the number is only a courtesy
         self._fd = fd
         status = os.fstat(fd)
         self._ino, self._dev, self._size = status.st_ino, status.st_dev, status.st_size
@@ -124,8 +130,10 @@ class JournalWriter:
                 status = os.fstat(fd)
                 if status.st_ino == self._ino and status.st_dev == self._dev:
                     os.close(fd)
-            except OSError:
-                pass  # closed by somebody else already
+            except OSError as error:
+                if not is_own(error):
+                    raise
+                # closed by somebody else already
 
 
 def _high_number() -> int:

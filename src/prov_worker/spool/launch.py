@@ -15,6 +15,7 @@ from typing import Any
 
 from prov_worker import schedulers
 from prov_worker.files import lock, open_lock
+from prov_worker.interruptions import is_own
 
 LOCK = "agent.lock"
 STARTING = "agent.starting"
@@ -30,11 +31,15 @@ def agent_lives(runtime: str) -> bool:
     """Whether an agent holds the lock of this runtime directory."""
     try:
         fd = open_lock(os.path.join(runtime, LOCK))
-    except OSError:
+    except OSError as error:
+        if not is_own(error):
+            raise
         return False
     try:
         return not lock(fd)
-    except OSError:
+    except OSError as error:
+        if not is_own(error):
+            raise
         return True
     finally:
         os.close(fd)
@@ -61,7 +66,9 @@ def ensure_agent(runtime: str, crate_dir: str) -> bool:
                 return True
             os.utime(starting)
         _spawn(runtime, crate_dir)
-    except Exception:
+    except Exception as error:
+        if not is_own(error):
+            raise
         return False
     return True
 

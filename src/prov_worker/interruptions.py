@@ -1,0 +1,91 @@
+"""Tell errors of the recorder from what strikes the user's code while the recorder runs.
+
+A time limit ends a task by an exception: of a signal's handler, which runs between any two instructions
+(:func:`signal.signal`), or of another thread (``PyThreadState_SetAsyncExc``, as Parsl's ``timeout`` and with it
+``GC_TASK_TIMEOUT`` do). Either may come while the recorder works, and belongs to the user. So what catches errors on
+the task's path asks first::
+
+    except Exception as error:
+        if not is_own(error):
+            raise
+"""
+
+from __future__ import annotations
+
+import functools
+import opcode
+import os
+import signal
+import sys
+from types import CodeType, TracebackType
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_SITE = ("site-packages", "dist-packages")
+_RAISES = {opcode.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in opcode.opmap}
+#: Methods of the user's objects that the recorder calls itself: of logging; ``__repr__`` and the like are told by name.
+_CALLED = ("emit", "filter", "format", "handle")
+
+
+def is_own(error: BaseException) -> bool:
+    """Return whether an error that is being handled comes of what the recorder did, with the objects that it was given.
+
+    Args:
+        error: caught in code of this package; its traceback begins there.
+    """
+    trace: TracebackType | None = error.__traceback__
+    codes = []
+    last = trace
+    while trace is not None:
+        codes.append(trace.tb_frame.f_code)
+        last, trace = trace, trace.tb_next
+    if last is None:
+        return True
+    foreign = next((code for code in codes if not _is_ours_or_pythons(code)), None)
+    if foreign is not None and not _is_called(foreign.co_name):
+        return False
+    if foreign is not None and not _handlers().isdisjoint(codes):
+        return False
+    return not _is_thrown_in(error, last)
+
+
+def _is_ours_or_pythons(code: CodeType) -> bool:
+    path = code.co_filename
+    if path.startswith((_PACKAGE, "<frozen ")):
+        return True
+    return path.startswith(_LIBRARY) and not any(part in path for part in _SITE)
+
+
+def _is_called(name: str) -> bool:
+    return name in _CALLED or (name.startswith("__") and name.endswith("__"))
+
+
+def _is_thrown_in(error: BaseException, last: TracebackType) -> bool:
+    """Whether another thread set it: no statement raised it, and it has no arguments or is of the user's kind."""
+    if last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES or isinstance(error, MemoryError):
+        return False
+    module = type(error).__module__.partition(".")[0]
+    return not error.args or module not in ("builtins", __name__.partition(".")[0], *sys.stdlib_module_names)
+
+
+def _handlers() -> set[CodeType]:
+    """Code of the handlers of signals that are installed."""
+    codes = set()
+    for number in signal.valid_signals():
+        try:
+            code = _code_of(signal.getsignal(number))
+        except (OSError, ValueError):
+            continue
+        if code is not None:
+            codes.add(code)
+    return codes
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    if code is None and callable(handler):
+        code = getattr(vars(type(handler)).get("__call__"), "__code__", None)
+    return code if isinstance(code, CodeType) else None
