@@ -17,6 +17,7 @@ LAYERS = {
     "counters": -3,
     "errors": -3,
     "finding": -3,
+    "interpreter": -3,
     "mountinfo": -3,
     "programs": -3,
     "registry": -3,

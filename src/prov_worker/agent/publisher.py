@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.agent.function_source import recover_source
+from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import declared_files, output_files
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
-from prov_worker.files import write_file
-from prov_worker.model import HardwareSnapshot, TaskSeries, host_name
+from prov_worker.model import TaskSeries
 from prov_worker.settings import Settings
-from prov_worker.spool.paths import spool_dir
 from prov_worker.spool.records import Ended
 
 log = logging.getLogger(__name__)
+
+#: A writer has its node's entities rendered; there is one for each job and environment.
+_MAX_WRITERS = 256
 
 
 class Publisher:
@@ -34,10 +36,11 @@ class Publisher:
 
     def __init__(self, crate_dir: str, take_hardware: bool = True) -> None:
         self.crate_dir = crate_dir
-        self._take_hardware = take_hardware
+        self._hardware = Hardware(crate_dir, take_hardware)
         self._settings: dict[str, Settings] = {}
-        self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
-        self._writers: dict[tuple[str, str], CrateWriter] = {}
+        self._writers: dict[tuple[str, str, str], CrateWriter] = {}
+        self._process: dict[str, Any] | None = None
+        self._process_key = ""
         self._sources: dict[str, str | None] = {}
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
@@ -129,45 +132,14 @@ class Publisher:
 
     def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:
         host = ended.record.worker.host
-        key = (host, json.dumps(ended.settings, sort_keys=True))
+        if ended.process is not self._process:
+            # The mapping is the journal's own, so the next task of a worker mostly has it too.
+            self._process, self._process_key = ended.process, process_key(ended.process)
+        key = (host, self._process_key, json.dumps(ended.settings, sort_keys=True))
         writer = self._writers.get(key)
         if writer is None:
-            writer = self._writers[key] = CrateWriter(self._hardware(host, settings), settings)
+            if len(self._writers) >= _MAX_WRITERS:
+                self._writers.clear()
+            writer = CrateWriter(self._hardware.snapshot(host, ended.process, settings), settings)
+            self._writers[key] = writer
         return writer
-
-    def _hardware(self, host: str, settings: Settings) -> HardwareSnapshot:
-        key = (host, settings.mount_points, settings.probes)
-        snapshot = self._snapshots.get(key)
-        if snapshot is None:
-            saved = os.path.join(spool_dir(self.crate_dir), f"{host}.hardware.json")
-            if self._take_hardware and host == host_name():
-                snapshot = self._take(settings)
-                _save(saved, snapshot)
-            else:
-                snapshot = _load(saved, host)
-            self._snapshots[key] = snapshot
-        return snapshot
-
-    def _take(self, settings: Settings) -> HardwareSnapshot:
-        from prov_worker.probes import ProbeContext, take_all
-
-        mounts = settings.mount_points or (self.crate_dir,)
-        return take_all(settings.probes, ProbeContext(mount_points=mounts))
-
-
-def _save(path: str, snapshot: HardwareSnapshot) -> None:
-    """Keep a snapshot for those who finish this node's records elsewhere."""
-    try:
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        write_file(path, json.dumps(snapshot.to_dict()))
-    except (OSError, ValueError) as error:
-        log.warning("the node's hardware report could not be kept: %s", error)
-
-
-def _load(path: str, host: str) -> HardwareSnapshot:
-    try:
-        with open(path) as file:
-            return HardwareSnapshot.from_dict(json.load(file))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.info("no hardware report of %s: %s", host, error)
-        return HardwareSnapshot(host=host, taken_ns=0)

@@ -29,6 +29,9 @@ class ProbeContext:
         mount_points: paths whose storage is described.
         environ: environment variables; probes ask for names they know and never walk through it.
         command: runs a program: arguments and time limit in seconds to its standard output.
+        process: what a worker has noted of itself (:func:`prov_worker.recorder.worker_info.process_facts`), and its
+            ``host``, if the report is about that worker and not about this process; empty else. ``unseen`` says why
+            this process does not see the worker's files, if it does not.
         libraries: bindings that are used in place of those that would be imported, by name of the module.
     """
 
@@ -39,6 +42,7 @@ class ProbeContext:
     # Left out of the representation: it holds secrets, and a context may be logged.
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     command: Callable[[Sequence[str], float], str] = run_command
+    process: Mapping[str, Any] = field(default_factory=dict)
     libraries: Mapping[str, Any] = field(default_factory=dict)
 
     @property

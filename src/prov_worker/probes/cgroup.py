@@ -47,14 +47,33 @@ def cpu_limit(context: ProbeContext) -> float | None:
     return min(limits, default=None)
 
 
-def _groups(context: ProbeContext, controller: str) -> tuple[str | None, list[Path]]:
+def is_gone(context: ProbeContext) -> bool:
+    """Return whether the groups of another process were removed, with their limits: its job is over.
+
+    A group with the limits of one that is gone would be another.
+    """
+    own = read_text(context.proc / "self" / "cgroup")
+    noted = context.process.get("cgroup")
+    if noted is None or noted.strip() == own:
+        return False
+    for controller in ("memory", "cpu"):
+        directories = _groups(context, controller, existing=False)[1]
+        if directories and not directories[-1].is_dir():
+            return True
+    return False
+
+
+def _groups(context: ProbeContext, controller: str, existing: bool = True) -> tuple[str | None, list[Path]]:
     """Version of a controller, and the directories of the process's group and those above it that can be seen."""
     unified: str | None = None
-    for line in (read_text(context.proc / "self" / "cgroup") or "").splitlines():
+    text = context.process.get("cgroup")
+    if text is None:
+        text = read_text(context.proc / "self" / "cgroup") or ""
+    for line in text.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controller in controllers.split(","):
-            return "v1", _seen(_mounts_v1(context, controllers.split(",")), path)
+            return "v1", _seen(_mounts_v1(context, controllers.split(",")), path, existing)
         if number == "0" and not controllers:
             unified = path
     if unified is None:
@@ -65,7 +84,7 @@ def _groups(context: ProbeContext, controller: str) -> tuple[str | None, list[Pa
         offered = read_text(point / "cgroup.controllers")
         if offered is not None and controller not in offered.split():
             return None, []
-    return "v2", _seen(mounts, unified)
+    return "v2", _seen(mounts, unified, existing)
 
 
 #: Where a hierarchy is mounted, and which of its groups is seen there.
@@ -103,14 +122,16 @@ def _path(context: ProbeContext, point: str) -> Path:
     return context.etc.parent / point.lstrip("/")
 
 
-def _seen(views: list[_View], path: str) -> list[Path]:
-    """Existing directories from a mount down to the group: of several mounts, through the one that shows most of them.
+def _seen(views: list[_View], path: str, existing: bool) -> list[Path]:
+    """Directories from a mount down to the group: of several mounts, through the one that shows most of them.
 
     The mount stands for the group that its root names, and the rest of the path is below it. In a container without a
     cgroup name space both are the host's (mountinfo's fourth field, proc_pid_mountinfo(5)). With one, ``..`` stands for
     a group above the name space's root, whose name cannot be known (cgroup_namespaces(7)).
     """
     chains = [_chain(point, root, path) for point, root in views]
+    if existing:
+        chains = [[directory for directory in chain if directory.is_dir()] for chain in chains]
     return max(chains, key=len, default=[])
 
 
@@ -127,4 +148,4 @@ def _chain(point: Path, root: str, path: str) -> list[Path]:
     directories = [point]
     for name in names:
         directories.append(directories[-1] / name)
-    return [directory for directory in directories if directory.is_dir()]
+    return directories

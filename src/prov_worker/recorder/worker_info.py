@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prov_worker import __version__, accelerators, schedulers
-from prov_worker.containers import find_container
+from prov_worker.containers import Container, find_container
+from prov_worker.interpreter import own_python
 from prov_worker.redact import is_secret_name
 
 _MPI = ("PARSL_MPI_NODELIST", "PARSL_NUM_NODES", "PARSL_NUM_RANKS", "PARSL_RANKS_PER_NODE")
@@ -19,6 +21,9 @@ _MODULES = (
 )
 
 
+_MAX_GROUPS = 8192
+
+
 def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> dict[str, Any]:
     """Fields of a ``worker`` line that come from the process and its environment.
 
@@ -26,6 +31,7 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         environ: the worker's environment.
         recorded_names: names of variables to record; those whose name says "secret" are left out all the same.
     """
+    around = find_container(environ)
     return {
         "rank": environ.get("PARSL_WORKER_RANK"),
         "pool": environ.get("PARSL_WORKER_POOL_ID"),
@@ -33,9 +39,41 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         "acc": _those_set(environ, accelerators.VARIABLES),
         "sched": _those_set(environ, schedulers.variables()),
         "env": _those_set(environ, (n for n in recorded_names if not is_secret_name(n))),
-        "container": container(environ),
+        "container": container_text(around, environ),
         "versions": versions(),
+        "proc": process_facts(environ, around),
     }
+
+
+def process_facts(environ: Mapping[str, str], around: Container | None) -> dict[str, Any]:
+    """Return what an agent must know of this worker to say in which job and environment its tasks ran.
+
+    The agent was started by another worker, maybe of another job, and this one may be gone when a crate is written.
+
+    Args:
+        environ: the worker's environment.
+        around: the container that it runs in.
+
+    Returns:
+        ``job`` (the variables of :func:`prov_worker.schedulers.job_facts`, and ``LOADEDMODULES``), ``cgroup`` (text of
+        ``/proc/self/cgroup``), ``python`` (of :func:`prov_worker.interpreter.own_python`), ``path`` (directories of
+        imports) and ``container`` (``kind`` and ``image``, or None).
+    """
+    return {
+        "job": {**schedulers.job_facts(environ), **_those_set(environ, ("LOADEDMODULES",))},
+        "cgroup": _own_groups(),
+        "python": own_python(),
+        "path": [directory for directory in sys.path if os.path.isabs(directory)],
+        "container": None if around is None else around._asdict(),
+    }
+
+
+def _own_groups() -> str:
+    try:
+        with open("/proc/self/cgroup", "rb") as file:
+            return file.read(_MAX_GROUPS).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
@@ -43,17 +81,11 @@ def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
     return _those_set(environ, _MPI) if _MPI[0] in environ else {}
 
 
-def container(environ: Mapping[str, str], root: str = "/", proc: str = "/proc") -> str | None:
-    """Kind and image of the container that the worker runs in: ``docker:name@sha256:...``; None outside of one.
+def container_text(around: Container | None, environ: Mapping[str, str]) -> str | None:
+    """Return kind and image of a container: ``docker:name@sha256:...``; None outside of one.
 
     Templates of sites say the name and the digest, which no runtime tells those inside. Without a name, the kind alone.
-
-    Args:
-        environ: the worker's environment.
-        root: root directory of the worker.
-        proc: root of its process file system.
     """
-    around = find_container(environ, root, proc)
     if around is None:
         return None
     image, digest = around.image or environ.get("PROV_WORKER_IMAGE"), environ.get("PROV_WORKER_IMAGE_DIGEST")

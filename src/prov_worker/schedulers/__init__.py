@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from prov_worker.registry import Registry
 from prov_worker.schedulers.base import Scheduler
 
-__all__ = ["SCHEDULERS", "Scheduler", "for_provider", "job_id", "launcher_program", "of_job", "secrets", "variables"]
+__all__ = [
+    "SCHEDULERS",
+    "Scheduler",
+    "for_provider",
+    "job_facts",
+    "job_id",
+    "launcher_program",
+    "of_job",
+    "secrets",
+    "variables",
+]
 
 #: Schedulers by name. A job that has the variables of several belongs to the first.
 SCHEDULERS: Registry[Scheduler] = Registry("prov_worker.schedulers")
@@ -20,6 +30,15 @@ SCHEDULERS: Registry[Scheduler] = Registry("prov_worker.schedulers")
 def variables() -> tuple[str, ...]:
     """Return the environment variables by which schedulers describe a job: names, without any secret."""
     return tuple(name for scheduler in SCHEDULERS for name in scheduler.variables)
+
+
+def job_facts(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables from which all is told of the job whose environment this is; empty outside a job."""
+    scheduler = of_job(environ)
+    if scheduler is None:
+        return {}
+    names = dict.fromkeys((*scheduler.facts.values(), *scheduler.node_variables))
+    return {name: environ[name] for name in names if environ.get(name)}
 
 
 def secrets() -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Scheduler:
         variables: the environment variables to record. Never all that it sets: some may be secrets.
         secrets: the environment variables that nobody but the job may hold.
         facts: what a probe tells of a job: key to environment variable.
+        node_variables: the environment variables that :meth:`nodes` reads.
         commands: the programs that Parsl's provider calls.
         providers: Parsl's providers that submit to it.
         launchers: Parsl's launchers that come with it, and the program that each runs.
@@ -53,6 +54,7 @@ class Scheduler:
     variables: tuple[str, ...]
     secrets: tuple[str, ...] = ()
     facts: Mapping[str, str]
+    node_variables: tuple[str, ...] = ()
     commands: tuple[str, ...]
     providers: tuple[str, ...]
     launchers: Mapping[str, str]
@@ -61,6 +63,17 @@ class Scheduler:
     def nodes(self, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
         """Return the names of a job's nodes, each once, in order; and why there are none, else None."""
         return [], f"{self.title} does not tell"
+
+    def node_index(self, environ: Mapping[str, str], nodes: Sequence[str], host: str) -> int | None:
+        """Return the position of a host among the nodes of its job, from 0; None if unknown.
+
+        Args:
+            environ: the job's variables on that host.
+            nodes: as of :meth:`nodes`.
+            host: its name, with or without a domain.
+        """
+        value = environ.get(self.facts.get("node_index", ""), "")
+        return int(value) if value.isdecimal() else None
 
     def explainer(self, environ: Mapping[str, str]) -> Explain:
         """Return what an agent calls for each failed task of a job; it may keep what it learned.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prov_worker import programs
@@ -32,7 +32,7 @@ _FACTS = {
     "queue": "PBS_QUEUE",
     "mode": "PBS_ENVIRONMENT",
     "submit_host": "PBS_O_HOST",
-    "node_index": "PBS_NODENUM",
+    "array_job_id": "PBS_ARRAY_ID",
     "array_index": "PBS_ARRAY_INDEX",
     "cpus": "NCPUS",
 }
@@ -45,9 +45,19 @@ class PBS(Scheduler):
     name = "pbs"
     title = "PBS"
     job_id = "PBS_JOBID"
-    variables = ("PBS_JOBID", "PBS_JOBNAME", "PBS_QUEUE", "PBS_NODENUM", "PBS_ACCOUNT", "PBS_JOB_END_TIME")
+    # Not PBS_NODENUM: launchers pass the first node's environment on, so it is 0 on every node.
+    variables = (
+        "PBS_JOBID",
+        "PBS_JOBNAME",
+        "PBS_QUEUE",
+        "PBS_ACCOUNT",
+        "PBS_JOB_END_TIME",
+        "PBS_ARRAY_ID",
+        "PBS_ARRAY_INDEX",
+    )
     secrets = ("PBS_JOBCOOKIE",)
     facts = _FACTS
+    node_variables = ("PBS_NODEFILE",)
     commands = ("qsub", "qstat", "qdel")
     providers = ("PBSProProvider",)
     launchers = _LAUNCHERS
@@ -62,6 +72,12 @@ class PBS(Scheduler):
             return hostlist.read_file(path), None
         except (OSError, ValueError):
             return [], f"{path} cannot be read"
+
+    def node_index(self, environ: Mapping[str, str], nodes: Sequence[str], host: str) -> int | None:
+        """See :class:`Scheduler`; by name: mpiexec passes the first node's ``PBS_NODENUM`` on to all."""
+        names = [node.partition(".")[0] for node in nodes]
+        short = host.partition(".")[0]
+        return names.index(short) if names.count(short) == 1 else None
 
     def explainer(self, environ: Mapping[str, str]) -> Explain:
         """See :class:`Scheduler`."""

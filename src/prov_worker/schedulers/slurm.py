@@ -47,6 +47,7 @@ _FACTS = {
     "node_count": "SLURM_JOB_NUM_NODES",
     "array_job_id": "SLURM_ARRAY_JOB_ID",
     "array_index": "SLURM_ARRAY_TASK_ID",
+    "restarts": "SLURM_RESTART_COUNT",
     "cpus": "SLURM_CPUS_ON_NODE",
     "cpus_per_node": "SLURM_JOB_CPUS_PER_NODE",
     "node_list": "SLURM_JOB_NODELIST",
@@ -68,12 +69,17 @@ class Slurm(Scheduler):
         "SLURM_JOB_NODELIST",
         "SLURM_JOB_NUM_NODES",
         "SLURM_CLUSTER_NAME",
+        "SLURM_ARRAY_JOB_ID",
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_HET_SIZE",
+        "SLURM_RESTART_COUNT",
         "SLURM_STEP_ID",
         "SLURM_NODEID",
         "SLURM_PROCID",
         "SLURM_LOCALID",
     )
     facts = _FACTS
+    node_variables = ("SLURM_JOB_NODELIST",)
     commands = ("sbatch", "squeue", "scancel")
     providers = ("SlurmProvider",)
     launchers = _LAUNCHERS

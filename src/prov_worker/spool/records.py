@@ -6,6 +6,7 @@ Field names are short for the same reason:
 ``worker``
     ``v`` (:data:`prov_worker.spool.journal.VERSION`)
     ``host pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
+    ``proc`` (what an agent needs to know of the process: :func:`prov_worker.recorder.worker_info.process_facts`)
 ``function``
     ``k`` and the fields of :class:`~prov_worker.model.Function`, and ``file line code`` to find its source by
 ``start``
@@ -60,7 +61,8 @@ class Ended:
     """A task that a journal closes: its record, and what only the finaliser needs.
 
     ``final_rss_bytes`` is the worker's resident memory when the task ended; ``sandbox`` the directory to look for
-    files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock.
+    files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock;
+    ``process`` what the worker noted of itself.
     """
 
     record: TaskRecord
@@ -70,6 +72,7 @@ class Ended:
     function: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     mono_end_ns: int = 0
+    process: dict[str, Any] = field(default_factory=dict)
 
 
 class JournalState:
@@ -166,7 +169,7 @@ class JournalState:
         _take_notes(record, notes)
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
-        return Ended(record, self.settings, function=function)
+        return Ended(record, self.settings, function=function, process=self.worker.get("proc") or {})
 
     def _end_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
@@ -198,6 +201,7 @@ class JournalState:
             line.get("box"),
             function,
             mono_end_ns=line.get("m", 0) + line["dur"],
+            process=self.worker.get("proc") or {},
         )
 
     def _lost_line(self, line: dict[str, Any]) -> Ended:
@@ -207,6 +211,7 @@ class JournalState:
         ended.lost = True
         # the engine's journal knows its own process, which is not where the task was
         ended.record.worker = Worker(host=UNKNOWN_HOST, pid=0)
+        ended.process = {}
         return ended
 
     def _worker(self, start: dict[str, Any]) -> Worker:

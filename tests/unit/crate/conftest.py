@@ -132,7 +132,7 @@ def environment_report() -> ProbeReport:
 @pytest.fixture
 def snapshot() -> HardwareSnapshot:
     reports = [cpu_report(), memory_report(), storage_report(), gpu_report(), environment_report()]
-    reports.append(ProbeReport("scheduler", True, 0.0, absent="not in a batch job"))
+    reports.append(ProbeReport("scheduler", True, 0.0, {"kind": "pbs", "job_id": "812345.polaris"}))
     return HardwareSnapshot("node-001", START_NS - 10**9, {report.name: report for report in reports})
 
 

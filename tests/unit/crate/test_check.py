@@ -148,3 +148,27 @@ def test_what_is_no_crate(tmp_path):
     (tmp_path / "ro-crate-metadata.json").write_text("{torn")
     (finding,) = check_crate(tmp_path)
     assert "no valid JSON" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("report", "messages"),
+    [
+        ({"data": {"job_id": "7.pbs"}}, []),
+        ({"data": {"job_id": "6.pbs"}}, ["describes job 6.pbs, the task ran in job 7.pbs"]),
+        ({"data": {}, "absent": "not in a job"}, ["describes no job, the task ran in job 7.pbs"]),
+        ({"data": {}, "error": "timed out"}, []),
+        (None, []),
+    ],
+)
+def test_report_of_another_job(crate, edit, report, messages):
+    def put(entities):
+        entities["#env-PBS_JOBID"] = {"@id": "#env-PBS_JOBID", "@type": "PropertyValue", "value": "7.pbs"}
+
+    edit(crate, put)
+    path = crate / "data/hardware.json"
+    hardware = json.loads(path.read_text())
+    hardware["probes"].pop("scheduler", None)
+    if report is not None:
+        hardware["probes"]["scheduler"] = report
+    path.write_text(json.dumps(hardware))
+    assert [finding.message for finding in check_crate(crate) if finding.rule == "other-job"] == messages

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 from prov_worker.containers import find_container
+from prov_worker.interpreter import own_python
 from prov_worker.model import host_name
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.read_files import read_text
@@ -21,11 +22,12 @@ _SHELL_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^\s'"\\]+)"""
 
 @dataclass(frozen=True)
 class EnvironmentProbe:
-    """Software of the process that takes the probe, which is that of the workers: the same interpreter.
+    """Software of a worker, as it has noted it, else of the process that takes the probe.
 
     Data: ``python`` (``version``, ``implementation``, ``executable``, ``prefix``), ``distributions`` (version by name,
-    sorted), ``loaded_modules`` (environment modules, in the order of loading), ``container`` (``kind``, ``image``) or
-    None, ``kernel``, ``os``, ``hostname``. Environment variables are read by name, never as a whole.
+    sorted) or None with ``distributions_error``, ``loaded_modules`` (environment modules, in the order of loading),
+    ``container`` (``kind``, ``image``) or None, ``kernel``, ``os``, ``hostname``; None if unknown. Environment
+    variables are read by name, never as a whole.
     """
 
     name: str = "environment"
@@ -33,27 +35,29 @@ class EnvironmentProbe:
 
     def take(self, context: ProbeContext) -> dict[str, Any]:
         """See :class:`~prov_worker.probes.base.Probe`."""
+        worker = context.process
+        unseen = worker.get("unseen")
         modules = context.environ.get("LOADEDMODULES", "")
         return {
-            "python": {
-                "version": platform.python_version(),
-                "implementation": platform.python_implementation(),
-                "executable": sys.executable,
-                "prefix": sys.prefix,
-            },
-            "distributions": _distributions(),
+            "python": worker.get("python") or own_python(),
+            "distributions": None if unseen else distributions(worker.get("path")),
+            "distributions_error": unseen,
             "loaded_modules": [module for module in modules.split(":") if module],
-            "container": _container(context),
+            "container": worker["container"] if "container" in worker else _container(context),
             "kernel": read_text(context.proc / "sys/kernel/osrelease") or platform.release(),
-            "os": _operating_system(context),
-            "hostname": host_name(),
+            "os": None if unseen else _operating_system(context),
+            "hostname": worker.get("host") or host_name(),
         }
 
 
-def _distributions() -> dict[str, str]:
-    """Version of each distribution on ``sys.path``; of two with one name the first counts, as it does for imports."""
+def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the version of each distribution; of two with one name the first counts, as it does for imports.
+
+    Args:
+        path: directories in which they are looked for; None takes those of this interpreter.
+    """
     versions: dict[str, str] = {}
-    for distribution in metadata.distributions():
+    for distribution in metadata.distributions() if path is None else metadata.distributions(path=list(path)):
         # Half-removed installations leave directories without metadata, or with broken ones.
         try:
             facts = distribution.metadata

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from prov_worker import schedulers
+from prov_worker.model import host_name
 from prov_worker.probes.base import NoData, ProbeContext
 from prov_worker.probes.read_files import parse_int
 from prov_worker.settings import PROBES
 
-_NUMBERS = ("node_index", "node_count", "array_index", "cpus")
+_NUMBERS = ("node_count", "array_index", "restarts", "cpus")
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class SchedulerProbe:
 
     Data: ``kind`` (``pbs``, ``slurm``: a name in :data:`prov_worker.schedulers.SCHEDULERS`), ``job_id``, ``job_name``,
     ``queue`` (PBS) or ``partition`` (Slurm), ``nodes`` (names, in order, each once), ``nodes_error`` (why there are
-    none, else None), and those of ``submit_host``, ``node_index``, ``node_count``, ``array_index``, ``cpus`` and others
-    that are set; names are always there, None where unset.
+    none, else None), ``node_index`` (of this host among them), and those of ``submit_host``, ``node_count``,
+    ``array_job_id``, ``array_index``, ``restarts``, ``cpus`` and others that are set; names are always there, None if
+    unset.
     """
 
     name: str = "scheduler"
@@ -36,6 +38,7 @@ class SchedulerProbe:
             value = context.environ.get(variable) or None
             data[key] = parse_int(value) if key in _NUMBERS else value
         nodes, error = scheduler.nodes(context.environ)
+        data["node_index"] = scheduler.node_index(context.environ, nodes, context.process.get("host") or host_name())
         return {**data, "nodes": nodes, "nodes_error": error}
 
 

@@ -49,10 +49,12 @@ class OnlyByName(Mapping[str, str]):
 def test_pbs(tmp_path: Path) -> None:
     nodes = tmp_path / "nodes"
     nodes.write_text("x3001c0s1b0n0\nx3001c0s1b0n0\nx3001c0s7b0n0\n")
-    data = SchedulerProbe().take(ProbeContext(environ={**PBS, "PBS_NODEFILE": str(nodes)}))
+    context = ProbeContext(environ={**PBS, "PBS_NODEFILE": str(nodes)}, process={"host": "x3001c0s7b0n0"})
+    data = SchedulerProbe().take(context)
     assert (data["kind"], data["job_id"], data["job_name"]) == ("pbs", "123.polaris-pbs-01", "parsl.block-0")
     assert (data["queue"], data["submit_host"]) == ("debug", "polaris-login-01")
-    assert (data["node_index"], data["cpus"]) == (0, 64)
+    assert data["cpus"] == 64
+    assert data["node_index"] == 1, "mpiexec passes the first node's PBS_NODENUM on to all"
     assert (data["nodes"], data["nodes_error"]) == (["x3001c0s1b0n0", "x3001c0s7b0n0"], None)
 
 
@@ -94,3 +96,27 @@ def test_the_cookie_is_never_read(job: dict[str, str]) -> None:
 def test_outside_of_a_job() -> None:
     with pytest.raises(NoData, match="not in a job"):
         SchedulerProbe().take(ProbeContext(environ={"HOME": "/home/u"}))
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "index"),
+    [
+        (["pbs1.site", "pbs2.site"], "pbs2", 1),
+        (["pbs1", "pbs2"], "pbs2.site", 1),
+        (["pbs1", "pbs2"], "elsewhere", None),
+        (["n.a", "n.b"], "n", None),
+    ],
+)
+def test_position_among_the_nodes_of_pbs(names: list[str], host: str, index: int | None, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes"
+    nodes.write_text("\n".join(names))
+    context = ProbeContext(environ={**PBS, "PBS_NODEFILE": str(nodes)}, process={"host": host})
+    assert SchedulerProbe().take(context)["node_index"] == index
+
+
+def test_arrays() -> None:
+    environ = {**SLURM, "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "2", "SLURM_RESTART_COUNT": "1"}
+    data = SchedulerProbe().take(ProbeContext(environ=environ))
+    assert (data["job_id"], data["array_job_id"], data["array_index"], data["restarts"]) == ("42", "40", 2, 1)
+    data = SchedulerProbe().take(ProbeContext(environ={**PBS, "PBS_ARRAY_ID": "56[].pbs1", "PBS_ARRAY_INDEX": "1"}))
+    assert (data["array_job_id"], data["array_index"]) == ("56[].pbs1", 1)

@@ -1,0 +1,177 @@
+"""The hardware report of a task: its node, and the job and environment of its own worker.
+
+One agent serves several jobs and environments of a node. What the node is made of is probed once; the limits of control
+groups, the facts of the job and the software are those of the worker, as it noted them when its first task came.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from typing import Any
+
+from prov_worker.containers import find_container
+from prov_worker.files import write_file
+from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
+from prov_worker.settings import PROBES, Settings
+from prov_worker.spool.paths import spool_dir
+
+log = logging.getLogger(__name__)
+
+#: Probes whose answer is that of a worker and not of a node.
+_OF_A_WORKER = ("environment", "scheduler")
+#: Reports of jobs that are kept with that of the node, for whoever finishes its records elsewhere.
+_MAX_KEPT = 16
+_MAX_WRITTEN = 256
+_GONE = "the control group of the job is gone"
+_ELSEWHERE = "this report was not made on the node"
+
+_Reports = dict[str, ProbeReport]
+
+
+def process_key(process: dict[str, Any]) -> str:
+    """Return what is equal for workers of one job and environment."""
+    return hashlib.sha256(json.dumps(process, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Hardware:
+    """Hardware reports for the crates of one directory.
+
+    Args:
+        crate_dir: the directory.
+        take: whether to probe this node for executions that ran on it; else what the node's agent had saved is used.
+    """
+
+    def __init__(self, crate_dir: str, take: bool = True) -> None:
+        self._crate_dir = crate_dir
+        self._take = take
+        self._nodes: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
+        self._workers: dict[tuple[str, str, tuple[str, ...] | None], _Reports] = {}
+
+    def snapshot(self, host: str, process: dict[str, Any], settings: Settings) -> HardwareSnapshot:
+        """Return the report for tasks of one worker.
+
+        Args:
+            host: where it ran.
+            process: what it noted of itself; empty if nothing is known.
+            settings: ``probes`` and ``mount_points`` are used.
+        """
+        here = self._take and host == host_name()
+        node = self._node(host, settings, here)
+        key = (host, process_key(process), settings.probes)
+        reports = self._workers.get(key)
+        if reports is None:
+            if len(self._workers) >= _MAX_WRITTEN:
+                self._workers.clear()
+            reports = self._workers[key] = self._of_worker(host, process, settings, node, here)
+        probes = {name: reports.get(name, report) for name, report in node.probes.items()}
+        return HardwareSnapshot(node.host, node.taken_ns, probes)
+
+    def _node(self, host: str, settings: Settings, here: bool) -> HardwareSnapshot:
+        key = (host, settings.mount_points, settings.probes)
+        snapshot = self._nodes.get(key)
+        if snapshot is None:
+            if here:
+                snapshot = self._probe(settings)
+                self._save(host, snapshot, {})
+            else:
+                snapshot = _load(self._saved(host), host)
+            self._nodes[key] = snapshot
+        return snapshot
+
+    def _probe(self, settings: Settings) -> HardwareSnapshot:
+        from prov_worker.probes import ProbeContext, take_all
+
+        return take_all(settings.probes, ProbeContext(mount_points=settings.mount_points or (self._crate_dir,)))
+
+    def _of_worker(
+        self, host: str, process: dict[str, Any], settings: Settings, node: HardwareSnapshot, here: bool
+    ) -> _Reports:
+        """Reports that replace those of the node."""
+        if not process:
+            return {} if here else {name: _unknown(node.probes[name]) for name in _OF_A_WORKER if name in node.probes}
+        if not here:
+            kept = _read_kept(self._saved(host)).get(process_key(process))
+            if kept is not None:
+                return kept
+        reports = _worker_reports(host, process, settings, node, here)
+        if here:
+            self._save(host, node, {process_key(process): reports})
+        return reports
+
+    def _saved(self, host: str) -> str:
+        return os.path.join(spool_dir(self._crate_dir), f"{host}.hardware.json")
+
+    def _save(self, host: str, snapshot: HardwareSnapshot, workers: dict[str, _Reports]) -> None:
+        """Keep reports for those who finish this node's records elsewhere."""
+        path = self._saved(host)
+        kept = {**_read_kept(path), **workers}
+        recent = list(kept.items())[-_MAX_KEPT:]
+        text = {key: {name: dataclasses.asdict(report) for name, report in reports.items()} for key, reports in recent}
+        try:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_file(path, json.dumps({**snapshot.to_dict(), "workers": text}))
+        except (OSError, ValueError) as error:
+            log.warning("the node's hardware report could not be kept: %s", error)
+
+
+def _worker_reports(
+    host: str, process: dict[str, Any], settings: Settings, node: HardwareSnapshot, here: bool
+) -> _Reports:
+    from prov_worker.probes import ProbeContext, take_all
+    from prov_worker.probes.cgroup import cpu_limit, is_gone, memory_limit
+
+    unseen = None if here else _ELSEWHERE
+    if here and "container" in process and process["container"] != _own_container():
+        unseen = "the worker ran in another container than its agent"
+    job = process.get("job") or {}
+    context = ProbeContext(environ=job, process={**process, "host": host, "unseen": unseen})
+    names = PROBES.default_names() if settings.probes is None else settings.probes
+    reports = take_all([name for name in _OF_A_WORKER if name in names], context).probes
+    software = reports.get("environment")
+    if software is not None and not here:
+        noted = {name: node.data("environment").get(name) for name in ("kernel", "os")}
+        reports["environment"] = dataclasses.replace(software, data={**software.data, **noted})
+    problem = _ELSEWHERE if not here else _GONE if is_gone(context) else None
+    version, limit_bytes = memory_limit(context) if problem is None else (None, None)
+    limits: dict[str, dict[str, Any]] = {
+        "cpu": {"cgroup_cpu_limit": cpu_limit(context) if problem is None else None},
+        "memory": {"cgroup_limit_bytes": limit_bytes, "cgroup": version},
+    }
+    for name, data in limits.items():
+        report = node.probes.get(name)
+        if report is not None and report.data:
+            reports[name] = dataclasses.replace(report, data={**report.data, **data, "cgroup_error": problem})
+    return reports
+
+
+def _own_container() -> dict[str, str | None] | None:
+    container = find_container(os.environ)
+    return None if container is None else container._asdict()
+
+
+def _unknown(report: ProbeReport) -> ProbeReport:
+    return dataclasses.replace(report, data={}, error=None, absent="the worker is not known")
+
+
+def _read_kept(path: str) -> dict[str, _Reports]:
+    try:
+        with open(path) as file:
+            workers = json.load(file).get("workers", {})
+        return {
+            key: {name: ProbeReport(**report) for name, report in reports.items()} for key, reports in workers.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _load(path: str, host: str) -> HardwareSnapshot:
+    try:
+        with open(path) as file:
+            return HardwareSnapshot.from_dict(json.load(file))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.info("no hardware report of %s: %s", host, error)
+        return HardwareSnapshot(host=host, taken_ns=0)
