@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prov_worker import programs
@@ -33,6 +33,7 @@ _STATES = {
     "OUT_OF_MEMORY": "ran out of memory",
     "DEADLINE": "reached its deadline",
     "BOOT_FAIL": "lost a node",
+    "REQUEUED": "was put back into the queue",
 }
 
 _FACTS = {
@@ -124,24 +125,31 @@ class Slurm(Scheduler):
         yield _trial(job.script)
 
 
-class _JobEnd(NamedTuple):
-    """How a job ended.
+class _JobRun(NamedTuple):
+    """One run of a job: a job that is requeued has several under one id.
 
     Attributes:
         job: its id.
         state: the scheduler's word, with what it adds: ``CANCELLED by 1000``.
-        end_s: when, seconds since the epoch.
-        limit: its time limit as text, if that was reached.
+        start_s: when it began, seconds since the epoch.
+        end_s: when it ended, likewise; None if it runs.
+        limit: its time limit as text.
     """
 
     job: str
     state: str
-    end_s: int
-    limit: str | None = None
+    start_s: int
+    end_s: int | None
+    limit: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended in a way that explains why its processes were ended."""
+        return self.end_s is not None and self.state.partition(" ")[0] in _STATES
 
     def __str__(self) -> str:
         reason = _STATES.get(self.state.partition(" ")[0], "ended")
-        limit = f" of {self.limit}" if self.limit else ""
+        limit = f" of {self.limit}" if self.limit and self.state == "TIMEOUT" else ""
         return f"batch job {self.job} {reason}{limit} (Slurm: {self.state})"
 
 
@@ -154,7 +162,7 @@ class _JobEnds:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = {**environ, "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C"}
-        self._ended: dict[str, _JobEnd] = {}
+        self._runs: dict[str, list[_JobRun]] = {}
         self._running: dict[str, int] = {}
         self._quiet_until = 0.0
 
@@ -164,7 +172,7 @@ class _JobEnds:
         if failure is None or not job.isdecimal():
             return
         end = self._end_of(job, record.end_ns)
-        if end is None:
+        if end is None or end.end_s is None:
             return
         if end.end_s * 1_000_000_000 <= record.end_ns + _SLACK_NS:
             failure.message = f"{end}: {failure.message}"
@@ -173,32 +181,48 @@ class _JobEnds:
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end.end_s))
             failure.message = f"{failure.message}; {end} at {at}"
 
-    def _end_of(self, job: str, at_ns: int) -> _JobEnd | None:
-        if job in self._ended or at_ns <= self._running.get(job, -1):
-            return self._ended.get(job)
-        now_ns = time.time_ns()
-        end = self._by_sacct(job) or self._by_scontrol(job)
-        if end is None:
-            self._running[job] = now_ns
-        else:
-            self._ended[job] = end
-        return end
+    def _end_of(self, job: str, at_ns: int) -> _JobRun | None:
+        """The run in which a task ended, if the run has ended too."""
+        run = _run_at(self._runs.get(job, ()), at_ns)
+        if (run is None or not run.ended) and at_ns > self._running.get(job, -1):
+            now_ns = time.time_ns()
+            runs = self._by_sacct(job)
+            # Slurm's daemon knows of an end before its accounting does.
+            if not any(run.ended for run in runs):
+                runs = [run for run in self._by_scontrol(job) if run.ended] or runs
+            self._runs[job] = runs
+            run = _run_at(runs, at_ns)
+            if run is None or not run.ended:
+                self._running[job] = now_ns
+        return run if run is not None and run.ended else None
 
-    def _by_sacct(self, job: str) -> _JobEnd | None:
-        for line in self._ask("sacct", "-X", "-n", "-P", "-j", job, "-o", "State,End,Timelimit").splitlines():
-            state, end, limit = [*line.split("|"), "", ""][:3]
-            if state.partition(" ")[0] in _STATES and end.isdigit():
-                return _JobEnd(job, state, int(end), limit if state == "TIMEOUT" else None)
-        return None
+    def _by_sacct(self, job: str) -> list[_JobRun]:
+        """Runs of exactly this job: asked for the id of an array or of a heterogeneous job, sacct lists all its parts.
 
-    def _by_scontrol(self, job: str) -> _JobEnd | None:
-        fields = _fields(self._ask("scontrol", "-o", "show", "job", job))
-        state, end = fields.get("JobState", ""), fields.get("EndTime", "")
-        if state == "COMPLETING" and fields.get("Reason") == "TimeLimit":
-            state = "TIMEOUT"  # its processes are being killed
-        if state not in _STATES or not end.isdigit():
-            return None
-        return _JobEnd(job, state, int(end), fields.get("TimeLimit") if state == "TIMEOUT" else None)
+        ``JobIDRaw`` is the id that a part has as a job (``SLURM_JOB_ID``). The last task of an array has the array's.
+        """
+        fields = "JobIDRaw,State,Start,End,Timelimit"
+        answer = self._ask("sacct", "-X", "-D", "-n", "-P", "-j", job, "-o", fields)
+        rows = [line.split("|") for line in answer.splitlines()]
+        return [
+            _JobRun(job, row[1], int(row[2]), int(row[3]) if row[3].isdigit() else None, row[4])
+            for row in rows
+            if len(row) == 5 and row[0] == job and row[2].isdigit()
+        ]
+
+    def _by_scontrol(self, job: str) -> list[_JobRun]:
+        runs = []
+        for line in self._ask("scontrol", "-o", "show", "job", job).splitlines():
+            fields = _fields(line)
+            if fields.get("JobId") != job:
+                continue
+            state, start, end = fields.get("JobState", ""), fields.get("StartTime", ""), fields.get("EndTime", "")
+            if state == "COMPLETING" and fields.get("Reason") == "TimeLimit":
+                state = "TIMEOUT"  # its processes are being killed
+            if start.isdigit():
+                end_s = int(end) if end.isdigit() else None
+                runs.append(_JobRun(job, state, int(start), end_s, fields.get("TimeLimit", "")))
+        return runs
 
     def _ask(self, *command: str) -> str:
         if time.monotonic() < self._quiet_until:
@@ -211,6 +235,12 @@ class _JobEnds:
             self._quiet_until = time.monotonic() + _PAUSE_S
             return ""
         return result.output
+
+
+def _run_at(runs: Iterable[_JobRun], at_ns: int) -> _JobRun | None:
+    """The last run that had begun at some time."""
+    begun = [run for run in runs if run.start_s * 1_000_000_000 <= at_ns + _SLACK_NS]
+    return max(begun, key=lambda run: run.start_s, default=None)
 
 
 def _fields(text: str) -> dict[str, str]:

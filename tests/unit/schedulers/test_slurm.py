@@ -49,18 +49,30 @@ def told(jobs: JobEnds, record: TaskRecord) -> str:
     return record.failure.message
 
 
-SCONTROL = "JobId=3 JobName=x JobState={} Reason={} ExitCode=0:15 TimeLimit=00:01:00 EndTime={} Command=/a b=c"
+START_S = END_S - 60
+SCONTROL = (
+    "JobId=3 JobName=x JobState={} Reason={} ExitCode=0:15 TimeLimit=00:01:00 "
+    f"StartTime={START_S} EndTime={{}} Command=/a b=c"
+)
+
+
+def row(state: str, end: int | str = END_S, limit: str = "00:05:00", job: str = "3", start: int = START_S) -> str:
+    """A line of sacct."""
+    return f"{job}|{state}|{start}|{end}|{limit}\n"
 
 
 @pytest.mark.parametrize(
     "answers, message",
     [
-        ({"sacct": f"TIMEOUT|{END_S}|00:01:00\n"}, "reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT)"),
-        ({"sacct": f"CANCELLED by 10001|{END_S}|00:05:00\n"}, "was cancelled (Slurm: CANCELLED by 10001)"),
-        ({"sacct": f"PREEMPTED|{END_S}|00:05:00\n"}, "was preempted (Slurm: PREEMPTED)"),
-        ({"sacct": f"NODE_FAIL|{END_S}|00:05:00\n"}, "lost a node (Slurm: NODE_FAIL)"),
+        ({"sacct": row("TIMEOUT", limit="00:01:00")}, "reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT)"),
+        ({"sacct": row("CANCELLED by 10001")}, "was cancelled (Slurm: CANCELLED by 10001)"),
+        ({"sacct": row("PREEMPTED")}, "was preempted (Slurm: PREEMPTED)"),
+        ({"sacct": row("NODE_FAIL")}, "lost a node (Slurm: NODE_FAIL)"),
         (
-            {"sacct": "RUNNING|Unknown|00:01:00\n", "scontrol": SCONTROL.format("COMPLETING", "TimeLimit", END_S)},
+            {
+                "sacct": row("RUNNING", "Unknown", "00:01:00"),
+                "scontrol": SCONTROL.format("COMPLETING", "TimeLimit", END_S),
+            },
             "reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT)",
         ),
         ({"sacct": "", "scontrol": SCONTROL.format("CANCELLED", "None", END_S)}, "was cancelled (Slurm: CANCELLED)"),
@@ -78,11 +90,14 @@ def test_the_end_of_a_job_explains_that_of_its_worker(
 @pytest.mark.parametrize(
     "answers, record",
     [
-        ({"sacct": "RUNNING|Unknown|00:01:00\n", "scontrol": SCONTROL.format("RUNNING", "None", END_S)}, lost()),
-        ({"sacct": f"COMPLETED|{END_S}|00:05:00\n"}, lost()),
-        ({"sacct": f"CANCELLED|{END_S}|00:05:00\n"}, lost(end_s=END_S - 60)),  # the job went on without it
-        ({"sacct": f"TIMEOUT|{END_S}|00:05:00\n"}, lost("exception")),
-        ({"sacct": f"TIMEOUT|{END_S}|00:05:00\n"}, lost(PBS_JOBID="3")),
+        (
+            {"sacct": row("RUNNING", "Unknown", "00:01:00"), "scontrol": SCONTROL.format("RUNNING", "None", END_S)},
+            lost(),
+        ),
+        ({"sacct": row("COMPLETED")}, lost()),
+        ({"sacct": row("CANCELLED")}, lost(end_s=END_S - 60)),  # the job went on without it
+        ({"sacct": row("TIMEOUT")}, lost("exception")),
+        ({"sacct": row("TIMEOUT")}, lost(PBS_JOBID="3")),
         ({"sacct": "no\x00table", "scontrol": "no answer"}, lost()),
         ({}, lost()),
     ],
@@ -94,7 +109,7 @@ def test_nothing_is_said_where_the_job_was_not_the_cause(
 
 
 def test_of_a_task_whose_end_nobody_saw_the_jobs_end_is_told_with_its_time(slurm: Callable[..., JobEnds]) -> None:
-    message = told(slurm(sacct=f"TIMEOUT|{END_S}|00:01:00\n"), lost("unknown", end_s=END_S - 50))
+    message = told(slurm(sacct=row("TIMEOUT", limit="00:01:00")), lost("unknown", end_s=END_S - 50))
     assert message.startswith("worker process 7 on nid001 was killed")
     assert message.endswith("; batch job 3 reached its time limit (walltime) of 00:01:00 (Slurm: TIMEOUT) at "
                             "2026-11-21T07:33:19Z")  # fmt: skip
@@ -103,13 +118,13 @@ def test_of_a_task_whose_end_nobody_saw_the_jobs_end_is_told_with_its_time(slurm
 def test_it_is_asked_once_for_a_job_and_again_only_of_later_deaths(
     slurm: Callable[..., JobEnds], tmp_path: Path
 ) -> None:
-    jobs = slurm(sacct="RUNNING|Unknown|00:01:00\n", scontrol=SCONTROL.format("RUNNING", "None", END_S))
+    jobs = slurm(sacct=row("RUNNING", "Unknown", "00:01:00"), scontrol=SCONTROL.format("RUNNING", "None", END_S))
     told(jobs, lost())
     told(jobs, lost())
     commands = (tmp_path / "asked").read_text().splitlines()
-    assert commands == ["%s -X -n -P -j 3 -o State,End,Timelimit", "%s -o show job 3"]
+    assert commands == ["%s -X -D -n -P -j 3 -o JobIDRaw,State,Start,End,Timelimit", "%s -o show job 3"]
     now = int(time.time())
-    (tmp_path / "sacct.answer").write_text(f"TIMEOUT|{now + 60}|00:01:00\n")
+    (tmp_path / "sacct.answer").write_text(row("TIMEOUT", now + 60, "00:01:00"))
     assert told(jobs, lost(end_s=now + 60.5)).startswith("batch job 3 reached its time limit")
     told(jobs, lost(end_s=now + 90))
     assert len((tmp_path / "asked").read_text().splitlines()) == 3
@@ -124,3 +139,46 @@ def test_a_scheduler_that_does_not_answer_is_left_alone(
     for end_s in (END_S, time.time() + 10):
         assert told(jobs, lost(end_s=end_s)) == "worker process 7 on nid001 was killed by SIGTERM"
     assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_each_task_of_an_array_has_its_own_end(slurm: Callable[..., JobEnds]) -> None:
+    """The last task of an array has the array's own id, for which sacct and scontrol list all tasks."""
+    answers = row("TIMEOUT", job="4") + row("CANCELLED by 0", job="5") + row("NODE_FAIL", job="3")
+    for jobs in (
+        slurm(sacct=answers, scontrol=""),
+        slurm(sacct="", scontrol="\n".join(
+            SCONTROL.format(state, "None", END_S).replace("JobId=3", f"JobId={job} ArrayJobId=3 ArrayTaskId={job}")
+            for job, state in (("4", "TIMEOUT"), ("3", "NODE_FAIL"), ("5", "CANCELLED"))
+        )),
+    ):  # fmt: skip
+        assert told(jobs, lost()).startswith("batch job 3 lost a node (Slurm: NODE_FAIL): ")
+
+
+def test_an_array_of_which_others_ended_explains_nothing(slurm: Callable[..., JobEnds]) -> None:
+    jobs = slurm(sacct=row("TIMEOUT", job="4") + row("RUNNING", "Unknown"), scontrol="")
+    assert told(jobs, lost()) == "worker process 7 on nid001 was killed by SIGTERM"
+
+
+def test_the_leader_of_a_heterogeneous_job(slurm: Callable[..., JobEnds]) -> None:
+    """squeue writes 3+0 and 3+1; as jobs they have the ids 3 and 4."""
+    jobs = slurm(sacct=row("COMPLETED") + row("OUT_OF_MEMORY", job="4"), scontrol="")
+    assert told(jobs, lost()) == "worker process 7 on nid001 was killed by SIGTERM"
+    assert "ran out of memory" in told(jobs, lost(SLURM_JOB_ID="4"))
+
+
+@pytest.mark.parametrize(
+    ("end_s", "text"),
+    [
+        (END_S + 1, "batch job 3 was put back into the queue (Slurm: REQUEUED): worker"),
+        (END_S + 70, "worker process 7 on nid001 was killed by SIGTERM"),  # the second run went on
+        (END_S + 121, "batch job 3 reached its time limit (walltime) of 00:05:00 (Slurm: TIMEOUT): worker"),
+    ],
+)
+def test_each_run_of_a_requeued_job_has_its_own_end(slurm: Callable[..., JobEnds], end_s: int, text: str) -> None:
+    jobs = slurm(sacct=row("REQUEUED") + row("TIMEOUT", END_S + 120, start=END_S + 30), scontrol="")
+    assert told(jobs, lost(end_s=end_s)).startswith(text)
+
+
+def test_a_run_that_goes_on_hides_the_end_of_the_one_before(slurm: Callable[..., JobEnds]) -> None:
+    jobs = slurm(sacct=row("REQUEUED") + row("RUNNING", "Unknown", start=END_S + 30), scontrol="")
+    assert told(jobs, lost(end_s=END_S + 70)) == "worker process 7 on nid001 was killed by SIGTERM"
