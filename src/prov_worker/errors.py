@@ -7,6 +7,8 @@ errors are counted and logged (see :mod:`prov_worker.recorder`).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -78,6 +80,27 @@ class CrateError(InputError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.where, self.problem, self.key)
+
+
+#: What odd content can provoke in code that reads it; a disk that is full, or a key that is pressed, is none of these.
+ODD = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+@contextmanager
+def blaming(where: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever odd content provokes into a CrateError that names the crate: one crate never stops the others.
+
+    Args:
+        where: path of the crate that is read in the block.
+
+    Raises:
+        CrateError: an error of the kinds that content can cause.
+    """
+    try:
+        yield
+    except ODD as error:
+        text = " ".join(str(error).split())[:200]
+        raise CrateError(where, f"cannot be taken: {type(error).__name__}{f': {text}' if text else ''}") from error
 
 
 class SpoolError(InputError):

@@ -123,7 +123,7 @@ def sealing_run(crate: Path) -> Path | None:
         if not (parent / v.METADATA_FILE).is_file():
             continue
         inside = metadata.relative_to(parent).as_posix()
-        for entity in load_graph(DirectorySource(parent)):
+        for entity in load_graph(DirectorySource(parent), run=True):
             if local_path(entity["@id"]) == inside and entity.get("sha256"):
                 return parent
     return None

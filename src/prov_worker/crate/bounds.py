@@ -18,10 +18,12 @@ MAX_RUN_BYTES: Final = 256 << 20
 MAX_FILE_BYTES: Final = 4 << 30
 #: Entities in the metadata of a step.
 MAX_ENTITIES: Final = 50_000
-#: Values and files that a step refers to as used or generated.
+#: Values of one property, such as the values and files that a step used.
 MAX_REFERENCES: Final = 10_000
 #: Samples of all series of a step.
 MAX_SAMPLES: Final = 1_000_000
+#: Totals and samples are smaller, whatever their unit: sums of them stay numbers.
+MAX_NUMBER: Final = 2.0**63
 #: Files of a step crate.
 MAX_FILES: Final = 10_000
 #: Levels of lists and objects in a JSON file.

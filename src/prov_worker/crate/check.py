@@ -23,7 +23,7 @@ from prov_worker.crate.validator.client import (
     install_validator,
     validate_profiles,
 )
-from prov_worker.errors import CrateError
+from prov_worker.errors import CrateError, blaming
 
 __all__ = [
     "ERROR",
@@ -51,7 +51,13 @@ def check_crate(crate: Path | str | Source) -> list[Finding]:
     checked = _checked(crate)
     if isinstance(checked, Finding):
         return [checked]
-    findings = {finding for rule in RULES for finding in rule(checked)}
+    findings: set[Finding] = set()
+    for rule in RULES:
+        try:
+            with blaming(checked.source.where):
+                findings.update(rule(checked))
+        except CrateError as error:
+            findings.add(unreadable(checked.source.where, error))
     return sorted(findings, key=lambda finding: (finding.level, finding.rule, finding.where, finding.message))
 
 
@@ -73,7 +79,8 @@ def _checked(crate: Path | str | Source) -> Checked | Finding:
     where = os.fspath(crate) if isinstance(crate, (Path, str)) else crate.where
     try:
         source = source_of(crate) if isinstance(crate, (Path, str)) else crate
-        return Checked(source, load_graph(source))
+        with blaming(where):
+            return Checked(source, load_graph(source))
     except CrateError as error:
         return unreadable(where, error)
 

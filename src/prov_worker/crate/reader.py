@@ -11,11 +11,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from prov_worker.crate import identifiers, legacy
+from prov_worker.crate import bounds, identifiers, legacy
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.crate.sources import Source, find_crates, read, source_of
-from prov_worker.errors import CrateError
+from prov_worker.errors import CrateError, blaming
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
 from prov_worker.moments import parse_moment
 
@@ -23,10 +23,10 @@ __all__ = ["CrateFile", "Entity", "StepCrate", "find_crates", "load_graph", "par
 
 Entity = dict[str, Any]
 
-#: Far beyond any crate's: a bound on what a file that claims to be one makes the reader hold.
-_LARGEST_JSON_BYTES = 256 << 20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STATUS = re.compile(r"(?:https?://schema\.org/|schema:)?(Completed|Failed)ActionStatus\Z")
+#: References by id per entity, at most, in the mean.
+_MENTIONS = 10
 #: Times that fit into 64 bits of nanoseconds, as tables and databases keep them.
 _YEARS = range(1970, 2262)
 
@@ -88,7 +88,7 @@ def read_json(source: Source, relative: str, parse_constant: Callable[[str], Any
     Raises:
         CrateError: it cannot be read, is larger than any that a crate holds, or no JSON.
     """
-    return _json_of(read(source, relative, _LARGEST_JSON_BYTES), f"{source.where}/{relative}", parse_constant)
+    return _json_of(read(source, relative, bounds.MAX_DATA_BYTES), f"{source.where}/{relative}", parse_constant)
 
 
 def _json_of(data: bytes, where: str, parse_constant: Callable[[str], Any] | None) -> Any:
@@ -98,46 +98,60 @@ def _json_of(data: bytes, where: str, parse_constant: Callable[[str], Any] | Non
         raise CrateError(where, f"no valid JSON: {error}") from None
 
 
-def load_graph(source: Source, *, as_written: bool = False) -> list[Entity]:
+def load_graph(source: Source, *, as_written: bool = False, run: bool = False) -> list[Entity]:
     """Return all entities of a crate, in their order, duplicates included; NaN and infinities are let through.
 
     Args:
         source: the crate.
         as_written: keep ids as they are; else they are as :func:`prov_worker.crate.identifiers.resolve` gives them.
+        run: it is a run crate, which may have more entities than a step.
 
     Raises:
         CrateError: no directory, no metadata, no JSON, or no graph of entities with ids.
     """
-    data = read(source, v.METADATA_FILE, _LARGEST_JSON_BYTES)
+    data = read(source, v.METADATA_FILE, bounds.MAX_RUN_BYTES if run else bounds.MAX_METADATA_BYTES)
     where = f"{source.where}/{v.METADATA_FILE}"
     if as_written:
         return graph_in(_json_of(data, where, float), where)
-    return graph_of(source, data, strict=False)
+    return graph_of(source, data, strict=False, run=run)
 
 
-def graph_of(source: Source, data: bytes, *, strict: bool = True) -> list[Entity]:
+def graph_of(source: Source, data: bytes, *, strict: bool = True, run: bool = False) -> list[Entity]:
     """Return the entities in the content of a metadata file, with ids as this package writes them.
 
     Args:
         source: the crate.
         data: the content.
         strict: refuse NaN and infinities, and two entities of one id, of which readers take one or the other.
+        run: as of :func:`load_graph`.
 
     Raises:
-        CrateError: no JSON, or no graph of entities with ids.
+        CrateError: no JSON, no graph of entities with ids, or larger than :mod:`prov_worker.crate.bounds` allows.
     """
     where = f"{source.where}/{v.METADATA_FILE}"
+    # Before it is parsed: entities refer to some others by id, each to few.
+    if not run and data.count(b'"@id"') > _MENTIONS * bounds.MAX_ENTITIES:
+        raise CrateError(where, f"more than {bounds.MAX_ENTITIES:,} entities", "@graph")
     graph = graph_in(_json_of(data, where, None if strict else float), where)
-    try:
-        graph = identifiers.resolve(graph, paths=not identifiers.all_plain(data))
-    except RecursionError as error:
-        raise CrateError(where, f"too many levels: {error}") from None
+    if not run:
+        _check_counts(graph, where)
+    graph = identifiers.resolve(graph, paths=not identifiers.all_plain(data))
     seen: set[str] = set()
     for entity in graph if strict else ():
         if entity["@id"] in seen:
             raise CrateError(where, "more than one entity has this id", entity["@id"])
         seen.add(entity["@id"])
     return graph
+
+
+def _check_counts(graph: list[Entity], where: str) -> None:
+    if len(graph) > bounds.MAX_ENTITIES:
+        raise CrateError(where, f"more than {bounds.MAX_ENTITIES:,} entities", "@graph")
+    for entity in graph:
+        for name, value in entity.items():
+            if isinstance(value, list) and len(value) > bounds.MAX_REFERENCES:
+                problem = f"more than {bounds.MAX_REFERENCES:,} values or references"
+                raise CrateError(where, problem, f"{entity['@id']}.{name}")
 
 
 def hardware_of(source: Source) -> dict[str, Any]:
@@ -182,7 +196,18 @@ def graph_in(document: Any, where: str) -> list[Entity]:
             raise CrateError(where, "expected an entity with a text @id", f"@graph[{number}]")
         if not isinstance(entity.get("@type", ""), (str, list)):
             raise CrateError(where, "expected a type or a list of types", f"{entity['@id']}: @type")
+        for name, value in entity.items():
+            if isinstance(value, (list, dict)) and _is_deep(value, bounds.MAX_LEVELS):
+                raise CrateError(where, f"more than {bounds.MAX_LEVELS} levels", f"{entity['@id']}.{name}")
     return graph
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    """Return whether lists and objects are nested in more than this many levels."""
+    if not levels:
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    return any(_is_deep(member, levels - 1) for member in members if isinstance(member, (list, dict)))
 
 
 def hardware_in(data: Any, where: str) -> dict[str, Any]:
@@ -222,7 +247,8 @@ def content_size(entity: Entity) -> int | None:
     if isinstance(size, bool) or not isinstance(size, (str, int)):
         return None
     text = str(size)
-    return int(text) if text.isdecimal() and len(text) < 20 else None
+    number = int(text) if text.isdecimal() and len(text) < 20 else None
+    return number if number is not None and number < 1 << 63 else None
 
 
 class StepCrate:
@@ -291,7 +317,8 @@ class StepCrate:
             CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
         """
         source = source_of(crate) if isinstance(crate, (Path, str)) else crate
-        return cls(source, load_graph(source))
+        with blaming(source.where):
+            return cls(source, load_graph(source))
 
     def _wrong(self, key: str, problem: str) -> CrateError:
         return CrateError(self._metadata, problem, key)
@@ -365,6 +392,8 @@ class StepCrate:
             value = entity.get("value")
             if not isinstance(value, (int, float, str)):
                 raise self._wrong(f"{identifier}.value", f"expected a number, got {value!r}")
+            if isinstance(value, (int, float)) and bounds.MAX_NUMBER <= abs(value) < math.inf:
+                raise self._wrong(f"{identifier}.value", f"larger than any total, {bounds.MAX_NUMBER:g}")
             usage[identifier.removeprefix("#usage-")] = (value, unit)
         return usage
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from prov_worker.crate.bounds import MAX_NUMBER, MAX_SAMPLES
 from prov_worker.crate.json_text import encode, finite, is_number, utc
 from prov_worker.model import Column, Series, TaskSeries
 
@@ -89,6 +90,7 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
         KeyError, TypeError, ValueError: the data has another shape.
     """
     by_base: dict[str, Series] = {}
+    count = 0
     for base, entry in _object(data["series"], "series").items():
         if base not in ("task", "node", "gpu"):
             raise ValueError(f"unknown series {base!r}")
@@ -101,6 +103,9 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
             lists = {part: column[part] for part in ("mean", "low", "high") if column.get(part) is not None}
             for part, values in lists.items():
                 _numbers(values, name, part)
+                count += len(values)
+                if count > MAX_SAMPLES:
+                    raise ValueError(f"more than {MAX_SAMPLES:,} samples")
                 if len(values) != len(offsets):
                     raise ValueError(f"{base}.{name}.{part}: {len(values)} values for {len(offsets)} times")
             columns[name] = Column(
@@ -146,4 +151,6 @@ def _text(value: Any, name: str, part: str) -> str:
 def _numbers(values: Any, name: str, part: str) -> list[Any]:
     if not isinstance(values, list) or not all(value is None or is_number(value) for value in values):
         raise TypeError(f"{name}.{part}: expected a list of numbers")
+    if not all(value is None or abs(value) < MAX_NUMBER for value in values):
+        raise ValueError(f"{name}.{part}: a number larger than any, {MAX_NUMBER:g}")
     return values

@@ -19,7 +19,7 @@ from typing import IO, Protocol
 
 from prov_worker.crate import bounds
 from prov_worker.crate import vocabulary as v
-from prov_worker.errors import CrateError
+from prov_worker.errors import CrateError, blaming
 from prov_worker.files import sha256_of
 
 _DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
@@ -190,6 +190,8 @@ class DirectorySource:
         """See :class:`Source`."""
         try:
             return os.stat(f"{self.path}/{relative}", follow_symlinks=self.follow).st_size
+        except FileNotFoundError:
+            raise CrateError(f"{self.path}/{relative}", "no such file") from None
         except OSError as error:
             raise CrateError(f"{self.path}/{relative}", f"cannot be read: {error.strerror or error}") from None
 
@@ -536,7 +538,8 @@ Refuse = Callable[[str, CrateError], None]
 def each_source(candidate: Path, refuse: Refuse, *, lenient: bool = False) -> Iterator[Source]:
     """As :func:`sources_at`; ``refuse`` is called instead of an error that is raised."""
     try:
-        yield from sources_at(candidate, lenient=lenient)
+        with blaming(candidate):
+            yield from sources_at(candidate, lenient=lenient)
     except CrateError as error:
         refuse(str(candidate), error)
 

@@ -18,6 +18,7 @@ from prov_worker.crate.identifiers import is_absolute, local_path
 from prov_worker.crate.reader import Entity, StepCrate, content_size, graph_of, reference_ids, types_of
 from prov_worker.crate.software import plain_version
 from prov_worker.crate.sources import Source, read
+from prov_worker.errors import blaming
 from prov_worker.model import FAILED, AttemptId
 
 GENERATED = "generated"
@@ -26,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
 _GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?\Z")
 
 
 @dataclass(slots=True)
@@ -254,9 +255,10 @@ def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrat
     Raises:
         CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
     """
-    data = read(source, v.METADATA_FILE)
-    crate = StepCrate(source, graph_of(source, data, strict=strict))
-    return step_of(crate, data), crate
+    with blaming(source.where):
+        data = read(source, v.METADATA_FILE)
+        crate = StepCrate(source, graph_of(source, data, strict=strict))
+        return step_of(crate, data), crate
 
 
 def step_of(crate: StepCrate, metadata: bytes) -> RunStep:

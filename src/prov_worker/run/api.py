@@ -14,24 +14,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_DATA_BYTES
 from prov_worker.crate.large import property_of
 from prov_worker.crate.reader import StepCrate, hardware_of, series_of
 from prov_worker.crate.sources import Source, find_sources, is_run, read, sources_at
 from prov_worker.crate.summary import RunStep, open_step
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.model import TaskSeries
 from prov_worker.run.model import Link, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Largest data file of a step that is read as a whole, in bytes: a series is bounded, so this is far above it.
-MAX_DATA_BYTES = 256 << 20
 
 
 def open_run(path: Path | str) -> RunRecord:
@@ -98,6 +96,15 @@ class RunRecord:
                 yield step, crate
         self._last = None
 
+    @contextmanager
+    def sparing(self, step: RunStep) -> Iterator[None]:
+        """Work on one step in the block; what its content provokes is added to :attr:`problems`, and nothing ends."""
+        try:
+            with blaming(step.crate):
+                yield
+        except CrateError as error:
+            self.problems.append(Problem.of(step.crate, error))
+
     def steps(self) -> Iterator[RunStep]:
         """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`.
 
@@ -127,7 +134,8 @@ class RunRecord:
         with closing(StagingDb()) as staging:
             finder = LinkFinder(staging)
             for step in self.steps():
-                finder.add(staging.add(step), step)
+                with self.sparing(step):
+                    finder.add(staging.add(step), step)
             yield from finder.links()
 
     def source(self, step: RunStep) -> Source:

@@ -52,7 +52,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "strange probe": (replace("data/hardware.json", '{"probes": {"cpu": 3}}'), "probes.cpu: expected the report"),
     "strange series": (replace("data/resource_usage.json", '{"series": {"task": 4}}'), "task: expected a JSON object"),
     "a pipe": (make_pipe, "data/hardware.json: not a regular file"),
-    "a giant": (make_giant, "larger than 67,108,864 bytes"),
+    "a giant": (make_giant, "larger than 33,554,432 bytes"),
 }
 
 

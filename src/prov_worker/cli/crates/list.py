@@ -8,7 +8,7 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.crate.json_text import utc
-from prov_worker.errors import CrateError
+from prov_worker.errors import CrateError, blaming
 from prov_worker.humanize import duration, plural, size
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def command(crates: tuple[str, ...], as_json: bool) -> int:
     for candidate in terminal.candidates_at(crates):
         for source in each_source(candidate, refuse, lenient=True):
             try:
-                rows.append(_row(open_step(source, strict=False)[0]))
+                with blaming(source.where):
+                    rows.append(_row(open_step(source, strict=False)[0]))
             except CrateError as error:
                 refuse(source.where, error)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.

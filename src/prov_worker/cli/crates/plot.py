@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import renamed, terminal
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.files import refuse_overwrite, write_file
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def command(crates: tuple[str, ...], kind: str, output: str | None, overwrite: b
                     refuse(source.where, error)
                     continue
                 try:
-                    click.echo(str(_plot(step, kind, directory, overwrite)))
+                    with blaming(source.where):
+                        plot = _plot(step, kind, directory, overwrite)
+                    click.echo(str(plot))
                 except (CrateError, InputError) as error:
                     counts["refused"] += 1
                     terminal.complain(error)

@@ -27,7 +27,7 @@ from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate, reference_ids
 from prov_worker.crate.sources import Source, candidates, each_source
 from prov_worker.crate.summary import RunStep, open_step
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.copy import Placer, take
@@ -233,7 +233,8 @@ class _Assembly:
         """Take the crates at one path."""
         for source in each_source(candidate, self._refuse):
             try:
-                self._take(source)
+                with blaming(source.where):
+                    self._take(source)
             except CrateError as error:
                 self._refuse(source.where, error)
 
@@ -251,12 +252,15 @@ class _Assembly:
         step.key, step.crate_id = key, v.step_id(key)
         target = self._steps / v.crate_name(key)
         taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
-        if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
-            shutil.rmtree(target)
-            raise CrateError(source.where, "changed while it was read")
-        entry = self._entry(step, crate)
-        lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
-        number = self._db.add(step, source.key)
+        try:
+            if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
+                raise CrateError(source.where, "changed while it was read")
+            entry = self._entry(step, crate)
+            lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
+            number = self._db.add(step, source.key)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
         self._db.add_entry(number, entry, lines)
         self._finder.add(number, step)
         self._prospect.observe(step, crate.function)

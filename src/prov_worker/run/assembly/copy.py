@@ -115,6 +115,7 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
         if max_file_bytes and size > max_file_bytes:
             problem = f"{size} bytes, more than the {max_file_bytes} that a file may have"
             raise CrateError(source.where, problem, relative)
+    _compare_sizes(source, crate, dict(files))
     taken = Taken()
     os.mkdir(target)
     try:
@@ -159,6 +160,14 @@ def _need_readable(source: DirectorySource, relative: str) -> None:
                 pass
     except OSError as error:
         raise CrateError(f"{source.where}/{relative}", f"cannot be read: {error.strerror or error}") from None
+
+
+def _compare_sizes(source: Source, crate: StepCrate, sizes: dict[str, int]) -> None:
+    """Refuse what differs in size before anything of it is read."""
+    for file in crate.files:
+        size = sizes.get(file.relative)
+        if file.relative != v.METADATA_FILE and size is not None and file.size_bytes not in (None, size):
+            raise CrateError(source.where, f"the crate says {file.size_bytes} bytes, the file has {size}", file.id)
 
 
 def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:

@@ -59,11 +59,13 @@ def write_flowcept(
     workflow = _Workflow(run)
     with atomic_write(target) as path, path.open("w", encoding="utf-8") as stream:
         for step in chosen_steps(run, tasks, advance):
-            record = _task(run, step, workflow.id)
-            record["dependencies"] = needs.get(step.key, [])
-            record["dependents"] = feeds.get(step.key, [])
-            stream.write(_line(record))
-            workflow.add(step)
+            with run.sparing(step):
+                record = _task(run, step, workflow.id)
+                record["dependencies"] = needs.get(step.key, [])
+                record["dependents"] = feeds.get(step.key, [])
+                line = _line(record)
+                workflow.add(step)
+                stream.write(line)
         stream.write(_line(workflow.record()))
     run.problems += damaged
     return workflow.count + 1

@@ -70,10 +70,12 @@ def _emit(transport: _Transport, run: RunRecord, target: Path, tasks: set[str] |
     whole = _Whole(run)
     count = 0
     for step in chosen_steps(run, tasks, advance):
-        whole.add(step)
-        for event in _step_events(run, step, whole):
-            _send(transport, event, target)
-            count += 1
+        with run.sparing(step):
+            events = list(_step_events(run, step, whole))
+            whole.add(step)
+            for event in events:
+                _send(transport, event, target)
+                count += 1
     # The times of the run are those of its steps: they are known last. A reader goes by the times of the events.
     for event in whole.events():
         _send(transport, event, target)

@@ -7,16 +7,19 @@ What becomes of which entity is in :mod:`prov_worker.run.export.prov_mapping`. N
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_RUN_BYTES
 from prov_worker.crate.reader import graph_of, load_graph
 from prov_worker.crate.sources import DirectorySource, read
-from prov_worker.errors import CrateError, InputError
+from prov_worker.errors import ODD, CrateError, InputError, blaming
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, exporter, nothing_chosen
@@ -42,6 +45,7 @@ def run_document(
     *,
     facts: bool = True,
     advance: Advance | None = None,
+    trial: Callable[[ProvDocument], object] | None = None,
 ) -> ProvDocument:
     """The provenance of a run crate, a step crate, or a directory of step crates.
 
@@ -52,6 +56,8 @@ def run_document(
         facts: false leaves out environment, totals and what lies in a Dataset without being used or made: what a
             picture has no room for.
         advance: told of steps that have been read.
+        trial: called with a document of each step alone; one of which it, or the mapping, makes nothing is left out,
+            and is in ``run.problems``.
 
     Raises:
         CrateError: the metadata of the run crate cannot be read.
@@ -60,21 +66,27 @@ def run_document(
     mapping = Mapping(facts)
     base = None
     if run.is_run_crate:
-        metadata = (run.path / v.METADATA_FILE).read_bytes()
+        metadata = read(DirectorySource(run.path), v.METADATA_FILE, MAX_RUN_BYTES)
         base = _base(metadata)
         if tasks is None:
-            mapping.add(load_graph(DirectorySource(run.path)), base)
+            mapping.add(load_graph(DirectorySource(run.path), run=True), base)
     for source in run.sources():
         if tasks is not None and v.split_key(source.key)[0] not in tasks:
             continue
         try:
             metadata = read(source, v.METADATA_FILE)
             graph = graph_of(source, metadata)
+            name = encoded(v.step_id(source.key)).rstrip("/")
+            start = _base(metadata) if base is None else f"{base}{name}/"
+            if trial is not None:
+                with blaming(source.where):
+                    alone = Mapping(facts)
+                    alone.add(graph, start)
+                    trial(alone.document)
         except CrateError as error:
             run.problems.append(Problem.of(source.where, error))
             continue
-        name = encoded(v.step_id(source.key)).rstrip("/")
-        mapping.add(graph, _base(metadata) if base is None else f"{base}{name}/")
+        mapping.add(graph, start)
         if advance is not None:
             advance(1)
     if not mapping.filled:
@@ -85,16 +97,28 @@ def run_document(
 def _write(
     to: str, run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
-    document = run_document(run, tasks, facts=to != "prov-svg", advance=advance)
+    facts = to != "prov-svg"
+    try:
+        document = run_document(run, tasks, facts=facts, advance=advance)
+        content = _content(to, document)
+    except ODD:
+        # One step is to blame: with each tried alone first, it is named, and the others are written.
+        document = run_document(run, tasks, facts=facts, trial=partial(_content, to))
+        content = _content(to, document)
     with atomic_write(target) as path:
-        if to == "prov-svg":
-            path.write_bytes(picture(document))
-        else:
-            name, options = FORMATS[to]
-            with path.open("w", encoding="utf-8") as stream, warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
-                document.serialize(stream, format=name, **options)
+        path.write_bytes(content)
     return len(list(document.get_records()))
+
+
+def _content(to: str, document: ProvDocument) -> bytes:
+    if to == "prov-svg":
+        return picture(document)
+    name, options = FORMATS[to]
+    stream = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's, about itself
+        document.serialize(stream, format=name, **options)
+    return stream.getvalue().encode()
 
 
 for _name, _suffix, _summary in (

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from prov_worker.errors import CrateError, MissingExtraError
+from prov_worker.errors import MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.export import Advance, chosen_steps, exporter
 from prov_worker.run.index.tables import SAMPLES, sample_rows
-from prov_worker.run.model import Problem
 
 #: Rows that are held in memory before they are written.
 BATCH = 50_000
@@ -53,12 +52,10 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Row]:
         for step in chosen_steps(self._run, self._tasks, self._advance):
-            try:
+            with self._run.sparing(step):
                 for row in sample_rows(step, self._run.series(step)):
                     self.count += 1
                     yield row
-            except CrateError as error:
-                self._run.problems.append(Problem.of(step.crate, error))
 
 
 def _write_csv(path: Path, rows: _Rows) -> None:

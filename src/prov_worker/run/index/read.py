@@ -11,7 +11,7 @@ from typing import Any
 
 from prov_worker.crate.sources import Source, each_source
 from prov_worker.crate.summary import open_step
-from prov_worker.errors import CrateError
+from prov_worker.errors import CrateError, blaming
 from prov_worker.run.index.store import partition_of
 from prov_worker.run.index.tables import TABLES, Row, rows
 from prov_worker.run.model import Problem
@@ -63,7 +63,8 @@ def read_piece(paths: Sequence[str]) -> Piece:
 
     for source in itertools.chain.from_iterable(each_source(Path(path), refuse) for path in paths):
         try:
-            piece.steps.append(_read(source))
+            with blaming(source.where):
+                piece.steps.append(_read(source))
         except CrateError as error:
             refuse(source.where, error)
     return piece

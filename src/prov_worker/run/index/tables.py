@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.summary import RunStep
-from prov_worker.errors import MissingExtraError
+from prov_worker.errors import CrateError, MissingExtraError
 from prov_worker.model import TaskSeries
 
 if TYPE_CHECKING:
@@ -234,6 +234,8 @@ def sample_rows(step: RunStep, series: TaskSeries) -> Iterator[tuple[Any, ...]]:
     attempt = (step.key, step.task_id, step.attempt, step.function, step.host)
     for name, base in series.all():
         times = [(step.began_ns + round(offset * 1e9), offset) for offset in base.offset_s]
+        if any(time >= 1 << 63 for time, _ in times):
+            raise CrateError(step.crate, "samples at times that no table can hold")
         for quantity, column in base.columns.items():
             measured = (name, quantity, column.subject, column.unit)
             low = column.low if column.low is not None else [None] * len(times)

@@ -53,7 +53,8 @@ def gather(run: RunRecord, advance: Callable[[int], None] | None = None) -> Gath
     """
     gatherer = _Gatherer(run, sum(1 for _ in candidates(Path(run.path))))
     for step, crate in run.opened():
-        gatherer.add(step, crate)
+        with run.sparing(step):
+            gatherer.add(step, crate)
         if advance is not None:
             advance(1)
     return gatherer.done()
@@ -75,8 +76,10 @@ class _Gatherer:
     def add(self, step: RunStep, crate: StepCrate) -> None:
         """Take one step."""
         data = self._data
-        node = self._node(step)
+        # First what may fail: a step of which nothing is shown leaves no trace.
         series = self._series(step)
+        details, gpus = self._details(step, crate, series), gpu_use(step)
+        node = self._node(step)
         self._profile(data.nodes[node], series, step.began_ns)
         row = Row(
             key=step.key,
@@ -94,14 +97,14 @@ class _Gatherer:
             cpu_s=step.cpu_s,
             rss_bytes=step.peak_rss_bytes,
             cpus_allowed=step.cpus_allowed,
-            gpus=gpu_use(step),
+            gpus=gpus,
             error=self._error(step),
             signal=step.failure_signal,
             block=len(data.blocks),
             place=len(self._block),
         )
         data.rows.append(row)
-        self._block.append(self._details(step, crate, series))
+        self._block.append(details)
         if len(self._block) >= BLOCK:
             self._pack()
         for names, name in (
