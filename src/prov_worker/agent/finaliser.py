@@ -13,6 +13,7 @@ import os
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from typing import Any
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.exits import failure_of_death, oom_kills
@@ -25,7 +26,7 @@ from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
-from prov_worker.spool.records import Ended, cannot_read
+from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader, SlotTask
 
 log = logging.getLogger(__name__)
@@ -135,19 +136,20 @@ class Finaliser:
             fallback: where its writer may have gone on.
             slot: what is left of its slot; it goes when the journal is put away.
 
-        A journal of a later release is named and left alone, but for what it has of this one.
+        A journal of a later release is named and left alone, but for what it has of this one; so is one that cannot be
+        read. What has no end in a journal with damaged lines is left open, as its end may be one of them.
         """
         follower = self.follow(journal, fallback)
         self._read(follower, None, everything=True)
         follower.dead = True
-        if follower.later_version is not None:
+        if follower.obstacle() is not None:
             return
         ended_attempts = set(self._ended_attempts(follower))
-        for note in read_notes(journal):
+        for note in self._notes_beside(follower):
             attempt = AttemptId(note["task"], note["n"], note["ns"])
             if attempt not in ended_attempts and attempt not in follower.ledger:
                 follower.note(note)
-        last_ns = int(os.stat(journal).st_mtime_ns)
+        last_ns = self._last_change_ns(follower)
         task = slot.read() if slot is not None else None
         running = _running(task)
         if slot is not None and task is not None and running is not None:
@@ -156,6 +158,10 @@ class Finaliser:
             else:
                 self._note_of_dead(follower, running, slot.note(task.sequence))
                 last_ns = max(last_ns, task.start_ns)
+        obstacle = follower.obstacle()
+        if obstacle is not None:
+            self.say("%s", obstacle)
+            return
         for ended in follower.close_open(failure, last_ns, running):
             self._pending.append(Job(ended, follower))
         self._dead[journal + "#" if slot is None else slot.path] = follower
@@ -170,7 +176,7 @@ class Finaliser:
         try:
             slot = SlotReader(path)
         except SpoolError as error:
-            self._say("%s", error)
+            self.say("%s", error)
             return
         before = self._slots.get(path)
         if before is not None:
@@ -186,7 +192,7 @@ class Finaliser:
             try:
                 write_note(slot.journal, self._name, line)
             except OSError as error:
-                self._say("%s: the start of a task could not be noted beside it: %s", slot.journal, error)
+                self.say("%s: the start of a task could not be noted beside it: %s", slot.journal, error)
 
     def _bury(self, death: WorkerDeath) -> None:
         """Close what a dead worker left open."""
@@ -202,7 +208,7 @@ class Finaliser:
         now = oom_kills()
         kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
         self._oom_kills = now
-        if follower.later_version is not None:
+        if follower.obstacle() is not None:
             slot.close()  # left where it is, as the journal
             return
         failure = failure_of_death(death.death.status, host_name(), slot.pid, kills)
@@ -219,6 +225,21 @@ class Finaliser:
             self._pending.append(Job(ended, follower, death_seen=True))
         self._dead[death.slot] = follower
         slot.close()
+
+    @staticmethod
+    def _last_change_ns(follower: Follower) -> int:
+        try:
+            return os.stat(follower.path).st_mtime_ns
+        except OSError as error:
+            follower.unread = f"{follower.path}: cannot be read: {error}"
+            return 0
+
+    def _notes_beside(self, follower: Follower) -> list[dict[str, Any]]:
+        try:
+            return read_notes(follower.path)
+        except OSError as error:
+            follower.unread = f"{error.filename}: cannot be read: {error}"
+            return []
 
     def _ended_attempts(self, follower: Follower) -> list[AttemptId]:
         return [job.ended.record.attempt_id for job in (*self._pending, *self._retry) if job.follower is follower]
@@ -306,13 +327,13 @@ class Finaliser:
             follower, sequence = self.follow(slot.journal), slot.sequence()
             if not self._read(follower, path):
                 self._unread.discard(path)
-                if not follower.unfinished and follower.later_version is None:
+                if not follower.unfinished and follower.obstacle() is None:
                     # whatever ended before has its crate, be it by an agent that died before it could say so
                     slot.acknowledge(sequence - (sequence & 1))
 
     def _read(self, follower: Follower, path: str | None, everything: bool = False) -> bool:
         """Read a part of a journal; says whether there may be more."""
-        more = True
+        more = not follower.ledger.unread
         slot = self._slots.get(path) if path is not None else None
         while more:
             before, more = follower.size, False
@@ -326,13 +347,16 @@ class Finaliser:
                     else:
                         self._pending.append(job)
             except OSError as error:
-                self._say("%s: cannot be read: %s", follower.path, error)
+                follower.unread = f"{follower.path}: cannot be read: {error}"
+                self.say("%s", follower.unread)
                 return False
+            follower.unread = None
             more = follower.size != before
             if not everything:
                 break
-        if follower.later_version is not None:
-            self._say("%s: %s", follower.path, cannot_read(follower.later_version))
+        obstacle = follower.obstacle()
+        if obstacle is not None:
+            self.say("%s", obstacle)
         return more
 
     def _revive(self) -> None:
@@ -367,7 +391,7 @@ class Finaliser:
             try:
                 self._publisher.complete(ended, job.series)
             except Exception as error:  # as above: what cannot be added is left out
-                self._say("task %s: its record could not be completed: %s", ended.record.task_id, error)
+                self.say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True
             if self._ask_for_plot(job):
                 return True
@@ -383,10 +407,10 @@ class Finaliser:
                 self._retry_pause = min(self._retry_pause * 2, _RETRY_MOST_S)
             self._retry.append(job)
             self._refused += 1
-            self._say("%s: crates cannot be written, their records are kept: %s", self._publisher.crate_dir, error)
+            self.say("%s: crates cannot be written, their records are kept: %s", self._publisher.crate_dir, error)
             return
         except Exception as error:  # whatever a damaged record does, it must not take the others with it
-            self._say("task %s: its record makes no crate and is kept: %s", job.ended.record.task_id, error)
+            self.say("task %s: its record makes no crate and is kept: %s", job.ended.record.task_id, error)
         else:
             self.published += 1
             self._retry_pause = _RETRY_FIRST_S
@@ -457,8 +481,7 @@ class Finaliser:
             job.ended.function = evidence.ended.function
             job.ended.settings = evidence.ended.settings or job.ended.settings
         else:
-            unread = f"The journal {evidence.unread} tells of this task and is of a later release"
-            reason = unread if evidence.unread else "No worker began this task"
+            reason = evidence.unread or "No worker began this task"
             job.ended.record.notes.append(f"{reason}: its start is the moment when the engine took it.")
         return False
 
@@ -469,9 +492,16 @@ class Finaliser:
             if follower.unfinished > 0 or any(job.follower is follower for job in self._losses_and_plots()):
                 continue
             try:
-                follower.put_away()
+                if follower.problems:
+                    self.say(
+                        "%s: %d lines cannot be understood; it is kept, as the record of a task may be among them",
+                        follower.path,
+                        follower.problems,
+                    )
+                else:
+                    follower.put_away()
             except OSError as error:
-                self._say("%s: the finished journal cannot be put away: %s", follower.path, error)
+                self.say("%s: the finished journal cannot be put away: %s", follower.path, error)
                 continue
             del self._dead[path]
             self._followers.pop(follower.path, None)
@@ -481,7 +511,7 @@ class Finaliser:
     def _losses_and_plots(self) -> list[Job]:
         return [*(job for _, job in self._losses), *self._plotting.values()]
 
-    def _say(self, kind: str, *values: object) -> None:
+    def say(self, kind: str, *values: object) -> None:
         """Log a problem once for as long as it stays the same: a text, and what is put into it."""
         problem = kind % values
         if problem not in self.problems:

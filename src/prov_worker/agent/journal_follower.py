@@ -13,7 +13,7 @@ from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.notes import note_files
 from prov_worker.spool.paths import CLOSED, JournalName
-from prov_worker.spool.records import Ended, JournalState
+from prov_worker.spool.records import Ended, JournalState, cannot_read
 
 _CHUNK = 256 << 10
 
@@ -29,6 +29,7 @@ class Follower:
     Attributes:
         unfinished: attempts given by :meth:`read` or :meth:`close_open` that are not done.
         dead: its writer is gone, so that there will be no more lines.
+        unread: why not all of it could be read when that was tried last; None if it was.
     """
 
     def __init__(self, journal: str, fallback: str | None, finaliser: str) -> None:
@@ -39,6 +40,7 @@ class Follower:
         self._fallback = fallback
         self.unfinished = 0
         self.dead = False
+        self.unread: str | None = None
 
     def _state(self) -> JournalState:
         """A state that knows what the journal's name says, should the line that says more be torn."""
@@ -59,8 +61,18 @@ class Follower:
 
     @property
     def problems(self) -> int:
-        """Lines that could not be read."""
-        return sum(reader.problems + state.problems for reader, state in self._parts)
+        """Lines that could not be understood."""
+        return sum(reader.problems + reader.ends_in_junk + state.problems for reader, state in self._parts)
+
+    def obstacle(self) -> str | None:
+        """Why nothing may be concluded from what this journal does not say; None if it was read whole."""
+        if self.unread is not None:
+            return self.unread
+        if self.ledger.unread:
+            return self.ledger.unread[0]
+        if self.later_version is not None:
+            return f"{self.path}: {cannot_read(self.later_version)}"
+        return None
 
     def read(self) -> Iterator[Ended]:
         """Attempts that were closed since the last call and are not in the ledger; a bounded part at a time."""
@@ -104,9 +116,12 @@ class Follower:
         Args:
             failure: why it died.
             end_ns: when, wall clock.
-            running: the attempt that its slot says ran, if any; it may have no line yet.
+            running: the attempt that its slot says ran, if any; it may have no line yet. In a journal with lines that
+                cannot be understood it is the only one to close: they may be the ends of others.
         """
         states = {attempt: state for _, state in self._parts for attempt in state.open_attempts()}
+        if self.problems:
+            states = {attempt: state for attempt, state in states.items() if attempt == running}
         if running is not None:
             states.setdefault(running, self.state)
         for attempt, state in states.items():

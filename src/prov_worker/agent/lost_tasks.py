@@ -22,7 +22,7 @@ class Evidence:
     Attributes:
         published: this very attempt has a crate already.
         ended: the attempt as the worker's journal tells it, with the worker's own view of how it ended.
-        unread: a journal that tells of the task and that this release cannot read.
+        unread: what to say of a file that may tell of the task and cannot be read.
     """
 
     published: bool = False
@@ -41,31 +41,44 @@ def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str
     """
     spool = spool_dir(crate_dir)
     task, attempt = lost.record.task_id, lost.record.attempt
+    evidence = Evidence()
     for directory in (spool, os.path.join(spool, CLOSED)):
         for ledger in glob.glob(os.path.join(glob.escape(directory), f"*{LEDGER_SUFFIX}")):
-            if is_done(ledger, task, attempt):
-                return Evidence(published=True)
-    evidence = Evidence()
+            try:
+                if is_done(ledger, task, attempt):
+                    return Evidence(published=True)
+            except OSError as error:
+                evidence.unread = _could_not_be_read(ledger, error)
     for directory in (spool, os.path.join(spool, CLOSED), os.path.join(runtime or spool, "spool")):
-        for journal in _journals_about(directory, task):
+        for journal in _journals_about(directory, task, evidence):
             follower = Follower(journal, None, finaliser)
-            evidence.ended = _attempt(follower, task, attempt, lost)
+            try:
+                evidence.ended = _attempt(follower, task, attempt, lost)
+            except OSError as error:
+                evidence.unread = _could_not_be_read(journal, error)
             if evidence.ended is not None:
                 return evidence
             if follower.later_version is not None:
-                evidence.unread = journal
+                evidence.unread = f"The journal {journal} tells of this task and is of a later release"
     return evidence
 
 
-def _journals_about(directory: str, task: str) -> list[str]:
+def _could_not_be_read(path: str, error: OSError) -> str:
+    return f"{path} may tell of this task and could not be read ({error.strerror})"
+
+
+def _journals_about(directory: str, task: str, evidence: Evidence) -> list[str]:
     """Journals of workers which, or whose notes, hold the id of a task. An engine tells of the loss alone."""
     journals: dict[str, None] = {}
     for path in glob.glob(os.path.join(glob.escape(directory), "*")):
         if path.endswith((JOURNAL_SUFFIX, NOTES_SUFFIX)):
             journal = path if path.endswith(JOURNAL_SUFFIX) else journal_of(path)
             name = JournalName.parse(os.path.basename(journal))
-            if (name is None or not name.is_engine) and mentions(path, task):
-                journals[journal] = None
+            try:
+                if (name is None or not name.is_engine) and mentions(path, task):
+                    journals[journal] = None
+            except OSError as error:
+                evidence.unread = _could_not_be_read(path, error)
     return list(journals)
 
 

@@ -19,7 +19,12 @@ def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[st
     """Finish journals of this node whose process is gone and that no slot names; gives their paths."""
     slots = slots_of(runtime)
     adopted = []
-    for path, name in journals(crate_dir, runtime):
+    try:
+        left = journals(crate_dir, runtime)
+    except OSError as error:
+        finaliser.say("%s: journals that were left there cannot be listed: %s", error.filename, error.strerror)
+        left = []
+    for path, name in left:
         if name.host != host_name() or path in slots or name.is_alive():
             continue
         fallback = os.path.join(runtime, "spool", str(name))
@@ -31,13 +36,17 @@ def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[st
 
 
 def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName]]:
-    """Journals of a spool that are not put away, and fallback journals of this node that have no first part."""
+    """Journals of a spool that are not put away, and fallback journals of this node that have no first part.
+
+    Raises:
+        OSError: a directory is there and cannot be listed.
+    """
     by_name: dict[str, tuple[str, JournalName]] = {}
     directories = [spool_dir(crate_dir)] + ([os.path.join(runtime, "spool")] if runtime else [])
     for directory in directories:
         try:
             names = sorted(os.listdir(directory))
-        except OSError:
+        except FileNotFoundError:
             continue
         for text in names:
             name = JournalName.parse(text)

@@ -15,7 +15,7 @@ from prov_worker.crate.staging import remove_leftovers
 from prov_worker.errors import InputError, SpoolError
 from prov_worker.model import host_name
 from prov_worker.spool.launch import agent_lives
-from prov_worker.spool.paths import other_spools, runtime_dir, spool_dir
+from prov_worker.spool.paths import other_spools, runtime_dir
 
 #: A journal of another node that was written to in the last minutes may have a living worker.
 _QUIET_S = 300.0
@@ -69,13 +69,18 @@ def recover(
         runtime: str | None = runtime_dir(path)
     except SpoolError:
         runtime = None
-    if not os.path.isdir(spool_dir(path)) and not journals(path, runtime):
+    try:
+        left = journals(path, runtime)
+    except OSError as error:
+        report.problems.append(f"{error.filename}: cannot be listed: {error.strerror}")
+        return report
+    if not left:
         return report
     finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{host_name()}-recover-{os.getpid()}")
     here = host_name()
     served = runtime is not None and agent_lives(runtime)
     slots = slots_of(runtime) if runtime is not None and not served else {}
-    for journal, name in journals(path, runtime):
+    for journal, name in left:
         if name.host == here and name.is_alive():
             report.skipped.append(f"{journal}: process {name.pid} is running")
         elif name.host == here and served:

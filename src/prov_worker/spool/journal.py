@@ -164,17 +164,19 @@ class JournalReader:
 
     Attributes:
         path: the file.
-        problems: number of complete lines that were no JSON object.
+        problems: number of complete lines that were no JSON object. A line that a full disk had torn and that follows
+            again, whole, is none.
         offset: bytes read so far.
     """
 
-    __slots__ = ("_identity", "_rest", "_seen", "offset", "path", "problems")
+    __slots__ = ("_identity", "_rest", "_seen", "_torn", "offset", "path", "problems")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems = 0
         self.offset = 0
         self._rest = b""
+        self._torn: bytes | None = None
         self._identity: tuple[int, int] | None = None
         self._seen = b""  # the end of what was read: a file made again may have the inode of the one before
 
@@ -208,22 +210,38 @@ class JournalReader:
             line = line.strip(b"\0")  # what a file system leaves where a node lost power
             if not line:
                 continue
+            if self._torn is not None and line.startswith(self._torn):
+                self.problems -= 1
+            self._torn = None
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError):
                 self.problems += 1
+                self._torn = line
                 continue
             if isinstance(value, dict):
                 yield value
             else:
                 self.problems += 1
 
+    @property
+    def ends_in_junk(self) -> bool:
+        """Whether what stands after the last newline is no beginning of a line."""
+        rest = self._rest.strip(b"\0")
+        return bool(rest) and not rest.startswith(b"{")
+
     def _start_again(self, identity: tuple[int, int]) -> None:
         self._identity, self.offset, self._rest, self._seen = identity, 0, b"", b""
+        self._torn = None
+        self.problems = 0
 
 
 def mentions(path: str, text: str) -> bool:
-    """Return whether a text is in a file: a quick look before the lines are read. False if it cannot be read."""
+    """Return whether a text is in a file: a quick look before the lines are read. A missing file has none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     needle = text.encode()
     try:
         with open(path, "rb") as file:
@@ -232,6 +250,6 @@ def mentions(path: str, text: str) -> bool:
                 if needle in rest + block:
                     return True
                 rest = block[-len(needle) :]
-    except OSError:
+    except FileNotFoundError:
         pass
     return False

@@ -25,9 +25,12 @@ class Ledger:
     Args:
         journal: path of the journal; ledgers stand beside it.
         finaliser: name of the process that writes, such as ``node1-4711``.
+
+    Attributes:
+        unread: ledgers of the journal that cannot be read, each with the reason.
     """
 
-    __slots__ = ("_added", "_done", "_fd", "_path", "_stem", "_torn")
+    __slots__ = ("_added", "_done", "_fd", "_path", "_stem", "_torn", "unread")
 
     def __init__(self, journal: str, finaliser: str) -> None:
         self._stem = journal.removesuffix(JOURNAL_SUFFIX)
@@ -36,6 +39,7 @@ class Ledger:
         self._torn = False
         self._added: deque[AttemptId] = deque()
         self._done: set[AttemptId] = set()
+        self.unread: list[str] = []
         directory, name = os.path.split(self._stem)
         closed = os.path.join(glob.escape(os.path.join(directory, CLOSED)), f"{glob.escape(name)}.*{LEDGER_SUFFIX}")
         for path in (*self.paths(), *glob.glob(closed)):
@@ -72,20 +76,27 @@ class Ledger:
         self._fd = -1
 
     def _read(self, path: str) -> None:
-        self._done.update(_attempts(path))
+        try:
+            self._done.update(_attempts(path))
+        except OSError as error:
+            self.unread.append(f"{path}: cannot be read: {error}")
 
 
 def is_done(path: str, task_id: str, attempt: int) -> bool:
-    """Return whether a ledger has an attempt, whenever that began."""
+    """Return whether a ledger has an attempt, whenever that began.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     return mentions(path, task_id) and any(done[:2] == (task_id, attempt) for done in _attempts(path))
 
 
 def _attempts(path: str) -> Iterator[AttemptId]:
-    """Yield the attempts of a ledger; none if it cannot be read."""
+    """Yield the attempts of a ledger; a missing one has none."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             lines = file.read().split("\n")
-    except OSError:
+    except FileNotFoundError:
         return
     for line in lines[:-1]:  # what follows the last newline is torn
         fields = line.split(" ")

@@ -42,13 +42,17 @@ def journal_of(notes: str) -> str:
 
 
 def read_notes(journal: str) -> list[dict[str, Any]]:
-    """All ``start`` lines noted beside a journal; lines that are torn are left out."""
+    """All ``start`` lines noted beside a journal; lines that are torn are left out.
+
+    Raises:
+        OSError: a file of notes cannot be read.
+    """
     notes = []
     for path in note_files(journal):
         try:
             with open(path, "rb") as file:
                 lines = file.read().split(b"\n")
-        except OSError:
+        except FileNotFoundError:
             continue
         for line in lines:
             note = parse_note(line)

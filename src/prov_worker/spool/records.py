@@ -26,8 +26,9 @@ An argument is ``[name, type, size, length, sha256, value]``.
 
 The first line of a journal of any version has ``v``; nothing else holds for versions to come. Lines of earlier
 versions are read as well. Those of a later one are not: who meets them names the journal and leaves it where it is, for
-a release that can read it. A change that the readers of this version would misunderstand needs a new number; a new key
-or kind of line that they may pass over needs none.
+a release that can read it. A change that the readers of this version would misunderstand needs a new number, as does a
+new kind of line; a new key that they may pass over needs none. A journal with a line that cannot be understood is
+named and left where it is, too, once all others have their crates.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class JournalState:
             return None
         try:
             return _KINDS[line["t"]](self, line)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             self.problems += 1
         return None
 
