@@ -8,6 +8,7 @@ the path of the key. Standard library only: workers import this module.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -108,6 +109,8 @@ class Settings:
         license: IRI of the licence of the crates.
         author: IRI of a person, such as an ORCID, or a plain name.
         publisher: IRI of an organisation, such as a ROR id, or a plain name.
+        submitter: Globus identity, a UUID, for which an endpoint of many users runs its tasks.
+        service_url: web service that has the functions; None for Globus Compute's own.
     """
 
     enabled: bool = True
@@ -125,6 +128,8 @@ class Settings:
     license: str | None = field(default=None)
     author: str | None = field(default=None)
     publisher: str | None = field(default=None)
+    submitter: str | None = field(default=None)
+    service_url: str | None = field(default=None)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any] | None, where: str = "provenance") -> Settings:
@@ -327,6 +332,19 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _uuid(value: Any) -> str:
+    text = _text(value).lower()
+    if not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValueError(f"expected a UUID, got {value!r}")
+    return text
+
+
+def _web_address(value: Any) -> str:
+    if not re.match(r"https?://[^\s/?#]+(/[^\s?#]*)?\Z", text := _text(value)):
+        raise ValueError(f"expected an address such as https://compute.api.globus.org, got {value!r}")
+    return text.rstrip("/")
+
+
 def _telemetry(value: Any) -> Telemetry:
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a mapping of telemetry types, got {value!r}")
@@ -366,4 +384,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "license": _text,
     "author": _text,
     "publisher": _text,
+    "submitter": _uuid,
+    "service_url": _web_address,
 }

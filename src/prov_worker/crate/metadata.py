@@ -8,9 +8,10 @@ from typing import Any
 
 from prov_worker.crate import property_values as f
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.endpoint import endpoint_entity, endpoint_of_record
 from prov_worker.crate.entities import document, entity, references
 from prov_worker.crate.entities import file as file_entity
-from prov_worker.crate.json_text import clean, encode, one_line, safe_name, urn, utc
+from prov_worker.crate.json_text import clean, encode, one_line, safe_name, utc
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.observations import Observed, observe
 from prov_worker.crate.people import People
@@ -63,6 +64,7 @@ class StepWriter:
         self._node = node
         self._people = people
         self._account = account
+        self._service_url = settings.service_url
         self._cpu_interval_s = settings.telemetry.interval_s("cpu", settings.poll_interval)
         self._software: dict[tuple[tuple[str, str], ...], Software] = {}
         self._fixed = [_PROFILE, *people.entities]
@@ -100,12 +102,13 @@ class StepWriter:
         for facts in (f.samples(series, taken), f.annotated(record, taken), f.notes(record, taken)):
             identity.ids += facts.ids
             identity.entities += facts.entities
-        environment = f.environment(record, self._account, taken)
+        endpoint = endpoint_of_record(record)
+        environment = f.environment(record, self._account, endpoint.user_id, taken)
         usage = f.usage(record, _largest(series), taken)
         results = self._results(record, by_path, taken)
-        function_iri = function_id(record.function)
+        function_iri = function_id(record.function, self._service_url)
         software = self._software_of(record.worker.versions)
-        endpoint = _endpoint(record)
+        service = endpoint_entity(endpoint)
         container = record.worker.container or self._node.container
         image_entity = container_image(container) if container else None
 
@@ -118,12 +121,12 @@ class StepWriter:
         }
         action["startTime"] = started
         action["endTime"] = ended
-        action["agent"] = {"@id": self._people.author}
+        action["agent"] = {"@id": self._people.agent}
         action["actionStatus"] = v.COMPLETED_STATUS if record.status == COMPLETED else v.FAILED_STATUS
         if record.status != COMPLETED:
             action["error"] = error_of(record)
         action["instrument"] = {"@id": function_iri}
-        if endpoint is not None:
+        if service is not None:
             action["provider"] = {"@id": "#endpoint"}
         action["step"] = {"@id": "#step"}
         action["hasPart"] = {"@id": "#hardware-runtime"}
@@ -146,8 +149,8 @@ class StepWriter:
             f.task_id_entity(task_id),
             entity("#step", "HowToStep", {"name": function, "position": one_line(task_id) or safe_name(task_id)}),
         ]
-        if endpoint is not None:
-            entities.append(endpoint)
+        if service is not None:
+            entities.append(service)
         source = by_path.get(v.SOURCE_FILE)
         entities += function_entities(record.function, function_iri, software, source.identifier if source else None)
         entities += software.entities
@@ -192,8 +195,9 @@ class StepWriter:
 
     def _description(self, record: TaskRecord, task_id: str, cpu_sampled: bool) -> str:
         text = f"Globus Compute task {one_line(task_id)}"
-        if record.endpoint_id or record.endpoint_name:
-            text += f" on endpoint {one_line(record.endpoint_id or record.endpoint_name)}"
+        endpoint = endpoint_of_record(record)
+        if endpoint.id or endpoint.name:
+            text += f" on endpoint {one_line(endpoint.id or endpoint.name)}"
         text += (
             f", attempt {record.attempt}, worker {one_line(record.worker.host) or 'unknown'} (pid {record.worker.pid})."
         )
@@ -266,16 +270,3 @@ def _largest(series: TaskSeries | None) -> float | None:
     column = series.task.columns.get("rss_bytes") if series is not None and series.task is not None else None
     extremes = column.extremes() if column is not None else None
     return extremes[1] if extremes is not None else None
-
-
-def _endpoint(record: TaskRecord) -> str | None:
-    if not record.endpoint_id and not record.endpoint_name:
-        return None
-    endpoint_id = str(record.endpoint_id) if record.endpoint_id else None
-    properties = {
-        "name": one_line(record.endpoint_name or endpoint_id),
-        "identifier": urn(endpoint_id) if endpoint_id else None,
-        "description": "Globus Compute endpoint that ran the task",
-        "serviceType": "Globus Compute endpoint",
-    }
-    return entity("#endpoint", "Service", properties)

@@ -27,11 +27,12 @@ def account_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Ids of the four roles and the rendered entities behind them."""
+    """Ids of the four roles and the rendered entities behind them; the agent submitted the task, if that is known."""
 
     license: str
     author: str
     publisher: str
+    agent: str
     entities: tuple[str, ...]
 
 
@@ -48,8 +49,8 @@ def people(settings: Settings, account: str, stated: str = "in the settings of t
     publisher_id, text = _publisher(settings.publisher, stated, taken={license_id})
     texts.append(text)
     author_id = "#agent"
-    author_name = f"{account} (account on the node)"
-    description = "The account under which the task ran; no author is stated in the settings"
+    author_name = account
+    description = "The account on the node under which the task ran; no author is stated in the settings"
     if settings.author:
         author_name = one_line(settings.author)
         description = f"Author as stated {stated}"
@@ -62,7 +63,17 @@ def people(settings: Settings, account: str, stated: str = "in the settings of t
             {"name": author_name, "description": description, "affiliation": {"@id": publisher_id}},
         )
     )
-    return People(license_id, author_id, publisher_id, tuple(texts))
+    agent_id = author_id
+    if settings.submitter:
+        agent_id = "#submitter"
+        properties = {
+            "name": one_line(settings.submitter),
+            "identifier": f"urn:globus:auth:identity:{one_line(settings.submitter)}",
+            "description": "The Globus identity for which the task ran",
+            "affiliation": {"@id": publisher_id},
+        }
+        texts.append(entity(agent_id, "Person", properties))
+    return People(license_id, author_id, publisher_id, agent_id, tuple(texts))
 
 
 def _license(stated: str | None, where: str) -> tuple[str, str]:

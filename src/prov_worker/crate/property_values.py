@@ -7,6 +7,7 @@ from typing import Any
 
 from prov_worker.counters import COUNTERS
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.endpoint import USER_ENDPOINT
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
 from prov_worker.model import Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value
@@ -176,7 +177,7 @@ def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
     return facts
 
 
-def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
+def environment(record: TaskRecord, account: str, user_endpoint: str | None, taken: set[str]) -> Facts:
     """Where the task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
     worker = record.worker
     facts = Facts(taken)
@@ -184,6 +185,7 @@ def environment(record: TaskRecord, account: str, taken: set[str]) -> Facts:
     facts.add("#worker-pid", "process id of the worker", worker.pid)
     facts.add("#worker-thread", "native thread id of the task", worker.thread)
     facts.add("#worker-user", "account that ran the task", account)
+    facts.add(USER_ENDPOINT, "user endpoint, which the endpoint started for this user", user_endpoint)
     facts.add("#worker-rank", "rank of the worker", worker.rank)
     facts.add("#worker-pool", "worker pool", worker.pool_id)
     facts.add("#worker-block", "block of the worker", worker.block_id)

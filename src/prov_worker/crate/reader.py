@@ -13,6 +13,7 @@ from typing import Any
 
 from prov_worker.crate import bounds, identifiers, legacy
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.endpoint import USER_ENDPOINT, Endpoint, endpoint_of
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.crate.sources import Source, find_crates, read, source_of
 from prov_worker.errors import CrateError, blaming
@@ -464,12 +465,30 @@ class StepCrate:
 
     @property
     def endpoint_id(self) -> str | None:
-        """UUID of the endpoint."""
-        for identifier in reference_ids(self.action.get("provider")):
-            endpoint = self._entity(identifier, f"{self.action['@id']}.provider").get("identifier")
-            if isinstance(endpoint, str):
-                return endpoint.removeprefix("urn:uuid:")
-        return None
+        """UUID of the endpoint that the task was submitted to."""
+        return self._endpoint().id
+
+    @property
+    def endpoint_name(self) -> str | None:
+        """Name of that endpoint, or its id."""
+        endpoint = self._endpoint()
+        return endpoint.name or endpoint.id
+
+    @property
+    def user_endpoint_id(self) -> str | None:
+        """UUID of the user endpoint that ran the task; None if the crate names none."""
+        value = self._value(USER_ENDPOINT)
+        return value if isinstance(value, str) else self._endpoint().user_id
+
+    def _endpoint(self) -> Endpoint:
+        for reference in reference_ids(self.action.get("provider")):
+            provider = self._entity(reference, f"{self.action['@id']}.provider")
+            identifier, name = provider.get("identifier"), provider.get("name")
+            return endpoint_of(
+                identifier.removeprefix("urn:uuid:") if isinstance(identifier, str) else None,
+                name if isinstance(name, str) and name else None,
+            )
+        return Endpoint(None, None, None)
 
     @property
     def annotations(self) -> dict[str, str | int | float]:

@@ -23,16 +23,18 @@ _LEADING_ZEROS = re.compile(r"(?:(?<=\A)|(?<=(?<=\d)\.))0+(?=\d)")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def function_id(function: Function) -> str:
+def function_id(function: Function, service_url: str | None = None) -> str:
     """Absolute identifier of a function.
 
-    The address at Globus Compute's web service where the function's id is known. Without it, a name inside the
+    The address at the web service that has the function, if its id is known; ``service_url`` is None for Globus
+    Compute's own (:data:`prov_worker.crate.vocabulary.FUNCTION_URL`). Without an id, a name inside the
     product's own namespace that is derived from what is known: the hash of the function, else its qualified name.
     Process Run Crate 0.5 recommends an absolute id (rule 5.1); the derived one claims no more than it says: the same
     bytes (or the same name) give the same identifier, on every machine.
     """
     if function.id:
-        return v.FUNCTION_URL + safe_name(str(function.id))
+        base = v.FUNCTION_URL if service_url is None else f"{service_url.rstrip('/')}/v2/functions/"
+        return base + safe_name(str(function.id))
     if function.sha256 and _SHA256.match(function.sha256):
         return f"{v.NAMESPACE}function-sha256-{function.sha256}"
     name = f"{function.module}.{function.name}" if function.module else function.name

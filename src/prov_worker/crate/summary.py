@@ -109,7 +109,8 @@ class RunStep:
         function_sha256: identifies its code; None where unknown.
         function_doc: description of the function.
         module: module of the function.
-        endpoint_id, endpoint_name: None where the crate does not say.
+        endpoint_id, endpoint_name: of the endpoint that was submitted to; None where the crate does not say.
+        user_endpoint_id: of the one that it started for the user; None where there is none.
         host: node; pid, thread, rank, pool, block: of the worker.
         user: account that ran the task.
         cpus_allowed: number of logical CPUs that the worker might use.
@@ -163,6 +164,7 @@ class RunStep:
     module: str | None = None
     endpoint_id: str | None = None
     endpoint_name: str | None = None
+    user_endpoint_id: str | None = None
     host: str | None = None
     pid: int | None = None
     thread: int | None = None
@@ -362,8 +364,8 @@ def _failure(step: RunStep, crate: StepCrate) -> None:
 
 
 def _worker(step: RunStep, crate: StepCrate) -> None:
-    for provider in reference_ids(crate.action.get("provider")):
-        step.endpoint_name = _text(crate.entities[provider].get("name"))
+    step.endpoint_name = crate.endpoint_name
+    step.user_endpoint_id = crate.user_endpoint_id
     step.pid = _integer(_value(crate, "#worker-pid"))
     step.thread = _integer(_value(crate, "#worker-thread"))
     step.rank = _text(_value(crate, "#worker-rank"))

@@ -21,7 +21,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -31,7 +31,7 @@ from globus_compute_endpoint.engines.globus_compute import GlobusComputeEngine
 from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
 from prov_worker.errors import SettingsError
-from prov_worker.globus import housekeeping
+from prov_worker.globus import housekeeping, service_urls
 from prov_worker.globus.affinity_check import check_affinity
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
@@ -146,7 +146,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             SettingsError: the crate directory cannot be made.
         """
         if self._settings.enabled:
-            self._prepare(endpoint_id)
+            self._prepare(endpoint_id, run_dir)
         if run_dir is not None:
             housekeeping.end_orphans(run_dir)
             self._guard_ports(run_dir)
@@ -174,11 +174,17 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         elif executor.cert_dir is None:
             close_certificates(Path(run_dir) / executor.label / "certificates")
 
-    def _prepare(self, endpoint_id: UUID | None) -> None:
+    def _prepare(self, endpoint_id: UUID | None, run_dir: str | None) -> None:
         """Resolve the crate directory; fix what goes with every task."""
         endpoint = None if endpoint_id is None else str(endpoint_id)
         name = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME") or None
-        context = provenance_mapping(self._settings, default_crate_dir(endpoint), endpoint, name)
+        folder = Path(run_dir or "").name
+        if name is None and folder.startswith("uep."):
+            name = folder  # before 4.19 the folder of a user endpoint alone has its name
+        settings = self._settings
+        if settings.service_url is None:
+            settings = replace(settings, service_url=service_urls.other_web_service_url())
+        context = provenance_mapping(settings, default_crate_dir(endpoint), endpoint, name)
         values = context["settings"]
         crate_dir = values["crate_dir"]
         try:
@@ -198,7 +204,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         try:
             from prov_worker.globus.engine_journal import EngineJournal
 
-            self._journal = EngineJournal(Path(crate_dir), endpoint, values)
+            self._journal = EngineJournal(Path(crate_dir), endpoint, name, values)
         except Exception:
             _log.exception("tasks whose worker is lost are known to the node's agent alone")
 

@@ -37,13 +37,16 @@ class EngineJournal:
     Args:
         crate_dir: directory of the crates.
         endpoint_id: UUID of the endpoint.
+        endpoint_name: its name; None if it has none.
         settings: as :meth:`prov_worker.settings.Settings.to_mapping` gives them.
 
     Raises:
         OSError, SpoolError: neither slot nor journal can be made.
     """
 
-    def __init__(self, crate_dir: Path, endpoint_id: str | None, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, crate_dir: Path, endpoint_id: str | None, endpoint_name: str | None, settings: dict[str, Any]
+    ) -> None:
         pid = os.getpid()
         start = process_start(pid)
         host = os.uname().nodename.split(".", 1)[0]
@@ -58,7 +61,7 @@ class EngineJournal:
         slot = os.path.join(self._runtime, f"slot.{pid}-engine")
         self._slot = Slot(slot, pid, 0, start, _INTERVAL_S, path, telemetry)
         facts = {"t": "worker", "v": VERSION, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
-        facts["endpoint_name"] = os.environ.get("GLOBUS_COMPUTE_ENDPOINT_NAME")
+        facts["endpoint_name"] = endpoint_name
         self._journal.remember(json.dumps(facts).encode() + b"\n", first=True)
 
     def lost(

@@ -10,6 +10,14 @@ def web_service_url() -> str:
     return str(_environments.get_web_service_url())
 
 
+def other_web_service_url() -> str | None:
+    """URL of the REST service if it is another than Globus Compute's own, such as a local one; else None."""
+    from globus_compute_sdk.sdk import _environments
+
+    url = web_service_url()
+    return None if url == _environments.get_web_service_url("production") else url
+
+
 def amqp_host() -> str | None:
     """Host of the broker, which listens with TLS; None for a local service, which names its broker by itself."""
     from globus_compute_sdk.sdk import _environments

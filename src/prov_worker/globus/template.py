@@ -22,8 +22,16 @@ _INTERFACE = re.compile(r"^(\s*)address: \{type: address_by_interface.*$", re.MU
 _TIME = re.compile(r"block-0\.\d+\.\d+")
 
 
-def render(template: str, schema: dict[str, Any], options: dict[str, Any] | None = None) -> str:
+def render(
+    template: str, schema: dict[str, Any], options: dict[str, Any] | None = None, identity: str | None = None
+) -> str:
     """Render a template as the daemon does for a client that asks for ``options``.
+
+    Args:
+        template: text of the template.
+        schema: of the options.
+        options: what the client asks for.
+        identity: Globus identity that the daemon mapped to the account; None without a mapping, as of one's own.
 
     Returns:
         YAML of the user endpoint.
@@ -46,7 +54,7 @@ def render(template: str, schema: dict[str, Any], options: dict[str, Any] | None
                     parent(),
                     template,
                     Path(empty) / "template",
-                    MappedPosixIdentity(pwd.getpwuid(os.getuid()), [], "00000000-0000-0000-0000-000000000000"),
+                    MappedPosixIdentity(pwd.getpwuid(os.getuid()), [], identity),
                     schema,
                     options or {},
                     {},

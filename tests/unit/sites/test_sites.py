@@ -139,6 +139,15 @@ def test_what_a_client_asks_for_goes_first_and_within_the_schema(name: str) -> N
         rendered(name, {"crate_dir": '/x"\nengine: {}'})
 
 
+@pytest.mark.parametrize("name", SITES)
+def test_the_identity_that_an_endpoint_of_many_users_mapped_is_recorded(name: str) -> None:
+    full, identity = complete(name), "4f1c2f2e-0000-4000-8000-0000000000aa"
+    definition = template_of(site(name), full), site(name).schema(full)
+    mapped = yaml.safe_load(template.render(*definition, identity=identity))
+    assert mapped["engine"]["provenance"]["submitter"] == identity
+    assert "submitter" not in yaml.safe_load(template.render(*definition))["engine"]["provenance"]
+
+
 RECORDING = {"capture_arguments": "values", "telemetry": {"gpu": 1, "per_cpu": False}, "author": 'A "B" {{ 7 }}\n%}'}
 
 

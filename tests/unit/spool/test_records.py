@@ -87,6 +87,6 @@ def test_lines_of_a_later_version_are_passed_over() -> None:
 def test_the_first_line_that_is_written_has_the_version_that_is_read(tmp_path: Path) -> None:
     from prov_worker.globus.engine_journal import EngineJournal
 
-    EngineJournal(tmp_path, None, {}).close()
+    EngineJournal(tmp_path, None, None, {}).close()
     (journal,) = (tmp_path / ".spool").glob("*.jsonl")
     assert json.loads(journal.read_text().splitlines()[0])["v"] == VERSION

@@ -52,7 +52,7 @@ class Filters:
     Attributes:
         status: ``completed`` or ``failed``.
         function, host, endpoint, task, user: any of these names; ``*`` and ``?`` stand for any text and character. An
-            endpoint goes by its id or its name.
+            endpoint goes by its id, its name or the id of a user endpoint.
         since, until: UTC times: attempts that began at or after the one and before the other.
         min_wall_s … max_gpu_percent: bounds, inclusive; attempts of which the quantity is unknown are left out.
         gpu: true: attempts that used a GPU; false: that saw one and used none.
@@ -94,7 +94,7 @@ class Filters:
         for columns, names in (
             (("function",), self.function),
             (("host",), self.host),
-            (("endpoint_id", "endpoint_name"), self.endpoint),
+            (("endpoint_id", "endpoint_name", "user_endpoint_id"), self.endpoint),
             (("task_id",), self.task),
             (("user",), self.user),
         ):

@@ -76,6 +76,7 @@ TASKS: dict[str, str] = {
     "failure_signal": "text",
     "endpoint_id": "text",
     "endpoint_name": "text",
+    "user_endpoint_id": "text",
     "host": "text",
     "pid": "int",
     "worker": "text",

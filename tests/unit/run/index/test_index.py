@@ -540,6 +540,17 @@ def test_no_parquet_holds_what_is_no_number(crates: Any, tmp_path: Path) -> None
         assert [row[0] for row in opened.sql("SELECT cpu_s FROM tasks WHERE cpu_s >= 2").rows] == [2.0]
 
 
+def test_an_endpoint_goes_by_any_of_its_ids(crates: Any, tmp_path: Path) -> None:
+    core, user = "e8478edc-1619-4e8c-b092-c04a0b9e70d2", "ca240b00-7c51-44b8-8d2a-1b0f0c4f4c11"
+    crates.add(1, endpoint_id=user, endpoint_name=f"uep.{core}.{user}")
+    crates.add(2)
+    index([crates.directory], tmp_path / "x.index")
+    with Index(tmp_path / "x.index") as opened:
+        for name in (core, user):
+            rows = opened.ask(Filters(endpoint=(name,)), ["endpoint_id", "user_endpoint_id"]).rows
+            assert list(rows) == [(core, user)]
+
+
 def test_times_have_one_unit_in_all_data_frames(workflow_crates: Any, indexed: Path) -> None:
     with Index(indexed) as opened:
         frame = opened.frame("SELECT * FROM tasks ORDER BY key")
