@@ -171,7 +171,7 @@ def test_a_task_in_a_container_runs_on_for_those_outside(endpoint: EmbeddedEndpo
     os.kill(agent["pid"], signal.SIGKILL)
     os.kill(agent["finaliser"], signal.SIGKILL)
     wait_until(lambda: not alive(agent["pid"]) and not alive(agent["finaliser"]), "the agent outside to be gone")
-    report = recover(crates, force=True)
+    report = recover(crates, take_over=True)
     assert report.finished == 0
     assert any("is running" in line for line in report.skipped)
     assert not (crates / f"{task.task_id}.crate").exists()

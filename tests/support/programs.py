@@ -146,6 +146,7 @@ class Census:
         self._prefix = f"{run}/{worker}"
         self._folder: Path | None = None
         self._tolerated: set[psutil.Process] = set()
+        self._began_s = psutil.Process().create_time()
         self._module = self._test = ""
         self.mark("session")
 
@@ -178,6 +179,9 @@ class Census:
             session = self._tolerated.union(marked(f"{self._prefix}/session/"))
             for process in working_in(self._folder):
                 with contextlib.suppress(psutil.Error):
+                    # What ran before may have a file open there too, as dockerd has of what containers mount.
+                    if process.create_time() < self._began_s:
+                        continue
                     if not session.intersection([process, *process.parents()]):
                         left.setdefault(process)
         return [process for process in left if not _of_multiprocessing(process)]

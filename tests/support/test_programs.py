@@ -84,6 +84,23 @@ def test_who_kills_on_purpose_may_leave_programs(tmp_path: Path) -> None:
     assert (code, "left programs behind" in text) == (0, False), text
 
 
+def test_what_ran_before_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "it" / "base"
+    held = tmp_path / "held"
+    held.touch()
+    code = "import sys, time; file = open(sys.argv[1]); time.sleep(600)"
+    start = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
+    command = [sys.executable, "-c", start, sys.executable, "-c", code, str(held)]
+    daemon = psutil.Process(int(subprocess.run(command, capture_output=True, check=True).stdout))
+    try:
+        body = f"import os\n\ndef test_takes_it(tmp_path):\n    os.rename({str(held)!r}, tmp_path / 'held')\n"
+        status, text = run(tmp_path / "it", body)
+        assert (status, "left programs behind" in text) == (0, False), text
+        assert any(str(folder) in file.path for file in daemon.open_files())
+    finally:
+        daemon.kill()
+
+
 def test_what_a_test_starts_again_for_its_module_lives_on(tmp_path: Path) -> None:
     body = (
         "@pytest.fixture(scope='module')\ndef parts():\n    parts = [subprocess.Popen(COMMAND)]\n    yield parts\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import mmap
 import resource
 import subprocess
 import threading
@@ -42,8 +43,8 @@ def test_time_memory_and_faults_of_a_task(tmp_path: Path) -> None:
     began_s = counters.begin()
     assert began_s >= before.ru_utime + before.ru_stime
     burn(0.05)
-    block = bytearray(8 << 20)
-    block[::4096] = b"x" * len(block[::4096])
+    with mmap.mmap(-1, 8 << 20) as block:  # never memory that was touched before
+        block[::4096] = b"x" * 2048
     counters.end()
     after = resource.getrusage(resource.RUSAGE_SELF)
     usage = used(counters)
