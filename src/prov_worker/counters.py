@@ -80,10 +80,16 @@ class Usage:
     """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
 
     ``peak_rss_bytes`` is exact if the worker's high-water mark rose during the task (``peak_rss_exact``), else the
-    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_*`` count
-    children that the worker has waited for. ``cpu_sampled_s`` is what the agent saw of a worker that died before it
-    could read its counters. ``*_bytes`` went to and from storage, ``*_chars`` through system calls; both have
-    waited-for children (getrusage(2), proc(5)), but for a task in a thread, whose ``*_chars`` are its own alone.
+    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_cpu_*`` count
+    children that the worker has waited for, without what they used before the task. ``descendants_cpu_s`` is of those
+    that nobody had waited for, by their own clocks. ``earlier_cpu_s`` is of processes that were there before the task
+    and ran at the moment when it began; one that rested then, as those of a pool do, counts for the task.
+    ``cpu_sampled_s`` is what the agent saw of a worker that died before it could read its counters.
+    ``children_peak_rss_bytes`` is the largest child's own ``VmHWM`` or sample, ``tree_peak_rss_bytes`` the largest sum
+    of resident memory, in which pages that processes share count for each.
+
+    ``*_bytes`` went to and from storage, ``*_chars`` through system calls; both have descendants (getrusage(2),
+    proc(5)), but for a task in a thread, whose ``*_chars`` are its own alone.
     """
 
     cpu_sampled_s: float | None = _counter("CPU time of the worker, from samples", "second")
@@ -95,10 +101,20 @@ class Usage:
     children_cpu_system_s: float | None = _counter(
         "system CPU time of waited-for children", "second", at=3, decode=_from_us
     )
+    descendants_cpu_s: float | None = _counter("CPU time of descendants that nobody had waited for", "second")
+    earlier_cpu_s: float | None = _counter(
+        "CPU time meanwhile of processes that an earlier task left at work, in no other figure", "second"
+    )
     peak_rss_bytes: int | None = field(default=None, metadata={"at": 5, "decode": _from_kb})
     peak_rss_exact: bool = field(default=False, metadata={"at": 6, "decode": bool})
     children_peak_rss_bytes: int | None = _counter(
-        "peak resident memory of the largest child", "byte", at=4, decode=lambda kb: _from_kb(kb) or None
+        "peak resident memory of the largest child",
+        "byte",
+        at=4,
+        decode=lambda kb: None,  # of earlier releases: it was the worker's own, by way of vfork(2)
+    )
+    tree_peak_rss_bytes: int | None = _counter(
+        "largest resident memory of the worker and its descendants together, of samples", "byte"
     )
     read_bytes: int | None = _counter("bytes read from storage", "byte", at=11, decode=_from_blocks, total="sum")
     written_bytes: int | None = _counter("bytes written to storage", "byte", at=12, decode=_from_blocks, total="sum")
@@ -111,8 +127,14 @@ class Usage:
 
     @property
     def cpu_s(self) -> float | None:
-        """CPU seconds of the worker and its waited-for children; None if nothing is known."""
-        parts = (self.cpu_user_s, self.cpu_system_s, self.children_cpu_user_s, self.children_cpu_system_s)
+        """CPU seconds of the worker and its descendants during the task; None if nothing is known."""
+        parts = (
+            self.cpu_user_s,
+            self.cpu_system_s,
+            self.children_cpu_user_s,
+            self.children_cpu_system_s,
+            self.descendants_cpu_s,
+        )
         counted = [part for part in parts if part is not None]
         return sum(counted) if counted else self.cpu_sampled_s
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prov_worker.agent.burst import Burst
+from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.journal_follower import Follower
@@ -81,6 +82,7 @@ class Finaliser:
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
         self._series: OrderedDict[AttemptId, TaskSeries] = OrderedDict()
+        self._trees: OrderedDict[AttemptId, TreeUse] = OrderedDict()
         self._pending: deque[Job] = deque()
         self._plotting: dict[int, Job] = {}
         self._losses: deque[tuple[float, Job]] = deque()
@@ -112,6 +114,10 @@ class Finaliser:
                 self._series.popitem(last=False)
             if series.task is not None and len(series.task) > 10:
                 self._plotter.start()  # ready by the time that a long task's record is read
+        for attempt, tree in tick.trees:
+            self._trees[attempt] = tree
+            if len(self._trees) > _MAX_SERIES:
+                self._trees.popitem(last=False)
         self._unread.update(path for path in tick.changed if path in self._slots)
         for path, line in tick.notes:
             self._note(path, line)
@@ -389,7 +395,7 @@ class Finaliser:
             job.series = self._series.pop(ended.record.attempt_id, None)
             self._jobs.explain(ended.record, job.death_seen)
             try:
-                self._publisher.complete(ended, job.series)
+                self._publisher.complete(ended, job.series, self._trees.pop(ended.record.attempt_id, None))
             except Exception as error:  # as above: what cannot be added is left out
                 self.say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True

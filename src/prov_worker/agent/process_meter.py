@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import signal
 import struct
 import time
+from typing import NamedTuple
 
 from prov_worker.files import open_to_read
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_TICK_NS = 1_000_000_000 // TICKS_PER_S
 _CPUCLOCK_SCHED = 2
+_VM_HWM = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _MAX_THREADS = 64
 #: struct pidfd_info in its first form: mask, then cgroup and ids that are not looked at, then exit_code.
 _PIDFD_INFO = struct.Struct("=Q52xi")
@@ -24,22 +29,50 @@ _PIDFD_INFO_EXIT = 1 << 3
 _PIDFD_GET_INFO = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11
 
 
+class Stat(NamedTuple):
+    """What is used of ``/proc/PID/stat`` (proc(5)).
+
+    Attributes:
+        state: letter, such as ``R`` or ``Z``.
+        parent: process id of its parent.
+        waited_cpu_ns: CPU time of the children that it has waited for, and of theirs, in whole ticks.
+        threads: how many it has.
+        start: clock ticks since boot.
+    """
+
+    state: str
+    parent: int
+    waited_cpu_ns: int
+    threads: int
+    start: int
+
+
+class Io(NamedTuple):
+    """Bytes of ``/proc/PID/io`` (proc(5)): of the process and, for a whole process, of children that it waited for."""
+
+    read_chars: int = 0
+    written_chars: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
 class ProcessMeter:
     """Keeps the files of one process open; every reading gives None once the process is gone.
 
     Args:
         pid: process id.
-        thread: native thread id where CPU time of that thread alone is wanted.
+        thread: native thread id if CPU time, bytes and children of that thread alone are wanted.
     """
 
-    __slots__ = ("_children", "_clock", "_io", "_sched", "_stat", "_statm", "pid")
+    __slots__ = ("_children", "_clock", "_io", "_sched", "_stat", "_statm", "_thread", "pid")
 
     def __init__(self, pid: int, thread: int | None = None) -> None:
         self.pid = pid
+        self._thread = thread
         self._clock = (~pid << 3) | _CPUCLOCK_SCHED
         self._stat = open_to_read(f"/proc/{pid}/stat")
         self._statm = open_to_read(f"/proc/{pid}/statm")
-        self._children = open_to_read(f"/proc/{pid}/task/{pid}/children")
+        self._children = open_to_read(f"/proc/{pid}/task/{thread or pid}/children")
         base = f"/proc/{pid}" if thread is None else f"/proc/{pid}/task/{thread}"
         self._io = open_to_read(f"{base}/io")
         self._sched = -1 if thread is None else open_to_read(f"{base}/schedstat")
@@ -60,33 +93,54 @@ class ProcessMeter:
         except (OSError, ValueError, IndexError):
             return None
 
-    def threads(self) -> int | None:
-        """Number of threads; dearer than the other readings."""
+    def stat(self) -> Stat | None:
+        """State, parent, children's CPU time, threads and start; dearer than the other readings."""
         try:
             data = os.pread(self._stat, 1024, 0)
-            return int(data[data.rindex(b")") + 2 :].split(None, 18)[17])
+            fields = data[data.rindex(b")") + 2 :].split(None, 20)
+            waited_cpu_ns = (int(fields[13]) + int(fields[14])) * _TICK_NS
+            return Stat(fields[0].decode(), int(fields[1]), waited_cpu_ns, int(fields[17]), int(fields[19]))
         except (OSError, ValueError, IndexError):
             return None
 
-    def io(self) -> tuple[int, int] | None:
-        """(characters read, characters written) through system calls since its start."""
+    def status(self) -> tuple[int | None, bool]:
+        """Its own peak of resident memory (``VmHWM``), bytes, and whether it ignores SIGCHLD; as dear as :meth:`stat`.
+
+        A process that ignores SIGCHLD has children that nobody can wait for: what they used is in no counter
+        (sigaction(2)).
+        """
         try:
-            fields = os.pread(self._io, 256, 0).split(None, 4)
-            return int(fields[1]), int(fields[3])
+            with open(f"/proc/{self.pid}/status", "rb", buffering=0) as file:
+                text = file.read(4096)
+            mark = _VM_HWM.search(text)
+            ignored = int(text.partition(b"SigIgn:")[2].split(None, 1)[0], 16)
+        except (OSError, ValueError, IndexError):
+            return None, False
+        return int(mark[1]) * 1024 if mark else None, bool(ignored >> (signal.SIGCHLD - 1) & 1)
+
+    def io(self) -> Io | None:
+        """Bytes read and written since its start, by system calls and from and to storage."""
+        try:
+            fields = os.pread(self._io, 256, 0).split(None, 12)
+            return Io(int(fields[1]), int(fields[3]), int(fields[9]), int(fields[11]))
         except (OSError, ValueError, IndexError):
             return None
+
+    def first_children(self) -> bytes:
+        """Ids of the children of its first thread, as the kernel writes them: cheap enough for every tick."""
+        try:
+            return os.pread(self._children, 1 << 16, 0)
+        except OSError:
+            return b""
 
     def children(self, threads: int | None) -> list[int]:
-        """Ids of its children; empty where the kernel does not list them.
+        """Ids of its children; empty if the kernel does not list them.
 
         Args:
             threads: how many threads it has: with one alone a single reading tells; None looks at all there are.
         """
-        try:
-            pids = [int(word) for word in os.pread(self._children, 1 << 16, 0).split()]
-        except (OSError, ValueError):
-            pids = []
-        if threads == 1:
+        pids = [int(word) for word in self.first_children().split()]
+        if threads == 1 or self._thread is not None:
             return pids
         try:
             others = os.listdir(f"/proc/{self.pid}/task")[:_MAX_THREADS]

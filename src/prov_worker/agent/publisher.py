@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.function_source import recover_source
 from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import declared_files, output_files
 from prov_worker.agent.sampling_settings import restrict
+from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
@@ -56,8 +58,8 @@ class Publisher:
             self._settings[key] = settings
         return settings
 
-    def complete(self, ended: Ended, series: TaskSeries | None) -> None:
-        """Add to a record what the worker left to others: output files, source, the peak among samples.
+    def complete(self, ended: Ended, series: TaskSeries | None, tree: TreeUse | None = None) -> None:
+        """Add to a record what the worker left to others: descendants, output files, source, the peak among samples.
 
         Samples that the settings did not ask for are taken out of the series.
         """
@@ -72,6 +74,11 @@ class Publisher:
         if record.function.source is None and ended.function:
             record.function.source = self._source(ended.function)
         usage = record.usage
+        record.notes += account(usage, ended.descendants, tree, ended.mono_end_ns)
+        if series is not None:
+            note = close_series(series.task, usage, record.wall_time_s, os.cpu_count() or 1)
+            if note:
+                record.notes.append(note)
         if not usage.peak_rss_exact:
             sampled = series.task.columns.get("rss_bytes") if series is not None and series.task else None
             extremes = sampled.extremes() if sampled is not None else None

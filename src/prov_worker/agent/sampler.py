@@ -12,7 +12,9 @@ import select
 import time
 from dataclasses import dataclass, field
 
+from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.node_meter import GpuMeters, NodeMeter
+from prov_worker.agent.orphans import ProcessTable, owner_of
 from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, TaskSeries
@@ -21,6 +23,7 @@ from prov_worker.spool.slot import SlotReader, SlotTask
 
 #: However slowly samples are taken, slots are looked at this often.
 _LOOK_INTERVAL_S = 0.1
+_ORPHANS_INTERVAL_NS = 250_000_000
 _DEATH_CHECK_NS = 1_000_000_000
 _SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
@@ -48,6 +51,7 @@ class Tick:
         changed: paths of slots whose sequence moved.
         series: finished series, by attempt.
         deaths: workers that died.
+        trees: what was seen of process trees, by attempt.
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
         alive: number of live workers, and of engines that are not shut down.
     """
@@ -56,12 +60,13 @@ class Tick:
     slots: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     series: list[tuple[AttemptId, TaskSeries]] = field(default_factory=list)
+    trees: list[tuple[AttemptId, TreeUse]] = field(default_factory=list)
     deaths: list[WorkerDeath] = field(default_factory=list)
     notes: list[tuple[str, bytes]] = field(default_factory=list)
     alive: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.slots or self.changed or self.series or self.deaths or self.notes)
+        return bool(self.slots or self.changed or self.series or self.trees or self.deaths or self.notes)
 
 
 class Sampler:
@@ -90,6 +95,8 @@ class Sampler:
         self._gpu_s: float | None = None
         self._dead_fds: set[int] = set()
         self._death_check_ns = 0
+        self._processes = ProcessTable()
+        self._orphans_due_ns = 0
         self._busy_ns = 0
         self.interval_s = 1.0
         self.lateness_ns = 0
@@ -131,9 +138,12 @@ class Sampler:
                     watched.sample(mono_ns)
                     interval_ns = watched.interval_ns
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
+            elif watched.current is None:
+                watched.follow(mono_ns)
         if running:
             self._busy_ns = mono_ns
             self._measure_node(mono_ns)
+            self._find_orphans(mono_ns)
         self._find_dead(mono_ns, tick)
         tick.mark_ns = mono_ns
         tick.alive = sum(not watched.slot.is_let_go() for watched in self._watched.values())
@@ -170,6 +180,7 @@ class Sampler:
         for watched in self._watched.values():
             watched.close()
         self._watched.clear()
+        self._processes.close()
         if self._gpus is not None:
             self._gpus.close()
 
@@ -267,10 +278,30 @@ class Sampler:
         if self._gpu_s is not None and self._gpus is None:
             self._gpus = GpuMeters(self._gpu_s)
 
+    def _find_orphans(self, mono_ns: int) -> None:
+        """Give processes that have left their worker's tree to the worker that they came from."""
+        if mono_ns < self._orphans_due_ns:
+            return
+        self._orphans_due_ns = mono_ns + _ORPHANS_INTERVAL_NS
+        newcomers = self._processes.newcomers()
+        if not newcomers:
+            return
+        whole = {watched.slot.pid: watched for watched in self._watched.values() if watched.slot.thread is None}
+        workers = {pid: (watched.slot.start, watched.parent) for pid, watched in whole.items()}
+        running = [pid for pid, watched in whole.items() if watched.current is not None]
+        for newcomer in newcomers:
+            owner = None if newcomer.pid in workers else owner_of(newcomer, workers, running)
+            if owner is not None:
+                whole[owner].adopt(newcomer.pid)
+
     def _detach(self, watched: Watched, tick: Tick, end_ns: int) -> None:
         samples = watched.detach()
-        if samples is not None:
+        if samples is None:
+            return
+        if len(samples.rows.buffer) or samples.rows.used_ns:
             tick.series.append(self._series(samples, end_ns, watched.interval_s))
+        if samples.tree is not None:
+            tick.trees.append((attempt_of(samples.task), samples.tree))
 
     def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[AttemptId, TaskSeries]:
         task = samples.task
@@ -299,7 +330,7 @@ class Sampler:
             cpu_ns = None
             counted = watched.plan is None or "cpu" in watched.plan.task
             if counted and watched.current is not None and task is not None and task.running:
-                cpu_ns = watched.current.cpu_ns - watched.current.task.cpu_ns
+                cpu_ns = watched.current.rows.used_ns
             self._detach(watched, tick, death.mono_ns)
             note = watched.slot.note(task.sequence) if task is not None else None
             tick.deaths.append(WorkerDeath(path, task, death, cpu_ns, note))

@@ -22,6 +22,8 @@ TASK_KINDS = {
     "threads": "threads",
     "read_chars": "io",
     "written_chars": "io",
+    "read_bytes": "io",
+    "written_bytes": "io",
     "children": "children",
     "children_rss_bytes": "children",
 }

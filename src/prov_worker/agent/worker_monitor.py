@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from prov_worker.agent.buffers import Buffer, Quantity
-from prov_worker.agent.process_meter import TICKS_PER_S, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
+from prov_worker.agent.descendants import Descendants, TreeUse
+from prov_worker.agent.held_rows import HeldRows
+from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.sampling_settings import Plan
 from prov_worker.model import Series
 from prov_worker.processes import process_start
 from prov_worker.spool.slot import SlotReader, SlotTask
 
+#: CPU time since the start, ns: what the means of ``cpu_percent`` are made of. It is in no series.
+CPU_TIME = "cpu_ns"
 TASK_QUANTITIES = (
     Quantity("cpu_percent", "percent"),
+    Quantity(CPU_TIME, "count", counter=True),
     Quantity("rss_bytes", "byte"),
     Quantity("threads", "count"),
     Quantity("read_chars", "byte", counter=True),
     Quantity("written_chars", "byte", counter=True),
+    Quantity("read_bytes", "byte", counter=True),
+    Quantity("written_bytes", "byte", counter=True),
     Quantity("children", "count"),
     Quantity("children_rss_bytes", "byte"),
 )
@@ -26,9 +34,9 @@ _NAN = float("nan")
 #: A sample that comes sooner after the start of a task, or after another, is left out.
 _SHORTEST_NS = 4_000_000
 #: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
-_FAMILY_INTERVAL_NS = 250_000_000
-_MAX_FAMILY = 256
+_LOOK_INTERVAL_NS = 250_000_000
 _NEVER_S = 3600.0
+_ALL = frozenset(("cpu", "memory", "threads", "io", "children"))
 
 
 @dataclass(slots=True)
@@ -42,17 +50,42 @@ class Death:
     mono_ns: int
 
 
-@dataclass(slots=True)
 class TaskSamples:
-    """The series of one task of one worker, and what to know it by."""
+    """The series of one task of one worker, and what to know it by.
 
-    task: SlotTask
-    buffer: Buffer
-    cpu_ns: int
+    Attributes:
+        task: what its slot says.
+        rows: samples.
+        peak_rss_bytes: largest total of the worker's process tree at one sample; 0 without a sample.
+    """
+
+    def __init__(self, task: SlotTask) -> None:
+        self.task = task
+        self.rows = HeldRows(Buffer(TASK_QUANTITIES), task.mono_ns)
+        self.peak_rss_bytes = 0
+        self.tree: TreeUse | None = None
 
     def series(self, end_ns: int, interval_s: float) -> Series:
         """Samples between the task's start and ``end_ns`` (CLOCK_MONOTONIC)."""
-        return self.buffer.series(self.task.mono_ns, end_ns, interval_s)
+        self.rows.flush()
+        series = self.rows.buffer.series(self.task.mono_ns, end_ns, interval_s)
+        _mean_by_time(series)
+        return series
+
+
+def _mean_by_time(series: Series) -> None:
+    """Make the means of CPU use what was used over the time that each sample stands for, and drop what they come of."""
+    percent, used = series.columns.get("cpu_percent"), series.columns.pop(CPU_TIME, None)
+    if percent is None or used is None:
+        return
+    offset_s, used_ns = 0.0, 0.0
+    for number, (mean, later_ns) in enumerate(zip(percent.mean, used.mean, strict=True)):
+        later_s = series.offset_s[number]
+        if mean is None or later_ns is None or later_s <= offset_s:
+            continue
+        value = round(max(0.0, (later_ns - used_ns) / (later_s - offset_s) / 1e7), 2)
+        percent.mean[number] = int(value) if value.is_integer() else value
+        offset_s, used_ns = later_s, later_ns
 
 
 class Watched:
@@ -78,15 +111,13 @@ class Watched:
         row_s = slot.interval_s if self.plan is None else self.plan.row_s
         self.interval_ns = int((_NEVER_S if row_s is None else row_s) * 1e9)
         self._due: dict[str, int] = {}
-        self._carried = 0
-        self._family: dict[int, ProcessMeter] = {}
-        self._family_cpu: dict[int, int] = {}
-        self._family_due_ns = 0
-        self._family_rss = 0.0
-        self._threads = _NAN
+        self._descendants = Descendants(self.meter, slot.thread is None)
+        self._listed: list[tuple[int, int]] = []
+        self._look_due_ns = 0
         self._self_cpu = 0
         self._sampled_ns = 0
-        self._io_before: tuple[int, int] | None = None
+        self._io_before: Io | None = None
+        self._io_most = [0, 0, 0, 0]
         self._boot_offset_ns = boot_offset_ns()
         self._pidfd = _pidfd(slot.pid)
         if process_start(slot.pid) != slot.start:
@@ -100,15 +131,16 @@ class Watched:
         return self._pidfd
 
     def begin(self, task: SlotTask) -> None:
-        """Another task runs: start its series. Children that were there before are not its own."""
-        self._forget_family()
-        self.current = TaskSamples(task, Buffer(TASK_QUANTITIES), task.cpu_ns)
+        """Another task runs: start its series."""
+        self.current = TaskSamples(task)
         self._self_cpu = task.cpu_ns
         self._sampled_ns = task.mono_ns
-        self._family_due_ns = 0
+        self._look_due_ns = 0
         self._io_before = None
+        self._io_most = [0, 0, 0, 0]
         self._due.clear()
-        self._carried = 0
+        begun = self.slot.begun_descendants(task.sequence)
+        self._descendants.begin(task.mono_ns, self._boot_offset_ns, begun, time.monotonic_ns())
 
     @property
     def interval_s(self) -> float:
@@ -116,80 +148,79 @@ class Watched:
         return self.interval_ns / 1e9
 
     def sample(self, mono_ns: int) -> None:
-        """Take one sample of the running task."""
-        if self.plan is not None:
-            self._sample_some(self.plan, mono_ns)
-            return
-        current = self.current
-        now, cpu = time.monotonic_ns(), self.meter.cpu_ns()  # a tick may have begun a while ago
-        rss = self.meter.rss_bytes()
-        if current is None or cpu is None or now - self._sampled_ns < _SHORTEST_NS:
+        """Take one sample of the running task: of what is due, and NaN of what is not or is switched off."""
+        current, plan = self.current, self.plan
+        now, rss = time.monotonic_ns(), self.meter.rss_bytes()  # a tick may have begun a while ago
+        if current is None or now - self._sampled_ns < _SHORTEST_NS:
             return  # a share of almost no time is no share
         if rss == 0:
             return  # dead: it has no memory any more, which is no reading of the task
-        if mono_ns >= self._family_due_ns:
-            self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
-            self._look_for_family(current.task)
-        used = cpu - self._self_cpu
-        self._self_cpu = cpu
-        used += self._family_used()
-        current.cpu_ns += used
-        percent = 100.0 * used / (now - self._sampled_ns)
-        self._sampled_ns = now
-        io = self.meter.io()
-        if io is not None and self._io_before is None:
-            self._io_before = io
-        current.buffer.add(
-            mono_ns,
-            (
-                percent,
-                _NAN if rss is None else rss,
-                self._threads,
-                _NAN if io is None or self._io_before is None else io[0] - self._io_before[0],
-                _NAN if io is None or self._io_before is None else io[1] - self._io_before[1],
-                len(self._family),
-                self._family_rss,
-            ),
-        )
-
-    def _sample_some(self, plan: Plan, mono_ns: int) -> None:
-        """Take a sample of what is due, and NaN of what is not or is switched off."""
-        current = self.current
-        now, rss = time.monotonic_ns(), self.meter.rss_bytes()
-        # the reading of memory also says whether it lives
-        if current is None or rss == 0 or not plan.task or now - self._sampled_ns < _SHORTEST_NS:
-            return
-        due = {kind for kind, interval_s in plan.task.items() if self._is_due(kind, int(interval_s * 1e9), mono_ns)}
-        if not due:
-            return
-        family = "cpu" in plan.task or "children" in due
-        if family and mono_ns >= self._family_due_ns:
-            self._family_due_ns = mono_ns + _FAMILY_INTERVAL_NS
-            self._carried += self._family_used()  # what those used who are gone by the next look
-            self._look_for_family(current.task)
-        elif "threads" in due and "cpu" not in plan.task:
-            threads = self.meter.threads()
-            self._threads = _NAN if threads is None else threads
-        row = dict.fromkeys((quantity.name for quantity in TASK_QUANTITIES), _NAN)
+        due: Collection[str] = _ALL
+        if plan is not None:
+            due = {kind for kind, seconds in plan.task.items() if self._is_due(kind, int(seconds * 1e9), mono_ns)}
+            if not due:
+                return
+        if plan is None or not plan.task.keys().isdisjoint(("cpu", "children", "threads", "memory", "io")):
+            self._follow(mono_ns, now)
+        row = [_NAN] * (len(TASK_QUANTITIES) - 2)
+        charges: list[tuple[int, int, int]] | None = None
         cpu = self.meter.cpu_ns() if "cpu" in due else None
         if cpu is not None:
-            used = cpu - self._self_cpu + self._carried + self._family_used()
-            self._self_cpu, self._carried = cpu, 0
-            current.cpu_ns += used
-            row["cpu_percent"] = 100.0 * used / (now - self._sampled_ns)
+            charges = [(max(0, cpu - self._self_cpu), self._sampled_ns, now), *self._descendants.charges]
+            self._descendants.charges.clear()
+            self._self_cpu = cpu
             self._sampled_ns = now
+        elif "cpu" in due:
+            return
+        elif plan is not None and "cpu" not in plan.task:
+            self._descendants.charges.clear()
+        tree_rss = self._descendants.rss_bytes
         if "memory" in due and rss is not None:
-            row["rss_bytes"] = rss
-        if "threads" in due:
-            row["threads"] = self._threads
-        io = self.meter.io() if "io" in due else None
-        if io is not None:
-            self._io_before = before = self._io_before or io
-            row["read_chars"], row["written_chars"] = io[0] - before[0], io[1] - before[1]
+            row[0] = rss
+            current.peak_rss_bytes = max(current.peak_rss_bytes, rss + tree_rss)
+        if "threads" in due and self._descendants.threads is not None:
+            row[1] = self._descendants.threads
+        if "io" in due:
+            row[2:6] = self._bytes()
         if "children" in due:
-            row["children"], row["children_rss_bytes"] = len(self._family), self._family_rss
-        if any(value == value for value in row.values()):
-            current.buffer.add(mono_ns, tuple(row.values()))
+            row[6:8] = len(self._descendants), tree_rss
+        current.rows.add(now, row, charges)
+
+    def adopt(self, pid: int) -> None:
+        """Count a process that has left the tree."""
+        self._descendants.adopt(pid, time.monotonic_ns())
+
+    @property
+    def parent(self) -> int:
+        """Process id of the worker's parent; 0 if the worker is gone."""
+        stat = self.meter.stat()
+        return 0 if stat is None else stat.parent
+
+    def follow(self, mono_ns: int) -> None:
+        """See to the descendants while no task runs, so that the next one finds them listed."""
+        if (self._descendants.listed() or self._listed) and mono_ns >= self._look_due_ns:
+            self._follow(mono_ns, time.monotonic_ns())
+
+    def _follow(self, mono_ns: int, now: int) -> None:
+        complete = self._descendants.sample(now)
+        if not complete or mono_ns >= self._look_due_ns or self._descendants.has_changed():
+            self._look_due_ns = mono_ns + _LOOK_INTERVAL_NS
+            self._descendants.look(now)
+            listed = self._descendants.listed()
+            if listed != self._listed:
+                self._listed = listed
+                self.slot.list_descendants(listed)
+
+    def _bytes(self) -> list[float]:
+        """Bytes of the tree since the first look at the task; they never fall, whoever has them in its counters now."""
+        io = self.meter.io()
+        if io is None:
+            return [_NAN] * 4
+        if self._io_before is None:
+            self._io_before = io
+        own = Io(*(now - before for now, before in zip(io, self._io_before, strict=True)))
+        self._io_most = list(map(max, self._io_most, self._descendants.io_since_start(own)))
+        return [*self._io_most]
 
     def _is_due(self, kind: str, interval_ns: int, mono_ns: int) -> bool:
         due_ns = self._due.get(kind, mono_ns)
@@ -199,10 +230,22 @@ class Watched:
         return True
 
     def detach(self) -> TaskSamples | None:
-        """Give the samples of the task away; None where none were taken."""
+        """Give the samples of the task away; None if there is nothing to say of it.
+
+        The descendants are looked at once more: those that outlive the task are not in the worker's counters.
+        """
         current, self.current = self.current, None
-        self._forget_family()
-        return current if current is not None and len(current.buffer) else None
+        if current is None:
+            return None
+        current.rows.flush()
+        descendants = self._descendants
+        if descendants.listed() or descendants.has_changed():
+            self._look_due_ns = 0
+            now = time.monotonic_ns()
+            self._follow(now, now)
+        processes, child_peak, seen = descendants.use()
+        current.tree = TreeUse(processes, current.peak_rss_bytes or None, child_peak, seen)
+        return current if len(current.rows.buffer) or current.rows.used_ns or seen else None
 
     def death(self) -> Death | None:
         """Whether the process has died; called when its descriptor says so, and now and then."""
@@ -215,52 +258,10 @@ class Watched:
 
     def close(self) -> None:
         """Let all files go."""
-        self._forget_family()
+        self._descendants.close()
         self.meter.close()
         self._forget_pidfd()
         self.slot.close()
-
-    def _look_for_family(self, task: SlotTask) -> None:
-        began_ticks = (task.mono_ns + self._boot_offset_ns) * TICKS_PER_S // 1_000_000_000
-        threads = self.meter.threads()
-        self._threads = _NAN if threads is None else threads
-        todo = self.meter.children(threads)
-        family: set[int] = set()
-        while todo and len(family) < _MAX_FAMILY:
-            pid = todo.pop()
-            if pid in family:
-                continue
-            process = self._family.get(pid)
-            if process is None:
-                if process_start(pid) < began_ticks:
-                    continue  # an older task's child that outlived it, or gone already
-                process = self._family[pid] = ProcessMeter(pid)
-                self._family_cpu[pid] = 0
-            family.add(pid)
-            todo.extend(process.children(None))
-        for pid in set(self._family) - family:
-            self._family.pop(pid).close()
-            self._family_cpu.pop(pid)
-        rss = 0
-        for meter in self._family.values():
-            rss += meter.rss_bytes() or 0
-        self._family_rss = float(rss)
-
-    def _family_used(self) -> int:
-        used = 0
-        for pid, meter in self._family.items():
-            cpu = meter.cpu_ns()
-            if cpu is not None:
-                used += cpu - self._family_cpu[pid]
-                self._family_cpu[pid] = cpu
-        return used
-
-    def _forget_family(self) -> None:
-        for meter in self._family.values():
-            meter.close()
-        self._family.clear()
-        self._family_cpu.clear()
-        self._family_rss = 0.0
 
     def _forget_pidfd(self) -> None:
         if self._pidfd >= 0:

@@ -92,7 +92,7 @@ def observe(
             }
             observed.entities.append(entity(identifier, "Observation", properties))
             observed.performance.setdefault(component, []).append(identifier)
-            _summarise(observed, base, name, column, extremes)
+            _summarise(observed, base, name, column, base_series.offset_s, extremes)
     return observed
 
 
@@ -135,13 +135,24 @@ def _component(name: str, column: Column, storage: str | None) -> str:
     return v.CPU_COMPONENT
 
 
-def _summarise(observed: Observed, base: str, name: str, column: Column, extremes: tuple[float, float]) -> None:
-    """Peaks and means under the terms that consumers of Workflow Run RO-Crate know (COMPSs)."""
+def _summarise(
+    observed: Observed, base: str, name: str, column: Column, offset_s: list[float], extremes: tuple[float, float]
+) -> None:
+    """Peaks and means under the terms that consumers of Workflow Run RO-Crate know (COMPSs).
+
+    Means are over time: a sample counts for as long as it stands for.
+    """
     low, high = extremes
-    values = [value for value in column.mean if value is not None and _finite(value)]
 
     def mean() -> float:
-        return round(sum(values) / len(values), 3)
+        total, length_s, before_s = 0.0, 0.0, 0.0
+        for value, later_s in zip(column.mean, offset_s, strict=False):
+            if value is not None and _finite(value):
+                total += value * (later_s - before_s)
+                length_s += later_s - before_s
+                before_s = later_s
+        values = [value for value in column.mean if value is not None and _finite(value)]
+        return round(total / length_s if length_s > 0 else sum(values) / len(values), 3)
 
     if base == "task" and name == CPU_COLUMN:
         observed.summary("#usage-cpu-max", "maximum CPU use", high, "percent", v.COMPSS + "cpuMax")

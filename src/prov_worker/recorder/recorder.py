@@ -23,6 +23,7 @@ from prov_worker.processes import process_start
 from prov_worker.recorder import capture
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
+from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import redact, redact_part, secret_values
@@ -30,7 +31,7 @@ from prov_worker.settings import Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
-from prov_worker.spool.slot import NOTE_LIMIT, OFF, Slot
+from prov_worker.spool.slot import MARK, NOTE_LIMIT, OFF, Slot
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,10 @@ class Recorder:
             log_internal_error("making a runtime directory")
             self._runtime, fallback = "", journal
         self._journal = JournalWriter(journal, fallback)
+        if not in_thread:
+            os.environ[MARK] = f"{self.pid}-{start}"  # by which the agent knows what has left this process's tree
         self._counters = Counters(in_thread)
+        self._descendants = Descendants(self._thread or self.pid)
         self._slot: Slot | None = None
         self._checked_ns = 0
         self._provenance_key: str | None = None
@@ -191,6 +195,7 @@ class Recorder:
         self._io, self._held = b"", ""
         self.notes = None
         running.task = self
+        self._descendants.begin(self._slot)  # type: ignore[arg-type]
         cpu_s = self._counters.begin()
         self._mono_ns = mono_ns
         self._start_ns = start_ns = self._wall_ns()
@@ -272,6 +277,7 @@ class Recorder:
         line += f',"m":{self._mono_ns},"dur":{duration},"ok":{0 if self._failure else 1},{counters.field()}'
         if self._io and (duration > _QUICK_NS or entry is None or entry.quick < _QUICK_CALLS):
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
+        line += self._descendants.field(self._slot, duration > _QUICK_NS)  # type: ignore[arg-type]
         if duration > _QUICK_NS:
             line += f',"rss":{counters.rss_bytes() or "null"}'
             if entry is not None:

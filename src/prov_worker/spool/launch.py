@@ -16,6 +16,7 @@ from typing import Any
 from prov_worker import schedulers
 from prov_worker.files import lock, open_lock
 from prov_worker.interruptions import is_own
+from prov_worker.spool.slot import MARK
 
 LOCK = "agent.lock"
 STARTING = "agent.starting"
@@ -78,7 +79,7 @@ def _spawn(runtime: str, crate_dir: str) -> None:
     path = [p for p in sys.path if p and os.path.isabs(p)]
     argument: dict[str, Any] = {"path": path, "runtime": runtime, "crate_dir": crate_dir}
     # the agent needs none of these, and must not hold what it does not need
-    left_out = {"GLOBUS_COMPUTE_CLIENT_SECRET", *schedulers.secrets()}
+    left_out = {"GLOBUS_COMPUTE_CLIENT_SECRET", MARK, *schedulers.secrets()}
     environment = {k: v for k, v in os.environ.items() if k not in left_out}
     log = os.path.join(runtime, LOG)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

@@ -15,6 +15,8 @@ Field names are short for the same reason:
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
+    ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
+    end, 1 if it ran at the moment of the start, and ns of children that it had waited for before)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
@@ -63,7 +65,7 @@ class Ended:
 
     ``final_rss_bytes`` is the worker's resident memory when the task ended; ``sandbox`` the directory to look for
     files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock;
-    ``process`` what the worker noted of itself.
+    ``process`` what the worker noted of itself; ``descendants`` what it saw of their clocks.
     """
 
     record: TaskRecord
@@ -74,6 +76,7 @@ class Ended:
     lost: bool = False
     mono_end_ns: int = 0
     process: dict[str, Any] = field(default_factory=dict)
+    descendants: list[list[Any]] = field(default_factory=list)
 
 
 class JournalState:
@@ -203,6 +206,7 @@ class JournalState:
             function,
             mono_end_ns=line.get("m", 0) + line["dur"],
             process=self.worker.get("proc") or {},
+            descendants=[list(entry) for entry in line.get("kin", ())],
         )
 
     def _lost_line(self, line: dict[str, Any]) -> Ended:

@@ -27,6 +27,13 @@ offset  type   content
                order of :class:`prov_worker.settings.Telemetry`; -1 is off
 2040    Q      written by the agent: last sequence whose crate is on disk
 2048    H      length of the journal's path, which follows
+3072    H      written by the agent: number of the worker's descendants
+3080    IQ     of each: process id, CPU time (ns) of the children that it
+               has waited for; 32 at most
+3472    QH     sequence of a task, and number of descendants that the
+               worker looked at when it began
+3482    IQB    of each: process id, CPU time (ns) with that of children
+               that it had waited for, and 1 if it ran at that moment
 ======  =====  ==========================================================
 """
 
@@ -60,8 +67,21 @@ _NOTE_AT = 96
 _NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
 #: Longest ``start`` line that a slot can hold.
 NOTE_LIMIT = _PLAN_AT - _NOTE_TEXT_AT
+#: In the environment of all that a worker starts: ``PID-START`` of the worker, start as in the slot.
+MARK = "PROV_WORKER_PROCESS"
 #: In the place of an interval: not at all.
 OFF = -1.0
+#: Longest path of a journal, bytes.
+_PATH_LIMIT = 1022
+_COUNT = struct.Struct("<H")
+_LISTED = struct.Struct("<IQ")
+_LISTED_COUNT_AT, _LISTED_AT = 3072, 3080
+_LOOKED = struct.Struct("<QH")
+_BEGUN = struct.Struct("<IQB")
+_LOOKED_AT = 3472
+_BEGUN_AT = _LOOKED_AT + _LOOKED.size
+#: Most descendants that a slot can name.
+MAX_DESCENDANTS = 32
 _READS = 4
 _MAX_PID = 1 << 22
 
@@ -69,7 +89,7 @@ _MAX_PID = 1 << 22
 class Slot:
     """The writing side, owned by one worker."""
 
-    __slots__ = ("_map", "_pack", "path", "sequence")
+    __slots__ = ("_count", "_map", "_pack", "path", "sequence")
 
     def __init__(
         self,
@@ -90,7 +110,7 @@ class Slot:
             ValueError: the journal's path is too long for the page.
         """
         encoded = os.fsencode(journal)
-        if _PATH_AT + 2 + len(encoded) > SIZE:
+        if len(encoded) > _PATH_LIMIT:
             raise ValueError("path of the journal is too long for a slot")
         aside = f"{path}.{pid}.new"
         fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -106,7 +126,7 @@ class Slot:
         os.rename(aside, path)
         self.path = path
         self.sequence = 0
-        self._pack = _TASK.pack_into
+        self._pack, self._count = _TASK.pack_into, _COUNT.unpack_from
 
     @classmethod
     def unseen(cls) -> Slot:
@@ -115,7 +135,7 @@ class Slot:
         slot._map = mmap.mmap(-1, SIZE)
         slot.path = ""
         slot.sequence = 0
-        slot._pack = _TASK.pack_into
+        slot._pack, slot._count = _TASK.pack_into, _COUNT.unpack_from
         return slot
 
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
@@ -128,6 +148,23 @@ class Slot:
         """Keep the running task's ``start`` line here instead of in the journal; at most :data:`NOTE_LIMIT` bytes."""
         self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + len(line)] = line
         _NOTE.pack_into(self._map, _NOTE_AT, self.sequence, len(line))
+
+    def descendants(self) -> Sequence[tuple[int, int]]:
+        """What the agent saw of this process's tree: ids, and ns of CPU time of children that each has waited for."""
+        count = self._count(self._map, _LISTED_COUNT_AT)[0]
+        if not count:
+            return ()
+        return list(
+            _LISTED.iter_unpack(self._map[_LISTED_AT : _LISTED_AT + _LISTED.size * min(count, MAX_DESCENDANTS)])
+        )
+
+    def note_descendants(self, begun: Sequence[tuple[int, int, bool]]) -> None:
+        """Say what descendants had used when the next task begins: id, ns, and whether it ran at that moment."""
+        for number, entry in enumerate(begun[:MAX_DESCENDANTS]):
+            _BEGUN.pack_into(self._map, _BEGUN_AT + number * _BEGUN.size, *entry)
+        _LOOKED.pack_into(
+            self._map, _LOOKED_AT, self.sequence + 1 + (self.sequence & 1), min(len(begun), MAX_DESCENDANTS)
+        )
 
     def end(self) -> None:
         """Say that it ended; what it was stays readable until the next one."""
@@ -163,7 +200,7 @@ class SlotTask:
 class SlotReader:
     """The reading side, owned by the agent. Attributes are those of the page's head."""
 
-    __slots__ = ("_map", "interval_s", "journal", "path", "pid", "start", "telemetry", "thread")
+    __slots__ = ("_map", "_path_length", "interval_s", "journal", "path", "pid", "start", "telemetry", "thread")
 
     def __init__(self, path: str) -> None:
         """Open a slot.
@@ -186,6 +223,7 @@ class SlotReader:
             raise SpoolError(f"{path}: not a slot")
         self.path = path
         self.thread: int | None = thread if thread not in (0, _LET_GO) else None
+        self._path_length = length
         journal = self._map[_PATH_AT + 2 : _PATH_AT + 2 + length]
         self.journal = os.fsdecode(journal)
         # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
@@ -220,6 +258,28 @@ class SlotReader:
             return None
         line = self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + length]
         return line if noted == _NOTE.unpack_from(self._map, _NOTE_AT)[0] else None
+
+    def list_descendants(self, listed: Sequence[tuple[int, int]]) -> None:
+        """Tell the worker of its descendants: ids, and ns of CPU time of children that each has waited for."""
+        if self._path_length > _PATH_LIMIT:
+            return  # a slot of an earlier release, whose path is there
+        entries = listed[:MAX_DESCENDANTS]
+        _COUNT.pack_into(self._map, _LISTED_COUNT_AT, 0)
+        for number, entry in enumerate(entries):
+            _LISTED.pack_into(self._map, _LISTED_AT + number * _LISTED.size, *entry)
+        _COUNT.pack_into(self._map, _LISTED_COUNT_AT, len(entries))
+
+    def begun_descendants(self, sequence: int) -> dict[int, tuple[int, bool]]:
+        """What the worker saw of its descendants when a task began, by id: ns of CPU time, and whether it ran then."""
+        if self._path_length > _PATH_LIMIT:
+            return {}
+        noted, count = _LOOKED.unpack_from(self._map, _LOOKED_AT)
+        if noted != sequence or count > MAX_DESCENDANTS:
+            return {}
+        entries = list(_BEGUN.iter_unpack(self._map[_BEGUN_AT : _BEGUN_AT + count * _BEGUN.size]))
+        if noted != _LOOKED.unpack_from(self._map, _LOOKED_AT)[0]:
+            return {}
+        return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
 
     def acknowledge(self, sequence: int) -> None:
         """Tell the worker that the crate of this task is on disk."""

@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 from prov_worker.agent import lost_tasks, recover
-from prov_worker.agent.buffers import Buffer
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Sampler, Tick, WorkerDeath
-from prov_worker.agent.worker_monitor import TASK_QUANTITIES, Death, TaskSamples
+from prov_worker.agent.worker_monitor import Death, TaskSamples
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
@@ -116,10 +115,10 @@ def test_an_ended_task_waits_for_its_last_look_and_gets_its_series(spool: Spool)
     slot = spool.slot(journal)
     slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
     slot.end()
-    buffer = Buffer(TASK_QUANTITIES)
-    for number in range(4):
-        buffer.add(1000 + number * 50_000_000, (50.0, 1e6, 1, 0, 0, 0, 0))
-    samples = TaskSamples(SlotTask(1, NOW, 1000, 0, uuid.UUID(task).bytes, 1), buffer, 0)
+    samples = TaskSamples(SlotTask(1, NOW, 1000, 0, uuid.UUID(task).bytes, 1))
+    for number in range(1, 5):
+        end_ns = 1000 + number * 50_000_000
+        samples.rows.add(end_ns, (1e6, 1, *[0] * 6), [(25_000_000, end_ns - 50_000_000, end_ns)])
     finaliser = spool.finaliser()
     finaliser.take(Tick(mark_ns=5, slots=[slot.path], alive=1))
     finaliser.work(time.monotonic() + 1)

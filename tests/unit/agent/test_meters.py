@@ -31,7 +31,7 @@ def test_a_process_is_read_from_outside() -> None:
     assert io is not None
     with open("/proc/self/io") as file:
         assert io[0] <= int(file.readline().split()[1])
-    assert meter.threads() == len(os.listdir("/proc/self/task"))
+    assert meter.stat().threads == len(os.listdir("/proc/self/task"))
     meter.close()
 
 
@@ -51,7 +51,7 @@ def test_children_are_found_from_the_main_thread_and_from_others() -> None:
     thread.start()
     try:
         assert ready.wait(30)
-        pids = meter.children(meter.threads())
+        pids = meter.children(None)
         assert {first.pid, others[0].pid} <= set(pids)
         assert others[0].pid not in meter.children(1)
     finally:
@@ -68,7 +68,7 @@ def test_a_process_that_is_gone_gives_nothing() -> None:
     meter = ProcessMeter(process.pid)
     process.kill()
     process.communicate()
-    assert (meter.cpu_ns(), meter.rss_bytes(), meter.threads(), meter.io()) == (None, None, None, None)
+    assert (meter.cpu_ns(), meter.rss_bytes(), meter.stat(), meter.io()) == (None, None, None, None)
     assert meter.children(None) == []
     meter.close()
 

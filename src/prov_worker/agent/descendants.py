@@ -1,0 +1,425 @@
+"""The descendants of one worker: found, followed and measured, whatever their age and whoever waits for them.
+
+The kernel adds what a process used to its parent's counters when the parent waits for it (getrusage(2), proc(5)), and
+never if nobody does: it runs still, it was orphaned, or its parent ignores SIGCHLD. So the clock of each descendant is
+read from outside. :func:`prov_worker.agent.tree_usage.account` joins these readings with the worker's counters.
+
+Nothing is asked of the worker: it becomes no subreaper, and its SIGCHLD stays the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prov_worker.agent.process_meter import TICKS_PER_S, Io, ProcessMeter, Stat
+
+MAX_PROCESSES = 256
+_ENDED = ("Z", "X")
+#: A process is younger than its exec(2) for a moment, and then shows the memory of its parent (vfork(2)).
+_EXEC_NS = 100_000_000
+_WAITED_NS = 200_000_000
+_NO_IO = Io()
+
+
+@dataclass(slots=True)
+class ProcessUse:
+    """What one descendant had used when a task began, and at the last two looks at it within the task.
+
+    Attributes:
+        pid: process id.
+        older: it was there before the task.
+        left_over: it ran at the moment when the task began, so it is at work for an earlier one.
+        alive: it was there when the task had ended.
+        waited: it is gone, and its parent has waited for it: the parent's counters have it.
+        by_worker: the worker was that parent, or the parent of it that lives on.
+        began_ns: CPU time when the task began, of the process and the children that it had waited for.
+        cpu_ns: the same at the last look, which was at ``read_ns`` (CLOCK_MONOTONIC); of it ``waited_ns`` of children.
+        earlier_ns, earlier_read_ns: the same at the look before.
+        io_began, io: bytes; None if they could not be read.
+    """
+
+    pid: int
+    older: bool
+    left_over: bool
+    alive: bool
+    waited: bool
+    by_worker: bool
+    began_ns: int
+    cpu_ns: int
+    waited_ns: int
+    read_ns: int
+    earlier_ns: int
+    earlier_read_ns: int
+    io_began: Io | None
+    io: Io | None
+
+    def cpu_at(self, mono_ns: int) -> int:
+        """CPU time at a moment between the last two looks, as if it had been used evenly."""
+        if mono_ns >= self.read_ns or self.read_ns <= self.earlier_read_ns:
+            return self.cpu_ns
+        share = max(0, mono_ns - self.earlier_read_ns) / (self.read_ns - self.earlier_read_ns)
+        return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * share)
+
+
+@dataclass(slots=True)
+class TreeUse:
+    """What the agent saw of a worker's process tree during one task.
+
+    Attributes:
+        processes: descendants that the worker's counters do not have, or have for more than the task.
+        peak_rss_bytes: largest total of the tree at one sample; pages that processes share count for each of them.
+        child_peak_rss_bytes: largest resident memory of one descendant, of its own ``VmHWM`` or of samples.
+        descendants: how many were seen.
+    """
+
+    processes: list[ProcessUse]
+    peak_rss_bytes: int | None = None
+    child_peak_rss_bytes: int | None = None
+    descendants: int = 0
+
+
+class _Process:
+    """One descendant under watch."""
+
+    __slots__ = (
+        "began_ns",
+        "charged_ns",
+        "clock_ns",
+        "earlier_ns",
+        "earlier_read_ns",
+        "first_ns",
+        "ignored",
+        "io",
+        "io_began",
+        "left_over",
+        "meter",
+        "older",
+        "parent",
+        "peak",
+        "pid",
+        "read_ns",
+        "rss",
+        "start",
+        "swallowed_ns",
+        "waited_ns",
+    )
+
+    def __init__(self, pid: int, parent: int, start: int, mono_ns: int) -> None:
+        self.meter = ProcessMeter(pid)
+        self.pid, self.parent, self.start = pid, parent, start
+        self.first_ns = self.read_ns = self.earlier_read_ns = mono_ns
+        self.clock_ns = self.waited_ns = self.earlier_ns = self.began_ns = self.charged_ns = self.swallowed_ns = 0
+        self.io: Io | None = None
+        self.io_began: Io | None = _NO_IO
+        self.older = self.left_over = self.ignored = False
+        self.rss = self.peak = 0
+
+    @property
+    def cpu_ns(self) -> int:
+        """CPU time of the process and of children that it has waited for."""
+        return self.clock_ns + self.waited_ns
+
+    def read(self, mono_ns: int) -> bool:
+        """Read clock, memory and bytes; false if it is gone."""
+        clock_ns = self.meter.cpu_ns()
+        if clock_ns is None:
+            return False
+        self.earlier_ns, self.earlier_read_ns = self.cpu_ns, self.read_ns
+        self.clock_ns, self.read_ns = clock_ns, mono_ns
+        io = self.meter.io()
+        self.io = io if io is not None else self.io
+        self.rss = self.meter.rss_bytes() or 0
+        if mono_ns - self.first_ns >= _EXEC_NS and self.rss > self.peak:
+            self.peak = self.rss
+        return True
+
+    def use(self, alive: bool, waited: bool, by_worker: bool = True) -> ProcessUse:
+        return ProcessUse(
+            self.pid,
+            self.older,
+            self.left_over,
+            alive,
+            waited,
+            by_worker,
+            self.began_ns,
+            self.cpu_ns,
+            self.waited_ns,
+            self.read_ns,
+            self.earlier_ns,
+            self.earlier_read_ns,
+            self.io_began,
+            self.io,
+        )
+
+
+class Descendants:
+    """Follows the descendants of one worker.
+
+    Args:
+        worker: reads the worker itself, or the one thread of it that runs tasks.
+        whole: the worker runs one task at a time in the whole process, so that all its children are the task's.
+
+    Attributes:
+        charges: CPU time that was used since the last sample: (ns, since when, until when). Emptied by who takes it.
+        threads: threads of the worker at the last look; None if not known.
+    """
+
+    def __init__(self, worker: ProcessMeter, whole: bool) -> None:
+        self._worker = worker
+        self._whole = whole
+        self._processes: dict[int, _Process] = {}
+        self._gone: list[ProcessUse] = []
+        self._began_ns = self._began_ticks = 0
+        self._listing = b""
+        self._waited_ns: int | None = None
+        self._waited_read_ns = self._tail_since_ns = 0
+        self._owed_ns = 0
+        self._gone_io = [0, 0, 0, 0]
+        self._child_peak = 0
+        self._seen = 0
+        self.charges: list[tuple[int, int, int]] = []
+        self.threads: int | None = None
+
+    def __len__(self) -> int:
+        """How many there are, but for those that are at work for an earlier task."""
+        return sum(not process.left_over for process in self._processes.values())
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory of all that are the task's at the last sample; shared pages count for each."""
+        return sum(process.rss for process in self._processes.values() if not process.left_over)
+
+    def begin(self, mono_ns: int, boot_offset_ns: int, begun: Mapping[int, tuple[int, bool]], now_ns: int) -> None:
+        """Another task runs.
+
+        Args:
+            mono_ns: when it began (CLOCK_MONOTONIC).
+            boot_offset_ns: what to add to that clock to have time since boot.
+            begun: what the worker saw of its descendants at that moment, by id: CPU time, and whether it ran.
+            now_ns: now, on the first clock.
+        """
+        self._began_ns = mono_ns
+        self._began_ticks = (mono_ns + boot_offset_ns) * TICKS_PER_S // 1_000_000_000
+        self._gone.clear()
+        self.charges.clear()
+        self._gone_io = [0, 0, 0, 0]
+        self._owed_ns = self._child_peak = self._tail_since_ns = 0
+        self._waited_ns = None
+        early: dict[int, int] = {}
+        for process in list(self._processes.values()):
+            there = process.read(now_ns)
+            if not there and begun and process.pid not in begun:
+                # gone before the task began: its parent had its time by then, which the slot did not say yet
+                parent = self._processes.get(process.parent)
+                if parent is not None:
+                    early[parent.pid] = early.get(parent.pid, 0) + process.cpu_ns
+                self._processes.pop(process.pid).meter.close()
+                continue
+            process.older = process.start < self._began_ticks or process.pid in begun
+            process.peak = process.swallowed_ns = 0
+            process.left_over = False
+            process.io_began = process.io if process.older else _NO_IO
+            if process.pid in begun:
+                process.began_ns, process.left_over = begun[process.pid]
+            else:
+                process.began_ns = process.use(True, False).cpu_at(mono_ns) if process.older else 0
+        for process in self._processes.values():
+            process.began_ns += early.get(process.pid, 0)
+            process.charged_ns = process.began_ns
+        self._seen = len(self._processes)
+        self._take_waited(self._worker.stat(), now_ns)
+
+    def has_changed(self) -> bool:
+        """Whether the worker has other children than at the last look, as far as that is seen cheaply."""
+        return self._worker.first_children() != self._listing
+
+    def sample(self, now_ns: int) -> bool:
+        """Read what the descendants use now; false if one of them is gone, which the next look sees to."""
+        complete = True
+        for process in self._processes.values():
+            since = process.read_ns
+            if process.read(now_ns):
+                self._charge(process, since)
+            else:
+                complete = False
+        return complete
+
+    def look(self, now_ns: int) -> None:
+        """Find those that have come, and see who is gone."""
+        self._listing = self._worker.first_children()
+        stat = self._worker.stat()
+        self.threads = None if stat is None else stat.threads
+        below = self._walk([(pid, self._worker.pid) for pid in self._worker.children(self.threads)], now_ns, set())
+        for pid, process in list(self._processes.items()):
+            if pid not in below and self._is_alive(process):
+                # orphaned, or left out of a list: the kernel may skip a child if another ends at that moment (proc(5))
+                below = self._walk([(pid, self._parent_in_tree(process.meter))], now_ns, below)
+        gone = {pid: process for pid, process in self._processes.items() if pid not in below}
+        for process in gone.values():
+            self._bury(process, gone)
+        ignoring = self._worker.status()[1] if self._processes else False
+        stats = {pid: process.meter.stat() for pid, process in self._processes.items()}
+        stat = self._worker.stat()
+        # who has lost a child since it was looked for has its time already: left to the next look
+        bereaved = {process.parent for process in self._processes.values() if process.meter.cpu_ns() is None}
+        for pid, process in self._processes.items():
+            process.ignored = ignoring and process.parent == self._worker.pid
+            if pid not in bereaved:
+                self._look_at(process, stats[pid])
+        if self._worker.pid not in bereaved:
+            self._take_waited(stat, now_ns)
+
+    def adopt(self, pid: int, now_ns: int) -> None:
+        """Follow a process that has left the tree, and was found by other means than its parents."""
+        self.look(now_ns)
+        if pid not in self._processes:
+            meter = ProcessMeter(pid)
+            parent = self._parent_in_tree(meter)
+            meter.close()
+            self._walk([(pid, parent)], now_ns, set(self._processes))
+
+    def listed(self) -> list[tuple[int, int]]:
+        """Ids, and CPU time of children that each has waited for, as :meth:`SlotReader.list_descendants` takes them."""
+        return [(process.pid, process.waited_ns) for process in self._processes.values()]
+
+    def io_since_start(self, worker: Io) -> Io:
+        """Bytes of the whole tree since the task began.
+
+        Args:
+            worker: those of the worker, which has what it has waited for.
+        """
+        total = [mine + gone for mine, gone in zip(worker, self._gone_io, strict=True)]
+        for process in self._processes.values():
+            if process.io is not None and process.io_began is not None and not process.left_over:
+                total = [a + b - c for a, b, c in zip(total, process.io, process.io_began, strict=True)]
+        return Io(*total)
+
+    def use(self) -> tuple[list[ProcessUse], int | None, int]:
+        """What the task's descendants used, the peak of the largest, and how many were seen."""
+        alive = [process.use(True, False) for process in self._processes.values()]
+        peak = max([self._child_peak, *(process.peak for process in self._processes.values() if not process.left_over)])
+        return self._gone + alive, peak or None, self._seen
+
+    def close(self) -> None:
+        """Let all files go."""
+        for process in self._processes.values():
+            process.meter.close()
+        self._processes.clear()
+
+    def _walk(self, todo: list[tuple[int, int]], now_ns: int, met: set[int]) -> set[int]:
+        """Take up processes and all below them; gives the ids of all that are there."""
+        met = set(met)
+        while todo and len(met) < MAX_PROCESSES:
+            pid, parent = todo.pop()
+            if pid in met:
+                continue
+            process = self._processes.get(pid)
+            if process is None:
+                process = self._take_up(pid, parent, now_ns)
+                if process is None:
+                    continue
+            process.parent = parent
+            met.add(pid)
+            todo.extend((child, pid) for child in process.meter.children(None))
+        return met
+
+    def _take_up(self, pid: int, parent: int, now_ns: int) -> _Process | None:
+        process = _Process(pid, parent, 0, now_ns)
+        stat = process.meter.stat()
+        if stat is None or not process.read(now_ns):
+            process.meter.close()
+            return None
+        process.start, process.waited_ns = stat.start, stat.waited_cpu_ns
+        process.older = stat.start < self._began_ticks
+        if process.older:  # never seen before: what it used until now is not the task's
+            process.began_ns, process.io_began = process.cpu_ns, process.io
+            process.left_over = stat.state == "R"  # not looked at when the task began: as it is now
+        process.charged_ns = process.began_ns
+        # its first reading covers its whole life, as far as that is the task's
+        process.earlier_ns, process.earlier_read_ns = (
+            process.began_ns,
+            now_ns if process.older else self._born_ns(process),
+        )
+        self._processes[pid] = process
+        self._seen += 1
+        self._charge(process, process.earlier_read_ns)
+        return process
+
+    def _born_ns(self, process: _Process) -> int:
+        since_task_ns = (process.start - self._began_ticks) * 1_000_000_000 // TICKS_PER_S
+        return min(process.read_ns, self._began_ns + max(0, since_task_ns))
+
+    def _look_at(self, process: _Process, stat: Stat | None) -> None:
+        """Take what is too dear for every sample."""
+        if stat is not None:
+            process.waited_ns = stat.waited_cpu_ns
+            self._charge(process, process.earlier_read_ns)
+        if process.older or process.read_ns - process.first_ns < _EXEC_NS:
+            return  # its mark is of another task, or of its parent
+        mark, _ = process.meter.status()
+        if mark is not None and mark > process.peak:
+            process.peak = mark
+
+    def _parent_in_tree(self, meter: ProcessMeter) -> int:
+        """Return the parent of a process; 0 if that is not of this tree."""
+        stat = meter.stat()
+        inside = stat is not None and (stat.parent == self._worker.pid or stat.parent in self._processes)
+        return stat.parent if stat is not None and inside else 0
+
+    @staticmethod
+    def _is_alive(process: _Process) -> bool:
+        stat = process.meter.stat()
+        return stat is not None and stat.start == process.start and stat.state not in _ENDED
+
+    def _charge(self, process: _Process, since_ns: int) -> None:
+        counted = process.cpu_ns - process.swallowed_ns
+        if counted > process.charged_ns and not process.left_over:
+            self.charges.append((counted - process.charged_ns, max(since_ns, self._began_ns), process.read_ns))
+            process.charged_ns = counted
+
+    def _bury(self, process: _Process, gone: Mapping[int, _Process]) -> None:
+        """Note what a process that is gone had used, and who has it in its counters now."""
+        del self._processes[process.pid]
+        heir = process
+        while not heir.ignored and heir.parent in gone:
+            heir = gone[heir.parent]  # gone as well: what it had goes on to its own parent
+        parent = self._processes.get(heir.parent)
+        waited = (heir.parent == self._worker.pid or parent is not None) and not heir.ignored
+        if waited and parent is not None:
+            parent.swallowed_ns += process.cpu_ns
+        elif waited:
+            self._owed_ns -= process.cpu_ns
+            self._tail_since_ns = min(self._tail_since_ns or process.read_ns, process.read_ns)
+        began, last = process.io_began or _NO_IO, process.io or _NO_IO
+        for index in range(4):
+            if process.left_over:
+                self._gone_io[index] -= last[index] if waited else 0
+            else:
+                self._gone_io[index] += (0 if waited else last[index]) - began[index]
+        if not waited or process.older:
+            self._gone.append(process.use(False, waited, parent is None))
+        if not process.left_over:
+            self._child_peak = max(self._child_peak, process.peak)
+        process.meter.close()
+
+    def _take_waited(self, stat: Stat | None, now_ns: int) -> None:
+        """Charge what the worker's waited-for children used beyond what was seen of them while they lived."""
+        # seldom: this time comes in ticks of 10 ms, which are much of a sample and little of a quarter of a second
+        if (
+            not self._whole
+            or stat is None
+            or (self._waited_ns is not None and now_ns < self._waited_read_ns + _WAITED_NS)
+        ):
+            return
+        if any(p.parent == self._worker.pid and p.meter.cpu_ns() is None for p in self._processes.values()):
+            return  # waited for just now: its time must not count twice
+        if self._waited_ns is not None:
+            self._owed_ns += stat.waited_cpu_ns - self._waited_ns
+        if self._owed_ns > 0:
+            # of those that were seen: what they used after they were read last
+            since_ns = max(self._tail_since_ns or self._waited_read_ns, self._began_ns)
+            self.charges.append((self._owed_ns, since_ns, now_ns))
+            self._owed_ns = 0
+        self._tail_since_ns = 0
+        self._waited_ns, self._waited_read_ns = stat.waited_cpu_ns, now_ns

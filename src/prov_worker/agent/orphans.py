@@ -1,0 +1,119 @@
+"""Processes that left their worker's tree before the agent saw them in it: children of children that are gone.
+
+A daemon forks twice, so that its parent is init or the nearest subreaper. Such a process is known by what it inherited:
+a mark in its environment if it was executed (proc(5), ``/proc/PID/environ``), or the worker's own command line if it
+was forked and no more. Without either it is nobody's. Its session says nothing: programs of other origin may share it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from prov_worker.files import open_to_read
+from prov_worker.spool.slot import MARK
+
+_MAX_ENVIRONMENT = 1 << 18
+_MAX_COMMAND = 4096
+
+
+class Newcomer(NamedTuple):
+    """A process that was not there at the last look.
+
+    Attributes:
+        pid: process id.
+        parent: that of its parent.
+        start: clock ticks since boot.
+    """
+
+    pid: int
+    parent: int
+    start: int
+
+
+class ProcessTable:
+    """Finds the processes of this user that have come since the last look."""
+
+    def __init__(self) -> None:
+        self._loadavg = open_to_read("/proc/loadavg")
+        self._last = b""
+        self._pids: set[str] = set()
+        self._uid = os.geteuid()
+        self.newcomers()
+
+    def newcomers(self) -> list[Newcomer]:
+        """Return them; cheap if no process was started meanwhile.
+
+        The last field of ``/proc/loadavg`` is the id that was given away last.
+        """
+        try:
+            last = os.pread(self._loadavg, 128, 0).split()[-1]
+        except (OSError, IndexError):
+            last = b""
+        if last and last == self._last:
+            return []
+        self._last = last
+        try:
+            pids = {name for name in os.listdir("/proc") if name.isdigit()}
+        except OSError:
+            return []
+        new, self._pids = pids - self._pids, pids
+        return [newcomer for pid in new if (newcomer := self._describe(pid)) is not None]
+
+    def _describe(self, pid: str) -> Newcomer | None:
+        try:
+            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_uid != self._uid:
+                    return None
+                data = file.read(1024)
+            fields = data[data.rindex(b")") + 2 :].split(None, 20)
+            return Newcomer(int(pid), int(fields[1]), int(fields[19]))
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._loadavg >= 0:
+            os.close(self._loadavg)
+        self._loadavg = -1
+
+
+def owner_of(newcomer: Newcomer, workers: Mapping[int, tuple[int, int]], running: Iterable[int]) -> int | None:
+    """Return the worker that a process without a parent in any tree came from; None if it cannot be told.
+
+    Args:
+        newcomer: the process.
+        workers: start and parent of each worker, by process id.
+        running: ids of workers that run a task.
+    """
+    marked = _mark(newcomer.pid)
+    if marked is not None and marked[0] in workers and workers[marked[0]][0] == marked[1]:
+        return marked[0]
+    command = _command(newcomer.pid)
+    alike = [pid for pid in running if command and _command(pid) == command]
+    if len(alike) != 1 or any(newcomer.parent == parent for _, parent in workers.values()):
+        return None  # of one of several workers, or a worker itself
+    return alike[0]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+            return file.read(_MAX_COMMAND)
+    except OSError:
+        return b""
+
+
+def _mark(pid: int) -> tuple[int, int] | None:
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            text = file.read(_MAX_ENVIRONMENT)
+    except OSError:
+        return None
+    _, mark, rest = (b"\0" + text).partition(f"\0{MARK}=".encode())
+    try:
+        pid_text, _, start = rest.partition(b"\0")[0].partition(b"-")
+        return (int(pid_text), int(start)) if mark else None
+    except ValueError:
+        return None

@@ -1,0 +1,183 @@
+"""Joins a worker's own counters with what was seen of its descendants: what one task used, no more and no less.
+
+A worker's counters have the children that it has waited for, with all that these used in their lives (getrusage(2)). So
+what a child used before the task is taken off, and what descendants used that nobody has waited for is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prov_worker.agent.descendants import ProcessUse, TreeUse
+from prov_worker.agent.process_meter import Io
+from prov_worker.counters import Usage
+from prov_worker.model import Column, Series
+
+_CHARS = ("read_chars", "written_chars")
+_BYTES = ("read_bytes", "written_bytes")
+#: The last sample of a task is no more intervals than these before its end.
+_LONGEST_TAIL = 4
+#: Children that came and went unseen did so since the last look, or a little before.
+_LATE_S = 0.25
+#: Counters and samples agree if they differ by no more than this share, or so many seconds.
+_AGREE, _AGREE_S = 0.02, 0.02
+
+
+def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, end_ns: int) -> list[str]:
+    """Complete the counters of a task.
+
+    Args:
+        usage: the worker's own; changed in place.
+        seen: what the worker saw of its descendants' clocks: id, ns at the start and at the end (None: it was not
+            there), whether it ran at the moment of the start, and ns of children that it had waited for before.
+        tree: what the agent saw; None if it saw nothing of the task.
+        end_ns: when the task ended, CLOCK_MONOTONIC.
+
+    Returns:
+        Notes on what could not be told.
+    """
+    clocks = {entry[0]: entry for entry in seen}
+    processes = {process.pid: process for process in tree.processes} if tree is not None else {}
+    added_ns = earlier_ns = before_ns = before_others_ns = 0
+    io = [0, 0, 0, 0]
+    unread = 0
+    for pid in {**clocks, **processes}:
+        process = processes.get(pid)
+        begun, ended, ran, waited_ns = clocks[pid][1:5] if pid in clocks else (None, None, 0, 0)
+        begun_ns = process.began_ns if process is not None else (begun or 0) + waited_ns
+        left_over = bool(ran) or (process is not None and process.left_over)
+        if ended is not None:
+            ended += process.waited_ns if process is not None else waited_ns
+        elif process is not None and process.alive:
+            ended = process.cpu_at(end_ns)
+        elif process is not None and not process.waited:
+            ended = process.cpu_ns
+        if ended is not None:
+            used_ns = max(0, ended - begun_ns)
+            if left_over:
+                earlier_ns += used_ns
+            else:
+                added_ns += used_ns
+                unread += not _add(io, process)
+            continue
+        if left_over and process is not None:
+            earlier_ns += max(0, process.cpu_ns - begun_ns)
+            begun_ns = process.cpu_ns  # waited for in the end: all of it is in its parent's counters
+        _take_off(io, process)
+        if process is None or process.by_worker:
+            before_ns += begun_ns
+        else:
+            before_others_ns += begun_ns
+    if clocks or processes:
+        usage.descendants_cpu_s = max(0, added_ns - before_others_ns) / 1e9
+        usage.earlier_cpu_s = earlier_ns / 1e9 if earlier_ns else None
+    _take_off_children(usage, before_ns / 1e9)
+    for number, name in enumerate((*_CHARS, *_BYTES)):
+        value = getattr(usage, name)
+        if value is not None:
+            setattr(usage, name, max(0, value + io[number]))
+    if tree is not None and tree.descendants:
+        usage.children_peak_rss_bytes = tree.child_peak_rss_bytes
+    if tree is not None and tree.peak_rss_bytes:
+        own = usage.peak_rss_bytes if usage.peak_rss_exact else None
+        usage.tree_peak_rss_bytes = max(tree.peak_rss_bytes, own or 0)
+    notes = []
+    if unread:
+        notes.append(f"Bytes that {unread} descendants read and wrote could not be read, and are in no total.")
+    return notes
+
+
+def close_series(series: Series | None, usage: Usage, wall_time_s: float, cpus: int) -> str | None:
+    """Add the last part of a task to its samples of CPU use: what its counters have beyond them.
+
+    The last sample is up to an interval before the end, and children that came and went between two looks are in the
+    counters alone.
+
+    Args:
+        series: samples of the task; a row is added to them.
+        usage: the task's counters.
+        wall_time_s: seconds that it took.
+        cpus: CPUs of the node: more than these cannot be used.
+
+    Returns:
+        A note if counters and samples differ still; None if they agree.
+    """
+    column = series.columns.get("cpu_percent") if series is not None else None
+    if series is None or column is None or not series.offset_s or usage.cpu_s is None or column.interval_s is not None:
+        return None
+    sampled_s, before_s = 0.0, 0.0
+    for offset_s, percent in zip(series.offset_s, column.mean, strict=True):
+        if percent is not None:
+            sampled_s += (offset_s - before_s) * percent / 100
+            before_s = offset_s
+    left_s, missing_s = wall_time_s - before_s, usage.cpu_s - sampled_s
+    if 0 < left_s <= _LONGEST_TAIL * series.interval_s and missing_s >= 0:
+        last = next(value for value in reversed(column.mean) if value is not None)
+        tail_s = min(missing_s, left_s * max(last, 100) / 100)
+        missing_s -= tail_s
+        _append(series, column, round(wall_time_s, 4), 100 * tail_s / left_s)
+    if missing_s > 0:
+        missing_s -= _raise(series, column, missing_s, 100 * cpus)
+    if abs(missing_s) <= max(_AGREE * usage.cpu_s, _AGREE_S):
+        return None
+    return (
+        f"Samples of CPU use make {sampled_s:.3f} s, counters {usage.cpu_s:.3f} s: the counters are right; samples "
+        "miss what children used that came and went between two looks, or count it late."
+    )
+
+
+def _append(series: Series, percent: Column, offset_s: float, value: float) -> None:
+    if offset_s <= series.offset_s[-1]:
+        return
+    series.offset_s.append(offset_s)
+    for column in series.columns.values():
+        added = round(value, 2) if column is percent else None
+        for values in (column.mean, column.low, column.high):
+            if values is not None:
+                values.append(added)
+
+
+def _raise(series: Series, percent: Column, missing_s: float, most: float) -> float:
+    """Add CPU time to the last samples, evenly over the time between two looks; gives what found room."""
+    first = len(series) - 1
+    while first > 0 and series.offset_s[-1] - series.offset_s[first - 1] < _LATE_S:
+        first -= 1
+    start_s = series.offset_s[first - 1] if first else 0.0
+    added = 100 * missing_s / max(series.offset_s[-1] - start_s, 1e-9)
+    room_s, before_s = 0.0, start_s
+    for number in range(first, len(series)):
+        value, offset_s = percent.mean[number], series.offset_s[number]
+        if value is not None:
+            raised = max(value, min(most, value + added))
+            room_s += (raised - value) / 100 * (offset_s - before_s)
+            percent.mean[number] = round(raised, 2)
+            if percent.high is not None and percent.high[number] is not None:
+                percent.high[number] = max(percent.high[number] or 0, round(raised, 2))
+            before_s = offset_s
+    return room_s
+
+
+def _take_off_children(usage: Usage, before_s: float) -> None:
+    """Take off the waited-for children what they used before the task, of user and system time in equal parts."""
+    user_s, system_s = usage.children_cpu_user_s, usage.children_cpu_system_s
+    if not before_s or user_s is None or system_s is None or user_s + system_s <= 0:
+        return
+    kept = max(0.0, 1 - before_s / (user_s + system_s))
+    usage.children_cpu_user_s, usage.children_cpu_system_s = round(user_s * kept, 6), round(system_s * kept, 6)
+
+
+def _add(io: list[int], process: ProcessUse | None) -> bool:
+    if process is None:
+        return True
+    if process.io is None or process.io_began is None:
+        return False
+    for number, (last, began) in enumerate(zip(process.io, process.io_began, strict=True)):
+        io[number] += max(0, last - began)
+    return True
+
+
+def _take_off(io: list[int], process: ProcessUse | None) -> None:
+    began = process.io_began if process is not None else None
+    for number, value in enumerate(began or Io()):
+        io[number] -= value
