@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prov_worker.agent.log import parse
+from prov_worker.printable import line
 from prov_worker.spool.launch import LOG
 from prov_worker.spool.paths import runtime_dirs
 
@@ -48,7 +49,7 @@ class Relay:
                 count = self._seen[kind] = self._seen.get(kind, 0) + 1
                 if count <= MOST:
                     more = f" (more of this kind: {path})" if count == MOST else ""
-                    lines.append(f"prov-worker agent: {complaint}{more}")
+                    lines.append(line(f"prov-worker agent: {complaint}{more}"))
         return lines
 
 
@@ -56,11 +57,11 @@ def complaints(text: str) -> list[tuple[str, str]]:
     """Return what is wrong, of an agent's log: each as its kind and one line, which names the error."""
     lines: list[tuple[str, str]] = []
     printed = ""
-    for line in text.splitlines():
-        fields = parse(line)
+    for row in text.splitlines():
+        fields = parse(row)
         if fields is None:
             # Of an agent that could not even begin: of a traceback, its last line.
-            printed = line.strip() or printed
+            printed = row.strip() or printed
             continue
         if printed:
             lines.append(("printed", printed))
@@ -74,8 +75,8 @@ def main() -> None:
     """Until the container ends."""
     relay = Relay()
     while True:
-        for line in relay.look():
-            sys.stderr.write(f"{line}\n")
+        for complaint in relay.look():
+            sys.stderr.write(f"{complaint}\n")
         time.sleep(EVERY_S)
 
 

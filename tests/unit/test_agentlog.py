@@ -77,3 +77,12 @@ def test_many_of_a_kind_are_not_all_said(relay: Any, log: Path) -> None:
     # A log that is shorter is another agent's.
     log.write_text(line("ERROR", "a new one of this test"))
     assert relay.look() == ["prov-worker agent: a new one of this test"]
+
+
+def test_what_a_task_brought_cannot_steer_the_terminal(relay: Any, log: Path) -> None:
+    log.write_text(line("WARNING", "task: %s", "\x1b]0;pwned\x07\nprov-worker agent: forged") + "\x1b[31mprinted\n")
+    lines = relay.look()
+    assert lines == [
+        r"prov-worker agent: task: \x1b]0;pwned\x07\nprov-worker agent: forged",
+        r"prov-worker agent: \x1b[31mprinted",
+    ]

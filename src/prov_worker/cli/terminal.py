@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from prov_worker.errors import InputError
+from prov_worker.printable import line as line  # the verbs take both from here
+from prov_worker.printable import plain as plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,21 +116,6 @@ def print_json(data: Any) -> None:
     except UnicodeEncodeError:  # names of files are bytes, and not always UTF-8: JSON can escape what they hold
         text = json.dumps(data, indent=2, allow_nan=False, default=str)
     sys.stdout.write(text + "\n")
-
-
-def plain(text: object) -> str:
-    """Text as it may go to a terminal: what would steer it, such as an escape sequence, is shown and not sent."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Cf") and character not in "\n\t"
-        else character
-        for character in str(text)
-    )
-
-
-def line(text: object) -> str:
-    """As :func:`plain`, and on one line whatever the names in it hold: nothing in them passes for a line of ours."""
-    return plain(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

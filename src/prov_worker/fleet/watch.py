@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from prov_worker import files
+from prov_worker import files, printable
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.fleet import daemon, launch, logs, metrics, presence
 from prov_worker.fleet.endpoint import Folder
@@ -71,7 +71,8 @@ class WatchLog:
 
     def say(self, name: str, text: str) -> None:
         """Say what was decided of an endpoint, and why. A full disk keeps nothing from being printed."""
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {name}: {' '.join(text.split())}"
+        decision = printable.line(f"{name}: {' '.join(text.split())}")  # the text may be a daemon's, and a task's
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {decision}"
         self._show(line)
         try:
             with contextlib.suppress(FileNotFoundError):

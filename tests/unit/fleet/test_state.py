@@ -15,6 +15,7 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
+from prov_worker.fleet.watch import WatchLog
 from prov_worker.globus.processes import living
 from prov_worker.processes import boot_id
 from support.programs import Programs
@@ -169,3 +170,11 @@ def test_what_others_wrote_is_a_change(fleet: Fleet) -> None:
     assert not state.changed
     state.path.unlink()
     assert state.changed
+
+
+def test_a_line_of_the_watch_is_one_line_whatever_a_daemon_said(fleet: Fleet) -> None:
+    state, shown = State(fleet), list[str]()
+    WatchLog(state, shown.append).say("one", "is down: \x1b]0;pwned\x07\n2026-01-01T00:00:00Z two: forged \udcff")
+    (text,) = shown
+    assert text.endswith(r" one: is down: \x1b]0;pwned\x07 2026-01-01T00:00:00Z two: forged \udcff")
+    assert state.log.read_text() == f"{text}\n"

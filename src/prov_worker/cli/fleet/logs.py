@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from prov_worker.cli import terminal
 from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
 
@@ -39,13 +40,13 @@ def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint
         raise InputError(f"{path}: there is no log yet")
     size = path.stat().st_size
     for line in logs.last_lines(path, lines):
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{terminal.plain(line)}\n")
     sys.stdout.flush()
     if not size and not follow:
         more = "" if console or user_endpoint else "; --console shows what the daemon printed"
         click.echo(f"{path}: nothing in it yet{more}", err=True)
     if follow:
         for text in logs.follow(path, size):
-            sys.stdout.write(text)
+            sys.stdout.write(terminal.plain(text))
             sys.stdout.flush()
     return 0

