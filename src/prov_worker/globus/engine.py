@@ -33,6 +33,7 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 from prov_worker.errors import SettingsError
 from prov_worker.globus import housekeeping, service_urls
 from prov_worker.globus.affinity_check import check_affinity
+from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
@@ -150,6 +151,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if run_dir is not None:
             housekeeping.end_orphans(run_dir)
             self._guard_ports(run_dir)
+        watch_blocks(self.executor)
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
         if run_dir is not None:
             executor = self.executor

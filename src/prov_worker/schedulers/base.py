@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from prov_worker.finding import Finding
@@ -28,6 +28,20 @@ class JobRequest(Protocol):
     def script(self) -> str:
         """Return the text of the batch script."""
         ...
+
+
+class JobWord(NamedTuple):
+    """What a scheduler says of a job.
+
+    Attributes:
+        text: for people, with the job's id and the scheduler's own words.
+        held: whether it waits to be released, and will not begin before.
+        stuck: whether the scheduler itself holds it, as it could not be started: nobody will release it.
+    """
+
+    text: str
+    held: bool = False
+    stuck: bool = False
 
 
 class Scheduler:
@@ -82,6 +96,14 @@ class Scheduler:
             environ: how the scheduler's programs are found, and how they find their configuration.
         """
         return lambda record, death_seen: None
+
+    def look(self, job: str) -> JobWord | None:
+        """Ask the scheduler about a job that waits, or has ended; None if it says nothing. Takes seconds at most.
+
+        Args:
+            job: its id, as Parsl's provider has it.
+        """
+        return None
 
     def contradictions(self, options: Mapping[str, Any]) -> Iterator[Contradiction]:
         """Yield what is wrong with options of a site that are right one by one.

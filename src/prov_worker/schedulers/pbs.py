@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prov_worker import programs
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.schedulers import SCHEDULERS, hostlist, walltime
-from prov_worker.schedulers.base import Explain, JobRequest, Scheduler
+from prov_worker.schedulers.base import Explain, JobRequest, JobWord, Scheduler
 
 if TYPE_CHECKING:
     from prov_worker.model import TaskRecord
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _ENDING = ("SIGTERM", "SIGKILL")
 #: A job's script starts so much later than the job, at most.
 _EARLY_S = 5.0
+_LOOK_LIMIT_S = 4.0
+#: States of jobs that are over, or nearly (qstat(1B)): finished, exiting, subjob finished.
+_OVER = ("F", "E", "X")
 #: ALCF's program that knows accounts.
 _ALLOCATIONS = "sbank-list-allocations"
 
@@ -82,6 +85,21 @@ class PBS(Scheduler):
     def explainer(self, environ: Mapping[str, str]) -> Explain:
         """See :class:`Scheduler`."""
         return _explain
+
+    def look(self, job: str) -> JobWord | None:
+        """See :class:`Scheduler`; PBS holds a job that it could not start 21 times (``Hold_Types`` has ``s``)."""
+        answer = programs.run(["qstat", "-x", "-f", "-F", "json", job], limit_s=_LOOK_LIMIT_S)
+        try:
+            (facts,) = json.loads(answer.output)["Jobs"].values()
+            state, comment = facts["job_state"], facts.get("comment") or "no comment"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        if state == "H":
+            return JobWord(f"batch job {job} is held (PBS: {comment})", True, "s" in facts.get("Hold_Types", ""))
+        if state in _OVER:
+            ended = f" with exit status {facts['Exit_status']}" if "Exit_status" in facts else ""
+            return JobWord(f"batch job {job} ended{ended} (PBS: {comment})")
+        return JobWord(f"batch job {job} is in state {state} (PBS: {comment})")
 
     def gpus_per_node(self, options: Mapping[str, Any]) -> tuple[str, int] | None:
         """See :class:`Scheduler`; PBS is asked by ``ngpus`` of a chunk."""

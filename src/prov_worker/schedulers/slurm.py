@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from prov_worker import programs
 from prov_worker.finding import Finding, failed, passed, warned
 from prov_worker.schedulers import SCHEDULERS, hostlist, walltime
-from prov_worker.schedulers.base import Contradiction, Explain, JobRequest, Scheduler
+from prov_worker.schedulers.base import Contradiction, Explain, JobRequest, JobWord, Scheduler
 
 if TYPE_CHECKING:
     from prov_worker.model import TaskRecord
 
 _LIMIT_S = 4.0
+#: Reasons for which Slurm itself holds a job (squeue(1), "JOB REASON CODES").
+_STUCK = ("JobHoldMaxRequeue", "launch failed requeued held")
 #: A scheduler that did not answer is left alone for so long.
 _PAUSE_S = 60.0
 #: A job's end is given in whole seconds, by another clock than that of the task.
@@ -98,6 +100,24 @@ class Slurm(Scheduler):
     def explainer(self, environ: Mapping[str, str]) -> Explain:
         """See :class:`Scheduler`."""
         return _JobEnds(environ).explain
+
+    def look(self, job: str) -> JobWord | None:
+        """See :class:`Scheduler`; of a job that it could not launch, Slurm gives one of two reasons for holding it."""
+        # %A is the id of an array's task, %i would be that of the array with an index.
+        answer = programs.run(["squeue", "-h", "-o", "%A|%T|%r", "-j", job], limit_s=_LIMIT_S)
+        for line in answer.output.splitlines():
+            number, state, reason = [*line.split("|"), "", ""][:3]
+            if number == job:
+                held = state == "PENDING" and (reason.startswith("JobHeld") or reason in _STUCK)
+                how = "is held" if held else f"is in state {state}"
+                return JobWord(f"batch job {job} {how} (Slurm: {reason})", held, reason in _STUCK)
+        fields = "JobIDRaw,State,ExitCode"
+        answer = programs.run(["sacct", "-X", "-n", "-P", "-j", job, "-o", fields], limit_s=_LIMIT_S)
+        for line in answer.output.splitlines():
+            number, state, status = [*line.split("|"), "", ""][:3]
+            if number == job:
+                return JobWord(f"batch job {job} ended with exit status {status} (Slurm: {state})")
+        return None
 
     def contradictions(self, options: Mapping[str, Any]) -> Iterator[Contradiction]:
         """See :class:`Scheduler`."""

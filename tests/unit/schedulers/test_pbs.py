@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from prov_worker.agent.exits import failure_of_death
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
+from prov_worker.schedulers import SCHEDULERS
+from prov_worker.schedulers.base import JobWord
 
 DIED_S = 1000
 
@@ -71,3 +77,48 @@ def test_tasks_that_share_a_failure_are_explained_each_by_itself() -> None:
         ends.explain(record, death_seen=True)
         assert record.failure is not None
         assert record.failure.message.count("the walltime of batch job") == 1
+
+
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+    """A qstat that gives an answer of a server."""
+    (tmp_path / "answer").write_text(output)
+    program = tmp_path / "qstat"
+    program.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/asked\nexec cat {tmp_path}/answer\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+STUCK = {"job_state": "H", "Hold_Types": "s", "comment": "job held, too many failed attempts to run", "substate": 20}
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        (STUCK, JobWord("batch job 89.pbs1 is held (PBS: job held, too many failed attempts to run)", True, True)),
+        (
+            {"job_state": "H", "Hold_Types": "u", "comment": "Job held by alice on Sun Nov 29"},
+            JobWord("batch job 89.pbs1 is held (PBS: Job held by alice on Sun Nov 29)", True),
+        ),
+        (
+            {"job_state": "F", "Exit_status": 271, "comment": "Job run at Sun and terminated by alice"},
+            JobWord("batch job 89.pbs1 ended with exit status 271 (PBS: Job run at Sun and terminated by alice)"),
+        ),
+        ({"job_state": "F"}, JobWord("batch job 89.pbs1 ended (PBS: no comment)")),
+        (
+            {"job_state": "Q", "comment": "Not Running: Not enough free nodes available"},
+            JobWord("batch job 89.pbs1 is in state Q (PBS: Not Running: Not enough free nodes available)"),
+        ),
+    ],
+)
+def test_what_pbs_says_of_a_block(
+    facts: dict[str, Any], word: JobWord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(tmp_path, monkeypatch, json.dumps({"timestamp": 1, "Jobs": {"89.pbs1": facts}}))
+    assert SCHEDULERS["pbs"].look("89.pbs1") == word
+    assert (tmp_path / "asked").read_text() == "-x -f -F json 89.pbs1\n"
+
+
+@pytest.mark.parametrize("output", ["", "{}", '{"Jobs": {}}', '{"Jobs": {"1": {}}}', "not JSON"])
+def test_nothing_is_made_of_other_answers(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(tmp_path, monkeypatch, output)
+    assert SCHEDULERS["pbs"].look("89.pbs1") is None

@@ -10,6 +10,8 @@ import pytest
 
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
+from prov_worker.schedulers import SCHEDULERS
+from prov_worker.schedulers.base import JobWord
 
 END_S = 1_795_246_399
 
@@ -182,3 +184,32 @@ def test_each_run_of_a_requeued_job_has_its_own_end(slurm: Callable[..., JobEnds
 def test_a_run_that_goes_on_hides_the_end_of_the_one_before(slurm: Callable[..., JobEnds]) -> None:
     jobs = slurm(sacct=row("REQUEUED") + row("RUNNING", "Unknown", start=END_S + 30), scontrol="")
     assert told(jobs, lost(end_s=END_S + 70)) == "worker process 7 on nid001 was killed by SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("squeue", "sacct", "word"),
+    [
+        ("3|PENDING|Priority\n", "", JobWord("batch job 3 is in state PENDING (Slurm: Priority)")),
+        ("3|PENDING|JobHeldUser\n", "", JobWord("batch job 3 is held (Slurm: JobHeldUser)", True)),
+        ("3|PENDING|JobHoldMaxRequeue\n", "", JobWord("batch job 3 is held (Slurm: JobHoldMaxRequeue)", True, True)),
+        (
+            "4|RUNNING|None\n3|PENDING|launch failed requeued held\n",
+            "",
+            JobWord("batch job 3 is held (Slurm: launch failed requeued held)", True, True),
+        ),
+        (
+            "",
+            "4|COMPLETED|0:0\n3|CANCELLED by 1000|0:15\n",
+            JobWord("batch job 3 ended with exit status 0:15 (Slurm: CANCELLED by 1000)"),
+        ),
+        ("4|RUNNING|None\n", "4|RUNNING|0:0\n", None),
+        ("", "", None),
+    ],
+)
+def test_what_slurm_says_of_a_block(
+    squeue: str, sacct: str, word: JobWord | None, slurm: Callable[..., JobEnds], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    slurm(squeue=squeue, sacct=sacct)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert SCHEDULERS["slurm"].look("3") == word
