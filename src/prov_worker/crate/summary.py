@@ -117,6 +117,7 @@ class RunStep:
         cpu_affinity: these CPUs, as in cpuset(7).
         gpus_visible: number of accelerators that the worker might use; None where no variable restricted them.
         node_cpus: logical CPUs of the node. node_memory_bytes: its memory, the control group's limit where lower.
+        node_memory_total_bytes: its memory, whatever the limit.
         node_gpus: number of GPUs of the node. cpu_model, gpu_model: their models.
         environment: recorded environment variables and facts of the scheduler, by name.
         scheduler_job: id of the batch job.
@@ -177,6 +178,7 @@ class RunStep:
     gpus_visible: int | None = None
     node_cpus: int | None = None
     node_memory_bytes: int | None = None
+    node_memory_total_bytes: int | None = None
     node_gpus: int = 0
     cpu_model: str | None = None
     gpu_model: str | None = None
@@ -401,6 +403,7 @@ def _hardware(step: RunStep, crate: StepCrate) -> None:
     step.node_cpus = _integer(_value(crate, "#hardware-cpu-logical"))
     total = _integer(_value(crate, "#hardware-ram-total"))
     limit = _integer(_value(crate, "#hardware-ram-cgroup-limit"))
+    step.node_memory_total_bytes = total
     step.node_memory_bytes = min(total, limit) if total is not None and limit else total
     cpu = crate.entities.get(v.CPU_COMPONENT)
     step.cpu_model = _text(cpu.get("model")) if cpu else None

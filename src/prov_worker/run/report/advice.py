@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prov_worker.humanize import duration, number, plural, size
 from prov_worker.run.report.figures import FunctionFigures, gaps
-from prov_worker.run.report.model import Gathered, NodeFacts
+from prov_worker.run.report.model import Gathered, NodeFacts, Row
 
 #: A node's share that must lie idle before advice is given about it.
 IDLE_SHARE = 0.5
@@ -23,6 +23,10 @@ WORTH_S = 10.0
 SHORT_S = 1.0
 #: Median CPUs busy below which a function mostly waits.
 WAITING_CPUS = 0.25
+#: Share of a node's CPUs that are busy from which a task that keeps none busy may have waited for one.
+CONTENDED_LOAD = 0.9
+#: Share of context switches that took the CPU away from which a task waited for it, and the switches that it takes.
+LOST_SHARE, LEAST_SWITCHES = 0.5, 100
 #: Share of the node's memory that a task's peak must reach to be called close.
 CLOSE_SHARE = 0.9
 #: A straggler takes this many times the median, and at least this many seconds more.
@@ -55,27 +59,28 @@ def advise(data: Gathered, functions: list[FunctionFigures]) -> list[Advice]:
     advice_list: list[Advice] = []
     pause = statistics.median(between) if len(between := gaps(data.rows)) >= 5 else None
     for function in functions:
-        nodes = [data.nodes[index] for index in {row.node for row in function.rows}]
-        advice_list += _failing(function, nodes)
+        advice_list += _failing(function)
         if function.wall_sum_s < WORTH_S:
             continue
         for rule in _RULES:
-            advice_list += rule(function, nodes)
+            advice_list += rule(function, data)
         if pause is not None:
             advice_list += _short(function, pause)
     advice_list.sort(key=lambda advice: -advice.weight)
     return advice_list
 
 
-def _failing(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
-    if not function.failed or (
-        function.failed < FAILING_SHARE * function.attempts and not any(row.signal for row in function.rows)
+def _failing(function: FunctionFigures) -> Iterator[Advice]:
+    if (
+        function.attempts < 2
+        or not function.failed
+        or (function.failed < FAILING_SHARE * function.attempts and not any(row.signal for row in function.rows))
     ):
         return
     killed = [row for row in function.rows if row.signal == "SIGKILL"]
     weight = sum(row.wall_s for row in function.rows if row.failed) / 3600 + function.failed
     if killed:
-        memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
+        memory = _memory_limit(killed)
         peak = max((row.rss_bytes for row in killed if row.rss_bytes), default=None)
         close = memory and peak and peak * function.together >= CLOSE_SHARE * memory
         hint = (
@@ -106,12 +111,23 @@ def _failing(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advi
         )
 
 
+def _nodes(function: FunctionFigures, data: Gathered) -> list[NodeFacts]:
+    """Nodes on which a function ran."""
+    return [data.nodes[index] for index in {row.node for row in function.rows}]
+
+
+def _memory_limit(rows: Iterable[Row]) -> int | None:
+    """Least memory that one of the attempts might use: of its own control group, and of no other job on the node."""
+    return min((row.memory_bytes for row in rows if row.memory_bytes), default=None)
+
+
 def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _cpus(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _cpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """Allowed many CPUs and used few, while the rest of the node did nothing either."""
+    nodes = _nodes(function, data)
     cpus = min((node.cpus for node in nodes if node.cpus), default=None)
     if function.cpus_used is None or function.cpus_allowed is None or cpus is None or function.cpus_used < WAITING_CPUS:
         return
@@ -136,11 +152,22 @@ def _cpus(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]
     )
 
 
-def _waiting(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _waiting(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """Keeps no CPU busy: it waits for something."""
     if function.cpus_used is None or function.cpus_used >= WAITING_CPUS or function.wall_median_s < SHORT_S:
         return
     if function.gpus_held and (function.gpu_busy is None or function.gpu_busy > 0.1):
+        return
+    starved = _starved(function.rows, data)
+    if starved is not None:
+        yield Advice(
+            function.index,
+            "contended",
+            f"Kept {function.cpus_used:.2f} of a CPU busy over a median of "
+            f"{duration(function.wall_median_s)}; {starved}",
+            "Run fewer tasks at once (max_workers_per_node), or give each more CPUs; a container's limit counts too.",
+            function.wall_sum_s / 3600 * (1 - function.cpus_used),
+        )
         return
     yield Advice(
         function.index,
@@ -152,7 +179,34 @@ def _waiting(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advi
     )
 
 
-def _gpus(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _load(rows: Iterable[Row], data: Gathered) -> float | None:
+    """Share of the CPUs of their nodes that were busy while attempts ran, weighted by time; None if not sampled."""
+    busy_s = total_s = 0.0
+    for row in rows:
+        node = data.nodes[row.node]
+        mean = node.cpu.mean_between(row.start_ns, row.end_ns) if node.cpus else None
+        if mean is not None and node.cpus:
+            busy_s += row.wall_s * mean / node.cpus
+            total_s += row.wall_s
+    return busy_s / total_s if total_s else None
+
+
+def _starved(rows: list[Row], data: Gathered) -> str | None:
+    """Return what says that attempts waited for a CPU, and not for anything else; None if nothing does."""
+    counted = [row for row in rows if row.involuntary is not None and row.voluntary is not None]
+    lost = sum(row.involuntary or 0 for row in counted)
+    switches = lost + sum(row.voluntary or 0 for row in counted)
+    if switches >= LEAST_SWITCHES and lost > LOST_SHARE * switches:
+        return f"{100 * lost / switches:.0f} % of its context switches took the CPU away from it: it waited for a CPU."
+    if counted and switches < LEAST_SWITCHES:
+        return None  # who sleeps loses nothing to others
+    load = _load(rows, data)
+    if load is None or load < CONTENDED_LOAD:
+        return None
+    return f"{100 * load:.0f} % of the CPUs of its nodes were busy: it may have waited for a CPU."
+
+
+def _gpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """Holds GPUs that it does not use."""
     if not function.gpus_held or function.gpus_used is None or function.gpu_busy is None:
         return
@@ -189,9 +243,9 @@ def _gpu_count(count: float) -> str:
     return "1 GPU" if count == 1 else f"{number(count)} GPUs"
 
 
-def _memory(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """Memory: close to the node's, or so far below that it could be another node."""
-    memory = min((node.memory_bytes for node in nodes if node.memory_bytes), default=None)
+    memory = _memory_limit(function.rows)
     if memory is None or function.rss_max is None:
         return
     needed = function.rss_max * function.together
@@ -199,8 +253,8 @@ def _memory(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advic
         yield Advice(
             function.index,
             "memory",
-            f"Peak {size(function.rss_max)} a task, up to {function.together} at once: {size(needed)} of the node's "
-            f"{size(memory)}.",
+            f"Peak {size(function.rss_max)} a task, up to {function.together} at once: {size(needed)} of "
+            f"{size(memory)} that tasks may use.",
             "Run fewer at once, or expect the kernel to kill one.",
             function.wall_sum_s / 3600 + 10,
         )
@@ -209,13 +263,13 @@ def _memory(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advic
             function.index,
             "memory",
             f"Peak {size(function.rss_max)} a task, {size(needed)} with {function.together} at once: "
-            f"{100 * needed / memory:.0f} % of a node's {size(memory)}.",
+            f"{100 * needed / memory:.0f} % of {size(memory)} that tasks may use.",
             f"Memory is no limit here: it has room for {number(int(0.9 * memory // function.rss_max))} at once.",
             function.wall_sum_s / 36000,
         )
 
 
-def _stragglers(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[Advice]:
+def _stragglers(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """A few attempts that take far longer than the rest."""
     limit = max(STRAGGLER_TIMES * function.wall_median_s, function.wall_median_s + STRAGGLER_S)
     slow = [row for row in function.rows if row.wall_s > limit]
@@ -224,7 +278,7 @@ def _stragglers(function: FunctionFigures, nodes: list[NodeFacts]) -> Iterator[A
     where = {row.node for row in slow}
     place = (
         "all on one node: look at that node"
-        if len(where) == 1 and len(slow) > 2 and len(nodes) > 1
+        if len(where) == 1 and len(slow) > 2 and len(_nodes(function, data)) > 1
         else ("sort the tasks by duration and compare their arguments")
     )
     yield Advice(
@@ -252,7 +306,7 @@ def _short(function: FunctionFigures, pause: float) -> Iterator[Advice]:
     )
 
 
-_RULES: tuple[Callable[[FunctionFigures, list[NodeFacts]], Iterator[Advice]], ...] = (
+_RULES: tuple[Callable[[FunctionFigures, Gathered], Iterator[Advice]], ...] = (
     _cpus,
     _waiting,
     _gpus,

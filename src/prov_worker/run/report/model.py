@@ -25,6 +25,8 @@ class Row:
         error: position in the list of errors; -1 for a completed attempt.
         signal: name of the signal that ended the worker; None without one.
         block, place: where its details are: block and position in it.
+        memory_bytes: memory that it might use: its node's, or its control group's limit if that is lower.
+        voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None where unknown.
     """
 
     key: str
@@ -47,6 +49,9 @@ class Row:
     signal: str | None
     block: int
     place: int
+    memory_bytes: int | None = None
+    voluntary: int | None = None
+    involuntary: int | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +85,15 @@ class Profile:
     def mean(self) -> float | None:
         """Mean over all bins; None without a sample."""
         return sum(total / count for total, count in self._bins.values()) / len(self._bins) if self._bins else None
+
+    def mean_between(self, start_ns: int, end_ns: int) -> float | None:
+        """Mean over the bins that lie in a span of time, at least in part; None without a sample there."""
+        first, last = start_ns // self.width_ns, end_ns // self.width_ns
+        if last - first < len(self._bins):
+            bins = [self._bins[at] for at in range(first, last + 1) if at in self._bins]
+        else:
+            bins = [value for at, value in self._bins.items() if first <= at <= last]
+        return sum(total / count for total, count in bins) / len(bins) if bins else None
 
     def add(self, time_ns: int, value: float) -> None:
         """Add a sample."""
@@ -123,7 +137,8 @@ class NodeFacts:
     Attributes:
         name: host name.
         cpus: logical CPUs; None where unknown.
-        memory_bytes: its memory, the control group's limit where lower.
+        memory_bytes: memory that its tasks might use: the lowest limit of a control group, if lower than the total.
+        memory_total_bytes: its memory, which ``memory`` is a part of.
         gpus: number of GPUs.
         cpu_model, gpu_model: models.
         cpu: CPUs busy on the whole node, over time.
@@ -135,6 +150,7 @@ class NodeFacts:
     name: str
     cpus: int | None = None
     memory_bytes: int | None = None
+    memory_total_bytes: int | None = None
     gpus: int = 0
     cpu_model: str | None = None
     gpu_model: str | None = None

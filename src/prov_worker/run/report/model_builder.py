@@ -102,6 +102,9 @@ class _Gatherer:
             signal=step.failure_signal,
             block=len(data.blocks),
             place=len(self._block),
+            memory_bytes=step.node_memory_bytes,
+            voluntary=_switches(step, "voluntary_switches"),
+            involuntary=_switches(step, "involuntary_switches"),
         )
         data.rows.append(row)
         self._block.append(details)
@@ -179,7 +182,9 @@ class _Gatherer:
             self._data.nodes.append(NodeFacts(name, hardware=self._hardware(step)))
         facts = self._data.nodes[self._nodes[name]]
         facts.cpus = facts.cpus or step.node_cpus
-        facts.memory_bytes = facts.memory_bytes or step.node_memory_bytes
+        limits = [limit for limit in (facts.memory_bytes, step.node_memory_bytes) if limit]
+        facts.memory_bytes = min(limits, default=None)
+        facts.memory_total_bytes = facts.memory_total_bytes or step.node_memory_total_bytes
         facts.gpus = max(facts.gpus, step.node_gpus)
         facts.cpu_model = facts.cpu_model or step.cpu_model
         facts.gpu_model = facts.gpu_model or step.gpu_model
@@ -333,3 +338,8 @@ def _sort_nodes(data: Gathered) -> None:
     data.workers = [(place[node], label) for node, label in data.workers]
     for row in data.rows:
         row.node = place[row.node]
+
+
+def _switches(step: RunStep, name: str) -> int | None:
+    value = step.usage.get(name.replace("_", "-"))
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -226,6 +226,7 @@ def _curves(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
                 "name": node.name,
                 "cpus": node.cpus,
                 "memory": node.memory_bytes,
+                "memory_total": node.memory_total_bytes,
                 "gpus": node.gpus,
                 "cpu_model": node.cpu_model,
                 "gpu_model": node.gpu_model,

@@ -223,6 +223,7 @@ def row(**changes: Any) -> Row:
         "signal": None,
         "block": 0,
         "place": 0,
+        "memory_bytes": 512 * GIB,
     }
     values.update(changes)
     if "end_ns" not in changes and "wall_s" in changes:
@@ -303,11 +304,64 @@ def test_advice_on_waiting_and_stragglers() -> None:
     assert "1 attempt took more than 8.00 s, the longest 1 min 00 s; the median is 2.00 s." in advice["stragglers"]
 
 
+@pytest.mark.parametrize(
+    ("switches", "load", "kind"),
+    [
+        ({"voluntary": 0, "involuntary": 9397}, None, "contended"),
+        ({"voluntary": 0, "involuntary": 9397}, 0.1, "contended"),
+        ({"voluntary": 5000, "involuntary": 20}, 0.2, "waiting"),
+        ({"voluntary": 5000, "involuntary": 20}, 0.95, "contended"),
+        ({"voluntary": 12, "involuntary": 3}, 0.95, "waiting"),
+        ({}, 0.95, "contended"),
+        ({}, 0.5, "waiting"),
+        ({}, None, "waiting"),
+    ],
+)
+def test_who_has_no_cpu_does_not_wait_for_anything_else(
+    switches: dict[str, int], load: float | None, kind: str
+) -> None:
+    """A busy loop on a full node is told from a sleeper: 18 s of CPU in 90 s, and no switch of its own."""
+    data = data_of([row(wall_s=90.0, cpu_s=18.0, **switches)], cpus=2)
+    if load is not None:
+        for second in range(90):
+            data.nodes[0].cpu.add(second * 10**9, 2 * load)
+        data.nodes[0].cpu.add(500 * 10**9, 0.0)  # after it
+    advice = kinds(data)
+    assert {"contended", "waiting"} & set(advice) == {kind}
+    if kind == "contended":
+        assert "waited for a CPU" in advice[kind]
+        assert "more workers than CPUs" not in advice[kind]
+
+
+def test_memory_is_compared_with_that_of_the_same_control_group() -> None:
+    """A node of 512 GiB, and a job that might use 4 of them."""
+    data = data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=3900 << 20, memory_bytes=4 * GIB)])
+    assert "3.8 GiB of 4.0 GiB that tasks may use" in kinds(data)["memory"]
+    other = data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=3900 << 20, memory_bytes=512 * GIB)], memory_bytes=4 * GIB)
+    assert "Memory is no limit here" in kinds(other)["memory"]
+
+
+def test_one_of_one_is_no_advice() -> None:
+    assert kinds(data_of([row(failed=True, error=0)])) == {}
+    two = [row(task_id=str(n), failed=True, error=0) for n in range(2)]
+    assert kinds(data_of(two))["failing"].startswith("2 of 2 attempts ended with the same error.")
+
+
+def test_a_profile_tells_its_mean_in_a_span() -> None:
+    profile = Profile()
+    for second in range(10):
+        profile.add(second * 10**9, float(second))
+    assert profile.mean_between(2 * 10**9, 4 * 10**9) == 3.0
+    assert profile.mean_between(20 * 10**9, 30 * 10**9) is None
+    assert profile.mean_between(0, 10**15) == profile.mean
+
+
 def test_advice_on_failures_tells_a_kill_near_the_memory_limit() -> None:
     killed = row(failed=True, error=0, signal="SIGKILL", rss_bytes=500 * GIB)
-    assert "run fewer at once" in kinds(data_of([killed]))["killed"]
+    sound = row(task_id="u", worker=1, start_ns=10**12)
+    assert "run fewer at once" in kinds(data_of([killed, sound]))["killed"]
     killed.rss_bytes = GIB
-    assert "look at the node's log" in kinds(data_of([killed]))["killed"]
+    assert "look at the node's log" in kinds(data_of([killed, sound]))["killed"]
     raised = [row(task_id=str(n), failed=n < 3, error=0 if n < 3 else -1) for n in range(10)]
     assert kinds(data_of(raised))["failing"].startswith("3 of 10 attempts ended with the same error.")
     crashed = [row(task_id=str(n), failed=n < 3, error=n, signal="SIGSEGV") for n in range(10)]

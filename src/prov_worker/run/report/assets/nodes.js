@@ -23,8 +23,9 @@ function drawNodes(run) {
       charts.push(
         chart({
           ...common,
-          title: "Memory in use",
-          top: node.memory ? node.memory / 2 ** 30 : 0,
+          title: "Memory in use on the whole node",
+          // What is sampled is the node's, whatever the limit of a control group.
+          top: node.memory_total ? node.memory_total / 2 ** 30 : 0,
           format: (v) => size(v * 2 ** 30),
           lines: [{ name: "memory", values: node.used_gib, hue: hue(5) }],
         }),
@@ -42,7 +43,10 @@ function drawNodes(run) {
     const facts = [
       node.cpu_model,
       node.cpus && `${node.cpus} CPUs`,
-      node.memory && size(node.memory),
+      node.memory &&
+        (node.memory_total > node.memory
+          ? `${size(node.memory_total)}, limited to ${size(node.memory)}`
+          : size(node.memory)),
       node.gpus && `${node.gpus} × ${node.gpu_model || "GPU"}`,
       plural(node.workers, "worker"),
       ...node.facts.map(([name, value]) => `${name}: ${value}`),
