@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @click.option("--publisher", metavar="IRI", help="Publisher: a ROR id, or a name.")
 @click.option("--sign", type=terminal.PATH, metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
 @click.option("--zip", "as_zip", is_flag=True, help="Make a zip file; so does a RUN that ends with .zip.")
-@click.option("--copy", is_flag=True, help="Copy the crates even where their bytes could be shared with the source.")
+@click.option(
+    "--copy", is_flag=True, help="Copy the crates even where their bytes could be shared; what others own always is."
+)
 @click.option(
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
 )

@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,47 +50,66 @@ class Taken:
 class Placer:
     """Brings files to a directory: cloned, hard linked or copied, whichever works first.
 
+    A file is linked only if nobody else may write it: whoever can write its other name would change a sealed run.
+
     Args:
         copy: always copy.
     """
 
     def __init__(self, *, copy: bool = False) -> None:
-        self._ways: list[Callable[[str, str], None]] = [] if copy else [_clone, os.link]
+        self._ways: list[Callable[[DirectorySource, str, str], bool]] = [] if copy else [_clone, _link]
 
-    def place(self, source: str, target: str) -> str:
-        """Bring one file to ``target``, which must not exist.
+    def place(self, source: DirectorySource, relative: str, target: str) -> str:
+        """Bring one file of a crate to ``target``, which must not exist.
 
         Returns:
             Hex sha256 of the content at ``target``.
 
         Raises:
+            CrateError: the file cannot be opened.
             OSError: it cannot be read or written.
         """
-        while self._ways:
+        for way in tuple(self._ways):
             try:
-                self._ways[0](source, target)
+                if way(source, relative, target):
+                    return sha256_of_file(target)
             except OSError as error:
                 if error.errno == errno.EMLINK:
-                    break  # this one file has too many names
+                    continue  # this one file has too many names
                 if error.errno not in (*_NO_SHARING, errno.EINVAL, errno.ENOTTY):
                     raise
                 # This pair of file systems cannot do it: not asked again.
-                del self._ways[0]
-            else:
-                return sha256_of_file(target)
-        with open(source, "rb") as stream, open(target, "xb") as out:
+                self._ways.remove(way)
+        with source.open(relative) as stream, open(target, "xb") as out:
             return sha256_of(stream, out)
 
 
-def _clone(source: str, target: str) -> None:
+def _clone(source: DirectorySource, relative: str, target: str) -> bool:
     import fcntl
 
-    with open(source, "rb") as stream, open(target, "xb") as out:
+    with source.open(relative) as stream, open(target, "xb") as out:
         try:
             fcntl.ioctl(out.fileno(), _FICLONE, stream.fileno())
         except OSError:
             os.unlink(target)
             raise
+    return True
+
+
+def _link(source: DirectorySource, relative: str, target: str) -> bool:
+    """Link a file; return whether it was: not a file, or of a crate, that another user owns or may write."""
+    if os.lstat(source.path).st_uid != os.geteuid() or not _is_own(f"{source.path}/{relative}"):
+        return False
+    os.link(f"{source.path}/{relative}", target)
+    if _is_own(target):
+        return True
+    os.unlink(target)  # it was replaced in between
+    return False
+
+
+def _is_own(path: str) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:
@@ -136,7 +156,7 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
 def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
     if isinstance(source, DirectorySource):
         try:
-            return placer.place(f"{source.path}/{relative}", target)
+            return placer.place(source, relative, target)
         except OSError as error:
             # One of two files is at fault: where it is the one that is read, this crate alone is left out.
             _need_readable(source, relative)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,33 @@ def test_copies_are_files_of_their_own(workflow_crates: Any, tmp_path: Path) -> 
     for path in (tmp_path / "R.crate").rglob("*.json"):
         assert os.stat(path).st_nlink == 1
     assert content(tmp_path / "R.crate" / "steps") == content(workflow_crates.directory)
+
+
+def _give_away(crate: Path) -> None:
+    for path in (crate, *crate.rglob("*")):
+        os.chown(path, 65534, 65534)
+
+
+def _open_to_the_group(crate: Path) -> None:
+    for path in crate.rglob("*.json"):
+        path.chmod(0o664)
+
+
+@pytest.mark.parametrize("alter", [_give_away, _open_to_the_group])
+def test_what_others_may_write_is_copied(crates: Any, tmp_path: Path, alter: Callable[[Path], None]) -> None:
+    if alter is _give_away and os.getuid() != 0:
+        pytest.skip("only root can give a crate to another user")
+    mine, other = crates.add(1), crates.add(2)
+    alter(other)
+    assert assemble([crates.directory], tmp_path / "R.crate").steps == 2
+    steps = tmp_path / "R.crate" / "steps"
+    assert {os.stat(path).st_nlink for path in (steps / other.name).rglob("*.json")} == {1}
+    for path in other.rglob("*.json"):
+        with path.open("a") as stream:  # as its owner may at any time
+            stream.write(" ")
+    assert verify(tmp_path / "R.crate").changes == []
+    for path in (steps / mine.name).rglob("*.json"):  # linked, or cloned by a file system that can
+        assert os.stat(path).st_uid == os.getuid()
 
 
 def test_no_crates_is_bad_input(tmp_path: Path) -> None:
