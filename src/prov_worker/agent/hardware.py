@@ -27,6 +27,9 @@ _OF_A_WORKER = ("environment", "scheduler")
 _MAX_KEPT = 16
 _MAX_WRITTEN = 256
 _GONE = "the control group of the job is gone"
+#: What probes of the node tell of control groups.
+_LIMITS = {"cpu": ("cgroup_cpu_limit",), "memory": ("cgroup_limit_bytes", "cgroup")}
+_NOTHING_NOTED = "the worker noted nothing of its job"
 _ELSEWHERE = "this report was not made on the node"
 
 _Reports = dict[str, ProbeReport]
@@ -92,7 +95,7 @@ class Hardware:
     ) -> _Reports:
         """Reports that replace those of the node."""
         if not process:
-            return {} if here else {name: _unknown(node.probes[name]) for name in _OF_A_WORKER if name in node.probes}
+            return _unknown(node)
         if not here:
             kept = _read_kept(self._saved(host)).get(process_key(process))
             if kept is not None:
@@ -153,8 +156,16 @@ def _own_container() -> dict[str, str | None] | None:
     return None if container is None else container._asdict()
 
 
-def _unknown(report: ProbeReport) -> ProbeReport:
-    return dataclasses.replace(report, data={}, error=None, absent="the worker is not known")
+def _unknown(node: HardwareSnapshot) -> _Reports:
+    """Reports of a worker that noted nothing of itself: what the agent sees may be another job's."""
+    reports = {}
+    for name, report in node.probes.items():
+        if name in _OF_A_WORKER:
+            reports[name] = dataclasses.replace(report, data={}, error=None, absent=_NOTHING_NOTED)
+        elif name in _LIMITS and report.data:
+            limits = {**dict.fromkeys(_LIMITS[name]), "cgroup_error": _NOTHING_NOTED}
+            reports[name] = dataclasses.replace(report, data={**report.data, **limits})
+    return reports
 
 
 def _read_kept(path: str) -> dict[str, _Reports]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +94,17 @@ def test_software_in_another_container_is_unknown(tmp_path: Path) -> None:
     assert software["distributions_error"] == "the worker ran in another container than its agent"
 
 
-def test_nobody_knows_the_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("take", [True, False])
+def test_a_worker_that_noted_nothing(take: bool, tmp_path: Path) -> None:
+    """One of an earlier release, or nobody: the agent's own job and software would be a guess."""
     crates = str(tmp_path / "crates")
-    own = data(Hardware(crates), {}, "environment")
-    assert own["python"]["executable"] == sys.executable
-    report = Hardware(crates, take=False).snapshot(host_name(), {}, SETTINGS).probes["environment"]
-    assert (report.data, report.absent) == ({}, "the worker is not known")
+    Hardware(crates).snapshot(host_name(), {}, SETTINGS)
+    probes = Hardware(crates, take=take).snapshot(host_name(), {}, SETTINGS).probes
+    for name in ("environment", "scheduler"):
+        assert (probes[name].data, probes[name].absent) == ({}, "the worker noted nothing of its job")
+    assert probes["memory"].data["total_bytes"] > 0
+    assert probes["memory"].data["cgroup_limit_bytes"] is None
+    assert probes["cpu"].data["cgroup_error"] == "the worker noted nothing of its job"
 
 
 def test_reports_that_are_kept_are_bounded(tmp_path: Path) -> None:

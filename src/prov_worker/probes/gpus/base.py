@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,3 +130,15 @@ def description(vendor: str, model: str, **facts: Any) -> dict[str, Any]:
     for key in ("uuid", "memory_bytes", "driver", "pci", "parent", "tiles", "numa_node"):
         entry[key] = None
     return entry | facts
+
+
+def known_uuid(text: str | None) -> str | None:
+    """Return a device's UUID; None for one that stands for "unknown": question marks, or nothing but zeros."""
+    digits = (text or "").partition("-")[2] if (text or "").startswith(("GPU-", "MIG-")) else text or ""
+    return text if digits.strip("0-") and "?" not in digits else None
+
+
+def pci_order(address: str | None) -> tuple[int, ...]:
+    """Return what sorts PCI addresses as the kernel numbers them: a domain may have more than four digits."""
+    match = re.fullmatch(r"([0-9a-f]+):([0-9a-f]+):([0-9a-f]+)\.([0-7])", (address or "").lower())
+    return tuple(int(part, 16) for part in match.groups()) if match else ()

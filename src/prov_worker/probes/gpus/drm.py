@@ -17,7 +17,16 @@ from typing import Any
 
 from prov_worker.probes.base import NoData, ProbeContext, ProbeError
 from prov_worker.probes.gpus import GPU_SOURCES
-from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuMeter, GpuSample, GpuSource, description
+from prov_worker.probes.gpus.base import (
+    GpuDevice,
+    GpuListing,
+    GpuMeter,
+    GpuSample,
+    GpuSource,
+    description,
+    known_uuid,
+    pci_order,
+)
 from prov_worker.probes.read_files import numbered, parse_int, read_int, read_text
 
 XPU_SMI_LIMIT_S = 10.0
@@ -74,7 +83,8 @@ class DrmCard:
     def uuid(self) -> str | None:
         """AMD's, as ROCm writes it (``GPU-…``, good for ``ROCR_VISIBLE_DEVICES``); Intel's is not in sysfs."""
         unique = read_text(self.device / "unique_id") if self.vendor == "amd" else None
-        return f"GPU-{unique.removeprefix('0x').lower()}" if unique else None
+        # 0 on cards whose firmware does not tell.
+        return known_uuid(f"GPU-{unique.removeprefix('0x').lower()}") if unique else None
 
     @property
     def tiles(self) -> int | None:
@@ -116,7 +126,7 @@ class DrmCard:
         return description(
             self.vendor,
             facts.get("device_name") or self._model(),
-            uuid=facts.get("uuid") or self.uuid,
+            uuid=known_uuid(facts.get("uuid")) or self.uuid,
             memory_bytes=self.memory_bytes,
             driver=f"{self.driver} {version}" if version else self.driver,
             pci=self.pci,
@@ -151,7 +161,7 @@ def find_cards(context: ProbeContext) -> list[DrmCard]:
             device = read_int(card / "device/device") or 0
             pci_id = event.get("PCI_ID") or f"{number:04X}:{device:04X}"
             cards.append(DrmCard(card, vendor, driver, event.get("PCI_SLOT_NAME"), pci_id.upper()))
-    return sorted(cards, key=lambda card: (card.vendor != "intel", card.pci or "", card.card.name))
+    return sorted(cards, key=lambda card: (card.vendor != "intel", pci_order(card.pci), card.card.name))
 
 
 def xpu_smi_devices(context: ProbeContext) -> dict[str, dict[str, Any]]:

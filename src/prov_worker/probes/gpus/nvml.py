@@ -17,7 +17,7 @@ from typing import Any
 from prov_worker.probes.base import ProbeContext
 from prov_worker.probes.errors import NoData, ProbeError
 from prov_worker.probes.gpus import GPU_SOURCES
-from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuMeter, GpuSample, GpuSource, description
+from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuMeter, GpuSample, GpuSource, description, known_uuid
 from prov_worker.probes.read_files import read_numa_node
 from prov_worker.probes.timeouts import Pending
 
@@ -131,7 +131,7 @@ class NvmlSession:
         return NvmlGpu(
             handle,
             text(self.ask("nvmlDeviceGetName", handle)) or "NVIDIA GPU",
-            text(self.ask("nvmlDeviceGetUUID", handle)),
+            known_uuid(text(self.ask("nvmlDeviceGetUUID", handle))),
             memory.total if memory is not None else None,
             pci_address(text(pci.busId)) if pci is not None else None,
             details={
@@ -157,7 +157,7 @@ class NvmlSession:
                 NvmlGpu(
                     handle,
                     text(self.ask("nvmlDeviceGetName", handle)) or f"{gpu.model} MIG",
-                    text(self.ask("nvmlDeviceGetUUID", handle)),
+                    known_uuid(text(self.ask("nvmlDeviceGetUUID", handle))),
                     memory.total if memory is not None else None,
                     gpu.pci,
                     mig=True,

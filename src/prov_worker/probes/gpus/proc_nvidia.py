@@ -8,7 +8,7 @@ from typing import Any
 
 from prov_worker.probes.base import NoData, ProbeContext
 from prov_worker.probes.gpus import GPU_SOURCES
-from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuSource, description
+from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuSource, description, known_uuid, pci_order
 from prov_worker.probes.read_files import parse_int, read_numa_node, read_text
 
 
@@ -44,11 +44,14 @@ class ProcNvidiaSource(GpuSource):
     instead = "NVIDIA GPUs as listed in /proc"
 
     def open(self, context: ProbeContext) -> GpuListing:
-        """See :class:`GpuSource`; the order is that of PCI addresses, as NVML's."""
+        """See :class:`GpuSource`; the order is that of PCI addresses, as NVML's.
+
+        The driver writes question marks for the UUID of a device that it could not initialise.
+        """
         root = context.proc / "driver/nvidia"
         version = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\d[\w.]*)", read_text(root / "version") or "")
         try:
-            entries = sorted((root / "gpus").iterdir())
+            entries = sorted((root / "gpus").iterdir(), key=lambda entry: (pci_order(entry.name), entry.name))
         except OSError:
             entries = []
         if not entries:
@@ -61,7 +64,7 @@ class ProcNvidiaSource(GpuSource):
             gpus.append(
                 ProcNvidiaGpu(
                     model=facts.get("Model") or "NVIDIA GPU",
-                    uuid=_uuid(facts.get("GPU UUID")),
+                    uuid=known_uuid(facts.get("GPU UUID")),
                     pci=pci,
                     minor=parse_int(facts.get("Device Minor")),
                     driver=f"nvidia {version[1]}" if version else "nvidia",
@@ -69,11 +72,6 @@ class ProcNvidiaSource(GpuSource):
                 )
             )
         return GpuListing(gpus)
-
-
-def _uuid(text: str | None) -> str | None:
-    """A device's UUID; None for the question marks that the driver writes of one that it could not initialise."""
-    return text if text and "?" not in text else None
 
 
 GPU_SOURCES.add("proc_nvidia", ProcNvidiaSource(), rank=20)

@@ -12,6 +12,7 @@ import pytest
 
 from prov_worker.probes import NoData, ProbeContext, ProbeError
 from prov_worker.probes.gpus import open_gpus
+from prov_worker.probes.gpus.base import known_uuid
 from prov_worker.probes.gpus.nvml import open_devices, open_session, pci_address
 from prov_worker.probes.node.gpu import GpuProbe
 
@@ -197,3 +198,28 @@ def test_memory_shared_with_the_host(node: Callable[..., ProbeContext], fake_nvm
         assert first.read().memory_used_bytes is None
     finally:
         first.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "uuid"),
+    [
+        ("GPU-1a2b3c4d-0000-0000-0000-000000000000", "GPU-1a2b3c4d-0000-0000-0000-000000000000"),
+        ("MIG-gpu0mig3", "MIG-gpu0mig3"),
+        ("GPU-????????-????-????-????-????????????", None),
+        ("GPU-00000000-0000-0000-0000-000000000000", None),
+        ("GPU-0", None),
+        ("00000000-0000-0000-0000-000000000000", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_uuid_that_is_none(text: str | None, uuid: str | None) -> None:
+    assert known_uuid(text) == uuid
+
+
+def test_order_of_pci_addresses(tmp_path: Path, node: Callable[..., ProbeContext]) -> None:
+    """As text, a domain of five digits would come before one of four."""
+    for bus in ("10000:e1:00.0", "2000:01:00.0", "0000:41:00.0"):
+        (tmp_path / "proc/driver/nvidia/gpus" / bus).mkdir(parents=True)
+    addresses = [gpu["pci"] for gpu in devices(GpuProbe().take(node("x", tmp_path)))]
+    assert addresses == ["0000:41:00.0", "2000:01:00.0", "10000:e1:00.0"]
