@@ -65,11 +65,16 @@ class Function:
         id: Globus Compute function UUID, where the engine knows it.
         doc: first paragraph of the docstring.
         sha256: hex digest that identifies the function.
-        sha256_of: what was hashed: ``source`` (text as registered), ``code`` (compiled code object) or ``payload``
-            (serialised function as it was sent).
-        source: source text, redacted; None where it was not sent and cannot be recovered.
+        sha256_of: what was hashed: ``syntax tree`` (of the proved source; equal on all versions of Python) or ``code``
+            (the code object; equal within one minor version), each with what the function is bound to. Only digests
+            of one kind are comparable. Earlier journals have ``source`` (text as registered) and ``payload``.
+        source: source text that is proved to be what ran, redacted; None if there is none.
+        source_absent: why there is none, and how to send it.
         strategy: identifier of Globus Compute's serialisation strategy, such as ``01``.
         size_bytes: length of the serialised function.
+        kind: what the callable is, such as ``function``, ``lambda`` or ``partial of method``.
+        python: implementation and minor version that the code object is of.
+        payload_sha256: hex digest of the serialised function; importable ones are sent by name, whatever their code.
     """
 
     name: str
@@ -81,6 +86,10 @@ class Function:
     source: str | None = None
     strategy: str | None = None
     size_bytes: int | None = None
+    kind: str | None = None
+    python: str | None = None
+    payload_sha256: str | None = None
+    source_absent: str | None = None
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
+    "code_form": -3,
     "counters": -3,
     "errors": -3,
     "finding": -3,
@@ -53,6 +54,7 @@ LAYERS = {
 }
 STANDARD_LIBRARY_ONLY = {
     "accelerators",
+    "code_form",
     "containers",
     "counters",
     "errors",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.agent.descendants import TreeUse
-from prov_worker.agent.function_source import recover_source
+from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import declared_files, output_files
 from prov_worker.agent.sampling_settings import restrict
@@ -43,7 +43,7 @@ class Publisher:
         self._writers: dict[tuple[str, str, str], CrateWriter] = {}
         self._process: dict[str, Any] | None = None
         self._process_key = ""
-        self._sources: dict[str, str | None] = {}
+        self._sources = Sources()
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
         """The settings that an execution was recorded with; defaults where they cannot be read."""
@@ -71,8 +71,8 @@ class Publisher:
             if note:
                 record.notes.append(note)
         self._declared(ended)
-        if record.function.source is None and ended.function:
-            record.function.source = self._source(ended.function)
+        if ended.function and record.function.source is None:
+            self._sources.identify(record.function, ended.function)
         usage = record.usage
         record.notes += account(usage, ended.descendants, tree, ended.mono_end_ns)
         if series is not None:
@@ -128,14 +128,6 @@ class Publisher:
     def title(ended: Ended) -> str:
         """Title of an execution's plot."""
         return f"{ended.record.function.name} on {ended.record.worker.host}"
-
-    def _source(self, function: dict[str, Any]) -> str | None:
-        key = json.dumps([function.get(name) for name in ("file", "line", "code", "sha256")])
-        if key not in self._sources:
-            if len(self._sources) > 1000:
-                self._sources.clear()
-            self._sources[key] = recover_source(function)
-        return self._sources[key]
 
     def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:
         host = ended.record.worker.host

@@ -13,8 +13,10 @@ from prov_worker.crate.json_text import clean, is_uuid, one_line, safe_name
 from prov_worker.model import Function
 
 _HASHED = {
+    "syntax tree": "the syntax tree of the source, and what the function is bound to",
+    "code": "the code object{python}, and what the function is bound to",
+    # of earlier journals
     "source": "the source text as it was registered",
-    "code": "the compiled code object",
     "payload": "the serialised function as it was sent",
 }
 _IDENTIFIED_BY = v.FUNCTION_IDENTIFIED_BY.removeprefix("#function-")
@@ -87,6 +89,11 @@ class Software:
         self.entities = tuple(texts)
 
 
+def _hash_of(function: Function) -> str | None:
+    text = _HASHED.get(function.sha256_of or "", function.sha256_of)
+    return None if text is None else text.format(python=f" of {function.python}" if function.python else "")
+
+
 def function_entities(function: Function, identifier: str, software: Software, source: str | None) -> list[str]:
     """The function as a SoftwareApplication, and PropertyValues for what it has no property for.
 
@@ -102,9 +109,12 @@ def function_entities(function: Function, identifier: str, software: Software, s
     facts: list[tuple[str, str, Any, str | None]] = [
         (_IDENTIFIED_BY, "what the identifier is made of", identified_by, None),
         ("module", "module", function.module, None),
-        ("hash-of", "what the version hashes", _HASHED.get(function.sha256_of or "", function.sha256_of), None),
+        ("kind", "kind of callable", function.kind, None),
+        ("hash-of", "what the version hashes", _hash_of(function), None),
+        ("source-absent", "why the source is absent", function.source_absent if source is None else None, None),
         ("strategy", "serialisation strategy of Globus Compute", function.strategy, None),
         ("size", "size of the serialised function", function.size_bytes, "byte"),
+        ("payload-sha256", "sha256 of the serialised function", function.payload_sha256, None),
     ]
     for key, name, value, unit in facts:
         if value is None or value == "":

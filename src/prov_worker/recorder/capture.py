@@ -1,4 +1,4 @@
-"""Describe a function, its arguments and its result without keeping them and without running code of theirs.
+"""Describe the arguments and the result of a function without keeping them and without running code of theirs.
 
 Hashes are taken of built-in data and of buffers only: pickling anything else would call methods of user classes.
 """
@@ -16,7 +16,6 @@ from prov_worker.redact import is_secret_name, redact, redact_part
 #: Payloads larger than this are described by type and size alone: hashing them would be felt.
 HASH_LIMIT = 1 << 20
 MAX_ARGUMENTS = 64
-_MAX_SOURCE = 1 << 20
 _REPR_LIMIT = 200
 _MAX_NODES = 1000
 _SCALARS = (bool, int, float, complex, type(None))
@@ -136,15 +135,6 @@ def _shown(name: str, value: Any, small: bool) -> str:
     return quote(text if len(text) <= _REPR_LIMIT else text[: _REPR_LIMIT - 1] + "…")
 
 
-def parameter_names(function: Any) -> tuple[str, ...]:
-    """Names of a function's positional parameters, in order; empty where it is no plain function."""
-    code = getattr(function, "__code__", None)
-    try:
-        return tuple(code.co_varnames[: code.co_argcount])  # type: ignore[union-attr]
-    except (AttributeError, TypeError):
-        return ()
-
-
 def describe_call(names: tuple[str, ...], args: Any, kwargs: Any, with_value: bool, small: bool) -> str:
     """Arguments of a call as a JSON array of :func:`describe`; at most :data:`MAX_ARGUMENTS` of them."""
     count = len(names)
@@ -156,61 +146,3 @@ def describe_call(names: tuple[str, ...], args: Any, kwargs: Any, with_value: bo
         for key in list(kwargs)[: MAX_ARGUMENTS - len(parts)]:
             parts.append(describe(str(key), kwargs[key], with_value, small))
     return "[" + ",".join(parts) + "]"
-
-
-def function_fields(function: Any, buffer: str | None) -> dict[str, Any]:
-    """Fields of a ``function`` line: what the function is, hashed as well as it can be.
-
-    Args:
-        function: the callable that will be called.
-        buffer: its serialised form, whose first line names the strategy; None where it is not known.
-    """
-    code = getattr(function, "__code__", None)
-    doc = getattr(function, "__doc__", None)
-    name = getattr(function, "__name__", None)
-    fields: dict[str, Any] = {
-        "name": name if isinstance(name, str) else type_name(function),
-        "module": _text(getattr(function, "__module__", None)),
-        "doc": redact_part(doc.strip().split("\n\n", 1)[0].strip(), 1000)
-        if isinstance(doc, str) and doc.strip()
-        else None,
-    }
-    if buffer is not None:
-        fields["strategy"], fields["size"] = buffer[:2], len(buffer)
-        source = _source(buffer)
-        if source is not None and len(source) <= _MAX_SOURCE:
-            fields["sha256"] = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
-            fields["of"] = "source"
-            fields["source"] = redact(source)
-        elif len(buffer) <= HASH_LIMIT:
-            fields["sha256"] = hashlib.sha256(buffer.encode("utf-8", "surrogatepass")).hexdigest()
-            fields["of"] = "payload"
-    if code is not None and hasattr(code, "co_filename"):
-        fields["file"], fields["line"] = code.co_filename, code.co_firstlineno
-        fields["code"] = hashlib.sha256(code.co_code).hexdigest()
-        if buffer is None:
-            fields["sha256"], fields["of"] = fields["code"], "code"
-    return fields
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _source(buffer: str) -> str | None:
-    """Source text that a serialised function carries, for the strategies that carry it as text.
-
-    ``st`` and ``sd`` are ``<name>:<source>``; ``12`` packs several strategies, each after its length.
-    """
-    kind, body = buffer[:3], buffer[3:]
-    if kind in ("st\n", "sd\n"):
-        return body.partition(":")[2]
-    if kind == "12\n":
-        while body:
-            length, _, rest = body.partition("\n")
-            if not length.isdigit():
-                return None
-            part, body = rest[: int(length)], rest[int(length) :]
-            if part[:3] in ("st\n", "sd\n"):
-                return _source(part)
-    return None

@@ -14,13 +14,14 @@ import time
 import traceback
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
+from types import FunctionType
 from typing import Any
 from uuid import UUID
 
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
-from prov_worker.recorder import capture
+from prov_worker.recorder import capture, functions
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.descendants import Descendants
@@ -65,11 +66,12 @@ os.register_at_fork(after_in_child=_Forks.happened)
 class _Known:
     """A function met before: its number in the journal, its parameters, and how many quick calls in a row it had."""
 
-    __slots__ = ("names", "number", "quick")
+    __slots__ = ("code", "names", "number", "quick")
 
-    def __init__(self, number: int, names: tuple[str, ...]) -> None:
+    def __init__(self, number: int, names: tuple[str, ...], code: Any) -> None:
         self.number = number
         self.names = names
+        self.code = code
         self.quick = 0
 
 
@@ -314,13 +316,16 @@ class Recorder:
             if not is_own(error):
                 raise
             # not the packing we know, or none: the function is described by what it is alone
-            key = None if packed else (getattr(function, "__code__", None), name)
+            key = None if packed else (functions.bound_key(function), name)
+        code = function.__code__ if type(function) is FunctionType else None
         entry = self._functions.get(key) if key is not None else None
-        if entry is not None:
+        # one payload names an importable function whatever its code: it may have been loaded again
+        if entry is not None and (entry.code is code or entry.code == code):
             return entry
         self._function_count += 1
-        entry = _Known(self._function_count, capture.parameter_names(function))
-        fields = {"t": "function", "k": entry.number, **capture.function_fields(function, buffer)}
+        unwrapped = functions.unwrap(function)
+        entry = _Known(self._function_count, functions.parameter_names(unwrapped), code)
+        fields = {"t": "function", "k": entry.number, **functions.function_fields(function, buffer, unwrapped)}
         if name is not None:
             fields["name"] = name
         self._journal.remember(json.dumps(fields).encode() + b"\n")

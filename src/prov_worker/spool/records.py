@@ -8,7 +8,9 @@ Field names are short for the same reason:
     ``host pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
     ``proc`` (what an agent needs to know of the process: :func:`prov_worker.recorder.worker_info.process_facts`)
 ``function``
-    ``k`` and the fields of :class:`~prov_worker.model.Function`, and ``file line code`` to find its source by
+    ``k`` and the fields of :class:`~prov_worker.model.Function`; to prove its source by, ``form`` (sha256 of its code's
+    normal form, see :mod:`prov_worker.code_form`) ``file line python compiled`` (``__future__`` flags, optimisation),
+    ``sent`` (source texts; ``redacted``) ``bound`` (sha256 of what it is bound to) ``minor`` (with code in it)
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
     ``mpi`` (nodes and ranks of this task)
@@ -268,6 +270,9 @@ def _function(line: dict[str, Any], function_id: str | None) -> Function:
         source=line.get("source"),
         strategy=line.get("strategy"),
         size_bytes=line.get("size"),
+        kind=line.get("kind"),
+        python=line.get("python"),
+        payload_sha256=line.get("payload"),
     )
 
 

@@ -11,9 +11,7 @@ import pytest
 from prov_worker.agent import exits
 from prov_worker.agent import output_files as module
 from prov_worker.agent.exits import failure_of_death
-from prov_worker.agent.function_source import recover_source
 from prov_worker.agent.output_files import output_files
-from prov_worker.recorder.capture import function_fields
 
 
 @pytest.mark.parametrize(
@@ -77,33 +75,3 @@ def test_too_many_and_too_large_files_are_bounded(tmp_path: Path, monkeypatch: p
     assert [file.sha256 is None for file in files] == [False, True, True]
     assert note is not None
     assert "first 3 files" in note
-
-
-def example(password: str = "hunter2") -> str:
-    """Found by its code, in this very file."""
-    return password
-
-
-def test_source_is_believed_where_it_compiles_to_what_ran(tmp_path: Path) -> None:
-    line = function_fields(example, None)
-    source = recover_source(line)
-    assert source is not None
-    assert source.startswith("def example")
-    assert "hunter2" not in source
-    assert recover_source({**line, "code": "0" * 64}) is None
-    assert recover_source({**line, "line": 1}) is None
-    assert recover_source({**line, "file": "relative.py"}) is None
-    assert recover_source({**line, "file": str(tmp_path / "none.py")}) is None
-    assert recover_source({}) is None
-    broken = tmp_path / "broken.py"
-    broken.write_text("def f(:\n")
-    assert recover_source({**line, "file": str(broken)}) is None
-
-
-def test_decorators_belong_to_the_source(tmp_path: Path) -> None:
-    module = tmp_path / "decorated.py"
-    module.write_text("def d(f):\n    return f\n\n\nclass C:\n    @d\n    def f(self):\n        return 1\n")
-    scope: dict[str, object] = {}
-    exec(compile(module.read_text(), str(module), "exec", dont_inherit=True), scope)
-    function = scope["C"].f  # type: ignore[attr-defined]
-    assert recover_source(function_fields(function, None)) == "@d\ndef f(self):\n    return 1\n"

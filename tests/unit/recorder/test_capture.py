@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from prov_worker.recorder import capture
+from prov_worker.recorder.functions import parameter_names, unwrap
 
 
 def described(value: Any, *, name: str = "x", with_value: bool = False, small: bool = True) -> list[Any]:
@@ -113,50 +114,10 @@ def test_an_argument_with_a_secrets_name_is_neither_shown_nor_hashed() -> None:
 def test_a_call_names_its_parameters() -> None:
     def function(left: int, right: int, *rest: int, key: int = 0) -> None: ...
 
-    names = capture.parameter_names(function)
+    names = parameter_names(unwrap(function))
     assert names == ("left", "right")
     call = json.loads(capture.describe_call(names, (1, 2, 3), {"key": 4}, True, True))
     assert [(argument[0], argument[5]) for argument in call] == [("left", 1), ("right", 2), ("args[2]", 3), ("key", 4)]
     many = json.loads(capture.describe_call((), range(1000), {"k": 1}, False, True))
     assert len(many) == capture.MAX_ARGUMENTS
-    assert capture.parameter_names(len) == ()
-
-
-@pytest.mark.parametrize(
-    "buffer, source",
-    [
-        ("st\nf:def f():\n    pass\n", "def f():\n    pass\n"),
-        ("sd\nf:def f(): return 'password=hunter2'\n", "def f(): return 'password=[redacted]'\n"),
-        ("01\nabcd", None),
-        ("12\n7\n01\nabcd14\nst\nf:x = 1\n  \n", None),
-    ],
-)
-def test_source_that_travels_as_text(buffer: str, source: str | None) -> None:
-    def f() -> None:
-        """Say it. Token: hunter2
-
-        And more.
-        """
-
-    fields = capture.function_fields(f, buffer)
-    assert fields["strategy"] == buffer[:2]
-    assert fields["doc"] == "Say it. Token: [redacted]"
-    if source is not None:
-        assert fields["of"] == "source"
-        assert fields["source"] == source
-        text = buffer.partition(":")[2]
-        assert fields["sha256"] == digest(text.encode())
-    elif buffer.startswith("01"):
-        assert (fields["of"], fields["sha256"]) == ("payload", digest(buffer.encode()))
-
-
-def test_a_callable_that_is_no_function() -> None:
-    class Callable:
-        __module__ = "m"
-
-        def __call__(self) -> None: ...
-
-    fields = capture.function_fields(Callable(), None)
-    assert fields["name"] == "m.test_a_callable_that_is_no_function.<locals>.Callable"
-    assert "sha256" not in fields
-    assert "code" not in fields
+    assert parameter_names(unwrap(len)) == ()
