@@ -80,7 +80,8 @@ class Usage:
     """What a task used, as differences of the worker's counters over the task (getrusage(2), proc(5)).
 
     ``peak_rss_bytes`` is exact if the worker's high-water mark rose during the task (``peak_rss_exact``), else the
-    largest sample, and without samples the high-water mark itself, which is an upper bound. ``children_cpu_*`` count
+    largest sample, also one at the end (``peak_rss_sampled``): it was no less, and no more than the high-water mark,
+    ``peak_rss_limit_bytes``. Without any sample it is the mark itself, an upper bound. ``children_cpu_*`` count
     children that the worker has waited for, without what they used before the task. ``descendants_cpu_s`` is of those
     that nobody had waited for, by their own clocks. ``earlier_cpu_s`` is of processes that were there before the task
     and ran at the moment when it began; one that rested then, as those of a pool do, counts for the task.
@@ -107,6 +108,8 @@ class Usage:
     )
     peak_rss_bytes: int | None = field(default=None, metadata={"at": 5, "decode": _from_kb})
     peak_rss_exact: bool = field(default=False, metadata={"at": 6, "decode": bool})
+    peak_rss_sampled: bool = field(default=False, metadata={"at": None})
+    peak_rss_limit_bytes: int | None = _counter("upper bound of the peak, high-water mark of the worker's life", "byte")
     children_peak_rss_bytes: int | None = _counter(
         "peak resident memory of the largest child",
         "byte",

@@ -84,6 +84,7 @@ class Publisher:
             extremes = sampled.extremes() if sampled is not None else None
             peaks = [int(value) for value in (extremes and extremes[1], ended.final_rss_bytes) if value]
             if peaks:
+                usage.peak_rss_limit_bytes, usage.peak_rss_sampled = usage.peak_rss_bytes, True
                 usage.peak_rss_bytes = max(peaks)
 
     @staticmethod

@@ -219,9 +219,11 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     facts.add("#usage-cpu", "CPU time of the worker and its children", used.cpu_s, "second", v.NAMESPACE + "cpuTime")
     peak, how = used.peak_rss_bytes, "exact: the high-water mark of the worker rose while the task ran"
     if not used.peak_rss_exact:
-        how = "largest sample" if rss_max is not None else "upper bound: high-water mark of the worker over its life"
+        how = "upper bound: high-water mark of the worker over its life"
+        if used.peak_rss_sampled or rss_max is not None:
+            how = "largest sample: a lower bound"
     if peak is None:
-        peak, how = rss_max, "largest sample"  # type: ignore[assignment]
+        peak, how = rss_max, "largest sample: a lower bound"  # type: ignore[assignment]
     facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
     for counter in COUNTERS:
         property_id = v.COUNTER_PROPERTIES.get(counter.name)

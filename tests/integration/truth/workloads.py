@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import mmap
 import multiprocessing
 import os
 import resource
@@ -231,3 +233,113 @@ def reap_child() -> None:
 def quick_or_child(seconds: float) -> dict[str, Any] | None:
     """Return at once, or run a child: the same function, so that it is known as quick."""
     return measured("child", seconds) if seconds else None
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+#: A program that fills memory, writes its own high-water mark, and ends with its input.
+FILL = (
+    "import mmap, sys\nblock = mmap.mmap(-1, {mib} << 20)\n"
+    "for _ in range({mib}): block.write(b'x' * (1 << 20))\n"
+    "mark = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+    "print(int(mark.split()[1]) * 1024, flush=True)\nsys.stdin.read()\n"
+)
+
+
+def status_bytes(key: str, pid: int | str = "self") -> int:
+    """A size of ``/proc/PID/status``, such as ``VmHWM``."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith(f"{key}:")).split()[1]) * 1024
+
+
+def hold(mib: int, seconds: float) -> dict[str, int]:
+    """Fill memory and hold it; gives what is resident meanwhile, and the high-water mark."""
+    block = mmap.mmap(-1, mib << 20)
+    for _ in range(mib):
+        block.write(b"x" * (1 << 20))
+    resident = status_bytes("VmRSS")
+    time.sleep(seconds)
+    mark = status_bytes("VmHWM")
+    block.close()
+    return {"resident": resident, "mark": mark}
+
+
+def filled_children(count: int, mib: int, seconds: float) -> dict[str, int]:
+    """Children that hold memory at once; gives the largest one's own mark, and what all hold together."""
+    children = [
+        subprocess.Popen(python(FILL.format(mib=mib)), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    marks = [int(child.stdout.readline()) for child in children if child.stdout is not None]
+    time.sleep(seconds)
+    together = status_bytes("VmRSS") + sum(status_bytes("VmRSS", child.pid) for child in children)
+    for child in children:
+        child.communicate()
+    return {"mark": max(marks), "together": together}
+
+
+def short_child() -> None:
+    subprocess.run(["true"], check=True)
+
+
+# -- bytes -----------------------------------------------------------------------------------------------------------
+
+_IO = ("rchar", "wchar", "read_bytes", "write_bytes")
+
+
+def io_of_self() -> dict[str, int]:
+    """Counters of ``/proc/self/io``: of the process and of all children that it has waited for."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return {key: int(lines[key]) for key in _IO}
+
+
+def moved(name: str, *args: Any) -> dict[str, Any]:
+    """Run a function of this module, and say what the process and its waited-for children read and wrote."""
+    before = io_of_self()
+    details = getattr(sys.modules[__name__], name)(*args) or {}
+    after = io_of_self()
+    reported = details.get("io", dict.fromkeys(_IO, 0))
+    return {key: after[key] - before[key] + reported[key] for key in _IO}
+
+
+def write_file(path: str, mib: int) -> None:
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(mib):
+            file.write(b"x" * (1 << 20))
+        os.fsync(file.fileno())
+
+
+def read_file(path: str, cold: bool) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    if cold:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    while os.read(fd, 1 << 20):
+        pass
+    os.close(fd)
+
+
+def child_writes(path: str, mib: int) -> None:
+    command = ["dd", "if=/dev/zero", f"of={path}", "bs=1M", f"count={mib}", "conv=fsync"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def orphan_writes(path: str, mib: int) -> dict[str, Any]:
+    """Written by a process that init waits for; it says itself how much that was."""
+    reader, writer = os.pipe()
+    program = (
+        f"import json, os, time\nfd = os.open({path!r}, os.O_CREAT | os.O_WRONLY, 0o600)\n"
+        f"for _ in range({mib}): os.write(fd, b'x' * (1 << 20))\n"
+        "os.fsync(fd)\nlines = dict(line.split(': ') for line in open('/proc/self/io').read().splitlines())\n"
+        f"os.write({writer}, (json.dumps(lines) + chr(10)).encode())\ntime.sleep(4)\n"
+    )
+    subprocess.run(["setsid", "-f", *python(program)], check=True, pass_fds=(writer,))
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        lines = json.loads(file.readline())
+    time.sleep(1.0)
+    return {"io": {key: int(lines[key]) for key in _IO}}
+
+
+def quick_or_writes(path: str, mib: int) -> dict[str, Any] | None:
+    """Return at once, or write: the same function, so that it is known as quick."""
+    return moved("write_file", path, mib) if mib else None

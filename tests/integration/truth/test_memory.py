@@ -1,0 +1,73 @@
+"""Memory of a task, of the largest of its children and of all together, against the processes' own marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import workloads
+
+from conftest import Measured, Run, close
+
+MIB = 1 << 20
+#: Readings of one moment differ by pages that come and go; the kernel counts them in batches (proc(5), statm).
+SLACK = 2 * MIB
+CALLS: dict[str, tuple[Any, ...]] = {
+    "child of a small worker": (workloads.filled_children, 1, 60, 1.5),
+    "grows": (workloads.hold, 200, 0.6),
+    "again": (workloads.hold, 80, 0.8),
+    "small child": (workloads.filled_children, 1, 20, 1.5),
+    "two children": (workloads.filled_children, 2, 70, 1.5),
+    "short child": (workloads.short_child,),
+    "quick": (workloads.sleep, 0),
+}
+
+
+@pytest.fixture(scope="module")
+def tasks(run: Run) -> dict[str, Measured]:
+    return run(CALLS)
+
+
+def description(task: Measured) -> str:
+    return str(task.crate.entities["#usage-peak-rss"]["description"])
+
+
+def test_a_peak_that_rose_is_exact(tasks: dict[str, Measured]) -> None:
+    task = tasks["grows"]
+    assert description(task).startswith("exact")
+    assert close(task.usage("peak-rss"), task.result["mark"], amount=256 << 10)
+
+
+def test_a_peak_below_the_mark_is_the_largest_sample(tasks: dict[str, Measured]) -> None:
+    task, before = tasks["again"], tasks["grows"].result["mark"]
+    assert description(task) == "largest sample: a lower bound"
+    assert close(task.usage("peak-rss-limit-bytes"), before, amount=SLACK)
+    assert close(task.usage("peak-rss"), task.result["resident"], amount=SLACK)
+    assert task.usage("peak-rss") < before
+
+
+def test_a_quick_tasks_value_is_what_its_label_says(tasks: dict[str, Measured]) -> None:
+    task = tasks["quick"]
+    if task.crate.series().task is None and task.crate.wall_time_s < 1e-3:
+        assert description(task).startswith("upper bound")
+        assert task.usage("peak-rss") >= tasks["grows"].result["mark"] - SLACK
+    else:
+        assert description(task).startswith("largest sample")
+
+
+@pytest.mark.parametrize("name", ["child of a small worker", "small child", "two children"])
+def test_the_largest_childs_peak_is_its_own(tasks: dict[str, Measured], name: str) -> None:
+    """The kernel's figure for children starts with the parent's mark, 200 MiB by the second of these."""
+    task = tasks[name]
+    assert close(task.usage("children-peak-rss-bytes"), task.result["mark"], amount=256 << 10)
+
+
+@pytest.mark.parametrize("name", ["child of a small worker", "small child", "two children"])
+def test_the_trees_memory_is_that_of_all_together(tasks: dict[str, Measured], name: str) -> None:
+    task = tasks[name]
+    assert close(task.usage("tree-peak-rss-bytes"), task.result["together"], amount=2 * SLACK)
+    assert task.usage("tree-peak-rss-bytes") > task.usage("children-peak-rss-bytes")
+
+
+def test_a_child_that_was_too_short_to_be_seen_has_no_peak(tasks: dict[str, Measured]) -> None:
+    assert "children-peak-rss-bytes" not in tasks["short child"].crate.usage
