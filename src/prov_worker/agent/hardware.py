@@ -11,8 +11,10 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
+from prov_worker import schedulers
 from prov_worker.containers import find_container
 from prov_worker.files import write_file
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
@@ -29,10 +31,18 @@ _MAX_WRITTEN = 256
 _GONE = "the control group of the job is gone"
 #: What probes of the node tell of control groups.
 _LIMITS = {"cpu": ("cgroup_cpu_limit",), "memory": ("cgroup_limit_bytes", "cgroup")}
+_UNSEEN_GPUS = "the agent runs in another job of the node, whose GPUs may be others"
 _NOTHING_NOTED = "the worker noted nothing of its job"
 _ELSEWHERE = "this report was not made on the node"
 
 _Reports = dict[str, ProbeReport]
+
+
+def _nvidia_gpus_of_node() -> int:
+    try:
+        return len(os.listdir("/proc/driver/nvidia/gpus"))
+    except OSError:
+        return 0
 
 
 def process_key(process: dict[str, Any]) -> str:
@@ -46,13 +56,33 @@ class Hardware:
     Args:
         crate_dir: the directory.
         take: whether to probe this node for executions that ran on it; else what the node's agent had saved is used.
+        gpus_of_node: counts NVIDIA's GPUs of the node, whoever may use them.
     """
 
-    def __init__(self, crate_dir: str, take: bool = True) -> None:
+    def __init__(
+        self, crate_dir: str, take: bool = True, gpus_of_node: Callable[[], int] = _nvidia_gpus_of_node
+    ) -> None:
         self._crate_dir = crate_dir
+        self._gpus_of_node = gpus_of_node
         self._take = take
         self._nodes: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
         self._workers: dict[tuple[str, str, tuple[str, ...] | None], _Reports] = {}
+
+    def gpus_unseen(self, host: str, process: dict[str, Any], settings: Settings) -> str | None:
+        """Return why the GPUs that this agent sees may not be those of a worker; None if they are.
+
+        A device cgroup hides the devices of other jobs (Slurm's ``ConstrainDevices``), and an agent is in the job of
+        the worker that started it.
+        """
+        if not self._take or host != host_name():
+            return None
+        job = process.get("job") or {}
+        if schedulers.job_id(job) == schedulers.job_id(os.environ):
+            return None
+        devices = self._node(host, settings, True).data("gpu").get("devices", [])
+        listed = sum(device["vendor"] == "nvidia" and not device["mig"] for device in devices)
+        # The driver's directory has all of the node, also those that a control group denies.
+        return _UNSEEN_GPUS if listed < self._gpus_of_node() else None
 
     def snapshot(self, host: str, process: dict[str, Any], settings: Settings) -> HardwareSnapshot:
         """Return the report for tasks of one worker.
@@ -101,6 +131,9 @@ class Hardware:
             if kept is not None:
                 return kept
         reports = _worker_reports(host, process, settings, node, here)
+        unseen = self.gpus_unseen(host, process, settings)
+        if unseen is not None and "gpu" in node.probes:
+            reports["gpu"] = dataclasses.replace(node.probes["gpu"], data={}, error=None, absent=unseen)
         if here:
             self._save(host, node, {process_key(process): reports})
         return reports

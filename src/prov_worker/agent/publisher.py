@@ -66,6 +66,10 @@ class Publisher:
         record, settings = ended.record, self.settings(ended.settings)
         if series is not None:
             restrict(series, settings.telemetry, record.wall_time_s)
+            unseen = self._hardware.gpus_unseen(record.worker.host, ended.process, settings) if series.gpu else None
+            if unseen is not None:
+                series.gpu = None
+                record.notes.append(f"GPUs were not sampled: {unseen}.")
         if ended.sandbox is not None and settings.capture_outputs:
             record.outputs, note = output_files(ended.sandbox)
             if note:

@@ -10,7 +10,7 @@ import pytest
 
 from prov_worker.agent.hardware import Hardware
 from prov_worker.containers import find_container
-from prov_worker.model import host_name
+from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
 from prov_worker.settings import Settings
 
 SETTINGS = Settings(probes=("cpu", "memory", "environment", "scheduler"))
@@ -118,3 +118,26 @@ def test_reports_that_are_kept_are_bounded(tmp_path: Path) -> None:
     elsewhere = Hardware(crates, take=False)
     kept = [bool(data(elsewhere, process, "scheduler")["nodes"]) for process in jobs]
     assert kept == [False, False] + [True] * 16
+
+
+@pytest.mark.parametrize(
+    ("own_job", "of_node", "seen"),
+    [("j1", 4, True), ("j2", 2, True), ("j2", 4, False), (None, 4, False)],
+    ids=["same-job", "all-are-listed", "other-job", "agent-in-no-job"],
+)
+def test_gpus_of_another_job(
+    own_job: str | None, of_node: int, seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Device cgroups and GPUs are not to be had where tests run: listing and count are put in."""
+    monkeypatch.delenv("PBS_JOBID", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if own_job is not None:
+        monkeypatch.setenv("PBS_JOBID", own_job)
+    gpu = {"vendor": "nvidia", "model": "A100", "mig": False}
+    listing = ProbeReport("gpu", True, 0.1, {"devices": [gpu, gpu, {**gpu, "mig": True}], "notes": []})
+    hardware = Hardware(str(tmp_path / "crates"), gpus_of_node=lambda: of_node)
+    monkeypatch.setattr(hardware, "_probe", lambda settings: HardwareSnapshot(host_name(), 1, {"gpu": listing}))
+    report = hardware.snapshot(host_name(), worker(tmp_path, "j1", ["x"]), SETTINGS).probes["gpu"]
+    assert (report == listing) == seen
+    if not seen:
+        assert report.absent == "the agent runs in another job of the node, whose GPUs may be others"
