@@ -14,18 +14,12 @@ from __future__ import annotations
 
 import functools
 import opcode
-import os
 import signal
 import sys
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_SITE = ("site-packages", "dist-packages")
 _RAISES = {opcode.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in opcode.opmap}
-#: Methods of the user's objects that the recorder calls itself: of logging; ``__repr__`` and the like are told by name.
-_CALLED = ("emit", "filter", "format", "handle")
 
 
 def is_own(error: BaseException) -> bool:
@@ -35,30 +29,24 @@ def is_own(error: BaseException) -> bool:
         error: caught in code of this package; its traceback begins there.
     """
     trace: TracebackType | None = error.__traceback__
-    codes = []
+    frames = []
     last = trace
     while trace is not None:
-        codes.append(trace.tb_frame.f_code)
+        frames.append(trace.tb_frame)
         last, trace = trace, trace.tb_next
     if last is None:
         return True
-    foreign = next((code for code in codes if not _is_ours_or_pythons(code)), None)
-    if foreign is not None and not _is_called(foreign.co_name):
-        return False
-    if foreign is not None and not _handlers().isdisjoint(codes):
+    if any(map(_is_handler_of, frames[1:], frames)) or not _handlers().isdisjoint(frame.f_code for frame in frames):
         return False
     return not _is_thrown_in(error, last)
 
 
-def _is_ours_or_pythons(code: CodeType) -> bool:
-    path = code.co_filename
-    if path.startswith((_PACKAGE, "<frozen ")):
-        return True
-    return path.startswith(_LIBRARY) and not any(part in path for part in _SITE)
-
-
-def _is_called(name: str) -> bool:
-    return name in _CALLED or (name.startswith("__") and name.endswith("__"))
+def _is_handler_of(frame: FrameType, caller: FrameType) -> bool:
+    """Whether a frame is of a handler that interrupted another: it was given that as an argument."""
+    for value in frame.f_locals.values():
+        if value is caller or (type(value) is tuple and any(item is caller for item in value)):
+            return True
+    return False
 
 
 def _is_thrown_in(error: BaseException, last: TracebackType) -> bool:

@@ -60,6 +60,12 @@ def raising(error: BaseException) -> Callable[..., None]:
     return handler
 
 
+def once(*_: Any) -> None:
+    """Take itself off before it raises."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    raise TimeoutError("over")
+
+
 class Handler:
     """A handler that is an object."""
 
@@ -77,6 +83,7 @@ class Handler:
         raising(TimeoutError("over")),
         raising(ValueError()),
         functools.partial(raising(TimeoutError("over")), None),
+        once,
         Handler(),
         Handler().method,
     ],
@@ -118,6 +125,11 @@ class Odd:
 
     def __fspath__(self) -> str:
         raise self.error
+
+
+def test_a_function_that_the_user_has_replaced_is_called_by_the_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.abspath", raising(OSError("no such thing")))
+    assert is_own(caught(lambda: Notes().use("file")))
 
 
 @pytest.mark.parametrize(
