@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -176,6 +177,26 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
     """
     with open(path, "rb") as stream:
         return sha256_of(stream)
+
+
+def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return the content of a regular file, and never wait: a FIFO or a device is refused.
+
+    Args:
+        path: links are followed.
+        limit: most bytes to take.
+
+    Raises:
+        OSError: it cannot be read, or is larger, or no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(path))
+        return stream.read(limit)
 
 
 def open_lock(path: str | os.PathLike[str], mode: int = 0o600) -> int:

@@ -11,7 +11,7 @@ from prov_worker.model import Failure
 from prov_worker.spool.journal import mentions
 from prov_worker.spool.ledger import is_done
 from prov_worker.spool.notes import journal_of, read_notes
-from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, NOTES_SUFFIX, JournalName, spool_dir
+from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX, NOTES_SUFFIX, JournalName, own_spools
 from prov_worker.spool.records import Ended
 
 
@@ -39,17 +39,18 @@ def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str
         lost: the engine's word on the attempt.
         finaliser: name of this process.
     """
-    spool = spool_dir(crate_dir)
+    spools = own_spools(crate_dir)
+    places = [path for spool in spools for path in (spool, os.path.join(spool, CLOSED))]
     task, attempt = lost.record.task_id, lost.record.attempt
     evidence = Evidence()
-    for directory in (spool, os.path.join(spool, CLOSED)):
+    for directory in places:
         for ledger in glob.glob(os.path.join(glob.escape(directory), f"*{LEDGER_SUFFIX}")):
             try:
                 if is_done(ledger, task, attempt):
                     return Evidence(published=True)
             except OSError as error:
                 evidence.unread = _could_not_be_read(ledger, error)
-    for directory in (spool, os.path.join(spool, CLOSED), os.path.join(runtime or spool, "spool")):
+    for directory in [*places, *([os.path.join(runtime, "spool")] if runtime else [])]:
         for journal in _journals_about(directory, task, evidence):
             follower = Follower(journal, None, finaliser)
             try:

@@ -6,7 +6,7 @@ import os
 
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.model import Failure, host_name
-from prov_worker.spool.paths import JournalName, spool_dir
+from prov_worker.spool.paths import JournalName, own_spools
 from prov_worker.spool.slot import SlotReader
 
 UNKNOWN = Failure(
@@ -42,7 +42,7 @@ def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName
         OSError: a directory is there and cannot be listed.
     """
     by_name: dict[str, tuple[str, JournalName]] = {}
-    directories = [spool_dir(crate_dir)] + ([os.path.join(runtime, "spool")] if runtime else [])
+    directories = own_spools(crate_dir) + ([os.path.join(runtime, "spool")] if runtime else [])
     for directory in directories:
         try:
             names = sorted(os.listdir(directory))

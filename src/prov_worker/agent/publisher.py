@@ -11,7 +11,7 @@ from typing import Any
 from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
-from prov_worker.agent.output_files import declared_files, output_files
+from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files, output_files
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.plot_svg import render_svg
@@ -63,7 +63,7 @@ class Publisher:
 
         Samples that the settings did not ask for are taken out of the series.
         """
-        record, settings = ended.record, self.settings(ended.settings)
+        record, settings, budget = ended.record, self.settings(ended.settings), Budget()
         if series is not None:
             restrict(series, settings.telemetry, record.wall_time_s)
             unseen = self._hardware.gpus_unseen(record.worker.host, ended.process, settings) if series.gpu else None
@@ -71,10 +71,10 @@ class Publisher:
                 series.gpu = None
                 record.notes.append(f"GPUs were not sampled: {unseen}.")
         if ended.sandbox is not None and settings.capture_outputs:
-            record.outputs, note = output_files(ended.sandbox)
+            record.outputs, note = output_files(ended.sandbox, budget)
             if note:
                 record.notes.append(note)
-        self._declared(ended)
+        self._declared(ended, budget)
         if ended.function and record.function.source is None:
             self._sources.identify(record.function, ended.function)
         usage = record.usage
@@ -92,16 +92,21 @@ class Publisher:
                 usage.peak_rss_bytes = max(peaks)
 
     @staticmethod
-    def _declared(ended: Ended) -> None:
+    def _declared(ended: Ended, budget: Budget) -> None:
         """Look at the files that user code named."""
         record = ended.record
         if not record.used and not record.generated:
             return
         named = len(record.used) + len(record.generated)
-        record.used, record.generated = declared_files(record.used), declared_files(record.generated)
+        record.used, record.generated = (
+            declared_files(record.used, budget),
+            declared_files(record.generated, budget),
+        )
         missing = named - len(record.used) - len(record.generated)
         if missing:
             record.notes.append(f"{missing} files that the task named could not be read afterwards.")
+        if budget.is_over:
+            record.notes.append(f"Files that could not be read within {MAX_SECONDS:g} s have no hash.")
         if ended.sandbox is not None:
             # Found in the sandbox as well: what was stated says more.
             stated = {file.path for file in record.generated}

@@ -12,10 +12,10 @@ from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.crate.staging import remove_leftovers
-from prov_worker.errors import InputError, SpoolError
+from prov_worker.errors import InputError
 from prov_worker.model import host_name
 from prov_worker.spool.launch import agent_lives
-from prov_worker.spool.paths import other_spools, runtime_dir
+from prov_worker.spool.paths import other_spools, own_spools, runtime_dirs_of
 
 #: A journal of another node that was written to in the last minutes may have a living worker.
 _QUIET_S = 300.0
@@ -63,12 +63,8 @@ def recover(
         report.removed = [str(leftover) for leftover in remove_leftovers(Path(path))]
     except OSError as error:
         report.problems.append(f"{path}: cannot be listed: {error.strerror}")
-    for spool in other_spools(path):
-        report.skipped.append(f"{spool}: the spool of user {os.stat(spool).st_uid}, for that user to recover")
-    try:
-        runtime: str | None = runtime_dir(path)
-    except SpoolError:
-        runtime = None
+    _name_other_spools(path, report)
+    runtime = next(iter(runtime_dirs_of(path)), None)
     try:
         left = journals(path, runtime)
     except OSError as error:
@@ -108,3 +104,28 @@ def recover(
     report.finished = finaliser.published
     report.problems += finaliser.problems
     return report
+
+
+def _name_other_spools(crate_dir: str, report: RecoverReport) -> None:
+    """Name the spools that are left alone.
+
+    Raises:
+        InputError: root is asked to finish what is another user's alone, whose tasks could name any file to hash.
+    """
+    me = os.geteuid()
+    others = set()
+    for spool in other_spools(crate_dir):
+        try:
+            owner = os.lstat(spool).st_uid
+        except OSError:
+            continue  # its user has just removed it
+        if owner == me:
+            report.problems.append(f"{spool}: is open to others or no directory, and not used; see to what is in it")
+        else:
+            others.add(owner)
+            report.skipped.append(f"{spool}: the spool of user {owner}, for that user to recover")
+    if me == 0 and others and not own_spools(crate_dir):
+        users = ", ".join(map(str, sorted(others)))
+        raise InputError(
+            f"{crate_dir}: has records of user {users}; run `prov-worker recover` as that user, not as root"
+        )

@@ -21,10 +21,13 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import clean, safe_name
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import CrateError
+from prov_worker.files import read_regular
 from prov_worker.model import AttemptId, TaskRecord
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _TRIES = 50
+#: No step crate of ours has so much metadata.
+_MAX_METADATA = 64 << 20
 _conflicts = threading.Lock()
 
 
@@ -54,7 +57,7 @@ def attempt_of(record: TaskRecord) -> Attempt:
 def read_attempt(crate: Path) -> Attempt | None:
     """Return the attempt of a crate on disk; None if it cannot be read as one of ours."""
     try:
-        graph = json.loads((crate / v.METADATA_FILE).read_bytes())["@graph"]
+        graph = json.loads(read_regular(crate / v.METADATA_FILE, _MAX_METADATA))["@graph"]
         values: dict[str, Any] = {
             entity["@id"]: entity.get("value") for entity in graph if entity["@type"] == "PropertyValue"
         }
@@ -62,7 +65,7 @@ def read_attempt(crate: Path) -> Attempt | None:
         end_ns = int(values["#end-ns"])
         # a crate that names no start is of a task that no worker began
         return Attempt(AttemptId(task_id, int(values["#attempt"]), int(values.get("#start-ns", end_ns))), end_ns)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 

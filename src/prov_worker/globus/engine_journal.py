@@ -51,7 +51,10 @@ class EngineJournal:
         start = process_start(pid)
         host = os.uname().nodename.split(".", 1)[0]
         self._crate_dir = str(crate_dir)
-        self._runtime = runtime_dir(self._crate_dir)
+        refused: list[str] = []
+        self._runtime = runtime_dir(self._crate_dir, refused)
+        if refused:
+            log.warning("what runs on this node is noted in %s, because of %s", self._runtime, "; ".join(refused))
         self._lock = threading.Lock()
         name = str(JournalName(host, pid, start, 0))  # JournalName.is_engine
         path = os.path.join(spool_dir(self._crate_dir), name)

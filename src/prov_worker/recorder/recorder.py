@@ -100,7 +100,10 @@ class Recorder:
         self._name = JournalName(os.uname().nodename.split(".", 1)[0], self.pid, start, self._thread)
         journal = os.path.join(spool_dir(crate_dir), str(self._name))
         try:
-            self._runtime = runtime_dir(crate_dir)
+            refused: list[str] = []
+            self._runtime = runtime_dir(crate_dir, refused)
+            if refused:
+                log.warning("slots are in %s, because of %s", self._runtime, "; ".join(refused))
             fallback = os.path.join(self._runtime, "spool", str(self._name))
         except SpoolError:
             log_internal_error("making a runtime directory")

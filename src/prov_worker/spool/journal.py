@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from prov_worker.interruptions import is_own
+from prov_worker.spool.own_files import open_in_private, open_own
 
 #: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
 VERSION = 1
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _MAX_PREAMBLE = 512
 #: No journal grows to this size, so a file size limit from here on is none for it.
 _NO_LIMIT = 1 << 30
@@ -100,8 +101,7 @@ class JournalWriter:
 
     def _open(self, path: str) -> None:
         self.close()
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        fd = os.open(path, _FLAGS, 0o600)
+        fd = open_in_private(path, _FLAGS)
         try:
             import fcntl
 
@@ -190,7 +190,7 @@ class JournalReader:
             OSError: the file exists and cannot be read. A missing file has no lines.
         """
         try:
-            with open(self.path, "rb", buffering=0) as file:
+            with open(open_own(self.path), "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 identity = (status.st_dev, status.st_ino)
                 if identity != self._identity or status.st_size < self.offset:
@@ -244,7 +244,7 @@ def mentions(path: str, text: str) -> bool:
     """
     needle = text.encode()
     try:
-        with open(path, "rb") as file:
+        with open(open_own(path), "rb") as file:
             rest = b""
             while block := file.read(1 << 20):
                 if needle in rest + block:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from prov_worker.model import AttemptId
 from prov_worker.spool.journal import mentions
+from prov_worker.spool.own_files import open_in_private, read_own
 from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX
 
 #: So many attempts that were added are remembered: a journal is read once, so that older ones do not come again.
@@ -63,8 +64,7 @@ class Ledger:
         if len(self._added) > _REMEMBERED:
             self._done.discard(self._added.popleft())
         if self._fd < 0:
-            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._fd = open_in_private(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         line = " ".join(map(str, attempt)).encode() + b"\n"
         line = b"\n" + line if self._torn else line
         self._torn = os.write(self._fd, line) != len(line)
@@ -94,8 +94,7 @@ def is_done(path: str, task_id: str, attempt: int) -> bool:
 def _attempts(path: str) -> Iterator[AttemptId]:
     """Yield the attempts of a ledger; a missing one has none."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            lines = file.read().split("\n")
+        lines = read_own(path).decode("ascii", "replace").split("\n")
     except FileNotFoundError:
         return
     for line in lines[:-1]:  # what follows the last newline is torn

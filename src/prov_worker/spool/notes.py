@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 from typing import Any
 
+from prov_worker.spool.own_files import append_own, read_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX, NOTES_SUFFIX
 
 
@@ -21,13 +21,7 @@ def write_note(journal: str, finaliser: str, line: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path = f"{journal.removesuffix(JOURNAL_SUFFIX)}.{finaliser}{NOTES_SUFFIX}"
-    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, line)
-    finally:
-        os.close(fd)
+    append_own(f"{journal.removesuffix(JOURNAL_SUFFIX)}.{finaliser}{NOTES_SUFFIX}", line)
 
 
 def note_files(journal: str) -> list[str]:
@@ -50,8 +44,7 @@ def read_notes(journal: str) -> list[dict[str, Any]]:
     notes = []
     for path in note_files(journal):
         try:
-            with open(path, "rb") as file:
-                lines = file.read().split(b"\n")
+            lines = read_own(path).split(b"\n")
         except FileNotFoundError:
             continue
         for line in lines:

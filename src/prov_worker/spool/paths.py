@@ -8,13 +8,18 @@ agent serves.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import mmap
 import os
-import stat
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
+from prov_worker.files import write_file
 from prov_worker.processes import is_running, pid_namespace, process_start, runs_in_container
+from prov_worker.spool.own_files import allocate, is_private, make_private, open_in_private, open_own, read_own
 
 SPOOL = ".spool"
 CLOSED = "closed"
@@ -22,7 +27,10 @@ JOURNAL_SUFFIX = ".jsonl"
 LEDGER_SUFFIX = ".done"
 NOTES_SUFFIX = ".open"
 SLOT_PREFIX = "slot."
-_RUNTIME_ROOTS = ("/dev/shm", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - each is checked by private_directory
+#: ``$TMPDIR`` is where a batch system may have put it.
+_RUNTIME_ROOTS = ("/dev/shm", "/run/user", "$TMPDIR", "/tmp", "/var/tmp")  # noqa: S108 - each is checked
+_TOKEN = "runtime.token"  # noqa: S105 - the name of a file
+_TOKEN_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,81 +76,154 @@ class JournalName:
 
 
 def spool_dir(crate_dir: str) -> str:
-    """Directory of this user's journals in a crate directory.
+    """Directory of this user's journals in a crate directory; it may be still to be made.
 
-    A spool is closed to others (0700). Where another user's is there already, this user's is ``.spool-<uid>``.
+    ``.spool``, if nobody else has it: a directory of this user's, closed to others. Else ``.spool-<uid>`` by the same
+    test; else, as somebody may have taken that name on purpose, one with a name that nobody can take first.
     """
-    path = os.path.join(crate_dir, SPOOL)
-    try:
-        owner = os.stat(path).st_uid
-    except OSError:
-        return path
-    uid = os.getuid()
-    if owner == uid or os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        return path
-    return f"{path}-{uid}"
+    uid = os.geteuid()
+    for name in (SPOOL, f"{SPOOL}-{uid}"):
+        path = os.path.join(crate_dir, name)
+        if is_private(path) is not False:
+            return path
+    own = own_spools(crate_dir)
+    return own[0] if own else os.path.join(crate_dir, f"{SPOOL}-{uid}-{os.urandom(8).hex()}")
+
+
+def own_spools(crate_dir: str) -> list[str]:
+    """This user's spools in a crate directory: most often one, more where names were taken and free again."""
+    uid = os.geteuid()
+    own = (SPOOL, f"{SPOOL}-{uid}")
+    paths = [path for name, path in _spools(crate_dir) if name in own or name.startswith(f"{SPOOL}-{uid}-")]
+    return [path for path in paths if is_private(path)]
 
 
 def other_spools(crate_dir: str) -> list[str]:
-    """Directories of other users' journals in a crate directory."""
-    own = spool_dir(crate_dir)
+    """Spools in a crate directory that are not used: other users', and what is open to others or no directory."""
+    own = own_spools(crate_dir)
+    return [path for _, path in _spools(crate_dir) if path not in own]
+
+
+def _spools(crate_dir: str) -> list[tuple[str, str]]:
+    """Names and paths of what looks like a spool, the plain name first."""
+    names = _listed(crate_dir)
+    return [(name, os.path.join(crate_dir, name)) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-")]
+
+
+def _listed(directory: str) -> list[str]:
     try:
-        names = sorted(os.listdir(crate_dir))
+        return sorted(os.listdir(directory))
     except OSError:
         return []
-    paths = (os.path.join(crate_dir, name) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-"))
-    return [path for path in paths if path != own and os.path.isdir(path)]
 
 
 def private_directory(path: str) -> bool:
     """Make a directory for this user alone (0700) and say whether it is one: ours, no link, closed to others."""
     try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
+        make_private(path)
     except OSError:
         return False
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return False
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        return False
-    if status.st_mode & 0o077:
-        try:
-            os.chmod(path, 0o700)
-        except OSError:
-            return False
     return os.access(path, os.W_OK | os.X_OK)
 
 
-def runtime_dir(crate_dir: str) -> str:
+def runtime_dir(crate_dir: str, refused: list[str] | None = None) -> str:
     """Private node-local directory of the slots, the agent's lock and its log; made where it is missing.
+
+    The first of the roots that takes a slot. If others have taken its name in all of them, one with a token, which is
+    kept in a file of this user's spool.
+
+    Args:
+        crate_dir: which crate directory it belongs to.
+        refused: takes why roots before it were passed over.
 
     Raises:
         SpoolError: no place on this node can be made private.
     """
-    key = hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{pid_namespace()}")).hexdigest()[:16]
-    for base in _runtime_bases():
-        if os.path.isdir(os.path.dirname(base)) and private_directory(base):
-            path = os.path.join(base, key)
-            if private_directory(path):
-                return path
+    key = _key(crate_dir)
+    reasons: list[str] = [] if refused is None else refused
+    for base in _runtime_bases(crate_dir, make=True):
+        path = os.path.join(base, key)
+        try:
+            make_private(base)
+            make_private(path)
+            _try_room(path)
+        except OSError as error:
+            reasons.append(f"{base}: {error.strerror}")
+            continue
+        return path
     raise SpoolError(f"{', '.join(_RUNTIME_ROOTS)}: no private directory can be made there for slots")
+
+
+def runtime_dirs_of(crate_dir: str) -> list[str]:
+    """The runtime directories of a crate directory that there are on this node, in order of preference."""
+    key = _key(crate_dir)
+    paths = [os.path.join(base, key) for base in _runtime_bases(crate_dir, make=False)]
+    return [path for path in paths if is_private(path)]
 
 
 def runtime_dirs() -> list[str]:
     """This user's runtime directories on this node, of all crate directories."""
+    name = f"prov-worker-{os.geteuid()}"
     directories = []
-    for base in _runtime_bases():
-        try:
-            directories += [os.path.join(base, name) for name in sorted(os.listdir(base))]
-        except OSError:
-            continue
+    for root in runtime_roots():
+        for base in (
+            os.path.join(root, entry) for entry in _listed(root) if entry == name or entry.startswith(f"{name}-")
+        ):
+            if is_private(base):
+                directories += [os.path.join(base, entry) for entry in _listed(base)]
     return directories
 
 
-def _runtime_bases() -> list[str]:
-    uid = os.getuid()
-    roots = (os.path.join(root, str(uid)) if root == "/run/user" else root for root in _RUNTIME_ROOTS)
-    return [os.path.join(root, f"prov-worker-{uid}") for root in roots]
+def _key(crate_dir: str) -> str:
+    return hashlib.sha256(os.fsencode(f"{os.path.realpath(crate_dir)}\0{pid_namespace()}")).hexdigest()[:16]
+
+
+def _try_room(directory: str) -> None:
+    """Find out whether a slot can be made.
+
+    Raises:
+        OSError: the file system is full or read-only, or refuses.
+    """
+    path = os.path.join(directory, f".room-{os.getpid()}-{threading.get_native_id()}")
+    descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+    try:
+        allocate(descriptor, mmap.PAGESIZE)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+def runtime_roots() -> list[str]:
+    """Directories in which runtime directories may be."""
+    roots = (os.environ.get("TMPDIR", "") if root == "$TMPDIR" else root for root in _RUNTIME_ROOTS)
+    roots = (os.path.join(root, str(os.geteuid())) if root == "/run/user" else root for root in roots)
+    return [root for root in dict.fromkeys(roots) if os.path.isabs(root) and os.path.isdir(root)]
+
+
+def _runtime_bases(crate_dir: str, *, make: bool) -> Iterator[str]:
+    """Where runtime directories may be: under the plain names, then under those with the token."""
+    name = f"prov-worker-{os.geteuid()}"
+    for root in runtime_roots():
+        yield os.path.join(root, name)
+    if not any(is_private(os.path.join(root, name)) is False for root in runtime_roots()):
+        return
+    token = _token(spool_dir(crate_dir), make=make)
+    for root in runtime_roots() if token else ():
+        path = os.path.join(root, f"{name}-{token}")
+        yield path
+
+
+def _token(spool: str, *, make: bool) -> str:
+    """What nobody else knows beforehand: from a file of this user's; empty if there is none."""
+    path = os.path.join(spool, _TOKEN)
+    with contextlib.suppress(OSError):
+        text = read_own(path).decode("ascii", "replace").strip()
+        if len(text) == _TOKEN_LENGTH and text.isalnum():
+            return text
+    if make:
+        with contextlib.suppress(OSError):
+            token = os.urandom(_TOKEN_LENGTH // 2).hex()
+            os.close(open_in_private(path, os.O_WRONLY | os.O_CREAT))
+            write_file(path, token, mode=0o600)
+            return token
+    return ""

@@ -46,6 +46,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
+from prov_worker.spool.own_files import allocate, open_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX
 
 SIZE = 4096
@@ -113,9 +114,9 @@ class Slot:
         if len(encoded) > _PATH_LIMIT:
             raise ValueError("path of the journal is too long for a slot")
         aside = f"{path}.{pid}.new"
-        fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = open_own(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
-            os.posix_fallocate(fd, 0, SIZE)
+            allocate(fd, SIZE)
             self._map = mmap.mmap(fd, SIZE)
         finally:
             os.close(fd)
@@ -209,7 +210,7 @@ class SlotReader:
             SpoolError: the file is no slot.
         """
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            fd = open_own(path, os.O_RDWR)
             try:
                 self._map = mmap.mmap(fd, SIZE)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -171,3 +172,12 @@ def test_place_reports_a_file_system_that_refuses(tmp_path, make_attempt):
 
     with pytest.raises(FileNotFoundError):
         place(tmp_path / ".tmp-gone", tmp_path, attempt_of(make_attempt(1, 1)))
+
+
+def test_what_never_answers_in_the_place_of_a_crate_is_set_aside(writer, make_attempt, tmp_path):
+    crate = tmp_path / f"{NAME}.crate"
+    crate.mkdir()
+    os.mkfifo(crate / "ro-crate-metadata.json")
+    writer.publish(make_attempt(1, 1), None, None, tmp_path)
+    assert attempts(tmp_path)[".crate"] == 1
+    assert (tmp_path / f"{crate.name}.unreadable" / "ro-crate-metadata.json").is_fifo()

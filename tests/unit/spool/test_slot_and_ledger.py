@@ -195,10 +195,12 @@ def test_a_process_is_known_by_its_id_and_its_start() -> None:
 
 def test_a_private_directory_is_ours_alone(tmp_path: Path) -> None:
     open_to_all = tmp_path / "open"
-    open_to_all.mkdir(mode=0o777)
-    open_to_all.chmod(0o777)
+    open_to_all.mkdir()
+    open_to_all.chmod(0o755)
     assert paths.private_directory(str(open_to_all))
     assert open_to_all.stat().st_mode & 0o777 == 0o700
+    open_to_all.chmod(0o720)
+    assert not paths.private_directory(str(open_to_all))
     (tmp_path / "link").symlink_to(open_to_all)
     assert not paths.private_directory(str(tmp_path / "link"))
     (tmp_path / "file").touch()
