@@ -79,13 +79,15 @@ def test_close_gives_files_back(node: Callable[..., ProbeContext]) -> None:
                 continue
         return [link for link in links if link.startswith(here)]
 
+    before = open_files()
     meters = open_gpus(node("amd"))
-    assert open_files()
+    assert len(open_files()) > len(before)
     for meter in meters:
         meter.close()
         meter.close()
         assert meter.read() == GpuSample()
-    assert open_files() == []
+    # fewer: what an earlier test left to the collector of garbage
+    assert len(open_files()) <= len(before)
 
 
 def test_nvml(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
