@@ -22,14 +22,14 @@ from prov_worker.sites import catalog, install, options
 from prov_worker.spool.paths import runtime_dir
 from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
 from support.crate_dir import alive, wait_until
+from support.marks import PARSL_SOCKET
 
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("worker-image"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    PARSL_SOCKET,
 ]
 
 

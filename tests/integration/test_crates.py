@@ -9,11 +9,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import functions
+import pytest
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError

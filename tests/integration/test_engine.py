@@ -15,13 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import functions
 import pytest
 from parsl import curvezmq
 from parsl.executors.high_throughput.interchange import Interchange
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import functions
 
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture

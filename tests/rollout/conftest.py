@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from login_nodes import BASES, BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until
 
 HERE = Path(__file__).parent

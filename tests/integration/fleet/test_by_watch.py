@@ -11,14 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import functions
+import pytest
 
 from prov_worker.fleet import presence
 from prov_worker.globus.daemons import STALE_S
+from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
@@ -27,8 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("fleet-by-watch"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    PARSL_SOCKET,
 ]
 WaitFor = Callable[..., None]
 OPTIONS = {"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"}

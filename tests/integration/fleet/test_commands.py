@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import functions
+
+from support.marks import FLEET
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("fleet"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = FLEET
 WORKER_INIT = {"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"}
 
 

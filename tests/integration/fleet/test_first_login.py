@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
+from support.marks import FLEET
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("fleet"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = FLEET
 
 CLIENT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 

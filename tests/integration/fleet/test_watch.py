@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import functions
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import functions
-
 from prov_worker.globus import orphans, processes
+from support.marks import FLEET
 
 if TYPE_CHECKING:
     import psutil
@@ -27,14 +25,7 @@ if TYPE_CHECKING:
 
     from prov_worker.globus.orphans import PoolProcess
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.faults,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("fleet"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [*FLEET, pytest.mark.faults]
 NAMES = ("one", "two", "three")
 WaitFor = Callable[..., None]
 

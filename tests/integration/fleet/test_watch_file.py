@@ -12,18 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from prov_worker.globus.processes import is_alive
+from support.marks import FLEET
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.faults,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("fleet"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [*FLEET, pytest.mark.faults]
 #: A daemon gives a sign of life every 15 s: one that has missed one hangs here, and not only after a minute.
 IMPATIENT = (
     "import sys\n"

@@ -17,8 +17,6 @@ import pytest
 
 from support.programs import Programs
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 if TYPE_CHECKING:
     from service_stack import Stack
 

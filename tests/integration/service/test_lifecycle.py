@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import functions
 import pytest
 from service_stack import running
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-import functions
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 import functions
+import pytest
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import functions
 import pytest
 from endpoint_daemon import Daemon
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import functions
 
 from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
+from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
     from service_stack import Stack
 
 pytestmark = [
     pytest.mark.timeout(600),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    PARSL_SOCKET,
 ]
 LIMIT_S = 180
 

@@ -7,18 +7,15 @@ import http.client
 import json
 import signal
 import sqlite3
-import sys
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import functions
 import pytest
 from service_stack import Stack, let_go_of_results, running
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-import functions
 
 pytestmark = [
     pytest.mark.slow,

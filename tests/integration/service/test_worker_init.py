@@ -8,16 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import functions
 import pytest
 from endpoint_daemon import Daemon
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import functions
 
 from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
+from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
@@ -95,8 +93,7 @@ def test_the_snippet_alone_makes_tasks_leave_crates_under_a_stock_engine(
         endpoint.stop()
 
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@PARSL_SOCKET
 def test_a_preflight_beside_a_running_endpoint(
     stack: Stack, client: Client, wait_online: Callable[[Client, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 pytest.importorskip("globus_compute_endpoint")
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed
 
 from prov_worker.sites.catalog import site
+from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
@@ -24,8 +23,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("pbs-aurora"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    PARSL_SOCKET,
 ]
 OWN = site("aurora").options
 #: Cores 0 and 52, two threads each.

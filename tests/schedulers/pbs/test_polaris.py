@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("globus_compute_endpoint")
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed, worker_init
 
 from prov_worker.sites.catalog import site
+from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
@@ -26,8 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("pbs-polaris"),
-    # Parsl's address_by_interface leaves its socket to the collector of garbage.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    PARSL_SOCKET,
 ]
 Wait = Callable[..., None]
 LIMIT_S = 180

@@ -14,9 +14,9 @@ import pytest
 
 from prov_worker.cli.fleet import COMMANDS
 from prov_worker.cli.main import run as cli
+from support.marks import PARSL_SOCKET
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 Write = Callable[[Any], Path]
 MAIL = {"email": "someone@example.org"}
 

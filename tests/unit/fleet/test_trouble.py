@@ -20,12 +20,12 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.sites.install import MARKER, install
+from support.marks import PARSL_SOCKET
 from support.pretend import Pretender
 from support.programs import Programs
 
 pytest.importorskip("globus_compute_endpoint")
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 Capture = pytest.CaptureFixture[str]
 
 

@@ -11,10 +11,10 @@ pytest.importorskip("globus_compute_endpoint")
 
 from prov_worker.cli.main import run as cli
 from prov_worker.sites.check import limits, storage
+from support.marks import PARSL_SOCKET
 from support.preflight import subject
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 
 def given(*assignments: str) -> list[str]:

@@ -12,9 +12,9 @@ pytest.importorskip("globus_compute_endpoint")
 
 from prov_worker.cli.main import run as cli
 from prov_worker.sites.install import MARKER
+from support.marks import PARSL_SOCKET
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 FILES = {"config.yaml", "user_config_template.yaml.j2", "user_config_schema.json", "user_environment.yaml"}
 

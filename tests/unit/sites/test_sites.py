@@ -23,10 +23,10 @@ from prov_worker.sites import options
 from prov_worker.sites.catalog import directory, names, site
 from prov_worker.sites.install import files_of, template_of
 from prov_worker.sites.worker_init import snippet
+from support.marks import PARSL_SOCKET
 from support.sites import read_me
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 GOLDEN = Path(__file__).parent / "golden"
 SITES = ("aurora", "local", "perlmutter-cpu", "perlmutter-gpu", "polaris")

@@ -22,9 +22,9 @@ from prov_worker.globus import template
 from prov_worker.sites import options
 from prov_worker.sites.catalog import names, site
 from prov_worker.sites.install import files_of, template_of
+from support.marks import PARSL_SOCKET
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 SITES = names()
 COMMAND = str(Path(sys.executable).parent / "globus-compute-endpoint")

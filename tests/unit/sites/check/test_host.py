@@ -20,10 +20,10 @@ from prov_worker.finding import Finding
 from prov_worker.sites import interface
 from prov_worker.sites.check import duplicates, egress, limits, network, storage
 from prov_worker.sites.install import MARKER
+from support.marks import PARSL_SOCKET
 from support.preflight import only, statuses, subject
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 
 def on_line(line: str, user_dir: Path, site: str = "local", **values: Any) -> list[Finding]:

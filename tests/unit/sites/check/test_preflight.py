@@ -16,10 +16,10 @@ from prov_worker.cli.main import run as cli
 from prov_worker.finding import Finding
 from prov_worker.globus.daemons import wants_email
 from prov_worker.sites.check import container, user, versions
+from support.marks import PARSL_SOCKET
 from support.preflight import only, program, subject
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 
 def test_this_machine_is_fit_for_an_endpoint_of_its_own(private: Path, capsys: pytest.CaptureFixture[str]) -> None:

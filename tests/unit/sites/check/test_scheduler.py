@@ -12,10 +12,10 @@ pytest.importorskip("globus_compute_endpoint")
 
 from prov_worker.finding import Finding
 from prov_worker.sites.check import file_systems, scheduler
+from support.marks import PARSL_SOCKET
 from support.preflight import only, program, statuses, subject
 
-# Parsl's address_by_interface leaves its socket to the collector of garbage.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = PARSL_SOCKET
 
 
 QUEUES = {
