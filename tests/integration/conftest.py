@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,17 +23,3 @@ def functions_for_workers() -> Iterator[None]:
 def crates(tmp_path: Path) -> Path:
     """Directory for crates; made by the engine, not here."""
     return tmp_path / "crates"
-
-
-@pytest.fixture
-def wait_for() -> Callable[..., None]:
-    """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
-
-    def wait(condition: Callable[[], bool], event: str, limit_s: float = 90.0) -> None:
-        deadline = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"never happened: {event}", pytrace=False)
-            time.sleep(0.05)
-
-    return wait

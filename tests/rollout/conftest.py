@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from login_nodes import BASES, BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, docker, missing, until
+from login_nodes import BASES, BIN, KINDS, LABEL, LOCAL, ROOT, SITES, TAG, VERSION, Node, Site, missing
+
+from support.containers import docker, until
 
 HERE = Path(__file__).parent
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.containers import docker
 
 ROOT = Path(__file__).resolve().parents[2]
 #: On everything made here, with the checkout's path, so that what a killed run left can be found and removed.
@@ -60,28 +60,11 @@ COMMAND = ".local/share/prov-worker/bin/prov-worker-prov"
 _GREP = 'grep -slF -f <(printf %s "$SECRET")'
 
 
-def docker(*arguments: str, check: bool = True) -> str:
-    """Run the docker client; standard output."""
-    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, (
-        f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
-    )
-    return done.stdout
-
-
 def missing(why: str) -> None:
     """Skip; fail where containers are demanded."""
     if os.environ.get("PROV_TEST_REQUIRE_DOCKER", "0") not in ("", "0"):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
-
-
-def until(condition: Callable[[], Any], *, timeout_s: float = 240, pause_s: float = 0.5) -> Any:
-    """Wait for something to become true; what it is."""
-    end = time.monotonic() + timeout_s
-    while not (outcome := condition()) and time.monotonic() < end:
-        time.sleep(pause_s)
-    return outcome
 
 
 @dataclass(frozen=True)

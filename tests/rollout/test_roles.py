@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from login_nodes import BIN, LABEL, ROOT, Site, docker
+from login_nodes import BIN, LABEL, ROOT, Site
 
 from prov_worker.testing import CrateFactory
+from support.containers import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("rollout-roles")]
 

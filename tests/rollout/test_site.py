@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from login_nodes import COMMAND, Node, docker, until
+from login_nodes import COMMAND, Node
 from releases import release
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate, find_crates
+from support.containers import docker, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +26,14 @@ def docker(*arguments: str, check: bool = True) -> str:
         f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
     )
     return done.stdout
+
+
+def until(condition: Callable[[], Any], *, timeout_s: float = 240, pause_s: float = 0.5) -> Any:
+    """Wait for something to become true; what it is."""
+    end = time.monotonic() + timeout_s
+    while not (outcome := condition()) and time.monotonic() < end:
+        time.sleep(pause_s)
+    return outcome
 
 
 def need_image(name: str) -> None:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from prov_worker.sites.catalog import Site
+from prov_worker.sites import options
+from prov_worker.sites.catalog import Site, site
+
+
+def complete(name: str, **values: Any) -> dict[str, Any]:
+    """Options of a site, with those that it demands."""
+    definition = site(name)
+    if "account" in definition.options:
+        values.setdefault("account", "X")
+    if "submit_dir" in definition.options:
+        values.setdefault("submit_dir", "/flare/X")
+    options.check(definition, values, "test")
+    return options.complete(definition, values, "test")
 
 
 def read_me(site: Site) -> str:

@@ -9,8 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import pytest
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
+from support.containers import docker, until
 
 if TYPE_CHECKING:
     from testcontainers.compose import DockerCompose
@@ -28,15 +28,6 @@ HERE = Path(__file__).parent
 #: Compose projects of this checkout begin with this: .ci/run takes away what a killed run left.
 PROJECT = f"prov-test-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 IMAGES = ("debian:bookworm-slim", "rabbitmq:4.0-management")
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    """Run the docker client; standard output."""
-    done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, (
-        f"docker {' '.join(arguments)}:\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
-    )
-    return done.stdout
 
 
 def need(condition: bool, why: str) -> None:
@@ -52,14 +43,6 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], *, timeout_s: float = 180, pause_s: float = 0.2) -> Any:
-    """Wait for something to become true; what it is."""
-    end = time.monotonic() + timeout_s
-    while not (outcome := condition()) and time.monotonic() < end:
-        time.sleep(pause_s)
-    return outcome
 
 
 @dataclass

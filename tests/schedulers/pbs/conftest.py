@@ -32,21 +32,6 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
 
 
 @pytest.fixture
-def wait_for() -> Callable[..., None]:
-    """Wait until a condition holds; fails the test, with what was waited for, when it never does."""
-    import time
-
-    def wait(condition: Callable[[], bool], event: str, limit_s: float = 90.0) -> None:
-        deadline = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"never happened: {event}", pytrace=False)
-            time.sleep(0.05)
-
-    return wait
-
-
-@pytest.fixture
 def wait_online(wait_for: Callable[..., None]) -> Callable[[PBSSite], Client]:
     """A client, once an endpoint is online."""
 

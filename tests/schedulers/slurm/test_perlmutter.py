@@ -129,7 +129,9 @@ def test_workers_in_an_image(cpu: Endpoint, cluster: Cluster, doomed: dict[str, 
 
 
 def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doomed: dict[str, Tasks]) -> None:
-    from slurm_cluster import docker, until
+    from slurm_cluster import until
+
+    from support.containers import docker
 
     tasks = cpu.submit(("hold", ["lost", 600]), workers=1)
     job, node = until(lambda: cluster.run("cat lost", check=False).split(), "the task to run")

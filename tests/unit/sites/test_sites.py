@@ -19,28 +19,17 @@ import yaml
 from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
 from prov_worker.globus import template
-from prov_worker.sites import options
 from prov_worker.sites.catalog import directory, names, site
 from prov_worker.sites.install import files_of, template_of
 from prov_worker.sites.worker_init import snippet
 from support.marks import PARSL_SOCKET
-from support.sites import read_me
+from support.sites import complete, read_me
 
 pytestmark = PARSL_SOCKET
 
 GOLDEN = Path(__file__).parent / "golden"
 SITES = ("aurora", "local", "perlmutter-cpu", "perlmutter-gpu", "polaris")
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-
-
-def complete(name: str, **values: Any) -> dict[str, Any]:
-    definition = site(name)
-    if "account" in definition.options:
-        values.setdefault("account", "X")
-    if "submit_dir" in definition.options:
-        values.setdefault("submit_dir", "/flare/X")
-    options.check(definition, values, "test")
-    return options.complete(definition, values, "test")
 
 
 def must_be_set(name: str) -> list[str]:

@@ -19,10 +19,10 @@ import yaml
 from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
 from prov_worker.globus import template
-from prov_worker.sites import options
 from prov_worker.sites.catalog import names, site
 from prov_worker.sites.install import files_of, template_of
 from support.marks import PARSL_SOCKET
+from support.sites import complete
 
 pytestmark = PARSL_SOCKET
 
@@ -31,16 +31,6 @@ COMMAND = str(Path(sys.executable).parent / "globus-compute-endpoint")
 #: What the daemon writes to a user endpoint goes through a pipe of this capacity, with credentials beside it.
 PIPE_BYTES = 65536
 BY_HAND = "engine:\n  type: GlobusComputeEngine\n  address: 127.0.0.1\n  provider: {type: LocalProvider}\n"
-
-
-def complete(name: str, **values: Any) -> dict[str, Any]:
-    definition = site(name)
-    if "account" in definition.options:
-        values.setdefault("account", "X")
-    if "submit_dir" in definition.options:
-        values.setdefault("submit_dir", "/flare/X")
-    options.check(definition, values, "test")
-    return options.complete(definition, values, "test")
 
 
 def rendered(name: str, user_options: dict[str, Any] | None = None, **values: Any) -> str:
