@@ -33,9 +33,9 @@ PIPE_BYTES = 65536
 BY_HAND = "engine:\n  type: GlobusComputeEngine\n  address: 127.0.0.1\n  provider: {type: LocalProvider}\n"
 
 
-def rendered(name: str, user_options: dict[str, Any] | None = None, **values: Any) -> str:
+def rendered(name: str, user_options: dict[str, Any] | None = None, identity: str | None = None, **values: Any) -> str:
     full = complete(name, **values)
-    return template.render(template_of(site(name), full), site(name).schema(full), user_options)
+    return template.render(template_of(site(name), full), site(name).schema(full), user_options, identity)
 
 
 def config(name: str, **values: Any) -> dict[str, Any]:
@@ -125,7 +125,9 @@ def test_the_daemons_own_command_renders_the_same(name: str, tmp_path: Path) -> 
         "-s", tmp_path / "user_config_schema.json", "-o", tmp_path / "asked.json", tmp_path=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert yaml.safe_load(done.stdout) == yaml.safe_load(rendered(name, {"poll_interval": 1}))
+    # its command maps nobody, to this identity
+    same = rendered(name, {"poll_interval": 1}, identity="00000000-0000-0000-0000-000000000000")
+    assert yaml.safe_load(done.stdout) == yaml.safe_load(same)
 
 
 def test_options_of_configure_are_those_of_today(tmp_path: Path) -> None:
