@@ -47,7 +47,8 @@ def _nvidia_gpus_of_node() -> int:
 
 def process_key(process: dict[str, Any]) -> str:
     """Return what is equal for workers of one job and environment."""
-    return hashlib.sha256(json.dumps(process, sort_keys=True).encode()).hexdigest()[:16]
+    lasting = {name: value for name, value in process.items() if name != "noted_ns"}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Hardware:
@@ -66,7 +67,7 @@ class Hardware:
         self._gpus_of_node = gpus_of_node
         self._take = take
         self._nodes: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
-        self._workers: dict[tuple[str, str, tuple[str, ...] | None], _Reports] = {}
+        self._workers: dict[tuple[str, str, int | None, tuple[str, ...] | None], _Reports] = {}
 
     def gpus_unseen(self, host: str, process: dict[str, Any], settings: Settings) -> str | None:
         """Return why the GPUs that this agent sees may not be those of a worker; None if they are.
@@ -94,7 +95,8 @@ class Hardware:
         """
         here = self._take and host == host_name()
         node = self._node(host, settings, here)
-        key = (host, process_key(process), settings.probes)
+        # Each worker's own: what was installed after it began is not what it runs.
+        key = (host, process_key(process), process.get("noted_ns"), settings.probes)
         reports = self._workers.get(key)
         if reports is None:
             if len(self._workers) >= _MAX_WRITTEN:
@@ -144,7 +146,10 @@ class Hardware:
     def _save(self, host: str, snapshot: HardwareSnapshot, workers: dict[str, _Reports]) -> None:
         """Keep reports for those who finish this node's records elsewhere."""
         path = self._saved(host)
-        kept = {**_read_kept(path), **workers}
+        kept = _read_kept(path)
+        if workers and workers.keys() <= kept.keys():
+            return  # another worker of a job and environment that are kept
+        kept |= workers
         recent = list(kept.items())[-_MAX_KEPT:]
         text = {key: {name: dataclasses.asdict(report) for name, report in reports.items()} for key, reports in recent}
         try:

@@ -143,7 +143,8 @@ class Publisher:
         host = ended.record.worker.host
         if ended.process is not self._process:
             # The mapping is the journal's own, so the next task of a worker mostly has it too.
-            self._process, self._process_key = ended.process, process_key(ended.process)
+            self._process = ended.process
+            self._process_key = f"{process_key(ended.process)} {ended.process.get('noted_ns')}"
         key = (host, self._process_key, json.dumps(ended.settings, sort_keys=True))
         writer = self._writers.get(key)
         if writer is None:

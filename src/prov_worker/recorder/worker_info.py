@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ def process_facts(environ: Mapping[str, str], around: Container | None) -> dict[
     Returns:
         ``job`` (the variables of :func:`prov_worker.schedulers.job_facts`, and ``LOADEDMODULES``), ``cgroup`` (text of
         ``/proc/self/cgroup``), ``python`` (of :func:`prov_worker.interpreter.own_python`), ``path`` (directories of
-        imports) and ``container`` (``kind`` and ``image``, or None).
+        imports), ``container`` (``kind`` and ``image``, or None) and ``noted_ns`` (when, ns since the epoch).
     """
     return {
         "job": {**schedulers.job_facts(environ), **_those_set(environ, ("LOADEDMODULES",))},
@@ -65,6 +66,7 @@ def process_facts(environ: Mapping[str, str], around: Container | None) -> dict[
         "python": own_python(),
         "path": [directory for directory in sys.path if os.path.isabs(directory)],
         "container": None if around is None else around._asdict(),
+        "noted_ns": time.time_ns(),
     }
 
 

@@ -141,3 +141,14 @@ def test_gpus_of_another_job(
     assert (report == listing) == seen
     if not seen:
         assert report.absent == "the agent runs in another job of the node, whose GPUs may be others"
+
+
+def test_what_is_installed_later_is_not_what_a_worker_runs(tmp_path: Path) -> None:
+    hardware = Hardware(str(tmp_path / "crates"))
+    before = worker(tmp_path, "j1", ["x"], noted_ns=1)
+    assert data(hardware, before, "environment")["distributions"] == {"j1": "1"}
+    (tmp_path / "j1/later-2.dist-info").mkdir()
+    (tmp_path / "j1/later-2.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 2\n")
+    assert data(hardware, before, "environment")["distributions"] == {"j1": "1"}
+    after = {**before, "noted_ns": 2}
+    assert data(hardware, after, "environment")["distributions"] == {"j1": "1", "later": "2"}

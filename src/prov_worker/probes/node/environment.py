@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import platform
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -56,8 +59,21 @@ def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
     Args:
         path: directories in which they are looked for; None takes those of this interpreter.
     """
+    return dict(_distributions(tuple((place, _changed_ns(place)) for place in (sys.path if path is None else path))))
+
+
+def _changed_ns(place: str) -> int | None:
+    """When something was installed into a directory, or taken away."""
+    try:
+        return os.stat(place).st_mtime_ns
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=8)
+def _distributions(places: tuple[tuple[str, int | None], ...]) -> dict[str, str]:
     versions: dict[str, str] = {}
-    for distribution in metadata.distributions() if path is None else metadata.distributions(path=list(path)):
+    for distribution in metadata.distributions(path=[place for place, _ in places]):
         # Half-removed installations leave directories without metadata, or with broken ones.
         try:
             facts = distribution.metadata
