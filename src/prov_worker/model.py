@@ -93,18 +93,37 @@ class Function:
 
 
 @dataclass(slots=True)
+class Command:
+    """The shell command that a task is.
+
+    Attributes:
+        template: as it was written, redacted.
+        limit_s: seconds that it may take; None if there is no limit.
+        run: as it ran, redacted; None if it did not end, or if arguments are not recorded.
+        launcher: what starts it on the nodes of an MPI task, redacted.
+        exit_status: of the shell; 124 after the time limit.
+    """
+
+    template: str
+    limit_s: float | None = None
+    run: str | None = None
+    launcher: str | None = None
+    exit_status: int | None = None
+
+
+@dataclass(slots=True)
 class Failure:
     """Why a task failed.
 
     Attributes:
         kind: ``exception`` (raised by the function), ``exit`` (the worker left by ``sys.exit`` or ``os._exit``),
-            ``signal`` (the worker was killed), ``lost`` (the engine reported the worker, manager or node as lost) or
-            ``unknown`` (the record ends without a reason).
+            ``command`` (a shell command failed), ``signal`` (the worker was killed), ``lost`` (the engine reported the
+            worker, manager or node as lost) or ``unknown`` (the record ends without a reason).
         message: one line, redacted.
         type: qualified name of the exception's type, for ``exception`` and ``lost``.
         traceback: redacted text; None where there is none.
         signal: name such as ``SIGKILL``.
-        exit_status: exit status of the worker, where it is known.
+        exit_status: exit status of the worker or of the command, where it is known.
     """
 
     kind: str
@@ -160,7 +179,7 @@ class TaskRecord:
     ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
     For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found
     in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute paths, are what user code
-    noted.
+    noted. ``command`` is the shell command that the task is; ``output`` the ends of standard output and standard error.
     """
 
     task_id: str
@@ -181,6 +200,8 @@ class TaskRecord:
     used: list[OutputFile] = field(default_factory=list)
     generated: list[OutputFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    command: Command | None = None
+    output: tuple[str, str] | None = None
 
     @property
     def attempt_id(self) -> AttemptId:

@@ -30,6 +30,7 @@ PLOTS = ("png", "svg", "none")
 OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "FLEET", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
 WRITE = ("background", "before_result")
 CAPTURE_ARGUMENTS = ("none", "types", "values")
+CAPTURE_OUTPUT = ("none", "commands", "tail")
 
 
 def default_environment() -> tuple[str, ...]:
@@ -105,6 +106,8 @@ class Settings:
         write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
         capture_arguments: ``none``, ``types`` (type, size, sha256) or ``values`` (also a truncated, redacted repr).
         capture_environment: names of environment variables to record.
+        capture_output: keep the last 64 KiB of standard output and of standard error: ``none``, of shell ``commands``,
+            or ``tail``, of what Python functions print as well.
         capture_outputs: record files made in the task's sandbox (path, size, sha256).
         license: IRI of the licence of the crates.
         author: IRI of a person, such as an ORCID, or a plain name.
@@ -124,6 +127,7 @@ class Settings:
     write: str = "background"
     capture_arguments: str = "types"
     capture_environment: tuple[str, ...] = field(default_factory=default_environment)
+    capture_output: str = "commands"
     capture_outputs: bool = True
     license: str | None = field(default=None)
     author: str | None = field(default=None)
@@ -380,6 +384,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "write": _choice(WRITE),
     "capture_arguments": _choice(CAPTURE_ARGUMENTS),
     "capture_environment": _strings,
+    "capture_output": _choice(CAPTURE_OUTPUT),
     "capture_outputs": _boolean,
     "license": _text,
     "author": _text,

@@ -95,6 +95,8 @@ class StepWriter:
         identity = f.identity(record, task_id, taken)
         if record.failure is not None:
             f.add_failure(identity, record.failure)
+        if record.command is not None:
+            f.add_command(identity, record.command)
         arguments = f.values("#input-", record.arguments, taken)
         used = f.declared_files("#input-file-", record.used, "used", taken)
         arguments.ids += used.ids
@@ -152,7 +154,9 @@ class StepWriter:
         if service is not None:
             entities.append(service)
         source = by_path.get(v.SOURCE_FILE)
-        entities += function_entities(record.function, function_iri, software, source.identifier if source else None)
+        entities += function_entities(
+            record.function, function_iri, software, source.identifier if source else None, record.command
+        )
         entities += software.entities
         if image_entity is not None:
             entities.append(image_entity)
@@ -218,7 +222,7 @@ class StepWriter:
         generated = f.declared_files("#output-file-", record.generated, "generated", taken)
         results.ids += [*outputs.ids, *generated.ids]
         results.entities += [*outputs.entities, *generated.entities]
-        for path in (v.TRACEBACK_FILE, v.ERROR_FILE):
+        for path in (v.TRACEBACK_FILE, v.ERROR_FILE, v.STDOUT_FILE, v.STDERR_FILE):
             if path in by_path:
                 results.ids.append(by_path[path].identifier)
         if not results.ids:

@@ -10,7 +10,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
-from prov_worker.model import Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value
+from prov_worker.model import Command, Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value
 
 
 class Facts:
@@ -73,7 +73,15 @@ def add_failure(facts: Facts, failure: Failure) -> None:
     facts.add("#failure-kind", "kind of failure", one_line(failure.kind))
     facts.add("#failure-type", "type of exception", failure.type)
     facts.add("#failure-signal", "signal", failure.signal)
-    facts.add("#failure-exit-status", "exit status of the worker", failure.exit_status)
+    if failure.kind != "command":  # its status is said of the command
+        facts.add("#failure-exit-status", "exit status of the worker", failure.exit_status)
+
+
+def add_command(facts: Facts, command: Command) -> None:
+    """Add the shell command as it ran, and how it ended; its template is a fact of the tool."""
+    facts.add("#command", "command as it ran", command.run)
+    facts.add("#command-launcher", "launcher of the command", command.launcher)
+    facts.add("#command-exit-status", "exit status of the command", command.exit_status)
 
 
 def values(prefix: str, described: Iterable[Value], taken: set[str]) -> Facts:

@@ -10,15 +10,17 @@ from prov_worker.containers import KINDS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import entity, property_value, references
 from prov_worker.crate.json_text import clean, is_uuid, one_line, safe_name
-from prov_worker.model import Function
+from prov_worker.model import Command, Function
 
 _HASHED = {
     "syntax tree": "the syntax tree of the source, and what the function is bound to",
+    "command": "the command template",
     "code": "the code object{python}, and what the function is bound to",
     # of earlier journals
     "source": "the source text as it was registered",
     "payload": "the serialised function as it was sent",
 }
+_MAX_COMMAND = 1000
 _IDENTIFIED_BY = v.FUNCTION_IDENTIFIED_BY.removeprefix("#function-")
 #: Of the numbers of a release, which is what comes first.
 _LEADING_ZEROS = re.compile(r"(?:(?<=\A)|(?<=(?<=\d)\.))0+(?=\d)")
@@ -86,6 +88,8 @@ class Software:
             properties = {"name": one_line(name), "version": one_line(version), "url": identifier}
             texts.append(entity(identifier, "SoftwareApplication", properties))
         self.requirements = references(ids)
+        #: of a shell command, which needs the interpreter too
+        self.requirements_of_command = references([self.language, *ids])
         self.entities = tuple(texts)
 
 
@@ -94,7 +98,9 @@ def _hash_of(function: Function) -> str | None:
     return None if text is None else text.format(python=f" of {function.python}" if function.python else "")
 
 
-def function_entities(function: Function, identifier: str, software: Software, source: str | None) -> list[str]:
+def function_entities(
+    function: Function, identifier: str, software: Software, source: str | None, command: Command | None = None
+) -> list[str]:
     """The function as a SoftwareApplication, and PropertyValues for what it has no property for.
 
     Args:
@@ -102,6 +108,7 @@ def function_entities(function: Function, identifier: str, software: Software, s
         identifier: as :func:`function_id` gave it.
         software: language and packages that it needs.
         source: id of the file that holds its source; None where there is none.
+        command: the shell command that it stands for; its language is bash then.
     """
     texts = []
     ids = []
@@ -109,9 +116,16 @@ def function_entities(function: Function, identifier: str, software: Software, s
     facts: list[tuple[str, str, Any, str | None]] = [
         (_IDENTIFIED_BY, "what the identifier is made of", identified_by, None),
         ("module", "module", function.module, None),
+        ("command-template", "command template", command.template if command is not None else None, None),
+        ("time-limit", "time limit of the command", command.limit_s if command is not None else None, "second"),
         ("kind", "kind of callable", function.kind, None),
         ("hash-of", "what the version hashes", _hash_of(function), None),
-        ("source-absent", "why the source is absent", function.source_absent if source is None else None, None),
+        (
+            "source-absent",
+            "why the source is absent",
+            function.source_absent if source is None and command is None else None,
+            None,
+        ),
         ("strategy", "serialisation strategy of Globus Compute", function.strategy, None),
         ("size", "size of the serialised function", function.size_bytes, "byte"),
         ("payload-sha256", "sha256 of the serialised function", function.payload_sha256, None),
@@ -122,7 +136,10 @@ def function_entities(function: Function, identifier: str, software: Software, s
         ids.append(f"#function-{key}")
         texts.append(property_value(ids[-1], name, value, unit=unit))
     name = one_line(function.name) or "unnamed function"
-    if function.doc and clean(function.doc).strip():
+    if command is not None:
+        description = f"Shell command: {clean(command.template).strip()[:_MAX_COMMAND]}"
+        texts.append(entity(v.BASH_URL, "ComputerLanguage", {"name": "Bash", "url": v.BASH_URL}))
+    elif function.doc and clean(function.doc).strip():
         description = clean(function.doc).strip()
     else:
         description = f"Python function {name}, without documentation"
@@ -131,8 +148,8 @@ def function_entities(function: Function, identifier: str, software: Software, s
         "description": description,
         "url": identifier,
         "version": f"sha256:{one_line(function.sha256)}" if function.sha256 else "unknown",
-        "programmingLanguage": {"@id": software.language},
-        "softwareRequirements": software.requirements,
+        "programmingLanguage": {"@id": software.language if command is None else v.BASH_URL},
+        "softwareRequirements": software.requirements if command is None else software.requirements_of_command,
         "subjectOf": {"@id": source} if source else None,
         "additionalProperty": references(ids),
     }

@@ -96,6 +96,7 @@ UNIT_NAMES: Final = {iri: name for name, iri in UNITS.items()}
 FUNCTION_URL: Final = "https://compute.api.globus.org/v2/functions/"
 PYTHON_URL: Final = "https://www.python.org/"
 PYTHON_RELEASE_URL: Final = "https://www.python.org/downloads/release/python-"
+BASH_URL: Final = "https://www.gnu.org/software/bash/"
 PACKAGE_URL: Final = "https://pypi.org/project/"
 
 #: Files of a crate.
@@ -108,6 +109,8 @@ SOURCE_FILE: Final = "function/source.py"
 LOGS_DIR: Final = "logs"
 TRACEBACK_FILE: Final = "logs/traceback.txt"
 ERROR_FILE: Final = "logs/error.txt"
+STDOUT_FILE: Final = "logs/stdout.txt"
+STDERR_FILE: Final = "logs/stderr.txt"
 IMAGE_DIR: Final = "images"
 #: Files of a run crate.
 STEPS_DIR: Final = "steps"

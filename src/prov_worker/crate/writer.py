@@ -136,6 +136,15 @@ class CrateWriter:
             files.append(plot_file(plot))
         if record.status != COMPLETED:
             files.append(_log(record))
+        for path, text, name in zip(
+            (v.STDOUT_FILE, v.STDERR_FILE),
+            record.output or ("", ""),
+            ("Standard output", "Standard error"),
+            strict=True,
+        ):
+            if text:
+                description = f"The end of the task's {name.lower()}, secrets removed"
+                files.append(_file(path, text, name, description, "text/plain"))
         return files, bool(samples)
 
 

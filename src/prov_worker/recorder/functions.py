@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker import code_form
+from prov_worker.recorder import commands
 from prov_worker.recorder.capture import HASH_LIMIT, type_name
 from prov_worker.redact import redact, redact_part, secret_values
 
@@ -149,6 +150,8 @@ def function_fields(function: Any, buffer: str | None, unwrapped: Unwrapped | No
             fields["sent"] = [redact(source, secrets) for source in sent]
             if fields["sent"] != sent:
                 fields["redacted"] = True  # and so not what was compiled
+    if commands.is_command(function):
+        return fields | commands.function_fields(function)
     if inner is not None:
         code = inner.__code__
         bound = code_form.Bound([code_form.bound_values(inner), unwrapped.bound])

@@ -21,7 +21,7 @@ from uuid import UUID
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
-from prov_worker.recorder import capture, functions
+from prov_worker.recorder import capture, commands, functions
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.descendants import Descendants
@@ -66,9 +66,11 @@ os.register_at_fork(after_in_child=_Forks.happened)
 class _Known:
     """A function met before: its number in the journal, its parameters, and how many quick calls in a row it had."""
 
-    __slots__ = ("code", "names", "number", "quick")
+    __slots__ = ("code", "command", "limit_s", "names", "number", "quick")
 
     def __init__(self, number: int, names: tuple[str, ...], code: Any) -> None:
+        self.command = False
+        self.limit_s: float | None = None
         self.number = number
         self.names = names
         self.code = code
@@ -132,6 +134,9 @@ class Recorder:
         self._started = False
         self._failure: str | None = None
         self._result: str | None = None
+        self._command: str | None = None
+        self._output: str | None = None
+        self.capture_output = "commands"
         self.notes: Notes | None = None
 
     def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
@@ -141,6 +146,7 @@ class Recorder:
         settings = Settings.from_mapping(provenance["settings"])
         self.capture = settings.capture_arguments
         self._wait = settings.write == "before_result"
+        self.capture_output = settings.capture_output
         line = {
             "t": "worker",
             "v": VERSION,
@@ -196,7 +202,7 @@ class Recorder:
         self._attempt = attempt
         self._function_id = function_id
         self._started = False
-        self._failure = self._result = self._known = None
+        self._failure = self._result = self._known = self._command = self._output = None
         self._io, self._held = b"", ""
         self.notes = None
         running.task = self
@@ -254,9 +260,18 @@ class Recorder:
 
     def returned(self, value: Any, size: int) -> None:
         """What the function returned, and the size of its serialised form."""
+        entry = self._known
+        if entry is not None and entry.command:
+            self._command_ended(value, entry.limit_s)
         if self.capture == "none":
             return
         self._result = capture.describe("return", value, self.capture == "values", size <= capture.HASH_LIMIT)
+
+    def _command_ended(self, result: Any, limit_s: float | None) -> None:
+        outcome = commands.Outcome(result, limit_s, self.capture != "none", self.capture_output != "none")
+        self._command, self._output = outcome.field, outcome.output
+        if outcome.failure is not None:
+            self._failure = outcome.failure
 
     def noted(self, fields: dict[str, Any]) -> None:
         """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
@@ -291,8 +306,12 @@ class Recorder:
             entry.quick += 1
         if self._failure:
             line += f',"err":{self._failure}'
-        elif self._result is not None:
+        if self._result is not None and (not self._failure or self._command):
             line += f',"res":{self._result}'
+        if self._command:
+            line += f',"cmd":{self._command}'
+        if self._output:
+            line += f',"out":{self._output}'
         if sandbox is not None:
             line += f',"box":{quote(sandbox)}'
         if not self._started and self._function_id:
@@ -329,6 +348,7 @@ class Recorder:
         unwrapped = functions.unwrap(function)
         entry = _Known(self._function_count, functions.parameter_names(unwrapped), code)
         fields = {"t": "function", "k": entry.number, **functions.function_fields(function, buffer, unwrapped)}
+        entry.command, entry.limit_s = "command" in fields, fields.get("limit")
         if name is not None:
             fields["name"] = name
         self._journal.remember(json.dumps(fields).encode() + b"\n")

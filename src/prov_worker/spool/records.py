@@ -11,6 +11,7 @@ Field names are short for the same reason:
     ``k`` and the fields of :class:`~prov_worker.model.Function`; to prove its source by, ``form`` (sha256 of its code's
     normal form, see :mod:`prov_worker.code_form`) ``file line python compiled`` (``__future__`` flags, optimisation),
     ``sent`` (source texts; ``redacted``) ``bound`` (sha256 of what it is bound to) ``minor`` (with code in it)
+    of a shell command: ``command`` (its template) ``limit`` (s)
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
     ``mpi`` (nodes and ranks of this task)
@@ -19,6 +20,7 @@ Field names are short for the same reason:
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
     ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
     end, 1 if it ran at the moment of the start, and ns of children that it had waited for before)
+    of a shell command: ``cmd`` (``run`` ``launcher`` ``status``); ``out`` (ends of standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
@@ -46,6 +48,7 @@ from prov_worker.model import (
     COMPLETED,
     FAILED,
     AttemptId,
+    Command,
     Failure,
     Function,
     OutputFile,
@@ -171,6 +174,7 @@ class JournalState:
             endpoint_name=self.worker.get("endpoint_name"),
             arguments=_values(start.get("args")),
             failure=failure,
+            command=_command(function, None),
         )
         _take_notes(record, notes)
         if not start:
@@ -198,6 +202,8 @@ class JournalState:
             result=Value(*result) if result else None,
             failure=Failure(**error) if error else None,
             usage=usage,
+            command=_command(function, line.get("cmd")),
+            output=tuple(line["out"]) if line.get("out") else None,
         )
         _take_notes(record, line.get("notes"))
         return Ended(
@@ -273,6 +279,15 @@ def _function(line: dict[str, Any], function_id: str | None) -> Function:
         kind=line.get("kind"),
         python=line.get("python"),
         payload_sha256=line.get("payload"),
+    )
+
+
+def _command(function: dict[str, Any], ended: dict[str, Any] | None) -> Command | None:
+    if function.get("command") is None:
+        return None
+    ended = ended or {}
+    return Command(
+        function["command"], function.get("limit"), ended.get("run"), ended.get("launcher"), ended.get("status")
     )
 
 

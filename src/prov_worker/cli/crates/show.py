@@ -131,6 +131,9 @@ class _Page:
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
         self._fact("wall time", duration(crate.wall_time_s))
+        for key in ("#command", "#command-exit-status"):
+            fact = crate.entities.get(key, {})
+            self._fact("command" if key == "#command" else "exit status", fact.get("value"))
         self._list("argument", "object")
         self._list("result", "result")
         for key, noted in crate.annotations.items():

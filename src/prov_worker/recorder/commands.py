@@ -1,0 +1,129 @@
+"""Shell commands as tasks: Globus Compute's ``ShellFunction`` and ``MPIFunction``, and what became of them.
+
+Nothing is wrapped: the object that was sent says the template, and the result says command, exit status and output
+(``globus_compute_sdk.sdk.shell_function``). Globus Compute returns a result whatever the exit status is; a tool that
+failed is recorded as failed (Process Run Crate 0.5, ``actionStatus``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from prov_worker.code_form import digest
+from prov_worker.redact import redact_part
+
+#: Characters of standard output and of standard error that are kept, from the end.
+TAIL = 64 << 10
+_MAX_COMMAND = 16 << 10
+_MAX_LINE = 300
+_MODULE, _CLASS = "globus_compute_sdk.sdk.shell_function", "ShellFunction"
+_LAUNCHER = "PARSL_MPI_PREFIX"
+_SANDBOX_WARNING = "WARNING: Task sandboxing will not work"
+#: Of bash, what comes before the program that a command is about.
+_PREPARING = frozenset(
+    ("cd", "export", "set", "source", ".", "module", "ulimit", "umask", "unset", "ml", "env", "exec", "time")
+)
+
+
+def is_command(function: Any) -> bool:
+    """Return whether a callable is a ``ShellFunction``, or of a class made from it such as ``MPIFunction``."""
+    module = sys.modules.get(_MODULE)
+    shell = None if module is None else vars(module).get(_CLASS)
+    return shell is not None and shell in type(function).__mro__
+
+
+def function_fields(function: Any) -> dict[str, Any]:
+    """Return the fields of a ``function`` line that say which command a callable stands for.
+
+    The digest is of the template before anything is redacted, and of the class.
+    """
+    attributes, kind = vars(function), type(function)
+    template, limit, own = attributes.get("cmd"), attributes.get("walltime"), attributes.get("__name__")
+    template = template if isinstance(template, str) else ""
+    return {
+        "name": own if isinstance(own, str) and own != kind.__name__ else program_of(template) or kind.__name__,
+        "module": kind.__module__,
+        "doc": None,
+        "kind": kind.__name__,
+        "command": redact_part(template, _MAX_COMMAND),
+        "limit": limit if isinstance(limit, (int, float)) else None,
+        "of": "command",
+        "sha256": digest(["command", kind.__module__, kind.__qualname__, template]),
+    }
+
+
+def program_of(template: str) -> str | None:
+    """Return the program that a command is about: the first word that neither sets a variable nor prepares for it."""
+    from shlex import shlex  # needed once per command
+
+    lexer = shlex(template[:_MAX_COMMAND].replace("$" + _LAUNCHER, ""), posix=True, punctuation_chars=";&|\n()")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, "#"
+    first, skip = True, False
+    try:
+        for word in lexer:
+            if not word.strip(";&|\n()"):
+                first, skip = True, False
+            elif skip or not first:
+                continue
+            elif word in _PREPARING:
+                skip = word not in ("env", "exec", "time")
+            elif not word.partition("=")[0].isidentifier() or "=" not in word:
+                return None if "{" in word else os.path.basename(word) or None
+    except ValueError:  # a quote is not closed
+        pass
+    return None
+
+
+class Outcome:
+    """What a command did, as its result tells.
+
+    Args:
+        result: a ``ShellResult``, or the mapping that ``return_dict`` asks for.
+        limit_s: seconds that it may take.
+        with_command: keep the command as it ran.
+        with_output: keep the ends of its output.
+    """
+
+    __slots__ = ("failure", "field", "output")
+
+    def __init__(self, result: Any, limit_s: float | None, with_command: bool, with_output: bool) -> None:
+        fields = result if type(result) is dict else vars(result)
+        status, error = fields.get("returncode"), fields.get("exception_name")
+        status = status if isinstance(status, int) else None
+        stderr = fields.get("stderr")
+        command: dict[str, Any] = {"status": status}
+        if with_command and isinstance(fields.get("cmd"), str):
+            command["run"] = redact_part(fields["cmd"], _MAX_COMMAND)
+            if "$" + _LAUNCHER in fields["cmd"]:
+                command["launcher"] = redact_part(os.environ.get(_LAUNCHER, ""), _MAX_COMMAND) or None
+        self.field = json.dumps(command)
+        self.failure: str | None = None
+        if status or error:
+            self.failure = json.dumps(_failure(status, error, limit_s, stderr if isinstance(stderr, str) else ""))
+        self.output: str | None = None
+        if with_output:
+            self.output = output_field(fields.get("stdout"), stderr)
+
+
+def output_field(stdout: Any, stderr: Any) -> str | None:
+    """Return the ends of standard output and standard error as JSON, redacted; None if both are empty."""
+    texts = [redact_part(text, TAIL, tail=True) if isinstance(text, str) else "" for text in (stdout, stderr)]
+    return json.dumps(texts) if any(texts) else None
+
+
+def _failure(status: int | None, error: Any, limit_s: float | None, stderr: str) -> dict[str, Any]:
+    """A :class:`prov_worker.model.Failure`: why a command failed."""
+    if isinstance(error, str) and error.endswith("TimeoutExpired"):
+        limit = "its time limit" if limit_s is None else f"its time limit of {limit_s:g} s"
+        message = f"the command ran past {limit} (exit status {status})"
+    elif status is not None and status < 0:
+        message = f"the command was ended by signal {-status}"
+    else:
+        message = f"the command ended with exit status {status}"
+    lines = [line.strip() for line in stderr[-4 * _MAX_LINE :].splitlines() if line.strip()]
+    if lines and not lines[-1].startswith(_SANDBOX_WARNING):
+        message += f": {redact_part(lines[-1], _MAX_LINE)}"
+    return {"kind": "command", "message": message, "exit_status": status}
