@@ -117,10 +117,10 @@ def test_combinations_of_options_are_loaded(name: str, step: int) -> None:
 
 @pytest.mark.parametrize("name", SITES)
 def test_what_a_client_asks_for_goes_first_and_within_the_schema(name: str) -> None:
-    assert loaded(name, {"poll_interval": 1, "crate_dir": "/a b/c"})["provenance"] == {
+    assert loaded(name, {"poll_interval": 1, "crate_dir": "/a-b/c"})["provenance"] == {
         "poll_interval": 1,
         "plots": "png",
-        "crate_dir": "/a b/c",
+        "crate_dir": "/a-b/c",
     }
     with pytest.raises(Exception, match="unknown_key"):
         rendered(name, {"unknown_key": 1})
