@@ -67,3 +67,15 @@ def die() -> None:
 
     time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def half_busy(seconds: float) -> None:
+    """Compute and sleep by turns until a time has passed, so that samples differ."""
+    import time
+
+    until = time.perf_counter() + seconds
+    while (left := until - time.perf_counter()) > 0:
+        turn = time.perf_counter() + min(0.04, left)
+        while time.perf_counter() < turn:
+            pass
+        time.sleep(min(0.06, max(0.0, until - time.perf_counter())))

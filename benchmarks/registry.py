@@ -41,6 +41,8 @@ BENCHMARKS = (
     Benchmark("agent", "CPU and memory of the agent with 64 workers", "agent:run"),
     Benchmark("crates", "crates finalised per second and core", "crates:throughput"),
     Benchmark("latency", "crate on disk after the result, at a steady rate", "crates:latency"),
+    Benchmark("burst", "crate on disk after the result, in a burst of no-ops", "late:burst"),
+    Benchmark("sizes", "bytes and files of crates by the length of their task", "late:sizes"),
     Benchmark("start", "time and memory added to a worker's start", "start:run"),
     Benchmark("lost", "results and crates lost when workers and the agent are killed", "engine:lost"),
     Benchmark("assemble", "a run crate from many step crates", "assemble:run"),
