@@ -185,7 +185,9 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             name = folder  # before 4.19 the folder of a user endpoint alone has its name
         settings = self._settings
         if settings.service_url is None:
-            settings = replace(settings, service_url=service_urls.other_web_service_url())
+            # A user endpoint has an environment of its own: `sites install` puts the address there.
+            url = os.environ.get("PROV_WORKER_SERVICE_URL") or service_urls.other_web_service_url()
+            settings = replace(settings, service_url=Settings.from_mapping({"service_url": url}).service_url)
         context = provenance_mapping(settings, default_crate_dir(endpoint), endpoint, name)
         values = context["settings"]
         crate_dir = values["crate_dir"]

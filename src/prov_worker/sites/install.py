@@ -112,6 +112,9 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     homes = {Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)}
     if {user_dir.absolute()} != {home / ".globus_compute" for home in homes}:
         environment += f"GLOBUS_COMPUTE_USER_DIR: {json.dumps(str(user_dir.absolute()))}\n"
+    service_url = _other_service()
+    if service_url is not None:
+        environment += f"PROV_WORKER_SERVICE_URL: {json.dumps(service_url)}\n"
     if values.get("submit_dir"):
         # Where the daemon starts user endpoints, and these submit.
         environment += f"CWD: {json.dumps(values['submit_dir'])}\n"
@@ -124,6 +127,18 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
         SCHEMA: json.dumps(schema, indent=2) + "\n",
         "user_environment.yaml": environment,
     }
+
+
+def _other_service() -> str | None:
+    """Address of the web service that the daemon is to use, if it is another than Globus Compute's own."""
+    if "GLOBUS_SDK_ENVIRONMENT" not in os.environ:
+        return None  # the SDK is slow to import
+    try:
+        from prov_worker.globus.service_urls import other_web_service_url
+
+        return other_web_service_url()
+    except ImportError:
+        return None  # files are written where the endpoint's package is not
 
 
 def install(

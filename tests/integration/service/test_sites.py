@@ -71,7 +71,11 @@ def test_an_installed_site_runs_tasks_scales_to_zero_and_back(
             path = site.crates / f"{task}.crate"
             wait_for(path.is_dir, "the crate")
             assert [finding for finding in check_crate(path) if finding.level == "error"] == []
-            assert StepCrate.open(path).status == "completed"
+            crate = StepCrate.open(path)
+            assert crate.status == "completed"
+            assert crate.endpoint_id == site.id, "and not the user endpoint, which its user never sees"
+            assert crate.user_endpoint_id not in (None, site.id)
+            assert crate.function["@id"].startswith("http://localhost:5000/v2/functions/")
             graph = json.loads((path / "ro-crate-metadata.json").read_text())["@graph"]
             assert any(entity.get("value") == "/tmp" for entity in graph), "the mount point"
     finally:

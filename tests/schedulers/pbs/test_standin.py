@@ -60,7 +60,10 @@ def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
         (["-l", "filesystems=home", "job.sh"], "qsub: Unknown resource Resource_List.filesystems", 187),
         (["-l", "walltime=abc", "job.sh"], "qsub: Illegal attribute or resource value Resource_List.walltime", 166),
         (["-l", "walltime=01:00:01", "job.sh"], "qsub: Job violates queue and/or server resource limits", 188),
-        (["-l", "select=1:place=scatter", "job.sh"], "qsub: Resource invalid in 'select' specification: place", 1),
+        (["-l", "select=1:place=scatter", "job.sh"], 'qsub: Resource invalid in "select" specification: place', 4),
+        (["-l", "select=1:ncpus=x", "job.sh"], "qsub: Illegal attribute or resource value select.ncpus", 166),
+        (["-N", "a b", "job.sh"], "qsub: illegal -N value", 2),
+        (["-N", "n" * 231, "job.sh"], "qsub: Job name is too long", 2),
         (["-J", "1-3", "job.sh"], "stand-in for PBS: qsub -J is not in it", 64),
     ],
 )
@@ -88,7 +91,7 @@ def test_what_qsub_refuses(cluster_of: Make, arguments: list[str], message: str,
 def test_rules_of_alcf(cluster_of: Make, arguments: list[str], message: str | None) -> None:
     cluster = cluster_of(resources=["filesystems"], file_systems=["home", "eagle"], projects=["P"])
     done = cluster.run("qsub", *arguments, script(cluster, "true"))
-    assert (done.stderr, done.returncode) == (("", 0) if message is None else (f"{message}\n", 1))
+    assert (done.stderr, done.returncode) == (("", 0) if message is None else (f"{message}\n", 32))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be refused as root")
@@ -159,6 +162,52 @@ def test_k_doe_writes_to_the_final_place_at_once(cluster_of: Make, wait_for: Wai
     assert state(cluster, job)[0] == "R"
     (cluster.home / "go").touch()
     finished(cluster, job, wait_for)
+
+
+def test_a_job_whose_output_cannot_be_opened_is_held(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    job = submit(cluster, "true", "-o", "/nonexistent/dir/out", "-k", "doe")
+    wait_for(lambda: state(cluster, job) == ("H", 20), "the job to be held")
+    attributes = cluster.jobs()[job]
+    assert attributes["comment"] == "job held, too many failed attempts to run"
+    assert (attributes["run_count"], attributes["Exit_status"], attributes["Hold_Types"]) == (21, -3, "s")
+    assert finished(cluster, submit(cluster, "true"), wait_for)["Exit_status"] == 0, "the server lives"
+
+
+def test_of_directives_the_last_output_and_the_first_resource_hold(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    text = "#PBS -o first\n#PBS -o second\n#PBS -l walltime=00:01:00\n#PBS -l walltime=00:02:00\necho hello"
+    attributes = finished(cluster, submit(cluster, text), wait_for)
+    assert attributes["Resource_List"]["walltime"] == "00:01:00"
+    assert (cluster.home / "second").read_text() == "hello\n"
+    assert not (cluster.home / "first").exists()
+
+
+def test_a_script_runs_below_a_login_shell(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of()
+    with (cluster.home / ".bash_profile").open("a") as profile:
+        profile.write("export PROFILE=read\n")
+    job = submit(cluster, "echo $SHLVL $PROFILE $0; umask; touch left")
+    finished(cluster, job, wait_for)
+    level, profile_read, name, mask = (cluster.home / "job.sh.o0").read_text().split()
+    assert (level, profile_read, mask) == ("2", "read", "0077")
+    assert name.endswith(f"{job}.SC")
+    assert (cluster.home / "left").stat().st_mode & 0o777 == 0o600
+
+
+def test_chunks_say_how_many_are_on_their_node(cluster_of: Make, wait_for: Wait) -> None:
+    cluster = cluster_of(nodes={"n1": {"ncpus": 8, "ngpus": 4}}, chunk_resources=["ngpus"])
+    waits = "while [ ! -e go ]; do sleep 0.1; done"
+    first = submit(cluster, waits, "-l", "select=1:ncpus=2:ngpus=1")
+    wait_for(lambda: state(cluster, first)[0] == "R", "the first to run")
+    second = submit(cluster, waits)
+    wait_for(lambda: state(cluster, second)[0] == "R", "the second to run")
+    jobs = cluster.jobs()
+    assert [jobs[job]["exec_host"] for job in (first, second)] == ["n1/0*2", "n1/1"]
+    assert jobs[first]["exec_vnode"] == "(n1:ncpus=2)"
+    assert jobs[first]["Resource_List"]["ngpus"] == 1
+    (cluster.home / "go").touch()
+    finished(cluster, second, wait_for)
 
 
 def test_a_held_job_waits(cluster_of: Make) -> None:
@@ -235,7 +284,7 @@ def test_qdel_where_sigterm_is_ignored(cluster_of: Make, wait_for: Wait) -> None
     assert cluster.run("qdel", job).returncode == 0
     assert cluster.run("qdel", job).returncode == 0, "again, while it is dying"
     assert state(cluster, job)[0] == "R"
-    assert finished(cluster, job, wait_for)["Exit_status"] == 265
+    assert finished(cluster, job, wait_for)["Exit_status"] == 271
 
 
 def test_walltime_ends_the_session_alone(cluster_of: Make, wait_for: Wait) -> None:
@@ -280,7 +329,7 @@ def test_qstat_in_its_three_forms(cluster_of: Make, wait_for: Wait) -> None:
     assert (document["pbs_version"], document["pbs_server"]) == ("23.06.06", "pbs1")
     attributes = document["Jobs"][job]
     assert (attributes["job_state"], attributes["Exit_status"], attributes["Account_Name"]) == ("F", 7, "P")
-    assert (attributes["Rerunable"], attributes["exec_host"]) == ("True", "pbs1/0*1")
+    assert (attributes["Rerunable"], attributes["exec_host"]) == ("True", "pbs1/0")
     lines = cluster.run("qstat", "-x", "-f", job).stdout.splitlines()
     assert lines[0] == "Job Id: 0.pbs1"
     assert "    Resource_List.ncpus = 1" in lines
@@ -307,6 +356,14 @@ def test_what_qstat_and_qdel_say_of_wrong_ids(cluster_of: Make, wait_for: Wait) 
     assert (done.stdout, done.stderr, done.returncode) == ("", "qdel: Job has finished 0.pbs1\n", 35)
     done = cluster.run("qdel", "9999.pbs1")
     assert (done.stdout, done.stderr, done.returncode) == ("", "qdel: Unknown Job Id 9999.pbs1\n", 153)
+    done = cluster.run("qdel", "9998", "9999")
+    assert (done.stderr, done.returncode) == ("qdel: Unknown Job Id 9998.pbs1\n", 153)
+    waiting = submit(cluster, "true", "-h")
+    done = cluster.run("qdel", "9998", waiting, "9999")
+    assert done.stderr == "qdel: Unknown Job Id 9998.pbs1\nqdel: Unknown Job Id 9999.pbs1\n"
+    assert state(cluster, waiting) == ("F", 91)
+    done = cluster.run("qdel", "notajob")
+    assert done.stderr == "qdel: illegally formed job identifier: notajob\n"
 
 
 def test_without_history(cluster_of: Make, wait_for: Wait) -> None:
@@ -361,7 +418,7 @@ def test_the_cluster_ends_with_who_started_it(programs: Programs, tmp_path: Path
                     pids.append(path.parent.name)
         return pids
 
-    wait_for(lambda: len(of_the_cluster()) == 2, "the server and the job's shell")
+    wait_for(lambda: len(of_the_cluster()) == 3, "the server, the login shell and the script")
     starter.kill()
     wait_for(lambda: of_the_cluster() == [], "their end")
 

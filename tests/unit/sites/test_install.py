@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("globus_compute_endpoint")
 
@@ -209,3 +210,15 @@ def test_of_many_interfaces_few_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     problem = interface.problem("nosuch0")
     assert problem is not None
     assert problem.endswith("eth06, lo and 22 more)")
+
+
+def test_user_endpoints_are_told_of_another_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their environment is their own: how the daemon was led to a local service does not reach them."""
+    pytest.importorskip("globus_compute_sdk")
+    monkeypatch.delenv("GLOBUS_SDK_ENVIRONMENT", raising=False)
+    assert cli(["sites", "install", "local", "own", "--user-dir", str(tmp_path)]) == 0
+    assert "SERVICE_URL" not in (tmp_path / "own" / "user_environment.yaml").read_text()
+    monkeypatch.setenv("GLOBUS_SDK_ENVIRONMENT", "local")
+    assert cli(["sites", "install", "local", "led", "--user-dir", str(tmp_path)]) == 0
+    environment = yaml.safe_load((tmp_path / "led" / "user_environment.yaml").read_text())
+    assert environment["PROV_WORKER_SERVICE_URL"] == "http://localhost:5000"

@@ -261,11 +261,34 @@ def test_pbs_jobs_name_the_file_system_of_home(name: str) -> None:
 @pytest.mark.parametrize("name, word", [("polaris", "PBS"), ("aurora", "PBS"), ("perlmutter-cpu", "SBATCH")])
 def test_directives_of_ones_own_are_directives(name: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A line that is none would end the scheduler's look at what follows, or be run on the node."""
-    assert loaded(name, scheduler_options=f'#{word} -a "x y"\n#{word} -b\n')
-    for wrong in ("-l foo=1", f"#{word} -a\nrm -r x", f"#{word.lower()} -a", f"#{word}"):
+    assert loaded(name, scheduler_options=f'#{word} -p "x y"\n#{word} -b\n')
+    for wrong in ("-l foo=1", f"#{word} -b\nrm -r x", f"#{word.lower()} -b", f"#{word}"):
         given = [*must_be_set(name), "--set", f"scheduler_options={wrong}"]
         assert cli(["sites", "render", name, *given]) == 2
         assert f"scheduler_options: {json.dumps(wrong)} is not allowed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name, directive",
+    [
+        ("polaris", "#PBS -o /home/x/out"),
+        ("polaris", "#PBS -l foo=1 -e err"),
+        ("aurora", "#PBS -k oe\n#PBS -joe"),
+        ("aurora", "#PBS -J 1-3"),
+        ("perlmutter-cpu", "#SBATCH --output=out"),
+        ("perlmutter-cpu", "#SBATCH --exclusive --array=1-3"),
+        ("perlmutter-gpu", "#SBATCH -e err"),
+    ],
+)
+def test_directives_do_not_take_the_place_of_parsls(
+    name: str, directive: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last -o of a script holds (OpenPBS 23.06.06, sbatch): Parsl looks for a block's output where it said."""
+    given = [*must_be_set(name), "--set", f"scheduler_options={directive}"]
+    assert cli(["sites", "render", name, *given]) == 2
+    assert "scheduler_options: " in capsys.readouterr().err
+    harmless = {"#PBS": "#PBS -k doe\n#PBS -l foo=a-o", "#SBATCH": "#SBATCH --exclusive --open-mode=append"}
+    assert loaded(name, scheduler_options=harmless[directive.split()[0]])
 
 
 @pytest.mark.parametrize("name", SITES)

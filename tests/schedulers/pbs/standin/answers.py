@@ -29,10 +29,18 @@ def attributes(job: Job) -> dict[str, Any]:
     host, submitted = job.config.server, job.submitted
     waits = job.state in "QH"
     ran = job.process is not None
-    options, needs = job.asked.options, job.asked.resources
+    options, named = job.asked.options, job.asked.resources
     memory = {"mem": job.asked.chunks[0][1]["mem"]} if "mem" in job.asked.chunks[0][1] else {}
     nodes = sum(count for count, _ in job.asked.chunks)
-    resources = {**memory, "ncpus": job.cpus, "nodect": nodes, "place": "pack", **needs}
+    gpus = sum(count * int(chunk.get("ngpus", 0)) for count, chunk in job.asked.chunks)
+    resources = {
+        **memory,
+        **({"ngpus": gpus} if gpus else {}),
+        "ncpus": job.cpus,
+        "nodect": nodes,
+        "place": "pack",
+        **named,
+    }
     fields: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
     if ran:
         fields["resources_used"] = {
@@ -44,10 +52,14 @@ def attributes(job: Job) -> dict[str, Any]:
         fields["Account_Name"] = options["A"]
     fields |= {"Checkpoint": "u", "ctime": stamp(job.created), "Error_Path": f"{host}:{job.output('e')}"}
     if ran:
-        fields["exec_host"] = "+".join(f"{name}/0*{resources['ncpus']}" for name, resources in job.nodes)
+        fields["exec_host"] = "+".join(
+            f"{name}/{slot}" + ("" if needs["ncpus"] == "1" else f"*{needs['ncpus']}")
+            for (name, needs), slot in zip(job.nodes, job.slots, strict=True)
+        )
         fields["exec_vnode"] = job.vnodes
+    held = "s" if job.run_count else "u"
     fields |= {
-        "Hold_Types": "u" if job.state == "H" else "n", "Join_Path": "n", "Keep_Files": options.get("k", "n"),
+        "Hold_Types": held if job.state == "H" else "n", "Join_Path": "n", "Keep_Files": options.get("k", "n"),
         "Mail_Points": options.get("m", "a"), "mtime": stamp(job.changed), "Output_Path": f"{host}:{job.output('o')}",
         "Priority": int(options.get("p", 0)), "qtime": stamp(job.created), "Rerunable": "True",
         "Resource_List": dict(sorted(resources.items())),
@@ -67,10 +79,12 @@ def attributes(job: Job) -> dict[str, Any]:
         fields["comment"] = job.comment
     if job.state != "H":
         fields["etime"] = stamp(job.created)
-    if ran:
-        fields["run_count"] = 1
+    if job.run_count:
+        fields["run_count"] = job.run_count
     if job.finished and ran:
-        fields |= {"Stageout_status": 1, "Exit_status": job.exit_status}
+        fields["Stageout_status"] = 1
+    if (job.finished and ran) or job.exit_status is not None:
+        fields["Exit_status"] = job.exit_status
     fields["Submit_arguments"] = " ".join(submitted["words"])
     if job.finished:
         fields["history_timestamp"] = int(job.finished)

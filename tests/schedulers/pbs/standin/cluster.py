@@ -34,6 +34,8 @@ class Cluster:
         for path in (self.bin, self.mpi, self.home, self.state):
             path.mkdir(parents=True)
         self.config = Config(home=str(self.home), mpi=str(self.mpi), **config)
+        # Jobs run in a login shell: what a site puts on their PATH is in a profile.
+        (self.home / ".bash_profile").write_text(f'export PATH="{self.mpi}:$PATH"\n')
         self.config.write(self.state / CONFIG)
         for name in ("qsub", "qstat", "qdel"):
             call = f"from standin.commands import main\n\nsys.exit(main({name!r}, Path({str(self.state)!r})))"

@@ -20,6 +20,7 @@ def main(command: str, directory: Path) -> int:
     message = {
         "command": command, "words": arguments, "cwd": str(Path.cwd()), "PATH": os.environ.get("PATH", ""),
         "HOME": os.environ.get("HOME", ""),
+        "given": {name: os.environ[name] for name in ("LANG", "LOGNAME", "MAIL", "SHELL", "TZ") if name in os.environ},
     }  # fmt: skip
     if command == "qsub":
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -18,6 +19,8 @@ from .request import Request, clock
 
 #: Why a job is being ended.
 QDEL, WALLTIME = "qdel", "walltime"
+#: How often the server tries to run a job before it holds it.
+TRIES = 21
 _FINISHED = {"finished": 92, "failed": 93, QDEL: 91, WALLTIME: 93}
 
 
@@ -38,6 +41,9 @@ class Job:
         nodes: the hosts of its chunks, with what each chunk needs, once it runs.
         ending: QDEL or WALLTIME once it is being ended.
         terminated: SIGTERM was sent at this time; ``killed``: SIGKILL was.
+        deleted: by qdel, while it was being ended for another reason.
+        run_count: how often the server has tried to run it.
+        slots: of each chunk, how many were on its node before it.
     """
 
     id: str
@@ -59,6 +65,9 @@ class Job:
     ending: str | None = None
     terminated: float | None = None
     killed: bool = False
+    deleted: bool = False
+    run_count: int = 0
+    slots: list[int] = field(default_factory=list)
     _ended: float | None = None
     _seen: float = 0.0
 
@@ -84,7 +93,9 @@ class Job:
     @property
     def vnodes(self) -> str:
         return "+".join(
-            f"({host}:" + ":".join(f"{key}={value}" for key, value in needs.items()) + ")" for host, needs in self.nodes
+            # Only what the scheduler's own `resources:` line names.
+            f"({host}:" + ":".join(f"{key}={needs[key]}" for key in ("ncpus", "mem") if key in needs) + ")"
+            for host, needs in self.nodes
         )
 
     @property
@@ -105,19 +116,29 @@ class Job:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def start(self, nodes: list[tuple[str, dict[str, str]]]) -> None:
-        """Run the script on its nodes."""
-        self.nodes, self.started = nodes, time.time()
+    def start(self, nodes: list[tuple[str, dict[str, str]]], slots: list[int]) -> None:
+        """Run the script on its nodes; a job whose outputs cannot be opened is tried again, and held in the end."""
+        self.run_count += 1
+        try:
+            for letter in "oe":
+                self._open(letter).close()
+        except OSError:
+            if self.run_count >= TRIES:
+                self.comment, self.exit_status = "job held, too many failed attempts to run", -3
+                self._to("H", 20)
+            return
+        self.nodes, self.slots, self.started = nodes, slots, time.time()
         copy = self.directory / "mom_priv" / "jobs" / f"{self.id}.SC"
         copy.write_text(self.script)
         environment = self._environment()
         Path(environment["TMPDIR"]).mkdir(mode=0o700, parents=True)
         shell = self.asked.options.get("S") or "/bin/bash"
         with self._open("o") as out, self._open("e") as error:
+            # A login shell, which reads /etc/profile and ~/.bash_profile, and whose child runs the script.
             self.process = subprocess.Popen(
-                [shell, str(copy)],
+                ["/bin/bash", "--login", "-c", '"$0" "$1"; exit $?', shell, str(copy)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=error,
-                cwd=self.config.home, env=environment, start_new_session=True,
+                cwd=self.config.home, env=environment, start_new_session=True, umask=0o077,
             )  # fmt: skip
         self.comment = time.strftime("Job run at %a %b %d at %H:%M on ", time.localtime(self.started)) + self.vnodes
         self._to("R", 41)
@@ -166,6 +187,7 @@ class Job:
             "PBS_O_SYSTEM": "Linux",
             "PBS_O_QUEUE": self.asked.options["q"],
             "PBS_O_HOST": self.config.server,
+            **{f"PBS_O_{name}": value for name, value in self.submitted["given"].items()},
         }
 
     def delete(self) -> None:
@@ -176,6 +198,9 @@ class Job:
             self._finish()
         elif self.ending is None:
             self._terminate(QDEL)
+            self.comment = f"{self.comment} and terminated by {self.user}@{self.config.server}"
+        elif self.ending == WALLTIME and not self.deleted:
+            self.deleted = True
             self.comment = f"{self.comment} and terminated by {self.user}@{self.config.server}"
 
     def _terminate(self, why: str) -> None:
@@ -195,11 +220,12 @@ class Job:
         if self.substate == 41:
             self._to("R", 42)
         if self.process.poll() is not None:
-            # What the shell has left behind in its session goes with it: so PBS's source is remembered, not recorded.
-            self._signal(signal.SIGKILL)
+            if not self.ending:
+                # What the shell has left behind in its session goes with it: PBS's source is remembered, not recorded.
+                self._signal(signal.SIGKILL)
             if not self.ending or not self._session():
                 self._end()
-            return
+                return
         limit = self.asked.walltime_s
         if limit is not None and self.ending is None and now - self._seen >= self.config.mom_poll_s:
             self._seen = now
@@ -234,16 +260,17 @@ class Job:
         how = self.ending or ("finished" if self.exit_status == 0 else "failed")
         if how in ("finished", "failed"):
             self.comment = f"{self.comment} and {how}"
-        elif how == WALLTIME:
+        elif how == WALLTIME and not self.deleted:
             self.comment = f"{self.comment} and exceeded resource walltime"
         for letter in "oe":
             spooled, final = self._spool(letter), self.output(letter)
             if self.process is not None and spooled != final:
-                shutil.move(spooled, final)
+                with contextlib.suppress(OSError):  # what cannot be delivered stays with the node
+                    shutil.move(spooled, final)
         for left in (self.directory / "mom_priv" / "jobs" / f"{self.id}.SC", self.directory / "aux" / self.id):
             left.unlink(missing_ok=True)
         shutil.rmtree(self.directory / "tmp" / f"pbs.{self.id}", ignore_errors=True)
-        self._to("F", _FINISHED[how])
+        self._to("F", _FINISHED[QDEL if self.deleted else how])
 
     def kill(self) -> None:
         """End it without ceremony, with the server."""

@@ -10,6 +10,8 @@ from .config import Config
 
 #: Options of qsub with a value, by letter; those without are ``h`` alone.
 WITH_VALUE = "qANloekSmMrp"
+#: Exit code of qsub if a hook refuses the job.
+HOOK = 32
 _CHUNK = ("ncpus", "mem", "mpiprocs", "ompthreads", "host", "vnode", "arch")
 _JOB_WIDE = ("walltime", "select", "place", "mem", "ncpus", "cput")
 _NUMBERS = ("ncpus", "mpiprocs", "ompthreads", "ngpus")
@@ -42,9 +44,15 @@ class Request:
     def walltime_s(self) -> int | None:
         return seconds(self.resources["walltime"]) if "walltime" in self.resources else None
 
-    def take(self, arguments: list[str]) -> None:
-        """Read words as qsub's; what was taken before goes first."""
+    def take(self, arguments: list[str], last: str = "") -> None:
+        """Read words as qsub's; what was taken before goes first.
+
+        Args:
+            arguments: the words.
+            last: letters of options of which the last among them holds, and not the first.
+        """
         arguments = list(arguments)
+        again = [letter for letter in last if letter not in self.options]
         while arguments:
             word = arguments.pop(0)
             if not word.startswith("-") or word == "-":
@@ -60,6 +68,8 @@ class Request:
                     if not arguments:
                         raise stand_in(f"qsub {word} without a value")
                     value = arguments.pop(0)
+                if letter in again:
+                    self.options.pop(letter, None)
                 self._option(letter, value)
 
     def _option(self, letter: str, value: str) -> None:
@@ -107,8 +117,13 @@ def request(config: Config, arguments: list[str], script: str) -> Request:
     submission = Request()
     submission.take(arguments)
     operands = list(submission.operands)
-    submission.take(directives(script))
+    submission.take(directives(script), last="oe")
     submission.operands = operands
+    name = submission.options.get("N", "")
+    if len(name) > 230:
+        raise RefusedError("qsub: Job name is too long", 2)
+    if re.search(r"\s", name):
+        raise RefusedError("qsub: illegal -N value", 2)
     queue = submission.options.get("q", next(iter(config.queues)))
     if queue not in config.queues:
         raise RefusedError("qsub: Unknown queue", 170)
@@ -135,11 +150,12 @@ def _chunks(config: Config, select: str) -> list[tuple[int, dict[str, str]]]:
         for part in parts:
             name, _, value = part.partition("=")
             if name in _JOB_WIDE and name not in _CHUNK:
-                raise RefusedError(f"qsub: Resource invalid in 'select' specification: {name}", 1)
+                raise RefusedError(f'qsub: Resource invalid in "select" specification: {name}', 4)
             if name not in _CHUNK and name not in config.chunk_resources:
                 raise RefusedError(f"qsub: Unknown resource: {name}", 187)
             if name in _NUMBERS and not value.isdigit():
-                raise RefusedError(f"qsub: Illegal attribute or resource value Resource_List.{name}", 166)
+                which = f" select.{name}" if name in _CHUNK else ""
+                raise RefusedError(f"qsub: Illegal attribute or resource value{which}", 166)
             needs[name] = value
         needs.setdefault("ncpus", "1")
         chunks.append((count, needs))
@@ -151,16 +167,16 @@ def _facility(config: Config, submission: Request) -> None:
     if config.projects is not None:
         account = submission.options.get("A")
         if account is None:
-            raise RefusedError("qsub: Account_Name is required to be set.", 1)
+            raise RefusedError("qsub: Account_Name is required to be set.", HOOK)
         if account not in config.projects:
             raise RefusedError(
                 f"qsub: Request rejected.  Reason: No active allocation found for project {account} "
                 f"and resource {config.server}.",
-                1,
+                HOOK,
             )
     if config.file_systems is not None:
         if "filesystems" not in submission.resources:
-            raise RefusedError("qsub: Resource: filesystems is required to be set.", 1)
+            raise RefusedError("qsub: Resource: filesystems is required to be set.", HOOK)
         unknown = [part for part in submission.resources["filesystems"].split(":") if part not in config.file_systems]
         if unknown:
-            raise RefusedError(f"qsub: Invalid filesystem identifiers {' '.join(unknown)}", 1)
+            raise RefusedError(f"qsub: Invalid filesystem identifiers {' '.join(unknown)}", HOOK)

@@ -86,7 +86,7 @@ class Server:
         errors, code = [], 0
         for word in message["words"]:
             if not _ID.fullmatch(word):
-                raise stand_in(f"qdel {word} is not in it")
+                raise RefusedError(f"qdel: illegally formed job identifier: {word}", 1)
             job = self._job(word)
             if job is None:
                 errors.append(f"qdel: Unknown Job Id {self._full(word)}")
@@ -96,6 +96,8 @@ class Server:
                 code = 35
             else:
                 job.delete()
+        if code == 153 and len(errors) == len(message["words"]):
+            del errors[1:]  # of ids that are all unknown, the first alone is named
         return "", "".join(f"{line}\n" for line in errors), code
 
     def _full(self, word: str) -> str:
@@ -129,10 +131,17 @@ class Server:
         scatter = "scatter" in job.asked.resources.get("place", "")
         placed = _fit(job, free, scatter)
         if placed is not None:
-            job.start(placed)
+            running = [host for other in self.jobs.values() if other.state in "RE" for host, _ in other.nodes]
+            slots = [
+                running.count(host) + [name for name, _ in placed[:number]].count(host)
+                for number, (host, _) in enumerate(placed)
+            ]
+            job.start(placed, slots)
             return
         key, needed, most = _short(job, total)
-        if most is None:
+        if most is None and scatter:
+            job.comment = "Not Running: Not enough free nodes available"
+        elif most is None:
             job.comment = f"Not Running: Insufficient amount of resource: {key}"
         else:
             job.comment = f"Can Never Run: Insufficient amount of resource: {key} (R: {needed} A: {most} T: {most})"
