@@ -69,14 +69,14 @@ def sizes(bench: Bench) -> list[Row]:
         await_crates(crate_dir, len(lengths), 120.0)
         end_agent(crate_dir)
         for length, task_id in zip(lengths, ids, strict=True):
-            found = [
+            files = [
                 os.path.join(parent, name)
                 for parent, _, names in os.walk(os.path.join(crate_dir, f"{task_id}.crate"))
                 for name in names
             ]
-            total = sum(os.path.getsize(path) for path in found)
+            total = sum(os.path.getsize(path) for path in files)
             name = f"crate of a task of {length:g} s, plots: {plots}"
-            note = f"{len(found)} files; {os.cpu_count()} logical CPUs, each a column of the node's series"
+            note = f"{len(files)} files; {os.cpu_count()} logical CPUs, each a column of the node's series"
             rows.append(Row(name, total / 1000, "kB", n=1, note=note))
     return rows
 
