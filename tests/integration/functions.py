@@ -88,3 +88,13 @@ def credentials() -> list[str]:
     import os
 
     return sorted(name for name in os.environ if name.startswith("GLOBUS_COMPUTE_CLIENT"))
+
+
+def chatter(word: str) -> str:
+    import logging
+    import sys
+
+    print("printed", word)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.emit(logging.LogRecord("chatter", logging.WARNING, "", 0, f"warned {word}, password=hunter2", None, None))
+    return word

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from globus_compute_sdk import ShellFunction
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import functions
+
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus.embedded import EmbeddedEndpoint
 
@@ -91,3 +95,15 @@ def test_what_is_not_wanted_is_not_recorded(
     crate = StepCrate.open(path)
     assert (crate.status, crate.entities["#command-exit-status"]["value"]) == ("failed", 5)
     assert not [file for file in path.rglob("*") if file.is_file() and b"elbow" in file.read_bytes()]
+
+
+def test_the_end_of_what_a_function_prints(crates: Path, wait_for: Callable[..., None]) -> None:
+    settings = {"crate_dir": str(crates), "plots": "none", "capture_output": "tail"}
+    with EmbeddedEndpoint(workers=1, provenance=settings) as endpoint:
+        futures = [endpoint.submit(functions.chatter, word) for word in ("one", "two")]
+        assert [future.result(LIMIT_S) for future in futures] == ["one", "two"]
+        paths = [crates / f"{future.task_id}.crate" for future in futures]
+        wait_for(lambda: all(path.exists() for path in paths), "crates of both tasks")
+    for path, word in zip(paths, ("one", "two"), strict=True):
+        assert (path / "logs" / "stdout.txt").read_text() == f"printed {word}\n"
+        assert (path / "logs" / "stderr.txt").read_text() == f"warned {word}, password=[redacted]\n"

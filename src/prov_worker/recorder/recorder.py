@@ -21,7 +21,7 @@ from uuid import UUID
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
-from prov_worker.recorder import capture, commands, functions
+from prov_worker.recorder import capture, commands, functions, output
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.descendants import Descendants
@@ -253,6 +253,8 @@ class Recorder:
             self._slot.note(encoded)  # type: ignore[union-attr]
             self._held = line
         self._started = True
+        if self.capture_output == "tail":
+            output.begin(self._thread is not None)
 
     def failed(self, error: BaseException, text: str | None = None) -> None:
         """The task's own error, as upstream turns it into a result; ``text`` is the traceback that the client sees."""
@@ -308,6 +310,9 @@ class Recorder:
             line += f',"err":{self._failure}'
         if self._result is not None and (not self._failure or self._command):
             line += f',"res":{self._result}'
+        if self.capture_output == "tail":
+            printed = output.end(self._thread is not None)
+            self._output = self._output or printed
         if self._command:
             line += f',"cmd":{self._command}'
         if self._output:
