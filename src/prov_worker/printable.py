@@ -7,8 +7,8 @@ import re
 import unicodedata
 from typing import Any
 
-#: Control and format characters, ends of lines and paragraphs, halves of characters.
-_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+#: Control and format characters, ends of lines and paragraphs.
+_STEERING = ("Cc", "Cf", "Zl", "Zp")
 #: A cell that begins with one of these is a formula to a spreadsheet: OWASP, "CSV Injection"; also in full width.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -49,7 +49,11 @@ def where() -> dict[str, object]:
     import sys
 
     marks = [path for path in ("/.dockerenv", "/run/.containerenv") if os.path.exists(path)]
-    return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid()}
+    with open("/proc/self/status") as file:
+        status = dict(
+            line.rstrip().split(":\t", 1) for line in file if line.startswith(("CapEff", "CapBnd", "NoNewPrivs"))
+        )
+    return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid(), **status}
 
 
 def leave() -> None:
@@ -123,7 +127,14 @@ def test_crates_name_the_image_with_its_digest(
 ) -> None:
     image, digest = worker_image
     place = endpoint.submit(where)
-    assert place.result(240) == {"marks": ["/.dockerenv"], "prefix": "/opt/prov", "uid": os.getuid()}
+    assert place.result(240) == {
+        "marks": ["/.dockerenv"],
+        "prefix": "/opt/prov",
+        "uid": os.getuid(),
+        "CapEff": "0" * 16,
+        "CapBnd": "0" * 16,
+        "NoNewPrivs": "1",
+    }
     left = endpoint.submit(leave)
     assert "WorkerLost" in str(left.exception(240))
     for task, status in ((place.task_id, "completed"), (left.task_id, "failed")):

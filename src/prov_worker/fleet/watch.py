@@ -71,7 +71,8 @@ class WatchLog:
 
     def say(self, name: str, text: str) -> None:
         """Say what was decided of an endpoint, and why. A full disk keeps nothing from being printed."""
-        decision = printable.line(f"{name}: {' '.join(text.split())}")  # the text may be a daemon's, and a task's
+        # The text may be a daemon's, and a task's; names of files are bytes, and not always text.
+        decision = printable.line(f"{name}: {' '.join(text.split())}").encode("utf-8", "backslashreplace").decode()
         line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {decision}"
         self._show(line)
         try:

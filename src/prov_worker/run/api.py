@@ -204,4 +204,13 @@ class RunRecord:
     def _frame(self, table: str) -> pd.DataFrame:
         from prov_worker.run.index.tables import frame
 
-        return frame(table, self.steps())
+        return frame(table, self._rows(table))
+
+    def _rows(self, table: str) -> Iterator[dict[str, Any]]:
+        from prov_worker.run.index.tables import rows
+
+        for step in self.steps():
+            content: list[dict[str, Any]] = []
+            with self.sparing(step):
+                content = list(rows(table, step))
+            yield from content

@@ -18,6 +18,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import CrateError
+from prov_worker.run.api import open_run
 from prov_worker.run.export import EXPORTERS
 from prov_worker.testing import CrateFactory, task_id
 
@@ -207,6 +208,25 @@ def test_each_verb_names_them_and_takes_the_others(
         assert verb in ("parquet", "report") or all(task.encode() in content for task in honest)
     else:
         assert list((tmp_path / "out").iterdir())
+
+
+def test_data_frames_leave_them_out(odd: tuple[Path, dict[str, Path]]) -> None:
+    pytest.importorskip("pandas")
+    run = open_run(odd[0])
+    for table in (run.tasks(), run.arguments(), run.files()):
+        assert {task_id(number) for number in range(HONEST)} >= set(table["task_id"]) - {
+            StepCrate.open(odd[1][name]).task_id for name in ODD
+        }
+        assert {str(odd[1][name]) for name in BEYOND} <= {problem.where for problem in run.problems}
+
+
+@pytest.mark.parametrize("name", BEYOND | ODD)
+def test_one_of_them_is_shown_or_is_one_line(
+    odd: tuple[Path, dict[str, Path]], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = cli(["show", str(odd[1][name])])
+    out, errors = capsys.readouterr()
+    assert (status, bool(out), len(errors.splitlines())) in ((0, True, 0), (2, False, 1))
 
 
 @pytest.mark.parametrize("name", BEYOND)

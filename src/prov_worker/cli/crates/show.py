@@ -10,7 +10,7 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.crate import vocabulary as v
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, blaming
 from prov_worker.humanize import duration, quantity, size, sparkline
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def command(crate: str, as_json: bool) -> int:
 
     step, opened = open_step(_source(crate), strict=False)
     if as_json:
-        terminal.print_json(_data(step, opened))
+        with blaming(crate):
+            data = _data(step, opened)
+        terminal.print_json(data)
         return 0
     # Everything is read before anything is printed: a damaged file is an error, not half a page.
     log, whole = b"", True
@@ -52,7 +54,8 @@ def command(crate: str, as_json: bool) -> int:
     lines = log.decode(errors="replace").rstrip().splitlines()
     more = not whole or len(lines) > _TRACEBACK_LINES
     page = _Page(opened, opened.series(), opened.hardware(), terminal.console())
-    page.print(lines[-_TRACEBACK_LINES:], more=more)
+    with blaming(crate):
+        page.print(lines[-_TRACEBACK_LINES:], more=more)
     return 0
 
 

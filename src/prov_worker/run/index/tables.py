@@ -210,18 +210,21 @@ _PLAIN = tuple(name for name in TASKS if name not in _DERIVED)
 _PANDAS = {"text": "string", "int": "Int64", "float": "float64", "bool": "bool"}
 
 
-def frame(table: str, steps: Iterable[RunStep]) -> pd.DataFrame:
+def frame(table: str, content: Iterable[Row]) -> pd.DataFrame:
     """A table of steps as a pandas DataFrame: nullable integers and strings, UTC timestamps in microseconds.
+
+    Args:
+        table: its name.
+        content: its rows, as :func:`rows` gives them.
 
     Raises:
         InputError: pandas is not installed.
     """
     pd = _pandas()
     columns: dict[str, list[Any]] = {name: [] for name, kind in TABLES[table].items() if kind != "time"}
-    for step in steps:
-        for row in rows(table, step):
-            for name, values in columns.items():
-                values.append(row[name])
+    for row in content:
+        for name, values in columns.items():
+            values.append(row[name])
     data = {name: pd.Series(values, dtype=_PANDAS[TABLES[table][name]]) for name, values in columns.items()}
     for name, kind in TABLES[table].items():
         if kind == "time":
