@@ -33,7 +33,7 @@ def sleepers(crate_dir: str, workers: int, seconds: float, **settings: Any) -> N
         recorder = recorder_for(mapping, uuid.UUID(int=1))
         recorder.begin(uuid.uuid4(), 1, None)
         time.sleep(seconds)
-        recorder.finish(None)
+        recorder.finish()
 
     _fork(work, workers)
 

@@ -136,11 +136,12 @@ class Failure:
 
 @dataclass(slots=True)
 class OutputFile:
-    """A file that the task made in its sandbox. ``sha256`` is None where the file was too large to read again."""
+    """A file that the task made in its sandbox. Without ``sha256``, ``unhashed`` says why, if that is known."""
 
     path: str
     size_bytes: int
     sha256: str | None = None
+    unhashed: str | None = None
 
 
 @dataclass(slots=True)

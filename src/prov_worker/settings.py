@@ -29,6 +29,8 @@ PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
 OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "FLEET", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
 WRITE = ("background", "before_result")
+#: Value of ``capture_outputs``.
+AT_END = "at_end"
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 CAPTURE_OUTPUT = ("none", "commands", "tail")
 
@@ -108,7 +110,8 @@ class Settings:
         capture_environment: names of environment variables to record.
         capture_output: keep the last 64 KiB of standard output and of standard error: ``none``, of shell ``commands``,
             or ``tail``, of what Python functions print as well.
-        capture_outputs: record files made in the task's sandbox (path, size, sha256).
+        capture_outputs: record files made in the task's sandbox (path, size, sha256); ``at_end`` has the worker list
+            them before its result leaves.
         license: IRI of the licence of the crates.
         author: IRI of a person, such as an ORCID, or a plain name.
         publisher: IRI of an organisation, such as a ROR id, or a plain name.
@@ -128,7 +131,7 @@ class Settings:
     capture_arguments: str = "types"
     capture_environment: tuple[str, ...] = field(default_factory=default_environment)
     capture_output: str = "commands"
-    capture_outputs: bool = True
+    capture_outputs: bool | str = True
     license: str | None = field(default=None)
     author: str | None = field(default=None)
     publisher: str | None = field(default=None)
@@ -234,6 +237,8 @@ class _BelowError(ValueError):
 
 
 def _parse(name: str, text: str) -> Any:
+    if name == "capture_outputs" and text.strip().lower() == AT_END:
+        return AT_END
     if name in ("enabled", "capture_outputs"):
         truth = _truth(text)
         if truth is None:
@@ -273,6 +278,14 @@ def _parse_telemetry(text: str) -> dict[str, bool | float]:
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _boolean_or_at_end(value: Any) -> bool | str:
+    if value == AT_END:
+        return AT_END
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true, false or {AT_END}, got {value!r}")
     return value
 
 
@@ -385,7 +398,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture_arguments": _choice(CAPTURE_ARGUMENTS),
     "capture_environment": _strings,
     "capture_output": _choice(CAPTURE_OUTPUT),
-    "capture_outputs": _boolean,
+    "capture_outputs": _boolean_or_at_end,
     "license": _text,
     "author": _text,
     "publisher": _text,

@@ -20,6 +20,7 @@ from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.journal_follower import Follower
+from prov_worker.agent.output_files import LOOK_INTERVAL_S, Outputs, Sandboxes
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Tick, WorkerDeath, attempt_of
@@ -60,6 +61,7 @@ class Job:
     slot: str | None = None
     sequence: int = 0
     death_seen: bool = False
+    outputs: Outputs | None = None
 
 
 class Finaliser:
@@ -87,6 +89,7 @@ class Finaliser:
         self._plotting: dict[int, Job] = {}
         self._losses: deque[tuple[float, Job]] = deque()
         self._unread: set[str] = set()
+        self._sandboxes = Sandboxes()
         self._dead: dict[str, Follower] = {}
         self._mark_ns = 0
         self._plotter = Plotter()
@@ -96,7 +99,7 @@ class Finaliser:
         self._refused = 0
         self._burst = Burst()
         self._jobs = JobEnds()
-        self._holding = self._awaited = self._ending = False
+        self._holding = self._awaited = self._ending = self._watches = False
         self._oom_kills = oom_kills()
         self.published = 0
         self.problems: deque[str] = deque(maxlen=100)
@@ -169,7 +172,7 @@ class Finaliser:
             self.say("%s", obstacle)
             return
         for ended in follower.close_open(failure, last_ns, running):
-            self._pending.append(Job(ended, follower))
+            self._pending.append(self._job(Job(ended, follower)))
         self._dead[journal + "#" if slot is None else slot.path] = follower
 
     @staticmethod
@@ -228,7 +231,7 @@ class Finaliser:
         for ended in follower.close_open(failure, end_ns, running):
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
-            self._pending.append(Job(ended, follower, death_seen=True))
+            self._pending.append(self._job(Job(ended, follower, death_seen=True)))
         self._dead[death.slot] = follower
         slot.close()
 
@@ -261,6 +264,7 @@ class Finaliser:
         for answer in self._plotter.answers():
             self._drawn(answer.number, answer.data, answer.error)
         self._revive()
+        self._look_at_sandboxes()
         self._holding = self._holds()
         while not self._holding and time.monotonic() < until:
             if len(self._pending) < _MAX_PENDING:
@@ -270,6 +274,28 @@ class Finaliser:
         self._put_away()
         self._plotter.rest()
         return not self._holding and bool(self._ready() or self._unread)
+
+    def _look_at_sandboxes(self) -> None:
+        """Look at what running tasks have made so far: a client may take it away as soon as it has a result."""
+        if not self._sandboxes.is_due():
+            return
+        running: dict[AttemptId, str] = {}
+        self._watches = False
+        for path, slot in self._slots.items():
+            if not slot.sequence() & 1:
+                continue
+            self._watches = True
+            follower = self.follow(slot.journal)
+            self._read(follower, path)  # the line of its start comes a moment after the slot has said that it runs
+            if follower.state.settings.get("capture_outputs", True):
+                running |= follower.state.sandboxes()
+        self._sandboxes.look(running)
+
+    def _job(self, job: Job) -> Job:
+        """Open the files of a task that has ended, before they are taken away."""
+        if job.ended.settings.get("capture_outputs", True):
+            job.outputs = self._sandboxes.end(job.ended)
+        return job
 
     def _holds(self) -> bool:
         """Whether a burst of tasks goes first. Results that are released by their crates never wait for one."""
@@ -284,6 +310,8 @@ class Finaliser:
             due.append(self._retry_at - now)
         if self._plotting or self._holding:
             due.append(0.05)
+        if self._watches:
+            due.append(LOOK_INTERVAL_S)
         if self._losses:
             due.append(self._losses[0][0] - now)
         return max(0.0, min(due))
@@ -346,7 +374,7 @@ class Finaliser:
             sequence = slot.sequence() if slot is not None else 0
             try:
                 for ended in follower.read():
-                    job = Job(ended, follower, slot=path, sequence=sequence)
+                    job = self._job(Job(ended, follower, slot=path, sequence=sequence))
                     self._awaited = self._awaited or ended.settings.get("write") == "before_result"
                     if ended.lost:
                         self._losses.append((time.monotonic() + LOST_GRACE_S, job))
@@ -386,6 +414,7 @@ class Finaliser:
         job = self._pending.popleft()
         ended = job.ended
         if ended.record.attempt_id in job.follower.ledger:
+            self._sandboxes.release(job.outputs)
             job.follower.skip()
             self._settled(job)
             return True
@@ -395,7 +424,9 @@ class Finaliser:
             job.series = self._series.pop(ended.record.attempt_id, None)
             self._jobs.explain(ended.record, job.death_seen)
             try:
-                self._publisher.complete(ended, job.series, self._trees.pop(ended.record.attempt_id, None))
+                tree = self._trees.pop(ended.record.attempt_id, None)
+                outputs = None if job.outputs is None else self._sandboxes.hashed(job.outputs)
+                self._publisher.complete(ended, job.series, tree, outputs)
             except Exception as error:  # as above: what cannot be added is left out
                 self.say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True

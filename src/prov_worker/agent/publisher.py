@@ -11,13 +11,13 @@ from typing import Any
 from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
-from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files, output_files
+from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
-from prov_worker.model import TaskSeries
+from prov_worker.model import OutputFile, TaskSeries
 from prov_worker.settings import Settings
 from prov_worker.spool.records import Ended
 
@@ -58,10 +58,22 @@ class Publisher:
             self._settings[key] = settings
         return settings
 
-    def complete(self, ended: Ended, series: TaskSeries | None, tree: TreeUse | None = None) -> None:
+    def complete(
+        self,
+        ended: Ended,
+        series: TaskSeries | None,
+        tree: TreeUse | None = None,
+        outputs: tuple[list[OutputFile], str | None] | None = None,
+    ) -> None:
         """Add to a record what the worker left to others: descendants, output files, source, the peak among samples.
 
         Samples that the settings did not ask for are taken out of the series.
+
+        Args:
+            ended: the record.
+            series: its samples.
+            tree: what was seen of the worker's descendants.
+            outputs: files of its sandbox, and a note on them.
         """
         record, settings, budget = ended.record, self.settings(ended.settings), Budget()
         if series is not None:
@@ -70,8 +82,8 @@ class Publisher:
             if unseen is not None:
                 series.gpu = None
                 record.notes.append(f"GPUs were not sampled: {unseen}.")
-        if ended.sandbox is not None and settings.capture_outputs:
-            record.outputs, note = output_files(ended.sandbox, budget)
+        if outputs is not None:
+            record.outputs, note = outputs
             if note:
                 record.notes.append(note)
         self._declared(ended, budget)

@@ -176,7 +176,8 @@ def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
         properties = {
             "name": one_line(output.path.rsplit("/", 1)[-1]) or "unnamed file",
             "value": clean(output.path),
-            "description": "File made by the task in its sandbox; not copied into this crate",
+            "description": "File made by the task in its sandbox; not copied into this crate"
+            + (f"; no hash: {one_line(output.unhashed)}" if output.unhashed else ""),
             "contentSize": str(int(output.size_bytes)),
             "sha256": output.sha256,
         }

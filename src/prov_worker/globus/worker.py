@@ -63,7 +63,8 @@ def execute_task(
         if isinstance(provenance, bytes):
             provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
         recorder = recorder_for(provenance, endpoint_id)
-        recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"))
+        sandbox = _sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None
+        recorder.begin(task_id, provenance.get("attempt") or 1, provenance.get("function_id"), sandbox)
     except Exception as error:
         if not is_own(error):
             raise
@@ -82,7 +83,7 @@ def execute_task(
     try:
         if not current.seen:
             _read_outcome(recorder, result)
-        recorder.finish(_sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None)
+        recorder.finish()
     except Exception as error:
         if not is_own(error):
             raise

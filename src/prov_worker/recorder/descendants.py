@@ -45,8 +45,7 @@ class Descendants:
         for pid, waited_ns in listed.items():
             cpu_ns = _cpu_ns(pid)
             if cpu_ns is not None:
-                # one that stood still since the last task cannot run now, which is cheaper to see
-                ran = self._ended.get(pid) != cpu_ns and process_state(pid) == "R"
+                ran = process_state(pid) == "R"
                 self._begun[pid] = cpu_ns, ran, waited_ns
         slot.note_descendants([(pid, cpu_ns + waited_ns, ran) for pid, (cpu_ns, ran, waited_ns) in self._begun.items()])
 

@@ -28,7 +28,8 @@ from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import redact, redact_part, secret_values
-from prov_worker.settings import Settings
+from prov_worker.sandbox import list_files
+from prov_worker.settings import AT_END, Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
@@ -125,7 +126,8 @@ class Recorder:
         self._function_count = 0
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
-        self._wait = False
+        self._wait = self._list_files = False
+        self._sandbox: str | None = None
         self._task = self._task_json = ""
         self._attempt = 0
         self._function_id: str | None = None
@@ -147,6 +149,7 @@ class Recorder:
         self.capture = settings.capture_arguments
         self._wait = settings.write == "before_result"
         self.capture_output = settings.capture_output
+        self._list_files = settings.capture_outputs == AT_END
         line = {
             "t": "worker",
             "v": VERSION,
@@ -187,8 +190,9 @@ class Recorder:
         self._functions.clear()
         self._provenance_key = provenance["key"]
 
-    def begin(self, task_id: Any, attempt: int, function_id: str | None) -> None:
-        """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text."""
+    def begin(self, task_id: Any, attempt: int, function_id: str | None, sandbox: str | None = None) -> None:
+        """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text; ``sandbox`` its directory, if it has one."""
+        self._sandbox = sandbox
         mono_ns = self._clock_ns()
         if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
             self._checked_ns = mono_ns
@@ -241,6 +245,8 @@ class Recorder:
             if affinity != self._affinity:
                 self._affinity = affinity
                 line += f',"aff":{sorted(affinity)}'
+            if self._sandbox is not None:
+                line += f',"box":{quote(self._sandbox)}'
             placement = mpi_placement(os.environ)
             if placement:
                 line += f',"mpi":{json.dumps(placement)}'
@@ -285,9 +291,9 @@ class Recorder:
         """Something left upstream's helper that is no result: the worker is about to die, or upstream itself failed."""
         kind = "exception" if isinstance(error, Exception) else "exit"
         self._failure = _failure(kind, error, None)
-        self.finish(None)
+        self.finish()
 
-    def finish(self, sandbox: str | None) -> None:
+    def finish(self) -> None:
         """The task has ended: close it in slot and journal. Does nothing in a child that the task forked."""
         if _Forks.count != self.forks:
             return
@@ -317,8 +323,11 @@ class Recorder:
             line += f',"cmd":{self._command}'
         if self._output:
             line += f',"out":{self._output}'
-        if sandbox is not None:
-            line += f',"box":{quote(sandbox)}'
+        if self._sandbox is not None:
+            line += f',"box":{quote(self._sandbox)}'
+            if self._list_files:
+                listing = list_files(self._sandbox)
+                line += f',"files":{json.dumps({} if listing is None else listing[0])}'
         if not self._started and self._function_id:
             line += f',"fid":{quote(self._function_id)}'
         running.task = None

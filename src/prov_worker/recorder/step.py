@@ -160,7 +160,7 @@ def _settled() -> dict[str, Any] | None:
 
 def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
     _guarded(tell, *args)
-    _guarded(recorder.finish, None)
+    _guarded(recorder.finish)
 
 
 def _guarded(call: Callable[..., None], *args: Any) -> None:

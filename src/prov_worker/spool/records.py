@@ -14,10 +14,11 @@ Field names are short for the same reason:
     of a shell command: ``command`` (its template) ``limit`` (s)
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
-    ``mpi`` (nodes and ranks of this task)
+    ``mpi`` (nodes and ranks of this task) ``box`` (sandbox)
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
+    ``files`` (by path in the sandbox: size, time of change; if the settings ask for it)
     ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
     end, 1 if it ran at the moment of the start, and ns of children that it had waited for before)
     of a shell command: ``cmd`` (``run`` ``launcher`` ``status``); ``out`` (ends of standard output and error)
@@ -57,6 +58,7 @@ from prov_worker.model import (
     Value,
     Worker,
 )
+from prov_worker.sandbox import Listed
 from prov_worker.spool.journal import VERSION
 
 #: Host of a task that no worker is known to have begun.
@@ -70,7 +72,8 @@ class Ended:
 
     ``final_rss_bytes`` is the worker's resident memory when the task ended; ``sandbox`` the directory to look for
     files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock;
-    ``process`` what the worker noted of itself; ``descendants`` what it saw of their clocks.
+    ``process`` what the worker noted of itself; ``descendants`` what it saw of their clocks;
+    ``files`` what it listed of its sandbox, None if that was not asked for.
     """
 
     record: TaskRecord
@@ -82,6 +85,7 @@ class Ended:
     mono_end_ns: int = 0
     process: dict[str, Any] = field(default_factory=dict)
     descendants: list[list[Any]] = field(default_factory=list)
+    files: dict[str, Listed] | None = None
 
 
 class JournalState:
@@ -140,6 +144,10 @@ class JournalState:
         """Return the attempts that began and did not end."""
         return list(self._open)
 
+    def sandboxes(self) -> dict[AttemptId, str]:
+        """Return the sandboxes of attempts that began and did not end."""
+        return {attempt: line["box"] for attempt, line in self._open.items() if isinstance(line.get("box"), str)}
+
     def is_open(self, attempt: AttemptId) -> bool:
         """Return whether an attempt began and did not end."""
         return attempt in self._open
@@ -179,7 +187,8 @@ class JournalState:
         _take_notes(record, notes)
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
-        return Ended(record, self.settings, function=function, process=self.worker.get("proc") or {})
+        sandbox = start.get("box")
+        return Ended(record, self.settings, sandbox=sandbox, function=function, process=self.worker.get("proc") or {})
 
     def _end_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
@@ -215,6 +224,7 @@ class JournalState:
             mono_end_ns=line.get("m", 0) + line["dur"],
             process=self.worker.get("proc") or {},
             descendants=[list(entry) for entry in line.get("kin", ())],
+            files=_files(line.get("files")),
         )
 
     def _lost_line(self, line: dict[str, Any]) -> Ended:
@@ -300,6 +310,10 @@ def _take_notes(record: TaskRecord, notes: dict[str, Any] | None) -> None:
     record.generated = [OutputFile(path, -1) for path in notes.get("g", ())]
     if notes.get("d"):
         record.notes.append(f"{notes['d']} annotations were too many or too long, and were left out.")
+
+
+def _files(listed: dict[str, list[int]] | None) -> dict[str, Listed] | None:
+    return None if listed is None else {path: Listed(*entry) for path, entry in listed.items()}
 
 
 def _values(described: list[list[Any]] | None) -> list[Value]:

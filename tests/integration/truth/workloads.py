@@ -9,6 +9,7 @@ import mmap
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -343,3 +344,22 @@ def orphan_writes(path: str, mib: int) -> dict[str, Any]:
 def quick_or_writes(path: str, mib: int) -> dict[str, Any] | None:
     """Return at once, or write: the same function, so that it is known as quick."""
     return moved("write_file", path, mib) if mib else None
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def make_files(count: int, seconds: float) -> str:
+    """Leave files in the sandbox, and stay for a while; gives the sandbox."""
+    Path("sub").mkdir()
+    for number in range(count):
+        Path("sub" if number == 2 else ".", f"file{number}").write_text("hello")
+    time.sleep(seconds)
+    return os.getcwd()
+
+
+def remove_sandbox() -> None:
+    """Leave no sandbox: to stand in a directory that is gone is what upstream's helper bears."""
+    Path("file").write_text("hello")
+    here = os.getcwd()
+    shutil.rmtree(here)
