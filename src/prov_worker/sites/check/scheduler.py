@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prov_worker import programs, schedulers
 from prov_worker.finding import Finding, failed, passed, warned
@@ -31,8 +33,23 @@ def check(subject: Subject) -> Iterator[Finding]:
             problem = f"{launcher}, which starts the workers in a job, is not on this host"
             yield warned("launcher", problem, "make sure that compute nodes have it, or load its module in worker_init")
         else:
-            yield passed("launcher", path)
+            yield _options(path, subject.provider["launcher"])
     yield from scheduler.preflight(subject)
+
+
+def _options(path: str, launcher: Mapping[str, Any]) -> Finding:
+    """Ask a launcher for the options that it is given: programs of one name, such as mpiexec, take different ones."""
+    given = f"{launcher.get('bind_cmd', '')} {launcher.get('overrides', '')}".split()
+    wanted = dict.fromkeys(word.partition("=")[0] for word in given if word.startswith("--"))
+    answer = programs.run([path, "--help"])
+    if answer.status != 0 or not wanted:
+        return passed("launcher", path)
+    text = answer.output + answer.errors
+    missing = [option for option in wanted if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)]
+    if not missing:
+        return passed("launcher", f"{path}, which has {', '.join(wanted)}")
+    remedy = "load the module of the site's own launcher here and in worker_init, if compute nodes have this one too"
+    return warned("launcher", f"{path} has no option {', '.join(missing)}: blocks would end at once", remedy)
 
 
 CHECKS.add("scheduler", check, rank=50)

@@ -53,6 +53,9 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], dict[str, str], list[st
 
 def main(arguments: list[str]) -> int:
     """Start the ranks and wait for them; the first exit code that is not 0 ends the others."""
+    if arguments == ["--help"]:
+        print("Usage: mpiexec [OPTION...] COMMAND\n  " + "\n  ".join([*_VALUES, "--env"]))
+        return 0
     try:
         options, variables, command = parse(arguments)
         hosts = Path(options["hostfile"]).read_text().split() if "hostfile" in options else ["localhost"]

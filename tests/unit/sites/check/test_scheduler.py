@@ -66,6 +66,27 @@ def test_pbs_answers_for_the_queue_and_the_history(pbs: Path, tmp_path: Path) ->
     assert states["account"] == "warn", "there is no program that knows accounts"
 
 
+HYDRA = (
+    "Usage: ./mpiexec [global opts]\n    -env {name} {value}\n    -ppn   processes per node\n    -bind-to   binding\n"
+)
+PALS = "Usage: mpiexec [OPTION...]\n  -d, --depth=N\n      --ppn=N\n      --cpu-bind=TYPE\n      --env=NAME=VALUE\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "detail"),
+    [
+        (PALS, "pass", "which has --cpu-bind, --depth, --ppn, --env"),
+        (HYDRA, "warn", "has no option --cpu-bind, --depth, --ppn, --env"),
+    ],
+    ids=["PALS", "Hydra"],
+)
+def test_a_launcher_is_asked_for_its_options(pbs: Path, tmp_path: Path, text: str, status: str, detail: str) -> None:
+    """OpenPBS and MPICH have a mpiexec as well: with PALS' options it fails, and each block ends at once."""
+    program(pbs, "mpiexec", f"[ \"$1\" = --help ] || exit 1\ncat <<'EOT'\n{text}EOT\n")
+    (finding,) = [line for line in on_polaris(tmp_path) if line.subject == "launcher"]
+    assert (finding.status, detail in finding.found) == (status, True), finding
+
+
 @pytest.mark.parametrize(
     "values, message",
     [
