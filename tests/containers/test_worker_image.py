@@ -50,10 +50,9 @@ def where() -> dict[str, object]:
 
     marks = [path for path in ("/.dockerenv", "/run/.containerenv") if os.path.exists(path)]
     with open("/proc/self/status") as file:
-        status = dict(
-            line.rstrip().split(":\t", 1) for line in file if line.startswith(("CapEff", "CapBnd", "NoNewPrivs"))
-        )
-    return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid(), **status}
+        fields = dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+    rights = {name: fields[name] for name in ("CapEff", "CapBnd", "NoNewPrivs")}
+    return {"marks": marks, "prefix": sys.prefix, "uid": os.getuid(), **rights}
 
 
 def leave() -> None:
