@@ -102,6 +102,8 @@ def read(source: Source, relative: str, limit: int = bounds.MAX_METADATA_BYTES) 
     with _reading(source, relative), source.open(relative) as stream:
         data = stream.read(min(_COMMON_BYTES, limit + 1))
         if len(data) == _COMMON_BYTES:
+            if source.size(relative) > limit:  # a hole of any size is not read up to the bound
+                raise CrateError(f"{source.where}/{relative}", f"larger than {limit:,} bytes")
             data += stream.read(max(0, limit + 1 - len(data)))
     if len(data) > limit:
         raise CrateError(f"{source.where}/{relative}", f"larger than {limit:,} bytes")

@@ -163,7 +163,7 @@ def verbs() -> dict[str, list[str]]:
     exports = {name: ["run", "export", "CRATES", "--format", name, "-o", "OUT"] for name in EXPORTERS.names()}
     return {
         "list": ["list", "CRATES", "--json"],
-        "check": ["check", "CRATES", "--no-profile", "--json"],
+        "check": ["check", "CRATES", "--no-validator", "--json"],
         "plot": ["plot", "CRATES", "--format", "svg", "-o", "DIR"],
         "assemble": ["run", "assemble", "CRATES", "-o", "OUT"],
         "report": ["run", "report", "CRATES", "-o", "OUT"],
