@@ -6,12 +6,12 @@ Plain data on the standard library, shared by all packages. Units are in the nam
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from prov_worker.counters import Usage as Usage
+from prov_worker.processes import host_name as host_name
 
 COMPLETED = "completed"
 FAILED = "failed"
@@ -319,8 +319,3 @@ class TaskSeries:
             series = getattr(self, name)
             if series is not None and len(series):
                 yield name, series
-
-
-def host_name() -> str:
-    """Name of this node as the product writes it everywhere: the short host name."""
-    return socket.gethostname().split(".", 1)[0] or "localhost"

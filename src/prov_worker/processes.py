@@ -58,6 +58,15 @@ def runs_in_container(pid: int, start: int) -> bool:
     return False
 
 
+def host_name() -> str:
+    """Name of this node as the product writes it everywhere: as uname(2) gives it, with its domain if it has one.
+
+    What stands before the first dot would not do: some nodes are named by their address, and two clusters may differ
+    in the domain alone.
+    """
+    return os.uname().nodename.replace("/", "_") or "localhost"
+
+
 def boot_id() -> str:
     """Return what tells this boot of the machine from others; empty if the kernel does not say."""
     try:

@@ -28,6 +28,8 @@ from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
+from prov_worker.spool.paths import place_of
+from prov_worker.spool.places import RENEW_S, renew
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader, SlotTask
 
@@ -80,7 +82,8 @@ class Finaliser:
     def __init__(self, runtime: str, publisher: Publisher, finaliser: str | None = None) -> None:
         self._runtime = runtime
         self._publisher = publisher
-        self._name = finaliser or f"{host_name()}-{os.getpid()}"
+        self._name = finaliser or f"{place_of(runtime)}-{os.getpid()}"
+        self._renewed_at = 0.0
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
         self._series: OrderedDict[AttemptId, TaskSeries] = OrderedDict()
@@ -272,6 +275,7 @@ class Finaliser:
             if not self._step():
                 break
         self._put_away()
+        self._renew_leases()
         self._plotter.rest()
         return not self._holding and bool(self._ready() or self._unread)
 
@@ -535,8 +539,9 @@ class Finaliser:
                         follower.path,
                         follower.problems,
                     )
-                else:
-                    follower.put_away()
+                elif not follower.put_away():
+                    self._read(follower, None, everything=True)
+                    continue
             except OSError as error:
                 self.say("%s: the finished journal cannot be put away: %s", follower.path, error)
                 continue
@@ -544,6 +549,16 @@ class Finaliser:
             self._followers.pop(follower.path, None)
             with contextlib.suppress(OSError):  # an adopted journal has no slot
                 os.unlink(path)
+
+    def _renew_leases(self) -> None:
+        """Tell other places that the journals of these workers have an owner that lives."""
+        now = time.monotonic()
+        if now - self._renewed_at < RENEW_S:
+            return
+        self._renewed_at = now
+        for slot in self._slots.values():
+            with contextlib.suppress(OSError):  # it has no line yet, or its file system does not take it now
+                renew(slot.journal)
 
     def _losses_and_plots(self) -> list[Job]:
         return [*(job for _, job in self._losses), *self._plotting.values()]

@@ -19,7 +19,7 @@ from prov_worker.containers import find_container
 from prov_worker.files import write_file
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
 from prov_worker.settings import PROBES, Settings
-from prov_worker.spool.paths import spool_dir
+from prov_worker.spool.paths import places_here, spool_dir
 
 log = logging.getLogger(__name__)
 
@@ -69,39 +69,41 @@ class Hardware:
         self._nodes: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], HardwareSnapshot] = {}
         self._workers: dict[tuple[str, str, int | None, tuple[str, ...] | None], _Reports] = {}
 
-    def gpus_unseen(self, host: str, process: dict[str, Any], settings: Settings) -> str | None:
+    def gpus_unseen(self, host: str, process: dict[str, Any], settings: Settings, place: str = "") -> str | None:
         """Return why the GPUs that this agent sees may not be those of a worker; None if they are.
 
         A device cgroup hides the devices of other jobs (Slurm's ``ConstrainDevices``), and an agent is in the job of
         the worker that started it.
         """
-        if not self._take or host != host_name():
+        if not self._is_here(host, place):
             return None
         job = process.get("job") or {}
         if schedulers.job_id(job) == schedulers.job_id(os.environ):
             return None
-        devices = self._node(host, settings, True).data("gpu").get("devices", [])
+        devices = self._node(f"{host}~{place}" if place else host, settings, True).data("gpu").get("devices", [])
         listed = sum(device["vendor"] == "nvidia" and not device["mig"] for device in devices)
         # The driver's directory has all of the node, also those that a control group denies.
         return _UNSEEN_GPUS if listed < self._gpus_of_node() else None
 
-    def snapshot(self, host: str, process: dict[str, Any], settings: Settings) -> HardwareSnapshot:
+    def snapshot(self, host: str, process: dict[str, Any], settings: Settings, place: str = "") -> HardwareSnapshot:
         """Return the report for tasks of one worker.
 
         Args:
             host: where it ran.
             process: what it noted of itself; empty if nothing is known.
             settings: ``probes`` and ``mount_points`` are used.
+            place: of the worker; empty if it is not known, and its host's name has to do.
         """
-        here = self._take and host == host_name()
-        node = self._node(host, settings, here)
+        here = self._is_here(host, place)
+        name = f"{host}~{place}" if place else host
+        node = self._node(name, settings, here)
         # Each worker's own: what was installed after it began is not what it runs.
-        key = (host, process_key(process), process.get("noted_ns"), settings.probes)
+        key = (name, process_key(process), process.get("noted_ns"), settings.probes)
         reports = self._workers.get(key)
         if reports is None:
             if len(self._workers) >= _MAX_WRITTEN:
                 self._workers.clear()
-            reports = self._workers[key] = self._of_worker(host, process, settings, node, here)
+            reports = self._workers[key] = self._of_worker(host, place, process, settings, node, here)
         probes = {name: reports.get(name, report) for name, report in node.probes.items()}
         return HardwareSnapshot(node.host, node.taken_ns, probes)
 
@@ -123,22 +125,27 @@ class Hardware:
         return take_all(settings.probes, ProbeContext(mount_points=settings.mount_points or (self._crate_dir,)))
 
     def _of_worker(
-        self, host: str, process: dict[str, Any], settings: Settings, node: HardwareSnapshot, here: bool
+        self, host: str, place: str, process: dict[str, Any], settings: Settings, node: HardwareSnapshot, here: bool
     ) -> _Reports:
         """Reports that replace those of the node."""
+        name = f"{host}~{place}" if place else host
         if not process:
             return _unknown(node)
         if not here:
-            kept = _read_kept(self._saved(host)).get(process_key(process))
+            kept = _read_kept(self._saved(name)).get(process_key(process))
             if kept is not None:
                 return kept
         reports = _worker_reports(host, process, settings, node, here)
-        unseen = self.gpus_unseen(host, process, settings)
+        unseen = self.gpus_unseen(host, process, settings, place)
         if unseen is not None and "gpu" in node.probes:
             reports["gpu"] = dataclasses.replace(node.probes["gpu"], data={}, error=None, absent=unseen)
         if here:
-            self._save(host, node, {process_key(process): reports})
+            self._save(name, node, {process_key(process): reports})
         return reports
+
+    def _is_here(self, host: str, place: str) -> bool:
+        """Whether this node can be asked: it is the worker's own."""
+        return self._take and (place in places_here() if place else host == host_name())
 
     def _saved(self, host: str) -> str:
         return os.path.join(spool_dir(self._crate_dir), f"{host}.hardware.json")

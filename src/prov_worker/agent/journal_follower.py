@@ -146,20 +146,46 @@ class Follower:
         with contextlib.suppress(OSError):  # a full disk: the crate itself tells the next finaliser
             self.ledger.add(ended.record.attempt_id)
 
-    def put_away(self) -> None:
+    def put_away(self) -> bool:
         """Move a journal that is finished, with its ledgers, out of the way of those that are not.
+
+        Returns:
+            Whether it is away; one that has grown since it was read stays.
 
         Raises:
             OSError: the directory cannot be written.
         """
         closed = os.path.join(os.path.dirname(self.path), CLOSED)
+        if any(_size(reader.path) > reader.offset for reader, _ in self._parts):
+            return False
         os.makedirs(closed, 0o700, exist_ok=True)
         self.ledger.close()
-        for path in (*self.ledger.paths(), *note_files(self.path), self.path):
+        for path in (*self.ledger.paths(), *note_files(self.path)):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path, os.path.join(closed, os.path.basename(path)))
+        target = os.path.join(closed, os.path.basename(self.path))
+        if os.path.exists(target):
+            _append(self.path, target)  # its writer had begun another one when this one was put away before
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.path, target)
+            if _size(target) > self._parts[0][0].offset and not os.path.exists(self.path):
+                os.rename(target, self.path)  # it lives after all
+                return False
         if self._fallback and os.path.exists(self._fallback):
-            target = os.path.join(closed, os.path.basename(self._fallback))
-            with open(self._fallback, "rb") as source, open(target, "ab") as file:
-                shutil.copyfileobj(source, file)
-            os.unlink(self._fallback)
+            _append(self._fallback, target)
+        return True
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _append(path: str, target: str) -> None:
+    """Move what is in a file to the end of another."""
+    with open(path, "rb") as source, open(target, "ab") as file:
+        shutil.copyfileobj(source, file)
+    os.unlink(path)

@@ -26,7 +26,7 @@ from typing import Any
 from prov_worker import __version__, files
 from prov_worker.agent.log import JsonLines
 from prov_worker.spool import launch
-from prov_worker.spool.paths import SLOT_PREFIX
+from prov_worker.spool.paths import SLOT_PREFIX, place_of
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,13 @@ def _lift_limits() -> None:
 def _describe(runtime: str, crate_dir: str, child: int) -> None:
     """Say who serves here, for a person who looks."""
     path = os.path.join(runtime, "agent.json")
-    about = {"pid": os.getpid(), "finaliser": child, "crate_dir": crate_dir, "version": __version__}
+    about = {
+        "pid": os.getpid(),
+        "finaliser": child,
+        "crate_dir": crate_dir,
+        "place": place_of(runtime),
+        "version": __version__,
+    }
     with contextlib.suppress(OSError):
         files.write_file(path, json.dumps({**about, "host": os.uname().nodename, "started": time.time()}))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from prov_worker.agent.finaliser import Finaliser
-from prov_worker.model import Failure, host_name
-from prov_worker.spool.paths import JournalName, own_spools
+from prov_worker.model import Failure
+from prov_worker.spool.paths import JournalName, own_spools, places_here
+from prov_worker.spool.places import why_busy
 from prov_worker.spool.slot import SlotReader
 
 UNKNOWN = Failure(
@@ -16,16 +18,21 @@ UNKNOWN = Failure(
 
 
 def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[str]:
-    """Finish journals of this node whose process is gone and that no slot names; gives their paths."""
+    """Finish journals without a slot whose writer is gone; gives their paths.
+
+    Those of this place whose process is gone; and of this host's other places, such as containers that were and boots
+    before this one, those that were quiet for long and that nobody holds.
+    """
     slots = slots_of(runtime)
+    here = places_here()
     adopted = []
     try:
-        left = journals(crate_dir, runtime)
+        left = journals(crate_dir, [runtime])
     except OSError as error:
         finaliser.say("%s: journals that were left there cannot be listed: %s", error.filename, error.strerror)
         left = []
     for path, name in left:
-        if name.host != host_name() or path in slots or name.is_alive():
+        if path in slots or not _is_orphan(path, name, here):
             continue
         fallback = os.path.join(runtime, "spool", str(name))
         finaliser.adopt(path, UNKNOWN, fallback if fallback != path else None)
@@ -35,14 +42,24 @@ def adopt_orphans(finaliser: Finaliser, crate_dir: str, runtime: str) -> list[st
     return adopted
 
 
-def journals(crate_dir: str, runtime: str | None) -> list[tuple[str, JournalName]]:
+def _is_orphan(path: str, name: JournalName, here: frozenset[str]) -> bool:
+    lives = name.lives(here)
+    if lives is not None:
+        return not lives
+    try:
+        return name.is_of_this_host and why_busy(path) is None
+    except OSError:
+        return False  # `prov-worker recover` says what is wrong with it
+
+
+def journals(crate_dir: str, runtimes: Sequence[str]) -> list[tuple[str, JournalName]]:
     """Journals of a spool that are not put away, and fallback journals of this node that have no first part.
 
     Raises:
         OSError: a directory is there and cannot be listed.
     """
     by_name: dict[str, tuple[str, JournalName]] = {}
-    directories = own_spools(crate_dir) + ([os.path.join(runtime, "spool")] if runtime else [])
+    directories = own_spools(crate_dir) + [os.path.join(runtime, "spool") for runtime in runtimes]
     for directory in directories:
         try:
             names = sorted(os.listdir(directory))

@@ -78,7 +78,7 @@ class Publisher:
         record, settings, budget = ended.record, self.settings(ended.settings), Budget()
         if series is not None:
             restrict(series, settings.telemetry, record.wall_time_s)
-            unseen = self._hardware.gpus_unseen(record.worker.host, ended.process, settings) if series.gpu else None
+            unseen = self._gpus_unseen(ended, settings) if series.gpu else None
             if unseen is not None:
                 series.gpu = None
                 record.notes.append(f"GPUs were not sampled: {unseen}.")
@@ -102,6 +102,9 @@ class Publisher:
             if peaks:
                 usage.peak_rss_limit_bytes, usage.peak_rss_sampled = usage.peak_rss_bytes, True
                 usage.peak_rss_bytes = max(peaks)
+
+    def _gpus_unseen(self, ended: Ended, settings: Settings) -> str | None:
+        return self._hardware.gpus_unseen(ended.record.worker.host, ended.process, settings, ended.place)
 
     @staticmethod
     def _declared(ended: Ended, budget: Budget) -> None:
@@ -157,11 +160,11 @@ class Publisher:
             # The mapping is the journal's own, so the next task of a worker mostly has it too.
             self._process = ended.process
             self._process_key = f"{process_key(ended.process)} {ended.process.get('noted_ns')}"
-        key = (host, self._process_key, json.dumps(ended.settings, sort_keys=True))
+        key = (f"{host}~{ended.place}", self._process_key, json.dumps(ended.settings, sort_keys=True))
         writer = self._writers.get(key)
         if writer is None:
             if len(self._writers) >= _MAX_WRITERS:
                 self._writers.clear()
-            writer = CrateWriter(self._hardware.snapshot(host, ended.process, settings), settings)
+            writer = CrateWriter(self._hardware.snapshot(host, ended.process, settings, ended.place), settings)
             self._writers[key] = writer
         return writer

@@ -13,12 +13,10 @@ from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.crate.staging import remove_leftovers
 from prov_worker.errors import InputError
-from prov_worker.model import host_name
 from prov_worker.spool.launch import agent_lives
-from prov_worker.spool.paths import other_spools, own_spools, runtime_dirs_of
+from prov_worker.spool.paths import JournalName, other_spools, own_spools, place_of, places_here, runtime_dirs_of
+from prov_worker.spool.places import why_busy
 
-#: A journal of another node that was written to in the last minutes may have a living worker.
-_QUIET_S = 300.0
 _PATIENCE_S = 20.0
 
 
@@ -46,7 +44,7 @@ def recover(
 
     Args:
         crate_dir: directory of the crates.
-        take_over: also take journals of other nodes that were written to in the last five minutes.
+        take_over: also take journals of other places that were written to in the last five minutes or are held.
         progress: called with (crates written, crates known of).
 
     Returns:
@@ -64,31 +62,33 @@ def recover(
     except OSError as error:
         report.problems.append(f"{path}: cannot be listed: {error.strerror}")
     _name_other_spools(path, report)
-    runtime = next(iter(runtime_dirs_of(path)), None)
+    runtimes = runtime_dirs_of(path)
     try:
-        left = journals(path, runtime)
+        left = journals(path, runtimes)
     except OSError as error:
         report.problems.append(f"{error.filename}: cannot be listed: {error.strerror}")
         return report
     if not left:
         return report
-    finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{host_name()}-recover-{os.getpid()}")
-    here = host_name()
-    served = runtime is not None and agent_lives(runtime)
-    slots = slots_of(runtime) if runtime is not None and not served else {}
+    runtime = runtimes[0] if runtimes else None
+    finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{place_of(runtime)}-recover-{os.getpid()}")
+    here = places_here()
+    served = any(map(agent_lives, runtimes))
+    slots = {} if served else {journal: slot for found in runtimes for journal, slot in slots_of(found).items()}
     for journal, name in left:
-        if name.host == here and name.is_alive():
-            report.skipped.append(f"{journal}: process {name.pid} is running")
-        elif name.host == here and served:
-            report.skipped.append(f"{journal}: this node's agent is running and finishes it")
-        elif name.host != here and not take_over and time.time() - os.stat(journal).st_mtime < _QUIET_S:
-            report.skipped.append(
-                f"{journal}: written to in the last minutes on {name.host}; --take-over reads it all the same"
-            )
+        lives = name.lives(here)
+        if lives is None:
+            reason = None if take_over else _why_busy(journal, name, report)
+        elif lives:
+            reason = f"process {name.pid} is running"
         else:
-            fallback = os.path.join(runtime, "spool", str(name)) if runtime else None
-            slot = slots.get(journal) if name.host == here else None
-            finaliser.adopt(journal, UNKNOWN, fallback if fallback != journal else None, slot)
+            reason = "this node's agent is running and finishes it" if served else None
+        if reason is not None:
+            report.skipped.append(f"{journal}: {reason}")
+            continue
+        fallbacks = (os.path.join(directory, "spool", str(name)) for directory in runtimes)
+        fallback = next((path for path in fallbacks if path != journal and os.path.exists(path)), None)
+        finaliser.adopt(journal, UNKNOWN, fallback, slots.get(journal) if lives is False else None)
     finaliser.finish()
     until = time.monotonic() + _PATIENCE_S
     while finaliser.outstanding and (finaliser.outstanding > finaliser.stuck or time.monotonic() < until):
@@ -104,6 +104,16 @@ def recover(
     report.finished = finaliser.published
     report.problems += finaliser.problems
     return report
+
+
+def _why_busy(journal: str, name: JournalName, report: RecoverReport) -> str | None:
+    """Why a journal of another place is left alone; None if it is not, or if it cannot be looked at, which is named."""
+    try:
+        reason = why_busy(journal)
+    except OSError as error:
+        report.problems.append(f"{journal}: cannot be read: {error}")
+        return f"cannot be read: {error.strerror}"
+    return reason and f"{reason} on {name.host}, or a container of it; --take-over reads it all the same"
 
 
 def _name_other_spools(crate_dir: str, report: RecoverReport) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker.fleet.endpoint import Folder
-from prov_worker.model import COMPLETED, host_name
+from prov_worker.model import COMPLETED
 from prov_worker.spool.journal import JournalReader
-from prov_worker.spool.paths import CLOSED, JournalName, spool_dir
+from prov_worker.spool.paths import CLOSED, JournalName, places_here, spool_dir
 from prov_worker.spool.records import JournalState, cannot_read
 
 
@@ -96,7 +96,7 @@ class Tally:
         except OSError:
             return
         parsed = JournalName.parse(path.name)
-        alive = not closed and parsed is not None and (parsed.host != host_name() or parsed.is_alive())
+        alive = not closed and parsed is not None and parsed.lives(places_here()) is not False
         for attempt in state.open_attempts():
             if attempt.start_ns >= open_tasks.get(attempt.task_id, (0, False))[0]:
                 open_tasks[attempt.task_id] = (attempt.start_ns, alive)

@@ -49,21 +49,22 @@ class EngineJournal:
     ) -> None:
         pid = os.getpid()
         start = process_start(pid)
-        host = os.uname().nodename.split(".", 1)[0]
         self._crate_dir = str(crate_dir)
         refused: list[str] = []
         self._runtime = runtime_dir(self._crate_dir, refused)
         if refused:
             log.warning("what runs on this node is noted in %s, because of %s", self._runtime, "; ".join(refused))
         self._lock = threading.Lock()
-        name = str(JournalName(host, pid, start, 0))  # JournalName.is_engine
+        parsed = JournalName.here(self._runtime, pid, start, 0)  # JournalName.is_engine
+        name = str(parsed)
         path = os.path.join(spool_dir(self._crate_dir), name)
         self._journal = JournalWriter(path, os.path.join(self._runtime, "spool", name))
         # an engine is watched for its death alone: on its account the node's meters stay shut
         telemetry = (_INTERVAL_S,) * 5 + (OFF,) * 3
         slot = os.path.join(self._runtime, f"slot.{pid}-engine")
         self._slot = Slot(slot, pid, 0, start, _INTERVAL_S, path, telemetry)
-        facts = {"t": "worker", "v": VERSION, "host": host, "pid": pid, "endpoint": endpoint_id, "settings": settings}
+        facts: dict[str, Any] = {"t": "worker", "v": VERSION, "host": parsed.host, "place": parsed.place, "pid": pid}
+        facts |= {"endpoint": endpoint_id, "settings": settings}
         facts["endpoint_name"] = endpoint_name
         self._journal.remember(json.dumps(facts).encode() + b"\n", first=True)
 
@@ -103,6 +104,7 @@ class EngineJournal:
                 },
             }
             with self._lock:
+                self._journal.look()
                 self._journal.write(json.dumps(line).encode() + b"\n")
                 # the sequence moves, so that the agent looks; it stays even: nothing runs here
                 self._slot.begin(time.time_ns(), time.monotonic_ns(), 0, bytes(16), 0)

@@ -42,6 +42,8 @@ _QUICK_NS = 1_000_000
 #: A function is quick after so many quick calls in a row.
 _QUICK_CALLS = 8
 _CHECK_AGENT_NS = 5_000_000_000
+#: How often it is looked whether the journal still is what its path leads to.
+_LOOK_NS = 900_000_000
 _MAX_FUNCTIONS = 1000
 _MAX_KEPT_BUFFER = 64 << 10
 _MAX_MESSAGE = 2000
@@ -100,24 +102,25 @@ class Recorder:
         in_thread = threading.current_thread() is not threading.main_thread()
         self._thread = threading.get_native_id() if in_thread else None
         start = process_start(self.pid)
-        self._name = JournalName(os.uname().nodename.split(".", 1)[0], self.pid, start, self._thread)
-        journal = os.path.join(spool_dir(crate_dir), str(self._name))
+        spool = spool_dir(crate_dir)
+        refused: list[str] = []
         try:
-            refused: list[str] = []
             self._runtime = runtime_dir(crate_dir, refused)
-            if refused:
-                log.warning("slots are in %s, because of %s", self._runtime, "; ".join(refused))
-            fallback = os.path.join(self._runtime, "spool", str(self._name))
         except SpoolError:
             log_internal_error("making a runtime directory")
-            self._runtime, fallback = "", journal
+            self._runtime = ""
+        self._name = JournalName.here(self._runtime or None, self.pid, start, self._thread)
+        journal = os.path.join(spool, str(self._name))
+        fallback = os.path.join(self._runtime, "spool", str(self._name)) if self._runtime else journal
+        if refused and self._runtime:
+            log.warning("slots are in %s, because of %s", self._runtime, "; ".join(refused))
         self._journal = JournalWriter(journal, fallback)
         if not in_thread:
             os.environ[MARK] = f"{self.pid}-{start}"  # by which the agent knows what has left this process's tree
         self._counters = Counters(in_thread)
         self._descendants = Descendants(self._thread or self.pid)
         self._slot: Slot | None = None
-        self._checked_ns = 0
+        self._checked_ns = self._looked_ns = 0
         self._provenance_key: str | None = None
         self._functions: dict[Any, _Known] = {}
         self._known: _Known | None = None
@@ -154,6 +157,7 @@ class Recorder:
             "t": "worker",
             "v": VERSION,
             "host": self._name.host,
+            "place": self._name.place,
             "pid": self.pid,
             "thread": self._thread,
             "endpoint": None if endpoint_id is None else str(endpoint_id),
@@ -194,6 +198,7 @@ class Recorder:
         """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text; ``sandbox`` its directory, if it has one."""
         self._sandbox = sandbox
         mono_ns = self._clock_ns()
+        self._look(mono_ns)
         if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
             self._checked_ns = mono_ns
             if self._runtime:
@@ -253,6 +258,7 @@ class Recorder:
         self._io = self._counters.io()  # of a quick function too: who knows whether this call is
         encoded = f"{line}}}\n".encode()
         if entry.quick < _QUICK_CALLS or len(encoded) > NOTE_LIMIT or not self._slot.path:  # type: ignore[union-attr]
+            self._journal.begun = encoded
             self._journal.write(encoded)
         else:
             # a write less: should the worker die within the task, the agent finds the line in the slot
@@ -284,6 +290,7 @@ class Recorder:
     def noted(self, fields: dict[str, Any]) -> None:
         """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
         if _Forks.count == self.forks:
+            self._look(self._clock_ns())
             line = {"t": "notes", "task": self._task, "n": self._attempt, **fields}
             self._journal.write(json.dumps(line).encode() + b"\n")
 
@@ -307,6 +314,7 @@ class Recorder:
             line += f',"io":{quote((self._io + counters.io()).decode("ascii", "replace"))}'
         line += self._descendants.field(self._slot, duration > _QUICK_NS)  # type: ignore[arg-type]
         if duration > _QUICK_NS:
+            self._look(self._mono_ns + duration)
             line += f',"rss":{counters.rss_bytes() or "null"}'
             if entry is not None:
                 entry.quick = 0
@@ -335,10 +343,17 @@ class Recorder:
             line += f',"notes":{json.dumps(self.notes.fields())}'
         try:
             self._journal.write(f"{line}}}\n".encode())
+            self._journal.begun = b""
         finally:
             self._slot.end()  # type: ignore[union-attr]
         if self._wait:
             self._wait_for_crate()
+
+    def _look(self, mono_ns: int) -> None:
+        """See now and then whether the journal still is what its path leads to."""
+        if mono_ns - self._looked_ns > _LOOK_NS:
+            self._looked_ns = mono_ns
+            self._journal.look()
 
     def _function(self, packed: str, function: Any, name: str | None = None) -> _Known:
         """What is known of a function, writing its line into the journal where it is new."""

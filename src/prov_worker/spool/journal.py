@@ -7,6 +7,7 @@ meaning. A line that is torn, by a full disk or a dead worker, is skipped; the n
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ from typing import Any
 
 from prov_worker.interruptions import is_own
 from prov_worker.spool.own_files import open_in_private, open_own
+from prov_worker.spool.places import hold
 
 #: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
 VERSION = 1
@@ -33,9 +35,15 @@ class JournalWriter:
     descriptor still is the journal (fstat(2), under a microsecond). It may also limit the size of files, which turns a
     write into a signal that kills (setrlimit(2)); the limit is lifted for the moment of a write. Where the journal
     cannot be written, lines go to a second path in node-local memory, after the lines that give them meaning.
+
+    Attributes:
+        path: of the journal.
+        fallback: the second path.
+        target: the one that is written to.
+        begun: the line of the running task's start, which a journal that is made again needs too.
     """
 
-    __slots__ = ("_dev", "_fd", "_ino", "_preamble", "_size", "_torn", "fallback", "path", "target")
+    __slots__ = ("_dev", "_fd", "_ino", "_preamble", "_size", "_torn", "begun", "fallback", "path", "target")
 
     def __init__(self, path: str, fallback: str) -> None:
         self.path = path
@@ -45,6 +53,7 @@ class JournalWriter:
         self._ino = self._dev = self._size = 0
         self._torn = False
         self._preamble: list[bytes] = []
+        self.begun = b""
 
     def remember(self, line: bytes, first: bool = False) -> None:
         """Append a line that later ones depend on; ``first`` forgets those remembered before."""
@@ -80,6 +89,24 @@ class JournalWriter:
                 self._torn = True
         self._write_anew(line)
 
+    def look(self) -> None:
+        """Let the file go if its path leads to another one or to none: it was moved, or another one is mounted there.
+
+        The next line is written to a new one. What cannot be looked at is left as it is.
+        """
+        if self._fd < 0:
+            return
+        try:
+            status = os.stat(self.target, follow_symlinks=False)
+            if status.st_ino == self._ino and status.st_dev == self._dev:
+                return
+        except OSError as error:
+            if not is_own(error):
+                raise
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+                return
+        self.close()
+
     def _write_anew(self, line: bytes) -> None:
         try:
             self._append(self.target, line)
@@ -95,7 +122,8 @@ class JournalWriter:
         self._open(path)
         if self._size == 0:
             # new, or made again after somebody removed it: later lines mean nothing without the first ones
-            line = b"".join(self._preamble if line in self._preamble[-1:] else [*self._preamble, line])
+            more = [] if line in self._preamble[-1:] else [line] if line == self.begun else [self.begun, line]
+            line = b"".join([*self._preamble, *more])
         self._write_all((b"\n" + line) if self._torn else line)
         self._torn = False
 
@@ -114,6 +142,7 @@ class JournalWriter:
                 raise
             # the number is only a courtesy
         self._fd = fd
+        hold(fd)
         status = os.fstat(fd)
         self._ino, self._dev, self._size = status.st_ino, status.st_dev, status.st_size
 

@@ -1,6 +1,6 @@
 """Where slots and journals are, and how they are named.
 
-``<crate_dir>/.spool/<host>-<pid>-<start>[-t<thread>].jsonl`` are journals; ``.spool/closed/`` takes those whose
+``<crate_dir>/.spool/<host>~<place>-<pid>-<start>[-t<thread>].jsonl`` are journals; ``.spool/closed/`` takes those whose
 worker is gone and whose tasks all have crates. A second user of a crate directory has a ``.spool-<uid>``. The runtime
 directory is node-local and private: one per user, process name space and crate directory, because that is what one
 agent serves.
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
 from prov_worker.files import write_file
-from prov_worker.processes import is_running, pid_namespace, process_start, runs_in_container
+from prov_worker.processes import host_name, is_running, pid_namespace, process_start, runs_in_container
+from prov_worker.spool import places
 from prov_worker.spool.own_files import allocate, is_private, make_private, open_in_private, open_own, read_own
 
 SPOOL = ".spool"
@@ -35,16 +36,32 @@ _TOKEN_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class JournalName:
-    """What a journal's file name says: node, process id, start of the process in clock ticks since boot, thread id."""
+    """What a journal's file name says.
+
+    Attributes:
+        host: name of the node.
+        pid: process id of the writer.
+        start: when that started, in clock ticks since boot.
+        thread: its thread, None for the whole process, 0 for an engine.
+        place: where its process id means something (:mod:`prov_worker.spool.places`); empty in names of releases that
+            knew none.
+    """
 
     host: str
     pid: int
     start: int
     thread: int | None = None
+    place: str = ""
 
     def __str__(self) -> str:
         thread = "" if self.thread is None else f"-t{self.thread}"
-        return f"{self.host}-{self.pid}-{self.start}{thread}{JOURNAL_SUFFIX}"
+        host = f"{self.host}~{self.place}" if self.place else self.host
+        return f"{host}-{self.pid}-{self.start}{thread}{JOURNAL_SUFFIX}"
+
+    @classmethod
+    def here(cls, runtime: str | None, pid: int, start: int, thread: int | None = None) -> JournalName:
+        """Return the name for a process of this place, with its runtime directory."""
+        return cls(host_name(), pid, start, thread, place_of(runtime))
 
     @classmethod
     def parse(cls, name: str) -> JournalName | None:
@@ -57,7 +74,11 @@ class JournalName:
             thread = int(parts.pop()[1:])
         if len(parts) < 3 or not parts[-1].isdigit() or not parts[-2].isdigit():
             return None
-        return cls("-".join(parts[:-2]), int(parts[-2]), int(parts[-1]), thread)
+        host = "-".join(parts[:-2])
+        before, tilde, place = host.rpartition("~")
+        if not tilde or len(place) != places.LENGTH or not place.isalnum():
+            before, place = host, ""
+        return cls(before, int(parts[-2]), int(parts[-1]), thread, place)
 
     @property
     def is_engine(self) -> bool:
@@ -73,6 +94,33 @@ class JournalName:
         if process_start(self.pid) == self.start:
             return is_running(self.pid)
         return runs_in_container(self.pid, self.start)
+
+    def lives(self, here: frozenset[str]) -> bool | None:
+        """Return whether the writer lives; None if that cannot be told from here.
+
+        Args:
+            here: as of :func:`places_here`. A name without a place may be of any container of this node: that its
+                process is not to be seen says nothing.
+        """
+        if self.place in here:
+            return is_running(self.pid, self.start)
+        return True if not self.place and self.is_of_this_host and self.is_alive() else None
+
+    @property
+    def is_of_this_host(self) -> bool:
+        """Whether the host has this one's name. Releases that knew no places took what stands before the first dot."""
+        name = host_name()
+        return self.host == name or (not self.place and self.host == name.split(".", 1)[0])
+
+
+def place_of(runtime: str | None) -> str:
+    """Return the place of a process with this runtime directory."""
+    return places.place(None if runtime is None else os.path.dirname(os.path.dirname(runtime)))
+
+
+def places_here() -> frozenset[str]:
+    """Return what this place is called by processes here, whatever root their runtime directory is in."""
+    return frozenset(map(places.place, (None, *runtime_roots())))
 
 
 def spool_dir(crate_dir: str) -> str:

@@ -5,7 +5,7 @@ Field names are short for the same reason:
 
 ``worker``
     ``v`` (:data:`prov_worker.spool.journal.VERSION`)
-    ``host pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
+    ``host place pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
     ``proc`` (what an agent needs to know of the process: :func:`prov_worker.recorder.worker_info.process_facts`)
 ``function``
     ``k`` and the fields of :class:`~prov_worker.model.Function`; to prove its source by, ``form`` (sha256 of its code's
@@ -73,7 +73,8 @@ class Ended:
     ``final_rss_bytes`` is the worker's resident memory when the task ended; ``sandbox`` the directory to look for
     files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock;
     ``process`` what the worker noted of itself; ``descendants`` what it saw of their clocks;
-    ``files`` what it listed of its sandbox, None if that was not asked for.
+    ``files`` what it listed of its sandbox, None if that was not asked for; ``place`` where its
+    process id means something.
     """
 
     record: TaskRecord
@@ -84,6 +85,7 @@ class Ended:
     lost: bool = False
     mono_end_ns: int = 0
     process: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
     descendants: list[list[Any]] = field(default_factory=list)
     files: dict[str, Listed] | None = None
 
@@ -120,6 +122,10 @@ class JournalState:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             self.problems += 1
         return None
+
+    @property
+    def _place(self) -> str:
+        return str(self.worker.get("place") or "")
 
     def _worker_line(self, line: dict[str, Any]) -> None:
         self.worker = line
@@ -187,8 +193,14 @@ class JournalState:
         _take_notes(record, notes)
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
-        sandbox = start.get("box")
-        return Ended(record, self.settings, sandbox=sandbox, function=function, process=self.worker.get("proc") or {})
+        return Ended(
+            record,
+            self.settings,
+            sandbox=start.get("box"),
+            function=function,
+            process=self.worker.get("proc") or {},
+            place=self._place,
+        )
 
     def _end_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
@@ -223,6 +235,7 @@ class JournalState:
             function,
             mono_end_ns=line.get("m", 0) + line["dur"],
             process=self.worker.get("proc") or {},
+            place=self._place,
             descendants=[list(entry) for entry in line.get("kin", ())],
             files=_files(line.get("files")),
         )
@@ -235,6 +248,7 @@ class JournalState:
         # the engine's journal knows its own process, which is not where the task was
         ended.record.worker = Worker(host=UNKNOWN_HOST, pid=0)
         ended.process = {}
+        ended.place = ""
         return ended
 
     def _worker(self, start: dict[str, Any]) -> Worker:

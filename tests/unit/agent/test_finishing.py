@@ -28,9 +28,10 @@ from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
 from prov_worker.processes import process_start
-from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
+from prov_worker.spool.paths import JournalName, place_of, runtime_dir, spool_dir
 from prov_worker.spool.slot import Slot, SlotTask
 
+ELSEWHERE = "0123456789ab"
 NOW = 1_795_000_000_000_000_000
 
 
@@ -50,11 +51,13 @@ class Spool:
         start: int = 7,
         host: str | None = None,
         thread: int | None = None,
+        place: str | None = None,
     ) -> str:
-        name = JournalName(host or host_name(), pid, start, thread)
+        place = place_of(self.runtime) if place is None else place
+        name = JournalName(host or host_name(), pid, start, thread, place)
         path = Path(spool_dir(str(self.crates)), str(name))
         path.parent.mkdir(exist_ok=True)
-        worker = {"t": "worker", "v": 1, "host": name.host, "pid": pid, "settings": self.settings}
+        worker = {"t": "worker", "v": 1, "host": name.host, "place": place, "pid": pid, "settings": self.settings}
         function = {"t": "function", "k": 1, "name": "f", "module": "m"}
         path.write_bytes(
             b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (worker, function, *lines))
@@ -274,7 +277,7 @@ def test_a_loss_that_the_workers_agent_told_of_makes_no_second_crate(spool: Spoo
 
 def test_a_loss_takes_what_the_workers_journal_knows(spool: Spool) -> None:
     task = new_task()
-    spool.journal(start(task), host="another-node")
+    spool.journal(start(task), host="another-node", place=ELSEWHERE)
     finaliser = spool.finaliser()
     finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
     finish(finaliser)
@@ -356,7 +359,7 @@ def test_recover_names_a_journal_of_a_later_release(spool: Spool) -> None:
 
 def test_what_a_worker_of_a_later_release_knows_is_not_denied(spool: Spool) -> None:
     task = new_task()
-    journal = later(spool, start(task), host="another-node")
+    journal = later(spool, start(task), host="another-node", place=ELSEWHERE)
     finaliser = spool.finaliser()
     finaliser.adopt(engine(spool, lost(task)), Failure("unknown", "gone"))
     finish(finaliser)
@@ -452,7 +455,7 @@ def test_orphans_are_journals_without_a_slot_and_without_a_living_process(spool:
     first, second, third = new_task(), new_task(), new_task()
     orphan = spool.journal(start(first), end(first))
     living = spool.journal(start(second), pid=os.getpid(), start=process_start(os.getpid()))
-    spool.journal(start(third), host="another-node")
+    spool.journal(start(third), host="another-node", place=ELSEWHERE)
     finaliser = spool.finaliser()
     assert adopt_orphans(finaliser, str(spool.crates), spool.runtime) == [orphan]
     finish(finaliser)
@@ -495,7 +498,7 @@ def test_recover_reads_the_slot_of_a_worker_that_died_unseen(spool: Spool, noted
 def test_recover_leaves_the_living_and_the_lately_heard_of_alone(spool: Spool) -> None:
     first, second = new_task(), new_task()
     spool.journal(start(first), pid=os.getpid(), start=process_start(os.getpid()))
-    spool.journal(start(second), host="another-node")
+    spool.journal(start(second), host="another-node", place=ELSEWHERE)
     seen: list[tuple[int, int]] = []
     report = recover.recover(spool.crates, progress=lambda done, total: seen.append((done, total)))
     assert report.finished == 0

@@ -12,6 +12,7 @@ from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.task_counts import Counts, Tally
 from prov_worker.model import host_name
 from prov_worker.processes import process_start
+from prov_worker.spool.paths import place_of
 
 ENDPOINT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 
@@ -37,9 +38,10 @@ def journal(directory: Path, name: str, *lines: dict[str, Any], endpoint: str = 
 
 def test_each_task_counts_once_by_its_last_execution(fleet: Fleet, endpoint: Path) -> None:
     spool = fleet.user_dir / "provenance" / f"uep.{ENDPOINT}.1" / ".spool"
-    mine = f"{host_name()}-{os.getpid()}-{process_start(os.getpid())}"
+    here = f"{host_name()}~{place_of(None)}"
+    mine = f"{here}-{os.getpid()}-{process_start(os.getpid())}"
     living = journal(spool, mine, start("a", 1), end("a", 1), start("b", 2), end("b", 2, ok=False), start("c", 3))
-    dead = f"{host_name()}-{os.getpid()}-1"
+    dead = f"{here}-{os.getpid()}-1"
     journal(spool, dead, start("d", 4), start("b", 9), end("b", 9, n=2))
     journal(spool / "closed", f"{host_name()}-4-4", start("e", 5), start("a", 0))
     journal(spool, f"{host_name()}-5-5", start("f", 6), end("f", 6), endpoint="another")

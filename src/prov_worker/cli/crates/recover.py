@@ -13,7 +13,11 @@ from prov_worker.errors import InputError
 
 @click.command("recover", cls=renamed.RenamedOptions, renamed={"--force": "--take-over"})
 @click.argument("directory", type=terminal.PATH)
-@click.option("--take-over", is_flag=True, help="Also records whose worker may still live on another node.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Also records whose worker may still live on another node or in another container.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
 def command(directory: str, take_over: bool, as_json: bool) -> int:
     """Finish the crates of tasks in DIRECTORY whose worker, agent or node is gone.
