@@ -92,6 +92,10 @@ class Function:
     source_absent: str | None = None
 
 
+#: Kinds of failures that somebody else than the task's worker has stated.
+VERDICTS = ("lost", "unknown")
+
+
 @dataclass(slots=True)
 class Command:
     """The shell command that a task is.
@@ -208,6 +212,11 @@ class TaskRecord:
     def attempt_id(self) -> AttemptId:
         """Which attempt this is."""
         return AttemptId(self.task_id, self.attempt, self.start_ns)
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it was made without the word of the task's worker, and gives way to that should it come."""
+        return self.failure is not None and self.failure.kind in VERDICTS
 
     @property
     def wall_time_s(self) -> float:

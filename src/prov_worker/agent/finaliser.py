@@ -159,13 +159,13 @@ class Finaliser:
         ended_attempts = set(self._ended_attempts(follower))
         for note in self._notes_beside(follower):
             attempt = AttemptId(note["task"], note["n"], note["ns"])
-            if attempt not in ended_attempts and attempt not in follower.ledger:
+            if attempt not in ended_attempts and not follower.ledger.has(attempt, verdict=True):
                 follower.note(note)
         last_ns = self._last_change_ns(follower)
         task = slot.read() if slot is not None else None
         running = _running(task)
         if slot is not None and task is not None and running is not None:
-            if running in ended_attempts or running in follower.ledger:
+            if running in ended_attempts or follower.ledger.has(running, verdict=True):
                 running = None
             else:
                 self._note_of_dead(follower, running, slot.note(task.sequence))
@@ -417,7 +417,7 @@ class Finaliser:
             return False
         job = self._pending.popleft()
         ended = job.ended
-        if ended.record.attempt_id in job.follower.ledger:
+        if job.follower.is_done(ended):
             self._sandboxes.release(job.outputs)
             job.follower.skip()
             self._settled(job)

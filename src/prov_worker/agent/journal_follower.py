@@ -85,7 +85,7 @@ class Follower:
                     continue
                 if state is not self._parts[0][1]:
                     self._complete(ended)
-                if ended.record.attempt_id not in self.ledger:
+                if not self.is_done(ended):
                     self.unfinished += 1
                     yield ended
 
@@ -126,9 +126,13 @@ class Follower:
             states.setdefault(running, self.state)
         for attempt, state in states.items():
             ended = state.close(attempt, failure, end_ns)
-            if attempt not in self.ledger:
+            if not self.is_done(ended):
                 self.unfinished += 1
                 yield ended
+
+    def is_done(self, ended: Ended) -> bool:
+        """Return whether an attempt needs no crate any more."""
+        return self.ledger.has(ended.record.attempt_id, verdict=ended.record.is_verdict)
 
     def skip(self) -> None:
         """An attempt that was given needs no crate any more."""
@@ -144,7 +148,7 @@ class Follower:
         """An attempt has its crate."""
         self.skip()
         with contextlib.suppress(OSError):  # a full disk: the crate itself tells the next finaliser
-            self.ledger.add(ended.record.attempt_id)
+            self.ledger.add(ended.record.attempt_id, verdict=ended.record.is_verdict)
 
     def put_away(self) -> bool:
         """Move a journal that is finished, with its ledgers, out of the way of those that are not.

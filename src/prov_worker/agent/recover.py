@@ -74,7 +74,7 @@ def recover(
     finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{place_of(runtime)}-recover-{os.getpid()}")
     here = places_here()
     served = any(map(agent_lives, runtimes))
-    slots = {} if served else {journal: slot for found in runtimes for journal, slot in slots_of(found).items()}
+    slots = {} if served else {journal: slot for each in runtimes for journal, slot in slots_of(each).items()}
     for journal, name in left:
         lives = name.lives(here)
         if lives is None:

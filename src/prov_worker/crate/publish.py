@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from prov_worker.crate.json_text import clean, safe_name
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import CrateError
 from prov_worker.files import read_regular
-from prov_worker.model import AttemptId, TaskRecord
+from prov_worker.model import VERDICTS, AttemptId, TaskRecord
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _TRIES = 50
@@ -38,10 +38,24 @@ class Attempt:
     Attributes:
         id: which attempt; its task id as the crate has it.
         end_ns: nanoseconds since the epoch.
+        verdict: kind of the failure, if it was stated without the word of the task's worker; else empty.
+        error: the line that says why it failed, of a crate on disk.
     """
 
     id: AttemptId
     end_ns: int
+    verdict: str = ""
+    error: str = field(default="", compare=False)
+
+    def is_of(self, other: Attempt) -> bool:
+        """Whether both are of one execution. The engine does not know when a task that it lost was begun."""
+        if self.id == other.id:
+            return True
+        return self.id[:2] == other.id[:2] and "lost" in (self.verdict, other.verdict)
+
+    def gives_way_to(self, other: Attempt) -> bool:
+        """Whether it is a verdict, and the other is the end of the same execution."""
+        return bool(self.verdict) and not other.verdict and self.is_of(other)
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -51,7 +65,8 @@ class Attempt:
 
 def attempt_of(record: TaskRecord) -> Attempt:
     """Return the attempt of a record."""
-    return Attempt(record.attempt_id._replace(task_id=clean(record.task_id, 1000)), record.end_ns)
+    verdict = record.failure.kind if record.is_verdict and record.failure is not None else ""
+    return Attempt(record.attempt_id._replace(task_id=clean(record.task_id, 1000)), record.end_ns, verdict)
 
 
 def read_attempt(crate: Path) -> Attempt | None:
@@ -64,13 +79,16 @@ def read_attempt(crate: Path) -> Attempt | None:
         task_id = str(values["#task-id"]).removeprefix("urn:uuid:")
         end_ns = int(values["#end-ns"])
         # a crate that names no start is of a task that no worker began
-        return Attempt(AttemptId(task_id, int(values["#attempt"]), int(values.get("#start-ns", end_ns))), end_ns)
+        attempt = AttemptId(task_id, int(values["#attempt"]), int(values.get("#start-ns", end_ns)))
+        kind = values.get("#failure-kind")
+        error = next((str(entity["error"]) for entity in graph if "error" in entity), "")
+        return Attempt(attempt, end_ns, kind if kind in VERDICTS else "", error)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 
-def published(crate_dir: Path, me: Attempt) -> Path | None:
-    """Path of the crate of this very attempt, where there is one."""
+def published(crate_dir: Path, me: Attempt) -> tuple[Path, Attempt] | None:
+    """Return the crate of this very attempt and what it says, if there is one."""
     stem = safe_name(me.id.task_id)  # ids that are no plain names are percent-encoded
     final = crate_dir / v.crate_name(stem)
     if not os.path.lexists(final):
@@ -78,8 +96,8 @@ def published(crate_dir: Path, me: Attempt) -> Path | None:
     earlier = v.crate_name(_literal(v.attempt_key(stem, me.id.attempt)) + "*")
     for path in (final, *sorted(crate_dir.glob(earlier))):
         other = read_attempt(path)
-        if other is not None and me.id == other.id:
-            return path
+        if other is not None and me.is_of(other):
+            return path, other
     return None
 
 
@@ -96,7 +114,8 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
         me: the attempt in it.
 
     Returns:
-        Path of the crate of this attempt; of the one that was there, where somebody else had published it.
+        Path of the crate of this attempt; of the one that was there, where somebody else had published it. One that
+        was a verdict is replaced by the end of the task.
 
     Raises:
         CrateError: the names are fought over without end.
@@ -114,7 +133,10 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
                 if os.path.lexists(final):
                     _set_aside(final)
                 continue
-            if me.id == other.id:
+            if other.gives_way_to(me):
+                _withdraw(final, crate_dir, other)
+                continue
+            if me.is_of(other):
                 discard(staged)
                 return final
             if other.rank >= me.rank:
@@ -141,10 +163,29 @@ def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
         if _rename(path, target):
             return target
         other = read_attempt(target)
-        if other is not None and who.id == other.id:
+        if other is not None and other.gives_way_to(who):
+            _withdraw(target, crate_dir, other)
+            if _rename(path, target):
+                return target
+            other = read_attempt(target)
+        if other is not None and who.is_of(other):
             _drop(path, crate_dir, who)
             return target
     raise CrateError(crate_dir / v.crate_name(stem), "no free name for another attempt")
+
+
+def _withdraw(path: Path, crate_dir: Path, expected: Attempt) -> None:
+    """Remove a crate that has a verdict; if another publisher has put something else there, that stays."""
+    hidden = path.with_name(staging_name(f"verdict-{path.name}"))
+    try:
+        os.rename(path, hidden)
+    except FileNotFoundError:
+        return  # another publisher was first
+    other = read_attempt(hidden)
+    if other == expected:
+        discard(hidden)
+    elif not _rename(hidden, path) and other is not None:
+        _keep(hidden, crate_dir, other)
 
 
 def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) -> None:

@@ -6,6 +6,7 @@ that a power failure takes can be written again from the journal.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -66,6 +67,8 @@ class CrateWriter:
     def publish(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, crate_dir: Path) -> Path:
         """Write the crate of one attempt; a second time for the same attempt changes nothing.
 
+        But a crate that was a verdict, made without the end of the task, is replaced by one that has it.
+
         Args:
             record: what is known of the attempt.
             series: what was sampled while it ran.
@@ -82,7 +85,13 @@ class CrateWriter:
         me = attempt_of(record)
         existing = published(crate_dir, me)
         if existing is not None:
-            return existing
+            path, earlier = existing
+            if not earlier.gives_way_to(me):
+                return path
+            note = (
+                f"Before its end was known, this attempt was published as failed ({earlier.verdict}): {earlier.error}"
+            )
+            record = dataclasses.replace(record, notes=[*record.notes, note])
         files, cpu_sampled = self._files(record, series, plot)
         metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
         staged = f"{crate_dir}/{staging_name(safe_name(me.id.task_id))}"

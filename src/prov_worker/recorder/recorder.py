@@ -198,7 +198,8 @@ class Recorder:
         """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text; ``sandbox`` its directory, if it has one."""
         self._sandbox = sandbox
         mono_ns = self._clock_ns()
-        self._look(mono_ns)
+        if mono_ns - self._looked_ns > _LOOK_NS:
+            self._look(mono_ns)
         if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
             self._checked_ns = mono_ns
             if self._runtime:

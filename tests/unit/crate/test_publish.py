@@ -14,6 +14,7 @@ from prov_worker.crate.check import check_crate
 from prov_worker.crate.publish import place, read_attempt
 from prov_worker.crate.reader import StepCrate, find_crates
 from prov_worker.crate.writer import CrateWriter
+from prov_worker.model import Failure
 from prov_worker.settings import Settings
 
 NAME = "7a171870-b038-4174-84e1-29cdcc42f72c"
@@ -181,3 +182,66 @@ def test_what_never_answers_in_the_place_of_a_crate_is_set_aside(writer, make_at
     writer.publish(make_attempt(1, 1), None, None, tmp_path)
     assert attempts(tmp_path)[".crate"] == 1
     assert (tmp_path / f"{crate.name}.unreadable" / "ro-crate-metadata.json").is_fifo()
+
+
+@pytest.fixture
+def make_verdict(make_attempt):
+    def make(kind, number, end_s, start_ns=None):
+        record = make_attempt(number, end_s)
+        record.status = "failed"
+        record.failure = Failure(kind, "nobody told of its end")
+        record.start_ns = start_ns or record.start_ns
+        return record
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["lost", "unknown"])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_verdict_gives_way_to_the_end(writer, make_attempt, make_verdict, tmp_path, kind, later):
+    crate = writer.publish(make_verdict(kind, 1, 1), None, None, tmp_path)
+    if later:
+        crate = tmp_path / f"{NAME}.attempt-1.crate"
+        writer.publish(make_attempt(2, 9), None, None, tmp_path)
+    assert StepCrate.open(crate).status == "failed"
+    for _ in range(2):
+        assert writer.publish(make_attempt(1, 5), None, None, tmp_path) == crate
+        step = StepCrate.open(crate)
+        assert step.status == "completed"
+        assert step.notes == [
+            f"Before its end was known, this attempt was published as failed ({kind}): nobody told of its end"
+        ]
+        assert check_crate(crate) == []
+        # and never the other way round
+        writer.publish(make_verdict(kind, 1, 7), None, None, tmp_path)
+    assert attempts(tmp_path) == ({".crate": 2, ".attempt-1.crate": 1} if later else {".crate": 1})
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_loss_gives_way_whatever_start_the_engine_took(writer, make_attempt, make_verdict, tmp_path):
+    writer.publish(make_verdict("lost", 1, 1, start_ns=5), None, None, tmp_path)
+    writer.publish(make_attempt(1, 5), None, None, tmp_path)
+    assert [step.status for step in map(StepCrate.open, find_crates(tmp_path))] == ["completed"]
+
+
+def test_what_a_worker_said_gives_way_to_nothing(writer, make_attempt, make_verdict, tmp_path):
+    crate = writer.publish(make_verdict("signal", 1, 1), None, None, tmp_path)
+    writer.publish(make_attempt(1, 5), None, None, tmp_path)
+    assert StepCrate.open(crate).status == "failed"
+
+
+def test_ends_and_verdicts_that_race(snapshot, make_attempt, make_verdict, tmp_path):
+    for turn in range(20):
+        directory = tmp_path / str(turn)
+        barrier = threading.Barrier(4)
+
+        def publish(record, directory=directory, barrier=barrier):
+            writer = CrateWriter(snapshot, Settings())
+            barrier.wait()
+            return writer.publish(record, None, None, directory)
+
+        records = [make_attempt(1, 1), make_verdict("unknown", 1, 1), make_attempt(1, 1), make_verdict("lost", 1, 2)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(publish, records))
+        (path,) = directory.iterdir()
+        assert StepCrate.open(path).status == "completed"

@@ -94,6 +94,29 @@ def test_where_neither_can_be_the_error_is_told(tmp_path: Path) -> None:
         writer.write(line(1))
 
 
+@pytest.mark.parametrize("how", ["moved", "directory moved", "replaced", "removed"])
+def test_a_path_that_is_no_longer_the_file_gets_a_new_one(writer: JournalWriter, how: str) -> None:
+    path = Path(writer.path)
+    writer.remember(line(0), first=True)
+    writer.begun = line(1)
+    writer.write(line(1))
+    if how == "moved":
+        path.rename(path.with_name("away"))
+    elif how == "directory moved":
+        path.parent.rename(path.parent.with_name("away"))
+    elif how == "replaced":
+        path.with_name("other").touch()
+        path.with_name("other").rename(path)
+    else:
+        path.unlink()
+    writer.look()
+    writer.write(line(2))
+    writer.look()
+    writer.write(line(3))
+    assert numbers(path) == [0, 1, 2, 3]
+    writer.close()
+
+
 def test_a_limit_on_file_sizes_is_lifted_for_a_line_and_stands_again(writer: JournalWriter) -> None:
     writer.write(line(0))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

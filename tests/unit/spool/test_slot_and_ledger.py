@@ -150,13 +150,13 @@ def test_a_ledger_remembers_across_finalisers_and_torn_lines(tmp_path: Path) -> 
     with open(tmp_path / "n-1-2.n-10.done", "a") as file:
         file.write("b 1 5\nnot a line\nc x 5\nd 1 -5\ne 1 5")  # the last is torn
     second = Ledger(journal, "n-11")
-    assert AttemptId("a", 1, 5) in second
-    assert AttemptId("b", 1, 5) in second
-    assert AttemptId("d", 1, -5) in second
-    assert AttemptId("e", 1, 5) not in second
+    assert second.has(AttemptId("a", 1, 5), verdict=False)
+    assert second.has(AttemptId("b", 1, 5), verdict=False)
+    assert second.has(AttemptId("d", 1, -5), verdict=False)
+    assert not second.has(AttemptId("e", 1, 5), verdict=False)
     second.add(AttemptId("e", 1, 5))
     second.close()
-    assert AttemptId("e", 1, 5) in Ledger(journal, "n-12")
+    assert Ledger(journal, "n-12").has(AttemptId("e", 1, 5), verdict=False)
     assert len(second.paths()) == 2
 
 
@@ -165,17 +165,25 @@ def test_a_ledger_counts_when_it_was_put_away_and_forgets_nothing_recent(tmp_pat
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed" / "n-1-2.n-9.done").write_text("z 1 1\n")
     ledger = Ledger(journal, "n-10")
-    assert AttemptId("z", 1, 1) in ledger
+    assert ledger.has(AttemptId("z", 1, 1), verdict=False)
     for number in range(10_000):
         ledger.add(AttemptId("t", 1, number))
-    assert AttemptId("t", 1, 9_999) in ledger
+    assert ledger.has(AttemptId("t", 1, 9_999), verdict=False)
     assert len(ledger._done) < 5_000
     ledger.close()
-    assert AttemptId("t", 1, 3) in Ledger(journal, "n-11")
+    assert Ledger(journal, "n-11").has(AttemptId("t", 1, 3), verdict=False)
 
 
 @pytest.mark.parametrize(
-    "name", [JournalName("node-a-1", 4, 5), JournalName("n", 4, 5, 6), JournalName("t1-t2", 1, 2, 0)]
+    "name",
+    [
+        JournalName("node-a-1", 4, 5),
+        JournalName("n", 4, 5, 6),
+        JournalName("t1-t2", 1, 2, 0),
+        JournalName("10.73.114.89", 4, 5, None, "0123456789ab"),
+        JournalName("a~b.example", 4, 5, 0, "0123456789ab"),
+        JournalName("a~b", 4, 5),
+    ],
 )
 def test_names_of_journals_are_read_back(name: JournalName) -> None:
     assert JournalName.parse(str(name)) == name
@@ -234,3 +242,15 @@ def test_notes_stand_beside_their_journal(tmp_path: Path) -> None:
     notes.write_note(journal, "n-8", good[:20])
     assert [note["task"] for note in notes.read_notes(journal)] == ["a"]
     assert {notes.journal_of(path) for path in notes.note_files(journal)} == {journal}
+
+
+def test_a_verdict_does_not_stand_for_an_end(tmp_path: Path) -> None:
+    journal = str(tmp_path / "n-1-2.jsonl")
+    first, second = AttemptId("a", 1, 5), AttemptId("b", 1, 5)
+    ledger = Ledger(journal, "other-9")
+    ledger.add(first, verdict=True)
+    ledger.add(second)
+    ledger.close()
+    for read in (ledger, Ledger(journal, "mine")):
+        assert [read.has(attempt, verdict=True) for attempt in (first, second)] == [True, True]
+        assert [read.has(attempt, verdict=False) for attempt in (first, second)] == [False, True]
