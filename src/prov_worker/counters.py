@@ -114,7 +114,7 @@ class Usage:
         "peak resident memory of the largest child",
         "byte",
         at=4,
-        decode=lambda kb: None,  # of earlier releases: it was the worker's own, by way of vfork(2)
+        decode=lambda _: None,  # of earlier releases: it was the worker's own, by way of vfork(2)
     )
     tree_peak_rss_bytes: int | None = _counter(
         "largest resident memory of the worker and its descendants together, of samples", "byte"

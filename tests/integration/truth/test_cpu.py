@@ -44,7 +44,7 @@ def tasks(run: Run) -> dict[str, Measured]:
     return run(CALLS)
 
 
-@pytest.mark.parametrize("name", CALLS.keys() - BESIDE)
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in BESIDE])
 def test_all_cpu_time_is_the_tasks_that_used_it(tasks: dict[str, Measured], name: str) -> None:
     task = tasks[name]
     expected = task.result["self_s"] + task.result["below_s"] + task.result.get("reported_s", 0.0)
