@@ -14,6 +14,8 @@ from prov_worker.sites.check.context import Subject
 from prov_worker.sites.check.worker_shell import in_worker_shell
 
 _IMAGE_FILES = ("apptainer", "singularity")
+#: As the templates start containers.
+_NO_RIGHTS = ("--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def command(subject: Subject, inside: list[str]) -> list[str]:
@@ -23,7 +25,7 @@ def command(subject: Subject, inside: list[str]) -> list[str]:
     if runtime in _IMAGE_FILES:
         return [runtime, "exec", image, *inside]
     network = ["--network=none"] if runtime == "docker" else []
-    return [runtime, "run", "--rm", *network, image, *inside]
+    return [runtime, "run", "--rm", *network, *_NO_RIGHTS, image, *inside]
 
 
 def present(subject: Subject) -> bool:
