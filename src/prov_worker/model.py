@@ -101,14 +101,14 @@ class Command:
     """The shell command that a task is.
 
     Attributes:
-        template: as it was written, redacted.
+        template: as it was written, redacted; None if a function composed it.
         limit_s: seconds that it may take; None if there is no limit.
         run: as it ran, redacted; None if it did not end, or if arguments are not recorded.
         launcher: what starts it on the nodes of an MPI task, redacted.
         exit_status: of the shell; 124 after the time limit.
     """
 
-    template: str
+    template: str | None = None
     limit_s: float | None = None
     run: str | None = None
     launcher: str | None = None

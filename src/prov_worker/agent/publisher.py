@@ -12,6 +12,7 @@ from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
+from prov_worker.agent.output_tails import tails
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.plot_svg import render_svg
@@ -89,6 +90,8 @@ class Publisher:
         self._declared(ended, budget)
         if ended.function and record.function.source is None:
             self._sources.identify(record.function, ended.function)
+        if ended.output_files and settings.capture_output != "none":
+            record.output = tails(ended.output_files) or record.output
         usage = record.usage
         record.notes += account(usage, ended.descendants, tree, ended.mono_end_ns)
         if series is not None:

@@ -108,22 +108,23 @@ def function_entities(
         identifier: as :func:`function_id` gave it.
         software: language and packages that it needs.
         source: id of the file that holds its source; None where there is none.
-        command: the shell command that it stands for; its language is bash then.
+        command: the shell command that it stands for; its language is bash if it has a template.
     """
     texts = []
     ids = []
+    template = command.template if command is not None else None
     identified_by = "id" if function.id else "sha256" if "function-sha256-" in identifier else "name"
     facts: list[tuple[str, str, Any, str | None]] = [
         (_IDENTIFIED_BY, "what the identifier is made of", identified_by, None),
         ("module", "module", function.module, None),
-        ("command-template", "command template", command.template if command is not None else None, None),
+        ("command-template", "command template", template, None),
         ("time-limit", "time limit of the command", command.limit_s if command is not None else None, "second"),
         ("kind", "kind of callable", function.kind, None),
         ("hash-of", "what the version hashes", _hash_of(function), None),
         (
             "source-absent",
             "why the source is absent",
-            function.source_absent if source is None and command is None else None,
+            function.source_absent if source is None and template is None else None,
             None,
         ),
         ("strategy", "serialisation strategy of Globus Compute", function.strategy, None),
@@ -136,8 +137,8 @@ def function_entities(
         ids.append(f"#function-{key}")
         texts.append(property_value(ids[-1], name, value, unit=unit))
     name = one_line(function.name) or "unnamed function"
-    if command is not None:
-        description = f"Shell command: {clean(command.template).strip()[:_MAX_COMMAND]}"
+    if template is not None:
+        description = f"Shell command: {clean(template).strip()[:_MAX_COMMAND]}"
         texts.append(entity(v.BASH_URL, "ComputerLanguage", {"name": "Bash", "url": v.BASH_URL}))
     elif function.doc and clean(function.doc).strip():
         description = clean(function.doc).strip()
@@ -148,8 +149,8 @@ def function_entities(
         "description": description,
         "url": identifier,
         "version": f"sha256:{one_line(function.sha256)}" if function.sha256 else "unknown",
-        "programmingLanguage": {"@id": software.language if command is None else v.BASH_URL},
-        "softwareRequirements": software.requirements if command is None else software.requirements_of_command,
+        "programmingLanguage": {"@id": software.language if template is None else v.BASH_URL},
+        "softwareRequirements": software.requirements if template is None else software.requirements_of_command,
         "subjectOf": {"@id": source} if source else None,
         "additionalProperty": references(ids),
     }

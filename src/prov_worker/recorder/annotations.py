@@ -97,6 +97,9 @@ class _Task(Protocol):
     def noted(self, fields: dict[str, Any]) -> None:
         """Write down what has just been noted."""
 
+    def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
+        """Take the command that a bash app is about to run, and the keyword arguments of its call."""
+
 
 class Running(threading.local):
     """The recorder of the task that this thread runs: None where none is being recorded."""

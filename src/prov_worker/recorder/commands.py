@@ -108,6 +108,65 @@ class Outcome:
             self.output = output_field(fields.get("stdout"), stderr)
 
 
+class Composed:
+    """The command of a Parsl bash app, and how it ended.
+
+    Args:
+        command: that Parsl runs.
+        kwargs: of the app's call: ``walltime``, ``stdout`` and ``stderr`` among them.
+        with_command: keep the command.
+        with_output: have the agent read the ends of the files that it writes to.
+    """
+
+    __slots__ = ("_command", "_kwargs", "_limit_s", "_status", "_with_output")
+
+    def __init__(self, command: Any, kwargs: dict[str, Any], with_command: bool, with_output: bool) -> None:
+        self._command = redact_part(command, _MAX_COMMAND) if with_command and type(command) is str else None
+        limit = kwargs.get("walltime")
+        self._limit_s = limit if type(limit) in (int, float) else None
+        self._status: int | None = 0
+        self._kwargs = kwargs
+        self._with_output = with_output
+
+    def failed(self, error: BaseException, failure: str) -> str:
+        """Return a failure as JSON, said of the command if Parsl raised it because of that."""
+        name, status = type(error).__name__, getattr(error, "exitcode", None)
+        self._status = status if type(status) is int else None
+        if name == "BashExitFailure" and self._status is not None:
+            own = _failure(self._status, None, self._limit_s, "")
+        elif name == "AppTimeout":
+            own = _failure(None, "TimeoutExpired", self._limit_s, "")
+        else:
+            return failure
+        return json.dumps(json.loads(failure) | own)
+
+    def field(self) -> str:
+        """Return command, status and limit as JSON."""
+        return json.dumps({"run": self._command, "status": self._status, "limit": self._limit_s})
+
+    def files(self) -> str:
+        """Return the part of an ``end`` line that names the files of both streams; empty if there are none."""
+        if not self._with_output:
+            return ""
+        paths = [stream_path(self._kwargs, name) for name in ("stdout", "stderr")]
+        return f',"outf":{json.dumps(paths)}' if any(paths) else ""
+
+
+def stream_path(kwargs: dict[str, Any], name: str) -> str | None:
+    """Return the file that ``stdout`` or ``stderr`` of a bash app goes to, absolute; None if it goes to none.
+
+    Parsl takes a path, a pair of path and mode, or a ``File``.
+    """
+    value = kwargs.get(name)
+    if type(value) is tuple and value:
+        value = value[0]
+    try:
+        path = os.fspath(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    return os.path.abspath(path) if isinstance(path, str) else None
+
+
 def output_field(stdout: Any, stderr: Any) -> str | None:
     """Return the ends of standard output and standard error as JSON, redacted; None if both are empty."""
     texts = [redact_part(text, TAIL, tail=True) if isinstance(text, str) else "" for text in (stdout, stderr)]
@@ -118,7 +177,7 @@ def _failure(status: int | None, error: Any, limit_s: float | None, stderr: str)
     """A :class:`prov_worker.model.Failure`: why a command failed."""
     if isinstance(error, str) and error.endswith("TimeoutExpired"):
         limit = "its time limit" if limit_s is None else f"its time limit of {limit_s:g} s"
-        message = f"the command ran past {limit} (exit status {status})"
+        message = f"the command ran past {limit}" + ("" if status is None else f" (exit status {status})")
     elif status is not None and status < 0:
         message = f"the command was ended by signal {-status}"
     else:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker import code_form
+from prov_worker.interruptions import is_own
 from prov_worker.recorder import commands
+from prov_worker.recorder.bash_apps import BashCommand
 from prov_worker.recorder.capture import HASH_LIMIT, type_name
 from prov_worker.redact import redact, redact_part, secret_values
 
@@ -152,6 +154,8 @@ def function_fields(function: Any, buffer: str | None, unwrapped: Unwrapped | No
                 fields["redacted"] = True  # and so not what was compiled
     if commands.is_command(function):
         return fields | commands.function_fields(function)
+    if type(function) is BashCommand:
+        fields["kind"] = "Parsl bash app"
     if inner is not None:
         code = inner.__code__
         bound = code_form.Bound([code_form.bound_values(inner), unwrapped.bound])
@@ -277,7 +281,9 @@ def _source_of_part(part: str) -> str | None:
     if kind in _PICKLED and len(body) <= 2 * _MAX_SOURCE:
         try:
             pair = _PlainUnpickler(io.BytesIO(base64.b64decode(body))).load()
-        except Exception:  # whatever a damaged pickle does, there is no source in it
+        except Exception as error:  # whatever a damaged pickle does, there is no source in it
+            if not is_own(error):
+                raise
             return None
         if type(pair) is tuple and len(pair) == 2 and type(pair[1]) is str:
             return pair[1]

@@ -141,6 +141,7 @@ class Recorder:
         self._result: str | None = None
         self._command: str | None = None
         self._output: str | None = None
+        self._composed: commands.Composed | None = None
         self.capture_output = "commands"
         self.notes: Notes | None = None
 
@@ -212,7 +213,7 @@ class Recorder:
         self._attempt = attempt
         self._function_id = function_id
         self._started = False
-        self._failure = self._result = self._known = self._command = self._output = None
+        self._failure = self._result = self._known = self._command = self._output = self._composed = None
         self._io, self._held = b"", ""
         self.notes = None
         running.task = self
@@ -272,6 +273,8 @@ class Recorder:
     def failed(self, error: BaseException, text: str | None = None) -> None:
         """The task's own error, as upstream turns it into a result; ``text`` is the traceback that the client sees."""
         self._failure = _failure("exception", error, text)
+        if self._composed is not None:
+            self._failure = self._composed.failed(error, self._failure)
 
     def returned(self, value: Any, size: int) -> None:
         """What the function returned, and the size of its serialised form."""
@@ -287,6 +290,11 @@ class Recorder:
         self._command, self._output = outcome.field, outcome.output
         if outcome.failure is not None:
             self._failure = outcome.failure
+
+    def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
+        """Parsl is about to run the command of a bash app. Does nothing in a forked child."""
+        if _Forks.count == self.forks:
+            self._composed = commands.Composed(command, kwargs, self.capture != "none", self.capture_output != "none")
 
     def noted(self, fields: dict[str, Any]) -> None:
         """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
@@ -328,6 +336,9 @@ class Recorder:
         if self.capture_output == "tail":
             printed = output.end(self._thread is not None)
             self._output = self._output or printed
+        if self._composed is not None:
+            self._command = self._composed.field()
+            line += self._composed.files()
         if self._command:
             line += f',"cmd":{self._command}'
         if self._output:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar, overload
 from prov_worker.errors import SettingsError
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
+from prov_worker.recorder.bash_apps import is_bash_app, record_app
 from prov_worker.recorder.errors import log, log_internal_error
 from prov_worker.recorder.provenance import provenance_of_environment
 
@@ -46,17 +47,21 @@ def step(function: Any = None, *, name: str | None = None) -> Any:
     What the function returns and raises is untouched. Without ``PROV_WORKER=1`` a call costs one test more.
 
     Args:
-        function: the function; not a coroutine function, whose calls would mingle in one thread.
+        function: the function, or what ``parsl.bash_app`` makes of one; not a coroutine function, whose calls would
+            mingle in one thread.
         name: goes by this name instead of its own.
 
     Raises:
-        TypeError: it is a coroutine function.
+        TypeError: it is a coroutine function, or a bash app of a release of Parsl that keeps it otherwise.
     """
     if function is None:
         return functools.partial(step, name=name)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"step: {function!r} is a coroutine function; decorate the plain functions that it calls")
 
+    if is_bash_app(function):
+        record_app(function, lambda command: Step(command, name))
+        return function
     return Step(function, name)
 
 

@@ -21,7 +21,8 @@ Field names are short for the same reason:
     ``files`` (by path in the sandbox: size, time of change; if the settings ask for it)
     ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
     end, 1 if it ran at the moment of the start, and ns of children that it had waited for before)
-    of a shell command: ``cmd`` (``run`` ``launcher`` ``status``); ``out`` (ends of standard output and error)
+    of a command: ``cmd`` (``run`` ``launcher`` ``status`` ``limit``) ``outf`` (files of its streams); ``out`` (ends of
+    standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
@@ -41,7 +42,7 @@ named and left where it is, too, once all others have their crates.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +75,7 @@ class Ended:
     files in; ``function`` the raw line of the function; ``mono_end_ns`` when it ended on the node's monotonic clock;
     ``process`` what the worker noted of itself; ``descendants`` what it saw of their clocks;
     ``files`` what it listed of its sandbox, None if that was not asked for; ``place`` where its
-    process id means something.
+    process id means something; ``output_files`` those that a command wrote standard output and standard error to.
     """
 
     record: TaskRecord
@@ -88,6 +89,7 @@ class Ended:
     place: str = ""
     descendants: list[list[Any]] = field(default_factory=list)
     files: dict[str, Listed] | None = None
+    output_files: Sequence[str | None] = ()
 
 
 class JournalState:
@@ -238,6 +240,7 @@ class JournalState:
             place=self._place,
             descendants=[list(entry) for entry in line.get("kin", ())],
             files=_files(line.get("files")),
+            output_files=line.get("outf") or (),
         )
 
     def _lost_line(self, line: dict[str, Any]) -> Ended:
@@ -307,11 +310,15 @@ def _function(line: dict[str, Any], function_id: str | None) -> Function:
 
 
 def _command(function: dict[str, Any], ended: dict[str, Any] | None) -> Command | None:
-    if function.get("command") is None:
+    if function.get("command") is None and ended is None:
         return None
     ended = ended or {}
     return Command(
-        function["command"], function.get("limit"), ended.get("run"), ended.get("launcher"), ended.get("status")
+        function.get("command"),
+        ended.get("limit", function.get("limit")),
+        ended.get("run"),
+        ended.get("launcher"),
+        ended.get("status"),
     )
 
 
