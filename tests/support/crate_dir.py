@@ -142,10 +142,14 @@ class CrateDir:
         with (self.runtime / "agent.log").open("ab") as log:
             return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
+    def recover_command(self) -> list[str]:
+        """The command of ``prov-worker recover``."""
+        return [sys.executable, "-m", "prov_worker", "recover", str(self.crates)]
+
     def recover(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``prov-worker recover``."""
         done = subprocess.run(
-            [sys.executable, "-m", "prov_worker", "recover", str(self.crates)],
+            self.recover_command(),
             capture_output=True,
             text=True,
             timeout=180,

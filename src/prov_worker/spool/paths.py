@@ -99,12 +99,12 @@ class JournalName:
         """Return whether the writer lives; None if that cannot be told from here.
 
         Args:
-            here: as of :func:`places_here`. A name without a place may be of any container of this node: that its
-                process is not to be seen says nothing.
+            here: as of :func:`places_here`. Of another place, such as a container of this node, or of none, a process
+                that is to be seen lives; that it is not to be seen says nothing.
         """
         if self.place in here:
             return is_running(self.pid, self.start)
-        return True if not self.place and self.is_of_this_host and self.is_alive() else None
+        return True if self.is_of_this_host and self.is_alive() else None
 
     @property
     def is_of_this_host(self) -> bool:

@@ -515,7 +515,7 @@ def test_journals_of_another_place_are_judged_by_no_process_of_this_one(spool: S
     tasks = [new_task() for _ in range(3)]
     journals = [
         spool.journal(start(tasks[0]), place=ELSEWHERE),
-        spool.journal(start(tasks[1]), pid=os.getpid(), start=process_start(os.getpid()), place=ELSEWHERE),
+        spool.journal(start(tasks[1]), pid=os.getpid(), place=ELSEWHERE),  # a number that is another process's here
         spool.journal(start(tasks[2]), place=""),
     ]
     for _ in range(3):
