@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import source_of
 from prov_worker.crate.summary import open_step
+from prov_worker.crate.validator.client import find_validator
 from prov_worker.errors import CrateError
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import assemble
@@ -235,3 +237,25 @@ def test_two_names_that_are_one_are_refused(crate: Path, tmp_path: Path) -> None
         archive.writestr(METADATA, b"{}")
     with pytest.raises(CrateError, match="twice in the zip"):
         StepCrate.open(packed)
+
+
+@pytest.mark.validator
+def test_the_validator_has_a_verdict_on_each_crate_whatever_it_prints(
+    crates: CrateFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a File by another scheme than it knows the validator prints a line: no answer may be lost in it."""
+    if find_validator() is None:
+        pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
+    paths = []
+    for number, uri in enumerate(URIS):
+        paths.append(crates.add(number, sampled=True))
+        add(paths[-1], {"@id": uri, "@type": "File", "name": "archived", "description": "elsewhere"})
+    paths.append(crates.add(len(URIS), sampled=True))
+    capfd.readouterr()
+    assert cli(["check", "--json", "--validator", str(crates.directory)]) == 1
+    verdicts = json.loads(capfd.readouterr().out)
+    assert set(verdicts) == {str(path) for path in paths}
+    assert verdicts[str(paths[-1])] == []
+    for path in paths[:-1]:
+        assert "validator" not in {finding["rule"] for finding in verdicts[str(path)]}
+        assert "error" not in {finding["level"] for finding in verdicts[str(path)]}
