@@ -258,7 +258,10 @@ class Descendants:
         gone = {pid: process for pid, process in self._processes.items() if pid not in below}
         for process in gone.values():
             self._bury(process, gone)
-        ignoring = self._worker.status()[1] if self._processes else False
+        if not self._processes:
+            self._take_waited(stat, now_ns)
+            return
+        ignoring = self._worker.status()[1]
         stats = {pid: process.meter.stat() for pid, process in self._processes.items()}
         stat = self._worker.stat()
         # who has lost a child since it was looked for has its time already: left to the next look
@@ -289,6 +292,8 @@ class Descendants:
         Args:
             worker: those of the worker, which has what it has waited for.
         """
+        if not self._seen:
+            return worker
         total = [mine + gone for mine, gone in zip(worker, self._gone_io, strict=True)]
         for process in self._processes.values():
             if process.io is not None and process.io_began is not None and not process.left_over:
@@ -397,7 +402,7 @@ class Descendants:
                 self._gone_io[index] -= last[index] if waited else 0
             else:
                 self._gone_io[index] += (0 if waited else last[index]) - began[index]
-        if not waited or process.older:
+        if not waited or process.older or not self._whole:
             self._gone.append(process.use(False, waited, parent is None))
         if not process.left_over:
             self._child_peak = max(self._child_peak, process.peak)

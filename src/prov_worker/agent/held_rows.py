@@ -57,8 +57,13 @@ class HeldRows:
         if charges is not None:
             self._edge_ns = now_ns
             for used_ns, since_ns, until_ns in charges:
-                self._share_out(used_ns, since_ns, until_ns)
-        while self._rows and self._rows[0].to_ns < now_ns - HOLD_NS:
+                if since_ns >= row.from_ns:  # as of the worker itself, each time
+                    row.used_ns += used_ns
+                    self.used_ns += used_ns
+                else:
+                    self._share_out(used_ns, since_ns, until_ns)
+        settled_ns = now_ns - HOLD_NS
+        while self._rows[0].to_ns < settled_ns:
             self._settle(self._rows.popleft())
 
     def flush(self) -> None:

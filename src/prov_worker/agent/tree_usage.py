@@ -41,7 +41,8 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
     processes = {process.pid: process for process in tree.processes} if tree is not None else {}
     added_ns = earlier_ns = before_ns = before_others_ns = 0
     io = [0, 0, 0, 0]
-    unread = 0
+    unread = sampled = 0
+    uncounted = usage.children_cpu_user_s is None  # of a thread beside others: the kernel counts for the process
     for pid in {**clocks, **processes}:
         process = processes.get(pid)
         begun, ended, ran, waited_ns = clocks[pid][1:5] if pid in clocks else (None, None, 0, 0)
@@ -51,8 +52,9 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
             ended += process.waited_ns if process is not None else waited_ns
         elif process is not None and process.alive:
             ended = process.cpu_at(end_ns)
-        elif process is not None and not process.waited:
+        elif process is not None and (uncounted or not process.waited):
             ended = process.cpu_ns
+            sampled += process.waited
         if ended is not None:
             used_ns = max(0, ended - begun_ns)
             if left_over:
@@ -85,6 +87,11 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
     notes = []
     if unread:
         notes.append(f"Bytes that {unread} descendants read and wrote could not be read, and are in no total.")
+    if uncounted and usage.cpu_user_s is not None and (sampled or (tree is not None and tree.descendants)):
+        notes.append(
+            "Other tasks ran in this process meanwhile, so what children used is known from samples alone: children "
+            "that came and went between two looks are in no total."
+        )
     return notes
 
 

@@ -218,7 +218,8 @@ class Watched:
             return [_NAN] * 4
         if self._io_before is None:
             self._io_before = io
-        own = Io(*(now - before for now, before in zip(io, self._io_before, strict=True)))
+        a, b = io, self._io_before
+        own = Io(a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3])
         self._io_most = list(map(max, self._io_most, self._descendants.io_since_start(own)))
         return [*self._io_most]
 

@@ -363,3 +363,24 @@ def remove_sandbox() -> None:
     Path("file").write_text("hello")
     here = os.getcwd()
     shutil.rmtree(here)
+
+
+# -- threads of one process ------------------------------------------------------------------------------------------
+
+
+def in_thread(name: str, *args: Any) -> dict[str, float]:
+    """Run a function of this module, and say what this thread used, and what children of the process did."""
+    thread, children = time.thread_time(), _children_s()
+    getattr(sys.modules[__name__], name)(*args)
+    return {"thread_s": time.thread_time() - thread, "children_s": _children_s() - children}
+
+
+def own_thread(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def lingering_child(seconds: float) -> None:
+    """A child that stays for a moment when it has burnt, so that a last look at it sees all."""
+    subprocess.run(python(BURN.format(seconds=seconds) + "time.sleep(1.5)\n"), check=True)

@@ -15,7 +15,7 @@ from prov_worker.processes import process_start
 from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.paths import JournalName
-from prov_worker.spool.slot import NOTE_LIMIT, OFF, SIZE, Slot, SlotReader
+from prov_worker.spool.slot import MAX_DESCENDANTS, NOTE_LIMIT, OFF, SIZE, Slot, SlotReader
 
 JOURNAL = "/spool/node-1-2.jsonl"
 TASK = uuid.UUID(int=77)
@@ -52,6 +52,27 @@ def test_a_slot_says_what_runs(slot: Slot) -> None:
     assert (ended.sequence, ended.task) == (2, TASK.bytes)
     slot.end()
     assert reader.sequence() == 2
+    reader.close()
+
+
+def test_descendants_are_named_by_the_agent_and_looked_at_by_the_worker(slot: Slot) -> None:
+    reader = SlotReader(slot.path)
+    assert slot.descendants() == ()
+    reader.list_descendants([(7, 10**12), (8, 0)])
+    assert slot.descendants() == [(7, 10**12), (8, 0)]
+    slot.note_descendants([(7, 2 * 10**12, True), (8, 5, False)])
+    assert slot.begin(10, 20, 30, TASK.bytes, 1) == 1
+    assert reader.begun_descendants(1) == {7: (2 * 10**12, True), 8: (5, False)}
+    slot.end()
+    slot.begin(10, 20, 30, TASK.bytes, 2)
+    assert reader.begun_descendants(3) == {}, "what was noted is of the task before"
+    reader.list_descendants([(number, 1) for number in range(1, 100)])
+    assert slot.descendants() == [(number, 1) for number in range(1, MAX_DESCENDANTS + 1)]
+    slot.note_descendants([(number, 1, False) for number in range(1, 100)])
+    assert slot.path
+    assert reader.journal == JOURNAL
+    reader.list_descendants([])
+    assert slot.descendants() == ()
     reader.close()
 
 

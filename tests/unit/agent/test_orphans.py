@@ -1,0 +1,68 @@
+"""Whose a process is that has left its worker's tree: by what it inherited, and nobody's in doubt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from prov_worker.agent.orphans import Newcomer, ProcessTable, owner_of
+from prov_worker.processes import process_start
+from prov_worker.spool.slot import MARK
+
+WAIT = [sys.executable, "-c", "print(flush=True); input()"]
+
+
+def waiting(**options: Any) -> subprocess.Popen[bytes]:
+    """A process that has begun its program: before exec(2) it has the command line of its parent, or none."""
+    process = subprocess.Popen(WAIT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+@pytest.fixture
+def others() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def newcomer(process: subprocess.Popen[bytes], parent: int = 1) -> Newcomer:
+    return Newcomer(process.pid, parent, process_start(process.pid))
+
+
+def test_newcomers_are_named_once(others: list[subprocess.Popen[bytes]]) -> None:
+    table = ProcessTable()
+    others.append(waiting())
+    described = {new.pid: new for new in table.newcomers()}
+    assert described[others[0].pid] == Newcomer(others[0].pid, os.getpid(), process_start(others[0].pid))
+    assert others[0].pid not in {new.pid for new in table.newcomers()}
+    table.close()
+
+
+def test_one_with_the_mark_of_a_worker_is_its_own(others: list[subprocess.Popen[bytes]]) -> None:
+    here, start = os.getpid(), process_start(os.getpid())
+    others.append(waiting(env={**os.environ, MARK: f"{here}-{start}"}))
+    assert owner_of(newcomer(others[0]), {here: (start, 1)}, []) == here
+    assert owner_of(newcomer(others[0]), {here: (start + 1, 1)}, []) is None, "the id was given away again"
+    assert owner_of(newcomer(others[0]), {}, []) is None
+
+
+def test_one_without_a_mark_is_known_by_the_command_of_the_only_worker_that_runs(
+    others: list[subprocess.Popen[bytes]],
+) -> None:
+    others += [waiting() for _ in range(3)]
+    orphan, worker, second = others
+    workers = {each.pid: (process_start(each.pid), os.getpid()) for each in (worker, second)}
+    assert owner_of(newcomer(orphan), workers, [worker.pid]) == worker.pid
+    assert owner_of(newcomer(orphan), workers, [worker.pid, second.pid]) is None, "either of two"
+    assert owner_of(newcomer(orphan, parent=os.getpid()), workers, [worker.pid]) is None, "a worker itself"
+    others.append(subprocess.Popen(["sleep", "100"]))
+    assert owner_of(newcomer(others[3]), workers, [worker.pid]) is None
