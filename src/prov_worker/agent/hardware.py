@@ -115,7 +115,7 @@ class Hardware:
                 snapshot = self._probe(settings)
                 self._save(host, snapshot, {})
             else:
-                snapshot = _load(self._saved(host), host)
+                snapshot = _load(self._saved(host), host.partition("~")[0])
             self._nodes[key] = snapshot
         return snapshot
 
@@ -131,7 +131,8 @@ class Hardware:
         name = f"{host}~{place}" if place else host
         if not process:
             return _unknown(node)
-        if not here:
+        if not here or _is_over(process):
+            # An agent that came before, and died, may have seen the job while it ran.
             kept = _read_kept(self._saved(name)).get(process_key(process))
             if kept is not None:
                 return kept
@@ -194,6 +195,13 @@ def _worker_reports(
         if report is not None and report.data:
             reports[name] = dataclasses.replace(report, data={**report.data, **data, "cgroup_error": problem})
     return reports
+
+
+def _is_over(process: dict[str, Any]) -> bool:
+    from prov_worker.probes import ProbeContext
+    from prov_worker.probes.cgroup import is_gone
+
+    return is_gone(ProbeContext(process=process))
 
 
 def _own_container() -> dict[str, str | None] | None:

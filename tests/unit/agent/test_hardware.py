@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,13 @@ def test_limits_of_a_job_that_is_over_are_unknown(tmp_path: Path) -> None:
         pytest.skip("no control group of memory or CPU is mounted here")
     assert (memory["cgroup_error"], memory["cgroup_limit_bytes"]) == ("the control group of the job is gone", None)
     assert data(hardware, process, "cpu")["cgroup_cpu_limit"] is None
+    (saved,) = (tmp_path / "crates/.spool").glob("*.hardware.json")
+    seen = json.loads(saved.read_text())
+    for report in seen["workers"].values():
+        report["memory"]["data"].update(cgroup_limit_bytes=7 << 30, cgroup_error=None)
+    saved.write_text(json.dumps(seen))
+    memory = data(Hardware(str(tmp_path / "crates")), process, "memory")
+    assert memory["cgroup_limit_bytes"] == 7 << 30, "an agent before this one saw the job while it ran"
 
 
 def test_software_in_another_container_is_unknown(tmp_path: Path) -> None:
