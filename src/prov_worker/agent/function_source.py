@@ -8,6 +8,7 @@ been edited since. Of text that was sent alone and ran as it is, no further proo
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import textwrap
@@ -19,6 +20,7 @@ from typing import Any
 
 from prov_worker import code_form
 from prov_worker.agent.syntax_form import syntax_form
+from prov_worker.files import read_regular
 from prov_worker.model import Function
 from prov_worker.redact import redact
 
@@ -112,8 +114,7 @@ def _in_file(line: dict[str, Any]) -> Source:
     if not isinstance(file, str) or not isinstance(first, int) or not file.startswith("/"):
         return Source(absent=f"it was not sent, and stands in no file ({redact(str(file))}); {_SEND}")
     try:
-        with tokenize.open(file) as opened:
-            text = opened.read(_MAX_FILE)
+        text = _decoded(read_regular(file, _MAX_FILE))
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         return Source(absent=f"it was not sent, and {file} cannot be read on this node ({reason}); {_SEND}")
@@ -123,6 +124,12 @@ def _in_file(line: dict[str, Any]) -> Source:
     return Source(
         absent=f"it was not sent, and {file} on this node is not what ran: changed since, or another; {_SEND}"
     )
+
+
+def _decoded(data: bytes) -> str:
+    """Text of a Python file, in the encoding that it declares (PEP 263), with the line ends that Python sees."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return io.TextIOWrapper(io.BytesIO(data), encoding).read()
 
 
 def _prove(text: str, line: dict[str, Any], first: int | None) -> Source | None:

@@ -185,6 +185,13 @@ def test_source_that_is_not_proved_is_absent_with_its_reason(
     assert reason in (source.absent or "")
 
 
+def test_a_file_that_never_answers_has_no_source(tmp_path: Path) -> None:
+    line = function_fields(load(tmp_path / "script.py", "def f(): ...\n"), None)
+    os.mkfifo(tmp_path / "fifo.py")
+    for path in (str(tmp_path / "fifo.py"), "/dev/zero"):
+        assert "is no regular file" in (source_of({**line, "file": path}).absent or "")
+
+
 def test_a_file_that_is_not_python_has_no_source(tmp_path: Path) -> None:
     line = function_fields(load(tmp_path / "script.py", "def f(): ...\n"), None)
     (tmp_path / "script.py").write_text("def f(:\n")
