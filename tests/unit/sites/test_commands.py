@@ -118,7 +118,7 @@ def programs_of(folder: Path) -> Path:
 def test_what_shell_and_runtime_get(name: str, tmp_path: Path) -> None:
     definition = site(name)
     directives = {
-        "PBSProProvider": "#PBS -o $(touch pwned);`touch pwned`",
+        "PBSProProvider": "#PBS -N $(touch pwned);`touch pwned`",
         "SlurmProvider": "#SBATCH --comment=$(touch pwned);`touch pwned`",
     }
     mark = "PBSProProvider" if "PBSProProvider" in definition.template else "SlurmProvider"
