@@ -37,6 +37,7 @@ class ProcessUse:
         cpu_ns: the same at the last look, which was at ``read_ns`` (CLOCK_MONOTONIC); of it ``waited_ns`` of children.
         earlier_ns, earlier_read_ns: the same at the look before.
         io_began, io: bytes; None if they could not be read.
+        earlier_io: the same at the look before the last.
     """
 
     pid: int
@@ -53,13 +54,24 @@ class ProcessUse:
     earlier_read_ns: int
     io_began: Io | None
     io: Io | None
+    earlier_io: Io | None = None
 
     def cpu_at(self, mono_ns: int) -> int:
         """CPU time at a moment between the last two looks, as if it had been used evenly."""
-        if mono_ns >= self.read_ns or self.read_ns <= self.earlier_read_ns:
-            return self.cpu_ns
-        share = max(0, mono_ns - self.earlier_read_ns) / (self.read_ns - self.earlier_read_ns)
-        return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * share)
+        return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * self._share(mono_ns))
+
+    def io_at(self, mono_ns: int) -> Io | None:
+        """Bytes at a moment between the last two looks, likewise."""
+        if self.io is None or self.earlier_io is None:
+            return self.io
+        share = self._share(mono_ns)
+        return Io(*(a + int((b - a) * share) for a, b in zip(self.earlier_io, self.io, strict=True)))
+
+    def _share(self, mono_ns: int) -> float:
+        """How much of the time between the last two looks had passed; a process that came later has used nothing."""
+        if mono_ns >= self.read_ns:
+            return 1.0
+        return max(0, mono_ns - self.earlier_read_ns) / max(self.read_ns - self.earlier_read_ns, 1)
 
 
 @dataclass(slots=True)
@@ -86,6 +98,7 @@ class _Process:
         "began_ns",
         "charged_ns",
         "clock_ns",
+        "earlier_io",
         "earlier_ns",
         "earlier_read_ns",
         "first_ns",
@@ -111,6 +124,7 @@ class _Process:
         self.first_ns = self.read_ns = self.earlier_read_ns = mono_ns
         self.clock_ns = self.waited_ns = self.earlier_ns = self.began_ns = self.charged_ns = self.swallowed_ns = 0
         self.io: Io | None = None
+        self.earlier_io: Io | None = _NO_IO
         self.io_began: Io | None = _NO_IO
         self.older = self.left_over = self.ignored = False
         self.rss = self.peak = 0
@@ -126,7 +140,7 @@ class _Process:
         if clock_ns is None:
             return False
         self.earlier_ns, self.earlier_read_ns = self.cpu_ns, self.read_ns
-        self.clock_ns, self.read_ns = clock_ns, mono_ns
+        self.clock_ns, self.read_ns, self.earlier_io = clock_ns, mono_ns, self.io
         io = self.meter.io()
         self.io = io if io is not None else self.io
         self.rss = self.meter.rss_bytes() or 0
@@ -150,6 +164,7 @@ class _Process:
             self.earlier_read_ns,
             self.io_began,
             self.io,
+            self.earlier_io,
         )
 
 
@@ -342,6 +357,7 @@ class Descendants:
             process.left_over = stat.state == "R"  # not looked at when the task began: as it is now
         process.charged_ns = process.began_ns
         # its first reading covers its whole life, as far as that is the task's
+        process.earlier_io = process.io_began
         process.earlier_ns, process.earlier_read_ns = (
             process.began_ns,
             now_ns if process.older else self._born_ns(process),

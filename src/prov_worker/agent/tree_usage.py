@@ -61,7 +61,7 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
                 earlier_ns += used_ns
             else:
                 added_ns += used_ns
-                unread += not _add(io, process)
+                unread += not _add(io, process, end_ns)
             continue
         if left_over and process is not None:
             earlier_ns += max(0, process.cpu_ns - begun_ns)
@@ -174,12 +174,13 @@ def _take_off_children(usage: Usage, before_s: float) -> None:
     usage.children_cpu_user_s, usage.children_cpu_system_s = round(user_s * kept, 6), round(system_s * kept, 6)
 
 
-def _add(io: list[int], process: ProcessUse | None) -> bool:
+def _add(io: list[int], process: ProcessUse | None, end_ns: int) -> bool:
     if process is None:
         return True
-    if process.io is None or process.io_began is None:
+    ended = process.io_at(end_ns) if process.alive else process.io
+    if ended is None or process.io_began is None:
         return False
-    for number, (last, began) in enumerate(zip(process.io, process.io_began, strict=True)):
+    for number, (last, began) in enumerate(zip(ended, process.io_began, strict=True)):
         io[number] += max(0, last - began)
     return True
 

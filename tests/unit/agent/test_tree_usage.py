@@ -99,6 +99,15 @@ def test_time_after_the_end_is_not_the_tasks() -> None:
     assert counted.descendants_cpu_s == pytest.approx(1.5)
 
 
+def test_a_process_that_came_after_the_end_is_the_next_tasks() -> None:
+    """The agent comes late, and finds a child of the task that has begun meanwhile."""
+    counted = usage()
+    late = process(earlier_ns=0, earlier_io=Io())
+    account(counted, [], TreeUse([late], 0, None, 1), 7 * S)
+    assert counted.cpu_s == 1
+    assert (counted.written_chars, counted.written_bytes) == (100, 100)
+
+
 def test_bytes_of_those_that_live_on_are_added() -> None:
     counted = usage()
     account(counted, [], TreeUse([process(io_began=Io(1, 2, 3, 4))], 0, None, 1), 10 * S)
