@@ -185,6 +185,7 @@ class Descendants:
         self._whole = whole
         self._processes: dict[int, _Process] = {}
         self._gone: list[ProcessUse] = []
+        self._begun: dict[int, tuple[int, bool]] = {}
         self._began_ns = self._began_ticks = 0
         self._listing = b""
         self._waited_ns: int | None = None
@@ -214,7 +215,7 @@ class Descendants:
             begun: what the worker saw of its descendants at that moment, by id: CPU time, and whether it ran.
             now_ns: now, on the first clock.
         """
-        self._began_ns = mono_ns
+        self._began_ns, self._begun = mono_ns, dict(begun)
         self._began_ticks = (mono_ns + boot_offset_ns) * TICKS_PER_S // 1_000_000_000
         self._gone.clear()
         self.charges.clear()
@@ -351,10 +352,13 @@ class Descendants:
             process.meter.close()
             return None
         process.start, process.waited_ns = stat.start, stat.waited_cpu_ns
-        process.older = stat.start < self._began_ticks
+        looked = self._begun.get(pid)
+        process.older = looked is not None or stat.start < self._began_ticks
         if process.older:  # never seen before: what it used until now is not the task's
             process.began_ns, process.io_began = process.cpu_ns, process.io
             process.left_over = stat.state == "R"  # not looked at when the task began: as it is now
+            if looked is not None:
+                process.began_ns, process.left_over = looked
         process.charged_ns = process.began_ns
         # its first reading covers its whole life, as far as that is the task's
         process.earlier_io = process.io_began
