@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
-import sys
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.commands import run_python
 from support.containers import LABEL, ROOT, docker, need_image
 
 if TYPE_CHECKING:
@@ -63,12 +62,7 @@ class Machine:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as it is published, built from this checkout."""
     target = tmp_path_factory.mktemp("wheel")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(ROOT)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(ROOT))
     assert done.returncode == 0, done.stderr
     return next(target.glob("*.whl"))
 

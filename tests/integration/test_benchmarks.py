@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_python
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"name", "value", "unit", "stock", "ratio", "target", "met", "n", "note"}
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=450,
-        check=False,
-    )
+    return run_python("-m", "benchmarks", *arguments, cwd=ROOT, timeout=450)
 
 
 @pytest.mark.slow

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from prov_worker.crate.check import check_crate
+from support.commands import run_python
 
 FAILS = {"divide": "ZeroDivisionError", "die": "SIGKILL"}
 
@@ -18,13 +17,8 @@ FAILS = {"divide": "ZeroDivisionError", "die": "SIGKILL"}
 def test_every_task_of_the_demo_leaves_a_sound_crate(tmp_path: Path) -> None:
     crates = tmp_path / "crates"
     (crates / "of-another-run.crate").mkdir(parents=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "prov_worker", "demo", "--quick", "--workers", "2", "--json", "--crates", str(crates)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+    done = run_python(
+        "-m", "prov_worker", "demo", "--quick", "--workers", "2", "--json", "--crates", str(crates), timeout=240
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pytest
 
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.validator.client import find_validator
+from support.commands import run_program, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("pipeline")]
 
@@ -30,13 +30,7 @@ FAILED = "http://schema.org/FailedActionStatus"
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the pipeline leaves. The community's validator has a test of its own, on a crate of each kind."""
     target = tmp_path_factory.mktemp("pipeline") / "OUT"
-    done = subprocess.run(
-        [sys.executable, SCRIPT, target, "--workers", "2", "--draws", "100", "--no-profile", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run_python(SCRIPT, target, "--workers", "2", "--draws", "100", "--no-profile", "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     (target / "summary.json").write_text(done.stdout)
     return target
@@ -166,10 +160,14 @@ def figures(attempts: list[Attempt]) -> dict[str, float]:
 
 def test_the_report_agrees_with_the_crates(out: Path, attempts: list[Attempt]) -> None:
     page = out / "again.html"
-    done = subprocess.run(
-        [Path(sys.executable).with_name("prov-worker"), "run", "report", out / "run.crate", "-o", page, "--json"],
-        capture_output=True,
-        text=True,
+    done = run_program(
+        Path(sys.executable).with_name("prov-worker"),
+        "run",
+        "report",
+        out / "run.crate",
+        "-o",
+        page,
+        "--json",
         check=True,
     )
     summary = json.loads(done.stdout)["summary"]
@@ -184,23 +182,19 @@ def test_the_page_shows_these_figures(out: Path, attempts: list[Attempt], tmp_pa
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium with ChromeDriver (on Debian: apt-get install chromium chromium-driver)")
-    dumped = subprocess.run(
-        [
-            chromium,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=10000",
-            "--dump-dom",
-            (out / "report.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
+    dumped = run_program(
+        chromium,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        (out / "report.html").as_uri(),
         check=True,
     ).stdout
     ours = figures(attempts)
@@ -262,5 +256,5 @@ def test_others_read_the_run(out: Path) -> None:
     runcrate = shutil.which(os.environ.get("PROV_TEST_RUNCRATE", "runcrate"))
     if runcrate is None:
         pytest.skip("no runcrate; set PROV_TEST_RUNCRATE to the program")
-    report = subprocess.run([runcrate, "report", out / "run.crate"], capture_output=True, text=True, check=True).stdout
+    report = run_program(runcrate, "report", out / "run.crate", check=True).stdout
     assert "fit" in report

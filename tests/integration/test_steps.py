@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ PROGRAM = """
 import sys
 import time
 import prov_worker
+from support.commands import run_program
 
 prov_worker.annotate(before="any task")
 
@@ -67,7 +67,7 @@ def run_program(tmp_path: Path, **environment: str) -> None:
     program.write_text(PROGRAM)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
     command = [sys.executable, str(program), str(tmp_path / "data.txt")]
-    done = subprocess.run(command, env={**kept, **environment}, capture_output=True, text=True, check=False)
+    done = run_program(*command, env={**kept, **environment})
     assert done.returncode == 0, done.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 import prov_worker
 from prov_worker.run.api import open_run
+from support.commands import run_python
 
 STEP = """
 import prov_worker
@@ -74,14 +74,7 @@ def test_each_call_leaves_a_crate(
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(tmp_path),
     }
-    done = subprocess.run(
-        [sys.executable, script, tmp_path / "runinfo"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(script, tmp_path / "runinfo", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     wait_for(lambda: len(list(crates.glob("*.crate"))) == 6, "six crates")
     steps = list(open_run(crates).steps())
@@ -124,8 +117,6 @@ def test_why_no_crate_will_come_is_said_in_one_line(tmp_path: Path, variable: st
     program = tmp_path / "program.py"
     program.write_text(f"{STEP}\nprint(double(3), double(4))\n")
     environment = {**os.environ, "PROV_WORKER": "1", variable: value.format(here=tmp_path)}
-    done = subprocess.run(
-        [sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+    done = run_python(str(program), cwd=tmp_path, env=environment, check=True)
     assert (done.stdout, done.stderr.count("\n")) == ("6 8\n", 1)
     assert done.stderr.startswith(message.format(here=tmp_path))

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from login_nodes import BIN, ROOT, missing
+
+from support.commands import run_program
 
 ROLES = ROOT / "ansible" / "roles"
 #: Folders of the programs of further releases of ansible-core.
@@ -80,11 +81,19 @@ def test_the_folder_of_an_endpoint_goes_if_that_was_asked_for(programs: Path, tm
             "endpoint_env_file": str(tmp_path / f"config-{number}" / "prov.env"),
             "endpoint_fleet_file": str(tmp_path / f"config-{number}" / "prov.yaml"),
         }
-        done = subprocess.run(
-            [programs / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(files), "-e", given, "play.yml"],
-            cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-            check=False,
-        )  # fmt: skip
+        done = run_program(
+            programs / "ansible-playbook",
+            "-i",
+            "localhost,",
+            "-e",
+            json.dumps(files),
+            "-e",
+            given,
+            "play.yml",
+            cwd=tmp_path,
+            env=environment,
+            timeout=120,
+        )
         assert done.returncode == 0, f"{given}: {done.stdout}{done.stderr}"
         left[given] = not folder.exists()
     assert left == dict(FORMS)

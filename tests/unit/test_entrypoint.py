@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
+
+from support.commands import run_python
 
 ENTRYPOINT = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.py"
 
@@ -14,14 +14,7 @@ ENTRYPOINT = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.py"
 def run(command: str, **variables: str) -> list[str]:
     """Lines of standard error of a command that refuses its variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "GLOBUS_"))}
-    done = subprocess.run(
-        [sys.executable, str(ENTRYPOINT), command],
-        env={**kept, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+    done = run_python(str(ENTRYPOINT), command, env={**kept, **variables}, timeout=180)
     assert done.returncode == 2, done.stderr
     return done.stderr.splitlines()
 

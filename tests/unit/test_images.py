@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +19,7 @@ def locked(image: str) -> dict[str, str]:
 
 
 def test_the_tag_of_the_compose_file_is_that_of_the_release() -> None:
-    tag = subprocess.run([ROOT / "scripts" / "image-tag.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    tag = run_program(ROOT / "scripts" / "image-tag.sh", check=True).stdout.strip()
     assert f"${{PROV_STACK_TAG:-${{PROV_TAG:-{tag}}}}}" in (ROOT / "docker-compose.yml").read_text()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import prov_worker
+from support.commands import run_python
 
 ROOT = Path(__file__).parents[2]
 PURELIB = Path(sysconfig.get_paths()["purelib"])
@@ -42,13 +41,7 @@ def test_the_hook_is_at_the_root_of_site_packages(distribution: metadata.Distrib
 @pytest.mark.parametrize("switch, expected", [("", "False"), ("1", "True")])
 def test_an_interpreter_reads_the_hook(distribution: metadata.Distribution, switch: str, expected: str) -> None:
     code = "import sys; print('prov_worker.globus.hook' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PROV_WORKER": switch},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", code, env={**os.environ, "PROV_WORKER": switch}, check=True)
     assert (done.stdout.strip(), done.stderr) == (expected, "")
 
 
@@ -59,5 +52,5 @@ def test_the_endpoints_program_knows_the_engine_without_any_variable(
     script = tmp_path / "globus-compute-endpoint"
     script.write_text("import globus_compute_endpoint.engines as e\nprint(e.ProvenanceEngine.__module__)\n")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
-    done = subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, check=True)
+    done = run_python(str(script), env=environ, check=True)
     assert done.stdout.strip() == "prov_worker.globus.engine"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_python
 
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
@@ -156,7 +157,7 @@ def test_the_recorder_loads_nothing_heavy() -> None:
         "import prov_worker.recorder.recorder\n"
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    done = run_python("-I", "-S", "-c", code, check=True)
     loaded = set(done.stdout.split())
     assert loaded - set(sys.stdlib_module_names) == {"prov_worker"}
     heavy = {"asyncio", "http", "ssl", "email", "xml", "sqlite3", "multiprocessing", "unittest", "tkinter", "pdb"}

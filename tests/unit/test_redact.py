@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from prov_worker.redact import MARK, is_secret_name, redact, redact_part, secret_values
+from support.commands import run_python
 
 SECRET = "hunter2-planted"
 SPELLINGS = [
@@ -135,5 +133,5 @@ def test_text_of_any_shape_takes_a_time_that_grows_with_its_length() -> None:
         "from prov_worker.redact import redact\n"
         f"for unit in {units!r}:\n    redact('token ' + unit * (100_000 // len(unit)), ())\nprint('all')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)
+    done = run_python("-c", code, timeout=180, check=True)
     assert done.stdout == "all\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 import prov_worker
 from prov_worker.registry import Registry
+from support.commands import run_python
 
 
 @pytest.fixture
@@ -88,6 +88,6 @@ def test_a_package_in_a_zip_file_has_its_modules(tmp_path: Path) -> None:
         "from prov_worker import schedulers, settings\n"
         "print(schedulers.__file__, schedulers.SCHEDULERS.names(), settings.PROBES.names())"
     )
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    done = run_python("-I", "-S", "-c", code, check=True)
     assert done.stdout.startswith(str(archive))
     assert "('pbs', 'slurm') ('cpu', 'environment', 'gpu', 'memory', 'scheduler', 'storage')" in done.stdout

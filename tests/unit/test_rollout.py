@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_program
 
 ROLES = Path(__file__).parents[2] / "ansible" / "roles"
 
@@ -36,5 +37,5 @@ def test_shellcheck_accepts_the_command_on_a_node(tmp_path: Path) -> None:
     }
     script = tmp_path / "command"
     script.write_text(template.render(values))
-    done = subprocess.run([program, script], capture_output=True, text=True, check=False)
+    done = run_program(program, script)
     assert done.stdout == ""

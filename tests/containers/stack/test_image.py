@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.commands import run_program
+
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
@@ -36,7 +38,7 @@ def worker(stack: Stack) -> Iterator[str]:
 def run(image: str, *command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run a container without any rights."""
     line = ["docker", "run", *HARDENED, *options, image, *command]
-    return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return run_program(*line)
 
 
 def test_the_worker_image_runs_workers_and_nothing_more(worker: str) -> None:
@@ -69,7 +71,7 @@ def test_labels_name_the_versions(stack: Stack) -> None:
     versions = run(stack.image, "python", "-c", ask).stdout.split()
     names = ("org.opencontainers.image.version", "prov-worker.globus-compute", "prov-worker.parsl")
     assert [labels[name] for name in names] == versions
-    tag = subprocess.run([ROOT / "scripts" / "image-tag.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    tag = run_program(ROOT / "scripts" / "image-tag.sh", check=True).stdout.strip()
     assert tag == "{}-gce{}-parsl{}".format(*versions)
 
 

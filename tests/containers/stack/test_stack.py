@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.validator.client import find_validator
+from support.commands import run_program
 
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
@@ -88,7 +88,7 @@ def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
 
 def test_what_is_handed_out_at_the_broker_reaches_ones_own_queues_alone(stack: Stack) -> None:
     ask = "import globus_compute_sdk as s; print(s.Client().get_result_amqp_url()['connection_url'])"
-    done = subprocess.run(stack.in_client("python", "-c", ask), capture_output=True, text=True, check=True)
+    done = run_program(*stack.in_client("python", "-c", ask), check=True)
     url = done.stdout.strip().replace("localhost:5000", f"127.0.0.1:{stack.port}")
     identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
     assert identity["client_id"] in pika.URLParameters(url).credentials.username
@@ -105,7 +105,7 @@ def test_what_is_handed_out_at_the_broker_reaches_ones_own_queues_alone(stack: S
 def test_no_export_is_printed_that_cannot_work(stack: Stack) -> None:
     """The port of this test is not the one that the SDK looks at; where it is, the line is that of the installation."""
     ask = ["docker", "exec", stack.container("service"), "prov-worker", "service", "env"]
-    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    done = run_program(*ask)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"port {stack.port}: stock software looks" in done.stderr
     line = stack.docker("exec", stack.container("service"), "prov-worker", "service", "env", "--published", "5000")
@@ -204,7 +204,7 @@ def test_keys_and_state_survive_the_containers(stack: Stack) -> None:
     assert after == before
     ask = "import sys, globus_compute_sdk as s; print(s.Client().get_task(sys.argv[1])['status'])"
     for task in work.tasks:
-        done = subprocess.run(stack.in_client("python", "-c", ask, task), capture_output=True, text=True, check=False)
+        done = run_program(*stack.in_client("python", "-c", ask, task))
         assert done.stdout.strip() == "success", done.stderr
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.commands import run_program
+
 if TYPE_CHECKING:
     from conftest import Stack  # of this folder
 
@@ -26,14 +28,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two on the test's stack, or on another one that ``values`` name."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
-    return subprocess.run(
-        [folder / script, *arguments],
-        env={**kept, **stack.values, "SETUP_DOCKER": "0", **values},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_program(folder / script, *arguments, env={**kept, **stack.values, "SETUP_DOCKER": "0", **values})
 
 
 def containers(stack: Stack) -> list[str]:
@@ -130,13 +125,8 @@ def test_the_folder_of_crates_is_the_one_that_compose_means(tmp_path: Path, give
         values = {}
     script = 'source scripts/stack-lib.sh; read_config; printf "%s\\n" "$crates" "$user" "$port" "$project"'
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
-    done = subprocess.run(
-        ["bash", "-euc", script],
-        cwd=tmp_path,
-        env={**kept, "HOME": f"{tmp_path}/home", **values},
-        capture_output=True,
-        text=True,
-        check=True,
+    done = run_program(
+        "bash", "-euc", script, cwd=tmp_path, env={**kept, "HOME": f"{tmp_path}/home", **values}, check=True
     )
     crates, user, port, project = done.stdout.splitlines()
     expected = {
@@ -156,12 +146,12 @@ def test_old_names_of_variables_work_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PROV_UID=77\nPROV_GID=78\nPROV_CRATES=./of the file\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROV_", "COMPOSE_"))}
     script = 'source scripts/stack-lib.sh; read_config; printf "%s\\n" "$crates" "$user" "$port" "$PROV_STACK_PORT"'
-    done = subprocess.run(
-        ["bash", "-euc", script],
+    done = run_program(
+        "bash",
+        "-euc",
+        script,
         cwd=tmp_path,
         env={**kept, "PROV_PORT": "5999", "PROV_CRATES": "./mine", "PROV_STACK_CRATES": "./new"},
-        capture_output=True,
-        text=True,
         check=True,
     )
     assert done.stdout.splitlines() == [f"{tmp_path}/new", "77:78", "5999", "5999"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 
 from prov_worker.fleet import presence
 from prov_worker.globus.daemons import STALE_S
+from support.commands import run_program
 from support.marks import PARSL_SOCKET
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def other_host() -> list[str]:
     command = ["unshare", "--uts", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c"]
     # It lives on when the command has ended, until it is killed.
     script = 'hostname other-host && "$@"; exec sleep 600'
-    done = subprocess.run([*command, "hostname other-host && hostname"], capture_output=True, text=True, check=False)
+    done = run_program(*command, "hostname other-host && hostname")
     if done.stdout != "other-host\n":
         pytest.skip(f"no name spaces of hosts and processes: {done.stderr.strip()}")
     return [*command, script, "sh"]

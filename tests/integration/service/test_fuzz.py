@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 from rabbitmq import RabbitMQ
 from service_stack import ALICE, SECRETS, Identity, Service, service_running
+
+from support.commands import run_program
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("service-fuzz")]
@@ -44,19 +45,13 @@ def test_every_operation_answers_as_it_says(service: Service, who: str, tmp_path
     }
     login = ["--header", f"Authorization: {logins[who]}"] if who in logins else []
     summary = tmp_path / "summary.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{service.port}/openapi.json"),
-            *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
-            *("--no-color", "--generation-database", "none", "--warnings", "off", "--suppress-health-check", "all"),
-            *("--report", "json", "--report-json-path", str(summary)),
-            *login,
-        ],
+    done = run_program(
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{service.port}/openapi.json"),
+        *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
+        *("--no-color", "--generation-database", "none", "--warnings", "off", "--suppress-health-check", "all"),
+        *("--report", "json", "--report-json-path", str(summary)),
+        *login,
         cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     paths = json.loads(service.request("GET", "/openapi.json")[1])["paths"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 import functions
 import pytest
 from service_stack import running
+
+from support.commands import run_program
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
@@ -39,11 +40,14 @@ def test_one_port_carries_everything_until_the_endpoint_is_stopped_from_afar_and
             elsewhere / stack.daemon.name,
             ignore=shutil.ignore_patterns("daemon.pid*", "*.log", "*.sock"),
         )
-        done = subprocess.run(
-            [stack.daemon.command, "stop", "--remote", stack.daemon.name],
+        done = run_program(
+            stack.daemon.command,
+            "stop",
+            "--remote",
+            stack.daemon.name,
             env={**stack.daemon.environment, "GLOBUS_COMPUTE_USER_DIR": str(elsewhere)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
-        )  # fmt: skip
+            timeout=180,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         process = stack.daemon.process
         assert process is not None
@@ -62,11 +66,9 @@ def test_one_port_carries_everything_until_the_endpoint_is_stopped_from_afar_and
         with Executor(endpoint_id=endpoint, client=client) as executor:
             waiting = executor.submit(functions.add, 1, 1)
             wait_for(lambda: waiting.task_id is not None, "the submission")
-            done = subprocess.run(
-                [stack.daemon.command, "delete", "--yes", stack.daemon.name],
-                env=stack.daemon.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
-                check=False,
-            )  # fmt: skip
+            done = run_program(
+                stack.daemon.command, "delete", "--yes", stack.daemon.name, env=stack.daemon.environment, timeout=180
+            )
             assert done.returncode == 0, done.stdout + done.stderr
             with pytest.raises(TaskExecutionFailed, match="was deleted"):
                 waiting.result(LIMIT_S)

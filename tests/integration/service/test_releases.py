@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from pathlib import Path
 import pytest
 from endpoint_daemon import Daemon
 from service_stack import Stack, running
+
+from support.commands import run_program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
@@ -53,11 +54,13 @@ def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_pat
         running(tmp_path / "stack", endpoint=False) as stack,
         daemon_of(stack, pythons[daemon_python]) as daemon,
     ):
-        done = subprocess.run(
-            [pythons[sdk_python], str(HERE / "sdk_script.py"), daemon.id],
+        done = run_program(
+            pythons[sdk_python],
+            str(HERE / "sdk_script.py"),
+            daemon.id,
             env={**os.environ, **stack.sdk_environment()},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=450, check=False,
-        )  # fmt: skip
+            timeout=450,
+        )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
         results = json.loads(done.stdout.splitlines()[-1])
         assert {key: results[key] for key in SAID} == SAID

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from standin.cluster import Cluster  # noqa: E402
 
 from prov_worker.crate.check import check_crate  # noqa: E402
 from prov_worker.crate.reader import StepCrate  # noqa: E402
+from support.commands import run_program  # noqa: E402
 
 if TYPE_CHECKING:
     from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
@@ -50,10 +50,7 @@ class PBSSite(Daemon):
     def configure(self) -> None:
         assigned = [word for key, value in self.options.items() for word in ("--set", f"{key}={value}")]
         command = [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir]
-        done = subprocess.run(
-            [*command, *assigned],
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
-        )  # fmt: skip
+        done = run_program(*command, *assigned, env=self.environment, timeout=180)  # fmt: skip
         assert done.returncode == 0, done.stderr
 
     def crate(self, task_id: str) -> Path:

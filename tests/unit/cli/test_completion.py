@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_program
 
 pytest.importorskip("click")
 
@@ -22,11 +23,14 @@ def in_bash(*arguments: str, environment: dict[str, str] | None = None) -> list[
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _prov_worker_completion prov-worker; '
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", "prov-worker", *arguments],
+    done = run_program(
+        "bash",
+        "-c",
+        script,
+        "bash",
+        "prov-worker",
+        *arguments,
         env={**os.environ, "PATH": PROGRAMS, **(environment or {})},
-        capture_output=True,
-        text=True,
         check=True,
     )
     return done.stdout.split("\n")[:-1]
@@ -58,8 +62,8 @@ def test_endpoints_that_are_installed(tmp_path: Path) -> None:
 
 
 def test_zsh_is_told_whole_words_with_their_meaning() -> None:
-    done = subprocess.run(
-        ["prov-worker"],
+    done = run_program(
+        "prov-worker",
         env={
             **os.environ,
             "PATH": PROGRAMS,
@@ -67,8 +71,6 @@ def test_zsh_is_told_whole_words_with_their_meaning() -> None:
             "COMP_CWORD": "5",
             "_PROV_WORKER_COMPLETE": "zsh_complete",
         },
-        capture_output=True,
-        text=True,
         check=True,
     )
     assert done.stdout.splitlines()[:2] == ["plain", "runtime=container"]
@@ -91,12 +93,5 @@ def test_zsh_in_a_terminal_completes_a_key_without_a_space() -> None:
     print -r -- $all
     zpty -d shell
     """
-    done = subprocess.run(
-        ["zsh", "-f", "-c", script],
-        env={**os.environ, "PATH": PROGRAMS},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = run_program("zsh", "-f", "-c", script, env={**os.environ, "PATH": PROGRAMS}, timeout=180)
     assert "--set filesystems=X" in done.stdout, done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 
 from prov_worker.cli.fleet import COMMANDS
 from prov_worker.cli.main import run as cli
+from support.commands import run_python
 from support.marks import PARSL_SOCKET
 
 pytestmark = PARSL_SOCKET
@@ -30,16 +29,12 @@ def two(write: Write) -> Path:
 
 def completed(command_line: str) -> list[str]:
     """What the shell would offer after a line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prov_worker"],
-        env={
+    done = run_python("-m", "prov_worker", env={
             **os.environ,
             "_PROV_WORKER_COMPLETE": "bash_complete",
             "COMP_WORDS": command_line,
             "COMP_CWORD": str(len(command_line.split(" ")) - 1),
-        },
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        })  # fmt: skip
     return [line.split(",", 1)[1] for line in done.stdout.splitlines() if line]
 
 
@@ -156,7 +151,7 @@ def test_a_directory_that_was_there_before_is_not_deleted(
 def test_without_a_package_the_command_says_what_to_install(write: Write, module: str, message: str) -> None:
     write({"endpoints": [{"name": "one", "site": "local", "options": MAIL}], "watch": {"metrics": "metrics"}})
     code = f"import sys; sys.modules[{module!r}] = None\nfrom prov_worker.__main__ import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-c", code, "fleet", "status"], capture_output=True, text=True, check=False)
+    done = run_python("-c", code, "fleet", "status")
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.endswith("install it with: pip install 'prov-worker[fleet]'\n")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.sites.install import MARKER, install
+from support.commands import run_program
 from support.marks import PARSL_SOCKET
 from support.pretend import Pretender
 from support.programs import Programs
@@ -88,7 +88,7 @@ def test_an_empty_directory_is_what_a_full_disk_left(fleet: Fleet, capsys: Captu
 
 def test_a_disk_that_is_full_leaves_nothing_and_is_shown(fleet: Fleet, capsys: Capture) -> None:
     command = f"trap '' XFSZ; ulimit -f 2; {sys.executable} -m prov_worker fleet up --json"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    done = run_program("bash", "-c", command)
     assert done.returncode == 1, done.stderr
     assert {row["action"] for row in json.loads(done.stdout)} == {"refused"}
     assert list(fleet.user_dir.iterdir()) == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.commands import run_python
 
 PTH = Path(__file__).parents[3] / "src" / "prov_worker_hook.pth"
 SOURCE = Path(__file__).parents[3] / "src"
@@ -18,9 +19,7 @@ def python(code: str, **environ: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROV_WORKER")} | environ
     packages = [p for p in sys.path if p.endswith("site-packages")]
     code = f"import sys; sys.path[:0] = {[str(SOURCE), *packages]!r}\n" + code
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_python("-S", "-c", code, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -53,12 +52,13 @@ def test_pth_imports_nothing_without_need(program: str, environ: dict[str, str],
 
 
 def test_pth_without_the_package_says_nothing(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import os, sys\nexec({PTH.read_text()!r})\nprint('started')"],
-        env={"PROV_WORKER": "1"},
+    done = run_python(
+        "-I",
+        "-S",
+        "-c",
+        f"import os, sys\nexec({PTH.read_text()!r})\nprint('started')",
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
+        env={"PROV_WORKER": "1"},
         check=True,
     )
     assert (done.stdout, done.stderr) == ("started\n", "")
@@ -69,9 +69,7 @@ def test_pth_survives_a_broken_package(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('broken')")
     code = f"import os, sys; sys.path.insert(0, {str(tmp_path)!r})\nexec({PTH.read_text()!r})\nprint('started')"
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code], env={"PROV_WORKER": "1"}, capture_output=True, text=True, check=True
-    )
+    done = run_python("-S", "-c", code, env={"PROV_WORKER": "1"}, check=True)
     assert (done.stdout, done.stderr) == ("started\n", "")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ import pytest
 from prov_worker.model import HardwareSnapshot, host_name
 from prov_worker.probes import PROBES, NoData, ProbeContext, ProbeError, take_all
 from prov_worker.settings import Settings
+from support.commands import run_python
 
 
 @dataclass
@@ -53,7 +52,7 @@ def test_names_are_known_without_importing_a_probe() -> None:
         "assert Settings.from_mapping({'probes': ['gpu']}).probes == ('gpu',)\n"
         "print([name for name in sys.modules if name.startswith('prov_worker.probes')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = run_python("-c", code, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -135,7 +134,7 @@ def test_nothing_heavy_is_imported_with_the_room() -> None:
         "import sys, prov_worker.probes, prov_worker.probes.gpus, prov_worker.probes.node.memory\n"
         "print(sorted({'psutil', 'pynvml'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = run_python("-c", code, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import pytest
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.verify import verify
+from support.commands import run_program
 
 METADATA = "ro-crate-metadata.json"
 
@@ -195,7 +195,7 @@ def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_
         if shutil.which("setpriv") is None:
             pytest.skip("as root this needs setpriv (util-linux)")
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_program(*command)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"1 {bad}: data/hardware.json: cannot be read: Permission denied\n"
     assert verify(tmp_path / "R.crate").changes == []
@@ -447,7 +447,7 @@ def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
         "assert result.steps == 1 and not result.problems, result"
     )
     command = [sys.executable, "-c", code, str(crates.directory), str(tmp_path / "R.crate")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_program(*command)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "R.crate/steps" / crate.name / "large.bin").stat().st_size == 1 << 30
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from prov_worker.model import Value
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 from prov_worker.testing import CrateFactory
+from support.commands import run_program
 
 DEFINITION = """
 name: Rainfall
@@ -73,7 +73,7 @@ def test_runcrate_reports_every_attempt(run: Path) -> None:
     program = os.environ.get("PROV_TEST_RUNCRATE") or shutil.which("runcrate")
     if not program or not os.access(program, os.X_OK):
         pytest.skip("no runcrate; set PROV_TEST_RUNCRATE to the program")
-    done = subprocess.run([program, "report", str(run)], capture_output=True, text=True, check=False)
+    done = run_program(program, "report", str(run))
     assert done.returncode == 0, done.stderr
     blocks = done.stdout.split("action: ")[1:]
     assert sum(block.startswith("#run\n") for block in blocks) == 1

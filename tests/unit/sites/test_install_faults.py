@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from prov_worker.cli.main import run
+from support.commands import run_program
 
 
 def install(user_dir: Path, *more: str) -> int:
@@ -19,7 +19,7 @@ def test_a_disk_that_is_full_in_the_middle_changes_nothing(tmp_path: Path) -> No
     install(tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "ep").iterdir()}
     command = f"trap '' XFSZ; ulimit -f 2; {sys.executable} -m prov_worker sites install local ep --user-dir {tmp_path}"
-    done = subprocess.run(["bash", "-c", f"{command} --set workers=7"], capture_output=True, text=True, check=False)
+    done = run_program("bash", "-c", f"{command} --set workers=7")
     assert done.returncode == 2
     assert "cannot be written: File too large" in done.stderr
     assert "None" not in done.stderr
@@ -29,7 +29,7 @@ def test_a_disk_that_is_full_in_the_middle_changes_nothing(tmp_path: Path) -> No
 
 def test_a_disk_that_is_full_leaves_no_empty_directory(tmp_path: Path) -> None:
     command = f"trap '' XFSZ; ulimit -f 2; {sys.executable} -m prov_worker sites install local ep --user-dir {tmp_path}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    done = run_program("bash", "-c", command)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
 
 

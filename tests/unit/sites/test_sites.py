@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from prov_worker.globus import template
 from prov_worker.sites.catalog import directory, names, site
 from prov_worker.sites.install import files_of, template_of
 from prov_worker.sites.worker_init import snippet
+from support.commands import run_program
 from support.marks import PARSL_SOCKET
 from support.sites import complete, read_me
 
@@ -375,11 +375,7 @@ def test_the_snippet_for_a_facilitys_endpoint_switches_recording_on(tmp_path: Pa
         "from prov_worker.globus.env_settings import provenance_of_endpoint; "
         "print(provenance_of_endpoint(None)['settings']['crate_dir'])"
     )
-    done = subprocess.run(
-        ["bash", "-euc", f"{text}\npython3 -c {json.dumps(code)}"],
-        env={"PATH": "/usr/bin:/bin", "PS1": ""},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_program(
+        "bash", "-euc", f"{text}\npython3 -c {json.dumps(code)}", env={"PATH": "/usr/bin:/bin", "PS1": ""}
     )
     assert (done.returncode, done.stdout.strip()) == (0, str(crates)), done.stderr

@@ -21,6 +21,7 @@ from prov_worker.errors import InputError
 from prov_worker.globus import template
 from prov_worker.sites.catalog import names, site
 from prov_worker.sites.install import files_of, template_of
+from support.commands import run_program
 from support.marks import PARSL_SOCKET
 from support.sites import complete
 
@@ -48,16 +49,12 @@ def installed(name: str, tmp_path: Path, **values: Any) -> dict[str, str]:
 
 def globus(*arguments: str | Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "GLOBUS_COMPUTE_USER_DIR": str(tmp_path / "gc")}
-    return subprocess.run(
-        [COMMAND, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    return run_program(COMMAND, *arguments, env=environment)
 
 
 def told_by_job(init: str, line: str) -> list[str]:
     """Words that a line prints after `worker_init`, in an environment that knows nothing, as a batch job's."""
-    done = subprocess.run(
-        ["bash", "-euc", f"{init}\n{line}"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
-    )
+    done = run_program("bash", "-euc", f"{init}\n{line}", env={"PATH": "/usr/bin:/bin"}, check=True)
     return done.stdout.split()
 
 
@@ -182,9 +179,7 @@ def test_proxies_are_for_compute_nodes_alone(name: str, tmp_path: Path) -> None:
     assert "proxy" not in files["user_environment.yaml"] + files["config.yaml"]
     init = config(name)["engine"]["provider"]["worker_init"]
     code = f"{init}\necho $HTTP_PROXY $HTTPS_PROXY $http_proxy $https_proxy $no_proxy"
-    done = subprocess.run(
-        ["bash", "-euc", code], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
-    )
+    done = run_program("bash", "-euc", code, env={"PATH": "/usr/bin:/bin"}, check=True)
     assert done.stdout.split() == ["http://proxy.alcf.anl.gov:3128"] * 4 + ["localhost,127.0.0.1,.alcf.anl.gov"]
 
 
@@ -198,9 +193,7 @@ def test_auroras_masks_are_those_of_its_hierarchy() -> None:
 def test_a_job_of_pbs_is_told_its_project_and_its_end(name: str) -> None:
     init = config(name, account="Perseus", walltime="01:02:03")["engine"]["provider"]["worker_init"]
     code = f"{init}\necho $PBS_ACCOUNT $((PBS_JOB_END_TIME - $(date +%s)))"
-    done = subprocess.run(
-        ["bash", "-euc", code], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
-    )
+    done = run_program("bash", "-euc", code, env={"PATH": "/usr/bin:/bin"}, check=True)
     account, left = done.stdout.split()
     assert account == "Perseus"
     assert 3600 < int(left) <= 3723

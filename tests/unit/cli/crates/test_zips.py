@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.run.assembly.assemble import Options, assemble
+from support.commands import run_python
 
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
@@ -182,12 +181,14 @@ def test_check_validates_zips_as_directories(crates: Path, tmp_path: Path) -> No
     assemble([crates], run, Options(zip=True))
 
     def check(path: Path) -> tuple[int, dict[str, list[dict[str, str]]]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "prov_worker", "check", "--validator", "--json", str(path)],
+        done = run_python(
+            "-m",
+            "prov_worker",
+            "check",
+            "--validator",
+            "--json",
+            str(path),
             env={**os.environ, "TMPDIR": str(temporary)},
-            capture_output=True,
-            text=True,
-            check=False,
         )
         return done.returncode, json.loads(done.stdout)
 

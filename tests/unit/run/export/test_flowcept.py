@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
 from prov_worker.run.export.flowcept import write_flowcept
+from support.commands import run_program
 
 ROOT = Path(__file__).parents[4]
 READ = """
@@ -105,14 +105,8 @@ def test_flowcept_reads_it_and_reports_on_it(crates: Path, hostile: Path, tmp_pa
     source = crates if kind == "plain" else hostile
     *tasks, _ = records_of(source, tmp_path / "run.jsonl")
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [python, "-c", READ, tmp_path / "run.jsonl", tmp_path / "card.md"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environ,
-        timeout=240,
-        check=False,
+    done = run_program(
+        python, "-c", READ, tmp_path / "run.jsonl", tmp_path / "card.md", cwd=tmp_path, env=environ, timeout=240
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from prov_worker.cli.main import run as cli
 from prov_worker.finding import Finding
 from prov_worker.globus.daemons import wants_email
 from prov_worker.sites.check import container, user, versions
+from support.commands import run_program
 from support.marks import PARSL_SOCKET
 from support.preflight import only, program, subject
 
@@ -141,7 +141,7 @@ def test_an_image_in_a_file_and_its_digest(private: Path, tmp_path: Path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     image = tmp_path / "image.sif"
     image.write_bytes(b"an image")
-    digest = "sha256:" + subprocess.run(["sha256sum", image], capture_output=True, text=True, check=True).stdout[:64]
+    digest = "sha256:" + run_program("sha256sum", image, check=True).stdout[:64]
     given = {"interface": "lo", "runtime": "container", "worker_init": f"export PATH={tmp_path}/bin:$PATH"}
 
     def checked_image(**values: Any) -> Finding:
