@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.errors import log_internal_error
+from prov_worker.recorder.errors import guarded, log_internal_error
 from prov_worker.recorder.recorder import Recorder, recorder_for
 
 
@@ -76,7 +76,7 @@ def execute_task(
     try:
         result = stock(task_body, task_id, endpoint_id, **kwargs)
     except BaseException as error:
-        _guarded(recorder.escaped, error)
+        guarded("the end of a record", recorder.escaped, error)
         raise
     finally:
         current.recorder = before
@@ -190,11 +190,11 @@ def _error_onlooker(get_error_string: Callable[..., str]) -> Callable[..., str]:
         recorder = _current.recorder
         error = sys.exc_info()[1]
         if recorder is not None and error is not None:
-            _guarded(_unlink_own_frames, error)
+            guarded("the traceback of a task", _unlink_own_frames, error)
         text = get_error_string(*args, **kwargs)
         if recorder is not None and error is not None:
             _current.seen = True
-            _guarded(recorder.failed, error, text)
+            guarded("the end of a record", recorder.failed, error, text)
         return text
 
     return observed
@@ -213,17 +213,8 @@ def _unlink_own_frames(error: BaseException) -> None:
 def _unlink_own_frames_of_record(record: logging.LogRecord) -> bool:
     """Filter of upstream's logger: the traceback in its log is that of stock, too."""
     if record.exc_info and record.exc_info[1] is not None:
-        _guarded(_unlink_own_frames, record.exc_info[1])
+        guarded("the traceback of a task", _unlink_own_frames, record.exc_info[1])
     return True
-
-
-def _guarded(call: Callable[..., None], *args: Any) -> None:
-    try:
-        call(*args)
-    except Exception as error:
-        if not is_own(error):
-            raise
-        log_internal_error(getattr(call, "__name__", "a recorder call"))
 
 
 def _read_outcome(recorder: Recorder, result: bytes) -> None:

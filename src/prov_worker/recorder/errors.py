@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from prov_worker.interruptions import is_own
 
@@ -22,3 +24,13 @@ def log_internal_error(where: str) -> None:
         except Exception as error:  # a logging handler of the task's own
             if not is_own(error):
                 raise
+
+
+def guarded(where: str, call: Callable[..., None], *args: Any) -> None:
+    """Call a part of the recorder; an error of its own is logged, and one of the user's passes on."""
+    try:
+        call(*args)
+    except Exception as error:
+        if not is_own(error):
+            raise
+        log_internal_error(where)

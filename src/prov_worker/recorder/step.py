@@ -20,7 +20,7 @@ from prov_worker.errors import SettingsError
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.bash_apps import is_bash_app, record_app
-from prov_worker.recorder.errors import log, log_internal_error
+from prov_worker.recorder.errors import guarded, log, log_internal_error
 from prov_worker.recorder.provenance import provenance_of_environment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -108,7 +108,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
         _end(recorder, recorder.failed, error)
         raise
     except BaseException as error:
-        _guarded(recorder.escaped, error)
+        guarded("the end of a step", recorder.escaped, error)
         raise
     _end(recorder, recorder.returned, value, _size((value,)))
     return value
@@ -164,17 +164,8 @@ def _settled() -> dict[str, Any] | None:
 
 
 def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
-    _guarded(tell, *args)
-    _guarded(recorder.finish)
-
-
-def _guarded(call: Callable[..., None], *args: Any) -> None:
-    try:
-        call(*args)
-    except Exception as error:
-        if not is_own(error):
-            raise
-        log_internal_error("the end of a step")
+    guarded("the end of a step", tell, *args)
+    guarded("the end of a step", recorder.finish)
 
 
 def _size(values: tuple[Any, ...]) -> int:

@@ -64,7 +64,13 @@ class FleetHost:
         self.file.write_text(yaml.safe_dump(content))
 
     def run(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
-        """A command of ``prov-worker fleet``; its output."""
+        """A command of ``prov-worker fleet``; its output, and what it says of it."""
+        done = self._run(arguments, code, environment)
+        return done.stdout + done.stderr
+
+    def _run(
+        self, arguments: Sequence[str], code: int | None, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self.python, "-m", "prov_worker", "fleet", *arguments],
             env={**self.environment, **environment},
@@ -75,11 +81,13 @@ class FleetHost:
             assert done.returncode == code, (
                 f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.consoles()}"
             )
-        return done.stdout + done.stderr
+        return done
 
     def json(self, *arguments: str, code: int | None = 0, **environment: str) -> dict[str, dict[str, Any]]:
         """A command's rows by the names of endpoints."""
-        return {row["name"]: row for row in json.loads(self.run(*arguments, "--json", code=code, **environment))}
+        # What is said beside it may be of processes that tests beside this one have left.
+        done = self._run([*arguments, "--json"], code, environment)
+        return {row["name"]: row for row in json.loads(done.stdout)}
 
     def watch(self, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a watch; by a program that takes no signal but the last, such as one that runs it on another host."""

@@ -193,7 +193,8 @@ def test_one_watch_among_hosts_that_do_not_lock(fleet: Fleet, monkeypatch: pytes
     monkeypatch.setattr(presence, "STALE_S", 1.0)
     lines: list[str] = []
     Watcher(fleet, state, lines.append, threading.Event()).run(once=True)
-    assert [line.split(" ", 1)[1] for line in lines] == [
+    # Others are of processes that tests beside this one have left.
+    assert [text for line in lines if (text := line.split(" ", 1)[1]).startswith(("one:", "two:"))] == [
         "one: not created yet: prov-worker fleet up one",
         "two: not created yet: prov-worker fleet up two",
     ]

@@ -168,8 +168,8 @@ def test_user_endpoints_are_given_a_path_and_a_directory_and_no_more(
 
 def test_auroras_jobs_can_be_submitted_from_the_projects_directory(tmp_path: Path) -> None:
     """From home they are not allowed; the daemon starts user endpoints, which submit, in its ``CWD``."""
-    files = installed("aurora", tmp_path, submit_dir="/flare/Perseus/my runs")
-    assert yaml.safe_load(files["user_environment.yaml"])["CWD"] == "/flare/Perseus/my runs"
+    files = installed("aurora", tmp_path, submit_dir="/flare/Perseus/my-runs")
+    assert yaml.safe_load(files["user_environment.yaml"])["CWD"] == "/flare/Perseus/my-runs"
     assert "submit_dir" not in json.loads(files["user_config_schema.json"])["properties"]
 
 
