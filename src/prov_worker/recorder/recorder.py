@@ -371,15 +371,17 @@ class Recorder:
         """What is known of a function, writing its line into the journal where it is new."""
         buffer: str | None = None
         key: Any = None
-        try:
-            newline = packed.index("\n", 0, 32) + 1
-            buffer = packed[newline : newline + int(packed[: newline - 1])]
-            key = buffer if len(buffer) <= _MAX_KEPT_BUFFER else None
-        except ValueError as error:
-            if not is_own(error):
-                raise
-            # not the packing we know, or none: the function is described by what it is alone
-            key = None if packed else (functions.bound_key(function), name)
+        if packed:
+            try:
+                newline = packed.index("\n", 0, 32) + 1
+                buffer = packed[newline : newline + int(packed[: newline - 1])]
+                key = buffer if len(buffer) <= _MAX_KEPT_BUFFER else None
+            except ValueError as error:
+                if not is_own(error):
+                    raise
+                # not the packing we know: the function is described by what it is alone
+        else:
+            key = (functions.bound_key(function), name)
         code = function.__code__ if type(function) is FunctionType else None
         entry = self._functions.get(key) if key is not None else None
         # one payload names an importable function whatever its code: it may have been loaded again
