@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 import workloads
 
-from conftest import Measured, Run
+from conftest import BYTES, Measured, Run
 
 #: What unpacking the task, importing and the recorder's own few reads and lines come to.
 SLACK = 16 << 10
-TOTALS = {
-    "read-chars": "rchar",
-    "written-chars": "wchar",
-    "read-bytes": "read_bytes",
-    "written-bytes": "write_bytes",
-}
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +40,11 @@ def tasks(run: Run, directory: Path) -> dict[str, Measured]:
 @pytest.mark.parametrize(
     "name", ["writes", "reads", "reads cold", "child writes", "orphan writes", "sleeps", "quick no more"]
 )
-@pytest.mark.parametrize("key", TOTALS)
+@pytest.mark.parametrize("key", BYTES)
 def test_bytes_are_those_of_the_task_and_its_descendants(tasks: dict[str, Measured], name: str, key: str) -> None:
     task = tasks[name]
     assert key in task.crate.usage
-    assert abs(task.usage(key) - task.result[TOTALS[key]]) <= max(SLACK, 0.02 * task.result[TOTALS[key]])
+    assert abs(task.usage(key) - task.result[BYTES[key]]) <= max(SLACK, 0.02 * task.result[BYTES[key]])
 
 
 def test_system_calls_and_storage_are_told_apart(tasks: dict[str, Measured]) -> None:

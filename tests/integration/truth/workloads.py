@@ -227,8 +227,12 @@ def sleep_beside_child(seconds: float) -> dict[str, float]:
     return {"beside_s": time.clock_gettime(clock) - before}
 
 
-def reap_child() -> None:
-    KEPT.pop("child").wait()
+def reap_child() -> dict[str, float]:
+    child = KEPT.pop("child")
+    before = time.clock_gettime((~child.pid << 3) | 2)
+    _, _, usage = os.wait4(child.pid, 0)
+    child.returncode = 0
+    return {"beside_s": usage.ru_utime + usage.ru_stime - before}
 
 
 def quick_or_child(seconds: float) -> dict[str, Any] | None:
