@@ -112,6 +112,7 @@ class _Process:
         "peak",
         "pid",
         "read_ns",
+        "replaced",
         "rss",
         "start",
         "swallowed_ns",
@@ -126,7 +127,7 @@ class _Process:
         self.io: Io | None = None
         self.earlier_io: Io | None = _NO_IO
         self.io_began: Io | None = _NO_IO
-        self.older = self.left_over = self.ignored = False
+        self.older = self.left_over = self.ignored = self.replaced = False
         self.rss = self.peak = 0
 
     @property
@@ -143,9 +144,9 @@ class _Process:
         self.clock_ns, self.read_ns, self.earlier_io = clock_ns, mono_ns, self.io
         io = self.meter.io()
         self.io = io if io is not None else self.io
-        self.rss = self.meter.rss_bytes() or 0
-        if mono_ns - self.first_ns >= _EXEC_NS and self.rss > self.peak:
-            self.peak = self.rss
+        if mono_ns - self.first_ns >= _EXEC_NS:
+            self.rss = self.meter.rss_bytes() or 0
+            self.peak = max(self.peak, self.rss)
         return True
 
     def use(self, alive: bool, waited: bool, by_worker: bool = True) -> ProcessUse:
@@ -383,8 +384,13 @@ class Descendants:
         if process.older or process.read_ns - process.first_ns < _EXEC_NS:
             return  # its mark is of another task, or of its parent
         mark, _ = process.meter.status()
-        if mark is not None and mark > process.peak:
+        if mark is None:
+            return
+        if mark < process.peak and not process.replaced:
+            # A mark falls by exec(2) alone: on a busy node the first program, which was its parent's, lived that long.
+            process.replaced = True
             process.peak = mark
+        process.peak = max(process.peak, mark)
 
     def _parent_in_tree(self, meter: ProcessMeter) -> int:
         """Return the parent of a process; 0 if that is not of this tree."""
