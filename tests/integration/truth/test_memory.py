@@ -18,6 +18,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "again": (workloads.hold, 80, 0.8),
     "small child": (workloads.filled_children, 1, 20, 1.5),
     "two children": (workloads.filled_children, 2, 70, 1.5),
+    "late child": (workloads.late_child, 0.6, 1.5),
     "short child": (workloads.short_child,),
     "quick": (workloads.sleep, 0),
 }
@@ -67,6 +68,12 @@ def test_the_trees_memory_is_that_of_all_together(tasks: dict[str, Measured], na
     task = tasks[name]
     assert close(task.usage("tree-peak-rss-bytes"), task.result["together"], amount=2 * SLACK)
     assert task.usage("tree-peak-rss-bytes") > task.usage("children-peak-rss-bytes")
+
+
+def test_a_childs_peak_is_that_of_its_program(tasks: dict[str, Measured]) -> None:
+    """And not of what it was forked from, which it shows until exec(2)."""
+    task = tasks["late child"]
+    assert close(task.usage("children-peak-rss-bytes"), task.result["program"], amount=256 << 10)
 
 
 def test_a_child_that_was_too_short_to_be_seen_has_no_peak(tasks: dict[str, Measured]) -> None:

@@ -283,6 +283,18 @@ def filled_children(count: int, mib: int, seconds: float) -> dict[str, int]:
     return {"mark": max(marks), "together": together}
 
 
+def late_child(before_s: float, seconds: float) -> dict[str, int]:
+    """A child that has its parent's memory for a while before it runs its program; gives the program's own mark."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(before_s)
+        os.execvp("sleep", ["sleep", str(seconds)])
+    time.sleep(before_s + 0.7 * seconds)
+    mark = status_bytes("VmHWM", child)
+    os.waitpid(child, 0)
+    return {"program": mark}
+
+
 def short_child() -> None:
     subprocess.run(["true"], check=True)
 
