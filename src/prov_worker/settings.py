@@ -27,7 +27,7 @@ FALSE = ("0", "false", "no", "off")
 PROBES: Registry[Callable[[], Any]] = Registry("prov_worker.probes.node", named=True)
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
-OTHER_VARIABLES = (PREFIX + "VALIDATOR", PREFIX + "FLEET", PREFIX + "IMAGE", PREFIX + "IMAGE_DIGEST")
+OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS"))
 WRITE = ("background", "before_result")
 #: Value of ``capture_outputs``.
 AT_END = "at_end"

@@ -14,12 +14,12 @@ import prov_worker
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.summary import RunStep
 from prov_worker.run.api import open_run
+from support.commands import run_program
 
 PROGRAM = """
 import sys
 import time
 import prov_worker
-from support.commands import run_program
 
 prov_worker.annotate(before="any task")
 
@@ -62,7 +62,7 @@ else:
 """
 
 
-def run_program(tmp_path: Path, **environment: str) -> None:
+def run_steps(tmp_path: Path, **environment: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
@@ -73,7 +73,7 @@ def run_program(tmp_path: Path, **environment: str) -> None:
 
 @pytest.fixture
 def steps(tmp_path: Path, crates: Path, wait_for: Callable[..., None]) -> dict[str, RunStep]:
-    run_program(tmp_path, PROV_WORKER="1", PROV_WORKER_CRATE_DIR=str(crates), PROV_WORKER_PLOTS="none")
+    run_steps(tmp_path, PROV_WORKER="1", PROV_WORKER_CRATE_DIR=str(crates), PROV_WORKER_PLOTS="none")
     wait_for(lambda: len(list(crates.glob("*.crate"))) == 3, "three crates")
     return {step.function: step for step in open_run(crates).steps()}
 
@@ -106,7 +106,7 @@ def test_declared_files_are_hashed_and_linked(steps: dict[str, RunStep], crates:
 
 
 def test_nothing_is_recorded_where_recording_is_off(tmp_path: Path) -> None:
-    run_program(tmp_path)
+    run_steps(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.txt", "program.py"]
 
 

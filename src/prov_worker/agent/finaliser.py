@@ -461,8 +461,13 @@ class Finaliser:
 
     def _settled(self, job: Job) -> None:
         slot = self._slots.get(job.slot) if job.slot is not None else None
-        if slot is not None:
-            slot.acknowledge(job.sequence)
+        if slot is None:
+            return
+        sequence, task = job.sequence, slot.read()
+        # The task may have begun after the slot was looked at, and have ended before its journal was read.
+        if task is not None and attempt_of(task) == job.ended.record.attempt_id:
+            sequence = max(sequence, task.sequence)
+        slot.acknowledge(sequence)
 
     # -- plots -------------------------------------------------------------------------------------------------------
 

@@ -283,8 +283,9 @@ class SlotReader:
         return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
 
     def acknowledge(self, sequence: int) -> None:
-        """Tell the worker that the crate of this task is on disk."""
-        _ACK.pack_into(self._map, _ACK_AT, sequence)
+        """Tell the worker that the crate of this task is on disk, and so are those of the tasks before it."""
+        if sequence > _ACK.unpack_from(self._map, _ACK_AT)[0]:
+            _ACK.pack_into(self._map, _ACK_AT, sequence)
 
     def close(self) -> None:
         """Let the page go; the file stays."""

@@ -205,6 +205,32 @@ def test_what_the_ledger_names_is_not_written_again_and_is_acknowledged(spool: S
     finaliser.close()
 
 
+def test_a_task_that_came_and_went_between_slot_and_journal_is_acknowledged(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = new_task()
+    journal = spool.journal(start(task), end(task))
+    slot = spool.slot(journal)
+    read = Follower.read
+
+    def read_late(follower: Follower) -> Any:
+        if not slot.sequence:
+            slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 1)
+            slot.end()
+        return read(follower)
+
+    monkeypatch.setattr(Follower, "read", read_late)
+    finaliser = spool.finaliser()
+    finaliser.take(Tick(mark_ns=0, slots=[slot.path], changed=[slot.path], alive=1))
+    finaliser.work(time.monotonic() + 1)  # its last look is still to come
+    finaliser.take(Tick(mark_ns=1 << 60, slots=[slot.path], alive=1))
+    while finaliser.work(time.monotonic() + 1):
+        pass
+    assert spool.names() == [f"{task}.crate"]
+    assert slot.finished() == 2  # or its worker would wait for ever
+    finaliser.close()
+
+
 def test_a_record_that_makes_no_crate_harms_no_other_and_is_kept(spool: Spool) -> None:
     good, bad = new_task(), new_task()
     journal = spool.journal(
