@@ -1,8 +1,9 @@
 """Processes that left their worker's tree before the agent saw them in it: children of children that are gone.
 
 A daemon forks twice, so that its parent is init or the nearest subreaper. Such a process is known by what it inherited:
-a mark in its environment if it was executed (proc(5), ``/proc/PID/environ``), or the worker's own command line if it
-was forked and no more. Without either it is nobody's. Its session says nothing: programs of other origin may share it.
+a mark in its environment if it was executed (proc(5), ``/proc/PID/environ``), or the worker's own place of program,
+stack and arguments in memory, which execve(2) chooses at random and fork(2) keeps. Without either it is nobody's. Its
+session and its command line say nothing: programs of other origin may share them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from prov_worker.files import open_to_read
 from prov_worker.spool.slot import MARK
 
 _MAX_ENVIRONMENT = 1 << 18
-_MAX_COMMAND = 4096
+#: Fields 26, 28 and 48 of ``/proc/PID/stat``: start_code, start_stack and arg_start; 0 for whom may not read them.
+_IMAGE = (23, 25, 45)
 
 
 class Newcomer(NamedTuple):
@@ -90,19 +92,23 @@ def owner_of(newcomer: Newcomer, workers: Mapping[int, tuple[int, int]], running
     marked = _mark(newcomer.pid)
     if marked is not None and marked[0] in workers and workers[marked[0]][0] == marked[1]:
         return marked[0]
-    command = _command(newcomer.pid)
-    alike = [pid for pid in running if command and _command(pid) == command]
+    image = _image(newcomer.pid)
+    alike = [pid for pid in running if image is not None and _image(pid) == image]
     if len(alike) != 1 or any(newcomer.parent == parent for _, parent in workers.values()):
         return None  # of one of several workers, or a worker itself
     return alike[0]
 
 
-def _command(pid: int) -> bytes:
+def _image(pid: int) -> tuple[bytes, ...] | None:
+    """What a process has in common with all that were forked from it, and with no other."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
-            return file.read(_MAX_COMMAND)
-    except OSError:
-        return b""
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            data = file.read(1024)
+        fields = data[data.rindex(b")") + 2 :].split()
+        image = tuple(fields[index] for index in _IMAGE)
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if b"0" in image else image
 
 
 def _mark(pid: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ WAIT = [sys.executable, "-c", "print(flush=True); input()"]
 
 
 def waiting(**options: Any) -> subprocess.Popen[bytes]:
-    """A process that has begun its program: before exec(2) it has the command line of its parent, or none."""
+    """A process that has begun its program: before exec(2) it has the environment of its parent."""
     process = subprocess.Popen(WAIT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
     assert process.stdout is not None
     process.stdout.readline()
@@ -55,14 +55,18 @@ def test_one_with_the_mark_of_a_worker_is_its_own(others: list[subprocess.Popen[
     assert owner_of(newcomer(others[0]), {}, []) is None
 
 
-def test_one_without_a_mark_is_known_by_the_command_of_the_only_worker_that_runs(
-    others: list[subprocess.Popen[bytes]],
-) -> None:
-    others += [waiting() for _ in range(3)]
-    orphan, worker, second = others
-    workers = {each.pid: (process_start(each.pid), os.getpid()) for each in (worker, second)}
-    assert owner_of(newcomer(orphan), workers, [worker.pid]) == worker.pid
-    assert owner_of(newcomer(orphan), workers, [worker.pid, second.pid]) is None, "either of two"
-    assert owner_of(newcomer(orphan, parent=os.getpid()), workers, [worker.pid]) is None, "a worker itself"
-    others.append(subprocess.Popen(["sleep", "100"]))
-    assert owner_of(newcomer(others[3]), workers, [worker.pid]) is None
+def test_one_that_was_forked_is_known_by_its_image(others: list[subprocess.Popen[bytes]]) -> None:
+    program = [sys.executable, "-c", "import os; child = os.fork(); print(child, flush=True) if child else 0; input()"]
+    forked = []
+    for _ in range(2):
+        others.append(subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert others[-1].stdout is not None
+        forked.append(int(others[-1].stdout.readline()))
+    worker, alike = others
+    orphan = Newcomer(forked[0], 1, process_start(forked[0]))
+    workers = {each.pid: (process_start(each.pid), os.getpid()) for each in others}
+    assert owner_of(orphan, workers, [worker.pid]) == worker.pid
+    assert owner_of(orphan, workers, [worker.pid, alike.pid]) == worker.pid
+    assert owner_of(orphan, workers, [alike.pid]) is None, "its command is the same, and it is another's"
+    assert owner_of(orphan, workers, [worker.pid, forked[0]]) is None, "either of two"
+    assert owner_of(orphan._replace(parent=os.getpid()), workers, [worker.pid]) is None, "a worker itself"
