@@ -46,7 +46,7 @@ class Container(NamedTuple):
     """A container.
 
     Attributes:
-        kind: one of :data:`KINDS`; ``container`` if its runtime cannot be told.
+        kind: one of :data:`KINDS`; ``container`` if its runtime is not known.
         image: its file or name; None if nothing inside tells it.
     """
 

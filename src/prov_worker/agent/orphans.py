@@ -82,7 +82,7 @@ class ProcessTable:
 
 
 def owner_of(newcomer: Newcomer, workers: Mapping[int, tuple[int, int]], running: Iterable[int]) -> int | None:
-    """Return the worker that a process without a parent in any tree came from; None if it cannot be told.
+    """Return the worker that a process without a parent in any tree came from; None if it is not known.
 
     Args:
         newcomer: the process.

@@ -35,7 +35,7 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
         end_ns: when the task ended, CLOCK_MONOTONIC.
 
     Returns:
-        Notes on what could not be told.
+        Notes on what is not known.
     """
     clocks = {entry[0]: entry for entry in seen}
     processes = {process.pid: process for process in tree.processes} if tree is not None else {}
@@ -146,7 +146,7 @@ def _append(series: Series, percent: Column, offset_s: float, value: float) -> N
 
 
 def _raise(series: Series, percent: Column, missing_s: float, most: float) -> float:
-    """Add CPU time to the last samples, evenly over the time between two looks; gives what found room."""
+    """Add CPU time to the last samples, evenly over the time between two looks; gives what was added."""
     first = len(series) - 1
     while first > 0 and series.offset_s[-1] - series.offset_s[first - 1] < _LATE_S:
         first -= 1

@@ -34,7 +34,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoint_of(endpoint_id: str | None, name: str | None) -> Endpoint:
-    """Return the endpoint of a worker that was told an id and a name, either of which may be a user endpoint's."""
+    """Return the endpoint of a worker that was given an id and a name, either of which may be a user endpoint's."""
     match = _USER_ENDPOINT.match(name or "")
     if match is None or (endpoint_id is not None and endpoint_id.lower() not in (match[1].lower(), match[2].lower())):
         return Endpoint(endpoint_id, name, None)

@@ -1,4 +1,4 @@
-"""Parsl's bash apps under ``@prov_worker.step``: composed and run by Parsl, with the command told to the recorder.
+"""Parsl's bash apps under ``@prov_worker.step``: composed and run by Parsl, with the command handed to the recorder.
 
 Parsl runs ``remote_side_bash_executor`` on its worker: it calls the app's function for the command, and raises
 ``BashExitFailure`` or ``AppTimeout`` (``parsl.app.bash``, ``parsl.app.errors``).

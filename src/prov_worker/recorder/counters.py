@@ -20,7 +20,7 @@ _IO_SIZE = 256
 class Counters:
     """Reads the counters of the calling process, or with ``thread`` those of the calling thread alone.
 
-    What a thread's children used can be told only if no other task ran in the process meanwhile: getrusage(2) has the
+    What a thread's children used is known only if no other task ran in the process meanwhile: getrusage(2) has the
     children of a process, not those of a thread.
     """
 

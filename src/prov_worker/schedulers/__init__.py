@@ -33,7 +33,7 @@ def variables() -> tuple[str, ...]:
 
 
 def job_facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables from which all is told of the job whose environment this is; empty outside a job."""
+    """Return the variables from which all facts of the job come whose environment this is; empty outside a job."""
     scheduler = of_job(environ)
     if scheduler is None:
         return {}

@@ -76,7 +76,7 @@ def append_own(path: str, data: bytes) -> None:
     """Append to a file of this user's; it is made if it is missing, as is its directory.
 
     Raises:
-        OSError: as of :func:`open_in_private`, or there is no room.
+        OSError: as of :func:`open_in_private`, or there is no space left.
     """
     descriptor = open_in_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
@@ -115,10 +115,10 @@ def open_in_private(path: str, flags: int) -> int:
 
 
 def allocate(descriptor: int, size: int) -> None:
-    """Give a new file its size with all of its room, so that no store into its memory can fail for want of it.
+    """Give a new file its size with all of its blocks, so that no store into its memory can fail for want of it.
 
     Raises:
-        OSError: there is no room.
+        OSError: there is no space left.
     """
     try:
         os.posix_fallocate(descriptor, 0, size)

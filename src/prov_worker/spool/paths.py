@@ -96,7 +96,7 @@ class JournalName:
         return runs_in_container(self.pid, self.start)
 
     def lives(self, here: frozenset[str]) -> bool | None:
-        """Return whether the writer lives; None if that cannot be told from here.
+        """Return whether the writer lives; None if that cannot be known from here.
 
         Args:
             here: as of :func:`places_here`. Of another place, such as a container of this node, or of none, a process
