@@ -11,11 +11,11 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def functions_for_workers() -> Iterator[None]:
-    """Functions of a module travel by name: workers must find ``functions.py``."""
+    """Functions of a module travel by name: workers must find ``functions.py`` and ``support/calls.py``."""
     with pytest.MonkeyPatch.context() as patch:
+        here = Path(__file__).parent
         inherited = os.environ.get("PYTHONPATH")
-        here = str(Path(__file__).parent)
-        patch.setenv("PYTHONPATH", os.pathsep.join([here, inherited] if inherited else [here]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent), *([inherited] if inherited else [])]))
         yield
 
 

@@ -13,21 +13,6 @@ def refuse(message: str) -> None:
     raise ValueError(message)
 
 
-def die_once(marker: str) -> str:
-    """Kill the worker at the first attempt, return at the second."""
-    import os
-    import signal
-    import time
-    from pathlib import Path
-
-    if Path(marker).exists():
-        return "second attempt"
-    Path(marker).touch()
-    time.sleep(0.2)  # results that the worker sent before leave by a thread
-    os.kill(os.getpid(), signal.SIGKILL)
-    return "never"
-
-
 def die() -> None:
     import os
     import signal

@@ -16,6 +16,7 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import runtime_dir
+from support import calls
 
 LIMIT_S = 180
 
@@ -30,7 +31,7 @@ def test_both_attempts_of_a_retried_task_leave_a_crate(
         workers=1, provenance={"crate_dir": str(crates)}, max_retries=1, heartbeat_period_s=1
     ) as endpoint:
         marker = str(tmp_path / "marker")
-        future = endpoint.submit_as(task_id, functions.die_once, (marker,), function_id=function_id)
+        future = endpoint.submit_as(task_id, calls.die_once, (marker,), function_id=function_id)
         assert future.result(LIMIT_S) == "second attempt"
         wait_for(lambda: last.exists() and first.exists(), "crates of both attempts")
     assert (StepCrate.open(last).attempt, StepCrate.open(last).status) == (2, "completed")

@@ -22,6 +22,7 @@ from parsl.executors.high_throughput.interchange import Interchange
 
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture
+from support import calls
 
 STOCK = "globus_compute_endpoint.engines.helper"
 OURS = "prov_worker.globus.worker"
@@ -188,7 +189,7 @@ def test_a_retry_is_the_second_attempt(tmp_path: Path, crates: Path) -> None:
 
         endpoint.engine.executor.submit_payload = watch
         future = endpoint.submit_as(
-            uuid.uuid4(), functions.die_once, (str(tmp_path / "marker"),), function_id=uuid.UUID(int=7)
+            uuid.uuid4(), calls.die_once, (str(tmp_path / "marker"),), function_id=uuid.UUID(int=7)
         )
         assert future.result(LIMIT_S) == "second attempt"
     assert [sent["f"] for sent in seen] == [f"{OURS}.execute_task"] * 2

@@ -14,17 +14,12 @@ import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed
 
 from prov_worker.sites.catalog import site
-from support.marks import PARSL_SOCKET
+from support.marks import pbs_site
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("pbs-aurora"),
-    PARSL_SOCKET,
-]
+pytestmark = pbs_site("aurora")
 OWN = site("aurora").options
 #: Cores 0 and 52, two threads each.
 OF_THE_SYSTEM = {0, 52, 104, 156}

@@ -16,17 +16,12 @@ import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed, worker_init
 
 from prov_worker.sites.catalog import site
-from support.marks import PARSL_SOCKET
+from support.marks import pbs_site
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("pbs-polaris"),
-    PARSL_SOCKET,
-]
+pytestmark = pbs_site("polaris")
 Wait = Callable[..., None]
 LIMIT_S = 180
 OWN = site("polaris").options

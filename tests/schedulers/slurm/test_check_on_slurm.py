@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.marks import SLURM_CLUSTER
+
 if TYPE_CHECKING:
     from slurm_cluster import Cluster
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.slurm,
-    pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.xdist_group("slurm"),
-]
+pytestmark = [pytest.mark.timeout(1200), *SLURM_CLUSTER]  # the first limit holds
 
 
 def check(cluster: Cluster, site: str, *options: str) -> dict[str, dict[str, str]]:

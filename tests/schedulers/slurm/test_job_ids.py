@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from support.marks import SLURM_CLUSTER
 
 if TYPE_CHECKING:
     from slurm_cluster import Cluster
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.docker,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.xdist_group("slurm"),
-]
+pytestmark = SLURM_CLUSTER
 SUBMIT = "sbatch --parsable -A m0000 -q debug -C cpu -N 1 -c 2 -t 10 -o /dev/null"
 WAIT = "--wrap 'exec sleep 600'"
 ASK = """

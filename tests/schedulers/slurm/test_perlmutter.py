@@ -11,22 +11,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
+from support.marks import SLURM_CLUSTER
 
 if TYPE_CHECKING:
     from slurm_cluster import Cluster, Endpoint, Tasks
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.docker,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    # One cluster: all tests of it in one process.
-    pytest.mark.xdist_group("slurm"),
-]
+pytestmark = SLURM_CLUSTER
 
 
 def facts(crate: Path) -> dict[str, Any]:
