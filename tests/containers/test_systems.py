@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from prov_worker.crate.check import check_crate, validate_profiles
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.crate.validator.client import find_validator
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from login_nodes import BIN, ROOT
 
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.testing import CrateFactory
 from support.transfer_service import CLIENT, SECRET, TransferService
 

@@ -13,7 +13,8 @@ from login_nodes import COMMAND, Node
 from releases import release
 
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from support.containers import docker, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.model import Series
 from prov_worker.processes import is_running
 from prov_worker.spool.launch import agent_lives

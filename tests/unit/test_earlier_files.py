@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.run.api import open_run
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.records import Ended, JournalState

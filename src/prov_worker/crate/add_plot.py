@@ -14,11 +14,12 @@ from typing import Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import document_of
 from prov_worker.crate.entities import file as file_entity
+from prov_worker.crate.graph import load_graph, reference_ids
 from prov_worker.crate.identifiers import local_path
 from prov_worker.crate.plot_data import curve
 from prov_worker.crate.plot_png import render_png
 from prov_worker.crate.plot_svg import render_svg
-from prov_worker.crate.reader import StepCrate, load_graph, reference_ids
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.series_json import CPU_COLUMN
 from prov_worker.crate.sources import DirectorySource, Source, source_of
 from prov_worker.crate.writer import Plot, plot_file

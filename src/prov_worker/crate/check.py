@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
-from prov_worker.crate.reader import load_graph
+from prov_worker.crate.graph import load_graph
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.rules.files import files
 from prov_worker.crate.sources import Source, source_of

@@ -14,8 +14,9 @@ from typing import Any
 from prov_worker import accelerators, schedulers
 from prov_worker.counters import Counter
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.graph import Entity, content_size, graph_of, reference_ids, types_of
 from prov_worker.crate.identifiers import is_absolute, local_path
-from prov_worker.crate.reader import Entity, StepCrate, content_size, graph_of, reference_ids, types_of
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.software import plain_version
 from prov_worker.crate.sources import Source, read
 from prov_worker.errors import blaming
@@ -254,7 +255,7 @@ def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrat
 
     Args:
         source: the crate.
-        strict: as of :func:`prov_worker.crate.reader.graph_of`.
+        strict: as of :func:`prov_worker.crate.graph.graph_of`.
 
     Raises:
         CrateError: names the file, and the key where there is one, of whatever is missing or wrong.

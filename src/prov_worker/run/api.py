@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_DATA_BYTES
+from prov_worker.crate.graph import hardware_of, series_of
 from prov_worker.crate.large import property_of
-from prov_worker.crate.reader import StepCrate, hardware_of, series_of
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import Source, find_sources, is_run, read, sources_at
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming

@@ -24,7 +24,8 @@ from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Sampler, Tick, WorkerDeath
 from prov_worker.agent.worker_monitor import Death, TaskSamples
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError
 from prov_worker.model import Failure, TaskSeries, host_name
 from prov_worker.processes import process_start

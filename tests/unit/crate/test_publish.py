@@ -12,7 +12,8 @@ import pytest
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.publish import place, read_attempt
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.crate.writer import CrateWriter
 from prov_worker.model import Failure
 from prov_worker.settings import Settings

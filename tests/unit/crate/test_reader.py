@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 import pytest
 from rocrate.rocrate import ROCrate
 
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.sources import find_crates
 from prov_worker.errors import CrateError
 from prov_worker.model import Failure, Function, HardwareSnapshot, TaskSeries, Value
 

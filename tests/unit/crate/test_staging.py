@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.crate import staging
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.crate.staging import remove_leftovers, staging_name
 
 #: A writer that gets a signal when its crate is whole and about to get its name.

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.reader import StepCrate, find_crates
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.software import plain_version
-from prov_worker.crate.sources import source_of
+from prov_worker.crate.sources import find_crates, source_of
 from prov_worker.crate.summary import open_step
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError

@@ -95,7 +95,7 @@ def _data(step: RunStep, crate: StepCrate) -> dict[str, Any]:
 
 def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
     """Name, value and description of what an action refers to in one role."""
-    from prov_worker.crate.reader import types_of
+    from prov_worker.crate.graph import types_of
 
     references = crate.action.get(role) or []
     for reference in references if isinstance(references, list) else [references]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from prov_worker.crate.findings import Finding
-from prov_worker.crate.reader import Entity
+from prov_worker.crate.graph import Entity
 from prov_worker.crate.sources import Source
 from prov_worker.registry import Registry
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, Finding
-from prov_worker.crate.reader import StepCrate, reference_ids
+from prov_worker.crate.graph import reference_ids
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.errors import CrateError
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES
 from prov_worker.crate.findings import ERROR, WARNING, Finding
+from prov_worker.crate.graph import Entity, content_size, types_of
 from prov_worker.crate.identifiers import leads_outside, local_path
-from prov_worker.crate.reader import Entity, content_size, types_of
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.sources import Source, digest
 from prov_worker.errors import CrateError

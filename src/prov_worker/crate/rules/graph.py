@@ -8,8 +8,8 @@ from typing import Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, WARNING, Finding
+from prov_worker.crate.graph import reference_ids
 from prov_worker.crate.identifiers import is_absolute
-from prov_worker.crate.reader import reference_ids
 from prov_worker.crate.rules import RULES, Checked
 
 #: Characters that a URI reference cannot hold (RFC 3986); what is not ASCII is let through, as in an IRI.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prov_worker import schedulers
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, Finding
-from prov_worker.crate.reader import hardware_of
+from prov_worker.crate.graph import hardware_of
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.errors import CrateError
 

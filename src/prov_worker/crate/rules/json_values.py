@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.findings import ERROR, Finding
-from prov_worker.crate.reader import read_json
+from prov_worker.crate.graph import read_json
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.errors import CrateError
 

@@ -22,9 +22,10 @@ from typing import Any
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES
+from prov_worker.crate.graph import reference_ids
 from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
-from prov_worker.crate.reader import StepCrate, reference_ids
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import Source, candidates, each_source
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming

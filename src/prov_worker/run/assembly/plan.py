@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.crate.graph import Entity
 from prov_worker.crate.json_text import one_line, safe_name
-from prov_worker.crate.reader import Entity
 from prov_worker.crate.summary import RunStep, StepValue
 from prov_worker.run.assembly.vocabulary import BIOSCHEMAS_PARAMETER
 from prov_worker.run.assembly.workflow import Workflow

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from prov_worker.crate.graph import Entity, reference_ids
 from prov_worker.crate.json_text import encode
-from prov_worker.crate.reader import Entity, reference_ids
 
 _MAX_DEPTH = 4
 

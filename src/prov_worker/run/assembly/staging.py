@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import Entity
+from prov_worker.crate.graph import Entity
 from prov_worker.crate.summary import RunStep
 from prov_worker.model import AttemptId
 

@@ -31,7 +31,7 @@ from typing import Any
 
 from prov_worker import yamlfile
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import parse_json
+from prov_worker.crate.graph import parse_json
 from prov_worker.errors import InputError
 
 FLOWS = "https://flows.globus.org/"

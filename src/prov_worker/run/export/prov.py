@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_RUN_BYTES
-from prov_worker.crate.reader import graph_of, load_graph
+from prov_worker.crate.graph import graph_of, load_graph
 from prov_worker.crate.sources import DirectorySource, read
 from prov_worker.errors import ODD, CrateError, InputError, blaming
 from prov_worker.files import atomic_write

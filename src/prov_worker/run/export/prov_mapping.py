@@ -32,8 +32,8 @@ from typing import Any
 from urllib.parse import quote
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.graph import Entity, reference_ids, types_of
 from prov_worker.crate.identifiers import is_absolute
-from prov_worker.crate.reader import Entity, reference_ids, types_of
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.moments import parse_moment
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError
 from prov_worker.run.collect import bounded, remote
 from prov_worker.run.collect.remote import Place

@@ -23,7 +23,7 @@ import pytest
 
 from prov_worker.cli.main import run as cli
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError
 from prov_worker.run.collect.rsync import Collected, Options, collect
 from prov_worker.testing import CrateFactory

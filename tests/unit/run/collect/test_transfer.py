@@ -18,7 +18,7 @@ from support.programs import Programs
 pytest.importorskip("globus_sdk")
 
 from prov_worker.cli.main import run as cli
-from prov_worker.crate.reader import find_crates
+from prov_worker.crate.sources import find_crates
 from prov_worker.run.collect.transfer import Side, full_label
 from prov_worker.testing import CrateFactory
 from prov_worker.testing import task_id as step

@@ -1,0 +1,40 @@
+"""Where step crates are: directories and zip files, read without trusting what they say."""
+
+from prov_worker.crate.sources.base import Source, digest, read, read_end
+from prov_worker.crate.sources.directories import DirectorySource, find_crates
+from prov_worker.crate.sources.lookup import (
+    Refuse,
+    candidates,
+    each_source,
+    find_sources,
+    in_zip,
+    is_run,
+    need_zip,
+    run_sources,
+    source_of,
+    sources_at,
+)
+from prov_worker.crate.sources.zips import ZipSource, check_names, open_zip, zip_sources
+
+__all__ = [
+    "DirectorySource",
+    "Refuse",
+    "Source",
+    "ZipSource",
+    "candidates",
+    "check_names",
+    "digest",
+    "each_source",
+    "find_crates",
+    "find_sources",
+    "in_zip",
+    "is_run",
+    "need_zip",
+    "open_zip",
+    "read",
+    "read_end",
+    "run_sources",
+    "source_of",
+    "sources_at",
+    "zip_sources",
+]
