@@ -6,6 +6,7 @@ stays the evidence. Step crates that were not assembled yet are assembled first.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +39,15 @@ def write_ro_crate(
             from rocrate.model.preview import Preview
 
             crate.add(Preview(crate))
-        with atomic_write(target) as part:
-            crate.write_zip(part)
+        with (
+            atomic_write(target) as part,
+            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place,
+        ):
+            # Up to 0.13 the library writes NAME.zip, whatever it is asked for.
+            archive = Path(place) / "run.zip"
+            crate.write_zip(archive)
+            with archive.open("rb") as source, part.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
         return len(list(crate.get_entities()))
 
 
