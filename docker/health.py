@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 
 PR_SET_DUMPABLE = 4
-SERVICE = "http://localhost:5000"
+SERVICE = "http://127.0.0.1:5000"
 SCOPE = "https://auth.globus.org/scopes/facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all"
 
 

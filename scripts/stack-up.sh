@@ -20,6 +20,8 @@ if [[ ${SETUP_DOCKER:-1} == 1 ]]; then
     scripts/base-images.sh "${images[@]}"
 fi
 
+# ::1, as the kernel writes it.
+grep -qs ^00000000000000000000000000000001 /proc/net/if_inet6 || export PROV_STACK_LOOPBACK6="${PROV_STACK_LOOPBACK6:-127.0.0.1}"
 read_config
 own_or_stop
 
@@ -48,10 +50,12 @@ give_up() {
 }
 
 published=$(of net '{{if .State.Running}}{{with index .NetworkSettings.Ports "5000/tcp"}}{{(index . 0).HostPort}}{{end}}{{end}}')
-if [[ $published != "$port" ]] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-    say "port $port of this machine is in use by something else. Free it, or take another one: PROV_STACK_PORT=$((port + 1)) make up"
-    exit 1
-fi
+for address in 127.0.0.1 ::1; do
+    if [[ $published != "$port" ]] && (exec 3<>"/dev/tcp/$address/$port") 2>/dev/null; then
+        say "port $port of this machine is in use by something else. Free it, or take another one: PROV_STACK_PORT=$((port + 1)) make up"
+        exit 1
+    fi
+done
 
 if [[ ! -d $crates ]]; then
     # Docker would make it, and as root's.
@@ -154,7 +158,7 @@ else
 fi
 cat >&2 <<EOF
 
-The local endpoint is up at http://localhost:$port/ and leaves its crates in $crates.
+The local endpoint is up at http://127.0.0.1:$port/ and leaves its crates in $crates.
 $scripts
 To stop it:             ${with}make down    (crates stay)
 EOF

@@ -57,6 +57,36 @@ def stays_in(directory: Path, relative: str) -> bool:
     return (directory / relative).resolve() == directory.resolve() / relative
 
 
+def read_private(path: Path, kind: str, *, roots_for_group: bool = False) -> str:
+    """Return the text of a file with secrets, which no other user may have written and none may read.
+
+    Args:
+        path: of a plain file.
+        kind: what it holds, in the plural, for messages.
+        roots_for_group: take one that root made for a group of ours to read too, as container runtimes hand secrets in.
+
+    Raises:
+        InputError: it cannot be read, is not a plain file in UTF-8, is another user's, or is open to others; nothing of
+            its content is in the message.
+    """
+    try:
+        # A FIFO would make the reader wait.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path}: {kind} are read from a plain file alone")
+            by_root = roots_for_group and status.st_uid == 0
+            if status.st_uid != os.geteuid() and not by_root:
+                raise InputError(f"{path}: belongs to another user; {kind} are read from your own file alone")
+            if stat.S_IMODE(status.st_mode) & (0o037 if by_root else 0o077):
+                raise InputError(f"{path}: is open to others; {kind} want mode 0600 (chmod 600 {path})")
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{path}: {kind} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise InputError(f"{path}: {kind} are no text in UTF-8") from None
+
+
 def open_to_read(path: str) -> int:
     """Return a file descriptor, which children do not inherit; -1 if the file cannot be opened."""
     try:

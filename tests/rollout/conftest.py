@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     # Read in the containers by users that this machine does not know.
     for path in (*identities.iterdir(), identities):
         path.chmod(0o755)
+    (identities / "identities.json").chmod(0o600)
     docker("build", "--quiet", "--target", "endpoint", "--label", LABEL, "--tag", f"{TAG}-service", str(ROOT))
     docker("network", "create", "--internal", "--label", LABEL, name)
     try:
@@ -86,9 +88,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                "rabbitmq:4.0-management")  # fmt: skip
         docker("run", *options, "--name", site.service, "--network-alias", "service",
                "--volume", f"{identities}:/identities:ro", "--env", "HOME=/tmp", "--tmpfs", "/run/prov",
+               "--user", f"{os.getuid()}:{os.getgid()}", "--env", "PROV_SERVICE_AMQP_URL=amqp://prov:prov@broker:5672/%2F",
                f"{TAG}-service", "prov-worker", "service", "run", "--host", "0.0.0.0", "--db", "/tmp/state/s.sqlite",
-               "--identities", "/identities/identities.json", "--amqp-url", "amqp://prov:prov@broker:5672/%2F",
-               "--amqp-advertise", "service")  # fmt: skip
+               "--identities", "/identities/identities.json", "--amqp-advertise", "service")  # fmt: skip
         ask = "import urllib.request as u; print(u.urlopen('http://localhost:5000/health').read().decode())"
         assert until(lambda: '"ok"' in docker("exec", site.service, "python", "-c", ask, check=False), timeout_s=240), (
             docker("logs", site.service, check=False)[-3000:]

@@ -21,7 +21,7 @@ TAG = f"prov-rollout-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 BIN = Path(os.environ.get("PROV_TEST_ANSIBLE") or ROOT / ".venv-ansible" / "bin")
 VERSION = "0.1.0"
 #: How stock software finds the local service, as `prov-worker service env` says it.
-LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
+LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://127.0.0.1:5000/"}
 #: How Docker has to start a system whose first process is systemd: no privileges but this one.
 KINDS = {
     "systemd": [

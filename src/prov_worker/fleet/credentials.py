@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from prov_worker.errors import InputError
+from prov_worker.files import read_private
 
 ID, SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -27,18 +27,7 @@ def read(path: Path) -> dict[str, str]:
         InputError: it cannot be read, is open to others, or has a line or a name that does not belong there. No value
             is in the message.
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            status = os.fstat(file.fileno())
-            if status.st_uid != os.getuid():
-                raise InputError(f"{path}: belongs to another user; credentials are read from your own file alone")
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                raise InputError(f"{path}: is open to others; credentials want mode 0600 (chmod 600 {path})")
-            lines = file.read().splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: credentials cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise InputError(f"{path}: credentials are no text in UTF-8") from None
+    lines = read_private(path, "credentials").splitlines()
     values: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         try:

@@ -13,6 +13,9 @@ from prov_worker.errors import InputError
 
 #: The port that stock software expects of a local service; it is fixed in its source.
 STOCK_PORT = 5000
+#: What printed settings name: no name service and no order of addresses has a part in it.
+LOOPBACK = "127.0.0.1"
+LOOPBACK_6 = "::1"
 #: Word for ``amqp_advertise``: clients reach the broker through the service's own port.
 THROUGH_SERVICE = "service"
 #: Word for ``amqp_management``: no accounts on the broker.
@@ -31,7 +34,7 @@ class Config:
     """All options.
 
     Attributes:
-        host: address to listen on.
+        host: address to listen on, beside both loopbacks.
         port: port to listen on; stock software finds the service on 5000 alone.
         amqp_url: the broker, for the service.
         amqp_advertise: the broker's URL for endpoints and clients; None for the same, ``service`` for the service's own
@@ -47,7 +50,7 @@ class Config:
         retain_s: how long finished tasks are kept.
     """
 
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     port: int = STOCK_PORT
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/%2F"
     amqp_advertise: str | None = None
@@ -91,7 +94,7 @@ class Config:
         own = urlsplit(self.amqp_url)
         user = own.netloc.rpartition("@")[0]
         return urlunsplit(
-            ("amqp", f"{user}@localhost:{self.port}" if user else f"localhost:{self.port}", own.path, "", "")
+            ("amqp", f"{user}@{LOOPBACK}:{self.port}" if user else f"{LOOPBACK}:{self.port}", own.path, "", "")
         )
 
     def management_url(self, identities: int) -> str | None:
@@ -113,16 +116,39 @@ class Config:
         return urlunsplit((given.scheme, netloc, given.path, "", ""))
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where to listen: the host, and what stock software on this machine may take ``localhost`` for."""
+        if self.is_local:
+            return (LOOPBACK, LOOPBACK_6)
+        if self.host in ("", "0.0.0.0"):  # noqa: S104 - asked for
+            return ("0.0.0.0", LOOPBACK_6)  # noqa: S104
+        address = _address(self.host)
+        # One socket for both families, which takes all of their loopbacks too.
+        return (self.host,) if address and address.is_unspecified else (self.host, LOOPBACK, LOOPBACK_6)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service listens on loopback alone."""
+        address = _address(self.host)
+        return self.host == "localhost" or (address is not None and address.is_loopback)
+
+    @property
     def url(self) -> str:
         """The service's address for programs on this machine."""
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            host = self.host
+        address = _address(self.host)
+        if self.is_local or not self.host or (address is not None and address.is_unspecified):
+            host = LOOPBACK
         else:
-            host = "localhost" if address.is_loopback or address.is_unspecified else self.host
-            host = f"[{host}]" if ":" in host else host
+            host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/"
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return a host as an address; None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _check_amqp(option: str, url: str) -> None:

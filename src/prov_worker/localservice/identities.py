@@ -5,19 +5,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prov_worker.errors import InputError
+from prov_worker.files import read_private, write_file
 
 #: Identity provider of client identities, in place of the hosted one.
 PROVIDER = str(uuid.uuid5(uuid.NAMESPACE_DNS, "clients.auth.globus.org"))
-_SHORTEST_SECRET = 8
+#: Bits that a secret must be able to hold: no number of tries finds it.
+_SECRET_BITS = 128
+#: Characters of each kind, as far as they count towards :data:`_SECRET_BITS`.
+_ALPHABETS = (
+    (re.compile(r"[0-9]"), 10),
+    (re.compile(r"[a-f]"), 6),
+    (re.compile(r"[g-z]"), 20),
+    (re.compile(r"[A-Z]"), 26),
+    (re.compile(r"[^0-9A-Za-z]"), 2),
+)
+_KIND = "identities"
 
 
 @dataclass(frozen=True)
@@ -116,9 +129,18 @@ def _identity(entry: object, where: str) -> Identity:
         values["client_id"] = str(uuid.UUID(values["client_id"]))
     except ValueError as error:
         raise InputError(f"{where}.client_id: must be a UUID, as the SDK wants it") from error
-    if len(values["client_secret"]) < _SHORTEST_SECRET:
-        raise InputError(f"{where}.client_secret: at least {_SHORTEST_SECRET} characters")
+    if _bits(values["client_secret"]) < _SECRET_BITS:
+        raise InputError(
+            f"{where}.client_secret: holds less than {_SECRET_BITS} bits; `prov-worker service identity` makes one"
+        )
     return Identity(**values)
+
+
+def _bits(secret: str) -> float:
+    """Return how many bits a secret can hold at most, by its length and the kinds of its characters."""
+    size = sum(number for pattern, number in _ALPHABETS if pattern.search(secret))
+    # Of a secret that repeats itself only what is different counts.
+    return min(len(secret), 4 * len(set(secret))) * math.log2(size) if size > 1 else 0.0
 
 
 def from_environment(environ: dict[str, str]) -> Identity | None:
@@ -127,10 +149,7 @@ def from_environment(environ: dict[str, str]) -> Identity | None:
     secret_file = environ.get("PROV_SERVICE_CLIENT_SECRET_FILE")
     secret = environ.get("PROV_SERVICE_CLIENT_SECRET")
     if secret_file and not secret:
-        try:
-            secret = Path(secret_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"PROV_SERVICE_CLIENT_SECRET_FILE: {secret_file}: cannot be read") from error
+        secret = read_private(Path(secret_file), "secrets", roots_for_group=True).strip()
     if not client_id and not secret:
         return None
     if not client_id or not secret:
@@ -149,7 +168,7 @@ def load(path: Path | None, default: Path, environ: dict[str, str], *, make: boo
     """
     identities: list[Identity] = []
     if path is not None:
-        identities += parse(_read(path), str(path))
+        identities += read(path)
     given = from_environment(environ)
     if given is not None:
         identities.append(given)
@@ -158,32 +177,58 @@ def load(path: Path | None, default: Path, environ: dict[str, str], *, make: boo
             if not make:
                 raise InputError(f"{default}: no service has run with this state yet; start it, or give its own --db")
             _make(default)
-        identities += parse(_read(default), str(default))
+        identities += read(default)
     return Identities(identities)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> list[Identity]:
+    """Identities of a file that is the caller's own and closed to others, or root's and closed to all but a group.
+
+    Raises:
+        InputError: it is not, cannot be read, or has a bad entry.
+    """
+    return parse(read_private(path, _KIND, roots_for_group=True), str(path))
+
+
+def add(path: Path, name: str) -> Identity:
+    """Add a new identity to a file, which is made where it is missing (mode 0600).
+
+    Raises:
+        InputError: as :func:`read`; the file cannot be written.
+    """
+    present = read(path) if path.exists() else []
+    made = _new(name)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(f"{path}: cannot read identities: {reason}") from error
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(path, _text([*present, made]), mode=0o600)
+    except OSError as error:
+        raise _cannot_keep(path, error) from error
+    return made
+
+
+def _new(name: str) -> Identity:
+    return Identity(str(uuid.uuid4()), secrets.token_urlsafe(32), name)
+
+
+def _text(identities: Iterable[Identity]) -> str:
+    return json.dumps([asdict(each) for each in identities], indent=2) + "\n"
 
 
 def _make(path: Path) -> None:
-    entry = {"client_id": str(uuid.uuid4()), "client_secret": secrets.token_urlsafe(32), "name": "local client"}
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps([entry], indent=2) + "\n")
+        write_file(temporary, _text([_new("local client")]), mode=0o600)
         try:
             # Unlike a rename, a link leaves what another process has just made.
-            os.link(aside, path)
+            os.link(temporary, path)
         except FileExistsError:
             pass
         finally:
-            aside.unlink()
+            temporary.unlink()
     except OSError as error:
-        raise InputError(f"{path}: cannot keep an identity there: {error.strerror}") from error
+        raise _cannot_keep(path, error) from error
+
+
+def _cannot_keep(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot keep an identity there: {error.strerror}")

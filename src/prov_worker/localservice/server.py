@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from typing import Any
@@ -18,6 +19,8 @@ from prov_worker.localservice.sqlite import SqliteStorage
 
 _log = logging.getLogger(__name__)
 _STOP_S = 10
+_BACKLOG = 2048
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 #: Bytes of a request line and headers; beyond, a request is answered before the application sees it.
 _HEAD_LIMIT_BYTES = 512 * 1024
 
@@ -31,23 +34,56 @@ def load_identities(config: Config, environ: dict[str, str]) -> Identities:
     return identities_module.load(config.identities, config.identities_default, environ)
 
 
-def listen(config: Config) -> socket.socket:
-    """The listening socket; what comes meanwhile waits.
+def listen(config: Config) -> list[socket.socket]:
+    """The listening sockets, one per address; what comes meanwhile waits.
+
+    Stock software asks ``localhost``, which is 127.0.0.1 or ::1: another user who had the other one of them would be
+    given secrets. So the service has both before it does anything else, and does not start with less.
 
     Raises:
-        InputError: the address is taken, or is none of this machine's.
+        InputError: an address is taken, or the host asked for is none of this machine's.
     """
+    listeners: list[socket.socket] = []
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
+        for address in config.addresses:
+            try:
+                listeners.append(_listener(address, config.port))
+            except OSError as error:
+                if address != config.host and error.errno in _NO_SUCH_ADDRESS:
+                    _log.info("this machine has no %s: not listening there", address)
+                    continue
+                shown = f"[{address}]" if ":" in address else address
+                raise InputError(
+                    f"--host {config.host} --port {config.port}: cannot listen on {shown}: {error.strerror}"
+                ) from error
+    except BaseException:
+        _close(listeners)
+        raise
+    return listeners
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, proto)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
         listener.bind(address)
-    except OSError as error:
-        raise InputError(f"--host {config.host} --port {config.port}: cannot listen there: {error.strerror}") from error
+        # A bound port that nobody listens on yet may be bound by others too.
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
     listener.set_inheritable(False)
     return listener
+
+
+def _close(listeners: list[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
 
 
 def run(config: Config, environ: dict[str, str]) -> None:
@@ -56,7 +92,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
     Raises:
         InputError: see :func:`listen`, :func:`load_identities`, and the database.
     """
-    listener = listen(config)
+    listeners = listen(config)
     try:
         identities = load_identities(config, environ)
         service = Service(config, SqliteStorage(config.database), identities)
@@ -78,6 +114,6 @@ def run(config: Config, environ: dict[str, str]) -> None:
             )
         )
         _log.info("listening on %s for %d identities; state in %s", config.url, len(identities), config.database)
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     finally:
-        listener.close()
+        _close(listeners)

@@ -215,7 +215,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                     .with_envs(
                         HOME="/tmp",
                         GLOBUS_SDK_ENVIRONMENT="local",
-                        GLOBUS_SDK_SERVICE_URL_AUTH="http://localhost:5000/",
+                        GLOBUS_SDK_SERVICE_URL_AUTH="http://127.0.0.1:5000/",
                         PROV_STACK_IDENTITIES="/run/identity/identities.json",
                     )
                     .with_volume_mapping(f"{project}_identity", "/run/identity", "ro")

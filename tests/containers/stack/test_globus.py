@@ -94,7 +94,7 @@ def test_credentials_that_are_refused_are_named(stack: Stack, secret_file: Path)
         GLOBUS_COMPUTE_CLIENT_ID=identity["client_id"],
         GLOBUS_COMPUTE_CLIENT_SECRET_FILE="/run/secrets/client-secret",
         GLOBUS_SDK_ENVIRONMENT="local",
-        GLOBUS_SDK_SERVICE_URL_AUTH="http://localhost:5000/",
+        GLOBUS_SDK_SERVICE_URL_AUTH="http://127.0.0.1:5000/",
     )
     assert done.returncode == 2, done.stderr
     assert "GLOBUS_COMPUTE_CLIENT_ID, GLOBUS_COMPUTE_CLIENT_SECRET: refused" in done.stderr.splitlines()[-1]
@@ -115,7 +115,7 @@ def test_credentials_of_ones_own_start_an_endpoint_that_works(stack: Stack, how:
         **given,
         "GLOBUS_COMPUTE_CLIENT_ID": identity["client_id"],
         "GLOBUS_SDK_ENVIRONMENT": "local",
-        "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/",
+        "GLOBUS_SDK_SERVICE_URL_AUTH": "http://127.0.0.1:5000/",
         "PROV_STACK_ENDPOINT_NAME": "globus",
     }
     name = f"{stack.project}-globus-{how}"

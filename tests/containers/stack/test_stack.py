@@ -89,7 +89,7 @@ def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
 def test_what_is_handed_out_at_the_broker_reaches_ones_own_queues_alone(stack: Stack) -> None:
     ask = "import globus_compute_sdk as s; print(s.Client().get_result_amqp_url()['connection_url'])"
     done = run_program(*stack.in_client("python", "-c", ask), check=True)
-    url = done.stdout.strip().replace("localhost:5000", f"127.0.0.1:{stack.port}")
+    url = done.stdout.strip().replace("127.0.0.1:5000", f"127.0.0.1:{stack.port}")
     identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
     assert identity["client_id"] in pika.URLParameters(url).credentials.username
     connection = pika.BlockingConnection(pika.URLParameters(url))
@@ -113,7 +113,7 @@ def test_no_export_is_printed_that_cannot_work(stack: Stack) -> None:
     assert line.count("\n") == 1
     variables = dict(word.split("=", 1) for word in line.split()[1:])
     assert variables["GLOBUS_SDK_ENVIRONMENT"] == "local"
-    assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
+    assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://127.0.0.1:5000/"
     identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
     assert variables["GLOBUS_COMPUTE_CLIENT_ID"] == identity["client_id"]
     assert variables["GLOBUS_COMPUTE_CLIENT_SECRET"] == identity["client_secret"]

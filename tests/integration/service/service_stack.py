@@ -23,9 +23,12 @@ from endpoint_daemon import Daemon
 from own_network import own_network
 from rabbitmq import RabbitMQ, free_port, need_rabbitmq
 
+from prov_worker.files import write_file
 from prov_worker.localservice.tokens import COMPUTE_SCOPE
 
-SECRETS = {str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests" for name in ("alice", "bob")}
+SECRETS = {
+    str(uuid.uuid5(uuid.NAMESPACE_DNS, name)): f"secret-of-{name}-for-tests-of-the-service" for name in ("alice", "bob")
+}
 ALICE, BOB = SECRETS
 
 
@@ -37,19 +40,23 @@ class Service:
         self.directory, self.port = directory, port
         self.database = directory / "state" / "service.sqlite"
         self.identities = directory / "identities.json"
-        self.identities.write_text(
-            json.dumps([{"client_id": key, "client_secret": secret} for key, secret in SECRETS.items()])
-        )
+        self.write_identities(SECRETS)
         self.options = ["--port", str(port), "--db", str(self.database), "--identities", str(self.identities)]
-        self.run_options = ["--amqp-url", amqp_url, *options]
+        self.run_options, self.amqp_url = list(options), amqp_url
         self.process: subprocess.Popen[bytes] | None = None
         self.log = directory / "service.log"
+
+    def write_identities(self, secrets: dict[str, str]) -> None:
+        """Say who may use it from its next start on: secrets by client id."""
+        entries = [{"client_id": key, "client_secret": secret} for key, secret in secrets.items()]
+        write_file(self.identities, json.dumps(entries), mode=0o600)
 
     def start(self, *, wait_for: str = "ok") -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "prov_worker", "service", "run", *self.options, *self.run_options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, "PROV_SERVICE_AMQP_URL": self.amqp_url},
             )  # fmt: skip
         deadline = time.monotonic() + 180
         while self.health().get("status") != wait_for:

@@ -120,9 +120,8 @@ def test_accounts_end_with_their_identity_or_secret(broker: RabbitMQ, tmp_path: 
             service.stop()
             # Alice has a new secret, Bob is gone, and somebody else has come.
             other = str(uuid.uuid4())
-            secrets = {ALICE: "another secret of alice", other: "a secret of another"}
-            entries = [{"client_id": key, "client_secret": secret} for key, secret in secrets.items()]
-            service.identities.write_text(json.dumps(entries))
+            secrets = {ALICE: "another secret of alice, for tests", other: "a secret of another, for tests"}
+            service.write_identities(secrets)
             service.start()
             # What was open with the old secret is closed by the broker.
             with pytest.raises((ConnectionClosedByBroker, AMQPConnectionError)):

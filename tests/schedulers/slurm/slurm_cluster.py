@@ -25,7 +25,7 @@ NODES = ("nid001", "nid002", "nid003", "nid004")
 PODMAN_NODE = "nid004"
 HOME = "/home/compute"
 #: How stock software finds the local service, as `prov-worker service env` says it.
-LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://localhost:5000/"}
+LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://127.0.0.1:5000/"}
 
 
 def until(condition: Callable[[], Any], event: str, *, timeout_s: float = 300, pause_s: float = 0.3) -> Any:
@@ -103,8 +103,9 @@ class Cluster:
         until(lambda: "prov" in docker("exec", self.part("broker"), "rabbitmqctl", "-q", "list_users", check=False),
               "the broker", pause_s=1)  # fmt: skip
         self.background(
+            "chmod 600 identities.json; export PROV_SERVICE_AMQP_URL=amqp://prov:prov@broker:5672/%2F; "
             "exec prov-worker service run --identities identities.json --db state/s.sqlite "
-            "--amqp-url amqp://prov:prov@broker:5672/%2F --amqp-advertise service >service.log 2>&1"
+            "--amqp-advertise service >service.log 2>&1"
         )
         ask = "import urllib.request as u; print(u.urlopen('http://localhost:5000/health').read().decode())"
         until(lambda: '"ok"' in self.run(f'python -c "{ask}"', check=False), "the service")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import socket
@@ -17,11 +18,10 @@ pytest.importorskip("pika", reason="the extra 'service' is not installed")
 from prov_worker.errors import InputError
 from prov_worker.localservice.config import Config
 from prov_worker.localservice.identities import load
+from prov_worker.localservice.server import listen
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROV_SERVICE_")}
     return subprocess.run(
         [sys.executable, "-m", "prov_worker", "service", *arguments],
@@ -43,7 +43,7 @@ def test_env_prints_one_line(tmp_path: Path) -> None:
     variables = dict(word.split("=", 1) for word in fields[1:])
     assert fields[0] == "export"
     assert variables["GLOBUS_SDK_ENVIRONMENT"] == "local"
-    assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://localhost:5000/"
+    assert variables["GLOBUS_SDK_SERVICE_URL_AUTH"] == "http://127.0.0.1:5000/"
     again = run("env", PROV_SERVICE_DB=str(tmp_path / "s.sqlite"))
     assert again.stdout == done.stdout
 
@@ -67,6 +67,7 @@ def test_env_prints_no_export_that_cannot_work(tmp_path: Path, option: str) -> N
 def test_env_for_one_of_several(tmp_path: Path) -> None:
     ids = ["00000000-0000-0000-0000-00000000000" + end for end in "12"]
     file = tmp_path / "i.json"
+    file.touch(mode=0o600)
     file.write_text(json.dumps([{"client_id": each, "client_secret": f"it's secret {each}"} for each in ids]))
     done = run("env", "--identities", str(file), "--identity", ids[1])
     assert f"it's secret {ids[1]}" in " ".join(shlex.split(done.stdout))
@@ -77,8 +78,10 @@ def test_env_for_one_of_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--amqp-url", "http://user:hidden@x"], "--amqp-url: must look like"),
-        (["--amqp-url", "amqp://user:hidden@x:abc"], "--amqp-url: must look like"),
+        (["--amqp-url", "http://x"], "--amqp-url: must look like"),
+        (["--amqp-url", "amqp://user:hidden@x"], "put the URL into the variable PROV_SERVICE_AMQP_URL"),
+        (["--amqp-advertise", "amqp://user:hidden@x"], "put the URL into the variable PROV_SERVICE_AMQP_ADVERTISE"),
+        (["--amqp-management", "http://user:hidden@x"], "put the URL into the variable PROV_SERVICE_AMQP_MANAGEMENT"),
         (["--amqp-advertise", "somewhere"], "--amqp-advertise: must look like"),
         (["--retain-hours", "0"], "--retain-hours"),
         (["--port", "70000"], "--port"),
@@ -96,14 +99,65 @@ def test_bad_options_end_with_2_and_one_line(tmp_path: Path, arguments: list[str
     assert "hidden" not in done.stderr
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+def test_a_bad_url_in_a_variable_keeps_its_password(tmp_path: Path) -> None:
+    done = run("run", "--db", str(tmp_path / "s.sqlite"), PROV_SERVICE_AMQP_URL="amqp://user:hidden@x:abc")
+    assert (done.returncode, done.stderr.split(":")[1]) == (2, " --amqp-url")
+    assert "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "family, address, shown", [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")]
+)
+def test_a_loopback_that_is_taken(tmp_path: Path, family: socket.AddressFamily, address: str, shown: str) -> None:
+    """Another user who listens on one of them would be sent what is meant for the service."""
+    with socket.socket(family) as taken:
+        try:
+            taken.bind((address, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {address}")
         taken.listen()
         port = taken.getsockname()[1]
         done = run("run", "--db", str(tmp_path / "s.sqlite"), "--port", str(port))
     assert done.returncode == 2
-    assert re.fullmatch(rf"prov-worker: --host 127.0.0.1 --port {port}: cannot listen there: .*\n", done.stderr)
+    refusal = re.escape(f"prov-worker: --host 127.0.0.1 --port {port}: cannot listen on {shown}: ")
+    assert re.fullmatch(rf"{refusal}.*\n", done.stderr)
+    assert not (tmp_path / "identities.json").exists()
+
+
+def test_both_loopbacks_answer(tmp_path: Path) -> None:
+    listeners = listen(Config(port=_free_port(), database=tmp_path / "s.sqlite"))
+    try:
+        for listener in listeners:
+            with socket.create_connection(listener.getsockname()[:2], 10):
+                pass
+        assert listeners[0].getsockname()[0] == "127.0.0.1"
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def test_a_loopback_that_this_machine_has_not_is_left_out(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 2001:db8::/32 is for documentation: no machine has such an address.
+    monkeypatch.setattr("prov_worker.localservice.config.LOOPBACK_6", "2001:db8::1")
+    with caplog.at_level("INFO"):
+        (listener,) = listen(Config(port=_free_port()))
+    listener.close()
+    assert "this machine has no 2001:db8::1: not listening there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "host, addresses",
+    [
+        ("::1", ("127.0.0.1", "::1")),
+        ("0.0.0.0", ("0.0.0.0", "::1")),
+        ("::", ("::",)),
+        ("192.0.2.7", ("192.0.2.7", "127.0.0.1", "::1")),
+    ],
+)
+def test_the_loopbacks_are_always_among_the_addresses(host: str, addresses: tuple[str, ...]) -> None:
+    assert Config(host=host).addresses == addresses
 
 
 def test_status_of_nothing() -> None:
@@ -117,15 +171,17 @@ def test_the_brokers_url_for_others() -> None:
     assert Config(amqp_url=url).client_amqp_url == url
     assert Config(amqp_url=url, amqp_advertise="amqp://x/").client_amqp_url == "amqp://x/"
     through = Config(amqp_url=url, amqp_advertise="service", port=5001)
-    assert (through.client_amqp_url, through.carries_amqp) == ("amqp://u:p@localhost:5001/%2F", True)
+    assert (through.client_amqp_url, through.carries_amqp) == ("amqp://u:p@127.0.0.1:5001/%2F", True)
 
 
 @pytest.mark.parametrize(
     "host, url",
     [
-        ("127.0.0.1", "http://localhost:5000/"),
-        ("0.0.0.0", "http://localhost:5000/"),
-        ("::1", "http://localhost:5000/"),
+        ("127.0.0.1", "http://127.0.0.1:5000/"),
+        ("localhost", "http://127.0.0.1:5000/"),
+        ("0.0.0.0", "http://127.0.0.1:5000/"),
+        ("::1", "http://127.0.0.1:5000/"),
+        ("::", "http://127.0.0.1:5000/"),
         ("example.org", "http://example.org:5000/"),
         ("2001:db8::1", "http://[2001:db8::1]:5000/"),
     ],
@@ -153,12 +209,13 @@ def test_a_service_says_why_there_is_no_broker(tmp_path: Path) -> None:
         broker, port = nobody.getsockname()[1], own.getsockname()[1]
         own.close()
         arguments = ["--port", str(port), "--db", str(tmp_path / "s.sqlite")]
-        arguments += ["--amqp-url", f"amqp://guest:guest@127.0.0.1:{broker}/%2F"]
+        environment = {**os.environ, "PROV_SERVICE_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{broker}/%2F"}
         process = subprocess.Popen(
             [sys.executable, "-m", "prov_worker", "service", "run", *arguments],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            env=environment,
         )
         try:
             assert process.stderr is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from pathlib import Path
@@ -21,6 +22,7 @@ SECRET = "a secret that must not show"
 
 def test_a_file_of_identities(tmp_path: Path) -> None:
     path = tmp_path / "identities.json"
+    path.touch(mode=0o600)
     path.write_text(json.dumps([{"client_id": CLIENT.upper(), "client_secret": SECRET, "name": "me"}]))
     clients = identities.load(path, tmp_path / "none", {})
     assert clients.get(CLIENT) == Identity(CLIENT, SECRET, "me")
@@ -36,13 +38,14 @@ def test_a_file_of_identities(tmp_path: Path) -> None:
         ("[1]", r"\[0\]: not an object"),
         ('[{"client_id": "x"}]', r"\[0\].client_secret: must be a text"),
         (f'[{{"client_id": "x", "client_secret": "{SECRET}"}}]', r"\[0\].client_id: must be a UUID"),
-        (f'[{{"client_id": "{CLIENT}", "client_secret": "short"}}]', r"\[0\].client_secret: at least"),
+        (f'[{{"client_id": "{CLIENT}", "client_secret": "short"}}]', r"\[0\].client_secret: holds less than 128 bits"),
         (f'[{{"client_id": "{CLIENT}", "client_secret": "{SECRET}", "x": 1}}]', r"\[0\].x: no such key"),
         (json.dumps([{"client_id": CLIENT, "client_secret": SECRET}] * 2), "given twice"),
     ],
 )
 def test_bad_files_say_where_and_keep_the_secret(tmp_path: Path, text: str, where: str) -> None:
     path = tmp_path / "identities.json"
+    path.touch(mode=0o600)
     path.write_text(text)
     with pytest.raises(InputError, match=where) as caught:
         identities.load(path, tmp_path / "none", {})
@@ -57,6 +60,7 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 
 def test_from_the_environment(tmp_path: Path) -> None:
     secret_file = tmp_path / "secret"
+    secret_file.touch(mode=0o600)
     secret_file.write_text(SECRET + "\n")
     by_file = {"PROV_SERVICE_CLIENT_ID": CLIENT, "PROV_SERVICE_CLIENT_SECRET_FILE": str(secret_file)}
     by_value = {"PROV_SERVICE_CLIENT_ID": CLIENT, "PROV_SERVICE_CLIENT_SECRET": SECRET}
@@ -75,6 +79,58 @@ def test_one_is_made_and_stays(tmp_path: Path) -> None:
     assert len(first[0].client_secret) > 20
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "secret", ["01234567890123456789012345678901234567", "a" * 80, "abcdefghijklmnopqrstuvwxy", "Ab0-" * 5, "x" * 21]
+)
+def test_secrets_of_less_than_128_bits_are_refused(secret: str) -> None:
+    with pytest.raises(InputError, match="less than 128 bits"):
+        identities.parse(json.dumps([{"client_id": CLIENT, "client_secret": secret}]), "file")
+
+
+@pytest.mark.parametrize("secret", ["0123456789abcdef0123456789abcdef", "8eDhoymyqYFdz1n4aCXyYg==", SECRET])
+def test_longer_ones_are_taken(secret: str) -> None:
+    (identity,) = identities.parse(json.dumps([{"client_id": CLIENT, "client_secret": secret}]), "file")
+    assert identity.client_secret == secret
+
+
+def test_one_more_is_made_with_a_secret_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "identities.json"
+    made = [identities.add(path, name) for name in ("Ada", "Grace")]
+    assert list(identities.load(path, tmp_path / "none", {})) == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert all(len(each.client_secret) == 43 for each in made)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o602])
+def test_a_file_that_is_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "identities.json"
+    identities.add(path, "Ada")
+    path.chmod(mode)
+    given = os.geteuid() == 0 and mode == 0o640
+    if given:
+        assert len(identities.load(path, tmp_path / "none", {})) == 1  # root's own, for a group
+        return
+    with pytest.raises(InputError, match="is open to others"):
+        identities.load(path, tmp_path / "none", {})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "identities.json"
+    identities.add(path, "Mallory")
+    os.chown(path, 65534, 65534)
+    for given in (path, None):
+        with pytest.raises(InputError, match="belongs to another user"):
+            identities.load(given, path, {})
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "identities.json"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(InputError, match="plain file"):
+        identities.load(path, tmp_path / "none", {})
 
 
 def test_secrets_are_checked() -> None:

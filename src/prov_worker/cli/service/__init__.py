@@ -10,6 +10,7 @@ from prov_worker.cli.lazy_group import LazyGroup
 COMMANDS = {
     "run": "Serve until SIGTERM; the broker may come and go meanwhile.",
     "env": "Print one line of exports for stock scripts and daemons.",
+    "identity": "Add a new identity to a file, with a secret that is drawn.",
     "status": "Ask a running service how it is.",
 }
 

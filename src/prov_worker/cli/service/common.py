@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,13 +24,31 @@ def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
 
 
 _WHERE = (
-    option("--host", default="127.0.0.1", help="Address to listen on; other than loopback, others can reach it."),
+    option("--host", default="127.0.0.1", help="Address beside loopback to listen on; others can reach it there."),
     option("--port", type=click.IntRange(1, 65535), default=5000, help="Stock software looks at 5000 alone."),
     option(
         "--db", metavar="FILE", help="The durable state.  [default: ~/.local/state/prov-worker/service/service.sqlite]"
     ),
     option("--identities", metavar="FILE", help="JSON list of client_id, client_secret, name.  [default: one is made]"),
 )
+
+
+def refuse_passwords(*names: str) -> None:
+    """Refuse URLs with a password among this command's arguments, which every user of the machine can see.
+
+    Raises:
+        InputError: there is one; names its variable, and never the password.
+    """
+    context = click.get_current_context()
+    for name in names:
+        source = context.get_parameter_source(name)
+        url = context.params.get(name)
+        if source is click.core.ParameterSource.COMMANDLINE and url and "@" in urlsplit(url).netloc:
+            flag = name.replace("_", "-")
+            raise InputError(
+                f"--{flag}: every user of this machine can see a password on a command line; "
+                f"put the URL into the variable PROV_SERVICE_{name.upper()}"
+            )
 
 
 def where_options(function: _F) -> _F:

@@ -46,6 +46,7 @@ def command(
     **where: Any,
 ) -> int:
     """Serve until SIGTERM; the broker may come and go meanwhile."""
+    common.refuse_passwords("amqp_url", "amqp_advertise", "amqp_management")
     config = common.read_config(
         **where,
         amqp_url=amqp_url,
