@@ -40,7 +40,7 @@ export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench fuzz findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -135,6 +135,10 @@ format: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Readers of files that others may have written or damaged, with atheris: ARGS='journal --seconds 600'.
+fuzz: venv
+	@$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 # How other projects' software behaves, where that was a surprise: each script says what it saw, and fails if that changed.
 findings:

@@ -61,6 +61,7 @@ from prov_worker.model import (
 )
 from prov_worker.sandbox import Listed
 from prov_worker.spool.journal import VERSION
+from prov_worker.spool.line_shapes import is_sound
 
 #: Host of a task that no worker is known to have begun.
 UNKNOWN_HOST = "unknown"
@@ -119,10 +120,12 @@ class JournalState:
             self.later_version = version if isinstance(version, int) and version > VERSION else None
         if self.later_version is not None:
             return None
-        try:
-            return _KINDS[line["t"]](self, line)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
-            self.problems += 1
+        if is_sound(line):
+            try:
+                return _KINDS[line["t"]](self, line)
+            except (LookupError, TypeError, ValueError, ArithmeticError):
+                pass  # numbers and texts of the right type may still make no sense
+        self.problems += 1
         return None
 
     @property

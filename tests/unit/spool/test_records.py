@@ -16,7 +16,7 @@ TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"
 
 
 def start(ns: Any = 100, **more: Any) -> dict[str, Any]:
-    return {"t": "start", "task": TASK, "n": 1, "ns": ns, "k": 1, **more}
+    return {"t": "start", "task": TASK, "n": 1, "ns": ns, "k": 1} | more
 
 
 def end(ns: int = 100) -> dict[str, Any]:
@@ -90,3 +90,45 @@ def test_the_first_line_that_is_written_has_the_version_that_is_read(tmp_path: P
     EngineJournal(tmp_path, None, None, {}).close()
     (journal,) = (tmp_path / ".spool").glob("*.jsonl")
     assert json.loads(journal.read_text().splitlines()[0])["v"] == VERSION
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"t": ["start"]},
+        start(n={}),
+        start(n=-1),
+        start(n=1 << 40),
+        start(-5),
+        start(1 << 63),
+        start(task=["x"]),
+        start(k=[]),
+        start(args=[["x"]]),
+        start(args=7),
+        start(args=[["x", "int", None, None, None, {"deep": 1}]]),
+        start(mpi=1.5),
+        start(aff=["a"]),
+        start(box=3),
+        end() | {"task": {}},
+        end() | {"ok": "yes"},
+        end() | {"dur": 1.5},
+        end() | {"kin": 3},
+        end() | {"files": {"a": [1]}},
+        end() | {"err": {"kind": "x", "message": "m", "unknown": 1}},
+        end() | {"notes": {"u": [1]}},
+        {"t": "notes", "task": TASK, "n": [], "a": {}},
+        {"t": "lost", "task": TASK, "n": 1, "ns": 1, "end": "late", "err": {"kind": "lost", "message": ""}},
+        {"t": "function", "k": {}},
+        {"t": "worker", "env": ["A"]},
+        {"t": "worker", "aff": 5},
+    ],
+)
+def test_a_damaged_line_is_counted_when_it_is_read_and_stops_nothing_later(line: dict[str, Any]) -> None:
+    state = JournalState()
+    state.feed({"t": "worker", "v": 1, "host": "n1", "pid": 7})
+    state.feed(start(300))
+    assert state.feed(line) is None
+    assert state.problems == 1
+    assert state.open_attempts() == [AttemptId(TASK, 1, 300)]
+    ended = state.close(AttemptId(TASK, 1, 300), Failure("unknown", "gone"), 400)
+    assert (ended.record.worker.host, ended.record.end_ns) == ("n1", 400)
