@@ -22,10 +22,10 @@ pytestmark = [*FLEET, pytest.mark.faults]
 IMPATIENT = (
     "import sys\n"
     "from prov_worker.cli.main import run\n"
-    "from prov_worker.fleet import watch\n"
+    "from prov_worker.fleet import supervisor\n"
     "from prov_worker.globus import daemons\n"
-    "daemons.STALE_S = watch.STALE_S = 18.0\n"
-    "watch._HANGS_S = 1.0\n"
+    "daemons.STALE_S = supervisor.STALE_S = 18.0\n"
+    "supervisor.HANGS_S = 1.0\n"
     "sys.exit(run(['fleet', 'watch']))\n"
 )
 

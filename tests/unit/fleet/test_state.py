@@ -15,7 +15,7 @@ from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import BusyError, Record, State
-from prov_worker.fleet.watch import WatchLog
+from prov_worker.fleet.watchlog import WatchLog
 from prov_worker.globus.processes import living
 from prov_worker.processes import boot_id
 from support.programs import Programs

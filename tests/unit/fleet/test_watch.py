@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -18,67 +17,20 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.fleet import fleetfile, launch, presence, watch
-from prov_worker.fleet.fleetfile import Fleet, Watch
+from prov_worker.fleet import fleetfile, launch, presence, supervisor
+from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.state import Record, State
-from prov_worker.fleet.watch import Watcher, next_time, went_down
+from prov_worker.fleet.watch import Watcher
 from prov_worker.globus import daemons
 from support.pretend import Pretender
-
-NOW = 1_790_000_000.0
-WATCH = Watch(backoff=(10.0, 100.0), cap=3, window=3600.0)
-
-
-def test_one_that_was_up_for_long_is_started_at_once() -> None:
-    record = Record(started_at=NOW - 105, ran_at=NOW - 101, streak=4)
-    went_down(record, WATCH, NOW)
-    assert record.streak == 0
-    assert next_time(record, WATCH, NOW) == (NOW, "")
-
-
-def test_others_wait_ever_longer() -> None:
-    record = Record()
-    waits = []
-    for number in range(6):
-        at = NOW + number * 1000
-        # The last one took long to fail, and never was up.
-        record.started_at, record.ran_at = at - 500, at - 5 if number < 5 else 0.0
-        went_down(record, WATCH, at)
-        waits.append(record.next_at - at)
-    assert waits == [10, 20, 40, 80, 100, 100]
-    assert next_time(record, WATCH, at + 99) == (at + 100, "back-off")
-    assert next_time(record, WATCH, at + 100) == (at + 100, "")
-
-
-def test_the_cap_counts_within_the_window() -> None:
-    record = Record(restarts=[NOW - 3601, NOW - 3000, NOW - 2000])
-    assert next_time(record, WATCH, NOW) == (NOW, "")
-    record.restarts.append(NOW - 10)
-    assert next_time(record, WATCH, NOW) == (NOW + 600, "cap")
-    assert next_time(record, WATCH, NOW + 601) == (NOW + 601, "")
-
-
-@pytest.mark.parametrize("back_s", [3600.0, 1e9])
-def test_a_clock_that_was_set_back_does_not_stop_it(back_s: float) -> None:
-    record = Record(restarts=[NOW] * 3, next_at=NOW + 50)
-    at, why = next_time(record, WATCH, NOW - back_s)
-    assert why == "back-off"
-    assert at <= NOW - back_s + WATCH.backoff_s[1]
-
-
-def test_a_person_starts_the_count_anew() -> None:
-    record = Record(restarts=[NOW] * 3, next_at=NOW + 50, streak=3, total=3)
-    record.forgive()
-    assert next_time(record, WATCH, NOW) == (NOW, "")
-    assert record.total == 3
 
 
 def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     fleet: Fleet, endpoint: Path, pretend: Pretender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (daemons, watch):
+    for module in (daemons, supervisor):
         monkeypatch.setattr(module, "STALE_S", 0.2)
-    monkeypatch.setattr(watch, "_HANGS_S", 0.3)
+    monkeypatch.setattr(supervisor, "HANGS_S", 0.3)
     daemon = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
     (endpoint / "daemon.pid").write_text(f"{daemon.pid}\n")
     lines: list[str] = []
@@ -198,32 +150,6 @@ def test_one_watch_among_hosts_that_do_not_lock(fleet: Fleet, monkeypatch: pytes
         "one: not created yet: prov-worker fleet up one",
         "two: not created yet: prov-worker fleet up two",
     ]
-
-
-def test_it_notices_that_its_environment_was_replaced(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("1", "2"):
-        (tmp_path / name).mkdir()
-    link = tmp_path / "current"
-    link.symlink_to("1")
-    monkeypatch.setattr(sys, "prefix", str(link))
-    watcher = Watcher(fleet, State(fleet), print, threading.Event())
-    assert not watcher._is_replaced()
-    link.unlink()
-    link.symlink_to("2")
-    assert watcher._is_replaced()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone" / "python"))
-    assert not watcher._is_replaced(), "there is nothing to begin again from"
-
-
-def test_packages_that_are_replaced_are_at_rest_first(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_CHECK_S", -1.0)
-    watcher = Watcher(fleet, State(fleet), print, threading.Event())
-    monkeypatch.setattr(launch, "software", lambda: "new")
-    assert not watcher._is_replaced()
-    monkeypatch.setattr(watch, "_AT_REST_S", 0.0)
-    assert watcher._is_replaced()
 
 
 def test_systemd_is_told_that_it_works(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
