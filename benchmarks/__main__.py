@@ -80,7 +80,7 @@ def _run(chosen: Sequence[registry.Benchmark], quick: bool, peers: bool) -> list
             if not console.is_terminal:
                 click.echo(text, err=True)
 
-        with scratch(quick, peers, say) as bench:
+        with scratch(quick, peers, say, lambda text: console.print(text, style="bold red")) as bench:
             for benchmark in chosen:
                 try:
                     measured = benchmark.run()(bench)

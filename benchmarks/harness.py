@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.trees import BASELINE, ROOT, THIS, Tree, baseline
+
 CACHE = ROOT / ".cache" / "benchmarks"
 _LIMIT_S = 900.0
 
@@ -36,6 +38,7 @@ class Bench:
         peers: also measure other systems.
         disk, memory: scratch directories on a disk and in memory, removed at the end.
         say: shows what is going on.
+        earlier: the earlier commit that figures are compared with; None if it is not to be had.
     """
 
     quick: bool
@@ -43,6 +46,17 @@ class Bench:
     disk: Path
     memory: Path
     say: Callable[[str], None]
+    earlier: Tree | None = None
+
+    @property
+    def trees(self) -> list[Tree]:
+        """This tree, and the earlier one if there is one."""
+        return [THIS] if self.earlier is None else [THIS, self.earlier]
+
+    def turns(self, count: int) -> Iterator[Tree]:
+        """The trees by turns, each so many times, in an order that changes, so that a drift meets both."""
+        for number in range(count):
+            yield from reversed(self.trees) if number % 2 else self.trees
 
     def pick(self, full: int, quick: int) -> int:
         """A number of repetitions."""
@@ -54,36 +68,44 @@ class Bench:
 
 
 @contextlib.contextmanager
-def scratch(quick: bool, peers: bool, say: Callable[[str], None]) -> Iterator[Bench]:
-    """A run with scratch directories."""
+def scratch(
+    quick: bool, peers: bool, say: Callable[[str], None], warn: Callable[[str], None] = print
+) -> Iterator[Bench]:
+    """A run with scratch directories; ``warn`` says what cannot be measured."""
     CACHE.mkdir(parents=True, exist_ok=True)
     shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with (
         tempfile.TemporaryDirectory(prefix="scratch-", dir=CACHE, ignore_cleanup_errors=True) as disk,
         tempfile.TemporaryDirectory(prefix="prov-bench-", dir=shm, ignore_cleanup_errors=True) as memory,
     ):
-        yield Bench(quick, peers, Path(disk), Path(memory), say)
+        earlier = baseline(Path(disk) / BASELINE)
+        if isinstance(earlier, str):
+            warn(f"WARNING: {earlier}")
+        yield Bench(quick, peers, Path(disk), Path(memory), say, None if isinstance(earlier, str) else earlier)
 
 
 # -- fresh processes -------------------------------------------------------------------------------------------------
 
 
-def environment() -> dict[str, str]:
-    """Environment of child processes: they find this package, and nothing switches recording on for them."""
+def environment(tree: Tree = THIS) -> dict[str, str]:
+    """Environment of child processes: they find a tree's package, and nothing switches recording on for them."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PROV_WORKER")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     entries = [part for part in kept.get("PYTHONPATH", "").split(os.pathsep) if part]
-    kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), str(ROOT / "src"), *entries]))
+    kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), str(tree.source), *entries]))
     return kept
 
 
-def fresh(target: str, *, python: str = sys.executable, limit_s: float = _LIMIT_S, **arguments: Any) -> Any:
+def fresh(
+    target: str, *, python: str = sys.executable, limit_s: float = _LIMIT_S, tree: Tree = THIS, **arguments: Any
+) -> Any:
     """Call a function of this package in a new interpreter.
 
     Args:
         target: ``module:function``.
         python: the interpreter.
         limit_s: patience.
+        tree: whose package the process imports.
         arguments: keyword arguments, JSON data.
 
     Returns:
@@ -99,7 +121,7 @@ def fresh(target: str, *, python: str = sys.executable, limit_s: float = _LIMIT_
             process = subprocess.Popen(
                 command,
                 cwd=directory,
-                env=environment(),
+                env=environment(tree),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -139,10 +161,15 @@ def beside(target: str, **arguments: Any) -> Iterator[Future[Any]]:
 
 def provenance(crate_dir: str, **settings: Any) -> dict[str, Any]:
     """What an engine sends along with a task."""
-    from prov_worker.recorder.provenance import provenance_mapping
     from prov_worker.settings import Settings
 
-    mapping = provenance_mapping(Settings.from_mapping(settings), crate_dir)
+    try:
+        from prov_worker.recorder.provenance import provenance_mapping
+    except ImportError:  # the earlier tree has it elsewhere, and the directory among the settings
+        earlier: Any = importlib.import_module("prov_worker.globus.environ")
+        mapping = earlier.provenance_mapping(Settings.from_mapping({"crate_dir": crate_dir, **settings}), None)
+    else:
+        mapping = provenance_mapping(Settings.from_mapping(settings), crate_dir)
     return {**mapping, "attempt": 1, "function_id": "5ca1ab1e-0000-4000-8000-000000000000"}
 
 

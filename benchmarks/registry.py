@@ -41,6 +41,7 @@ BENCHMARKS = (
     Benchmark("agent", "CPU and memory of the agent with 64 workers", "agent:run"),
     Benchmark("crates", "crates finalised per second and core", "crates:throughput"),
     Benchmark("latency", "crate on disk after the result, at a steady rate", "crates:latency"),
+    Benchmark("full", "agent's start and crates on a node that is full, and the cost to neighbours", "full_node:run"),
     Benchmark("burst", "crate on disk after the result, in a burst of no-ops", "late:burst"),
     Benchmark("sizes", "bytes and files of crates by the length of their task", "late:sizes"),
     Benchmark("start", "time and memory added to a worker's start", "start:run"),

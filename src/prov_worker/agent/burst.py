@@ -39,4 +39,8 @@ class Burst:
                 self._began = None
             elif self._began is None:
                 self._began = now
-        return self._began is not None and now - self._began < BURST_PATIENCE_S
+        return self._began is not None and not self.lasts(now)
+
+    def lasts(self, now: float) -> bool:
+        """Whether there is a burst for which crates wait no longer."""
+        return self._began is not None and now - self._began >= BURST_PATIENCE_S

@@ -92,6 +92,8 @@ class Finaliser:
         self._plotting: dict[int, Job] = {}
         self._losses: deque[tuple[float, Job]] = deque()
         self._unread: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._read_again_at = 0.0
         self._sandboxes = Sandboxes()
         self._dead: dict[str, Follower] = {}
         self._mark_ns = 0
@@ -326,6 +328,11 @@ class Finaliser:
         return len(self._pending) + len(self._retry) + len(self._plotting) + len(self._losses)
 
     @property
+    def in_a_burst(self) -> bool:
+        """Whether quick tasks have followed one another for so long that their crates wait no longer."""
+        return self._burst.lasts(time.monotonic())
+
+    @property
     def stuck(self) -> int:
         """Crates that could not be written when it was tried last."""
         return len(self._retry)
@@ -387,6 +394,8 @@ class Finaliser:
             except OSError as error:
                 follower.unread = f"{follower.path}: cannot be read: {error}"
                 self.say("%s", follower.unread)
+                if path is not None:
+                    self._unreadable.add(path)
                 return False
             follower.unread = None
             more = follower.size != before
@@ -398,8 +407,12 @@ class Finaliser:
         return more
 
     def _revive(self) -> None:
-        """Bring back what waited for a time: refused crates, late plots, lost tasks."""
+        """Bring back what waited for a time: unreadable journals, refused crates, late plots, lost tasks."""
         now = time.monotonic()
+        if self._unreadable and self._read_again_at <= now:  # a file system that failed may have come back
+            self._read_again_at = now + _RETRY_FIRST_S
+            self._unread |= self._unreadable
+            self._unreadable.clear()
         while self._losses and self._losses[0][0] <= now:
             self._pending.appendleft(self._losses.popleft()[1])
         for number, job in list(self._plotting.items()):

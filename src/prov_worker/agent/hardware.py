@@ -19,6 +19,7 @@ from prov_worker.containers import find_container
 from prov_worker.files import write_file
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
 from prov_worker.settings import PROBES, Settings
+from prov_worker.spool.own_files import make_private, read_own
 from prov_worker.spool.paths import places_here, spool_dir
 
 log = logging.getLogger(__name__)
@@ -161,8 +162,9 @@ class Hardware:
         recent = list(kept.items())[-_MAX_KEPT:]
         text = {key: {name: dataclasses.asdict(report) for name, report in reports.items()} for key, reports in recent}
         try:
-            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            write_file(path, json.dumps({**snapshot.to_dict(), "workers": text}))
+            os.makedirs(self._crate_dir, exist_ok=True)
+            make_private(os.path.dirname(path))
+            write_file(path, json.dumps({**snapshot.to_dict(), "workers": text}), mode=0o600)
         except (OSError, ValueError) as error:
             log.warning("the node's hardware report could not be kept: %s", error)
 
@@ -223,8 +225,7 @@ def _unknown(node: HardwareSnapshot) -> _Reports:
 
 def _read_kept(path: str) -> dict[str, _Reports]:
     try:
-        with open(path) as file:
-            workers = json.load(file).get("workers", {})
+        workers = json.loads(read_own(path)).get("workers", {})
         return {
             key: {name: ProbeReport(**report) for name, report in reports.items()} for key, reports in workers.items()
         }
@@ -234,8 +235,7 @@ def _read_kept(path: str) -> dict[str, _Reports]:
 
 def _load(path: str, host: str) -> HardwareSnapshot:
     try:
-        with open(path) as file:
-            return HardwareSnapshot.from_dict(json.load(file))
+        return HardwareSnapshot.from_dict(json.loads(read_own(path)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.info("no hardware report of %s: %s", host, error)
         return HardwareSnapshot(host=host, taken_ns=0)

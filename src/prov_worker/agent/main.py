@@ -25,6 +25,7 @@ from typing import Any
 
 from prov_worker import __version__, files
 from prov_worker.agent.log import JsonLines
+from prov_worker.agent.priority import IN_A_BURST, WRITING, Priority
 from prov_worker.spool import launch
 from prov_worker.spool.paths import SLOT_PREFIX, place_of
 
@@ -52,7 +53,7 @@ def main(runtime: str, crate_dir: str) -> None:
     os.umask(0o077)
     os.chdir("/")
     _lift_limits()
-    lock = files.open_lock(os.path.join(runtime, launch.LOCK))
+    lock = launch.open_lock(runtime)
     # Tried for a moment: who asks whether an agent lives holds it for microseconds.
     if not files.lock(lock, _LOCK_PATIENCE_S):
         return
@@ -278,9 +279,11 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the sampler says when to stop
-    _yield_to_workers()
+    with contextlib.suppress(OSError):
+        os.setsid()
+    priority = Priority()
     # one at a time: an agent that leaves may still wait for a plot or for the disk
-    files.lock(files.open_lock(os.path.join(runtime, _FINALISER_LOCK)), STUCK_GRACE_S + 30.0)
+    files.lock(launch.open_lock(runtime, _FINALISER_LOCK), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
     with contextlib.suppress(OSError):  # no crate directory yet
@@ -292,6 +295,8 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     busy = True
     channel.setblocking(False)
     while True:
+        if finaliser.published:  # not before: the first crate needs the node's hardware report, which many wait for
+            priority.lower(IN_A_BURST if finaliser.in_a_burst else WRITING)
         watched: list[Any] = [] if ending else [channel]
         if finaliser.plot_fileno() >= 0:
             watched.append(finaliser.plot_fileno())
@@ -320,21 +325,6 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)
     return not dismissed, 3 if finaliser.outstanding or finaliser.problems else 0
-
-
-def _yield_to_workers() -> None:
-    """Take what processor time the workers leave.
-
-    Where the kernel groups sessions (``sched_autogroup_enabled``, sched(7)), niceness counts only within a session: so
-    this process gets one of its own, and that is made nice: less than itself, so that crates still come, a few hundred
-    a second, where the workers take every core for hours.
-    """
-    with contextlib.suppress(OSError):
-        os.nice(19)
-    with contextlib.suppress(OSError):
-        os.setsid()
-        with open("/proc/self/autogroup", "w") as file:
-            file.write("10")
 
 
 def _receive(channel: socket.socket) -> bytes | None:

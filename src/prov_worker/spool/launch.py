@@ -14,8 +14,9 @@ import time
 from typing import Any
 
 from prov_worker import schedulers
-from prov_worker.files import lock, open_lock
+from prov_worker.files import lock
 from prov_worker.interruptions import is_own
+from prov_worker.spool.own_files import open_own
 from prov_worker.spool.slot import MARK
 
 LOCK = "agent.lock"
@@ -28,10 +29,19 @@ _CODE = (
 )
 
 
+def open_lock(runtime: str, name: str = LOCK) -> int:
+    """Open a file of a runtime directory that is there to be locked, and make it if it is missing.
+
+    Raises:
+        OSError: it cannot be made, or it is no file of this user's.
+    """
+    return open_own(os.path.join(runtime, name), os.O_RDWR | os.O_CREAT)
+
+
 def agent_lives(runtime: str) -> bool:
     """Whether an agent holds the lock of this runtime directory."""
     try:
-        fd = open_lock(os.path.join(runtime, LOCK))
+        fd = open_lock(runtime)
     except OSError as error:
         if not is_own(error):
             raise
@@ -81,25 +91,37 @@ def _spawn(runtime: str, crate_dir: str) -> None:
     # the agent needs none of these, and must not hold what it does not need
     left_out = {"GLOBUS_COMPUTE_CLIENT_SECRET", MARK, *schedulers.secrets()}
     environment = {k: v for k, v in os.environ.items() if k not in left_out}
-    log = os.path.join(runtime, LOG)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    log = _open_log(runtime)
     # The shell puts the agent in the background and leaves, so that it is adopted by init and not by this process.
-    pid = os.posix_spawn(
-        "/bin/sh",
-        ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", "-c", _CODE, json.dumps(argument)],
-        environment,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        # Parsl ends a block by a signal to its process group, which may come before the agent's own setsid
-        setpgroup=0,
-        # what the user's code did to this process's signals is not the agent's
-        setsigmask=[],
-        setsigdef=[signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
-    )
+    try:
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", "-c", _CODE, json.dumps(argument)],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # the log may have this number
+            ],
+            # Parsl ends a block by a signal to its process group, which may come before the agent's own setsid
+            setpgroup=0,
+            # what the user's code did to this process's signals is not the agent's
+            setsigmask=[],
+            setsigdef=[signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
+        )
+    finally:
+        os.close(log)
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:
         pass  # the user's code has set SIGCHLD to be ignored
+
+
+def _open_log(runtime: str) -> int:
+    """Open the agent's log; what is no file of this user's is left alone, and nothing is logged."""
+    try:
+        return open_own(os.path.join(runtime, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    except OSError as error:
+        if not is_own(error):
+            raise
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

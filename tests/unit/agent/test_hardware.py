@@ -160,3 +160,24 @@ def test_what_is_installed_later_is_not_what_a_worker_runs(tmp_path: Path) -> No
     assert data(hardware, before, "environment")["distributions"] == {"j1": "1"}
     after = {**before, "noted_ns": 2}
     assert data(hardware, after, "environment")["distributions"] == {"j1": "1", "later": "2"}
+
+
+def test_a_report_that_is_not_this_users_own_is_not_read(tmp_path: Path) -> None:
+    first = worker(tmp_path, "j1", ["x"])
+    crates = tmp_path / "crates"
+    saved = Hardware(str(crates)).snapshot(host_name(), first, SETTINGS)
+    (report,) = (crates / ".spool").glob("*.hardware.json")
+    assert report.stat().st_mode & 0o077 == 0
+    assert Hardware(str(crates), take=False).snapshot(host_name(), {}, SETTINGS).taken_ns == saved.taken_ns
+    report.rename(tmp_path / "elsewhere.json")
+    report.symlink_to(tmp_path / "elsewhere.json")
+    assert Hardware(str(crates), take=False).snapshot(host_name(), {}, SETTINGS).taken_ns == 0
+
+
+def test_no_report_is_kept_in_a_spool_that_others_may_write_to(tmp_path: Path) -> None:
+    spool = tmp_path / "crates/.spool"
+    spool.mkdir(parents=True)
+    hardware = Hardware(str(tmp_path / "crates"))
+    spool.chmod(0o777)
+    assert data(hardware, worker(tmp_path, "j1", ["x"]), "memory")["total_bytes"] > 0
+    assert list(spool.iterdir()) == []
