@@ -45,6 +45,7 @@ LAYERS = {
     "agent": 2,
     "recorder": 2,
     "run": 3,
+    "flow": 4,
     "globus": 4,
     "localservice": 5,
     "sites": 5,

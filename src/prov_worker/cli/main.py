@@ -31,6 +31,7 @@ COMMANDS = {
     "probe": "Show what the hardware probes find on this machine.",
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
+    "flow": "Globus Flows: make definitions, and check them without the service.",
     "sites": "Templates of endpoints for known machines: show, render, check, install.",
     "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
     "service": "Run the local Globus Compute web service; point stock software at it.",
