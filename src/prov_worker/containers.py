@@ -6,7 +6,8 @@ default is ``--export=ALL``), so a process on the plain node may have those of a
 alone makes: a mount, a control group, or a file with content.
 
 Sources: Apptainer's user guide ("Environment and Metadata"), the Shifter manual (``siteEnv``), ch-run(1),
-podman-run(1), systemd's container interface, and mountinfo of Docker, containerd, CRI-O and LXC.
+podman-run(1), systemd's container interface, the runtime specification of the Open Container Initiative, and mountinfo
+of Docker, containerd, CRI-O, LXC and runc. The tests name the releases whose marks were read in a container that ran.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _MANAGERS = {"lxc": "lxc", "lxc-libvirt": "lxc", "systemd-nspawn": "systemd-nspa
 _MANAGERS |= {"podman": "podman", "oci": "container"}
 #: Files that Docker, containerd and Podman put over those of the image.
 _NETWORK_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+#: Files that are masked in containers by default.
+_MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list")
 _SESSION = re.compile(r"/(apptainer|singularity)/mnt/(?:session|container)\b")
 
 
@@ -63,7 +66,7 @@ def find_container(environ: Mapping[str, str], root: str = "/", proc: str = "/pr
         proc: root of its process file system.
     """
     inside = _Inside(environ, root, proc)
-    for runtime in (_singularity, _shifter, _charliecloud, _podman, _kubernetes, _docker, _managed):
+    for runtime in (_singularity, _shifter, _charliecloud, _podman, _kubernetes, _docker, _managed, _open_container):
         container = runtime(inside)
         if container is not None:
             return container
@@ -169,10 +172,24 @@ def _managed(inside: _Inside) -> Container | None:
         manager = (inside.read(path) or "").strip()
         if manager:
             return Container(_MANAGERS.get(manager, "container"), None)
-    if re.search(r"/lxc(?:\.payload)?[./]", inside.groups) or any(
-        mount.type == "fuse.lxcfs" and point.startswith("/proc/") for point, mount in inside.mounts.items()
+    # Each LXC container has a boot id of its own, lxcfs or not, and whatever name space its control group is in.
+    boot_id = inside.mounts.get("/proc/sys/kernel/random/boot_id")
+    if (
+        (boot_id is not None and boot_id.root.endswith("/.lxc-boot-id"))
+        or re.search(r"/lxc(?:\.payload)?[./]", inside.groups)
+        or any(mount.type == "fuse.lxcfs" and point.startswith("/proc/") for point, mount in inside.mounts.items())
     ):
         return Container("lxc", None)
+    return None
+
+
+def _open_container(inside: _Inside) -> Container | None:
+    # Runtimes of the Open Container Initiative mask files of /proc with the container's own /dev/null (runtime-spec,
+    # "Masked Paths", and the default of runc, crun and containerd); systemd's units have other masks.
+    for point in _MASKED:
+        mask = inside.mounts.get(point)
+        if mask is not None and (mask.root, mask.type) == ("/null", "tmpfs"):
+            return Container("container", None)
     return None
 
 

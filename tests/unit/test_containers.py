@@ -84,6 +84,59 @@ SEEN = {
         ("lxc", None),
     ),
     "nspawn": ({"run/host/container-manager": "systemd-nspawn\n"}, {}, ("systemd-nspawn", None)),
+    # lxc-execute of LXC 5.0.2, without systemd and lxcfs, in a control group name space of its own
+    "lxc-5.0.2": (
+        {
+            "mounts": "113 88 254:0 /var/lib/lxc/web/rootfs / rw,relatime shared:2 - ext4 /dev/vda rw\n"
+            "90 117 0:40 /.lxc-boot-id /proc/sys/kernel/random/boot_id ro,nosuid,nodev - tmpfs none rw,size=492k\n",
+            "groups": "0::/\n",
+            "users": FULL,
+        },
+        {"container": "lxc"},
+        ("lxc", None),
+    ),
+    # systemd-nspawn 252 with --private-users
+    "nspawn-252": (
+        {
+            "run/host/container-manager": "systemd-nspawn\n",
+            "mounts": "160 133 254:0 /srv/tree / rw,relatime shared:2 - ext4 /dev/vda rw\n",
+            "groups": "0::/\n",
+            "users": "0 65536 65536\n",
+        },
+        {"container": "systemd-nspawn"},
+        ("systemd-nspawn", None),
+    ),
+    # Podman 4.3.1 with runc, run by root with --rootfs: its mark is empty
+    "podman-4.3.1": (
+        {
+            "run/.containerenv": "",
+            "mounts": "124 94 254:0 /srv/tree / rw,relatime - ext4 /dev/vda rw\n"
+            + bind(f"/run/containers/storage/overlay-containers/{ID}/userdata/.containerenv", "/run/.containerenv"),
+            "groups": f"9:name=systemd:/libpod_parent/libpod-{ID}\n0::/\n",
+        },
+        {"HOSTNAME": "vm"},
+        ("podman", None),
+    ),
+    # ch-run 0.31 as root
+    "charliecloud-0.31": (
+        {
+            "mounts": "90 113 254:0 /srv/tree / ro,relatime - ext4 /dev/vda rw\n"
+            + bind("/tmp/ch-run_passwd.AkuCQS//deleted", "/etc/passwd"),
+            "users": "0 0 1\n",
+        },
+        {"CH_RUNNING": "Weirdal Yankovic"},
+        ("charliecloud", None),
+    ),
+    # ctr run of containerd 1.7 and runc run of runc 1.2 differ in nothing that is looked at
+    "masked-by-runc": (
+        {
+            "mounts": "124 94 254:0 /srv/tree / rw,relatime - ext4 /dev/vda rw\n"
+            "100 125 0:45 /null /proc/keys rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755\n",
+            "groups": "0::/lab/web\n",
+        },
+        {},
+        ("container", None),
+    ),
     "unknown-manager": ({"run/systemd/container": "rkt"}, {}, ("container", None)),
     "charliecloud": ({"users": NAMESPACE}, {"CH_RUNNING": "Weirdal Yankovic"}, ("charliecloud", None)),
     "apptainer": (
@@ -123,6 +176,15 @@ NOT_SEEN = {
     "job-from-podman-hpc": ({"mounts": PLAIN}, {"PODMAN_HPC_IMAGE": "nersc/x:1", "container": "podman"}),
     "job-that-asks-for-shifter": ({"mounts": PLAIN}, {"SHIFTER_IMAGEREQUEST": "docker:x:1"}),
     "diskless-node": ({"mounts": OVERLAY.format("/lower"), ".dockerenv": ""}, {}),
+    # InaccessiblePaths= of a unit, systemd 252
+    "service-with-masks": (
+        {"mounts": PLAIN + "60 29 0:24 /systemd/inaccessible/reg /proc/kcore ro,nosuid - tmpfs tmpfs rw,mode=755\n"},
+        {},
+    ),
+    "boot-id-of-its-own": (
+        {"mounts": PLAIN + "61 29 0:24 /boot-id /proc/sys/kernel/random/boot_id ro - tmpfs tmpfs rw\n"},
+        {},
+    ),
     "node-that-serves-containers": ({"mounts": PLAIN + bind("/var/lib/docker/overlay2", "/scratch/o")}, {}),
 }
 FILES = {"mounts": "proc/self/mountinfo", "groups": "proc/self/cgroup", "users": "proc/self/uid_map"}
