@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -248,8 +249,8 @@ def test_private(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "s.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-def _in_use(path: Path) -> None:
-    SqliteStorage(path)
+def _in_use(path: Path) -> SqliteStorage:
+    return SqliteStorage(path)
 
 
 def _later_version(path: Path) -> None:
@@ -273,7 +274,6 @@ def _a_directory(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     "prepare, reason",
     [
@@ -284,9 +284,16 @@ def _a_directory(path: Path) -> None:
         (_a_directory, "s.sqlite"),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path: Path, prepare: Callable[[Path], None], reason: str) -> None:
+def test_what_cannot_be_used_is_said_and_closed(
+    tmp_path: Path, prepare: Callable[[Path], SqliteStorage | None], reason: str
+) -> None:
     path = tmp_path / "s.sqlite"
-    prepare(path)
+    user = prepare(path)
     with pytest.raises(InputError, match=reason) as caught:
         SqliteStorage(path)
     assert str(path) in str(caught.value)
+    if user is not None:
+        user.close()
+    assert str(path.resolve()) not in {
+        os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")
+    }

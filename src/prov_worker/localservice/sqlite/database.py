@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prov_worker.errors import InputError
@@ -49,22 +49,26 @@ class Database:
         except OSError as error:
             os.close(self._guard)
             raise InputError(f"{path}: cannot be locked: {error.strerror}") from error
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            self._writer = self._connect()
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            os.close(self._guard)
-            raise InputError(f"{path}: not a database that can be used: {error}") from error
-        except InputError:
-            os.close(self._guard)
-            raise
+        with ExitStack() as opened:
+            opened.callback(os.close, self._guard)
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+                self._writer = self._connect()
+                opened.callback(self._writer.close)
+                self._prepare()
+            except (OSError, sqlite3.Error) as error:
+                raise InputError(f"{path}: not a database that can be used: {error}") from error
+            opened.pop_all()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA busy_timeout = 30000")
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA busy_timeout = 30000")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self) -> None:

@@ -48,7 +48,8 @@ def test_missing_mount_is_recorded_as_absent(tmp_path: Path, copied_node: Callab
     absent, root, below, zero = StorageProbe().take(copied_node("polaris", mount_points=points))["mounts"]
     assert (absent["present"], absent["reason"]) == (False, "no such file or directory")
     assert (below["present"], below["reason"]) == (False, "not a directory")
-    assert (zero["present"], zero["reason"]) == (False, "embedded null byte")
+    assert not zero["present"]
+    assert "embedded null" in zero["reason"], "Python's own words, which change"
     assert root["present"]
     assert absent.keys() == root.keys()
     assert absent["total_bytes"] is None
