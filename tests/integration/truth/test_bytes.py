@@ -12,7 +12,7 @@ import workloads
 from conftest import BYTES, Measured, Run
 
 #: What unpacking the task, importing and the recorder's own few reads and lines come to.
-SLACK = 16 << 10
+SLACK = 4 << 10
 
 
 @pytest.fixture(scope="module")
