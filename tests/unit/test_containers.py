@@ -127,7 +127,7 @@ SEEN = {
         {"CH_RUNNING": "Weirdal Yankovic"},
         ("charliecloud", None),
     ),
-    # ctr run of containerd 1.7 and runc run of runc 1.2 differ in nothing that is looked at
+    # ctr run of containerd 1.6.20 and runc run of runc 1.1.5 differ in nothing that is looked at
     "masked-by-runc": (
         {
             "mounts": "124 94 254:0 /srv/tree / rw,relatime - ext4 /dev/vda rw\n"
@@ -148,6 +148,16 @@ SEEN = {
         {"mounts": "27 1 0:50 / / ro - overlay overlay ro,lowerdir=/var/lib/apptainer/mnt/session/final\n"},
         {},
         ("apptainer", None),
+    ),
+    # apptainer exec of 1.4.5 by an ordinary user, of a directory and of a SIF file alike: no /.singularity.d is needed
+    "apptainer-1.4.5": (
+        {
+            "mounts": "95 43 0:41 / / rw,nodev,relatime unbindable - overlay overlay "
+            "ro,lowerdir=/var/lib/apptainer/mnt/session/overlay-lowerdir:/var/lib/apptainer/mnt/session/rootfs\n",
+            "users": "1000 1000 1\n",
+        },
+        {"APPTAINER_CONTAINER": "/tmp/i.sif", "APPTAINER_NAME": "i.sif"},
+        ("apptainer", "/tmp/i.sif"),
     ),
     "singularity": (
         {".singularity.d/labels.json": "{}"},
