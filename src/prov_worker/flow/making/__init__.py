@@ -1,0 +1,1 @@
+"""Makes a flow – definition, input schema, input template – of what a person writes: ``flow.yaml``."""
