@@ -89,6 +89,8 @@ class Usage:
     ``children_peak_rss_bytes`` is the largest child's own ``VmHWM`` or sample, ``tree_peak_rss_bytes`` the largest sum
     of resident memory, in which pages that processes share count for each.
 
+    ``*_joules`` are what the agent counted: see :func:`prov_worker.agent.energy_share.apportion`.
+
     ``*_bytes`` went to and from storage, ``*_chars`` through system calls; both have descendants (getrusage(2),
     proc(5)), but for a task in a thread, whose ``*_chars`` are its own alone.
     """
@@ -127,6 +129,14 @@ class Usage:
     major_faults: int | None = _counter("major page faults", "count", at=8)
     voluntary_switches: int | None = _counter("voluntary context switches", "count", at=9)
     involuntary_switches: int | None = _counter("involuntary context switches", "count", at=10)
+    cpu_energy_joules: float | None = _counter(
+        "energy of the node's CPUs, apportioned by the task's share of their time", "joule", total="sum"
+    )
+    gpu_energy_joules: float | None = _counter(
+        "energy of the GPUs that the worker was given, measured", "joule", total="sum"
+    )
+    node_energy_joules: float | None = _counter("energy of the whole node meanwhile, measured", "joule")
+    node_idle_percent: float | None = _counter("time of the node's CPUs in which they had nothing to do", "percent")
 
     @property
     def cpu_s(self) -> float | None:

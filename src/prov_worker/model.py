@@ -315,12 +315,32 @@ class Series:
 
 
 @dataclass(slots=True)
+class Energy:
+    """What was drawn while a task ran, by whomever. What is None was not counted.
+
+    Attributes:
+        span_s: seconds over which it was counted: about the task's.
+        node_joules: of the whole node.
+        cpu_joules: of its CPUs.
+        idle_share: share of the CPUs' time in which they had nothing to do, 0 to 1.
+        gpu_joules: of each GPU that counts, by its number on the node.
+    """
+
+    span_s: float
+    node_joules: float | None = None
+    cpu_joules: float | None = None
+    idle_share: float | None = None
+    gpu_joules: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class TaskSeries:
-    """All series of one task: of its process tree, of its node, of the GPUs. Empty ones are None."""
+    """All series of one task: of its process tree, of its node, of the GPUs; and energy. Empty ones are None."""
 
     task: Series | None = None
     node: Series | None = None
     gpu: Series | None = None
+    energy: Energy | None = None
 
     def all(self) -> Iterable[tuple[str, Series]]:
         """Pairs of base (``task``, ``node``, ``gpu``) and series, without the empty ones."""

@@ -115,6 +115,23 @@ class Buffer:
         self._mean, self._low, self._high = means, lows, highs
         self._stride *= 2
 
+    def around(
+        self, time_ns: int, first: tuple[int, array[float]]
+    ) -> tuple[tuple[int, array[float]], tuple[int, array[float]]] | None:
+        """Return the rows before and after a moment, each with its time; None if it is after the last one.
+
+        Args:
+            time_ns: the moment, no earlier than ``first``.
+            first: the first row of all.
+        """
+        index, width = bisect_right(self._time, time_ns), len(self.quantities)
+        if index >= len(self._time):
+            return None
+        earlier, later = (
+            (self._time[number], self._mean[number * width : (number + 1) * width]) for number in (index - 1, index)
+        )
+        return (earlier if index else first), later
+
     def series(self, start_ns: int, end_ns: int, interval_s: float) -> Series:
         """The samples within a span, as offsets from its start.
 
@@ -149,20 +166,63 @@ class Buffer:
 class History:
     """What a node did: the last minutes in full, and all of it at a resolution that falls as it grows old."""
 
-    __slots__ = ("_all", "_recent", "interval_s", "quantities")
+    __slots__ = ("_all", "_first", "_recent", "interval_s", "quantities")
 
     def __init__(
         self, quantities: Sequence[Quantity], interval_s: float, recent_s: float = 300.0, limit: int = LIMIT
     ) -> None:
         self.quantities = quantities
         self.interval_s = interval_s
+        #: Kept, though samples that two become one of are known by the later moment.
+        self._first: tuple[int, array[float]] | None = None
         self._recent: deque[tuple[int, array[float]]] = deque(maxlen=max(16, int(recent_s / interval_s)))
         self._all = Buffer(quantities, limit)
 
     def add(self, time_ns: int, row: Sequence[float]) -> None:
-        """Add a row, as :meth:`Buffer.add`."""
-        self._recent.append((time_ns, array("d", row)))
+        """Add a row, as :meth:`Buffer.add`; one that is not later than the last one is left out."""
+        if self._recent and time_ns <= self._recent[-1][0]:
+            return
+        entry = (time_ns, array("d", row))
+        if self._first is None:
+            self._first = entry
+        self._recent.append(entry)
         self._all.add(time_ns, row)
+
+    @property
+    def first_ns(self) -> int:
+        """When the first row of all was read; 0 if there is none."""
+        return self._first[0] if self._first is not None else 0
+
+    @property
+    def last_ns(self) -> int:
+        """When the last row was read; 0 if there is none."""
+        return self._recent[-1][0] if self._recent else 0
+
+    def grown(self, start_ns: int, end_ns: int) -> list[float] | None:
+        """Return how much counters grew within a span; NaN if one was not read, None if it reaches beyond the readings.
+
+        Between two readings a counter is taken to grow evenly.
+        """
+        before, after = self._at(start_ns), self._at(end_ns)
+        if before is None or after is None:
+            return None
+        return [later - earlier for earlier, later in zip(before, after, strict=True)]
+
+    def _at(self, time_ns: int) -> list[float] | None:
+        recent = self._recent
+        if recent and recent[0][0] <= time_ns <= recent[-1][0]:
+            index = bisect_right(recent, time_ns, key=lambda row: row[0])
+            later, earlier = recent[min(index, len(recent) - 1)], recent[index - 1]
+        else:
+            first = self._first
+            if first is None or time_ns < first[0]:
+                return None
+            pair = self._all.around(time_ns, first)
+            if pair is None:
+                return None
+            earlier, later = pair
+        share = (time_ns - earlier[0]) / (later[0] - earlier[0]) if later[0] > earlier[0] else 0.0
+        return [low + share * (high - low) for low, high in zip(earlier[1], later[1], strict=True)]
 
     def series(self, start_ns: int, end_ns: int, limit: int = 512) -> Series | None:
         """At most ``limit`` samples within a span, from the finest that reaches back to its start; None without any."""

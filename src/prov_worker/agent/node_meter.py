@@ -122,6 +122,9 @@ class GpuMeters:
         self._wanted = True
         self._opener = opener
         self.history: History | None = None
+        #: Joules of each GPU, in the order of ``_numbers``.
+        self._energy: History | None = None
+        self._numbers: list[int] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpus", daemon=True)
         self._thread.start()
@@ -143,14 +146,18 @@ class GpuMeters:
                 Quantity(f"{prefix}_temperature_celsius", "celsius", subject),
             ]
         history = History(quantities, self._interval_s)
-        self.history = history
+        energy = History([Quantity(f"gpu{m.index}", "joule", counter=True) for m in meters], self._interval_s)
+        self._numbers = [meter.index for meter in meters]
+        self.history, self._energy = history, energy
         while not self._stop.is_set():
             if not self._wanted:
                 self._stop.wait(_GPU_INTERVAL_S)
                 continue
             row: list[float] = []
+            joules: list[float] = []
             for meter in meters:
                 sample = meter.read()
+                joules.append(_NAN if sample.energy_joules is None else sample.energy_joules)
                 row += [
                     _NAN if value is None else float(value)
                     for value in (
@@ -160,10 +167,26 @@ class GpuMeters:
                         sample.temperature_celsius,
                     )
                 ]
-            history.add(time.monotonic_ns(), row)
+            now = time.monotonic_ns()
+            history.add(now, row)
+            energy.add(now, joules)
             self._stop.wait(self._interval_s)
         for meter in meters:
             meter.close()
+
+    def joules(self, start_ns: int, end_ns: int) -> dict[int, float]:
+        """Return what each GPU drew within a span, by its number; those that count, and were read all the time.
+
+        The last reading may be a moment before the end: what came after it is taken to be as before.
+        """
+        energy = self._energy
+        last_ns = 0 if energy is None else energy.last_ns
+        if energy is None or last_ns <= start_ns:
+            return {}
+        until_ns = min(end_ns, last_ns)
+        grown = energy.grown(start_ns, until_ns) or []
+        longer = (end_ns - start_ns) / (until_ns - start_ns)
+        return {number: value * longer for number, value in zip(self._numbers, grown, strict=False) if value >= 0}
 
     def ask(self, interval_s: float | None) -> None:
         """Read at another interval from now on; None is not at all."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.agent.descendants import TreeUse
+from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
@@ -98,6 +99,9 @@ class Publisher:
             note = close_series(series.task, usage, record.wall_time_s, os.cpu_count() or 1)
             if note:
                 record.notes.append(note)
+            if series.energy is not None:
+                worker = record.worker
+                apportion(usage, series.energy, record.wall_time_s, os.cpu_count() or 1, worker.accelerators)
         if not usage.peak_rss_exact:
             sampled = series.task.columns.get("rss_bytes") if series is not None and series.task else None
             extremes = sampled.extremes() if sampled is not None else None

@@ -11,15 +11,19 @@ import os
 import select
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
 from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched
 from prov_worker.errors import SpoolError
-from prov_worker.model import AttemptId, TaskSeries
+from prov_worker.model import AttemptId, Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.slot import SlotReader, SlotTask
+
+if TYPE_CHECKING:
+    from prov_worker.agent.energy_meter import EnergyMeter
 
 #: However slowly samples are taken, slots are looked at this often.
 _LOOK_INTERVAL_S = 0.1
@@ -28,6 +32,8 @@ _DEATH_CHECK_NS = 1_000_000_000
 _SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
 _IDLE_AFTER_NS = 2_000_000_000
+#: Of a shorter task no energy is given: most of it would be guessed between two readings of the counters.
+_SHORTEST_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -90,6 +96,7 @@ class Sampler:
         self._buried: dict[str, int] = {}
         self._node: NodeMeter | None = None
         self._gpus: GpuMeters | None = None
+        self._energy: EnergyMeter | None = None
         self._node_s: float | None = None
         self._cpus_s: float | None = None
         self._gpu_s: float | None = None
@@ -145,6 +152,7 @@ class Sampler:
             self._measure_node(mono_ns)
             self._find_orphans(mono_ns)
         self._find_dead(mono_ns, tick)
+        self._count_energy(mono_ns, busy=running and self._node_s is not None)
         tick.mark_ns = mono_ns
         tick.alive = sum(not watched.slot.is_let_go() for watched in self._watched.values())
         return tick
@@ -181,6 +189,8 @@ class Sampler:
             watched.close()
         self._watched.clear()
         self._processes.close()
+        if self._energy is not None:
+            self._energy.close()
         if self._gpus is not None:
             self._gpus.close()
 
@@ -311,8 +321,29 @@ class Sampler:
             task=samples.series(end_ns, interval_s),
             node=self._node.history.series(start_ns, end_ns) if self._node is not None else None,
             gpu=gpus.series(start_ns, end_ns) if gpus is not None else None,
+            energy=self._drawn(start_ns, end_ns),
         )
         return attempt_of(task), series
+
+    def _count_energy(self, mono_ns: int, *, busy: bool) -> None:
+        if self._energy is None:
+            # After the first look at all slots: to find the counters takes some time.
+            from prov_worker.agent.energy_meter import EnergyMeter
+
+            self._energy = EnergyMeter()
+        self._energy.tick(mono_ns, busy=busy)
+
+    def _drawn(self, start_ns: int, end_ns: int) -> Energy | None:
+        if end_ns - start_ns < _SHORTEST_NS:
+            return None
+        energy = (
+            self._energy.between(start_ns, end_ns) if self._energy is not None and self._node_s is not None else None
+        )
+        joules = self._gpus.joules(start_ns, end_ns) if self._gpus is not None else {}
+        if joules:
+            energy = energy or Energy((end_ns - start_ns) / 1e9)
+            energy.gpu_joules = joules
+        return energy
 
     def _find_dead(self, mono_ns: int, tick: Tick) -> None:
         suspects = [self._by_fd[fd] for fd in self._dead_fds if fd in self._by_fd]

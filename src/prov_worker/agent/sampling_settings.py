@@ -74,6 +74,11 @@ def restrict(series: TaskSeries, telemetry: Telemetry, wall_time_s: float) -> No
         return
     for base, base_series in list(series.all()):
         setattr(series, base, _restricted(base, base_series, telemetry, wall_time_s))
+    if series.energy is not None:
+        if telemetry.node is False:
+            series.energy.node_joules = series.energy.cpu_joules = series.energy.idle_share = None
+        if telemetry.gpu is False:
+            series.energy.gpu_joules = {}
 
 
 def _restricted(base: str, series: Series, telemetry: Telemetry, wall_time_s: float) -> Series | None:

@@ -127,7 +127,7 @@ def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
             taken=_number(entry.get("taken"), base, "taken"),
             longest_gap_s=_number(entry.get("longest_gap_s"), base, "longest_gap_s"),
         )
-    return TaskSeries(**by_base)
+    return TaskSeries(by_base.get("task"), by_base.get("node"), by_base.get("gpu"))
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:

@@ -7,10 +7,15 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.agent.sampler import Sampler
 from prov_worker.agent.sampling_settings import Plan, restrict
-from prov_worker.model import Column, Series, TaskSeries
+from prov_worker.model import Column, Energy, Series, TaskSeries
+from prov_worker.probes import ProbeContext
+from prov_worker.probes.energy import ENERGY_SOURCES, EnergyCounter
+from prov_worker.probes.energy.base import EnergySource
 from prov_worker.processes import process_start
 from prov_worker.settings import Telemetry
 from prov_worker.spool.slot import OFF, Slot
@@ -81,8 +86,8 @@ def test_cpus_are_read_as_often_as_asked_beside_the_node() -> None:
     assert [name for name, column in later.columns.items() if column.subject.startswith("cpu:")] == []
 
 
-def run_task(tmp_path: Path, telemetry: dict[str, bool | float]) -> tuple[Sampler, TaskSeries | None]:
-    """Half a second of this process as a worker's task, sampled at 50 Hz."""
+def run_task(tmp_path: Path, telemetry: dict[str, bool | float], looks: int = 25) -> tuple[Sampler, TaskSeries | None]:
+    """So many looks at this process as a worker's task, at 50 Hz."""
     runtime, spool = tmp_path / "runtime", tmp_path / "spool"
     runtime.mkdir()
     spool.mkdir()
@@ -96,8 +101,8 @@ def run_task(tmp_path: Path, telemetry: dict[str, bool | float]) -> tuple[Sample
     cpu_ns = time.process_time_ns()
     slot.begin(time.time_ns(), time.monotonic_ns(), cpu_ns, uuid.uuid4().bytes, 1)
     latest = None
-    for number in range(40):
-        if number == 25:
+    for number in range(looks + 15):
+        if number == looks:
             slot.end()
         for _, series in sampler.tick(time.monotonic_ns()).series:
             latest = series
@@ -132,3 +137,47 @@ def test_a_plan_names_what_is_on() -> None:
     assert plan is not None
     assert plan.task == {"cpu": 1.0, "memory": 0.05, "threads": 0.05, "children": 0.05}
     assert (plan.row_s, plan.node, plan.per_cpu, plan.gpu) == (0.05, None, 0.05, 2.0)
+
+
+class Growing(EnergySource, EnergyCounter):
+    """A described node that draws a joule per reading of its counter."""
+
+    joules = 0.0
+
+    def __init__(self) -> None:
+        super().__init__("node", "a meter")
+
+    def open(self, context: ProbeContext) -> list[EnergyCounter]:
+        return [self]
+
+    def read(self) -> float:
+        self.joules += 1.0
+        return self.joules
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("node", [True, False])
+def test_energy_is_counted_with_the_node(tmp_path: Path, node: bool) -> None:
+    counter = Growing()
+    with ENERGY_SOURCES.temporary("described", counter, rank=-1):
+        sampler, series = run_task(tmp_path, {"gpu": False, "node": node, "per_cpu": False}, looks=75)
+        sampler.close()
+    assert series is not None
+    if not node:
+        assert series.energy is None
+        return
+    assert series.energy is not None
+    assert series.energy.node_joules is not None
+    assert 0 < series.energy.node_joules < counter.joules
+    assert series.energy.span_s >= 1.0
+
+
+def test_energy_that_was_not_asked_for_is_taken_out() -> None:
+    """Workers of a node share its readings, also of what one of them has switched off."""
+    series = TaskSeries(energy=Energy(2.0, 100.0, 50.0, 0.5, {0: 7.0}))
+    restrict(series, Telemetry(node=False), 2.0)
+    assert series.energy == Energy(2.0, gpu_joules={0: 7.0})
+    restrict(series, Telemetry(gpu=False), 2.0)
+    assert series.energy == Energy(2.0)

@@ -154,6 +154,10 @@ class FakeNvml:
         self._check(handle)
         return 254_321
 
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        self._check(handle)
+        return 7_000_500
+
     def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
         self._check(handle)
         return 61

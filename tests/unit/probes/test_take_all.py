@@ -37,7 +37,7 @@ def add() -> Iterator[Callable[[str, Callable[[], Any]], None]]:
 
 
 def test_each_file_registers_the_probe_of_its_name() -> None:
-    assert PROBES.names() == ("cpu", "environment", "gpu", "memory", "scheduler", "storage")
+    assert PROBES.names() == ("cpu", "energy", "environment", "gpu", "memory", "scheduler", "storage")
     for name, make in PROBES.items():
         probe = make()
         assert probe.name == name

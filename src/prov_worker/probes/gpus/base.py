@@ -20,12 +20,14 @@ class GpuSample:
         memory_used_bytes: of the device's own memory, by all processes.
         power_watts: of the device; where the driver counts energy, the mean since the reading before.
         temperature_celsius: of the chip.
+        energy_joules: that the device has drawn since an arbitrary moment, by a counter of its own.
     """
 
     utilization_percent: float | None = None
     memory_used_bytes: int | None = None
     power_watts: float | None = None
     temperature_celsius: float | None = None
+    energy_joules: float | None = None
 
 
 class GpuMeter(ABC):

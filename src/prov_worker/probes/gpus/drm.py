@@ -202,17 +202,18 @@ class SysfsMeter(GpuMeter):
         busy, used, free, total = (g.read() for g in (self._busy, self._used, self._free, self._total))
         if used is None and free is not None and total is not None and total >= free:
             used = total - free
-        microwatts, millidegrees = self._power.read(), self._temperature.read()
+        microwatts, millidegrees, microjoules = self._power.read(), self._temperature.read(), self._energy.read()
         return GpuSample(
             float(busy) if busy is not None else None,
             used,
-            microwatts / 1e6 if microwatts is not None else self._mean_power(),
+            microwatts / 1e6 if microwatts is not None else self._mean_power(microjoules),
             millidegrees / 1000 if millidegrees is not None else None,
+            microjoules / 1e6 if microjoules is not None else None,
         )
 
-    def _mean_power(self) -> float | None:
+    def _mean_power(self, microjoules: int | None) -> float | None:
         """Watts since the reading before; None the first time, and where the counter started again."""
-        microjoules, now = self._energy.read(), time.monotonic()
+        now = time.monotonic()
         before, self._before = self._before, (now, microjoules) if microjoules is not None else None
         if before is None or microjoules is None or microjoules < before[1] or now <= before[0]:
             return None

@@ -239,6 +239,7 @@ class NvmlMeter(GpuMeter):
         # What a device will never answer is not asked again: an error costs as much as an answer.
         self._utilization = not gpu.mig and session.supports("nvmlDeviceGetUtilizationRates", self._handle)
         self._power = not gpu.mig and session.supports("nvmlDeviceGetPowerUsage", self._handle)
+        self._energy = not gpu.mig and session.supports("nvmlDeviceGetTotalEnergyConsumption", self._handle)
         self._sensor = (
             sensor if not gpu.mig and session.supports("nvmlDeviceGetTemperature", self._handle, sensor) else None
         )
@@ -252,11 +253,13 @@ class NvmlMeter(GpuMeter):
         memory = session.memory(handle)
         milliwatts = session.ask("nvmlDeviceGetPowerUsage", handle) if self._power else None
         degrees = session.ask("nvmlDeviceGetTemperature", handle, self._sensor) if self._sensor is not None else None
+        millijoules = session.ask("nvmlDeviceGetTotalEnergyConsumption", handle) if self._energy else None
         return GpuSample(
             float(rates.gpu) if rates is not None else None,
             int(memory.used) if memory is not None else None,
             milliwatts / 1000 if milliwatts is not None else None,
             float(degrees) if degrees is not None else None,
+            millijoules / 1000 if millijoules is not None else None,
         )
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def test_intel_power_is_the_difference_of_energy(copied_node: Callable[..., Prob
     try:
         assert [meter.index for meter in meters] == [0, 1, 2, 3, 4, 5]
         first = meters[0].read()
-        assert first == GpuSample(None, 4 << 30, None, None), "power needs two readings"
+        assert first == GpuSample(None, 4 << 30, energy_joules=5000.0), "power needs two readings"
         # card4 is the first by address; its sensors are those of the whole card, not of a tile.
         energy = context.sys / "class/drm/card4/device/hwmon/hwmon33/energy1_input"
         energy.write_text("5000000000000000\n")
@@ -60,7 +60,7 @@ def test_xe_sensors_of_the_package(node: Callable[..., ProbeContext]) -> None:
     try:
         assert [meter.index for meter in meters] == [0, 1]
         assert meters[0].read() == GpuSample()
-        assert meters[1].read() == GpuSample(temperature_celsius=41.0)
+        assert meters[1].read() == GpuSample(temperature_celsius=41.0, energy_joules=0.001)
         assert meters[1].read().power_watts == 0.0
     finally:
         for meter in meters:
@@ -99,8 +99,8 @@ def test_nvml(node: Callable[..., ProbeContext], fake_nvml: Any) -> None:
     assert [(m.index, m.vendor, m.uuid) for m in meters] == [(d["index"], d["vendor"], d["uuid"]) for d in probed]
     samples = [meter.read() for meter in meters]
     assert samples == [
-        GpuSample(None, 1 << 30, 254.321, 61.0),
-        GpuSample(87.0, 1 << 30, 254.321, 61.0),
+        GpuSample(None, 1 << 30, 254.321, 61.0, 7000.5),
+        GpuSample(87.0, 1 << 30, 254.321, 61.0, 7000.5),
         GpuSample(None, 1 << 30, None, None),
         GpuSample(None, 1 << 30, None, None),
     ]
