@@ -53,3 +53,12 @@ class LineFormatter(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802
         """Return an exception as indented lines."""
         return "  " + plain(super().formatException(ei)).replace("\n", "\n  ")
+
+
+def is_text(name: str) -> bool:
+    """Return whether a name has a form in UTF-8; those of files are bytes, and not always."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -11,8 +11,10 @@ from pathlib import Path
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
+from prov_worker.crate.packs import recovery
 from prov_worker.crate.staging import remove_leftovers
 from prov_worker.errors import InputError
+from prov_worker.humanize import plural
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import JournalName, other_spools, own_spools, place_of, places_here, runtime_dirs_of
 from prov_worker.spool.places import why_busy
@@ -29,12 +31,14 @@ class RecoverReport:
         skipped: journals that were left alone, each with the reason.
         problems: what could not be done; records named here are kept.
         removed: directories of crates that killed writers had not finished.
+        packs: packs that killed writers left open, or that were cut, and that are whole now.
     """
 
     finished: int = 0
     skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    packs: list[str] = field(default_factory=list)
 
 
 def recover(
@@ -59,6 +63,7 @@ def recover(
     report = RecoverReport()
     try:
         report.removed = [str(leftover) for leftover in remove_leftovers(Path(path))]
+        _make_packs_whole(Path(path), report)
     except OSError as error:
         report.problems.append(f"{path}: cannot be listed: {error.strerror}")
     _name_other_spools(path, report)
@@ -104,6 +109,20 @@ def recover(
     report.finished = finaliser.published
     report.problems += finaliser.problems
     return report
+
+
+def _make_packs_whole(crate_dir: Path, report: RecoverReport) -> None:
+    for pack in recovery.left_open(crate_dir):
+        try:
+            whole = recovery.make_whole(pack)
+        except OSError as error:
+            report.problems.append(f"{pack}: cannot be made whole: {error.strerror or error}")
+            continue
+        if whole.crates:
+            cut = f", {whole.lost_bytes} bytes of another one are gone" if whole.lost_bytes else ""
+            report.packs.append(f"{whole.path}: {plural(whole.crates, 'crate')}{cut}")
+        elif whole.path is not None:
+            report.problems.append(f"{pack}: no crate in it is complete; left as it is")
 
 
 def _why_busy(journal: str, name: JournalName, report: RecoverReport) -> str | None:

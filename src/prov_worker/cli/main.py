@@ -28,6 +28,8 @@ COMMANDS = {
     "crates.show": "Show a crate on one page: what ran, where, how hard, what failed.",
     "crates.check": "Check crates: own rules and the community's validator.",
     "crates.plot": "Add a plot to crates that have none.",
+    "crates.pack": "Put crates into packs: zip files of many crates, which save inodes.",
+    "crates.unpack": "Make directories of the crates in packs.",
     "probe": "Show what the hardware probes find on this machine.",
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -108,6 +108,20 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
         yield advance
 
 
+@contextmanager
+def counted(label: str) -> Iterator[Callable[[int, int], None]]:
+    """As :func:`progress`, for those who say how many are done, and of how many."""
+    with progress(label, None) as advance:
+        done = 0
+
+        def show(number: int, total: int) -> None:
+            nonlocal done
+            advance(number - done, total=total)
+            done = number
+
+        yield show
+
+
 def print_json(data: Any) -> None:
     """Write data as JSON for another program."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)
@@ -167,12 +181,12 @@ def candidates_at(paths: Iterable[str]) -> list[Path]:
         InputError: a path does not exist, or holds no crate.
         CrateError: a path is a file that is not a zip, or a directory that cannot be listed.
     """
-    from prov_worker.crate.sources import candidates, in_zip, need_zip
+    from prov_worker.crate.sources import candidates, in_zip, is_there, need_zip
 
     paths_found: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
-        if not path.exists() and in_zip(path) is None:
+        if not is_there(path) and in_zip(path) is None:
             raise InputError(f"{path}: no such crate or directory")
         if path.is_file():
             need_zip(path)

@@ -31,12 +31,24 @@ def staging_name(stem: str) -> str:
     Args:
         stem: tells people what it is to become.
     """
+    return f"{v.STAGING_PREFIX}{stem}~{writer_name()}~{next(_numbers)}"
+
+
+def writer_name() -> str:
+    """Return what names this process among all that write crates: ``<host>~<place>~<pid>~<start>``."""
     pid = os.getpid()
-    return f"{v.STAGING_PREFIX}{stem}~{_place()}~{pid}~{_start(pid)}~{next(_numbers)}"
+    return f"{place_name()}~{pid}~{_start(pid)}"
+
+
+def writer_lives(name: str) -> bool | None:
+    """Return whether the process of a :func:`writer_name` runs; None if that cannot be seen from here."""
+    staged = f"{v.STAGING_PREFIX}~{name}~0"
+    return _lives(staged) if _is_here(staged) else None
 
 
 @lru_cache(maxsize=1)
-def _place() -> str:
+def place_name() -> str:
+    """Return host and place of this process: the boot and the name space in which its process ids mean something."""
     key = f"{processes.boot_id()}\0{processes.pid_namespace()}"
     host = safe_name(host_name())[:32]
     return f"{host}~{hashlib.sha256(key.encode()).hexdigest()[:12]}"
@@ -89,7 +101,9 @@ def _is_here(name: str) -> bool:
     if not processes.pid_namespace():
         return False
     fields = name.rsplit("~", 5)
-    return len(fields) == 6 and f"{fields[1]}~{fields[2]}" == _place() and fields[3].isdigit() and fields[4].isdigit()
+    return (
+        len(fields) == 6 and f"{fields[1]}~{fields[2]}" == place_name() and fields[3].isdigit() and fields[4].isdigit()
+    )
 
 
 def _lives(name: str) -> bool:

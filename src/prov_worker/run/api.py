@@ -23,7 +23,7 @@ from prov_worker.crate.bounds import MAX_DATA_BYTES
 from prov_worker.crate.graph import hardware_of, series_of
 from prov_worker.crate.large import property_of
 from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import Source, find_sources, is_run, read, sources_at
+from prov_worker.crate.sources import Source, find_sources, is_run, is_there, read, sources_at
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.model import TaskSeries
@@ -59,7 +59,7 @@ class RunRecord:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
+        if not is_there(path):
             raise InputError(f"{path}: no such run or directory")
         self.path = path
         self.is_run_crate = is_run(path)

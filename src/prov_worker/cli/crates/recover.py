@@ -35,14 +35,7 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
     for path in (crate_dir, Path(spool_dir(str(crate_dir)))):
         if path.exists():
             terminal.need_rights(path, write=True)
-    done = 0
-    with terminal.progress("finishing crates", None) as advance:
-
-        def show(written: int, expected: int) -> None:
-            nonlocal done
-            advance(written - done, total=expected)
-            done = written
-
+    with terminal.counted("finishing crates") as show:
         report = recover(crate_dir, take_over=take_over, progress=show)
     if as_json:
         terminal.print_json(dataclasses.asdict(report))
@@ -50,6 +43,8 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
         click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}")
         for line in report.removed:
             click.echo(f"removed, a killed writer had not finished it: {line}")
+        for line in report.packs:
+            click.echo(f"whole again, its writer had left it open: {line}")
         for line in report.skipped:
             click.echo(f"skipped: {line}")
         for line in report.problems:

@@ -32,16 +32,27 @@ _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 
 @click.command("show")
 @click.argument("crate", type=terminal.PATH)
+@click.option(
+    "--dir",
+    "directory",
+    type=terminal.PATH,
+    envvar="PROV_WORKER_CRATE_DIR",
+    default=".",
+    show_default="the current directory",
+    show_envvar=True,
+    help="Where the crate of a task id is looked for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
-def command(crate: str, as_json: bool) -> int:
+def command(crate: str, directory: str, as_json: bool) -> int:
     """Show CRATE on one page: what ran, where, how hard, what failed.
 
-    CRATE is a directory, a zip file of one crate, or one of many in a zip file: many.zip!NAME.
+    CRATE is a directory, a zip file of one crate, one of many in a zip file: many.zip!NAME, or the begin of a task id:
+    8ad801b2, or DIR/8ad801b2. Of several attempts at a task, the latest is shown.
     """
     from prov_worker.crate.sources import read_end
     from prov_worker.crate.summary import open_step
 
-    step, opened = open_step(_source(crate), strict=False)
+    step, opened = open_step(_source(crate, directory), strict=False)
     if as_json:
         with blaming(crate):
             data = _data(step, opened)
@@ -59,14 +70,19 @@ def command(crate: str, as_json: bool) -> int:
     return 0
 
 
-def _source(crate: str) -> Source:
-    from prov_worker.crate.sources import candidates, is_run, source_of
+def _source(crate: str, directory: str) -> Source:
+    from prov_worker.crate.sources import candidates, in_zip, is_run, is_there, source_of
+    from prov_worker.crate.sources.ids import source_by_id
 
     path = Path(crate)
     if path.is_dir() and (is_run(path) or not (path / v.METADATA_FILE).exists()):
         inside = next(candidates(path), None)
         if inside is not None:
             raise InputError(f"{crate}: a directory of crates; name one, such as {inside}")
+    if not is_there(path) and in_zip(path) is None and not path.is_symlink() and "!" not in crate:
+        where = path.parent if "/" in crate else Path(directory)
+        if where.is_dir():
+            return source_by_id(where, path.name)
     return source_of(path)
 
 

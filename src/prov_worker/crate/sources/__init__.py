@@ -1,4 +1,4 @@
-"""Where step crates are: directories and zip files, read without trusting what they say."""
+"""Where step crates are: directories, zip files and packs, read without trusting what they say."""
 
 from prov_worker.crate.sources.base import Source, digest, read, read_end
 from prov_worker.crate.sources.directories import DirectorySource, find_crates
@@ -9,15 +9,18 @@ from prov_worker.crate.sources.lookup import (
     find_sources,
     in_zip,
     is_run,
+    is_there,
     need_zip,
     run_sources,
     source_of,
     sources_at,
 )
+from prov_worker.crate.sources.packs import PackSource
 from prov_worker.crate.sources.zips import ZipSource, check_names, open_zip, zip_sources
 
 __all__ = [
     "DirectorySource",
+    "PackSource",
     "Refuse",
     "Source",
     "ZipSource",
@@ -29,6 +32,7 @@ __all__ = [
     "find_sources",
     "in_zip",
     "is_run",
+    "is_there",
     "need_zip",
     "open_zip",
     "read",

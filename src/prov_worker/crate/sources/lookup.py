@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.sources.base import Source
 from prov_worker.crate.sources.directories import DirectorySource
-from prov_worker.crate.sources.zips import ZipSource, crates_in, runs_among, zip_sources
+from prov_worker.crate.sources.packs import closed_path, pack_sources, present
+from prov_worker.crate.sources.zips import crates_in, run_source, runs_among, zip_sources
 from prov_worker.errors import CrateError, blaming
 
 
@@ -25,7 +27,7 @@ def run_sources(path: Path) -> Iterator[Source]:
     elif path.is_file():
         archive, tops = crates_in(path)
         for top in sorted(runs_among(tops)):
-            yield ZipSource(path, archive, top)
+            yield run_source(path, archive, top)
 
 
 def is_run(path: Path) -> bool:
@@ -41,9 +43,14 @@ def candidates(path: Path) -> Iterator[Path]:
     Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates. A file, and a
     crate in a zip (``many.zip!task.crate``), are given as they are.
 
+    A pack has the name that it has once it is closed, whether it is or not.
+
     Raises:
         CrateError: no such path, or it cannot be listed.
     """
+    if is_pack(path.name) and present(path) is not None:
+        yield closed_path(path)
+        return
     if path.is_file() or in_zip(path) is not None:
         yield path
         return
@@ -57,8 +64,14 @@ def candidates(path: Path) -> Iterator[Path]:
             inside = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise CrateError(path, f"cannot be listed: {error.strerror or error}") from None
+    packs = set()
     for name, is_directory in inside:
         candidate = path / name
+        if is_pack(name) and not is_directory:
+            if closed_path(candidate) not in packs:
+                packs.add(closed_path(candidate))
+                yield closed_path(candidate)
+            continue
         if is_directory:
             if (name.endswith(v.CRATE_SUFFIX) or (candidate / v.METADATA_FILE).is_file()) and not is_run(candidate):
                 yield candidate
@@ -71,10 +84,15 @@ def in_zip(path: Path) -> tuple[Path, str] | None:
     text = str(path)
     at = text.find("!")
     while at >= 0:
-        if os.path.isfile(text[:at]) and not os.path.lexists(text):
+        if is_there(Path(text[:at])) and not os.path.isdir(text[:at]) and not os.path.lexists(text):
             return Path(text[:at]), text[at + 1 :].rstrip("/")
         at = text.find("!", at + 1)
     return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at a path; a pack is there by both of its names."""
+    return path.exists() or (is_pack(path.name) and present(path) is not None)
 
 
 def need_zip(path: Path) -> None:
@@ -83,7 +101,7 @@ def need_zip(path: Path) -> None:
     Raises:
         CrateError: it is not.
     """
-    if path.suffix != v.ZIP_SUFFIX and not zipfile.is_zipfile(path):
+    if path.suffix != v.ZIP_SUFFIX and not is_pack(path.name) and not zipfile.is_zipfile(path):
         raise CrateError(path, "a file; a crate is a directory or a zip")
 
 
@@ -106,6 +124,9 @@ def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:
     if candidate.is_dir():
         yield DirectorySource(candidate, follow=lenient)
         return
+    if is_pack(candidate.name) and present(candidate) is not None:
+        yield from pack_sources(candidate)
+        return
     if not candidate.exists():
         named = in_zip(candidate)
         if named is not None:
@@ -120,7 +141,7 @@ def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:
 
 
 def _source_in_zip(path: Path, inner: str) -> Source:
-    for source in zip_sources(path):
+    for source in pack_sources(path) if is_pack(path.name) else zip_sources(path):
         if source.prefix.rstrip("/") == inner:
             return source
     raise CrateError(f"{path}!{inner}", "no such crate in the zip")

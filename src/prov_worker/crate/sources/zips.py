@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,19 +20,29 @@ from prov_worker.errors import CrateError
 _DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
 
 
+#: Opens a member of a zip file.
+Opener = Callable[[zipfile.ZipInfo], IO[bytes]]
+
+
 class ZipSource:
     """A crate in a zip file, at its top or in a directory of it.
 
     Args:
         path: the zip file.
-        archive: the same, opened.
         prefix: directory of the crate in it, with its slash; empty for the top.
+        infos: members of the crate by relative path.
+        opener: opens one of them.
+        key: of the crate, where the name of its directory does not tell.
     """
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, prefix: str) -> None:
+    def __init__(
+        self, path: Path, prefix: str, infos: dict[str, zipfile.ZipInfo], opener: Opener, key: str | None = None
+    ) -> None:
         self._path = path
-        self._archive = archive
         self._prefix = prefix
+        self._infos = infos
+        self._opener = opener
+        self._key = key
 
     @property
     def path(self) -> Path:
@@ -52,7 +62,7 @@ class ZipSource:
     @property
     def key(self) -> str:
         """See :class:`Source`."""
-        return v.key_of(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
+        return self._key or v.key_of(self._prefix.rstrip("/").rsplit("/", 1)[-1] or self._path.name)
 
     @property
     def prefix(self) -> str:
@@ -66,25 +76,31 @@ class ZipSource:
 
     def files(self) -> Iterator[tuple[str, int]]:
         """See :class:`Source`."""
-        for info in self._archive.infolist():
-            if info.filename.startswith(self._prefix) and not info.is_dir():
-                yield info.filename[len(self._prefix) :], info.file_size
+        for relative, info in self._infos.items():
+            yield relative, info.file_size
+
+    def member(self, relative: str) -> zipfile.ZipInfo:
+        """Return the member that is a file of the crate.
+
+        Raises:
+            CrateError: there is no such file.
+        """
+        try:
+            return self._infos[relative]
+        except KeyError:
+            raise CrateError(f"{self.where}/{relative}", "no such file") from None
 
     def open(self, relative: str) -> IO[bytes]:
         """See :class:`Source`."""
+        info = self.member(relative)
         try:
-            return self._archive.open(self._prefix + relative)
-        except KeyError:
-            raise CrateError(f"{self.where}/{relative}", "no such file") from None
+            return self._opener(info)
         except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise CrateError(f"{self.where}/{relative}", f"cannot be read: {error}") from None
 
     def size(self, relative: str) -> int:
         """See :class:`Source`."""
-        try:
-            return self._archive.getinfo(self._prefix + relative).file_size
-        except KeyError:
-            raise CrateError(f"{self.where}/{relative}", "no such file") from None
+        return self.member(relative).file_size
 
     def signature(self) -> tuple[int, int]:
         """See :class:`Source`."""
@@ -98,9 +114,14 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
     Raises:
         CrateError: names the zip, and the member if it is the fault of one.
     """
-    _check_sizes(path, archive)
+    check_members(path, archive.infolist(), path.stat().st_size)
+
+
+def check_members(path: Path, members: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """As :func:`check_names`, of members that were found in another way, in a file of some size in bytes."""
+    _check_sizes(path, members, size)
     seen: set[str] = set()
-    for info in archive.infolist():
+    for info in members:
         name = info.filename
         if info.flag_bits & 0x1:
             raise CrateError(path, "encrypted", name)
@@ -116,11 +137,10 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
         seen.add(name.rstrip("/"))
 
 
-def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    members = archive.infolist()
+def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], packed: int) -> None:
     if len(members) > bounds.MAX_MEMBERS:
         raise CrateError(path, f"{len(members):,} members, more than {bounds.MAX_MEMBERS:,}; refused")
-    packed, unpacked = path.stat().st_size, sum(info.file_size for info in members)
+    unpacked = sum(info.file_size for info in members)
     # The file's size, and not what members say of theirs: several may share the same bytes.
     if unpacked > bounds.RATIO_FROM_BYTES and unpacked > bounds.MAX_RATIO * packed:
         raise CrateError(path, f"unpacks to {unpacked:,} bytes from {packed:,}; refused")
@@ -130,14 +150,18 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
         raise CrateError(path, "members that share bytes; refused")
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
+def open_zip(path: Path, stream: IO[bytes] | None = None) -> zipfile.ZipFile:
     """Open a zip file, with ``./x`` in it named ``x``. Its members are not checked: see :func:`check_names`.
+
+    Args:
+        path: the file.
+        stream: the same, where it is open.
 
     Raises:
         CrateError: it is no zip file, or a damaged one.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path if stream is None else stream)
         _drop_dots(archive)
         return archive
     except OSError as error:
@@ -192,6 +216,26 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
     """
     archive, tops = crates_in(path)
     runs = runs_among(tops)
+    infos = _by_crate(archive, set(tops).difference(runs))
     for top in tops:
         if top not in runs:
-            yield ZipSource(path, archive, top)
+            yield ZipSource(path, top, infos[top], archive.open)
+
+
+def run_source(path: Path, archive: zipfile.ZipFile, top: str) -> ZipSource:
+    """Return the source of one crate of a zip file with all that is in its directory."""
+    return ZipSource(path, top, _by_crate(archive, {top})[top], archive.open)
+
+
+def _by_crate(archive: zipfile.ZipFile, tops: set[str]) -> dict[str, dict[str, zipfile.ZipInfo]]:
+    """Return the members of each of some crates, none of which is in another, by relative path."""
+    infos: dict[str, dict[str, zipfile.ZipInfo]] = {top: {} for top in tops}
+    for info in archive.infolist():
+        if info.is_dir():
+            continue
+        at = 0
+        while (top := info.filename[:at]) not in tops and (at := info.filename.find("/", at) + 1):
+            pass
+        if top in tops:
+            infos[top][info.filename[len(top) :]] = info
+    return infos

@@ -23,6 +23,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import check_names, open_zip
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import sha256_of
+from prov_worker.printable import is_text
 from prov_worker.run.assembly.seal import UNLISTED, check_signature, parse_manifest, parse_seal, zip_problem
 from prov_worker.run.assembly.staging import temporary_database
 
@@ -175,7 +176,7 @@ def _verify(
                     say(Change("changed", relative, "no plain file"))
                 continue
             row = None
-            if _is_text(relative):  # a name that is no UTF-8 cannot have been sealed
+            if is_text(relative):  # a name that is no UTF-8 cannot have been sealed
                 row = db.execute("SELECT sha FROM file WHERE path = ?", (relative,)).fetchone()
             if row is None:
                 reason = "an empty directory that was not sealed" if kind == "empty" else "not in the manifest"
@@ -201,14 +202,6 @@ def _parents(name: str) -> Iterator[str]:
     while at >= 0:
         yield name[: at + 1]
         at = name.find("/", at + 1)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_seal(tree: _Directory | _Zip, path: Path) -> bytes:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.sources import candidates, in_zip
+from prov_worker.crate.sources.packs import signature_of
 from prov_worker.errors import InputError
 from prov_worker.files import lock, open_lock
 from prov_worker.run.index.read import Mapper, Piece, here, read_piece
@@ -128,18 +130,21 @@ def _sort_out(paths: Iterable[str], indexed: set[str], parts: Parts, result: Ind
         if not inside:
             fresh.append(path)
             continue
-        try:
-            holder = path if path in in_zips else os.path.join(path, v.METADATA_FILE)
-            status = os.stat(holder)
-            signature = (status.st_size, status.st_mtime_ns)
-        except OSError:
-            signature = (-1, -1)
+        signature = signature_of(Path(path)) if is_pack(os.path.basename(path)) else _signature(path, path in in_zips)
         if all(parts.unchanged(location, *signature) for location in inside):
             result.unchanged += len(inside)
         else:
             changed.update(inside)
             fresh.append(path)
     return changed, fresh
+
+
+def _signature(path: str, is_zip: bool) -> tuple[int, int]:
+    try:
+        status = os.stat(path if is_zip else os.path.join(path, v.METADATA_FILE))
+    except OSError:
+        return (-1, -1)
+    return status.st_size, status.st_mtime_ns
 
 
 def _gone(indexed: set[str], paths: Iterable[str], directories: Sequence[Path]) -> set[str]:

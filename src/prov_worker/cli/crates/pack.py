@@ -1,0 +1,28 @@
+"""``prov-worker pack``: directories of crates into packs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prov_worker.cli import terminal
+
+
+@click.command("pack")
+@click.argument("directory", type=terminal.PATH)
+@click.option("-o", "--output", type=terminal.PATH, metavar="DIR", help="Write the packs there; implies --keep.")
+@click.option("--keep", is_flag=True, help="Leave the directories.  [default: removed once their pack is closed]")
+@click.option("--json", "as_json", is_flag=True, help="The outcome as JSON.")
+def command(directory: str, output: str | None, keep: bool, as_json: bool) -> int:
+    """Put the crates in DIRECTORY into packs: ordinary zip files of many crates, which all commands read.
+
+    Interrupted and run again, it goes on; no crate is lost. Exit code 1 if a crate cannot be packed: it stays.
+    """
+    from prov_worker.cli.crates.conversions import report
+    from prov_worker.crate.packs.conversion import pack
+
+    with terminal.counted("packing") as show:
+        target = None if output is None else Path(output)
+        result = pack(Path(directory), target, keep=keep or output is not None, progress=show)
+    return report(result, "packed", as_json=as_json)

@@ -1,0 +1,324 @@
+"""Reads packs: closed ones by their central directory, growing ones by their local headers.
+
+A look at a pack is one :class:`PackFile`: it sees what was complete when it began. A pack that is closed during a look
+keeps its bytes; the next look opens it anew, since a network file system shows what was appended only to who opens.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs import format as form
+from prov_worker.crate.packs import scan
+from prov_worker.crate.packs.offsets import offsets_path, other_version, read_offsets
+from prov_worker.crate.publish import Attempt
+from prov_worker.crate.sources.zips import ZipSource, check_members, check_names, open_zip, zip_sources
+from prov_worker.errors import CrateError
+
+#: Larger members are read in pieces.
+_WHOLE_BYTES = 8 << 20
+_LOOKS = 3
+
+
+def closed_path(path: Path) -> Path:
+    """Return the name that a pack has once it is closed, by which it is known everywhere."""
+    return path.with_name(path.name.removesuffix(form.PART))
+
+
+def present(path: Path) -> Path | None:
+    """Return where a pack lies now, closed or growing; None if it is gone.
+
+    Args:
+        path: either of its names.
+    """
+    closed = closed_path(path)
+    # Closed while it is looked for: the second look at the first name tells.
+    for candidate in (closed, closed.with_name(closed.name + form.PART), closed):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def signature_of(path: Path) -> tuple[int, int]:
+    """Return what :meth:`PackSource.signature` of the crates of a pack would be; -1 and -1 if it cannot be told."""
+    try:
+        there = present(path)
+        if there is None:
+            return (-1, -1)
+        status = there.stat()
+        growing = there.name.endswith(form.PART)
+        return read_offsets(there).end if growing else status.st_size, status.st_mtime_ns
+    except (OSError, CrateError):
+        return (-1, -1)
+
+
+def pack_sources(path: Path) -> Iterator[ZipSource]:
+    """Yield the crates of a pack, sorted by name.
+
+    Args:
+        path: of the pack, by either of its names.
+
+    Raises:
+        CrateError: it is gone, damaged, dangerous, or of another version.
+    """
+    pack = PackFile(path)
+    yield from pack.sources() if pack.marked else zip_sources(pack.path)
+
+
+class PackFile:
+    """One look at a pack.
+
+    Args:
+        path: of the pack, by either of its names.
+
+    Attributes:
+        path: its name once closed.
+        infos: members by crate and relative path.
+        marked: whether it is a pack by more than its name; else any program may have made it.
+
+    Raises:
+        CrateError: it is gone, damaged, dangerous, or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = closed_path(path)
+        self._descriptor = -1
+        self._signature = (-1, -1)
+        self.marked = True
+        infos = self._look()
+        self.infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
+        for info in infos:
+            crate, _, relative = info.filename.partition("/")
+            if relative and not info.is_dir():
+                self.infos.setdefault(crate, {})[relative] = info
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def _look(self) -> list[zipfile.ZipInfo]:
+        growing = self.path.with_name(self.path.name + form.PART)
+        for _ in range(_LOOKS):
+            try:
+                self._open(self.path)
+                return self._closed()
+            except FileNotFoundError:
+                pass
+            try:
+                end = read_offsets(growing).end
+                self._open(growing)
+                return self._growing(end)
+            except FileNotFoundError:
+                continue  # it was closed in between
+        problem = "no such pack"
+        if growing.is_file():
+            problem = f"{offsets_path(growing).name} is missing; `prov-worker recover` makes the pack whole"
+        raise CrateError(self.path, problem)
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
+        status = os.fstat(self._descriptor)
+        self._signature = status.st_size, status.st_mtime_ns
+
+    def _closed(self) -> list[zipfile.ZipInfo]:
+        try:
+            with os.fdopen(os.dup(self._descriptor), "rb") as stream, open_zip(self.path, stream) as archive:
+                comment = archive.comment
+                if comment.startswith(form.MARK.encode()):
+                    version = comment[len(form.MARK) :].decode(errors="replace")
+                    if version != str(form.VERSION):
+                        raise other_version(self.path, version)
+                else:
+                    self.marked = False
+                check_names(self.path, archive)
+                return archive.infolist()
+        except CrateError as error:
+            if "not a readable zip" in error.reason and _begins_as_pack(self._descriptor):
+                problem = "cut before its end; `prov-worker recover` gives it one, with all crates that are complete"
+                raise CrateError(self.path, problem) from None
+            raise
+
+    def _growing(self, end: int) -> list[zipfile.ZipInfo]:
+        self._signature = end, self._signature[1]
+        by_crate = {}
+        for crate, infos, _ in scan.crates(self._descriptor, end, verify=False):
+            by_crate[crate] = infos
+        infos = [info for infos in by_crate.values() for info in infos]
+        check_members(self.path, infos, end)
+        return infos
+
+    @property
+    def crates(self) -> list[str]:
+        """Names of the directories of the crates, sorted."""
+        return sorted(crate for crate, infos in self.infos.items() if v.METADATA_FILE in infos)
+
+    def attempts(self) -> dict[str, Attempt]:
+        """Return the attempt of each crate that states one, by the name of its directory."""
+        attempts = {}
+        for crate in self.crates:
+            task = v.split_key(v.key_of(crate))[0]
+            attempt = form.stamp_in(self.infos[crate][v.METADATA_FILE].extra, task)
+            if attempt is not None:
+                attempts[crate] = attempt
+        return attempts
+
+    def sources(self) -> Iterator[PackSource]:
+        """Yield the crates, sorted by name."""
+        keys = _keys(self.attempts())
+        for crate in self.crates:
+            yield PackSource(self, crate, keys.get(crate))
+
+    def source(self, crate: str) -> PackSource | None:
+        """Return the crate in a directory; None if there is none."""
+        keys = _keys(self.attempts())
+        return PackSource(self, crate, keys.get(crate)) if v.METADATA_FILE in self.infos.get(crate, {}) else None
+
+    def signature(self) -> tuple[int, int]:
+        """Return size and modification time (ns) of the pack at this look."""
+        return self._signature
+
+    def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
+        """Open a member.
+
+        Raises:
+            OSError: it cannot be read.
+            zipfile.BadZipFile: it differs from what the pack says of it.
+        """
+        head = os.pread(self._descriptor, form.LOCAL_BYTES, info.header_offset)
+        start = form.data_begin(head, info.header_offset)
+        if start is None:
+            raise zipfile.BadZipFile("no member begins where one should")
+        if info.file_size > _WHOLE_BYTES or info.compress_size > _WHOLE_BYTES:
+            return cast(
+                "IO[bytes]", zipfile.ZipExtFile(cast("Any", _Extent(self, start)), "r", info, close_fileobj=True)
+            )
+        data = os.pread(self._descriptor, info.compress_size, start)
+        return io.BytesIO(_content(data, info))
+
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """Return bytes of the pack, fewer at its end.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        return os.pread(self._descriptor, count, offset)
+
+    def stored(self, info: zipfile.ZipInfo) -> bytes:
+        """Return the bytes of a member as they are stored.
+
+        Raises:
+            zipfile.BadZipFile: no member begins where one should, or the pack is shorter.
+        """
+        start = form.data_begin(os.pread(self._descriptor, form.LOCAL_BYTES, info.header_offset), info.header_offset)
+        data = b"" if start is None else os.pread(self._descriptor, info.compress_size, start)
+        if len(data) != info.compress_size:
+            raise zipfile.BadZipFile("no member lies where one should")
+        return data
+
+
+class _Extent(io.RawIOBase):
+    """The stored bytes of one member, read where they lie: a look at a pack has many readers."""
+
+    def __init__(self, pack: PackFile, start: int) -> None:
+        self._pack = pack
+        self._at = self._start = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + (self._at if whence == os.SEEK_CUR else self._start)
+        return self.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._pack.bytes_at(self._at, len(buffer))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _content(data: bytes, info: zipfile.ZipInfo) -> bytes:
+    """Return the content of a member of a pack, compared with its size and checksum."""
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, info.file_size + 1)
+        except zlib.error as error:
+            raise zipfile.BadZipFile(str(error)) from None
+    elif info.compress_type != zipfile.ZIP_STORED:
+        raise NotImplementedError(f"compression method {info.compress_type}")
+    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile("its size or checksum is another one")
+    return data
+
+
+def _keys(attempts: dict[str, Attempt]) -> dict[str, str]:
+    """Return the keys of crates of one pack whose task has several: the one that finished last has the plain one."""
+    by_task: dict[str, list[str]] = {}
+    for crate, attempt in attempts.items():
+        by_task.setdefault(attempt.id.task_id, []).append(crate)
+    keys: dict[str, str] = {}
+    for task, crates in by_task.items():
+        if len(crates) < 2:
+            continue
+        *earlier, latest = sorted(crates, key=lambda crate: (attempts[crate].rank, crate))
+        keys[latest] = task
+        numbers = Counter[int]()
+        for crate in earlier:
+            ordinal = attempts[crate].id.attempt
+            numbers[ordinal] += 1
+            keys[crate] = v.attempt_key(task, ordinal, numbers[ordinal])
+    return keys
+
+
+class PackSource(ZipSource):
+    """A crate of a pack.
+
+    Args:
+        pack: a look at the pack.
+        crate: name of its directory.
+        key: of the crate, where its name does not tell.
+    """
+
+    def __init__(self, pack: PackFile, crate: str, key: str | None = None) -> None:
+        super().__init__(pack.path, f"{crate}/", pack.infos[crate], pack.open, key)
+        self._pack = pack
+
+    def signature(self) -> tuple[int, int]:
+        """See :class:`Source`."""
+        return self._pack.signature()
+
+    def stored(self, relative: str) -> tuple[zipfile.ZipInfo, bytes]:
+        """Return a file as it is stored, and what the pack says of it.
+
+        Raises:
+            CrateError: there is no such file, or it cannot be read.
+        """
+        info = self.member(relative)
+        try:
+            return info, self._pack.stored(info)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise CrateError(f"{self.where}/{relative}", f"cannot be read: {error}") from None
+
+
+def _begins_as_pack(descriptor: int) -> bool:
+    """Whether a file begins with a member as packs have them."""
+    return isinstance(form.parse_local(os.pread(descriptor, 1 << 16, 0)), form.LocalHeader)

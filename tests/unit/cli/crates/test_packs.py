@@ -1,0 +1,186 @@
+"""Crates into packs and back, and the commands that look at crates in packs."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prov_worker.crate.packs.offsets import offsets_path
+from prov_worker.crate.packs.writer import PackWriter
+from prov_worker.run.api import open_run
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.verify import verify
+from prov_worker.testing import CrateFactory, task_id
+
+DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01"
+BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02"
+Run = Callable[..., tuple[int, str, str]]
+
+
+def content_of(directory: Path) -> dict[str, bytes]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def pack(prov_worker: Run, own_crates: Path) -> Path:
+    """The one pack of both crates."""
+    code, out, err = prov_worker("pack", own_crates)
+    assert (code, err) == (0, "")
+    return Path(out.splitlines()[0])
+
+
+def reopened(pack: Path) -> Path:
+    """Return a closed pack as a growing one of a writer that was killed."""
+    part = pack.with_name(pack.name + ".part")
+    with zipfile.ZipFile(pack) as archive:
+        end = archive.start_dir
+    pack.rename(part)
+    with part.open("r+b") as stream:
+        stream.truncate(end)
+    offsets_path(part).write_bytes(b"prov_worker pack 1 elsewhere~0~1~1\n%d\n" % end)
+    return part
+
+
+def test_pack_and_unpack_keep_every_byte(prov_worker: Run, own_crates: Path) -> None:
+    before = content_of(own_crates)
+    assert prov_worker("pack", own_crates)[0] == 0
+    assert [path.suffix for path in own_crates.iterdir()] == [".zip"]
+    code, out, err = prov_worker("unpack", own_crates)
+    assert (code, err) == (0, "")
+    assert out == "2 crates unpacked\n"
+    assert content_of(own_crates) == before
+
+
+def test_what_is_packed_into_another_place_stays(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    before = content_of(own_crates)
+    code, out, _ = prov_worker("pack", own_crates, "--output", tmp_path / "packs", "--json")
+    assert code == 0
+    assert json.loads(out)["crates"] == 2
+    assert content_of(own_crates) == before
+    again = json.loads(prov_worker("pack", own_crates, "--output", tmp_path / "packs", "--json")[1])
+    assert (again["crates"], again["known"], again["packs"]) == (0, 2, [])
+    assert prov_worker("unpack", tmp_path / "packs", "-o", tmp_path / "out")[0] == 0
+    assert content_of(tmp_path / "out") == before
+    assert len(list((tmp_path / "packs").iterdir())) == 1
+
+
+def test_what_cannot_be_packed_is_named_and_stays(prov_worker: Run, own_crates: Path) -> None:
+    (own_crates / f"{DONE}.crate" / "link").symlink_to("/etc/passwd")
+    code, out, err = prov_worker("pack", own_crates)
+    assert code == 1
+    assert err == f"prov-worker: {own_crates}/{DONE}.crate/link: a link; a crate holds regular files\n"
+    assert out.endswith("1 crate packed\n")
+    assert (own_crates / f"{DONE}.crate").is_dir()
+
+
+def test_a_sealed_run_is_not_packed(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    assemble([own_crates], tmp_path / "RUN.crate", Options())
+    before = content_of(tmp_path / "RUN.crate")
+    code, _, err = prov_worker("pack", tmp_path / "RUN.crate")
+    assert code == 2
+    assert err == f"prov-worker: {tmp_path}/RUN.crate: a run crate, which is sealed: its steps are not packed\n"
+    assert content_of(tmp_path / "RUN.crate") == before
+
+
+def test_all_that_looks_at_crates_looks_into_packs(
+    prov_worker: Run, own_crates: Path, crates: Path, pack: Path
+) -> None:
+    for growing in (False, True):
+        if growing:
+            reopened(pack)
+        rows = json.loads(prov_worker("list", "--json", own_crates)[1])
+        plain = json.loads(prov_worker("list", "--json", crates)[1])
+        assert [row.pop("crate") for row in rows] == [f"{pack}!{DONE}.crate", f"{pack}!{BROKEN}.crate"]
+        for row in plain:
+            del row["crate"]
+        assert rows == plain
+        assert prov_worker("check", "--no-validator", own_crates)[:2][0] == 0
+        shown = json.loads(prov_worker("show", "--json", f"{pack}!{DONE}.crate")[1])
+        assert shown["task_id"] == DONE
+        assert [step.task_id for step in open_run(own_crates).steps()] == [DONE, BROKEN]
+        assert [step.task_id for step in open_run(pack).steps()] == [DONE, BROKEN]
+
+
+def test_a_plot_of_a_crate_in_a_pack_is_written_beside_it(prov_worker: Run, pack: Path, tmp_path: Path) -> None:
+    code, out, err = prov_worker("plot", "--format", "svg", "--output", tmp_path, pack)
+    assert code == 1  # one of them has no samples
+    assert out == f"{tmp_path}/{DONE}.svg\n"
+    assert BROKEN in err
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_show_takes_the_begin_of_a_task_id(prov_worker: Run, own_crates: Path, packed: bool) -> None:
+    if packed:
+        assert prov_worker("pack", own_crates)[0] == 0
+    for arguments in ((DONE, "--dir", own_crates), (f"{own_crates}/{DONE}",), (f"{own_crates}/{DONE}.crate",)):
+        code, out, err = prov_worker("show", "--json", *arguments)
+        assert (code, err) == (0, "")
+        assert json.loads(out)["task_id"] == DONE
+    code, _, err = prov_worker("show", DONE[:8], "--dir", own_crates)
+    assert code == 2
+    assert err == f"prov-worker: {DONE[:8]}: fits 2 tasks in {own_crates}, such as {DONE} and {BROKEN}\n"
+    code, _, err = prov_worker("show", "77", "--dir", own_crates)
+    assert code == 2
+    assert err == f"prov-worker: 77: no such crate, and no task in {own_crates} has an id that begins so\n"
+
+
+def test_show_takes_the_latest_of_several_attempts(prov_worker: Run, tmp_path: Path) -> None:
+    factory = CrateFactory(tmp_path / "crates")
+    factory.add(1, error="no", attempt=1)
+    factory.add(1, attempt=2, offset_s=9)
+    for _ in range(2):
+        shown = json.loads(prov_worker("show", "--json", task_id(1)[:9], "--dir", factory.directory)[1])
+        assert shown["attempt"] == 2
+        earlier = json.loads(prov_worker("show", "--json", f"{task_id(1)}.attempt-1", "--dir", factory.directory)[1])
+        assert earlier["attempt"] == 1
+        prov_worker("pack", factory.directory)
+
+
+def test_recover_makes_packs_whole(prov_worker: Run, own_crates: Path, pack: Path) -> None:
+    part = reopened(pack)
+    offsets_path(part).write_bytes(b"torn")
+    code, out, err = prov_worker("list", own_crates)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "torn" in err
+    os.utime(part, (0, 0))
+    code, out, err = prov_worker("recover", own_crates)
+    assert (code, err) == (0, "")
+    assert f"{pack}: 2 crates" in out
+    assert prov_worker("list", own_crates)[0] == 0
+    assert sorted(path.name for path in own_crates.iterdir() if not path.name.startswith(".")) == [pack.name]
+
+
+@pytest.mark.parametrize("command", ["list", "check", "show", "unpack"])
+def test_a_pack_of_another_version_is_one_line(prov_worker: Run, pack: Path, command: str) -> None:
+    data = pack.read_bytes()
+    pack.write_bytes(data[:-1] + b"2")
+    code, out, err = prov_worker(command, pack)
+    assert code in (1, 2)
+    assert "a pack of version 2; this release reads version 1" in out + err
+    assert pack.read_bytes() == data[:-1] + b"2"
+
+
+def test_a_run_crate_of_packs_is_that_of_their_directories(
+    own_crates: Path, crates: Path, pack: Path, tmp_path: Path
+) -> None:
+    assemble([own_crates], tmp_path / "PACKED.crate", Options(name="run"))
+    assemble([crates], tmp_path / "PLAIN.crate", Options(name="run"))
+    assert pack.exists()
+    for name in ("PACKED", "PLAIN"):
+        assert verify(tmp_path / f"{name}.crate").changes == []
+    assert content_of(tmp_path / "PACKED.crate" / "steps") == content_of(tmp_path / "PLAIN.crate" / "steps")
+
+
+def test_pack_goes_on_behind_a_growing_pack_of_another_writer(prov_worker: Run, own_crates: Path) -> None:
+    writer = PackWriter(own_crates)
+    code, out, _ = prov_worker("pack", own_crates)
+    assert code == 0
+    assert out.endswith("2 crates packed\n")
+    assert writer.close() is None
