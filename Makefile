@@ -20,6 +20,7 @@ VALIDATOR_VENV ?= .venv-validator
 RUNCRATE_VENV ?= .venv-runcrate
 ANSIBLE_VENV ?= .venv-ansible
 FLOWCEPT_VENV ?= .venv-flowcept
+MPI_VENV ?= .venv-mpi
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
@@ -38,9 +39,10 @@ export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export PROV_TEST_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
 export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
+export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench fuzz findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench fuzz findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -56,6 +58,9 @@ runcrate:
 
 flowcept:
 	@scripts/make-venv.sh $(FLOWCEPT_VENV) --group flowcept
+
+mpi:
+	@scripts/make-venv.sh $(MPI_VENV) --group mpi
 
 ansible:
 	@scripts/make-venv.sh $(ANSIBLE_VENV) --group ansible
@@ -83,7 +88,7 @@ system:
 
 # All that tests use, beside each other: most of it waits for the network.
 setup:
-	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept ansible oldest system
+	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept mpi ansible oldest system
 
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
