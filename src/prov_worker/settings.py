@@ -29,6 +29,7 @@ PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
 OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS"))
 WRITE = ("background", "before_result")
+CRATES = ("directories", "packs")
 #: Value of ``capture_outputs``.
 AT_END = "at_end"
 CAPTURE_ARGUMENTS = ("none", "types", "values")
@@ -105,6 +106,7 @@ class Settings:
         probes: hardware probes to run; None runs those that are on by default.
         plots: ``png`` (matplotlib), ``svg`` or ``none``.
         plot_min_duration: seconds; shorter tasks get no plot.
+        crates: ``directories``, or ``packs``: zip files of many crates.
         write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
         capture_arguments: ``none``, ``types`` (type, size, sha256) or ``values`` (also a truncated, redacted repr).
         capture_environment: names of environment variables to record.
@@ -127,6 +129,7 @@ class Settings:
     probes: tuple[str, ...] | None = None
     plots: str = "png"
     plot_min_duration: float = 1.0
+    crates: str = "directories"
     write: str = "background"
     capture_arguments: str = "types"
     capture_environment: tuple[str, ...] = field(default_factory=default_environment)
@@ -169,6 +172,7 @@ class Settings:
                 raise SettingsError(f"{where}.{key}", str(error)) from None
         settings = cls(**checked)
         settings._check_telemetry(f"{where}.telemetry")
+        settings._check_crates(f"{where}.crates")
         return settings
 
     @classmethod
@@ -195,6 +199,7 @@ class Settings:
                 raise SettingsError(variable, str(error)) from None
         settings = cls(**values)
         settings._check_telemetry(PREFIX + "TELEMETRY")
+        settings._check_crates(PREFIX + "CRATES")
         return settings
 
     def to_mapping(self) -> dict[str, Any]:
@@ -208,6 +213,11 @@ class Settings:
         if "telemetry" in mapping:
             mapping["telemetry"] = self.telemetry.to_mapping()
         return mapping
+
+    def _check_crates(self, where: str) -> None:
+        """Refuse packs for results that wait for a crate of their own: a transfer cannot take a member of a zip."""
+        if (self.crates, self.write) == ("packs", "before_result"):
+            raise SettingsError(where, "packs do not go with before_result, which needs a directory for each crate")
 
     def _check_telemetry(self, where: str) -> None:
         """Refuse intervals that no sample can keep."""
@@ -394,6 +404,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "probes": _choices(PROBES.names),
     "plots": _choice(PLOTS),
     "plot_min_duration": _seconds(0.0, 86_400.0),
+    "crates": _choice(CRATES),
     "write": _choice(WRITE),
     "capture_arguments": _choice(CAPTURE_ARGUMENTS),
     "capture_environment": _strings,

@@ -61,3 +61,11 @@ def test_wrong_variables_are_refused_with_their_name(text: str, key: str) -> Non
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({"PROV_WORKER_TELEMETRY": text})
     assert str(caught.value).startswith(key)
+
+
+def test_packs_do_not_go_with_results_that_wait_for_a_crate_of_their_own() -> None:
+    with pytest.raises(SettingsError, match=r"engine\.provenance\.crates: packs do not go with before_result"):
+        Settings.from_mapping({"crates": "packs", "write": "before_result"}, "engine.provenance")
+    with pytest.raises(SettingsError, match="PROV_WORKER_CRATES: packs do not go"):
+        Settings.from_environ({"PROV_WORKER_CRATES": "packs", "PROV_WORKER_WRITE": "before_result"})
+    assert Settings.from_mapping({"crates": "packs"}).crates == "packs"

@@ -279,6 +279,7 @@ class Finaliser:
         self._put_away()
         self._renew_leases()
         self._plotter.rest()
+        self._publisher.rest()
         return not self._holding and bool(self._ready() or self._unread)
 
     def _look_at_sandboxes(self) -> None:
@@ -353,6 +354,7 @@ class Finaliser:
     def close(self) -> None:
         """Let everything go. Whatever is outstanding stays in the journals."""
         self._plotter.close()
+        self._publisher.close()
         for follower in self._followers.values():
             follower.ledger.close()
 

@@ -16,6 +16,7 @@ from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
 from prov_worker.agent.output_tails import tails
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
+from prov_worker.crate.packs.packs import Packs
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
@@ -46,6 +47,7 @@ class Publisher:
         self._process: dict[str, Any] | None = None
         self._process_key = ""
         self._sources = Sources()
+        self._packs = Packs(Path(crate_dir))
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
         """The settings that an execution was recorded with; defaults where they cannot be read."""
@@ -147,7 +149,18 @@ class Publisher:
         if plot is None and settings.plots == "svg" and self.wants_plot(ended, series):
             assert series is not None
             plot = Plot("cpu_usage.svg", render_svg(series, self.title(ended)))
-        return self._writer(ended, settings).publish(ended.record, series, plot, Path(self.crate_dir))
+        writer = self._writer(ended, settings)
+        if settings.crates == "packs":
+            return writer.append(ended.record, series, plot, self._packs)
+        return writer.publish(ended.record, series, plot, Path(self.crate_dir))
+
+    def rest(self) -> None:
+        """Do what is due now and then: close a pack that has been open for long."""
+        self._packs.rest()
+
+    def close(self) -> None:
+        """Close the pack that is open."""
+        self._packs.close()
 
     def wants_plot(self, ended: Ended, series: TaskSeries | None) -> bool:
         """Whether a plot belongs into this crate: it is asked for, the task was long enough and there are samples."""

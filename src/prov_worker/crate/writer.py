@@ -17,8 +17,10 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import one_line, path_id, safe_name
 from prov_worker.crate.metadata import CrateContent, StepWriter, error_of
 from prov_worker.crate.node_entities import Node
+from prov_worker.crate.packs.format import Packed
+from prov_worker.crate.packs.packs import Packs
 from prov_worker.crate.people import account_name, people
-from prov_worker.crate.publish import attempt_of, place, published
+from prov_worker.crate.publish import Attempt, attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import InputError
@@ -63,6 +65,7 @@ class CrateWriter:
             "Raw reports of the hardware probes (CPU, memory, storage, GPUs, environment, scheduler) of the node",
             "application/json",
         )
+        self._packed_hardware: Packed | None = None
 
     def publish(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, crate_dir: Path) -> Path:
         """Write the crate of one attempt; a second time for the same attempt changes nothing.
@@ -88,12 +91,8 @@ class CrateWriter:
             path, earlier = existing
             if not earlier.gives_way_to(me):
                 return path
-            note = (
-                f"Before its end was known, this attempt was published as failed ({earlier.verdict}): {earlier.error}"
-            )
-            record = dataclasses.replace(record, notes=[*record.notes, note])
-        files, cpu_sampled = self._files(record, series, plot)
-        metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
+            record = _noted(record, earlier)
+        files, metadata = self._content(record, series, plot)
         staged = f"{crate_dir}/{staging_name(safe_name(me.id.task_id))}"
         try:
             try:
@@ -108,11 +107,46 @@ class CrateWriter:
                     os.mkdir(f"{staged}/{directory}")
                     made.add(directory)
                 _write(f"{staged}/{file.path}", file.data)
-            _write(f"{staged}/{v.METADATA_FILE}", metadata.encode())
+            _write(f"{staged}/{v.METADATA_FILE}", metadata)
             return place(Path(staged), crate_dir, me)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
+
+    def append(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, packs: Packs) -> Path:
+        """As :meth:`publish`, into a pack.
+
+        Returns:
+            The directory of the packs; where the crate of this very attempt is in one already, nothing is appended.
+
+        Raises:
+            InputError: the plot's name is no file name of an image.
+            OSError: the file system refused; nothing was appended.
+        """
+        me = attempt_of(record)
+        earlier = packs.published(me, record.worker.host)
+        if earlier is not None:
+            if not earlier.gives_way_to(me):
+                return packs.directory
+            record = _noted(record, earlier)
+        files, metadata = self._content(record, series, plot)
+        members = [(file.path, self._packed(file)) for file in files]
+        return packs.add(me, [*members, (v.METADATA_FILE, Packed.of(metadata))])
+
+    def _packed(self, file: CrateContent) -> Packed:
+        """Return a file as it stands in a pack; the hardware is the same in all crates, and deflated once."""
+        if file is not self._hardware:
+            return Packed.of(file.data)
+        if self._packed_hardware is None:
+            self._packed_hardware = Packed.of(file.data, level=9)
+        return self._packed_hardware
+
+    def _content(
+        self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
+    ) -> tuple[list[CrateContent], bytes]:
+        """Files of the crate, and its metadata."""
+        files, cpu_sampled = self._files(record, series, plot)
+        return files, self._step.render(record, series, files, cpu_sampled=cpu_sampled).encode()
 
     def _files(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
@@ -155,6 +189,13 @@ class CrateWriter:
                 description = f"The end of the task's {name.lower()}, secrets removed"
                 files.append(_file(path, text, name, description, "text/plain"))
         return files, bool(samples)
+
+
+def _noted(record: TaskRecord, earlier: Attempt) -> TaskRecord:
+    """Return a record with a note on the verdict that was published before its end was known."""
+    reason = f": {earlier.error}" if earlier.error else ""
+    note = f"Before its end was known, this attempt was published as failed ({earlier.verdict}){reason}"
+    return dataclasses.replace(record, notes=[*record.notes, note])
 
 
 def plot_file(plot: Plot) -> CrateContent:

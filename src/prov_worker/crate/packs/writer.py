@@ -34,6 +34,7 @@ class PackWriter:
     Attributes:
         part: its path while it grows.
         size: bytes so far.
+        opened_at: when it was opened (``time.monotonic``).
 
     Raises:
         OSError: it cannot be made.
@@ -43,6 +44,7 @@ class PackWriter:
         day = day or time.strftime("%Y-%m-%d", time.gmtime())
         self.part, self._descriptor, self._offsets = _create(directory, day)
         self.size = 0
+        self.opened_at = time.monotonic()
         self._noted = len(head_line(writer_name()))
         #: By crate: names in it are there once, and a crate that is appended again replaces the earlier.
         self._entries: dict[str, list[bytes]] = {}

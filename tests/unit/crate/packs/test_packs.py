@@ -15,6 +15,7 @@ from prov_worker.crate.check import check_crate, validate_profiles
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs import recovery
 from prov_worker.crate.packs.offsets import offsets_path
+from prov_worker.crate.packs.packs import Packs
 from prov_worker.crate.packs.writer import PackWriter
 from prov_worker.crate.publish import Attempt
 from prov_worker.crate.reader import StepCrate
@@ -307,3 +308,51 @@ def test_rocrate_reads_members(directory: Path, crates: list[Path], tmp_path: Pa
     for crate in crates[:2]:
         opened = rocrate.ROCrate(tmp_path / "out" / crate.name)
         assert "CreateAction" in opened.mainEntity.type
+
+
+def test_a_later_attempt_is_the_one_that_counts(directory: Path, crates: list[Path]) -> None:
+    packs = Packs(directory)
+    packs.add(attempt(1, 1, end_s=5), packed(crates[0]))
+    packs.add(attempt(1, 2, end_s=9), packed(crates[1]))
+    packs.add(attempt(1, 3, end_s=7), packed(crates[2]))
+    for _ in range(2):
+        by_key = {source.key: source.prefix for source in find_sources(directory, pytest.fail)}
+        assert by_key[task_id(1)] == f"{task_id(1)}.attempt-2.crate/"
+        assert sorted(by_key) == [task_id(1), f"{task_id(1)}.attempt-1", f"{task_id(1)}.attempt-3"]
+        packs.close()
+
+
+def test_a_true_end_replaces_a_verdict(directory: Path, crates: list[Path]) -> None:
+    packs = Packs(directory)
+    packs.add(attempt(1, verdict="unknown"), packed(crates[10]))
+    earlier = packs.published(attempt(1), "node01")
+    assert earlier is not None
+    assert earlier.verdict == "unknown"
+    packs.add(attempt(1), packed(crates[0]))
+    packs.close()
+    assert [StepCrate.open(source).status for source in find_sources(directory, pytest.fail)] == ["completed"]
+
+
+def test_a_killed_writers_pack_is_made_whole_and_what_is_in_it_is_known(directory: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from prov_worker.crate.packs import format as form\n"
+        "from prov_worker.crate.packs.packs import Packs\n"
+        "from prov_worker.crate.publish import Attempt\n"
+        "from prov_worker.model import AttemptId\n"
+        "packs = Packs(Path(sys.argv[1]))\n"
+        "for number in range(5):\n"
+        "    files = [('ro-crate-metadata.json', form.Packed.of(b'{}' * 100))]\n"
+        "    packs.add(Attempt(AttemptId(f'task-{number}', 1, 7), 9), files)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    assert run_python("-c", script, directory).returncode == -9
+    assert any(name.endswith(".part") for name in os.listdir(directory))
+    packs = Packs(directory)
+    host = os.uname().nodename
+    assert packs.published(Attempt(AttemptId("task-3", 1, 7), 9), host) is not None
+    assert packs.published(Attempt(AttemptId("task-5", 1, 7), 9), host) is None
+    names = os.listdir(directory)
+    assert len(names) == 1
+    assert names[0].endswith(form.SUFFIX)
