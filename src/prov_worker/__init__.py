@@ -8,15 +8,16 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prov_worker.crate.community import open_crate
-    from prov_worker.recorder.annotations import annotate, generated, used
+    from prov_worker.recorder.annotations import annotate, generated, name_run, used
     from prov_worker.recorder.step import step
     from prov_worker.run.api import open_run
 
-__all__ = ["__version__", "annotate", "generated", "open_crate", "open_run", "step", "used"]
+__all__ = ["__version__", "annotate", "generated", "name_run", "open_crate", "open_run", "step", "used"]
 
 _HOMES = {
     "annotate": "prov_worker.recorder.annotations",
     "generated": "prov_worker.recorder.annotations",
+    "name_run": "prov_worker.recorder.annotations",
     "open_crate": "prov_worker.crate.community",
     "open_run": "prov_worker.run.api",
     "step": "prov_worker.recorder.step",

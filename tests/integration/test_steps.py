@@ -29,6 +29,7 @@ def write(path, text):
     prov_worker.annotate(lines=3, api_token="s3cr3t-s3cr3t", model="linear")
     with open(path, "w") as stream:
         stream.write(text)
+    prov_worker.name_run("scan-7")
     prov_worker.generated(path)
     return len(text)
 
@@ -91,7 +92,7 @@ def test_each_outer_step_leaves_a_sound_crate(steps: dict[str, RunStep]) -> None
 
 
 def test_annotations_are_in_the_crate_and_secrets_are_not(steps: dict[str, RunStep]) -> None:
-    assert steps["write"].annotations == {"lines": 3, "api_token": "[redacted]", "model": "linear"}
+    assert steps["write"].annotations == {"lines": 3, "api_token": "[redacted]", "model": "linear", "run": "scan-7"}
     assert steps["read back"].annotations == {}
 
 

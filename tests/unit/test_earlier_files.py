@@ -178,7 +178,8 @@ def test_an_index_answers_and_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("duckdb")
     pytest.importorskip("pyarrow")
     from prov_worker.run.index.build import index
-    from prov_worker.run.index.query import Filters, Index
+    from prov_worker.run.index.query import Index
+    from prov_worker.run.selection import Filters
 
     target = tmp_path / "crates.index"
     shutil.copytree(EARLIER / "crates.index", target)

@@ -44,6 +44,8 @@ CONTEXT: Final[list[Any]] = [
 #: ``propertyID`` of what user code noted, and of the recorder's remarks.
 ANNOTATION: Final = NAMESPACE + "annotation"
 NOTE: Final = NAMESPACE + "note"
+#: Key of the annotation that names the run of a task (:func:`prov_worker.name_run`).
+RUN_ANNOTATION: Final = "run"
 
 ACTION_ID: Final = "#distributed_step"
 ACTION_TYPES: Final = ["CreateAction", "HowTo", "ActionAccessSpecification", "Schedule"]

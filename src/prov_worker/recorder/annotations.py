@@ -122,6 +122,14 @@ def annotate(**values: Any) -> None:
     _guarded(Notes.annotate, task, values)
 
 
+def name_run(name: str) -> None:
+    """Say of which run the task is a part: the annotation ``run`` of its crate, by which commands choose crates.
+
+    Does nothing where no task is being recorded.
+    """
+    annotate(run=name)
+
+
 def used(path: str | os.PathLike[str]) -> None:
     """Say that the running task read a file. Its size and sha256 go into the crate; the file stays where it is.
 

@@ -7,7 +7,7 @@
     run = prov_worker.open_run("RUN.crate")
     for step in run.steps():            # streaming, one crate in memory at a time
         print(step.function, step.wall_s)
-    run.tasks()                         # pandas DataFrame, a row an attempt
+    run.tasks()                         # pandas DataFrame, one row per attempt
     run.series(step)                    # prov_worker.model.TaskSeries
 """
 
@@ -28,18 +28,23 @@ from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.model import TaskSeries
 from prov_worker.run.model import Link, Problem
+from prov_worker.run.selection import Selection
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def open_run(path: Path | str) -> RunRecord:
+def open_run(path: Path | str, selection: Selection | None = None) -> RunRecord:
     """Open a run crate, or a directory of step crates (``<task_id>.crate/``, ``<task_id>/`` or zips).
+
+    Args:
+        path: where it is.
+        selection: which attempts are meant; None is all.
 
     Raises:
         InputError: there is no such path.
     """
-    return RunRecord(Path(path))
+    return RunRecord(Path(path), selection)
 
 
 class RunRecord:
@@ -47,9 +52,10 @@ class RunRecord:
 
     Args:
         path: run crate, directory of step crates, one step crate, or a zip of any of them.
+        selection: which attempts are meant; None is all.
 
     Attributes:
-        path: the same.
+        path, selection: the same.
         is_run_crate: whether it was assembled.
         name: of the run crate as its root says; else of the directory.
         problems: crates that the last walk over :meth:`steps` could not read; the others were given.
@@ -58,10 +64,11 @@ class RunRecord:
         InputError: there is no such path.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, selection: Selection | None = None) -> None:
         if not is_there(path):
             raise InputError(f"{path}: no such run or directory")
         self.path = path
+        self.selection = None if selection is None or selection.is_all else selection
         self.is_run_crate = is_run(path)
         self.problems: list[Problem] = []
         self._last: Source | None = None
@@ -77,18 +84,33 @@ class RunRecord:
         return self._name
 
     def sources(self) -> Iterator[Source]:
-        """Yield the step crates, unread, sorted by name."""
+        """Yield the step crates, sorted by name; unread, unless attempts were selected."""
+        for source in self._all_sources():
+            if self.selection is None:
+                yield source
+                continue
+            try:
+                taken = self.selection.takes(open_step(source)[0])
+            except CrateError as error:
+                self.problems.append(Problem.of(source.where, error))
+                continue
+            if taken:
+                yield source
+
+    def _all_sources(self) -> Iterator[Source]:
         self.problems = []
         yield from find_sources(self.path, lambda where, error: self.problems.append(Problem.of(where, error)))
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
         """As :meth:`steps`, each with its crate, for those who need what the summary leaves out."""
         seen: set[bytes] = set()
-        for source in self.sources():
+        for source in self._all_sources():
             try:
                 step, crate = open_step(source)
             except CrateError as error:
                 self.problems.append(Problem.of(source.where, error))
+                continue
+            if self.selection is not None and not self.selection.takes(step):
                 continue
             digest = bytes.fromhex(step.metadata_sha256 or "")
             if digest not in seen:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.selection import selects
 from prov_worker.crate.json_text import utc
 from prov_worker.errors import CrateError, blaming
 from prov_worker.humanize import duration, plural, size
@@ -15,16 +16,22 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from prov_worker.crate.summary import RunStep
+    from prov_worker.run.selection import Selection
 
 
 @click.command("list")
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
+@selects()
 @click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
-def command(crates: tuple[str, ...], as_json: bool) -> int:
+def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int:
     """List each CRATE, or all crates in a directory or a zip file, in a table: one row per attempt, by start.
 
+    \b
+    prov-worker list crates --run-name scan-7 --status failed
+    prov-worker list crates --since 2026-11-20 --where "peak_rss_bytes > 2e9"
+
     Exit code 1 if a crate cannot be read; the others are listed.
-    """
+    """  # noqa: D301 - the mark of click for lines that stay as they are
     from prov_worker.crate.sources import each_source
     from prov_worker.crate.summary import open_step
 
@@ -40,7 +47,9 @@ def command(crates: tuple[str, ...], as_json: bool) -> int:
         for source in each_source(candidate, refuse, lenient=True):
             try:
                 with blaming(source.where):
-                    rows.append(_row(open_step(source, strict=False)[0]))
+                    step = open_step(source, strict=False)[0]
+                    if selection.takes(step):
+                        rows.append(_row(step))
             except CrateError as error:
                 refuse(source.where, error)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
     from prov_worker.run.assembly.assemble import Assembled
+    from prov_worker.run.selection import Selection
 
 
 @click.command("assemble", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run crate that is there.")
+@selects()
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
     directories: tuple[str, ...],
@@ -51,6 +54,7 @@ def command(
     max_file_size: int | None,
     overwrite: bool,
     as_json: bool,
+    selection: Selection,
 ) -> int:
     """Make one run crate of the step crates in each DIR (directories or zips), byte for byte, and seal it.
 
@@ -69,6 +73,7 @@ def command(
         overwrite=overwrite,
         zip=as_zip or output.endswith(".zip"),
         sign=Path(sign) if sign else None,
+        selection=selection,
         max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,
     )
     with terminal.progress("assembling", 0) as advance:

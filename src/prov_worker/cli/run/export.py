@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.selection import selects
 from prov_worker.humanize import size
 from prov_worker.run.export import EXPORTERS
+
+if TYPE_CHECKING:
+    from prov_worker.run.selection import Selection
 
 
 def _table() -> str:
@@ -39,6 +43,7 @@ def _table() -> str:
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--raw", is_flag=True, help="CSV for programs: text as it is, also where a spreadsheet would run it.")
 @click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
+@selects(without=("task",))
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
     run: str,
@@ -48,6 +53,7 @@ def command(
     raw: bool,
     tasks: tuple[str, ...],
     as_json: bool,
+    selection: Selection,
 ) -> int:
     """Write RUN (a run crate, or a directory of step crates) in another form.
 
@@ -61,7 +67,7 @@ def command(
     if raw and not target_format.raw:
         raise click.UsageError("--raw goes with --format csv")
     more: dict[str, Any] = {"raw": raw} if target_format.raw else {}
-    opened = open_run(run)
+    opened = open_run(run, selection)
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{target_format.suffix}")
     refuse_overwrite(target, overwrite=overwrite)
     with terminal.progress("exporting", None) as advance:

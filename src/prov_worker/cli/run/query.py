@@ -14,6 +14,7 @@ import click
 
 from prov_worker import printable
 from prov_worker.cli import terminal
+from prov_worker.cli.selection import DURATION, SIZE, filter_options
 from prov_worker.humanize import size
 
 if TYPE_CHECKING:
@@ -22,52 +23,18 @@ if TYPE_CHECKING:
 _TABLE_ROWS = 50
 
 
-class _Parsed(click.ParamType):
-    """An option whose text a function of :mod:`prov_worker.run.index.query` reads."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from prov_worker.run.index import query
-
-        parse: Callable[[str], Any] = {
-            "duration": query.duration_s,
-            "size": query.size_bytes,
-            "time": query.moment,
-        }[self.name]
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-_DURATION, _SIZE, _TIME = _Parsed("duration"), _Parsed("size"), _Parsed("time")
-
-
 @click.command("query")
 @click.argument("index", type=terminal.PATH, metavar="INDEX")
-@click.option("--status", type=click.Choice(["completed", "failed"]), help="How it ended.")
-@click.option("--function", multiple=True, metavar="NAME", help="Function; * and ? are wildcards.")
-@click.option("--host", multiple=True, metavar="NAME", help="Node.")
-@click.option("--endpoint", multiple=True, metavar="NAME", help="Endpoint, by id or name.")
-@click.option("--task", multiple=True, metavar="ID", help="Task id.")
-@click.option("--user", multiple=True, metavar="NAME", help="Account that ran the task.")
-@click.option("--since", type=_TIME, metavar="TIME", help="Began at or after this time (ISO 8601, UTC).")
-@click.option("--until", type=_TIME, metavar="TIME", help="Began before this time.")
-@click.option("--min-duration", type=_DURATION, metavar="TIME", help="Ran at least so long: 90, 250ms, 1.5m, 2h.")
-@click.option("--max-duration", type=_DURATION, metavar="TIME", help="Ran at most so long.")
-@click.option("--min-cpu", type=_DURATION, metavar="TIME", help="Used at least so much CPU time.")
-@click.option("--max-cpu", type=_DURATION, metavar="TIME", help="Used at most so much CPU time.")
-@click.option("--min-rss", type=_SIZE, metavar="SIZE", help="Peak memory of at least: 500MB, 1.5GiB, 2G.")
-@click.option("--max-rss", type=_SIZE, metavar="SIZE", help="Peak memory of at most.")
+@filter_options()
+@click.option("--min-duration", type=DURATION, metavar="TIME", help="Ran at least so long: 90, 250ms, 1.5m, 2h.")
+@click.option("--max-duration", type=DURATION, metavar="TIME", help="Ran at most so long.")
+@click.option("--min-cpu", type=DURATION, metavar="TIME", help="Used at least so much CPU time.")
+@click.option("--max-cpu", type=DURATION, metavar="TIME", help="Used at most so much CPU time.")
+@click.option("--min-rss", type=SIZE, metavar="SIZE", help="Peak memory of at least: 500MB, 1.5GiB, 2G.")
+@click.option("--max-rss", type=SIZE, metavar="SIZE", help="Peak memory of at most.")
 @click.option("--min-gpu", type=float, metavar="PERCENT", help="A GPU was used at least so much.")
 @click.option("--max-gpu", type=float, metavar="PERCENT", help="No GPU was used more.")
 @click.option("--gpu/--gpu-idle", default=None, help="Used a GPU / had one and used none.")
-@click.option("--error", metavar="TEXT", help="Text in the error.")
-@click.option("--latest", is_flag=True, help="Only the latest attempt at each task.")
 @click.option("--columns", metavar="NAMES", help="Columns to show, separated by commas; 'all' for all.")
 @click.option(
     "--sort",
@@ -92,7 +59,8 @@ def command(
     prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
     prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
     """  # noqa: D301 - the mark of click for lines that stay as they are
-    from prov_worker.run.index.query import DEFAULT_COLUMNS, Filters, Index
+    from prov_worker.run.index.query import DEFAULT_COLUMNS, Index
+    from prov_worker.run.selection import Filters
 
     sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")
     if as_json and as_csv:
@@ -100,7 +68,7 @@ def command(
     if raw and not as_csv:
         raise click.UsageError("--raw goes with --csv.")
     filters = Filters(
-        **{name: options[name] for name in ("status", "function", "host", "endpoint", "task", "user")},
+        **{name: options[name] for name in ("status", "function", "host", "endpoint", "task", "user", "run_name")},
         **{name: options[name] for name in ("since", "until", "gpu", "error", "latest")},
         min_wall_s=options["min_duration"],
         max_wall_s=options["max_duration"],

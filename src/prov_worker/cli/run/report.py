@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
+
+if TYPE_CHECKING:
+    from prov_worker.run.selection import Selection
 
 
 @click.command("report", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
@@ -24,8 +29,9 @@ from prov_worker.humanize import plural, size
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there and that is no such page.")
 @click.option("--title", help="Headline; the default is the run's name.")
+@selects()
 @click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")
-def command(run: str, output: str, overwrite: bool, title: str | None, as_json: bool) -> int:
+def command(run: str, output: str, overwrite: bool, title: str | None, as_json: bool, selection: Selection) -> int:
     """Write one self-contained page about RUN: a run crate, or a directory of step crates.
 
     It needs no network and no server: open it in a browser, send it, print it. Crates that cannot be read are named,
@@ -39,7 +45,7 @@ def command(run: str, output: str, overwrite: bool, title: str | None, as_json: 
     target = Path(output)
     refuse_overwrite(target, overwrite=overwrite, own=OWN_MARK)
     with terminal.progress("reading", None) as advance:
-        data, summary = write_report(open_run(run), target, title=title, advance=advance)
+        data, summary = write_report(open_run(run, selection), target, title=title, advance=advance)
     for problem in data.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:

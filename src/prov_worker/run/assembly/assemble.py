@@ -41,6 +41,7 @@ from prov_worker.run.assembly.verify import digest_of
 from prov_worker.run.assembly.workflow import Workflow, read_workflow
 from prov_worker.run.links import LinkFinder, link_line
 from prov_worker.run.model import Problem
+from prov_worker.run.selection import Selection
 from prov_worker.settings import Settings
 
 
@@ -56,6 +57,7 @@ class Options:
         overwrite: replace a target that exists.
         zip: make a zip file.
         sign: ssh key that signs the seal.
+        selection: which attempts are taken; None takes all.
         max_file_bytes: a step crate with a larger file is refused; 0 for no limit.
     """
 
@@ -68,6 +70,7 @@ class Options:
     overwrite: bool = False
     zip: bool = False
     sign: Path | None = None
+    selection: Selection | None = None
     max_file_bytes: int = MAX_FILE_BYTES
 
 
@@ -247,6 +250,8 @@ class _Assembly:
 
     def _take(self, source: Source) -> None:
         step, crate = open_step(source)
+        if self._options.selection is not None and not self._options.selection.takes(step):
+            return
         key = self._admit(source, step)
         if key is None:
             return

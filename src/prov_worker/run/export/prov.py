@@ -68,7 +68,7 @@ def run_document(
     if run.is_run_crate:
         metadata = read(DirectorySource(run.path), v.METADATA_FILE, MAX_RUN_BYTES)
         base = _base(metadata)
-        if tasks is None:
+        if tasks is None and run.selection is None:
             mapping.add(load_graph(DirectorySource(run.path), run=True), base)
     for source in run.sources():
         if tasks is not None and v.split_key(source.key)[0] not in tasks:

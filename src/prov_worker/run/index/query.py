@@ -19,7 +19,8 @@ from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.store import SEEN_FILE, read_record
-from prov_worker.run.index.tables import TABLES, TASKS
+from prov_worker.run.index.tables import DUCKDB_KINDS, TABLES, TASKS
+from prov_worker.run.selection import Filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,103 +40,8 @@ DEFAULT_COLUMNS = (
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "": 1.0}
-#: DuckDB's types of columns.
-_KINDS = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
 _BATCH = 1000
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which attempts are asked for; None and empty ask for all.
-
-    Attributes:
-        status: ``completed`` or ``failed``.
-        function, host, endpoint, task, user: any of these names; ``*`` and ``?`` stand for any text and character. An
-            endpoint goes by its id, its name or the id of a user endpoint.
-        since, until: UTC times: attempts that began at or after the one and before the other.
-        min_wall_s … max_gpu_percent: bounds, inclusive; attempts of which the quantity is unknown are left out.
-        gpu: true: attempts that used a GPU; false: that saw one and used none.
-        error: text in the error, the type or the kind of the failure, whatever its case.
-        latest: only the latest attempt at each task.
-    """
-
-    status: str | None = None
-    function: tuple[str, ...] = ()
-    host: tuple[str, ...] = ()
-    endpoint: tuple[str, ...] = ()
-    task: tuple[str, ...] = ()
-    user: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    min_wall_s: float | None = None
-    max_wall_s: float | None = None
-    min_cpu_s: float | None = None
-    max_cpu_s: float | None = None
-    min_rss_bytes: float | None = None
-    max_rss_bytes: float | None = None
-    min_gpu_percent: float | None = None
-    max_gpu_percent: float | None = None
-    gpu: bool | None = None
-    error: str | None = None
-    latest: bool = False
-
-    def where(self) -> tuple[str, list[Any]]:
-        """SQL condition with placeholders, and their values."""
-        parts: list[str] = []
-        values: list[Any] = []
-
-        def need(condition: str, *some: Any) -> None:
-            parts.append(condition)
-            values.extend(some)
-
-        if self.status is not None:
-            need("status = ?", self.status)
-        for columns, names in (
-            (("function",), self.function),
-            (("host",), self.host),
-            (("endpoint_id", "endpoint_name", "user_endpoint_id"), self.endpoint),
-            (("task_id",), self.task),
-            (("user",), self.user),
-        ):
-            if names:
-                need(
-                    "(" + " OR ".join(f'"{column}" GLOB ?' for _ in names for column in columns) + ")",
-                    *(name for name in names for _ in columns),
-                )
-        for column, low, high in (
-            ("wall_s", self.min_wall_s, self.max_wall_s),
-            ("cpu_s", self.min_cpu_s, self.max_cpu_s),
-            ("peak_rss_bytes", self.min_rss_bytes, self.max_rss_bytes),
-            ("gpu_max_percent", self.min_gpu_percent, self.max_gpu_percent),
-        ):
-            if low is not None:
-                need(f"{column} >= ?", low)
-            if high is not None:
-                need(f"{column} <= ?", high)
-        if self.since is not None:
-            need("start_ns >= ?", _ns(self.since))
-        if self.until is not None:
-            need("start_ns < ?", _ns(self.until))
-        if self.gpu is True:
-            need("gpus_used > 0")
-        elif self.gpu is False:
-            need("gpus_used = 0 AND coalesce(gpus_visible, node_gpus) > 0")
-        if self.error is not None:
-            need(
-                "(contains(lower(error), lower(?)) OR contains(lower(failure_type), lower(?)) "
-                "OR contains(lower(failure_kind), lower(?)))",
-                self.error,
-                self.error,
-                self.error,
-            )
-        if self.latest:
-            need("latest")
-        return " AND ".join(parts) or "true", values
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
 
 
 def duration_s(text: str) -> float:
@@ -272,7 +178,7 @@ class Index:
             except self._error as error:
                 raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
             return
-        columns = ", ".join(f'"{name}" {_KINDS[kind]}' for name, kind in TABLES[table].items())
+        columns = ", ".join(f'"{name}" {DUCKDB_KINDS[kind]}' for name, kind in TABLES[table].items())
         self._db.execute(f"CREATE TABLE {table} ({columns}, day VARCHAR, endpoint VARCHAR)")
 
     def _missing(self, table: str, files: str) -> str:
@@ -283,7 +189,7 @@ class Index:
             raise IndexDamageError(f"{self.path}: {_line(error)}; {self._remedy()}") from None
         present = {column[0] for column in columns}
         absent = [(name, kind) for name, kind in TABLES[table].items() if name not in present]
-        return "".join(f', NULL::{_KINDS[kind]} AS "{name}"' for name, kind in absent)
+        return "".join(f', NULL::{DUCKDB_KINDS[kind]} AS "{name}"' for name, kind in absent)
 
     def close(self) -> None:
         """Let the database go."""

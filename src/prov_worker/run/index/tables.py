@@ -31,6 +31,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.counters import COLUMNS
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.summary import RunStep
 from prov_worker.errors import CrateError, MissingExtraError
@@ -91,6 +92,7 @@ TASKS: dict[str, str] = {
     "python": "text",
     "samples": "int",
     "samples_expected": "int",
+    "run": "text",
     "annotations": "text",
     "notes": "text",
     "key": "text",
@@ -122,6 +124,8 @@ FILES: dict[str, str] = {
     "crate": "text",
 }
 TABLES = {"tasks": TASKS, "arguments": ARGUMENTS, "files": FILES}
+#: DuckDB's types of columns.
+DUCKDB_KINDS = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN", "time": "TIMESTAMP"}
 #: Columns of the table of samples and their types.
 SAMPLES: dict[str, str] = {
     "key": "text",
@@ -187,6 +191,7 @@ def _task(step: RunStep) -> Row:
     row["gpus_used"] = gpus.used
     row.update((counter.name, step.counter(counter)) for counter in COLUMNS)
     row["python"] = step.versions.get("python")
+    row["run"] = None if (run := step.annotations.get(v.RUN_ANNOTATION)) is None else str(run)
     row["annotations"] = json.dumps(step.annotations, ensure_ascii=False) if step.annotations else None
     row["notes"] = "\n".join(step.notes) or None
     return row
@@ -201,6 +206,7 @@ _DERIVED = frozenset(
         "gpu_memory_max_bytes",
         "gpus_used",
         "python",
+        "run",
         "annotations",
         "notes",
         *(counter.name for counter in COLUMNS),

@@ -24,11 +24,12 @@ from prov_worker.run.api import open_run
 from prov_worker.run.export import EXPORTERS
 from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
-from prov_worker.run.index.query import Filters, Index, IndexDamageError, duration_s, moment, size_bytes
+from prov_worker.run.index.query import Index, IndexDamageError, duration_s, moment, size_bytes
 from prov_worker.run.index.read import in_processes, read_piece
 from prov_worker.run.index.store import Parts, partition_of
 from prov_worker.run.index.tables import TABLES
 from prov_worker.run.report.model_builder import gather
+from prov_worker.run.selection import Filters
 
 
 def keys(path: Path, **filters: Any) -> list[str]:

@@ -1,0 +1,123 @@
+"""Which attempts of a run are meant: the same by an index, and by crates that are read one by one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prov_worker
+from prov_worker.cli.main import run as cli
+from prov_worker.errors import InputError
+from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.index.build import index
+from prov_worker.run.index.query import Index
+from prov_worker.run.selection import Filters, Selection
+from prov_worker.testing import CrateFactory
+from prov_worker.testing.crates import START_NS, task_id
+
+#: The start of task 3.
+LATER = datetime.fromtimestamp(START_NS // 10**9 + 4, timezone.utc)
+
+
+@pytest.fixture
+def named(workflow_crates: CrateFactory) -> Path:
+    """The crates of the workflow, and two tasks that named their run."""
+    workflow_crates.add(5, "fit", offset_s=7, annotations={"run": "scan-7", "loss": 0.5})
+    workflow_crates.add(6, "fit", offset_s=8, annotations={"run": "scan-8"}, error="did not converge")
+    return workflow_crates.directory
+
+
+CASES: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [0, 1, 1, 2, 3, 4, 5, 6]),
+    ({"status": "failed"}, [1, 4, 6]),
+    ({"function": ("re*", "merge")}, [0, 1, 1, 4]),
+    ({"function": ("Read",)}, []),
+    ({"host": ("node0?",), "latest": True}, [0, 1, 2, 3, 4, 5, 6]),
+    ({"endpoint": ("laptop",), "run_name": ("scan-*",)}, [5, 6]),
+    ({"run_name": ("scan-7",)}, [5]),
+    ({"task": (task_id(2), task_id(3)[:-1])}, [0, 1, 1, 2, 3, 4, 5, 6]),
+    ({"task": (task_id(2),)}, [2]),
+    ({"user": ("nobody",)}, []),
+    ({"since": LATER}, [3, 4, 5, 6]),
+    ({"until": LATER, "error": "NOT there"}, [1]),
+    ({"error": "valueerror"}, [1, 4, 6]),
+    ({"min_wall_s": 0.5, "max_wall_s": 0.5}, [1]),
+    ({"min_gpu_percent": 1.0}, []),
+    ({"gpu": True}, []),
+    ({"gpu": False}, []),
+]
+
+
+@pytest.mark.parametrize(("filters", "numbers"), CASES, ids=[" ".join(case[0]) or "all" for case in CASES])
+def test_an_index_and_single_crates_agree(named: Path, filters: dict[str, Any], numbers: list[int]) -> None:
+    index([named])
+    with Index(named) as opened:
+        indexed = [row[0] for row in opened.ask(Filters(**filters), ["task_id"], ["task_id"]).rows]
+    chosen = [step.task_id for step in prov_worker.open_run(named, Selection(Filters(**filters))).steps()]
+    assert indexed == sorted(chosen) == [task_id(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        ("wall_s < 1 OR run = 'scan-8'", [1, 6]),
+        ("annotations->>'loss' = '0.5'", [5]),
+        ('"end" - start < INTERVAL 1 SECOND -- a comment', [1]),
+        ("function IN ('total') AND status = 'completed'", [2, 3]),
+    ],
+)
+def test_a_condition_in_sql(named: Path, where: str, numbers: list[int]) -> None:
+    run = prov_worker.open_run(named, Selection(Filters(), where))
+    assert [step.task_id for step in run.steps()] == [task_id(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("nonsense > 1", 'Referenced column "nonsense" not found'),
+        ("wall_s >", "syntax error"),
+        ("true); DELETE FROM attempt; SELECT (1", "expected one condition"),
+        ("EXISTS (SELECT * FROM read_csv('/etc/passwd'))", "disabled"),
+    ],
+)
+def test_a_condition_that_is_none(where: str, message: str) -> None:
+    with pytest.raises(InputError, match="^--where: ") as refusal:
+        Selection(Filters(), where)
+    assert message in str(refusal.value)
+
+
+def test_a_run_of_chosen_attempts_is_whole_and_sealed(named: Path, tmp_path: Path) -> None:
+    made = assemble([named], tmp_path / "fits.crate", Options(selection=Selection(Filters(run_name=("scan-*",)))))
+    assert (made.tasks, made.failed, made.problems) == (2, 1, [])
+    assert cli(["run", "verify", str(tmp_path / "fits.crate")]) == 0
+
+
+def test_commands_choose_alike(named: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["list", str(named), "--run-name", "scan-7"]) == 0
+    assert "1 crate\n" in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    assert cli(["run", "report", str(named), "-o", str(page), "--status", "failed", "--json"]) == 0
+    assert '"attempts": 3' in capsys.readouterr().out
+    for name, suffix in (("csv", "csv"), ("prov-json", "json")):
+        target = tmp_path / f"few.{suffix}"
+        options = ["--format", name, "-o", str(target), "--where", "wall_s < 1"]
+        assert cli(["run", "export", str(named), *options]) == 0
+    provenance = (tmp_path / "few.json").read_text()
+    assert task_id(1) in provenance
+    assert task_id(0) not in provenance
+    capsys.readouterr()
+    assert cli(["list", str(named), "--where", "nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("prov-worker: --where: ")
+
+
+def test_a_run_crate_is_exported_in_part(named: Path, tmp_path: Path) -> None:
+    assemble([named], tmp_path / "all.crate", Options())
+    target = tmp_path / "failed.json"
+    options = ["--format", "prov-json", "-o", str(target), "--status", "failed"]
+    assert cli(["run", "export", str(tmp_path / "all.crate"), *options]) == 0
+    provenance = target.read_text()
+    assert task_id(4) in provenance
+    assert task_id(5) not in provenance
