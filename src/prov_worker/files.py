@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from prov_worker.errors import InputError
+
+if sys.platform == "win32":  # for clients: whatever records runs on Linux
+    import msvcrt
+else:
+    import fcntl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +27,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK_BYTES = 1 << 20
 _FIRST_WAIT_S = 0.005
 _LONGEST_WAIT_S = 0.1
+#: On Windows a part of the file is locked, and nobody else can read that part: one that is never written.
+_LOCKED_BYTE = 1 << 30
 
 
 def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None) -> None:
@@ -235,7 +242,7 @@ def open_lock(path: str | os.PathLike[str], mode: int = 0o600) -> int:
     Raises:
         OSError: it cannot be made.
     """
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
 
 
 def lock(descriptor: int, wait_s: float = 0.0) -> bool:
@@ -255,9 +262,9 @@ def lock(descriptor: int, wait_s: float = 0.0) -> bool:
     pause_s = _FIRST_WAIT_S
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_now(descriptor)
         except OSError as error:
-            # EACCES: what some network file systems say of a lock that another client holds
+            # EACCES: what Windows, and some network file systems, say of a lock that somebody else holds
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
         else:
@@ -270,4 +277,17 @@ def lock(descriptor: int, wait_s: float = 0.0) -> bool:
 
 def unlock(descriptor: int) -> None:
     """Give a lock up and keep the file open."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    if sys.platform == "win32":
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _lock_now(descriptor: int) -> None:
+    """Lock an open file, or raise OSError at once."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,6 +50,7 @@ LAYERS = {
     "localservice": 5,
     "sites": 5,
     "demo": 5,
+    "jobs": 5,
     "fleet": 6,
     "cli": 7,
     "testing": 7,  # nothing imports it

@@ -1,0 +1,153 @@
+"""Functions, arguments and results as the text that travels: by the SDK's own serialiser.
+
+How a function travels is chosen for each one. Its source is readable in its crate, needs no module at the endpoint and
+suits another release of Python, but brings nothing along that stands outside of it; ``dill`` brings the globals of a
+script's functions along, and takes those of an importable module by name (``serialize/concretes.py`` of
+globus-compute-sdk). ``AllCodeStrategies`` carries both, source first.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import hashlib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prov_worker.errors import InputError, MissingExtraError
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFunction:
+    """A function as it is registered.
+
+    Attributes:
+        name: of the function.
+        sha256: digest of its text; two functions of one digest are one.
+        shell: it is a ``ShellFunction``: its value has an exit status.
+        function: the function itself.
+    """
+
+    name: str
+    sha256: str
+    shell: bool
+    function: Callable[..., Any]
+
+
+def serializer_for(function: Callable[..., Any] | None = None) -> Any:
+    """Return a ``ComputeSerializer`` with the strategy that suits a function.
+
+    Raises:
+        MissingExtraError: globus-compute-sdk is not installed.
+    """
+    try:
+        from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer
+    except ImportError as error:
+        raise MissingExtraError("jobs need globus-compute-sdk", "jobs", error) from error
+    by_source = isinstance(function, types.FunctionType) and not _reaches_out(function)
+    return ComputeSerializer(strategy_code=AllCodeStrategies()) if by_source else ComputeSerializer()
+
+
+def pack_function(function: Callable[..., Any]) -> PackedFunction:
+    """Return what tells a function from others.
+
+    Raises:
+        InputError: it cannot be sent.
+    """
+    if not callable(function):
+        raise InputError(f"{function!r}: is no function")
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        raise InputError(f"{function!r}: cannot be sent: it has no __name__; call it in a function")
+    try:
+        text = serializer_for(function).serialize(function)
+    except MissingExtraError:
+        raise
+    except Exception as error:
+        raise InputError(f"function {name}: cannot be sent: {_cause(error)}") from error
+    digest = hashlib.sha256(f"{name}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
+    return PackedFunction(name, digest, is_shell(function), function)
+
+
+def is_shell(function: object) -> bool:
+    """Return whether a function is one of the SDK's for shell commands, whose value has an exit status."""
+    from globus_compute_sdk import ShellFunction
+
+    return isinstance(function, ShellFunction)
+
+
+def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return arguments as text: both buffers, each after its length.
+
+    Raises:
+        InputError: an argument cannot be serialised.
+    """
+    serializer = _serializer()
+    try:
+        packed = [serializer.serialize(args) if args else _packed_none()]
+        packed.append(serializer.serialize(dict(kwargs)) if kwargs else _packed_empty())
+    except Exception as error:
+        raise InputError(f"arguments: cannot be sent: {_cause(error)}") from error
+    return str(serializer.pack_buffers(packed))
+
+
+def unpack_arguments(payload: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and keyword arguments of :func:`pack_arguments`."""
+    serializer = _serializer()
+    args, kwargs = (serializer.deserialize(buffer) for buffer in serializer.unpack_buffers(payload))
+    return tuple(args), dict(kwargs)
+
+
+def unpack_result(text: str) -> Any:
+    """Return the value that a worker serialised.
+
+    Raises:
+        InputError: it cannot be read here, such as an object of a package that is not installed.
+    """
+    try:
+        return _serializer().deserialize(text)
+    except Exception as error:
+        raise InputError(f"the result cannot be read here: {_cause(error)}") from error
+
+
+@functools.cache
+def _serializer() -> Any:
+    return serializer_for()
+
+
+@functools.cache
+def _packed_none() -> str:
+    return str(_serializer().serialize(()))
+
+
+@functools.cache
+def _packed_empty() -> str:
+    return str(_serializer().serialize({}))
+
+
+def _cause(error: BaseException) -> str:
+    """What was wrong below the SDK's own wrapping, on one line."""
+    cause = error.__cause__ or error
+    return " ".join(f"{type(cause).__name__}: {cause}".split())
+
+
+def _reaches_out(function: types.FunctionType) -> bool:
+    """Whether a function needs something of its module or of a function around it, or has no source of its own."""
+    if function.__closure__ or function.__name__ == "<lambda>" or function.__qualname__ != function.__name__:
+        return True
+    return any(
+        name in function.__globals__ and not hasattr(builtins, name) for name in _global_names(function.__code__)
+    )
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    """Names that a function and those inside it look up outside of them."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield str(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)

@@ -1,0 +1,103 @@
+"""From an endpoint and a file to a session of jobs."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prov_worker.errors import InputError
+from prov_worker.jobs.authentication import compute_client
+from prov_worker.jobs.errors import StoreError
+from prov_worker.jobs.ledger import now
+from prov_worker.jobs.session import Jobs, ledger_for
+from prov_worker.jobs.store import Store
+from prov_worker.jobs.submitter import RETRY_ON, Submitter
+
+SETTLE_S = 30.0
+
+
+def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
+    endpoint: str | uuid.UUID | None = None,
+    *,
+    store: str | os.PathLike[str] = "jobs.jsonl",
+    options: Mapping[str, Any] | None = None,
+    auth: Any = None,
+    crates: str | os.PathLike[str] | None = None,
+    retries: int = 0,
+    retry_on: Iterable[str] = RETRY_ON,
+    settle_s: float = SETTLE_S,
+) -> Jobs:
+    """Open a store of jobs, or make one; jobs that an earlier program left in it go on.
+
+    Args:
+        endpoint: UUID of the endpoint; None: the store's.
+        store: the file.
+        options: ``user_endpoint_config`` of all jobs; None: the store's.
+        auth: who asks; see :func:`prov_worker.jobs.authentication.compute_client`.
+        crates: directory of the endpoint's crates as it is seen from here, for :attr:`prov_worker.jobs.job.Job.crate`.
+        retries: how often a job may be sent again.
+        retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
+        settle_s: a request that had no answer made no tasks if there are none so many seconds later; it is then sent
+            again. Longer than the web service takes for one.
+
+    Raises:
+        StoreError: the store is in use, another endpoint's, or cannot be used.
+        InputError: an argument is not allowed, or credentials are missing; nothing was sent.
+    """
+    path = Path(store)
+    defaults = {"retries": retries, "retry_on": retry_on}
+    Submitter(None, **defaults)  # type: ignore[arg-type] # refuses what is not allowed before anything is made
+    wanted = None if endpoint is None else _uuid("endpoint", endpoint)
+    ledger = ledger_for(path, None if crates is None else Path(crates))
+    there = path.exists() and path.stat().st_size > 0
+    if there:
+        ledger.replay()
+        _check(path, ledger.head, wanted, options)
+    elif wanted is None:
+        raise StoreError(path, "no such store; name an endpoint to make it")
+    client = compute_client(auth)
+    if not path.parent.is_dir():
+        raise StoreError(path, f"cannot be made: {path.parent} is no directory")
+    head = {
+        "group": str(uuid.uuid4()),
+        "endpoint": str(wanted),
+        "options": dict(options or {}),
+        "service": client.web_service_address,
+        "at": now(),
+    }
+    file = Store(path, head)
+    try:
+        ledger = ledger_for(path, ledger.crates)
+        ledger.replay()  # again: another program may have had it meanwhile
+        _check(path, ledger.head, wanted, options)
+        if ledger.head["service"] != client.web_service_address:
+            raise StoreError(
+                path, f"service: its jobs are with {ledger.head['service']}, not {client.web_service_address}"
+            )
+        from prov_worker.globus.task_client import TaskClient
+
+        tasks = TaskClient(
+            client, _uuid("endpoint", ledger.head["endpoint"]), uuid.UUID(ledger.head["group"]), ledger.head["options"]
+        )
+        return Jobs(ledger, file, tasks, defaults, settle_s)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _check(path: Path, head: Mapping[str, Any], endpoint: uuid.UUID | None, options: Mapping[str, Any] | None) -> None:
+    """Refuse a store of other jobs."""
+    if endpoint is not None and head.get("endpoint") != str(endpoint):
+        raise StoreError(path, f"endpoint: its jobs are of {head.get('endpoint')}, not of {endpoint}")
+    if options is not None and head.get("options") != dict(options):
+        raise StoreError(path, "options: its jobs have other options of the endpoint")
+
+
+def _uuid(name: str, value: object) -> uuid.UUID:
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
+    except ValueError:
+        raise InputError(f"{name}: {value!r}: is no UUID") from None

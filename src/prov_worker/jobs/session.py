@@ -1,0 +1,437 @@
+"""Jobs of one endpoint in one store, while a program has it open."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.globus.answers import Answer
+from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack_function
+from prov_worker.globus.result_queue import ResultQueue
+from prov_worker.globus.task_client import TaskClient
+from prov_worker.jobs.job import Cancellation, Job
+from prov_worker.jobs.ledger import Ledger, Sending, now
+from prov_worker.jobs.outcomes import outcome, run_s
+from prov_worker.jobs.sender import Sender
+from prov_worker.jobs.states import State
+from prov_worker.jobs.store import Store
+from prov_worker.jobs.submitter import Submitter
+
+_log = logging.getLogger(__name__)
+
+
+class _OpenLedger(Ledger):
+    """A ledger whose store this program writes."""
+
+    session: Jobs
+
+    def wait(self, reached: Callable[[], bool], timeout: float | None, subject: str) -> None:
+        self.session.wait_until(reached, timeout, subject)
+
+    def cancel(self, job: Job) -> Cancellation:
+        return self.session.cancel(job)
+
+
+class Jobs:
+    """Jobs of a store: submit, wait, cancel. A context manager; made by :func:`prov_worker.jobs.open`.
+
+    Leaving its block waits for all jobs; leaving it by an error does not: what was sent goes on at the endpoint, and is
+    there when the store is opened again.
+
+    Args:
+        ledger: what the store says, read already.
+        store: of these jobs.
+        client: of the web service.
+        defaults: of :meth:`options`.
+        settle_s: as in :func:`prov_worker.jobs.open`.
+    """
+
+    def __init__(
+        self, ledger: _OpenLedger, store: Store, client: TaskClient, defaults: Mapping[str, Any], settle_s: float
+    ) -> None:
+        self.ledger = ledger
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
+        self._store = store
+        self._client = client
+        self._defaults = dict(defaults)
+        self._payloads: dict[int, str] = {}
+        self._packed: dict[Callable[..., Any], PackedFunction] = {}
+        self._early: dict[str, Answer] = {}
+        self._listeners: list[Callable[[Job], None]] = []
+        self._error: Exception | None = None
+        self._closed = False
+        ledger.session = self
+        self._results = ResultQueue(self._address, client.answers, self._open_tasks, self._deliver)
+        self._sender = Sender(self, client, settle_s)
+        if ledger.tasks:
+            self._results.start()
+        with self.lock:
+            for job in ledger.jobs.values():
+                if job.waiting:
+                    self._sender.put(job)
+        self._sender.start()
+
+    # -- for programs ----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(wait=kind is None)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield all jobs of the store, in the order in which they were submitted."""
+        with self.lock:
+            return iter(list(self.ledger.jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self.ledger.jobs)
+
+    def __getitem__(self, number: int) -> Job:
+        """Return a job by its id."""
+        return self.ledger.jobs[number]
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
+        """Have ``function(*args, **kwargs)`` called at the endpoint. It is on record when this returns.
+
+        Raises:
+            InputError: function or arguments cannot be sent, or the web service refuses the function.
+        """
+        return self.options().submit(function, *args, **kwargs)
+
+    def submit_registered(self, function_id: str, /, *args: Any, **kwargs: Any) -> Job:
+        """Have a function called that was registered elsewhere.
+
+        Raises:
+            InputError: the arguments cannot be sent.
+        """
+        return self.options().submit_registered(function_id, *args, **kwargs)
+
+    def options(self, **options: Any) -> Submitter:
+        """Return what submits with options of its own: see :class:`~prov_worker.jobs.submitter.Submitter`.
+
+        Raises:
+            InputError: an option is unknown or not allowed.
+        """
+        return Submitter(self, **{**self._defaults, **options})
+
+    def as_completed(self, jobs: Iterable[Job] | None = None, timeout: float | None = None) -> Iterator[Job]:
+        """Yield jobs as they end, those first that have ended already.
+
+        Args:
+            jobs: of this store; None: all that are in it now.
+            timeout: seconds for all of them; None waits for ever.
+
+        Raises:
+            TimeoutError: some have not ended in time.
+        """
+        ended: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.lock:
+            wanted = {job.id: job for job in (self if jobs is None else jobs)}
+            over = [job for job in wanted.values() if job.ended]
+            self._listeners.append(ended.put)
+        try:
+            for job in over:
+                del wanted[job.id]
+                yield job
+            while wanted:
+                left = None if deadline is None else deadline - time.monotonic()
+                job = self._next_ended(ended, left, len(wanted))
+                if wanted.pop(job.id, None) is not None:
+                    yield job
+        finally:
+            with self.lock:
+                self._listeners.remove(ended.put)
+
+    def _next_ended(self, ended: queue.SimpleQueue[Job], left: float | None, count: int) -> Job:
+        while True:
+            self._check()
+            step = 1.0 if left is None else min(1.0, left)
+            if step < 0:
+                raise TimeoutError(f"{count} jobs have not ended in time")
+            try:
+                return ended.get(timeout=step)
+            except queue.Empty:
+                if left is not None:
+                    left -= step
+                    if left <= 0:
+                        raise TimeoutError(f"{count} jobs have not ended in time") from None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all jobs have ended, however.
+
+        Raises:
+            TimeoutError: some have not.
+        """
+        self.wait_until(lambda: all(job.ended for job in self.ledger.jobs.values()), timeout, "jobs")
+
+    def retry(self, jobs: Iterable[Job], *, unknown: bool = False) -> list[Job]:
+        """Send jobs again that have no value: failed, lost, timed out, cancelled; return them.
+
+        Args:
+            jobs: others among them are passed over.
+            unknown: those too of which nobody knows whether their task exists: it may run twice.
+        """
+        again = []
+        with self.lock:
+            self._check()
+            for job in jobs:
+                wanted = job.ended and job.state is not State.COMPLETED and (unknown or job.state is not State.UNKNOWN)
+                if wanted:
+                    self._append({"retry": job.id, "at": now()})
+                    self._sender.put(job)
+                    again.append(job)
+        return again
+
+    def cancel(self, job: Job) -> Cancellation:
+        """Take a job back, or drop its result; see :meth:`prov_worker.jobs.job.Job.cancel`."""
+        with self.lock:
+            self._check()
+            if job.ended:
+                return Cancellation.ENDED
+            if job.waiting:
+                self._append({"cancelled": job.id, "at": now()})
+                self._tell(job)
+                return Cancellation.CANCELLED
+            if not job.cancel_wanted:
+                self._append({"drop": job.id, "at": now()})
+                self._changed.notify_all()
+            return Cancellation.DROPPED
+
+    def close(self, *, wait: bool = True) -> None:
+        """Let the store go; a second call does nothing.
+
+        Args:
+            wait: first wait for all jobs.
+        """
+        try:
+            if wait and not self._closed:
+                self.wait()
+        finally:
+            with self.lock:
+                closed, self._closed = self._closed, True
+                self._changed.notify_all()
+            if not closed:
+                self._sender.stop()
+                self._results.stop()
+                with self.lock:
+                    self._store.close()
+
+    def wait_until(self, reached: Callable[[], bool], timeout: float | None, subject: str) -> None:
+        """Wait for something that jobs' ends bring about.
+
+        Raises:
+            TimeoutError: it did not come.
+            ProvWorkerError: it cannot come any more.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: reached() or self._error or self._closed, timeout):
+                raise TimeoutError(f"{subject}: not ended after {timeout:g} s")
+            if not reached():
+                self._check()
+
+    # -- for submitters ------------------------------------------------------------------------------------------------
+
+    def registered(self, function: Callable[..., Any]) -> tuple[PackedFunction, str]:
+        """Return a function with its id; it is registered once per store, by its content.
+
+        Raises:
+            InputError: it cannot be sent, or the web service refuses it.
+        """
+        try:
+            packed = self._packed.get(function)
+        except TypeError:  # not hashable
+            packed = pack_function(function)
+        if packed is None:
+            packed = self._packed[function] = pack_function(function)
+        function_id = self.ledger.functions.get(packed.sha256)
+        if function_id is None:
+            function_id = self._client.register(packed)
+            with self.lock:
+                self._append({"code": packed.sha256, "function": function_id, "name": packed.name})
+        return packed, function_id
+
+    def add(self, function_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], fields: Mapping[str, Any]) -> Job:
+        """Put a call on record and have it sent.
+
+        Args:
+            function_id: of Globus Compute.
+            args: positional arguments.
+            kwargs: keyword arguments.
+            fields: more of the job's line.
+        """
+        payload = pack_arguments(args, kwargs)
+        return self.add_packed(function_id, payload, fields)
+
+    def add_packed(self, function_id: str, payload: str, fields: Mapping[str, Any]) -> Job:
+        """As :meth:`add`, with arguments that are packed already."""
+        record = {
+            **fields,
+            "function": function_id,
+            "sha256": payload_sha256(payload),
+            "at": now(),
+            "payload": payload,
+        }
+        with self.lock:
+            if self._closed or self._error:
+                self._check()
+            number = len(self.ledger.jobs) + 1
+            self._append({"job": number, **record})
+            job = self.ledger.jobs[number]
+            self._payloads[number] = payload
+            self._sender.put(job)
+        return job
+
+    # -- for the sender ------------------------------------------------------------------------------------------------
+
+    def payload(self, job: Job) -> str:
+        """Return a job's packed arguments, which are kept here until it is sent."""
+        return self._payloads.pop(job.id, None) or self.ledger.payload(job)
+
+    def begin_sending(self, jobs: Sequence[Job]) -> int | None:
+        """Have it on disk that these jobs are about to be sent; None if one of them was cancelled meanwhile."""
+        if not all(job.waiting for job in jobs):
+            return None
+        number = self.ledger.sendings + 1
+        self._append({"sending": number, "jobs": [job.id for job in jobs], "at": now()})
+        self._store.sync()
+        return number
+
+    def sent(self, number: int, tasks: Sequence[str]) -> None:
+        """The service took them."""
+        with self.lock:
+            self._append({"sent": number, "tasks": list(tasks)})
+            early, self._early = self._early, {}
+            if not self._results.is_alive():
+                self._results.start()
+        self._deliver([early[task] for task in tasks if task in early])
+
+    def unsent(self, number: int, why: str) -> None:
+        """The service did not get them."""
+        self._settle({"unsent": number, "why": why})
+
+    def refused(self, number: int, why: str) -> None:
+        """The service takes none of them."""
+        self._settle({"refused": number, "why": why, "at": now()})
+
+    def settle(self, sending: Sending, tasks: set[str]) -> None:
+        """A request had no answer, and these tasks are there of it."""
+        jobs = sending.jobs
+        alike = len({(job.function_id, job.payload_sha256) for job in jobs}) == 1
+        if not tasks:
+            self._settle({"unsent": sending.number, "why": "it made no tasks"})
+            with self.lock:
+                for job in jobs:
+                    if job.waiting:
+                        self._sender.put(job)
+        elif alike and len(tasks) == len(jobs):
+            self.sent(sending.number, sorted(tasks))
+            with self.lock:
+                open_tasks = [task for task in tasks if task in self.ledger.tasks]
+            self._deliver(list(self._client.answers(open_tasks)))
+        else:
+            self._settle({"doubtful": sending.number, "tasks": sorted(tasks), "at": now()})
+
+    def _settle(self, record: dict[str, Any]) -> None:
+        with self.lock:
+            jobs = [] if self.ledger.sending is None else list(self.ledger.sending.jobs)
+            self._append(record)
+            self._early.clear()
+            for job in jobs:
+                if job.ended:
+                    self._tell(job)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more can be sent or kept: whoever waits learns why."""
+        with self.lock:
+            self._error = error
+            self._changed.notify_all()
+
+    # -- for the queue of results --------------------------------------------------------------------------------------
+
+    def _address(self) -> tuple[str, str]:
+        self._client.group_tasks()  # the queue is there then
+        return self._client.queue()
+
+    def _open_tasks(self) -> list[str]:
+        with self.lock:
+            return list(self.ledger.tasks)
+
+    def _deliver(self, answers: Sequence[Answer]) -> None:
+        try:
+            for answer in answers:
+                self._take(answer)
+        except ProvWorkerError as error:  # the store cannot be written: the answers stay with the service
+            self.fail(error)
+            raise
+
+    def _take(self, answer: Answer) -> None:
+        with self.lock:
+            job = self.ledger.tasks.get(answer.task_id)
+            if job is None:
+                if self.ledger.sending is not None:
+                    self._early[answer.task_id] = answer
+                return
+            shell = job.shell
+        state, error = outcome(answer, shell=shell)
+        record: dict[str, Any] = {"ended": job.id, "task": answer.task_id, "state": str(state), "at": now()}
+        if answer.code is not None:
+            record["code"] = answer.code
+        duration_s = run_s(answer)
+        if duration_s is not None:
+            record["run_s"] = duration_s
+        if error is not None:
+            record["error"] = error
+        if answer.succeeded:
+            record["result"] = answer.text
+        with self.lock:
+            if answer.task_id not in self.ledger.tasks:
+                return
+            if state in job.retry_on and len(job.attempts) < job.granted and not job.cancel_wanted:
+                record["again"] = True
+            self._append(record)
+            if job.waiting:
+                _log.info("job %d (%s): %s, sent again: %s", job.id, job.name, state, error)
+                self._sender.put(job)
+            else:
+                self._tell(job)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self.ledger.apply(record, self._store.append(record))
+
+    def _tell(self, job: Job) -> None:
+        for listener in self._listeners:
+            listener(job)
+        self._changed.notify_all()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            if isinstance(self._error, ProvWorkerError):
+                raise self._error
+            raise ProvWorkerError(f"jobs cannot go on: {type(self._error).__name__}: {self._error}") from self._error
+        if self._closed:
+            raise InputError(f"{self.ledger.path}: is closed")
+
+
+def payload_sha256(payload: str) -> str:
+    """Return the digest of packed arguments."""
+    return hashlib.sha256(payload.encode()).hexdigest()
+
+
+def ledger_for(path: Path, crates: Path | None) -> _OpenLedger:
+    """Return a ledger that a session will write."""
+    return _OpenLedger(path, crates)

@@ -1,0 +1,92 @@
+"""Submission with options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from prov_worker.errors import InputError
+from prov_worker.jobs.states import RETRYABLE, State
+
+if TYPE_CHECKING:
+    from prov_worker.jobs.job import Job
+    from prov_worker.jobs.session import Jobs
+
+RETRY_ON = (State.LOST.value, State.TIMED_OUT.value)
+
+
+class Submitter:
+    """Submits jobs that share options.
+
+    Args:
+        session: whose jobs.
+        name: of each job; None: its function's.
+        retries: how often a job may be sent again.
+        retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
+        ranks: MPI ranks of each job, for an MPI engine.
+        nodes: nodes of each job; the ranks are shared out evenly.
+        specification: ``resource_specification`` as the endpoint's engine takes it, beside ranks and nodes.
+
+    Raises:
+        InputError: an option is not allowed; it is named.
+    """
+
+    def __init__(
+        self,
+        session: Jobs,
+        *,
+        name: str | None = None,
+        retries: int = 0,
+        retry_on: Iterable[str] = RETRY_ON,
+        ranks: int | None = None,
+        nodes: int | None = None,
+        specification: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._session = session
+        self._name = name
+        self._fields: dict[str, Any] = {}
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+            raise InputError(f"retries: {retries!r}: is not a number of 0 or more")
+        allowed = [state.value for state in RETRYABLE]
+        words = [retry_on] if isinstance(retry_on, str) else list(retry_on)
+        for word in words:
+            if word not in allowed:
+                raise InputError(f"retry_on: {word!r}: is none of {', '.join(allowed)}")
+        if retries:
+            self._fields |= {"retries": retries, "retry_on": words}
+        merged = {**_placement(ranks, nodes), **(specification or {})}
+        if merged:
+            self._fields["spec"] = merged
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
+        """Have ``function(*args, **kwargs)`` called; see :meth:`prov_worker.jobs.session.Jobs.submit`."""
+        function_id, fields = self.fields(function)
+        return self._session.add(function_id, args, kwargs, fields)
+
+    def submit_registered(self, function_id: str, /, *args: Any, **kwargs: Any) -> Job:
+        """Have a function called that was registered elsewhere."""
+        return self._session.add(
+            str(function_id), args, kwargs, {"name": self._name or str(function_id), **self._fields}
+        )
+
+    def fields(self, function: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
+        """Return a function's id, and what the lines of its jobs have in common."""
+        packed, function_id = self._session.registered(function)
+        fields = {"name": self._name or packed.name, "code": packed.sha256, **self._fields}
+        if packed.shell:
+            fields["shell"] = True
+        return function_id, fields
+
+
+def _placement(ranks: int | None, nodes: int | None) -> dict[str, int]:
+    """Ranks and nodes as Parsl takes them (``parsl/executors/high_throughput/mpi_resource_management.py``)."""
+    for name, value in (("ranks", ranks), ("nodes", nodes)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InputError(f"{name}: {value!r}: is not a number of 1 or more")
+    if ranks is None and nodes is None:
+        return {}
+    node_count = nodes or 1
+    rank_count = ranks or node_count
+    if rank_count % node_count:
+        raise InputError(f"ranks: {rank_count} cannot be shared out evenly among {node_count} nodes")
+    return {"num_nodes": node_count, "num_ranks": rank_count, "ranks_per_node": rank_count // node_count}

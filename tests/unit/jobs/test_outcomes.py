@@ -1,0 +1,105 @@
+"""Answers, and the states that they lead to."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from prov_worker.globus.answers import Answer, read_document, read_message
+from prov_worker.globus.call_packing import pack_arguments, pack_function, unpack_arguments, unpack_result
+from prov_worker.jobs.outcomes import outcome, run_s
+from prov_worker.jobs.states import State
+
+LIMIT = 3
+
+
+def selfmade(number: int) -> int:
+    import os  # also a name of this module's
+
+    return number + len(os.sep)
+
+
+def reaching(number: int) -> int:
+    return sum(number + LIMIT for _ in range(1))
+
+
+def serialized(value: Any) -> str:
+    from globus_compute_sdk.serialize import ComputeSerializer
+
+    return str(ComputeSerializer().serialize(value))
+
+
+def shell_result(status: int, name: str | None = None) -> str:
+    from globus_compute_sdk.sdk.shell_function import ShellResult
+
+    return serialized(ShellResult("cmd", "out", "err\n", status, name))
+
+
+@pytest.mark.parametrize(
+    "answer, shell, state, error",
+    [
+        (Answer("t", True, serialized(3), True), False, State.COMPLETED, None),
+        (Answer("t", True, shell_result(3), True), False, State.COMPLETED, None),
+        (Answer("t", True, shell_result(0), True), True, State.COMPLETED, None),
+        (Answer("t", True, shell_result(3), True), True, State.FAILED, "exit status 3: cmd\nerr"),
+        (
+            Answer("t", True, shell_result(124, "subprocess.TimeoutExpired"), True),
+            True,
+            State.TIMED_OUT,
+            "ended at its walltime: cmd\nerr",
+        ),
+        (Answer("t", True, shell_result(124), True), True, State.FAILED, "exit status 124: cmd\nerr"),
+        (Answer("t", True, serialized({"returncode": 1, "cmd": "c"}), True), True, State.FAILED, "exit status 1: c"),
+        (Answer("t", True, "00\nno base64 of a value", True), True, State.COMPLETED, None),
+        (Answer("t", False, "Traceback\n", True), False, State.FAILED, "Traceback"),
+        (Answer("t", False, "WorkerLost", False), False, State.LOST, "WorkerLost"),
+        (Answer("t", False, "", False), False, State.LOST, "no reason is given"),
+    ],
+)
+def test_states(answer: Answer, shell: bool, state: State, error: str | None) -> None:
+    assert outcome(answer, shell=shell) == (state, error)
+
+
+def test_messages_and_documents_say_the_same() -> None:
+    from globus_compute_common import messagepack
+    from globus_compute_common.messagepack.message_types import Result
+
+    task = uuid.uuid4()
+    statuses = [
+        {"timestamp": 1_000, "state": "execution-start", "actor": "worker"},
+        {"timestamp": 2_000_001_000, "state": "execution-end", "actor": "worker"},
+    ]
+    details = {"os": "Linux", "python_version": "3.11.7"}
+    good = read_message(messagepack.pack(Result(task_id=task, data="r", details=details, task_statuses=statuses)))
+    transitions = {status["state"]: status["timestamp"] for status in statuses}
+    document = {"status": "success", "result": "r", "details": {**details, "task_transitions": transitions}}
+    assert read_document(str(task), document) == good
+    assert (good.by_worker, run_s(good)) == (True, 2.0)
+    error = {"code": "RemoteExecutionError", "user_message": "no"}
+    lost = read_message(messagepack.pack(Result(task_id=task, data="gone", error_details=error)))
+    assert (lost.by_worker, lost.code, run_s(lost)) == (False, "RemoteExecutionError", None)
+    ended = read_document(str(task), {"status": "failed", "exception": "gone", "details": None})
+    assert ended is not None
+    assert (ended.by_worker, ended.text) == (False, "gone")
+    assert read_document(str(task), {"status": "waiting-for-ep", "details": None}) is None
+    with pytest.raises(ValueError, match="no message"):
+        read_message(b"\x01no message")
+
+
+def test_functions_travel_by_source_if_they_stand_alone() -> None:
+    from prov_worker.globus.call_packing import serializer_for
+
+    strategies = [
+        type(serializer_for(function).code_serializer).__name__
+        for function in (selfmade, reaching, lambda: 1, serialized, len)
+    ]
+    assert strategies == ["AllCodeStrategies", "DillCode", "DillCode", "AllCodeStrategies", "DillCode"]
+    assert pack_function(selfmade).sha256 == pack_function(selfmade).sha256 != pack_function(reaching).sha256
+
+
+def test_arguments_come_back() -> None:
+    for args, kwargs in (((), {}), ((1, "é"), {"key": [2]}), ((None,), {})):
+        assert unpack_arguments(pack_arguments(args, kwargs)) == (args, kwargs)
+    assert unpack_result(serialized({"a": 1})) == {"a": 1}
