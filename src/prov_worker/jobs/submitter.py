@@ -48,12 +48,12 @@ class Submitter:
         if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise InputError(f"retries: {retries!r}: is not a number of 0 or more")
         allowed = [state.value for state in RETRYABLE]
-        words = [retry_on] if isinstance(retry_on, str) else list(retry_on)
-        for word in words:
+        states = [retry_on] if isinstance(retry_on, str) else list(retry_on)
+        for word in states:
             if word not in allowed:
                 raise InputError(f"retry_on: {word!r}: is none of {', '.join(allowed)}")
         if retries:
-            self._fields |= {"retries": retries, "retry_on": words}
+            self._fields |= {"retries": retries, "retry_on": states}
         merged = {**_placement(ranks, nodes), **(specification or {})}
         if merged:
             self._fields["spec"] = merged
