@@ -5,8 +5,9 @@ Needs the extra ``service``. The pieces, from the ground up:
 
 - nouns: :mod:`records`, :mod:`identities`, :mod:`config`, :mod:`apierrors`;
 - state: :mod:`storage` (what is asked of it) and :mod:`sqlite` (how it is kept);
-- AMQP: :mod:`topology` (names), :mod:`messages` (bodies), :mod:`broker` (the connection), :mod:`dispatcher` (what goes
-  out), :mod:`ingest` (what comes in), :mod:`supervisor` (what must be done again);
+- AMQP: :mod:`topology` (names), :mod:`messages` (bodies), :mod:`broker` (the connection), :mod:`channel` (its
+  channels), :mod:`sizeprobe` (what it takes), :mod:`queues`, :mod:`outbox` and :mod:`dispatcher` (what goes out),
+  :mod:`ingest` (what comes in), :mod:`supervisor` (what must be done again);
 - HTTP: :mod:`tokens`, :mod:`routes`, :mod:`statuspage`, :mod:`metrics`, :mod:`limits`, :mod:`proxy`, :mod:`app`;
 - :mod:`service` puts them together, :mod:`server` runs them.
 """

@@ -23,7 +23,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from prov_worker.localservice import topology
-from prov_worker.localservice.broker import BrokerDownError
+from prov_worker.localservice.channel import BrokerDownError
 from prov_worker.localservice.identities import Identities, Identity
 
 _log = logging.getLogger(__name__)

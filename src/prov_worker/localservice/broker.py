@@ -2,6 +2,9 @@
 
 The thread connects, declares what the service listens to, consumes, and connects again when the broker goes away. What
 was under way then fails with :class:`BrokerDownError`: the durable state knows what must be done again.
+
+Four channels share the connection, so that a request that the broker refuses takes none of another kind with it: what
+comes in, what is published, what is published alone because it is suspected, and queues.
 """
 
 from __future__ import annotations
@@ -16,9 +19,20 @@ from typing import Any, TypeVar
 
 import pika
 from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import ConnectionClosedByBroker
 from pika.spec import BasicProperties
 
 from prov_worker.localservice import topology
+from prov_worker.localservice.channel import (
+    BrokerDownError,
+    Message,
+    Refusal,
+    RefusedError,
+    RequestChannel,
+    reason_of,
+    settle,
+)
+from prov_worker.localservice.sizeprobe import SizeProbe
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -26,22 +40,10 @@ _T = TypeVar("_T")
 #: Deliveries that may be under way, not yet acknowledged.
 _PREFETCH = 4000
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)
+#: Reply code of a broker that an operator stops, or that ends a connection for no fault of what came on it.
+_FORCED = 320
 #: A heartbeat that nobody has fetched for so long says nothing any more.
 _HEARTBEAT_TTL_MS = 60_000
-
-
-class BrokerDownError(Exception):
-    """The broker cannot be reached now, or went away before it confirmed."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """Something to publish."""
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    properties: BasicProperties
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,12 @@ class Broker:
         url: AMQP URL.
         on_delivery: called on the broker's thread for each message of ``results`` and ``heartbeats``.
         on_up: called on the broker's thread each time the connection is ready.
+        largest_bytes: no message is meant to be larger.
     """
 
-    def __init__(self, url: str, on_delivery: Callable[[Delivery], None], on_up: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, on_delivery: Callable[[Delivery], None], on_up: Callable[[], None], largest_bytes: int
+    ) -> None:
         self._parameters = pika.URLParameters(url)
         self._parameters.client_properties = {"connection_name": "prov-worker service"}
         self._on_delivery = on_delivery
@@ -81,11 +86,19 @@ class Broker:
         self._stopping = threading.Event()
         self._up = threading.Event()
         self._connection: SelectConnection | None = None
-        self._channel: Any = None
+        #: The channel of what comes in.
+        self._intake: Any = None
+        self._publishing, self._trying, self._asking = (
+            RequestChannel(self._channel_opened, self._channel_lost) for _ in range(3)
+        )
+        self._intake_is_ready = False
+        self._missing_channels = 0
         self._session = 0
-        self._tag = 0
-        #: Publications that wait for the broker's confirmation, by delivery tag, in order.
-        self._unconfirmed: dict[int, _Batch] = {}
+        self._largest = largest_bytes
+        #: Bytes of the largest message that the broker takes, as far as it is of interest.
+        self.largest_bytes = largest_bytes
+        #: Why the broker takes no messages at present; empty if it does.
+        self.blocked = ""
         self._pending: set[Future[Any]] = set()
         self._guard = threading.Lock()
         self.last_error = "not yet connected"
@@ -113,53 +126,70 @@ class Broker:
 
     # What other threads ask for ------------------------------------------------------------------------------------
 
-    def publish(self, messages: Sequence[Message]) -> Future[None]:
-        """Publish messages; the future is done when the broker has confirmed them all."""
-        future: Future[None] = Future()
+    def publish(self, messages: Sequence[Message], *, alone: bool = False) -> Future[dict[int, Refusal]]:
+        """Publish messages; the future is done when the broker has confirmed or refused each of them.
 
-        def go() -> None:
-            batch = _Batch(future, len(messages))
-            if not messages:
-                self._settle(future, None)
-            for message in messages:
-                self._tag += 1
-                self._unconfirmed[self._tag] = batch
-                self._channel.basic_publish(message.exchange, message.routing_key, message.body, message.properties)
+        Args:
+            messages: all of them to queues that are there.
+            alone: apart from all others: if the broker closes the channel, then it is because of these.
 
-        return self._ask(future, go)
+        The future's value has those that were refused, by their place. It fails with :class:`RefusedError` if one of
+        those under way closed the channel, and with :class:`BrokerDownError` if the broker went away.
+        """
+        future: Future[dict[int, Refusal]] = Future()
+        channel = self._trying if alone else self._publishing
+        return self._ask(future, lambda: channel.publish(future, messages))
 
     def declare_queue(self, name: str) -> Future[QueueDepth]:
-        """Make sure that a durable queue exists; tells what is in it."""
-        future: Future[QueueDepth] = Future()
+        """Make sure that a durable queue exists, of whatever kind; tells what is in it."""
+        answer: Future[QueueDepth] = Future()
 
-        def done(frame: Any) -> None:
-            self._settle(future, QueueDepth(frame.method.message_count, frame.method.consumer_count))
+        def retry_passively(first: Future[QueueDepth]) -> None:
+            error = first.exception()
+            if not isinstance(error, RefusedError):
+                settle(answer, None if error else first.result(), error if isinstance(error, Exception) else None)
+                return
+            # It may be there with other arguments, as one that an operator has made does.
+            self._declare(name, passive=True).add_done_callback(
+                lambda second: settle(
+                    answer, None if second.exception() else second.result(), error if second.exception() else None
+                )
+            )
 
-        return self._ask(future, lambda: self._channel.queue_declare(name, durable=True, callback=done))
+        self._declare(name).add_done_callback(retry_passively)
+        return answer
+
+    def _declare(self, name: str, *, passive: bool = False) -> Future[QueueDepth]:
+        return self._on_queues(
+            lambda channel, done: channel.queue_declare(name, durable=True, passive=passive, callback=done),
+            lambda method: QueueDepth(method.message_count, method.consumer_count),
+        )
 
     def purge_queue(self, name: str) -> Future[int]:
         """Drop what waits in a queue; tells how many messages."""
-        future: Future[int] = Future()
-        return self._ask(
-            future,
-            lambda: self._channel.queue_purge(
-                name, callback=lambda frame: self._settle(future, frame.method.message_count)
-            ),
+        return self._on_queues(
+            lambda channel, done: channel.queue_purge(name, callback=done), lambda method: int(method.message_count)
         )
 
     def delete_queue(self, name: str) -> Future[None]:
         """Delete a queue; nothing happens where there is none."""
-        future: Future[None] = Future()
-        return self._ask(
-            future, lambda: self._channel.queue_delete(name, callback=lambda _frame: self._settle(future, None))
-        )
+        return self._on_queues(lambda channel, done: channel.queue_delete(name, callback=done), lambda _method: None)
+
+    def _on_queues(self, ask: Callable[[Any, Callable[[Any], None]], None], read: Callable[[Any], _T]) -> Future[_T]:
+        """Ask something on the channel of queues; ``read`` makes the future's value of the answer."""
+        future: Future[_T] = Future()
+
+        def go(channel: Any) -> None:
+            ask(channel, lambda frame: settle(future, read(frame.method)))
+
+        return self._ask(future, lambda: self._asking.request(future, go))
 
     def acknowledge(self, session: int, tag: int) -> None:
         """Acknowledge all deliveries of a connection up to one; of an earlier connection, nothing is left to do."""
 
         def go() -> None:
-            if session == self._session and self._channel is not None and self._channel.is_open:
-                self._channel.basic_ack(tag, multiple=True)
+            if session == self._session and self._intake is not None and self._intake.is_open:
+                self._intake.basic_ack(tag, multiple=True)
 
         self._on_loop(go)
 
@@ -168,22 +198,22 @@ class Broker:
     def _ask(self, future: Future[_T], go: Callable[[], None]) -> Future[_T]:
         with self._guard:
             self._pending.add(future)
+        future.add_done_callback(self._forget)
 
         def guarded() -> None:
-            if not self._up.is_set():
-                self._fail(future, BrokerDownError(self.last_error))
-                return
-            try:
+            if self._up.is_set():
                 go()
-            except Exception as error:
-                self._fail(future, BrokerDownError(f"{type(error).__name__}: {error}"))
+            else:
+                settle(future, error=BrokerDownError(self.last_error))
 
-        if not self._up.is_set() or not self._on_loop(guarded):
-            self._fail(future, BrokerDownError(self.last_error))
-        elif not self._up.is_set():
-            # The connection may have gone between the two looks, and its loop with what was handed to it.
-            self._fail(future, BrokerDownError(self.last_error))
+        # The connection may go between the two looks, and its loop with what was handed to it.
+        if not self._up.is_set() or not self._on_loop(guarded) or not self._up.is_set():
+            settle(future, error=BrokerDownError(self.last_error))
         return future
+
+    def _forget(self, future: Future[Any]) -> None:
+        with self._guard:
+            self._pending.discard(future)
 
     def _on_loop(self, go: Callable[[], None]) -> bool:
         connection = self._connection
@@ -195,20 +225,6 @@ class Broker:
             # The loop has just been closed.
             return False
         return True
-
-    def _settle(self, future: Future[Any], value: Any) -> None:
-        with self._guard:
-            pending = future in self._pending
-            self._pending.discard(future)
-        if pending:
-            future.set_result(value)
-
-    def _fail(self, future: Future[Any], error: Exception) -> None:
-        with self._guard:
-            pending = future in self._pending
-            self._pending.discard(future)
-        if pending:
-            future.set_exception(error)
 
     def _run(self) -> None:
         attempt = 0
@@ -224,28 +240,40 @@ class Broker:
             except Exception as error:
                 self._note(error)
             attempt = 0 if self._up.is_set() else attempt + 1
-            self._down()
+            self._down(BrokerDownError(self.last_error or "connection closed"))
             self._stopping.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
 
     def _note(self, error: Any) -> None:
-        text = _reason(error) if isinstance(error, BaseException) else str(error)
+        text = reason_of(error) if isinstance(error, BaseException) else str(error)
         if text != self.last_error and not self._stopping.is_set():
             _log.warning("broker: %s", text)
         self.last_error = text
 
     def _opened(self, connection: SelectConnection) -> None:
-        connection.channel(on_open_callback=self._channel_opened)
+        self.blocked = ""
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(lambda *_: self._on_blocked(connection, None))
+        self._missing_channels = 3
+        connection.channel(on_open_callback=self._intake_opened)
+        for channel in (self._publishing, self._trying, self._asking):
+            channel.open(connection)
+
+    def _on_blocked(self, _connection: Any, frame: Any) -> None:
+        self.blocked = "" if frame is None else str(frame.method.reason or "no reason given")
+        if self.blocked:
+            _log.warning("broker: it takes no messages: %s", self.blocked)
 
     def _ended(self, connection: SelectConnection, error: Any) -> None:
         self._note(error)
+        if isinstance(error, ConnectionClosedByBroker) and error.reply_code != _FORCED:
+            # Something that came on this connection was not to its liking.
+            self._down(RefusedError(reason_of(error)), close=False)
         connection.ioloop.stop()
 
-    def _channel_opened(self, channel: Any) -> None:
-        self._channel = channel
-        self._tag = 0
+    def _intake_opened(self, channel: Any) -> None:
+        self._intake = channel
         self._session += 1
-        channel.add_on_close_callback(self._channel_closed)
-        channel.confirm_delivery(self._confirmed)
+        channel.add_on_close_callback(self._intake_closed)
         channel.basic_qos(prefetch_count=_PREFETCH)
         for name, arguments in ((topology.RESULTS, None), (topology.HEARTBEATS, {"x-message-ttl": _HEARTBEAT_TTL_MS})):
             channel.exchange_declare(name, exchange_type="topic", durable=True)
@@ -253,17 +281,37 @@ class Broker:
             channel.queue_bind(name, name, routing_key="#")
             channel.basic_consume(name, self._delivered_from(name), consumer_tag=name)
         # Requests of one channel are answered in order: when this one is, so are all above.
-        channel.basic_qos(prefetch_count=_PREFETCH, callback=self._ready)
+        channel.basic_qos(prefetch_count=_PREFETCH, callback=lambda _frame: self._intake_ready())
 
-    def _ready(self, _frame: Any) -> None:
+    def _intake_ready(self) -> None:
+        self._intake_is_ready = True
+        self._look_whether_up()
+
+    def _channel_opened(self) -> None:
+        self._missing_channels -= 1
+        self._look_whether_up()
+
+    def _channel_lost(self, error: Exception) -> None:
+        self._missing_channels += 1
+        _log.warning("broker: it refused a request: %s", reason_of(error))
+
+    def _look_whether_up(self) -> None:
+        if self._up.is_set() or self._missing_channels or not self._intake_is_ready or self._connection is None:
+            return
         self.up_since = time.time()
         self._up.set()
         if self.last_error:
             _log.info("broker: connected")
         self.last_error = ""
+        SizeProbe(self._connection, self._largest, self._tell_largest).start()
         self._on_up()
 
-    def _channel_closed(self, channel: Any, error: Any) -> None:
+    def _tell_largest(self, size: int) -> None:
+        if size < self._largest:
+            _log.warning("broker: it takes messages of %d bytes at most; %d are wanted", size, self._largest)
+        self.largest_bytes = size
+
+    def _intake_closed(self, channel: Any, error: Any) -> None:
         self._note(error)
         if channel.connection.is_open:
             channel.connection.close()
@@ -274,52 +322,25 @@ class Broker:
 
         return delivered
 
-    def _confirmed(self, frame: Any) -> None:
-        method = frame.method
-        positive = method.NAME == "Basic.Ack"
-        if method.multiple:
-            tags = []
-            for tag in self._unconfirmed:
-                if tag > method.delivery_tag:
-                    break
-                tags.append(tag)
-        else:
-            tags = [method.delivery_tag]
-        for tag in tags:
-            batch = self._unconfirmed.pop(tag, None)
-            if batch is None:
-                continue
-            batch.left -= 1
-            if not positive:
-                self._fail(batch.future, BrokerDownError("the broker refused a message"))
-            elif not batch.left:
-                self._settle(batch.future, None)
-
-    def _down(self) -> None:
+    def _down(self, error: Exception, *, close: bool = True) -> None:
         self._up.clear()
-        self._channel = None
-        self._unconfirmed.clear()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.ioloop.close()
+        self._intake, self._intake_is_ready = None, False
+        for channel in (self._publishing, self._trying, self._asking):
+            channel.down()
+        if close:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.ioloop.close()
         with self._guard:
             pending = list(self._pending)
         for future in pending:
-            self._fail(future, BrokerDownError(self.last_error or "connection closed"))
+            settle(future, error=error)
 
     def _close(self) -> None:
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
         elif self._connection is not None:
             self._connection.ioloop.stop()
-
-
-class _Batch:
-    """Messages of one publication that are not confirmed yet."""
-
-    def __init__(self, future: Future[None], left: int) -> None:
-        self.future = future
-        self.left = left
 
 
 def persistent(*, headers: dict[str, Any] | None = None, expires_ms: int | None = None) -> BasicProperties:
@@ -331,13 +352,3 @@ def persistent(*, headers: dict[str, Any] | None = None, expires_ms: int | None 
         headers=headers,
         expiration=None if expires_ms is None else str(expires_ms),
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Name and text of the error that others are wrapped around: pika's own say nothing of it."""
-    inner = [*error.args, *getattr(error, "exceptions", ()), getattr(error, "exception", None)]
-    cause = next((each for each in reversed(inner) if isinstance(each, BaseException)), None)
-    if cause is not None:
-        return _reason(cause)
-    name, text = type(error).__name__, str(error)
-    return f"{name}: {text}" if text else name

@@ -16,6 +16,9 @@ STOCK_PORT = 5000
 #: What printed settings name: no name service and no order of addresses has a part in it.
 LOOPBACK = "127.0.0.1"
 LOOPBACK_6 = "::1"
+#: Of a task and of a result: what the hosted service takes ("Data limits" of its documentation), and what Globus
+#: Compute's workers let pass.
+MESSAGE_LIMIT_BYTES = 10 * 1024 * 1024
 #: Word for ``amqp_advertise``: clients reach the broker through the service's own port.
 THROUGH_SERVICE = "service"
 #: Word for ``amqp_management``: no accounts on the broker.
@@ -46,7 +49,8 @@ class Config:
         identities: file of identities; None for the environment, or for ``identities.json`` beside the database.
         body_limit_bytes: largest body of a request.
         task_limit: most tasks of one submission.
-        result_limit_bytes: largest result message; a larger one fails its task.
+        task_limit_bytes: largest message of a task; a larger one is refused when it is submitted.
+        result_limit_bytes: largest result; a larger one fails its task.
         retain_s: how long finished tasks are kept.
     """
 
@@ -59,9 +63,11 @@ class Config:
     identities: Path | None = None
     body_limit_bytes: int = 32 * 1024 * 1024
     task_limit: int = 20_000
-    result_limit_bytes: int = 16 * 1024 * 1024
+    task_limit_bytes: int = MESSAGE_LIMIT_BYTES
+    result_limit_bytes: int = MESSAGE_LIMIT_BYTES
     retain_s: float = 24 * 3600.0
     tick_s: float = 2.0
+    stall_s: float = 10.0
 
     def __post_init__(self) -> None:
         _check_amqp("--amqp-url", self.amqp_url)

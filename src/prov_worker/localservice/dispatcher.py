@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any
 
 from prov_worker.localservice import messages, topology
-from prov_worker.localservice.broker import Broker, BrokerDownError, Message, persistent
+from prov_worker.localservice.broker import Broker, persistent
+from prov_worker.localservice.channel import BrokerDownError, Message, Refusal
 from prov_worker.localservice.identities import Identities
 from prov_worker.localservice.metrics import Metrics
+from prov_worker.localservice.outbox import Outbox, Parcel
+from prov_worker.localservice.queues import ANSWER_S, Queues
 from prov_worker.localservice.records import Forward, Outgoing, UserEndpoint
 from prov_worker.localservice.storage import Storage
 
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 _COMMAND_EXPIRES_MS = 150_000
 #: One command tells a core endpoint about all submissions of this time.
 _COMMAND_SPACING_S = 2.0
-_ANSWER_S = 10.0
 _PORTION = 500
+_PORTION_BYTES = 16 * 1024 * 1024
 
 
 class Dispatcher:
@@ -37,6 +38,8 @@ class Dispatcher:
 
     Args:
         confirmed: called with what the broker has confirmed: sequence numbers of tasks, then of results.
+        task_refused: called with the sequence number of a task that the broker does not take, and the reason.
+        result_refused: the same for a result.
         url_for: the AMQP URL that is handed to an identity.
     """
 
@@ -48,59 +51,48 @@ class Dispatcher:
         metrics: Metrics,
         *,
         confirmed: Callable[[Sequence[int], Sequence[int]], None],
+        task_refused: Callable[[int, str], None],
+        result_refused: Callable[[int, str], None],
         url_for: Callable[[str], str],
     ) -> None:
         self._storage = storage
         self._broker = broker
         self._identities = identities
         self._metrics = metrics
-        self._confirmed = confirmed
         self._url_for = url_for
         self._guard = threading.RLock()
-        self._tasks_under_way: dict[int, str] = {}
-        self._results_under_way: set[int] = set()
+        self.queues = Queues(broker)
+        self._tasks = Outbox(
+            broker,
+            self.queues,
+            confirmed=lambda numbers: confirmed(numbers, ()),
+            given_up=task_refused,
+            released=self._tasks_released,
+        )
+        self._results = Outbox(
+            broker,
+            self.queues,
+            confirmed=lambda numbers: confirmed((), numbers),
+            given_up=result_refused,
+            released=lambda _parcels: None,
+        )
         #: Up to where a user endpoint's tasks have been handed to the broker.
         self._handed: dict[str, int] = {}
         #: User endpoints whose queue is being refilled: nothing else is published there meanwhile.
         self._held: set[str] = set()
-        self._declared: set[str] = set()
         self._commanded: dict[str, float] = {}
+        #: Whether there was more to send than may be under way.
+        self._more_tasks = self._more_results = False
 
-    # Queues ----------------------------------------------------------------------------------------------------------
-
-    def ensure_queues(self, names: Iterable[str], wait_s: float = _ANSWER_S) -> None:
-        """Make sure that queues exist before their names are handed out.
-
-        Raises:
-            BrokerDownError: the broker does not answer.
-        """
-        missing = [name for name in names if name not in self._declared]
-        if not missing:
-            return
-        if not self._broker.wait_up(wait_s):
-            raise BrokerDownError(self._broker.last_error)
-        for name, future in [(name, self._broker.declare_queue(name)) for name in missing]:
-            self._wait(future)
-            with self._guard:
-                self._declared.add(name)
-
-    def drop_queues(self, names: Sequence[str]) -> None:
-        """Delete queues that nobody needs any more."""
-        with self._guard:
-            self._declared.difference_update(names)
-        for future in [self._broker.delete_queue(name) for name in names]:
-            self._wait(future)
-
-    def _wait(self, future: Future[Any]) -> None:
-        try:
-            future.result(_ANSWER_S)
-        except FutureTimeout as error:
-            raise BrokerDownError("the broker does not answer") from error
+    @property
+    def progress(self) -> int:
+        """How many messages the broker has taken, or refused for good, so far."""
+        return self._tasks.progress + self._results.progress
 
     def broker_lost(self) -> None:
         """Forget what was known about the broker: it may have lost its queues."""
+        self.queues.clear()
         with self._guard:
-            self._declared.clear()
             self._handed.clear()
 
     # Tasks -----------------------------------------------------------------------------------------------------------
@@ -112,58 +104,41 @@ class Dispatcher:
                 return
             after = self._handed.get(user_endpoint, 0) if user_endpoint else 0
             while self._broker.up:
-                tasks = self._storage.to_publish(user_endpoint, _PORTION, after)
+                if self._tasks.full:
+                    self._more_tasks = True
+                    return
+                tasks = self._storage.to_publish(user_endpoint, _PORTION, after, _PORTION_BYTES)
                 if not tasks:
                     return
                 after = tasks[-1].seq
-                fresh = [
-                    each
+                self._tasks.send(
+                    self._task(each)
                     for each in tasks
-                    if each.seq not in self._tasks_under_way and each.user_endpoint not in self._held
-                ]
-                self._send_tasks(fresh)
+                    if not self._tasks.holds(each.seq) and each.user_endpoint not in self._held
+                )
                 if user_endpoint:
                     self._handed[user_endpoint] = after
 
-    def _send_tasks(self, tasks: list[Outgoing]) -> None:
-        if not tasks:
-            return
-        queues = {topology.tasks_queue(each.owner, each.user_endpoint) for each in tasks} - self._declared
-        for queue in queues:
-            # Answered in order with the messages below, so that nothing has to wait for it.
-            self._broker.declare_queue(queue)
-        self._tasks_under_way.update((each.seq, each.user_endpoint) for each in tasks)
-        future = self._broker.publish(
-            [
-                Message(
-                    "",
-                    topology.tasks_queue(each.owner, each.user_endpoint),
-                    messages.task(each),
-                    persistent(headers=messages.task_headers(each)),
-                )
-                for each in tasks
-            ]
-        )
-        sequence = [each.seq for each in tasks]
-        endpoints = {each.user_endpoint for each in tasks}
-        future.add_done_callback(lambda done: self._tasks_done(done, sequence, endpoints))
+    def _task(self, task: Outgoing) -> Parcel:
+        queue = topology.tasks_queue(task.owner, task.user_endpoint)
+        properties = persistent(headers=messages.task_headers(task))
+        return Parcel(task.seq, queue, Message("", queue, messages.task(task), properties))
 
-    def _tasks_done(self, future: Future[None], sequence: list[int], endpoints: set[str]) -> None:
-        if future.exception() is None:
-            self._confirmed(sequence, ())
-            return
+    def _tasks_released(self, parcels: Sequence[Parcel]) -> None:
         with self._guard:
-            for seq in sequence:
-                self._tasks_under_way.pop(seq, None)
-            for endpoint in endpoints:
-                self._handed.pop(endpoint, None)
+            self._handed.clear()
 
     def noted(self, tasks: Iterable[int], results: Iterable[int]) -> None:
         """The state has noted these confirmations."""
+        self._tasks.noted(tasks)
+        self._results.noted(results)
         with self._guard:
-            for seq in tasks:
-                self._tasks_under_way.pop(seq, None)
-            self._results_under_way.difference_update(results)
+            more_tasks, more_results = self._more_tasks, self._more_results
+            self._more_tasks = self._more_results = False
+        if more_tasks:
+            self.publish_tasks()
+        if more_results:
+            self.forward_waiting()
 
     def redeliver(self, user_endpoint: UserEndpoint, *, purge: bool) -> int:
         """Publish every unfinished task of a user endpoint again; tells how many.
@@ -175,19 +150,19 @@ class Dispatcher:
         Raises:
             BrokerDownError: the broker does not answer; nothing is lost, the tasks stay to be published.
         """
+        queue = topology.tasks_queue(user_endpoint.owner, user_endpoint.id)
         with self._guard:
             self._held.add(user_endpoint.id)
         try:
-            deadline = time.monotonic() + _ANSWER_S
-            while user_endpoint.id in self._tasks_under_way.copy().values():
+            deadline = time.monotonic() + ANSWER_S
+            while self._tasks.sends_to(queue):
                 # Confirmations must not arrive after the tasks are marked as unpublished.
                 if time.monotonic() > deadline or not self._broker.up:
                     raise BrokerDownError("the broker does not confirm")
                 time.sleep(0.02)
             number = self._storage.requeue(user_endpoint.id)
             if purge:
-                queue = topology.tasks_queue(user_endpoint.owner, user_endpoint.id)
-                self._wait(self._broker.purge_queue(queue))
+                self.queues.purge(queue)
         finally:
             with self._guard:
                 self._held.discard(user_endpoint.id)
@@ -200,37 +175,28 @@ class Dispatcher:
 
     def forward(self, results: Sequence[Forward]) -> None:
         """Publish results to the queues of their task groups."""
-        with self._guard:
-            fresh = [each for each in results if each.seq not in self._results_under_way]
-            self._results_under_way.update(each.seq for each in fresh)
-        if not fresh:
+        if self._results.full:
+            with self._guard:
+                self._more_results = True
             return
-        future = self._broker.publish(
-            [
-                Message("", topology.group_queue(each.owner, each.group), each.message, persistent(headers={}))
-                for each in fresh
-            ]
-        )
-        sequence = [each.seq for each in fresh]
-        future.add_done_callback(lambda done: self._results_done(done, sequence))
+        self._results.send(self._result(each) for each in results)
 
-    def _results_done(self, future: Future[None], sequence: list[int]) -> None:
-        if future.exception() is None:
-            self._confirmed((), sequence)
-            return
-        with self._guard:
-            self._results_under_way.difference_update(sequence)
+    def _result(self, result: Forward) -> Parcel:
+        queue = topology.group_queue(result.owner, result.group)
+        return Parcel(result.seq, queue, Message("", queue, result.message, persistent(headers={})))
 
     def forward_waiting(self) -> None:
         """Publish all results that are not known to be in their queue and not under way."""
         after = 0
         while self._broker.up:
-            results = self._storage.to_forward(_PORTION, after)
+            if self._results.full:
+                with self._guard:
+                    self._more_results = True
+                return
+            results = self._storage.to_forward(_PORTION, after, _PORTION_BYTES)
             if not results:
                 return
             after = results[-1].seq
-            for queue in {topology.group_queue(each.owner, each.group) for each in results} - self._declared:
-                self._broker.declare_queue(queue)
             self.forward(results)
 
     # Commands --------------------------------------------------------------------------------------------------------
@@ -263,16 +229,17 @@ class Dispatcher:
         }
         self._storage.mark_started(user_endpoint.id, now)
         self._metrics.add("prov_service_start_commands_total")
-        self._broker.publish(
-            [
-                Message(
-                    "",
-                    topology.commands_queue(user_endpoint.owner, user_endpoint.core),
-                    json.dumps(command).encode(),
-                    persistent(expires_ms=_COMMAND_EXPIRES_MS),
-                )
-            ]
-        )
+        queue = topology.commands_queue(user_endpoint.owner, user_endpoint.core)
+        properties = persistent(expires_ms=_COMMAND_EXPIRES_MS)
+        answer = self._broker.publish([Message("", queue, json.dumps(command).encode(), properties)])
+
+        def answered(done: Future[dict[int, Refusal]]) -> None:
+            reason = done.exception() or next(iter(done.result().values()), None)
+            if reason is not None:
+                # The supervisor says it again, as long as there are tasks.
+                _log.warning("user endpoint %s: the command to start it did not arrive: %s", user_endpoint.id, reason)
+
+        answer.add_done_callback(answered)
 
     def purge_commands(self, owner: str, core: str) -> None:
         """Drop commands that a core endpoint has not taken: their age would fail them.
@@ -280,4 +247,4 @@ class Dispatcher:
         Raises:
             BrokerDownError: the broker does not answer.
         """
-        self._wait(self._broker.purge_queue(topology.commands_queue(owner, core)))
+        self.queues.purge(topology.commands_queue(owner, core))

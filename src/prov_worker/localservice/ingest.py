@@ -14,13 +14,19 @@ from typing import Protocol
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.broker import Delivery
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Forward, Incoming, Result
+from prov_worker.localservice.records import Forward, Incoming, Result, Stored
 from prov_worker.localservice.storage import Storage
 
 _log = logging.getLogger(__name__)
+#: Errors of SQLite that a value alone is the reason of.
+_OF_VALUES = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
 _BATCH = 1000
 _BATCH_BYTES = 16 * 1024 * 1024
+#: Bytes of what has come and is not stored; more waits at the broker.
+_ROOM_BYTES = 64 * 1024 * 1024
+#: For so long at most: the broker's thread must answer heartbeats even if nothing can be stored.
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,22 @@ class _Confirmation:
     results: Sequence[int]
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """A task, or a result, that the broker does not take."""
+
+    seq: int
+    reason: str
+    is_task: bool
+
+
 @dataclass
 class _Batch:
     """What one transaction takes in."""
 
     incoming: Incoming = field(default_factory=Incoming)
     failed_starts: dict[tuple[str, str], str] = field(default_factory=dict)
+    refused: list[_Refused] = field(default_factory=list)
     last: Delivery | None = None
 
 
@@ -65,7 +81,12 @@ class Ingest:
         self._storage = storage
         self._metrics = metrics
         self._limit = result_limit_bytes
-        self._inbox: queue.SimpleQueue[Delivery | _Confirmation | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Delivery | _Confirmation | _Refused | None] = queue.SimpleQueue()
+        #: Bytes of deliveries in it.
+        self._inbox_bytes = 0
+        self._room = threading.Condition()
+        #: Results that the broker refused, and that say so since; one that it refuses too is not sent.
+        self._replaced: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._stopping = threading.Event()
         self._outlet: Outlet | None = None
@@ -83,13 +104,29 @@ class Ingest:
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
+    @property
+    def alive(self) -> bool:
+        """Whether what comes is taken in."""
+        return self._thread.is_alive()
+
     def put(self, delivery: Delivery) -> None:
-        """A message from the broker."""
+        """A message from the broker; waits a little while too much is there that is not stored yet."""
+        with self._room:
+            self._room.wait_for(lambda: self._inbox_bytes < _ROOM_BYTES, _PATIENCE_S)
+            self._inbox_bytes += len(delivery.body)
         self._inbox.put(delivery)
 
     def confirm(self, tasks: Sequence[int], results: Sequence[int]) -> None:
         """The broker has confirmed the messages of tasks and of results."""
         self._inbox.put(_Confirmation(tasks, results))
+
+    def task_refused(self, seq: int, reason: str) -> None:
+        """The broker does not take a task: it fails with the reason."""
+        self._inbox.put(_Refused(seq, reason, True))
+
+    def result_refused(self, seq: int, reason: str) -> None:
+        """The broker does not take a result: its task fails with the reason."""
+        self._inbox.put(_Refused(seq, reason, False))
 
     def _run(self) -> None:
         while True:
@@ -110,12 +147,18 @@ class Ingest:
             if item is None:
                 return
 
-    def _sort(self, item: Delivery | _Confirmation, batch: _Batch) -> int:
+    def _sort(self, item: Delivery | _Confirmation | _Refused, batch: _Batch) -> int:
         if isinstance(item, _Confirmation):
             batch.incoming.queued += item.tasks
             batch.incoming.forwarded += item.results
             return 0
+        if isinstance(item, _Refused):
+            batch.refused.append(item)
+            return 0
         batch.last = item
+        with self._room:
+            self._inbox_bytes -= len(item.body)
+            self._room.notify_all()
         try:
             sender = topology.sender(item.routing_key)
             if sender is None:
@@ -124,7 +167,8 @@ class Ingest:
                 batch.incoming.results.append(messages.read_result(item.body, *sender, self._limit))
             else:
                 self._heartbeat(item, sender, batch)
-        except messages.MessageError as error:
+        except Exception as error:
+            # Nothing that somebody sends may end this thread.
             self._metrics.add("prov_service_messages_malformed_total")
             _log.warning("dropped a message of queue %s: %s", item.queue, error)
         return len(item.body)
@@ -146,7 +190,8 @@ class Ingest:
             try:
                 failures = self._start_failures(batch.failed_starts)
                 incoming = replace(batch.incoming, results=[*batch.incoming.results, *failures])
-                stored = self._storage.apply(incoming, time.time())
+                self._take_refused(batch.refused, incoming)
+                stored = self._apply(incoming)
                 break
             except sqlite3.Error as error:
                 # A full disk, mostly. Nothing is acknowledged, so nothing is lost: the broker keeps what comes after.
@@ -155,11 +200,57 @@ class Ingest:
                     complained = True
                 if self._stopping.wait(1.0):
                     return
+        self._replaced.difference_update(incoming.forwarded)
+        self._replaced.update(incoming.replaced)
         self._metrics.finished(stored, len(incoming.results))
         if batch.last is not None:
             self._broker.acknowledge(batch.last.session, batch.last.tag)
-        self._outlet.noted(incoming.queued, incoming.forwarded)
+        self._outlet.noted(incoming.queued, [*incoming.forwarded, *incoming.replaced])
         self._outlet.forward(stored.forwards)
+
+    def _apply(self, incoming: Incoming) -> Stored:
+        """Store all of it; if that cannot be because of some of it, all but that.
+
+        Raises:
+            sqlite3.Error: nothing can be stored now.
+        """
+        try:
+            return self._storage.apply(incoming, time.time())
+        except Exception as error:
+            _raise_unless_of_values(error)
+            _log.warning("storing one by one: %s: %s", type(error).__name__, error)
+        forwards: list[Forward] = []
+        succeeded = failed = 0
+        for part in incoming.parts():
+            try:
+                stored = self._storage.apply(part, time.time())
+            except Exception as error:
+                _raise_unless_of_values(error)
+                self._metrics.add("prov_service_messages_malformed_total")
+                _log.warning("dropped what cannot be stored: %s: %s", type(error).__name__, error)
+            else:
+                forwards += stored.forwards
+                succeeded += stored.succeeded
+                failed += stored.failed
+        return Stored(forwards, succeeded, failed)
+
+    def _take_refused(self, refused: Sequence[_Refused], incoming: Incoming) -> None:
+        """Make what the broker refused a failure of its task."""
+        tasks = self._storage.numbered([each.seq for each in refused])
+        for each in refused:
+            task = tasks.get(each.seq)
+            if task is None:
+                continue
+            reason = f"the message broker refused the {'task' if each.is_task else 'result'}: {each.reason}"
+            _log.warning("task %s: %s", task.id, reason)
+            if each.is_task:
+                message = messages.failure(task.id, "TASK_REFUSED", reason)
+                incoming.results.append(Result(task.id, task.owner, task.user_endpoint, True, message))
+                incoming.queued.append(each.seq)
+            elif each.seq in self._replaced:
+                incoming.forwarded.append(each.seq)
+            else:
+                incoming.replaced[each.seq] = messages.failure(task.id, "RESULT_REFUSED", reason)
 
     def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:
         """A user endpoint that cannot start fails its tasks, with the reason that it gave."""
@@ -179,3 +270,9 @@ class Ingest:
                 # Or else the next start would run them, with nobody waiting.
                 self._broker.purge_queue(topology.tasks_queue(user_endpoint.owner, endpoint))
         return failures
+
+
+def _raise_unless_of_values(error: Exception) -> None:
+    """Raise what says that the database cannot be used now; what says that a value cannot be stored is left."""
+    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_VALUES):
+        raise error

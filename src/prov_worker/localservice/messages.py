@@ -7,11 +7,14 @@ thousands of messages a second and must understand only a little of each.
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from prov_worker.localservice.records import Outgoing, Pulse, Result
 
 _VERSION = b"\x01"
+#: A longer one is no heartbeat's.
+_LONGEST_PERIOD_S = 7 * 86_400
 
 
 class MessageError(Exception):
@@ -22,11 +25,15 @@ def _pack(message_type: str, data: dict[str, Any]) -> bytes:
     return _VERSION + json.dumps({"message_type": message_type, "data": data}, separators=(",", ":")).encode()
 
 
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _unpack(body: bytes, message_type: str) -> dict[str, Any]:
     if body[:1] != _VERSION:
         raise MessageError("not protocol version 1")
     try:
-        envelope = json.loads(body[1:])
+        envelope = json.loads(body[1:], parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MessageError("not JSON") from error
     if not isinstance(envelope, dict) or envelope.get("message_type") != message_type:
@@ -48,6 +55,15 @@ def task(outgoing: Outgoing) -> bytes:
             "task_buffer": outgoing.buffer + outgoing.payload,
         },
     )
+
+
+def task_bytes(buffer: str, payload: str) -> int:
+    """Return the size of :func:`task` for a function and its arguments."""
+    return _TASK_BYTES + _encoded_bytes(buffer) + _encoded_bytes(payload)
+
+
+def _encoded_bytes(text: str) -> int:
+    return len(json.dumps(text)) - 2
 
 
 def task_headers(outgoing: Outgoing) -> dict[str, Any]:
@@ -83,11 +99,12 @@ def read_result(body: bytes, owner: str, user_endpoint: str, limit_bytes: int) -
         MessageError: no result.
     """
     data = _unpack(body, "result")
-    task_id = data.get("task_id")
-    if not isinstance(task_id, str) or not isinstance(data.get("data"), str):
+    task_id, value = data.get("task_id"), data.get("data")
+    if not isinstance(task_id, str) or not isinstance(value, str):
         raise MessageError("result without task_id or data")
-    if len(body) > limit_bytes:
-        reason = f"Task result of {len(body)} bytes exceeds the service's limit of {limit_bytes}"
+    # The worker's own limit counts the value, in the same way.
+    if len(value) > limit_bytes:
+        reason = f"Task result of {len(value)} bytes exceeds the service's limit of {limit_bytes}"
         return Result(task_id, owner, user_endpoint, True, failure(task_id, "RESULT_TOO_LARGE", reason))
     return Result(task_id, owner, user_endpoint, data.get("error_details") is not None, body)
 
@@ -104,7 +121,9 @@ def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:
     if not isinstance(endpoint, str) or not isinstance(state, dict):
         raise MessageError("heartbeat without endpoint_id or global_state")
     period = state.get("heartbeat_period", 30)
-    return endpoint, Pulse(heard, float(period) if isinstance(period, (int, float)) else 30.0, state)
+    if not isinstance(period, (int, float)) or not 0 <= period <= _LONGEST_PERIOD_S:
+        period = 30
+    return endpoint, Pulse(heard, float(period), state)
 
 
 def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
@@ -117,7 +136,7 @@ def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
         transitions = {
             each["state"]: each["timestamp"]
             for each in data.get("task_statuses") or ()
-            if isinstance(each, dict) and "state" in each and "timestamp" in each
+            if isinstance(each, dict) and isinstance(each.get("state"), str) and "timestamp" in each
         }
         answer["details"] = {**details, "task_transitions": transitions}
     if data.get("error_details") is None:
@@ -125,3 +144,7 @@ def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
     else:
         answer |= {"status": "failed", "exception": data["data"]}
     return answer
+
+
+_NO_ID = str(uuid.UUID(int=0))
+_TASK_BYTES = len(task(Outgoing(0, _NO_ID, "", "", "", "", "", None, None)))

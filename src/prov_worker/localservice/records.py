@@ -5,6 +5,7 @@ Times are seconds since the epoch; identifiers are UUIDs in their canonical text
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -206,12 +207,22 @@ class Incoming:
         pulses: by owner and endpoint.
         queued: ``seq`` of tasks whose message the broker has.
         forwarded: ``seq`` of tasks whose result is in its group's queue.
+        replaced: messages, by ``seq`` of their tasks, in place of results that the broker does not take: failures.
     """
 
     results: list[Result] = field(default_factory=list)
     pulses: dict[tuple[str, str], Pulse] = field(default_factory=dict)
     queued: list[int] = field(default_factory=list)
     forwarded: list[int] = field(default_factory=list)
+    replaced: dict[int, bytes] = field(default_factory=dict)
+
+    def parts(self) -> Iterator[Incoming]:
+        """Yield each thing of it alone."""
+        for result in self.results:
+            yield Incoming(results=[result])
+        for sender, pulse in self.pulses.items():
+            yield Incoming(pulses={sender: pulse})
+        yield Incoming(queued=self.queued, forwarded=self.forwarded, replaced=self.replaced)
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,28 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from prov_worker.localservice import topology
+from prov_worker.localservice import messages, topology
 from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.apierrors import ApiError, not_found
-from prov_worker.localservice.broker import Broker, BrokerDownError
+from prov_worker.localservice.broker import Broker
+from prov_worker.localservice.channel import BrokerDownError
 from prov_worker.localservice.config import Config
 from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
 from prov_worker.localservice.metrics import Metrics
-from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Submission, UserEndpoint
+from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Result, Submission, UserEndpoint
 from prov_worker.localservice.sqlite.rows import dump
 from prov_worker.localservice.storage import Storage
 from prov_worker.localservice.supervisor import Supervisor
 from prov_worker.localservice.tokens import Signer
+
+#: Of a message around a task or a result.
+_ENVELOPE_BYTES = 64 * 1024
+#: Options of a user endpoint with its client's description of itself: a command to a daemon carries them.
+_OPTIONS_LIMIT_BYTES = 256 * 1024
+#: What else a task says to its engine: it must go into one frame of the broker.
+_HEADERS_LIMIT_BYTES = 64 * 1024
 
 
 class Service:
@@ -39,13 +47,16 @@ class Service:
         self.signer = Signer(key, identities)
         self.accounts = Accounts(config.client_amqp_url, config.management_url(len(identities)), key, identities)
         self.ingest = Ingest(storage, self.metrics, config.result_limit_bytes)
-        self.broker = Broker(config.amqp_url, self.ingest.put, self._broker_up)
+        largest = max(config.task_limit_bytes, config.result_limit_bytes) + _ENVELOPE_BYTES
+        self.broker = Broker(config.amqp_url, self.ingest.put, self._broker_up, largest)
         self.dispatcher = Dispatcher(
             storage,
             self.broker,
             identities,
             self.metrics,
             confirmed=self.ingest.confirm,
+            task_refused=self.ingest.task_refused,
+            result_refused=self.ingest.result_refused,
             url_for=self.accounts.url_for,
         )
         self.supervisor = Supervisor(
@@ -56,6 +67,7 @@ class Service:
             self.metrics,
             retain_s=config.retain_s,
             tick_s=config.tick_s,
+            stall_s=config.stall_s,
         )
         self.started = time.time()
 
@@ -72,6 +84,11 @@ class Service:
         self.ingest.stop()
         self.storage.close()
 
+    @property
+    def stalled(self) -> str:
+        """Why nothing goes out or comes in although the broker is there; empty if all is well."""
+        return self.supervisor.stalled if self.ingest.alive else "nothing that comes is taken in"
+
     def _broker_up(self) -> None:
         self.dispatcher.broker_lost()
         self.accounts.broker_lost()
@@ -83,7 +100,7 @@ class Service:
 
     def _ensure_queues(self, names: Sequence[str]) -> None:
         try:
-            self.dispatcher.ensure_queues(names)
+            self.dispatcher.queues.ensure(names)
             self.accounts.ensure()
         except BrokerDownError as error:
             reason = "the message broker cannot be reached; try again"
@@ -128,9 +145,6 @@ class Service:
     def delete_endpoint(self, identity: Identity, endpoint_id: str) -> None:
         """Forget an endpoint; its open tasks fail."""
         endpoint = self.endpoint(identity, endpoint_id)
-        from prov_worker.localservice import messages
-        from prov_worker.localservice.records import Result
-
         queues = [topology.commands_queue(endpoint.owner, endpoint.id)]
         failures = []
         for user_endpoint in self.storage.user_endpoints(endpoint_id):
@@ -143,7 +157,7 @@ class Service:
         self.storage.delete_endpoint(endpoint_id)
         self.dispatcher.forward(stored.forwards)
         try:
-            self.dispatcher.drop_queues(queues)
+            self.dispatcher.queues.drop(queues)
         except BrokerDownError:
             # Queues without a sender do no harm.
             pass
@@ -153,7 +167,7 @@ class Service:
         endpoint = self.endpoint(identity, endpoint_id)
         self.storage.lock_endpoint(endpoint_id)
         try:
-            self.dispatcher.drop_queues([topology.commands_queue(endpoint.owner, endpoint.id)])
+            self.dispatcher.queues.drop([topology.commands_queue(endpoint.owner, endpoint.id)])
         except BrokerDownError as error:
             raise ApiError(503, "the message broker cannot be reached; try again") from error
 
@@ -187,8 +201,11 @@ class Service:
         if number > self.config.task_limit:
             raise ApiError(413, f"{number} tasks in one submission; at most {self.config.task_limit} are taken")
         endpoint = self.endpoint(identity, endpoint_id)
-        for function_id in calls:
-            self.function(identity, function_id)
+        _check_size("user_endpoint_config and user_runtime", [options, runtime], _OPTIONS_LIMIT_BYTES)
+        specification = [resource_specification, result_serializers]
+        _check_size("resource_specification and result_serializers", specification, _HEADERS_LIMIT_BYTES)
+        for function_id, payloads in calls.items():
+            self._check_tasks(self.function(identity, function_id), payloads)
             if endpoint.allowed_functions is not None and function_id not in endpoint.allowed_functions:
                 reason = f"Function {function_id} not permitted on endpoint {endpoint_id}"
                 raise ApiError(403, reason, "FUNCTION_NOT_PERMITTED")
@@ -220,6 +237,15 @@ class Service:
         self.dispatcher.command_start(user_endpoint)
         return group, ids
 
+    def _check_tasks(self, function: Function, payloads: Sequence[str]) -> None:
+        limit = min(self.config.task_limit_bytes, self.broker.largest_bytes)
+        for number, payload in enumerate(payloads):
+            size = messages.task_bytes(function.buffer, payload)
+            if size > limit:
+                raise ApiError(
+                    413, f"task {number} of function {function.id} has {size} bytes; at most {limit} are taken"
+                )
+
     def open_group(self, identity: Identity, group: str) -> list[str]:
         """Tasks of a group; from now on its results go to its queue."""
         if self.storage.group_owner(group) != identity.client_id:
@@ -227,6 +253,12 @@ class Service:
         self._ensure_queues([topology.group_queue(identity.client_id, group)])
         self.storage.open_group_queue(group)
         return self.storage.group_tasks(group)
+
+
+def _check_size(name: str, value: Any, limit: int) -> None:
+    size = len(dump(value))
+    if size > limit:
+        raise ApiError(413, f"{name} have {size} bytes; at most {limit} are taken")
 
 
 def _sorted(value: Any) -> Any:

@@ -86,11 +86,22 @@ class TaskStore(Protocol):
     def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, Task]:
         """Those of the tasks that exist and are the owner's."""
 
-    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[Outgoing]:
-        """Tasks that are not known to be in a queue, in the order of submission, with ``seq`` above ``after``."""
+    def numbered(self, numbers: Iterable[int]) -> dict[int, Task]:
+        """Those of the tasks, of anyone, that exist, by ``seq``."""
 
-    def to_forward(self, limit: int = 1000, after: int = 0) -> list[Forward]:
-        """Results that are not known to be in their group's queue, with ``seq`` above ``after``."""
+    def to_publish(
+        self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0, limit_bytes: int | None = None
+    ) -> list[Outgoing]:
+        """Tasks that are not known to be in a queue, in the order of submission, with ``seq`` above ``after``.
+
+        Not many more than ``limit_bytes`` at once, but one at least, so that large ones do not fill the memory.
+        """
+
+    def to_forward(self, limit: int = 1000, after: int = 0, limit_bytes: int | None = None) -> list[Forward]:
+        """Results that are not known to be in their group's queue, with ``seq`` above ``after``; see ``to_publish``."""
+
+    def waiting(self) -> bool:
+        """Whether a task or a result is not known to be in its queue."""
 
     def apply(self, incoming: Incoming, now: float) -> Stored:
         """Take in what the broker brought, in one transaction; returns what was new of the results.

@@ -22,7 +22,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from prov_worker.localservice import topology
 from prov_worker.localservice.accounts import Accounts
-from prov_worker.localservice.broker import Broker, BrokerDownError
+from prov_worker.localservice.broker import Broker
+from prov_worker.localservice.channel import BrokerDownError, RefusedError
 from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.metrics import Metrics
 from prov_worker.localservice.records import OpenWork
@@ -37,6 +38,8 @@ ABSENCE_S = 20.0
 #: Tasks and results may be on their way, unseen by heartbeats, for so long: a user endpoint connects its publisher of
 #: results up to ten seconds later than its publisher of heartbeats.
 IDLE_GRACE_S = 20.0
+#: A round waits for answers of the broker, each for ten seconds at most.
+SILENT_S = 120.0
 _FORGET_EVERY_S = 60.0
 _FORGET_AT_ONCE = 5000
 
@@ -54,6 +57,7 @@ class Supervisor:
         *,
         retain_s: float,
         tick_s: float = 2.0,
+        stall_s: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._storage = storage
@@ -63,6 +67,7 @@ class Supervisor:
         self._metrics = metrics
         self._retain_s = retain_s
         self._tick_s = tick_s
+        self._stall_s = stall_s
         self._clock = clock
         self._wake = threading.Event()
         self._stopping = False
@@ -71,6 +76,10 @@ class Supervisor:
         #: First of a row of heartbeats that knew of no task: when it was heard, and how many tasks were unfinished.
         self._idle_since: dict[str, tuple[float, int]] = {}
         self._forgot = 0.0
+        self._looked = 0.0
+        #: What the dispatcher had sent at the last look, and since when it is the same although something waits.
+        self._progress = 0
+        self._stuck_since: float | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -95,6 +104,9 @@ class Supervisor:
                 _log.info("supervisor: the broker is away: %s", error)
             except sqlite3.Error as error:
                 _log.error("supervisor: %s", error)
+            except Exception:
+                # Whatever it is, the next round goes on with all the others.
+                _log.exception("supervisor: this round ended early")
             self._wake.wait(self._tick_s)
             self._wake.clear()
 
@@ -105,8 +117,10 @@ class Supervisor:
             BrokerDownError: the broker went away meanwhile; the next round continues.
         """
         now = self._clock()
+        self._looked = now
         if not self._broker.up:
             return
+        self._watch_progress(now)
         if now - self._forgot >= _FORGET_EVERY_S:
             self._forgot = now
             self._forget(now)
@@ -121,7 +135,28 @@ class Supervisor:
         for each in work:
             if each.core.locked or not each.core.pulse.online(now):
                 continue
-            self._look_after(each, now)
+            try:
+                self._look_after(each, now)
+            except RefusedError as error:
+                _log.warning("user endpoint %s: the broker refuses its queue: %s", each.user_endpoint.id, error)
+
+    def _watch_progress(self, now: float) -> None:
+        progress = self._dispatcher.progress
+        if progress != self._progress or not self._storage.waiting():
+            self._progress, self._stuck_since = progress, None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+
+    @property
+    def stalled(self) -> str:
+        """Why nothing goes out although something waits; empty if all is well."""
+        now = self._clock()
+        if self._looked and now - self._looked > SILENT_S:
+            return f"nothing has been looked after for {now - self._looked:.0f} s"
+        if not self._broker.up or self._stuck_since is None or now - self._stuck_since < self._stall_s:
+            return ""
+        stuck = f"nothing has gone out for {now - self._stuck_since:.0f} s"
+        return f"{stuck}: the broker takes no messages: {self._broker.blocked}" if self._broker.blocked else stuck
 
     def _look_after(self, work: OpenWork, now: float) -> None:
         endpoint = work.user_endpoint
@@ -169,5 +204,5 @@ class Supervisor:
         depths = {group: self._broker.declare_queue(queue) for group, queue in groups.items()}
         unheard = [group for group, depth in depths.items() if not depth.result(10).consumers]
         # The queues first: a group that is forgotten leaves no trace of its queue's name.
-        self._dispatcher.drop_queues([groups[group] for group in unheard])
+        self._dispatcher.queues.drop([groups[group] for group in unheard])
         self._storage.forget_groups(unheard, before)

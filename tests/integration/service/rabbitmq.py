@@ -9,10 +9,17 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pika
 import pytest
+import requests
+from pika.adapters.blocking_connection import BlockingChannel
+
+from support.commands import run_program
 
 HOW = "RabbitMQ is not installed (on Debian and Ubuntu: apt-get install --no-install-recommends rabbitmq-server)"
 #: Debian's wrapper in the PATH changes the user and refuses others; this is the script behind it.
@@ -48,8 +55,15 @@ def free_port() -> int:
 
 
 class RabbitMQ:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    """A broker that is started and stopped.
+
+    Args:
+        directory: of all that it writes.
+        settings: more lines of its ``rabbitmq.conf``; those that are set when it is started hold.
+    """
+
+    def __init__(self, directory: Path, settings: str = "") -> None:
+        self.directory, self.settings = directory, settings
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.port, self._dist, self._epmd, self._management = (free_port() for _ in range(4))
         self.process: subprocess.Popen[bytes] | None = None
@@ -63,6 +77,23 @@ class RabbitMQ:
         """Its management API."""
         return f"http://127.0.0.1:{self._management}/"
 
+    def manage(self, method: str, path: str, content: Any = None) -> Any:
+        """Ask the management API, as its administrator."""
+        answer = requests.request(
+            method, f"{self.management_url}api/{path}", json=content, auth=("guest", "guest"), timeout=60
+        )
+        assert answer.ok, (method, path, answer.text)
+        return answer.json() if answer.content else None
+
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """A channel of its administrator."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
     def start(self) -> None:
         script = server_script()
         assert script is not None
@@ -72,9 +103,28 @@ class RabbitMQ:
         config.write_text(
             "consumer_timeout = 86400000\nvm_memory_high_watermark.relative = 0.6\ndisk_free_limit.absolute = 50MB\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._management}\n"
-            "management_agent.disable_metrics_collector = true\n"
+            f"management_agent.disable_metrics_collector = true\n{self.settings}"
         )
-        environment = {
+        with (self.directory / "console").open("ab") as console:
+            self.process = subprocess.Popen(
+                [str(script)],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=self._environment(plugins, config),
+                start_new_session=True,
+            )
+        self.wait()
+
+    def evaluate(self, expression: str) -> str:
+        """Have the broker evaluate an Erlang expression."""
+        script = server_script()
+        assert script is not None
+        environment = self._environment(self.directory / "plugins", self.directory / "rabbitmq.conf")
+        return run_program(script.with_name("rabbitmqctl"), "eval", expression, env=environment, check=True).stdout
+
+    def _environment(self, plugins: Path, config: Path) -> dict[str, str]:
+        return {
             **os.environ,
             "HOME": str(self.directory),
             "ERL_CRASH_DUMP": str(self.directory / "erl_crash.dump"),
@@ -91,16 +141,6 @@ class RabbitMQ:
             "ERL_EPMD_PORT": str(self._epmd),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
-        with (self.directory / "console").open("ab") as console:
-            self.process = subprocess.Popen(
-                [str(script)],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
-        self.wait()
 
     def wait(self, limit_s: float = 180.0) -> None:
         deadline = time.monotonic() + limit_s

@@ -10,7 +10,7 @@ class Proxy:
     """Passes connections of one port of loopback on to another, until it is cut, and again when it is mended."""
 
     def __init__(self, target: int, port: int) -> None:
-        self._target = target
+        self._target, self.port = target, port
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._cut = False

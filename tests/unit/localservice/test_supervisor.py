@@ -15,10 +15,12 @@ import pytest
 pytest.importorskip("pika", reason="the extra 'service' is not installed")
 pytest.importorskip("prometheus_client", reason="the extra 'service' is not installed")
 from prov_worker.localservice.broker import QueueDepth
+from prov_worker.localservice.channel import RefusedError
 from prov_worker.localservice.metrics import Metrics
 from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Pulse, Submission, UserEndpoint
 from prov_worker.localservice.sqlite import SqliteStorage
-from prov_worker.localservice.supervisor import ABSENCE_S, IDLE_GRACE_S, RESTART_SPACING_S, Supervisor
+from prov_worker.localservice.supervisor import ABSENCE_S, IDLE_GRACE_S, RESTART_SPACING_S, SILENT_S, Supervisor
+from prov_worker.localservice.topology import tasks_queue
 
 OWNER, CORE, USER, FUNCTION, GROUP = (str(uuid.UUID(int=number)) for number in range(31, 36))
 IDLE = {"outstanding_tasks": 0, "pending_tasks": 0}
@@ -28,13 +30,17 @@ class Broker:
     """Who listens to the queue of tasks, and how many wait there."""
 
     def __init__(self) -> None:
-        self.up, self.up_since = True, 0.0
+        self.up, self.up_since, self.blocked = True, 0.0, ""
         self.depth = QueueDepth(0, 1)
         self.depths: dict[str, QueueDepth] = {}
+        self.odd: set[str] = set()
 
     def declare_queue(self, name: str) -> Future[QueueDepth]:
         future: Future[QueueDepth] = Future()
-        future.set_result(self.depths.get(name, self.depth))
+        if name in self.odd:
+            future.set_exception(RefusedError("405"))
+        else:
+            future.set_result(self.depths.get(name, self.depth))
         return future
 
 
@@ -46,6 +52,7 @@ class Dispatcher:
         self.redelivered: list[bool] = []
         self.started = 0
         self.dropped: list[str] = []
+        self.queues, self.progress = self, 0
 
     def publish_tasks(self, user_endpoint: str | None = None) -> None: ...
 
@@ -60,7 +67,7 @@ class Dispatcher:
         self.started += 1
         self._supervised.storage.mark_started(user_endpoint.id, self._supervised.now)
 
-    def drop_queues(self, names: list[str]) -> None:
+    def drop(self, names: list[str]) -> None:
         self.dropped += names
 
 
@@ -194,3 +201,39 @@ def test_an_old_group_goes_with_its_queue_unless_somebody_listens(
     assert supervised.dispatcher.dropped == ([] if listeners else [queue])
     assert supervised.storage.group_owner(idle) == (OWNER if listeners else None)
     assert supervised.storage.group_owner(GROUP) == OWNER, "its task is not finished"
+
+
+def test_what_waits_and_does_not_go_out_is_a_stall(supervised: SupervisedService) -> None:
+    """The task of these tests is accepted, and no broker confirms it."""
+    supervised.pass_time(5, CORE, USER)
+    assert supervised.supervisor.stalled == ""
+    supervised.pass_time(10, CORE, USER)
+    assert supervised.supervisor.stalled == "nothing has gone out for 14 s"
+    supervised.broker.blocked = "low on disk"
+    assert supervised.supervisor.stalled.endswith("s: the broker takes no messages: low on disk")
+    supervised.dispatcher.progress += 1
+    supervised.pass_time(1, CORE, USER)
+    assert supervised.supervisor.stalled == ""
+    supervised.pass_time(20, CORE, USER)
+    supervised.storage.apply(Incoming(queued=[1]), now=supervised.now)
+    supervised.pass_time(1, CORE, USER)
+    assert supervised.supervisor.stalled == "", "nothing waits any more"
+
+
+def test_a_supervisor_that_has_ended_is_a_stall(supervised: SupervisedService) -> None:
+    supervised.pass_time(1, CORE, USER)
+    supervised.now += SILENT_S + 1
+    assert supervised.supervisor.stalled == "nothing has been looked after for 121 s"
+
+
+def test_a_queue_that_the_broker_refuses_stops_no_other(supervised: SupervisedService) -> None:
+    """Nobody listens to either queue: the second user endpoint is started again all the same."""
+    other = str(uuid.UUID(int=98))
+    supervised.storage.save_user_endpoint(UserEndpoint(other, CORE, OWNER, {"x": 1}, {}))
+    task = NewTask(str(uuid.UUID(int=97)), FUNCTION, "p")
+    submission = Submission(owner=OWNER, user_endpoint=other, group=GROUP, queue=True)
+    supervised.storage.add_tasks([task], submission, now=supervised.now)
+    supervised.broker.depth = QueueDepth(0, 0)
+    supervised.broker.odd = {tasks_queue(OWNER, min(USER, other))}
+    supervised.pass_time(1, CORE)
+    assert supervised.dispatcher.started == 1

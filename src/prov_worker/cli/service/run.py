@@ -32,7 +32,8 @@ _MIB = 1024 * 1024
 @common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
 @common.option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
 @common.option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
-@common.option("--max-result-mib", type=click.IntRange(1, 1024), default=16, help="A larger result fails its task.")
+@common.option("--max-task-mib", type=click.IntRange(1, 512), default=10, help="A larger task is refused.")
+@common.option("--max-result-mib", type=click.IntRange(1, 512), default=10, help="A larger result fails its task.")
 @common.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def command(
     amqp_url: str,
@@ -41,6 +42,7 @@ def command(
     retain_hours: float,
     max_body_mib: int,
     max_tasks: int,
+    max_task_mib: int,
     max_result_mib: int,
     log_level: str,
     **where: Any,
@@ -55,6 +57,7 @@ def command(
         retain_s=retain_hours * 3600,
         body_limit_bytes=max_body_mib * _MIB,
         task_limit=max_tasks,
+        task_limit_bytes=max_task_mib * _MIB,
         result_limit_bytes=max_result_mib * _MIB,
     )
     try:

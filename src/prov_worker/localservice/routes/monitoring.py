@@ -35,6 +35,8 @@ class Health(BaseModel):
     broker: Literal["up", "down"]
     accounts: Literal["up", "down"]
     storage: Literal["up", "down"]
+    dispatcher: Literal["up", "stalled"]
+    reason: str
     version: str
     uptime_s: float
 
@@ -47,18 +49,21 @@ def version() -> Any:
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "Something is away."}})
 def health(service: ServiceDep) -> Any:
-    """200 when the broker and the state can be reached, else 503; no token is needed."""
+    """200 when the broker and the state can be reached and tasks and results go out, else 503; no token is needed."""
     try:
         service.storage.ping()
         storage = True
     except sqlite3.Error:
         storage = False
-    good = storage and service.broker.up and service.accounts.ready
+    stalled = service.stalled
+    good = storage and service.broker.up and service.accounts.ready and not stalled
     content = {
         "status": "ok" if good else "degraded",
         "broker": "up" if service.broker.up else "down",
         "accounts": "up" if service.accounts.ready else "down",
         "storage": "up" if storage else "down",
+        "dispatcher": "stalled" if stalled else "up",
+        "reason": stalled or ("" if service.broker.up else service.broker.last_error),
         "version": __version__,
         "uptime_s": round(time.time() - service.started, 3),
     }

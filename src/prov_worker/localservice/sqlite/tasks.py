@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from prov_worker.localservice import records
 from prov_worker.localservice.sqlite import rows
 from prov_worker.localservice.sqlite.database import Database
 
+_T = TypeVar("_T")
 #: Values in one ``IN (…)``; SQLite's own limit was 999 until 3.32.
 _AT_ONCE = 900
 
@@ -24,6 +25,17 @@ def _portions(values: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _marks(values: Sequence[Any]) -> str:
     return ",".join("?" * len(values))
+
+
+def _up_to(values: Iterable[_T], limit_bytes: int | None, size_of: Callable[[_T], int]) -> list[_T]:
+    """Return the first of some values, until they have the limit together."""
+    taken, size = [], 0
+    for value in values:
+        taken.append(value)
+        size += size_of(value)
+        if limit_bytes is not None and size >= limit_bytes:
+            break
+    return taken
 
 
 class Tasks:
@@ -86,7 +98,17 @@ class Tasks:
                 by_id[row["id"]] = rows.task(row)
         return by_id
 
-    def to_publish(self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0) -> list[records.Outgoing]:
+    def numbered(self, numbers: Iterable[int]) -> dict[int, records.Task]:
+        """Those of the tasks that exist, by number."""
+        by_number: dict[int, records.Task] = {}
+        for portion in _portions(numbers):
+            query = f"SELECT * FROM tasks WHERE seq IN ({_marks(portion)})"  # noqa: S608
+            by_number.update((row["seq"], rows.task(row)) for row in self.database.read().execute(query, portion))
+        return by_number
+
+    def to_publish(
+        self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0, limit_bytes: int | None = None
+    ) -> list[records.Outgoing]:
         """Tasks that are not known to be in a queue."""
         cursor = self.database.read().execute(
             "SELECT t.seq, t.id, t.owner, t.user_endpoint, t.function, f.buffer, t.payload, t.resource_specification,"
@@ -94,7 +116,7 @@ class Tasks:
             " WHERE t.state = 0 AND t.seq > ? AND (? IS NULL OR t.user_endpoint = ?) ORDER BY t.seq LIMIT ?",
             (after, user_endpoint, user_endpoint, limit),
         )
-        return [
+        tasks = (
             records.Outgoing(
                 row["seq"],
                 row["id"],
@@ -107,15 +129,21 @@ class Tasks:
                 rows.load(row["result_serializers"]),
             )
             for row in cursor
-        ]
+        )
+        return _up_to(tasks, limit_bytes, lambda task: len(task.buffer) + len(task.payload))
 
-    def to_forward(self, limit: int = 1000, after: int = 0) -> list[records.Forward]:
+    def to_forward(self, limit: int = 1000, after: int = 0, limit_bytes: int | None = None) -> list[records.Forward]:
         """Results that are not known to be in their group's queue."""
         cursor = self.database.read().execute(
             "SELECT seq, owner, grp, message, finished FROM tasks WHERE forward = 1 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
-        return [records.Forward(*row) for row in cursor]
+        return _up_to((records.Forward(*row) for row in cursor), limit_bytes, lambda result: len(result.message))
+
+    def waiting(self) -> bool:
+        """Whether a task or a result is not known to be in its queue."""
+        query = "SELECT 1 FROM tasks WHERE state = 0 UNION ALL SELECT 1 FROM tasks WHERE forward = 1 LIMIT 1"
+        return self.database.read().execute(query).fetchone() is not None
 
     def apply(self, incoming: records.Incoming, now: float) -> records.Stored:
         """Take in what the broker brought."""
@@ -143,6 +171,10 @@ class Tasks:
                     db.execute(query, values)
             queued = ((seq,) for seq in incoming.queued)
             db.executemany("UPDATE tasks SET state = 1 WHERE seq = ? AND state = 0", queued)
+            db.executemany(
+                "UPDATE tasks SET message = ?, state = ? WHERE seq = ? AND forward = 1",
+                ((message, records.TaskState.FAILED, seq) for seq, message in incoming.replaced.items()),
+            )
             db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in incoming.forwarded))
         return records.Stored(forwards, succeeded=ended[False], failed=ended[True])
 
