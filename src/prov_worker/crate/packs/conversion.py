@@ -93,8 +93,7 @@ def _packed(directory: Path, result: Converted) -> Iterator[tuple[str, tuple[int
             result.problems.append(error)
             continue
         for crate in pack.crates:
-            info = pack.infos[crate][v.METADATA_FILE]
-            yield crate, (info.file_size, info.CRC)
+            yield crate, pack.metadata(crate)
 
 
 class _Batch:

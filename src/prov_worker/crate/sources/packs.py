@@ -165,6 +165,11 @@ class PackFile:
         """Names of the directories of the crates, sorted."""
         return sorted(crate for crate, infos in self.infos.items() if v.METADATA_FILE in infos)
 
+    def metadata(self, crate: str) -> tuple[int, int]:
+        """Return size and checksum of the metadata of a crate: who has the same has the same crate."""
+        info = self.infos[crate][v.METADATA_FILE]
+        return info.file_size, info.CRC
+
     def attempts(self) -> dict[str, Attempt]:
         """Return the attempt of each crate that states one, by the name of its directory."""
         attempts = {}

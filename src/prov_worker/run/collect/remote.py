@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_METADATA_BYTES
+from prov_worker.crate.packs.format import PART, SUFFIX
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.run.collect import bounded
 
@@ -30,6 +31,12 @@ _LIST = (
     "&& find . -maxdepth 3 -name '.?*' -prune -o -type f -name {metadata} -size -{blocks} -print0 "
     "| xargs -0 -r sha256sum --"
 )
+#: Packs, closed and growing, in the same places.
+_LIST_PACKS = (
+    "cd -- {path} && find . -maxdepth 2 -name '.?*' -prune -o -type f "
+    r"\( -name '*{suffix}' -o -name '*{suffix}{part}' \) -printf '%s %p\n'"
+)
+_PACK = re.compile(r"(?P<size>\d{1,18}) \./(?P<path>[\w.%~+/-]+)")
 #: Of a program's standard error that the user sees, at either end.
 _LINES, _LINE_CHARACTERS = 4, 400
 #: Of a source's list, which is some 200 bytes per crate.
@@ -153,6 +160,55 @@ class Place:
         bare = sorted(named.difference(digests))
         return Listing(dict(sorted(digests.items())), bare, sorted(refused), sorted(unnamed))
 
+    def packs(self) -> dict[str, int]:
+        """Return all packs: path below the directory, and size in bytes; sorted.
+
+        Raises:
+            CollectError: the source does not answer, or cannot be read.
+        """
+        script = _LIST_PACKS.format(path=shlex.quote(self.path), suffix=SUFFIX, part=PART)
+        sizes = {}
+        for line in self._run(script).decode(errors="replace").splitlines():
+            match = _PACK.fullmatch(line)
+            if match is not None and _is_plain(match["path"]) and _is_visible(match["path"]):
+                sizes[match["path"]] = int(match["size"])
+        return dict(sorted(sizes.items()))
+
+    def content(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            CollectError: the source does not answer, or has no such file.
+        """
+        return self._run(f"cd -- {shlex.quote(self.path)} && cat < {shlex.quote(f'./{name}')}")
+
+    def remove_file(self, name: str, sha256: str) -> bool:
+        """Remove a file that still has this sha256; return whether it had.
+
+        Raises:
+            CollectError: the source does not answer.
+        """
+        file = shlex.quote(f"./{name}")
+        script = (
+            f"cd -- {shlex.quote(self.path)} && "
+            f'if [ "$(sha256sum <{file})" = "{sha256}  -" ]; then rm -f -- {file} && echo gone; fi'
+        )
+        return self._run(script) == b"gone\n"
+
+    def append(self, name: str, target: Path, bandwidth: str | None, remote: str) -> None:
+        """Append to a file what it has more at the source; its begin is not looked at.
+
+        Args:
+            name: path below the directory, and below the target.
+            target: directory on this machine.
+            bandwidth: limit as rsync's ``--bwlimit`` takes it.
+            remote: path of rsync on the other machine.
+
+        Raises:
+            CollectError: rsync is missing, or failed.
+        """
+        self._rsync([name], target, ["--append"], bandwidth, remote)
+
     def remove(self, crates: dict[str, str]) -> None:
         """Remove crates whose metadata still has this sha256; others stay.
 
@@ -178,12 +234,18 @@ class Place:
         Raises:
             CollectError: rsync is missing, or failed.
         """
+        # Modes are this machine's affair: crates may come from a directory that only their owner can read.
+        options = ["--recursive", "--times", f"--temp-dir={temporary}"]
+        self._rsync(names, staging, options, bandwidth, remote)
+
+    def _rsync(
+        self, names: Sequence[str], target: Path, options: list[str], bandwidth: str | None, remote: str
+    ) -> None:
         if shutil.which("rsync") is None:
             raise CollectError(
                 self.text, "rsync is not installed on this machine (on Debian and Ubuntu: apt-get install rsync)"
             )
-        # Modes are this machine's affair: crates may come from a directory that only their owner can read.
-        options = ["--recursive", "--times", "--files-from=-", "--from0", f"--temp-dir={temporary}", "-s"]
+        options = [*options, "--files-from=-", "--from0", "-s"]
         if bandwidth is not None:
             options.append(f"--bwlimit={bandwidth}")
         source = self.path.rstrip("/") + "/"
@@ -191,7 +253,7 @@ class Place:
             options += [f"--rsh={shlex.join(self.ssh)}", f"--rsync-path={remote}"]
             source = f"{self.host}:{source}"
         given = b"".join(os.fsencode(name) + b"\0" for name in names)
-        done = self._start(["rsync", *options, source, f"{staging}/"], given)
+        done = self._start(["rsync", *options, source, f"{target}/"], given)
         # 23, 24: some files were not there any more, which the look at what came will tell
         if done.status not in (0, 23, 24):
             raise CollectError(self.text, f"rsync ended with status {done.status}: {_all_lines(done.errors)}")

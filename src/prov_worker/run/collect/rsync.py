@@ -23,9 +23,11 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_METADATA_BYTES
 from prov_worker.crate.check import check_files
+from prov_worker.crate.packs.format import PART
 from prov_worker.crate.sources import DirectorySource, digest
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import lock, open_lock, stays_in
+from prov_worker.run.collect.packs import PackCollection, PackProblem
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem
 
@@ -204,6 +206,7 @@ class _Collection:
         self._advance(len(home), len(there))
         if self._options.dry_run:
             self._done.new += new
+            self._collect_packs()
             return
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
@@ -213,7 +216,28 @@ class _Collection:
         if self._options.move and arrived:
             self._place.remove({name: there[name] for name in arrived})
             self._done.moved += len(arrived)
+        self._collect_packs()
         shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _collect_packs(self) -> None:
+        """Bring packs; one that was closed at the source takes the place of what had come of it while it grew."""
+        options = self._options
+        ways = (self._place, self._target, self._staging, self._temporary)
+        packs = PackCollection(*ways, options.bandwidth, options.remote_rsync)
+        for name, size in self._place.packs().items():
+            home = packs.is_home(name, size)
+            if options.dry_run:
+                self._done.known += home
+                self._done.new += [] if home else [name]
+                continue
+            try:
+                new = [] if home else packs.fetch(name)
+                self._done.new += [f"{name.removesuffix(PART)}!{crate}" for crate in new]
+                self._done.known += packs.count(name) - len(new)
+                if options.move and not name.endswith(PART) and packs.remove(name):
+                    self._done.moved += packs.count(name)
+            except PackProblem as error:
+                self._problem(name, str(error))
 
     def _later_attempt(self, name: str, there: dict[str, str], sha: str) -> str | None:
         """Make room for a later attempt at a task whose earlier one came home by the task's name.

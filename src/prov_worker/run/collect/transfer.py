@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.check import check_files
+from prov_worker.crate.packs.format import OFFSETS, PART, SUFFIX
 from prov_worker.crate.sources import DirectorySource, find_crates
-from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.crate.sources.packs import pack_sources
+from prov_worker.errors import CrateError, InputError, ProvWorkerError
 from prov_worker.files import stays_in
 from prov_worker.run.model import Problem
 
@@ -123,6 +125,9 @@ def document(source: Side, target: Side, label: str) -> TransferData:
     )
     data.add_item(source.path, target.path, recursive=True)
     data.add_filter_rule(".*", method="exclude")
+    # A pack that grows is another one when its copy is compared: it comes when it is closed.
+    for growing in (f"*{SUFFIX}{PART}", f"*{SUFFIX}{OFFSETS}"):
+        data.add_filter_rule(growing, method="exclude")
     return data
 
 
@@ -235,15 +240,33 @@ def damaged(directory: Path) -> tuple[int, list[Problem]]:
         CrateError: the directory cannot be listed.
     """
     crates = list(find_crates(directory))
-    below = (path for path in sorted(directory.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    crates += [crate for path in below if path not in crates for crate in find_crates(path)]
-    problems = []
+    below = [path for path in sorted(directory.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    below = [path for path in below if path not in crates]
+    crates += [crate for path in below for crate in find_crates(path)]
+    problems: list[Problem] = []
+    packed = 0
+    for path in (directory, *below):
+        for pack in sorted(path.glob(f"*{SUFFIX}")):
+            packed += _damaged_in(pack, problems)
     for crate in crates:
         if not stays_in(directory, os.path.relpath(crate, directory)):
             problems.append(Problem(str(crate), "leads elsewhere by a link, and is not compared"))
         elif wrong := check_files(DirectorySource(crate)):
             problems.append(Problem(str(crate), f"{wrong[0].where}: {wrong[0].message}"))
-    return len(crates), problems
+    return len(crates) + packed, problems
+
+
+def _damaged_in(pack: Path, problems: list[Problem]) -> int:
+    """Compare the crates of a pack; return how many there are."""
+    count = 0
+    try:
+        for source in pack_sources(pack):
+            count += 1
+            if wrong := check_files(source):
+                problems.append(Problem(source.where, f"{wrong[0].where}: {wrong[0].message}"))
+    except CrateError as error:
+        problems.append(Problem.of(str(pack), error))
+    return count
 
 
 class _NotFoundError(TransferError):

@@ -97,7 +97,9 @@ def test_what_the_service_is_asked_for(service: TransferService, ends: list[str]
     assert {document[f"notify_on_{when}"] for when in ("succeeded", "failed", "inactive")} == {False}
     assert document["label"].startswith("Monday ")
     assert [item["recursive"] for item in document["DATA"]] == [True]
-    assert [(rule["method"], rule["name"]) for rule in document["filter_rules"]] == [("exclude", ".*")]
+    excluded = [".*", "*.crates.zip.part", "*.crates.zip.offsets"]
+    rules = [(rule["method"], rule["name"]) for rule in document["filter_rules"]]
+    assert rules == [("exclude", name) for name in excluded]
     assert document["submission_id"]
 
 
