@@ -1,0 +1,106 @@
+"""``prov-worker run compare``: two runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.cli.selection import selects
+from prov_worker.humanize import duration, plural, size
+
+if TYPE_CHECKING:
+    from prov_worker.crate.summary import RunStep
+    from prov_worker.run.api import RunRecord
+    from prov_worker.run.compare import Comparison, Figures, Pair
+    from prov_worker.run.selection import Selection
+
+_SHOWN = 20
+_NONE = "–"
+
+
+@click.command("compare")
+@click.argument("first", type=terminal.PATH, metavar="A")
+@click.argument("second", type=terminal.PATH, metavar="B")
+@selects()
+@click.option("--json", "as_json", is_flag=True, help="The comparison, as JSON.")
+def command(first: str, second: str, as_json: bool, selection: Selection) -> int:
+    """Compare the runs A and B: run crates, or directories of step crates.
+
+    Tasks are matched by their function and the content of their arguments. Crates that cannot be read are named, and
+    the exit code is 1.
+    """
+    from prov_worker.run.api import open_run
+    from prov_worker.run.compare import compare
+
+    runs = open_run(first, selection), open_run(second, selection)
+    with terminal.progress("reading", None) as advance:
+        comparison = compare(*(_counted(run, advance) for run in runs))
+    problems = [problem for run in runs for problem in run.problems]
+    for problem in problems:
+        click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
+    if as_json:
+        named = [asdict(problem) for problem in problems]
+        terminal.print_json({"first": first, "second": second, **asdict(comparison), "problems": named})
+    else:
+        _print(comparison)
+    return 1 if problems else 0
+
+
+def _counted(run: RunRecord, advance: terminal.Advance) -> Iterator[RunStep]:
+    for step in run.steps():
+        advance()
+        yield step
+
+
+def _print(comparison: Comparison) -> None:
+    heads = ("function", "tasks", "failed", "attempts", "wall time", "CPU time", "peak RSS", "all attempts")
+    rows = [_row(name, *figures) for name, figures in comparison.functions.items()]
+    terminal.table(heads, rows, right=heads[1:])
+    slower = "" if comparison.slower is None else f"; B took {comparison.slower:.2f} times as long, by the median"
+    click.echo(f"{plural(comparison.matched, 'call')} in both{slower}")
+    for run, counts in (("A", comparison.only_first), ("B", comparison.only_second)):
+        if counts:
+            listed = ", ".join(f"{count:,} {terminal.plain(name)}" for name, count in counts.items())
+            click.echo(f"in {run} alone: {listed}")
+    if comparison.unmatched:
+        click.echo(
+            f"{plural(comparison.unmatched, 'task')} cannot be matched: the content of an argument was not recorded"
+        )
+    for pair in comparison.changes[:_SHOWN]:
+        click.echo(f"{_CHANGES[pair.change]}: {terminal.line(_named(pair))}")
+    if len(comparison.changes) > _SHOWN:
+        click.echo(f"and {len(comparison.changes) - _SHOWN:,} more; --json has all")
+    if comparison.environments:
+        facts = [
+            (name, *(", ".join(values) or _NONE for values in sides)) for name, sides in comparison.environments.items()
+        ]
+        terminal.table(("differs", "A", "B"), facts)
+
+
+_CHANGES = {"failed": "fails in B", "completed": "failed in A alone", "result": "another result"}
+
+
+def _named(pair: Pair) -> str:
+    detail = f": {pair.detail.splitlines()[0]}" if pair.detail else ""
+    return f"{pair.function} ({pair.first[:8]} in A, {pair.second[:8]} in B){detail}"
+
+
+def _row(name: str, first: Figures | None, second: Figures | None) -> tuple[str, ...]:
+    def both(cell: Callable[[Figures], str]) -> str:
+        cells = [_NONE if side is None else cell(side) for side in (first, second)]
+        return cells[0] if cells[0] == cells[1] else " → ".join(cells)
+
+    return (
+        name,
+        both(lambda side: f"{side.tasks:,}"),
+        both(lambda side: f"{side.failed:,}"),
+        both(lambda side: f"{side.attempts:,}"),
+        both(lambda side: duration(side.wall_s)),
+        both(lambda side: duration(side.cpu_s)),
+        both(lambda side: size(side.peak_rss_bytes)),
+        both(lambda side: duration(side.wall_sum_s)),
+    )
