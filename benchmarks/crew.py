@@ -24,18 +24,17 @@ _RESULT = struct.Struct("<16sq")
 
 
 def sleepers(crate_dir: str, workers: int, seconds: float, **settings: Any) -> None:
-    """Hold slots in which a task runs for a time: each worker begins one task, sleeps, and ends it."""
-    from prov_worker.recorder.recorder import recorder_for
+    """Hold slots in which a task runs for a time: each worker runs one task, which sleeps."""
+    from benchmarks.tasks import Caller, body, our_helper
 
-    mapping = provenance(crate_dir, **settings)
+    helper = our_helper(provenance(crate_dir, **settings))
+    task = body(functions.sleep, seconds)
+    with tempfile.TemporaryDirectory() as directory:
 
-    def work(_: int) -> None:
-        recorder = recorder_for(mapping, uuid.UUID(int=1))
-        recorder.begin(uuid.uuid4(), 1, None)
-        time.sleep(seconds)
-        recorder.finish()
+        def work(_: int) -> None:
+            Caller(helper, task, os.path.join(directory, "run"))()
 
-    _fork(work, workers)
+        _fork(work, workers)
 
 
 def steady(

@@ -13,8 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import functions
-from benchmarks.harness import Bench, await_crates, cpu_ns, end_agent, fresh, median, no_agent, provenance, quantile
-from benchmarks.harness import quartiles as _quartiles
+from benchmarks.harness import (
+    Bench,
+    BenchmarkError,
+    agent_of,
+    await_crates,
+    cpu_ns,
+    end_agent,
+    fresh,
+    median,
+    no_agent,
+    provenance,
+    quantile,
+    quartiles,
+)
 from benchmarks.rows import Row, Target
 from benchmarks.samples import count
 from benchmarks.trees import THIS, Tree
@@ -142,14 +154,11 @@ def _samples(crate: Path) -> tuple[float, list[float]]:
     return 0.0, []
 
 
-def _agent(crate_dir: str) -> list[int]:
-    """Ids of the agent's processes, those that there are by now."""
-    from prov_worker.spool.paths import runtime_dir
-
-    with contextlib.suppress(OSError, ValueError):
-        about = json.loads(Path(runtime_dir(crate_dir), "agent.json").read_text())
-        return [int(about["pid"]), int(about["finaliser"])]
-    return []
+def _agent(crate_dir: str) -> tuple[int, ...]:
+    """Ids of the agent's processes, if there is one by now."""
+    with contextlib.suppress(BenchmarkError):
+        return agent_of(crate_dir, 1.0).pids
+    return ()
 
 
 def _forked(work: Any, *arguments: Any) -> multiprocessing.process.BaseProcess:
@@ -201,7 +210,7 @@ def _loaded(bench: Bench) -> list[Row]:
                 "/s",
                 median(bare),
                 n=rounds,
-                **_quartiles(work),
+                **quartiles(work),
                 note="thousands of turns of a loop; stock: the same tasks recorded, but no agent; the agent used "
                 f"{median([answer['agent_percent'] for answer in answers]):.2f} % of a core",
             ),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.rows import Row, Target
 from benchmarks.trees import BASELINE, ROOT, THIS, Tree, baseline
 
 CACHE = ROOT / ".cache" / "benchmarks"
@@ -57,6 +58,19 @@ class Bench:
         """The trees by turns, each so many times, in an order that changes, so that a drift meets both."""
         for number in range(count):
             yield from reversed(self.trees) if number % 2 else self.trees
+
+    def against(self, row: Row, earlier: float | None, target: Target | None = None) -> Row:
+        """Return the row of a figure beside that of the earlier commit in the same run.
+
+        Args:
+            row: of this tree.
+            earlier: the figure of the earlier commit; not used if there is none.
+            target: of the ratio.
+        """
+        name = f"{row.name}, against {BASELINE}"
+        if self.earlier is None or earlier is None:
+            return Row(name, None, row.unit, note=f"not measured: the history has no {BASELINE}")
+        return Row(name, row.value, row.unit, earlier, target, row.n, note=f"stock is {BASELINE}, measured by turns")
 
     def pick(self, full: int, quick: int) -> int:
         """A number of repetitions."""
@@ -175,16 +189,15 @@ def provenance(crate_dir: str, **settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A running agent: the ids of its two processes and its runtime directory."""
+    """A running agent: ids of its processes, that of the sampler first, and its runtime directory."""
 
-    sampler: int
-    finaliser: int
+    pids: tuple[int, ...]
     runtime: str
 
     @property
-    def pids(self) -> tuple[int, int]:
-        """Both processes."""
-        return self.sampler, self.finaliser
+    def sampler(self) -> int:
+        """The process that samples, and starts and ends the others."""
+        return self.pids[0]
 
 
 def agent_of(crate_dir: str, timeout_s: float = 20.0) -> Agent:
@@ -201,18 +214,24 @@ def agent_of(crate_dir: str, timeout_s: float = 20.0) -> Agent:
         with contextlib.suppress(OSError, ValueError, KeyError):
             with open(os.path.join(runtime, "agent.json")) as file:
                 about = json.load(file)
-            return Agent(about["pid"], about["finaliser"], runtime)
+            return Agent((about["pid"], *_descendants(about["pid"])), runtime)
         time.sleep(0.01)
     raise BenchmarkError(f"no agent serves {crate_dir} after {timeout_s:g} s")
 
 
+def _descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = [int(child) for child in file.read().split()]
+    return [*children, *(pid for child in children for pid in _descendants(child))]
+
+
 @contextlib.contextmanager
-def live_agent(crate_dir: str) -> Iterator[Agent]:
-    """Start the agent of a crate directory as a worker would; end it afterwards."""
-    from prov_worker.spool.launch import ensure_agent
+def live_agent(crate_dir: str, tree: Tree = THIS) -> Iterator[Agent]:
+    """Start a tree's agent for a crate directory as a worker would; end it afterwards."""
     from prov_worker.spool.paths import runtime_dir
 
-    ensure_agent(runtime_dir(crate_dir), crate_dir)
+    fresh("prov_worker.spool.launch:ensure_agent", tree=tree, runtime=runtime_dir(crate_dir), crate_dir=crate_dir)
     try:
         yield agent_of(crate_dir)
     finally:

@@ -11,6 +11,7 @@ from benchmarks import functions
 from benchmarks.harness import Bench, fresh, live_agent, median, provenance, quantile, quartiles
 from benchmarks.rows import Row, Target
 from benchmarks.tasks import Caller, body, our_helper, stock_helper
+from benchmarks.trees import BASELINE, THIS
 
 WARM_UP = 50
 LENGTHS_S = (0.0, 0.001, 0.01, 0.1, 1.0)
@@ -19,44 +20,51 @@ WORKERS = (1, 2, 4, 8, 16)
 
 def run(bench: Bench) -> list[Row]:
     """Rows for a no-op, and the noise that the same pairing finds between stock and itself."""
-    processes, pairs = bench.pick(5, 1), bench.pick(2000, 200)
-    stock: list[float] = []
-    ours: list[float] = []
-    null: list[float] = []
-    for number in range(processes):
-        bench.say(f"pairs of no-ops, process {number + 1} of {processes}")
+    processes, count = bench.pick(5, 1), bench.pick(2000, 200)
+    times: dict[str, dict[str, list[float]]] = {tree.name: {} for tree in bench.trees}
+    for tree in bench.turns(processes):
+        bench.say(f"pairs of no-ops, {processes} processes, {tree.name}")
         crate_dir = bench.crate_dir()
-        with live_agent(crate_dir):
-            times = fresh("benchmarks.path:pairs", crate_dir=crate_dir, count=pairs)
-        stock += times["stock"]
-        ours += times["ours"]
-        null += times["null"]
-    added = [two - base for base, two in zip(stock, ours, strict=True)]
-    floor = median(null)
+        with live_agent(crate_dir, tree):
+            for key, values in fresh("benchmarks.path:pairs", tree=tree, crate_dir=crate_dir, count=count).items():
+                times[tree.name].setdefault(key, []).extend(values)
+    ours, earlier = times[THIS.name], times.get(BASELINE)
+    null = ours["null"]
     spread = quartiles(null)
-    n = len(added)
-    noise = f"stock against itself, paired alike: {floor:+.1f} µs [{spread['low']:+.1f}, {spread['high']:+.1f}]"
+    noise = f"stock against itself, paired alike: {median(null):+.1f} µs [{spread['low']:+.1f}, {spread['high']:+.1f}]"
+    half = Row(
+        "added to a no-op, p50",
+        median(_differences(ours)),
+        "µs",
+        median(ours["stock"]),
+        Target(0.11, of_ratio=True),
+        len(ours["stock"]),
+        **quartiles(_differences(ours)),
+        note=f"median of paired differences; stock is the whole stock call; {noise}",
+    )
+    slow = Row(
+        "added to a no-op, p99",
+        _added_p99(ours),
+        "µs",
+        quantile(ours["stock"], 0.99),
+        None,
+        len(ours["stock"]),
+        note=f"difference of the p99 of both sides; ours {quantile(ours['ours'], 0.99):.0f} µs",
+    )
     return [
-        Row(
-            "added to a no-op, p50",
-            median(added),
-            "µs",
-            median(stock),
-            Target(15),
-            n,
-            **quartiles(added),
-            note=f"median of paired differences; stock is the whole stock call; {noise}",
-        ),
-        Row(
-            "added to a no-op, p99",
-            quantile(ours, 0.99) - quantile(stock, 0.99),
-            "µs",
-            quantile(stock, 0.99),
-            None,
-            n,
-            note=f"difference of the p99 of both sides; ours {quantile(ours, 0.99):.0f} µs",
-        ),
+        half,
+        bench.against(half, median(_differences(earlier)) if earlier else None, Target(0.45, of_ratio=True)),
+        slow,
+        bench.against(slow, _added_p99(earlier) if earlier else None, Target(0.7, of_ratio=True)),
     ]
+
+
+def _differences(times: dict[str, list[float]]) -> list[float]:
+    return [two - base for base, two in zip(times["stock"], times["ours"], strict=True)]
+
+
+def _added_p99(times: dict[str, list[float]]) -> float:
+    return quantile(times["ours"], 0.99) - quantile(times["stock"], 0.99)
 
 
 def pairs(crate_dir: str, count: int, length_s: float = 0.0, function: str = "sleep") -> dict[str, list[float]]:
@@ -126,5 +134,5 @@ def by_workers(bench: Bench) -> list[Row]:
 
 
 def _added(name: str, times: dict[str, Any]) -> Row:
-    added = [two - base for base, two in zip(times["stock"], times["ours"], strict=True)]
+    added = _differences(times)
     return Row(name, median(added), "µs", median(times["stock"]), None, len(added), **quartiles(added))

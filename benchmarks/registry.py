@@ -37,6 +37,7 @@ BENCHMARKS = (
     Benchmark("length", "time added against the length of a task", "path:by_length"),
     Benchmark("workers", "time added against the number of workers", "path:by_workers"),
     Benchmark("engine", "engine throughput and latency, four workers", "engine:throughput"),
+    Benchmark("frozen", "latency of tasks while the file system of their crates is frozen; as root", "frozen:run"),
     Benchmark("samples", "samples obtained under tasks that hold the interpreter's lock", "samples:run"),
     Benchmark("agent", "CPU and memory of the agent with 64 workers", "agent:run"),
     Benchmark("crates", "crates finalised per second and core", "crates:throughput"),

@@ -8,59 +8,48 @@ import time
 from typing import Any
 
 from benchmarks import functions
-from benchmarks.harness import Bench, alternate, fresh, median, no_agent, provenance, quartiles, status_kb
+from benchmarks.harness import Bench, fresh, median, no_agent, quartiles, status_kb
 from benchmarks.rows import Row, Target
+from benchmarks.trees import BASELINE, THIS, Tree
 
 
 def run(bench: Bench) -> list[Row]:
     """Rows for time and memory."""
     pairs = bench.pick(15, 2)
-    bench.say(f"{pairs} pairs of worker starts")
     crate_dir = bench.crate_dir()
-    mapping = provenance(crate_dir)  # made here: an engine sends it, its worker does not make it
     rows = []
     with no_agent(crate_dir) as runtime:
-        parts: list[dict[str, float]] = []
+        # made beforehand: an engine sends it, its worker does not make it
+        target = "benchmarks.harness:provenance"
+        mappings = {tree: fresh(target, tree=tree, crate_dir=crate_dir) for tree in bench.trees}
 
-        def ours(tasks: int) -> float:
-            parts.append(fresh("benchmarks.start:ours", mapping=mapping, tasks=tasks))
-            return parts[-1]["memory_kb"]
+        def recorded(tasks: int, tree: Tree = THIS) -> dict[str, float]:
+            answer: dict[str, float] = fresh("benchmarks.start:ours", tree=tree, mapping=mappings[tree], tasks=tasks)
+            return answer
 
-        def stock(tasks: int) -> float:
-            answer = fresh("benchmarks.start:stock", tasks=tasks)
-            times.append(answer["first_ms"])
-            return float(answer["memory_kb"])
-
-        times: list[float] = []
-        ours(1)  # leaves byte code behind, as an installation does
+        for tree in bench.trees:
+            recorded(1, tree)  # leaves byte code behind, as an installation does
         for tasks in (1, 100):
-            times.clear()
-            parts.clear()
-            plain, recorded = alternate(lambda: stock(tasks), lambda: ours(tasks), pairs)  # noqa: B023
+            plain: list[dict[str, float]] = []
+            ours: dict[str, list[dict[str, float]]] = {tree.name: [] for tree in bench.trees}
+            for tree in bench.turns(pairs):
+                if tree is THIS:
+                    bench.say(f"{pairs} worker starts of each kind, {tasks} tasks")
+                    plain.append(fresh("benchmarks.start:stock", tasks=tasks))
+                elif tasks > 1:
+                    continue
+                ours[tree.name].append(recorded(tasks, tree))
             if tasks == 1:
-                imports = [part["import_ms"] for part in parts]
-                firsts = [part["first_ms"] for part in parts]
-                added = median(imports) + max(0.0, median(firsts) - median(times))
-                rows.append(
-                    Row(
-                        "added to a worker's start, import",
-                        median(imports),
-                        "ms",
-                        None,
-                        Target(15),
-                        pairs,
-                        **quartiles(imports),
-                        note=f"import on top of upstream's; with what the first task takes more, {added:.1f} ms "
-                        f"(first task {median(firsts):.1f} ms, stock {median(times):.1f} ms)",
-                    )
-                )
-            grown = [two - base for base, two in zip(plain, recorded, strict=True)]
+                row = _import(plain, ours[THIS.name])
+                imports = [answer["import_ms"] for answer in ours.get(BASELINE, ())]
+                rows += [row, bench.against(row, median(imports) if imports else None)]
+            grown = [two["memory_kb"] - base["memory_kb"] for base, two in zip(plain, ours[THIS.name], strict=True)]
             rows.append(
                 Row(
                     f"added to a worker's memory, {tasks} task{'s' if tasks > 1 else ''}",
                     median(grown) / 1000,
                     "MB",
-                    median(plain) / 1000,
+                    median([answer["memory_kb"] for answer in plain]) / 1000,
                     Target(5),
                     pairs,
                     **{key: value / 1000 for key, value in quartiles(grown).items()},
@@ -69,6 +58,23 @@ def run(bench: Bench) -> list[Row]:
             )
         shutil.rmtree(runtime)
     return rows
+
+
+def _import(plain: list[dict[str, float]], ours: list[dict[str, float]]) -> Row:
+    imports, firsts = ([answer[key] for answer in ours] for key in ("import_ms", "first_ms"))
+    stock_ms = median([answer["first_ms"] for answer in plain])
+    added = median(imports) + max(0.0, median(firsts) - stock_ms)
+    return Row(
+        "added to a worker's start, import",
+        median(imports),
+        "ms",
+        None,
+        Target(6),
+        len(imports),
+        **quartiles(imports),
+        note=f"import on top of upstream's; with what the first task takes more, {added:.1f} ms "
+        f"(first task {median(firsts):.1f} ms, stock {stock_ms:.1f} ms)",
+    )
 
 
 def stock(tasks: int) -> dict[str, float]:
