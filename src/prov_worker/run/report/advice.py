@@ -7,9 +7,10 @@ silent about functions of few or cheap attempts.
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prov_worker.humanize import duration, number, plural, size
 from prov_worker.run.report.figures import FunctionFigures, gaps
@@ -80,13 +81,11 @@ def _failing(function: FunctionFigures) -> Iterator[Advice]:
     killed = [row for row in function.rows if row.signal == "SIGKILL"]
     weight = sum(row.wall_s for row in function.rows if row.failed) / 3600 + function.failed
     if killed:
-        memory = _memory_limit(killed)
-        peak = max((row.rss_bytes for row in killed if row.rss_bytes), default=None)
-        close = memory and peak and peak * function.together >= CLOSE_SHARE * memory
+        need = _memory_need(function, killed)
         hint = (
-            f"Peak memory was {size(peak)} a task with up to {function.together} at once on {size(memory)}: run fewer "
-            "at once (max_workers_per_node), or ask for more memory."
-            if close
+            f"Peak memory was {size(need.peak)} a task with up to {need.together} at once on {size(need.memory)}: run "
+            "fewer at once (max_workers_per_node), or ask for more memory."
+            if need is not None and need.share >= CLOSE_SHARE
             else "SIGKILL comes from the kernel when memory runs out, from a scheduler at a limit, or from an "
             "operator: look at the node's log for that moment."
         )
@@ -116,9 +115,40 @@ def _nodes(function: FunctionFigures, data: Gathered) -> list[NodeFacts]:
     return [data.nodes[index] for index in {row.node for row in function.rows}]
 
 
-def _memory_limit(rows: Iterable[Row]) -> int | None:
-    """Least memory that one of the attempts might use: of its own control group, and of no other job on the node."""
-    return min((row.memory_bytes for row in rows if row.memory_bytes), default=None)
+class _MemoryNeed(NamedTuple):
+    """What attempts of a function may need at once in one batch job on one node, in bytes, and what there is."""
+
+    peak: int
+    together: int
+    memory: int
+
+    @property
+    def needed(self) -> int:
+        return self.peak * self.together
+
+    @property
+    def share(self) -> float:
+        return self.needed / self.memory
+
+
+def _memory_need(function: FunctionFigures, rows: Iterable[Row]) -> _MemoryNeed | None:
+    """The need that is closest to its limit, of all nodes and jobs; None if sizes are not known.
+
+    Peak, number at once and limit are of one place: another node's or another job's memory is not theirs.
+    """
+    places: dict[tuple[int, str | None], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.rss_bytes and row.memory_bytes:
+            places[row.node, row.job].append(row)
+    needs = (
+        _MemoryNeed(
+            max(row.rss_bytes or 0 for row in group),
+            function.in_job.get(place, 1),
+            min(row.memory_bytes or 0 for row in group),
+        )
+        for place, group in places.items()
+    )
+    return max(needs, key=lambda need: need.share, default=None)
 
 
 def _were(count: int) -> str:
@@ -245,26 +275,25 @@ def _gpu_count(count: float) -> str:
 
 def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     """Memory: close to the node's, or so far below that it could be another node."""
-    memory = _memory_limit(function.rows)
-    if memory is None or function.rss_max is None:
+    need = _memory_need(function, function.rows)
+    if need is None:
         return
-    needed = function.rss_max * function.together
-    if needed >= CLOSE_SHARE * memory:
+    if need.share >= CLOSE_SHARE:
         yield Advice(
             function.index,
             "memory",
-            f"Peak {size(function.rss_max)} a task, up to {function.together} at once: {size(needed)} of "
-            f"{size(memory)} that tasks may use.",
+            f"Peak {size(need.peak)} a task, up to {need.together} at once: {size(need.needed)} of "
+            f"{size(need.memory)} that tasks may use.",
             "Run fewer at once, or expect the kernel to kill one.",
             function.wall_sum_s / 3600 + 10,
         )
-    elif needed <= 0.1 * memory and function.rss_max > 0:
+    elif need.share <= 0.1:
         yield Advice(
             function.index,
             "memory",
-            f"Peak {size(function.rss_max)} a task, {size(needed)} with {function.together} at once: "
-            f"{100 * needed / memory:.0f} % of {size(memory)} that tasks may use.",
-            f"Memory is no limit here: it has room for {number(int(0.9 * memory // function.rss_max))} at once.",
+            f"Peak {size(need.peak)} a task, {size(need.needed)} with {need.together} at once: "
+            f"{100 * need.share:.0f} % of {size(need.memory)} that tasks may use.",
+            f"Memory is no limit here: it has room for {number(int(0.9 * need.memory // need.peak))} at once.",
             function.wall_sum_s / 36000,
         )
 

@@ -10,11 +10,14 @@ import itertools
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from prov_worker.run.report.model import FunctionFacts, Gathered, Row
 
+#: Where attempts share something: a node, or a batch job on a node.
+Place = TypeVar("Place", bound=Hashable)
 _Key = Callable[[Row], int]
 _Weight = Callable[[Row], float]
 #: What differs between errors that are alike: addresses, ids, numbers.
@@ -81,6 +84,7 @@ class FunctionFigures:
         gpus_used: median number that it used; None where that is not known of any attempt.
         gpu_busy: mean number of GPUs that were busy; None where that is not known of any attempt.
         together: most attempts of any function that ran at once on a node where this one ran.
+        in_job: the same of each node and batch job: those attempts share one control group's memory.
         rss_max, rss_median: bytes.
     """
 
@@ -103,6 +107,7 @@ class FunctionFigures:
     gpu_busy: float | None = None
     gpu_hours: float = 0.0
     together: int = 1
+    in_job: Mapping[tuple[int, str | None], int] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
 
@@ -177,16 +182,23 @@ def _spans(rows: Iterable[Row], of: _Key) -> dict[int, tuple[int, int]]:
 
 def functions(data: Gathered) -> list[FunctionFigures]:
     """Figures of every function, those that took the most time first."""
-    together = most_together(data.rows)
+    together = most_together(data.rows, lambda row: row.node)
+    in_job = most_together(data.rows, lambda row: (row.node, row.job))
     grouped: dict[int, list[Row]] = defaultdict(list)
     for row in data.rows:
         grouped[row.function].append(row)
-    figures = [_function(index, data.functions[index], rows, together) for index, rows in grouped.items()]
+    figures = [_function(index, data.functions[index], rows, together, in_job) for index, rows in grouped.items()]
     figures.sort(key=lambda function: (-function.wall_sum_s, function.facts.name))
     return figures
 
 
-def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[int, int]) -> FunctionFigures:
+def _function(
+    index: int,
+    facts: FunctionFacts,
+    rows: list[Row],
+    together: Mapping[int, int],
+    in_job: Mapping[tuple[int, str | None], int],
+) -> FunctionFigures:
     walls = sorted(row.wall_s for row in rows)
     sizes = [row.rss_bytes for row in rows if row.rss_bytes is not None]
     used = [row.cpu_s / row.wall_s for row in rows if row.cpu_s is not None and row.wall_s > 0]
@@ -213,6 +225,7 @@ def _function(index: int, facts: FunctionFacts, rows: list[Row], together: dict[
         gpu_busy=statistics.fmean(gpus_busy) if gpus_busy else None,
         gpu_hours=sum(row.wall_s * row.gpus.held for row in rows) / 3600,
         together=max(together[row.node] for row in rows),
+        in_job=in_job,
         rows=rows,
     )
 
@@ -222,19 +235,20 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def most_together(rows: Iterable[Row]) -> dict[int, int]:
-    """By node, the most attempts that ran on it at one moment."""
-    events: dict[int, list[tuple[int, int]]] = defaultdict(list)
+def most_together(rows: Iterable[Row], place: Callable[[Row], Place]) -> dict[Place, int]:
+    """By place, such as a node, the most attempts that ran there at one moment."""
+    events: dict[Place, list[tuple[int, int]]] = defaultdict(list)
     for row in rows:
         # An end sorts before a start at the same moment: one followed the other.
-        events[row.node] += [(row.start_ns, 1), (row.end_ns, -1)] if row.end_ns > row.start_ns else [(row.start_ns, 0)]
+        here = events[place(row)]
+        here += [(row.start_ns, 1), (row.end_ns, -1)] if row.end_ns > row.start_ns else [(row.start_ns, 0)]
     peaks = {}
-    for node, changes in events.items():
+    for key, changes in events.items():
         running = most = 0
         for _, change in sorted(changes):
             running += change
             most = max(most, running)
-        peaks[node] = max(most, 1)
+        peaks[key] = max(most, 1)
     return peaks
 
 

@@ -26,6 +26,7 @@ class Row:
         signal: name of the signal that ended the worker; None without one.
         block, place: where its details are: block and position in it.
         memory_bytes: memory that it might use: its node's, or its control group's limit if that is lower.
+        job: id of its batch job; attempts of one job on one node share that memory.
         voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None where unknown.
     """
 
@@ -50,6 +51,7 @@ class Row:
     block: int
     place: int
     memory_bytes: int | None = None
+    job: str | None = None
     voluntary: int | None = None
     involuntary: int | None = None
 

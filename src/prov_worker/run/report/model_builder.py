@@ -103,6 +103,7 @@ class _Gatherer:
             block=len(data.blocks),
             place=len(self._block),
             memory_bytes=step.node_memory_bytes,
+            job=step.scheduler_job,
             voluntary=_switches(step, "voluntary_switches"),
             involuntary=_switches(step, "involuntary_switches"),
         )

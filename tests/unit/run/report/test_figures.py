@@ -333,6 +333,24 @@ def test_who_has_no_cpu_does_not_wait_for_anything_else(
         assert "more workers than CPUs" not in advice[kind]
 
 
+def test_memory_is_that_of_one_job_on_one_node() -> None:
+    """Four attempts at once in each of two jobs of a node, and eight on a node of twice the memory."""
+    attempt: dict[str, Any] = {
+        "wall_s": 60.0,
+        "cpu_s": 60.0,
+        "rss_bytes": 10 * GIB,
+        "start_ns": 0,
+        "end_ns": 60 * 10**9,
+    }
+    jobs = [row(**attempt, job=job, memory_bytes=64 * GIB) for job in ("1.pbs", "2.pbs") for _ in range(4)]
+    large = [row(**attempt, job="3.pbs", node=1, memory_bytes=128 * GIB) for _ in range(8)]
+    data = data_of(jobs + large)
+    data.nodes.append(data.nodes[0])
+    assert "memory" not in kinds(data), "40 of 64 GiB, and 80 of 128"
+    crowded = data_of(jobs + [row(**attempt, job="1.pbs", memory_bytes=64 * GIB) for _ in range(2)])
+    assert "up to 6 at once: 60.0 GiB of 64.0 GiB" in kinds(crowded)["memory"]
+
+
 def test_memory_is_compared_with_that_of_the_same_control_group() -> None:
     """A node of 512 GiB, and a job that might use 4 of them."""
     data = data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=3900 << 20, memory_bytes=4 * GIB)])
@@ -390,9 +408,13 @@ def test_busy_spreads_an_attempt_over_its_bins() -> None:
     assert busy(rows, 0, 1000.0, 4, lambda row: 1.0) == [1.5, 2.0, 1.0, 1.0]
 
 
+def _node(attempt: Row) -> int:
+    return attempt.node
+
+
 def test_most_together_counts_a_follower_once() -> None:
-    assert most_together([row(start_ns=0, end_ns=10), row(start_ns=10, end_ns=20)]) == {0: 1}
-    assert most_together([row(start_ns=0, end_ns=11), row(start_ns=10, end_ns=20)]) == {0: 2}
+    assert most_together([row(start_ns=0, end_ns=10), row(start_ns=10, end_ns=20)], _node) == {0: 1}
+    assert most_together([row(start_ns=0, end_ns=11), row(start_ns=10, end_ns=20)], _node) == {0: 2}
 
 
 def test_gaps_are_of_one_worker() -> None:
