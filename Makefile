@@ -5,6 +5,7 @@
 #   make test                    all tests that this machine can run, but for long ones; says what it skipped
 #   make test-long               the long ones: the same at scale
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
+#   make test-314                the unit tests with Python 3.14, which root on Debian need not have; ARGS names others
 #   make check                   lint, format, types, spelling, shell, YAML, Ansible
 #   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
@@ -42,7 +43,7 @@ export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible check format bench fuzz findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -121,6 +122,10 @@ test-ansible: venv ansible
 	  PYTHON=python3.12 scripts/make-venv.sh .venv-ansible-2.21 'ansible-core==2.21.*'; fi
 	@PROV_TEST_ANSIBLE_OTHERS=$$(printf '%s:' $(CURDIR)/.venv-ansible-2.*/bin) \
 	  $(BIN)/python -m pytest -q tests/rollout/test_booleans.py $(ARGS)
+
+# With a python3.14 in PATH, or, as root on Debian, with that of Debian's next release.
+test-314:
+	@JOBS=$(JOBS) scripts/test-python-3.14.sh $(ARGS)
 
 check: venv ansible
 	@$(BIN)/ruff check --quiet .
