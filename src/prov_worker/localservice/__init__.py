@@ -8,6 +8,7 @@ Needs the extra ``service``. The pieces, from the ground up:
 - AMQP: :mod:`topology` (names), :mod:`messages` (bodies), :mod:`broker` (the connection), :mod:`channel` (its
   channels), :mod:`sizeprobe` (what it takes), :mod:`queues`, :mod:`outbox` and :mod:`dispatcher` (what goes out),
   :mod:`ingest` (what comes in), :mod:`supervisor` (what must be done again);
-- HTTP: :mod:`tokens`, :mod:`routes`, :mod:`statuspage`, :mod:`metrics`, :mod:`limits`, :mod:`proxy`, :mod:`app`;
+- HTTP: :mod:`tokens`, :mod:`routes`, :mod:`statuspage`, :mod:`metrics`, :mod:`counting`, :mod:`gate` (before a body
+  is read), :mod:`logins`, :mod:`connections`, :mod:`proxy`, :mod:`lograte`, :mod:`app`;
 - :mod:`service` puts them together, :mod:`server` runs them.
 """

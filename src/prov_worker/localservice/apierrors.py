@@ -19,8 +19,14 @@ _CODES = {
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     422: "INVALID_REQUEST",
+    429: "TOO_MANY_REQUESTS",
     503: "SERVICE_UNAVAILABLE",
 }
+
+
+#: Why a request without a valid token is refused, and the header that says what is wanted (RFC 6750, section 3).
+NO_TOKEN = "the access token is missing, expired or not valid here"  # noqa: S105 - a sentence
+NO_TOKEN_HEADERS = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class ErrorDetail(BaseModel):

@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 
 from prov_worker import __version__
 from prov_worker.localservice import apierrors
-from prov_worker.localservice.limits import BodyLimit, Counting
+from prov_worker.localservice.counting import Counting
+from prov_worker.localservice.gate import Gate
 from prov_worker.localservice.routes import auth, endpoints, functions, monitoring, status, tasks
 from prov_worker.localservice.service import Service
 
@@ -57,7 +58,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(sqlite3.Error, _no_state)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(BodyLimit, limit_bytes=service.config.body_limit_bytes)
+    app.add_middleware(Gate, service=service, routes=app.state.routes)
     app.add_middleware(Counting, metrics=service.metrics)
     return app
 

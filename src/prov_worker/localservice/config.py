@@ -47,6 +47,7 @@ class Config:
             than one identity. Without user and password, those of ``amqp_url`` are used.
         database: file of the durable state.
         identities: file of identities; None for the environment, or for ``identities.json`` beside the database.
+        connection_limit: most connections at once.
         body_limit_bytes: largest body of a request.
         task_limit: most tasks of one submission.
         task_limit_bytes: largest message of a task; a larger one is refused when it is submitted.
@@ -61,6 +62,7 @@ class Config:
     amqp_management: str | None = None
     database: Path = Path("service.sqlite")
     identities: Path | None = None
+    connection_limit: int = 1000
     body_limit_bytes: int = 32 * 1024 * 1024
     task_limit: int = 20_000
     task_limit_bytes: int = MESSAGE_LIMIT_BYTES

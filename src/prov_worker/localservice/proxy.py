@@ -12,7 +12,8 @@ import ssl
 from typing import Any
 
 import pika
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from prov_worker.localservice.connections import Connections, LimitedProtocol
 
 _log = logging.getLogger(__name__)
 #: AMQP 0-9-1, section 4.2.2: a client begins with these bytes and the version.
@@ -48,7 +49,11 @@ class _Downstream(asyncio.Protocol):
 class _AmqpClient(asyncio.Protocol):
     """A client's connection, once it has turned out to be AMQP."""
 
-    def __init__(self, parameters: pika.URLParameters, transport: asyncio.Transport, first: bytes) -> None:
+    def __init__(
+        self, parameters: pika.URLParameters, transport: asyncio.Transport, first: bytes, limits: Connections
+    ) -> None:
+        self._limits = limits
+        limits.work(self)
         self._transport = transport
         self._first = first
         self._broker: asyncio.Transport | None = None
@@ -89,6 +94,7 @@ class _AmqpClient(asyncio.Protocol):
             self._broker.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._limits.drop(self)
         self._closed = True
         if self._broker is not None:
             self._broker.close()
@@ -102,12 +108,17 @@ class _AmqpClient(asyncio.Protocol):
             self._broker.resume_reading()
 
 
-def protocol_for(amqp_url: str) -> type[asyncio.Protocol]:
-    """A protocol class for uvicorn that speaks HTTP/1.1 and passes AMQP on to a broker."""
+def protocol_for(amqp_url: str, connections: Connections) -> type[LimitedProtocol]:
+    """A protocol class for uvicorn that speaks HTTP/1.1 and passes AMQP on to a broker.
+
+    The broker ends AMQP connections that do not log in within ten seconds (RabbitMQ's ``handshake_timeout``).
+    """
     parameters = pika.URLParameters(amqp_url)
 
-    class HttpOrAmqp(H11Protocol):
+    class HttpOrAmqp(LimitedProtocol):
         """HTTP, until the first bytes say otherwise."""
+
+        limits = connections
 
         _sniffed = b""
         _decided = False
@@ -130,9 +141,9 @@ def protocol_for(amqp_url: str) -> type[asyncio.Protocol]:
             transport: Any = self.transport
             # Uvicorn closes what it counts among its connections when it stops; this one stays counted until then.
             self._unset_keepalive_if_required()
-            client = _AmqpClient(parameters, transport, first)
-            connections = self.connections
-            connections.discard(self)
+            self.let_go()
+            client = _AmqpClient(parameters, transport, first, self.limits)
+            self.connections.discard(self)
             transport.set_protocol(client)
 
     return HttpOrAmqp

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from typing import Any
 
 import uvicorn
 
@@ -13,6 +12,7 @@ from prov_worker.errors import InputError
 from prov_worker.localservice import identities as identities_module
 from prov_worker.localservice.app import create_app
 from prov_worker.localservice.config import Config
+from prov_worker.localservice.connections import Connections, LimitedProtocol, most_connections, protocol_for
 from prov_worker.localservice.identities import Identities
 from prov_worker.localservice.service import Service
 from prov_worker.localservice.sqlite import SqliteStorage
@@ -22,7 +22,7 @@ _STOP_S = 10
 _BACKLOG = 2048
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 #: Bytes of a request line and headers; beyond, a request is answered before the application sees it.
-_HEAD_LIMIT_BYTES = 512 * 1024
+_HEAD_LIMIT_BYTES = 64 * 1024
 
 
 def load_identities(config: Config, environ: dict[str, str]) -> Identities:
@@ -86,6 +86,15 @@ def _close(listeners: list[socket.socket]) -> None:
         listener.close()
 
 
+def protocol(config: Config, connections: Connections) -> type[LimitedProtocol]:
+    """What is spoken on the port."""
+    if config.carries_amqp:
+        from prov_worker.localservice import proxy
+
+        return proxy.protocol_for(config.amqp_url, connections)
+    return protocol_for(connections)
+
+
 def run(config: Config, environ: dict[str, str]) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -96,11 +105,10 @@ def run(config: Config, environ: dict[str, str]) -> None:
     try:
         identities = load_identities(config, environ)
         service = Service(config, SqliteStorage(config.database), identities)
-        options: dict[str, Any] = {}
-        if config.carries_amqp:
-            from prov_worker.localservice.proxy import protocol_for
-
-            options["http"] = protocol_for(config.amqp_url)
+        # A connection of AMQP has one to the broker beside it.
+        most = most_connections(config.connection_limit, 2 if config.carries_amqp else 1)
+        if most < config.connection_limit:
+            _log.warning("at most %d connections: this process may open no more files (ulimit -n)", most)
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(service),
@@ -110,7 +118,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
                 ws="none",
                 timeout_graceful_shutdown=_STOP_S,
                 h11_max_incomplete_event_size=_HEAD_LIMIT_BYTES,
-                **options,
+                http=protocol(config, Connections(most)),
             )
         )
         _log.info("listening on %s for %d identities; state in %s", config.url, len(identities), config.database)

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
+
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.apierrors import ApiError, not_found
@@ -16,6 +18,7 @@ from prov_worker.localservice.config import Config
 from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
+from prov_worker.localservice.logins import Logins
 from prov_worker.localservice.metrics import Metrics
 from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Result, Submission, UserEndpoint
 from prov_worker.localservice.sqlite.rows import dump
@@ -69,6 +72,9 @@ class Service:
             tick_s=config.tick_s,
             stall_s=config.stall_s,
         )
+        #: Threads for monitors.
+        self.monitors = anyio.CapacityLimiter(2)
+        self.logins = Logins(identities)
         self.started = time.time()
 
     def start(self) -> None:

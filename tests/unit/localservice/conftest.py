@@ -31,11 +31,13 @@ def storage(tmp_path: Path) -> Iterator[SqliteStorage]:
 def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
     """Start the application on the state in ``tmp_path``; its broker's address leads nowhere."""
     import uvicorn
-    from web_client import ALICE, BOB, BODY_LIMIT, TASK_LIMIT, Web
+    from web_client import ALICE, BOB, BODY_LIMIT, CONNECTION_LIMIT, TASK_LIMIT, Web
 
     from prov_worker.localservice.app import create_app
     from prov_worker.localservice.config import Config
+    from prov_worker.localservice.connections import Connections
     from prov_worker.localservice.identities import Identities
+    from prov_worker.localservice.server import protocol
     from prov_worker.localservice.service import Service
     from prov_worker.localservice.sqlite import SqliteStorage
 
@@ -56,9 +58,11 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
             database=tmp_path / "web" / "service.sqlite",
             body_limit_bytes=BODY_LIMIT,
             task_limit=TASK_LIMIT,
+            connection_limit=CONNECTION_LIMIT,
         )
         service = Service(config, SqliteStorage(config.database), Identities([ALICE, BOB]))
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, ws="none"))
+        http = protocol(config, Connections(config.connection_limit))
+        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, ws="none", http=http))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))

@@ -88,7 +88,6 @@ def test_a_wrong_secret_is_told_nothing(web: Web) -> None:
         (b"grant_type=client_credentials", "invalid_scope"),
         (b"\xff\xfe", "invalid_request"),
         (b"a=b&" * 100, "invalid_request"),
-        (b"x" * 70_000, "invalid_request"),
     ],
 )
 def test_what_is_no_token_request(web: Web, form: bytes, error: str) -> None:
@@ -253,7 +252,7 @@ def test_large_bodies(web: Web) -> None:
         # No more than the first byte too many, and no end: or else the connection ends before the answer is read.
         connection.send(b"%x\r\n" % (BODY_LIMIT + 1) + b"x" * (BODY_LIMIT + 1) + b"\r\n")
         answer = connection.getresponse()
-        assert (answer.status, b"larger than" in answer.read()) == (413, True)
+        assert (answer.status, b"no more are taken" in answer.read()) == (413, True)
 
 
 def test_many_tasks(filled: Web) -> None:

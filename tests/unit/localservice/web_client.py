@@ -23,6 +23,7 @@ ALICE = Identity(str(uuid.uuid5(uuid.NAMESPACE_DNS, "alice")), "secret of alice"
 BOB = Identity(str(uuid.uuid5(uuid.NAMESPACE_DNS, "bob")), "secret of bob", "Bob")
 BODY_LIMIT = 100_000
 TASK_LIMIT = 5
+CONNECTION_LIMIT = 20
 
 
 @dataclass

@@ -30,6 +30,7 @@ _MIB = 1024 * 1024
     "of --amqp-url.  [default: port 15672 of the broker, where there is more than one identity]",
 )
 @common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
+@common.option("--max-connections", type=click.IntRange(8, 100_000), default=1000, help="At once; idle ones make room.")
 @common.option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
 @common.option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
 @common.option("--max-task-mib", type=click.IntRange(1, 512), default=10, help="A larger task is refused.")
@@ -40,6 +41,7 @@ def command(
     amqp_advertise: str | None,
     amqp_management: str | None,
     retain_hours: float,
+    max_connections: int,
     max_body_mib: int,
     max_tasks: int,
     max_task_mib: int,
@@ -55,18 +57,21 @@ def command(
         amqp_advertise=amqp_advertise or None,
         amqp_management=amqp_management or None,
         retain_s=retain_hours * 3600,
+        connection_limit=max_connections,
         body_limit_bytes=max_body_mib * _MIB,
         task_limit=max_tasks,
         task_limit_bytes=max_task_mib * _MIB,
         result_limit_bytes=max_result_mib * _MIB,
     )
     try:
+        from prov_worker.localservice.lograte import LineRate
         from prov_worker.localservice.server import run as serve
     except ImportError as error:
         raise common.without_extra(error) from error
     handler = logging.StreamHandler(sys.stderr)
     # Names and messages of endpoints and tasks are in it.
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(LineRate())
     logging.basicConfig(level=log_level.upper(), handlers=[handler])
     # Pika tells every step of a connection, with its parameters; the service says what matters of it.
     logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -17,7 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from prov_worker.localservice.identities import PROVIDER, Identity
-from prov_worker.localservice.routes.common import AuthCaller, ServiceDep, StrictRoute, errors
+from prov_worker.localservice.logins import SlowDownError
+from prov_worker.localservice.routes.common import AuthCaller, ServiceDep, StrictRoute, address_of, errors
 from prov_worker.localservice.tokens import LIFETIME_S, resource_server
 
 router = APIRouter(tags=["auth"], route_class=StrictRoute)
@@ -31,7 +32,6 @@ class _DescribedBasic(HTTPBasic):
 
 
 _basic = _DescribedBasic(auto_error=False, description="Client id and secret.")
-_LONGEST_FORM = 65_536
 
 
 class TokenBody(BaseModel):
@@ -53,12 +53,14 @@ class OAuthError(BaseModel):
 
 
 class _OAuthProblemError(Exception):
-    def __init__(self, status: int, error: str, description: str) -> None:
+    def __init__(self, status: int, error: str, description: str, wait_s: int = 0) -> None:
         super().__init__(description)
-        self.status, self.error, self.description = status, error, description
+        self.status, self.error, self.description, self.wait_s = status, error, description, wait_s
 
     def response(self) -> JSONResponse:
-        headers = {"WWW-Authenticate": 'Basic realm="client id and secret"'} if self.status == 401 else None
+        headers = {"WWW-Authenticate": 'Basic realm="client id and secret"'} if self.status == 401 else {}
+        if self.status == 429:
+            headers["Retry-After"] = str(self.wait_s)
         return JSONResponse(
             {"error": self.error, "error_description": self.description}, status_code=self.status, headers=headers
         )
@@ -67,6 +69,7 @@ class _OAuthProblemError(Exception):
 _OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Not a request for a token."},
     401: {"model": OAuthError, "description": "Unknown client or wrong secret."},
+    429: {"model": OAuthError, "description": "Too many wrong secrets."},
 }
 
 
@@ -77,8 +80,6 @@ def _form_of(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
 
 async def _form(request: Request) -> dict[str, str]:
     body = await request.body()
-    if len(body) > _LONGEST_FORM:
-        raise _OAuthProblemError(400, "invalid_request", "the form is too long")
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError as error:
@@ -98,9 +99,13 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
     return form.get("client_id", ""), form.get("client_secret", "")
 
 
-def _client(request: Request, form: dict[str, str]) -> Identity:
+async def _client(request: Request, form: dict[str, str]) -> Identity:
     service = request.app.state.service
-    identity = service.identities.authenticate(*_credentials(request, form))
+    try:
+        identity = await service.logins.authenticate(address_of(request), *_credentials(request, form))
+    except SlowDownError as error:
+        service.metrics.add("prov_service_logins_total", outcome="refused")
+        raise _OAuthProblemError(429, "slow_down", str(error), error.wait_s) from error
     service.metrics.add("prov_service_logins_total", outcome="success" if identity else "refused")
     if identity is None:
         raise _OAuthProblemError(401, "invalid_client", "unknown client or wrong secret")
@@ -122,7 +127,7 @@ async def token(request: Request) -> Any:
     """Tokens for a client: one per resource server that the scopes name."""
     try:
         form = await _form(request)
-        identity = await run_in_threadpool(_client, request, form)
+        identity = await _client(request, form)
         if form.get("grant_type") != "client_credentials":
             raise _OAuthProblemError(400, "unsupported_grant_type", "only client_credentials")
         scopes = list(dict.fromkeys(form.get("scope", "").split()))
@@ -165,7 +170,7 @@ async def revoke(request: Request) -> Any:
     """Make a token void; one that is not valid, or not the client's, is void already (RFC 7009)."""
     try:
         form = await _form(request)
-        identity = await run_in_threadpool(_client, request, form)
+        identity = await _client(request, form)
         if not form.get("token"):
             raise _OAuthProblemError(400, "invalid_request", "no token")
         service = request.app.state.service

@@ -12,7 +12,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from prov_worker.localservice.apierrors import ApiError, ErrorBody
+from prov_worker.localservice.apierrors import NO_TOKEN, NO_TOKEN_HEADERS, ApiError, ErrorBody
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.service import Service
 from prov_worker.localservice.tokens import AUTH_SERVER, COMPUTE_SERVER, Token
@@ -66,6 +66,7 @@ _MEANINGS = {
     404: "Not there, or another identity's.",
     413: "Too much at once.",
     415: "Not JSON.",
+    429: "Too many wrong secrets.",
     422: "The request is not of the right form.",
     503: "The message broker cannot be reached.",
 }
@@ -82,6 +83,11 @@ def service_of(request: Request) -> Service:
     return service
 
 
+def address_of(request: Request) -> str:
+    """The address that a request comes from."""
+    return request.client.host if request.client else ""
+
+
 ServiceDep = Annotated[Service, Depends(service_of)]
 _bearer = HTTPBearer(auto_error=False, description="A token of POST /v2/oauth2/token.")
 
@@ -94,11 +100,7 @@ def read_token(service: Service, text: str, server: str) -> Token:
     """
     token = service.signer.read(text, time.time())
     if token is None or token.resource_server != server or service.storage.revoked(token.token_id):
-        raise ApiError(
-            401,
-            "the access token is missing, expired or not valid here",
-            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-        )
+        raise ApiError(401, NO_TOKEN, headers=NO_TOKEN_HEADERS)
     return token
 
 

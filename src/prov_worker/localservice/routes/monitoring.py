@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -48,13 +50,10 @@ def version() -> Any:
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "Something is away."}})
-def health(service: ServiceDep) -> Any:
+async def health(service: ServiceDep) -> Any:
     """200 when the broker and the state can be reached and tasks and results go out, else 503; no token is needed."""
-    try:
-        service.storage.ping()
-        storage = True
-    except sqlite3.Error:
-        storage = False
+    # Not in the threads of other requests, which may all be waiting for the broker.
+    storage = await anyio.to_thread.run_sync(_reads, service, limiter=service.monitors)
     stalled = service.stalled
     good = storage and service.broker.up and service.accounts.ready and not stalled
     content = {
@@ -68,6 +67,14 @@ def health(service: ServiceDep) -> Any:
         "uptime_s": round(time.time() - service.started, 3),
     }
     return JSONResponse(content, status_code=200 if good else 503)
+
+
+def _reads(service: Service) -> bool:
+    try:
+        service.storage.ping()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 @router.get(

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from starlette.concurrency import run_in_threadpool
 
 from prov_worker.localservice import statuspage
 from prov_worker.localservice.apierrors import ApiError
-from prov_worker.localservice.routes.common import ServiceDep
+from prov_worker.localservice.logins import SlowDownError
+from prov_worker.localservice.routes.common import ServiceDep, address_of
 
 router = APIRouter(tags=["status"])
 _basic = HTTPBasic(auto_error=False, description="Client id and secret.")
@@ -23,15 +25,24 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "No login.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
     },
+    429: {
+        "description": "Too many wrong secrets.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
+    },
 }
 
 
 @router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
-def status_page(
+async def status_page(
     request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 ) -> HTMLResponse:
     """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
-    identity = service.identities.authenticate(login.username, login.password) if login else None
+    try:
+        identity = (
+            await service.logins.authenticate(address_of(request), login.username, login.password) if login else None
+        )
+    except SlowDownError as error:
+        raise ApiError(429, str(error), headers={"Retry-After": str(error.wait_s)}) from error
     if identity is None:
         raise ApiError(
             401,
@@ -39,7 +50,8 @@ def status_page(
             headers={"WWW-Authenticate": 'Basic realm="Client id and secret of the local service", charset="UTF-8"'},
         )
     nonce = secrets.token_urlsafe(16)
-    page = statuspage.render(statuspage.gather(service, identity, time.time()), nonce)
+    status = await run_in_threadpool(statuspage.gather, service, identity, time.time())
+    page = statuspage.render(status, nonce)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
