@@ -52,6 +52,7 @@ LAYERS = {
     "demo": 5,
     "jobs": 5,
     "fleet": 6,
+    "trigger": 6,
     "cli": 7,
     "testing": 7,  # nothing imports it
     "__main__": 8,

@@ -1,0 +1,1 @@
+"""What a trigger does with a folder that has settled."""
