@@ -30,6 +30,7 @@ COMMANDS = {
     "crates.plot": "Add a plot to crates that have none.",
     "crates.pack": "Put crates into packs: zip files of many crates, which save inodes.",
     "crates.unpack": "Make directories of the crates in packs.",
+    "crates.prune": "Remove crates that are no longer needed: old ones, of tasks that are sealed or archived.",
     "probe": "Show what the hardware probes find on this machine.",
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",

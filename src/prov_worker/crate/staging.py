@@ -81,19 +81,23 @@ def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S) -> list[Path]:
     for name in names:
         path = crate_dir / name
         if _is_mine(path) and not (_lives(name) if _is_here(name) else _changed_s(path) < quiet_s):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             if not path.exists():
                 removed.append(path)
     return removed
 
 
 def _is_mine(path: Path) -> bool:
-    """Whether it is a directory of this user, and not a link."""
+    """Whether it is a directory of this user, or a pack, and not a link."""
     try:
         status = path.lstat()
     except OSError:
         return False  # its writer finished, or another process removed it
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    kind = stat.S_IFMT(status.st_mode)
+    return kind in (stat.S_IFDIR, stat.S_IFREG) and status.st_uid == os.getuid()
 
 
 def _is_here(name: str) -> bool:

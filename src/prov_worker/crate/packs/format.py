@@ -124,9 +124,16 @@ def local_header(name: bytes, packed: Packed, moment: tuple[int, int], stamp: by
         moment: of :func:`dos_time`.
         stamp: of :func:`encode_stamp`.
     """
-    extra = _LOCAL_ZIP64.pack(1, 16, packed.size, len(packed.data)) + stamp
-    sizes = (packed.crc, _IN_ZIP64, _IN_ZIP64, len(name), len(extra))
-    return _LOCAL.pack(_LOCAL_SIGNATURE, _NEEDS, _UTF8, packed.method, *moment, *sizes) + name + extra
+    return local_header_of(name, packed.method, packed.crc, (packed.size, len(packed.data)), moment, stamp)
+
+
+def local_header_of(
+    name: bytes, method: int, crc: int, sizes: tuple[int, int], moment: tuple[int, int], stamp: bytes = b""
+) -> bytes:
+    """As :func:`local_header`, of a member's method, checksum, and sizes: of its content, and as stored."""
+    extra = _LOCAL_ZIP64.pack(1, 16, *sizes) + stamp
+    head = (_LOCAL_SIGNATURE, _NEEDS, _UTF8, method, *moment, crc, _IN_ZIP64, _IN_ZIP64)
+    return _LOCAL.pack(*head, len(name), len(extra)) + name + extra
 
 
 def central_entry(
@@ -147,15 +154,19 @@ def central_entry(
     return _CENTRAL.pack(*head, len(name), len(extra), 0, 0, 0, _MODE, _IN_ZIP64) + name + extra
 
 
-def end_records(count: int, size: int, offset: int) -> bytes:
+#: What a pack has as its comment.
+COMMENT: Final = f"{MARK}{VERSION}".encode()
+
+
+def end_records(count: int, size: int, offset: int, comment: bytes = COMMENT) -> bytes:
     """Return what ends a pack.
 
     Args:
         count: number of entries of the central directory.
         size: of the central directory in bytes.
         offset: where it begins.
+        comment: of the file.
     """
-    comment = f"{MARK}{VERSION}".encode()
     end64 = _END64.pack(0x06064B50, _END64.size - 12, _NEEDS, _UNIX, _NEEDS, 0, 0, count, count, size, offset)
     locator = _LOCATOR.pack(0x07064B50, 0, offset + size, 1)
     short = (_IN_ZIP64_SHORT, _IN_ZIP64_SHORT, _IN_ZIP64, _IN_ZIP64, len(comment))
@@ -230,11 +241,15 @@ def data_begin(header: bytes, offset: int) -> int | None:
     return int(offset + _LOCAL.size + name_size + extra_size)
 
 
+def moment_of(info: zipfile.ZipInfo) -> tuple[int, int]:
+    """Return time and date of a member as :func:`dos_time` does."""
+    year, month, day, hour, minute, second = info.date_time
+    return hour << 11 | minute << 5 | second >> 1, (year - 1980) << 9 | month << 5 | day
+
+
 def entry_of(info: zipfile.ZipInfo) -> bytes:
     """Return the central entry of a member that :func:`parse_local` or :mod:`zipfile` read."""
-    year, month, day, hour, minute, second = info.date_time
-    moment = hour << 11 | minute << 5 | second >> 1, (year - 1980) << 9 | month << 5 | day
-    sizes = (info.file_size, info.compress_size, info.header_offset)
+    moment, sizes = moment_of(info), (info.file_size, info.compress_size, info.header_offset)
     return central_entry(info.filename.encode(), info.compress_type, info.CRC, sizes, moment, only_stamp(info.extra))
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs.offsets import head_line, offsets_path
 from prov_worker.crate.publish import Attempt
@@ -87,9 +88,10 @@ class PackWriter:
         at = self.size
         for relative, packed in files:
             name = f"{crate}/{relative}".encode()
-            header = form.local_header(name, packed, moment, stamp)
+            marked = stamp if relative == v.METADATA_FILE else b""
+            header = form.local_header(name, packed, moment, marked)
             sizes = (packed.size, len(packed.data), at)
-            entries.append(form.central_entry(name, packed.method, packed.crc, sizes, moment, stamp))
+            entries.append(form.central_entry(name, packed.method, packed.crc, sizes, moment, marked))
             pieces += (header, packed.data)
             at += len(header) + len(packed.data)
         try:

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -180,16 +181,19 @@ class PackFile:
                 attempts[crate] = attempt
         return attempts
 
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return _keys(self.attempts())
+
     def sources(self) -> Iterator[PackSource]:
         """Yield the crates, sorted by name."""
-        keys = _keys(self.attempts())
         for crate in self.crates:
-            yield PackSource(self, crate, keys.get(crate))
+            yield PackSource(self, crate, self._keys.get(crate))
 
     def source(self, crate: str) -> PackSource | None:
         """Return the crate in a directory; None if there is none."""
-        keys = _keys(self.attempts())
-        return PackSource(self, crate, keys.get(crate)) if v.METADATA_FILE in self.infos.get(crate, {}) else None
+        there = v.METADATA_FILE in self.infos.get(crate, {})
+        return PackSource(self, crate, self._keys.get(crate)) if there else None
 
     def signature(self) -> tuple[int, int]:
         """Return size and modification time (ns) of the pack at this look."""
@@ -310,6 +314,17 @@ class PackSource(ZipSource):
     def signature(self) -> tuple[int, int]:
         """See :class:`Source`."""
         return self._pack.signature()
+
+    @property
+    def ended_ns(self) -> int | None:
+        """When the attempt ended, as the pack states it; None if it does not."""
+        attempt = form.stamp_in(self.member(v.METADATA_FILE).extra, "")
+        return None if attempt is None else attempt.end_ns
+
+    @property
+    def stored_bytes(self) -> int:
+        """How much shorter the pack would be without the crate, but for what its directory says of it."""
+        return sum(self.member(relative).compress_size for relative in self.names())
 
     def stored(self, relative: str) -> tuple[zipfile.ZipInfo, bytes]:
         """Return a file as it is stored, and what the pack says of it.

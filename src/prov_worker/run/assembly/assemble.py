@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,19 +23,21 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES
 from prov_worker.crate.graph import reference_ids
 from prov_worker.crate.json_text import safe_name, utc
+from prov_worker.crate.packs.raw import RawZip
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import Source, candidates, each_source
+from prov_worker.crate.sources import PackSource, Source, candidates, each_source
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import Placer, take
+from prov_worker.run.assembly.copy import Placer, look, take
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.plan import Prospect
 from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
 from prov_worker.run.assembly.shared_entities import Shared
 from prov_worker.run.assembly.staging import Entry, StagingDb
+from prov_worker.run.assembly.stored import StoredCrates
 from prov_worker.run.assembly.verify import digest_of
 from prov_worker.run.assembly.workflow import Workflow, read_workflow
 from prov_worker.run.links import LinkFinder, link_line
@@ -142,7 +143,7 @@ def assemble(
             progress(len(paths), len(paths))
             result = assembly.finish()
         if result.steps:
-            _publish(staged, target, options)
+            _publish(staged, target, options, assembly.stored)
             result.path = target
         return result
     except OSError as error:
@@ -164,11 +165,11 @@ def _check_target(target: Path, options: Options) -> None:
         raise InputError(f"{target}: is there, and {reason}: not replaced")
 
 
-def _publish(staged: Path, target: Path, options: Options) -> None:
+def _publish(staged: Path, target: Path, options: Options, stored: StoredCrates) -> None:
     complete = staged
     if options.zip:
         complete = staged / ".zip"
-        _zip(staged, complete)
+        _zip(staged, complete, stored)
     os.chmod(complete, 0o666 & ~_umask() if options.zip else 0o777 & ~_umask())
     if options.zip or not os.path.lexists(target):
         os.replace(complete, target)
@@ -190,15 +191,17 @@ def _umask() -> int:
     return mask
 
 
-def _zip(staged: Path, target: Path) -> None:
-    with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+def _zip(staged: Path, target: Path, stored: StoredCrates) -> None:
+    with target.open("xb") as stream:
+        archive = RawZip(stream)
         for parent, directories, names in os.walk(staged):
             directories.sort()
             for name in sorted(names):
                 path = Path(parent) / name
                 if path != target:
-                    archive.write(path, path.relative_to(staged))
-        archive.comment = ZIP_MARK + b"0" * 64
+                    archive.add_file(str(path.relative_to(staged)), path)
+        stored.copy_to(archive)
+        archive.finish(ZIP_MARK + b"0" * 64)
     seal_zip(target)
 
 
@@ -216,6 +219,7 @@ class _Assembly:
         self._people = people(settings, account_name(), "when the run was assembled")
         self._shared = Shared(self._people_ids())
         self._db = StagingDb()
+        self.stored = StoredCrates()
         self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
         suffix = workflow.suffix if workflow is not None else ".json"
         self._prospect = Prospect(v.WORKFLOW_STEM + suffix, workflow)
@@ -257,7 +261,11 @@ class _Assembly:
             return
         step.key, step.crate_id = key, v.step_id(key)
         target = self._steps / v.crate_name(key)
-        taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
+        is_stored = self._options.zip and isinstance(source, PackSource)
+        if is_stored:
+            taken = look(source, crate, self._options.max_file_bytes)
+        else:
+            taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
         try:
             if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
                 raise CrateError(source.where, "changed while it was read")
@@ -267,6 +275,8 @@ class _Assembly:
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
+        if isinstance(source, PackSource) and is_stored:
+            self.stored.add(key, source)
         self._db.add_entry(number, entry, lines)
         self._finder.add(number, step)
         self._prospect.observe(step, crate.function)
@@ -301,7 +311,8 @@ class _Assembly:
         return plain
 
     def _rename(self, old: str, new: str) -> None:
-        os.rename(self._steps / v.crate_name(old), self._steps / v.crate_name(new))
+        if not self.stored.rename(old, new):
+            os.rename(self._steps / v.crate_name(old), self._steps / v.crate_name(new))
         self._db.rename(old, new)
 
     def _name_latest(self) -> None:

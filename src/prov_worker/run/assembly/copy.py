@@ -20,7 +20,7 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES, MAX_FILES
 from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import DirectorySource, Source
+from prov_worker.crate.sources import DirectorySource, Source, digest
 from prov_worker.errors import CrateError
 from prov_worker.files import sha256_of, sha256_of_file
 
@@ -126,16 +126,7 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
         CrateError: a file is missing, too large, not plain or other than the crate says; nothing is left at ``target``.
         OSError: the target cannot be written.
     """
-    files = sorted(itertools.islice(source.files(), MAX_FILES + 1))
-    if len(files) > MAX_FILES:
-        raise CrateError(source.where, f"more than {MAX_FILES:,} files")
-    for relative, size in files:
-        if _ODD.search(relative):
-            raise CrateError(source.where, "a name with control characters or without UTF-8 form", repr(relative))
-        if max_file_bytes and size > max_file_bytes:
-            problem = f"{size} bytes, more than the {max_file_bytes} that a file may have"
-            raise CrateError(source.where, problem, relative)
-    _compare_sizes(source, crate, dict(files))
+    files = _files_to_take(source, crate, max_file_bytes)
     taken = Taken()
     os.mkdir(target)
     try:
@@ -151,6 +142,37 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
         shutil.rmtree(target, ignore_errors=True)
         raise
     return taken
+
+
+def look(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:
+    """As :func:`take`, without a target: for what is copied later as it is stored.
+
+    Raises:
+        CrateError: a file is missing, too large, not plain or other than the crate says.
+    """
+    files = _files_to_take(source, crate, max_file_bytes)
+    taken = Taken([(relative, digest(source, relative)[0], size) for relative, size in files])
+    _compare(source, crate, taken)
+    return taken
+
+
+def _files_to_take(source: Source, crate: StepCrate, max_file_bytes: int) -> list[tuple[str, int]]:
+    """Return path and size of all files of a crate, sorted.
+
+    Raises:
+        CrateError: there are too many, or one is too large, or has an odd name or another size than the crate says.
+    """
+    files = sorted(itertools.islice(source.files(), MAX_FILES + 1))
+    if len(files) > MAX_FILES:
+        raise CrateError(source.where, f"more than {MAX_FILES:,} files")
+    for relative, size in files:
+        if _ODD.search(relative):
+            raise CrateError(source.where, "a name with control characters or without UTF-8 form", repr(relative))
+        if max_file_bytes and size > max_file_bytes:
+            problem = f"{size} bytes, more than the {max_file_bytes} that a file may have"
+            raise CrateError(source.where, problem, relative)
+    _compare_sizes(source, crate, dict(files))
+    return files
 
 
 def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
