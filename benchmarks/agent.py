@@ -128,7 +128,7 @@ def _workers(agent: Agent) -> list[int]:
 
 def _await_agent(crate_dir: str) -> Agent:
     """The agent, once all workers have their slots."""
-    agent = agent_of(crate_dir)
+    agent = agent_of(crate_dir, 60.0)
     until = time.monotonic() + 60
     while len(_workers(agent)) < WORKERS:
         if time.monotonic() > until:

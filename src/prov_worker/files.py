@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: A disk, a quota or a limit says that there is no room.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK_BYTES = 1 << 20
+#: linux/fcntl.h and linux/fs.h
+_AT_CWD, _RENAME_EXCHANGE = -100, 2
 _FIRST_WAIT_S = 0.005
 _LONGEST_WAIT_S = 0.1
 #: On Windows a part of the file is locked, and nobody else can read that part: one that is never written.
@@ -214,6 +216,28 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
     """
     with open(path, "rb") as stream:
         return sha256_of(stream)
+
+
+def exchange(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Let two files or directories of one file system change names, both at once (renameat2(2)).
+
+    Returns:
+        Whether they did; False if the file system or the C library cannot do that.
+
+    Raises:
+        OSError: one of them is not there, or it is not allowed.
+    """
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    if function(_AT_CWD, os.fsencode(first), _AT_CWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(first), None, os.fspath(second))
 
 
 def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:

@@ -21,7 +21,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import clean, safe_name
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import CrateError
-from prov_worker.files import read_regular
+from prov_worker.files import exchange, read_regular
 from prov_worker.model import VERDICTS, AttemptId, TaskRecord
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
@@ -72,7 +72,15 @@ def attempt_of(record: TaskRecord) -> Attempt:
 def read_attempt(crate: Path) -> Attempt | None:
     """Return the attempt of a crate on disk; None if it cannot be read as one of ours."""
     try:
-        graph = json.loads(read_regular(crate / v.METADATA_FILE, _MAX_METADATA))["@graph"]
+        return parse_attempt(read_regular(crate / v.METADATA_FILE, _MAX_METADATA))
+    except OSError:
+        return None
+
+
+def parse_attempt(metadata: bytes) -> Attempt | None:
+    """Return the attempt of a crate with these metadata; None if they cannot be read as ours."""
+    try:
+        graph = json.loads(metadata)["@graph"]
         values: dict[str, Any] = {
             entity["@id"]: entity.get("value") for entity in graph if entity["@type"] == "PropertyValue"
         }
@@ -83,7 +91,7 @@ def read_attempt(crate: Path) -> Attempt | None:
         kind = values.get("#failure-kind")
         error = next((str(entity["error"]) for entity in graph if "error" in entity), "")
         return Attempt(attempt, end_ns, kind if kind in VERDICTS else "", error)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 
@@ -134,6 +142,8 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
                     _set_aside(final)
                 continue
             if other.gives_way_to(me):
+                if _replace(staged, final, other):
+                    return final
                 _withdraw(final, crate_dir, other)
                 continue
             if me.is_of(other):
@@ -164,6 +174,8 @@ def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
             return target
         other = read_attempt(target)
         if other is not None and other.gives_way_to(who):
+            if _replace(path, target, other):
+                return target
             _withdraw(target, crate_dir, other)
             if _rename(path, target):
                 return target
@@ -172,6 +184,24 @@ def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
             _drop(path, crate_dir, who)
             return target
     raise CrateError(crate_dir / v.crate_name(stem), "no free name for another attempt")
+
+
+def _replace(path: Path, target: Path, expected: Attempt) -> bool:
+    """Put a crate in the place of one that has a verdict, at once: there is no moment without either.
+
+    Returns:
+        Whether that was done; False if the file system cannot do it, or another publisher had come first.
+    """
+    try:
+        if not exchange(path, target):
+            return False
+        if read_attempt(path) == expected:
+            discard(path)
+            return True
+        exchange(path, target)  # what another publisher had put there is not ours to take away
+    except FileNotFoundError:
+        pass  # it was moved meanwhile
+    return False
 
 
 def _withdraw(path: Path, crate_dir: Path, expected: Attempt) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.publish import place, read_attempt
+from prov_worker.crate.publish import _replace, attempt_of, place, read_attempt
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import find_crates
 from prov_worker.crate.writer import CrateWriter
+from prov_worker.files import exchange
 from prov_worker.model import Failure
 from prov_worker.settings import Settings
 
@@ -246,3 +248,35 @@ def test_ends_and_verdicts_that_race(snapshot, make_attempt, make_verdict, tmp_p
             list(pool.map(publish, records))
         (path,) = directory.iterdir()
         assert StepCrate.open(path).status == "completed"
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_reader_finds_a_crate_at_any_moment_while_a_verdict_is_replaced(
+    writer, make_attempt, make_verdict, tmp_path, monkeypatch, atomic
+):
+    """Not every file system lets two names change places: there the old crate goes first."""
+    crate = writer.publish(make_verdict("lost", 1, 1), None, None, tmp_path)
+    seen = []
+    real = os.rename
+
+    def rename(source, target):
+        seen.append(crate.exists())
+        real(source, target)
+        seen.append(crate.exists())
+
+    monkeypatch.setattr("prov_worker.crate.publish.os.rename", rename)
+    if not atomic:
+        monkeypatch.setattr("prov_worker.crate.publish.exchange", lambda first, second: False)
+    elif not exchange(*(tempfile.mkdtemp(dir=tmp_path, prefix=".") for _ in range(2))):
+        pytest.skip("this file system cannot exchange two names")
+    writer.publish(make_attempt(1, 5), None, None, tmp_path)
+    assert StepCrate.open(crate).status == "completed"
+    assert all(seen) == atomic
+
+
+def test_what_another_publisher_has_put_there_is_given_back(writer, make_attempt, make_verdict, tmp_path):
+    crate = writer.publish(make_attempt(1, 5), None, None, tmp_path)
+    staged = writer.publish(make_attempt(2, 9), None, None, tmp_path / "other")
+    verdict = attempt_of(make_verdict("lost", 1, 1))
+    assert not _replace(staged, crate, verdict)
+    assert (read_attempt(crate).id.attempt, read_attempt(staged).id.attempt) == (1, 2)

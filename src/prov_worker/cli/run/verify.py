@@ -18,23 +18,36 @@ from prov_worker.humanize import plural
     metavar="FILE",
     help="Ask for a signature by one of these: lines of principal and public key, as in ssh-keygen(1).",
 )
+@click.option(
+    "--crates",
+    type=terminal.PATH,
+    multiple=True,
+    metavar="DIR",
+    help="Where better records may have come since; the default is the directory that RUN is in.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
-def command(run: str, allowed_signers: str | None, as_json: bool) -> int:
+def command(run: str, allowed_signers: str | None, crates: tuple[str, ...], as_json: bool) -> int:
     """Compare every file of RUN (a directory or a zip) with its seal, and check the signature.
 
-    Exit code 1 where anything was changed, added or removed.
+    Exit code 1 where anything was changed, added or removed. A step that says that a task was lost, and whose crate was
+    replaced since by one that has its end, is named: the run stays what was sealed.
     """
+    from prov_worker.run.assembly.better_records import better_records
     from prov_worker.run.assembly.verify import verify
 
     with terminal.progress("verifying", None) as advance:
         verdict = verify(Path(run), Path(allowed_signers) if allowed_signers else None, advance)
+    better = better_records(Path(run), [Path(directory) for directory in crates] or [Path(run).absolute().parent])
     if as_json:
         changes = [{"kind": change.kind, "path": change.path, "message": change.message} for change in verdict.changes]
         data = {"run": run, "files": verdict.files, "signer": verdict.signer, "trusted": verdict.trusted}
-        terminal.print_json({**data, "changes": changes})
+        records = [{"step": record.step, "crate": str(record.crate)} for record in better]
+        terminal.print_json({**data, "changes": changes, "better_records": records})
     else:
         for change in verdict.changes:
             click.echo(terminal.line(f"{change.kind}: {change.path}: {change.message}"))
+        for record in better:
+            click.echo(terminal.line(f"better record: {record.step}: {record.crate} has the end of its task"))
         state = plural(len(verdict.changes), "difference") if verdict.changes else "as sealed"
         click.echo(f"{run}: {plural(verdict.files, 'file')} of steps and run compared, {state}")
         if verdict.signer is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -24,6 +25,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_METADATA_BYTES
 from prov_worker.crate.check import check_files
 from prov_worker.crate.packs.format import PART
+from prov_worker.crate.publish import read_attempt
 from prov_worker.crate.sources import DirectorySource, digest
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import lock, open_lock, stays_in
@@ -32,6 +34,8 @@ from prov_worker.run.collect.remote import CollectError, Place, private_director
 from prov_worker.run.model import Problem
 
 STAGING = ".collect"
+#: Crates that were replaced at their source after they had come.
+REPLACED = ".replaced"
 _BATCH = 500
 
 
@@ -194,7 +198,9 @@ class _Collection:
         for name in there:
             if here[name] not in (None, there[name]):
                 moved = self._later_attempt(name, there, str(here[name]))
-                if moved is None:
+                if moved is None and _is_verdict(self._target / name):
+                    new.append(name)  # it may have been replaced there by the end of its task
+                elif moved is None:
                     self._problem(name, f"differs from {self._target / name}, which is kept")
                 elif moved == "":
                     home.append(name)  # the attempt before was collected under both names
@@ -275,9 +281,14 @@ class _Collection:
             elif wrong := check_files(DirectorySource(staged)):
                 self._problem(name, f"{wrong[0].where}: {wrong[0].message}; nothing of it was kept")
                 shutil.rmtree(staged, ignore_errors=True)
+            elif os.path.lexists(self._target / name) and not _gives_way(self._target / name, staged):
+                self._problem(name, f"differs from {self._target / name}, which is kept")
+                shutil.rmtree(staged, ignore_errors=True)
             else:
                 try:
                     (self._target / name).parent.mkdir(exist_ok=True)
+                    if os.path.lexists(self._target / name):
+                        _keep_replaced(self._target / name)
                     os.rename(staged, self._target / name)
                 except OSError as error:
                     self._problem(name, f"cannot be put into {self._target}: {error.strerror}")
@@ -286,6 +297,29 @@ class _Collection:
 
     def _problem(self, name: str, message: str) -> None:
         self._done.problems.append(Problem(f"{self._place.text.rstrip('/')}/{name}", message))
+
+
+def _is_verdict(crate: Path) -> bool:
+    attempt = read_attempt(crate)
+    return attempt is not None and bool(attempt.verdict)
+
+
+def _gives_way(crate: Path, other: Path) -> bool:
+    """Whether a crate is a verdict, and the other has the end of the same attempt."""
+    verdict, end = read_attempt(crate), read_attempt(other)
+    return verdict is not None and end is not None and verdict.gives_way_to(end)
+
+
+def _keep_replaced(crate: Path) -> None:
+    """Move a crate that was replaced at its source out of the way, into a directory that no reader looks into.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    directory = crate.parent / REPLACED
+    directory.mkdir(exist_ok=True)
+    numbered = (directory / (crate.name if number == 1 else f"{crate.name}-{number}") for number in itertools.count(1))
+    os.rename(crate, next(path for path in numbered if not os.path.lexists(path)))
 
 
 def _metadata_sha256(crate: Path) -> str | None:

@@ -25,6 +25,7 @@ from prov_worker.cli.main import run as cli
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError
+from prov_worker.model import Failure
 from prov_worker.run.collect.rsync import Collected, Options, collect
 from prov_worker.testing import CrateFactory
 from prov_worker.testing import task_id as task
@@ -134,6 +135,36 @@ def test_a_later_attempt_takes_the_tasks_name(crates: CrateFactory, tmp_path: Pa
     done = collect([str(crates.directory)], home)
     assert (done.new, done.known, done.problems) == ([f"{task(1)}.crate"], 1, [])
     assert content(home) == content(crates.directory)
+
+
+LOST = Failure("lost", "the node is gone")
+
+
+def test_a_crate_that_was_replaced_by_the_end_of_its_task_comes_anew(crates: CrateFactory, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    crate = crates.add(1, failure=LOST)
+    before = (crate / v.METADATA_FILE).read_bytes()
+    assert collect([str(crates.directory)], home).problems == []
+    assert crates.add(1) == crate
+    done = collect([str(crates.directory)], home)
+    assert (done.new, done.known, done.problems) == ([crate.name], 0, [])
+    assert content(home) == content(crates.directory)
+    assert (home / ".replaced" / crate.name / v.METADATA_FILE).read_bytes() == before
+    assert published(home) == [crate.name], "what was replaced is counted no more"
+    done = collect([str(crates.directory)], home)
+    assert (done.new, done.known, done.problems) == ([], 1, [])
+
+
+def test_a_verdict_gives_way_to_no_other_verdict(crates: CrateFactory, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    crate = crates.add(1, failure=LOST)
+    collect([str(crates.directory)], home)
+    before = content(home)
+    metadata = crate / v.METADATA_FILE
+    metadata.write_text(metadata.read_text() + " ")
+    done = collect([str(crates.directory)], home)
+    assert [problem.message for problem in done.problems] == [f"differs from {home / crate.name}, which is kept"]
+    assert content(home) == before
 
 
 def test_a_crate_that_is_damaged_at_its_source_does_not_come(source: CrateFactory, tmp_path: Path) -> None:
