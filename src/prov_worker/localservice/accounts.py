@@ -63,13 +63,17 @@ class Accounts:
             accounts, and all use ``url`` as it is.
         key: the service's own key.
         identities: who has an account.
+        channels: that each may have open at once, and half as many connections.
     """
 
-    def __init__(self, url: str, management: str | None, key: bytes, identities: Identities) -> None:
+    def __init__(
+        self, url: str, management: str | None, key: bytes, identities: Identities, channels: int = 2000
+    ) -> None:
         self._url = url
         self._management = management
         self._key = hmac.new(key, b"broker accounts", hashlib.sha256).digest()
         self._identities = identities
+        self._limits = {"max-channels": channels, "max-connections": max(1, channels // 2)}
         self._vhost = unquote(urlsplit(url).path[1:]) or "/"
         #: Accounts belong to the whole broker, of which a service has one virtual host.
         self._prefix = f"{_PREFIX}{hashlib.sha256(self._vhost.encode()).hexdigest()[:8]}."
@@ -146,6 +150,8 @@ class Accounts:
             self._ask("PUT", f"users/{user}", {"password": password, "tags": key})
             vhost = quote(self._vhost, safe="")
             self._ask("PUT", f"permissions/{vhost}/{user}", permissions(identity.client_id))
+            for limit, number in self._limits.items():
+                self._ask("PUT", f"user-limits/{user}/{limit}", {"value": number})
             for topic in topic_permissions(identity.client_id):
                 self._ask("PUT", f"topic-permissions/{vhost}/{user}", topic)
 

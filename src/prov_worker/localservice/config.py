@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from prov_worker.errors import InputError
+from prov_worker.localservice.quota import Quota
 
 #: The port that stock software expects of a local service; it is fixed in its source.
 STOCK_PORT = 5000
@@ -48,6 +49,7 @@ class Config:
         database: file of the durable state.
         identities: file of identities; None for the environment, or for ``identities.json`` beside the database.
         connection_limit: most connections at once.
+        quota: what each identity may have at once.
         body_limit_bytes: largest body of a request.
         task_limit: most tasks of one submission.
         task_limit_bytes: largest message of a task; a larger one is refused when it is submitted.
@@ -63,6 +65,7 @@ class Config:
     database: Path = Path("service.sqlite")
     identities: Path | None = None
     connection_limit: int = 1000
+    quota: Quota = field(default_factory=Quota)
     body_limit_bytes: int = 32 * 1024 * 1024
     task_limit: int = 20_000
     task_limit_bytes: int = MESSAGE_LIMIT_BYTES

@@ -7,7 +7,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -77,10 +77,11 @@ class Acknowledger(Protocol):
 class Ingest:
     """A thread that takes in what comes, in order; a delivery is acknowledged when its effect is durable."""
 
-    def __init__(self, storage: Storage, metrics: Metrics, result_limit_bytes: int) -> None:
+    def __init__(self, storage: Storage, metrics: Metrics, result_limit_bytes: int, kept_limit_bytes: int) -> None:
         self._storage = storage
         self._metrics = metrics
         self._limit = result_limit_bytes
+        self._kept_limit = kept_limit_bytes
         self._inbox: queue.SimpleQueue[Delivery | _Confirmation | _Refused | None] = queue.SimpleQueue()
         #: Bytes of deliveries in it.
         self._inbox_bytes = 0
@@ -189,7 +190,8 @@ class Ingest:
         while True:
             try:
                 failures = self._start_failures(batch.failed_starts)
-                incoming = replace(batch.incoming, results=[*batch.incoming.results, *failures])
+                results = [*self._within_quota(batch.incoming.results), *failures]
+                incoming = replace(batch.incoming, results=results)
                 self._take_refused(batch.refused, incoming)
                 stored = self._apply(incoming)
                 break
@@ -207,6 +209,23 @@ class Ingest:
             self._broker.acknowledge(batch.last.session, batch.last.tag)
         self._outlet.noted(incoming.queued, [*incoming.forwarded, *incoming.replaced])
         self._outlet.forward(stored.forwards)
+
+    def _within_quota(self, results: Sequence[Result]) -> Iterator[Result]:
+        """Yield results; those that would go beyond what their identity may keep as failures that say so."""
+        kept: dict[str, int] = {}
+        for result in results:
+            if result.owner not in kept:
+                kept[result.owner] = self._storage.usage(result.owner).bytes
+            size = kept[result.owner] + len(result.message)
+            if size > self._kept_limit and not result.failed:
+                reason = (
+                    f"{size} bytes of functions, tasks and results; one identity may have {self._kept_limit} at once"
+                )
+                message = messages.failure(result.task, "QUOTA_EXCEEDED", reason)
+                yield replace(result, failed=True, message=message)
+            else:
+                kept[result.owner] = size
+                yield result
 
     def _apply(self, incoming: Incoming) -> Stored:
         """Store all of it; if that cannot be because of some of it, all but that.

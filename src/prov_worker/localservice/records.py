@@ -108,12 +108,23 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What an identity has: functions, unfinished tasks, bytes of functions, tasks and results, and queues."""
+
+    functions: int
+    tasks: int
+    bytes: int
+    queues: int
+
+
+@dataclass(frozen=True)
 class NewTask:
-    """A task as it is submitted; ``payload`` is the packed arguments."""
+    """A task as it is submitted; ``payload`` is the packed arguments, ``size`` that of its message in bytes."""
 
     id: str
     function: str
     payload: str
+    size: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ from prov_worker.localservice.tokens import Signer
 _ENVELOPE_BYTES = 64 * 1024
 #: Options of a user endpoint with its client's description of itself: a command to a daemon carries them.
 _OPTIONS_LIMIT_BYTES = 256 * 1024
+#: What a daemon says of its endpoint, with its templates; what is said of a function.
+_REGISTRATION_LIMIT_BYTES = 1024 * 1024
 #: What else a task says to its engine: it must go into one frame of the broker.
 _HEADERS_LIMIT_BYTES = 64 * 1024
 
@@ -48,8 +50,10 @@ class Service:
         self.metrics = Metrics()
         key = storage.signing_key()
         self.signer = Signer(key, identities)
-        self.accounts = Accounts(config.client_amqp_url, config.management_url(len(identities)), key, identities)
-        self.ingest = Ingest(storage, self.metrics, config.result_limit_bytes)
+        self.accounts = Accounts(
+            config.client_amqp_url, config.management_url(len(identities)), key, identities, config.quota.channels
+        )
+        self.ingest = Ingest(storage, self.metrics, config.result_limit_bytes, config.quota.kept_bytes)
         largest = max(config.task_limit_bytes, config.result_limit_bytes) + _ENVELOPE_BYTES
         self.broker = Broker(config.amqp_url, self.ingest.put, self._broker_up, largest)
         self.dispatcher = Dispatcher(
@@ -136,6 +140,9 @@ class Service:
             registered = self.storage.endpoint(endpoint_id)
             if registered is not None and registered.owner != identity.client_id:
                 raise not_found("endpoint", endpoint_id)
+        _check_size("the registration", registration, _REGISTRATION_LIMIT_BYTES)
+        if self.storage.endpoint(endpoint_id) is None:
+            self.config.quota.check(self.storage.usage(identity.client_id), queues=1)
         commands = topology.commands_queue(identity.client_id, endpoint_id)
         self._ensure_queues([commands])
         try:
@@ -186,6 +193,16 @@ class Service:
             raise not_found("function", function_id)
         return function
 
+    def register_function(self, identity: Identity, function: Function) -> None:
+        """Keep a function of the identity."""
+        size, limit = messages.task_bytes(function.buffer, ""), self._task_limit
+        if size > limit:
+            raise ApiError(413, f"a task of this function has {size} bytes at least; at most {limit} are taken")
+        _check_size("description and meta", [function.description, function.meta], _REGISTRATION_LIMIT_BYTES)
+        usage = self.storage.usage(identity.client_id)
+        self.config.quota.check(usage, functions=1, kept_bytes=len(function.buffer))
+        self.storage.save_function(function)
+
     # Tasks -----------------------------------------------------------------------------------------------------------
 
     def submit(
@@ -210,8 +227,9 @@ class Service:
         _check_size("user_endpoint_config and user_runtime", [options, runtime], _OPTIONS_LIMIT_BYTES)
         specification = [resource_specification, result_serializers]
         _check_size("resource_specification and result_serializers", specification, _HEADERS_LIMIT_BYTES)
+        sizes: dict[str, list[int]] = {}
         for function_id, payloads in calls.items():
-            self._check_tasks(self.function(identity, function_id), payloads)
+            sizes[function_id] = self._task_sizes(self.function(identity, function_id), payloads)
             if endpoint.allowed_functions is not None and function_id not in endpoint.allowed_functions:
                 reason = f"Function {function_id} not permitted on endpoint {endpoint_id}"
                 raise ApiError(403, reason, "FUNCTION_NOT_PERMITTED")
@@ -223,6 +241,9 @@ class Service:
         user_endpoint = UserEndpoint(
             str(uuid.uuid5(uuid.UUID(endpoint_id), text)), endpoint_id, owner, options, runtime
         )
+        new = (self.storage.user_endpoint(user_endpoint.id), self.storage.group_owner(group)).count(None)
+        total = sum(map(sum, sizes.values()))
+        self.config.quota.check(self.storage.usage(owner), tasks=number, kept_bytes=total, queues=new)
         queues = [topology.tasks_queue(owner, user_endpoint.id)]
         if queue:
             queues.append(topology.group_queue(owner, group))
@@ -231,9 +252,9 @@ class Service:
         ids = {function_id: [str(uuid.uuid4()) for _ in payloads] for function_id, payloads in calls.items()}
         self.storage.add_tasks(
             [
-                NewTask(task_id, function_id, payload)
+                NewTask(task_id, function_id, payload, size)
                 for function_id, payloads in calls.items()
-                for task_id, payload in zip(ids[function_id], payloads, strict=True)
+                for task_id, payload, size in zip(ids[function_id], payloads, sizes[function_id], strict=True)
             ],
             Submission(owner, user_endpoint.id, group, queue, resource_specification, result_serializers),
             time.time(),
@@ -243,14 +264,20 @@ class Service:
         self.dispatcher.command_start(user_endpoint)
         return group, ids
 
-    def _check_tasks(self, function: Function, payloads: Sequence[str]) -> None:
-        limit = min(self.config.task_limit_bytes, self.broker.largest_bytes)
+    @property
+    def _task_limit(self) -> int:
+        return min(self.config.task_limit_bytes, self.broker.largest_bytes)
+
+    def _task_sizes(self, function: Function, payloads: Sequence[str]) -> list[int]:
+        """Bytes of the messages of tasks, none of which is too large."""
+        limit, sizes = self._task_limit, []
         for number, payload in enumerate(payloads):
             size = messages.task_bytes(function.buffer, payload)
             if size > limit:
-                raise ApiError(
-                    413, f"task {number} of function {function.id} has {size} bytes; at most {limit} are taken"
-                )
+                reason = f"task {number} of function {function.id} has {size} bytes; at most {limit} are taken"
+                raise ApiError(413, reason)
+            sizes.append(size)
+        return sizes
 
     def open_group(self, identity: Identity, group: str) -> list[str]:
         """Tasks of a group; from now on its results go to its queue."""

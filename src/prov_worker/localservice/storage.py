@@ -20,6 +20,7 @@ from prov_worker.localservice.records import (
     Stored,
     Submission,
     Task,
+    Usage,
     UserEndpoint,
 )
 
@@ -146,6 +147,9 @@ class Overview(Protocol):
 
     def all_endpoints(self) -> list[Endpoint]:
         """Endpoints of everyone."""
+
+    def usage(self, owner: str) -> Usage:
+        """What an identity has."""
 
     def size_bytes(self) -> int:
         """Size of the state on disk."""

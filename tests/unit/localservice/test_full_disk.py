@@ -68,7 +68,7 @@ def test_a_result_is_not_acknowledged_before_it_is_stored(
     )  # fmt: skip
     body = messages.failure(TASK, "X", "a long reason " * 20_000)
     outside, metrics = Outside(), Metrics()
-    ingest = Ingest(storage, metrics, 10_000_000)
+    ingest = Ingest(storage, metrics, 10_000_000, 10**9)
     ingest.start(outside, outside)
     try:
         with full(storage):

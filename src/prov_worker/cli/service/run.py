@@ -35,6 +35,11 @@ _MIB = 1024 * 1024
 @common.option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
 @common.option("--max-task-mib", type=click.IntRange(1, 512), default=10, help="A larger task is refused.")
 @common.option("--max-result-mib", type=click.IntRange(1, 512), default=10, help="A larger result fails its task.")
+@common.option("--quota-functions", type=click.IntRange(1), default=10_000, help="Functions of one identity.")
+@common.option("--quota-tasks", type=click.IntRange(1), default=100_000, help="Its tasks without a result.")
+@common.option("--quota-mib", type=click.IntRange(1), default=4096, help="Its functions, tasks and results together.")
+@common.option("--quota-queues", type=click.IntRange(3), default=20_000, help="Its endpoints and task groups.")
+@common.option("--quota-channels", type=click.IntRange(8), default=2000, help="Of its account at the broker.")
 @common.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def command(
     amqp_url: str,
@@ -46,13 +51,25 @@ def command(
     max_tasks: int,
     max_task_mib: int,
     max_result_mib: int,
+    quota_functions: int,
+    quota_tasks: int,
+    quota_mib: int,
+    quota_queues: int,
+    quota_channels: int,
     log_level: str,
     **where: Any,
 ) -> int:
     """Serve until SIGTERM; the broker may come and go meanwhile."""
     common.refuse_passwords("amqp_url", "amqp_advertise", "amqp_management")
+    try:
+        from prov_worker.localservice.lograte import LineRate
+        from prov_worker.localservice.quota import Quota
+        from prov_worker.localservice.server import run as serve
+    except ImportError as error:
+        raise common.without_extra(error) from error
     config = common.read_config(
         **where,
+        quota=Quota(quota_functions, quota_tasks, quota_mib * _MIB, quota_queues, quota_channels),
         amqp_url=amqp_url,
         amqp_advertise=amqp_advertise or None,
         amqp_management=amqp_management or None,
@@ -63,11 +80,6 @@ def command(
         task_limit_bytes=max_task_mib * _MIB,
         result_limit_bytes=max_result_mib * _MIB,
     )
-    try:
-        from prov_worker.localservice.lograte import LineRate
-        from prov_worker.localservice.server import run as serve
-    except ImportError as error:
-        raise common.without_extra(error) from error
     handler = logging.StreamHandler(sys.stderr)
     # Names and messages of endpoints and tasks are in it.
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

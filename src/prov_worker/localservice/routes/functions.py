@@ -59,7 +59,7 @@ def packed_source(name: str, source: str) -> str:
     return f"{len(buffer)}\n{buffer}"
 
 
-@router.post("/v3/functions", response_model=FunctionRegistered, responses=errors(400, 401, 413, 422))
+@router.post("/v3/functions", response_model=FunctionRegistered, responses=errors(400, 401, 403, 413, 422))
 def register_function(body: FunctionRegistration, caller: Caller, service: ServiceDep) -> Any:
     """Register a function."""
     code = body.function_code
@@ -73,7 +73,7 @@ def register_function(body: FunctionRegistration, caller: Caller, service: Servi
         body.meta,
         body.public,
     )
-    service.storage.save_function(function)
+    service.register_function(caller, function)
     return {"function_uuid": function.id}
 
 

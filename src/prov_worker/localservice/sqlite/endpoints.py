@@ -8,6 +8,12 @@ from prov_worker.localservice.records import Endpoint, Function, UserEndpoint
 from prov_worker.localservice.sqlite import rows
 from prov_worker.localservice.sqlite.database import Database
 
+#: Deleted functions that no task under way needs any more.
+DELETE_UNUSED = (
+    "DELETE FROM functions WHERE deleted"
+    " AND NOT EXISTS (SELECT 1 FROM tasks WHERE function = functions.id AND state < 2)"
+)
+
 
 class Endpoints:
     """See :class:`prov_worker.localservice.storage.EndpointStore` and ``FunctionStore``."""
@@ -111,6 +117,7 @@ class Endpoints:
         """Hide a function."""
         with self.database.write() as db:
             db.execute("UPDATE functions SET deleted = 1 WHERE id = ?", (function_id,))
+            db.execute(DELETE_UNUSED)
 
     def revoke(self, token_id: str, expires: float) -> None:
         """Remember a token as void."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prov_worker.localservice.records import TaskState
+from prov_worker.localservice.records import TaskState, Usage
 from prov_worker.localservice.sqlite.database import Database
 
 
@@ -56,6 +56,18 @@ class Numbers:
             (bucket_s, owner, since),
         )
         return {row["bucket"]: row["number"] for row in cursor}
+
+    def usage(self, owner: str) -> Usage:
+        """What an identity has."""
+        db = self.database.read()
+        counts = db.execute("SELECT functions, tasks, bytes FROM usage WHERE owner = ?", (owner,)).fetchone()
+        (queues,) = db.execute(
+            "SELECT (SELECT count(*) FROM endpoints WHERE owner = ?) + (SELECT count(*) FROM user_endpoints"
+            " WHERE owner = ?) + (SELECT count(*) FROM groups WHERE owner = ?)",
+            (owner, owner, owner),
+        ).fetchone()
+        functions, tasks, size = counts or (0, 0, 0)
+        return Usage(functions, tasks, size, queues)
 
     def size_bytes(self) -> int:
         """Size of the state on disk."""

@@ -78,4 +78,42 @@ MIGRATIONS = (
     CREATE INDEX tasks_finished ON tasks (finished) WHERE state >= 2;
     CREATE INDEX tasks_of_function ON tasks (function);
     """,
+    # What each identity has, kept by triggers: a sum over all tasks would take too long for each submission.
+    """
+    ALTER TABLE tasks ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    UPDATE tasks SET size = coalesce(length(message), length(payload), 0);
+    CREATE INDEX groups_of_owner ON groups (owner);
+    CREATE INDEX user_endpoints_of_owner ON user_endpoints (owner);
+
+    CREATE TABLE usage (
+        owner TEXT PRIMARY KEY,
+        functions INTEGER NOT NULL DEFAULT 0,
+        tasks INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0
+    );
+    INSERT INTO usage (owner, functions, tasks, bytes)
+        SELECT owner, sum(functions), sum(tasks), sum(bytes) FROM (
+            SELECT owner, 1 AS functions, 0 AS tasks, length(buffer) AS bytes FROM functions
+            UNION ALL SELECT owner, 0, state < 2, size FROM tasks
+        ) GROUP BY owner;
+
+    CREATE TRIGGER function_added AFTER INSERT ON functions BEGIN
+        INSERT INTO usage (owner, functions, bytes) VALUES (NEW.owner, 1, length(NEW.buffer))
+            ON CONFLICT (owner) DO UPDATE SET functions = functions + 1, bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER function_removed AFTER DELETE ON functions BEGIN
+        UPDATE usage SET functions = functions - 1, bytes = bytes - length(OLD.buffer) WHERE owner = OLD.owner;
+    END;
+    CREATE TRIGGER task_added AFTER INSERT ON tasks BEGIN
+        INSERT INTO usage (owner, tasks, bytes) VALUES (NEW.owner, NEW.state < 2, NEW.size)
+            ON CONFLICT (owner) DO UPDATE SET tasks = tasks + excluded.tasks, bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER task_changed AFTER UPDATE OF state, size ON tasks BEGIN
+        UPDATE usage SET tasks = tasks + (NEW.state < 2) - (OLD.state < 2), bytes = bytes + NEW.size - OLD.size
+            WHERE owner = NEW.owner;
+    END;
+    CREATE TRIGGER task_removed AFTER DELETE ON tasks BEGIN
+        UPDATE usage SET tasks = tasks - (OLD.state < 2), bytes = bytes - OLD.size WHERE owner = OLD.owner;
+    END;
+    """,
 )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from prov_worker.localservice import records
 from prov_worker.localservice.sqlite import rows
 from prov_worker.localservice.sqlite.database import Database
+from prov_worker.localservice.sqlite.endpoints import DELETE_UNUSED
 
 _T = TypeVar("_T")
 #: Values in one ``IN (…)``; SQLite's own limit was 999 until 3.32.
@@ -57,7 +58,7 @@ class Tasks:
             )
             db.executemany(
                 "INSERT INTO tasks (id, owner, user_endpoint, function, grp, payload, resource_specification,"
-                " result_serializers, submitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " result_serializers, submitted, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         each.id,
@@ -69,6 +70,7 @@ class Tasks:
                         specification,
                         serializers,
                         now,
+                        each.size,
                     )
                     for each in tasks
                 ],
@@ -153,11 +155,11 @@ class Tasks:
             for result in incoming.results:
                 state = records.TaskState.FAILED if result.failed else records.TaskState.SUCCESS
                 row = db.execute(
-                    "UPDATE tasks SET state = ?, finished = ?, message = ?, payload = NULL,"
+                    "UPDATE tasks SET state = ?, finished = ?, message = ?, size = ?, payload = NULL,"
                     " forward = (SELECT queue FROM groups WHERE groups.id = tasks.grp)"
                     " WHERE id = ? AND owner = ? AND user_endpoint = ? AND state < 2"
                     " RETURNING seq, owner, grp, forward",
-                    (state, now, result.message, result.task, result.owner, result.user_endpoint),
+                    (state, now, result.message, len(result.message), result.task, result.owner, result.user_endpoint),
                 ).fetchone()
                 if row is None:
                     continue
@@ -225,10 +227,7 @@ class Tasks:
                 " (SELECT seq FROM tasks WHERE state >= 2 AND finished < ? ORDER BY finished LIMIT ?)",
                 (before, limit),
             ).rowcount
-            db.execute(
-                "DELETE FROM functions WHERE deleted"
-                " AND NOT EXISTS (SELECT 1 FROM tasks WHERE function = functions.id AND state < 2)"
-            )
+            db.execute(DELETE_UNUSED)
         self.database.shrink()
         return deleted
 
