@@ -278,7 +278,7 @@ def test_qdel_of_a_running_job(cluster_of: Make, wait_for: Wait) -> None:
 
 
 def test_qdel_where_sigterm_is_ignored(cluster_of: Make, wait_for: Wait) -> None:
-    cluster = cluster_of(**SOON)
+    cluster = cluster_of(**SOON | {"qdel_kill_s": 5.0})  # two commands come before, also on a busy machine
     job = submit(cluster, "trap '' TERM; touch ready; while :; do sleep 0.1; done")
     wait_for((cluster.home / "ready").exists, "the trap")
     assert cluster.run("qdel", job).returncode == 0
@@ -334,6 +334,29 @@ def test_qstat_in_its_three_forms(cluster_of: Make, wait_for: Wait) -> None:
     assert lines[0] == "Job Id: 0.pbs1"
     assert "    Resource_List.ncpus = 1" in lines
     assert lines[-1] == ""
+
+
+def test_time_use_is_cpu_time_of_the_jobs_session(cluster_of: Make, wait_for: Wait) -> None:
+    """Not of what left it, such as ranks of hydra: seen of a real block."""
+    cluster = cluster_of()
+    burn = f"{sys.executable} -S -c 'import time\nwhile time.process_time() < {{}}: pass'"
+    job = submit(cluster, f"setsid {burn.format(3)} &\n{burn.format(1.2)}\nexec sleep 60")
+    wait_for(lambda: cluster.jobs()[job].get("resources_used", {}).get("cput") == "00:00:01", "a second of CPU time")
+    assert re.search(r" 00:00:01 R workq", cluster.run("qstat").stdout)
+    assert int(cluster.jobs()[job]["resources_used"]["mem"].removesuffix("kb")) > 1000
+    cluster.run("qdel", job)
+
+
+def test_a_manager_is_told_more_of_a_job(cluster_of: Make) -> None:
+    cluster = cluster_of(manager=True)
+    job = submit(cluster, "true", "-h", "-l", "select=1:ncpus=2")
+    attributes = cluster.jobs()[job]
+    assert (attributes["hashname"], attributes["queue_type"]) == (job, "E")
+    assert attributes["schedselect"] == "1:ncpus=2"
+    assert {"euser", "egroup", "queue_rank"} <= set(attributes)
+    plain = cluster_of()
+    job = submit(plain, "true", "-h")
+    assert "euser" not in plain.jobs()[job]
 
 
 def test_what_qstat_and_qdel_say_of_wrong_ids(cluster_of: Make, wait_for: Wait) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import textwrap
 import time
 from typing import Any
 
 from .job import Job, stamp
+from .request import clock
 
 
 def table(jobs: list[Job]) -> str:
@@ -19,7 +22,7 @@ def table(jobs: list[Job]) -> str:
     ]
     for job in jobs:
         name = job.name if len(job.name) <= 16 else f"{job.name[:15]}*"
-        used = job.walltime_used if job.started else "0"
+        used = clock(job.cput_s) if job.started else "0"
         lines.append(f"{job.id:<16}  {name:<16} {job.user:<16}  {used:>8} {job.state} {job.asked.options['q']:<16}")
     return "\n".join(lines) + "\n"
 
@@ -44,10 +47,16 @@ def attributes(job: Job) -> dict[str, Any]:
     fields: dict[str, Any] = {"Job_Name": job.name, "Job_Owner": f"{job.user}@{host}"}
     if ran:
         fields["resources_used"] = {
-            "cpupercent": 0, "cput": "00:00:00", "mem": "0kb", "ncpus": job.cpus, "vmem": "0kb",
+            "cpupercent": 0, "cput": clock(job.cput_s), "mem": f"{job.memory_kb}kb", "ncpus": job.cpus, "vmem": "0kb",
             "walltime": job.walltime_used,
         }  # fmt: skip
     fields |= {"job_state": job.state, "queue": options["q"], "server": host}
+    if job.config.manager:
+        group = grp.getgrgid(os.getgid()).gr_name
+        fields |= {"euser": job.user, "egroup": group, "hashname": job.id, "queue_rank": int(job.created)}
+        fields |= {"queue_type": "E", "schedselect": job.select}
+        if job.run_count:
+            fields["run_version"] = job.run_count
     if "A" in options:
         fields["Account_Name"] = options["A"]
     fields |= {"Checkpoint": "u", "ctime": stamp(job.created), "Error_Path": f"{host}:{job.output('e')}"}

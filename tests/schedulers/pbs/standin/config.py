@@ -21,6 +21,7 @@ class Config:
         projects: those that have an allocation; None where nobody asks.
         history: ``job_history_enable``.
         acl_roots: root may submit, as after ``qmgr -c "set server acl_roots += root"``.
+        manager: whoever asks is a manager of PBS, who is told more of a job.
         home: of the user; the real one takes it from the password file.
         mpi: directory of ``mpiexec``, which sites put on every job's PATH.
         mom_poll_s: how often the node looks at walltimes.
@@ -38,6 +39,7 @@ class Config:
     projects: list[str] | None = None
     history: bool = True
     acl_roots: bool = True
+    manager: bool = False
     home: str = "/nonexistent"
     mpi: str = ""
     mom_poll_s: float = 10.0

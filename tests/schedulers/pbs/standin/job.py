@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from .request import Request, clock
 QDEL, WALLTIME = "qdel", "walltime"
 #: How often the server tries to run a job before it holds it.
 TRIES = 21
+#: Between two looks at what a job uses; the real one's are longer.
+COUNT_S = 0.5
 _FINISHED = {"finished": 92, "failed": 93, QDEL: 91, WALLTIME: 93}
 
 
@@ -44,6 +47,8 @@ class Job:
         deleted: by qdel, while it was being ended for another reason.
         run_count: how often the server has tried to run it.
         slots: of each chunk, how many were on its node before it.
+        cput_s, memory_kb: CPU time of the processes of its session and of children that they waited for, and the most
+            that those had in memory, as of the last looks; what has left the session is not in it.
     """
 
     id: str
@@ -68,8 +73,11 @@ class Job:
     deleted: bool = False
     run_count: int = 0
     slots: list[int] = field(default_factory=list)
+    cput_s: float = 0.0
+    memory_kb: int = 0
     _ended: float | None = None
     _seen: float = 0.0
+    _counted: float = 0.0
 
     def __post_init__(self) -> None:
         self.changed = self.created
@@ -89,6 +97,13 @@ class Job:
     @property
     def cpus(self) -> int:
         return sum(count * int(needs["ncpus"]) for count, needs in self.asked.chunks)
+
+    @property
+    def select(self) -> str:
+        return "+".join(
+            f"{count}:" + ":".join(f"{key}={value}" for key, value in needs.items())
+            for count, needs in self.asked.chunks
+        )
 
     @property
     def vnodes(self) -> str:
@@ -219,6 +234,9 @@ class Job:
             return
         if self.substate == 41:
             self._to("R", 42)
+        if now - self._counted >= COUNT_S:
+            self._counted = now
+            self._count()
         if self.process.poll() is not None:
             if not self.ending:
                 # What the shell has left behind in its session goes with it: PBS's source is remembered, not recorded.
@@ -283,16 +301,26 @@ class Job:
 
     def _session(self) -> list[int]:
         """Processes of the job's session; one that called setsid is none of them."""
+        return [pid for pid, _ in self._members()]
+
+    def _members(self) -> Iterator[tuple[int, list[str]]]:
+        """Each process of the session, with the fields of its ``/proc/PID/stat`` from the state on."""
         assert self.process is not None
-        pids = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = path.read_text().rpartition(")")[2].split()
             except OSError:
                 continue
             if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                pids.append(int(path.parent.name))
-        return pids
+                yield int(path.parent.name), fields
+
+    def _count(self) -> None:
+        """As MoM does without a hook for control groups: by polls of the session's processes."""
+        members = [fields for _, fields in self._members()]
+        ticks = sum(int(value) for fields in members for value in fields[11:15])
+        self.cput_s = max(self.cput_s, ticks / os.sysconf("SC_CLK_TCK"))
+        pages = sum(int(fields[21]) for fields in members)
+        self.memory_kb = max(self.memory_kb, pages * os.sysconf("SC_PAGE_SIZE") // 1024)
 
     def _signal(self, number: int) -> None:
         for pid in self._session():
