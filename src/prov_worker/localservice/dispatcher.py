@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 _COMMAND_EXPIRES_MS = 150_000
 #: One command tells a core endpoint about all submissions of this time.
 _COMMAND_SPACING_S = 2.0
+#: A task is sent again so often: one that ends its user endpoint each time would be for ever. RabbitMQ 4 drops a
+#: message of a quorum queue after 20 deliveries; restarts of a user endpoint are half a minute apart.
+MOST_RESENT = 50
 _PORTION = 500
 _PORTION_BYTES = 16 * 1024 * 1024
 
@@ -38,8 +41,8 @@ class Dispatcher:
 
     Args:
         confirmed: called with what the broker has confirmed: sequence numbers of tasks, then of results.
-        task_refused: called with the sequence number of a task that the broker does not take, and the reason.
-        result_refused: the same for a result.
+        task_failed: called with the sequence number of a task that is not sent any more, a code, and the reason.
+        result_refused: called with that of a result that the broker does not take, and the reason.
         url_for: the AMQP URL that is handed to an identity.
     """
 
@@ -51,7 +54,7 @@ class Dispatcher:
         metrics: Metrics,
         *,
         confirmed: Callable[[Sequence[int], Sequence[int]], None],
-        task_refused: Callable[[int, str], None],
+        task_failed: Callable[[int, str, str], None],
         result_refused: Callable[[int, str], None],
         url_for: Callable[[str], str],
     ) -> None:
@@ -59,6 +62,7 @@ class Dispatcher:
         self._broker = broker
         self._identities = identities
         self._metrics = metrics
+        self._task_failed = task_failed
         self._url_for = url_for
         self._guard = threading.RLock()
         self.queues = Queues(broker)
@@ -66,7 +70,7 @@ class Dispatcher:
             broker,
             self.queues,
             confirmed=lambda numbers: confirmed(numbers, ()),
-            given_up=task_refused,
+            given_up=lambda seq, reason: task_failed(seq, "TASK_REFUSED", f"the message broker refused it: {reason}"),
             released=self._tasks_released,
         )
         self._results = Outbox(
@@ -143,6 +147,8 @@ class Dispatcher:
     def redeliver(self, user_endpoint: UserEndpoint, *, purge: bool) -> int:
         """Publish every unfinished task of a user endpoint again; tells how many.
 
+        A task that has been sent too often fails.
+
         Args:
             user_endpoint: whose tasks.
             purge: first drop what waits in its queue: for one that does not listen.
@@ -160,16 +166,19 @@ class Dispatcher:
                 if time.monotonic() > deadline or not self._broker.up:
                     raise BrokerDownError("the broker does not confirm")
                 time.sleep(0.02)
-            number = self._storage.requeue(user_endpoint.id)
+            requeued = self._storage.requeue(user_endpoint.id, MOST_RESENT)
             if purge:
                 self.queues.purge(queue)
         finally:
             with self._guard:
                 self._held.discard(user_endpoint.id)
                 self._handed.pop(user_endpoint.id, None)
-        self._metrics.add("prov_service_tasks_redelivered_total", number)
+        for seq in requeued.given_up:
+            reason = f"the task was sent {MOST_RESENT + 1} times, and its user endpoint was lost each time"
+            self._task_failed(seq, "TASK_GIVEN_UP", reason)
+        self._metrics.add("prov_service_tasks_redelivered_total", requeued.number)
         self.publish_tasks(user_endpoint.id)
-        return number
+        return requeued.number
 
     # Results ---------------------------------------------------------------------------------------------------------
 

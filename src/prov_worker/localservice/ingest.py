@@ -37,9 +37,10 @@ class _Confirmation:
 
 @dataclass(frozen=True)
 class _Refused:
-    """A task, or a result, that the broker does not take."""
+    """A task that is not sent any more, or a result that the broker does not take."""
 
     seq: int
+    code: str
     reason: str
     is_task: bool
 
@@ -121,13 +122,14 @@ class Ingest:
         """The broker has confirmed the messages of tasks and of results."""
         self._inbox.put(_Confirmation(tasks, results))
 
-    def task_refused(self, seq: int, reason: str) -> None:
-        """The broker does not take a task: it fails with the reason."""
-        self._inbox.put(_Refused(seq, reason, True))
+    def task_failed(self, seq: int, code: str, reason: str) -> None:
+        """A task is not sent any more: it fails with the reason."""
+        self._inbox.put(_Refused(seq, code, reason, True))
 
     def result_refused(self, seq: int, reason: str) -> None:
         """The broker does not take a result: its task fails with the reason."""
-        self._inbox.put(_Refused(seq, reason, False))
+        reason = f"the message broker refused the result: {reason}"
+        self._inbox.put(_Refused(seq, "RESULT_REFUSED", reason, False))
 
     def _run(self) -> None:
         while True:
@@ -260,16 +262,15 @@ class Ingest:
             task = tasks.get(each.seq)
             if task is None:
                 continue
-            reason = f"the message broker refused the {'task' if each.is_task else 'result'}: {each.reason}"
-            _log.warning("task %s: %s", task.id, reason)
+            _log.warning("task %s: %s", task.id, each.reason)
+            message = messages.failure(task.id, each.code, each.reason)
             if each.is_task:
-                message = messages.failure(task.id, "TASK_REFUSED", reason)
                 incoming.results.append(Result(task.id, task.owner, task.user_endpoint, True, message))
                 incoming.queued.append(each.seq)
             elif each.seq in self._replaced:
                 incoming.forwarded.append(each.seq)
             else:
-                incoming.replaced[each.seq] = messages.failure(task.id, "RESULT_REFUSED", reason)
+                incoming.replaced[each.seq] = message
 
     def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:
         """A user endpoint that cannot start fails its tasks, with the reason that it gave."""

@@ -108,6 +108,14 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Requeued:
+    """How many tasks must be published again, and ``seq`` of those that have been too often."""
+
+    number: int
+    given_up: list[int]
+
+
+@dataclass(frozen=True)
 class Usage:
     """What an identity has: functions, unfinished tasks, bytes of functions, tasks and results, and queues."""
 

@@ -62,7 +62,7 @@ class Service:
             identities,
             self.metrics,
             confirmed=self.ingest.confirm,
-            task_refused=self.ingest.task_refused,
+            task_failed=self.ingest.task_failed,
             result_refused=self.ingest.result_refused,
             url_for=self.accounts.url_for,
         )

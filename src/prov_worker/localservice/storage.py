@@ -17,6 +17,7 @@ from prov_worker.localservice.records import (
     NewTask,
     OpenWork,
     Outgoing,
+    Requeued,
     Stored,
     Submission,
     Task,
@@ -111,8 +112,8 @@ class TaskStore(Protocol):
         a pulse, which comes with (owner, endpoint), of an endpoint that is not that owner's.
         """
 
-    def requeue(self, user_endpoint: str) -> int:
-        """Every unfinished task of a user endpoint must be published again; returns their number."""
+    def requeue(self, user_endpoint: str, most: int) -> Requeued:
+        """Every unfinished task of a user endpoint must be published again, but for those that were ``most`` times."""
 
     def unfinished(self, user_endpoint: str, before: float) -> list[str]:
         """Unfinished tasks of a user endpoint submitted before a time."""

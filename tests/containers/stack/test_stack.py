@@ -61,9 +61,10 @@ def test_processes_have_no_capability(stack: Stack, service: str) -> None:
         assert stack.shell(service, f"touch {path} 2>/dev/null && echo written || true") == ""
 
 
-def test_one_port_is_published_on_loopback(stack: Stack) -> None:
+def test_one_port_is_published_on_both_loopbacks(stack: Stack) -> None:
     published = {service: stack.inspect(service)["HostConfig"]["PortBindings"] or {} for service in RUNNING}
-    assert published.pop("net") == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(stack.port)}]}
+    bindings = [{"HostIp": address, "HostPort": str(stack.port)} for address in ("127.0.0.1", "::1")]
+    assert published.pop("net") == {"5000/tcp": bindings}
     assert not any(published.values())
     back = json.loads(stack.docker("network", "inspect", f"{stack.project}_back"))[0]
     assert back["Internal"] is True

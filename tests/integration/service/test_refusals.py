@@ -289,3 +289,36 @@ def test_odd_messages_end_nothing(alice: Client, data: dict[str, Any]) -> None:
     alice.finish(task)
     wait(lambda: alice.ask("GET", f"/v2/tasks/{task}")["status"] == "success", "a result")
     assert alice.service.health()["status"] == "ok"
+
+
+@pytest.mark.long
+def test_a_task_that_a_quorum_queue_has_dropped_is_sent_again(alice: Client) -> None:
+    """After its delivery limit; by heartbeats of a user endpoint that knows of no task the service learns of it."""
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 1}
+    report = {"heartbeat_period": 5, "outstanding_tasks": 0, "pending_tasks": 0}
+    arrived: list[str] = []
+    with alice.broker.channel() as channel:
+        channel.queue_declare(alice.tasks_queue, durable=True, arguments=arguments)
+        tasks = alice.submit("a")
+        deliveries = 0
+        while deliveries < 2:
+            method = channel.basic_get(alice.tasks_queue)[0]
+            if method is not None:
+                deliveries += 1
+                channel.basic_nack(method.delivery_tag, requeue=True)
+        wait(lambda: alice.depth(alice.tasks_queue) == 0, "the queue keeps it")
+        channel.basic_consume(
+            alice.tasks_queue, lambda *delivery: arrived.append(json.loads(delivery[3][1:])["data"]["task_id"])
+        )
+
+        def again() -> bool:
+            for endpoint in (alice.endpoint, alice.user_endpoint):
+                data = {"endpoint_id": endpoint, "global_state": report}
+                body = b"\x01" + json.dumps({"message_type": "ep_status_report", "data": data}).encode()
+                key = topology.routing_key(alice.client_id, endpoint, topology.HEARTBEATS)
+                channel.basic_publish(topology.HEARTBEATS, key, body)
+            channel.connection.process_data_events(time_limit=1.0)
+            return bool(arrived)
+
+        wait(again, "it does not come again")
+    assert arrived == tasks

@@ -21,6 +21,7 @@ from prov_worker.localservice.records import (
     Incoming,
     NewTask,
     Pulse,
+    Requeued,
     Result,
     Stored,
     Submission,
@@ -114,7 +115,8 @@ def test_publishing_in_order_until_confirmed(storage: SqliteStorage) -> None:
 def test_requeue_takes_the_unfinished_alone(storage: SqliteStorage) -> None:
     fill(storage, "a", "b", "c")
     storage.apply(Incoming(queued=[1, 2, 3], results=[result("b")]), now=1.0)
-    assert storage.requeue(USER) == 2
+    assert storage.requeue(USER, 1) == Requeued(2, [])
+    assert storage.requeue(USER, 1) == Requeued(0, [1, 3])
     assert [each.id for each in storage.to_publish()] == ["a", "c"]
 
 

@@ -116,4 +116,6 @@ MIGRATIONS = (
         UPDATE usage SET tasks = tasks - (OLD.state < 2), bytes = bytes - OLD.size WHERE owner = OLD.owner;
     END;
     """,
+    # How often a task has been sent again.
+    "ALTER TABLE tasks ADD COLUMN resent INTEGER NOT NULL DEFAULT 0",
 )

@@ -180,12 +180,16 @@ class Tasks:
             db.executemany("UPDATE tasks SET forward = 0 WHERE seq = ?", ((seq,) for seq in incoming.forwarded))
         return records.Stored(forwards, succeeded=ended[False], failed=ended[True])
 
-    def requeue(self, user_endpoint: str) -> int:
-        """Every unfinished task must be published again."""
+    def requeue(self, user_endpoint: str, most: int) -> records.Requeued:
+        """Unfinished tasks must be published again, unless they have been too often."""
         with self.database.write() as db:
-            return db.execute(
-                "UPDATE tasks SET state = 0 WHERE user_endpoint = ? AND state < 2", (user_endpoint,)
+            which = "WHERE user_endpoint = ? AND state < 2 AND resent"
+            given_up = db.execute(f"SELECT seq FROM tasks {which} >= ?", (user_endpoint, most)).fetchall()  # noqa: S608
+            number = db.execute(
+                f"UPDATE tasks SET state = 0, resent = resent + 1 {which} < ?",  # noqa: S608
+                (user_endpoint, most),
             ).rowcount
+        return records.Requeued(number, [row["seq"] for row in given_up])
 
     def unfinished(self, user_endpoint: str, before: float) -> list[str]:
         """Unfinished tasks submitted before a time."""
