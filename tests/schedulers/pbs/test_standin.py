@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from prov_worker.globus import daemons, orphans, processes
 from support.programs import Programs
 
 if TYPE_CHECKING:
@@ -345,6 +346,29 @@ def test_time_use_is_cpu_time_of_the_jobs_session(cluster_of: Make, wait_for: Wa
     assert re.search(r" 00:00:01 R workq", cluster.run("qstat").stdout)
     assert int(cluster.jobs()[job]["resources_used"]["mem"].removesuffix("kb")) > 1000
     cluster.run("qdel", job)
+
+
+def test_qsub_leaves_a_process_that_is_no_endpoints(cluster_of: Make) -> None:
+    """It has the caller's environment, secrets too, and no pipe that its caller would wait for."""
+    cluster = cluster_of(qsub_stays_s=30.0)
+    done = cluster.run(
+        "qsub", "-h", script(cluster, "true"), GLOBUS_COMPUTE_CLIENT_SECRET="hush", MARK=str(cluster.home)
+    )
+    assert done.returncode == 0
+    marked = [
+        process for process in processes.mine() if processes.environment(process).get("MARK") == str(cluster.home)
+    ]
+    try:
+        [left] = marked
+        assert processes.arguments(left)[0] == "qsub"
+        assert processes.environment(left)["GLOBUS_COMPUTE_CLIENT_SECRET"] == "hush"
+        assert os.getsid(left.pid) == left.pid
+        assert left.pid not in {part.process.pid for part in orphans.pool_processes()}
+        assert not daemons.is_user_endpoint(left)
+        assert not daemons.is_core(left, "qsub")
+    finally:
+        for process in marked:
+            process.kill()
 
 
 def test_a_manager_is_told_more_of_a_job(cluster_of: Make) -> None:

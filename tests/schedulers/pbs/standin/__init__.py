@@ -10,7 +10,8 @@ counted as configured and held back from nobody. No fair share, reservations, ar
 routing queues or limits on jobs of a user. What was never seen of the real one is refused with exit code 64 rather than
 guessed; where a guess could not be avoided, a comment says so.
 
-Known to be otherwise in OpenPBS 23.06.06: ``qsub`` leaves a process in the background for a minute; a ``qdel`` of a job
-on a node that is down fails until the server gives the node up (with which words and exit code was not recorded); ranks
-are in sessions of their own, which signals to the job's session do not reach.
+Known to be otherwise in OpenPBS 23.06.06: ``qsub`` leaves a process in the background for a minute, here only if asked
+(``qsub_stays_s``); a ``qdel`` of a job on a node that is down fails until the server gives the node up (in which words
+and by which exit code was not recorded); ranks are in sessions of their own, which signals to the job's session do not
+reach.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,9 +33,21 @@ def main(command: str, directory: Path) -> int:
         answer = _ask(directory, message)
     except (ConnectionRefusedError, FileNotFoundError):
         return _down(command, Config.read(directory / CONFIG).server, arguments)
+    if command == "qsub" and not answer["code"]:
+        _stay(Config.read(directory / CONFIG).qsub_stays_s)
     sys.stdout.write(answer["stdout"])
     sys.stderr.write(answer["stderr"])
     return int(answer["code"])
+
+
+def _stay(seconds: float) -> None:
+    """Leave a process as the real ``qsub`` does: a session of its own, the caller's environment, no open pipe."""
+    if seconds:
+        program = [sys.executable, "-S", "-c", f"import time; time.sleep({seconds})"]
+        null = subprocess.DEVNULL
+        subprocess.Popen(
+            ["qsub", *program[1:]], executable=program[0], stdin=null, stdout=null, stderr=null, start_new_session=True
+        )
 
 
 def _script(arguments: list[str]) -> str:

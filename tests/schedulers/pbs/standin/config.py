@@ -22,6 +22,7 @@ class Config:
         history: ``job_history_enable``.
         acl_roots: root may submit, as after ``qmgr -c "set server acl_roots += root"``.
         manager: whoever asks is a manager of PBS, who is told more of a job.
+        qsub_stays_s: how long ``qsub`` leaves a process in the background; the real one does for a minute.
         home: of the user; the real one takes it from the password file.
         mpi: directory of ``mpiexec``, which sites put on every job's PATH.
         mom_poll_s: how often the node looks at walltimes.
@@ -40,6 +41,7 @@ class Config:
     history: bool = True
     acl_roots: bool = True
     manager: bool = False
+    qsub_stays_s: float = 0.0
     home: str = "/nonexistent"
     mpi: str = ""
     mom_poll_s: float = 10.0
