@@ -146,7 +146,8 @@ def _series() -> Any:
     return TaskSeries(Series(0.05, [0.05 * (at + 1) for at in range(18)], columns, 18, 18, 0.05))
 
 
-def _answer(count: int, began: float) -> dict[str, float]:
+def answer(count: int, began: float) -> dict[str, float]:
+    """Return what a process found, in which time and with how much memory."""
     wall_s = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"found": count, "wall_s": wall_s, "peak_bytes": peak}
@@ -157,7 +158,7 @@ def assembled(crate_dir: str, output: str) -> dict[str, float]:
     from prov_worker.run.assembly.assemble import assemble
 
     began = time.perf_counter()
-    return _answer(assemble([Path(crate_dir)], Path(output)).steps, began)
+    return answer(assemble([Path(crate_dir)], Path(output)).steps, began)
 
 
 def verified(output: str) -> dict[str, float]:
@@ -167,7 +168,7 @@ def verified(output: str) -> dict[str, float]:
     began = time.perf_counter()
     changes = verify(Path(output)).changes
     steps = sum(1 for _ in (Path(output) / "steps").iterdir())
-    return _answer(0 if changes else steps, began)
+    return answer(0 if changes else steps, began)
 
 
 def indexed(crate_dir: str, output: str) -> dict[str, float]:
@@ -175,7 +176,7 @@ def indexed(crate_dir: str, output: str) -> dict[str, float]:
     from prov_worker.run.index.build import index
 
     began = time.perf_counter()
-    return _answer(index([Path(crate_dir)], Path(output)).total, began)
+    return answer(index([Path(crate_dir)], Path(output)).total, began)
 
 
 def asked(output: str) -> dict[str, float]:
@@ -186,4 +187,4 @@ def asked(output: str) -> dict[str, float]:
     with Index(Path(output)) as opened:
         query = "SELECT function, count(*), sum(CAST(status = 'failed' AS INTEGER)), sum(cpu_s) FROM tasks GROUP BY 1"
         count = sum(row[1] for row in opened.sql(query).rows)
-    return _answer(count, began)
+    return answer(count, began)

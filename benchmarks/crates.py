@@ -63,14 +63,14 @@ def throughput(bench: Bench) -> list[Row]:
     return rows
 
 
-def record(crate_dir: str, count: int) -> None:
+def record(crate_dir: str, count: int, **settings: Any) -> None:
     """In a fresh process: run no-ops through the real helper; their records stay in the journal."""
     import tempfile
 
     from benchmarks.tasks import Caller, body, our_helper
 
     with tempfile.TemporaryDirectory() as run_dir:
-        call = Caller(our_helper(provenance(crate_dir, plots="none")), body(functions.noop), run_dir)
+        call = Caller(our_helper(provenance(crate_dir, plots="none", **settings)), body(functions.noop), run_dir)
         for _ in range(count):
             call()
 

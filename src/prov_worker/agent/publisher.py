@@ -185,6 +185,7 @@ class Publisher:
         if writer is None:
             if len(self._writers) >= _MAX_WRITERS:
                 self._writers.clear()
-            writer = CrateWriter(self._hardware.snapshot(host, ended.process, settings, ended.place), settings)
+            snapshot = self._hardware.snapshot(host, ended.process, settings, ended.place)
+            writer = CrateWriter(snapshot, settings, share=True)
             self._writers[key] = writer
         return writer

@@ -7,6 +7,7 @@ Entities are rendered one by one to text, because one compact line an entity is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
@@ -16,6 +17,8 @@ Reference = dict[str, str]
 
 _HEAD = '{"@context":' + encode(v.CONTEXT) + ',\n"@graph":[\n'
 _TAIL = "\n]}\n"
+#: Longer texts are of one task alone.
+_SHORT = 200
 
 
 def document(entities: Iterable[str]) -> str:
@@ -54,14 +57,24 @@ def property_value(
     description: str | None = None,
 ) -> str:
     """A PropertyValue; ``unit`` is a name of :data:`prov_worker.crate.vocabulary.UNITS`."""
-    text = f'{{"@id":"{identifier}","@type":"PropertyValue","name":{quoted(name)},"value":{scalar(value)}'
-    if property_id is not None:
-        text += f',"propertyID":"{property_id}"'
+    head, tail = (_frame if len(description or name) < _SHORT else _frame.__wrapped__)(
+        identifier, name, unit, property_id, description
+    )
+    return f"{head}{scalar(value)}{tail}"
+
+
+@lru_cache(maxsize=1024)
+def _frame(
+    identifier: str, name: str, unit: str | None, property_id: str | None, description: str | None
+) -> tuple[str, str]:
+    """What stands before and after the value of a PropertyValue; most are the same in the next crate."""
+    head = f'{{"@id":"{identifier}","@type":"PropertyValue","name":{quoted(name)},"value":'
+    tail = "" if property_id is None else f',"propertyID":"{property_id}"'
     if unit is not None:
-        text += f',"unitCode":"{v.UNITS[unit]}"'
+        tail += f',"unitCode":"{v.UNITS[unit]}"'
     if description is not None:
-        text += f',"description":{quoted(description)}'
-    return text + "}"
+        tail += f',"description":{quoted(description)}'
+    return head, tail + "}"
 
 
 def file(

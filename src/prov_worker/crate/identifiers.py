@@ -66,6 +66,8 @@ def plain(identifier: str) -> str:
 
 def all_plain(data: bytes) -> bool:
     """Return whether no id in the text of a document needs :func:`resolve` for its path; quick."""
+    if data.count(b'".') == data.count(b'"./"') and b"/." not in data and b"\\" not in data:
+        return True  # nothing of which a mark is made
     return data.count(b'"./') == data.count(b'"./"') and not any(mark in data for mark in _MARKS)
 
 

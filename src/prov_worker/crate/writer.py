@@ -22,6 +22,7 @@ from prov_worker.crate.packs.packs import Packs
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.publish import Attempt, attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
+from prov_worker.crate.shared_files import SharedFiles
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import InputError
 from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
@@ -50,9 +51,12 @@ class CrateWriter:
         snapshot: hardware of the node.
         settings: ``license``, ``author``, ``publisher``, ``poll_interval`` and ``telemetry`` are used.
         account: name of the account that runs the tasks; None asks the system.
+        share: files that are the same in many crates are names of one inode.
     """
 
-    def __init__(self, snapshot: HardwareSnapshot, settings: Settings, account: str | None = None) -> None:
+    def __init__(
+        self, snapshot: HardwareSnapshot, settings: Settings, account: str | None = None, *, share: bool = False
+    ) -> None:
         account = account or account_name()
         self._node = Node(snapshot)
         self._step = StepWriter(self._node, people(settings, account), account, settings)
@@ -66,6 +70,7 @@ class CrateWriter:
             "application/json",
         )
         self._packed_hardware: Packed | None = None
+        self._shared = SharedFiles() if share else None
 
     def publish(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, crate_dir: Path) -> Path:
         """Write the crate of one attempt; a second time for the same attempt changes nothing.
@@ -106,9 +111,13 @@ class CrateWriter:
                 if directory not in made:
                     os.mkdir(f"{staged}/{directory}")
                     made.add(directory)
-                _write(f"{staged}/{file.path}", file.data)
+                if self._shared is None or not self._shared.link(file, f"{staged}/{file.path}"):
+                    _write(f"{staged}/{file.path}", file.data)
             _write(f"{staged}/{v.METADATA_FILE}", metadata)
-            return place(Path(staged), crate_dir, me)
+            final = place(Path(staged), crate_dir, me)
+            if self._shared is not None:
+                self._shared.note(final, files)
+            return final
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise

@@ -68,14 +68,21 @@ class CrateFactory:
         host: name of the node.
         settings: of the recording, such as licence and author.
         account: that ran the tasks.
+        share: crates share inodes as those of an agent do: who changes a file in place changes it in all.
     """
 
     def __init__(
-        self, directory: Path, host: str = "node01", settings: Settings | None = None, account: str = "jcarberry"
+        self,
+        directory: Path,
+        host: str = "node01",
+        settings: Settings | None = None,
+        account: str = "jcarberry",
+        *,
+        share: bool = False,
     ) -> None:
         self.directory = directory
         self.host = host
-        self._writer = CrateWriter(node(host), settings or Settings(), account)
+        self._writer = CrateWriter(node(host), settings or Settings(), account, share=share)
 
     def add(
         self,

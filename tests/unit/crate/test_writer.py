@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import stat
 import uuid
 from dataclasses import fields
@@ -21,6 +22,7 @@ from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Failure, Function, Series, TaskSeries, Usage, Value, Worker
 from prov_worker.settings import Settings
+from prov_worker.testing import CrateFactory
 
 GOLDEN = Path(__file__).parent / "golden" / "ro-crate-metadata.json"
 PNG = b"\x89PNG\r\n\x1a\n not a picture, but bytes"
@@ -306,3 +308,38 @@ def test_parsl_has_one_spelling_in_crate_and_tables(writer, make_record, tmp_pat
     assert "2026.05.04" not in text
     assert "https://pypi.org/project/parsl/2026.5.4/" in text
     assert open_step(source_of(crate))[0].versions["parsl"] == "2026.5.4"
+
+
+# -- files that crates share ------------------------------------------------------------------------------------------
+
+
+def hardware_of(crate: Path) -> os.stat_result:
+    return (crate / "data/hardware.json").stat()
+
+
+def test_crates_of_a_node_share_its_hardware_report(tmp_path: Path) -> None:
+    factory = CrateFactory(tmp_path, share=True)
+    first, second = factory.add(1), factory.add(2)
+    assert hardware_of(first).st_ino == hardware_of(second).st_ino
+    shutil.rmtree(first)
+    third = factory.add(3)
+    assert check_crate(third) == check_crate(second) == []
+    assert hardware_of(second).st_nlink == 1
+    assert hardware_of(factory.add(4)).st_ino == hardware_of(third).st_ino
+
+
+@pytest.mark.parametrize("content", [b"{}", None])
+def test_a_report_that_somebody_changed_is_in_no_further_crate(tmp_path: Path, content: bytes | None) -> None:
+    factory = CrateFactory(tmp_path, share=True)
+    report = factory.add(1) / "data/hardware.json"
+    report.write_bytes(report.read_bytes().replace(b"EPYC", b"XXXX") if content is None else content)
+    os.utime(report, (0, 0))
+    assert check_crate(factory.add(2)) == []
+
+
+def test_a_link_in_the_place_of_the_report_is_in_no_further_crate(tmp_path: Path) -> None:
+    factory = CrateFactory(tmp_path / "crates", share=True)
+    report = factory.add(1) / "data/hardware.json"
+    report.rename(tmp_path / "report")
+    report.symlink_to(tmp_path / "report")
+    assert check_crate(factory.add(2)) == []
