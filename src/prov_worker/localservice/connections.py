@@ -19,8 +19,9 @@ HEAD_S = 10.0
 PAUSE_S = 20.0
 #: For a whole body.
 BODY_S = 120.0
-#: Descriptors that are not for connections: database, broker, listeners, log.
-_RESERVED = 64
+#: Descriptors that are not for connections: broker, listeners, log, those of the database in each of 42 threads, and
+#: connections that are accepted and have not yet made room.
+_RESERVED = 256
 
 
 def most_connections(wanted: int, per_connection: int) -> int:

@@ -19,7 +19,8 @@ from prov_worker.localservice.sqlite import SqliteStorage
 
 _log = logging.getLogger(__name__)
 _STOP_S = 10
-_BACKLOG = 2048
+#: Connections that wait in the kernel, and those of each listener that are taken between two looks at the others.
+_BACKLOG, ACCEPTED_AT_ONCE = 2048, 16
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 #: Bytes of a request line and headers; beyond, a request is answered before the application sees it.
 _HEAD_LIMIT_BYTES = 64 * 1024
@@ -95,6 +96,16 @@ def protocol(config: Config, connections: Connections) -> type[LimitedProtocol]:
     return protocol_for(connections)
 
 
+class _Server(uvicorn.Server):
+    """Takes few connections at once: asyncio accepts a whole backlog before the first of them may make room."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve; the kernel keeps more connections waiting than are taken at once."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
+
 def run(config: Config, environ: dict[str, str]) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -109,7 +120,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
         most = most_connections(config.connection_limit, 2 if config.carries_amqp else 1)
         if most < config.connection_limit:
             _log.warning("at most %d connections: this process may open no more files (ulimit -n)", most)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 create_app(service),
                 log_config=None,
@@ -117,6 +128,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
                 server_header=False,
                 ws="none",
                 timeout_graceful_shutdown=_STOP_S,
+                backlog=ACCEPTED_AT_ONCE,
                 h11_max_incomplete_event_size=_HEAD_LIMIT_BYTES,
                 http=protocol(config, Connections(most)),
             )
