@@ -12,6 +12,7 @@ import builtins
 import dis
 import functools
 import hashlib
+import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class PackedFunction:
 
     Attributes:
         name: of the function.
-        sha256: digest of its text; two functions of one digest are one.
+        sha256: digest of its source and of what it needs besides; two functions of one digest are one, whatever module
+            and line they stand in.
         shell: it is a ``ShellFunction``: its value has an exit status.
         function: the function itself.
     """
@@ -68,7 +70,8 @@ def pack_function(function: Callable[..., Any]) -> PackedFunction:
         raise
     except Exception as error:
         raise InputError(f"function {name}: cannot be sent: {_cause(error)}") from error
-    digest = hashlib.sha256(f"{name}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
+    content = _content(function, set()) or text
+    digest = hashlib.sha256(f"{name}\n{content}".encode("utf-8", "surrogatepass")).hexdigest()
     return PackedFunction(name, digest, is_shell(function), function)
 
 
@@ -92,13 +95,6 @@ def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     except Exception as error:
         raise InputError(f"arguments: cannot be sent: {_cause(error)}") from error
     return str(serializer.pack_buffers(packed))
-
-
-def unpack_arguments(payload: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return positional and keyword arguments of :func:`pack_arguments`."""
-    serializer = _serializer()
-    args, kwargs = (serializer.deserialize(buffer) for buffer in serializer.unpack_buffers(payload))
-    return tuple(args), dict(kwargs)
 
 
 def unpack_result(text: str) -> Any:
@@ -126,6 +122,25 @@ def _packed_none() -> str:
 @functools.cache
 def _packed_empty() -> str:
     return str(_serializer().serialize({}))
+
+
+def _content(function: object, seen: set[int]) -> str | None:
+    """What a function does, as text: its source and the values that it reaches out for; None if there is no source."""
+    if not isinstance(function, types.FunctionType) or id(function) in seen:
+        return None
+    seen.add(id(function))
+    try:
+        parts = [inspect.getsource(function)]
+        reached = dict(zip(function.__code__.co_freevars, (c.cell_contents for c in function.__closure__ or ())))  # noqa: B905
+        for name in sorted(set(_global_names(function.__code__))):
+            if name in function.__globals__ and not hasattr(builtins, name):
+                reached[name] = function.__globals__[name]
+        for name, value in reached.items():
+            if not isinstance(value, (types.ModuleType, type)):
+                parts.append(f"{name}: {_content(value, seen) or _serializer().serialize(value)}")
+    except Exception:  # whatever has no source or cannot be serialised: its own text will do
+        return None
+    return "\n".join(parts)
 
 
 def _cause(error: BaseException) -> str:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from prov_worker.jobs.batch import Batch, Call
 from prov_worker.jobs.errors import (
     BatchFailedError,
     JobCancelledError,
@@ -29,7 +30,9 @@ from prov_worker.jobs.states import State
 
 __all__ = [
     "Attempt",
+    "Batch",
     "BatchFailedError",
+    "Call",
     "Cancellation",
     "Job",
     "JobCancelledError",

@@ -7,14 +7,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.jobs.errors import (
-    JobCancelledError,
-    JobError,
-    JobFailedError,
-    JobLostError,
-    JobTimedOutError,
-    JobUnknownError,
-)
+from prov_worker.jobs import errors
 from prov_worker.jobs.states import State
 
 if TYPE_CHECKING:
@@ -22,12 +15,12 @@ if TYPE_CHECKING:
 
     from prov_worker.jobs.ledger import Ledger
 
-_ERRORS: dict[State, type[JobError]] = {
-    State.FAILED: JobFailedError,
-    State.LOST: JobLostError,
-    State.TIMED_OUT: JobTimedOutError,
-    State.CANCELLED: JobCancelledError,
-    State.UNKNOWN: JobUnknownError,
+_ERRORS: dict[State, type[errors.JobError]] = {
+    State.FAILED: errors.JobFailedError,
+    State.LOST: errors.JobLostError,
+    State.TIMED_OUT: errors.JobTimedOutError,
+    State.CANCELLED: errors.JobCancelledError,
+    State.UNKNOWN: errors.JobUnknownError,
 }
 
 
@@ -182,7 +175,7 @@ class Job:
             self._ledger.wait(lambda: self.ended or self.cancel_wanted, timeout, f"job {self.id}")
         if self.state is not State.COMPLETED:
             if not self.ended:
-                raise JobCancelledError(self, f"job {self.id} ({self.name}): {Cancellation.DROPPED.value}")
+                raise errors.JobCancelledError(self, f"job {self.id} ({self.name}): {Cancellation.DROPPED.value}")
             raise _ERRORS[self.state](self, self.error or f"job {self.id} ({self.name}): {self.state}")
         if self._value is None:
             from prov_worker.globus.call_packing import unpack_result

@@ -29,6 +29,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
     retries: int = 0,
     retry_on: Iterable[str] = RETRY_ON,
     settle_s: float = SETTLE_S,
+    send: bool = True,
 ) -> Jobs:
     """Open a store of jobs, or make one; jobs that an earlier program left in it go on.
 
@@ -42,6 +43,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
         settle_s: a request that had no answer made no tasks if there are none so many seconds later; it is then sent
             again. Longer than the web service takes for one.
+        send: False: nothing is sent and no result is fetched; for what needs the store alone, such as cancelling.
 
     Raises:
         StoreError: the store is in use, another endpoint's, or cannot be used.
@@ -82,7 +84,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         tasks = TaskClient(
             client, _uuid("endpoint", ledger.head["endpoint"]), uuid.UUID(ledger.head["group"]), ledger.head["options"]
         )
-        return Jobs(ledger, file, tasks, defaults, settle_s)
+        return Jobs(ledger, file, tasks, defaults, settle_s, send=send)
     except BaseException:
         file.close()
         raise

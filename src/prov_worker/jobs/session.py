@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import queue
 import threading
@@ -17,12 +16,13 @@ from prov_worker.globus.answers import Answer
 from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack_function
 from prov_worker.globus.result_queue import ResultQueue
 from prov_worker.globus.task_client import TaskClient
+from prov_worker.jobs.batch import Batch, batch
 from prov_worker.jobs.job import Cancellation, Job
 from prov_worker.jobs.ledger import Ledger, Sending, now
 from prov_worker.jobs.outcomes import outcome, run_s
 from prov_worker.jobs.sender import Sender
 from prov_worker.jobs.states import State
-from prov_worker.jobs.store import Store
+from prov_worker.jobs.store import Store, payload_sha256
 from prov_worker.jobs.submitter import Submitter
 
 _log = logging.getLogger(__name__)
@@ -52,10 +52,18 @@ class Jobs:
         client: of the web service.
         defaults: of :meth:`options`.
         settle_s: as in :func:`prov_worker.jobs.open`.
+        send: as there.
     """
 
     def __init__(
-        self, ledger: _OpenLedger, store: Store, client: TaskClient, defaults: Mapping[str, Any], settle_s: float
+        self,
+        ledger: _OpenLedger,
+        store: Store,
+        client: TaskClient,
+        defaults: Mapping[str, Any],
+        settle_s: float,
+        *,
+        send: bool = True,
     ) -> None:
         self.ledger = ledger
         self.lock = threading.RLock()
@@ -72,13 +80,14 @@ class Jobs:
         ledger.session = self
         self._results = ResultQueue(self._address, client.answers, self._open_tasks, self._deliver)
         self._sender = Sender(self, client, settle_s)
-        if ledger.tasks:
+        if ledger.tasks and send:
             self._results.start()
         with self.lock:
             for job in ledger.jobs.values():
                 if job.waiting:
                     self._sender.put(job)
-        self._sender.start()
+        if send:
+            self._sender.start()
 
     # -- for programs ----------------------------------------------------------------------------------------------
 
@@ -125,6 +134,32 @@ class Jobs:
             InputError: an option is unknown or not allowed.
         """
         return Submitter(self, **{**self._defaults, **options})
+
+    def batch(self, function: Callable[..., Any], items: Iterable[Any], **options: Any) -> Batch:
+        """Have a function called with each item; what an earlier program did of the same batch is not done again.
+
+        An item of the same key, function and arguments is the same call: it keeps its value, goes on if it is under
+        way, and is sent again if it ended without a value.
+
+        Args:
+            function: called with an item, or with the arguments of a :class:`~prov_worker.jobs.batch.Call`.
+            items: in the order of the results.
+            options: ``name`` of the batch, None: the function's; ``key``, a function from an item to the text that
+                tells it from the others, None: its arguments do; ``on_done``, called with each job once it has ended,
+                by whoever iterates or waits; ``fail``: ``first``, ``after`` (the default) or ``never``: when iteration
+                and results raise for items without a value; ``allow_empty``; ``unknown``: also send those again of
+                which nobody knows whether their task exists; and those of :meth:`options`.
+
+        Raises:
+            InputError: there are no items, two have one key, or an option is not allowed.
+        """
+        return batch(self, function, items, **options)
+
+    def note_called(self, job: Job) -> None:
+        """A batch's callback has seen a job's outcome."""
+        with self.lock:
+            self._check()
+            self._append({"called": job.id})
 
     def as_completed(self, jobs: Iterable[Job] | None = None, timeout: float | None = None) -> Iterator[Job]:
         """Yield jobs as they end, those first that have ended already.
@@ -314,6 +349,7 @@ class Jobs:
         with self.lock:
             self._append({"sent": number, "tasks": list(tasks)})
             early, self._early = self._early, {}
+            self._changed.notify_all()
             if not self._results.is_alive():
                 self._results.start()
         self._deliver([early[task] for task in tasks if task in early])
@@ -425,11 +461,6 @@ class Jobs:
             raise ProvWorkerError(f"jobs cannot go on: {type(self._error).__name__}: {self._error}") from self._error
         if self._closed:
             raise InputError(f"{self.ledger.path}: is closed")
-
-
-def payload_sha256(payload: str) -> str:
-    """Return the digest of packed arguments."""
-    return hashlib.sha256(payload.encode()).hexdigest()
 
 
 def ledger_for(path: Path, crates: Path | None) -> _OpenLedger:

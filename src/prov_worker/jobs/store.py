@@ -6,6 +6,7 @@ written by its owner alone: it holds arguments and results, which are unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -133,6 +134,11 @@ def read_line(path: Path, offset: int) -> dict[str, Any]:
             return dict(json.loads(stream.readline()))
     except (OSError, ValueError) as error:
         raise StoreError(path, f"byte {offset}: cannot be read: {error}") from error
+
+
+def payload_sha256(payload: str) -> str:
+    """Return the digest of packed arguments."""
+    return hashlib.sha256(payload.encode()).hexdigest()
 
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:

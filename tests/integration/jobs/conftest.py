@@ -34,6 +34,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, crate_dir: Path) -> Generato
     from service_stack import running
 
     with running(tmp_path_factory.mktemp("stack"), crates=crate_dir) as running_stack:
+        assert running_stack.daemon is not None
+        template = running_stack.daemon.user_dir / "ep" / "user_config_template.yaml.j2"
+        text = template.read_text()
+        template.write_text('{% set engine = engine | default("ProvenanceEngine") %}\n' + text)
         yield running_stack
 
 
@@ -53,7 +57,6 @@ def opened(endpoint: str, crate_dir: Path, tmp_path: Path) -> Generator[Callable
 
     def open_store(name: str = "jobs.jsonl", **options: object) -> Jobs:
         arguments: dict[str, object] = {
-            "options": {"engine": "ProvenanceEngine"},
             "crates": crate_dir,
             "settle_s": 3.0,
             **options,

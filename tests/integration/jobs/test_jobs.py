@@ -12,6 +12,7 @@ import pytest
 from prov_worker import jobs
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, Jobs, State
+from support import calls
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LIMIT_S = 120
@@ -41,7 +42,7 @@ def test_each_way_to_end(
         values = [session.submit(double, number) for number in range(5)]
         raising = session.options(retries=1, name="no").submit(functions.refuse, "not today")
         again = session.options(retries=1, retry_on=["failed"]).submit(functions.refuse, "twice")
-        reborn = session.options(retries=1).submit(functions.die_once, str(tmp_path / "mark"))
+        reborn = session.options(retries=1).submit(calls.die_once, str(tmp_path / "mark"))
         lost = session.submit(functions.die)
         good = session.submit(ShellFunction("echo {word}"), word="hello")
         bad = session.submit(ShellFunction("echo oops >&2; exit {status}"), status=3)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prov_worker.globus.answers import Answer, read_document, read_message
-from prov_worker.globus.call_packing import pack_arguments, pack_function, unpack_arguments, unpack_result
+from prov_worker.globus.call_packing import pack_arguments, pack_function, unpack_result
 from prov_worker.jobs.outcomes import outcome, run_s
 from prov_worker.jobs.states import State
 
@@ -99,7 +101,22 @@ def test_functions_travel_by_source_if_they_stand_alone() -> None:
     assert pack_function(selfmade).sha256 == pack_function(selfmade).sha256 != pack_function(reaching).sha256
 
 
+def test_a_function_is_known_by_what_it_does() -> None:
+    def variant(text: str, limit: int = 3) -> Any:
+        path = Path(tempfile.mkdtemp()) / "module.py"
+        path.write_text(
+            f"{text}LIMIT = {limit}\n\n\ndef helper(n):\n    return n\n\n\ndef f(n):\n    return helper(n) + LIMIT\n"
+        )
+        namespace: dict[str, Any] = {"__name__": path.parent.name}
+        exec(compile(path.read_text(), str(path), "exec"), namespace)
+        return pack_function(namespace["f"]).sha256
+
+    assert variant("") == variant("# a comment\n") != variant("", 4)
+
+
 def test_arguments_come_back() -> None:
+    from globus_compute_sdk.serialize import ComputeSerializer
+
     for args, kwargs in (((), {}), ((1, "é"), {"key": [2]}), ((None,), {})):
-        assert unpack_arguments(pack_arguments(args, kwargs)) == (args, kwargs)
-    assert unpack_result(serialized({"a": 1})) == {"a": 1}
+        buffers = ComputeSerializer.unpack_buffers(pack_arguments(args, kwargs))
+        assert [unpack_result(buffer) for buffer in buffers] == [args, kwargs]

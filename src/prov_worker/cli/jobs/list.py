@@ -1,0 +1,31 @@
+"""``prov-worker jobs list``: one row per job."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli import terminal
+from prov_worker.cli.jobs import common
+
+
+@click.command("list")
+@common.store_argument
+@click.option("--state", "states", multiple=True, metavar="STATE", help="Only jobs in this state; may be repeated.")
+@common.crates_option
+@common.json_option
+def command(store: str, states: tuple[str, ...], crates: str | None, as_json: bool) -> int:
+    """List the jobs of STORE; a program may have it open."""
+    from prov_worker.errors import InputError
+    from prov_worker.jobs import State
+
+    for state in states:
+        if state not in [str(each) for each in State]:
+            raise InputError(f"--state: {state!r}: is none of {', '.join(map(str, State))}")
+    ledger = common.read(store, crates)
+    jobs = [job for job in ledger.jobs.values() if not states or str(job.state) in states]
+    if as_json:
+        terminal.print_json([job.to_json() for job in jobs])
+        return 0
+    common.print_jobs(jobs)
+    click.echo(", ".join(f"{count} {state}" for state, count in ledger.counts().items()) or "no jobs")
+    return 0

@@ -1,0 +1,27 @@
+"""``prov-worker jobs result``: values of jobs."""
+
+from __future__ import annotations
+
+import click
+
+from prov_worker.cli.jobs import common
+
+
+@click.command("result")
+@common.store_argument
+@common.numbers_argument
+@common.json_option
+def command(store: str, numbers: tuple[int, ...], as_json: bool) -> int:
+    """Wait for the jobs of STORE, or JOB..., and print their values.
+
+    What waits to be sent is sent. Exit code 1 if a job has no value.
+    """
+    ledger = common.read(store)
+    if all(job.ended for job in ledger.chosen(numbers)):  # nothing has to be asked
+        return common.report(ledger.chosen(numbers), as_json=as_json)
+    session = common.opened(store)
+    try:
+        chosen = [session[job.id] for job in ledger.chosen(numbers)]
+        return common.report(common.finish(session, chosen, "results"), as_json=as_json)
+    finally:
+        session.close(wait=False)

@@ -1,0 +1,218 @@
+"""One function over many items: as many outcomes as items, always."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prov_worker.errors import InputError
+from prov_worker.globus.call_packing import pack_arguments
+from prov_worker.jobs.errors import BatchFailedError
+from prov_worker.jobs.job import Job
+from prov_worker.jobs.states import State
+from prov_worker.jobs.store import payload_sha256
+
+if TYPE_CHECKING:
+    from prov_worker.jobs.session import Jobs
+
+_log = logging.getLogger(__name__)
+
+FAIL = ("first", "after", "never")
+_KEY_LENGTH = 16
+_NAMED = 5
+
+
+class Call:
+    """An item with several arguments.
+
+    Args:
+        args: positional arguments of the batch's function.
+        kwargs: its keyword arguments.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+
+class Batch:
+    """Jobs of a batch, in the order of its items; made by ``Jobs.batch``.
+
+    Args:
+        session: whose jobs.
+        name: of the batch.
+        jobs: one per item.
+        on_done: called with each job once it has ended.
+        fail: ``first``, ``after`` or ``never``: when :meth:`results` and iteration raise for items without a value.
+
+    Attributes:
+        name: of the batch.
+        jobs: one per item, in the order of the items.
+        callback_errors: what ``on_done`` raised, by the item's key.
+    """
+
+    def __init__(
+        self, session: Jobs, name: str, jobs: Sequence[Job], on_done: Callable[[Job], object] | None, fail: str
+    ) -> None:
+        self.name = name
+        self.jobs = list(jobs)
+        self.callback_errors: dict[str, Exception] = {}
+        self._session = session
+        self._on_done = on_done
+        self._fail = fail
+
+    def __len__(self) -> int:
+        """Return the number of items, which is that of outcomes."""
+        return len(self.jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield jobs as they end, with or without a value.
+
+        Raises:
+            BatchFailedError: with ``fail="first"`` at the first item without a value, when what had not been sent has
+                been taken back; with ``fail="after"`` behind the last.
+        """
+        return self.as_completed()
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
+        """As iteration; for at most so many seconds.
+
+        Raises:
+            BatchFailedError: as iteration.
+            TimeoutError: some have not ended in time.
+        """
+        for job in self._session.as_completed(self.jobs, timeout):
+            self._call(job)
+            if self._fail == "first" and job.state is not State.COMPLETED:
+                self.cancel()
+                raise self._failure()
+            yield job
+        if self._fail != "never":
+            self.raise_for_failures()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for all items, and raise as ``fail`` says.
+
+        Raises:
+            BatchFailedError: an item has no value.
+            TimeoutError: some have not ended in time.
+        """
+        for _ in self.as_completed(timeout):
+            pass
+
+    def results(self, timeout: float | None = None) -> list[Any]:
+        """Return the values in the order of the items; None for an item without one, if ``fail`` is ``never``.
+
+        Raises:
+            BatchFailedError: an item has no value.
+            TimeoutError: some have not ended in time.
+        """
+        self.wait(timeout)
+        return [job.result() if job.state is State.COMPLETED else None for job in self.jobs]
+
+    @property
+    def failed(self) -> list[Job]:
+        """Jobs that ended without a value, in the order of the items: each has its attempts, error and crate."""
+        return [job for job in self.jobs if job.ended and job.state is not State.COMPLETED]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many items are in each state; their sum is the number of items."""
+        return dict(Counter(str(job.state) for job in self.jobs))
+
+    def raise_for_failures(self) -> None:
+        """Raise if an item ended without a value.
+
+        Raises:
+            BatchFailedError: has their jobs.
+        """
+        if self.failed:
+            raise self._failure()
+
+    def cancel(self) -> None:
+        """Take back what has not been sent, and drop the results of the rest."""
+        for job in self.jobs:
+            job.cancel()
+
+    def _failure(self) -> BatchFailedError:
+        failed = self.failed
+        reasons = [f"{job.key}: {job.state}" + (f": {_last_line(job.error)}" if job.error else "") for job in failed]
+        more = f"; {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+        return BatchFailedError(
+            f"batch {self.name}: {len(failed)} of {len(self)} items have no value: {'; '.join(reasons[:_NAMED])}{more}",
+            failed,
+        )
+
+    def _call(self, job: Job) -> None:
+        """Call back, once per outcome, also over restarts; its error is kept, and ends nothing."""
+        if self._on_done is None or job.called:
+            return
+        try:
+            self._on_done(job)
+        except Exception as error:
+            _log.exception("batch %s: on_done of item %s", self.name, job.key)
+            self.callback_errors[str(job.key)] = error
+        self._session.note_called(job)
+
+
+def batch(
+    session: Jobs,
+    function: Callable[..., Any],
+    items: Iterable[Any],
+    *,
+    name: str | None = None,
+    key: Callable[[Any], object] | None = None,
+    on_done: Callable[[Job], object] | None = None,
+    fail: str = "after",
+    allow_empty: bool = False,
+    unknown: bool = False,
+    **options: Any,
+) -> Batch:
+    """Make a batch; see :meth:`prov_worker.jobs.session.Jobs.batch`."""
+    if fail not in FAIL:
+        raise InputError(f"fail: {fail!r}: is none of {', '.join(FAIL)}")
+    entries = list(items)
+    calls = [item if isinstance(item, Call) else Call(item) for item in entries]
+    if not calls and not allow_empty:
+        raise InputError("items: there are none; allow_empty=True if that may be")
+    function_id, fields = session.options(name=name, **options).fields(function)
+    title = name or str(fields["name"])
+    payloads = [pack_arguments(call.args, call.kwargs) for call in calls]
+    keys = _keys(entries, payloads, key)
+    jobs = []
+    with session.lock:
+        for item_key, payload in zip(keys, payloads, strict=True):
+            earlier = session.ledger.items.get((title, item_key))
+            if earlier is not None and _same(earlier, fields, payload):
+                jobs.append(earlier)
+                session.retry([earlier], unknown=unknown)
+            else:
+                jobs.append(session.add_packed(function_id, payload, {**fields, "batch": title, "key": item_key}))
+    return Batch(session, title, jobs, on_done, fail)
+
+
+def _same(job: Job, fields: Mapping[str, Any], payload: str) -> bool:
+    """Whether a job of an earlier program is the same call."""
+    return job.function_sha256 == fields["code"] and job.payload_sha256 == payload_sha256(payload)
+
+
+def _keys(items: Sequence[Any], payloads: Sequence[str], key: Callable[[Any], object] | None) -> list[str]:
+    """Return what tells items apart: given, or made of their arguments and of how often the same came before."""
+    if key is None:
+        digests = [payload_sha256(payload)[:_KEY_LENGTH] for payload in payloads]
+        seen: Counter[str] = Counter()
+        keys = []
+        for digest in digests:
+            seen[digest] += 1
+            keys.append(digest if seen[digest] == 1 else f"{digest}#{seen[digest]}")
+        return keys
+    keys = [str(key(item)) for item in items]
+    twice = [text for text, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise InputError(f"key: {twice[0]!r}: {Counter(keys)[twice[0]]} items have it; give each its own")
+    return keys
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]

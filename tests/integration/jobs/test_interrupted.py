@@ -1,0 +1,66 @@
+"""``kill -9`` of the client at any moment: every job is accounted for, and none runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from sys import executable
+
+import interrupted
+import pytest
+
+from prov_worker.jobs import Ledger, State
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.faults]
+HERE = Path(__file__).parent
+
+
+def kill_at(seconds: float, endpoint: str, directory: Path, count: int) -> None:
+    """Run the program, and kill it so long after its store is open."""
+    (directory / "marks").mkdir(parents=True, exist_ok=True)
+    command = [executable, HERE / "interrupted.py", endpoint, directory / "jobs.jsonl", directory / "marks", str(count)]
+    with Popen([*map(str, command)], stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "open\n"
+        time.sleep(seconds)
+        os.kill(program.pid, signal.SIGKILL)
+
+
+def accounted(endpoint: str, directory: Path, count: int) -> int:
+    """Open the store again, let all end, and compare with what ran; return how many jobs are unknown."""
+    batch = interrupted.run(endpoint, str(directory / "jobs.jsonl"), str(directory / "marks"), count)
+    states = Counter(job.state for job in batch.jobs)
+    assert len(batch.jobs) == count
+    assert set(states) <= {State.COMPLETED, State.UNKNOWN}, batch.failed[0].error
+    runs = {int(path.name): len(path.read_bytes()) for path in (directory / "marks").iterdir()}
+    assert max(runs.values()) == 1
+    for number, job in enumerate(batch.jobs):
+        if job.state is State.COMPLETED:
+            assert (job.result(), runs[number]) == (number * number, 1)
+    assert states[State.UNKNOWN] <= 128
+    called = Counter(map(int, (directory / "called").read_text().split()))
+    assert set(called) == {job.id for job in batch.jobs}
+    return states[State.UNKNOWN]
+
+
+@pytest.mark.parametrize("stores", [pytest.param(1, id="ten"), pytest.param(5, id="fifty", marks=pytest.mark.long)])
+def test_a_client_that_is_killed_ten_times(endpoint: str, tmp_path: Path, stores: int) -> None:
+    """One store is killed several times: what an earlier kill left is there at the next."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    doubtful = 0
+    for store in range(stores):
+        directory = tmp_path / str(store)
+        for number in range(10):
+            kill_at(moments.uniform(0.0, 0.6), endpoint, directory, 40 * (number + 1))
+        unknown = accounted(endpoint, directory, 440)
+        doubtful += unknown
+        read = Ledger.read(directory / "jobs.jsonl")
+        assert sum(len(jobs) for jobs, _ in read.doubtful.values()) == unknown
+    print(f"{doubtful} jobs unknown")
