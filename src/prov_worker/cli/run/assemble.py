@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON).",
 )
+@click.option(
+    "--trigger",
+    "triggers",
+    type=terminal.PATH,
+    multiple=True,
+    metavar="CRATE",
+    help="Crate of the trigger that began the run; may be repeated.",
+)
 @click.option("--license", "license_", metavar="IRI", help="Licence of the run crate.")
 @click.option("--author", metavar="IRI", help="Author: an ORCID, or a name.")
 @click.option("--publisher", metavar="IRI", help="Publisher: a ROR id, or a name.")
@@ -45,6 +53,7 @@ def command(
     output: str,
     name: str | None,
     workflow: str | None,
+    triggers: tuple[str, ...],
     license_: str | None,
     author: str | None,
     publisher: str | None,
@@ -66,6 +75,7 @@ def command(
     options = Options(
         name=name,
         workflow=Path(workflow) if workflow else None,
+        triggers=tuple(map(Path, triggers)),
         license=license_,
         author=author,
         publisher=publisher,

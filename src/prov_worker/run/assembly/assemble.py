@@ -38,6 +38,7 @@ from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, se
 from prov_worker.run.assembly.shared_entities import Shared
 from prov_worker.run.assembly.staging import Entry, StagingDb
 from prov_worker.run.assembly.stored import StoredCrates
+from prov_worker.run.assembly.triggers import trigger_entities
 from prov_worker.run.assembly.verify import digest_of
 from prov_worker.run.assembly.workflow import Workflow, read_workflow
 from prov_worker.run.links import LinkFinder, link_line
@@ -53,6 +54,7 @@ class Options:
     Attributes:
         name: of the run; None takes that of the target.
         workflow: file with a workflow definition.
+        triggers: crates of the triggers that began the run.
         license, author, publisher: as in the settings of recording: identifiers, or plain text.
         copy: copy bytes even where they could be shared with the source.
         overwrite: replace a target that exists.
@@ -64,6 +66,7 @@ class Options:
 
     name: str | None = None
     workflow: Path | None = None
+    triggers: tuple[Path, ...] = ()
     license: str | None = None
     author: str | None = None
     publisher: str | None = None
@@ -213,6 +216,7 @@ class _Assembly:
         self._steps = staged / v.STEPS_DIR
         self._options = options
         self._workflow = workflow
+        self._triggers = tuple(trigger_entities(options.triggers))
         self._name = options.name or v.key_of(target.name) or "run"
         self._placer = Placer(copy=options.copy)
         settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
@@ -445,6 +449,7 @@ class _Assembly:
             published=utc(time.time_ns()),
             people=self._people,
             files=(*files, seal),
+            triggers=self._triggers,
         )
         with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
             GraphWriter(stream, self._db, self._prospect, self._shared, self._workflow).write(heading)

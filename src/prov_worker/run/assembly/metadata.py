@@ -40,6 +40,7 @@ class Heading:
         people: licence, author, publisher.
         files: files at the top of the crate with their description, media type, size and sha256 (None for both where
             they are not known when the metadata are written).
+        triggers: entities of the triggers' crates.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Heading:
     published: str
     people: People
     files: tuple[tuple[str, str, str, int | None, str | None], ...]
+    triggers: tuple[dict[str, Any], ...] = ()
 
 
 class GraphWriter:
@@ -138,11 +140,13 @@ class GraphWriter:
             "conformsTo": [{"@id": profile} for profile, _, _ in rv.PROFILES],
             "mainEntity": {"@id": self._prospect.file},
         }
-        self._streamed(root, [("hasPart", self._parts(heading)), ("mentions", self._mentions())])
+        self._streamed(root, [("hasPart", self._parts(heading)), ("mentions", self._mentions(heading))])
         for identifier, name, version in rv.PROFILES:
             self._put({"@id": identifier, "@type": "CreativeWork", "name": name, "version": version})
         for text in people.entities:
             self._line(text)
+        for trigger in heading.triggers:
+            self._put(trigger)
         for name, description, media_type, size, sha256 in heading.files:
             if name == self._prospect.file:
                 continue
@@ -175,7 +179,9 @@ class GraphWriter:
                     elsewhere.add(file.id)
                     yield file.id
 
-    def _mentions(self) -> Iterable[str]:
+    def _mentions(self, heading: Heading) -> Iterable[str]:
+        for trigger in heading.triggers:
+            yield trigger["@id"]
         yield rv.RUN_ID
         yield rv.ENGINE_RUN_ID
         for group in self._workflow.groups if self._workflow is not None else ():
