@@ -183,6 +183,20 @@ def test_result_over_the_limit(stack: Stack, client: Client) -> None:
         assert len(fitting.result(LIMIT_S)) == 6 * 1024 * 1024
 
 
+def test_a_task_over_the_limit_stops_nobody(stack: Stack, client: Client) -> None:
+    from globus_compute_sdk import Executor
+    from globus_sdk import GlobusAPIError
+
+    batch = client.create_batch()
+    batch.add(client.register_function(functions.repeat), ("x" * 13_000_000, 0))
+    with pytest.raises(GlobusAPIError, match=r"has \d{8} bytes; at most 10485760 are taken") as caught:
+        client.batch_run(_daemon_id(stack), batch)
+    assert caught.value.http_status == 413
+    assert stack.service.health()["status"] == "ok"
+    with Executor(endpoint_id=_daemon_id(stack), client=client) as executor:
+        assert executor.submit(functions.repeat, "x", 3).result(LIMIT_S) == "xxx"
+
+
 def test_token_of_another_time(stack: Stack, client: Client) -> None:
     """A cached token that is void makes the SDK fetch a new one."""
     import base64
