@@ -48,6 +48,9 @@ BENCHMARKS = (
     Benchmark("start", "time and memory added to a worker's start", "start:run"),
     Benchmark("lost", "results and crates lost when workers and the agent are killed", "engine:lost"),
     Benchmark("assemble", "a run crate from many step crates", "assemble:run"),
+    Benchmark(
+        "jobs", "a store of jobs beside the SDK's executor; at the endpoint that the environment names", "jobs:run"
+    ),
     Benchmark("strangers", "the local service while others on the machine press on it", "strangers:run"),
     Benchmark("packs", "packs against directories: space, inodes, rate, assemble --zip, index", "packs:run"),
     Benchmark("flows", "checks of flow definitions, and looks of a trigger at 10,000 folders", "flows:run"),
