@@ -41,7 +41,7 @@ def source_by_id(directory: Path, text: str) -> Source:
         return crates.get(v.key_of(text)) or crates.get(task) or crates[max(crates)]
     if problems:
         raise problems[0]
-    raise InputError(f"{text}: no such crate, and no task in {directory} has an id that begins so")
+    raise InputError(f"{directory / text}: no such crate, and no task there has an id that begins so")
 
 
 def _sources(candidate: Path, text: str) -> Iterator[Source]:

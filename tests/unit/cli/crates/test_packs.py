@@ -127,7 +127,7 @@ def test_show_takes_the_begin_of_a_task_id(prov_worker: Run, own_crates: Path, p
     assert err == f"prov-worker: {DONE[:8]}: fits 2 tasks in {own_crates}, such as {DONE} and {BROKEN}\n"
     code, _, err = prov_worker("show", "77", "--dir", own_crates)
     assert code == 2
-    assert err == f"prov-worker: 77: no such crate, and no task in {own_crates} has an id that begins so\n"
+    assert err == f"prov-worker: {own_crates}/77: no such crate, and no task there has an id that begins so\n"
 
 
 def test_show_takes_the_latest_of_several_attempts(prov_worker: Run, tmp_path: Path) -> None:
