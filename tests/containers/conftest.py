@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.commands import run_python
-from support.containers import LABEL, ROOT, docker, need_image
+from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -35,6 +35,11 @@ class Machine:
 
     def __init__(self, container: DockerContainer) -> None:
         self._container: Any = container.get_wrapped_container()
+
+    @property
+    def id(self) -> str:
+        """Of the container."""
+        return str(self._container.id)
 
     def run(self, command: str, *, timeout_s: int = 450) -> Done:
         """Run a shell command; code 124 where it took too long."""
@@ -90,6 +95,16 @@ def image(
     yield build
     for tag in built.values():
         docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="session")
+def worker_image() -> Iterator[tuple[str, str]]:
+    """Name and digest of the product's own image for workers."""
+    need_image("debian:bookworm-slim")
+    name = f"prov-worker-of-{CHECKOUT}:{uuid.uuid4().hex[:8]}"
+    docker("build", "--quiet", "--target", "worker", "--label", LABEL, "--tag", name, str(ROOT))
+    yield name, docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+    docker("image", "rm", "--force", name, check=False)
 
 
 @pytest.fixture

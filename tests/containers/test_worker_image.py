@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from prov_worker.globus import template
 from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.sites import catalog, install, options
 from prov_worker.spool.paths import runtime_dir
-from support.containers import CHECKOUT, LABEL, ROOT, docker, need_image
 from support.crate_dir import alive, wait_until
 from support.marks import PARSL_SOCKET
 
@@ -31,16 +29,6 @@ pytestmark = [
     pytest.mark.xdist_group("worker-image"),
     PARSL_SOCKET,
 ]
-
-
-@pytest.fixture(scope="module")
-def worker_image() -> Iterator[tuple[str, str]]:
-    """Name and digest of the product's own image for workers."""
-    need_image("debian:bookworm-slim")
-    name = f"prov-worker-of-{CHECKOUT}:{uuid.uuid4().hex[:8]}"
-    docker("build", "--quiet", "--target", "worker", "--label", LABEL, "--tag", name, str(ROOT))
-    yield name, docker("image", "inspect", "--format", "{{.Id}}", name).strip()
-    docker("image", "rm", "--force", name, check=False)
 
 
 def where() -> dict[str, object]:

@@ -56,6 +56,7 @@ class DirectWorker:
         results_at_end: keep results until all calls are done.
         options: more keyword arguments for the helper.
         prefix: program and arguments to start the interpreter by.
+        python: the interpreter; that of a container has another path.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class DirectWorker:
         results_at_end: bool = False,
         options: Mapping[str, Any] | None = None,
         prefix: Sequence[str] = (),
+        python: str = sys.executable,
         **popen: Any,
     ) -> None:
         self.calls = list(calls)
@@ -105,7 +107,7 @@ class DirectWorker:
         self.log = self.folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "support.worker", str(self.folder / "plan")],
+                [*prefix, python, "-m", "support.worker", str(self.folder / "plan")],
                 env={**os.environ, "PYTHONPATH": path, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

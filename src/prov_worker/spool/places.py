@@ -4,6 +4,9 @@ A place is a boot of a machine, a name space of process ids, the file system tha
 host name as uname(2) gives it. Two containers of one node may have one host name, two nodes may both be called
 ``localhost``, and all of them may share a crate directory. So journals name their place, and what ``/proc`` says here
 is believed of journals of this place alone. Those of another are left alone while anybody writes to them or holds them.
+
+The kernel gives the number of a name space again once it is gone: a container that was restarted may be the same place.
+That is no harm: of two places of one name only one lives, and a process is known by its start as well as by its number.
 """
 
 from __future__ import annotations
