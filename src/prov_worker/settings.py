@@ -114,6 +114,7 @@ class Settings:
             or ``tail``, of what Python functions print as well.
         capture_outputs: record files made in the task's sandbox (path, size, sha256); ``at_end`` has the worker list
             them before its result leaves.
+        ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
         license: IRI of the licence of the crates.
         author: IRI of a person, such as an ORCID, or a plain name.
         publisher: IRI of an organisation, such as a ROR id, or a plain name.
@@ -135,6 +136,7 @@ class Settings:
     capture_environment: tuple[str, ...] = field(default_factory=default_environment)
     capture_output: str = "commands"
     capture_outputs: bool | str = True
+    ring_limit: int = 64 << 20
     license: str | None = field(default=None)
     author: str | None = field(default=None)
     publisher: str | None = field(default=None)
@@ -259,6 +261,11 @@ def _parse(name: str, text: str) -> Any:
             return float(text)
         except ValueError:
             raise ValueError(f"expected a number of seconds, got {text!r}") from None
+    if name == "ring_limit":
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"expected a whole number of bytes, got {text!r}") from None
     if name == "telemetry":
         return _parse_telemetry(text)
     if name == "mount_points":
@@ -306,6 +313,17 @@ def _seconds(low: float, high: float) -> Callable[[Any], float]:
         if not low <= value <= high:
             raise ValueError(f"expected {low:g} to {high:g} seconds, got {value!r}")
         return float(value)
+
+    return check
+
+
+def _bytes(low: int, high: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"expected a whole number of bytes, got {value!r}")
+        if not low <= value <= high:
+            raise ValueError(f"expected {low} to {high} bytes, got {value!r}")
+        return value
 
     return check
 
@@ -410,6 +428,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture_environment": _strings,
     "capture_output": _choice(CAPTURE_OUTPUT),
     "capture_outputs": _boolean_or_at_end,
+    "ring_limit": _bytes(1 << 20, 1 << 40),
     "license": _text,
     "author": _text,
     "publisher": _text,

@@ -20,6 +20,7 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import find_crates
 from prov_worker.model import Series
 from prov_worker.processes import is_running
+from prov_worker.spool.agent_about import finaliser_lives
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import runtime_dir, spool_dir
 
@@ -134,8 +135,13 @@ class CrateDir:
         return about
 
     def wait_for_end_of_agent(self, limit_s: float = 90.0) -> None:
-        """Wait until nobody holds the agent's lock."""
-        wait_until(lambda: not agent_lives(str(self.runtime)), lambda: f"the agent ends\n{self.describe()}", limit_s)
+        """Wait until nobody holds the agent's locks."""
+        runtime = str(self.runtime)
+        wait_until(
+            lambda: not agent_lives(runtime) and not finaliser_lives(runtime),
+            lambda: f"the agent ends\n{self.describe()}",
+            limit_s,
+        )
 
     def start_agent(self) -> subprocess.Popen[bytes]:
         """Start an agent as a worker would, but as this process's child."""

@@ -35,6 +35,7 @@ def test_defaults_are_those_of_the_code() -> None:
         "write",
         "capture_arguments",
         "capture_outputs",
+        "ring_limit",
     ):
         value = getattr(default, name)
         shown = str(value).lower() if isinstance(value, bool) else str(value)

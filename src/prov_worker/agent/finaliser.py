@@ -12,11 +12,13 @@ import logging
 import os
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.descendants import TreeUse
+from prov_worker.agent.drains import Drains
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.journal_follower import Follower
@@ -48,6 +50,7 @@ _RETRY_FIRST_S = 0.5
 _RETRY_MOST_S = 30.0
 #: So many refusals in a row mean that the disk takes nothing, not that one record is odd.
 _MAX_REFUSED = 3
+_DRAIN_AGAIN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -74,13 +77,29 @@ class Finaliser:
         publisher: writes crates.
         finaliser: name of this process for ledgers.
 
+        runtimes: the runtime directories whose rings are drained; the one above if not given.
+        last: nobody comes after this process: what it says of tasks without a record is said for good.
+
     Attributes:
         published: crates written.
         problems: messages about what could not be done, newest last; a bounded number.
     """
 
-    def __init__(self, runtime: str, publisher: Publisher, finaliser: str | None = None) -> None:
+    def __init__(
+        self,
+        runtime: str,
+        publisher: Publisher,
+        finaliser: str | None = None,
+        *,
+        runtimes: Sequence[str] | None = None,
+        last: bool = False,
+    ) -> None:
         self._runtime = runtime
+        self._drains = Drains([runtime] if runtimes is None else runtimes)
+        self._last = last
+        self._undrained: set[str] = set()
+        self._unburied: list[tuple[WorkerDeath, SlotReader]] = []
+        self._drain_again_at = 0.0
         self._publisher = publisher
         self._name = finaliser or f"{place_of(runtime)}-{os.getpid()}"
         self._renewed_at = 0.0
@@ -130,7 +149,10 @@ class Finaliser:
         for path, line in tick.notes:
             self._note(path, line)
         for death in tick.deaths:
-            self._bury(death)
+            slot = self._slots.pop(death.slot, None)
+            if slot is not None:
+                self._unread.discard(death.slot)
+                self._bury(death, slot)
 
     def follow(self, journal: str, fallback: str | None = None) -> Follower:
         """Follow a journal, from its beginning; one that is followed already is only read again."""
@@ -170,7 +192,7 @@ class Finaliser:
             if running in ended_attempts or follower.ledger.has(running, verdict=True):
                 running = None
             else:
-                self._note_of_dead(follower, running, slot.note(task.sequence))
+                self._note_of_dead(follower, running, slot.note(task))
                 last_ns = max(last_ns, task.start_ns)
         obstacle = follower.obstacle()
         if obstacle is not None:
@@ -208,14 +230,13 @@ class Finaliser:
             except OSError as error:
                 self.say("%s: the start of a task could not be noted beside it: %s", slot.journal, error)
 
-    def _bury(self, death: WorkerDeath) -> None:
-        """Close what a dead worker left open."""
-        slot = self._slots.pop(death.slot, None)
-        if slot is None:
-            return
-        self._unread.discard(death.slot)
+    def _bury(self, death: WorkerDeath, slot: SlotReader) -> None:
+        """Close what a dead worker left open; later, if there may be more in its ring."""
         follower = self.follow(slot.journal)
         self._read(follower, death.slot, everything=True)
+        if follower.undrained is not None:
+            self._unburied.append((death, slot))
+            return
         follower.dead = True
         task = death.task
         running = _running(task)
@@ -244,6 +265,8 @@ class Finaliser:
     def _last_change_ns(follower: Follower) -> int:
         try:
             return os.stat(follower.path).st_mtime_ns
+        except FileNotFoundError:
+            return 0
         except OSError as error:
             follower.unread = f"{follower.path}: cannot be read: {error}"
             return 0
@@ -269,9 +292,12 @@ class Finaliser:
         for answer in self._plotter.answers():
             self._drawn(answer.number, answer.data, answer.error)
         self._revive()
+        self._drain_again()
         self._look_at_sandboxes()
         self._holding = self._holds()
+        self._drains.drain_all()
         while not self._holding and time.monotonic() < until:
+            self._drains.drain_all()
             if len(self._pending) < _MAX_PENDING:
                 self._read_some()
             if not self._step():
@@ -298,6 +324,17 @@ class Finaliser:
                 running |= follower.state.sandboxes()
         self._sandboxes.look(running)
 
+    def _drain_again(self) -> None:
+        """Look again at journals that did not have all records when they were read."""
+        if time.monotonic() < self._drain_again_at:
+            return
+        self._drain_again_at = time.monotonic() + _DRAIN_AGAIN_S
+        self._unread |= self._undrained
+        self._undrained.clear()
+        unburied, self._unburied = self._unburied, []
+        for death, slot in unburied:
+            self._bury(death, slot)
+
     def _job(self, job: Job) -> Job:
         """Open the files of a task that has ended, before they are taken away."""
         if job.ended.settings.get("capture_outputs", True):
@@ -321,12 +358,18 @@ class Finaliser:
             due.append(LOOK_INTERVAL_S)
         if self._losses:
             due.append(self._losses[0][0] - now)
+        drain_s = self._drains.next_s()
+        if drain_s is not None:
+            due.append(drain_s)
+        if self._undrained or self._unburied:
+            due.append(self._drain_again_at - now)
         return max(0.0, min(due))
 
     @property
     def outstanding(self) -> int:
         """Crates that are still to be written, as far as is known."""
-        return len(self._pending) + len(self._retry) + len(self._plotting) + len(self._losses)
+        waiting = (self._pending, self._retry, self._plotting, self._losses, self._unburied, self._undrained)
+        return sum(map(len, waiting))
 
     @property
     def in_a_burst(self) -> bool:
@@ -355,6 +398,7 @@ class Finaliser:
         """Let everything go. Whatever is outstanding stays in the journals."""
         self._plotter.close()
         self._publisher.close()
+        self._drains.close()
         for follower in self._followers.values():
             follower.ledger.close()
 
@@ -385,6 +429,9 @@ class Finaliser:
         while more:
             before, more = follower.size, False
             sequence = slot.sequence() if slot is not None else 0
+            follower.undrained = self._drain(follower.path)
+            if follower.undrained is not None and path is not None:
+                self._undrained.add(path)
             try:
                 for ended in follower.read():
                     job = self._job(Job(ended, follower, slot=path, sequence=sequence))
@@ -407,6 +454,13 @@ class Finaliser:
         if obstacle is not None:
             self.say("%s", obstacle)
         return more
+
+    def _drain(self, journal: str) -> str | None:
+        """Have what is in a worker's ring in its journal; gives why there may be more."""
+        try:
+            return self._drains.drain(journal)
+        except OSError as error:
+            return f"{journal}: cannot be written, the records stay in memory: {error}"
 
     def _revive(self) -> None:
         """Bring back what waited for a time: unreadable journals, refused crates, late plots, lost tasks."""
@@ -567,6 +621,10 @@ class Finaliser:
                 continue
             del self._dead[path]
             self._followers.pop(follower.path, None)
+            unrecorded = self._drains.unrecorded(follower.path)
+            if unrecorded:
+                self.say("%s: %d tasks left no record: there was no room for more", follower.path, unrecorded)
+            self._drains.remove(follower.path, counted=self._last)
             with contextlib.suppress(OSError):  # an adopted journal has no slot
                 os.unlink(path)
 

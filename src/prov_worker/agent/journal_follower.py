@@ -30,6 +30,7 @@ class Follower:
         unfinished: attempts given by :meth:`read` or :meth:`close_open` that are not done.
         dead: its writer is gone, so that there will be no more lines.
         unread: why not all of it could be read when that was tried last; None if it was.
+        undrained: why there may be more in its writer's ring; None if there was not when it was read last.
     """
 
     def __init__(self, journal: str, fallback: str | None, finaliser: str) -> None:
@@ -41,6 +42,7 @@ class Follower:
         self.unfinished = 0
         self.dead = False
         self.unread: str | None = None
+        self.undrained: str | None = None
 
     def _state(self) -> JournalState:
         """A state that knows what the journal's name says, should the line that says more be torn."""
@@ -68,6 +70,8 @@ class Follower:
         """Why nothing may be concluded from what this journal does not say; None if it was read whole."""
         if self.unread is not None:
             return self.unread
+        if self.undrained is not None:
+            return self.undrained
         if self.ledger.unread:
             return self.ledger.unread[0]
         if self.later_version is not None:

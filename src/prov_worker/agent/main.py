@@ -27,7 +27,9 @@ from prov_worker import __version__, files
 from prov_worker.agent.log import JsonLines
 from prov_worker.agent.priority import IN_A_BURST, WRITING, Priority
 from prov_worker.spool import launch
+from prov_worker.spool.agent_about import ABOUT, FINALISER_LOCK, RINGS_VERSION
 from prov_worker.spool.paths import SLOT_PREFIX, place_of
+from prov_worker.spool.ring import RINGS
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,6 @@ GRACE_S = 3.0
 TERM_GRACE_S = 2.0
 #: After the last worker: how long refused crates are tried again before they are left to `prov-worker recover`.
 STUCK_GRACE_S = 60.0
-_FINALISER_LOCK = "finaliser.lock"
 _LOCK_PATIENCE_S = 0.3
 #: An agent that lost its other half starts another one, unless it came to that at once.
 _RESPAWN_AFTER_S = 5.0
@@ -71,9 +72,9 @@ def main(runtime: str, crate_dir: str) -> None:
         status = 1
         try:
             ours.close()
+            os.close(lock)  # the sampler's alone: the file system of the crates may hold this process for minutes
             began = time.monotonic()
             abandoned, status = _finish(runtime, crate_dir, theirs)
-            os.close(lock)  # the last to hold it, where the sampler has died
             if abandoned and time.monotonic() - began > _RESPAWN_AFTER_S:
                 launch.ensure_agent(runtime, crate_dir)
         except BaseException:
@@ -95,7 +96,7 @@ def main(runtime: str, crate_dir: str) -> None:
         with contextlib.suppress(ChildProcessError):
             status = os.waitpid(child, 0)[1]
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(runtime, "agent.json"))
+            os.unlink(os.path.join(runtime, ABOUT))
         if status == 0:
             _tidy(runtime)
     os.close(lock)
@@ -113,13 +114,14 @@ def _lift_limits() -> None:
 
 def _describe(runtime: str, crate_dir: str, child: int) -> None:
     """Say who serves here, for a person who looks."""
-    path = os.path.join(runtime, "agent.json")
+    path = os.path.join(runtime, ABOUT)
     about = {
         "pid": os.getpid(),
         "finaliser": child,
         "crate_dir": crate_dir,
         "place": place_of(runtime),
         "version": __version__,
+        "rings": RINGS_VERSION,
     }
     with contextlib.suppress(OSError):
         files.write_file(path, json.dumps({**about, "host": os.uname().nodename, "started": time.time()}))
@@ -134,8 +136,8 @@ def _tidy(runtime: str) -> None:
     gone = f"{runtime}.gone-{os.getpid()}"
     try:
         os.rename(runtime, gone)
-        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, _FINALISER_LOCK}
-        if left - {"spool"} or ("spool" in left and os.listdir(os.path.join(gone, "spool"))):
+        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, FINALISER_LOCK}
+        if left - {"spool", RINGS} or any(os.listdir(os.path.join(gone, name)) for name in left):
             os.rename(gone, runtime)
             return
     except OSError:
@@ -283,7 +285,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
         os.setsid()
     priority = Priority()
     # one at a time: an agent that leaves may still wait for a plot or for the disk
-    files.lock(launch.open_lock(runtime, _FINALISER_LOCK), STUCK_GRACE_S + 30.0)
+    files.lock(launch.open_lock(runtime, FINALISER_LOCK), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
     adopt_orphans(finaliser, crate_dir, runtime)
     with contextlib.suppress(OSError):  # no crate directory yet

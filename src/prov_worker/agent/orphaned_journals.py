@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 
 from prov_worker.agent.finaliser import Finaliser
+from prov_worker.errors import SpoolError
 from prov_worker.model import Failure
-from prov_worker.spool.paths import JournalName, own_spools, places_here
+from prov_worker.spool.paths import JournalName, own_spools, places_here, spool_dir
 from prov_worker.spool.places import why_busy
+from prov_worker.spool.ring import RingReader, journal_name_of, rings_of
 from prov_worker.spool.slot import SlotReader
 
 UNKNOWN = Failure(
@@ -53,7 +55,7 @@ def _is_orphan(path: str, name: JournalName, here: frozenset[str]) -> bool:
 
 
 def journals(crate_dir: str, runtimes: Sequence[str]) -> list[tuple[str, JournalName]]:
-    """Journals of a spool that are not put away, and fallback journals of this node that have no first part.
+    """Journals of a spool that are not put away, and those of this node that are in a fallback or a ring alone.
 
     Raises:
         OSError: a directory is there and cannot be listed.
@@ -69,7 +71,22 @@ def journals(crate_dir: str, runtimes: Sequence[str]) -> list[tuple[str, Journal
             name = JournalName.parse(text)
             if name is not None and text not in by_name:
                 by_name[text] = (os.path.join(directory, text), name)
+    for runtime in runtimes:
+        for ring in rings_of(runtime):
+            text = journal_name_of(ring)
+            name = JournalName.parse(text)
+            if name is not None and text not in by_name:
+                by_name[text] = (_journal_of(ring) or os.path.join(spool_dir(crate_dir), text), name)
     return list(by_name.values())
+
+
+def _journal_of(ring: str) -> str | None:
+    try:
+        reader = RingReader(ring)
+    except (OSError, SpoolError):
+        return None  # who drains it says what is wrong with it
+    reader.close()
+    return reader.journal
 
 
 def slots_of(runtime: str) -> dict[str, SlotReader]:

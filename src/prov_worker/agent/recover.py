@@ -15,9 +15,11 @@ from prov_worker.crate.packs import recovery
 from prov_worker.crate.staging import remove_leftovers
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural
+from prov_worker.spool.agent_about import finaliser_lives
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import JournalName, other_spools, own_spools, place_of, places_here, runtime_dirs_of
 from prov_worker.spool.places import why_busy
+from prov_worker.spool.ring import rings_of
 
 _PATIENCE_S = 20.0
 
@@ -59,7 +61,9 @@ def recover(
     """
     path = os.path.abspath(crate_dir)
     if not os.path.isdir(path):
-        raise InputError(f"{crate_dir}: no such directory")
+        if not any(map(rings_of, runtime_dirs_of(path))):
+            raise InputError(f"{crate_dir}: no such directory")
+        os.makedirs(path, 0o700)  # its workers were killed before anything was written
     report = RecoverReport()
     try:
         report.removed = [str(leftover) for leftover in remove_leftovers(Path(path))]
@@ -76,9 +80,15 @@ def recover(
     if not left:
         return report
     runtime = runtimes[0] if runtimes else None
-    finaliser = Finaliser(runtime or path, Publisher(path), finaliser=f"{place_of(runtime)}-recover-{os.getpid()}")
+    finaliser = Finaliser(
+        runtime or path,
+        Publisher(path),
+        finaliser=f"{place_of(runtime)}-recover-{os.getpid()}",
+        runtimes=runtimes,
+        last=True,
+    )
     here = places_here()
-    served = any(map(agent_lives, runtimes))
+    served = any(agent_lives(each) or finaliser_lives(each) for each in runtimes)
     slots = {} if served else {journal: slot for each in runtimes for journal, slot in slots_of(each).items()}
     for journal, name in left:
         lives = name.lives(here)

@@ -132,7 +132,7 @@ class Sampler:
                     self._detach(watched, tick, mono_ns)
                 if task.running:
                     watched.begin(task)
-                    note = watched.slot.note(task.sequence)
+                    note = watched.slot.note(task)
                     if note is not None:
                         tick.notes.append((path, note))
                     watched.due_ns = mono_ns
@@ -363,7 +363,7 @@ class Sampler:
             if counted and watched.current is not None and task is not None and task.running:
                 cpu_ns = watched.current.rows.used_ns
             self._detach(watched, tick, death.mono_ns)
-            note = watched.slot.note(task.sequence) if task is not None else None
+            note = watched.slot.note(task) if task is not None else None
             tick.deaths.append(WorkerDeath(path, task, death, cpu_ns, note))
             self._buried[path] = watched.slot.start
             self._forget(path, watched)

@@ -12,6 +12,7 @@ from typing import Any
 
 from prov_worker.interruptions import is_own
 from prov_worker.redact import is_secret_name, redact, redact_part
+from prov_worker.spool.ring_records import NONE_RESULT
 
 #: Payloads larger than this are described by type and size alone: hashing them would be felt.
 HASH_LIMIT = 1 << 20
@@ -23,8 +24,6 @@ _LEAVES = frozenset((bool, int, float, complex, type(None), str, bytes))
 _CONTAINERS = frozenset((list, tuple, dict))
 _BUFFERS = (bytes, bytearray, memoryview)
 _type_names: dict[type, str] = {}
-#: What most functions return, described once.
-_NONE = f'"NoneType",null,null,"{hashlib.sha256(pickle.dumps(None, 4)).hexdigest()}",null]'
 
 
 def type_name(value: Any) -> str:
@@ -50,7 +49,8 @@ def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
     """
     kind = type(value)
     if value is None and small:
-        return f"[{quote(name)},{_NONE}"
+        # what most functions return, described once
+        return NONE_RESULT if name == "return" else f"[{quote(name)}{NONE_RESULT[9:]}"
     size = length = digest = None
     try:
         if kind is str:

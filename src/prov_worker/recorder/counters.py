@@ -12,6 +12,7 @@ import threading
 
 from prov_worker.files import open_to_read
 from prov_worker.interruptions import is_own
+from prov_worker.spool.ring_records import BLOCKS, CHILDREN, PACK_END, ROSE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _IO_SIZE = 256
@@ -60,6 +61,11 @@ class Counters:
         if self._thread:
             _running.discard(self)
 
+    def skip(self) -> None:
+        """A task has ended whose counters nobody asks for."""
+        if self._thread:
+            _running.discard(self)
+
     def _enter(self) -> None:
         _running.add(self)  # before the look, so that of two that begin at once both see the other
         others = [other for other in tuple(_running) if other is not self]
@@ -67,30 +73,42 @@ class Counters:
         for other in others:
             other._alone = False
 
-    def field(self) -> str:
-        """Field ``u`` of a journal's ``end``, as JSON: differences between :meth:`begin` and :meth:`end`.
+    def record(
+        self,
+        kind: int,
+        flags: int,
+        attempt: int,
+        start_ns: int,
+        mono_ns: int,
+        duration: int,
+        task: bytes,
+        function_id: bytes,
+        number: int,
+    ) -> bytes:
+        """Pack an end (:data:`prov_worker.spool.ring_records.PACK_END`) with what was used since :meth:`begin`.
 
-        The order is that of the positions in :class:`prov_worker.counters.Usage`. Fields of getrusage(2) are taken by
-        position: 0 and 1 are user and system seconds, 2 the peak in kB, 6 and 7 the faults, 9 and 10 blocks of 512
-        bytes read and written, 14 and 15 the switches. Blocks are those of the task and of waited-for children. The
-        place of the largest child's peak is empty: Linux starts it with the peak of the parent (execve(2) after
-        vfork(2) keeps the larger of both), so that it says nothing of the child.
+        Fields of getrusage(2) are taken by position: 0 and 1 are user and system seconds, 2 the peak in kB, 6 and 7 the
+        faults, 9 and 10 blocks of 512 bytes read and written, 14 and 15 the switches. Blocks are those of the task and
+        of waited-for children. What the largest child had at its peak is not there: Linux starts that with the peak of
+        the parent (execve(2) after vfork(2) keeps the larger of both), so that it says nothing of the child.
         """
         a, b, c, d = self._before, self._after, self._children_before, self._children_after
-        read, written = b[9] - a[9], b[10] - a[10]
-        if not self._alone:
-            children = "null,null"
-        elif c == d:
-            children = "0,0"
-        else:
-            children = f"{int((d[0] - c[0]) * 1e6)},{int((d[1] - c[1]) * 1e6)}"
-            read += d[9] - c[9]
-            written += d[10] - c[10]
+        read, written, user, system = b[9] - a[9], b[10] - a[10], 0.0, 0.0
+        flags |= BLOCKS
+        if self._alone:
+            flags |= CHILDREN
+            if c != d:
+                user, system = d[0] - c[0], d[1] - c[1]
+                read += d[9] - c[9]
+                written += d[10] - c[10]
         peak = b[2]
-        return (
-            f'"u":[{int((b[0] - a[0]) * 1e6)},{int((b[1] - a[1]) * 1e6)},{children},0,{peak},{1 if peak > a[2] else 0},'
-            f"{b[6] - a[6]},{b[7] - a[7]},{b[14] - a[14]},{b[15] - a[15]},{read},{written}]"
-        )
+        if peak > a[2]:
+            flags |= ROSE
+        return PACK_END.pack(
+            kind, flags, 0, attempt, start_ns, mono_ns, duration, task, function_id, number,
+            b[0] - a[0], b[1] - a[1], user, system,
+            peak, b[6] - a[6], b[7] - a[7], b[14] - a[14], b[15] - a[15], read, written,
+        )  # fmt: skip
 
     def io(self) -> bytes:
         """Text of ``/proc/self/io``; empty where it cannot be read."""

@@ -1,5 +1,7 @@
 """The journal: one append-only file of JSON lines per worker, and the reader that follows it.
 
+Its lines come out of the worker's ring (:mod:`prov_worker.spool.drain`), or from a worker that no agent serves.
+
 Lines are objects whose ``t`` says what they are; :mod:`prov_worker.spool.records` lists the kinds, and gives them
 meaning. A line that is torn, by a full disk or a dead worker, is skipped; the next write begins on a new line.
 """
@@ -57,14 +59,18 @@ class JournalWriter:
 
     def remember(self, line: bytes, first: bool = False) -> None:
         """Append a line that later ones depend on; ``first`` forgets those remembered before."""
+        self.keep(line, first)
+        self.write(line)
+
+    def keep(self, line: bytes, first: bool = False) -> None:
+        """Remember a line that later ones depend on, without writing it; ``first`` forgets those before."""
         if first:
             self._preamble.clear()
         if len(self._preamble) < _MAX_PREAMBLE:
             self._preamble.append(line)
-        self.write(line)
 
     def write(self, line: bytes) -> None:
-        """Append one line, which ends in a newline.
+        """Append one line or more, each of which ends in a newline.
 
         Raises:
             OSError: neither the journal nor its fallback takes it.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -32,6 +31,8 @@ SLOT_PREFIX = "slot."
 _RUNTIME_ROOTS = ("/dev/shm", "/run/user", "$TMPDIR", "/tmp", "/var/tmp")  # noqa: S108 - each is checked
 _TOKEN = "runtime.token"  # noqa: S105 - the name of a file
 _TOKEN_LENGTH = 32
+#: What a worker's slot and ring take, bytes.
+_ROOM = 160 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +178,8 @@ def private_directory(path: str) -> bool:
 def runtime_dir(crate_dir: str, refused: list[str] | None = None) -> str:
     """Private node-local directory of the slots, the agent's lock and its log; made where it is missing.
 
-    The first of the roots that takes a slot. If others have taken its name in all of them, one with a token, which is
-    kept in a file of this user's spool.
+    The first of the roots that takes a slot and a ring. If others have taken its name in all of them, one with a token,
+    which is kept in a file of this user's spool.
 
     Args:
         crate_dir: which crate directory it belongs to.
@@ -227,7 +228,7 @@ def _key(crate_dir: str) -> str:
 
 
 def _try_room(directory: str) -> None:
-    """Find out whether a slot can be made.
+    """Find out whether a worker's slot and ring can be made.
 
     Raises:
         OSError: the file system is full or read-only, or refuses.
@@ -235,7 +236,7 @@ def _try_room(directory: str) -> None:
     path = os.path.join(directory, f".room-{os.getpid()}-{threading.get_native_id()}")
     descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
-        allocate(descriptor, mmap.PAGESIZE)
+        allocate(descriptor, _ROOM)
     finally:
         os.close(descriptor)
         os.unlink(path)

@@ -24,13 +24,15 @@ Field names are short for the same reason:
     of a command: ``cmd`` (``run`` ``launcher`` ``status`` ``limit``) ``outf`` (files of its streams); ``out`` (ends of
     standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
+    ``brief`` (1: there was no room for more of it)
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
     has all of it again; these lines are for a task that has none.
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
-An argument is ``[name, type, size, length, sha256, value]``.
+An argument is ``[name, type, size, length, sha256, value]``. Lines out of a ring have their number there, ``q``, which
+grows; one that comes a second time is passed over.
 
 The first line of a journal of any version has ``v``; nothing else holds for versions to come. Lines of earlier
 versions are read as well. Those of a later one are not: who meets them names the journal and leaves it where it is, for
@@ -65,6 +67,8 @@ from prov_worker.spool.line_shapes import is_sound
 
 #: Host of a task that no worker is known to have begun.
 UNKNOWN_HOST = "unknown"
+#: A line whose number is so little below the last one comes a second time.
+_TWICE = 1 << 20
 _IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
 
 
@@ -102,7 +106,7 @@ class JournalState:
         later_version: of the lines, if this release cannot read them: they are passed over.
     """
 
-    __slots__ = ("_aff", "_functions", "_notes", "_open", "later_version", "problems", "worker")
+    __slots__ = ("_aff", "_functions", "_last", "_notes", "_open", "later_version", "problems", "worker")
 
     def __init__(self) -> None:
         self.worker: dict[str, Any] = {}
@@ -112,6 +116,7 @@ class JournalState:
         self._open: dict[AttemptId, dict[str, Any]] = {}
         self._notes: dict[tuple[str, int], dict[str, Any]] = {}  # these lines have no start
         self._aff: list[int] = []
+        self._last = 0
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
         """Take one line; gives a task where the line closes one. A line without the keys it needs is counted."""
@@ -121,6 +126,11 @@ class JournalState:
         if self.later_version is not None:
             return None
         if is_sound(line):
+            number = line.get("q")
+            if type(number) is int:
+                if 0 <= self._last - number < _TWICE:
+                    return None
+                self._last = number
             try:
                 return _KINDS[line["t"]](self, line)
             except (LookupError, TypeError, ValueError, ArithmeticError):
@@ -232,6 +242,8 @@ class JournalState:
             output=tuple(line["out"]) if line.get("out") else None,
         )
         _take_notes(record, line.get("notes"))
+        if line.get("brief"):
+            record.notes.append("Little of it is known: more tasks ended than there was room for in the node's memory.")
         return Ended(
             record,
             self.settings,

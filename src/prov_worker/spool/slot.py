@@ -21,8 +21,12 @@ offset  type   content
 64      16s    task id
 80      Q      attempt
 88      Q      the odd sequence of the task again, 0 before the first
-96      Q      sequence of the task whose ``start`` line follows
+96      Q      of releases without rings: sequence of the task whose
+               ``start`` line follows
 104     H      length of that line, which follows
+106     QIH16s sequence of the task whose start is in no ring, number of its
+               function, length of more fields of its ``start`` line, which
+               follow, and the function's id
 1976    8d     seconds between readings of each type of telemetry, in the
                order of :class:`prov_worker.settings.Telemetry`; -1 is off
 2040    Q      written by the agent: last sequence whose crate is on disk
@@ -48,6 +52,7 @@ from dataclasses import dataclass
 from prov_worker.errors import SpoolError
 from prov_worker.spool.own_files import allocate, open_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX
+from prov_worker.spool.ring_records import start_line
 
 SIZE = 4096
 MAGIC = b"PRVSLT01"
@@ -66,8 +71,10 @@ _PATH_AT = 2048
 _NOTE = struct.Struct("<QH")
 _NOTE_AT = 96
 _NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
-#: Longest ``start`` line that a slot can hold.
-NOTE_LIMIT = _PLAN_AT - _NOTE_TEXT_AT
+_START = struct.Struct("<QIH16s")
+_START_TEXT_AT = _NOTE_TEXT_AT + _START.size
+#: Most bytes of more fields of a start that a slot can hold.
+NOTE_LIMIT = _PLAN_AT - _START_TEXT_AT
 #: In the environment of all that a worker starts: ``PID-START`` of the worker, start as in the slot.
 MARK = "PROV_WORKER_PROCESS"
 #: In the place of an interval: not at all.
@@ -90,7 +97,7 @@ _MAX_PID = 1 << 22
 class Slot:
     """The writing side, owned by one worker."""
 
-    __slots__ = ("_count", "_map", "_pack", "path", "sequence")
+    __slots__ = ("_halves", "_map", "_note", "_pack", "path", "sequence")
 
     def __init__(
         self,
@@ -127,7 +134,11 @@ class Slot:
         os.rename(aside, path)
         self.path = path
         self.sequence = 0
-        self._pack, self._count = _TASK.pack_into, _COUNT.unpack_from
+        self._take_memory()
+
+    def _take_memory(self) -> None:
+        self._pack, self._note = _TASK.pack_into, _START.pack_into
+        self._halves = memoryview(self._map).cast("H")
 
     @classmethod
     def unseen(cls) -> Slot:
@@ -136,7 +147,7 @@ class Slot:
         slot._map = mmap.mmap(-1, SIZE)
         slot.path = ""
         slot.sequence = 0
-        slot._pack, slot._count = _TASK.pack_into, _COUNT.unpack_from
+        slot._take_memory()
         return slot
 
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
@@ -145,14 +156,21 @@ class Slot:
         self._pack(self._map, _TASK_AT, sequence, start_ns, mono_ns, cpu_ns, task, attempt, sequence)
         return sequence
 
-    def note(self, line: bytes) -> None:
-        """Keep the running task's ``start`` line here instead of in the journal; at most :data:`NOTE_LIMIT` bytes."""
-        self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + len(line)] = line
-        _NOTE.pack_into(self._map, _NOTE_AT, self.sequence, len(line))
+    def note(self, number: int, function_id: bytes, more: bytes) -> None:
+        """Keep here, and in no ring, how the running task began.
+
+        Args:
+            number: of its function.
+            function_id: 16 bytes.
+            more: fields of its ``start`` line with a comma before each, at most :data:`NOTE_LIMIT` bytes.
+        """
+        if more:
+            self._map[_START_TEXT_AT : _START_TEXT_AT + len(more)] = more
+        self._note(self._map, _NOTE_TEXT_AT, self.sequence, number, len(more), function_id)
 
     def descendants(self) -> Sequence[tuple[int, int]]:
         """What the agent saw of this process's tree: ids, and ns of CPU time of children that each has waited for."""
-        count = self._count(self._map, _LISTED_COUNT_AT)[0]
+        count = self._halves[_LISTED_COUNT_AT >> 1]
         if not count:
             return ()
         return list(
@@ -252,13 +270,22 @@ class SlotReader:
                 return SlotTask(sequence, start_ns, mono_ns, cpu_ns, task if sequence else b"", attempt)
         return None
 
-    def note(self, sequence: int) -> bytes | None:
-        """The ``start`` line of a running task that is not in the journal yet; None where it is there."""
+    def note(self, task: SlotTask) -> bytes | None:
+        """The ``start`` line of a running task that is in no journal yet; None if it is there."""
+        sequence, number, length, function_id = _START.unpack_from(self._map, _NOTE_TEXT_AT)
+        if sequence == task.sequence and length <= NOTE_LIMIT:
+            more = self._map[_START_TEXT_AT : _START_TEXT_AT + length]
+            if sequence != _START.unpack_from(self._map, _NOTE_TEXT_AT)[0]:
+                return None
+            line = start_line(
+                task.task, task.attempt, task.start_ns, function_id, number, more.decode("ascii", "replace")
+            )
+            return f"{line}}}\n".encode()
         noted, length = _NOTE.unpack_from(self._map, _NOTE_AT)
-        if noted != sequence or length > NOTE_LIMIT:
+        if noted != task.sequence or length > _PLAN_AT - _NOTE_TEXT_AT:
             return None
-        line = self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + length]
-        return line if noted == _NOTE.unpack_from(self._map, _NOTE_AT)[0] else None
+        note = self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + length]
+        return note if noted == _NOTE.unpack_from(self._map, _NOTE_AT)[0] else None
 
     def list_descendants(self, listed: Sequence[tuple[int, int]]) -> None:
         """Tell the worker of its descendants: ids, and ns of CPU time of children that each has waited for."""

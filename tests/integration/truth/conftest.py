@@ -93,7 +93,9 @@ def pairs(name: str, task: Measured) -> Iterator[tuple[str, ...]]:
         cpu_s = result["self_s"] + result["below_s"] + result.get("reported_s", 0.0)
         yield _row(name, "cpu", cpu_s, task.usage("cpu"), 1, "s")
     for key, field in BYTES.items():
-        if result.get(field, 0) > _FEW_BYTES or (field in result and task.usage(key) > _FEW_BYTES):
+        if key in task.crate.usage and (
+            result.get(field, 0) > _FEW_BYTES or (field in result and task.usage(key) > _FEW_BYTES)
+        ):
             yield _row(name, key, result[field], task.usage(key), 1 << 20, "MiB")
     if "together" in result:
         yield _row(

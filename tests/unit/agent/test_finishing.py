@@ -31,6 +31,7 @@ from prov_worker.model import Failure, TaskSeries, host_name
 from prov_worker.processes import process_start
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, place_of, runtime_dir, spool_dir
+from prov_worker.spool.ring_records import NO_ID
 from prov_worker.spool.slot import Slot, SlotTask
 
 ELSEWHERE = "0123456789ab"
@@ -511,7 +512,7 @@ def test_recover_reads_the_slot_of_a_worker_that_died_unseen(spool: Spool, noted
     slot = spool.slot(journal)
     slot.begin(NOW, 1000, 0, uuid.UUID(task).bytes, 3)
     if noted:
-        slot.note(json.dumps(start(task, attempt=3)).encode() + b"\n")
+        slot.note(1, NO_ID, b"")
     (Path(spool.runtime) / "slot.junk").write_bytes(b"junk")
     assert list(slots_of(spool.runtime)) == [journal]
     report = recover.recover(spool.crates)

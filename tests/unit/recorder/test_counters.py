@@ -15,10 +15,18 @@ import pytest
 
 from prov_worker.counters import Usage
 from prov_worker.recorder.counters import Counters
+from prov_worker.spool.ring_records import END, NO_ID, OK, line_of
+
+
+def numbers(counters: Counters) -> list[float]:
+    """The ``u`` of the line that is made of the record."""
+    body = counters.record(END, OK, 1, 5, 6, 7, bytes(16), NO_ID, 0)
+    used: list[float] = json.loads(line_of(body, None))["u"]
+    return used
 
 
 def used(counters: Counters) -> Usage:
-    return Usage.from_journal(json.loads("{" + counters.field() + "}")["u"])
+    return Usage.from_journal(numbers(counters))
 
 
 def burn(seconds: float) -> None:
@@ -32,9 +40,8 @@ def test_each_counter_of_a_journal_is_written() -> None:
     counters = Counters(thread=False)
     counters.begin()
     counters.end()
-    numbers = json.loads("{" + counters.field() + "}")["u"]
     positions = [each.metadata["at"] for each in dataclasses.fields(Usage) if each.metadata["at"] is not None]
-    assert sorted(positions) == list(range(len(numbers)))
+    assert sorted(positions) == list(range(len(numbers(counters))))
 
 
 def test_time_memory_and_faults_of_a_task(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ from prov_worker.processes import process_start
 from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.paths import JournalName
+from prov_worker.spool.ring_records import NO_ID
 from prov_worker.spool.slot import MAX_DESCENDANTS, NOTE_LIMIT, OFF, SIZE, Slot, SlotReader
 
 JOURNAL = "/spool/node-1-2.jsonl"
@@ -89,7 +91,7 @@ def test_a_slot_says_how_often_each_type_of_telemetry_is_read(slot: Slot, tmp_pa
     assert SlotReader(slot.path).telemetry == (0.25,) * 8
     periods = (0.5, OFF, 0.25, 0.25, 0.25, 2.0, OFF, 1.0)
     path = str(tmp_path / "slot.2")
-    Slot(path, 4711, 0, 99, 0.25, JOURNAL, periods).note(b"x" * NOTE_LIMIT)
+    Slot(path, 4711, 0, 99, 0.25, JOURNAL, periods).note(1, NO_ID, b"x" * NOTE_LIMIT)
     assert SlotReader(path).telemetry == periods
     Slot(path, 4711, 0, 99, 0.25, JOURNAL, (float("nan"), *periods[1:]))
     with pytest.raises(SpoolError, match="damaged"):
@@ -109,14 +111,34 @@ def test_acknowledgement_travels_back(slot: Slot) -> None:
 
 def test_a_note_belongs_to_one_sequence(slot: Slot) -> None:
     reader = SlotReader(slot.path)
-    sequence = slot.begin(1, 1, 1, TASK.bytes, 1)
-    assert reader.note(sequence) is None
-    text = b"x" * NOTE_LIMIT
-    slot.note(text)
-    assert reader.note(sequence) == text
+    slot.begin(1, 2, 3, TASK.bytes, 4)
+    task = reader.read()
+    assert task is not None
+    assert reader.note(task) is None
+    more = f',"args":[{",".join(["1"] * ((NOTE_LIMIT - 10) // 2))}]'
+    slot.note(7, uuid.UUID(int=5).bytes, more.encode())
+    assert (
+        reader.note(task)
+        == f'{{"t":"start","task":"{TASK}","n":4,"ns":1,"k":7,"fid":"{uuid.UUID(int=5)}"{more}}}\n'.encode()
+    )
     assert reader.journal == JOURNAL
     slot.end()
-    assert reader.note(slot.begin(1, 1, 1, TASK.bytes, 1)) is None
+    slot.begin(1, 1, 1, TASK.bytes, 1)
+    later = reader.read()
+    assert later is not None
+    assert reader.note(later) is None
+
+
+def test_a_note_of_an_earlier_release_is_read(slot: Slot) -> None:
+    sequence = slot.begin(1, 2, 3, TASK.bytes, 4)
+    line = b'{"t":"start"}\n'
+    with open(slot.path, "r+b") as file:
+        file.seek(96)
+        file.write(struct.pack("<QH", sequence, len(line)) + line)
+    reader = SlotReader(slot.path)
+    task = reader.read()
+    assert task is not None
+    assert reader.note(task) == line
 
 
 def test_a_reader_never_sees_half_of_a_task(slot: Slot) -> None:
@@ -146,7 +168,7 @@ def test_a_reader_never_sees_half_of_a_task(slot: Slot) -> None:
 def test_an_unseen_slot_takes_everything_and_has_no_file() -> None:
     slot = Slot.unseen()
     slot.begin(1, 2, 3, TASK.bytes, 1)
-    slot.note(b"line")
+    slot.note(1, NO_ID, b"")
     slot.end()
     assert (slot.path, slot.finished()) == ("", 0)
 

@@ -29,9 +29,8 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
     from prov_worker.spool.paths import spool_dir
 
     crate_dir = Path(directory)
-    if not crate_dir.is_dir():
-        problem = "a file; expected a directory with crates" if crate_dir.exists() else "no such directory"
-        raise InputError(f"{crate_dir}: {problem}")
+    if crate_dir.exists() and not crate_dir.is_dir():
+        raise InputError(f"{crate_dir}: a file; expected a directory with crates")
     for path in (crate_dir, Path(spool_dir(str(crate_dir)))):
         if path.exists():
             terminal.need_rights(path, write=True)
