@@ -53,7 +53,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def _spots(value: Any) -> list[tuple[Any, Any]]:
-    """Return all places of values: chance holds each, and its key or index there."""
+    """Return all places of values: what holds each, and its key or index there."""
     spots: list[tuple[Any, Any]] = []
     stack = [value]
     while stack:

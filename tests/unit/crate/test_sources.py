@@ -189,7 +189,16 @@ def no_crate(path: Path) -> None:
         archive.writestr("readme.txt", "x")
 
 
-@pytest.mark.parametrize("damage", [cut, empty, new_version, no_text, no_crate])
+def no_name(path: Path) -> None:
+    """A member whose name begins with a zero byte, where Python ends names: it has none."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x", "y")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\1\2") + 46] = 0
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, new_version, no_text, no_crate, no_name])
 def test_a_damaged_zip_is_one_error_that_names_it(many: Path, damage: Callable[[Path], None]) -> None:
     damage(many)
     refused: list[tuple[str, str]] = []

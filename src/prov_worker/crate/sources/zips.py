@@ -123,6 +123,8 @@ def check_members(path: Path, members: Sequence[zipfile.ZipInfo], size: int) -> 
     seen: set[str] = set()
     for info in members:
         name = info.filename
+        if not name:
+            raise CrateError(path, "a member without a name; refused")
         if info.flag_bits & 0x1:
             raise CrateError(path, "encrypted", name)
         if name.startswith(("/", "\\")) or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
