@@ -42,6 +42,9 @@ _LOCK_PATIENCE_S = 0.3
 #: An agent that lost its other half starts another one, unless it came to that at once.
 _RESPAWN_AFTER_S = 5.0
 _MAX_BACKLOG_BYTES = 64 << 20
+#: Of each half of the agent: what it allocates (RLIMIT_DATA), some 40 MB as a rule, and descriptors, a few per worker.
+_MAX_DATA_BYTES = 4 << 30
+_MAX_FILES = 65_536
 _LENGTH = struct.Struct("<I")
 _SLICE_S = 0.02
 
@@ -105,11 +108,16 @@ def main(runtime: str, crate_dir: str) -> None:
 
 
 def _lift_limits() -> None:
-    """Take back what the user's code allowed its own process: a worker passes its limits on to the agent it starts."""
-    for which in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_AS):
+    """Take back what the user's code allowed its own process: a worker passes its limits on to the agent it starts.
+
+    Memory and descriptors get limits of the agent's own: it must not take a node from the tasks, whatever they write.
+    """
+    own = {resource.RLIMIT_NOFILE: _MAX_FILES, resource.RLIMIT_DATA: _MAX_DATA_BYTES}
+    for which in (resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_AS, *own):
         with contextlib.suppress(OSError, ValueError):
             hard = resource.getrlimit(which)[1]
-            resource.setrlimit(which, (hard, hard))
+            most = own.get(which, hard)
+            resource.setrlimit(which, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _describe(runtime: str, crate_dir: str, child: int) -> None:

@@ -58,6 +58,8 @@ class Scheduler:
         commands: the programs that Parsl's provider calls.
         providers: Parsl's providers that submit to it.
         launchers: Parsl's launchers that come with it, and the program that each runs.
+        question: a command that asks the server something harmless.
+        setuid_clients: whether its commands need the rights of another user, by the setuid bit of a helper.
         login_environment: whether a job starts in a login shell, with nothing of the environment that it was submitted
             in.
     """
@@ -72,6 +74,8 @@ class Scheduler:
     commands: tuple[str, ...]
     providers: tuple[str, ...]
     launchers: Mapping[str, str]
+    question: tuple[str, ...] = ()
+    setuid_clients: bool = False
     login_environment: bool = False
 
     def nodes(self, environ: Mapping[str, str]) -> tuple[list[str], str | None]:

@@ -62,6 +62,8 @@ class PBS(Scheduler):
     facts = _FACTS
     node_variables = ("PBS_NODEFILE",)
     commands = ("qsub", "qstat", "qdel")
+    question = ("qstat", "-B")
+    setuid_clients = True  # pbs_iff(8) tells the server who asks
     providers = ("PBSProProvider",)
     launchers = _LAUNCHERS
     login_environment = True

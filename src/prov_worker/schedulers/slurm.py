@@ -84,6 +84,7 @@ class Slurm(Scheduler):
     facts = _FACTS
     node_variables = ("SLURM_JOB_NODELIST",)
     commands = ("sbatch", "squeue", "scancel")
+    question = ("squeue", "--me", "--noheader")
     providers = ("SlurmProvider",)
     launchers = _LAUNCHERS
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "stop": "Stop endpoints; they stay stopped.",
     "restart": "Stop endpoints and start them as they are configured now.",
     "watch": "Restart what is down, with back-off and a cap.",
+    "unit": "Print a unit of systemd for the watch, confined as far as its endpoints bear it.",
     "remove": "Stop endpoints, and with --delete remove their directories.",
 }
 
