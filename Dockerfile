@@ -5,10 +5,14 @@
 #
 #   docker build --target worker --tag prov-worker:$(scripts/image-tag.sh) .
 #
+# BASE is the base image; a release names it by its digest (scripts/release.sh).
+#
 # Distributions come with hashes (docker/requirements, written by scripts/lock-requirements.sh). Both images run without
 # rights: no capability, any user id, a read-only root; what they write goes to /var/lib/prov, /tmp and /run/prov.
 
-FROM debian:bookworm-slim AS base
+ARG BASE=debian:bookworm-slim
+
+FROM $BASE AS base
 # ca-certificates first: all that is asked for afterwards may need them.
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -75,12 +79,13 @@ ENV HOME=/var/lib/prov \
     PYTHONUNBUFFERED=1
 WORKDIR /var/lib/prov
 USER 1000:1000
+ARG BASE
 ARG VERSION=unknown
 ARG GLOBUS_COMPUTE=unknown
 ARG PARSL=unknown
 LABEL org.opencontainers.image.vendor="prov_worker" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="debian:bookworm-slim" \
+      org.opencontainers.image.base.name="$BASE" \
       org.opencontainers.image.version="$VERSION" \
       prov-worker.globus-compute="$GLOBUS_COMPUTE" \
       prov-worker.parsl="$PARSL"

@@ -7,6 +7,7 @@
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
 #   make test-314                the unit tests with Python 3.14, which root on Debian need not have; ARGS names others
 #   make check                   lint, format, types, spelling, shell, YAML, Ansible
+#   make release KEY=SSH-KEY     wheel and source archive, reproducible, described and signed (SECURITY.md)
 #   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
 
@@ -22,6 +23,7 @@ RUNCRATE_VENV ?= .venv-runcrate
 ANSIBLE_VENV ?= .venv-ansible
 FLOWCEPT_VENV ?= .venv-flowcept
 MPI_VENV ?= .venv-mpi
+SBOM_VENV ?= .venv-sbom
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
@@ -29,6 +31,7 @@ BIN := $(VENV)/bin
 # Processes of pytest. Many tests wait more than they compute: a few more than there are CPUs.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : n + 4)))
 CRATES ?= crates
+KEY ?=
 ARGS ?=
 # Systems on which the package is installed and run by tests/containers. 0: leave this machine's Docker as it is.
 BASES := debian:bookworm-slim debian:trixie-slim rabbitmq:4.0-management
@@ -43,13 +46,13 @@ export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock clean
+.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 venv:
-	@scripts/make-venv.sh $(VENV) --editable '.[all]' --group dev
+	@scripts/make-venv.sh $(VENV) --lock dev --editable '.[all]' --group dev
 
 validator:
 	@scripts/make-venv.sh $(VALIDATOR_VENV) --group validator
@@ -64,7 +67,7 @@ mpi:
 	@scripts/make-venv.sh $(MPI_VENV) --group mpi
 
 ansible:
-	@scripts/make-venv.sh $(ANSIBLE_VENV) --group ansible
+	@scripts/make-venv.sh $(ANSIBLE_VENV) --lock ansible --group ansible
 
 oldest:
 	@scripts/make-venv.sh $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
@@ -154,9 +157,19 @@ fuzz: venv
 findings:
 	@status=0; for script in findings/*.sh; do echo "== $$script"; "$$script" || status=1; done; exit $$status
 
-# Versions and hashes of all that is in the images (docker/requirements); ARGS as for pip-compile, such as --upgrade.
+# Versions and hashes of all that is in the images (docker/requirements) and of the environments that are made here and
+# by the roll-out (requirements); ARGS are options that pip-compile and uv share, such as --upgrade.
 lock:
 	@scripts/lock-requirements.sh $(ARGS)
+
+# What is in the package and in both images: CycloneDX documents, and tables of licences.
+sbom:
+	@scripts/make-venv.sh $(SBOM_VENV) --lock sbom --group sbom
+	@$(SBOM_VENV)/bin/python scripts/sbom.py $(ARGS)
+
+# Wheel and source archive, built twice and compared, what is in them, and the signed list of it: KEY is an ssh key, or -.
+release: sbom
+	@PYTHON_RELEASE=$(SBOM_VENV)/bin/python scripts/release.sh $(KEY)
 
 clean:
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache

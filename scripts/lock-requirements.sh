@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write docker/requirements/*.txt: every distribution of the images, with its version and the hashes of its files.
+# Write docker/requirements/*.txt: every distribution of the images, with its version and the hashes of its files; then
+# requirements/*.txt, by lock_environments.py.
 #
 #   scripts/lock-requirements.sh [pip-compile options, such as --upgrade-package parsl]
 #
@@ -9,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${LOCK_VENV:-.venv-lock}
-scripts/make-venv.sh "$venv" 'pip-tools>=7.5' 'pip<26'
+scripts/make-venv.sh "$venv" 'pip-tools>=7.5' 'pip<26' 'uv>=0.9' packaging
 "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
     echo "scripts/lock-requirements.sh: needs Python 3.11, the images' (make PYTHON=/path/to/python3.11 lock)" >&2
     exit 1
@@ -40,3 +41,4 @@ lock endpoint.txt "${all[@]}" --unsafe-package prov-worker pyproject.toml
 # The same versions in both images.
 lock worker.txt "${few[@]}" --unsafe-package prov-worker --constraint docker/requirements/endpoint.txt pyproject.toml
 lock build.txt --allow-unsafe docker/requirements/build.in
+PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" scripts/lock_environments.py "${options[@]}"

@@ -28,10 +28,10 @@ def wheelhouses(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     if not (BIN / "ansible-playbook").exists():
         missing("no ansible-playbook (make ansible)")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    requirements = ROOT / "docker" / "requirements" / "endpoint.txt"
-    named = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
 
     def make(python: str) -> Path:
+        requirements = ROOT / "requirements" / f"node-{python}.txt"
+        named = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
         kept = ROOT / ".cache" / f"wheels-{named}-{python}"
         if not kept.exists():
             aside = kept.with_suffix(f".{uuid.uuid4().hex[:8]}")
