@@ -12,6 +12,10 @@ import os
 _ENDED = ("Z", "X", "")
 
 
+#: The first name space of clocks (Linux, include/linux/proc_ns.h: PROC_TIME_INIT_INO).
+_HOST_CLOCKS = f"time:[{0xEFFFFFFA}]"
+
+
 def process_start(pid: int) -> int:
     """Return the start of a process in clock ticks since boot, field 22 of ``/proc/PID/stat``; 0 if it is gone."""
     fields = _stat_fields(pid)
@@ -77,11 +81,20 @@ def boot_id() -> str:
 
 
 def pid_namespace() -> str:
-    """Return the name space in which this process sees process ids (namespaces(7)); empty if it cannot be told."""
+    """Return the name space in which this process sees process ids (namespaces(7)); empty if it cannot be told.
+
+    With it that of its clocks, unless it is the host's (time_namespaces(7)): by them processes have started at
+    other times, and the monotonic clock cannot be compared with that of others.
+    """
     try:
-        return os.readlink("/proc/self/ns/pid")
+        processes = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
+    try:
+        clocks = os.readlink("/proc/self/ns/time")
+    except OSError:
+        return processes  # before Linux 5.6
+    return processes if clocks == _HOST_CLOCKS else f"{processes} {clocks}"
 
 
 def _stat_fields(pid: int) -> list[bytes]:

@@ -101,3 +101,20 @@ def test_a_crate_directory_that_is_unmounted_lazily_and_another_mounted(
     assert worker.wait() == 0
     assert statuses(crate_dir, *calls[2:]) == ["completed"] * 10
     assert crate_dir.crate(calls[2].task).function_name == "sleep"
+
+
+def test_a_worker_with_other_clocks_is_served_by_an_agent_of_its_own(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
+    """By its clocks a process starts at another time: an agent outside took it for one that is gone."""
+    clocks = ("unshare", "--time", "--fork", "--kill-child", "--monotonic=86400", "--boottime=86400")
+    if subprocess.run([*clocks, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs name spaces of time")
+    end = tmp_path / "end"
+    outside, long, quick = Call("add", (1, 2)), Call("sleep", (2.0,)), Call("add", (3, 4))
+    host = start(outside, linger=end)
+    result(host, 0)
+    inside = start(long, quick, prefix=clocks, linger=end)
+    assert statuses(crate_dir, outside, long, quick) == ["completed"] * 3
+    end.touch()
+    assert [host.wait(), inside.wait()] == [0, 0]
