@@ -85,8 +85,13 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
 
 def shares_programs(item: pytest.Item) -> bool:
     """Whether a test has a fixture of its module: what it starts again belongs to the tests after it too."""
+    return bool({"class", "module", "package"} & scopes(item))
+
+
+def scopes(item: pytest.Item) -> set[str]:
+    """Scopes of the fixtures of a test."""
     fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    return any(fixture.scope in ("class", "module") for name in fixtures for fixture in fixtures[name])
+    return {fixture.scope for name in fixtures for fixture in fixtures[name]}
 
 
 @contextlib.contextmanager
@@ -121,8 +126,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if item.get_closest_marker("faults") and not shares_programs(item):
             # Who kills the parent of a program means to leave it behind.
             item.config.stash[CENSUS].end_test()
-        # After the last test of a module in a row nothing of it may run.
-        if nextitem is None or nextitem.path != item.path:
+        # After the last test of a module in a row nothing of it may run, but for what its folder shares.
+        shared = nextitem is not None and nextitem.path.parent == item.path.parent and "package" in scopes(item)
+        if not shared and (nextitem is None or nextitem.path != item.path):
             left = item.config.stash[CENSUS].leave_module()
         if left:
             # They are ended already; what a loaded machine is slow to end is no fault of the test.

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from prov_worker.jobs import Jobs
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder in one process: they share the stack."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("jobs"))
-
-
 @pytest.fixture(scope="package")
 def crate_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the endpoint's crates appear."""

@@ -11,7 +11,7 @@ from prov_worker import jobs
 from prov_worker.errors import InputError
 from prov_worker.jobs import Job, Jobs, State
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(280)]
 LIMIT_S = 120
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from prov_worker.cli.main import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(280)]
 FILE = '''\
 """Functions to send."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from support.commands import run_python
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(280)]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 

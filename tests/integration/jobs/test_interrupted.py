@@ -16,7 +16,7 @@ import pytest
 
 from prov_worker.jobs import Ledger, State
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.faults]
+pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.faults]
 HERE = Path(__file__).parent
 
 

@@ -14,7 +14,7 @@ from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, Jobs, State
 from support import calls
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(300)]
 LIMIT_S = 120
 
 
