@@ -13,16 +13,12 @@ from prov_worker.spool.paths import JournalName
 from support.containers import docker
 from support.crate_dir import CrateDir, wait_until
 from support.direct import TESTS, Call, DirectWorker
+from support.marks import WORKER_IMAGE
 
 if TYPE_CHECKING:
     from conftest import Machine  # of this folder
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.xdist_group("worker-image"),
-]
+pytestmark = WORKER_IMAGE
 
 TASKS = 40
 #: Users without rights, who are nobody on this machine.

@@ -16,14 +16,9 @@ import pytest
 from support.commands import run_program
 from support.containers import LABEL, ROOT, docker, need_image
 from support.crate_dir import wait_until
+from support.marks import WORKER_IMAGE
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.root,
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("worker-image"),
-]
+pytestmark = [pytest.mark.timeout(600), *WORKER_IMAGE, pytest.mark.root]  # the first limit holds
 
 ALICE, MALLORY = 61_001, 61_002
 TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"

@@ -20,15 +20,9 @@ from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.sites import catalog, install, options
 from prov_worker.spool.paths import runtime_dir
 from support.crate_dir import alive, wait_until
-from support.marks import PARSL_SOCKET
+from support.marks import PARSL_SOCKET, WORKER_IMAGE
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.xdist_group("worker-image"),
-    PARSL_SOCKET,
-]
+pytestmark = [*WORKER_IMAGE, PARSL_SOCKET]
 
 
 def where() -> dict[str, object]:

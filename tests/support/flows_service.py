@@ -6,16 +6,16 @@ It is not Globus Flows: it runs nothing.
 from __future__ import annotations
 
 import json
-import threading
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from support.http_service import HttpService, Request
 
 _FLOWS_SCOPES = "eec9b274-0c81-4334-bdc2-54e90e689b9a"
 
 
-class FlowsService:
+class FlowsService(HttpService):
     """Flows as far as a client sees it.
 
     Attributes:
@@ -27,18 +27,11 @@ class FlowsService:
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
         self.refuses: tuple[int, dict[str, Any]] | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"service": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
+        super().__init__()
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def answer(self, method: str, path: str, body: str) -> tuple[int, Any]:
-        """Status and JSON."""
+    def answer(self, request: Request) -> tuple[int, Any]:
+        """See :class:`HttpService`."""
+        method, path, body = request.method, request.path, request.body
         if path == "/v2/oauth2/token":
             return 200, _tokens(parse_qs(body)["scope"][0].split())
         if path == "/runs":
@@ -75,22 +68,3 @@ def _tokens(scopes: list[str]) -> dict[str, Any]:
             }
         )
     return {**tokens[0], "other_tokens": tokens[1:]}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    service: FlowsService
-
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        reply = self.service.answer(self.command, urlsplit(self.path).path, body)
-        data = json.dumps(reply[1]).encode()
-        self.send_response(reply[0])
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_POST = do_GET  # noqa: N815 - as http.server calls it
-
-    def log_message(self, *args: object) -> None:
-        """Nothing: the tests say what went wrong."""

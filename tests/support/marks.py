@@ -8,6 +8,13 @@ import pytest
 PARSL_SOCKET = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 #: Tests of one fleet, one after the other.
 FLEET = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("fleet"), PARSL_SOCKET]
+#: Tests in the image of workers, which one process makes.
+WORKER_IMAGE = [
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("worker-image"),
+]
 #: Tests on the cluster of containers that all of them share: in one process.
 SLURM_CLUSTER = [
     pytest.mark.slurm,

@@ -12,18 +12,18 @@ import fnmatch
 import json
 import re
 import shutil
-import threading
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from support.http_service import HttpService, Request
 
 CLIENT = "11111111-2222-4333-8444-555555555555"
 SECRET = "the-secret-of-the-client"
 
 
-class TransferService:
+class TransferService(HttpService):
     """Globus as far as a client of Transfer sees it.
 
     Attributes:
@@ -46,15 +46,7 @@ class TransferService:
         self.grants = True
         self.fault = ""
         self._tokens: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"service": self}))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__()
 
     def collection(self, directory: Path) -> str:
         """A new collection whose root is this directory."""
@@ -92,8 +84,10 @@ class TransferService:
             task["files_transferred"] += 1
             task["bytes_transferred"] += path.stat().st_size
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: str, given: str) -> tuple[int, Any]:
-        """Status and JSON."""
+    def answer(self, request: Request) -> tuple[int, Any]:
+        """See :class:`HttpService`."""
+        method, path, query = request.method, request.path, request.query
+        body, given = request.body, request.authorization
         if path == "/v2/oauth2/token":
             return self._token(parse_qs(body), given)
         scopes = self._tokens.get(given.removeprefix("Bearer "))
@@ -165,25 +159,3 @@ class TransferService:
             return 404, {"code": "ClientError.NotFound", "message": f"Directory '{query['path']}' not found"}
         names = sorted(directory.iterdir())
         return 200, {"DATA": [{"name": entry.name, "type": "dir" if entry.is_dir() else "file"} for entry in names]}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    service: TransferService
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        given = self.headers.get("Authorization", "")
-        status, data = self.service.answer(self.command, url.path, query, body, given)
-        content = json.dumps(data).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_GET  # noqa: N815 - as http.server calls it
-
-    def log_message(self, *args: object) -> None:
-        """Nothing: the tests say what went wrong."""

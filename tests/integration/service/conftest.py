@@ -16,15 +16,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     """A broker alone, for services on ports of their own."""
-    from rabbitmq import RabbitMQ, need_rabbitmq
+    from rabbitmq import broker_running
 
-    need_rabbitmq()
-    broker = RabbitMQ(tmp_path_factory.mktemp("broker"))
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.close()
+    with broker_running(tmp_path_factory.mktemp("broker")) as running_broker:
+        yield running_broker
 
 
 @pytest.fixture(scope="module")

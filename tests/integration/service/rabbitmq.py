@@ -181,3 +181,15 @@ class RabbitMQ:
                     os.kill(int(status.parent.name), signal.SIGKILL)
             except OSError:
                 continue
+
+
+@contextmanager
+def broker_running(directory: Path, settings: str = "") -> Iterator[RabbitMQ]:
+    """A broker that ends with the block; the test is skipped if there is none."""
+    need_rabbitmq()
+    broker = RabbitMQ(directory, settings)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()

@@ -111,15 +111,21 @@ class Service:
 
 
 @contextmanager
-def service_running(directory: Path, broker: RabbitMQ, *options: str, management: bool = True) -> Iterator[Service]:
-    """A service on a port of its own, with accounts at the broker unless said otherwise."""
-    accounts = ("--amqp-management", broker.management_url) if management else ()
-    service = Service(directory, broker.url, *accounts, *options, port=free_port())
+def started(service: Service) -> Iterator[Service]:
+    """Start a service, and stop it with the block."""
     try:
         service.start()
         yield service
     finally:
         service.stop()
+
+
+@contextmanager
+def service_running(directory: Path, broker: RabbitMQ, *options: str, management: bool = True) -> Iterator[Service]:
+    """A service on a port of its own, with accounts at the broker unless said otherwise."""
+    accounts = ("--amqp-management", broker.management_url) if management else ()
+    with started(Service(directory, broker.url, *accounts, *options, port=free_port())) as service:
+        yield service
 
 
 class Identity:

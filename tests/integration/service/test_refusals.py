@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import pytest
 from pika.exceptions import ChannelClosedByBroker
-from rabbitmq import RabbitMQ, free_port, need_rabbitmq
-from service_stack import ALICE, BOB, SECRETS, Identity, Service
+from rabbitmq import RabbitMQ, broker_running, free_port
+from service_stack import ALICE, BOB, SECRETS, Identity, Service, started
 from tcp_proxy import Proxy
 
 from prov_worker.localservice import messages, topology
@@ -29,13 +29,8 @@ BROKER_BYTES = 4 * MIB
 
 @pytest.fixture(scope="module")
 def small_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    need_rabbitmq()
-    broker = RabbitMQ(tmp_path_factory.mktemp("broker"), f"max_message_size = {BROKER_BYTES}\n")
-    try:
-        broker.start()
+    with broker_running(tmp_path_factory.mktemp("broker"), f"max_message_size = {BROKER_BYTES}\n") as broker:
         yield broker
-    finally:
-        broker.close()
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +47,8 @@ def way(small_broker: RabbitMQ) -> Iterator[Proxy]:
 def service(small_broker: RabbitMQ, way: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     url = f"amqp://guest:guest@127.0.0.1:{way.port}/%2F"
     options = ("--amqp-management", small_broker.management_url, "--max-result-mib", "1")
-    service = Service(tmp_path_factory.mktemp("service"), url, *options, port=free_port())
-    try:
-        service.start()
+    with started(Service(tmp_path_factory.mktemp("service"), url, *options, port=free_port())) as service:
         yield service
-    finally:
-        service.stop()
 
 
 class Client(Identity):
