@@ -81,6 +81,8 @@ class StepCrate:
         root = self._entity("./", "@graph")
         # The step is found by the root's main entity and never by its id: tools have written it in two ways.
         action_ids = reference_ids(root.get("mainEntity"))
+        if not action_ids and v.TRIGGER_ID in self.entities:
+            raise CrateError(source.where, "the crate of a trigger, and no step crate")
         if len(action_ids) != 1:
             raise self._wrong("./.mainEntity", "expected one reference")
         self.action = self._entity(action_ids[0], "./.mainEntity")

@@ -48,6 +48,9 @@ NOTE: Final = NAMESPACE + "note"
 RUN_ANNOTATION: Final = "run"
 
 ACTION_ID: Final = "#distributed_step"
+#: The action of a trigger, in a crate of its own.
+TRIGGER_ID: Final = "#trigger"
+TRIGGER_TYPE: Final = "ActivateAction"
 ACTION_TYPES: Final = ["CreateAction", "HowTo", "ActionAccessSpecification", "Schedule"]
 COMPLETED_STATUS: Final = "http://schema.org/CompletedActionStatus"
 FAILED_STATUS: Final = "http://schema.org/FailedActionStatus"

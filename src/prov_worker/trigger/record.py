@@ -25,7 +25,6 @@ from prov_worker.trigger.watcher import Settled
 
 SUFFIX = ".trigger.crate"
 FILES = "files.json"
-_ACTION = "#trigger"
 _SOFTWARE = "#prov-worker"
 _NAMESPACE = uuid.UUID("b1f0a3c4-3a57-5d43-8f0e-52a5f3c0a2d7")
 
@@ -103,7 +102,7 @@ def _graph(folder: Settled, key: str, run: dict[str, Any], listing_bytes: int) -
             "publisher": {"@id": persons.publisher},
             "conformsTo": {"@id": v.PROCESS_PROFILE},
             "hasPart": {"@id": FILES},
-            "mentions": {"@id": _ACTION},
+            "mentions": {"@id": v.TRIGGER_ID},
         },
         {
             "@id": v.PROCESS_PROFILE,
@@ -122,8 +121,8 @@ def _graph(folder: Settled, key: str, run: dict[str, Any], listing_bytes: int) -
             "about": {"@id": place},
         },
         {
-            "@id": _ACTION,
-            "@type": "ActivateAction",
+            "@id": v.TRIGGER_ID,
+            "@type": v.TRIGGER_TYPE,
             "name": f"Action for {title}",
             "description": f"{folder.files} files, {folder.size_bytes} bytes, from the first look to the last",
             "identifier": key,

@@ -16,6 +16,7 @@ from prov_worker.crate.sources.lookup import (
     sources_at,
 )
 from prov_worker.crate.sources.packs import PackSource
+from prov_worker.crate.sources.triggers import is_trigger
 from prov_worker.crate.sources.zips import ZipSource, check_names, open_zip, zip_sources
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "in_zip",
     "is_run",
     "is_there",
+    "is_trigger",
     "need_zip",
     "open_zip",
     "read",

@@ -12,6 +12,7 @@ from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.sources.base import Source
 from prov_worker.crate.sources.directories import DirectorySource
 from prov_worker.crate.sources.packs import closed_path, pack_sources, present
+from prov_worker.crate.sources.triggers import is_trigger
 from prov_worker.crate.sources.zips import crates_in, run_source, runs_among, zip_sources
 from prov_worker.errors import CrateError, blaming
 
@@ -40,8 +41,8 @@ def candidates(path: Path) -> Iterator[Path]:
 
     These are: the directory itself if it holds crate metadata; else everything in it that is named ``*.crate`` or
     ``*.zip``, whatever it is, and every directory that holds crate metadata; of a run crate, those in ``steps/``.
-    Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates. A file, and a
-    crate in a zip (``many.zip!task.crate``), are given as they are.
+    Hidden ones, which are crates in the making, never, nor run crates in a directory of step crates, nor the crates of
+    triggers. A file, and a crate in a zip (``many.zip!task.crate``), are given as they are.
 
     A pack has the name that it has once it is closed, whether it is or not.
 
@@ -55,7 +56,8 @@ def candidates(path: Path) -> Iterator[Path]:
         yield path
         return
     if (path / v.METADATA_FILE).is_file() and not is_run(path):
-        yield path
+        if not is_trigger(DirectorySource(path)):
+            yield path
         return
     if is_run(path) or (path.name.endswith(v.CRATE_SUFFIX) and (path / v.STEPS_DIR).is_dir()):
         path = path / v.STEPS_DIR
@@ -73,7 +75,9 @@ def candidates(path: Path) -> Iterator[Path]:
                 yield closed_path(candidate)
             continue
         if is_directory:
-            if (name.endswith(v.CRATE_SUFFIX) or (candidate / v.METADATA_FILE).is_file()) and not is_run(candidate):
+            if (name.endswith(v.CRATE_SUFFIX) or (candidate / v.METADATA_FILE).is_file()) and not (
+                is_run(candidate) or is_trigger(DirectorySource(candidate))
+            ):
                 yield candidate
         elif name.endswith((v.ZIP_SUFFIX, v.CRATE_SUFFIX)):
             yield candidate

@@ -15,6 +15,7 @@ from typing import IO
 
 from prov_worker.crate import bounds
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.sources.triggers import is_trigger
 from prov_worker.errors import CrateError
 
 _DOT = re.compile(r"(?:\A|/)\.(?:/|\Z)")
@@ -211,7 +212,7 @@ def runs_among(tops: list[str]) -> set[str]:
 
 
 def zip_sources(path: Path) -> Iterator[ZipSource]:
-    """Yield the step crates in a zip file, sorted by name.
+    """Yield the step crates in a zip file, sorted by name; crates of triggers are passed over.
 
     Raises:
         CrateError: no zip, damaged, dangerous, or without a crate.
@@ -220,8 +221,8 @@ def zip_sources(path: Path) -> Iterator[ZipSource]:
     runs = runs_among(tops)
     infos = _by_crate(archive, set(tops).difference(runs))
     for top in tops:
-        if top not in runs:
-            yield ZipSource(path, top, infos[top], archive.open)
+        if top not in runs and not is_trigger(source := ZipSource(path, top, infos[top], archive.open)):
+            yield source
 
 
 def run_source(path: Path, archive: zipfile.ZipFile, top: str) -> ZipSource:

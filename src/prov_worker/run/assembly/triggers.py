@@ -27,13 +27,21 @@ def trigger_entities(crates: Sequence[Path]) -> list[dict[str, Any]]:
 def _entity(crate: Path) -> dict[str, Any]:
     try:
         document = parse_json(read_regular(crate / v.METADATA_FILE, _MAX_BYTES))
+    except FileNotFoundError:
+        problem = f"{v.METADATA_FILE} is missing" if crate.exists() else "there is no such directory"
+        raise InputError(f"{crate}: no crate of a trigger: {problem}") from None
+    except OSError as error:
+        raise InputError(f"{crate}: no crate of a trigger: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{crate}: no crate of a trigger: {v.METADATA_FILE} is no valid JSON: {error}") from None
+    try:
         entities = {entity["@id"]: entity for entity in document["@graph"]}
-        root, action = entities["./"], entities["#trigger"]
+        root, action = entities["./"], entities[v.TRIGGER_ID]
         folder = entities[action["object"]["@id"]]
         result = entities[action["result"]["@id"]]
         identifier = root["identifier"]
         if not isinstance(identifier, str) or not identifier.startswith("urn:uuid:"):
-            raise ValueError("its identifier is none")
+            raise ValueError(identifier)
         return {
             "@id": identifier,
             "@type": "CreativeWork",
@@ -42,7 +50,6 @@ def _entity(crate: Path) -> dict[str, Any]:
             "identifier": crate.name,
             "datePublished": one_line(root["datePublished"]),
         }
-    except OSError as error:
-        raise InputError(f"{crate}: no crate of a trigger: {error.strerror or error}") from None
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{crate}: no crate of a trigger: {type(error).__name__}: {error}") from None
+    except (KeyError, TypeError, ValueError):
+        problem = "its metadata lack what prov-worker trigger writes: the action, its folder, and the run that followed"
+        raise InputError(f"{crate}: no crate of a trigger: {problem}") from None

@@ -29,7 +29,29 @@ def test_the_run_mentions_its_trigger(workflow_crates: Any, tmp_path: Path) -> N
     assert entities[root["identifier"]]["description"] == "Folder run1 had settled; Command: true followed"
 
 
-def test_what_is_no_crate_of_a_trigger_is_refused(workflow_crates: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no crate of a trigger"):
-        assemble([workflow_crates.directory], tmp_path / "run.crate", Options(triggers=(tmp_path / "none",)))
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such directory"),
+        ("", "ro-crate-metadata.json is no valid JSON"),
+        ('{"@graph": []}', "its metadata lack what prov-worker trigger writes"),
+        ("[]", "its metadata lack what prov-worker trigger writes"),
+        ('{"@graph": [{"@id": "./"}, {"@id": "#trigger"}]}', "its metadata lack what prov-worker trigger writes"),
+    ],
+)
+def test_what_is_no_crate_of_a_trigger_is_refused(
+    workflow_crates: Any, tmp_path: Path, content: str | None, message: str
+) -> None:
+    crate = tmp_path / "other.crate"
+    if content is not None:
+        crate.mkdir()
+        (crate / "ro-crate-metadata.json").write_text(content)
+    with pytest.raises(InputError, match=f"other.crate: no crate of a trigger: {message}"):
+        assemble([workflow_crates.directory], tmp_path / "run.crate", Options(triggers=(crate,)))
     assert not (tmp_path / "run.crate").exists()
+
+
+def test_a_run_crate_is_no_crate_of_a_trigger(workflow_crates: Any, tmp_path: Path) -> None:
+    assemble([workflow_crates.directory], tmp_path / "run.crate", Options())
+    with pytest.raises(InputError, match="run.crate: no crate of a trigger: its metadata lack"):
+        assemble([workflow_crates.directory], tmp_path / "two.crate", Options(triggers=(tmp_path / "run.crate",)))
