@@ -37,21 +37,36 @@ def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None)
     """Refuse, before any work is done, to replace what somebody may want to keep.
 
     Args:
-        target: a file to write; an empty one, a device and a pipe hold nothing to keep.
+        target: a file to write; an empty one holds nothing to keep.
         overwrite: replace any file.
         own: a file that has this within its first kilobyte was written by us, and is replaced.
 
     Raises:
-        InputError: the target is there, or is a directory, or there is no directory for it.
+        InputError: the target is there, or is a directory, a device or a pipe, or there is no directory for it.
     """
     _check(target)
-    if overwrite or not target.is_file() or not target.stat().st_size:
+    if not target.exists():
+        return
+    if not target.is_file():
+        raise InputError(f"{target}: is no regular file; name a file")
+    if overwrite or not target.stat().st_size:
         return
     if own is not None:
         with suppress(OSError), target.open("rb") as stream:
             if own in stream.read(1024):
                 return
     raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
+
+
+def need_new(target: Path) -> None:
+    """Refuse, before any work is done, a file that is to be made if there is anything of its name, be it empty.
+
+    Raises:
+        InputError: there is something, or no directory for it.
+    """
+    _check(target)
+    if os.path.lexists(target):
+        raise InputError(f"{target}: is there already; name a new file")
 
 
 def _check(target: Path) -> None:

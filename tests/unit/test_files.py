@@ -19,6 +19,7 @@ from prov_worker.files import (
     FULL,
     atomic_write,
     lock,
+    need_new,
     open_lock,
     refuse_overwrite,
     sha256_of,
@@ -97,6 +98,24 @@ def test_only_files_that_hold_something_of_others_are_kept(tmp_path: Path) -> No
         refuse_overwrite(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="none is no directory"):
         refuse_overwrite(tmp_path / "none" / "report.html", overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_regular_file_is_refused_as_a_target(tmp_path: Path, overwrite: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(InputError, match=f"{name}: is no regular file; name a file"):
+            refuse_overwrite(tmp_path / name, overwrite=overwrite)
+
+
+def test_a_new_file_is_one_of_which_there_is_nothing(tmp_path: Path) -> None:
+    need_new(tmp_path / "new")
+    (tmp_path / "empty").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    for name in ("empty", "link"):
+        with pytest.raises(InputError, match=f"{name}: is there already; name a new file"):
+            need_new(tmp_path / name)
 
 
 # -- files of ours ----------------------------------------------------------------------------------------------------

@@ -6,30 +6,44 @@ crates that go: whatever interrupts it, each crate is there whole or not at all.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs.archive import PackCopy
-from prov_worker.crate.sources import DirectorySource, PackSource, Source, candidates, each_source, is_run
+from prov_worker.crate.sources import (
+    DirectorySource,
+    PackSource,
+    Source,
+    candidates,
+    each_source,
+    need_directory,
+    run_sources,
+)
+from prov_worker.crate.sources.comparison import change, difference
 from prov_worker.crate.sources.packs import PackFile, present, signature_of
 from prov_worker.crate.staging import remove_leftovers, staging_name
 from prov_worker.crate.summary import RunStep, open_step
 from prov_worker.errors import CrateError, InputError, blaming
-from prov_worker.files import refuse_overwrite
-from prov_worker.run.api import open_run
+from prov_worker.files import need_new
+from prov_worker.run.assembly.seal import parse_manifest
 from prov_worker.run.assembly.verify import verify
 from prov_worker.run.model import Problem
 from prov_worker.spool.paths import CLOSED, own_spools
 
 _SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"(\d{1,6})([hdw])")
+#: Path of a file of a step, in a run.
+_STEP_FILE = re.compile(rf"{v.STEPS_DIR}/[^/]+/.")
 Progress = Callable[[int, int], None]
 
 
@@ -97,27 +111,26 @@ def plan(directory: Path, options: Options, progress: Progress) -> Plan:
         progress: called with the number of candidates done and their total.
 
     Raises:
-        InputError: no directory, a run crate, which is sealed, or one in ``sealed_in`` that is not as it was sealed.
+        InputError: no directory, a crate, a run crate in ``sealed_in`` that is not as it was sealed, or an archive that
+            is there.
     """
-    path = directory.resolve()
-    if not directory.is_dir():
-        raise InputError(f"{directory}: no such directory")
-    if is_run(path) or (path.name == v.STEPS_DIR and is_run(path.parent)) or (path / v.METADATA_FILE).exists():
-        raise InputError(f"{directory}: a crate, and no directory of crates; a run crate is sealed: nothing of it goes")
+    need_directory(directory)
     if options.archive is not None:
-        refuse_overwrite(options.archive, overwrite=False)
+        need_new(options.archive)
     sealed = _sealed(options.sealed_in)
     result = Plan()
     before_ns = time.time_ns() - int(options.older_than_s * 1e9)
     paths = list(candidates(directory))
     for number, candidate in enumerate(paths):
         progress(number, len(paths))
+        if candidate.is_symlink():
+            continue
         if form.is_pack(candidate.name):
             if present(candidate) != candidate:
                 result.growing.append(candidate)
                 continue
             result.signatures[candidate] = signature_of(candidate)
-        elif not candidate.is_dir() or candidate.is_symlink():
+        elif not candidate.is_dir():
             continue  # a zip that somebody made
 
         def refuse(where: str, error: CrateError) -> None:
@@ -135,19 +148,34 @@ def plan(directory: Path, options: Options, progress: Progress) -> Plan:
     return result
 
 
-def _sealed(runs: Sequence[Path]) -> set[str]:
-    """Return the sha256 of the metadata of all steps of run crates that are as they were sealed."""
-    digests: set[str] = set()
+#: By the sha256 of a step's metadata, what is sealed of each step that has these: sha256 by relative path.
+_Sealed = dict[str, list[dict[str, bytes]]]
+
+
+def _sealed(runs: Sequence[Path]) -> _Sealed:
+    """Return all steps of run crates that are as they were sealed."""
+    result: _Sealed = {}
     for run in runs:
         verdict = verify(run)
         if verdict.changes:
             first = verdict.changes[0]
             raise InputError(f"{run}: is not as it was sealed: {first.path}: {first.message}")
-        digests.update(step.metadata_sha256 or "" for step in open_run(run).steps())
-    return digests
+        for source in run_sources(run):
+            with TextIOWrapper(source.open(v.MANIFEST_FILE), encoding="utf-8", newline="\n") as lines:
+                _add_steps(parse_manifest(lines), result)
+    return result
 
 
-def _judge(source: Source, options: Options, before_ns: int, sealed: set[str], result: Plan) -> None:
+def _add_steps(manifest: Iterable[tuple[str, str]], result: _Sealed) -> None:
+    """Add the steps of a manifest, which is sorted by path."""
+    inside = (line for line in manifest if _STEP_FILE.match(line[0]))
+    for _, lines in itertools.groupby(inside, lambda line: line[0].split("/", 2)[1]):
+        digests = {sys.intern(path.split("/", 2)[2]): bytes.fromhex(sha256) for path, sha256 in lines}
+        if v.METADATA_FILE in digests:
+            result.setdefault(digests[v.METADATA_FILE].hex(), []).append(digests)
+
+
+def _judge(source: Source, options: Options, before_ns: int, sealed: _Sealed, result: Plan) -> None:
     if isinstance(source, PackSource) and (source.ended_ns or 0) >= before_ns:
         return  # without a look at its metadata
     try:
@@ -155,13 +183,20 @@ def _judge(source: Source, options: Options, before_ns: int, sealed: set[str], r
             step, _ = open_step(source)
             if step.end_ns >= before_ns or not options.accepts(step):
                 return
+            if options.unsealed or options.archive is not None:
+                result.crates.append(source)
+                return
+            steps = sealed.get(step.metadata_sha256 or "", [])
+            changes = [change(source, step) for step in steps]
     except CrateError as error:
         result.problems.append(Problem.of(source.where, error))
         return
-    if options.unsealed or options.archive is not None or step.metadata_sha256 in sealed:
+    if not changes:
+        result.kept_unsealed += 1
+    elif None in changes:
         result.crates.append(source)
     else:
-        result.kept_unsealed += 1
+        result.problems.append(Problem(source.where, f"{changes[0]}: is not as it was sealed; the crate is kept"))
 
 
 def _measure(result: Plan) -> None:
@@ -202,12 +237,14 @@ def prune(directory: Path, chosen: Plan, options: Options, progress: Progress) -
         OSError: the archive or a pack cannot be written. What is not gone yet is as it was.
     """
     problems: list[Problem] = []
-    if options.archive is not None:
-        _archive(chosen.crates, options.archive)
+    going = chosen.crates
+    if options.archive is not None and going:
+        need_new(options.archive)
+        going = _archive(going, options.archive, problems)
     remove_leftovers(directory)
     by_pack: dict[Path, set[str]] = {}
     done = 0
-    for source in chosen.crates:
+    for source in going:
         if isinstance(source, PackSource):
             by_pack.setdefault(source.path, set()).add(source.prefix.rstrip("/"))
             continue
@@ -232,21 +269,44 @@ def prune(directory: Path, chosen: Plan, options: Options, progress: Progress) -
     return problems
 
 
-def _archive(crates: Sequence[Source], target: Path) -> None:
-    copy = PackCopy(target)
+def _archive(crates: Sequence[Source], target: Path, problems: list[Problem]) -> list[Source]:
+    """Copy crates into a new pack; return those that are in it byte for byte."""
+    copy = PackCopy(target, new=True)
+    names: list[str] = []
     try:
         for source in crates:
-            copy.add(source)
+            names.append(copy.add(source))
+        copy.close()
     except BaseException:
         copy.discard()
         raise
-    copy.close()
+    archive = PackFile(target)
+    archived = []
+    for source, name in zip(crates, names, strict=True):
+        try:
+            packed = archive.source(name)
+            differing = v.METADATA_FILE if packed is None else difference(source, packed)
+        except CrateError as error:
+            problems.append(Problem.of(source.where, error))
+            continue
+        if differing is None:
+            archived.append(source)
+        else:
+            problems.append(Problem(source.where, f"{differing}: differs from that in {target}; the crate is kept"))
+    return archived
 
 
 def _rewrite(pack: Path, without: set[str]) -> None:
     """Replace a pack by one without some of its crates; without all of them, remove it."""
     kept = [source for source in PackFile(pack).sources() if source.prefix.rstrip("/") not in without]
-    if kept:
-        _archive(kept, pack)
-    else:
+    if not kept:
         pack.unlink()
+        return
+    copy = PackCopy(pack)
+    try:
+        for source in kept:
+            copy.add(source)
+        copy.close()
+    except BaseException:
+        copy.discard()
+        raise

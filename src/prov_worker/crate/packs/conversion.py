@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -9,14 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.json_text import safe_name
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs import recovery
 from prov_worker.crate.packs.writer import PackWriter
-from prov_worker.crate.publish import place, read_attempt
-from prov_worker.crate.sources import DirectorySource, PackSource, Source, candidates, is_run, read, sources_at
+from prov_worker.crate.publish import parse_attempt, place, read_attempt
+from prov_worker.crate.sources import DirectorySource, PackSource, Source, candidates, need_directory, read, sources_at
+from prov_worker.crate.sources.comparison import difference
 from prov_worker.crate.sources.packs import PackFile, present
+from prov_worker.crate.sources.zips import open_zip
 from prov_worker.crate.staging import remove_leftovers, staging_name
+from prov_worker.crate.summary import open_step
 from prov_worker.errors import CrateError, InputError, blaming
+from prov_worker.humanize import plural
 from prov_worker.printable import is_text
 
 #: A file of a crate is in memory while it is packed; a crate with a larger one stays a directory.
@@ -47,33 +53,33 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
     """Put the crates of a directory into packs.
 
     Args:
-        directory: its crates that are directories are taken; a run crate is sealed, and refused.
+        directory: its crates that are directories are taken; a crate itself is refused.
         target: where the packs appear; None takes the directory.
         keep: leave the directories. Else each is removed when the pack that holds it is closed.
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: no directory, or a run crate.
+        InputError: no directory, or a crate.
         OSError: the target cannot be written. What was packed is kept, and nothing was removed that is not packed.
     """
-    if not directory.is_dir():
-        raise InputError(f"{directory}: no such directory")
-    if is_run(directory):
-        raise InputError(f"{directory}: a run crate, which is sealed: its steps are not packed")
-    target = directory if target is None else target
-    target.mkdir(exist_ok=True)
+    need_directory(directory)
+    if target is not None:
+        _make(target)
+    else:
+        target = directory
+    for path in {directory, target}:
+        remove_leftovers(path)
     result = Converted()
     for path in recovery.left_open(target):
         recovery.make_whole(path)
-    there = dict(_packed(target, result))
-    crates = [path for path in candidates(directory) if path.is_dir()]
     batch = _Batch(target, keep, result)
+    crates = [path for path in candidates(directory) if path.is_dir()]
     try:
         for number, crate in enumerate(crates):
             progress(number, len(crates))
             try:
                 with blaming(crate):
-                    batch.take(DirectorySource(crate), there)
+                    batch.take(DirectorySource(crate))
             except CrateError as error:
                 result.problems.append(error)
         progress(len(crates), len(crates))
@@ -82,18 +88,10 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
     return result
 
 
-def _packed(directory: Path, result: Converted) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the crates in packs of a directory: name, and size and checksum of their metadata."""
-    for candidate in candidates(directory):
-        if not form.is_pack(candidate.name):
-            continue
-        try:
-            pack = PackFile(candidate)
-        except CrateError as error:
-            result.problems.append(error)
-            continue
-        for crate in pack.crates:
-            yield crate, pack.metadata(crate)
+def _make(target: Path) -> None:
+    """Make a directory for what is written, unless it is there."""
+    target.mkdir(exist_ok=True)
+    need_directory(target)
 
 
 class _Batch:
@@ -104,22 +102,26 @@ class _Batch:
         self._keep = keep
         self._result = result
         self._writer: PackWriter | None = None
-        self._taken: list[Path] = []
+        self._taken: dict[str, DirectorySource] = {}
+        self._packs = _Packed(target, result)
 
-    def take(self, source: DirectorySource, there: dict[str, tuple[int, int]]) -> None:
+    def take(self, source: DirectorySource) -> None:
         """Take one crate.
 
         Raises:
             CrateError: it is none that a pack can hold; it stays as it is.
         """
+        if source.path.is_symlink():
+            raise CrateError(source.where, "a link; left as it is")
+        open_step(source)
         metadata = form.Packed.of(read(source, v.METADATA_FILE))
         name = v.crate_name(source.key)
-        before = there.get(name)
-        if before is not None:
-            if before != (metadata.size, metadata.crc):
-                raise CrateError(source.where, "another crate of this name is packed already; left as it is")
+        if name in self._taken:
+            self.close()  # only what is in a closed pack can be compared
+        if name in self._packs:
+            self._packs.compare(name, source)
             self._result.known += 1
-            self._remove([source.path])
+            self._remove(source.path)
             return
         files = list(self._files(source, metadata))
         attempt = read_attempt(source.path)
@@ -129,8 +131,7 @@ class _Batch:
             self._writer = PackWriter(self._target)
         time_ns = os.stat(source.path / v.METADATA_FILE).st_mtime_ns
         self._writer.append(name, files, attempt, time_ns if attempt is None else attempt.end_ns)
-        there[name] = (metadata.size, metadata.crc)
-        self._taken.append(source.path)
+        self._taken[name] = source
         self._result.crates += 1
 
     @staticmethod
@@ -149,27 +150,85 @@ class _Batch:
     def close(self) -> None:
         """Close the pack, and remove what is in it now."""
         writer, self._writer = self._writer, None
-        taken, self._taken = self._taken, []
+        taken, self._taken = self._taken, {}
         if writer is None:
             return
         path = writer.close()
-        if path is not None:
-            self._result.made.append(path)
-        self._remove(taken)
-
-    def _remove(self, crates: list[Path]) -> None:
+        if path is None:
+            return
+        self._result.made.append(path)
+        self._packs.add(path)
         if self._keep:
             return
-        for crate in crates:
-            # Hidden first: nobody sees half of it.
-            hidden = crate.with_name(staging_name(f"packed-{crate.name}"))
+        for name, source in taken.items():
             try:
-                os.rename(crate, hidden)
-            except OSError as error:
-                self._result.problems.append(CrateError(crate, f"cannot be removed: {error.strerror or error}"))
+                self._packs.compare(name, source)
+            except CrateError as error:
+                self._result.problems.append(error)
+            else:
+                self._remove(source.path)
+
+    def _remove(self, crate: Path) -> None:
+        if self._keep:
+            return
+        # Hidden first: nobody sees half of it.
+        hidden = crate.with_name(staging_name(f"packed-{crate.name}"))
+        try:
+            os.rename(crate, hidden)
+        except OSError as error:
+            self._result.problems.append(CrateError(crate, f"cannot be removed: {error.strerror or error}"))
+            return
+        shutil.rmtree(hidden, ignore_errors=True)
+        self._result.removed += 1
+
+
+class _Packed:
+    """The crates in the packs of a directory."""
+
+    def __init__(self, directory: Path, result: Converted) -> None:
+        self._packs: dict[str, list[Path]] = {}
+        self._look: PackFile | None = None
+        for candidate in candidates(directory):
+            if not form.is_pack(candidate.name) or candidate.is_symlink():
                 continue
-            shutil.rmtree(hidden, ignore_errors=True)
-            self._result.removed += 1
+            try:
+                self.add(candidate)
+            except CrateError as error:
+                result.problems.append(error)
+
+    def add(self, path: Path) -> None:
+        """Add the crates of a pack.
+
+        Raises:
+            CrateError: it cannot be read.
+        """
+        self._look = PackFile(path)
+        for crate in self._look.crates:
+            self._packs.setdefault(crate, []).append(path)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._packs
+
+    def compare(self, name: str, source: DirectorySource) -> None:
+        """Compare a crate with what is packed under its name.
+
+        Raises:
+            CrateError: it is not the same, byte for byte; or one of both cannot be read.
+        """
+        problems = []
+        for pack in self._packs[name]:
+            try:
+                if self._look is None or self._look.path != pack:
+                    self._look = PackFile(pack)
+                packed = self._look.source(name)
+                differing = v.METADATA_FILE if packed is None else difference(source, packed)
+            except CrateError as error:
+                problems.append(CrateError(source.where, f"cannot be compared, and is left as it is: {error}"))
+                continue
+            if differing is None:
+                return
+            problems.append(CrateError(source.where, f"differs from that in {pack}; left as it is", differing))
+        raise problems[-1]
 
 
 def unpack(paths: Iterable[Path], target: Path | None, *, keep: bool, progress: Progress) -> Converted:
@@ -191,55 +250,106 @@ def unpack(paths: Iterable[Path], target: Path | None, *, keep: bool, progress: 
         if not inside:
             raise InputError(f"{path}: no pack, and no directory with packs")
         packs += inside
-    result = Converted()
     if target is not None:
-        target.mkdir(exist_ok=True)
-        remove_leftovers(target)
+        _make(target)
+    result = Converted()
+    for directory in {pack.parent if target is None else target for pack in packs}:
+        remove_leftovers(directory)
     for number, pack in enumerate(packs):
         progress(number, len(packs))
+        if pack.is_symlink() and not keep:
+            result.problems.append(CrateError(pack, "a link; left as it is"))
+            continue
         before = len(result.problems)
         try:
+            members = 0
             for source in sources_at(pack):
-                _unpack(source, pack.parent if target is None else target, result)
+                with _noting(result):
+                    members += _unpack(source, pack.parent if target is None else target, result)
+            if not keep and len(result.problems) == before:
+                _remove_pack(pack, members, result)
         except CrateError as error:
             result.problems.append(error)
-        if keep or len(result.problems) > before:
-            continue
-        if present(pack) != pack:
-            result.problems.append(CrateError(pack, "grows; it stays"))
-            continue
-        pack.unlink()
-        result.removed += 1
     progress(len(packs), len(packs))
     return result
 
 
-def _unpack(source: Source, target: Path, result: Converted) -> None:
+@contextlib.contextmanager
+def _noting(result: Converted) -> Iterator[None]:
+    """Note what cannot be taken, and go on with the next."""
+    try:
+        yield
+    except CrateError as error:
+        result.problems.append(error)
+
+
+def _remove_pack(pack: Path, members: int, result: Converted) -> None:
+    """Remove a pack whose crates are directories now.
+
+    Args:
+        pack: its path.
+        members: number of files that its crates have.
+        result: what was removed is added.
+
+    Raises:
+        CrateError: it grows, or has more files than those of its crates; it stays.
+    """
+    if present(pack) != pack:
+        raise CrateError(pack, "grows; it stays")
+    with open_zip(pack) as archive:
+        more = sum(not info.is_dir() for info in archive.infolist()) - members
+    if more:
+        raise CrateError(pack, f"has {plural(more, 'file')} of no crate; it stays")
+    pack.unlink()
+    result.removed += 1
+
+
+def _unpack(source: Source, target: Path, result: Converted) -> int:
+    """Make a directory of a crate; return the number of its files.
+
+    Raises:
+        CrateError: it cannot be read, or another crate has its name.
+    """
     final = target / v.crate_name(source.key)
     metadata = read(source, v.METADATA_FILE)
-    if final.is_dir():
-        try:
-            if read(DirectorySource(final), v.METADATA_FILE) == metadata:
-                result.known += 1
-                return
-        except CrateError:
-            pass  # no crate: what is there is told below
+    clash = CrateError(source.where, f"{final} is there, and is not the same; both are left as they are")
+    if final.is_dir() and not final.is_symlink() and _is_known(source, final):
+        result.known += 1
+        return sum(1 for _ in source.files())
+    me = parse_attempt(metadata) if isinstance(source, PackSource) else None
+    names = {final} if me is None else {final, target / v.crate_name(safe_name(me.id.task_id))}
+    for path in filter(os.path.lexists, names):
+        other = None if path.is_symlink() else read_attempt(path)
+        if me is None or other is None or (path == final and me.is_of(other) and not other.gives_way_to(me)):
+            raise clash
     staged = target / staging_name(source.key)
     try:
         staged.mkdir()
         _copy(source, metadata, staged)
-        attempt = read_attempt(staged) if isinstance(source, PackSource) else None
-        if attempt is not None:
-            place(staged, target, attempt)
-        elif os.path.lexists(final):
-            raise CrateError(source.where, f"{final} is there, and is another crate; left as it is")
+        number = staged.stat().st_ino
+        if me is not None:
+            final = place(staged, target, me)
         else:
             os.rename(staged, final)
-        result.crates += 1
-    except CrateError as error:
-        result.problems.append(error)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+    if not _is_known(source, final):
+        raise clash
+    if final.stat().st_ino == number:
+        result.crates += 1
+    else:
+        result.known += 1
+    return sum(1 for _ in source.files())
+
+
+def _is_known(source: Source, directory: Path) -> bool:
+    """Whether a crate is in a directory, byte for byte, or that has the end of a task on which it was a verdict."""
+    there = DirectorySource(directory)
+    with contextlib.suppress(CrateError):  # what cannot be read is not the same
+        if difference(there, source) is None:
+            return True
+    attempt, other = parse_attempt(read(source, v.METADATA_FILE)), read_attempt(directory)
+    return attempt is not None and other is not None and attempt.gives_way_to(other)
 
 
 def _copy(source: Source, metadata: bytes, staged: Path) -> None:

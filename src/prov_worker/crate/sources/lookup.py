@@ -14,7 +14,7 @@ from prov_worker.crate.sources.directories import DirectorySource
 from prov_worker.crate.sources.packs import closed_path, pack_sources, present
 from prov_worker.crate.sources.triggers import is_trigger
 from prov_worker.crate.sources.zips import crates_in, run_source, runs_among, zip_sources
-from prov_worker.errors import CrateError, blaming
+from prov_worker.errors import CrateError, InputError, blaming
 
 
 def run_sources(path: Path) -> Iterator[Source]:
@@ -34,6 +34,19 @@ def run_sources(path: Path) -> Iterator[Source]:
 def is_run(path: Path) -> bool:
     """Whether a directory was assembled as a run crate."""
     return (path / v.STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
+
+
+def need_directory(directory: Path) -> None:
+    """Refuse what is no directory of crates, in which crates come and go.
+
+    Raises:
+        InputError: no directory, or a crate: a run crate is sealed.
+    """
+    path = directory.resolve()
+    if not path.is_dir():
+        raise InputError(f"{directory}: no such directory")
+    if is_run(path) or (path.name == v.STEPS_DIR and is_run(path.parent)) or (path / v.METADATA_FILE).exists():
+        raise InputError(f"{directory}: a crate, and no directory of crates; a run crate is sealed: nothing of it goes")
 
 
 def candidates(path: Path) -> Iterator[Path]:

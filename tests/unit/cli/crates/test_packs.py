@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -79,13 +80,129 @@ def test_what_cannot_be_packed_is_named_and_stays(prov_worker: Run, own_crates: 
     assert (own_crates / f"{DONE}.crate").is_dir()
 
 
-def test_a_sealed_run_is_not_packed(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("inside", ["RUN.crate", "RUN.crate/steps", f"crates/{DONE}.crate"])
+@pytest.mark.parametrize("command", ["pack", "pack -o", "unpack -o"])
+def test_nothing_is_packed_or_unpacked_in_a_crate(
+    prov_worker: Run, own_crates: Path, tmp_path: Path, inside: str, command: str
+) -> None:
     assemble([own_crates], tmp_path / "RUN.crate", Options())
-    before = content_of(tmp_path / "RUN.crate")
-    code, _, err = prov_worker("pack", tmp_path / "RUN.crate")
+    assert prov_worker("pack", own_crates, "-o", tmp_path / "packs")[0] == 0
+    before = content_of(tmp_path)
+    if command == "pack":
+        code, _, err = prov_worker("pack", tmp_path / inside)
+    else:
+        source = own_crates if command == "pack -o" else tmp_path / "packs"
+        code, _, err = prov_worker(command.split()[0], source, "-o", tmp_path / inside)
     assert code == 2
-    assert err == f"prov-worker: {tmp_path}/RUN.crate: a run crate, which is sealed: its steps are not packed\n"
-    assert content_of(tmp_path / "RUN.crate") == before
+    assert err.startswith(f"prov-worker: {tmp_path / inside}: a crate, and no directory of crates; ")
+    assert err.count("\n") == 1
+    assert content_of(tmp_path) == before
+
+
+def change_a_file(crate: Path) -> str:
+    """Change one byte of a file that is not the metadata, and no size; return the file's path in the crate."""
+    path = sorted((crate / "data").iterdir())[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()  # its inode may be that of other crates
+    path.write_bytes(data)
+    return str(path.relative_to(crate))
+
+
+def add_a_file(crate: Path) -> str:
+    (crate / "note.txt").write_text("mine alone")
+    return "note.txt"
+
+
+def remove_a_file(crate: Path) -> str:
+    path = sorted((crate / "data").iterdir())[0]
+    path.unlink()
+    return str(path.relative_to(crate))
+
+
+def change_the_metadata(crate: Path) -> str:
+    path = crate / "ro-crate-metadata.json"
+    path.write_bytes(path.read_bytes() + b"\n")
+    return path.name
+
+
+CHANGES = [change_a_file, add_a_file, remove_a_file, change_the_metadata]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_directory_that_differs_from_its_packed_crate_stays(
+    prov_worker: Run, own_crates: Path, change: Callable[[Path], str]
+) -> None:
+    pack = Path(prov_worker("pack", own_crates, "--keep")[1].splitlines()[0])
+    relative = change(own_crates / f"{DONE}.crate")
+    before = content_of(own_crates)
+    code, out, err = prov_worker("pack", own_crates, "--json")
+    done = json.loads(out)
+    assert (code, done["crates"], done["known"], done["removed"]) == (1, 0, 1, 1)
+    assert err == f"prov-worker: {own_crates}/{DONE}.crate: {relative}: differs from that in {pack}; left as it is\n"
+    left = {name: data for name, data in before.items() if not name.startswith(BROKEN)}
+    assert content_of(own_crates) == left
+
+
+def test_a_directory_stays_if_its_packed_crate_is_damaged(prov_worker: Run, own_crates: Path) -> None:
+    pack = Path(prov_worker("pack", own_crates, "--keep")[1].splitlines()[0])
+    with zipfile.ZipFile(pack) as archive:
+        member = next(info for info in archive.infolist() if info.filename.startswith(f"{DONE}.crate/data/"))
+    with pack.open("r+b") as stream:
+        stream.seek(member.header_offset + 200)
+        stream.write(bytes(20))
+    before = content_of(own_crates / f"{DONE}.crate")
+    code, _, err = prov_worker("pack", own_crates)
+    assert code == 1
+    assert err.startswith(f"prov-worker: {own_crates}/{DONE}.crate: cannot be compared, and is left as it is: {pack}!")
+    assert content_of(own_crates / f"{DONE}.crate") == before
+    # and the other way: neither is what cannot be read unpacked, nor its pack removed
+    (own_crates / f"{DONE}.crate").rename(own_crates.parent / "apart")
+    code, out, err = prov_worker("unpack", own_crates)
+    assert (code, out) == (1, "1 crate unpacked\n")
+    assert f"{pack}!{DONE}.crate/" in err
+    assert pack.exists()
+    assert not (own_crates / f"{DONE}.crate").exists()
+
+
+def test_two_directories_of_one_key_are_not_taken_for_one(prov_worker: Run, own_crates: Path) -> None:
+    shutil.copytree(own_crates / f"{DONE}.crate", own_crates / DONE)
+    add_a_file(own_crates / DONE)
+    before = content_of(own_crates / f"{DONE}.crate")
+    code, _, err = prov_worker("pack", own_crates)
+    assert code == 1
+    assert f"{own_crates}/{DONE}.crate: note.txt: differs from that in " in err
+    assert content_of(own_crates / f"{DONE}.crate") == before
+
+
+@pytest.mark.parametrize("output", [False, True])
+@pytest.mark.parametrize("change", [*CHANGES, lambda crate: (crate / "ro-crate-metadata.json").write_text("{")])
+def test_a_crate_is_not_unpacked_onto_another_one(
+    prov_worker: Run, own_crates: Path, tmp_path: Path, change: Callable[[Path], object], output: bool
+) -> None:
+    pack = Path(prov_worker("pack", own_crates, "--keep")[1].splitlines()[0])
+    directory = own_crates.rename(tmp_path / "out") if output else own_crates
+    pack = (directory / pack.name).rename((tmp_path if output else directory) / pack.name)
+    change(directory / f"{DONE}.crate")
+    before = content_of(tmp_path)
+    arguments = (pack, "-o", directory) if output else (pack,)
+    code, out, err = prov_worker("unpack", *arguments, "--json")
+    done = json.loads(out)
+    assert (code, done["crates"], done["known"], done["removed"]) == (1, 0, 1, 0)
+    final = directory / f"{DONE}.crate"
+    assert (
+        err == f"prov-worker: {pack}!{DONE}.crate: {final} is there, and is not the same; both are left as they are\n"
+    )
+    assert content_of(tmp_path) == before
+
+
+def test_a_zip_with_more_than_crates_stays(prov_worker: Run, own_crates: Path, pack: Path) -> None:
+    with zipfile.ZipFile(pack, "a") as archive:
+        archive.writestr("README.txt", "not of a crate")
+    code, out, err = prov_worker("unpack", pack)
+    assert (code, out) == (1, "2 crates unpacked\n")
+    assert err == f"prov-worker: {pack}: has 1 file of no crate; it stays\n"
+    assert pack.exists()
 
 
 def test_all_that_looks_at_crates_looks_into_packs(

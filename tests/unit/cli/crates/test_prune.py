@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,86 @@ def test_what_is_sealed_in_a_run_crate_may_go(prov_worker: Run, factory: CrateFa
     assert code == 2
     assert err.startswith(f"prov-worker: {run}: is not as it was sealed: README.md: ")
     assert numbers(factory.directory) == [2, 3]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_crate_that_is_not_as_it_was_sealed_stays(
+    prov_worker: Run, factory: CrateFactory, tmp_path: Path, packed: bool
+) -> None:
+    directory, run = factory.directory, tmp_path / "RUN.crate.zip"
+    factory.add(4)
+    assemble([directory], run, Options(zip=True))
+    changed, more = directory / f"{task_id(1)}.crate", directory / f"{task_id(4)}.crate"
+    (file := changed / "data" / "hardware.json").unlink()
+    file.write_text("{}")
+    (more / "note.txt").write_text("of nobody else")
+    if packed:
+        assert prov_worker("pack", directory)[0] == 0
+    code, out, err = prov_worker("prune", directory, "--older-than", "24h", "--sealed-in", run, "--yes", "--json")
+    assert code == 1
+    assert [task_id(2) in crate for crate in json.loads(out)["crates"]] == [True]
+    named = [line.split(": ", 2) for line in err.splitlines()]
+    assert [(Path(where.replace("!", "/")).name, problem) for _, where, problem in named] == [
+        (changed.name, "data/hardware.json: is not as it was sealed; the crate is kept"),
+        (more.name, "note.txt: is not as it was sealed; the crate is kept"),
+    ]
+    assert numbers(directory) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["empty", "pipe", "link", "directory"])
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+def test_an_archive_is_a_new_file(
+    prov_worker: Run, factory: CrateFactory, tmp_path: Path, kind: str, yes: list[str]
+) -> None:
+    archive = tmp_path / "old.crates.zip"
+    if kind == "empty":
+        archive.touch()
+    elif kind == "pipe":
+        os.mkfifo(archive)
+    elif kind == "link":
+        archive.symlink_to(tmp_path / "nowhere")
+    else:
+        archive.mkdir()
+    before = archive.lstat()
+    code, out, err = prov_worker("prune", factory.directory, "--older-than", "0d", "--archive", archive, *yes)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"prov-worker: {archive}: is ")
+    assert err.count("\n") == 1
+    assert "--overwrite" not in err
+    assert archive.lstat() == before
+    assert numbers(factory.directory) == [1, 2, 3]
+
+
+def test_an_archive_takes_a_copy_once_and_two_crates_of_one_name_apart(
+    prov_worker: Run, factory: CrateFactory, tmp_path: Path
+) -> None:
+    assert prov_worker("pack", factory.directory, "--keep")[0] == 0
+    changed = factory.directory / f"{task_id(1)}.crate" / "note.txt"
+    changed.write_text("of the directory alone")
+    archive = tmp_path / "old.crates.zip"
+    prune(prov_worker, factory.directory, "--archive", archive, "--yes")
+    assert set(numbers(factory.directory)) == {3}
+    assert sorted(numbers(archive)) == [1, 1, 2]
+    notes = [name for source in find_sources(archive, pytest.fail) for name in source.names() if name == "note.txt"]
+    assert notes == ["note.txt"]
+
+
+def test_what_cannot_be_read_back_from_an_archive_stays(
+    prov_worker: Run, factory: CrateFactory, tmp_path: Path
+) -> None:
+    pack = Path(prov_worker("pack", factory.directory)[1].splitlines()[0])
+    with zipfile.ZipFile(pack) as zipped:
+        member = next(
+            info for info in zipped.infolist() if info.filename.endswith(f"{task_id(1)}.crate/data/hardware.json")
+        )
+    with pack.open("r+b") as stream:
+        stream.seek(member.header_offset + 180)
+        stream.write(bytes(20))
+    command = ("prune", factory.directory, "--older-than", "24h", "--archive", tmp_path / "old.crates.zip", "--yes")
+    code, _, err = prov_worker(*command)
+    assert code == 1
+    assert f"{pack}!{task_id(1)}.crate: data/hardware.json: cannot be read" in err
+    assert numbers(factory.directory) == [1, 3]
 
 
 @pytest.mark.parametrize("packed", [False, True])
