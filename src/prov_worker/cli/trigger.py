@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.crate.json_text import is_uuid
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural, size
 
@@ -74,6 +75,8 @@ def command(
     A folder is settled when nothing in it has changed for the settle time, by this host's own clock. What was begun
     and what ended is on disk: a restart repeats nothing and loses nothing. An action that fails is tried again.
     """
+    from prov_worker.trigger.actions.command import CommandAction
+    from prov_worker.trigger.places import check_crates, check_state
     from prov_worker.trigger.trigger import Trigger
     from prov_worker.trigger.watcher import Watcher
 
@@ -86,15 +89,20 @@ def command(
         "pattern": pattern, "settle_s": settle, "every_s": every, "expect": expect, "done_file": done_file,
         "existing": existing, "say": _say,
     }  # fmt: skip
+    where = Path(crates) if crates is not None else None
+    if where is not None:
+        check_crates(Path(directory), pattern, where)
+    action = _remote_action(options)
     if dry_run:
-        return _dry_run(directory, arguments, options, as_json)
+        check_state(Path(directory), pattern, None if state is None else Path(state))
+        return _dry_run(directory, arguments, action, options["command_line"], as_json=as_json)
     with Watcher(directory, state=state, **arguments) as watcher:
-        action = _action(options, watcher.state.runs)
-        where = Path(crates) if crates else watcher.state.path.with_name(f"{watcher.state.path.name}.crates")
+        where = where or watcher.state.path.with_name(f"{watcher.state.path.name}.crates")
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
                 signal.signal(number, lambda *_: ended.set())
+        action = action or CommandAction(options["command_line"], watcher.state.runs)
         trigger = Trigger(watcher, action, where, _say, ended, parallel=parallel)
         trigger.run(once=once)
     return 1 if once and trigger.failed else 0
@@ -116,20 +124,26 @@ def _need_one(options: dict[str, Any]) -> None:
         raise click.UsageError("--exec goes without --input and --set: the folder is $1")
     if options["schema"] and not options["flow"]:
         raise click.UsageError("--schema goes with --flow")
+    if options["assignments"] and not options["input_"]:
+        raise click.UsageError("--set goes with --input: it is for the variables of the template")
+    for name in ("flow", "function", "endpoint"):
+        if options[name] and not is_uuid(options[name]):
+            raise InputError(f"--{name} {options[name]}: expected an id (UUID)")
 
 
-def _action(options: dict[str, Any], runs: Path) -> Action:
+def _remote_action(options: dict[str, Any]) -> Action | None:
+    """The action of a flow or function, checked; None for a command."""
     if options["command_line"]:
-        from prov_worker.trigger.actions.command import CommandAction
-
-        return CommandAction(options["command_line"], runs)
-    from prov_worker.trigger.actions.template import Template
+        return None
+    from prov_worker.trigger.actions.template import NAMES, Template
 
     values = {}
     for text in options["assignments"]:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise InputError(f"--set {text}: expected NAME=VALUE")
+        if name in NAMES:
+            raise InputError(f"--set {text}: the folder gives {name}; take another name")
         values[name] = value
     template = Template(Path(options["input_"]), values) if options["input_"] else None
     if options["flow"]:
@@ -143,18 +157,21 @@ def _action(options: dict[str, Any], runs: Path) -> Action:
     return FunctionAction(options["function"], options["endpoint"], template)
 
 
-def _dry_run(directory: str, arguments: dict[str, Any], options: dict[str, Any], as_json: bool) -> int:
+def _dry_run(
+    directory: str, arguments: dict[str, Any], remote: Action | None, command_line: str, *, as_json: bool
+) -> int:
     """Show each folder as it is now, and what would be done once it has settled; nothing is written."""
     import tempfile
 
     from prov_worker.trigger.actions.action import ActionError
+    from prov_worker.trigger.actions.command import CommandAction
     from prov_worker.trigger.watcher import Watcher
 
     rows: list[dict[str, Any]] = []
     held: list[str] = []
-    place = tempfile.TemporaryDirectory()
+    place = tempfile.TemporaryDirectory(prefix=".")  # hidden: it may be made in the very directory
     with place, Watcher(directory, state=Path(place.name) / "state", **{**arguments, "say": held.append}) as watcher:
-        action = _action(options, Path(place.name))
+        action = remote or CommandAction(command_line, Path(place.name))
         for folder in _all_settled(watcher):
             row: dict[str, Any] = {"folder": folder.name, "files": folder.files, "bytes": folder.size_bytes}
             try:

@@ -21,7 +21,8 @@ from prov_worker.spool.own_files import make_private
 
 #: Contents of a folder that are remembered as fired.
 _CONTENTS = 32
-_FORMAT = "prov-worker trigger 1"
+#: What the first line of a state file says.
+FORMAT = "prov-worker trigger 1"
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ class State:
             self._load()
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if self.is_new:
-                self._append([{"format": _FORMAT}])
+                self._append([{"format": FORMAT}])
         except OSError as error:
             self.close()
             raise InputError(f"{path}: {error.strerror or error}") from error
@@ -139,7 +140,7 @@ class State:
         for number, line in enumerate(data[:whole].splitlines(), 1):
             try:
                 entry = json.loads(line)
-                if number == 1 and entry.get("format") != _FORMAT:
+                if number == 1 and entry.get("format") != FORMAT:
                     raise InputError(f"{self.path}: is no state of a trigger, or of another release")
                 self._apply(entry)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -196,7 +197,7 @@ class State:
             self._compact()
 
     def _compact(self) -> None:
-        lines = [json.dumps({"format": _FORMAT})]
+        lines = [json.dumps({"format": FORMAT})]
         for name, record in self.records.items():
             lines += (json.dumps(entry, separators=(",", ":")) for entry in _events(name, record))
         files.write_file(self.path, "\n".join(lines) + "\n", mode=0o600, sync=True)

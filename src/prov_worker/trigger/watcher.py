@@ -8,7 +8,6 @@ nothing. Looks go on where an earlier process left off, within one boot of the h
 from __future__ import annotations
 
 import errno
-import fnmatch
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,14 @@ from prov_worker.printable import line
 from prov_worker.processes import boot_id
 from prov_worker.trigger import scan
 from prov_worker.trigger import state as events
+from prov_worker.trigger.places import check_state, matches
 from prov_worker.trigger.scan import Entry, Tree, UnreadableError, VanishedError
 from prov_worker.trigger.state import Record, State
 
 #: One in so many of the folders that are done is read again at each look: a file written in place shows in no
 #: directory's mtime.
 _REREAD = 20
+_YEAR_S = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Watcher:
         say: gets a line about what is held back, and why, once.
 
     Raises:
-        InputError: the directory is not there, settle time or another value is none, or another trigger has the state.
+        InputError: the directory is not there, settle time or another value is none, the state is among what is
+            watched, or another trigger has it.
     """
 
     def __init__(
@@ -94,8 +96,9 @@ class Watcher:
         self.directory = Path(directory)
         if not self.directory.is_dir():
             raise InputError(f"{directory}: no such directory")
-        if not settle_s > 0 or not every_s > 0:
-            raise InputError("settle and every: expected seconds above 0")
+        for key, seconds in (("settle", settle_s), ("every", every_s)):
+            if not 0 < seconds <= _YEAR_S:
+                raise InputError(f"{key} {seconds:g}: expected seconds above 0, and no more than a year")
         if settle_s < 2 * every_s:
             raise InputError(
                 f"settle {settle_s:g} s: is shorter than two looks; with one each {every_s:g} s, "
@@ -103,8 +106,14 @@ class Watcher:
             )
         if existing not in ("fire", "skip"):
             raise InputError(f"existing {existing!r}: expected fire or skip")
-        if done_file is not None and (not done_file or "/" in done_file):
+        if done_file is not None and (done_file in ("", ".", "..") or "/" in done_file):
             raise InputError(f"done-file {done_file!r}: expected a name without directories")
+        if not pattern or "/" in pattern:
+            raise InputError(f"pattern {pattern!r}: expected names without directories, such as run*")
+        for glob in expect:
+            if not glob or glob.startswith("/"):
+                raise InputError(f"expect {glob!r}: expected a file below the folder, such as *.nxs")
+        check_state(self.directory, pattern, None if state is None else Path(state))
         self.pattern, self.settle_s, self.every_s = pattern, settle_s, every_s
         self._expect, self._done_file = tuple(expect), done_file
         self._say = say
@@ -200,7 +209,7 @@ class Watcher:
         return sorted(names)
 
     def _matches(self, name: str) -> bool:
-        return fnmatch.fnmatchcase(name, self.pattern) and (name[0] != "." or self.pattern[:1] == ".")
+        return matches(name, self.pattern)
 
     def _begin_anew(self) -> None:
         """Count the settle time of what is not done from now on: who writes there was held up as well."""

@@ -226,8 +226,8 @@ def test_a_directory_that_goes_away_is_waited_for(data: Path, opened: Opened, li
     ("options", "message"),
     [
         ({"settle_s": 59.0, "every_s": 30.0}, "settle 59 s: is shorter than two looks; with one each 30 s, 60 s is"),
-        ({"settle_s": 0.0}, "settle and every: expected seconds above 0"),
-        ({"settle_s": float("nan")}, "settle and every: expected seconds above 0"),
+        ({"settle_s": 0.0}, "settle 0: expected seconds above 0"),
+        ({"settle_s": float("nan")}, "settle nan: expected seconds above 0"),
         ({"existing": "ask"}, "existing 'ask': expected fire or skip"),
         ({"done_file": "a/b"}, "done-file 'a/b': expected a name"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 from prov_worker.errors import InputError
 from prov_worker.flow import check, load
-from prov_worker.flow.findings import ERROR
+from prov_worker.flow.findings import ERROR, FlowFinding
 from prov_worker.printable import line
 from prov_worker.trigger.actions.action import ActionError, Outcome
 from prov_worker.trigger.actions.template import Template
@@ -27,28 +27,33 @@ class FlowAction:
         schema: of the input, to hold it against before the service does; None if it is not at hand.
 
     Raises:
-        InputError: there are no credentials.
+        InputError: there are no credentials, or the schema is none.
     """
 
     def __init__(self, flow: str, template: Template, schema: Path | None = None) -> None:
         from prov_worker.globus.app import globus_app
 
         self._flow, self._template, self._schema = flow, template, schema
+        if schema is not None and (wrong := [finding for finding in self._findings({}) if finding.check == "schema"]):
+            raise InputError(f"{schema}: {wrong[0].path}: {wrong[0].message}")
         app = globus_app("Globus Flows")
         from globus_sdk import FlowsClient, SpecificFlowClient
 
         self._client = SpecificFlowClient(flow, app=app)
         self._flows = FlowsClient(app=app)
 
+    def _findings(self, value: dict[str, Any]) -> list[FlowFinding]:
+        """What is wrong with the schema, and with an input by it."""
+        definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+        return [finding for finding in check(load(definition, self._schema, value)) if finding.level == ERROR]
+
     def _input(self, folder: Settled, key: str) -> dict[str, Any]:
         value = self._template.render(folder, key)
         if self._schema is not None:
-            definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
             try:
-                findings = check(load(definition, self._schema, value))
+                errors = [f"{finding.path}: {finding.message}" for finding in self._findings(value)]
             except InputError as error:
                 raise ActionError(str(error)) from None
-            errors = [f"{finding.path}: {finding.message}" for finding in findings if finding.level == ERROR]
             if errors:
                 raise ActionError(f"the input does not follow {self._schema}: {'; '.join(errors)}")
         return value

@@ -15,6 +15,7 @@ from typing import Any
 from prov_worker.crate.json_text import utc
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.flow import source
+from prov_worker.printable import line
 from prov_worker.trigger.actions.action import ActionError
 from prov_worker.trigger.watcher import Settled
 
@@ -38,10 +39,12 @@ class Template:
         try:
             import jinja2
             from jinja2 import meta
+
+            from prov_worker.trigger.actions.bounded import BoundedEnvironment
         except ImportError as error:
             raise MissingExtraError("a template of an input needs jinja2", "flow", error) from error
         self._path, self._values = path, dict(values or {})
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_escaped)
+        environment = BoundedEnvironment(undefined=jinja2.StrictUndefined, finalize=_escaped)
         try:
             text = path.read_text(encoding="utf-8")
             tree = environment.parse(text)
@@ -62,7 +65,7 @@ class Template:
         Raises:
             ActionError: what comes of it is no JSON, or no object.
         """
-        import jinja2
+        from prov_worker.trigger.actions.bounded import render
 
         values = {
             "path": str(folder.path),
@@ -74,10 +77,10 @@ class Template:
             "key": key,
         }
         try:
-            text = self._template.render({**values, **self._values})
+            text = render(self._template, {**values, **self._values})
             value = source.parse(text.encode(), str(self._path.with_suffix(""))).value
-        except (jinja2.TemplateError, InputError, UnicodeEncodeError, TypeError, ValueError) as error:
-            raise ActionError(f"{self._path}: gives no input: {error}") from None
+        except Exception as error:  # of jinja2, of JSON, and whatever an expression of the template raises
+            raise ActionError(f"{self._path}: gives no input: {line(error)}") from None
         if not isinstance(value, dict):
             raise ActionError(f"{self._path}: gives no object")
         return value
