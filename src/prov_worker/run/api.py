@@ -72,6 +72,7 @@ class RunRecord:
         self.is_run_crate = is_run(path)
         self.problems: list[Problem] = []
         self._last: Source | None = None
+        self._is_empty = True
         self._name: str | None = None
 
     @property
@@ -98,8 +99,22 @@ class RunRecord:
                 yield source
 
     def _all_sources(self) -> Iterator[Source]:
-        self.problems = []
-        yield from find_sources(self.path, lambda where, error: self.problems.append(Problem.of(where, error)))
+        self.problems, self._is_empty = [], True
+        for source in find_sources(self.path, lambda where, error: self.problems.append(Problem.of(where, error))):
+            self._is_empty = False
+            yield source
+
+    def nothing(self, *, chosen: bool = False) -> InputError:
+        """Return the error of a walk over :meth:`steps` that gave none: there are none, or none that was chosen.
+
+        Args:
+            chosen: the caller chose among them too, beside :attr:`selection`.
+        """
+        named = [problem.message if problem.where == str(self.path) else str(problem) for problem in self.problems[:1]]
+        if self._is_empty:
+            return InputError(f"{self.path}: {named[0] if named else 'no step crate'}")
+        problem = "no attempt matches" if chosen or self.selection is not None else "no step crate that can be read"
+        return InputError(f"{self.path}: {'; '.join((problem, *named))}")
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
         """As :meth:`steps`, each with its crate, for those who need what the summary leaves out."""

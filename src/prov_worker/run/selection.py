@@ -174,6 +174,9 @@ class Selection:
         return self._filters.matches(row) and (self._condition is None or self._condition.holds(row))
 
 
+_NOT_ONE = "--where: expected one condition, such as \"cpu_s > 10 AND host LIKE 'nid%'\""
+
+
 class _Condition:
     """A condition in SQL on one row at a time; it reads nothing else."""
 
@@ -195,14 +198,29 @@ class _Condition:
         self._db.execute("SET lock_configuration = true")
         self._insert = f"INSERT INTO attempt VALUES ({', '.join('?' for _ in stored)})"  # noqa: S608
         self._names = list(stored)
+        if not where.strip():
+            raise InputError('--where: empty; expected a condition, such as "cpu_s > 10"')
         self._question = f"SELECT count(*) FROM tasks WHERE ({where}\n)"  # noqa: S608 - the user's own condition
+        self._refuse_unbalanced(where)
         try:
             (statement,) = self._db.extract_statements(self._question)
             self._db.execute(statement)
         except ValueError:
-            raise InputError("--where: expected one condition, such as \"cpu_s > 10 AND host LIKE 'nid%'\"") from None
+            raise InputError(_NOT_ONE) from None
         except self._error as error:
             raise InputError(f"--where: {_first_lines(error)}") from None
+
+    def _refuse_unbalanced(self, where: str) -> None:
+        """Parse the condition alone, at the end of a statement: what is wrong with it is said of its own text."""
+        try:
+            statements = self._db.extract_statements(f"SELECT 1 WHERE {where}\n")
+        except self._error as error:
+            message = _first_lines(error)
+            if '"WHERE"' in message and "where" not in where.lower():
+                message = "no condition, but a comment"
+            raise InputError(f"--where: {message}") from None
+        if len(statements) != 1:
+            raise InputError(_NOT_ONE)
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         try:

@@ -79,7 +79,14 @@ def test_a_condition_in_sql(named: Path, where: str, numbers: list[int]) -> None
     [
         ("nonsense > 1", 'Referenced column "nonsense" not found'),
         ("wall_s >", "syntax error"),
-        ("true); DELETE FROM attempt; SELECT (1", "expected one condition"),
+        ("true); DELETE FROM attempt; SELECT (1", 'syntax error at or near ")"'),
+        ("true; DELETE FROM attempt", "expected one condition"),
+        ("", "empty; expected a condition"),
+        (" \n", "empty; expected a condition"),
+        ("-- wall_s > 1", "no condition, but a comment"),
+        ("((((", 'syntax error at or near "("'),
+        ("(wall_s", 'syntax error at or near "wall_s"'),
+        ("host = 'node", "unterminated"),
         ("EXISTS (SELECT * FROM read_csv('/etc/passwd'))", "disabled"),
     ],
 )
@@ -121,3 +128,40 @@ def test_a_run_crate_is_exported_in_part(named: Path, tmp_path: Path) -> None:
     provenance = target.read_text()
     assert task_id(4) in provenance
     assert task_id(5) not in provenance
+
+
+@pytest.mark.parametrize("options", [["--function", "none"], ["--where", "wall_s > 1e9"], ["--task", task_id(99)]])
+def test_a_selection_of_nothing_is_said_alike(
+    named: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert cli(["list", str(named), *options]) == 0
+    assert capsys.readouterr() == ("0 crates\n", "")
+    before = sorted(tmp_path.rglob("*"))
+    for command in (
+        ["report", str(named), "-o", str(tmp_path / "page.html")],
+        ["compare", str(named), str(named)],
+        ["assemble", str(named), "-o", str(tmp_path / "none.crate")],
+        ["assemble", str(named), "-o", str(tmp_path / "none.crate.zip")],
+        *(
+            ["export", str(named), "--format", name, "-o", str(tmp_path / "few")]
+            for name in ("csv", "prov-json", "ro-crate", "flowcept")
+        ),
+    ):
+        assert cli(["run", *command, *options]) == 2, command
+        assert capsys.readouterr() == ("", f"prov-worker: {named}: no attempt matches\n"), command
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_holds_no_crate_is_not_compared(named: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "notes.zip").write_text("notes")
+    for name, message in (
+        ("empty", "no step crate"),
+        ("notes.txt", "a file; a crate is a directory or a zip"),
+        ("notes.zip", "not a readable zip file: File is not a zip file"),
+        ("none", "no such run or directory"),
+    ):
+        for pair in ([named, tmp_path / name], [tmp_path / name, named]):
+            assert cli(["run", "compare", *map(str, pair)]) == 2
+            assert capsys.readouterr() == ("", f"prov-worker: {tmp_path / name}: {message}\n")

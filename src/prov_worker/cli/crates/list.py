@@ -74,7 +74,8 @@ def _row(step: RunStep) -> dict[str, Any]:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     heads = ("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
-    terminal.table(heads, map(_cells, rows), right=heads[4:8])
+    if rows:
+        terminal.table(heads, map(_cells, rows), right=heads[4:8])
     click.echo(plural(len(rows), "crate"))
 
 

@@ -31,14 +31,18 @@ def command(first: str, second: str, as_json: bool, selection: Selection) -> int
     """Compare the runs A and B: run crates, or directories of step crates.
 
     Tasks are matched by their function and the content of their arguments. Crates that cannot be read are named, and
-    the exit code is 1.
+    the exit code is 1; without an attempt in A or in B it is 2.
     """
     from prov_worker.run.api import open_run
     from prov_worker.run.compare import compare
 
     runs = open_run(first, selection), open_run(second, selection)
     with terminal.progress("reading", None) as advance:
-        comparison = compare(*(_counted(run, advance) for run in runs))
+        walks = [_Walk(run, advance) for run in runs]
+        comparison = compare(*walks)
+    for run, walk in zip(runs, walks, strict=True):
+        if not walk.count:
+            raise run.nothing()
     problems = [problem for run in runs for problem in run.problems]
     for problem in problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
@@ -50,10 +54,18 @@ def command(first: str, second: str, as_json: bool, selection: Selection) -> int
     return 1 if problems else 0
 
 
-def _counted(run: RunRecord, advance: terminal.Advance) -> Iterator[RunStep]:
-    for step in run.steps():
-        advance()
-        yield step
+class _Walk:
+    """The attempts of a run, counted as they are read."""
+
+    def __init__(self, run: RunRecord, advance: terminal.Advance) -> None:
+        self._run, self._advance = run, advance
+        self.count = 0
+
+    def __iter__(self) -> Iterator[RunStep]:
+        for step in self._run.steps():
+            self.count += 1
+            self._advance()
+            yield step
 
 
 def _print(comparison: Comparison) -> None:

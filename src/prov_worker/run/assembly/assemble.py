@@ -123,7 +123,8 @@ def assemble(
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: a directory or the workflow cannot be read, the target exists, or cannot be written.
+        InputError: a directory or the workflow cannot be read, no attempt is selected, the target exists, or cannot be
+            written.
         ProvWorkerError: the seal cannot be signed. Nothing is left behind.
     """
     options = options or Options()
@@ -145,6 +146,8 @@ def assemble(
                 assembly.take(candidate)
             progress(len(paths), len(paths))
             result = assembly.finish()
+        if not result.steps and assembly.passed:
+            raise InputError(f"{', '.join(map(str, directories))}: no attempt matches")
         if result.steps:
             _publish(staged, target, options, assembly.stored)
             result.path = target
@@ -228,6 +231,8 @@ class _Assembly:
         suffix = workflow.suffix if workflow is not None else ".json"
         self._prospect = Prospect(v.WORKFLOW_STEM + suffix, workflow)
         self.result = Assembled()
+        #: Attempts that were not selected.
+        self.passed = 0
 
     def _people_ids(self) -> list[str]:
         return [
@@ -259,6 +264,7 @@ class _Assembly:
     def _take(self, source: Source) -> None:
         step, crate = open_step(source)
         if self._options.selection is not None and not self._options.selection.takes(step):
+            self.passed += 1
             return
         key = self._admit(source, step)
         if key is None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from prov_worker.errors import InputError
 from prov_worker.registry import Registry
 
 if TYPE_CHECKING:
@@ -104,9 +103,4 @@ def chosen_steps(run: RunRecord, tasks: set[str] | None, advance: Advance | None
         if advance is not None:
             advance(1)
     if not count:
-        raise nothing_chosen(run, tasks)
-
-
-def nothing_chosen(run: RunRecord, tasks: set[str] | None) -> InputError:
-    """Return the error of an export that has no step to write."""
-    return InputError(f"{run.path}: {'none of these tasks' if tasks else 'no step crate that can be read'}")
+        raise run.nothing(chosen=tasks is not None)

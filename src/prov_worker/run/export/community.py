@@ -17,7 +17,7 @@ from prov_worker.crate.community import open_crate
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
 from prov_worker.run.assembly.assemble import Options, assemble
-from prov_worker.run.export import Advance, exporter, nothing_chosen
+from prov_worker.run.export import Advance, exporter
 
 _SEALS = (v.MANIFEST_FILE, v.SEAL_FILE, v.SIGNATURE_FILE)
 
@@ -54,12 +54,12 @@ def write_ro_crate(
 @contextmanager
 def _run_crate(run: RunRecord, target: Path, tasks: set[str] | None, advance: Advance | None) -> Iterator[Path]:
     """Give the run crate itself, or one that is assembled of the chosen steps next to the target."""
-    if run.is_run_crate and tasks is None:
+    if run.is_run_crate and tasks is None and run.selection is None:
         yield run.path
         return
     chosen = list(dict.fromkeys(Path(step.crate) for step in run.steps() if tasks is None or step.task_id in tasks))
     if not chosen:
-        raise nothing_chosen(run, tasks)
+        raise run.nothing(chosen=tasks is not None)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as directory:
         path = Path(directory) / v.crate_name(run.name)
         result = assemble(chosen, path, Options(name=run.name))

@@ -22,7 +22,7 @@ from prov_worker.crate.sources import DirectorySource, read
 from prov_worker.errors import ODD, CrateError, InputError, blaming
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
-from prov_worker.run.export import Advance, exporter, nothing_chosen
+from prov_worker.run.export import Advance, exporter
 from prov_worker.run.export.prov_mapping import Mapping, encoded, missing_library
 from prov_worker.run.model import Problem
 
@@ -90,7 +90,7 @@ def run_document(
         if advance is not None:
             advance(1)
     if not mapping.filled:
-        raise nothing_chosen(run, tasks)
+        raise run.nothing(chosen=tasks is not None)
     return mapping.document
 
 

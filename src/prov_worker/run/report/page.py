@@ -13,7 +13,7 @@ from typing import Any
 from prov_worker import __version__, humanize
 from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import USED_PERCENT
-from prov_worker.errors import InputError, MissingExtraError
+from prov_worker.errors import MissingExtraError
 from prov_worker.files import atomic_write
 from prov_worker.humanize import plural
 from prov_worker.run.api import RunRecord
@@ -73,8 +73,7 @@ def write_report(
     """
     data = gather(run, advance)
     if not data.rows:
-        problem = f"; {data.problems[0]}" if data.problems else ""
-        raise InputError(f"{run.path}: no step crate that can be read{problem}")
+        raise run.nothing()
     summary = summarise(data)
     html = render(data, summary, title)
     with atomic_write(target) as path:

@@ -117,5 +117,5 @@ def test_tasks_that_are_not_there_are_an_error(prov_worker: Run, crates: Path, t
         "run", "export", crates, "--format", "csv", "--task", "no-such-task", "-o", tmp_path / "series.csv"
     )
     assert code == 2
-    assert "none of these tasks" in err
+    assert "no attempt matches" in err
     assert not list(tmp_path.iterdir())

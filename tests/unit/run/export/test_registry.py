@@ -29,7 +29,7 @@ def test_a_format_needs_nothing_but_its_own_file(crates: Path, tmp_path: Path) -
 def test_a_task_that_is_not_there_is_named(name: str, crates: Path, tmp_path: Path) -> None:
     target = tmp_path / "out" / "file"
     target.parent.mkdir()
-    with pytest.raises(InputError, match="none of these tasks"):
+    with pytest.raises(InputError, match="no attempt matches"):
         EXPORTERS[name].write(open_run(crates), target, tasks={"no-such-task"})
     assert list(target.parent.iterdir()) == []
 

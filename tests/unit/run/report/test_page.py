@@ -157,7 +157,7 @@ def test_a_damaged_crate_is_named_and_the_rest_is_shown(crates: Path, tmp_path: 
 
 def test_no_crate_is_an_error_and_leaves_no_page(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no step crate that can be read"):
+    with pytest.raises(InputError, match="empty: no step crate$"):
         write_report(open_run(tmp_path / "empty"), tmp_path / "report.html")
     assert not list(tmp_path.glob("*.html*"))
 
