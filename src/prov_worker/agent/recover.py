@@ -12,9 +12,10 @@ from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.orphaned_journals import UNKNOWN, journals, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.crate.packs import recovery
+from prov_worker.crate.packs.format import PART, is_pack
+from prov_worker.crate.sources.packs import PackFile
 from prov_worker.crate.staging import remove_leftovers
-from prov_worker.errors import InputError
-from prov_worker.humanize import plural
+from prov_worker.errors import CrateError, InputError
 from prov_worker.spool.agent_about import finaliser_lives
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import JournalName, other_spools, own_spools, place_of, places_here, runtime_dirs_of
@@ -34,6 +35,7 @@ class RecoverReport:
         problems: what could not be done; records named here are kept.
         removed: directories of crates that killed writers had not finished.
         packs: packs that killed writers left open, or that were cut, and that are whole now.
+        packed_crates: how many crates are in these.
     """
 
     finished: int = 0
@@ -41,6 +43,7 @@ class RecoverReport:
     problems: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     packs: list[str] = field(default_factory=list)
+    packed_crates: int = 0
 
 
 def recover(
@@ -122,17 +125,31 @@ def recover(
 
 
 def _make_packs_whole(crate_dir: Path, report: RecoverReport) -> None:
+    """Repair packs, and name those that no reader can take, which stay as they are."""
+    named = set()
     for pack in recovery.left_open(crate_dir):
         try:
             whole = recovery.make_whole(pack)
         except OSError as error:
+            named.add(pack)
             report.problems.append(f"{pack}: cannot be made whole: {error.strerror or error}")
             continue
         if whole.crates:
-            cut = f", {whole.lost_bytes} bytes of another one are gone" if whole.lost_bytes else ""
-            report.packs.append(f"{whole.path}: {plural(whole.crates, 'crate')}{cut}")
+            report.packs.append(str(whole))
+            report.packed_crates += whole.crates
         elif whole.path is not None:
+            named.add(pack)
             report.problems.append(f"{pack}: no crate in it is complete; left as it is")
+    for name in sorted(os.listdir(crate_dir)):
+        path = crate_dir / name
+        if not is_pack(name) or path in named or path.is_symlink() or not path.is_file():
+            continue
+        if name.endswith(PART) and recovery.is_written(path):
+            continue
+        try:
+            PackFile(path)
+        except CrateError as error:
+            report.problems.append(f"{error}; left as it is")
 
 
 def _why_busy(journal: str, name: JournalName, report: RecoverReport) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import stat
 import time
@@ -23,6 +24,8 @@ from prov_worker.model import host_name
 #: Nothing in a directory of another place, whose processes cannot be seen from here, has changed for so long.
 QUIET_S = 3600.0
 _numbers = itertools.count()
+#: What :func:`staging_name` gives.
+_NAME = re.compile(r".+~[^~]*~[0-9a-f]{12}~\d+~\d+~\d+", re.DOTALL)
 
 
 def staging_name(stem: str) -> str:
@@ -59,7 +62,7 @@ def _start(pid: int) -> int:
     return processes.process_start(pid)
 
 
-def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S) -> list[Path]:
+def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S, *, plain: bool = False) -> list[Path]:
     """Remove what killed writers left in the making: their records make the crates anew.
 
     A directory of this place is removed if its process is gone. One of another place, be it another node, a container
@@ -68,6 +71,7 @@ def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S) -> list[Path]:
     Args:
         crate_dir: where crates appear.
         quiet_s: what is long, in seconds.
+        plain: it may be a directory for other things too: names of version 0.1.0, which may be anybody's, are left.
 
     Returns:
         What was removed.
@@ -80,6 +84,8 @@ def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S) -> list[Path]:
     removed = []
     for name in names:
         path = crate_dir / name
+        if (plain or not path.is_dir()) and not _NAME.fullmatch(name):
+            continue  # version 0.1.0 made no files
         if _is_mine(path) and not (_lives(name) if _is_here(name) else _changed_s(path) < quiet_s):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -116,8 +122,11 @@ def _lives(name: str) -> bool:
 
 
 def _changed_s(path: Path) -> float:
-    """Seconds since the last change of a directory or of one in it."""
-    last = 0.0
+    """Seconds since the last change of a file, or of a directory or one in it."""
+    try:
+        last = os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
     for directory, _, _ in os.walk(path):
         try:
             last = max(last, os.stat(directory).st_mtime)

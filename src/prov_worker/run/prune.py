@@ -240,6 +240,7 @@ def prune(directory: Path, chosen: Plan, options: Options, progress: Progress) -
     going = chosen.crates
     if options.archive is not None and going:
         need_new(options.archive)
+        remove_leftovers(options.archive.parent, plain=True)
         going = _archive(going, options.archive, problems)
     remove_leftovers(directory)
     by_pack: dict[Path, set[str]] = {}

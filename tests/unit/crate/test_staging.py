@@ -115,6 +115,23 @@ def test_links_files_and_crates_are_left_alone(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_a_young_file_of_another_place_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / ".tmp-old.crates.zip~another~0123456789ab~1~1~0"
+    path.touch()
+    assert remove_leftovers(tmp_path) == []
+    os.utime(path, (0, 0))
+    assert remove_leftovers(tmp_path) == [path]
+
+
+def test_in_a_plain_directory_only_what_is_named_by_its_writer_goes(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / ".tmp-of-somebody", tmp_path / ".tmp-x.crate~another~0123456789ab~1~1~0"
+    for path in (theirs, ours):
+        path.mkdir()
+        os.utime(path, (0, 0))
+    assert remove_leftovers(tmp_path, plain=True) == [ours]
+    assert remove_leftovers(tmp_path) == [theirs]
+
+
 def test_where_the_name_space_cannot_be_told_only_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = staging_name("x").split("~")
     fields[3] = "4194304"

@@ -85,7 +85,7 @@ def _own_rules(
 ) -> dict[Path, str]:
     """Check crates by the product's rules; return their directories, for the validator, with their names."""
     from prov_worker.crate import check
-    from prov_worker.crate.sources import each_source
+    from prov_worker.crate.sources.comparison import distinct_sources
 
     names: dict[Path, str] = {}
 
@@ -93,15 +93,13 @@ def _own_rules(
         findings.setdefault(where, []).append(check.unreadable(where, error))
 
     with terminal.progress("checking", len(candidates)) as advance:
-        for candidate in candidates:
-            for source in each_source(candidate, refuse, lenient=True):
-                findings[source.where] = check.check_crate(source)
-                if unpacked is not None:
-                    try:
-                        names[unpacked.directory(source)] = source.where
-                    except CrateError as error:
-                        refuse(source.where, error)
-            advance()
+        for source in distinct_sources(candidates, refuse, whole=True, advance=advance):
+            findings[source.where] = check.check_crate(source)
+            if unpacked is not None:
+                try:
+                    names[unpacked.directory(source)] = source.where
+                except CrateError as error:
+                    refuse(source.where, error)
     return names
 
 

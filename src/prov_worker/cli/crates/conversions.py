@@ -28,10 +28,13 @@ def report(result: Converted, done: str, *, as_json: bool) -> int:
                 "known": result.known,
                 "removed": result.removed,
                 "packs": [str(path) for path in result.made],
+                "repaired": [str(pack) for pack in result.repaired],
                 "problems": [{"where": error.where, "problem": error.reason} for error in result.problems],
             }
         )
     else:
+        for pack in result.repaired:
+            click.echo(f"repaired: {pack}")
         for path in result.made:
             click.echo(str(path))
         before = f", {result.known} were there already" if result.known else ""

@@ -32,7 +32,7 @@ def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int
 
     Exit code 1 if a crate cannot be read; the others are listed.
     """  # noqa: D301 - the mark of click for lines that stay as they are
-    from prov_worker.crate.sources import each_source
+    from prov_worker.crate.sources.comparison import distinct_sources
     from prov_worker.crate.summary import open_step
 
     rows: list[dict[str, Any]] = []
@@ -43,15 +43,14 @@ def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int
         damaged += 1
         terminal.complain(error)
 
-    for candidate in terminal.candidates_at(crates):
-        for source in each_source(candidate, refuse, lenient=True):
-            try:
-                with blaming(source.where):
-                    step = open_step(source, strict=False)[0]
-                    if selection.takes(step):
-                        rows.append(_row(step))
-            except CrateError as error:
-                refuse(source.where, error)
+    for source in distinct_sources(terminal.candidates_at(crates), refuse):
+        try:
+            with blaming(source.where):
+                step = open_step(source, strict=False)[0]
+                if selection.takes(step):
+                    rows.append(_row(step))
+        except CrateError as error:
+            refuse(source.where, error)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.
     rows.sort(key=lambda row: (row["started"] is None, row["started"]))
     if as_json:

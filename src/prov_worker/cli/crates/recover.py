@@ -22,7 +22,7 @@ from prov_worker.errors import InputError
 def command(directory: str, take_over: bool, as_json: bool) -> int:
     """Finish the crates of tasks in DIRECTORY whose worker, agent or node is gone.
 
-    Running it twice does no harm. Exit code 1 where a record could not be read.
+    Running it twice does no harm. Exit code 1 if a record or a pack cannot be read.
     """
     from prov_worker.agent.recover import recover
     from prov_worker.humanize import plural
@@ -39,11 +39,13 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
     if as_json:
         terminal.print_json(dataclasses.asdict(report))
     else:
-        click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}")
+        whole = f"{plural(len(report.packs), 'pack')} with {plural(report.packed_crates, 'crate')}"
+        repaired = f", repaired {whole}" if report.packs else ""
+        click.echo(f"{crate_dir}: finished {plural(report.finished, 'crate')}{repaired}")
         for line in report.removed:
             click.echo(f"removed, a killed writer had not finished it: {line}")
         for line in report.packs:
-            click.echo(f"whole again, its writer had left it open: {line}")
+            click.echo(f"repaired, it was left open or cut: {line}")
         for line in report.skipped:
             click.echo(f"skipped: {line}")
         for line in report.problems:

@@ -39,6 +39,7 @@ class Converted:
         known: those that were in the other form already.
         removed: directories or packs that are gone.
         made: packs that were written; of :func:`unpack`, none.
+        repaired: packs that their writers had left open, or that were cut, and that are whole now.
         problems: what was left as it is, each with its reason.
     """
 
@@ -46,6 +47,7 @@ class Converted:
     known: int = 0
     removed: int = 0
     made: list[Path] = field(default_factory=list)
+    repaired: list[recovery.Recovered] = field(default_factory=list)
     problems: list[CrateError] = field(default_factory=list)
 
 
@@ -63,15 +65,16 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
         OSError: the target cannot be written. What was packed is kept, and nothing was removed that is not packed.
     """
     need_directory(directory)
-    if target is not None:
-        _make(target)
-    else:
+    remove_leftovers(directory)
+    if target is None:
         target = directory
-    for path in {directory, target}:
-        remove_leftovers(path)
+    else:
+        _make(target)
     result = Converted()
     for path in recovery.left_open(target):
-        recovery.make_whole(path)
+        repaired = recovery.make_whole(path)
+        if repaired.path is not None and repaired.crates:
+            result.repaired.append(repaired)
     batch = _Batch(target, keep, result)
     crates = [path for path in candidates(directory) if path.is_dir()]
     try:
@@ -89,9 +92,10 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
 
 
 def _make(target: Path) -> None:
-    """Make a directory for what is written, unless it is there."""
+    """Make a directory for what is written, unless it is there, and clear it of what killed writers left."""
     target.mkdir(exist_ok=True)
     need_directory(target)
+    remove_leftovers(target, plain=True)
 
 
 class _Batch:
@@ -253,8 +257,8 @@ def unpack(paths: Iterable[Path], target: Path | None, *, keep: bool, progress: 
     if target is not None:
         _make(target)
     result = Converted()
-    for directory in {pack.parent if target is None else target for pack in packs}:
-        remove_leftovers(directory)
+    for directory in {pack.parent for pack in packs} if target is None else ():
+        remove_leftovers(directory, plain=True)
     for number, pack in enumerate(packs):
         progress(number, len(packs))
         if pack.is_symlink() and not keep:

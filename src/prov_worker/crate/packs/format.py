@@ -173,6 +173,12 @@ def end_records(count: int, size: int, offset: int, comment: bytes = COMMENT) ->
     return end64 + locator + _END.pack(0x06054B50, 0, 0, *short) + comment
 
 
+def begins_directory(data: bytes) -> bool:
+    """Whether bytes of a pack are the begin of its central directory, be it cut."""
+    signature = _CENTRAL_SIGNATURE.to_bytes(4, "little")
+    return data[: len(signature)] == signature[: len(data)]
+
+
 def ends_pack(data: bytes) -> bool:
     """Whether the last bytes of a file are the end of a pack, of whatever version."""
     return data.startswith(b"PK\6\6") and f"{MARK}".encode() in data

@@ -15,6 +15,7 @@ from prov_worker.crate.packs.offsets import offsets_path, read_offsets
 from prov_worker.crate.packs.writer import finish
 from prov_worker.crate.staging import QUIET_S, writer_lives
 from prov_worker.errors import CrateError
+from prov_worker.humanize import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Recovered:
     Attributes:
         path: of the pack; None if nothing complete was in it, and it was removed.
         crates: how many are in it.
-        lost_bytes: behind the last complete crate.
+        lost_bytes: of crates that were not complete, or damaged.
     """
 
     path: Path | None
     crates: int
     lost_bytes: int
+
+    def __str__(self) -> str:
+        cut = f"; {self.lost_bytes:,} bytes of crates that were not complete are gone" if self.lost_bytes else ""
+        return f"{self.path}: {plural(self.crates, 'crate')}{cut}"
 
 
 def left_open(directory: Path, quiet_s: float = QUIET_S) -> Iterator[Path]:
@@ -83,19 +88,21 @@ def make_whole(path: Path) -> Recovered:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         size = os.fstat(descriptor).st_size
-        crates, end = {}, 0
+        crates, end, kept = {}, 0, 0
         for crate, infos, after in scan.crates(descriptor, size, verify=True):
             crates[crate], end = infos, after
+            kept += after - infos[0].header_offset
         growing = path.name.endswith(form.PART)
         if not crates:
             if growing:
                 path.unlink(missing_ok=True)
                 offsets_path(path).unlink(missing_ok=True)
             return Recovered(None if growing else path, 0, size)
+        data_bytes = end if form.begins_directory(os.pread(descriptor, 4, end)) else size
         entries = [form.entry_of(info) for infos in crates.values() for info in infos]
         finish(descriptor, path, entries, end)
         closed = path.with_name(path.name.removesuffix(form.PART))
-        return Recovered(closed, len(crates), max(0, size - end))
+        return Recovered(closed, len(crates), data_bytes - kept)
     finally:
         os.close(descriptor)
 

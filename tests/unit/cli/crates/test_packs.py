@@ -13,6 +13,7 @@ import pytest
 
 from prov_worker.crate.packs.offsets import offsets_path
 from prov_worker.crate.packs.writer import PackWriter
+from prov_worker.crate.staging import staging_name
 from prov_worker.run.api import open_run
 from prov_worker.run.assembly.assemble import Options, assemble
 from prov_worker.run.assembly.verify import verify
@@ -272,6 +273,123 @@ def test_recover_makes_packs_whole(prov_worker: Run, own_crates: Path, pack: Pat
     assert f"{pack}: 2 crates" in out
     assert prov_worker("list", own_crates)[0] == 0
     assert sorted(path.name for path in own_crates.iterdir() if not path.name.startswith(".")) == [pack.name]
+
+
+@pytest.mark.parametrize("command", ["recover", "pack"])
+def test_a_cut_pack_is_repaired_and_said(prov_worker: Run, own_crates: Path, pack: Path, command: str) -> None:
+    with zipfile.ZipFile(pack) as archive:
+        last = archive.infolist()[-1].header_offset
+        sizes = sorted(info.header_offset for info in archive.infolist() if info.filename.startswith(BROKEN))
+        directory = archive.start_dir
+    with pack.open("r+b") as stream:
+        stream.truncate(directory + 100)
+    out = prov_worker(command, own_crates)[1]
+    assert f"{pack}: 2 crates\n" in out  # none of them was cut
+    with pack.open("r+b") as stream:
+        stream.truncate(last + 10)
+    code, out, err = prov_worker(command, own_crates)
+    assert (code, err) == (0, "")
+    assert f"{pack}: 1 crate; {last + 10 - sizes[0]:,} bytes of crates that were not complete are gone\n" in out
+    assert ("repaired 1 pack with 1 crate" in out) == (command == "recover")
+    code, out, _ = prov_worker(command, own_crates, "--json")
+    assert (code, json.loads(out).get("repaired", [])) == (0, [])
+
+
+@pytest.mark.parametrize("command", ["recover", "pack"])
+@pytest.mark.parametrize("size", [0, 20, 200])
+def test_a_pack_of_which_nothing_can_be_read_is_named(
+    prov_worker: Run, own_crates: Path, pack: Path, command: str, size: int
+) -> None:
+    os.truncate(pack, size)
+    code, out, err = prov_worker(command, own_crates)
+    assert code == 1
+    assert err.startswith(f"problem: {pack}: " if command == "recover" else f"prov-worker: {pack}: ")
+    assert err.count("\n") == 1
+    assert "repaired" not in out
+    assert pack.stat().st_size == size
+
+
+def test_links_are_left_alone(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real = (own_crates / f"{DONE}.crate").rename(tmp_path / "elsewhere" / f"{DONE}.crate")
+    (own_crates / real.name).symlink_to(real)
+    code, out, err = prov_worker("pack", own_crates, "--json")
+    assert (code, json.loads(out)["crates"]) == (1, 1)
+    assert err == f"prov-worker: {own_crates / real.name}: a link; left as it is\n"
+    assert (own_crates / real.name).is_symlink()
+    assert real.is_dir()
+    pack = Path(json.loads(out)["packs"][0])
+    (tmp_path / "linked").mkdir()
+    link = tmp_path / "linked" / pack.name
+    link.symlink_to(pack)
+    code, out, err = prov_worker("unpack", tmp_path / "linked")
+    assert (code, out, err) == (1, "0 crates unpacked\n", f"prov-worker: {link}: a link; left as it is\n")
+    assert link.is_symlink()
+    assert prov_worker("pack", own_crates, "--json")[0] == 1
+    # what is packed behind a link alone is not packed here
+    assert prov_worker("unpack", pack, "-o", tmp_path / "linked")[0] == 0
+    assert json.loads(prov_worker("pack", tmp_path / "linked", "--json")[1])["crates"] == 1
+
+
+def test_a_crate_is_not_unpacked_behind_a_link(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
+    pack = Path(prov_worker("pack", own_crates, "--keep")[1].splitlines()[0])
+    (own_crates / f"{DONE}.crate").rename(tmp_path / "real")
+    (own_crates / f"{DONE}.crate").symlink_to(tmp_path / "real")
+    code, out, _ = prov_worker("unpack", pack, "--json")
+    done = json.loads(out)
+    assert (code, done["crates"], done["known"], done["removed"]) == (1, 0, 1, 0)
+    assert (own_crates / f"{DONE}.crate").is_symlink()
+
+
+@pytest.mark.parametrize("command", ["pack", "unpack", "recover", "unpack -o"])
+def test_what_a_killed_one_left_goes_with_the_next(
+    prov_worker: Run, own_crates: Path, tmp_path: Path, command: str
+) -> None:
+    prov_worker("pack", own_crates, "--keep")
+    directory = tmp_path / "out" if command == "unpack -o" else own_crates
+    directory.mkdir(exist_ok=True)
+    for name in (f"packed-{DONE}.crate", DONE):
+        fields = staging_name(name).split("~")
+        fields[4] = str(int(fields[4]) - 1)  # another process, which is gone
+        (directory / "~".join(fields) / "data").mkdir(parents=True)
+    more = ("-o", directory) if command == "unpack -o" else ()
+    assert prov_worker(command.split()[0], own_crates, *more)[0] == 0
+    assert [path.name for path in directory.iterdir() if path.name.startswith(".tmp-")] == []
+
+
+def test_a_crate_in_a_directory_and_in_a_pack_beside_it_is_one(prov_worker: Run, own_crates: Path) -> None:
+    pack = Path(prov_worker("pack", own_crates, "--keep")[1].splitlines()[0])
+    directories = [str(own_crates / f"{DONE}.crate"), str(own_crates / f"{BROKEN}.crate")]
+    packed = [f"{pack}!{DONE}.crate", f"{pack}!{BROKEN}.crate"]
+
+    def listed(*paths: Path) -> list[str]:
+        return [row["crate"] for row in json.loads(prov_worker("list", "--json", *paths)[1])]
+
+    def checked() -> list[str]:
+        return list(json.loads(prov_worker("check", "--no-validator", "--json", own_crates)[1]))
+
+    assert listed(own_crates) == directories
+    assert sorted(checked()) == sorted(directories)
+    assert listed(pack) == packed  # what is named alone is shown
+    add_a_file(own_crates / f"{DONE}.crate")
+    assert listed(own_crates) == directories
+    assert sorted(checked()) == sorted([*directories, packed[0]])
+    change_the_metadata(own_crates / f"{DONE}.crate")
+    assert sorted(listed(own_crates)) == sorted([*directories, packed[0]])
+
+
+@pytest.mark.parametrize("metadata", ["{", "[]", '{"@graph": []}', ""])
+def test_a_crate_with_broken_metadata_is_not_packed(prov_worker: Run, own_crates: Path, metadata: str) -> None:
+    path = own_crates / f"{DONE}.crate" / "ro-crate-metadata.json"
+    path.unlink()
+    path.write_text(metadata)
+    before = content_of(own_crates / f"{DONE}.crate")
+    code, out, err = prov_worker("pack", own_crates)
+    assert code == 1
+    assert out.endswith("1 crate packed\n")
+    assert err.startswith(f"prov-worker: {path}")
+    assert err.count("\n") == 1
+    assert content_of(own_crates / f"{DONE}.crate") == before
 
 
 @pytest.mark.parametrize("command", ["list", "check", "show", "unpack"])

@@ -195,6 +195,20 @@ def test_a_pack_that_grows_is_left_alone(prov_worker: Run, factory: CrateFactory
     writer.close()
 
 
+def test_links_are_left_alone_and_not_counted(prov_worker: Run, factory: CrateFactory, tmp_path: Path) -> None:
+    real = factory.directory / f"{task_id(1)}.crate"
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / real.name).symlink_to(real.rename(tmp_path / real.name))
+    pack = Path(prov_worker("pack", factory.directory)[1].splitlines()[0])
+    (linked / pack.name).symlink_to(pack)
+    before = pack.read_bytes()
+    shown = prune(prov_worker, linked, "--unsealed", "--yes")
+    assert (shown["crates"], shown["free_bytes"], shown["free_inodes"]) == ([], 0, 0)
+    assert sorted(path.is_symlink() for path in linked.iterdir()) == [True, True]
+    assert pack.read_bytes() == before
+
+
 @pytest.mark.parametrize("inside", ["", "steps"])
 def test_a_sealed_run_is_one_line(prov_worker: Run, factory: CrateFactory, tmp_path: Path, inside: str) -> None:
     run = tmp_path / "RUN.crate"
