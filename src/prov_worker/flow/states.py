@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from prov_worker.flow import paths
+from prov_worker.flow.schema_problems import problems_of
 from prov_worker.flow.source import Document, Steps
 
 TYPES = ("Action", "Choice", "ExpressionEval", "Fail", "Pass", "Wait")
@@ -66,12 +67,7 @@ class Flow:
     @cached_property
     def schema_problems(self) -> list[tuple[Steps, str]]:
         """Why the input schema is none (JSON Schema, draft 2020-12): places and messages; empty if it is one."""
-        if self.schema is None:
-            return []
-        from jsonschema import Draft202012Validator
-
-        problems = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(self.schema.value)
-        return [(tuple(problem.absolute_path), problem.message) for problem in problems]
+        return [] if self.schema is None else problems_of(self.schema.value)
 
     @property
     def start(self) -> str | None:

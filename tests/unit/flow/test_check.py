@@ -392,6 +392,9 @@ def test_a_loop_that_adds_to_the_state_is_a_warning() -> None:
     assert findings_of(Example(looping("x.all[1:]"), schema, {})) == []
 
 
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
 # -- schema and input ------------------------------------------------------------------------------------------------
 
 
@@ -400,6 +403,71 @@ def test_a_schema_that_is_none_is_found() -> None:
     level, path, message = only(flow(pass_("A", End=True)), schema)
     assert (level, path) == ("error", "$.properties.x.type")
     assert message.startswith("no JSON Schema: ")
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "message"),
+    [
+        (an_object(x={"pattern": "("}), "$.properties.x.pattern", "no JSON Schema: '(' is no regular expression"),
+        (
+            an_object(x={"type": "object", "patternProperties": {"[": TEXT}}),
+            "$.properties.x.patternProperties",
+            "no JSON Schema: '[' is no regular expression",
+        ),
+        (
+            an_object(x={"$ref": "https://example.org/s.json"}),
+            "$.properties.x['$ref']",
+            "leads nowhere in this schema: https://example.org/s.json; nothing is fetched",
+        ),
+        (
+            an_object(x={"items": {"anyOf": [TEXT, {"$ref": "#/$defs/none"}]}}),
+            "$.properties.x.items.anyOf[1]['$ref']",
+            "leads nowhere in this schema: #/$defs/none; nothing is fetched",
+        ),
+        ({"$ref": "#"}, "$['$ref']", "refers to itself without end"),
+        (
+            an_object(x={"$ref": "#/$defs/a"}) | {"$defs": {"a": {"allOf": [{"$ref": "#/properties/x"}]}}},
+            "$.properties.x['$ref']",
+            "refers to itself without end",
+        ),
+        ([], "$", "no JSON Schema of an input: expected an object"),
+        (True, "$", "no JSON Schema of an input: expected an object"),
+        ("text", "$", "no JSON Schema of an input: expected an object"),
+        (7, "$", "no JSON Schema of an input: expected an object"),
+    ],
+)
+@pytest.mark.parametrize("given", [None, {"x": "text"}], ids=["alone", "with an input"])
+def test_a_schema_that_cannot_be_applied_is_found_with_an_input_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: Any, path: str, message: str, given: Json | None
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("was fetched"))
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps(schema))
+    findings = [f for f in check(load(flow(pass_("A", End=True)), file, given)) if f.level == "error"]
+    assert (findings[0].path, findings[0].message) == (path, message)
+    assert len([f for f in findings if f.path == path]) == 1
+    assert not [f for f in findings if "Error" in f.message]
+
+
+def test_a_schema_of_trees_is_sound_and_an_endless_input_is_said() -> None:
+    tree = {"type": "object", "properties": {"below": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}
+    schema = an_object(tree={"$ref": "#/$defs/tree"}) | {"$defs": {"tree": tree, "draft": {"$ref": DRAFT}}}
+    value: Json = {}
+    for _ in range(5):
+        value = {"below": [value]}
+    assert not [f for f in check(load(flow(pass_("A", End=True)), schema, {"tree": value})) if f.level != "note"]
+    for _ in range(400):
+        value = {"below": [value]}
+    (finding,) = [f for f in check(load(flow(pass_("A", End=True)), schema, {"tree": value})) if f.level != "note"]
+    assert finding.message == "cannot be applied: it refers to itself without end, or the input is nested too deeply"
+
+
+def test_a_schema_of_many_levels_is_a_finding() -> None:
+    schema: Json = TEXT
+    for _ in range(450):
+        schema = an_object(x=schema)
+    findings = [f for f in check(load(flow(pass_("A", End=True)), schema)) if f.level == "error"]
+    assert [f.message for f in findings] == ["no JSON Schema: is nested too deeply"]
 
 
 def test_a_schema_that_no_input_can_follow_is_found() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, NOTE, WARNING, Draft
+from prov_worker.flow.schema_problems import registry, why_not
 from prov_worker.flow.states import Flow
 
 
@@ -24,14 +25,16 @@ def check_input(flow: Flow) -> Iterator[Draft]:
         return  # they are the schema's findings
     from jsonschema import Draft202012Validator
 
-    checker = Draft202012Validator(flow.schema.value, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    checker = Draft202012Validator(
+        flow.schema.value, format_checker=Draft202012Validator.FORMAT_CHECKER, registry=registry()
+    )
     try:
         for problem in checker.iter_errors(document.value):
             level = WARNING if problem.validator == "format" else ERROR
             message = problem.message if len(problem.message) <= 200 else f"{problem.message[:197]}…"
             yield Draft(level, document, tuple(problem.absolute_path), message)
-    except Exception as error:  # a reference that leads nowhere: the library's own kinds differ between releases
-        yield Draft(ERROR, flow.schema, (), f"cannot be applied: {type(error).__name__}: {error}")
+    except Exception as error:  # the library's own kinds differ between releases
+        yield Draft(ERROR, flow.schema, (), why_not(error))
 
 
 CHECKS.add("input", check_input, rank=90)

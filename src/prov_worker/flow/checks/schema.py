@@ -21,7 +21,7 @@ def schema(flow: Flow) -> Iterator[Draft]:
     if document is None:
         return
     for steps, message in flow.schema_problems:
-        yield Draft(ERROR, document, steps, f"no JSON Schema: {_short(message)}")
+        yield Draft(ERROR, document, steps, message)
     if flow.schema_problems or not isinstance(document.value, Mapping):
         return
     dialect = document.value.get("$schema", _DIALECT)
@@ -62,10 +62,6 @@ def _objects(value: Mapping[str, Any], steps: Steps) -> Iterator[tuple[str, Step
                 continue  # it adds to what is described around it
             if isinstance(branch, Mapping):
                 yield from _objects(branch, (*steps, key, number))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:197]}…"
 
 
 CHECKS.add("schema", schema, rank=80)
