@@ -47,7 +47,8 @@ class EmbeddedEndpoint:
     Args:
         engine: name of the engine, as in a template.
         workers: number of workers.
-        provenance: the engine's ``provenance`` mapping; only for engines that take one.
+        provenance: the engine's ``provenance`` mapping; only for engines that take one. Its ``crate_dir`` may be
+            relative to the directory of this process.
         max_retries: ``max_retries_on_system_failure``.
         run_dir: folder for logs and working files; None takes a temporary one, removed at the end.
         heartbeat_period_s: how often a manager and the interchange report; a killed worker is noticed after at most
@@ -103,6 +104,8 @@ class EmbeddedEndpoint:
             options["max_workers"] = workers
         if provenance is not None:
             options["provenance"] = dict(provenance)
+            if crate_dir := provenance.get("crate_dir"):  # workers have other directories
+                options["provenance"]["crate_dir"] = os.path.abspath(crate_dir)
         self._options = options | dict(engine_options or {})
         self._run_dir = run_dir
         self._temporary: tempfile.TemporaryDirectory[str] | None = None

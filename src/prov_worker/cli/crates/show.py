@@ -46,8 +46,8 @@ _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 def command(crate: str, directory: str, as_json: bool) -> int:
     """Show CRATE on one page: what ran, where, how hard, what failed.
 
-    CRATE is a directory, a zip file of one crate, one of many in a zip file: many.zip!NAME, or the begin of a task id:
-    8ad801b2, or DIR/8ad801b2. Of several attempts at a task, the latest is shown.
+    CRATE is a directory, a zip file of one crate, one of many in a zip file: many.zip!NAME, or the beginning of a task
+    id: 8ad801b2, or DIR/8ad801b2. Of several attempts at a task, the latest is shown.
     """
     from prov_worker.crate.sources import read_end
     from prov_worker.crate.summary import open_step

@@ -9,6 +9,8 @@ import click
 
 from prov_worker.cli.service import common
 
+_TIMEOUT_S = 5
+
 
 @click.command("status")
 @common.where_options
@@ -25,9 +27,13 @@ def command(as_json: bool, **where: Any) -> int:
         # A proxy that the environment names is for other machines.
         session.trust_env = False
         try:
-            content = session.get(f"{config.url}health", timeout=5).json()
-        except (requests.RequestException, ValueError) as error:
-            content = {"status": "unreachable", "reason": str(error)}
+            content = dict(session.get(f"{config.url}health", timeout=_TIMEOUT_S).json())
+        except requests.Timeout:
+            content = {"status": "unreachable", "reason": f"no answer within {_TIMEOUT_S} s"}
+        except requests.ConnectionError:
+            content = {"status": "unreachable", "reason": "nothing answers there; prov-worker service run starts one"}
+        except (requests.RequestException, ValueError, TypeError):
+            content = {"status": "unreachable", "reason": "what answers there is no prov-worker service"}
     if as_json:
         click.echo(json.dumps({"url": config.url, **content}))
     else:

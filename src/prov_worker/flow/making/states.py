@@ -52,10 +52,13 @@ class _Place:
             if set(value) != {"id", "path"} or not all(isinstance(part, str) and part for part in value.values()):
                 raise spec.refuse(place, "expected id and path, or the name of an input of type collection")
             self.id, self._path = value["id"], value["path"]
+            if not self._path.startswith(("$.", "=")):
+                _refuse_upwards(spec, self._path, (*place, "path"))
             return
         collection, slash, below = str(value).partition("/")
         if kind_of(spec.inputs.get(collection)) != "collection":
             raise spec.refuse(place, f"there is no input {collection!r} of type collection")
+        _refuse_upwards(spec, below, place)
         self.id = f"$.input.{collection}.id"
         self._path = f"$.input.{collection}.path"
         if slash and below.strip("/"):
@@ -68,6 +71,11 @@ class _Place:
     def below(self, tail: str) -> str:
         """Expression of a path below it; ``tail`` is an expression."""
         return f"{expression(self._path)}.rstrip('/') + '/' + {tail}"
+
+
+def _refuse_upwards(spec: Spec, path: str, place: Steps) -> None:
+    if ".." in path.split("/"):
+        raise spec.refuse(place, f"{path!r}: '..' leads out of the directory; write the path without it")
 
 
 def _transfer(spec: Spec, step: Step, after: str) -> States:

@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs.format import is_pack
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
@@ -119,8 +121,11 @@ class Index:
         if not (path / SEEN_FILE).is_file():
             beside = default_index(path)
             if not (beside / SEEN_FILE).is_file():
-                problem = "has no index" if path.exists() else "no such index"
-                raise InputError(f"{path}: {problem}; make one with: prov-worker run index {path}")
+                if path.is_file() and path.suffix != v.ZIP_SUFFIX and not is_pack(path.name):
+                    raise InputError(f"{path}: a file; expected an index, or a run or directory that has one")
+                if not path.exists():
+                    raise InputError(f"{path}: no such index")
+                raise InputError(f"{path}: has no index; make one with: prov-worker run index {path}")
             path = beside
         self.path = path
         record = read_record(path)

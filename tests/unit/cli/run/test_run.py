@@ -220,6 +220,10 @@ def test_crates_that_are_there_twice_are_said_to_count_once(prov_worker: Run, ow
         (["verify", "/nowhere"], "prov-worker: /nowhere: no such run crate"),
         (["verify", "/nowhere", "--allowed-signers", "/no/list"], "prov-worker: /no/list: no such list of allowed sig"),
         (["query", "/nowhere"], "prov-worker: /nowhere: no such index"),
+        (
+            ["query", __file__],
+            f"prov-worker: {__file__}: a file; expected an index, or a run",
+        ),
         (["query", "x", "--min-duration", "soon"], "expected a duration"),
         (["query", "x", "--min-rss", "big"], "expected a size"),
         (["query", "x", "--since", "noon"], "expected a time"),
