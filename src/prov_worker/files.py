@@ -37,19 +37,15 @@ def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None)
     """Refuse, before any work is done, to replace what somebody may want to keep.
 
     Args:
-        target: a file to write; an empty one holds nothing to keep.
+        target: a file to write; an empty one, a device and a pipe hold nothing to keep.
         overwrite: replace any file.
         own: a file that has this within its first kilobyte was written by us, and is replaced.
 
     Raises:
-        InputError: the target is there, or is a directory, a device or a pipe, or there is no directory for it.
+        InputError: the target is there, or is a directory, or there is no directory for it.
     """
     _check(target)
-    if not target.exists():
-        return
-    if not target.is_file():
-        raise InputError(f"{target}: is no regular file; name a file")
-    if overwrite or not target.stat().st_size:
+    if overwrite or not target.is_file() or not target.stat().st_size:
         return
     if own is not None:
         with suppress(OSError), target.open("rb") as stream:
@@ -263,13 +259,13 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
         limit: most bytes to take.
 
     Raises:
-        OSError: it cannot be read, or is larger, or no regular file.
+        OSError: it cannot be read, or is larger, or not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
+            raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
         if status.st_size > limit:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(path))
         return stream.read(limit)

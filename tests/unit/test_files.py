@@ -100,13 +100,15 @@ def test_only_files_that_hold_something_of_others_are_kept(tmp_path: Path) -> No
         refuse_overwrite(tmp_path / "none" / "report.html", overwrite=True)
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_no_regular_file_is_refused_as_a_target(tmp_path: Path, overwrite: bool) -> None:
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to(tmp_path / "pipe")
-    for name in ("pipe", "link"):
-        with pytest.raises(InputError, match=f"{name}: is no regular file; name a file"):
-            refuse_overwrite(tmp_path / name, overwrite=overwrite)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    refuse_overwrite(tmp_path / "pipe", overwrite=False)
+    with atomic_write(tmp_path / "pipe") as path:
+        path.write_text("through")
+    assert os.read(reader, 100) == b"through"
+    assert (tmp_path / "pipe").is_fifo()
+    os.close(reader)
 
 
 def test_a_new_file_is_one_of_which_there_is_nothing(tmp_path: Path) -> None:

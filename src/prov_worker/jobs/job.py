@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.crate.vocabulary import crate_name
 from prov_worker.jobs import errors
 from prov_worker.jobs.states import State
 
@@ -156,7 +157,7 @@ class Job:
         crates = self._ledger.crates
         if crates is None or self.task_id is None:
             return None
-        path = crates / f"{self.task_id}.crate"
+        path = crates / crate_name(self.task_id)
         return path if path.exists() else None
 
     def result(self, timeout: float | None = None) -> Any:

@@ -91,10 +91,10 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else could have written.
 
     Raises:
-        StoreError: it is no regular file, another user's, or one that others may write.
+        StoreError: it is not a regular file, another user's, or one that others may write.
     """
     if not stat.S_ISREG(status.st_mode):
-        raise StoreError(path, "is no regular file")
+        raise StoreError(path, "is not a regular file")
     if hasattr(os, "getuid"):
         if status.st_uid != os.getuid():
             raise StoreError(path, "belongs to another user; what it holds would be run here")

@@ -23,7 +23,7 @@ from prov_worker.settings import Settings
 from prov_worker.trigger import scan
 from prov_worker.trigger.watcher import Settled
 
-SUFFIX = ".trigger.crate"
+SUFFIX = ".trigger" + v.CRATE_SUFFIX
 FILES = "files.json"
 _SOFTWARE = "#prov-worker"
 _NAMESPACE = uuid.UUID("b1f0a3c4-3a57-5d43-8f0e-52a5f3c0a2d7")

@@ -189,7 +189,7 @@ def test_a_file_that_never_answers_has_no_source(tmp_path: Path) -> None:
     line = function_fields(load(tmp_path / "script.py", "def f(): ...\n"), None)
     os.mkfifo(tmp_path / "fifo.py")
     for path in (str(tmp_path / "fifo.py"), "/dev/zero"):
-        assert "is no regular file" in (source_of({**line, "file": path}).absent or "")
+        assert "is not a regular file" in (source_of({**line, "file": path}).absent or "")
 
 
 def test_a_file_that_is_not_python_has_no_source(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_store_that_others_could_write_is_refused(tmp_path: Path) -> None:
         Store(path, HEAD)
     path.unlink()
     os.mkfifo(path, 0o600)
-    with pytest.raises(StoreError, match="is no regular file"):
+    with pytest.raises(StoreError, match="is not a regular file"):
         Store(path, HEAD)
 
 

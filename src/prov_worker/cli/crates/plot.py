@@ -10,7 +10,7 @@ import click
 
 from prov_worker.cli import renamed, terminal
 from prov_worker.errors import CrateError, InputError, blaming
-from prov_worker.files import refuse_overwrite, write_file
+from prov_worker.files import atomic_write, refuse_overwrite
 
 if TYPE_CHECKING:
     from prov_worker.crate.reader import StepCrate
@@ -81,5 +81,6 @@ def _plot(step: StepCrate, kind: str, directory: Path | None, overwrite: bool) -
         return add_plot(step.source, kind)
     target = directory / f"{step.source.key}.{kind}"
     refuse_overwrite(target, overwrite=overwrite)
-    write_file(target, draw(step, kind))
+    with atomic_write(target) as path:
+        path.write_bytes(draw(step, kind))
     return target
