@@ -78,7 +78,7 @@ def slot(data: bytes) -> None:
         sequence = reader.sequence()
         if task is not None:
             _ = attempt_of(task), task.running
-            note = reader.note(task.sequence)
+            note = reader.note(task)
             if note is not None:
                 parse_note(note)
         reader.begun_descendants(sequence)

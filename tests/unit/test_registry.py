@@ -90,4 +90,4 @@ def test_a_package_in_a_zip_file_has_its_modules(tmp_path: Path) -> None:
     )
     done = run_python("-I", "-S", "-c", code, check=True)
     assert done.stdout.startswith(str(archive))
-    assert "('pbs', 'slurm') ('cpu', 'environment', 'gpu', 'memory', 'scheduler', 'storage')" in done.stdout
+    assert "('pbs', 'slurm') ('cpu', 'energy', 'environment', 'gpu', 'memory', 'scheduler', 'storage')" in done.stdout

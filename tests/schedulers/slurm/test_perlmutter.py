@@ -127,6 +127,9 @@ def test_a_lost_node_leaves_a_failed_crate(cpu: Endpoint, cluster: Cluster, doom
 
     tasks = cpu.submit(("hold", ["lost", 600]), workers=1)
     job, node = until(lambda: cluster.run("cat lost", check=False).split(), "the task to run")
+    # What was in the node's memory alone goes with it.
+    journals = f"{cpu.crate_dir}/.spool/*.jsonl"
+    until(lambda: cluster.run(f"grep -l {tasks.ids[0]} {journals}", check=False).strip(), "its start in a journal")
     docker("kill", cluster.part(node))
     (outcome,) = tasks.outcomes()
     assert f"on host {node}" in outcome["error"]
