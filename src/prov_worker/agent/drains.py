@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from prov_worker.errors import SpoolError
 from prov_worker.spool.drain import drain, keep_what_is_there, open_held
 from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.paths import own_journal
 from prov_worker.spool.ring import RINGS, RingReader, journal_name_of, rings_of
 
 #: Rings are not looked at again before the first, and should be after the second.
@@ -164,10 +165,11 @@ class Drains:
             return
         self._refused.pop(path, None)
         self._open.add(path)
-        target = self._journals.get(ring.journal)
+        journal = own_journal(ring.journal)
+        target = self._journals.get(journal)
         if target is None:
-            fallback = os.path.join(runtime, "spool", os.path.basename(ring.journal))
-            target = self._journals[ring.journal] = _Journal(ring.journal, fallback)
+            fallback = os.path.join(runtime, "spool", os.path.basename(journal))
+            target = self._journals[journal] = _Journal(journal, fallback)
             if not ring.is_fresh:
                 keep_what_is_there(target.writer)
         target.rings.append(ring)

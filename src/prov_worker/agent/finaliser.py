@@ -30,7 +30,7 @@ from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
-from prov_worker.spool.paths import place_of
+from prov_worker.spool.paths import own_journal, place_of
 from prov_worker.spool.places import RENEW_S, renew
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader, SlotTask
@@ -214,6 +214,7 @@ class Finaliser:
         except SpoolError as error:
             self.say("%s", error)
             return
+        slot.journal = own_journal(slot.journal)
         before = self._slots.get(path)
         if before is not None:
             before.close()

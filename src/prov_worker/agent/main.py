@@ -79,7 +79,7 @@ def main(runtime: str, crate_dir: str) -> None:
             began = time.monotonic()
             abandoned, status = _finish(runtime, crate_dir, theirs)
             if abandoned and time.monotonic() - began > _RESPAWN_AFTER_S:
-                launch.ensure_agent(runtime, crate_dir)
+                _start_successor(runtime, crate_dir)
         except BaseException:
             log.exception("the finaliser failed; its records are kept")
         finally:
@@ -104,7 +104,18 @@ def main(runtime: str, crate_dir: str) -> None:
             _tidy(runtime)
     os.close(lock)
     if orphaned and time.monotonic() - began > _RESPAWN_AFTER_S:
-        launch.ensure_agent(runtime, crate_dir)
+        _start_successor(runtime, crate_dir)
+
+
+def _start_successor(runtime: str, crate_dir: str) -> None:
+    """Start another agent: workers that rest would not.
+
+    A killed process lets its socket go before its lock, on a busy machine some time before.
+    """
+    until = time.monotonic() + _RESPAWN_AFTER_S
+    while launch.agent_lives(runtime) and time.monotonic() < until:
+        time.sleep(0.02)
+    launch.ensure_agent(runtime, crate_dir)
 
 
 def _lift_limits() -> None:

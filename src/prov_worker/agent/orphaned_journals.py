@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.errors import SpoolError
 from prov_worker.model import Failure
-from prov_worker.spool.paths import JournalName, own_spools, places_here, spool_dir
+from prov_worker.spool.paths import JournalName, own_journal, own_spools, places_here, spool_dir
 from prov_worker.spool.places import why_busy
 from prov_worker.spool.ring import RingReader, journal_name_of, rings_of
 from prov_worker.spool.slot import SlotReader
@@ -86,7 +86,7 @@ def _journal_of(ring: str) -> str | None:
     except (OSError, SpoolError):
         return None  # who drains it says what is wrong with it
     reader.close()
-    return reader.journal
+    return own_journal(reader.journal)
 
 
 def slots_of(runtime: str) -> dict[str, SlotReader]:
@@ -98,5 +98,6 @@ def slots_of(runtime: str) -> dict[str, SlotReader]:
                 slot = SlotReader(os.path.join(runtime, name))
             except Exception:  # noqa: S112 - a damaged slot names no journal
                 continue
+            slot.journal = own_journal(slot.journal)
             slots[slot.journal] = slot
     return slots

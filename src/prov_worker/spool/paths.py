@@ -139,6 +139,21 @@ def spool_dir(crate_dir: str) -> str:
     return own[0] if own else os.path.join(crate_dir, f"{SPOOL}-{uid}-{os.urandom(8).hex()}")
 
 
+def own_journal(journal: str) -> str:
+    """Return where a journal is that a worker has named: in this user's spool, which is made if it is missing.
+
+    Another user may have made the spool that was nobody's yet when the worker looked.
+    """
+    directory, name = os.path.split(journal)
+    crate_dir = os.path.dirname(directory)
+    if not os.path.basename(directory).startswith(SPOOL) or not os.path.isdir(crate_dir):
+        return journal
+    if not private_directory(directory):
+        directory = spool_dir(crate_dir)
+        private_directory(directory)
+    return os.path.join(directory, name)
+
+
 def own_spools(crate_dir: str) -> list[str]:
     """This user's spools in a crate directory: most often one, more where names were taken and free again."""
     uid = os.geteuid()

@@ -16,7 +16,7 @@ import pytest
 from prov_worker.agent.recover import recover
 from prov_worker.errors import InputError
 from prov_worker.spool import own_files, paths
-from prov_worker.spool.paths import other_spools, runtime_dir, runtime_dirs, runtime_dirs_of, spool_dir
+from prov_worker.spool.paths import other_spools, own_journal, runtime_dir, runtime_dirs, runtime_dirs_of, spool_dir
 
 NOBODY = 65534
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root can make another user's folder")
@@ -223,3 +223,16 @@ def test_recover_leaves_no_directory_of_its_own_on_the_node(crates: Path, roots:
     (crates / ".spool").mkdir(mode=0o700)
     recover(crates)
     assert [list(root.iterdir()) for root in roots] == [[], []]
+
+
+def test_a_journal_is_in_the_spool_of_its_user(tmp_path: Path) -> None:
+    """Another user may have made the spool that was nobody's when a worker looked."""
+    named = tmp_path / "crates" / ".spool" / "n001~b-7-9.jsonl"
+    assert own_journal(str(named)) == str(named), "no crate directory yet"
+    named.parent.parent.mkdir()
+    assert own_journal(str(named)) == str(named)
+    assert named.parent.stat().st_mode & 0o777 == 0o700, "it is this user's from now on"
+    named.parent.chmod(0o777)
+    own = named.parent.with_name(f".spool-{os.geteuid()}")
+    assert own_journal(str(named)) == str(own / named.name)
+    assert own.stat().st_mode & 0o777 == 0o700
