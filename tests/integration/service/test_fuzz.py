@@ -35,7 +35,10 @@ def _basic() -> str:
     return "Basic " + base64.b64encode(f"{ALICE}:{SECRETS[ALICE]}".encode()).decode()
 
 
-@pytest.mark.parametrize("who", ["nobody", "compute", "auth", "person"])
+@pytest.mark.parametrize(
+    "who",
+    ["nobody", "compute", pytest.param("auth", marks=pytest.mark.long), pytest.param("person", marks=pytest.mark.long)],
+)
 def test_every_operation_answers_as_it_says(service: Service, who: str, tmp_path: Path) -> None:
     identity = Identity(service, ALICE, SECRETS[ALICE])
     logins = {
