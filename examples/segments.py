@@ -25,7 +25,7 @@ def fit(path: str) -> dict[str, float]:
 
 
 def register(job: jobs.Job) -> None:
-    """Called once per segment, when it has ended: here a catalogue would be told."""
+    """Called once per segment, when it has ended: here a catalogue would be notified."""
     print(f"{Path(str(job.key)).name}: {job.state}   (task {job.task_id})")
 
 

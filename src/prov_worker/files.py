@@ -81,20 +81,20 @@ def read_private(path: Path, kind: str, *, roots_for_group: bool = False) -> str
     """Return the text of a file with secrets, which no other user may have written and none may read.
 
     Args:
-        path: of a plain file.
+        path: of a regular file.
         kind: what it holds, in the plural, for messages.
         roots_for_group: take one that root made for a group of ours to read too, as container runtimes hand secrets in.
 
     Raises:
-        InputError: it cannot be read, is not a plain file in UTF-8, is another user's, or is open to others; nothing of
-            its content is in the message.
+        InputError: it cannot be read, is not a regular file in UTF-8, is another user's, or is open to others;
+            nothing of its content is in the message.
     """
     try:
         # A FIFO would make the reader wait.
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{path}: {kind} are read from a plain file alone")
+                raise InputError(f"{path}: {kind} are read from a regular file alone")
             by_root = roots_for_group and status.st_uid == 0
             if status.st_uid != os.geteuid() and not by_root:
                 raise InputError(f"{path}: belongs to another user; {kind} are read from your own file alone")

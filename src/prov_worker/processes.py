@@ -81,7 +81,7 @@ def boot_id() -> str:
 
 
 def pid_namespace() -> str:
-    """Return the name space in which this process sees process ids (namespaces(7)); empty if it cannot be told.
+    """Return the name space in which this process sees process ids (namespaces(7)); empty if it is not known.
 
     With it that of its clocks, unless it is the host's (time_namespaces(7)): by them processes have started at
     other times, and the monotonic clock cannot be compared with that of others.

@@ -136,7 +136,7 @@ class Buffer:
         """The samples within a span, as offsets from its start.
 
         Args:
-            start_ns: begin of the span, on the clock that rows were added with.
+            start_ns: beginning of the span, on the clock that rows were added with.
             end_ns: end of the span.
             interval_s: distance of raw samples that was asked for.
         """

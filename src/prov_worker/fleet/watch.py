@@ -71,7 +71,7 @@ class Watcher:
         return self._reader.fleet
 
     def run(self, *, once: bool = False, stop_endpoints: bool = False) -> None:
-        """Watch until told to end.
+        """Watch until asked to end.
 
         Args:
             once: look once, and again if something is due soon.

@@ -1,7 +1,7 @@
 """The web service as jobs need it: functions, tasks in a group of our own, and what became of them.
 
 A submission is never repeated here. The SDK's transport repeats any request whose answer does not come, submissions
-too, and each of them makes tasks that run; whoever calls this is told that the outcome is in doubt, and asks the group.
+too, and each of them makes tasks that run; whoever calls this learns that the outcome is in doubt, and asks the group.
 """
 
 from __future__ import annotations

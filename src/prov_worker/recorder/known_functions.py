@@ -48,7 +48,7 @@ class KnownFunctions:
         self._last: KnownFunction | None = None
 
     def clear(self) -> None:
-        """Forget all, so that each is described anew; numbers go on."""
+        """Forget all, so that each is described again; numbers go on."""
         self._functions.clear()
         self._packed, self._last = "", None
 

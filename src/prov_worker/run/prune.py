@@ -1,6 +1,6 @@
 """Crates that are no longer needed: which ones, how much space they hold, and away with them.
 
-A crate of a directory is hidden by a rename before it is removed, and a pack is written anew beside itself without the
+A crate of a directory is hidden by a rename before it is removed, and a pack is rewritten beside itself without the
 crates that go: whatever interrupts it, each crate is there whole or not at all. What is being written is left alone.
 """
 

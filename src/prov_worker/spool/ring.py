@@ -116,8 +116,8 @@ class Ring:
         self._next = first = time.monotonic_ns()
         self._name = f"{os.path.basename(journal).removesuffix(JOURNAL_SUFFIX)}.{first:016x}"
         self.path = os.path.join(self._directory, self._name + _SUFFIX)
-        aside = self.path + ".new"
-        memory, self._inode = _map_new(aside, _SIZE)
+        beside = self.path + ".new"
+        memory, self._inode = _map_new(beside, _SIZE)
         _IDENTITY.pack_into(memory, 0, _MAGIC, pid, thread, start, first, first)
         _LENGTH.pack_into(memory, _PATH_AT, len(encoded))
         memory[_PATH_AT + _LENGTH.size : _PATH_AT + _LENGTH.size + len(encoded)] = encoded
@@ -125,7 +125,7 @@ class Ring:
         self._area = self._base[0]
         self._words = self._area.words
         self._words[self._area.begin >> 3] = first
-        os.rename(aside, self.path)
+        os.rename(beside, self.path)
         self._files = 0
         _rings.add(self)
 

@@ -120,8 +120,8 @@ class Slot:
         encoded = os.fsencode(journal)
         if len(encoded) > _PATH_LIMIT:
             raise ValueError("path of the journal is too long for a slot")
-        aside = f"{path}.{pid}.new"
-        fd = open_own(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        beside = f"{path}.{pid}.new"
+        fd = open_own(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
             allocate(fd, SIZE)
             self._map = mmap.mmap(fd, SIZE)
@@ -131,7 +131,7 @@ class Slot:
         _PLAN.pack_into(self._map, _PLAN_AT, *(telemetry or (interval_s,) * 8))
         _LENGTH.pack_into(self._map, _PATH_AT, len(encoded))
         self._map[_PATH_AT + 2 : _PATH_AT + 2 + len(encoded)] = encoded
-        os.rename(aside, path)
+        os.rename(beside, path)
         self.path = path
         self.sequence = 0
         self._take_memory()

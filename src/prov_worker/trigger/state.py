@@ -1,6 +1,6 @@
 """What a trigger remembers on disk, so that each content is fired once: a line an event, appended and synced.
 
-One trigger has it at a time (a lock beside it). It is written anew, whole or not at all, when most of its lines are
+One trigger has it at a time (a lock beside it). It is rewritten, whole or not at all, when most of its lines are
 of the past.
 """
 

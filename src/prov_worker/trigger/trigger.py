@@ -64,7 +64,7 @@ class Trigger:
         self.failed = 0
 
     def run(self, *, once: bool = False) -> None:
-        """Watch until told to end, or look once and wait for what began.
+        """Watch until asked to end, or look once and wait for what began.
 
         Raises:
             InputError: the state is damaged, or cannot be written at all.

@@ -1,4 +1,4 @@
-"""``flow.make``: what a person writes becomes a flow that is right, and crates come home whatever happens."""
+"""``flow.make``: what a person writes becomes a flow that is right, and crates are brought back whatever happens."""
 
 from __future__ import annotations
 

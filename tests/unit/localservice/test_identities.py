@@ -129,7 +129,7 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "identities.json"
     os.mkfifo(path, 0o600)
-    with pytest.raises(InputError, match="plain file"):
+    with pytest.raises(InputError, match="regular file"):
         identities.load(path, tmp_path / "none", {})
 
 

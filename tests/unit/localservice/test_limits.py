@@ -197,7 +197,7 @@ def test_logins_of_both_kinds_say_when_to_try_again(web: Web, monkeypatch: pytes
 
 
 def test_lines_of_the_log_are_limited(caplog: pytest.LogCaptureFixture) -> None:
-    log = logging.getLogger("a.stranger")
+    log = logging.getLogger("somebody.else")
     log.addFilter(rate := LineRate(per_s=0.0, at_once=5.0))
     try:
         for number in range(100):

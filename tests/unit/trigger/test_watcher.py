@@ -216,7 +216,7 @@ def test_a_directory_that_goes_away_is_waited_for(data: Path, opened: Opened, li
     assert (watcher.look(), watcher.look()) == ([], [])
     time.sleep(0.3)
     os.rename(data.parent / "away", data)
-    # who writes there was held up as well: the count begins anew
+    # who writes there was held up as well: the count begins again
     assert watcher.look() == []
     assert [f.name for f in until(watcher)] == ["run2"]
     assert lines == [f"{data}: is away (No such file or directory); it is waited for", f"{data}: is there again"]

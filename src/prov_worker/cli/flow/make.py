@@ -22,7 +22,7 @@ from prov_worker.errors import InputError
 def command(spec: str, output: str | None, overwrite: bool, dry_run: bool, as_json: bool) -> int:
     """Make definition.json, schema.json and input.json.j2 of a SPEC (flow.yaml), and check them.
 
-    Crates come home for every compute step, whatever its outcome. Nothing is written unless all of it is right.
+    Crates are brought back for every compute step, whatever its outcome. Nothing is written unless all of it is right.
     """
     from prov_worker import files
     from prov_worker.flow import make

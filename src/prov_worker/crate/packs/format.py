@@ -24,7 +24,7 @@ SUFFIX: Final = ".crates" + v.ZIP_SUFFIX
 #: What is added to the name while the pack grows, and to that of the file which says how far it is.
 PART: Final = ".part"
 OFFSETS: Final = ".offsets"
-#: Begin of a pack's comment, and of the first line of its file of offsets; the version follows.
+#: Beginning of a pack's comment, and of the first line of its file of offsets; the version follows.
 MARK: Final = "prov_worker pack "
 VERSION: Final = 1
 
@@ -174,7 +174,7 @@ def end_records(count: int, size: int, offset: int, comment: bytes = COMMENT) ->
 
 
 def begins_directory(data: bytes) -> bool:
-    """Whether bytes of a pack are the begin of its central directory, be it cut."""
+    """Whether bytes of a pack are the beginning of its central directory, be it cut."""
     signature = _CENTRAL_SIGNATURE.to_bytes(4, "little")
     return data[: len(signature)] == signature[: len(data)]
 
@@ -190,7 +190,7 @@ class LocalHeader:
 
     Attributes:
         info: the member, as :mod:`zipfile` describes those of a central directory; without ``header_offset``.
-        data_at: where its data begin, from the begin of the header.
+        data_at: where its data begin, from the beginning of the header.
     """
 
     info: zipfile.ZipInfo

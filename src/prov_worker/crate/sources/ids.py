@@ -1,4 +1,4 @@
-"""Crates by the ids of their tasks, whole or the begin of one."""
+"""Crates by the ids of their tasks, whole or the beginning of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def source_by_id(directory: Path, text: str) -> Source:
 
     Args:
         directory: where to look, as :func:`prov_worker.crate.sources.candidates` does.
-        text: begin of the task id, or of a crate's name.
+        text: beginning of the task id, or of a crate's name.
 
     Raises:
         InputError: no task has an id that begins so, or several have.

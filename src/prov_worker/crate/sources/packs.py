@@ -1,7 +1,7 @@
 """Reads packs: closed ones by their central directory, growing ones by their local headers.
 
 A look at a pack is one :class:`PackFile`: it sees what was complete when it began. A pack that is closed during a look
-keeps its bytes; the next look opens it anew, since a network file system shows what was appended only to who opens.
+keeps its bytes; the next look opens it again, since a network file system shows what was appended only to who opens.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def present(path: Path) -> Path | None:
 
 
 def signature_of(path: Path) -> tuple[int, int]:
-    """Return what :meth:`PackSource.signature` of the crates of a pack would be; -1 and -1 if it cannot be told."""
+    """Return what :meth:`PackSource.signature` of the crates of a pack would be; -1 and -1 if it is not known."""
     try:
         there = present(path)
         if there is None:

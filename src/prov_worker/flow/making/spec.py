@@ -22,7 +22,7 @@ _GRACE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Crates:
-    """Which way crates come home.
+    """Which way crates are brought back.
 
     Attributes:
         source: input of the collection, and directory, in which the endpoint writes crates.
@@ -47,7 +47,7 @@ class Step:
         options: its keys, checked.
         place: to the step in the document.
         wait_s: the longest that the flow waits for it.
-        crates: whether its crates come home.
+        crates: whether its crates are brought back.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Packs come home: closed ones whole, growing ones by what was appended since.
+"""Packs are collected: closed ones whole, growing ones by what was appended since.
 
 A closed pack travels into the staging directory, each of its crates is compared there with the hashes in its metadata,
 and it appears by a rename. Of a growing one the bytes are appended in place: nobody reads them before the file that

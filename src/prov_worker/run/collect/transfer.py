@@ -1,4 +1,4 @@
-"""Crates come home by Globus Transfer: one task of the service, which goes on whatever becomes of this process.
+"""Crates are brought back by Globus Transfer: one task of the service, which goes on whatever becomes of this process.
 
 The service compares checksums before and after it copies, so a second task sends what is missing alone. Names that
 begin with a dot stay where they are: the spool, and crates in the making.

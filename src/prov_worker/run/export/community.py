@@ -1,6 +1,6 @@
 """A run as one zip with a page about it (``ro-crate-preview.html``), written by ro-crate-py: ready to be deposited.
 
-The run crate is written anew by the library, so its seal does not cover the result and is left out; the sealed crate
+The run crate is rewritten by the library, so its seal does not cover the result and is left out; the sealed crate
 stays the evidence. Step crates that were not assembled yet are assembled first.
 """
 

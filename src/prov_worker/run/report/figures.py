@@ -273,7 +273,7 @@ def busy(rows: Iterable[Row], start_ns: int, width_ns: float, count: int, weight
 
     Args:
         rows: attempts.
-        start_ns: begin of the first bin.
+        start_ns: beginning of the first bin.
         width_ns: width of a bin.
         count: number of bins.
         weight: how much an attempt is while it runs: 1 for itself, its CPUs busy, …

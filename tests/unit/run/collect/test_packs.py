@@ -1,4 +1,4 @@
-"""Packs that come home, closed and growing."""
+"""Packs that are collected, closed and growing."""
 
 from __future__ import annotations
 
