@@ -277,13 +277,26 @@ def test_other_engines_run_embedded_too(engine: str) -> None:
     [
         ({"poll_intervall": 1}, "engine.provenance.poll_intervall"),
         ({"poll_interval": "fast"}, "engine.provenance.poll_interval"),
-        ({"crate_dir": "relative"}, "engine.provenance.crate_dir"),
+        ({"crate_dir": 5}, "engine.provenance.crate_dir"),
+        ({"crate_dir": "a\nb"}, "engine.provenance.crate_dir"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_path(provenance: dict[str, Any], key: str) -> None:
     endpoint = EmbeddedEndpoint(provenance=provenance)
     with pytest.raises(InputError, match=f"^{key}: "):
         endpoint.start()
+
+
+@pytest.mark.parametrize("crate_dir", ["crates", "~/crates", Path("crates")])
+def test_crates_go_to_a_directory_under_the_current_one_or_the_users(
+    crate_dir: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with EmbeddedEndpoint(workers=1, provenance={"crate_dir": crate_dir}) as endpoint:
+        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
+    assert (tmp_path / "crates").is_dir()
+    assert not (tmp_path / "~").exists()
 
 
 def test_an_unknown_engine_is_refused_with_the_names_that_there_are() -> None:

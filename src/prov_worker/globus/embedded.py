@@ -104,8 +104,9 @@ class EmbeddedEndpoint:
             options["max_workers"] = workers
         if provenance is not None:
             options["provenance"] = dict(provenance)
-            if crate_dir := provenance.get("crate_dir"):  # workers have other directories
-                options["provenance"]["crate_dir"] = os.path.abspath(crate_dir)
+            crate_dir = provenance.get("crate_dir")
+            if crate_dir and isinstance(crate_dir, str | os.PathLike):  # workers have other current directories
+                options["provenance"]["crate_dir"] = os.path.abspath(os.path.expanduser(os.fspath(crate_dir)))
         self._options = options | dict(engine_options or {})
         self._run_dir = run_dir
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
