@@ -22,6 +22,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def in_run(name: str) -> str:
+    import prov_worker
+
+    prov_worker.name_run(name)
+    return name
+
+
 def helper_in_use() -> tuple[str, bool]:
     """In a worker: the module of the helper that the engine called, and whether the stock one is wrapped there."""
     import sys

@@ -30,14 +30,16 @@ from globus_compute_endpoint.engines.base import GCExecutorFuture, GCFuture, Glo
 from globus_compute_endpoint.engines.globus_compute import GlobusComputeEngine
 from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 
-from prov_worker.errors import SettingsError
+from prov_worker.errors import InputError, SettingsError
 from prov_worker.globus import housekeeping, service_urls
 from prov_worker.globus.affinity_check import check_affinity
 from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
+from prov_worker.globus.error_results import packed_error
 from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
+from prov_worker.globus.task_options import NO_OPTIONS, TaskOptions, take_options
 from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import Settings
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WHERE = "engine.provenance"
+#: Code of the error that a client gets for options of a task that are not allowed.
+REFUSED = "PROV_WORKER_OPTIONS_REFUSED"
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class _OpenTask:
 
     future: GCFuture | None
     submitted_ns: int
+    options: TaskOptions = NO_OPTIONS
     attempt: int = 0
     reported: int = 0
 
@@ -233,9 +238,21 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         resource_specification: dict[str, Any],
         result_serializers: list[str] | None = None,
     ) -> None:
-        """Submit as the stock engine does; remembers the task until it has a result."""
+        """Submit as the stock engine does; remembers the task until it has a result.
+
+        What is asked of this engine alone (:mod:`prov_worker.globus.task_options`) is taken out of the specification. A
+        task with options that are not allowed has an error as its result: were it raised here, the user endpoint would
+        not acknowledge the task's message, and get it again.
+        """
+        options = NO_OPTIONS
+        if resource_specification:
+            try:
+                resource_specification, options = take_options(resource_specification)
+            except InputError as error:
+                task_f.set_result(packed_error(task_f.gc_task_id, REFUSED, str(error)))
+                return
         if self._recorder is not None:
-            self._open_tasks[task_f.gc_task_id] = _OpenTask(task_f, time.time_ns())
+            self._open_tasks[task_f.gc_task_id] = _OpenTask(task_f, time.time_ns(), options)
             task_f.add_done_callback(self._forget)
         try:
             super().submit(
@@ -271,7 +288,9 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         task = self._open_tasks.get(args[0]) or _OpenTask(None, time.time_ns())
         task.attempt += 1
         # As bytes: Parsl serialises arguments with dill, in Python, which takes 15 us for a nested mapping.
-        provenance = pickle.dumps({**self._context, "attempt": task.attempt, "function_id": task.function_id})
+        provenance = pickle.dumps(
+            {**self._context, "attempt": task.attempt, "function_id": task.function_id, **task.options.sent}
+        )
         recorded = {**(kwargs or {}), "provenance": provenance}
         with self._send_lock:
             sent = super()._submit(resource_specification, recorder, packed_task, args=args, kwargs=recorded)

@@ -135,6 +135,7 @@ class Recorder:
         self._attempt = 0
         self._function_ids: dict[str | None, tuple[bytes, str]] = {None: (NO_ID, "")}
         self._function_id: str | None = None
+        self._run = ""
         self._start_ns = self._mono_ns = 0
         self._sequence = 0
         self._started = False
@@ -202,9 +203,25 @@ class Recorder:
             log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
             return Slot.unseen()
 
-    def begin(self, task_id: Any, attempt: int, function_id: str | None, sandbox: str | None = None) -> None:
-        """A task has arrived. ``task_id`` is a ``uuid.UUID`` or its text; ``sandbox`` its directory, if it has one."""
+    def begin(
+        self,
+        task_id: Any,
+        attempt: int,
+        function_id: str | None,
+        sandbox: str | None = None,
+        run: str | None = None,
+    ) -> None:
+        """A task has arrived.
+
+        Args:
+            task_id: a ``uuid.UUID`` or its text.
+            attempt: 1 for the first.
+            function_id: of Globus Compute, if it is known.
+            sandbox: the task's directory, if it has one.
+            run: name of the run that its client says it is a part of.
+        """
         self._sandbox = sandbox
+        self._run = f',"run":{quote(run)}' if run else ""
         mono_ns = self._clock_ns()
         if mono_ns - self._looked_ns > _LOOK_NS:
             self._look(mono_ns)
@@ -253,6 +270,7 @@ class Recorder:
             small = (len(packed) if size is None else size) <= capture.HASH_LIMIT
             described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
             more += f',"args":{described}'
+        more += self._run
         slot = self._slot
         if entry.quick >= _QUICK_CALLS and len(more) <= NOTE_LIMIT and slot.path:  # type: ignore[union-attr]
             # a record less: should the worker die within the task, the agent finds its start in the slot
@@ -385,7 +403,7 @@ class Recorder:
         if kind == WHOLE or not self._started:
             function_id, text = self._function_ids.get(self._function_id) or self._packed_id(self._function_id)
             if not self._started:
-                more += text
+                more += text + self._run
         flags = 0 if self._failure else OK
         kin = self._descendants.field(self._slot, duration > _QUICK_NS)  # type: ignore[arg-type]
         if kin:

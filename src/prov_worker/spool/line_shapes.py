@@ -101,6 +101,7 @@ _START: dict[str, Check] = {
     "aff": _CPUS,
     "mpi": _VARIABLES,
     "box": _TEXT,
+    "run": _TEXT,
 }
 _END: dict[str, Check] = {
     "m": _is_time,
@@ -111,6 +112,7 @@ _END: dict[str, Check] = {
     "err": _or_none(_is_failure),
     "fid": _TEXT,
     "box": _TEXT,
+    "run": _TEXT,
     "files": _or_none(_mapping_of(_row(_is_integer, _is_integer, least=2))),
     "kin": _list_of(_list_of(_NUMBER)),
     "notes": _NOTES,

@@ -14,7 +14,7 @@ Field names are short for the same reason:
     of a shell command: ``command`` (its template) ``limit`` (s)
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
-    ``mpi`` (nodes and ranks of this task) ``box`` (sandbox)
+    ``mpi`` (nodes and ranks of this task) ``box`` (sandbox) ``run`` (which the client says that it is a part of)
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
@@ -205,7 +205,7 @@ class JournalState:
             failure=failure,
             command=_command(function, None),
         )
-        _take_notes(record, notes)
+        _take_notes(record, notes, start.get("run"))
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
         return Ended(
@@ -241,7 +241,7 @@ class JournalState:
             command=_command(function, line.get("cmd")),
             output=tuple(line["out"]) if line.get("out") else None,
         )
-        _take_notes(record, line.get("notes"))
+        _take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
         if line.get("brief"):
             record.notes.append("Little of it is known: more tasks ended than there was room for in the node's memory.")
         return Ended(
@@ -337,11 +337,13 @@ def _command(function: dict[str, Any], ended: dict[str, Any] | None) -> Command 
     )
 
 
-def _take_notes(record: TaskRecord, notes: dict[str, Any] | None) -> None:
-    """What user code noted; files get their size and hash later, by whoever writes the crate."""
+def _take_notes(record: TaskRecord, notes: dict[str, Any] | None, run: str | None) -> None:
+    """What client and user code noted; files get their size and hash later, by whoever writes the crate."""
+    if run:
+        record.annotations = {"run": run}
     if not notes:
         return
-    record.annotations = {str(key): value for key, value in notes.get("a", {}).items()}
+    record.annotations |= {str(key): value for key, value in notes.get("a", {}).items()}
     record.used = [OutputFile(path, -1) for path in notes.get("u", ())]
     record.generated = [OutputFile(path, -1) for path in notes.get("g", ())]
     if notes.get("d"):
