@@ -11,6 +11,7 @@ import pytest
 
 from support.crate_dir import CrateDir
 from support.direct import TESTS, Call, DirectWorker, Start
+from support.freezable import Freezable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,3 +49,14 @@ def start(tmp_path: Path, crate_dir: CrateDir) -> Iterator[Start]:
     yield begin
     for worker in started:
         worker.stop()
+
+
+@pytest.fixture
+def freezable(crate_dir: CrateDir, tmp_path: Path) -> Iterator[Freezable]:
+    """The crate directory on an ext4 of its own."""
+    crate_dir.crates.mkdir()
+    system = Freezable(crate_dir.crates, tmp_path / "disk")
+    yield system
+    system.thaw()
+    crate_dir.close()
+    system.close()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,44 +16,7 @@ from prov_worker.spool.ring import RINGS, RingReader, rings_of
 from support.commands import run_program, run_python
 from support.crate_dir import CrateDir, alive, task_series, wait_until
 from support.direct import TESTS, Call, DirectWorker, Start
-
-
-class Freezable:
-    """A file system in a file that can be frozen: what writes to it hangs until it is thawed."""
-
-    def __init__(self, mount: Path) -> None:
-        self.mount = mount
-        self.frozen = False
-
-    def freeze(self) -> None:
-        run_program("fsfreeze", "--freeze", self.mount, check=True)
-        self.frozen = True
-
-    def thaw(self) -> None:
-        if self.frozen:
-            run_program("fsfreeze", "--unfreeze", self.mount, check=True)
-        self.frozen = False
-
-
-@pytest.fixture
-def freezable(crate_dir: CrateDir, tmp_path: Path) -> Iterator[Freezable]:
-    """The crate directory on an ext4 of its own."""
-    crate_dir.crates.mkdir()
-    image = tmp_path / "disk"
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    mounted = os.getuid() == 0 and _has_mkfs() and run_program("mkfs.ext4", "-q", "-F", image).returncode == 0
-    if not mounted or run_program("mount", "-o", "loop", image, crate_dir.crates).returncode != 0:
-        pytest.skip("a file system that can be frozen needs root, mkfs.ext4 and a loop device")
-    system = Freezable(crate_dir.crates)
-    yield system
-    system.thaw()
-    crate_dir.close()
-    run_program("umount", "-l", crate_dir.crates, check=True)
-
-
-def _has_mkfs() -> bool:
-    return shutil.which("mkfs.ext4") is not None
+from support.freezable import Freezable
 
 
 def once(crate_dir: CrateDir, calls: list[Call]) -> None:

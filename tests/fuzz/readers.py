@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.recover import recover
-from prov_worker.agent.sampler import attempt_of
+from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, ZipSource, digest, sources_at

@@ -198,6 +198,10 @@ class History:
         """When the last row was read; 0 if there is none."""
         return self._recent[-1][0] if self._recent else 0
 
+    def latest(self) -> list[float]:
+        """Return the last row; empty if there is none."""
+        return list(self._recent[-1][1]) if self._recent else []
+
     def grown(self, start_ns: int, end_ns: int) -> list[float] | None:
         """Return how much counters grew within a span; NaN if one was not read, None if it reaches beyond the readings.
 

@@ -59,7 +59,8 @@ class EnergyMeter:
         """
         if not self._counters or end_ns <= start_ns:
             return None
-        self._history.add(end_ns, self._row())
+        if end_ns > self._history.last_ns:
+            self._history.add(end_ns, self._row())
         unseen_ns = max(0, self._history.first_ns - start_ns)
         if unseen_ns > _UNSEEN_SHARE * (end_ns - start_ns):
             return None

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prov_worker.agent.burst import Burst
@@ -25,7 +26,8 @@ from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.output_files import LOOK_INTERVAL_S, Outputs, Sandboxes
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
-from prov_worker.agent.sampler import Tick, WorkerDeath, attempt_of
+from prov_worker.agent.sampler import Tick, WorkerDeath
+from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Failure, TaskSeries, host_name
@@ -51,6 +53,7 @@ _RETRY_MOST_S = 30.0
 #: So many refusals in a row mean that the disk takes nothing, not that one record is odd.
 _MAX_REFUSED = 3
 _DRAIN_AGAIN_S = 0.2
+_RECENT = 8
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class Finaliser:
 
     Attributes:
         published: crates written.
+        recent: the last of them: what ended, and its crate or the pack that it is in.
         problems: messages about what could not be done, newest last; a bounded number.
     """
 
@@ -126,6 +130,7 @@ class Finaliser:
         self._holding = self._awaited = self._ending = self._watches = False
         self._oom_kills = oom_kills()
         self.published = 0
+        self.recent: deque[tuple[Ended, Path]] = deque(maxlen=_RECENT)
         self.problems: deque[str] = deque(maxlen=100)
 
     # -- what the sampler says ---------------------------------------------------------------------------------------
@@ -382,6 +387,16 @@ class Finaliser:
         """Crates that could not be written when it was tried last."""
         return len(self._retry)
 
+    def workers(self) -> list[Follower]:
+        """Return the journals of workers that live; may be called from any thread."""
+        followers = (self._followers.get(slot.journal) for slot in list(self._slots.values()))
+        return [follower for follower in followers if follower is not None and not follower.is_engine]
+
+    def writer_of(self, slot: str) -> tuple[SlotReader | None, Follower | None]:
+        """Return a worker's slot by its path, and its journal; may be called from any thread."""
+        reader = self._slots.get(slot)
+        return reader, None if reader is None else self._followers.get(reader.journal)
+
     def plot_fileno(self) -> int:
         """Descriptor of the plotter's answers, -1 without one."""
         return self._plotter.fileno()
@@ -511,7 +526,7 @@ class Finaliser:
 
     def _publish(self, job: Job) -> None:
         try:
-            self._publisher.publish(job.ended, job.series, job.plot)
+            crate = self._publisher.publish(job.ended, job.series, job.plot)
         except OSError as error:
             if not self._retry:
                 self._retry_at = time.monotonic() + self._retry_pause
@@ -524,6 +539,7 @@ class Finaliser:
             self.say("task %s: its record makes no crate and is kept: %s", job.ended.record.task_id, error)
         else:
             self.published += 1
+            self.recent.append((job.ended, crate))
             self._retry_pause = _RETRY_FIRST_S
             self._refused = 0
             job.follower.done(job.ended)

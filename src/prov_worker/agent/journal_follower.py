@@ -52,6 +52,11 @@ class Follower:
         return state
 
     @property
+    def is_engine(self) -> bool:
+        """Whether it is an engine's, which runs no task itself."""
+        return self.name is not None and self.name.is_engine
+
+    @property
     def state(self) -> JournalState:
         """Meaning of the lines read last: of the fallback where there is one."""
         return self._parts[-1][1]
@@ -133,6 +138,11 @@ class Follower:
             if not self.is_done(ended):
                 self.unfinished += 1
                 yield ended
+
+    def function_name(self, attempt: AttemptId, number: int = 0) -> str | None:
+        """As :meth:`prov_worker.spool.records.JournalState.function_name`, of the journal and its fallback."""
+        names = (state.function_name(attempt, number) for _, state in self._parts)
+        return next(filter(None, names), None)
 
     def is_done(self, ended: Ended) -> bool:
         """Return whether an attempt needs no crate any more."""

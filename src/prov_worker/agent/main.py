@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker import __version__, files
+from prov_worker.agent.live.snapshot import SharedSnapshot
 from prov_worker.agent.log import JsonLines
 from prov_worker.agent.priority import IN_A_BURST, WRITING, Priority
 from prov_worker.spool import launch
 from prov_worker.spool.agent_about import ABOUT, FINALISER_LOCK, RINGS_VERSION
+from prov_worker.spool.live import SOCKET
 from prov_worker.spool.paths import SLOT_PREFIX, place_of
 from prov_worker.spool.ring import RINGS
 
@@ -70,6 +72,7 @@ def main(runtime: str, crate_dir: str) -> None:
         # a worker's affinity is for its task; the agent goes where there is room
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
     ours, theirs = socket.socketpair()
+    shared = SharedSnapshot()
     child = os.fork()
     if child == 0:
         status = 1
@@ -77,7 +80,7 @@ def main(runtime: str, crate_dir: str) -> None:
             ours.close()
             os.close(lock)  # the sampler's alone: the file system of the crates may hold this process for minutes
             began = time.monotonic()
-            abandoned, status = _finish(runtime, crate_dir, theirs)
+            abandoned, status = _finish(runtime, crate_dir, theirs, shared)
             if abandoned and time.monotonic() - began > _RESPAWN_AFTER_S:
                 _start_successor(runtime, crate_dir)
         except BaseException:
@@ -90,7 +93,7 @@ def main(runtime: str, crate_dir: str) -> None:
     began = time.monotonic()
     orphaned = False
     try:
-        orphaned = _sample(runtime, lock, ours, child, stop)
+        orphaned = _sample(runtime, lock, ours, shared, stop)
     except Exception:
         log.exception("the sampler failed")
     finally:
@@ -155,7 +158,7 @@ def _tidy(runtime: str) -> None:
     gone = f"{runtime}.gone-{os.getpid()}"
     try:
         os.rename(runtime, gone)
-        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, FINALISER_LOCK}
+        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, FINALISER_LOCK, SOCKET}
         if left - {"spool", RINGS} or any(os.listdir(os.path.join(gone, name)) for name in left):
             os.rename(gone, runtime)
             return
@@ -179,7 +182,7 @@ class _Stop:
 # -- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _Stop) -> bool:
+def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnapshot, stop: _Stop) -> bool:
     """Sample until there is nothing left to sample; whether it ends because the finaliser has died."""
     from prov_worker.agent.sampler import Sampler, Tick
 
@@ -202,6 +205,8 @@ def _sample(runtime: str, lock: int, channel: socket.socket, child: int, stop: _
             outbox.put(tick)
         reported = bool(tick)
         outbox.send()
+        if shared.is_wanted(now):
+            shared.write(sampler.snapshot(now))
         if outbox.broken:
             log.error("the finaliser is gone; another agent takes over")
             break
@@ -287,13 +292,14 @@ class _Outbox:
 # -- finishing -------------------------------------------------------------------------------------------------------
 
 
-def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool, int]:
+def _finish(runtime: str, crate_dir: str, channel: socket.socket, shared: SharedSnapshot) -> tuple[bool, int]:
     """Finish records until the sampler has no more to tell.
 
     Returns:
         Whether the sampler left without a word, and an exit status: 0 where there is nothing to look into.
     """
     from prov_worker.agent.finaliser import Finaliser
+    from prov_worker.agent.live.renewal import Live
     from prov_worker.agent.orphaned_journals import adopt_orphans
     from prov_worker.agent.publisher import Publisher
     from prov_worker.crate.staging import remove_leftovers
@@ -306,6 +312,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
     # one at a time: an agent that leaves may still wait for a plot or for the disk
     files.lock(launch.open_lock(runtime, FINALISER_LOCK), STUCK_GRACE_S + 30.0)
     finaliser = Finaliser(runtime, Publisher(crate_dir))
+    live = Live(shared, finaliser, runtime, crate_dir)
     adopt_orphans(finaliser, crate_dir, runtime)
     with contextlib.suppress(OSError):  # no crate directory yet
         for path in remove_leftovers(Path(crate_dir)):
@@ -321,7 +328,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
         watched: list[Any] = [] if ending else [channel]
         if finaliser.plot_fileno() >= 0:
             watched.append(finaliser.plot_fileno())
-        timeout = 0.0 if busy else finaliser.next_s()
+        timeout = 0.0 if busy else min(finaliser.next_s(), live.next_s())
         ready, _, _ = select.select(watched, [], [], timeout)
         if channel in ready:
             chunk = _receive(channel)
@@ -333,6 +340,8 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
                 tick = pickle.loads(received[_LENGTH.size : _LENGTH.size + length])
                 received = received[_LENGTH.size + length :]
                 finaliser.take(tick)
+                if tick.changed or tick.slots:
+                    live.stir()
                 dismissed = dismissed or tick.alive < 0
                 ending = ending or dismissed
             ending = ending or chunk is None
@@ -340,8 +349,10 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket) -> tuple[bool,
                 finaliser.finish()
                 ends_at = time.monotonic() + STUCK_GRACE_S
         busy = finaliser.work(time.monotonic() + _SLICE_S)
+        live.renew()
         if ending and not busy and (not finaliser.outstanding or time.monotonic() > ends_at):
             break
+    live.close()
     finaliser.close()
     left = f", {finaliser.outstanding} left to `prov-worker recover`" if finaliser.outstanding else ""
     log.info("finaliser ends: %d crates written%s", finaliser.published, left)

@@ -188,6 +188,11 @@ class GpuMeters:
         longer = (end_ns - start_ns) / (until_ns - start_ns)
         return {number: value * longer for number, value in zip(self._numbers, grown, strict=False) if value >= 0}
 
+    def latest(self) -> dict[int, list[float]]:
+        """Return the last readings of each GPU, by its number: utilisation, memory, power, temperature."""
+        row = self.history.latest() if self.history is not None else []
+        return {number: row[4 * place : 4 * place + 4] for place, number in enumerate(self._numbers) if row}
+
     def ask(self, interval_s: float | None) -> None:
         """Read at another interval from now on; None is not at all."""
         self._wanted = interval_s is not None

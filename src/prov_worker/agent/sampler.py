@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prov_worker.agent.descendants import TreeUse
+from prov_worker.agent.live.taker import SnapshotTaker
 from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
-from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched
+from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched, attempt_of
 from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
@@ -24,6 +25,7 @@ from prov_worker.spool.slot import SlotReader, SlotTask
 
 if TYPE_CHECKING:
     from prov_worker.agent.energy_meter import EnergyMeter
+    from prov_worker.agent.live.snapshot import Snapshot
 
 #: However slowly samples are taken, slots are looked at this often.
 _LOOK_INTERVAL_S = 0.1
@@ -105,6 +107,7 @@ class Sampler:
         self._processes = ProcessTable()
         self._orphans_due_ns = 0
         self._busy_ns = 0
+        self._snapshots = SnapshotTaker()
         self.interval_s = 1.0
         self.lateness_ns = 0
         self.ticks = 0
@@ -156,6 +159,11 @@ class Sampler:
         tick.mark_ns = mono_ns
         tick.alive = sum(not watched.slot.is_let_go() for watched in self._watched.values())
         return tick
+
+    def snapshot(self, mono_ns: int) -> Snapshot:
+        """Return what runs, as of the last tick."""
+        gpus = self._gpus.latest() if self._gpus is not None else {}
+        return self._snapshots.take(self._watched, mono_ns, self._drawn, gpus)
 
     def wait(self, deadline_ns: int) -> bool:
         """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep.
@@ -359,8 +367,7 @@ class Sampler:
                 continue
             task = watched.slot.read()
             cpu_ns = None
-            counted = watched.plan is None or "cpu" in watched.plan.task
-            if counted and watched.current is not None and task is not None and task.running:
+            if watched.counts_cpu and watched.current is not None and task is not None and task.running:
                 cpu_ns = watched.current.rows.used_ns
             self._detach(watched, tick, death.mono_ns)
             note = watched.slot.note(task) if task is not None else None
@@ -369,13 +376,6 @@ class Sampler:
             self._forget(path, watched)
             self._listed = (0, 0)
             self._set_interval()
-
-
-def attempt_of(task: SlotTask) -> AttemptId:
-    """Return which attempt a slot tells of."""
-    text = task.task.hex()
-    task_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return AttemptId(task_id, task.attempt, task.start_ns)
 
 
 def _shortest(intervals: list[float | None]) -> float | None:

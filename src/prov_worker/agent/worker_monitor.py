@@ -12,7 +12,7 @@ from prov_worker.agent.descendants import Descendants, TreeUse
 from prov_worker.agent.held_rows import HeldRows
 from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.sampling_settings import Plan
-from prov_worker.model import Series
+from prov_worker.model import AttemptId, Series
 from prov_worker.processes import process_start
 from prov_worker.spool.slot import SlotReader, SlotTask
 
@@ -57,12 +57,18 @@ class TaskSamples:
         task: what its slot says.
         rows: samples.
         peak_rss_bytes: largest total of the worker's process tree at one sample; 0 without a sample.
+        rss_bytes: that total at the last sample; None without one.
+        threads: of the worker, at the last sample.
+        children: number of its descendants, at the last sample.
     """
 
     def __init__(self, task: SlotTask) -> None:
         self.task = task
         self.rows = HeldRows(Buffer(TASK_QUANTITIES), task.mono_ns)
         self.peak_rss_bytes = 0
+        self.rss_bytes: int | None = None
+        self.threads: int | None = None
+        self.children: int | None = None
         self.tree: TreeUse | None = None
 
     def series(self, end_ns: int, interval_s: float) -> Series:
@@ -143,6 +149,16 @@ class Watched:
         self._descendants.begin(task.mono_ns, self._boot_offset_ns, begun, time.monotonic_ns())
 
     @property
+    def counts_cpu(self) -> bool:
+        """Whether CPU time is sampled."""
+        return self.plan is None or "cpu" in self.plan.task
+
+    @property
+    def sampled_ns(self) -> int:
+        """Until when the CPU time of the running task is counted, CLOCK_MONOTONIC."""
+        return self._sampled_ns
+
+    @property
     def interval_s(self) -> float:
         """Seconds between samples."""
         return self.interval_ns / 1e9
@@ -177,13 +193,15 @@ class Watched:
         tree_rss = self._descendants.rss_bytes
         if "memory" in due and rss is not None:
             row[0] = rss
-            current.peak_rss_bytes = max(current.peak_rss_bytes, rss + tree_rss)
+            current.rss_bytes = rss + tree_rss
+            current.peak_rss_bytes = max(current.peak_rss_bytes, current.rss_bytes)
         if "threads" in due and self._descendants.threads is not None:
-            row[1] = self._descendants.threads
+            row[1] = current.threads = self._descendants.threads
         if "io" in due:
             row[2:6] = self._bytes()
         if "children" in due:
-            row[6:8] = len(self._descendants), tree_rss
+            current.children = len(self._descendants)
+            row[6:8] = current.children, tree_rss
         current.rows.add(now, row, charges)
 
     def adopt(self, pid: int) -> None:
@@ -268,6 +286,13 @@ class Watched:
         if self._pidfd >= 0:
             os.close(self._pidfd)
         self._pidfd = -1
+
+
+def attempt_of(task: SlotTask) -> AttemptId:
+    """Return which attempt a slot tells of."""
+    text = task.task.hex()
+    task_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return AttemptId(task_id, task.attempt, task.start_ns)
 
 
 def _pidfd(pid: int) -> int:

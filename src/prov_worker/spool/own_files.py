@@ -6,6 +6,7 @@ ours may be a link to somewhere else, a FIFO that never answers, or another user
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -14,6 +15,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Without O_NONBLOCK, to open a FIFO waits for somebody at its other end.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OWN = stat.S_IRUSR | stat.S_IWUSR
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -54,7 +56,7 @@ def open_own(path: str, flags: int = os.O_RDONLY) -> int:
     Raises:
         OSError: it cannot be opened, or it is a link, a FIFO, a device or another user's.
     """
-    descriptor = os.open(path, flags | _FILE, stat.S_IRUSR | stat.S_IWUSR)
+    descriptor = os.open(path, flags | _FILE, _OWN)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         os.close(descriptor)
@@ -70,6 +72,30 @@ def read_own(path: str) -> bytes:
     """
     with open(open_own(path), "rb") as file:
         return file.read()
+
+
+def replace_in_private(path: str, data: bytes) -> None:
+    """Replace a file in a directory that is this user's alone, whole or not at all; both are made if they are missing.
+
+    Raises:
+        OSError: as of :func:`open_in_private`, or there is no space left; the file is as it was.
+    """
+    directory, name = os.path.split(path)
+    at = _open_private(directory)
+    beside = f".{name}.{os.getpid()}.part"
+    try:
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _FILE, _OWN, dir_fd=at)
+            with open(descriptor, "wb", buffering=0) as file:
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.replace(beside, name, src_dir_fd=at, dst_dir_fd=at)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(beside, dir_fd=at)
+            raise
+    finally:
+        os.close(at)
 
 
 def append_own(path: str, data: bytes) -> None:
@@ -92,6 +118,24 @@ def open_in_private(path: str, flags: int) -> int:
         OSError: one of them is somebody else's, or cannot be made or opened.
     """
     directory, name = os.path.split(path)
+    at = _open_private(directory)
+    try:
+        descriptor = os.open(name, flags | _FILE, _OWN, dir_fd=at)
+    finally:
+        os.close(at)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "is no file of this user's", path)
+    return descriptor
+
+
+def _open_private(directory: str) -> int:
+    """Open a directory that is this user's alone, and make it if it is missing.
+
+    Raises:
+        OSError: it is somebody else's, or cannot be made or opened.
+    """
     try:
         os.mkdir(directory, stat.S_IRWXU)
     except FileExistsError:
@@ -100,18 +144,11 @@ def open_in_private(path: str, flags: int) -> int:
         os.makedirs(os.path.dirname(directory), stat.S_IRWXU, exist_ok=True)
         os.mkdir(directory, stat.S_IRWXU)
     at = os.open(directory, _DIRECTORY)
-    try:
-        status = os.fstat(at)
-        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE:
-            raise PermissionError(errno.EPERM, "is no directory of this user's alone", directory)
-        descriptor = os.open(name, flags | _FILE, stat.S_IRUSR | stat.S_IWUSR, dir_fd=at)
-    finally:
+    status = os.fstat(at)
+    if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE:
         os.close(at)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        os.close(descriptor)
-        raise PermissionError(errno.EPERM, "is no file of this user's", path)
-    return descriptor
+        raise PermissionError(errno.EPERM, "is no directory of this user's alone", directory)
+    return at
 
 
 def allocate(descriptor: int, size: int) -> None:

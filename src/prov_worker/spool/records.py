@@ -169,6 +169,16 @@ class JournalState:
         """Return the sandboxes of attempts that began and did not end."""
         return {attempt: line["box"] for attempt, line in self._open.items() if isinstance(line.get("box"), str)}
 
+    def function_name(self, attempt: AttemptId, number: int = 0) -> str | None:
+        """Return the name of the function that an attempt runs; None if it is not known yet.
+
+        Args:
+            attempt: one that began and did not end.
+            number: of the function, if the attempt has no ``start`` line here.
+        """
+        name = self._functions.get(self._open.get(attempt, {}).get("k", number), {}).get("name")
+        return name if isinstance(name, str) else None
+
     def is_open(self, attempt: AttemptId) -> bool:
         """Return whether an attempt began and did not end."""
         return attempt in self._open

@@ -1,0 +1,109 @@
+"""Writes the live file when that is due, and answers the socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from prov_worker.agent.live.report import Report
+from prov_worker.agent.live.socket import LiveSocket
+from prov_worker.spool.live import IDLE_RENEW_S, RENEW_S, live_path, remove_old_live_files, write_live
+from prov_worker.spool.paths import spool_dir
+
+if TYPE_CHECKING:
+    from prov_worker.agent.finaliser import Finaliser
+    from prov_worker.agent.live.snapshot import SharedSnapshot, Snapshot
+
+log = logging.getLogger(__name__)
+
+#: The sampler has so long to answer; a look for its answer is due each of these.
+_PATIENCE_S, _LOOK_S = 0.5, 0.05
+#: For who asks by the socket, what the sampler saw so lately is new.
+_NEW_NS = 250_000_000
+
+
+class Live:
+    """What the finaliser tells others of this node. No method raises.
+
+    Args:
+        shared: the sampler's snapshot.
+        finaliser: knows the workers.
+        runtime: the runtime directory.
+        crate_dir: the directory of the crates.
+    """
+
+    def __init__(self, shared: SharedSnapshot, finaliser: Finaliser, runtime: str, crate_dir: str) -> None:
+        self._shared = shared
+        self._runtime, self._crate_dir = runtime, crate_dir
+        self._report = Report(finaliser, runtime)
+        self._due = time.monotonic()
+        self._asked_ns = 0
+        self._path = ""
+        self._written = 0.0
+        self._refused = ""
+        self._socket: LiveSocket | None = None
+        try:
+            self._socket = LiveSocket(runtime, self._answer)
+        except OSError as error:
+            log.warning("there is no socket to ask what runs now: %s", error)
+
+    def stir(self) -> None:
+        """A task has begun or ended: a file that is written seldom is to be written soon."""
+        self._due = min(self._due, self._written + RENEW_S)
+
+    def next_s(self) -> float:
+        """Seconds until something is due."""
+        return max(0.0, self._due - time.monotonic())
+
+    def renew(self) -> None:
+        """Write the file if that is due and the sampler has said what runs."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        if not self._asked_ns:
+            self._asked_ns = self._shared.ask()
+        snapshot = self._shared.read()
+        fresh = snapshot is not None and snapshot.mono_ns >= self._asked_ns
+        if not fresh and now - self._asked_ns / 1e9 < _PATIENCE_S:
+            self._due = now + _LOOK_S
+            return
+        self._asked_ns = 0
+        self._written = now
+        try:
+            renew_s = RENEW_S if snapshot is not None and snapshot.tasks else IDLE_RENEW_S
+            self._due = now + renew_s
+            self._write(snapshot, renew_s)
+            self._refused = ""
+        except Exception as error:
+            if str(error) != self._refused:
+                log.warning("what runs now cannot be written: %s", error)
+            self._refused = str(error)
+
+    def _write(self, snapshot: Snapshot | None, renew_s: float) -> None:
+        if not self._path:
+            self._path = live_path(spool_dir(self._crate_dir), self._runtime)
+            remove_old_live_files(self._crate_dir)
+        write_live(self._path, self._report.document(snapshot, renew_s))
+
+    def _answer(self) -> bytes:
+        """Return what runs at this moment, for the socket."""
+        asked_ns = self._shared.ask()
+        snapshot = self._shared.read()
+        while snapshot is None or snapshot.mono_ns < asked_ns - _NEW_NS:
+            if time.monotonic_ns() - asked_ns > _PATIENCE_S * 1e9:
+                break
+            time.sleep(0.02)
+            snapshot = self._shared.read()
+        return json.dumps(self._report.document(snapshot, RENEW_S), separators=(",", ":")).encode()
+
+    def close(self) -> None:
+        """Nothing runs here any more."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._path:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)

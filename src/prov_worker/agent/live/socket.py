@@ -1,0 +1,88 @@
+"""The agent's socket: who connects is sent what runs now, and no more.
+
+It is in the runtime directory, which is this user's alone, and asks the kernel who is at the other end
+(``SO_PEERCRED``, unix(7)). The directory is opened first and the socket named through it, so that its path never is too
+long for an address (107 bytes), however deep ``TMPDIR`` is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from prov_worker.spool.live import SOCKET, peer_uid
+from prov_worker.spool.own_files import is_private
+
+log = logging.getLogger(__name__)
+
+#: Who does not take the answer within this keeps the others waiting no longer.
+_SEND_S = 1.0
+#: An answer this old is given again: many who look are no more work than a few.
+_SHARED_S = 0.2
+_WAITING = 16
+
+
+class LiveSocket:
+    """Answers in a thread of its own.
+
+    Args:
+        runtime: the runtime directory.
+        answer: gives the answer.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+
+    def __init__(self, runtime: str, answer: Callable[[], bytes]) -> None:
+        self._answer = answer
+        self._last, self._given_at = b"", -_SHARED_S
+        if not is_private(runtime):
+            raise PermissionError(f"{runtime}: is no directory of this user's alone")
+        self._directory = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        beside = f"{SOCKET}.{os.getpid()}"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=self._directory)
+            self._listener.bind(f"/proc/self/fd/{self._directory}/{beside}")
+            self._listener.listen(_WAITING)
+            os.rename(beside, SOCKET, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except OSError:
+            self.close()
+            raise
+        threading.Thread(target=self._serve, name="live", daemon=True).start()
+
+    def _serve(self) -> None:
+        while self._listener.fileno() >= 0:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                time.sleep(_SEND_S)  # no descriptor is free, or it is closed
+                continue
+            with connection:
+                try:
+                    connection.settimeout(_SEND_S)
+                    if peer_uid(connection) == os.geteuid():
+                        connection.sendall(self._current())
+                except OSError:
+                    pass  # gone, or too slow
+                except Exception:
+                    log.exception("what runs now could not be told")
+
+    def _current(self) -> bytes:
+        now = time.monotonic()
+        if now - self._given_at >= _SHARED_S:
+            self._last, self._given_at = self._answer(), time.monotonic()
+        return self._last
+
+    def close(self) -> None:
+        """Take the socket away."""
+        with contextlib.suppress(OSError):
+            os.unlink(SOCKET, dir_fd=self._directory)
+        self._listener.close()
+        os.close(self._directory)
