@@ -17,8 +17,9 @@ from starlette.exceptions import HTTPException
 from prov_worker import __version__
 from prov_worker.localservice import apierrors
 from prov_worker.localservice.counting import Counting
+from prov_worker.localservice.flows import errors as flow_errors
 from prov_worker.localservice.gate import Gate
-from prov_worker.localservice.routes import auth, endpoints, functions, monitoring, status, tasks
+from prov_worker.localservice.routes import auth, endpoints, flows, functions, monitoring, runs, status, tasks
 from prov_worker.localservice.service import Service
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    routers = (auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router)
+    routers = [auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router]
+    if service.rehearsal is not None:
+        routers += [flows.router, runs.router]
     for router in routers:
         app.include_router(router)
     app.state.routes = [route for router in routers for route in router.routes]
@@ -63,21 +66,33 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def _answer(status_code: int, reason: str, code: str | None = None, headers: Any = None) -> Response:
-    return JSONResponse(apierrors.body(status_code, reason, code), status_code=status_code, headers=headers)
+def _answer(
+    request: Request,
+    status_code: int,
+    reason: str,
+    code: str | None = None,
+    headers: Any = None,
+    detail: Any = None,
+) -> Response:
+    if flow_errors.is_for(request.scope["path"]):
+        content = flow_errors.body(status_code, reason, code, detail)
+    else:
+        content = apierrors.body(status_code, reason, code)
+    return JSONResponse(content, status_code=status_code, headers=headers)
 
 
-async def _api_error(_request: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, apierrors.ApiError)
-    return _answer(error.status, error.reason, error.code, error.headers)
+    detail = error.detail if isinstance(error, flow_errors.FlowsError) else None
+    return _answer(request, error.status, error.reason, error.code, error.headers, detail)
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     # Where and what, never the value: it may be a secret in the wrong place.
     where = ".".join(str(part) for part in first["loc"])[:200].encode("utf-8", "replace").decode()
-    return _answer(422, f"{where}: {first['msg']}"[:500])
+    return _answer(request, 422, f"{where}: {first['msg']}"[:500])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -88,7 +103,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         # The framework names those of the first route of this path alone.
         headers["Allow"] = ", ".join(_methods(request))
         reason = f"{request.method[:20]} is not among {headers['Allow']}"
-    return _answer(error.status_code, reason, headers=headers)
+    return _answer(request, error.status_code, reason, headers=headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -104,9 +119,9 @@ def _methods(request: Request) -> list[str]:
 async def _no_state(request: Request, error: Exception) -> Response:
     """A full disk, mostly: nothing has been accepted, and the caller may try again."""
     _log.error("%s %s: %s", request.method, getattr(request.scope.get("route"), "path", "?"), error)
-    return _answer(503, "the service cannot keep its state now; try again", headers={"Retry-After": "10"})
+    return _answer(request, 503, "the service cannot keep its state now; try again", headers={"Retry-After": "10"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("%s %s", request.method, getattr(request.scope.get("route"), "path", "?"), exc_info=error)
-    return _answer(500, "an error of the service's own; its log tells more")
+    return _answer(request, 500, "an error of the service's own; its log tells more")

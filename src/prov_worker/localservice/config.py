@@ -55,6 +55,9 @@ class Config:
         task_limit_bytes: largest message of a task; a larger one is refused when it is submitted.
         result_limit_bytes: largest result; a larger one fails its task.
         retain_s: how long finished tasks are kept.
+        flows: whether Globus Flows is rehearsed too.
+        collections: file of directories that stand for collections; None for none.
+        transfer_limit_kib: KiB per second of each copy between them; 0 for as fast as it goes.
     """
 
     host: str = LOOPBACK
@@ -71,6 +74,9 @@ class Config:
     task_limit_bytes: int = MESSAGE_LIMIT_BYTES
     result_limit_bytes: int = MESSAGE_LIMIT_BYTES
     retain_s: float = 24 * 3600.0
+    flows: bool = False
+    collections: Path | None = None
+    transfer_limit_kib: int = 0
     tick_s: float = 2.0
     stall_s: float = 10.0
 
@@ -84,6 +90,8 @@ class Config:
             _check_url("--amqp-management", self.amqp_management, ("http", "https"), "http://host:15672/, or none")
         if self.retain_s <= 0:
             raise InputError("--retain-hours: must be more than 0")
+        if self.collections is not None and not self.flows:
+            raise InputError("--collections: goes with --flows")
 
     @property
     def identities_default(self) -> Path:

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Match
 
 from prov_worker.localservice import apierrors
+from prov_worker.localservice.flows import errors as flow_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,20 +64,20 @@ class Gate:
         headers = dict(scope["headers"])
         owner = await self._owner(headers)
         if owner is None and self._is_protected(scope):
-            await _refuse(receive, send, 401, apierrors.NO_TOKEN, apierrors.NO_TOKEN_HEADERS)
+            await _refuse(scope, receive, send, 401, apierrors.NO_TOKEN, apierrors.NO_TOKEN_HEADERS)
             return
         limit = _OPEN_BYTES if owner is None else self._service.config.body_limit_bytes
         length = headers.get(b"content-length", b"")
         size = int(length[:20]) if length.isdigit() else limit if b"transfer-encoding" in headers else 0
         if size > limit:
-            await _refuse(receive, send, 413, f"the body has {size} bytes; at most {limit} are taken")
+            await _refuse(scope, receive, send, 413, f"the body has {size} bytes; at most {limit} are taken")
             return
         try:
             async with self._bodies.take(owner, size) if size > _OPEN_BYTES else _nothing():
                 await self._pass(scope, receive, send, limit)
         except asyncio.TimeoutError:
             reason = "other requests take the room for bodies; try again"
-            await _refuse(receive, send, 503, reason, {"Retry-After": "5"})
+            await _refuse(scope, receive, send, 503, reason, {"Retry-After": "5"})
 
     async def _owner(self, headers: dict[bytes, bytes]) -> str | None:
         """Who asks by a valid token."""
@@ -114,7 +115,7 @@ class Gate:
         except _TooLargeError:
             pass
         if exceeded and not begun:
-            await _refuse(receive, send, 413, f"the body has more than {limit} bytes; no more are taken")
+            await _refuse(scope, receive, send, 413, f"the body has more than {limit} bytes; no more are taken")
 
 
 class _Room:
@@ -158,9 +159,12 @@ async def _nothing() -> AsyncIterator[None]:
     yield
 
 
-async def _refuse(receive: Receive, send: Send, status: int, reason: str, more: dict[str, str] | None = None) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, reason: str, more: dict[str, str] | None = None
+) -> None:
     """Answer an error, close the connection, and until then drop what still comes."""
-    content = json.dumps(apierrors.body(status, reason)).encode()
+    body = flow_errors.body if flow_errors.is_for(scope["path"]) else apierrors.body
+    content = json.dumps(body(status, reason)).encode()
     headers = {
         "content-type": "application/json",
         "content-length": str(len(content)),

@@ -16,6 +16,9 @@ from prov_worker.localservice.broker import Broker
 from prov_worker.localservice.channel import BrokerDownError
 from prov_worker.localservice.config import Config
 from prov_worker.localservice.dispatcher import Dispatcher
+from prov_worker.localservice.flows import collections
+from prov_worker.localservice.flows.collections import Collections
+from prov_worker.localservice.flows.rehearsal import Rehearsal
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
 from prov_worker.localservice.logins import Logins
@@ -79,6 +82,10 @@ class Service:
         #: Threads for monitors.
         self.monitors = anyio.CapacityLimiter(2)
         self.logins = Logins(identities)
+        self.rehearsal: Rehearsal | None = None
+        if config.flows:
+            places = collections.load(config.collections) if config.collections else None
+            self.rehearsal = Rehearsal(self, storage.flow_store(), places or Collections(), config.transfer_limit_kib)
         self.started = time.time()
 
     def start(self) -> None:
@@ -86,9 +93,13 @@ class Service:
         self.ingest.start(self.dispatcher, self.broker)
         self.broker.start()
         self.supervisor.start()
+        if self.rehearsal is not None:
+            self.rehearsal.start()
 
     def stop(self) -> None:
         """End, with everything that has come stored."""
+        if self.rehearsal is not None:
+            self.rehearsal.stop()
         self.supervisor.stop()
         self.broker.stop()
         self.ingest.stop()

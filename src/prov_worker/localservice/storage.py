@@ -7,7 +7,7 @@ thread. Methods that take an ``owner`` see only what belongs to that identity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prov_worker.localservice.records import (
     Endpoint,
@@ -24,6 +24,9 @@ from prov_worker.localservice.records import (
     Usage,
     UserEndpoint,
 )
+
+if TYPE_CHECKING:
+    from prov_worker.localservice.sqlite.flows import FlowStore
 
 
 class EndpointStore(Protocol):
@@ -168,6 +171,9 @@ class Revocations(Protocol):
 
 class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Protocol):
     """All of it."""
+
+    def flow_store(self) -> FlowStore:
+        """What is durable of flows and their runs."""
 
     def signing_key(self) -> bytes:
         """Key of the service's tokens, made once."""

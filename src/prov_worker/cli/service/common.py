@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     """Return an option that a variable ``PROV_SERVICE_…`` sets too."""
-    variable = "PROV_SERVICE_" + names[-1].lstrip("-").replace("-", "_").upper()
+    variable = "PROV_SERVICE_" + names[-1].partition("/")[0].lstrip("-").replace("-", "_").upper()
     return click.option(*names, envvar=variable, show_default=settings.pop("show_default", True), **settings)
 
 

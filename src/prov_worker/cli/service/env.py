@@ -39,6 +39,7 @@ def command(identity: str | None, published: int | None, **where: Any) -> int:
     variables = {
         "GLOBUS_SDK_ENVIRONMENT": "local",
         "GLOBUS_SDK_SERVICE_URL_AUTH": config.url,
+        "GLOBUS_SDK_SERVICE_URL_FLOWS": config.url,
         "GLOBUS_COMPUTE_CLIENT_ID": chosen.client_id,
         "GLOBUS_COMPUTE_CLIENT_SECRET": chosen.client_secret,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,6 +41,9 @@ _MIB = 1024 * 1024
 @common.option("--quota-mib", type=click.IntRange(1), default=4096, help="Its functions, tasks and results together.")
 @common.option("--quota-queues", type=click.IntRange(3), default=20_000, help="Its endpoints and task groups.")
 @common.option("--quota-channels", type=click.IntRange(8), default=2000, help="Of its account at the broker.")
+@common.option("--flows/--no-flows", default=False, help="Globus Flows too, as a rehearsal (docs/flows.md).")
+@common.option("--collections", metavar="FILE", help="Directories that stand for collections, with --flows.")
+@common.option("--transfer-limit", type=click.IntRange(0), default=0, help="KiB/s of each copy; 0: none.")
 @common.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 def command(
     amqp_url: str,
@@ -56,6 +60,9 @@ def command(
     quota_mib: int,
     quota_queues: int,
     quota_channels: int,
+    flows: bool,
+    collections: str | None,
+    transfer_limit: int,
     log_level: str,
     **where: Any,
 ) -> int:
@@ -79,6 +86,9 @@ def command(
         task_limit=max_tasks,
         task_limit_bytes=max_task_mib * _MIB,
         result_limit_bytes=max_result_mib * _MIB,
+        flows=flows,
+        collections=Path(collections).absolute() if collections else None,
+        transfer_limit_kib=transfer_limit,
     )
     handler = logging.StreamHandler(sys.stderr)
     # Names and messages of endpoints and tasks are in it.

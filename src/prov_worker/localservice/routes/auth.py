@@ -16,11 +16,14 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from prov_worker.localservice.flows.scopes import root, split
 from prov_worker.localservice.identities import PROVIDER, Identity
 from prov_worker.localservice.logins import SlowDownError
 from prov_worker.localservice.routes.common import AuthCaller, ServiceDep, StrictRoute, address_of, errors
 from prov_worker.localservice.tokens import LIFETIME_S, resource_server
 
+#: A token holds its scopes, and goes into a header.
+_SCOPES_LIMIT_BYTES = 16 * 1024
 router = APIRouter(tags=["auth"], route_class=StrictRoute)
 
 
@@ -130,18 +133,25 @@ async def token(request: Request) -> Any:
         identity = await _client(request, form)
         if form.get("grant_type") != "client_credentials":
             raise _OAuthProblemError(400, "unsupported_grant_type", "only client_credentials")
-        scopes = list(dict.fromkeys(form.get("scope", "").split()))
+        scopes = list(dict.fromkeys(split(form.get("scope", ""))))
         if not scopes:
             raise _OAuthProblemError(400, "invalid_scope", "no scope")
+        if sum(map(len, scopes)) > _SCOPES_LIMIT_BYTES:
+            raise _OAuthProblemError(400, "invalid_scope", "too many scopes")
+        # What depends on a scope is a consent, and not named by the token.
         by_server: dict[str, list[str]] = {}
         for scope in scopes:
             by_server.setdefault(resource_server(scope), []).append(scope)
         now = time.time()
+        dependent = [scope for scope in scopes if "[" in scope]
+        if dependent:
+            store = request.app.state.service.storage.flow_store()
+            await run_in_threadpool(store.add_consents, identity.client_id, dependent)
         signer = request.app.state.service.signer
         made = [
             {
-                "access_token": signer.sign(identity, server, now),
-                "scope": " ".join(names),
+                "access_token": signer.sign(identity, server, now, " ".join(names)),
+                "scope": " ".join(dict.fromkeys(map(root, names))),
                 "resource_server": server,
                 "expires_in": LIFETIME_S,
                 "token_type": "Bearer",

@@ -63,6 +63,7 @@ _MEANINGS = {
     400: "The body is not what it says it is.",
     401: "No valid token.",
     403: "Not permitted.",
+    409: "Not now: something else has happened.",
     404: "Not there, or another identity's.",
     413: "Too much at once.",
     415: "Not JSON.",
@@ -89,7 +90,19 @@ def address_of(request: Request) -> str:
 
 
 ServiceDep = Annotated[Service, Depends(service_of)]
-_bearer = HTTPBearer(auto_error=False, description="A token of POST /v2/oauth2/token.")
+bearer = HTTPBearer(auto_error=False, description="A token of POST /v2/oauth2/token.")
+
+
+def valid_token(service: Service, text: str) -> Token:
+    """A valid token for any resource server.
+
+    Raises:
+        ApiError: 401.
+    """
+    token = service.signer.read(text, time.time())
+    if token is None or service.storage.revoked(token.token_id):
+        raise ApiError(401, NO_TOKEN, headers=NO_TOKEN_HEADERS)
+    return token
 
 
 def read_token(service: Service, text: str, server: str) -> Token:
@@ -98,15 +111,15 @@ def read_token(service: Service, text: str, server: str) -> Token:
     Raises:
         ApiError: 401.
     """
-    token = service.signer.read(text, time.time())
-    if token is None or token.resource_server != server or service.storage.revoked(token.token_id):
+    token = valid_token(service, text)
+    if token.resource_server != server:
         raise ApiError(401, NO_TOKEN, headers=NO_TOKEN_HEADERS)
     return token
 
 
 def _identity_for(server: str) -> Callable[..., Identity]:
     def identity(
-        service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Identity:
         return read_token(service, credentials.credentials if credentials else "", server).identity
 

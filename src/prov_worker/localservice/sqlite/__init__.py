@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prov_worker.localservice.sqlite.database import Database
 from prov_worker.localservice.sqlite.endpoints import Endpoints
+from prov_worker.localservice.sqlite.flows import FlowStore
 from prov_worker.localservice.sqlite.overview import Numbers
 from prov_worker.localservice.sqlite.tasks import Tasks
 
@@ -29,6 +30,10 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
         with self.database.write() as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('signing_key', ?)", (secrets.token_bytes(32),))
             return bytes(db.execute("SELECT value FROM meta WHERE key = 'signing_key'").fetchone()["value"])
+
+    def flow_store(self) -> FlowStore:
+        """What is durable of flows and their runs."""
+        return FlowStore(self.database)
 
     def ping(self) -> None:
         """Raise where the state cannot be read."""

@@ -118,4 +118,38 @@ MIGRATIONS = (
     """,
     # How often a task has been sent again.
     "ALTER TABLE tasks ADD COLUMN resent INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE flows (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL,
+        content TEXT NOT NULL
+    );
+    CREATE TABLE consents (owner TEXT NOT NULL, scope TEXT NOT NULL, PRIMARY KEY (owner, scope));
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY,
+        flow TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        started REAL NOT NULL,
+        ended REAL,
+        status TEXT NOT NULL,
+        content TEXT NOT NULL,
+        state TEXT NOT NULL,
+        position TEXT NOT NULL,
+        details TEXT NOT NULL,
+        wake REAL NOT NULL,
+        turn INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX runs_under_way ON runs (wake) WHERE status = 'ACTIVE';
+    CREATE TABLE run_log (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        time REAL NOT NULL,
+        code TEXT NOT NULL,
+        description TEXT NOT NULL,
+        details TEXT NOT NULL
+    );
+    CREATE INDEX log_of_run ON run_log (run, seq);
+    """,
 )

@@ -1,0 +1,1 @@
+"""Actions that a run can start here, by the addresses of Globus' providers."""
