@@ -16,6 +16,7 @@ from typing import Any
 from prov_worker import accelerators, schedulers
 from prov_worker.errors import SettingsError
 from prov_worker.registry import Registry
+from prov_worker.stream_url import PASSWORD, stream_urls
 
 #: Variable that switches recording on.
 SWITCH = "PROV_WORKER"
@@ -34,6 +35,8 @@ CRATES = ("directories", "packs")
 AT_END = "at_end"
 CAPTURE_ARGUMENTS = ("none", "types", "values")
 CAPTURE_OUTPUT = ("none", "commands", "tail")
+#: Options that say where events go: in no journal and in no crate.
+STREAM = ("stream", "stream_keep", "stream_limit")
 
 
 def default_environment() -> tuple[str, ...]:
@@ -115,6 +118,9 @@ class Settings:
         capture_outputs: record files made in the task's sandbox (path, size, sha256); ``at_end`` has the worker list
             them before its result leaves.
         ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
+        stream: addresses that events of tasks are sent to while they run; none has a password in it.
+        stream_keep: seconds that events wait for an address that is away, 60 to 31,536,000.
+        stream_limit: most bytes of events that wait.
         license: IRI of the licence of the crates.
         author: IRI of a person, such as an ORCID, or a plain name.
         publisher: IRI of an organisation, such as a ROR id, or a plain name.
@@ -137,6 +143,9 @@ class Settings:
     capture_output: str = "commands"
     capture_outputs: bool | str = True
     ring_limit: int = 64 << 20
+    stream: tuple[str, ...] = ()
+    stream_keep: float = 604_800.0
+    stream_limit: int = 1 << 30
     license: str | None = field(default=None)
     author: str | None = field(default=None)
     publisher: str | None = field(default=None)
@@ -190,6 +199,8 @@ class Settings:
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or text == "" or variable in OTHER_VARIABLES:
                 continue
+            if variable.startswith(PASSWORD):
+                continue
             name = names.get(variable)
             if name is None:
                 raise SettingsError(variable, f"unknown variable; known are {', '.join(sorted(names))}")
@@ -205,16 +216,26 @@ class Settings:
         return settings
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_mapping` reads back, without options that stand at their default."""
+        """Plain data that :meth:`from_mapping` reads back, without options that stand at their default.
+
+        This is what journals and crates have; where events are streamed to is in neither: see :meth:`stream_mapping`.
+        """
+        mapping = {name: value for name, value in self._changed().items() if name not in STREAM}
+        if "telemetry" in mapping:
+            mapping["telemetry"] = self.telemetry.to_mapping()
+        return mapping
+
+    def stream_mapping(self) -> dict[str, Any]:
+        """Plain data of the options in :data:`STREAM`; empty if events are not streamed."""
+        return {name: value for name, value in self._changed().items() if name in STREAM} if self.stream else {}
+
+    def _changed(self) -> dict[str, Any]:
         default = asdict(Settings())
-        mapping = {
+        return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
             if value != default[name]
         }
-        if "telemetry" in mapping:
-            mapping["telemetry"] = self.telemetry.to_mapping()
-        return mapping
 
     def _check_crates(self, where: str) -> None:
         """Refuse packs for results that wait for a crate of their own: a transfer cannot take a member of a zip."""
@@ -256,16 +277,18 @@ def _parse(name: str, text: str) -> Any:
         if truth is None:
             raise ValueError(f"expected true or false, got {text!r}")
         return truth
-    if name in ("poll_interval", "plot_min_duration"):
+    if name in ("poll_interval", "plot_min_duration", "stream_keep"):
         try:
             return float(text)
         except ValueError:
             raise ValueError(f"expected a number of seconds, got {text!r}") from None
-    if name == "ring_limit":
+    if name in ("ring_limit", "stream_limit"):
         try:
             return int(text)
         except ValueError:
             raise ValueError(f"expected a whole number of bytes, got {text!r}") from None
+    if name == "stream":
+        return text.split()  # an address may have commas
     if name == "telemetry":
         return _parse_telemetry(text)
     if name == "mount_points":
@@ -371,6 +394,10 @@ def _absolutes(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_absolute(v) for v in _strings(value)))
 
 
+def _addresses(value: Any) -> tuple[str, ...]:
+    return tuple(url.text for url in stream_urls(value))
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"expected text, got {value!r}")
@@ -429,6 +456,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture_output": _choice(CAPTURE_OUTPUT),
     "capture_outputs": _boolean_or_at_end,
     "ring_limit": _bytes(1 << 20, 1 << 40),
+    "stream": _addresses,
+    "stream_keep": _seconds(60.0, 31_536_000.0),
+    "stream_limit": _bytes(1 << 20, 1 << 50),
     "license": _text,
     "author": _text,
     "publisher": _text,

@@ -37,6 +37,7 @@ LAYERS = {
     "moments": 0,
     "interruptions": 0,
     "sandbox": 0,
+    "stream_url": -2,
     "yamlfile": 0,
     "prometheus": 0,
     "spool": 1,
@@ -45,6 +46,7 @@ LAYERS = {
     "agent": 2,
     "recorder": 2,
     "run": 3,
+    "stream": 3,
     "flow": 4,
     "globus": 4,
     "localservice": 5,
@@ -80,6 +82,7 @@ STANDARD_LIBRARY_ONLY = {
     "schedulers",
     "settings",
     "spool",
+    "stream_url",
     "variables",
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -27,6 +27,8 @@ from prov_worker.agent.output_files import LOOK_INTERVAL_S, Outputs, Sandboxes
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Tick, WorkerDeath
+from prov_worker.agent.stream_sender import StreamSender
+from prov_worker.agent.task_events import TaskEvents
 from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.crate.writer import Plot
 from prov_worker.errors import SpoolError
@@ -132,6 +134,10 @@ class Finaliser:
         self.published = 0
         self.recent: deque[tuple[Ended, Path]] = deque(maxlen=_RECENT)
         self.problems: deque[str] = deque(maxlen=100)
+        self._events = TaskEvents(runtime, publisher.crate_dir, self.say)
+        self._sender = None if last else StreamSender(publisher.crate_dir, self.say)
+        #: Crates that are published, but whose events are not on disk.
+        self._untold: deque[Job] = deque()
 
     # -- what the sampler says ---------------------------------------------------------------------------------------
 
@@ -153,6 +159,8 @@ class Finaliser:
         self._unread.update(path for path in tick.changed if path in self._slots)
         for path, line in tick.notes:
             self._note(path, line)
+        for attempt, sample in tick.samples:
+            self._events.sampled(attempt, sample)
         for death in tick.deaths:
             slot = self._slots.pop(death.slot, None)
             if slot is not None:
@@ -205,6 +213,7 @@ class Finaliser:
             return
         for ended in follower.close_open(failure, last_ns, running):
             self._pending.append(self._job(Job(ended, follower)))
+            self._events.ended(ended)
         self._dead[journal + "#" if slot is None else slot.path] = follower
 
     @staticmethod
@@ -235,6 +244,20 @@ class Finaliser:
                 write_note(slot.journal, self._name, line)
             except OSError as error:
                 self.say("%s: the start of a task could not be noted beside it: %s", slot.journal, error)
+            start = parse_note(line) if self._events.active else None
+            if start is not None:
+                self._read(self.follow(slot.journal), path)  # which has its function
+                self._tell_begun(self.follow(slot.journal), [start])
+
+    def _tell_begun(self, follower: Follower, starts: list[dict[str, Any]]) -> None:
+        """Tell of attempts that run, by their ``start`` lines."""
+        for start in starts:
+            try:
+                ended = follower.state.begun(start)
+            except (LookupError, TypeError, ValueError):
+                continue  # counted as a problem by who read it
+            if not self._events.knows(ended.record.attempt_id):
+                self._events.begun(ended)
 
     def _bury(self, death: WorkerDeath, slot: SlotReader) -> None:
         """Close what a dead worker left open; later, if there may be more in its ring."""
@@ -264,6 +287,7 @@ class Finaliser:
             if death.cpu_ns is not None:
                 ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
             self._pending.append(self._job(Job(ended, follower, death_seen=True)))
+            self._events.ended(ended)
         self._dead[death.slot] = follower
         slot.close()
 
@@ -308,6 +332,7 @@ class Finaliser:
                 self._read_some()
             if not self._step():
                 break
+        self._tell()
         self._put_away()
         self._renew_leases()
         self._plotter.rest()
@@ -374,7 +399,9 @@ class Finaliser:
     @property
     def outstanding(self) -> int:
         """Crates that are still to be written, as far as is known."""
-        waiting = (self._pending, self._retry, self._plotting, self._losses, self._unburied, self._undrained)
+        waiting = (
+            self._pending, self._retry, self._plotting, self._losses, self._unburied, self._undrained, self._untold,
+        )  # fmt: skip
         return sum(map(len, waiting))
 
     @property
@@ -414,6 +441,10 @@ class Finaliser:
         """Let everything go. Whatever is outstanding stays in the journals."""
         self._plotter.close()
         self._publisher.close()
+        self._tell()
+        self._events.close()
+        if self._sender is not None:
+            self._sender.close()
         self._drains.close()
         for follower in self._followers.values():
             follower.ledger.close()
@@ -456,6 +487,7 @@ class Finaliser:
                         self._losses.append((time.monotonic() + LOST_GRACE_S, job))
                     else:
                         self._pending.append(job)
+                        self._events.ended(ended)
             except OSError as error:
                 follower.unread = f"{follower.path}: cannot be read: {error}"
                 self.say("%s", follower.unread)
@@ -464,6 +496,8 @@ class Finaliser:
                 return False
             follower.unread = None
             more = follower.size != before
+            if more and self._events.active:
+                self._tell_begun(follower, follower.state.open_starts())
             if not everything:
                 break
         obstacle = follower.obstacle()
@@ -510,6 +544,8 @@ class Finaliser:
         if ended.lost and self._evidence(job):
             return True
         if not job.completed:
+            if ended.lost:
+                self._events.ended(ended)
             job.series = self._series.pop(ended.record.attempt_id, None)
             self._jobs.explain(ended.record, job.death_seen)
             try:
@@ -542,8 +578,21 @@ class Finaliser:
             self.recent.append((job.ended, crate))
             self._retry_pause = _RETRY_FIRST_S
             self._refused = 0
-            job.follower.done(job.ended)
+            self._events.published(job.ended, crate)
+            if self._events.flush():
+                job.follower.done(job.ended)
+            else:
+                self._untold.append(job)
         self._settled(job)
+
+    def _tell(self) -> None:
+        """Write events; an attempt is done with once those of it are on disk."""
+        if self._events.look() and self._sender is not None:
+            self._sender.keep(self._events.request)
+        if self._events.flush():
+            while self._untold:
+                job = self._untold.popleft()
+                job.follower.done(job.ended)
 
     def _settled(self, job: Job) -> None:
         slot = self._slots.get(job.slot) if job.slot is not None else None

@@ -66,6 +66,10 @@ class HeldRows:
         while self._rows[0].to_ns < settled_ns:
             self._settle(self._rows.popleft())
 
+    def last(self) -> list[float]:
+        """Return the values of the row that was added last; empty if none was, or all are settled."""
+        return self._rows[-1].values if self._rows else []
+
     def flush(self) -> None:
         """Settle all that is held back."""
         while self._rows:

@@ -32,6 +32,7 @@ from prov_worker.spool.agent_about import ABOUT, FINALISER_LOCK, RINGS_VERSION
 from prov_worker.spool.live import SOCKET
 from prov_worker.spool.paths import SLOT_PREFIX, place_of
 from prov_worker.spool.ring import RINGS
+from prov_worker.spool.stream_request import is_request
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,8 @@ def _tidy(runtime: str) -> None:
     gone = f"{runtime}.gone-{os.getpid()}"
     try:
         os.rename(runtime, gone)
-        left = set(os.listdir(gone)) - {launch.LOCK, launch.LOG, FINALISER_LOCK, SOCKET}
+        kept = {launch.LOCK, launch.LOG, FINALISER_LOCK, SOCKET}
+        left = {name for name in os.listdir(gone) if not is_request(name)} - kept
         if left - {"spool", RINGS} or any(os.listdir(os.path.join(gone, name)) for name in left):
             os.rename(gone, runtime)
             return

@@ -22,6 +22,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.model import AttemptId, Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.slot import SlotReader, SlotTask
+from prov_worker.spool.stream_request import is_request
 
 if TYPE_CHECKING:
     from prov_worker.agent.energy_meter import EnergyMeter
@@ -61,6 +62,7 @@ class Tick:
         deaths: workers that died.
         trees: what was seen of process trees, by attempt.
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
+        samples: what running tasks use, by attempt, if events are asked for.
         alive: number of live workers, and of engines that are not shut down.
     """
 
@@ -71,10 +73,12 @@ class Tick:
     trees: list[tuple[AttemptId, TreeUse]] = field(default_factory=list)
     deaths: list[WorkerDeath] = field(default_factory=list)
     notes: list[tuple[str, bytes]] = field(default_factory=list)
+    samples: list[tuple[AttemptId, dict[str, float]]] = field(default_factory=list)
     alive: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.slots or self.changed or self.series or self.trees or self.deaths or self.notes)
+        message = self.slots or self.changed or self.series or self.trees or self.deaths or self.notes
+        return bool(message or self.samples)
 
 
 class Sampler:
@@ -108,6 +112,7 @@ class Sampler:
         self._orphans_due_ns = 0
         self._busy_ns = 0
         self._snapshots = SnapshotTaker()
+        self._tells_samples = False
         self.interval_s = 1.0
         self.lateness_ns = 0
         self.ticks = 0
@@ -148,6 +153,10 @@ class Sampler:
                     watched.sample(mono_ns)
                     interval_ns = watched.interval_ns
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
+                if self._tells_samples:
+                    sample = watched.current.told(mono_ns)
+                    if sample:
+                        tick.samples.append((attempt_of(watched.current.task), sample))
             elif watched.current is None:
                 watched.follow(mono_ns)
         if running:
@@ -230,6 +239,7 @@ class Sampler:
             self._listed = listed if settled else (0, 0)
         except OSError:
             return
+        self._tells_samples = any(map(is_request, names))
         for name in names:
             path = os.path.join(self._runtime, name)
             if not name.startswith(SLOT_PREFIX) or name.endswith(".new"):

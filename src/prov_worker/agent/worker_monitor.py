@@ -36,6 +36,10 @@ _SHORTEST_NS = 4_000_000
 #: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
 _LOOK_INTERVAL_NS = 250_000_000
 _NEVER_S = 3600.0
+#: Distance of what is told of a running task while it runs, at least.
+_TOLD_NS = 5_000_000_000
+#: Values of a row of samples that are told, by the name they are told by.
+_TOLD = {0: "rss_bytes", 1: "threads", 6: "children", 7: "children_rss_bytes"}
 _ALL = frozenset(("cpu", "memory", "threads", "io", "children"))
 
 
@@ -70,6 +74,23 @@ class TaskSamples:
         self.threads: int | None = None
         self.children: int | None = None
         self.tree: TreeUse | None = None
+        self._told_ns = task.mono_ns
+        self._told_used_ns = 0
+
+    def told(self, mono_ns: int) -> dict[str, float] | None:
+        """Return what the task uses now, for who follows it while it runs; None if that was told just now.
+
+        ``cpu_percent`` is the mean since it was told last; 100 is one logical CPU.
+        """
+        passed_ns = mono_ns - self._told_ns
+        if passed_ns < _TOLD_NS:
+            return None
+        row, used_ns = self.rows.last(), self.rows.used_ns
+        sample: dict[str, float] = {name: int(row[at]) for at, name in _TOLD.items() if row and row[at] == row[at]}
+        if used_ns:
+            sample["cpu_percent"] = round(100 * (used_ns - self._told_used_ns) / passed_ns, 2)
+        self._told_ns, self._told_used_ns = mono_ns, used_ns
+        return sample
 
     def series(self, end_ns: int, interval_s: float) -> Series:
         """Samples between the task's start and ``end_ns`` (CLOCK_MONOTONIC)."""

@@ -33,6 +33,7 @@ COMMANDS = {
     "crates.prune": "Remove crates that are no longer needed: old ones, of tasks that are sealed or archived.",
     "probe": "Show what the hardware probes find on this machine.",
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
+    "stream": "Send events of tasks to queues and databases, while the tasks run.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
     "flow": "Globus Flows: make definitions, and check them without the service.",
     "trigger": "Start a flow, a function or a command for each folder that has come to rest.",

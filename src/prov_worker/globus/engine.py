@@ -213,7 +213,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         try:
             from prov_worker.globus.engine_journal import EngineJournal
 
-            self._journal = EngineJournal(Path(crate_dir), endpoint, name, values)
+            self._journal = EngineJournal(Path(crate_dir), endpoint, name, values, context.get("stream"))
         except Exception:
             _log.exception("tasks whose worker is lost are known to the node's agent alone")
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from prov_worker.spool import launch
 from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import OFF, Slot
+from prov_worker.spool.stream_request import leave_request
 
 log = getLogger(__name__)
 
@@ -39,13 +40,19 @@ class EngineJournal:
         endpoint_id: UUID of the endpoint.
         endpoint_name: its name; None if it has none.
         settings: as :meth:`prov_worker.settings.Settings.to_mapping` gives them.
+        stream: as :meth:`prov_worker.settings.Settings.stream_mapping` gives them.
 
     Raises:
         OSError, SpoolError: neither slot nor journal can be made.
     """
 
     def __init__(
-        self, crate_dir: Path, endpoint_id: str | None, endpoint_name: str | None, settings: dict[str, Any]
+        self,
+        crate_dir: Path,
+        endpoint_id: str | None,
+        endpoint_name: str | None,
+        settings: dict[str, Any],
+        stream: Mapping[str, Any] | None = None,
     ) -> None:
         pid = os.getpid()
         start = process_start(pid)
@@ -63,6 +70,8 @@ class EngineJournal:
         telemetry = (_INTERVAL_S,) * 5 + (OFF,) * 3
         slot = os.path.join(self._runtime, f"slot.{pid}-engine")
         self._slot = Slot(slot, pid, 0, start, _INTERVAL_S, path, telemetry)
+        if stream:
+            leave_request(self._runtime, stream)
         facts: dict[str, Any] = {"t": "worker", "v": VERSION, "host": parsed.host, "place": parsed.place, "pid": pid}
         facts |= {"endpoint": endpoint_id, "settings": settings}
         facts["endpoint_name"] = endpoint_name

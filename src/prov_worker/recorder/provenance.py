@@ -29,9 +29,11 @@ def provenance_mapping(
     mapping["crate_dir"] = settings.crate_dir or default_crate_dir
     if not os.path.isabs(mapping["crate_dir"]):
         raise SettingsError("crate_dir", f"expected an absolute path, got {mapping['crate_dir']!r}")
-    identity = json.dumps([mapping, endpoint_id, endpoint_name], sort_keys=True)
+    stream = settings.stream_mapping()
+    identity = json.dumps([mapping, endpoint_id, endpoint_name, *([stream] if stream else [])], sort_keys=True)
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return {"key": key, "settings": mapping, "endpoint_name": endpoint_name}
+    provenance = {"key": key, "settings": mapping, "endpoint_name": endpoint_name}
+    return {**provenance, "stream": stream} if stream else provenance
 
 
 def provenance_of_environment(

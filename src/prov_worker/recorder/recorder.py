@@ -49,6 +49,7 @@ from prov_worker.spool.ring_records import (
     uuid_text,
 )
 from prov_worker.spool.slot import MARK, NOTE_LIMIT, OFF, Slot
+from prov_worker.spool.stream_request import leave_request
 
 log = logging.getLogger(__name__)
 
@@ -175,11 +176,22 @@ class Recorder:
         if self._slot is None:
             self._slot = self._make_slot(settings)
             self._outlet.open(bool(self._slot.path))
+        if provenance.get("stream") and self._slot.path:
+            self._ask_for_events(provenance["stream"])
         self._wait = self._wait and bool(self._slot.path)
         self._plain = self.capture_output != "tail"
         self._outlet.keep(text.encode() + b"\n", first=True)
         self._functions.clear()
         self.provenance_key = provenance["key"]
+
+    def _ask_for_events(self, stream: Mapping[str, Any]) -> None:
+        """Leave the agent word of where events are to go."""
+        try:
+            leave_request(self._runtime, stream)
+        except OSError as error:
+            if not is_own(error):
+                raise
+            log_internal_error("asking for events")
 
     def _make_slot(self, settings: Settings) -> Slot:
         try:

@@ -200,6 +200,32 @@ class JournalState:
         """
         start = self._open.pop(attempt, {}) if forget else self._open.get(attempt, {})
         notes = self._notes.pop(attempt[:2], None) if forget else self._notes.get(attempt[:2])
+        return self._closed(attempt, start, notes, failure, end_ns)
+
+    def begun(self, start: dict[str, Any]) -> Ended:
+        """Return what is known of an attempt that runs: as if it had failed at once.
+
+        Args:
+            start: its ``start`` line.
+
+        Raises:
+            LookupError, TypeError, ValueError: the line makes no sense.
+        """
+        attempt = _attempt(start)
+        return self._closed(attempt, start, None, Failure("unknown", ""), attempt.start_ns)
+
+    def open_starts(self) -> list[dict[str, Any]]:
+        """Return the ``start`` lines of attempts that began and did not end."""
+        return [line for line in self._open.values() if "task" in line and "ns" in line]
+
+    def _closed(
+        self,
+        attempt: AttemptId,
+        start: dict[str, Any],
+        notes: dict[str, Any] | None,
+        failure: Failure,
+        end_ns: int,
+    ) -> Ended:
         function = self._functions.get(start.get("k", 0), {})
         record = TaskRecord(
             task_id=attempt.task_id,

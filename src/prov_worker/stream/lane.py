@@ -1,0 +1,136 @@
+"""One sink and one directory of event logs: what was told goes out in batches, and it is stored how far that is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from prov_worker.spool.event_log import LogName, log_names, read_lines
+from prov_worker.stream.events import Event
+from prov_worker.stream.positions import Positions, sink_file
+from prov_worker.stream.sink import Sink, make_sink
+from prov_worker.stream_url import StreamUrl
+
+#: A batch ends at the first of the two.
+_BATCH_EVENTS, _BATCH_BYTES = 2000, 1 << 20
+
+
+class Lane:
+    """Brings events of one directory to one sink.
+
+    Args:
+        directory: of the event logs.
+        url: address of the sink.
+
+    Raises:
+        InputError, MissingExtraError: as of :func:`~prov_worker.stream.sink.make_sink`.
+
+    Attributes:
+        sent: events that the sink has got from this process.
+        odd: lines of logs that are no events, and were left out.
+    """
+
+    def __init__(self, directory: str, url: StreamUrl) -> None:
+        self.directory = directory
+        self.url = url
+        self.sent = 0
+        self.odd = 0
+        self._sink: Sink = make_sink(url)
+        self._open = False
+        self.positions = Positions(directory, None if self.is_ephemeral else sink_file(directory, url))
+        self._finished: set[LogName] = set()
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Whether the sink remembers nothing, as standard output: it gets all events that there are each time."""
+        return self.url.text == "jsonl:-"
+
+    def names(self) -> list[LogName]:
+        """Return the logs that may have events for this sink.
+
+        Raises:
+            OSError: they cannot be listed.
+        """
+        names = log_names(self.directory)
+        self._finished.intersection_update(names)
+        return [name for name in names if name not in self._finished]
+
+    def step(self, beat: Callable[[], bool] = lambda: True) -> int:
+        """Send what there is, batch by batch; return how many events that was.
+
+        Args:
+            beat: called before each batch; no more is sent once it says no.
+
+        Raises:
+            AwayError, RefusedError: the sink takes none.
+            OSError: a log cannot be read, or the position cannot be stored.
+        """
+        count = 0
+        while beat():
+            events, offsets = self._read()
+            if not offsets:
+                break
+            if events:
+                if not self._open:
+                    self._sink.open()
+                    self._open = True
+                self._sink.send(events)
+            self.positions.advance(offsets)
+            count += len(events)
+            self.sent += len(events)
+        return count
+
+    def waiting(self) -> int:
+        """Return how many events the sink does not have yet.
+
+        Raises:
+            OSError: a log cannot be read.
+        """
+        count = 0
+        for name in self.names():
+            offset = self.positions[name]
+            while True:
+                lines, offset = read_lines(os.path.join(self.directory, str(name)), offset, _BATCH_BYTES)
+                if not lines:
+                    break
+                count += len(lines)
+        return count
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._open:
+            self._open = False
+            self._sink.close()
+
+    def _read(self) -> tuple[Sequence[Event], dict[LogName, int]]:
+        events: list[Event] = []
+        offsets: dict[LogName, int] = {}
+        room = _BATCH_BYTES
+        names = self.names()
+        latest = {name.place: name for name in names}
+        for name in names:
+            offset = self.positions[name]
+            lines, after = read_lines(os.path.join(self.directory, str(name)), offset, room)
+            if not lines:
+                if latest[name.place] != name and offset and self._is_over(name, offset):
+                    self._finished.add(name)
+                continue
+            if len(events) + len(lines) > _BATCH_EVENTS:
+                lines = lines[: _BATCH_EVENTS - len(events)]
+                after = offset + sum(len(line) + 1 for line in lines)
+            parsed = [Event.parse(line) for line in lines]
+            events += [event for event in parsed if event is not None]
+            self.odd += parsed.count(None)
+            offsets[name] = after
+            room -= after - offset
+            if room <= 0 or len(events) >= _BATCH_EVENTS:
+                break
+        return events, offsets
+
+    def _is_over(self, name: LogName, offset: int) -> bool:
+        """Return whether nothing is left of a log that has a successor of its place: no writer goes back to it."""
+        try:
+            status = os.stat(os.path.join(self.directory, str(name)), follow_symlinks=False)
+        except OSError:
+            return False
+        return status.st_size == offset

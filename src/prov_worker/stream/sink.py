@@ -1,0 +1,73 @@
+"""What a sink is: something that takes events, and says once it has them for good."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prov_worker.errors import ProvWorkerError
+from prov_worker.files import read_private
+from prov_worker.stream.events import Event
+from prov_worker.stream_url import PASSWORD_FILE, SINKS, StreamUrl
+
+#: After so many seconds without an answer a server is away.
+TIMEOUT_S = 10.0
+
+
+class AwayError(ProvWorkerError):
+    """A sink that does not take events now and may do so soon: it is away, full or busy."""
+
+
+class RefusedError(ProvWorkerError):
+    """A sink that takes no events until somebody sees to it, such as for a wrong password."""
+
+
+class Sink(Protocol):
+    """Takes events.
+
+    A sink is made with its address and a password, which is None if there is none; that imports what it needs, and
+    connects to nothing.
+    """
+
+    def open(self) -> None:
+        """Connect, and make what is missing.
+
+        Raises:
+            AwayError, RefusedError: as they say.
+        """
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Take events; the sink has them for good once this returns. Those that it has already do no harm.
+
+        Raises:
+            AwayError, RefusedError: as they say; some of the events may have been taken.
+        """
+
+    def close(self) -> None:
+        """Disconnect; does not raise."""
+
+
+def make_sink(url: StreamUrl) -> Sink:
+    """Return the sink of an address; nothing is connected to.
+
+    Raises:
+        InputError: its password is in a file that cannot be read, or is open to others; a parameter is wrong.
+        MissingExtraError: what it needs is not installed.
+    """
+    sink: Sink = SINKS[url.sink](url, password_of(url))
+    return sink
+
+
+def password_of(url: StreamUrl) -> str | None:
+    """Return the password for an address: from its variable, else from its private file; None if there is none.
+
+    Raises:
+        InputError: the file cannot be read, or is open to others.
+    """
+    password = os.environ.get(url.variable)
+    path = url.parameters.get(PASSWORD_FILE)
+    if not password and path:
+        password = read_private(Path(path).expanduser(), "passwords").strip("\r\n")
+    return password or None

@@ -1,0 +1,185 @@
+"""Two tables of a database, alike in SQLite and PostgreSQL: ``task``, the latest of each attempt, and ``event``, all.
+
+Events may come twice, and those of two places in any order. ``event`` takes each id once. A row of ``task`` is replaced
+by a later word on its attempt only: of a later execution of the same number, then of a later stage (running, ended by
+a verdict, ended), then by sequence within a place and by time between two. So what is told again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from prov_worker.stream.events import Event
+from prov_worker.stream.sink import RefusedError
+
+#: Of the tables; a change that older senders would misunderstand needs a new one.
+VERSION = 1
+VERSION_TABLE = "prov_worker_stream"
+SELECT_VERSION = "SELECT version FROM prov_worker_stream"
+#: Columns of ``task`` and their types: ``text``, ``int``, ``float``, ``bool``, ``time``, ``json``. Those from ``stage``
+#: on say which event the row is of.
+TASK: dict[str, str] = {
+    "task_id": "text",
+    "attempt": "int",
+    "status": "text",
+    "function": "text",
+    "function_id": "text",
+    "start_time": "time",
+    "end_time": "time",
+    "wall_s": "float",
+    "cpu_s": "float",
+    "peak_rss_bytes": "int",
+    "cpu_percent": "float",
+    "rss_bytes": "int",
+    "error": "text",
+    "failure_kind": "text",
+    "failure_type": "text",
+    "failure_signal": "text",
+    "exit_status": "int",
+    "verdict": "bool",
+    "endpoint_id": "text",
+    "endpoint_name": "text",
+    "host": "text",
+    "pid": "int",
+    "rank": "text",
+    "block": "text",
+    "scheduler_job": "text",
+    "crate": "text",
+    "usage": "json",
+    "stage": "int",
+    "start_ns": "int",
+    "event_time": "time",
+    "source": "text",
+    "sequence": "int",
+}
+EVENT: dict[str, str] = {
+    "id": "text",
+    "type": "text",
+    "source": "text",
+    "sequence": "int",
+    "task_id": "text",
+    "time": "time",
+    "data": "json",
+}
+_KEYS = {"task": ("task_id", "attempt"), "event": ("id",)}
+#: Keys of an event's data that have other names as columns.
+_RENAMED = {"start_time": "start", "end_time": "end"}
+_STAGES = {"task.ended": 2, "crate.published": 3}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "text": str, "int": int, "float": (int, float), "bool": bool, "time": str,
+}  # fmt: skip
+
+
+def create(types: dict[str, str]) -> list[str]:
+    """Return the statements that make the tables where they are missing.
+
+    Args:
+        types: names of types in the database, by those of :data:`TASK`.
+    """
+    statements = [f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version {types['int']} PRIMARY KEY)"]
+    for table, columns in (("task", TASK), ("event", EVENT)):
+        lines = ", ".join(f"{name} {types[kind]}" for name, kind in columns.items())
+        statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({lines}, PRIMARY KEY ({', '.join(_KEYS[table])}))")
+    statements += [
+        "CREATE INDEX IF NOT EXISTS task_start ON task (start_time)",
+        "CREATE INDEX IF NOT EXISTS event_task ON event (task_id)",
+    ]
+    return statements
+
+
+def check_version(database: str, versions: Sequence[int] | None, *, others: bool) -> bool:
+    """Return whether the tables are to be made.
+
+    Args:
+        database: for messages.
+        versions: rows of the table of versions; None if there is no such table.
+        others: whether there is a table ``task`` or ``event``.
+
+    Raises:
+        RefusedError: the tables are of another version, or somebody else's.
+    """
+    if versions is None and others:
+        raise RefusedError(f"{database}: has a table task or event that is not of prov-worker; name another database")
+    if versions and list(versions) != [VERSION]:
+        text = ", ".join(map(str, versions))
+        raise RefusedError(f"{database}: its tables are of version {text}, this release writes version {VERSION}")
+    return not versions
+
+
+def insert_version(mark: str) -> str:
+    """Return the statement that notes the version of the tables."""
+    return _insert(VERSION_TABLE, {"version": "int"}, mark) + " ON CONFLICT (version) DO NOTHING"
+
+
+def insert_event(mark: str) -> str:
+    """Return the statement that adds an event, unless it is there; ``mark`` stands for a value."""
+    return _insert("event", EVENT, mark) + " ON CONFLICT (id) DO NOTHING"
+
+
+def upsert_task(mark: str) -> str:
+    """Return the statement that writes a row of ``task``, unless what is there is later."""
+    columns = ", ".join(f"{name} = excluded.{name}" for name in TASK if name not in _KEYS["task"])
+    return f"""{_insert("task", TASK, mark)} ON CONFLICT (task_id, attempt) DO UPDATE SET {columns}
+        WHERE excluded.start_ns > task.start_ns OR (excluded.start_ns = task.start_ns AND (
+            excluded.stage > task.stage OR (excluded.stage = task.stage AND
+            CASE WHEN excluded.source = task.source THEN excluded.sequence > task.sequence
+                 ELSE excluded.event_time > task.event_time END)))"""
+
+
+def _insert(table: str, columns: dict[str, str], mark: str) -> str:
+    names, marks = ", ".join(columns), ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of this module
+
+
+def event_row(event: Event) -> tuple[Any, ...]:
+    """Return the row of ``event``."""
+    data = json.dumps(event.data)
+    return (event.id, event.kind, event.source, event.sequence, event.task_id, event.time, data)
+
+
+def task_row(event: Event) -> tuple[Any, ...] | None:
+    """Return the row of ``task`` that an event makes; None if it is of a kind that this release does not know."""
+    if not event.kind.startswith(("task.", "crate.")):
+        return None
+    data = {**event.data, **(event.data.get("sample") or {})}
+    start_ns = _nanoseconds(data.get("start"))
+    if start_ns is None or not isinstance(data.get("attempt"), int):
+        return None
+    placed = {
+        "task_id": event.task_id,
+        "stage": _stage(event.kind, verdict=bool(data.get("verdict"))),
+        "start_ns": start_ns,
+        "event_time": event.time,
+        "source": event.source,
+        "sequence": event.sequence,
+        "usage": json.dumps(data["usage"]) if isinstance(data.get("usage"), dict) else None,
+    }
+    values = []
+    for name, kind in TASK.items():
+        if name in placed:
+            values.append(placed[name])
+            continue
+        value = data.get(_RENAMED.get(name, name))
+        values.append(value if kind in _TYPES and isinstance(value, _TYPES[kind]) else None)
+    return tuple(values)
+
+
+def _stage(kind: str, *, verdict: bool) -> int:
+    """How final an event is: 0 while the task runs, 1 and 2 with a verdict, 3 and 4 with its true end."""
+    if kind not in _STAGES:
+        return 0
+    return _STAGES[kind] - 1 if verdict else _STAGES[kind] + 1
+
+
+def _nanoseconds(text: Any) -> int | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        head, _, rest = text.partition(".")
+        moment = datetime.strptime(head, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        return int(moment.timestamp()) * 1_000_000_000 + int(rest.rstrip("Z").ljust(9, "0")[:9] or 0)
+    except ValueError:
+        return None
