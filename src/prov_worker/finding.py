@@ -1,18 +1,19 @@
-"""What a check of a host finds."""
+"""What a check of a host or of an endpoint finds."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-PASS, WARN, FAIL = "pass", "warn", "fail"
+PASS, WARN, FAIL, SKIPPED = "pass", "warn", "fail", "skipped"
 
 
 class Finding(NamedTuple):
-    """One line of a preflight.
+    """One line of a preflight or of a diagnosis.
 
     Attributes:
         subject: what was looked at.
-        status: ``pass``, ``warn`` (may work, or cannot be told from here) or ``fail`` (will not work).
+        status: ``pass``, ``warn`` (may work, or cannot be told from here), ``fail`` (will not work) or ``skipped`` (was
+            not looked at).
         found: what is there.
         remedy: what to do about it; empty if nothing is to be done.
     """
@@ -36,3 +37,8 @@ def warned(subject: str, observation: str, remedy: str) -> Finding:
 def failed(subject: str, observation: str, remedy: str) -> Finding:
     """Return a line about something that will go wrong."""
     return Finding(subject, FAIL, observation, remedy)
+
+
+def skipped(subject: str, observation: str, remedy: str = "") -> Finding:
+    """Return a line about something that was not looked at, and why."""
+    return Finding(subject, SKIPPED, observation, remedy)

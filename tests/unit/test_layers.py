@@ -55,6 +55,7 @@ LAYERS = {
     "jobs": 5,
     "fleet": 6,
     "trigger": 6,
+    "diagnose": 6,
     "cli": 7,
     "testing": 7,  # nothing imports it
     "__main__": 8,

@@ -38,6 +38,7 @@ COMMANDS = {
     "flow": "Globus Flows: make definitions, and check them without the service.",
     "trigger": "Start a flow, a function or a command for each folder that has come to rest.",
     "jobs": "Jobs and batches that survive the program: submit, map, list, show, cancel, retry.",
+    "diagnose": "Ask an endpoint what is wrong with it: tasks that look, and what to do.",
     "sites": "Templates of endpoints for known machines: show, render, check, install.",
     "fleet": "Endpoints of this host, as a file names them: start, watch, show, stop.",
     "service": "Run the local Globus Compute web service; point stock software at it.",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from prov_worker.finding import Finding
+
 #: A path in a command: nothing is asked of it here, but shells complete it.
 PATH = click.Path(readable=False)
 #: Columns of a table that nobody looks at in a terminal: wide enough for whole ids and paths.
@@ -142,6 +144,19 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 def status(word: str) -> Text:
     """Return the status of a task in its colour."""
     return styled((word, {"completed": "green", "failed": "red"}.get(word, "yellow")))
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what checks found, each with what to do about it."""
+    out = console()
+    width = max((len(finding.subject) for finding in findings), default=0)
+    colours = {"pass": "green", "warn": "yellow", "fail": "red"}
+    widest = max((len(finding.status) for finding in findings), default=0)
+    for finding in findings:
+        word = (f"{finding.status:<{widest}}", colours.get(finding.status, "dim"))
+        out.print(styled(word, f"  {finding.subject:<{width}}  {finding.found}"), soft_wrap=True)
+        if finding.remedy:
+            out.print(styled(f"{'':<{widest}}  {'':<{width}}  -> {finding.remedy}"), soft_wrap=True)
 
 
 def program() -> str:

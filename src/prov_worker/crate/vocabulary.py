@@ -46,6 +46,8 @@ ANNOTATION: Final = NAMESPACE + "annotation"
 NOTE: Final = NAMESPACE + "note"
 #: Key of the annotation that names the run of a task (:func:`prov_worker.name_run`).
 RUN_ANNOTATION: Final = "run"
+#: The run that tasks of ``prov-worker diagnose`` say they are of, by which lists leave them out.
+DIAGNOSIS_RUN: Final = "prov-worker diagnose"
 
 ACTION_ID: Final = "#distributed_step"
 #: The action of a trigger, in a crate of its own.

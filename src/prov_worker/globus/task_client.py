@@ -14,6 +14,7 @@ from typing import Any
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.answers import Answer, read_document
 from prov_worker.globus.call_packing import PackedFunction, serializer_for
+from prov_worker.globus.endpoint_report import EndpointReport, read_report
 
 #: Tasks that one request asks for.
 _TASKS_PER_REQUEST = 500
@@ -23,6 +24,10 @@ _LATER = (429, 503)
 
 class RefusedError(ProvWorkerError):
     """The service refused a submission: none of its tasks exists. Sent again, it would be refused again."""
+
+
+class NoRightsError(RefusedError):
+    """The service does not let this identity use the endpoint, or this function at it."""
 
 
 class NotSentError(ProvWorkerError):
@@ -70,6 +75,39 @@ class TaskClient:
         """
         self._client.fx_serializer = serializer_for(packed.function)
         return str(self._asked(f"function {packed.name}", lambda: self._client.register_function(packed.function)))
+
+    def register_source(self, text: str, name: str) -> str:
+        """Register a function by the text of a module that defines it; return its id.
+
+        Raises:
+            ProvWorkerError: the service refuses it, or cannot be reached.
+        """
+        return str(self._asked(f"function {name}", lambda: self._client.register_source_code(text, name)))
+
+    def endpoint_status(self) -> EndpointReport:
+        """Ask whether the endpoint is there.
+
+        Raises:
+            NoRightsError: it is somebody else's.
+            InputError: the service knows no such endpoint, or hides it.
+            ProvWorkerError: it cannot be asked.
+        """
+        from globus_sdk import GlobusAPIError
+
+        def ask() -> EndpointReport:
+            try:
+                answer = self._client._compute_web_client.v2.get_endpoint_status(self._endpoint_id)
+            except GlobusAPIError as error:
+                if error.http_status in (401, 403):
+                    raise NoRightsError(_text(error)) from error
+                if error.http_status == 404:
+                    reason = "there is none, or it is another's and not shared"
+                    raise InputError(f"endpoint {self._endpoint_id}: {reason}: {_text(error)}") from error
+                raise
+            return read_report(answer.data, answer.headers)
+
+        report: EndpointReport = self._asked(f"endpoint {self._endpoint_id}", ask)
+        return report
 
     def submit(
         self, payloads: Mapping[str, Sequence[str]], resource_specification: Mapping[str, Any] | None = None
@@ -188,6 +226,8 @@ def _submission_error(error: Any) -> ProvWorkerError:
     text = _text(error)
     if error.http_status in _LATER:
         return NotSentError(f"the web service puts it off: {text}")
+    if error.http_status == 403:
+        return NoRightsError(f"refused by the web service: {text}")
     if 400 <= error.http_status < 500 and error.http_status != 408:
         return RefusedError(f"refused by the web service: {text}")
     return InDoubtError(f"the web service failed: {text}")

@@ -162,6 +162,10 @@ class Selection:
         self._condition = None if where is None else _Condition(where)
         self.is_all = filters == Filters() and where is None
 
+    def names_run(self, name: str) -> bool:
+        """Whether attempts are chosen by the name of their run, and a name or pattern is this one's."""
+        return any(fnmatchcase(name, pattern) for pattern in self._filters.run_name)
+
     def takes(self, step: RunStep) -> bool:
         """Whether an attempt is taken.
 

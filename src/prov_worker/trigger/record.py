@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import socket
 import uuid
 from pathlib import Path
 from typing import Any
 
-import prov_worker
+from prov_worker.crate import process_run
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import one_line, safe_name, utc
 from prov_worker.crate.people import account_name, people
@@ -25,7 +24,6 @@ from prov_worker.trigger.watcher import Settled
 
 SUFFIX = ".trigger" + v.CRATE_SUFFIX
 FILES = "files.json"
-_SOFTWARE = "#prov-worker"
 _NAMESPACE = uuid.UUID("b1f0a3c4-3a57-5d43-8f0e-52a5f3c0a2d7")
 
 
@@ -46,19 +44,8 @@ def write_crate(directory: Path, folder: Settled, key: str, run: dict[str, Any])
     if target.is_dir():  # from before a crash
         return target
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    staged = directory / f".{target.name}.{os.getpid()}.part"
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(mode=0o700)
-    try:
-        listing = json.dumps({"folder": str(folder.path), "files": _files(folder)}, indent=1) + "\n"
-        (staged / FILES).write_text(listing, encoding="utf-8", errors="backslashreplace")
-        document = {"@context": v.CONTEXT, "@graph": _graph(folder, key, run, len(listing.encode()))}
-        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        (staged / v.METADATA_FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.rename(staged, target)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+    listing = json.dumps({"folder": str(folder.path), "files": _files(folder)}, indent=1) + "\n"
+    process_run.publish(target, {FILES: listing}, _graph(folder, key, run, listing))
     return target
 
 
@@ -77,70 +64,38 @@ def _files(folder: Settled) -> list[dict[str, Any]]:
     ]
 
 
-def _graph(folder: Settled, key: str, run: dict[str, Any], listing_bytes: int) -> list[dict[str, Any]]:
+def _graph(folder: Settled, key: str, run: dict[str, Any], listing: str) -> list[dict[str, Any]]:
     persons = people(Settings(), account_name(), "when the folder was triggered")
     digest = hashlib.sha256(os.fsencode(folder.path)).hexdigest()
-    identifier = f"urn:uuid:{uuid.uuid5(_NAMESPACE, digest + key)}"
     place = folder.path.as_uri()
     result, title = _run(run), one_line(folder.name)
+    action = {
+        "@id": v.TRIGGER_ID,
+        "@type": v.TRIGGER_TYPE,
+        "name": f"Action for {title}",
+        "description": f"{folder.files} files, {folder.size_bytes} bytes, from the first look to the last",
+        "identifier": key,
+        "object": {"@id": place},
+        "result": {"@id": result["@id"]},
+    }
     return [
-        {
-            "@id": v.METADATA_FILE,
-            "@type": "CreativeWork",
-            "about": {"@id": "./"},
-            "conformsTo": {"@id": v.CRATE_PROFILE},
-        },
-        {
-            "@id": "./",
-            "@type": "Dataset",
-            "name": f"Trigger of {title}",
-            "description": f"The folder {title} had settled on {socket.gethostname()}, and an action followed",
-            "identifier": identifier,
-            "datePublished": utc(folder.settled_ns),
-            "license": {"@id": persons.license},
-            "author": {"@id": persons.author},
-            "publisher": {"@id": persons.publisher},
-            "conformsTo": {"@id": v.PROCESS_PROFILE},
-            "hasPart": {"@id": FILES},
-            "mentions": {"@id": v.TRIGGER_ID},
-        },
-        {
-            "@id": v.PROCESS_PROFILE,
-            "@type": "CreativeWork",
-            "name": "Process Run Crate",
-            "version": v.PROCESS_PROFILE_VERSION,
-        },
-        *(json.loads(text) for text in persons.entities),
-        {
-            "@id": FILES,
-            "@type": "File",
-            "name": "Files of the folder",
-            "description": "Path, size and modification time of each file when the folder had settled",
-            "encodingFormat": "application/json",
-            "contentSize": str(listing_bytes),
-            "about": {"@id": place},
-        },
-        {
-            "@id": v.TRIGGER_ID,
-            "@type": v.TRIGGER_TYPE,
-            "name": f"Action for {title}",
-            "description": f"{folder.files} files, {folder.size_bytes} bytes, from the first look to the last",
-            "identifier": key,
-            "agent": {"@id": persons.author},
-            "instrument": {"@id": _SOFTWARE},
-            "object": {"@id": place},
-            "result": {"@id": result["@id"]},
-            "startTime": utc(folder.seen_ns),
-            "endTime": utc(folder.settled_ns),
-            "actionStatus": {"@id": v.COMPLETED_STATUS},
-        },
-        {
-            "@id": _SOFTWARE,
-            "@type": "SoftwareApplication",
-            "name": "prov-worker trigger",
-            "softwareVersion": prov_worker.__version__,
-            "url": {"@id": "https://pypi.org/project/prov-worker/"},
-        },
+        *process_run.head(
+            persons,
+            name=f"Trigger of {title}",
+            description=f"The folder {title} had settled on {socket.gethostname()}, and an action followed",
+            identifier=f"urn:uuid:{uuid.uuid5(_NAMESPACE, digest + key)}",
+            published_ns=folder.settled_ns,
+            parts={FILES: listing},
+            action=v.TRIGGER_ID,
+        ),
+        process_run.file_entity(
+            FILES,
+            listing,
+            "Files of the folder",
+            "Path, size and modification time of each file when the folder had settled",
+            about={"@id": place},
+        ),
+        *process_run.action_entities(persons, action, "trigger", folder.seen_ns, folder.settled_ns),
         {
             "@id": place,
             "@type": "CreativeWork",

@@ -8,6 +8,7 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.selection import selects
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import utc
 from prov_worker.errors import CrateError, blaming
 from prov_worker.humanize import duration, plural, size
@@ -22,21 +23,24 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @selects()
+@click.option("--diagnoses", is_flag=True, help="Also the tasks of `prov-worker diagnose`.")
 @click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
-def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int:
+def command(crates: tuple[str, ...], diagnoses: bool, as_json: bool, selection: Selection) -> int:
     """List each CRATE, or all crates in a directory or a zip file, in a table: one row per attempt, by start.
 
     \b
     prov-worker list crates --run-name scan-7 --status failed
     prov-worker list crates --since 2026-11-20 --where "peak_rss_bytes > 2e9"
 
-    Exit code 1 if a crate cannot be read; the others are listed.
+    Tasks of `prov-worker diagnose` are left out and counted, unless their run is named or --diagnoses is given. Exit
+    code 1 if a crate cannot be read; the others are listed.
     """  # noqa: D301 - the mark of click for lines that stay as they are
     from prov_worker.crate.sources.comparison import distinct_sources
     from prov_worker.crate.summary import open_step
 
     rows: list[dict[str, Any]] = []
-    damaged = 0
+    damaged = left_out = 0
+    diagnoses = diagnoses or selection.names_run(v.DIAGNOSIS_RUN)
 
     def refuse(where: str, error: CrateError) -> None:
         nonlocal damaged
@@ -47,8 +51,12 @@ def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int
         try:
             with blaming(source.where):
                 step = open_step(source, strict=False)[0]
-                if selection.takes(step):
+                if not selection.takes(step):
+                    continue
+                if diagnoses or step.annotations.get(v.RUN_ANNOTATION) != v.DIAGNOSIS_RUN:
                     rows.append(_row(step))
+                else:
+                    left_out += 1
         except CrateError as error:
             refuse(source.where, error)
     # Times of one form: as text they sort as they do as times. A task without a start comes last.
@@ -56,7 +64,7 @@ def command(crates: tuple[str, ...], as_json: bool, selection: Selection) -> int
     if as_json:
         terminal.print_json(rows)
     else:
-        _print_table(rows)
+        _print_table(rows, left_out)
     return 1 if damaged else 0
 
 
@@ -71,11 +79,12 @@ def _row(step: RunStep) -> dict[str, Any]:
     }
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
+def _print_table(rows: list[dict[str, Any]], left_out: int) -> None:
     heads = ("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
     if rows:
         terminal.table(heads, map(_cells, rows), right=heads[4:8])
-    click.echo(plural(len(rows), "crate"))
+    note = f"; {left_out} of `prov-worker diagnose` left out (--diagnoses)" if left_out else ""
+    click.echo(plural(len(rows), "crate") + note)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:

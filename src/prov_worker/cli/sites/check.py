@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.sites import common
-
-if TYPE_CHECKING:
-    from prov_worker.finding import Finding
 
 
 @click.command("check")
@@ -60,19 +56,6 @@ def command(
         ]
         terminal.print_json({"site": site, "options": values, **counts, "findings": lines})
     else:
-        _print(findings)
+        terminal.print_findings(findings)
         click.echo(f"{site}: {counts['pass']} passed, {counts['warn']} warnings, {counts['fail']} failed")
     return 1 if counts["fail"] else 0
-
-
-def _print(findings: list[Finding]) -> None:
-    out = terminal.console()
-    width = max(len(finding.subject) for finding in findings)
-    colours = {"pass": "green", "warn": "yellow", "fail": "red"}
-    for finding in findings:
-        colour = colours[finding.status]
-        out.print(
-            terminal.styled((finding.status, colour), f"  {finding.subject:<{width}}  {finding.found}"), soft_wrap=True
-        )
-        if finding.remedy:
-            out.print(terminal.styled(f"      {'':<{width}}  -> {finding.remedy}"), soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from prov_worker.localservice.records import Endpoint
+from prov_worker.localservice.records import Endpoint, Pulse
 from prov_worker.localservice.routes.common import Caller, ServiceDep, StrictRoute, errors
 
 router = APIRouter(tags=["endpoints"], route_class=StrictRoute)
@@ -147,9 +147,9 @@ def endpoint_status(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep)
     user_endpoint = service.storage.user_endpoint(str(endpoint_id))
     if user_endpoint is not None and user_endpoint.owner == caller.client_id:
         online = user_endpoint.pulse.online(time.time())
-        return {"status": "online" if online else "offline", "details": user_endpoint.pulse.report}
+        return {"status": "online" if online else "offline", "details": _heard(user_endpoint.pulse)}
     endpoint = service.endpoint(caller, str(endpoint_id))
-    return {"status": _state(endpoint), "details": endpoint.pulse.report}
+    return {"status": _state(endpoint), "details": _heard(endpoint.pulse)}
 
 
 @router.delete("/v2/endpoints/{endpoint_id}", response_model=Stopped, responses=errors(401, 404, 422))
@@ -186,6 +186,11 @@ def _summary(endpoint: Endpoint) -> dict[str, Any]:
 
 def _state(endpoint: Endpoint) -> str:
     return "online" if not endpoint.locked and endpoint.pulse.online(time.time()) else "offline"
+
+
+def _heard(pulse: Pulse) -> dict[str, Any]:
+    """The last heartbeat, with the time at which it came; nothing before the first one."""
+    return {**pulse.report, "timestamp": pulse.heard} if pulse.heard else pulse.report
 
 
 def _text(value: Any) -> str | None:
