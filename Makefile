@@ -23,6 +23,10 @@ RUNCRATE_VENV ?= .venv-runcrate
 ANSIBLE_VENV ?= .venv-ansible
 FLOWCEPT_VENV ?= .venv-flowcept
 MPI_VENV ?= .venv-mpi
+MLFLOW_VENV ?= .venv-mlflow
+TORCH_VENV ?= .venv-torch
+# The oldest release of Dask whose tasks are recorded; the newest one is in $(VENV).
+DASK_VENV ?= .venv-dask-2024.10
 SBOM_VENV ?= .venv-sbom
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
@@ -43,10 +47,13 @@ export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export PROV_TEST_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
 export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
+export PROV_TEST_MLFLOW ?= $(CURDIR)/$(MLFLOW_VENV)/bin/python
+export PROV_TEST_TORCH ?= $(CURDIR)/$(TORCH_VENV)/bin/python
+export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept mpi oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
+.PHONY: help venv validator runcrate ansible flowcept mpi libraries mlflow torch dask oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -65,6 +72,20 @@ flowcept:
 
 mpi:
 	@scripts/make-venv.sh $(MPI_VENV) --group mpi
+
+# Libraries that tasks use, as tests of what is recorded of them need them: large, each in an environment of its own.
+mlflow:
+	@scripts/make-venv.sh $(MLFLOW_VENV) --editable . --group mlflow
+
+torch:
+	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch "$$(scripts/cpu-torch.sh)"
+
+dask:
+	@scripts/make-venv.sh $(DASK_VENV) --editable . 'distributed==2024.10.0'
+
+# One that cannot be had leaves its tests out, and they say so.
+libraries:
+	@for library in mlflow torch dask; do $(MAKE) $$library || echo "make $$library failed: its tests are left out" >&2; done
 
 ansible:
 	@scripts/make-venv.sh $(ANSIBLE_VENV) --lock ansible --group ansible
@@ -107,7 +128,7 @@ test: setup
 	@$(MAKE) test-oldest
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not long' $(ARGS)
 
-test-long: setup
+test-long: setup libraries
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m long $(ARGS)
 
 # The local endpoint as a whole, with broker, service, daemon and SDK: minutes, and faults in all of them.

@@ -54,6 +54,19 @@ class SettingsError(InputError):
         self.problem = problem
 
 
+class BelowError(ValueError):
+    """A value within an option's mapping is wrong.
+
+    Args:
+        key: of the value in the mapping.
+        message: what is wrong with it.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class CrateError(InputError):
     """A path that is not a step crate, or one whose metadata cannot be read.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from prov_worker.counters import Usage as Usage
 from prov_worker.processes import host_name as host_name
+from prov_worker.training import Training
 
 COMPLETED = "completed"
 FAILED = "failed"
@@ -178,6 +179,25 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Part:
+    """How a step belongs to others: a task that another library gave out within a task.
+
+    Attributes:
+        library: which has given it out, such as ``dask``.
+        key: what it calls the step.
+        of: id of the task that uses the library; None if that is not known.
+        needs: keys of the steps whose results it takes.
+        steps: ids of these, as far as they are known, in the order of ``needs``.
+    """
+
+    library: str
+    key: str
+    of: str | None = None
+    needs: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class TaskRecord:
     """All that is known of one attempt at one task.
 
@@ -185,6 +205,7 @@ class TaskRecord:
     For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found
     in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute paths, are what user code
     noted. ``command`` is the shell command that the task is; ``output`` the ends of standard output and standard error.
+    ``part`` says of which task it is a part; ``training`` what libraries told of models and their runs.
     """
 
     task_id: str
@@ -207,6 +228,8 @@ class TaskRecord:
     notes: list[str] = field(default_factory=list)
     command: Command | None = None
     output: tuple[str, str] | None = None
+    part: Part | None = None
+    training: Training | None = None
 
     @property
     def attempt_id(self) -> AttemptId:

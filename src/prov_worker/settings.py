@@ -13,22 +13,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from prov_worker import accelerators, schedulers
-from prov_worker.errors import SettingsError
+from prov_worker import accelerators, capture_settings, schedulers
+from prov_worker.capture_settings import Capture
+from prov_worker.errors import BelowError, SettingsError
 from prov_worker.registry import Registry
 from prov_worker.stream_url import PASSWORD, stream_urls
 
 #: Variable that switches recording on.
 SWITCH = "PROV_WORKER"
 PREFIX = SWITCH + "_"
-#: What a variable says for true and for false, in any case.
-TRUE = ("1", "true", "yes", "on")
-FALSE = ("0", "false", "no", "off")
 #: What makes each hardware probe, by its name. A probe registers itself in its own file.
 PROBES: Registry[Callable[[], Any]] = Registry("prov_worker.probes.node", named=True)
 PLOTS = ("png", "svg", "none")
 #: Variables of the same prefix that are no settings of recording.
-OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS"))
+OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS", "CONTEXT"))
 WRITE = ("background", "before_result")
 CRATES = ("directories", "packs")
 #: Value of ``capture_outputs``.
@@ -117,6 +115,7 @@ class Settings:
             or ``tail``, of what Python functions print as well.
         capture_outputs: record files made in the task's sandbox (path, size, sha256); ``at_end`` has the worker list
             them before its result leaves.
+        capture: what is recorded of the libraries that tasks use: Dask, MLflow, TensorBoard, PyTorch.
         ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
         stream: addresses that events of tasks are sent to while they run; none has a password in it.
         stream_keep: seconds that events wait for an address that is away, 60 to 31,536,000.
@@ -142,6 +141,7 @@ class Settings:
     capture_environment: tuple[str, ...] = field(default_factory=default_environment)
     capture_output: str = "commands"
     capture_outputs: bool | str = True
+    capture: Capture = field(default_factory=Capture)
     ring_limit: int = 64 << 20
     stream: tuple[str, ...] = ()
     stream_keep: float = 604_800.0
@@ -177,7 +177,7 @@ class Settings:
                 continue
             try:
                 checked[key] = check(value)
-            except _BelowError as error:
+            except BelowError as error:
                 raise SettingsError(f"{where}.{key}.{error.key}", str(error)) from None
             except ValueError as error:
                 raise SettingsError(f"{where}.{key}", str(error)) from None
@@ -206,7 +206,7 @@ class Settings:
                 raise SettingsError(variable, f"unknown variable; known are {', '.join(sorted(names))}")
             try:
                 values[name] = _CHECKS[name](_parse(name, text))
-            except _BelowError as error:
+            except BelowError as error:
                 raise SettingsError(f"{variable}.{error.key}", str(error)) from None
             except ValueError as error:
                 raise SettingsError(variable, str(error)) from None
@@ -223,6 +223,8 @@ class Settings:
         mapping = {name: value for name, value in self._changed().items() if name not in STREAM}
         if "telemetry" in mapping:
             mapping["telemetry"] = self.telemetry.to_mapping()
+        if "capture" in mapping:
+            mapping["capture"] = self.capture.to_mapping()
         return mapping
 
     def stream_mapping(self) -> dict[str, Any]:
@@ -252,28 +254,14 @@ class Settings:
 
 def switched_on() -> bool:
     """Return whether ``PROV_WORKER`` asks for recording in this process."""
-    return _truth(os.environ.get(SWITCH, "")) is True
-
-
-def _truth(text: str) -> bool | None:
-    """Return the truth that a text names; None if it names none."""
-    word = text.strip().lower()
-    return True if word in TRUE else False if word in FALSE else None
-
-
-class _BelowError(ValueError):
-    """A value within an option's mapping is wrong."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
+    return capture_settings.truth(os.environ.get(SWITCH, "")) is True
 
 
 def _parse(name: str, text: str) -> Any:
     if name == "capture_outputs" and text.strip().lower() == AT_END:
         return AT_END
     if name in ("enabled", "capture_outputs"):
-        truth = _truth(text)
+        truth = capture_settings.truth(text)
         if truth is None:
             raise ValueError(f"expected true or false, got {text!r}")
         return truth
@@ -291,6 +279,8 @@ def _parse(name: str, text: str) -> Any:
         return text.split()  # an address may have commas
     if name == "telemetry":
         return _parse_telemetry(text)
+    if name == "capture":
+        return capture_settings.parse(text)
     if name == "mount_points":
         return [part for part in text.replace(":", ",").split(",") if part]
     if name in ("probes", "capture_environment"):
@@ -301,17 +291,12 @@ def _parse(name: str, text: str) -> Any:
 def _parse_telemetry(text: str) -> dict[str, bool | float]:
     """``gpu=1,per_cpu=off``: a number is always an interval, so truth is not 1 here."""
     values: dict[str, bool | float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        kind, equals, value = (word.strip() for word in part.partition("="))
-        if not equals:
-            raise ValueError(f"expected name=value pairs, got {part!r}")
-        if kind in values:
-            raise _BelowError(kind, "given twice")
-        truth = None if value.isdigit() else _truth(value)
+    for kind, value in capture_settings.pairs(text):
+        truth = None if value.isdigit() else capture_settings.truth(value)
         try:
             values[kind] = float(value) if truth is None else truth
         except ValueError:
-            raise _BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
+            raise BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
     return values
 
 
@@ -425,7 +410,7 @@ def _telemetry(value: Any) -> Telemetry:
     checked: dict[str, bool | float] = {}
     for kind, choice in value.items():
         if kind not in kinds:
-            raise _BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(kinds)}")
+            raise BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(kinds)}")
         if choice is None:
             continue
         if isinstance(choice, bool):
@@ -434,9 +419,9 @@ def _telemetry(value: Any) -> Telemetry:
             try:
                 checked[kind] = seconds(choice)
             except ValueError as error:
-                raise _BelowError(kind, str(error)) from None
+                raise BelowError(kind, str(error)) from None
         else:
-            raise _BelowError(kind, f"expected true, false or a number of seconds, got {choice!r}")
+            raise BelowError(kind, f"expected true, false or a number of seconds, got {choice!r}")
     return Telemetry(**checked)
 
 
@@ -455,6 +440,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture_environment": _strings,
     "capture_output": _choice(CAPTURE_OUTPUT),
     "capture_outputs": _boolean_or_at_end,
+    "capture": capture_settings.check,
     "ring_limit": _bytes(1 << 20, 1 << 40),
     "stream": _addresses,
     "stream_keep": _seconds(60.0, 31_536_000.0),

@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
+    "arrivals": -3,
     "code_form": -3,
     "counters": -3,
     "errors": -3,
@@ -25,9 +26,11 @@ LAYERS = {
     "processes": -3,
     "programs": -3,
     "registry": -3,
+    "training": -3,
     "variables": -3,
     "accelerators": -2,
     "containers": -2,
+    "capture_settings": -2,
     "model": -2,
     "schedulers": -1,  # settings name their variables
     "settings": 0,
@@ -47,6 +50,7 @@ LAYERS = {
     "recorder": 2,
     "run": 3,
     "stream": 3,
+    "capture": 4,
     "flow": 4,
     "globus": 4,
     "localservice": 5,
@@ -62,6 +66,8 @@ LAYERS = {
 }
 STANDARD_LIBRARY_ONLY = {
     "accelerators",
+    "arrivals",
+    "capture_settings",
     "code_form",
     "containers",
     "counters",
@@ -84,6 +90,7 @@ STANDARD_LIBRARY_ONLY = {
     "settings",
     "spool",
     "stream_url",
+    "training",
     "variables",
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.agent.burst import Burst
+from prov_worker.agent.capture_reader import CaptureReader
 from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.drains import Drains
 from prov_worker.agent.exits import failure_of_death, oom_kills
@@ -123,6 +124,8 @@ class Finaliser:
         self._dead: dict[str, Follower] = {}
         self._mark_ns = 0
         self._plotter = Plotter()
+        self._captures = CaptureReader(runtime)
+        self._capturing: dict[int, Job] = {}
         self._retry_at = 0.0
         self._retry_pause = _RETRY_FIRST_S
         self._retry: deque[Job] = deque()
@@ -383,7 +386,7 @@ class Finaliser:
         now = time.monotonic()
         if self._retry:
             due.append(self._retry_at - now)
-        if self._plotting or self._holding:
+        if self._plotting or self._capturing or self._holding:
             due.append(0.05)
         if self._watches:
             due.append(LOOK_INTERVAL_S)
@@ -399,10 +402,8 @@ class Finaliser:
     @property
     def outstanding(self) -> int:
         """Crates that are still to be written, as far as is known."""
-        waiting = (
-            self._pending, self._retry, self._plotting, self._losses, self._unburied, self._undrained, self._untold,
-        )  # fmt: skip
-        return sum(map(len, waiting))
+        waiting = (self._pending, self._retry, self._plotting, self._capturing, self._losses)
+        return sum(map(len, (*waiting, self._unburied, self._undrained, self._untold)))
 
     @property
     def in_a_burst(self) -> bool:
@@ -440,6 +441,7 @@ class Finaliser:
     def close(self) -> None:
         """Let everything go. Whatever is outstanding stays in the journals."""
         self._plotter.close()
+        self._captures.close()
         self._publisher.close()
         self._tell()
         self._events.close()
@@ -521,6 +523,10 @@ class Finaliser:
             self._unreadable.clear()
         while self._losses and self._losses[0][0] <= now:
             self._pending.appendleft(self._losses.popleft()[1])
+        for reading in self._captures.done() if self._capturing else ():
+            job = self._capturing.pop(id(reading.ended))
+            if not self._ask_for_plot(job):
+                self._publish(job)
         for number, job in list(self._plotting.items()):
             if job.plot_until <= now:
                 del self._plotting[number]
@@ -555,7 +561,7 @@ class Finaliser:
             except Exception as error:  # as above: what cannot be added is left out
                 self.say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True
-            if self._ask_for_plot(job):
+            if self._ask_libraries(job) or self._ask_for_plot(job):
                 return True
         self._publish(job)
         return True
@@ -603,6 +609,19 @@ class Finaliser:
         if task is not None and attempt_of(task) == job.ended.record.attempt_id:
             sequence = max(sequence, task.sequence)
         slot.acknowledge(sequence)
+
+    def _ask_libraries(self, job: Job) -> bool:
+        """Have read what libraries stored of the task; false if the crate need not wait for that."""
+        try:
+            settings = self._publisher.settings(job.ended.settings)
+            reading = self._captures.take(job.ended, settings, job.outputs)
+        except Exception as error:  # whatever a library left, the crate appears
+            self.say("task %s: what libraries told of it is left out: %s", job.ended.record.task_id, error)
+            return False
+        if reading is None:
+            return False
+        self._capturing[id(job.ended)] = job
+        return True
 
     # -- plots -------------------------------------------------------------------------------------------------------
 
@@ -705,7 +724,7 @@ class Finaliser:
                 renew(slot.journal)
 
     def _losses_and_plots(self) -> list[Job]:
-        return [*(job for _, job in self._losses), *self._plotting.values()]
+        return [*(job for _, job in self._losses), *self._plotting.values(), *self._capturing.values()]
 
     def say(self, kind: str, *values: object) -> None:
         """Log a problem once for as long as it stays the same: a text, and what is put into it."""

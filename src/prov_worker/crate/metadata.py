@@ -16,8 +16,10 @@ from prov_worker.crate.node_entities import Node
 from prov_worker.crate.observations import Observed, observe
 from prov_worker.crate.people import People
 from prov_worker.crate.software import Software, container_image, function_entities, function_id
+from prov_worker.crate.training import part_facts, training_facts
 from prov_worker.model import COMPLETED, TaskRecord, TaskSeries
 from prov_worker.settings import Settings
+from prov_worker.training import Training
 
 _PROFILE = entity(
     v.PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": v.PROCESS_PROFILE_VERSION}
@@ -101,7 +103,9 @@ class StepWriter:
         used = f.declared_files("#input-file-", record.used, "used", taken)
         arguments.ids += used.ids
         arguments.entities += used.entities
-        for facts in (f.samples(series, taken), f.annotated(record, taken), f.notes(record, taken)):
+        part = part_facts(record.part, taken)
+        training = training_facts(record.training or Training(), taken)
+        for facts in (f.samples(series, taken), f.annotated(record, taken), f.notes(record, taken), part, training):
             identity.ids += facts.ids
             identity.entities += facts.entities
         endpoint = endpoint_of_record(record)

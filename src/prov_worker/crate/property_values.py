@@ -19,15 +19,15 @@ class Facts:
     def __init__(self, taken: set[str]) -> None:
         self.ids: list[str] = []
         self.entities: list[str] = []
-        self._taken = taken
+        self.taken = taken
 
     def reserve(self, identifier: str) -> str:
         """An id that nothing else in the crate has."""
         unique, number = identifier, 2
-        while unique in self._taken:
+        while unique in self.taken:
             unique = f"{identifier}-{number}"
             number += 1
-        self._taken.add(unique)
+        self.taken.add(unique)
         self.ids.append(unique)
         return unique
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -283,6 +284,13 @@ class StepCrate:
                 name if isinstance(name, str) and name else None,
             )
         return Endpoint(None, None, None)
+
+    def properties(self) -> Iterator[Entity]:
+        """Yield the additional properties of the action."""
+        for identifier in reference_ids(self.action.get("additionalProperty")):
+            entity = self.entities.get(identifier)
+            if entity is not None:
+                yield entity
 
     @property
     def annotations(self) -> dict[str, str | int | float]:

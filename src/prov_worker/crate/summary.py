@@ -128,6 +128,11 @@ class RunStep:
         files: used and generated.
         annotations: what user code noted, by key.
         notes: remarks of the recorder.
+        part_key: what the library calls the step that gave it out, such as the key of a Dask task; None for a task.
+        part_of: id of the task that the step is a part of. needs: ids of the steps whose results it takes.
+        training_runs: number of runs that experiment trackers know of it.
+        hyperparameters, metrics: of its runs, by name: of several runs, the first that has it; the last value of each.
+        models: names of the models that it trained.
         samples, samples_expected: how many samples of the task were taken and due; None where none.
         has_series: whether ``data/resource_usage.json`` is there.
         has_plot: whether the crate holds a plot.
@@ -192,6 +197,13 @@ class RunStep:
     files: list[FileRef] = field(default_factory=list)
     annotations: dict[str, str | int | float | bool] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    part_key: str | None = None
+    part_of: str | None = None
+    needs: list[str] = field(default_factory=list)
+    training_runs: int = 0
+    hyperparameters: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    models: list[str] = field(default_factory=list)
     samples: int | None = None
     samples_expected: int | None = None
     has_series: bool = False
@@ -316,11 +328,37 @@ def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
     _gpus(step)
     _software(step, crate, function)
     _data(step, crate)
+    _libraries(step, crate)
     step.notes = crate.notes
     step.samples, step.samples_expected = crate.samples, crate.samples_expected
     step.has_series = v.SERIES_FILE in crate.entities
     step.has_plot = any(file.id.startswith(v.IMAGE_DIR + "/") for file in crate.files)
     return step
+
+
+def _libraries(step: RunStep, crate: StepCrate) -> None:
+    """How a step belongs to others, and what libraries told of it."""
+    for entity in crate.properties():
+        value = entity.get("value")
+        kind = entity.get("propertyID")
+        if kind == v.PART_KEY:
+            step.part_key = _text(value)
+        elif kind == v.PART_OF:
+            step.part_of = _text(value.removeprefix("urn:uuid:")) if isinstance(value, str) else None
+        elif kind == v.NEEDS and isinstance(value, str):
+            step.needs.append(value.removeprefix("urn:uuid:"))
+        elif kind == v.ML_MODEL and isinstance(value, str):
+            step.models.append(value)
+        elif kind == v.ML_RUN:
+            step.training_runs += 1
+            for member in map(crate.entities.get, reference_ids(entity.get("valueReference"))):
+                name, number = (member or {}).get("name"), (member or {}).get("value")
+                if member is None or not isinstance(name, str):
+                    continue
+                if member.get("propertyID") == v.ML_PARAMETER:
+                    step.hyperparameters.setdefault(name, str(number))
+                elif member.get("propertyID") == v.ML_METRIC and (metric := _number(number)) is not None:
+                    step.metrics.setdefault(name, metric)
 
 
 def _value(crate: StepCrate, identifier: str) -> Any:

@@ -49,6 +49,20 @@ RUN_ANNOTATION: Final = "run"
 #: The run that tasks of ``prov-worker diagnose`` say they are of, by which lists leave them out.
 DIAGNOSIS_RUN: Final = "prov-worker diagnose"
 
+#: ML Schema (W3C Machine Learning Schema Community Group): ``propertyID`` of runs, models and what belongs to them.
+ML_SCHEMA: Final = "http://www.w3.org/ns/mls#"
+ML_RUN: Final = ML_SCHEMA + "Run"
+ML_PARAMETER: Final = ML_SCHEMA + "HyperParameterSetting"
+ML_METRIC: Final = ML_SCHEMA + "ModelEvaluation"
+ML_MODEL: Final = ML_SCHEMA + "Model"
+ML_CHARACTERISTIC: Final = ML_SCHEMA + "ModelCharacteristic"
+#: ``propertyID`` of what a result depends on: seeds, determinism, versions.
+CONDITION: Final = NAMESPACE + "condition"
+#: ``propertyID`` of a step of another library: its key there, the task that it is a part of, and steps that it needs.
+PART_KEY: Final = NAMESPACE + "partKey"
+PART_OF: Final = NAMESPACE + "partOf"
+NEEDS: Final = NAMESPACE + "needs"
+
 ACTION_ID: Final = "#distributed_step"
 #: The action of a trigger, in a crate of its own.
 TRIGGER_ID: Final = "#trigger"
@@ -81,6 +95,7 @@ REFERENCE_PROPERTIES: Final = frozenset(
         "softwareRequirements",
         "step",
         "subjectOf",
+        "valueReference",
     }
 )
 
@@ -112,6 +127,7 @@ DATA_DIR: Final = "data"
 HARDWARE_FILE: Final = "data/hardware.json"
 CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"
+TRAINING_FILE: Final = "data/training.json"
 SOURCE_FILE: Final = "function/source.py"
 LOGS_DIR: Final = "logs"
 TRACEBACK_FILE: Final = "logs/traceback.txt"

@@ -24,6 +24,7 @@ from prov_worker.crate.publish import Attempt, attempt_of, place, published
 from prov_worker.crate.series_json import CPU_COLUMN, cpu_samples, cpu_usage, resource_usage
 from prov_worker.crate.shared_files import SharedFiles
 from prov_worker.crate.staging import staging_name
+from prov_worker.crate.training import training_file
 from prov_worker.errors import InputError
 from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
 from prov_worker.settings import Settings
@@ -183,6 +184,11 @@ class CrateWriter:
                     description,
                     "application/json",
                 )
+            )
+        if record.training:
+            description = "Runs with parameters and all values of their metrics, models, seeds: as libraries told them"
+            files.append(
+                _file(v.TRAINING_FILE, training_file(record.training), "Training", description, "application/json")
             )
         if plot is not None and samples:
             files.append(plot_file(plot))

@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 import sys
 
+from prov_worker.arrivals import when_imported
+
 # Every interpreter under PROV_WORKER=1 loads this module: it imports nothing that is not there already.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -92,47 +93,7 @@ def _warn(name: str) -> None:
     log.warning("prov_worker could not hook into %s; tasks run unrecorded", name, exc_info=True)
 
 
-class _Finder:
-    """Finds nothing by itself: lets the other finders find, and has :func:`_act` run after the module's own code."""
-
-    @classmethod
-    def find_spec(
-        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in _ACTIONS:
-            return None
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            spec = None if finder is cls or find is None else find(fullname, path, target)
-            if spec is not None:
-                _act_after(spec)
-                return spec  # type: ignore[no-any-return]
-        return None
-
-
-def _act_after(spec: ModuleSpec) -> None:
-    """Change this one loader object, so that everything else about the module stays as Python made it."""
-    loader = spec.loader
-    if loader is None:
-        return
-    execute = loader.exec_module
-
-    def exec_module(module: ModuleType) -> None:
-        execute(module)
-        _act(module)
-
-    try:
-        loader.exec_module = exec_module  # type: ignore[method-assign]
-    except AttributeError:
-        _warn(spec.name)
-
-
 def install() -> None:
     """Act on Globus Compute's modules: at once on those that are loaded, on the others when they are imported."""
-    if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)
     for name in (HELPER, ENGINES):
-        module = sys.modules.get(name)
-        # A module that is being imported at this moment is in sys.modules too: the finder has it, or nobody can.
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
-            _act(module)
+        when_imported(name, _act)

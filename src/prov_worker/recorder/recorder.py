@@ -19,8 +19,9 @@ from uuid import UUID
 
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
+from prov_worker.model import AttemptId
 from prov_worker.processes import process_start
-from prov_worker.recorder import capture, commands, output
+from prov_worker.recorder import capture, commands, current_task, libraries, output
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.descendants import Descendants
@@ -178,6 +179,9 @@ class Recorder:
             self._outlet.open(bool(self._slot.path))
         if provenance.get("stream") and self._slot.path:
             self._ask_for_events(provenance["stream"])
+        if self._slot.path and self._thread is None:
+            current_task.publish(self._slot.path, provenance, endpoint_id)
+        libraries.watch(settings.capture)
         self._wait = self._wait and bool(self._slot.path)
         self._plain = self.capture_output != "tail"
         self._outlet.keep(text.encode() + b"\n", first=True)
@@ -214,6 +218,16 @@ class Recorder:
                 raise
             log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
             return Slot.unseen()
+
+    @property
+    def runtime(self) -> str:
+        """The runtime directory; empty if there is none."""
+        return self._runtime
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        """The attempt that runs, or that has ended last."""
+        return AttemptId(str(self._task_id), self._attempt, self._start_ns)
 
     def begin(
         self,
@@ -261,7 +275,15 @@ class Recorder:
         self._sequence = slot.begin(start_ns, mono_ns, int(cpu_s * 1e9), task, attempt)  # type: ignore[union-attr]
 
     def called(
-        self, packed: str, function: Any, args: Any, kwargs: Any, *, size: int | None = None, name: str | None = None
+        self,
+        packed: str,
+        function: Any,
+        args: Any,
+        kwargs: Any,
+        *,
+        size: int | None = None,
+        name: str | None = None,
+        part: Mapping[str, Any] | None = None,
     ) -> None:
         """The task is unpacked and its function is about to be called.
 
@@ -272,6 +294,8 @@ class Recorder:
             kwargs: its keyword arguments.
             size: of the data, for a call that came unpacked: ``packed`` is empty then.
             name: what the function goes by, where that is not its own name.
+            part: of which task this is a part, and of which others it needs the results
+                (:class:`prov_worker.model.Part`).
         """
         self._known = entry = self._functions.find(packed, function, name)
         if entry.line is not None:
@@ -283,6 +307,8 @@ class Recorder:
             described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
             more += f',"args":{described}'
         more += self._run
+        if part is not None:
+            more += f',"part":{json.dumps(part)}'
         slot = self._slot
         if entry.quick >= _QUICK_CALLS and len(more) <= NOTE_LIMIT and slot.path:  # type: ignore[union-attr]
             # a record less: should the worker die within the task, the agent finds its start in the slot
@@ -363,6 +389,8 @@ class Recorder:
         if _Forks.count != self.forks:
             return
         duration = self._clock_ns() - self._mono_ns
+        if libraries.ENDINGS:
+            libraries.end_all(self)
         try:
             if duration >= _SHORT_NS or not self._plain or not self._finish_short(duration):
                 self._finish_whole(duration)

@@ -110,7 +110,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
     except BaseException as error:
         guarded("the end of a step", recorder.escaped, error)
         raise
-    _end(recorder, recorder.returned, value, _size((value,)))
+    _end(recorder, recorder.returned, value, size_of((value,)))
     return value
 
 
@@ -126,7 +126,7 @@ def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...]
             return None
         recorder = recorder_for(_provenance, None)
         recorder.begin(uuid.uuid4(), 1, None)
-        recorder.called("", function, args, kwargs, size=_size((*args, *kwargs.values())), name=name)
+        recorder.called("", function, args, kwargs, size=size_of((*args, *kwargs.values())), name=name)
     except Exception as error:
         if not is_own(error):
             raise
@@ -168,7 +168,7 @@ def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
     guarded("the end of a step", recorder.finish)
 
 
-def _size(values: tuple[Any, ...]) -> int:
+def size_of(values: tuple[Any, ...]) -> int:
     """Bytes of the text and buffers among values: what hashing them would read."""
     total = 0
     for value in values:

@@ -85,11 +85,14 @@ class LinkFinder:
     """
 
     def __init__(self, staging: StagingDb, after: Mapping[str, Iterable[str]] | None = None) -> None:
+        self._needs: dict[int, list[str]] = {}
         self._after = {task: tuple(dict.fromkeys(before)) for task, before in (after or {}).items()}
         self._db = staging.connection
 
     def add(self, number: int, step: RunStep) -> None:
         """Take what a step made and used; ``number`` is its number in the database."""
+        if step.needs:
+            self._needs[number] = step.needs
         made: list[tuple[int, str | None, str | None, str, str, int]] = []
         used: list[tuple[int, str | None, str | None, str, str]] = []
         for file in step.files:
@@ -120,6 +123,10 @@ class LinkFinder:
             latest = self._db.execute(_LATEST, (other,)).fetchone()
             if latest is not None:
                 yield Link(latest[0], key, WORKFLOW, "order")
+        for other in self._needs.get(number, ()):
+            latest = self._db.execute(_LATEST, (other,)).fetchone()
+            if latest is not None:
+                yield Link(latest[0], key, WORKFLOW, "result")
         if start is None:
             return
         limit = start + CLOCK_TOLERANCE_NS

@@ -15,6 +15,7 @@ Field names are short for the same reason:
 ``start``
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
     ``mpi`` (nodes and ranks of this task) ``box`` (sandbox) ``run`` (which the client says that it is a part of)
+    ``part`` (fields of :class:`~prov_worker.model.Part`)
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
@@ -56,6 +57,7 @@ from prov_worker.model import (
     Failure,
     Function,
     OutputFile,
+    Part,
     TaskRecord,
     Usage,
     Value,
@@ -240,6 +242,7 @@ class JournalState:
             arguments=_values(start.get("args")),
             failure=failure,
             command=_command(function, None),
+            part=_part(start.get("part")),
         )
         _take_notes(record, notes, start.get("run"))
         if not start:
@@ -276,6 +279,7 @@ class JournalState:
             usage=usage,
             command=_command(function, line.get("cmd")),
             output=tuple(line["out"]) if line.get("out") else None,
+            part=_part(start.get("part")),
         )
         _take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
         if line.get("brief"):
@@ -370,6 +374,14 @@ def _command(function: dict[str, Any], ended: dict[str, Any] | None) -> Command 
         ended.get("run"),
         ended.get("launcher"),
         ended.get("status"),
+    )
+
+
+def _part(fields: dict[str, Any] | None) -> Part | None:
+    if not fields:
+        return None
+    return Part(
+        fields["library"], fields["key"], fields.get("of"), fields.get("needs") or [], fields.get("steps") or []
     )
 
 

@@ -24,7 +24,7 @@ def python(code: str, **environ: str) -> str:
     return done.stdout.strip()
 
 
-HOOK = "['prov_worker', 'prov_worker.globus', 'prov_worker.globus.hook']"
+HOOK = "['prov_worker', 'prov_worker.arrivals', 'prov_worker.globus', 'prov_worker.globus.hook']"
 
 
 def test_pth_is_one_line_that_site_executes() -> None:

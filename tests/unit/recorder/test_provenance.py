@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from prov_worker.capture_settings import FALSE, TRUE
 from prov_worker.errors import SettingsError
 from prov_worker.globus.env_settings import default_crate_dir, provenance_of_endpoint
 from prov_worker.recorder.provenance import provenance_mapping, provenance_of_environment
-from prov_worker.settings import FALSE, TRUE, Settings
+from prov_worker.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -94,6 +94,12 @@ TASKS: dict[str, str] = {
     "samples_expected": "int",
     "run": "text",
     "annotations": "text",
+    "part_key": "text",
+    "part_of": "text",
+    "training_runs": "int",
+    "hyperparameters": "text",
+    "metrics": "text",
+    "models": "text",
     "notes": "text",
     "key": "text",
     "crate": "text",
@@ -192,7 +198,9 @@ def _task(step: RunStep) -> Row:
     row.update((counter.name, step.counter(counter)) for counter in COLUMNS)
     row["python"] = step.versions.get("python")
     row["run"] = None if (run := step.annotations.get(v.RUN_ANNOTATION)) is None else str(run)
-    row["annotations"] = json.dumps(step.annotations, ensure_ascii=False) if step.annotations else None
+    for name in ("annotations", "hyperparameters", "metrics", "models"):
+        value = getattr(step, name)
+        row[name] = json.dumps(value, ensure_ascii=False) if value else None
     row["notes"] = "\n".join(step.notes) or None
     return row
 
@@ -208,6 +216,9 @@ _DERIVED = frozenset(
         "python",
         "run",
         "annotations",
+        "hyperparameters",
+        "metrics",
+        "models",
         "notes",
         *(counter.name for counter in COLUMNS),
     )

@@ -1,0 +1,71 @@
+"""Acting on modules of other libraries once they are imported, without importing them.
+
+Every interpreter under ``PROV_WORKER=1`` loads this module: it imports nothing that is not there already.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+_actions: dict[str, Callable[[ModuleType], Any]] = {}
+
+
+class _Finder:
+    """Finds nothing by itself: lets the other finders find, and has an action run after the module's own code."""
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        action = _actions.get(fullname)
+        if action is None:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = None if finder is cls or find is None else find(fullname, path, target)
+            if spec is not None:
+                _act_after(spec, action)
+                return spec  # type: ignore[no-any-return]
+        return None
+
+
+def _act_after(spec: ModuleSpec, action: Callable[[ModuleType], Any]) -> None:
+    """Change this one loader object, so that everything else about the module stays as Python made it."""
+    loader = spec.loader
+    if loader is None:
+        return
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        action(module)
+
+    try:
+        loader.exec_module = exec_module  # type: ignore[method-assign]
+    except AttributeError:
+        import logging
+
+        logging.getLogger(__name__).warning("prov_worker could not hook into %s", spec.name)
+
+
+def when_imported(name: str, action: Callable[[ModuleType], Any]) -> None:
+    """Have a module acted on: at once if it is loaded, else right after its own code has run.
+
+    Args:
+        name: of the module.
+        action: takes the module; must not raise.
+    """
+    _actions[name] = action
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+    module = sys.modules.get(name)
+    # A module that is being imported at this moment is in sys.modules too: the finder has it, or nobody can.
+    if module is not None and not getattr(module.__spec__, "_initializing", False):
+        action(module)

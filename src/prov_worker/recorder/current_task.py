@@ -1,0 +1,86 @@
+"""Which task runs here: in this thread, in this process, or in the worker that started this process.
+
+A worker says in its environment where its slot is and how it records, so that libraries in the processes that a task
+starts (an MLflow client in a script, the workers of a Dask cluster) know of which task they are a part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from prov_worker.errors import SpoolError
+from prov_worker.model import AttemptId
+from prov_worker.recorder.annotations import running
+from prov_worker.spool.slot import SlotReader
+
+#: In the environment of all that a worker starts.
+CONTEXT = "PROV_WORKER_CONTEXT"
+_KEPT = ("key", "settings", "endpoint_name")
+
+
+class RunningTask(NamedTuple):
+    """A task that runs.
+
+    Attributes:
+        runtime: the runtime directory of its worker.
+        attempt: which attempt it is.
+    """
+
+    runtime: str
+    attempt: AttemptId
+
+
+def publish(slot: str, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
+    """Say in the environment where the slot of this process is, and how its tasks are recorded."""
+    context = {
+        "slot": slot,
+        "endpoint": None if endpoint_id is None else str(endpoint_id),
+        "provenance": {key: provenance.get(key) for key in _KEPT},
+    }
+    os.environ[CONTEXT] = json.dumps(context)
+
+
+def context() -> dict[str, Any]:
+    """Return what the worker that started this process, or is it, has published; empty if there is none."""
+    try:
+        context = json.loads(os.environ.get(CONTEXT, ""))
+        settings = context["provenance"]["settings"]
+        return context if isinstance(settings, dict) and isinstance(context["slot"], str) else {}
+    except (ValueError, LookupError, TypeError):
+        return {}
+
+
+def capture_settings() -> Mapping[str, Any]:
+    """Return what the worker's settings say of ``capture``; empty if that is the default."""
+    provenance = context().get("provenance") or {}
+    capture = provenance["settings"].get("capture") if provenance else None
+    return capture if isinstance(capture, dict) else {}
+
+
+def current_task() -> RunningTask | None:
+    """Return the task that runs; None if there is none, or if it cannot be known."""
+    task: Any = running.task
+    if task is not None:
+        runtime = task.runtime
+        return RunningTask(runtime, task.attempt_id) if runtime else None
+    slot = context().get("slot")
+    return task_of(slot) if slot else None
+
+
+def task_of(slot: str) -> RunningTask | None:
+    """Return the task that a slot names; None if none runs there, or there is no such slot on this node."""
+    try:
+        reader = SlotReader(slot)
+    except SpoolError:
+        return None
+    try:
+        state = reader.read()
+    finally:
+        reader.close()
+    if state is None or not state.running:
+        return None
+    return RunningTask(os.path.dirname(slot), AttemptId(str(UUID(bytes=state.task)), state.attempt, state.start_ns))

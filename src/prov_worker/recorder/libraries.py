@@ -1,0 +1,98 @@
+"""Libraries that tasks use and whose work is recorded, without a line of the user's and without an import of ours.
+
+What is recorded of a library stands in ``prov_worker.capture.<name>``, which is imported once the library itself has
+been, and by nobody else. A worker whose tasks use none of them has one more finder of modules, and no import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from prov_worker.arrivals import when_imported
+from prov_worker.capture_settings import OFF, Capture
+from prov_worker.interruptions import is_own
+from prov_worker.recorder.errors import log, log_internal_error
+
+_PACKAGE = "prov_worker.capture"
+#: Which import of a library it is that makes what is recorded of it be imported.
+_AWAITED = {"torch": "torch"}
+#: Has each worker of a Dask cluster import a module (distributed, "Customize Initialization").
+DASK_PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
+_DASK = f"{_PACKAGE}.dask"
+
+#: Called with the recorder at the end of each task, before anything of the end is written.
+ENDINGS: list[Callable[[Any], None]] = []
+
+
+class _State:
+    """What the settings say of libraries."""
+
+    capture = Capture(False, False, False, OFF)
+
+
+def watched() -> Capture:
+    """Return what is recorded of libraries in this process."""
+    return _State.capture
+
+
+def watch(capture: Capture) -> None:
+    """Record the work of the libraries that the settings name, from now on."""
+    _State.capture = capture
+    if capture.dask:
+        _preload_dask()
+    for library, module in _AWAITED.items():
+        if getattr(capture, library) not in (False, OFF):
+            when_imported(module, _arrived_for(library))
+
+
+def end_all(recorder: Any) -> None:
+    """Tell libraries that a task has ended."""
+    for ending in ENDINGS:
+        try:
+            ending(recorder)
+        except Exception as error:
+            if not is_own(error):
+                raise
+            log_internal_error("what a library did in a task")
+
+
+def _arrived_for(library: str) -> Callable[[ModuleType], None]:
+    def arrived(module: ModuleType) -> None:
+        try:
+            if getattr(_State.capture, library) in (False, OFF):
+                return
+            reason = importlib.import_module(_PACKAGE).CAPTURES[library].arrive(module, _State.capture)
+            if reason:
+                log.warning("recording: nothing is recorded of %s: %s", library, reason)
+        except Exception as error:
+            if not is_own(error):
+                raise
+            log_internal_error(f"preparing to record what {library} does")
+
+    return arrived
+
+
+def _preload_dask() -> None:
+    """Have the workers of Dask clusters that a task starts import what records their tasks."""
+    before = os.environ.get(DASK_PRELOAD, "")
+    if _DASK in before:
+        return
+    modules = [_DASK]
+    if before:
+        try:
+            import ast
+
+            named = ast.literal_eval(before)
+        except (ValueError, SyntaxError):
+            named = before
+        modules = [*(named if isinstance(named, (list, tuple)) else [named]), _DASK]
+    os.environ[DASK_PRELOAD] = repr(modules)
+    config = sys.modules.get("dask.config")
+    if config is not None:  # it has read the environment already
+        preload = list(config.get("distributed.worker.preload", []) or [])
+        config.set({"distributed.worker.preload": [*preload, _DASK]})
