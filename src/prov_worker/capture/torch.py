@@ -24,6 +24,8 @@ from prov_worker.recorder.libraries import ENDINGS
 from prov_worker.spool.captures import write_capture
 from prov_worker.training import LayerTime, TrainedModel, Training
 
+#: PyTorch's modules that have the hooks; not all of them are attributes of the packages that they are in.
+_OPTIMIZERS, _MODULES = "torch.optim.optimizer", "torch.nn.modules.module"
 #: How often what is known is written down while a task runs, should its process be killed.
 FLUSH_NS = 2_000_000_000
 #: Points of the steps over time; as many again, and every second is dropped.
@@ -116,9 +118,9 @@ class Watch:
 
     def begin(self) -> None:
         """Put the hooks in place."""
-        self._torch.optim.optimizer.register_optimizer_step_post_hook(self._stepped)
+        sys.modules[_OPTIMIZERS].register_optimizer_step_post_hook(self._stepped)
         if self._layers:
-            modules = self._torch.nn.modules.module
+            modules: Any = sys.modules[_MODULES]
             modules.register_module_forward_pre_hook(self._enters)
             # called as well if the layer raises
             modules.register_module_forward_hook(self._leaves, always_call=True)
@@ -128,7 +130,7 @@ class Watch:
     def _await_model(self) -> None:
         """Look at the next call of a layer: the outermost is the model."""
         if self._handle is None and not self._layers:
-            self._handle = self._torch.nn.modules.module.register_module_forward_pre_hook(self._sees_model)
+            self._handle = sys.modules[_MODULES].register_module_forward_pre_hook(self._sees_model)
 
     # -- hooks: called by PyTorch in the task's own code -----------------------------------------------------------
 
@@ -307,9 +309,9 @@ def _is_lazy(parameter: Any) -> bool:
 def arrive(module: ModuleType, capture: Capture) -> str | None:
     """Watch PyTorch from now on; returns why that cannot be."""
     torch: Any = sys.modules["torch"]
-    optimizers = getattr(getattr(torch, "optim", None), "optimizer", None)
-    if not hasattr(optimizers, "register_optimizer_step_post_hook"):
-        return f"release {getattr(torch, '__version__', 'unknown')} has no hook of its optimizers' steps"
+    hooked = (_OPTIMIZERS, "register_optimizer_step_post_hook"), (_MODULES, "register_module_forward_pre_hook")
+    if not all(hasattr(sys.modules.get(module), name) for module, name in hooked):
+        return f"release {getattr(torch, '__version__', 'unknown')} lacks hooks of optimizers or of layers"
     watch = Watch(torch, capture.torch == LAYERS)
     watch.begin()
     ENDINGS.append(watch.ended)

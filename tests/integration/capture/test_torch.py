@@ -1,0 +1,112 @@
+"""PyTorch itself under recorded steps: optimizers, models and layers; also of a task that is killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prov_worker.crate.reader import StepCrate
+from prov_worker.crate.training import training_of
+from prov_worker.run.api import open_run
+from prov_worker.training import Training
+from support.commands import run_program
+
+TORCH = os.environ.get("PROV_TEST_TORCH", "")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.torch,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not os.path.exists(TORCH), reason="PROV_TEST_TORCH names no Python; make torch"),
+]
+PROGRAM = """
+import os, sys, time
+import prov_worker
+
+@prov_worker.step
+def train(end):
+    import torch
+    torch.manual_seed(7)
+    torch.use_deterministic_algorithms(True)
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Linear(8, 16), torch.nn.Linear(16, 1)
+            self.second.bias.requires_grad_(False)
+
+        def forward(self, x):
+            return self.second(torch.relu(self.first(x)))
+
+    net, other = Net(), torch.nn.Linear(2, 1)
+    adam, sgd = torch.optim.Adam(net.parameters()), torch.optim.SGD(other.parameters())
+    for number in range(2000):
+        adam.zero_grad()
+        net(torch.ones(4, 8)).sum().backward()
+        adam.step()
+        if number < 10:
+            other(torch.ones(2)).sum().backward()
+            sgd.step()
+    if end == "raise":
+        torch.nn.Linear(2, 2)(torch.ones(3))
+    if end == "kill":
+        time.sleep(2.2)
+        adam.step()
+        os.kill(os.getpid(), 9)
+
+@prov_worker.step
+def nothing():
+    return 1
+
+try:
+    train(sys.argv[1])
+except RuntimeError:
+    pass
+nothing()
+"""
+
+
+def run(tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str, torch: str) -> dict[str, Training]:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
+    environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
+    environment["PROV_WORKER_CAPTURE"] = f"torch={torch}"
+    run_program(TORCH, "program.py", end, cwd=tmp_path, env=environment, timeout=500)
+    count = 1 if end == "kill" else 2
+    wait_for(lambda: len(list(crates.glob("*.crate"))) == count, "the crates")
+    steps = {step.function: step for step in open_run(crates).steps()}
+    assert "nothing" not in steps or steps["nothing"].models == []
+    (crate,) = (path.parent.parent for path in crates.glob("*.crate/data/training.json"))
+    assert StepCrate.open(crate).task_id == steps["train"].task_id
+    assert steps["train"].models == ["Net", "Linear"]
+    return {"train": training_of(StepCrate.open(crate).source)}
+
+
+@pytest.mark.parametrize("end", ["end", "raise", "kill"])
+def test_steps_of_each_optimizer_are_counted(
+    tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str
+) -> None:
+    training = run(tmp_path, crates, wait_for, end, "steps")["train"]
+    net, linear = training.models
+    assert (net.name, net.optimizer, net.steps) == ("Net", "Adam", 2001 if end == "kill" else 2000)
+    assert (net.parameters, net.trainable, net.dtypes, net.devices) == (161, 160, ["float32"], ["cpu"])
+    assert (linear.name, linear.optimizer, linear.steps, linear.parameters) == ("Linear", "SGD", 10, 3)
+    assert 0 < (net.step_seconds_low or 0) <= (net.step_seconds or 0) <= (net.step_seconds_high or 0)
+    assert net.counts == sorted(net.counts)
+    assert net.offsets_s == sorted(net.offsets_s)
+    assert len(net.counts) <= 513
+    assert training.conditions["torch seed"] == "7"
+    assert training.conditions["torch deterministic algorithms"] is True
+    assert training.layers == []
+
+
+def test_calls_of_layers_are_timed_by_class_also_if_one_raises(
+    tmp_path: Path, crates: Path, wait_for: Callable[..., None]
+) -> None:
+    training = run(tmp_path, crates, wait_for, "raise", "layers")["train"]
+    layers = {layer.name: layer for layer in training.layers}
+    assert layers["Net"].calls == 2000
+    assert layers["Linear"].calls == 4000 + 10 + 1
+    assert 0 < layers["Linear"].seconds < layers["Net"].seconds + 1
