@@ -54,6 +54,11 @@ BENCHMARKS = (
     Benchmark("strangers", "the local service while others on the machine press on it", "strangers:run"),
     Benchmark("packs", "packs against directories: space, inodes, rate, assemble --zip, index", "packs:run"),
     Benchmark("flows", "checks of flow definitions, and looks of a trigger at 10,000 folders", "flows:run"),
+    Benchmark(
+        "capture",
+        "Dask, PyTorch and event files recorded, beside the library alone",
+        "capture:run",
+    ),
     Benchmark("flowcept", "FlowCept: time added to a no-op", "peers.flowcept:run", peers=True),
     Benchmark("parsl", "Parsl's monitoring: throughput and time added", "peers.parsl:run", peers=True),
 )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prov_worker.counters import Usage as Usage
 from prov_worker.processes import host_name as host_name
-from prov_worker.training import Training
+
+if TYPE_CHECKING:  # workers, which import this module, need none of it
+    from prov_worker.training import Training
 
 COMPLETED = "completed"
 FAILED = "failed"

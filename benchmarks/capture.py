@@ -1,0 +1,247 @@
+"""What recording libraries costs, each beside the library alone: Dask, PyTorch, TensorBoard's files, and none at all.
+
+PyTorch and TensorBoard are those of ``PROV_TEST_TORCH`` (``make torch``); rows without it say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import Bench, BenchmarkError, alternate, await_crates, end_agent, fresh, median, quartiles
+from benchmarks.rows import Row, Target
+
+
+def run(bench: Bench) -> list[Row]:
+    """Rows for each library, and for tasks that use none."""
+    torch = os.environ.get("PROV_TEST_TORCH", "")
+    rows = [*_no_library(bench), *_dask(bench)]
+    for measure, names in ((_torch, ("torch steps", "torch layers")), (_event_files, ("event files",))):
+        try:
+            if not os.path.exists(torch):
+                raise BenchmarkError("PROV_TEST_TORCH names no Python; make torch")
+            rows += measure(bench, torch)
+        except BenchmarkError as error:
+            rows += [Row(name, None, "", note=str(error)) for name in names]
+    return rows
+
+
+# -- no library ------------------------------------------------------------------------------------------------------
+
+
+def _no_library(bench: Bench) -> list[Row]:
+    crate_dir = bench.crate_dir(memory=True)
+    modules = fresh("benchmarks.capture:modules_of_tasks", crate_dir=crate_dir)
+    end_agent(crate_dir)
+    note = "modules of prov_worker.capture in a worker after 100 tasks that use no library"
+    return [Row("modules imported for libraries that no task uses", len(modules), "", None, Target(0), 100, note=note)]
+
+
+def modules_of_tasks(crate_dir: str) -> list[str]:
+    """In a fresh process: names of the modules that are there after tasks of no library."""
+    import sys
+
+    step = _step(crate_dir)(_noop)
+    for _ in range(100):
+        step()
+    return [name for name in sys.modules if name.startswith("prov_worker.capture.")]
+
+
+def _noop() -> None:
+    return None
+
+
+def _step(crate_dir: str, **settings: str) -> Any:
+    os.environ |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": crate_dir, "PROV_WORKER_PLOTS": "none", **settings}
+    import prov_worker
+
+    return prov_worker.step
+
+
+# -- Dask ------------------------------------------------------------------------------------------------------------
+
+
+def _dask(bench: Bench) -> list[Row]:
+    tasks, pairs = bench.pick(2000, 100), bench.pick(7, 1)
+    crate_dir = bench.crate_dir(memory=True)
+    recorded = 0
+
+    def ours() -> float:
+        nonlocal recorded
+        recorded += tasks
+        return float(fresh("benchmarks.capture:cluster", crate_dir=crate_dir, tasks=tasks))
+
+    def plain() -> float:
+        return float(fresh("benchmarks.capture:cluster", crate_dir=None, tasks=tasks))
+
+    bench.say(f"{pairs} pairs of Dask clusters, {tasks} tasks each")
+    ours_us, plain_us = alternate(ours, plain, pairs)
+    crates = await_crates(crate_dir, recorded, 600.0)
+    end_agent(crate_dir)
+    note = f"LocalCluster of two processes, {tasks} tasks of 1 ms each, time from submission to the last result"
+    target = Target(1.05, of_ratio=True)
+    return [
+        Row("Dask, per task", median(ours_us), "µs", median(plain_us), target, pairs, **quartiles(ours_us), note=note),
+        Row("Dask, tasks with a crate", 100 * crates / recorded, "%", None, Target(100, at_most=False), recorded),
+    ]
+
+
+def cluster(crate_dir: str | None, tasks: int) -> float:
+    """In a fresh process: µs per task of a cluster; recorded if there is a directory for crates."""
+    from distributed import Client, LocalCluster
+
+    if crate_dir is not None:
+        os.environ |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": crate_dir, "PROV_WORKER_PLOTS": "none"}
+        preload = {"preload": ["prov_worker.capture.dask"]}
+    else:
+        preload = {}
+    options = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+    }
+    with LocalCluster(**options, **preload) as local, Client(local) as client:
+        client.gather(client.map(_one_millisecond, range(50), pure=False))
+        began = time.perf_counter()
+        client.gather(client.map(_one_millisecond, range(tasks - 50), pure=False))
+        return 1e6 * (time.perf_counter() - began) / (tasks - 50)
+
+
+def _one_millisecond(number: int) -> int:
+    until = time.perf_counter() + 1e-3
+    while time.perf_counter() < until:
+        pass
+    return number
+
+
+# -- PyTorch ---------------------------------------------------------------------------------------------------------
+
+
+def _torch(bench: Bench, python: str) -> list[Row]:
+    rows = []
+    rounds = bench.pick(5, 1)
+    for mode, bound in (("steps", 1.01), ("layers", 1.05)):
+        bench.say(f"PyTorch, {mode}")
+        crate_dir = bench.crate_dir(memory=True)
+        pairs: list[list[float]] = []
+        for _ in range(rounds):
+            pairs += fresh(
+                "benchmarks.capture:training",
+                python=python,
+                crate_dir=crate_dir,
+                mode=mode,
+                pairs=bench.pick(40, 4),
+                steps=bench.pick(20, 5),
+            )
+        end_agent(crate_dir)
+        ours, plain = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        note = "a step of Adam on five linear layers, on the CPU; the hooks are taken out and put back by turns"
+        target = Target(bound, of_ratio=True)
+        rows.append(
+            Row(f"torch {mode}", median(ours), "ms", median(plain), target, len(pairs), **quartiles(ours), note=note)
+        )
+    return rows
+
+
+def training(crate_dir: str, mode: str, pairs: int, steps: int) -> list[list[float]]:
+    """In a fresh process: ms per step with the hooks and without, in pairs."""
+    step = _step(crate_dir, PROV_WORKER_CAPTURE=f"torch={mode}")
+    answer: list[list[float]] = []
+
+    @step
+    def train() -> None:
+        import torch
+        from torch.nn.modules import module as modules
+        from torch.optim import optimizer as optimizers
+
+        torch.set_num_threads(1)
+        layers = [torch.nn.Linear(400, 400) for _ in range(5)]
+        net = torch.nn.Sequential(*layers)
+        adam = torch.optim.Adam(net.parameters())
+        data = torch.ones(256, 400)
+
+        def timed_ms() -> float:
+            began = time.perf_counter()
+            for _ in range(steps):
+                adam.zero_grad()
+                net(data).sum().backward()
+                adam.step()
+            return 1e3 * (time.perf_counter() - began) / steps
+
+        hooks = [
+            optimizers._global_optimizer_post_hooks,
+            modules._global_forward_pre_hooks,
+            modules._global_forward_hooks,
+            modules._global_forward_hooks_always_called,
+        ]
+
+        def plain_ms() -> float:
+            kept = [dict(hook) for hook in hooks]
+            for hook in hooks:
+                hook.clear()
+            try:
+                return timed_ms()
+            finally:
+                for hook, entries in zip(hooks, kept, strict=True):
+                    hook.update(entries)
+
+        timed_ms()
+        answer.extend(map(list, zip(*alternate(timed_ms, plain_ms, pairs), strict=True)))
+
+    train()
+    return answer
+
+
+# -- event files -----------------------------------------------------------------------------------------------------
+
+
+def _event_files(bench: Bench, python: str) -> list[Row]:
+    bench.say("event files")
+    scalars, pairs = bench.pick(50_000, 2000), bench.pick(7, 1)
+    ours, theirs, equal = fresh("benchmarks.capture:reading", python=python, scalars=scalars, pairs=pairs)
+    note = f"{scalars} scalars of 5 tags; stock is TensorBoard's EventAccumulator without TensorFlow; equal: {equal}"
+    target = Target(1 / 3, of_ratio=True)
+    return [Row("event files", median(ours), "s", median(theirs), target, pairs, **quartiles(ours), note=note)]
+
+
+def reading(scalars: int, pairs: int) -> tuple[list[float], list[float], bool]:
+    """In a fresh process: seconds that each reader takes for a file, and whether they say the same."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    from prov_worker.capture.reading.clock import Deadline
+    from prov_worker.capture.reading.event_file import read_events
+
+    values: list[Any] = [None, None]
+    with tempfile.TemporaryDirectory() as directory:
+        with SummaryWriter(directory) as writer:
+            for number in range(scalars):
+                writer.add_scalar(f"tag-{number % 5}", number**0.5, number)
+        (path,) = Path(directory).iterdir()
+
+        def ours() -> float:
+            began = time.perf_counter()
+            events = read_events(str(path), Deadline(600))
+            values[0] = {tag: [(step, value) for step, value, _ in points] for tag, points in events.scalars.items()}
+            return time.perf_counter() - began
+
+        def theirs() -> float:
+            began = time.perf_counter()
+            with contextlib.redirect_stderr(io.StringIO()):
+                accumulator = EventAccumulator(str(path), size_guidance={"scalars": 0})
+                accumulator.Reload()
+            values[1] = {
+                tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+                for tag in accumulator.Tags()["scalars"]
+            }
+            return time.perf_counter() - began
+
+        times = alternate(ours, theirs, pairs)
+    return *times, values[0] == values[1]
