@@ -97,6 +97,8 @@ class Function:
 
 #: Kinds of failures that somebody else than the task's worker has stated.
 VERDICTS = ("lost", "unknown")
+#: Kinds of failures of tasks whose worker an agent ended.
+ENDED_BY_AGENT = ("time_limit", "cancelled")
 
 
 @dataclass(slots=True)
@@ -124,8 +126,9 @@ class Failure:
 
     Attributes:
         kind: ``exception`` (raised by the function), ``exit`` (the worker left by ``sys.exit`` or ``os._exit``),
-            ``command`` (a shell command failed), ``signal`` (the worker was killed), ``lost`` (the engine reported the
-            worker, manager or node as lost) or ``unknown`` (the record ends without a reason).
+            ``command`` (a shell command failed), ``signal`` (the worker was killed), ``time_limit`` and ``cancelled``
+            (an agent ended the worker, as the client had asked for), ``lost`` (the engine reported the worker, manager
+            or node as lost) or ``unknown`` (the record ends without a reason).
         message: one line, redacted.
         type: qualified name of the exception's type, for ``exception`` and ``lost``.
         traceback: redacted text; None where there is none.

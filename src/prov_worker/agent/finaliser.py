@@ -21,6 +21,7 @@ from prov_worker.agent.burst import Burst
 from prov_worker.agent.capture_reader import CaptureReader
 from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.drains import Drains
+from prov_worker.agent.endings import Endings
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.journal_follower import Follower
@@ -132,6 +133,7 @@ class Finaliser:
         self._refused = 0
         self._burst = Burst()
         self._jobs = JobEnds()
+        self._endings = Endings(publisher.crate_dir)
         self._holding = self._awaited = self._ending = self._watches = False
         self._oom_kills = oom_kills()
         self.published = 0
@@ -327,6 +329,7 @@ class Finaliser:
         self._revive()
         self._drain_again()
         self._look_at_sandboxes()
+        self._endings.look(self._slots.values())
         self._holding = self._holds()
         self._drains.drain_all()
         while not self._holding and time.monotonic() < until:
@@ -370,7 +373,8 @@ class Finaliser:
             self._bury(death, slot)
 
     def _job(self, job: Job) -> Job:
-        """Open the files of a task that has ended, before they are taken away."""
+        """Open the files of a task that has ended, before they are taken away; say who ended it."""
+        self._endings.explain(job.ended.record)
         if job.ended.settings.get("capture_outputs", True):
             job.outputs = self._sandboxes.end(job.ended)
         return job
@@ -382,7 +386,7 @@ class Finaliser:
 
     def next_s(self) -> float:
         """Seconds until something is due without a message of the sampler."""
-        due = [1.0]
+        due = [1.0, self._endings.next_s()]
         now = time.monotonic()
         if self._retry:
             due.append(self._retry_at - now)
@@ -677,6 +681,7 @@ class Finaliser:
             evidence.ended.record.function.id = evidence.ended.record.function.id or job.ended.record.function.id
             evidence.ended.record.end_ns = max(job.ended.record.end_ns, evidence.ended.record.start_ns)
             evidence.ended.lost = True
+            self._endings.explain(evidence.ended.record)
             job.ended.record = evidence.ended.record
             job.ended.function = evidence.ended.function
             job.ended.settings = evidence.ended.settings or job.ended.settings

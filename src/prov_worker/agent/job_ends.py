@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 
 from prov_worker import schedulers
-from prov_worker.model import TaskRecord
+from prov_worker.model import ENDED_BY_AGENT, TaskRecord
 from prov_worker.schedulers.base import Explain, Scheduler
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ class JobEnds:
         """Say in a failure what the end of its job has to do with it.
 
         Args:
-            record: a task; one without a failure, or whose function raised, stays as it is.
+            record: a task; one without a failure, whose function raised, or that an agent ended, stays as it is.
             death_seen: whether this agent saw the worker die, so that the record's end is the moment of its death.
         """
-        if record.failure is None or record.failure.kind == "exception":
+        if record.failure is None or record.failure.kind in ("exception", *ENDED_BY_AGENT):
             return
         try:
             scheduler = schedulers.of_job(record.worker.scheduler)

@@ -92,7 +92,7 @@ class RunStep:
         latest: whether no later attempt at the task is known.
         status: ``completed`` or ``failed``.
         error: one line; None for a completed step.
-        failure_kind: ``exception``, ``exit``, ``signal``, ``lost``, ``unknown``; None for a completed step.
+        failure_kind: as of :class:`prov_worker.model.Failure`; None for a completed step.
         failure_type: type of the exception.
         failure_signal: such as ``SIGKILL``.
         start_ns: nanoseconds since the epoch; None if its crate names no start: no worker began the task.

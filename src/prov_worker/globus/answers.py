@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: In the details of a result: an agent ended the worker, as one of our engines says.
+OUTCOME = "prov_worker"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -24,6 +27,7 @@ class Answer:
         code: of the error; None if there is none, or if the document says none.
         started_ns: when the worker began, since the epoch; None if it is not said.
         ended_ns: when it ended.
+        outcome: ``time_limit`` or ``cancelled``: one of our engines says that the worker was ended; else None.
     """
 
     task_id: str
@@ -33,6 +37,7 @@ class Answer:
     code: str | None = None
     started_ns: int | None = None
     ended_ns: int | None = None
+    outcome: str | None = None
 
 
 def read_message(body: bytes) -> Answer:
@@ -50,15 +55,17 @@ def read_message(body: bytes) -> Answer:
         raise ValueError(f"no message of Globus Compute: {error}") from error
     if not isinstance(result, Result):
         raise ValueError(f"a {type(result).__name__}, and no result")
+    details = result.details
     times = {str(status.state.value): status.timestamp for status in result.task_statuses or ()}
     return Answer(
         str(result.task_id),
         not result.is_error,
         result.data,
-        result.details is not None,
+        details is not None and OUTCOME not in details,
         None if result.error_details is None else result.error_details.code,
         times.get("execution-start"),
         times.get("execution-end"),
+        _outcome(details),
     )
 
 
@@ -73,8 +80,16 @@ def read_document(task_id: str, document: Mapping[str, Any]) -> Answer | None:
         task_id,
         status == "success",
         str(document.get("result" if status == "success" else "exception") or document.get("reason") or ""),
-        details is not None,
+        details is not None and OUTCOME not in details,
         None,
         times.get("execution-start"),
         times.get("execution-end"),
+        _outcome(details),
     )
+
+
+def _outcome(details: Mapping[str, Any] | None) -> str | None:
+    """What one of our engines says of a worker that was ended."""
+    ending = (details or {}).get(OUTCOME)
+    outcome = ending.get("outcome") if isinstance(ending, Mapping) else None
+    return outcome if isinstance(outcome, str) else None

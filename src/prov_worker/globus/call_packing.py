@@ -97,6 +97,20 @@ def pack_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     return str(serializer.pack_buffers(packed))
 
 
+def unpack_arguments(payload: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments that :func:`pack_arguments` packed.
+
+    Raises:
+        InputError: they cannot be read here.
+    """
+    serializer = _serializer()
+    try:
+        args, kwargs = (serializer.deserialize(part) for part in serializer.unpack_buffers(payload))
+    except Exception as error:
+        raise InputError(f"arguments: cannot be read here: {_cause(error)}") from error
+    return tuple(args), dict(kwargs)
+
+
 def unpack_result(text: str) -> Any:
     """Return the value that a worker serialised.
 

@@ -37,11 +37,13 @@ from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
-from prov_worker.globus.error_results import packed_error
+from prov_worker.globus.error_results import packed_ending, packed_error
 from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
-from prov_worker.globus.task_options import NO_OPTIONS, TaskOptions, take_options
+from prov_worker.globus.request_handler import RequestHandler
+from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
 from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import Settings
+from prov_worker.spool import endings
 
 if TYPE_CHECKING:
     from globus_compute_common.messagepack.message_types import Result, TaskTransition
@@ -101,9 +103,13 @@ class _Attempt:
             except Exception as failure:
                 self.settled.set_exception(failure)
         else:
+            ended = None
             if not entered_helper(error):
-                self.engine._lost(self.stock[3][0], self.task, self.number, [error])
-            self.settled.set_exception(error)
+                ended = self.engine._lost(self.stock[3][0], self.task, self.number, [error])
+            if ended is None:
+                self.settled.set_exception(error)
+            else:  # a result, so that the stock engine does not try once more
+                self.settled.set_result(ended)
 
     def pass_on(self, sent: Any) -> None:
         """Pass on how the attempt ended that was sent again."""
@@ -136,6 +142,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._journal: EngineJournal | None = None
         self._status: EngineStatus | None = None
         self._leftovers = False
+        self._requests = RequestHandler(None, self._open_tasks.__contains__)
         self._fallback_lock = threading.Lock()
         # Parsl numbers tasks with `+= 1`; attempts are sent again by the thread of results while others submit, and two
         # tasks of one number end that thread. The stock engine's retries have the same flaw.
@@ -210,6 +217,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             _log.exception("tasks of this endpoint run unrecorded")
             return
         self._leftovers = housekeeping.has_leftovers(crate_dir)
+        self._requests = RequestHandler(crate_dir, self._open_tasks.__contains__)
         try:
             from prov_worker.globus.engine_journal import EngineJournal
 
@@ -248,9 +256,14 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if resource_specification:
             try:
                 resource_specification, options = take_options(resource_specification)
+                if options.time_limit_s is not None and self._journal is None:
+                    raise InputError(f"{LIMIT}: cannot be held: tasks of this endpoint run unrecorded")
             except InputError as error:
                 task_f.set_result(packed_error(task_f.gc_task_id, REFUSED, str(error)))
                 return
+        if options.request is not None:
+            self._requests.take(task_f, options.request)
+            return
         if self._recorder is not None:
             self._open_tasks[task_f.gc_task_id] = _OpenTask(task_f, time.time_ns(), options)
             task_f.add_done_callback(self._forget)
@@ -302,6 +315,10 @@ class ProvenanceMixin(GlobusComputeEngineBase):
     def _send_stock(self, attempt: _Attempt, sent: Any, error: BaseException) -> None:
         """Send an attempt again as the stock engine would have sent it."""
         self._go_stock(error)
+        if attempt.task.options.time_limit_s is not None:
+            text = f"{LIMIT}: cannot be held: prov_worker cannot be used in the workers' environment"
+            attempt.settled.set_result(packed_error(attempt.stock[3][0], REFUSED, text))
+            return
         resource_specification, func, packed_task, args, kwargs = attempt.stock
         with self._send_lock:
             again = super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
@@ -336,16 +353,22 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             self._lost(task_id, task, max(task.attempt, 1), exception_history)
         return result
 
-    def _lost(self, task_id: UUID, task: _OpenTask, attempt: int, failures: list[BaseException]) -> None:
+    def _lost(self, task_id: UUID, task: _OpenTask, attempt: int, failures: list[BaseException]) -> bytes | None:
+        """Record that an attempt has no worker; returns the result of one whose worker was ended on purpose."""
         task.reported = attempt
         journal = self._journal
         if journal is None:
-            return
+            return None
         try:
-            journal.lost(str(task_id), attempt, task.function_id, task.submitted_ns, failures)
+            crate_dir = self._context["settings"]["crate_dir"]
+            ending = endings.ending_of(crate_dir, str(task_id), attempt, task.submitted_ns)
+            reason = None if ending is None else ending.text
+            journal.lost(str(task_id), attempt, task.function_id, task.submitted_ns, failures, reason)
+            return None if ending is None else packed_ending(task_id, self.endpoint_id, ending)
         except Exception:
             # The journal does not raise; were it to, the executor's thread would die with every later result.
             _log.exception("the loss of task %s is not recorded", task_id)
+            return None
 
 
 class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):

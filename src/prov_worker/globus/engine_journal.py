@@ -84,6 +84,7 @@ class EngineJournal:
         function_id: str | None,
         submitted_ns: int,
         failures: Sequence[BaseException],
+        reason: str | None = None,
     ) -> None:
         """Note that an attempt ended without a result of its worker.
 
@@ -93,6 +94,7 @@ class EngineJournal:
             function_id: UUID of the function, where it is known.
             submitted_ns: when the engine took the task, ns since the epoch.
             failures: what the executor raised, one per attempt so far; the last is this attempt's.
+            reason: what is known better than that.
         """
         try:
             error = failures[-1] if failures else None
@@ -107,7 +109,7 @@ class EngineJournal:
                 "fid": function_id,
                 "err": {
                     "kind": "lost",
-                    "message": f"{type(error).__name__}: {message}" if error else message,
+                    "message": reason or (f"{type(error).__name__}: {message}" if error else message),
                     "type": f"{type(error).__module__}.{type(error).__qualname__}" if error else None,
                     "traceback": redact_part(text, _MAX_TRACEBACK, tail=True) if text else None,
                 },

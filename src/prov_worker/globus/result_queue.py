@@ -49,7 +49,13 @@ class ResultQueue(threading.Thread):
         self._open_tasks = open_tasks
         self._deliver = deliver
         self._stopped = threading.Event()
+        self._begun = threading.Lock()
         self.connected = threading.Event()
+
+    def begin(self) -> None:
+        """Start the thread, if it has not been started."""
+        if self._begun.acquire(blocking=False):
+            self.start()
 
     def run(self) -> None:
         """Consume until stopped."""

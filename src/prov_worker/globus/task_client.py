@@ -123,13 +123,29 @@ class TaskClient:
             NotSentError: it took none of them, and may do so later.
             InDoubtError: nobody knows whether it took them.
         """
+        return self._submit(payloads, resource_specification, {"create_queue": True, "task_group_id": str(self._group)})
+
+    def request(self, function_id: str, payload: str, resource_specification: Mapping[str, Any]) -> str:
+        """Submit one task outside of the group, whose answer is asked for; return its id.
+
+        Raises:
+            RefusedError, NotSentError, InDoubtError: as :meth:`submit`.
+        """
+        ids = self._submit({function_id: [payload]}, resource_specification, {"create_queue": False})
+        return ids[function_id][0]
+
+    def _submit(
+        self,
+        payloads: Mapping[str, Sequence[str]],
+        resource_specification: Mapping[str, Any] | None,
+        group: Mapping[str, Any],
+    ) -> dict[str, list[str]]:
         from dataclasses import asdict
 
         from globus_sdk import GlobusAPIError, GlobusSDKUsageError, NetworkError
 
         body: dict[str, Any] = {
-            "create_queue": True,
-            "task_group_id": str(self._group),
+            **group,
             "tasks": {function_id: list(texts) for function_id, texts in payloads.items()},
             "user_runtime": asdict(self._create_user_runtime()),
         }

@@ -1,4 +1,4 @@
-"""What a client asks of our engines for a task: ``resource_specification={"prov_worker": {"run": "fit-7"}}``.
+"""What a client asks of our engines for a task: ``{"prov_worker": {"run": "fit-7", "time_limit": 60}}``.
 
 The specification of resources is the only field of a task that a client fills in and that reaches an engine as it is
 (``resource_specification`` of the SDK's ``Executor`` and of ``Client.create_batch``). Parsl refuses keys that it does
@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker.errors import InputError
+from prov_worker.globus.engine_requests import EngineRequest, read_request
 from prov_worker.redact import redact_part
 
 KEY = "prov_worker"
 WHERE = f"resource_specification: {KEY}"
+LIMIT = f"{WHERE}: time_limit"
 #: Most characters of a run's name.
 MAX_NAME = 200
 
@@ -27,15 +29,21 @@ class TaskOptions:
 
     Attributes:
         run: name of the run that it is a part of; None.
+        time_limit_s: how long it may take; None.
         sent: what the worker is told.
+        request: what the engine itself is asked; then no worker gets the task.
     """
 
     run: str | None = None
+    time_limit_s: float | None = None
     sent: Mapping[str, Any] = field(default_factory=dict)
+    request: EngineRequest | None = None
 
 
 NO_OPTIONS = TaskOptions()
-_KNOWN = ("run",)
+_KNOWN = ("run", "time_limit")
+#: A year.
+_MAX_LIMIT_S = 366 * 86400
 
 
 def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], TaskOptions]:
@@ -50,13 +58,16 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
         return rest, NO_OPTIONS
     if not isinstance(content, Mapping):
         raise InputError(f"{WHERE}: {type(content).__name__}: is no mapping")
+    request = read_request(content, WHERE)
+    if request is not None:
+        return rest, TaskOptions(request=request)
     for key in content:
         if key not in _KNOWN:
             raise InputError(f"{WHERE}: {key}: unknown key; there is {', '.join(_KNOWN)}")
-    run = content.get("run")
-    if run is None:
+    run, limit_s = content.get("run"), content.get("time_limit")
+    if run is None and limit_s is None:
         return rest, NO_OPTIONS
-    return rest, _options(_name(run))
+    return rest, _options(None if run is None else _name(run), None if limit_s is None else _limit(limit_s))
 
 
 def _name(run: Any) -> str:
@@ -67,10 +78,20 @@ def _name(run: Any) -> str:
     return run
 
 
+def _limit(limit_s: Any) -> float:
+    if isinstance(limit_s, bool) or not isinstance(limit_s, int | float):
+        raise InputError(f"{WHERE}: time_limit: {type(limit_s).__name__}: is no number of seconds")
+    if not 0 < limit_s <= _MAX_LIMIT_S:
+        raise InputError(f"{WHERE}: time_limit: {limit_s}: is not above 0 and at most {_MAX_LIMIT_S} s")
+    return float(limit_s)
+
+
 @functools.lru_cache(maxsize=64)
-def _options(run: str | None) -> TaskOptions:
+def _options(run: str | None, limit_s: float | None) -> TaskOptions:
     """Options that many tasks share."""
     sent: dict[str, Any] = {}
     if run is not None:
         sent["run"] = redact_part(run, MAX_NAME)
-    return TaskOptions(run, sent)
+    if limit_s is not None:
+        sent["limit_ns"] = max(1, int(limit_s * 1e9))
+    return TaskOptions(run, limit_s, sent)

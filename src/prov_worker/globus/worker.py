@@ -49,8 +49,8 @@ def execute_task(
         task_body: packed ``Task`` message.
         task_id: ``uuid.UUID`` or text.
         endpoint_id: likewise; None where it is not known.
-        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` and ``run`` if the task has one,
-            pickled as the engine sends it or as it is; None records nothing.
+        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` and ``run`` and ``limit_ns`` if
+            the task has them, pickled as the engine sends it or as it is; None records nothing.
         **kwargs: upstream's own, passed on untouched.
 
     Returns:
@@ -64,8 +64,9 @@ def execute_task(
             provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
         recorder = recorder_for(provenance, endpoint_id)
         sandbox = _sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None
+        field = provenance.get
         recorder.begin(
-            task_id, provenance.get("attempt") or 1, provenance.get("function_id"), sandbox, provenance.get("run")
+            task_id, field("attempt") or 1, field("function_id"), sandbox, field("run"), field("limit_ns") or 0
         )
     except Exception as error:
         if not is_own(error):

@@ -86,7 +86,8 @@ class Batch:
         for job in self._session.as_completed(self.jobs, timeout):
             self._call(job)
             if self._fail == "first" and job.state is not State.COMPLETED:
-                self.cancel()
+                for other in self.jobs:
+                    self._session.drop(other)
                 raise self._failure()
             yield job
         if self._fail != "never":
@@ -131,9 +132,8 @@ class Batch:
             raise self._failure()
 
     def cancel(self) -> None:
-        """Take back what has not been sent, and drop the results of the rest."""
-        for job in self.jobs:
-            job.cancel()
+        """Take back what has not been sent, and have the rest ended at the endpoint if it can; drop its results."""
+        self._session.cancel_all(self.jobs)
 
     def _failure(self) -> BatchFailedError:
         failed = self.failed

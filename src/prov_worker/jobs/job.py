@@ -29,12 +29,14 @@ class Cancellation(Enum):
     """What became of the wish to cancel a job; its value says so in a sentence."""
 
     CANCELLED = "cancelled before it was sent"
+    STOPPED = "cancelled at the endpoint, where its worker was ended"
     ENDED = "it had ended already"
+    ASKED = "asked, not yet confirmed: it is ended at the endpoint if it runs, or once it begins; its result is dropped"
     DROPPED = "it is with the endpoint and cannot be cancelled there; its result will be dropped"
 
     def __bool__(self) -> bool:
-        """Return whether the job will never run."""
-        return self is Cancellation.CANCELLED
+        """Return whether the job is cancelled for certain."""
+        return self in (Cancellation.CANCELLED, Cancellation.STOPPED)
 
 
 @dataclass(slots=True)
@@ -176,7 +178,7 @@ class Job:
             self._ledger.wait(lambda: self.ended or self.cancel_wanted, timeout, f"job {self.id}")
         if self.state is not State.COMPLETED:
             if not self.ended:
-                raise errors.JobCancelledError(self, f"job {self.id} ({self.name}): {Cancellation.DROPPED.value}")
+                raise errors.JobCancelledError(self, f"job {self.id} ({self.name}): cancelled; its result is dropped")
             raise _ERRORS[self.state](self, self.error or f"job {self.id} ({self.name}): {self.state}")
         if self._value is None:
             from prov_worker.globus.call_packing import unpack_result
@@ -186,9 +188,10 @@ class Job:
         return self._value[0]
 
     def cancel(self) -> Cancellation:
-        """Take the job back if it has not been sent; else drop its result. Returns which of these it was.
+        """Take the job back if it has not been sent; else have it ended at the endpoint. Returns what came of it.
 
-        No task can be cancelled at an endpoint: the web service has no way to.
+        Globus Compute has no way to cancel a task: only our engines end its worker, which is waited for up to 10 s.
+        Elsewhere it runs to its end. Its result is dropped in any case.
 
         Raises:
             StoreError: the store was opened to be read.

@@ -17,6 +17,7 @@ the epoch, and a job is named by its number:
 ``drop``, ``at``                   a job was cancelled while it was with the endpoint
 ``retry``, ``at``                  somebody asked for another attempt at this job
 ``called``                         the batch's callback has seen this job's outcome
+``ours``                           the endpoint's engine is one of ours
 =================================  =====================================================================================
 """
 
@@ -64,6 +65,7 @@ class Ledger:
         items: job by batch and key.
         sending: the request that has no answer; None.
         sendings: number of the last request.
+        ours: the endpoint's engine is known to be one of ours.
         doubtful: tasks that may be those of jobs in state ``unknown``, by number of the request.
     """
 
@@ -78,6 +80,7 @@ class Ledger:
         self.items: dict[tuple[str, str], Job] = {}
         self.sending: Sending | None = None
         self.sendings = 0
+        self.ours = False
         self.doubtful: dict[int, tuple[list[Job], set[str]]] = {}
 
     @classmethod
@@ -241,6 +244,9 @@ class Ledger:
         job.granted = len(job.attempts) + 1 + job.retries
         job._value = None
 
+    def _is_ours(self, _record: dict[str, Any], _offset: int) -> None:
+        self.ours = True
+
     def _called(self, record: dict[str, Any], _offset: int) -> None:
         self.jobs[record["called"]].called = True
 
@@ -259,6 +265,7 @@ _KINDS: dict[str, Callable[[Ledger, dict[str, Any], int], None]] = {
     "cancelled": Ledger._cancelled,
     "drop": Ledger._drop,
     "retry": Ledger._retry,
+    "ours": Ledger._is_ours,
 }
 
 

@@ -28,6 +28,8 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
     crates: str | os.PathLike[str] | None = None,
     retries: int = 0,
     retry_on: Iterable[str] = RETRY_ON,
+    time_limit: float | None = None,
+    run: str | None = None,
     settle_s: float = SETTLE_S,
     send: bool = True,
 ) -> Jobs:
@@ -41,6 +43,8 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         crates: directory of the endpoint's crates as it is seen from here, for :attr:`prov_worker.jobs.job.Job.crate`.
         retries: how often a job may be sent again.
         retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
+        time_limit: seconds that an attempt may take on its worker, for an endpoint with one of our engines.
+        run: name of the run that the jobs are a part of; likewise.
         settle_s: a request that had no answer made no tasks if there are none so many seconds later; it is then sent
             again. Longer than the web service takes for one.
         send: False: nothing is sent and no result is fetched; for what needs the store alone, such as cancelling.
@@ -50,7 +54,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         InputError: an argument is not allowed, or credentials are missing; nothing was sent.
     """
     path = Path(store)
-    defaults = {"retries": retries, "retry_on": retry_on}
+    defaults = {"retries": retries, "retry_on": retry_on, "time_limit": time_limit, "run": run}
     Submitter(None, **defaults)  # type: ignore[arg-type] # refuses what is not allowed before anything is made
     wanted = None if endpoint is None else _uuid("endpoint", endpoint)
     ledger = ledger_for(path, None if crates is None else Path(crates))

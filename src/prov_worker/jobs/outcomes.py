@@ -10,6 +10,8 @@ from prov_worker.jobs.states import State
 #: Exit status of a ``ShellFunction`` whose walltime was over (``sdk/shell_function.py``), as of timeout(1).
 _SHELL_TIMED_OUT = 124
 _TAIL_LINES = 10
+#: Of tasks whose worker an agent ended, as our engines say (:mod:`prov_worker.globus.error_results`).
+_ENDED = {"time_limit": State.TIMED_OUT, "cancelled": State.CANCELLED}
 
 
 def outcome(answer: Answer, *, shell: bool) -> tuple[State, str | None]:
@@ -19,6 +21,8 @@ def outcome(answer: Answer, *, shell: bool) -> tuple[State, str | None]:
         answer: to the task.
         shell: its value has an exit status, which is 0 for success.
     """
+    if answer.outcome in _ENDED:
+        return _ENDED[answer.outcome], answer.text.strip()
     if not answer.succeeded:
         return (State.FAILED if answer.by_worker else State.LOST), answer.text.strip() or "no reason is given"
     return _shell_outcome(answer.text) if shell else (State.COMPLETED, None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from prov_worker.errors import ProvWorkerError
 from prov_worker.globus.task_client import InDoubtError, NotSentError, RefusedError, TaskClient
+from prov_worker.globus.task_options import KEY
 from prov_worker.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MAX_BYTES = 4 << 20
 _GATHER_S = 0.01
 _SMALL, _SMALL_IN_A_ROW, _SMALL_WINDOW_S = 8, 8, 16.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_NOT_OURS = "time_limit, run: the endpoint's engine is not one of prov-worker's, and cannot do that"
 
 
 class Sender(threading.Thread):
@@ -111,6 +113,7 @@ class Sender(threading.Thread):
     def _send(self, jobs: list[Job]) -> None:
         """Send jobs in one request, and again until the service has taken or refused them."""
         pause_s = _FIRST_PAUSE_S
+        ours = self._is_ours() if jobs and KEY in (jobs[0].specification or {}) else True
         while jobs and not self._stopped:
             ordered, payloads = self._by_function(jobs)
             with self._wake:
@@ -119,6 +122,9 @@ class Sender(threading.Thread):
                 left = {job.id for job in ordered} if number else set()
                 self._queue.extendleft(job for job in reversed(jobs) if job.id not in left and job.waiting)
             if number is None:
+                return
+            if not ours:
+                self._session.refused(number, _NOT_OURS)
                 return
             if len(ordered) < _SMALL:
                 self._small.append(time.monotonic())
@@ -141,6 +147,20 @@ class Sender(threading.Thread):
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         with self._wake:  # stopped meanwhile
             self._queue.extendleft(reversed(jobs))
+
+    def _is_ours(self) -> bool:
+        """Ask whether the endpoint's engine is one of ours, until it says so."""
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopped:
+            try:
+                return self._session.engine.is_ours(lambda: not self._stopped)
+            except RefusedError:
+                return True  # as it will refuse the jobs themselves, with the reason
+            except (ProvWorkerError, TimeoutError) as error:
+                _log.warning("jobs wait for the endpoint's answer: %s", error)
+            self._pause(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return True
 
     def _by_function(self, jobs: list[Job]) -> tuple[list[Job], dict[str, list[str]]]:
         """Return jobs in the order of a request, and their arguments by function, as many as have room."""

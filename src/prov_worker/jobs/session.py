@@ -17,8 +17,11 @@ from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack
 from prov_worker.globus.result_queue import ResultQueue
 from prov_worker.globus.task_client import TaskClient
 from prov_worker.jobs.batch import Batch, batch
+from prov_worker.jobs.cancelling import cancel_jobs
+from prov_worker.jobs.engine_link import EngineLink
 from prov_worker.jobs.job import Cancellation, Job
 from prov_worker.jobs.ledger import Ledger, Sending, now
+from prov_worker.jobs.matching import Matcher
 from prov_worker.jobs.outcomes import outcome, run_s
 from prov_worker.jobs.sender import Sender
 from prov_worker.jobs.states import State
@@ -79,15 +82,20 @@ class Jobs:
         self._closed = False
         ledger.session = self
         self._results = ResultQueue(self._address, client.answers, self._open_tasks, self._deliver)
+        #: The engine of the endpoint, which is asked for what only ours can do.
+        self.engine = EngineLink(self, client)
         self._sender = Sender(self, client, settle_s)
         if ledger.tasks and send:
-            self._results.start()
+            self._results.begin()
         with self.lock:
             for job in ledger.jobs.values():
                 if job.waiting:
                     self._sender.put(job)
         if send:
             self._sender.start()
+        self._matcher: Matcher | None = None
+        if ledger.doubtful and send:
+            self._match()
 
     # -- for programs ----------------------------------------------------------------------------------------------
 
@@ -231,7 +239,19 @@ class Jobs:
         return again
 
     def cancel(self, job: Job) -> Cancellation:
-        """Take a job back, or drop its result; see :meth:`prov_worker.jobs.job.Job.cancel`."""
+        """Cancel a job; see :meth:`prov_worker.jobs.job.Job.cancel`."""
+        return self.cancel_all([job])[0]
+
+    def cancel_all(self, jobs: Iterable[Job]) -> list[Cancellation]:
+        """Cancel jobs, those at the endpoint by one request; return what came of each, after 10 s at most.
+
+        Raises:
+            ProvWorkerError: the web service cannot be asked; what could be done here is done.
+        """
+        return cancel_jobs(self, list(jobs))
+
+    def drop(self, job: Job) -> Cancellation:
+        """Take a job back if it has not been sent, else drop its result and leave the endpoint alone."""
         with self.lock:
             self._check()
             if job.ended:
@@ -244,6 +264,12 @@ class Jobs:
                 self._append({"drop": job.id, "at": now()})
                 self._changed.notify_all()
             return Cancellation.DROPPED
+
+    def note_ours(self) -> None:
+        """The endpoint's engine has answered as ours do."""
+        with self.lock:
+            if not self.ledger.ours and not self._closed:
+                self._append({"ours": True, "at": now()})
 
     def close(self, *, wait: bool = True) -> None:
         """Let the store go; a second call does nothing.
@@ -260,6 +286,8 @@ class Jobs:
                 self._changed.notify_all()
             if not closed:
                 self._sender.stop()
+                if self._matcher is not None:
+                    self._matcher.stop()
                 self._results.stop()
                 with self.lock:
                     self._store.close()
@@ -350,8 +378,7 @@ class Jobs:
             self._append({"sent": number, "tasks": list(tasks)})
             early, self._early = self._early, {}
             self._changed.notify_all()
-            if not self._results.is_alive():
-                self._results.start()
+        self._results.begin()
         self._deliver([early[task] for task in tasks if task in early])
 
     def unsent(self, number: int, why: str) -> None:
@@ -379,6 +406,27 @@ class Jobs:
             self._deliver(list(self._client.answers(open_tasks)))
         else:
             self._settle({"doubtful": sending.number, "tasks": sorted(tasks), "at": now()})
+            self._match()
+
+    def _match(self) -> None:
+        """Have the crates looked at, now and from now on, for whose tasks those of unknown jobs are."""
+        crates = self.ledger.crates
+        with self.lock:
+            if crates is None or self._matcher is not None or self._closed:
+                return
+            self._matcher = Matcher(self, crates)
+        self._matcher.look()
+        self._matcher.start()
+
+    def matched(self, job: Job, task_id: str) -> None:
+        """It is certain that this task is this job's."""
+        with self.lock:
+            if self._closed or job.state is not State.UNKNOWN or task_id in self.ledger.tasks:
+                return
+            self._append({"matched": job.id, "task": task_id})
+            self._changed.notify_all()
+        self._results.begin()
+        self._deliver(list(self._client.answers([task_id])))
 
     def _settle(self, record: dict[str, Any]) -> None:
         with self.lock:

@@ -12,8 +12,8 @@ class State(str, Enum):
     there: the web service says no more of most endpoints. ``running``: the web service says that it runs.
     ``completed``: its function returned. ``failed``: its function raised, its command's exit status was not 0, or the
     web service refused it. ``lost``: no worker answered; its function may have run in part. ``timed_out``: it was ended
-    at its time limit. ``cancelled``: it was cancelled before it was sent, or its result was dropped. ``unknown``: the
-    program ended while it was being sent, and nothing tells whether its task exists.
+    at its time limit. ``cancelled``: it was cancelled before it was sent or at the endpoint, or its result was dropped.
+    ``unknown``: the program ended while it was being sent, and nothing tells whether its task exists.
     """
 
     QUEUED = "queued"

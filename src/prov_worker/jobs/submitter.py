@@ -25,7 +25,10 @@ class Submitter:
         retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
         ranks: MPI ranks of each job, for an MPI engine.
         nodes: nodes of each job; the ranks are shared out evenly.
-        specification: ``resource_specification`` as the endpoint's engine takes it, beside ranks and nodes.
+        time_limit: seconds that each attempt may take on its worker; the agent ends the worker then. Only for endpoints
+            with one of our engines, which is asked first.
+        run: name of the run that the jobs are a part of, for their crates; likewise.
+        specification: ``resource_specification`` as the endpoint's engine takes it, beside all these.
 
     Raises:
         InputError: an option is not allowed; it is named.
@@ -40,6 +43,8 @@ class Submitter:
         retry_on: Iterable[str] = RETRY_ON,
         ranks: int | None = None,
         nodes: int | None = None,
+        time_limit: float | None = None,
+        run: str | None = None,
         specification: Mapping[str, Any] | None = None,
     ) -> None:
         self._session = session
@@ -54,7 +59,7 @@ class Submitter:
                 raise InputError(f"retry_on: {word!r}: is none of {', '.join(allowed)}")
         if retries:
             self._fields |= {"retries": retries, "retry_on": states}
-        merged = {**_placement(ranks, nodes), **(specification or {})}
+        merged = {**_placement(ranks, nodes), **_asked(time_limit, run), **(specification or {})}
         if merged:
             self._fields["spec"] = merged
 
@@ -76,6 +81,20 @@ class Submitter:
         if packed.shell:
             fields["shell"] = True
         return function_id, fields
+
+
+def _asked(time_limit: float | None, run: str | None) -> dict[str, Any]:
+    """What our engines are asked for, checked as they do it."""
+    options = {key: value for key, value in (("time_limit", time_limit), ("run", run)) if value is not None}
+    if not options:
+        return {}
+    from prov_worker.globus.task_options import KEY, WHERE, take_options
+
+    try:
+        take_options({KEY: options})
+    except InputError as error:
+        raise InputError(str(error).removeprefix(f"{WHERE}: ")) from None
+    return {KEY: options}
 
 
 def _placement(ranks: int | None, nodes: int | None) -> dict[str, int]:

@@ -236,6 +236,7 @@ class Recorder:
         function_id: str | None,
         sandbox: str | None = None,
         run: str | None = None,
+        limit_ns: int = 0,
     ) -> None:
         """A task has arrived.
 
@@ -245,6 +246,7 @@ class Recorder:
             function_id: of Globus Compute, if it is known.
             sandbox: the task's directory, if it has one.
             run: name of the run that its client says it is a part of.
+            limit_ns: how long it may take; 0 is no limit.
         """
         self._sandbox = sandbox
         self._run = f',"run":{quote(run)}' if run else ""
@@ -267,6 +269,8 @@ class Recorder:
         self.notes = None
         running.task = self
         slot = self._slot
+        if limit_ns:
+            slot.limit(limit_ns)  # type: ignore[union-attr]
         self._descendants.begin(slot)  # type: ignore[arg-type]
         cpu_s = self._counters.begin()
         self._mono_ns = mono_ns

@@ -38,6 +38,7 @@ offset  type   content
                worker looked at when it began
 3482    IQB    of each: process id, CPU time (ns) with that of children
                that it had waited for, and 1 if it ran at that moment
+3904    QQ     sequence of a task that has a time limit, and the limit, ns
 ======  =====  ==========================================================
 """
 
@@ -87,6 +88,8 @@ _LISTED_COUNT_AT, _LISTED_AT = 3072, 3080
 _LOOKED = struct.Struct("<QH")
 _BEGUN = struct.Struct("<IQB")
 _LOOKED_AT = 3472
+_LIMIT = struct.Struct("<QQ")
+_LIMIT_AT = 3904
 _BEGUN_AT = _LOOKED_AT + _LOOKED.size
 #: Most descendants that a slot can name.
 MAX_DESCENDANTS = 32
@@ -184,6 +187,10 @@ class Slot:
         _LOOKED.pack_into(
             self._map, _LOOKED_AT, self.sequence + 1 + (self.sequence & 1), min(len(begun), MAX_DESCENDANTS)
         )
+
+    def limit(self, limit_ns: int) -> None:
+        """Say how long the next task may take, ns: the agent ends the worker then."""
+        _LIMIT.pack_into(self._map, _LIMIT_AT, self.sequence + 1 + (self.sequence & 1), limit_ns)
 
     def end(self) -> None:
         """Say that it ended; what it was stays readable until the next one."""
@@ -308,6 +315,11 @@ class SlotReader:
         if noted != _LOOKED.unpack_from(self._map, _LOOKED_AT)[0]:
             return {}
         return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
+
+    def limit_ns(self, sequence: int) -> int:
+        """How long a task may take, ns; 0 if it has no limit."""
+        limited, limit_ns = _LIMIT.unpack_from(self._map, _LIMIT_AT)
+        return int(limit_ns) if limited == sequence else 0
 
     def acknowledge(self, sequence: int) -> None:
         """Tell the worker that the crate of this task is on disk, and so are those of the tasks before it."""

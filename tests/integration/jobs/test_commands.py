@@ -83,14 +83,12 @@ def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path) -> None:
     assert code == 0
     assert output.startswith("job 1 is task ")
     code, output, _ = jobs("cancel", "jobs.jsonl", "1")
-    assert (code, output) == (
-        1,
-        "job 1: it is with the endpoint and cannot be cancelled there; its result will be dropped\n",
-    )
-    Path("go").touch()
+    assert (code, output) == (0, "job 1: cancelled at the endpoint, where its worker was ended\n")
     code, _, errors = jobs("result", "jobs.jsonl")
     assert code == 1
-    assert "job 1 (stay): cancelled: cancelled while it was with the endpoint" in errors
+    assert "job 1 (stay): cancelled: cancelled by " in errors
+    code, output, _ = jobs("cancel", "jobs.jsonl", "1")
+    assert (code, output) == (1, "job 1: it had ended already\n")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +102,7 @@ def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path) -> None:
         (["submit", "work.py:share", "-e", "no-id"], "endpoint: 'no-id': is no UUID"),
         (["submit", "work.py:share", "--config", "x"], "--config: 'x': is not KEY=VALUE"),
         (["submit", "work.py:share", "--ranks", "3", "--nodes", "2"], "ranks: 3 cannot be shared out evenly among 2"),
+        (["submit", "work.py:share", "--time-limit", "-1"], "time_limit: -1.0: is not above 0 and at most 31622400 s"),
         (["map", "work.py:share", "none.csv"], "none.csv: cannot be read"),
         (["map", "work.py:share", "empty.csv"], "empty.csv: has no rows below its head"),
         (["map", "work.py:share", "short.csv"], "short.csv: row 1: has not 2 values"),

@@ -10,6 +10,8 @@ import functions
 import pytest
 
 from prov_worker import jobs
+from prov_worker.crate.sources import source_of
+from prov_worker.crate.summary import open_step
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, Jobs, State
 from support import calls
@@ -99,14 +101,18 @@ def test_a_store_is_read_while_it_is_open_and_opened_again(
 
 
 def test_cancel_says_what_it_did(opened: Callable[..., Jobs], tmp_path: Path, wait_for: Callable[..., None]) -> None:
-    with opened() as session:
+    """At an endpoint whose engine is not ours, a time limit is refused too."""
+    with opened(options={"engine": "GlobusComputeEngine"}) as session:
+        limited = session.options(time_limit=60).submit(double, 1)
+        with pytest.raises(jobs.JobFailedError, match="time_limit, run: the endpoint's engine is not one of prov-work"):
+            limited.result(LIMIT_S)
         running = session.submit(go_on, str(tmp_path / "go"))
         wait_for(lambda: running.task_id is not None, "its task")
         with session.lock:  # so that it cannot be sent meanwhile
             waiting = session.submit(double, 1)
             assert waiting.cancel() is Cancellation.CANCELLED
         assert running.cancel() is Cancellation.DROPPED
-        with pytest.raises(jobs.JobCancelledError, match="cannot be cancelled there; its result will be dropped"):
+        with pytest.raises(jobs.JobCancelledError, match=r"job 2 \(go_on\): cancelled; its result is dropped"):
             running.result()
         assert str(running.state) == "queued"
         (tmp_path / "go").touch()
@@ -116,6 +122,37 @@ def test_cancel_says_what_it_did(opened: Callable[..., Jobs], tmp_path: Path, wa
         with pytest.raises(jobs.JobCancelledError, match="it ended as completed, and its result was dropped"):
             running.result()
         assert waiting.attempts == []
+
+
+def test_limits_runs_and_cancellation_at_an_endpoint_of_ours(
+    opened: Callable[..., Jobs], tmp_path: Path, crate_dir: Path, wait_for: Callable[..., None]
+) -> None:
+    with opened(run="scan-3") as session:
+        late = session.options(time_limit=0.5, retries=1).submit(calls.sleep, 600.0)
+        with pytest.raises(jobs.JobTimedOutError, match=r"^time limit of 0\.5 s: worker process \d+ on .* was ended$"):
+            late.result(LIMIT_S)
+        assert [attempt.state for attempt in late.attempts] == [State.TIMED_OUT] * 2
+        assert session.ledger.ours
+        running = session.submit(go_on, str(tmp_path / "never"))
+        wait_for(lambda: running.task_id is not None, "its task")
+        assert running.cancel() is Cancellation.STOPPED
+        with session.lock:
+            waiting = session.submit(double, 1)
+            assert waiting.cancel() is Cancellation.CANCELLED
+        assert session.submit(double, 4).result(LIMIT_S) == 8
+        session.wait(LIMIT_S)
+        assert running.state is State.CANCELLED
+        with pytest.raises(jobs.JobCancelledError, match="^cancelled by .*@.*: worker process"):
+            running.result()
+        ended = session.cancel_all([running, waiting])
+        assert ended == [Cancellation.ENDED] * 2
+    crates = [crate_dir / f"{job.task_id}.crate" for job in (late, running)]
+    wait_for(lambda: all(crate.exists() for crate in crates), "the crates")
+    steps = [open_step(source_of(crate))[0] for crate in crates]
+    assert [(step.failure_kind, step.annotations["run"]) for step in steps] == [
+        ("time_limit", "scan-3"),
+        ("cancelled", "scan-3"),
+    ]
 
 
 def test_what_the_service_refuses_fails_at_once(opened: Callable[..., Jobs]) -> None:
@@ -139,6 +176,8 @@ def test_bad_input_is_refused_before_anything_is_sent(opened: Callable[..., Jobs
             lambda: session.options(retry_on=["never"]),
             lambda: session.options(ranks=3, nodes=2),
             lambda: session.options(nodes=0),
+            lambda: session.options(time_limit="60"),
+            lambda: session.options(run=""),
         ):
             with pytest.raises(InputError) as error:
                 refused()

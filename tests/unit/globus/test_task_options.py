@@ -18,6 +18,8 @@ def test_ours_is_taken_out_and_the_rest_stays() -> None:
     assert options.sent == {"run": "fit-7"}
     assert given["prov_worker"] == {"run": "fit-7"}
     assert take_options({"prov_worker": {"run": "fit-7"}})[1] is options
+    limited = take_options({"prov_worker": {"time_limit": 1.5}})[1]
+    assert (limited.run, limited.time_limit_s, limited.sent) == (None, 1.5, {"limit_ns": 1_500_000_000})
     assert take_options({"priority": 3})[0] == {"priority": 3}
     for nothing in (None, {}, {"run": None}):
         assert take_options({"prov_worker": nothing}) == ({}, take_options({})[1])
@@ -31,10 +33,14 @@ def test_a_secret_in_a_name_goes_no_further() -> None:
     "given, problem",
     [
         ("fit", "resource_specification: prov_worker: str: is no mapping"),
-        ({"runs": "x"}, "resource_specification: prov_worker: runs: unknown key; there is run"),
+        ({"runs": "x"}, "resource_specification: prov_worker: runs: unknown key; there is run, time_limit"),
         ({"run": 7}, "resource_specification: prov_worker: run: int: is no text"),
         ({"run": " "}, "run: ' ': is no name of 1 to 200 printable characters"),
         ({"run": "a\nb"}, r"run: 'a\\nb': is no name"),
+        ({"time_limit": "60"}, "time_limit: str: is no number of seconds"),
+        ({"time_limit": True}, "time_limit: bool: is no number"),
+        ({"time_limit": 0}, "time_limit: 0: is not above 0 and at most 31622400 s"),
+        ({"time_limit": float("nan")}, "time_limit: nan: is not above 0"),
         ({"run": "x" * 201}, "xx': is no name of 1 to 200"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from prov_worker.cli import terminal
@@ -15,19 +17,20 @@ from prov_worker.errors import InputError
 @click.option("--all", "everything", is_flag=True, help="All jobs of the store.")
 @common.json_option
 def command(store: str, numbers: tuple[int, ...], everything: bool, as_json: bool) -> int:
-    """Take back what of JOB... has not been sent; drop the results of what is with the endpoint.
+    """Take back what of JOB... has not been sent; have the rest ended at the endpoint, and drop its results.
 
-    No task can be cancelled at an endpoint: what runs there runs to its end. Exit code 1 if a job could not be taken
-    back.
+    Only prov-worker's own engines end a task; elsewhere it runs to its end. Exit code 1 if a job is not cancelled for
+    certain after 10 s.
     """
     if not numbers and not everything:
         raise InputError("name jobs, or --all")
     wanted = common.read(store).chosen(numbers)
     with common.opened(store, send=False) as session:
-        rows = []
-        for job in wanted:
-            outcome = session[job.id].cancel()
-            rows.append({"id": job.id, "cancelled": bool(outcome), "outcome": outcome.value})
+        outcomes = session.cancel_all(session[job.id] for job in wanted)
+        rows: list[dict[str, Any]] = [
+            {"id": job.id, "cancelled": bool(outcome), "outcome": outcome.value}
+            for job, outcome in zip(wanted, outcomes, strict=True)
+        ]
         session.close(wait=False)
     if as_json:
         terminal.print_json(rows)

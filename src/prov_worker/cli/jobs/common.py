@@ -84,6 +84,14 @@ placement_options = (
 )
 
 
+engine_options = (
+    click.option(
+        "--time-limit", type=float, metavar="SECONDS", help="End a job's worker then; for prov-worker's engines alone."
+    ),
+    click.option("--run", metavar="NAME", help="The run that the jobs are a part of; for prov-worker's engines alone."),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The options of commands that submit."""
@@ -95,11 +103,15 @@ class Submission:
     retry_on: tuple[str, ...]
     ranks: int | None
     nodes: int | None
+    time_limit: float | None
+    run: str | None
 
     def opened(self) -> Jobs:
         """Open the store, or make it."""
-        retry_on = {"retry_on": self.retry_on} if self.retry_on else {}
-        return opened(self.store, self.endpoint, self.pairs, retries=self.retries, **retry_on)
+        options: dict[str, Any] = {"retries": self.retries, "time_limit": self.time_limit, "run": self.run}
+        if self.retry_on:
+            options["retry_on"] = self.retry_on
+        return opened(self.store, self.endpoint, self.pairs, **options)
 
 
 def submission_options(function: Callable[..., int]) -> Callable[..., Any]:
@@ -112,7 +124,16 @@ def submission_options(function: Callable[..., int]) -> Callable[..., Any]:
 
     decorated: Callable[..., Any] = command
     for option in reversed(
-        (endpoint_option, store_option, config_option, retries_option, retry_on_option, *placement_options, json_option)
+        (
+            endpoint_option,
+            store_option,
+            config_option,
+            retries_option,
+            retry_on_option,
+            *placement_options,
+            *engine_options,
+            json_option,
+        )
     ):
         decorated = option(decorated)
     return decorated
