@@ -35,7 +35,7 @@ COMMANDS = {
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
     "stream": "Send events of tasks to queues and databases, while the tasks run.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
-    "flow": "Globus Flows: make definitions, and check them without the service.",
+    "flow": "Globus Flows: make definitions, check them without the service, deploy and run them.",
     "trigger": "Start a flow, a function or a command for each folder that has come to rest.",
     "jobs": "Jobs and batches that survive the program: submit, map, list, show, cancel, retry.",
     "diagnose": "Ask an endpoint what is wrong with it: tasks that look, and what to do.",

@@ -27,7 +27,7 @@ engine:
 """
 PROVENANCE = """\
 {%% if engine is defined and "Provenance" in engine %%}
-  provenance: {crate_dir: %(crates)s, plots: none}
+  provenance: {crate_dir: %(crates)s, plots: none, write: {{ write | default("background") }}}
 {%% endif %%}
 """
 

@@ -10,9 +10,13 @@ from prov_worker.cli.lazy_group import LazyGroup
 COMMANDS = {
     "make": "Make a definition, an input schema and an input template of steps by name.",
     "check": "Check a definition, its input schema and an input, without the service.",
+    "deploy": "Deploy a definition, after showing how it differs from what is deployed.",
+    "run": "Start a run, or look at what would be run.",
+    "status": "Show a run and its states.",
+    "record": "Bring log, definition and input of a run back.",
 }
 
 
 @click.group("flow", cls=LazyGroup, package="prov_worker.cli.flow", commands=COMMANDS)
 def command() -> None:
-    """Globus Flows: definitions made, and checked without the service."""
+    """Globus Flows: definitions made, checked without the service, deployed and run."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--workflow",
     type=terminal.PATH,
     metavar="FILE",
-    help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON).",
+    help="Workflow definition: a Globus Flow, or steps and their order (YAML, JSON); or what `flow record` wrote.",
 )
 @click.option(
     "--trigger",

@@ -27,7 +27,7 @@ from prov_worker.localservice.flows.actions.provider import (
     UnableError,
 )
 from prov_worker.localservice.flows.records import INACTIVE, Position, Run
-from prov_worker.localservice.flows.scopes import flow_scope, root
+from prov_worker.localservice.flows.scopes import TRANSFER_SCOPE, flow_scope, root
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.sqlite.flows import FlowStore
 
@@ -180,9 +180,10 @@ class Driver:
 
     def _wait_for_consent(self, run: Run, error: ConsentError) -> None:
         """Make a run inactive; its details are what ``globus_sdk.gare`` reads."""
-        details = {"code": "ConsentRequired", "description": str(error), "required_scope": error.scope}
+        scope = f"{flow_scope(run.flow)}[{TRANSFER_SCOPE}[*{error.scope}]]"
+        details = {"code": "ConsentRequired", "description": str(error), "required_scope": scope}
         entry = Entry("FlowInactive", "The Flow Instance waits for a consent", details)
-        shown = {**details, "required_scopes": [error.scope], "details": details}
+        shown = {**details, "required_scopes": [scope], "details": details}
         now = time.time()
         self._store.change_run(run, replace(run, status=INACTIVE, details=shown), [entry], now, now)
 

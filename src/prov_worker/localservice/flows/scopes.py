@@ -8,6 +8,7 @@ from __future__ import annotations
 from prov_worker.localservice.flows.errors import FlowsError
 from prov_worker.localservice.tokens import FLOWS_ID
 
+TRANSFER_SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
 _PREFIX = "https://auth.globus.org/scopes/"
 
 

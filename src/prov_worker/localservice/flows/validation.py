@@ -11,11 +11,11 @@ from prov_worker.flow.findings import ERROR
 from prov_worker.flow.providers import provider_of
 from prov_worker.flow.source import Document
 from prov_worker.localservice.flows.errors import FlowsError
+from prov_worker.localservice.flows.scopes import TRANSFER_SCOPE
 from prov_worker.localservice.tokens import COMPUTE_SCOPE
 
 #: Ways through a flow that are counted.
 _MOST_WAYS = 1000
-_TRANSFER = "urn:globus:auth:scope:transfer.api.globus.org:all"
 
 
 def refuse_wrong(definition: Any, schema: Any) -> None:
@@ -69,7 +69,7 @@ def scopes_of(definition: Mapping[str, Any]) -> list[str]:
         provider = provider_of(state.get("ActionUrl")) if isinstance(state, Mapping) else None
         if provider is None:
             continue
-        scope = COMPUTE_SCOPE if provider.compute else _TRANSFER
+        scope = COMPUTE_SCOPE if provider.compute else TRANSFER_SCOPE
         if scope not in scopes and (provider.compute or "transfer" in str(state["ActionUrl"])):
             scopes.append(scope)
     return scopes

@@ -32,6 +32,7 @@ from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.copy import Placer, look, take
+from prov_worker.run.assembly.flow_record import description_of
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.plan import Prospect
 from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
@@ -219,6 +220,7 @@ class _Assembly:
         self._steps = staged / v.STEPS_DIR
         self._options = options
         self._workflow = workflow
+        self._record = workflow.record if workflow is not None else {}
         self._triggers = tuple(trigger_entities(options.triggers))
         self._name = options.name or v.key_of(target.name) or "run"
         self._placer = Placer(copy=options.copy)
@@ -376,7 +378,9 @@ class _Assembly:
         text = self._workflow.text if self._workflow is not None else self._listed()
         (self._staged / workflow).write_bytes(text)
         (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
-        top = (workflow, v.README_FILE, v.LINKS_FILE)
+        for name, content in self._record.items():
+            (self._staged / name).write_bytes(content)
+        top = (workflow, v.README_FILE, v.LINKS_FILE, *self._record)
         digests = {name: digest_of(self._staged / name) for name in top}
         self._write_manifest({name: digest for name, (digest, _) in digests.items()})
         digests[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
@@ -416,11 +420,16 @@ class _Assembly:
             f"- `{v.METADATA_FILE}`: the run, as a Provenance Run Crate 0.5\n"
             f"- `{self._prospect.file}`: the workflow "
             f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
+            f"{self._recorded()}"
             f"- `{v.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
             f"content\n"
             f"- `{v.MANIFEST_FILE}`, `{v.SEAL_FILE}`: the seal; `prov-worker run verify` or "
             f"`sha256sum -c {v.SEAL_FILE} {v.MANIFEST_FILE}` finds what changed\n"
         )
+
+    def _recorded(self) -> str:
+        described = ((name, description_of(name)) for name in self._record)
+        return "".join(f"- `{name}`: {text[0].lower()}{text[1:]}\n" for name, text in described)
 
     def _write_manifest(self, top: dict[str, str]) -> None:
         with open(self._staged / v.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
@@ -442,6 +451,7 @@ class _Assembly:
             ),
             v.README_FILE: ("About this crate", "text/markdown"),
             v.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
+            **{name: (description_of(name), "application/json") for name in self._record},
             v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
         }
         files = [(name, *texts[name], digests[name][1], digests[name][0]) for name in texts]

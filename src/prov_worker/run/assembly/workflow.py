@@ -33,6 +33,7 @@ from prov_worker import yamlfile
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.graph import parse_json
 from prov_worker.errors import InputError
+from prov_worker.run.assembly.flow_record import DEFINITION_FILE, read_record
 
 FLOWS = "https://flows.globus.org/"
 FLOW_LANGUAGE = "https://docs.globus.org/api/flows/authoring-flows/"
@@ -76,6 +77,7 @@ class Workflow:
         groups: task group to the ids of its tasks.
         text: the definition as it was read.
         suffix: of its file, ``.json`` or ``.yaml``.
+        record: files of the record of a run of a Globus Flow, by their names in a run crate.
     """
 
     name: str | None
@@ -86,6 +88,7 @@ class Workflow:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     text: bytes = b""
     suffix: str = ".json"
+    record: dict[str, bytes] = field(default_factory=dict)
 
     def step_of(self, task_id: str, function: str, function_id: str) -> str | None:
         """Name of the step that a task belongs to; None where the definition does not say."""
@@ -100,11 +103,17 @@ class Workflow:
 
 
 def read_workflow(path: Path) -> Workflow:
-    """Read a definition.
+    """Read a definition, or the record of a run of a Globus Flow: a directory that ``flow record`` wrote.
 
     Raises:
         InputError: names the file, and the key where there is one.
     """
+    if path.is_dir():
+        workflow = read_workflow(path / DEFINITION_FILE)
+        workflow.record, tasks = read_record(path)
+        steps = {step.name for step in workflow.steps}
+        workflow.task_step |= {task: state for task, state in tasks.items() if state in steps}
+        return workflow
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES + 1)

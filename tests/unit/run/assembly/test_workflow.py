@@ -8,6 +8,7 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.verify import verify
 from prov_worker.run.assembly.workflow import read_workflow
 from prov_worker.testing import task_id
 
@@ -125,6 +126,38 @@ def test_steps_without_tasks_are_named(crates: Any, tmp_path: Path) -> None:
     assert (result.defined, result.idle) == (1, ["ProcessFiles"])
     nothing = assemble([crates.directory], tmp_path / "S.crate", Options(workflow=FLOWS / "transfer.json"))
     assert (nothing.defined, nothing.idle) == (0, [])
+
+
+def test_the_record_of_a_run_says_which_state_ran_a_task(crates: Any, tmp_path: Path) -> None:
+    """Two states run one function: its name says nothing, the log of the run does."""
+    crates.add(1, "fit")
+    crates.add(2, "fit", offset_s=3)
+    url, tasks = "https://compute.actions.globus.org/v3", [{"function_id.$": "$.input.fit_function_id"}]
+    state = {"Type": "Action", "ActionUrl": url, "Parameters": {"endpoint_id": "e", "tasks": tasks}}
+    states = {"Coarse": {**state, "Next": "Fine"}, "Fine": {**state, "End": True}}
+    entries: list[dict[str, Any]] = [{"code": "FlowStarted", "details": {"input": {}}}]
+    for name, task in (("Fine", task_id(1)), ("Coarse", task_id(2))):
+        output = {"status": "SUCCEEDED", "details": {"results": [{"task_id": task, "output": None}]}}
+        entries.append({"code": "ActionCompleted", "details": {"state_name": name, "output": output}})
+    record = tmp_path / "record"
+    record.mkdir()
+    written(record, json.dumps({"StartAt": "Coarse", "States": states}), "definition.json")
+    written(record, json.dumps({"run_id": "r", "entries": entries}), "log.json")
+    written(record, "{}", "input.json")
+    workflow = read_workflow(record)
+    assert workflow.task_step == {task_id(1): "Fine", task_id(2): "Coarse"}
+    run = tmp_path / "R.crate"
+    assert assemble([crates.directory], run, Options(workflow=record)).idle == []
+    assert (run / "flow-log.json").read_bytes() == (record / "log.json").read_bytes()
+    entities = {entity["@id"]: entity for entity in json.loads((run / "ro-crate-metadata.json").read_text())["@graph"]}
+    assert entities["flow-log.json"]["encodingFormat"] == "application/json"
+    assert {"@id": "flow-input.json"} in entities["./"]["hasPart"]
+    assert "its log" in (run / "README.md").read_text()
+    assert verify(run).changes == []
+
+    written(record, "[", "log.json")
+    with pytest.raises(InputError, match=r"log\.json: no log of a run"):
+        read_workflow(record)
 
 
 PLAIN = f"""
