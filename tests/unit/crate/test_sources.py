@@ -168,6 +168,25 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def shared(path: Path) -> None:
+    """Two members that are the same bytes, with room for both in the file."""
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"PK\1\2")
+    before = data.rindex(b"PK\1\2", 0, last)
+    data[last + 42 : last + 46] = data[before + 42 : before + 46]
+    path.write_bytes(data)
+
+
+def nested(path: Path) -> None:
+    """A member that begins within another's bytes."""
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"PK\1\2")
+    before = data.rindex(b"PK\1\2", 0, last)
+    offset = int.from_bytes(data[before + 42 : before + 46], "little")
+    data[last + 42 : last + 46] = (offset + 40).to_bytes(4, "little")
+    path.write_bytes(data)
+
+
 def new_version(path: Path) -> None:
     """The directory asks for a version of the format that is not known."""
     data = bytearray(path.read_bytes())
@@ -198,7 +217,7 @@ def no_name(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [cut, empty, new_version, no_text, no_crate, no_name])
+@pytest.mark.parametrize("damage", [cut, empty, shared, nested, new_version, no_text, no_crate, no_name])
 def test_a_damaged_zip_is_one_error_that_names_it(many: Path, damage: Callable[[Path], None]) -> None:
     damage(many)
     refused: list[tuple[str, str]] = []

@@ -149,8 +149,13 @@ def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], packed: int) ->
         raise CrateError(path, f"unpacks to {unpacked:,} bytes from {packed:,}; refused")
     if unpacked > bounds.MAX_UNPACKED_BYTES:
         raise CrateError(path, f"unpacks to {unpacked:,} bytes, more than {bounds.MAX_UNPACKED_BYTES:,}; refused")
-    if sum(info.compress_size for info in members) > packed:
-        raise CrateError(path, "members that share bytes; refused")
+    end = 0
+    for offset, packed_size in sorted((info.header_offset, info.compress_size) for info in members):
+        if offset < end:
+            raise CrateError(path, "members that share bytes; refused")
+        end = offset + zipfile.sizeFileHeader + packed_size
+    if end > packed:
+        raise CrateError(path, "members beyond its end; refused")
 
 
 def open_zip(path: Path, stream: IO[bytes] | None = None) -> zipfile.ZipFile:
