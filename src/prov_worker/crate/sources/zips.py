@@ -15,6 +15,7 @@ from typing import IO
 
 from prov_worker.crate import bounds
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs import format as form
 from prov_worker.crate.sources.triggers import is_trigger
 from prov_worker.errors import CrateError
 
@@ -153,7 +154,7 @@ def _check_sizes(path: Path, members: Sequence[zipfile.ZipInfo], packed: int) ->
     for offset, packed_size in sorted((info.header_offset, info.compress_size) for info in members):
         if offset < end:
             raise CrateError(path, "members that share bytes; refused")
-        end = offset + zipfile.sizeFileHeader + packed_size
+        end = offset + form.LOCAL_BYTES + packed_size
     if end > packed:
         raise CrateError(path, "members beyond its end; refused")
 
