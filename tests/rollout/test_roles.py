@@ -17,7 +17,12 @@ from support.containers import docker
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("rollout-roles")]
 
 #: In this order what one needs of the others is there already.
-ROLES = ["prov_worker", "endpoint", "preflight", "service", "collect"]
+#: All of them, in their order; those that tests/rollout/test_site.py runs too are for `make test-long` here.
+ROLES = [
+    "prov_worker",
+    *(pytest.param(role, marks=pytest.mark.long) for role in ("endpoint", "preflight", "service")),
+    "collect",
+]
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,8 @@ echo mine >.local/share/mine
 
 
 SYSTEMD = pytest.param("systemd", marks=pytest.mark.xdist_group("rollout-systemd"))
-SLURM = pytest.param("slurm", marks=pytest.mark.xdist_group("rollout-slurm"))
+#: The next kind has Slurm too: this one is for `make test-long`.
+SLURM = pytest.param("slurm", marks=[pytest.mark.xdist_group("rollout-slurm"), pytest.mark.long])
 SCRONTAB = pytest.param("scrontab", marks=pytest.mark.xdist_group("rollout-scrontab"))
 #: For what does not differ from node to node.
 on_systemd = pytest.mark.parametrize("node", [SYSTEMD], indirect=True)

@@ -104,7 +104,14 @@ def load(stack: Stack) -> Load:
     return load
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+#: Being killed loses more; what is asked to stop is for `make test-long`.
+by_signal = pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.long), pytest.param(signal.SIGKILL, id="killed")],
+)
+
+
+@by_signal
 def test_broker_restart(stack: Stack, load: Load, how: int) -> None:
     stack.broker.stop(how)
     time.sleep(1)
@@ -113,7 +120,7 @@ def test_broker_restart(stack: Stack, load: Load, how: int) -> None:
     load.check()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+@by_signal
 def test_service_restart(stack: Stack, load: Load, how: int) -> None:
     stack.service.stop(how)
     time.sleep(1)
