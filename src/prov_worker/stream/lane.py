@@ -71,9 +71,7 @@ class Lane:
             if not offsets:
                 break
             if events:
-                if not self._open:
-                    self._sink.open()
-                    self._open = True
+                self._connect()
                 self._sink.send(events)
             self.positions.advance(offsets)
             count += len(events)
@@ -95,6 +93,16 @@ class Lane:
                     break
                 count += len(lines)
         return count
+
+    def _connect(self) -> None:
+        if self._open:
+            return
+        try:
+            self._sink.open()
+        except BaseException:
+            self._sink.close()  # of what was opened before it failed
+            raise
+        self._open = True
 
     def close(self) -> None:
         """Disconnect."""

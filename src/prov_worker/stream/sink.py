@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from prov_worker.errors import ProvWorkerError
+from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 from prov_worker.files import read_private
 from prov_worker.stream.events import Event
 from prov_worker.stream_url import PASSWORD_FILE, SINKS, StreamUrl
@@ -71,3 +72,28 @@ def password_of(url: StreamUrl) -> str | None:
     if not password and path:
         password = read_private(Path(path).expanduser(), "passwords").strip("\r\n")
     return password or None
+
+
+def need(module: str, sink: str) -> Any:
+    """Import what a sink needs; its extra is named as the sink is.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(f"events to {sink} need {module.partition('.')[0]}", sink, error) from error
+
+
+def check_parameters(url: StreamUrl, names: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of an address.
+
+    Raises:
+        InputError: one is unknown.
+    """
+    parameters = url.parameters
+    for name in parameters:
+        if name not in names and name != PASSWORD_FILE:
+            raise InputError(f"{url.text}: unknown parameter {name!r}; expected {', '.join((*names, PASSWORD_FILE))}")
+    return parameters

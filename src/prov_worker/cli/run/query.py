@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sys
 from collections.abc import Callable
@@ -19,12 +20,16 @@ from prov_worker.humanize import size
 
 if TYPE_CHECKING:
     from prov_worker.run.index.query import Answer
+    from prov_worker.run.selection import Filters
+    from prov_worker.stream.live import LiveAnswer, LiveFilters
 
 _TABLE_ROWS = 50
 
 
 @click.command("query")
-@click.argument("index", type=terminal.PATH, metavar="INDEX")
+@click.argument("index", type=terminal.PATH, metavar="INDEX", required=False)
+@click.option("--live", metavar="URL", help="Ask the database of a stream instead: sqlite:PATH or postgresql://…")
+@click.option("--running", is_flag=True, help="With --live: attempts that run.")
 @filter_options()
 @click.option("--min-duration", type=DURATION, metavar="TIME", help="Ran at least so long: 90, 250ms, 1.5m, 2h.")
 @click.option("--max-duration", type=DURATION, metavar="TIME", help="Ran at most so long.")
@@ -50,7 +55,14 @@ _TABLE_ROWS = 50
 @click.option("--csv", "as_csv", is_flag=True, help="Rows, as CSV; text that a spreadsheet would run is quoted.")
 @click.option("--raw", is_flag=True, help="With --csv, for programs: text as it is.")
 def command(
-    index: str, columns: str | None, sort: tuple[str, ...], limit: int | None, raw: bool, **options: Any
+    index: str | None,
+    live: str | None,
+    running: bool,
+    columns: str | None,
+    sort: tuple[str, ...],
+    limit: int | None,
+    raw: bool,
+    **options: Any,
 ) -> int:
     """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
 
@@ -58,9 +70,12 @@ def command(
     prov-worker run query crates --status failed --error memory
     prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
     prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
+    prov-worker run query --live sqlite:live.sqlite --running
     """  # noqa: D301 - the mark of click for lines that stay as they are
     from prov_worker.run.index.query import DEFAULT_COLUMNS, Index
     from prov_worker.run.selection import Filters
+    from prov_worker.stream.live import DEFAULT_COLUMNS as LIVE_COLUMNS
+    from prov_worker.stream.live import LiveDatabase
 
     sql, as_json, as_csv = options.pop("sql"), options.pop("as_json"), options.pop("as_csv")
     if as_json and as_csv:
@@ -79,21 +94,30 @@ def command(
         min_gpu_percent=options["min_gpu"],
         max_gpu_percent=options["max_gpu"],
     )
-    if sql is not None and (filters != Filters() or columns or sort or limit is not None):
+    if (index is None) == (live is None):
+        raise click.UsageError("Name an INDEX, or a URL by --live.")
+    if running and (live is None or filters.status is not None):
+        raise click.UsageError("--running goes with --live, and without --status.")
+    if sql is not None and (filters != Filters() or columns or sort or running or limit is not None):
         raise click.UsageError("--sql stands alone: say it all in the query.")
     plain = as_json or as_csv
     names = [name.strip() for name in (columns or "").split(",") if name.strip()]
     if names == ["all"] or (plain and not names):
         names = []
     elif not names:
-        names = list(DEFAULT_COLUMNS)
-    with Index(Path(index)) as opened:
-        if sql is not None:
-            answer = opened.sql(sql)
+        names = list(DEFAULT_COLUMNS) if live is None else []
+    most = limit if limit is not None or plain else _TABLE_ROWS + 1
+    order = [name.strip() for keys in sort for name in keys.split(",") if name.strip()]
+    with contextlib.ExitStack() as stack:
+        answer: Answer | LiveAnswer
+        if live is not None:
+            database = stack.enter_context(LiveDatabase(live))
+            shown_names = names or ([] if plain or columns else LIVE_COLUMNS)
+            wanted = _live_filters(filters, running=running)
+            answer = database.sql(sql) if sql is not None else database.ask(wanted, shown_names, order, most)
         else:
-            most = limit if limit is not None or plain else _TABLE_ROWS + 1
-            order = [name.strip() for keys in sort for name in keys.split(",") if name.strip()]
-            answer = opened.ask(filters, names, order, most)
+            opened = stack.enter_context(Index(Path(str(index))))
+            answer = opened.sql(sql) if sql is not None else opened.ask(filters, names, order, most)
         if as_json:
             terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
         elif as_csv:
@@ -104,6 +128,40 @@ def command(
         else:
             _print(answer, None if limit is not None else _TABLE_ROWS)
     return 0
+
+
+def _live_filters(filters: Filters, *, running: bool) -> LiveFilters:
+    """Return what is asked of a live database.
+
+    Raises:
+        UsageError: by something that it does not have.
+    """
+    from prov_worker.stream.live import LiveFilters
+
+    absent = {
+        "--user": filters.user, "--run-name": filters.run_name, "--min-gpu": filters.min_gpu_percent is not None,
+        "--max-gpu": filters.max_gpu_percent is not None, "--gpu": filters.gpu is not None, "--latest": filters.latest,
+    }  # fmt: skip
+    for name, is_given in absent.items():
+        if is_given:
+            raise click.UsageError(f"{name} does not go with --live: only crates say it.")
+    return LiveFilters(
+        status="running" if running else filters.status,
+        names=(
+            (("function",), filters.function),
+            (("host",), filters.host),
+            (("endpoint_id", "endpoint_name"), filters.endpoint),
+            (("task_id",), [text if set(text) & {"*", "?"} else f"{text}*" for text in filters.task]),
+        ),
+        bounds={
+            "wall_s": (filters.min_wall_s, filters.max_wall_s),
+            "cpu_s": (filters.min_cpu_s, filters.max_cpu_s),
+            "peak_rss_bytes": (filters.min_rss_bytes, filters.max_rss_bytes),
+        },
+        since=filters.since,
+        until=filters.until,
+        error=filters.error,
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -120,7 +178,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _print(answer: Answer, most: int | None) -> None:
+def _print(answer: Answer | LiveAnswer, most: int | None) -> None:
     rows = list(islice(answer.rows, None if most is None else most + 1))
     if not rows:
         click.echo("no row")

@@ -1,0 +1,127 @@
+"""``postgresql://[USER@]HOST[:PORT]/DATABASE[?…]``: tables in a PostgreSQL, by psycopg.
+
+The address is libpq's, with its parameters, such as ``sslmode`` and ``options=-csearch_path=prov``; so are the other
+ways to give a password, PGPASSFILE (``~/.pgpass``) above all.
+https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from prov_worker.stream.events import Event
+from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, need
+from prov_worker.stream.tables import (
+    SELECT_VERSION,
+    VERSION,
+    VERSION_TABLE,
+    check_version,
+    create,
+    event_row,
+    insert_event,
+    insert_version,
+    task_row,
+    upsert_task,
+)
+from prov_worker.stream_url import PASSWORD_FILE, SINKS, StreamUrl
+
+_TYPES = {
+    "text": "text", "int": "bigint", "float": "double precision", "bool": "boolean", "time": "timestamptz",
+    "json": "jsonb",
+}  # fmt: skip
+#: Held while the tables are made, so that two senders do not make them at once.
+_LOCK = 0x70726F76
+#: Class 08 (connection), 53 (resources), 57 (operator), 40 (rolled back), 55 (busy), 25006 (a standby): these pass.
+#: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PASSING = ("08", "53", "57", "40", "55", "25006")
+
+
+def libpq_address(url: StreamUrl) -> str:
+    """Return an address as libpq takes it: without the parameter that is ours."""
+    parts = urlsplit(url.text)
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] != PASSWORD_FILE])
+    return urlunsplit(parts._replace(query=query))
+
+
+class PostgresqlSink:
+    """Writes events to a database; each is there exactly once."""
+
+    def __init__(self, url: StreamUrl, password: str | None) -> None:
+        self._psycopg = need("psycopg", url.sink)
+        self._address = libpq_address(url)
+        self._name = urlsplit(url.text).path.strip("/") or "the database"
+        self._password = password
+        self._connection: Any = None
+
+    def open(self) -> None:
+        """Connect, and make the tables if they are missing."""
+        more: dict[str, Any] = {} if self._password is None else {"password": self._password}
+        try:
+            connection = self._psycopg.connect(
+                self._address,
+                autocommit=True,
+                connect_timeout=int(TIMEOUT_S),
+                application_name="prov-worker stream",
+                # a server that is gone without a word: Linux gives up what it has sent after so long
+                tcp_user_timeout=int(TIMEOUT_S * 1000),
+                **more,
+            )
+        except self._psycopg.OperationalError as error:
+            raise self._refusal(error) from error
+        except self._psycopg.Error as error:
+            raise RefusedError(str(error)) from error
+        try:
+            connection.execute(f"SET statement_timeout = {int(TIMEOUT_S * 1000)}")
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                tables = [VERSION_TABLE, "task", "event"]
+                query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+                there = {name for (name,) in connection.execute(query, (tables,)).fetchall()}
+                versions = None
+                if VERSION_TABLE in there:
+                    versions = [version for (version,) in connection.execute(SELECT_VERSION).fetchall()]
+                if check_version(self._name, versions, others=bool(there & {"task", "event"})):
+                    for statement in create(_TYPES):
+                        connection.execute(statement)
+                    connection.execute(insert_version("%s"), (VERSION,))
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, self._psycopg.Error):
+                raise self._refusal(error) from error
+            raise
+        self._connection = connection
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Write a batch, all of it or nothing."""
+        connection = self._connection
+        rows = [row for row in map(task_row, events) if row is not None]
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(insert_event("%s"), [event_row(event) for event in events])
+                if rows:
+                    cursor.executemany(upsert_task("%s"), rows)
+        except self._psycopg.Error as error:
+            raise self._refusal(error) from error
+
+    def close(self) -> None:
+        """Disconnect."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(self._psycopg.Error):
+                connection.close()
+
+    def _refusal(self, error: Any) -> AwayError | RefusedError:
+        """Tell what passes by itself from what somebody must see to."""
+        state = error.sqlstate
+        text = " ".join(str(error).split())
+        if state is None:
+            # libpq gives no code for what happens before a session, but for the server's own words
+            wanted = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
+            return RefusedError(text) if any(part in text for part in wanted) else AwayError(text)
+        return AwayError(text) if state.startswith(_PASSING) else RefusedError(text)
+
+
+SINKS.add("postgresql", PostgresqlSink)
