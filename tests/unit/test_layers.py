@@ -48,6 +48,7 @@ LAYERS = {
     "probes": 1,
     "agent": 2,
     "recorder": 2,
+    "live": 3,
     "run": 3,
     "stream": 3,
     "capture": 4,

@@ -25,6 +25,7 @@ from prov_worker.errors import ProvWorkerError
 COMMANDS = {
     "demo": "Run a small workload on this machine; every task leaves a crate.",
     "crates.list": "List crates in a table: one row a task.",
+    "live.top": "Show what runs now: tasks, nodes, and what ended last.",
     "crates.show": "Show a crate on one page: what ran, where, how hard, what failed.",
     "crates.check": "Check crates: own rules and the community's validator.",
     "crates.plot": "Add a plot to crates that have none.",

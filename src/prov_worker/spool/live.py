@@ -42,7 +42,7 @@ import time
 from typing import Any
 
 from prov_worker.processes import host_name
-from prov_worker.spool.own_files import replace_in_private
+from prov_worker.spool.own_files import read_own, replace_in_private
 from prov_worker.spool.paths import own_spools, place_of
 
 VERSION = 1
@@ -53,6 +53,8 @@ RENEW_S = 2.0
 IDLE_RENEW_S = 30.0
 MAX_TASKS = 1024
 MAX_TEXT = 120
+#: More than any agent writes.
+MAX_BYTES = 2 << 20
 #: What a node left that was lost is of no use after a day.
 _KEEP_S = 86_400.0
 #: struct ucred: process, user, group.
@@ -80,6 +82,33 @@ def live_files(crate_dir: str) -> list[str]:
         with contextlib.suppress(OSError):
             paths += [os.path.join(spool, name) for name in sorted(os.listdir(spool)) if name.endswith(SUFFIX)]
     return paths
+
+
+def read_live(path: str) -> dict[str, Any]:
+    """Return what a live file says.
+
+    Raises:
+        OSError: it cannot be read, or is no file of this user's.
+        ValueError: it is no live file that this release can read.
+    """
+    return parse_live(read_own(path, MAX_BYTES))
+
+
+def parse_live(data: bytes) -> dict[str, Any]:
+    """Return what an agent says of its node.
+
+    Raises:
+        ValueError: it is not what an agent says, or one of a later version.
+    """
+    try:
+        document = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is no JSON") from None
+    if not isinstance(document, dict) or type(document.get("v")) is not int:
+        raise ValueError("it is not what an agent says")
+    if document["v"] > VERSION:
+        raise ValueError(f"it is of version {document['v']}, this release reads up to {VERSION}")
+    return document
 
 
 def remove_old_live_files(crate_dir: str) -> None:

@@ -64,14 +64,14 @@ def open_own(path: str, flags: int = os.O_RDONLY) -> int:
     return descriptor
 
 
-def read_own(path: str) -> bytes:
-    """Return the content of a file of this user's.
+def read_own(path: str, limit: int = -1) -> bytes:
+    """Return the content of a file of this user's, or the first ``limit`` bytes of it.
 
     Raises:
         OSError: as of :func:`open_own`, or it cannot be read.
     """
     with open(open_own(path), "rb") as file:
-        return file.read()
+        return file.read(limit)
 
 
 def replace_in_private(path: str, data: bytes) -> None:

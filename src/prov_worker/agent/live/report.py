@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.live.snapshot import RunningTask, Snapshot
+    from prov_worker.model import Failure
     from prov_worker.spool.records import Ended
     from prov_worker.spool.slot import SlotReader
 
@@ -159,9 +160,15 @@ def _ended(ended: Ended, crate: Path) -> dict[str, Any]:
         "status": record.status,
         "ended": round(record.end_ns / 1e9, 3),
         "wall_s": round(record.wall_time_s, 3),
-        "reason": None if record.failure is None else _text(record.failure.message),
+        "reason": _text(_reason(record.failure)),
         "crate": crate.name if crate.suffix in _CRATES else None,
     }
+
+
+def _reason(failure: Failure | None) -> str | None:
+    if failure is None or not failure.type:
+        return None if failure is None else failure.message
+    return f"{failure.type}: {failure.message}"
 
 
 def _gpus(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -1,0 +1,115 @@
+"""Asks the agents of a crate directory what runs: that of this node by its socket, others by their live files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from prov_worker.errors import InputError
+from prov_worker.live.model import DEAD, LATE, Node, View, node_of
+from prov_worker.processes import host_name
+from prov_worker.spool.launch import LOCK, agent_lives
+from prov_worker.spool.live import MAX_BYTES, SOCKET, live_files, parse_live, peer_uid, read_live
+from prov_worker.spool.own_files import is_private
+from prov_worker.spool.paths import other_spools, own_spools, place_of, runtime_dirs_of
+
+#: An agent that does not answer within this hangs, or its node does.
+PATIENCE_S = 1.0
+
+
+def ask_agent(runtime: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    """Return what the agent of a runtime directory of this node says.
+
+    Raises:
+        OSError: there is none, it does not answer in time, or what answers is another user's.
+        ValueError: the answer is not one.
+    """
+    if not is_private(runtime):
+        raise PermissionError(f"{runtime}: is no directory of this user's alone")
+    until = time.monotonic() + patience_s
+    directory = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    answer = b""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(patience_s)
+            connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+            if peer_uid(connection) != os.geteuid():
+                raise PermissionError(f"{runtime}: what answers there is another user's")
+            while chunk := connection.recv(1 << 16):
+                answer += chunk
+                if len(answer) > MAX_BYTES:
+                    raise ValueError("the answer has no end")
+                connection.settimeout(max(0.01, until - time.monotonic()))
+    finally:
+        os.close(directory)
+    return parse_live(answer)
+
+
+class Agents:
+    """The agents of a crate directory.
+
+    Args:
+        crate_dir: the directory; it must be there.
+
+    Raises:
+        InputError: it is no directory, or may not be read.
+    """
+
+    def __init__(self, crate_dir: Path) -> None:
+        self.crate_dir = crate_dir
+        if not crate_dir.is_dir():
+            raise InputError(f"{crate_dir}: no such directory")
+        if not os.access(crate_dir, os.R_OK | os.X_OK):
+            raise InputError(f"{crate_dir}: no right to read this directory")
+
+    def look(self) -> View:
+        """Return what they say now. Takes a second where an agent of this node hangs; never longer for an agent."""
+        nodes: dict[tuple[str, str], Node] = {}
+        problems: list[str] = []
+        directory = str(self.crate_dir)
+        here: dict[str, str] = {}  # state of the agents of this place, that do not answer
+        for runtime in runtime_dirs_of(directory):
+            if not os.path.exists(os.path.join(runtime, LOCK)):
+                continue
+            lives = agent_lives(runtime)
+            try:
+                node = node_of(ask_agent(runtime), time.time(), by="socket")
+            except (OSError, ValueError) as error:
+                here[place_of(runtime)] = LATE if lives else DEAD
+                if lives and not isinstance(error, FileNotFoundError):
+                    reason = "" if isinstance(error, (TimeoutError, BlockingIOError)) else f": {error}"
+                    problems.append(f"the agent of this node does not answer{reason}")
+            else:
+                nodes[node.host, node.place] = node
+        for path in live_files(directory):
+            try:
+                document = read_live(path)
+            except FileNotFoundError:
+                continue  # its agent has just ended
+            except (OSError, ValueError) as error:
+                strerror = error.strerror if isinstance(error, OSError) else None
+                problems.append(f"{path}: cannot be read: {strerror or error}")
+                continue
+            place = document.get("place")
+            node = node_of(document, time.time(), by="file", state=here.get(place) if isinstance(place, str) else None)
+            nodes.setdefault((node.host, node.place), node)
+        for place, state in here.items():
+            if state == LATE and all(node.place != place for node in nodes.values()):
+                nodes[host_name(), place] = Node(host_name(), place, LATE, 0.0, "socket")  # and it has no file yet
+        problems += [] if nodes else _others(directory)
+        return View(tuple(nodes[key] for key in sorted(nodes)), tuple(problems), time.time())
+
+
+def _others(crate_dir: str) -> list[str]:
+    """Name the spools of others, if there is none of this user's: their tasks are not shown."""
+    if own_spools(crate_dir):
+        return []
+    lines = []
+    for spool in other_spools(crate_dir):
+        with contextlib.suppress(OSError):
+            lines.append(f"{spool}: is of user {os.lstat(spool).st_uid}, whose tasks only that user is shown")
+    return lines
