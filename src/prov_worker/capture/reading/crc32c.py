@@ -1,6 +1,6 @@
 """CRC-32C (Castagnoli), as RFC 3720 has it, and masked as TFRecord files do. The standard library has none.
 
-Two bytes at a time by a table of 65,536 entries: 12 MB a second in plain Python.
+Four bytes at a time by two tables of 65,536 entries.
 """
 
 from __future__ import annotations
@@ -15,33 +15,40 @@ _MASK_DELTA = 0xA282EAD8
 
 
 @lru_cache(maxsize=1)
-def _table() -> array[int]:
-    bytewise = []
+def _tables() -> tuple[array[int], array[int], list[int]]:
+    """What the lower and the upper half of four bytes do to a checksum, and what one byte does."""
+    byte_table = []
     for byte in range(256):
         crc = byte
         for _ in range(8):
             crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
-        bytewise.append(crc)
-    high = [crc >> 8 ^ bytewise[crc & 0xFF] for crc in bytewise]
-    return array("L", [high[pair & 0xFF] ^ bytewise[pair >> 8] for pair in range(65536)])
+        byte_table.append(crc)
+    one_more = [crc >> 8 ^ byte_table[crc & 0xFF] for crc in byte_table]
+    upper = array("I", [one_more[pair & 0xFF] ^ byte_table[pair >> 8] for pair in range(65536)])
+    lower = array("I", [crc >> 16 ^ upper[crc & 0xFFFF] for crc in upper])
+    return lower, upper, byte_table
 
 
 def crc32c(data: bytes) -> int:
     """Return the checksum of bytes."""
-    table = _table()
+    lower, upper, byte_table = _tables()
     crc = _ALL
-    even = len(data) & ~1
-    pairs = array("H", data[:even])
+    whole = len(data) & ~3
+    fours = array("I", data[:whole])
     if sys.byteorder == "big":
-        pairs.byteswap()
-    for pair in pairs:
-        crc = crc >> 16 ^ table[(crc ^ pair) & 0xFFFF]
-    if even < len(data):
-        low = (crc ^ data[-1]) & 0xFF
-        for _ in range(8):
-            low = low >> 1 ^ (_POLYNOMIAL if low & 1 else 0)
-        crc = crc >> 8 ^ low
+        fours.byteswap()
+    for four in fours:
+        crc ^= four
+        crc = lower[crc & 0xFFFF] ^ upper[crc >> 16]
+    for byte in data[whole:]:
+        crc = crc >> 8 ^ byte_table[(crc ^ byte) & 0xFF]
     return crc ^ _ALL
+
+
+@lru_cache(maxsize=4096)
+def crc32c_of_length(data: bytes) -> int:
+    """Return the checksum of a length: most records of a file have one of a few."""
+    return crc32c(data)
 
 
 def masked(crc: int) -> int:

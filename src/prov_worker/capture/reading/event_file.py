@@ -15,10 +15,11 @@ from typing import Any
 
 from prov_worker.capture.reading import protobuf as p
 from prov_worker.capture.reading.clock import Deadline
-from prov_worker.capture.reading.crc32c import crc32c, masked
+from prov_worker.capture.reading.crc32c import crc32c, crc32c_of_length, masked
 
 _HEAD = struct.Struct("<QI")
 _TAIL = struct.Struct("<I")
+_DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
 _BLOCK_BYTES = 8 << 20
 #: A larger record holds no scalar: it is passed over.
 MAX_RECORD_BYTES = 16 << 20
@@ -69,10 +70,11 @@ def read_events(path: str, deadline: Deadline, events: Events | None = None) -> 
     """
     events = Events() if events is None else events
     plugins: dict[str, bytes] = {}
+    series: dict[bytes, list[tuple[int, float, int]]] = {}
     count = sum(map(len, events.scalars.values()))
     for record in _records(path, deadline, events):
         try:
-            count += _take(record, events, plugins)
+            count += _take_plain(record, events, series) or _take(record, events, plugins)
         except (ValueError, struct.error, OverflowError) as error:
             events.notes.append(f"an event that cannot be understood: {error}")
         if count > MAX_POINTS:
@@ -82,20 +84,21 @@ def read_events(path: str, deadline: Deadline, events: Events | None = None) -> 
 
 
 def _records(path: str, deadline: Deadline, events: Events) -> Iterator[bytes]:
+    head, tail = _HEAD.unpack_from, _TAIL.unpack_from
     with open(path, "rb") as file:
         file.seek(events.read_bytes)
         data, at = b"", 0
         while True:
             while len(data) - at >= _HEAD.size:
-                length, checksum = _HEAD.unpack_from(data, at)
-                if masked(crc32c(data[at : at + 8])) != checksum:
+                length, checksum = head(data, at)
+                if masked(crc32c_of_length(data[at : at + 8])) != checksum:
                     events.notes.append(f"damaged after {events.read_bytes} bytes: what follows was not read")
                     return
                 end = at + _HEAD.size + length + _TAIL.size
                 if end > len(data):
                     break
-                record = data[at + _HEAD.size : end - _TAIL.size]
-                if masked(crc32c(record)) != _TAIL.unpack_from(data, end - _TAIL.size)[0]:
+                record = data[at + 12 : end - 4]
+                if masked(crc32c(record)) != tail(data, end - 4)[0]:
                     events.notes.append(f"a damaged event after {events.read_bytes} bytes was left out")
                 else:
                     yield record
@@ -113,6 +116,53 @@ def _records(path: str, deadline: Deadline, events: Events) -> Iterator[bytes]:
                     events.notes.append("it ends within an event: it was still being written, or was cut")
                 return
             data, at = data[at:] + block, 0
+
+
+def _take_plain(record: bytes, events: Events, series: dict[bytes, list[tuple[int, float, int]]]) -> bool:
+    """Take an event that is one ``simple_value`` alone, as most are; false if it is anything else.
+
+    What :func:`_take` would find, at fixed places: time, step, tag, value, each after its key.
+    """
+    size = len(record)
+    if size < 24 or record[0] != 0x09:
+        return False
+    at, step = 9, 0
+    if record[9] == 0x10:
+        step = record[10]
+        at = 11
+        shift = 7
+        step &= 0x7F
+        while record[at - 1] > 0x7F:
+            if at - 10 > 8 or at >= size:
+                return False
+            step |= (record[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+    tag_at = at + 6
+    if (
+        size < tag_at
+        or record[at] != 0x2A
+        or record[at + 1] != size - at - 2
+        or record[at + 2] != 0x0A
+        or record[at + 3] != size - at - 4
+        or record[at + 4] != 0x0A
+    ):
+        return False
+    end = tag_at + record[at + 5]
+    if end + 5 != size or record[end] != 0x15 or size - at > 0x7F:
+        return False
+    (wall_s,) = _DOUBLE.unpack_from(record, 1)
+    if not 0 < wall_s < 1e10:
+        return False
+    time_ns = int(wall_s * 1e9)
+    events.last_ns = time_ns
+    tag = record[tag_at:end]
+    points = series.get(tag)
+    if points is None:
+        events.first_ns = events.first_ns or time_ns
+        points = series[tag] = events.scalars.setdefault(tag.decode("utf-8", "replace"), [])
+    points.append((step, _FLOAT.unpack_from(record, end + 1)[0], time_ns))
+    return True
 
 
 def _take(record: bytes, events: Events, plugins: dict[str, bytes]) -> int:
