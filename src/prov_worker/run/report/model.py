@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from prov_worker.crate.gpu_use import GpuUse
+from prov_worker.run.report.training import ModelRow, TrainingRow
 
 
 @dataclass(slots=True)
@@ -184,6 +185,7 @@ class Gathered:
         edges: data flow, as many as are kept. flows: number of links by functions and by whether they are inferred.
         problems: what could not be read.
         totals: what all attempts used together, by the names of :data:`prov_worker.counters.COLUMNS`.
+        training, models: runs that trackers know, and models that were trained; as many as are kept.
         users, endpoints, jobs, software: facts about the whole.
     """
 
@@ -204,3 +206,5 @@ class Gathered:
     jobs: dict[str, None] = field(default_factory=dict)
     software: dict[str, None] = field(default_factory=dict)
     totals: dict[str, float] = field(default_factory=dict)
+    training: list[TrainingRow] = field(default_factory=list)
+    models: list[ModelRow] = field(default_factory=list)

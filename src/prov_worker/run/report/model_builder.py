@@ -14,6 +14,7 @@ from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import candidates
 from prov_worker.crate.summary import RunStep, StepValue
+from prov_worker.crate.training import training_of
 from prov_worker.errors import CrateError
 from prov_worker.model import TaskSeries
 from prov_worker.run.api import RunRecord
@@ -25,6 +26,8 @@ from prov_worker.run.report.model import (
     NodeFacts,
     Row,
 )
+from prov_worker.run.report.training import MOST_ROWS, curves, model_rows, training_rows
+from prov_worker.training import Training
 
 #: Attempts in one packed block of details: what the page unpacks to show one of them.
 BLOCK = 100
@@ -78,7 +81,11 @@ class _Gatherer:
         data = self._data
         # First what may fail: a step of which nothing is shown leaves no trace.
         series = self._series(step)
+        training = self._training(step, crate)
         details, gpus = self._details(step, crate, series), gpu_use(step)
+        drawn = curves(step, training, self._points)
+        if drawn:
+            details["training"] = drawn
         node = self._node(step)
         self._profile(data.nodes[node], series, step.began_ns)
         row = Row(
@@ -108,6 +115,9 @@ class _Gatherer:
             involuntary=_switches(step, "involuntary_switches"),
         )
         data.rows.append(row)
+        if training:
+            data.training += training_rows(step, training)[: MOST_ROWS - len(data.training)]
+            data.models += model_rows(step, training)[: MOST_ROWS - len(data.models)]
         self._block.append(details)
         if len(self._block) >= BLOCK:
             self._pack()
@@ -228,6 +238,15 @@ class _Gatherer:
         except CrateError as error:
             self._series_problems.append(str(error))
             return TaskSeries()
+
+    def _training(self, step: RunStep, crate: StepCrate) -> Training:
+        if v.TRAINING_FILE not in crate.entities:
+            return Training()
+        try:
+            return training_of(self._run.source(step))
+        except CrateError as error:
+            self._series_problems.append(str(error))
+            return Training()
 
     @staticmethod
     def _profile(node: NodeFacts, series: TaskSeries, start_ns: int) -> None:

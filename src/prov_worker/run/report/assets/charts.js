@@ -2,10 +2,11 @@
 // lines: [{name, values (null where nothing is known), hue, area}], all over the same times.
 function chart({ title, times, lines, top, format, from, to, timeFormat, height = 64 }) {
   const known = lines.flatMap((line) => line.values.filter((value) => value !== null));
+  const low = Math.min(0, ...(known.length ? [known.reduce((a, b) => Math.min(a, b), 0)] : [0]));
   const high = Math.max(top || 0, ...(known.length ? [known.reduce((a, b) => Math.max(a, b), 0)] : [0])) || 1;
   const width = to - from || 1;
   const x = (t) => (1000 * (t - from)) / width,
-    y = (value) => 100 - (100 * value) / high;
+    y = (value) => 100 - (100 * (value - low)) / (high - low);
   const words = lines.map((line) => {
     const values = line.values.filter((value) => value !== null);
     if (!values.length) return `${line.name}: nothing sampled`;
@@ -96,7 +97,7 @@ function chart({ title, times, lines, top, format, from, to, timeFormat, height 
       { class: "plot" },
       svg,
       el("span", { class: "y top" }, format(high)),
-      el("span", { class: "y bottom" }, "0"),
+      el("span", { class: "y bottom" }, low ? format(low) : "0"),
       el("span", { class: "x left" }, timeFormat(from)),
       el("span", { class: "x right" }, timeFormat(to)),
     ),

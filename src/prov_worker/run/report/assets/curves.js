@@ -1,5 +1,5 @@
 // The charts of one attempt: CPU, memory, GPUs, traffic, and the node around it. Times are kept as differences in ms.
-function taskCurves(series, seconds, nodeCpus) {
+function taskCurves(series, training, seconds, nodeCpus) {
   const unroll = (steps) => {
     let sum = 0;
     return steps.map((step) => {
@@ -101,5 +101,7 @@ function taskCurves(series, seconds, nodeCpus) {
       percent,
       100 * (nodeCpus || 1),
     );
+  for (const [title, steps, values] of training || [])
+    add({ t: steps }, title, [{ name: "value", values, hue: hue(2), area: false }], number, 0);
   return found;
 }

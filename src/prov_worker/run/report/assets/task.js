@@ -204,7 +204,7 @@ function makeTask(run) {
           ),
         ),
       );
-    const drawn = details.series ? taskCurves(details.series, seconds, node.cpus) : [];
+    const drawn = taskCurves(details.series || {}, details.training, seconds, node.cpus);
     parts.push(
       section(
         "Series",
