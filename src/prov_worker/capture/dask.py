@@ -182,7 +182,7 @@ def _end(recorder: Any, message: Mapping[str, Any]) -> None:
         if message.get("op") == "task-finished":
             recorder.returned(message.get("result"), message.get("nbytes") or 0)
         else:
-            error = message.get("actual_exception")
+            error = message.get("actual_exception", message.get("actual-exception"))  # before 2024.12
             recorder.failed(error if isinstance(error, BaseException) else RuntimeError(str(message.get("op"))))
     finally:
         recorder.finish()
