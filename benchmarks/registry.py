@@ -60,6 +60,7 @@ BENCHMARKS = (
         "Dask, PyTorch and event files recorded, beside the library alone",
         "capture:run",
     ),
+    Benchmark("stream", "what a stream costs a no-op and the node, and how soon PostgreSQL has it", "streams:run"),
     Benchmark("flowcept", "FlowCept: time added to a no-op", "peers.flowcept:run", peers=True),
     Benchmark("parsl", "Parsl's monitoring: throughput and time added", "peers.parsl:run", peers=True),
 )

@@ -77,9 +77,11 @@ class Stream:
 
     def _run(self) -> None:
         look_s, retry_s = _FIRST_LOOK_S, _FIRST_RETRY_S
+        refused_at = -REFUSED_RETRY_S
         while True:
             ending = self._ending.is_set()
-            if time.monotonic() > self._until:
+            now = time.monotonic()
+            if now > self._until or (ending and now - refused_at < REFUSED_RETRY_S):
                 break
             try:
                 if not self._hold():
@@ -89,6 +91,8 @@ class Stream:
                         break
                     continue
                 count = self.lane.step(self._hold)
+            except BrokenPipeError:
+                break  # the reader of standard output has seen enough
             except (AwayError, OSError) as error:
                 self._complain(str(error))
                 self.lane.close()
@@ -96,7 +100,7 @@ class Stream:
             except Exception as error:  # one sink must not end the others
                 self._complain(str(error) if isinstance(error, RefusedError) else f"{type(error).__name__}: {error}")
                 self.lane.close()
-                pause_s = REFUSED_RETRY_S
+                pause_s, refused_at = REFUSED_RETRY_S, time.monotonic()
             else:
                 if self._problem:
                     self._say("%s: takes events again", self.lane.url.text)

@@ -7,7 +7,10 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from prov_worker.spool.event_log import log_names
 from prov_worker.stream.lane import Lane
 from prov_worker.stream.lease import Lease
 from prov_worker.stream.positions import remove_passed
-from prov_worker.stream.sender import Sender
+from prov_worker.stream.sender import Sender, Stream
 from prov_worker.stream.sink import AwayError, RefusedError
 from prov_worker.stream.tables import VERSION_TABLE
 from prov_worker.stream_url import StreamUrl
@@ -192,6 +195,60 @@ def test_a_sink_that_refuses_is_named_once_and_holds_up_no_other(
     sender.end(1.0)
     assert [text for text in sayings.texts if "version 7" in text] == sayings.texts
     assert sender.streams[0].lane.waiting() == 6
+
+
+def test_a_missing_extra_is_one_line_and_the_others_go_on(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.tell(1)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    sayings = Sayings()
+    urls = [StreamUrl("redis://host/0", 1), StreamUrl(f"jsonl:{tmp_path / 'out'}", 2)]
+    sender = Sender(str(story.crates), urls, sayings)
+    sender.start()
+    sender.end(30.0)
+    assert [stream.lane.sent for stream in sender.streams] == [3]
+    (text,) = sayings.texts
+    assert text.startswith("redis://host/0: no events are sent there: events to redis need redis (")
+    assert text.endswith("install it with: pip install 'prov-worker[redis]'")
+
+
+def test_what_is_refused_is_not_asked_again_within_a_minute(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.tell(1)
+    asked_at: list[float] = []
+
+    class Refusing:
+        def open(self) -> None:
+            asked_at.append(time.monotonic())
+            raise RefusedError("wrong password: geheim")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    lane = lane_to(story, f"sqlite:{story.crates / 'x'}")
+    monkeypatch.setattr(lane, "_sink", Refusing())
+    sayings = Sayings()
+    stream = Stream(lane, sayings, "geheim")
+    stream.start()
+    assert sayings.said.wait(60)
+    stream.end(30.0)
+    stream.join(60)
+    assert not stream.is_alive
+    assert len(asked_at) == 1
+    assert stream.problem == "wrong password: [redacted]"
+    assert sayings.texts == [f"{lane.url.text}: events wait: wrong password: [redacted]"]
+
+
+def test_a_reader_that_has_seen_enough_ends_the_stream(story: Story) -> None:
+    story.tell(300)
+    command = [sys.executable, "-m", "prov_worker", "stream", str(story.crates), "jsonl:-"]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    line = program.stdout.readline()
+    program.stdout.close()
+    assert json.loads(line)["type"] == "task.started"
+    story.tell(300)
+    assert program.wait(60) in (0, 1)
 
 
 @pytest.mark.parametrize("kind, error", [("sqlite", RefusedError), ("jsonl", AwayError)])
