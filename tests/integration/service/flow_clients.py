@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,21 @@ def write_collections(path: Path, directories: Mapping[str, Mapping[str, Any]]) 
     return ids
 
 
-def rehearsal(directory: Path, *options: str) -> Service:
-    """A service with flows on a port of its own, and without a broker; it is started by the test."""
+def _rehearsal(directory: Path, *options: str) -> Service:
+    """A service with flows on a port of its own, and without a broker."""
     nowhere = f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F"
     return Service(directory, nowhere, "--amqp-management", "none", "--flows", *options, port=free_port())
+
+
+@contextmanager
+def rehearsing(directory: Path, *options: str) -> Iterator[Service]:
+    """A service with flows on a port of its own, and without a broker, until the block ends."""
+    running = _rehearsal(directory, *options)
+    try:
+        running.start(wait_for="degraded")
+        yield running
+    finally:
+        running.stop()
 
 
 class FlowsUser:

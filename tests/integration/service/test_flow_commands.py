@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow_clients import FLOWS_VARIABLES, FlowsUser, rehearsal, transfer, write_collections
+from flow_clients import FLOWS_VARIABLES, FlowsUser, rehearsing, transfer, write_collections
 from service_stack import ALICE, BOB, SECRETS, Service
 
 from prov_worker.cli.main import run as cli
@@ -43,12 +43,8 @@ def ids(place: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def service(place: Path, ids: dict[str, str]) -> Iterator[Service]:
     (place / "source" / "a.dat").write_bytes(bytes(len(ids)))
-    running = rehearsal(place / "service", "--collections", str(place / "collections.json"))
-    try:
-        running.start(wait_for="degraded")
+    with rehearsing(place / "service", "--collections", str(place / "collections.json")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def act_as(patch: pytest.MonkeyPatch, service: Service, client_id: str) -> None:

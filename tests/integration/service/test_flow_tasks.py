@@ -30,13 +30,12 @@ inputs:
   segments: {type: array, items: object}
 crates: {from: crates, to: home/crates, grace: 2}
 steps:
-  - name: fetch
-    transfer: {from: raw, to: scratch/in}
+  - {name: fetch, transfer: {from: raw, to: scratch/in}}
   - name: fit
     compute:
+      batch: $.input.segments
       endpoint: $.input.endpoint
       function: $.input.fit_function_id
-      batch: $.input.segments
       config: {engine: ProvenanceEngine, write: before_result}
   - name: keep
     transfer: {from: scratch/out, to: home}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow_clients import PASS, FlowsUser, rehearsal, transfer, write_collections
+from flow_clients import PASS, FlowsUser, rehearsing, transfer, write_collections
 from service_stack import ALICE, BOB, Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("service-flows")]
@@ -40,12 +40,8 @@ def ids(place: Path) -> dict[str, str]:
 def service(place: Path, ids: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     assert ids
     options = ("--collections", str(place / "collections.json"), "--transfer-limit", "2048")
-    running = rehearsal(tmp_path_factory.mktemp("service"), *options)
-    try:
-        running.start(wait_for="degraded")
+    with rehearsing(tmp_path_factory.mktemp("service"), *options) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
