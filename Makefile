@@ -22,6 +22,8 @@ VALIDATOR_VENV ?= .venv-validator
 RUNCRATE_VENV ?= .venv-runcrate
 ANSIBLE_VENV ?= .venv-ansible
 FLOWCEPT_VENV ?= .venv-flowcept
+GLOBUS_CLI_VENV ?= .venv-globus-cli
+GLADIER_VENV ?= .venv-gladier
 MPI_VENV ?= .venv-mpi
 MLFLOW_VENV ?= .venv-mlflow
 TORCH_VENV ?= .venv-torch
@@ -46,6 +48,8 @@ export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export PROV_TEST_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
 export PROV_TEST_FLOWCEPT ?= $(CURDIR)/$(FLOWCEPT_VENV)/bin/python
+export PROV_TEST_GLOBUS_CLI ?= $(CURDIR)/$(GLOBUS_CLI_VENV)/bin/globus
+export PROV_TEST_GLADIER ?= $(CURDIR)/$(GLADIER_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_MLFLOW ?= $(CURDIR)/$(MLFLOW_VENV)/bin/python
 export PROV_TEST_TORCH ?= $(CURDIR)/$(TORCH_VENV)/bin/python
@@ -53,7 +57,7 @@ export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept mpi libraries mlflow torch dask oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
+.PHONY: help venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -70,6 +74,13 @@ runcrate:
 flowcept:
 	@scripts/make-venv.sh $(FLOWCEPT_VENV) --group flowcept
 
+# Clients of the rehearsed Globus Flows, for its long tests: they pin what this package has otherwise.
+globus-cli:
+	@scripts/make-venv.sh $(GLOBUS_CLI_VENV) --group globus-cli
+
+gladier:
+	@scripts/make-venv.sh $(GLADIER_VENV) --editable '.[gladier]'
+
 mpi:
 	@scripts/make-venv.sh $(MPI_VENV) --group mpi
 
@@ -85,7 +96,7 @@ dask:
 
 # One that cannot be had leaves its tests out, and they say so.
 libraries:
-	@for library in mlflow torch dask; do $(MAKE) $$library || echo "make $$library failed: its tests are left out" >&2; done
+	@for library in mlflow torch dask globus-cli gladier; do $(MAKE) $$library || echo "make $$library failed: its tests are left out" >&2; done
 
 ansible:
 	@scripts/make-venv.sh $(ANSIBLE_VENV) --lock ansible --group ansible

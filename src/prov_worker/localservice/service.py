@@ -17,6 +17,7 @@ from prov_worker.localservice.channel import BrokerDownError
 from prov_worker.localservice.config import Config
 from prov_worker.localservice.dispatcher import Dispatcher
 from prov_worker.localservice.flows import collections
+from prov_worker.localservice.flows.actions import rsync
 from prov_worker.localservice.flows.collections import Collections
 from prov_worker.localservice.flows.rehearsal import Rehearsal
 from prov_worker.localservice.identities import Identities, Identity
@@ -85,6 +86,8 @@ class Service:
         self.rehearsal: Rehearsal | None = None
         if config.flows:
             places = collections.load(config.collections) if config.collections else None
+            if places is not None:
+                rsync.need()
             self.rehearsal = Rehearsal(self, storage.flow_store(), places or Collections(), config.transfer_limit_kib)
         self.started = time.time()
 

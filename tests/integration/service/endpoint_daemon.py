@@ -85,7 +85,7 @@ class Daemon:
             "user_environment.yaml": "".join(
                 f"{name}: {json.dumps(value)}\n"
                 for name, value in self.environment.items()
-                if name in ("PATH", "GLOBUS_COMPUTE_USER_DIR", "PYTHONPATH")
+                if name in ("PATH", "GLOBUS_COMPUTE_USER_DIR", "PYTHONPATH") or name.startswith("PROV_WORKER")
             ),
         }
         for name, text in files.items():

@@ -52,7 +52,7 @@ def test_paths_stay_within_their_collection(tmp_path: Path) -> None:
     file.write_text(json.dumps([{"id": ONE, "path": str(root), "name": "data", "identities": [OTHER]}]))
     collections = load(file)
     collection = collections.get(ONE, OTHER)
-    for path in ("/a/b", "a/./b", "~/a/b", "//a//b", "/in/b"):
+    for path in ("/a/b", "a/./b", "~/a/b", "/~/a/b", "//a//b", "/in/b"):
         assert collection.locate(path) == root / "a" / "b"
     for path in ("/../x", "/a/../../x", "/out/x", "/out"):
         with pytest.raises(PlaceError, match="leads out of data"):

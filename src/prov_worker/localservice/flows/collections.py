@@ -49,7 +49,9 @@ class Collection:
         Raises:
             PlaceError: it leads out of the directory, by ``..`` or a link.
         """
-        parts = [part for part in path.removeprefix("~").split("/") if part not in ("", ".")]
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if parts[:1] == ["~"]:  # the home of whoever asks: here the directory itself
+            del parts[0]
         if ".." in parts or "\0" in path:
             raise PlaceError("PermissionDenied", f"{path}: leads out of {self.name}")
         root = os.path.realpath(self.root)
