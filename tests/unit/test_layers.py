@@ -56,10 +56,10 @@ LAYERS = {
     "flow": 5,
     "sites": 5,
     "demo": 5,
-    "jobs": 5,
     "localservice": 6,
     "fleet": 6,
     "trigger": 6,
+    "jobs": 6,  # runs the engine of a site
     "diagnose": 6,
     "cli": 7,
     "testing": 7,  # nothing imports it

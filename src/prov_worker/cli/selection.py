@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from prov_worker.cli import terminal
+from prov_worker.errors import InputError, ProvWorkerError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -51,6 +56,12 @@ _OPTIONS: dict[str, Callable[[_Command], _Command]] = {
     "until": click.option("--until", type=TIME, metavar="TIME", help="Began before this time."),
     "error": click.option("--error", metavar="TEXT", help="Text in the error."),
     "latest": click.option("--latest", is_flag=True, help="Only the latest attempt at each task."),
+    "group": click.option(
+        "--group",
+        multiple=True,
+        metavar="UUID",
+        help="Task group; the web service is asked for its tasks, which are kept beside the crates.",
+    ),
 }
 
 
@@ -75,9 +86,56 @@ def selects(without: Collection[str] = ()) -> Callable[[_Command], Callable[...,
             from prov_worker.run.selection import Filters, Selection
 
             chosen = {name: options.pop(name) for name in _OPTIONS if name not in without}
+            chosen["tasks"] = tasks_of(chosen.pop("group"))
             return command(*arguments, selection=Selection(Filters(**chosen), where), **options)
 
         where = click.option("--where", metavar="SQL", help='A condition on the columns of tasks: "cpu_s > 10".')
         return filter_options(without)(where(choose))
 
     return add
+
+
+def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
+    """Return the tasks of groups, for the command that runs, whose arguments are places of crates.
+
+    None if no group is named.
+
+    Raises:
+        InputError: a group is no UUID, does not exist, or nobody can be asked and nothing is kept.
+    """
+    if not groups:
+        return None
+    from prov_worker.globus.task_groups import tasks_of_group
+    from prov_worker.run.groups import keep, read_kept
+
+    places = [Path(place) for place in _places(click.get_current_context())]
+    tasks: set[str] = set()
+    for text in groups:
+        try:
+            group = str(uuid.UUID(text))
+        except ValueError:
+            raise InputError(f"--group: {text!r}: is no UUID") from None
+        try:
+            members = frozenset(tasks_of_group(group))
+        except InputError:
+            raise
+        except ProvWorkerError as error:
+            kept = next((by_group[group] for place in places if group in (by_group := read_kept(place))), None)
+            if kept is None:
+                raise InputError(f"--group {group}: nobody can be asked for its tasks: {error}") from None
+            terminal.complain(f"--group {group}: {len(kept)} tasks as kept beside the crates; {error}")
+            members = kept
+        else:
+            for place in places:
+                try:
+                    keep(place, group, members)
+                except OSError as error:
+                    terminal.complain(f"--group {group}: its tasks cannot be kept beside {place}: {error.strerror}")
+        tasks |= members
+    return frozenset(tasks)
+
+
+def _places(ctx: click.Context) -> list[str]:
+    """The command's arguments: places of crates."""
+    values = [ctx.params.get(str(param.name)) for param in ctx.command.params if isinstance(param, click.Argument)]
+    return [str(place) for value in values if value for place in ([value] if isinstance(value, str) else value)]

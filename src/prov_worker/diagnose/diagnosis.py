@@ -43,7 +43,7 @@ def endpoint(
         ranks: of an MPI task, for an MPI engine.
         nodes: that they are shared out among.
         timeout: seconds for all of it; the report is there by then.
-        auth: who asks; see :func:`prov_worker.jobs.authentication.compute_client`.
+        auth: who asks; see :func:`prov_worker.globus.authentication.compute_client`.
         say: takes a line about what is waited for.
 
     Raises:
@@ -54,7 +54,7 @@ def endpoint(
         identifier = uuid.UUID(str(endpoint_id))
     except ValueError:
         raise InputError(f"endpoint: {str(endpoint_id)!r}: is no UUID") from None
-    from prov_worker.jobs.authentication import compute_client
+    from prov_worker.globus.authentication import compute_client
 
     client = compute_client(auth)
     return _diagnose(ServiceChannel(client, identifier, options or {}), str(identifier), plan, say)

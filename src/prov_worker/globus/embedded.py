@@ -58,6 +58,8 @@ class EmbeddedEndpoint:
         worker_init: shell commands before the workers start.
         engine_options: more options for the engine, over those made here.
         serializer: a ``ComputeSerializer`` for functions and arguments, as the SDK's ``Executor`` takes one.
+        template: YAML of a user endpoint, as :func:`prov_worker.globus.template.render` gives it: the engine is that
+            one, and of what is above only ``run_dir`` and ``serializer`` are taken.
 
     Raises:
         InputError: the engine cannot be built; the message is Globus Compute's, or that it is not installed.
@@ -77,6 +79,7 @@ class EmbeddedEndpoint:
         worker_init: str = "",
         engine_options: Mapping[str, Any] | None = None,
         serializer: Any = None,
+        template: str | None = None,
     ) -> None:
         options: dict[str, Any] = {"type": engine, "max_retries_on_system_failure": max_retries}
         if engine in HTEX_ENGINES:
@@ -113,6 +116,7 @@ class EmbeddedEndpoint:
         self._path: str | None = None
         self._cwd = ""
         self._serializer = serializer
+        self._template = template
         self.endpoint_id = uuid.uuid4()
         self.engine: Any = None
 
@@ -139,7 +143,7 @@ class EmbeddedEndpoint:
 
         self._serializer = self._serializer or ComputeSerializer()
         try:
-            config = load_config_yaml(yaml.safe_dump({"engine": self._options}))
+            config = load_config_yaml(self._template or yaml.safe_dump({"engine": self._options}))
         except ClickException as error:
             raise InputError(error.message) from error
         self.engine = getattr(config, "engine")  # noqa: B009

@@ -25,7 +25,20 @@ _LOOK_S = 0.2
 _PREFETCH = 2000
 
 
-class ResultQueue(threading.Thread):
+class Results(threading.Thread):
+    """A thread that hands on what comes back of tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(name="prov-worker-results", daemon=True)
+        self._begun = threading.Lock()
+
+    def begin(self) -> None:
+        """Start the thread, if it has not been started."""
+        if self._begun.acquire(blocking=False):
+            self.start()
+
+
+class ResultQueue(Results):
     """Thread that hands on what comes back.
 
     Args:
@@ -43,19 +56,13 @@ class ResultQueue(threading.Thread):
         open_tasks: Callable[[], Sequence[str]],
         deliver: Callable[[Sequence[Answer]], None],
     ) -> None:
-        super().__init__(name="prov-worker-results", daemon=True)
+        super().__init__()
         self._address = address
         self._fetch = fetch
         self._open_tasks = open_tasks
         self._deliver = deliver
         self._stopped = threading.Event()
-        self._begun = threading.Lock()
         self.connected = threading.Event()
-
-    def begin(self) -> None:
-        """Start the thread, if it has not been started."""
-        if self._begun.acquire(blocking=False):
-            self.start()
 
     def run(self) -> None:
         """Consume until stopped."""

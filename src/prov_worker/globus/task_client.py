@@ -15,6 +15,8 @@ from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.answers import Answer, read_document
 from prov_worker.globus.call_packing import PackedFunction, serializer_for
 from prov_worker.globus.endpoint_report import EndpointReport, read_report
+from prov_worker.globus.result_queue import ResultQueue
+from prov_worker.globus.task_groups import tasks_in
 
 #: Tasks that one request asks for.
 _TASKS_PER_REQUEST = 500
@@ -186,12 +188,11 @@ class TaskClient:
 
         def ask() -> set[str]:
             try:
-                answer = self._client._compute_web_client.v2.get_task_group(self._group)
+                return tasks_in(self._client, self._group)
             except GlobusAPIError as error:
                 if error.http_status == 404:
                     return set()
                 raise
-            return {str(task["id"]) for task in answer.data.get("tasks") or ()}
 
         tasks: set[str] = self._asked(f"task group {self._group}", ask)
         return tasks
@@ -210,6 +211,21 @@ class TaskClient:
                 ended = read_document(str(task_id), document)
                 if ended is not None:
                     yield ended
+
+    def results(
+        self, open_tasks: Callable[[], Sequence[str]], deliver: Callable[[Sequence[Answer]], None]
+    ) -> ResultQueue:
+        """Return the thread that hands on what comes back of the group's tasks; see :class:`ResultQueue`."""
+
+        def address() -> tuple[str, str]:
+            self.group_tasks()  # the queue is there then
+            return self.queue()
+
+        return ResultQueue(address, self.answers, open_tasks, deliver)
+
+    def kept_text(self, _function_id: str) -> str | None:
+        """Return None: the web service keeps the texts of functions."""
+        return None
 
     def queue(self) -> tuple[str, str]:
         """Return URL of the broker, with credentials, and name of the group's queue of results.

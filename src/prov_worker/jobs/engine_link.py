@@ -17,8 +17,7 @@ from prov_worker.globus.engine_requests import MAX_TASKS, outcomes_of
 from prov_worker.globus.task_options import KEY
 
 if TYPE_CHECKING:
-    from prov_worker.globus.task_client import TaskClient
-    from prov_worker.jobs.session import Jobs
+    from prov_worker.jobs.session import Client, Jobs
 
 #: How long somebody who cancels waits for the engine's word.
 CANCEL_S = 10.0
@@ -38,7 +37,7 @@ class EngineLink:
         client: of the web service.
     """
 
-    def __init__(self, session: Jobs, client: TaskClient) -> None:
+    def __init__(self, session: Jobs, client: Client) -> None:
         self._session = session
         self._client = client
         self._other: bool | None = None

@@ -4,7 +4,7 @@ Lines, after the head (``prov_worker_jobs``, ``group``, ``endpoint``, ``options`
 the epoch, and a job is named by its number:
 
 =================================  =====================================================================================
-``code``, ``function``, ``name``   a function was registered: digest of its text, id
+``code``, ``function``, ``name``   a function was registered: digest of its text, id; ``text`` if no web service has it
 ``job``, …                         a call was asked for, with its packed arguments
 ``sending``, ``jobs``, ``at``      these jobs are about to be sent in one request; synced to disk before it is
 ``sent``, ``tasks``                that request was answered: ids of the tasks, in the order of the jobs
@@ -61,6 +61,7 @@ class Ledger:
         head: the store's first line.
         jobs: by number, in the order in which they were asked for.
         functions: id by digest of the function.
+        texts: serialised functions by id, of those that no web service has.
         tasks: job by task id, of attempts that have not ended.
         items: job by batch and key.
         sending: the request that has no answer; None.
@@ -75,6 +76,7 @@ class Ledger:
         self.head: dict[str, Any] = {}
         self.jobs: dict[int, Job] = {}
         self.functions: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
         self.tasks: dict[str, Job] = {}
         self.all_tasks: set[str] = set()
         self.items: dict[tuple[str, str], Job] = {}
@@ -154,6 +156,8 @@ class Ledger:
 
     def _function(self, record: dict[str, Any], _offset: int) -> None:
         self.functions[record["code"]] = record["function"]
+        if "text" in record:
+            self.texts[record["function"]] = record["text"]
 
     def _job(self, record: dict[str, Any], offset: int) -> None:
         job = self.jobs[record["job"]] = Job(self, record, offset)

@@ -13,12 +13,12 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from prov_worker.errors import ProvWorkerError
-from prov_worker.globus.task_client import InDoubtError, NotSentError, RefusedError, TaskClient
+from prov_worker.globus.task_client import InDoubtError, NotSentError, RefusedError
 from prov_worker.globus.task_options import KEY
 from prov_worker.jobs.job import Job
 
 if TYPE_CHECKING:
-    from prov_worker.jobs.session import Jobs
+    from prov_worker.jobs.session import Client, Jobs
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Sender(threading.Thread):
         settle_s: a request whose answer did not come, and of which no task is there so long after, made none.
     """
 
-    def __init__(self, session: Jobs, client: TaskClient, settle_s: float) -> None:
+    def __init__(self, session: Jobs, client: Client, settle_s: float) -> None:
         super().__init__(name="prov-worker-jobs", daemon=True)
         self._session = session
         self._client = client

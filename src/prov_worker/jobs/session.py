@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.answers import Answer
 from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack_function
-from prov_worker.globus.result_queue import ResultQueue
-from prov_worker.globus.task_client import TaskClient
 from prov_worker.jobs.batch import Batch, batch
 from prov_worker.jobs.cancelling import cancel_jobs
 from prov_worker.jobs.engine_link import EngineLink
@@ -28,18 +26,26 @@ from prov_worker.jobs.states import State
 from prov_worker.jobs.store import Store, payload_sha256
 from prov_worker.jobs.submitter import Submitter
 
+if TYPE_CHECKING:
+    from prov_worker.globus.task_client import TaskClient
+    from prov_worker.jobs.site_tasks import SiteTasks
+
+    Client: TypeAlias = TaskClient | SiteTasks
+
 _log = logging.getLogger(__name__)
 
 
-class _OpenLedger(Ledger):
+class OpenLedger(Ledger):
     """A ledger whose store this program writes."""
 
     session: Jobs
 
     def wait(self, reached: Callable[[], bool], timeout: float | None, subject: str) -> None:
+        """Wait as the session does."""
         self.session.wait_until(reached, timeout, subject)
 
     def cancel(self, job: Job) -> Cancellation:
+        """Cancel as the session does."""
         return self.session.cancel(job)
 
 
@@ -52,7 +58,7 @@ class Jobs:
     Args:
         ledger: what the store says, read already.
         store: of these jobs.
-        client: of the web service.
+        client: of the web service, or of an engine here.
         defaults: of :meth:`options`.
         settle_s: as in :func:`prov_worker.jobs.open`.
         send: as there.
@@ -60,9 +66,9 @@ class Jobs:
 
     def __init__(
         self,
-        ledger: _OpenLedger,
+        ledger: OpenLedger,
         store: Store,
-        client: TaskClient,
+        client: Client,
         defaults: Mapping[str, Any],
         settle_s: float,
         *,
@@ -81,7 +87,7 @@ class Jobs:
         self._error: Exception | None = None
         self._closed = False
         ledger.session = self
-        self._results = ResultQueue(self._address, client.answers, self._open_tasks, self._deliver)
+        self._results = client.results(self._open_tasks, self._deliver)
         #: The engine of the endpoint, which is asked for what only ours can do.
         self.engine = EngineLink(self, client)
         self._sender = Sender(self, client, settle_s)
@@ -323,7 +329,9 @@ class Jobs:
         if function_id is None:
             function_id = self._client.register(packed)
             with self.lock:
-                self._append({"code": packed.sha256, "function": function_id, "name": packed.name})
+                record = {"code": packed.sha256, "function": function_id, "name": packed.name}
+                text = self._client.kept_text(function_id)
+                self._append(record if text is None else {**record, "text": text})
         return packed, function_id
 
     def add(self, function_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], fields: Mapping[str, Any]) -> Job:
@@ -445,10 +453,6 @@ class Jobs:
 
     # -- for the queue of results --------------------------------------------------------------------------------------
 
-    def _address(self) -> tuple[str, str]:
-        self._client.group_tasks()  # the queue is there then
-        return self._client.queue()
-
     def _open_tasks(self) -> list[str]:
         with self.lock:
             return list(self.ledger.tasks)
@@ -511,6 +515,6 @@ class Jobs:
             raise InputError(f"{self.ledger.path}: is closed")
 
 
-def ledger_for(path: Path, crates: Path | None) -> _OpenLedger:
+def ledger_for(path: Path, crates: Path | None) -> OpenLedger:
     """Return a ledger that a session will write."""
-    return _OpenLedger(path, crates)
+    return OpenLedger(path, crates)

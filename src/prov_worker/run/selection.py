@@ -30,6 +30,7 @@ class Filters:
         gpu: true: attempts that used a GPU; false: that saw one and used none.
         error: text in the error, the type or the kind of the failure, whatever its case.
         latest: only the latest attempt at each task.
+        tasks: only these, by their whole ids, such as those of a task group.
     """
 
     status: str | None = None
@@ -52,6 +53,7 @@ class Filters:
     gpu: bool | None = None
     error: str | None = None
     latest: bool = False
+    tasks: frozenset[str] | None = None
 
     def _names(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
         """Columns, any of which has to match any of the patterns."""
@@ -109,6 +111,8 @@ class Filters:
             )
         if self.latest:
             need("latest")
+        if self.tasks is not None:
+            need("task_id IN (SELECT unnest(?::VARCHAR[]))", sorted(self.tasks))
         return " AND ".join(parts) or "true", values
 
     def matches(self, row: Mapping[str, Any]) -> bool:
@@ -143,6 +147,9 @@ class Filters:
             yield lambda row: any(text in (row[name] or "").lower() for name in _ERROR_COLUMNS)
         if self.latest:
             yield lambda row: bool(row["latest"])
+        if self.tasks is not None:
+            tasks = self.tasks
+            yield lambda row: row["task_id"] in tasks
 
 
 class Selection:

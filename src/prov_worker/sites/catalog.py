@@ -48,6 +48,7 @@ class Site:
         cores: of a node; logical CPUs that differ by a multiple of it are threads of one core. 0 where not known.
         cpus: logical CPUs of a node; 0 where not known.
         cores_source: where these two come from.
+        login: what to know of the site's login nodes before something long begins there; empty.
         queues: documented limits by name: ``nodes`` (least and most) and ``walltime`` (most), as far as known.
     """
 
@@ -60,6 +61,7 @@ class Site:
     cpus: int = 0
     cores_source: str = ""
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    login: str = ""
 
     @property
     def scheduler(self) -> Scheduler | None:
@@ -135,4 +137,5 @@ def site(name: str) -> Site:
         node.get("cpus", 0),
         node.get("source", ""),
         own.get("queues", {}),
+        own.get("login", ""),
     )

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from sys import executable
@@ -14,6 +15,7 @@ from sys import executable
 import interrupted
 import pytest
 
+from prov_worker import jobs
 from prov_worker.jobs import Ledger, State
 
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(280), pytest.mark.faults]
@@ -42,15 +44,16 @@ def accounted(endpoint: str, directory: Path, count: int) -> int:
     for number, job in enumerate(batch.jobs):
         if job.state is State.COMPLETED:
             assert (job.result(), runs[number]) == (number * number, 1)
-    assert states[State.UNKNOWN] <= 128
     called = Counter(map(int, (directory / "called").read_text().split()))
     assert set(called) == {job.id for job in batch.jobs}
     return states[State.UNKNOWN]
 
 
 @pytest.mark.parametrize("stores", [pytest.param(1, id="ten"), pytest.param(5, id="fifty", marks=pytest.mark.long)])
-def test_a_client_that_is_killed_ten_times(endpoint: str, tmp_path: Path, stores: int) -> None:
-    """One store is killed several times: what an earlier kill left is there at the next."""
+def test_a_client_that_is_killed_ten_times(
+    endpoint: str, tmp_path: Path, crate_dir: Path, stores: int, wait_for: Callable[..., None]
+) -> None:
+    """One store is killed several times: what an earlier kill left is there at the next; crates tell it all."""
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     moments = random.Random(seed)
@@ -62,5 +65,10 @@ def test_a_client_that_is_killed_ten_times(endpoint: str, tmp_path: Path, stores
         unknown = accounted(endpoint, directory, 440)
         doubtful += unknown
         read = Ledger.read(directory / "jobs.jsonl")
-        assert sum(len(jobs) for jobs, _ in read.doubtful.values()) == unknown
+        assert sum(len(doubted) for doubted, _ in read.doubtful.values()) == unknown
+        assert all(len(doubted) <= 128 for doubted, _ in read.doubtful.values()), "at most one request a kill"
+        with jobs.open(store=directory / "jobs.jsonl", crates=crate_dir) as session:
+            wait_for(lambda: all(job.state is not State.UNKNOWN for job in session), "a match of all jobs")
+            session.wait(120)
+            assert [job.result() for job in session] == [number * number for number in range(440)]
     print(f"{doubtful} jobs unknown")

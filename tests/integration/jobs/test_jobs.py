@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import functions
 import pytest
 
 from prov_worker import jobs
+from prov_worker.cli.main import run as cli
 from prov_worker.crate.sources import source_of
 from prov_worker.crate.summary import open_step
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, Jobs, State
+from prov_worker.run.groups import read_kept
 from support import calls
 
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(300)]
@@ -125,7 +129,11 @@ def test_cancel_says_what_it_did(opened: Callable[..., Jobs], tmp_path: Path, wa
 
 
 def test_limits_runs_and_cancellation_at_an_endpoint_of_ours(
-    opened: Callable[..., Jobs], tmp_path: Path, crate_dir: Path, wait_for: Callable[..., None]
+    opened: Callable[..., Jobs],
+    tmp_path: Path,
+    crate_dir: Path,
+    wait_for: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with opened(run="scan-3") as session:
         late = session.options(time_limit=0.5, retries=1).submit(calls.sleep, 600.0)
@@ -144,15 +152,22 @@ def test_limits_runs_and_cancellation_at_an_endpoint_of_ours(
         assert running.state is State.CANCELLED
         with pytest.raises(jobs.JobCancelledError, match="^cancelled by .*@.*: worker process"):
             running.result()
+        group = session.ledger.head["group"]
         ended = session.cancel_all([running, waiting])
         assert ended == [Cancellation.ENDED] * 2
     crates = [crate_dir / f"{job.task_id}.crate" for job in (late, running)]
-    wait_for(lambda: all(crate.exists() for crate in crates), "the crates")
+    tasks = {attempt.task_id for job in session for attempt in job.attempts}
+    wait_for(lambda: all((crate_dir / f"{task}.crate").exists() for task in tasks), "the crates")
     steps = [open_step(source_of(crate))[0] for crate in crates]
     assert [(step.failure_kind, step.annotations["run"]) for step in steps] == [
         ("time_limit", "scan-3"),
         ("cancelled", "scan-3"),
     ]
+    assert cli(["list", "--json", "--group", group, str(crate_dir)]) == 0  # the service is asked
+    assert {row["task_id"] for row in json.loads(capsys.readouterr().out)} == tasks
+    assert read_kept(crate_dir)[group] == tasks
+    assert cli(["list", "--group", str(uuid.UUID(int=9)), str(crate_dir)]) == 2
+    assert "the web service knows no such task group of yours" in capsys.readouterr().err
 
 
 def test_what_the_service_refuses_fails_at_once(opened: Callable[..., Jobs]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import prov_worker
 from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.groups import keep, kept_at
 from prov_worker.run.index.build import index
 from prov_worker.run.index.query import Index
 from prov_worker.run.selection import Filters, Selection
@@ -38,6 +41,8 @@ CASES: list[tuple[dict[str, Any], list[int]]] = [
     ({"host": ("node0?",), "latest": True}, [0, 1, 2, 3, 4, 5, 6]),
     ({"endpoint": ("laptop",), "run_name": ("scan-*",)}, [5, 6]),
     ({"run_name": ("scan-7",)}, [5]),
+    ({"tasks": frozenset(map(task_id, (1, 5, 99)))}, [1, 1, 5]),
+    ({"tasks": frozenset(), "status": "failed"}, []),
     ({"task": (task_id(2), task_id(3)[:-1])}, [0, 1, 1, 2, 3, 4, 5, 6]),
     ({"task": (task_id(2),)}, [2]),
     ({"user": ("nobody",)}, []),
@@ -165,3 +170,33 @@ def test_what_holds_no_crate_is_not_compared(named: Path, tmp_path: Path, capsys
         for pair in ([named, tmp_path / name], [tmp_path / name, named]):
             assert cli(["run", "compare", *map(str, pair)]) == 2
             assert capsys.readouterr() == ("", f"prov-worker: {tmp_path / name}: {message}\n")
+
+
+def test_a_task_group_is_kept_beside_its_run(
+    named: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody is logged in here: what is kept is taken, and said; without it, it is refused."""
+    monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", str(tmp_path / "gc"))
+    for name in ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    group = str(uuid.UUID(int=7))
+    assert cli(["list", "--group", group, str(named)]) == 2
+    error = capsys.readouterr().err
+    assert f"--group {group}: nobody can be asked for its tasks: " in error
+    assert len(error.splitlines()) == 1
+    keep(named, group, [task_id(5), task_id(6)])
+    assert kept_at(named).parent == named.parent
+    assert cli(["list", "--json", "--group", group, str(named)]) == 0
+    output = capsys.readouterr()
+    assert {row["task_id"] for row in json.loads(output.out)} == {task_id(5), task_id(6)}
+    assert "2 tasks as kept beside the crates" in output.err
+    index([named])
+    assert cli(["run", "query", str(named), "--group", group.upper(), "--json"]) == 0
+    assert {row["task_id"] for row in json.loads(capsys.readouterr().out)} == {task_id(5), task_id(6)}
+    assert cli(["run", "report", str(named), "--group", group, "-o", str(tmp_path / "report.html")]) == 0
+    assert "2 tasks as kept" in capsys.readouterr().err
+    assert cli(["list", "--group", "7", str(named)]) == 2
+    assert "--group: '7': is no UUID" in capsys.readouterr().err
+    kept_at(named).write_text("[]")
+    assert cli(["list", "--group", group, str(named)]) == 2
+    assert "crates.groups.json: is no JSON object" in capsys.readouterr().err

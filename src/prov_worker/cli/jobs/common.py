@@ -66,6 +66,9 @@ store_option = click.option(
 endpoint_option = click.option(
     "-e", "--endpoint", envvar=_ENDPOINT, metavar="UUID", help=f"The endpoint.  [default: {_ENDPOINT}, the store's]"
 )
+site_option = click.option(
+    "--site", metavar="NAME", help="In place of an endpoint: an engine in this program, with that site's template."
+)
 config_option = click.option(
     "--config", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the endpoint's template; VALUE as JSON."
 )
@@ -97,6 +100,7 @@ class Submission:
     """The options of commands that submit."""
 
     endpoint: str | None
+    site: str | None
     store: str
     pairs: tuple[str, ...]
     retries: int
@@ -111,6 +115,11 @@ class Submission:
         options: dict[str, Any] = {"retries": self.retries, "time_limit": self.time_limit, "run": self.run}
         if self.retry_on:
             options["retry_on"] = self.retry_on
+        if self.site is not None:
+            named = click.get_current_context().get_parameter_source("endpoint")
+            if named is click.core.ParameterSource.COMMANDLINE:
+                raise InputError("--site, --endpoint: give one of them")
+            return opened(self.store, None, self.pairs, site=self.site, **options)
         return opened(self.store, self.endpoint, self.pairs, **options)
 
 
@@ -126,6 +135,7 @@ def submission_options(function: Callable[..., int]) -> Callable[..., Any]:
     for option in reversed(
         (
             endpoint_option,
+            site_option,
             store_option,
             config_option,
             retries_option,

@@ -8,6 +8,7 @@ import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.jobs import common
+from prov_worker.errors import InputError
 
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
@@ -32,6 +33,8 @@ def command(
 
     Interrupted by Ctrl-C, the job goes on at the endpoint. Exit code 1 if it has no value.
     """
+    if no_wait and submission.site is not None:
+        raise InputError("--no-wait: not with --site: the job would end with this program")
     function = common.function_of(place)
     named = [text for text in arguments if _NAMED.match(text)]
     positional = [common.value(text) for text in arguments if not _NAMED.match(text)]

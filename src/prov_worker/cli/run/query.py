@@ -15,7 +15,7 @@ import click
 
 from prov_worker import printable
 from prov_worker.cli import terminal
-from prov_worker.cli.selection import DURATION, SIZE, filter_options
+from prov_worker.cli.selection import DURATION, SIZE, filter_options, tasks_of
 from prov_worker.humanize import size
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def command(
     filters = Filters(
         **{name: options[name] for name in ("status", "function", "host", "endpoint", "task", "user", "run_name")},
         **{name: options[name] for name in ("since", "until", "gpu", "error", "latest")},
+        tasks=tasks_of(options["group"]),
         min_wall_s=options["min_duration"],
         max_wall_s=options["max_duration"],
         min_cpu_s=options["min_cpu"],

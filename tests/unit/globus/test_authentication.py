@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.jobs.authentication import compute_client
+from prov_worker.globus.authentication import compute_client
 
 ID = "11111111-2222-4444-8888-000000000000"
 NAMES = ("GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET")
