@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from prov_worker.crate.training import training_of
 from prov_worker.run.api import open_run
 from prov_worker.training import Training
 from support.commands import run_program
+from support.event_servers import free_port
+from support.programs import Programs
 
 MLFLOW = os.environ.get("PROV_TEST_MLFLOW", "")
 pytestmark = [
@@ -109,3 +113,35 @@ def test_runs_of_a_script_that_a_task_starts_are_its_own(
     (tracked,) = run(tmp_path, crates, wait_for, SCRIPT, **more).runs
     assert (tracked.name, tracked.status, tracked.metrics[0].last) == ("in a script", "FINISHED", 1.0)
     assert tracked.tags["prov_worker.task_id"]
+
+
+def test_runs_on_a_tracking_server_are_read_by_its_interface(
+    tmp_path: Path, crates: Path, wait_for: Callable[..., None], programs: Programs
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    options = [
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "files"),
+    ]
+    command = [MLFLOW, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], *options]
+    with open(tmp_path / "server.log", "w") as log:
+        programs.start([*command, "--workers", "1"], stdout=log, stderr=log, start_new_session=True)
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+
+    wait_for(answers, "an answer of the server")
+    training = run(tmp_path, crates, wait_for, PROGRAM, "end", MLFLOW_TRACKING_URI=address)
+    assert training.absent == []
+    runs = {tracked.name: tracked for tracked in training.runs}
+    assert (len(training.runs), runs["failing"].status, runs["last"].status) == (26, "FAILED", "KILLED")
+    metrics = {metric.name: metric for metric in runs["run-3"].metrics}
+    assert [metrics[f"m{index}"].last for index in range(6)] == [0.7 * index for index in range(6)]
+    assert (metrics["m1"].values, metrics["m1"].steps) == ([0.5, 0.9, 0.7], [0, 1, 2])
+    assert runs["run-3"].source == address
