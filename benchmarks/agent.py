@@ -46,11 +46,11 @@ def _long_tasks(bench: Bench) -> list[Row]:
         with contextlib.ExitStack() as stack:
             for tree, crate_dir in directories.items():
                 stack.enter_context(beside("benchmarks.crew:sleepers", tree=tree, crate_dir=crate_dir, **crew))
-            agents = {tree: _await_agent(crate_dir) for tree, crate_dir in directories.items()}
+            agents = {tree: await_workers(crate_dir) for tree, crate_dir in directories.items()}
             time.sleep(3.0)
             for tree in bench.turns(rounds):
                 bench.say(f"agent with {WORKERS} running tasks, {rounds} windows, {tree.name}")
-                shares[tree.name].append(_used(agents[tree], window))
+                shares[tree.name].append(used_percent(agents[tree], window))
                 if tree is THIS:
                     sizes.append(_memory(agents[tree]))
                     bench.say(f"psutil on {WORKERS} processes, {rounds} windows")
@@ -95,10 +95,10 @@ def _short_tasks(bench: Bench) -> list[Row]:
     crew = {"crate_dir": crate_dir, "workers": WORKERS, "rate_hz": RATE_HZ, "task_s": 0.5, "plots": "none"}
     try:
         with beside("benchmarks.crew:steady", seconds=seconds + 6, **crew):
-            agent = _await_agent(crate_dir)
+            agent = await_workers(crate_dir)
             time.sleep(2.0)
             crates, began = crates_in(crate_dir), time.monotonic()
-            used = _used(agent, seconds)
+            used = used_percent(agent, seconds)
             done, size = (crates_in(crate_dir) - crates) / (time.monotonic() - began), _memory(agent)
     finally:
         end_agent(crate_dir)
@@ -126,7 +126,7 @@ def _workers(agent: Agent) -> list[int]:
     return [int(name.split(".")[1]) for name in os.listdir(agent.runtime) if name.startswith("slot.")]
 
 
-def _await_agent(crate_dir: str) -> Agent:
+def await_workers(crate_dir: str) -> Agent:
     """The agent, once all workers have their slots."""
     agent = agent_of(crate_dir, 60.0)
     until = time.monotonic() + 60
@@ -137,7 +137,7 @@ def _await_agent(crate_dir: str) -> Agent:
     return agent
 
 
-def _used(agent: Agent, seconds: float) -> list[float]:
+def used_percent(agent: Agent, seconds: float) -> list[float]:
     """Percent of a core that each of the agent's processes uses during so many seconds."""
     before, began = [cpu_ns(pid) for pid in agent.pids], time.monotonic_ns()
     time.sleep(seconds)

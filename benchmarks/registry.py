@@ -40,6 +40,7 @@ BENCHMARKS = (
     Benchmark("frozen", "latency of tasks while the file system of their crates is frozen; as root", "frozen:run"),
     Benchmark("samples", "samples obtained under tasks that hold the interpreter's lock", "samples:run"),
     Benchmark("agent", "CPU and memory of the agent with 64 workers", "agent:run"),
+    Benchmark("live", "CPU of the agent and of `prov-worker top` that looks at it, with 64 workers", "live:run"),
     Benchmark("crates", "crates finalised per second and core", "crates:throughput"),
     Benchmark("latency", "crate on disk after the result, at a steady rate", "crates:latency"),
     Benchmark("full", "agent's start and crates on a node that is full, and the cost to neighbours", "full_node:run"),
