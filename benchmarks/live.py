@@ -28,7 +28,7 @@ def run(bench: Bench) -> list[Row]:
     """Rows for the agent without and with somebody who looks, by turns, and for the program that looks."""
     rounds, window = bench.pick(5, 1), float(bench.pick(10, 3))
     alone: list[float] = []
-    asked: list[float] = []
+    consulted: list[float] = []
     top: list[float] = []
     crate_dir = bench.crate_dir()
     held = rounds * (2 * window + _START_S + 4) + 40
@@ -43,7 +43,7 @@ def run(bench: Bench) -> list[Row]:
                 bench.say(f"prov-worker top on {WORKERS} running tasks, {rounds} windows")
                 with _top(crate_dir) as pid:
                     before, began = cpu_ns(pid), time.monotonic_ns()
-                    asked.append(sum(used_percent(agent, window)))
+                    consulted.append(sum(used_percent(agent, window)))
                     top.append(100 * (cpu_ns(pid) - before) / (time.monotonic_ns() - began))
     finally:
         end_agent(crate_dir)
@@ -60,11 +60,11 @@ def run(bench: Bench) -> list[Row]:
         ),
         Row(
             f"agent that top asks each second, {where}: CPU",
-            median(asked),
+            median(consulted),
             "% of a core",
             target=Target(1),
             n=rounds,
-            **quartiles(asked),
+            **quartiles(consulted),
         ),
         Row(
             f"prov-worker top, full screen of {_LINES} lines, {where}: CPU",

@@ -117,6 +117,7 @@ class Settings:
             them before its result leaves.
         capture: what is recorded of the libraries that tasks use: Dask, MLflow, TensorBoard, PyTorch.
         ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
+        metrics_dir: absolute, node-local directory for a file that Prometheus' node_exporter reads; None writes none.
         stream: addresses that events of tasks are sent to while they run; none has a password in it.
         stream_keep: seconds that events wait for an address that is away, 60 to 31,536,000.
         stream_limit: most bytes of events that wait.
@@ -143,6 +144,7 @@ class Settings:
     capture_outputs: bool | str = True
     capture: Capture = field(default_factory=Capture)
     ring_limit: int = 64 << 20
+    metrics_dir: str | None = field(default=None)
     stream: tuple[str, ...] = ()
     stream_keep: float = 604_800.0
     stream_limit: int = 1 << 30
@@ -442,6 +444,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture_outputs": _boolean_or_at_end,
     "capture": capture_settings.check,
     "ring_limit": _bytes(1 << 20, 1 << 40),
+    "metrics_dir": _absolute,
     "stream": _addresses,
     "stream_keep": _seconds(60.0, 31_536_000.0),
     "stream_limit": _bytes(1 << 20, 1 << 50),

@@ -116,3 +116,23 @@ def test_the_socket_answers_while_the_file_system_of_the_crates_hangs(
     end.touch()
     crate_dir.wait_for([call.task for call in calls])
     assert worker.wait() == 0
+
+
+def test_numbers_for_prometheus_are_written_if_a_directory_is_set(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    call = Call("wait_for_file", (str(tmp_path / "go"),))
+    worker = start(Call("add", (1, 2)), call, await_agent=True, settings={"metrics_dir": str(metrics)})
+
+    def text() -> str:
+        return "".join(path.read_text() for path in metrics.glob("*.prom"))
+
+    label = f'crate_dir="{crate_dir.crates}",user="{os.geteuid()}"'
+    wait_until(lambda: f"prov_worker_node_tasks_running{{{label}}} 1\n" in text(), "the task that runs")
+    wait_until(lambda: f'tasks_total{{{label},result="completed"}} 1\n' in text(), "the one that has ended")
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    crate_dir.wait_for_end_of_agent()
+    assert list(metrics.iterdir()) == []

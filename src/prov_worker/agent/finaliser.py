@@ -25,6 +25,7 @@ from prov_worker.agent.endings import Endings
 from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.journal_follower import Follower
+from prov_worker.agent.live.tally import Tally
 from prov_worker.agent.output_files import LOOK_INTERVAL_S, Outputs, Sandboxes
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
@@ -90,6 +91,7 @@ class Finaliser:
     Attributes:
         published: crates written.
         recent: the last of them: what ended, and its crate or the pack that it is in.
+        tally: what they came to.
         problems: messages about what could not be done, newest last; a bounded number.
     """
 
@@ -138,6 +140,7 @@ class Finaliser:
         self._oom_kills = oom_kills()
         self.published = 0
         self.recent: deque[tuple[Ended, Path]] = deque(maxlen=_RECENT)
+        self.tally = Tally()
         self.problems: deque[str] = deque(maxlen=100)
         self._events = TaskEvents(runtime, publisher.crate_dir, self.say)
         self._sender = None if last else StreamSender(publisher.crate_dir, self.say)
@@ -424,6 +427,11 @@ class Finaliser:
         followers = (self._followers.get(slot.journal) for slot in list(self._slots.values()))
         return [follower for follower in followers if follower is not None and not follower.is_engine]
 
+    def metrics_dir(self) -> str | None:
+        """Return the directory for Prometheus that a worker's settings name; None if none does."""
+        chosen = (follower.state.settings for follower in self.workers() if "metrics_dir" in follower.state.settings)
+        return next((self._publisher.settings(settings).metrics_dir for settings in chosen), None)
+
     def writer_of(self, slot: str) -> tuple[SlotReader | None, Follower | None]:
         """Return a worker's slot by its path, and its journal; may be called from any thread."""
         reader = self._slots.get(slot)
@@ -586,6 +594,7 @@ class Finaliser:
         else:
             self.published += 1
             self.recent.append((job.ended, crate))
+            self.tally.add(job.ended.record)
             self._retry_pause = _RETRY_FIRST_S
             self._refused = 0
             self._events.published(job.ended, crate)

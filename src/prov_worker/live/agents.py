@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,29 @@ from prov_worker.errors import InputError
 from prov_worker.live.model import DEAD, LATE, Node, View, node_of
 from prov_worker.processes import host_name
 from prov_worker.spool.launch import LOCK, agent_lives
-from prov_worker.spool.live import MAX_BYTES, SOCKET, live_files, parse_live, peer_uid, read_live
+from prov_worker.spool.live import MAX_BYTES, SOCKET, VERSION, live_files, parse_live, peer_uid, read_live
 from prov_worker.spool.own_files import is_private
 from prov_worker.spool.paths import other_spools, own_spools, place_of, runtime_dirs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What one agent says.
+
+    Attributes:
+        document: as of :mod:`prov_worker.spool.live`.
+        by: ``socket`` or ``file``.
+        state: of the agent, if it is known otherwise than from the time.
+    """
+
+    document: dict[str, Any]
+    by: str
+    state: str | None = None
+
+    def node(self, now: float) -> Node:
+        """Return it as it is shown; ``now`` is in s since the epoch."""
+        return node_of(self.document, now, by=self.by, state=self.state)
+
 
 #: An agent that does not answer within this hangs, or its node does.
 PATIENCE_S = 1.0
@@ -68,7 +90,12 @@ class Agents:
 
     def look(self) -> View:
         """Return what they say now. Takes a second where an agent of this node hangs; never longer for an agent."""
-        nodes: dict[tuple[str, str], Node] = {}
+        remarks, problems = self.collect()
+        return view_of(remarks, problems)
+
+    def collect(self) -> tuple[list[Remark], list[str]]:
+        """Return what each agent says now, and what could not be read, a line each."""
+        remarks: list[Remark] = []
         problems: list[str] = []
         directory = str(self.crate_dir)
         here: dict[str, str] = {}  # state of the agents of this place, that do not answer
@@ -77,14 +104,12 @@ class Agents:
                 continue
             lives = agent_lives(runtime)
             try:
-                node = node_of(ask_agent(runtime), time.time(), by="socket")
+                remarks.append(Remark(ask_agent(runtime), "socket"))
             except (OSError, ValueError) as error:
                 here[place_of(runtime)] = LATE if lives else DEAD
                 if lives and not isinstance(error, FileNotFoundError):
                     reason = "" if isinstance(error, (TimeoutError, BlockingIOError)) else f": {error}"
                     problems.append(f"the agent of this node does not answer{reason}")
-            else:
-                nodes[node.host, node.place] = node
         for path in live_files(directory):
             try:
                 document = read_live(path)
@@ -94,14 +119,24 @@ class Agents:
                 strerror = error.strerror if isinstance(error, OSError) else None
                 problems.append(f"{path}: cannot be read: {strerror or error}")
                 continue
-            place = document.get("place")
-            node = node_of(document, time.time(), by="file", state=here.get(place) if isinstance(place, str) else None)
-            nodes.setdefault((node.host, node.place), node)
+            remarks.append(Remark(document, "file", here.get(str(document.get("place")))))
+        places = {remark.document.get("place") for remark in remarks}
         for place, state in here.items():
-            if state == LATE and all(node.place != place for node in nodes.values()):
-                nodes[host_name(), place] = Node(host_name(), place, LATE, 0.0, "socket")  # and it has no file yet
-        problems += [] if nodes else _others(directory)
-        return View(tuple(nodes[key] for key in sorted(nodes)), tuple(problems), time.time())
+            if state == LATE and place not in places:  # it hangs, and has no file yet
+                document = {"v": VERSION, "host": host_name(), "place": place, "written": time.time()}
+                remarks.append(Remark(document, "socket", LATE))
+        problems += [] if remarks else _others(directory)
+        return remarks, problems
+
+
+def view_of(remarks: Iterable[Remark], problems: Iterable[str]) -> View:
+    """Return what agents say, as it is shown. Of one that is there twice the first counts."""
+    now = time.time()
+    nodes: dict[tuple[str, str], Node] = {}
+    for remark in remarks:
+        node = remark.node(now)
+        nodes.setdefault((node.host, node.place), node)
+    return View(tuple(nodes[key] for key in sorted(nodes)), tuple(problems), now)
 
 
 def _others(crate_dir: str) -> list[str]:

@@ -55,6 +55,7 @@ class Config:
         task_limit_bytes: largest message of a task; a larger one is refused when it is submitted.
         result_limit_bytes: largest result; a larger one fails its task.
         retain_s: how long finished tasks are kept.
+        crate_dirs: directories of crates whose running tasks are shown.
         flows: whether Globus Flows is rehearsed too.
         collections: file of directories that stand for collections; None for none.
         transfer_limit_kib: KiB per second of each copy between them; 0 for as fast as it goes.
@@ -74,6 +75,7 @@ class Config:
     task_limit_bytes: int = MESSAGE_LIMIT_BYTES
     result_limit_bytes: int = MESSAGE_LIMIT_BYTES
     retain_s: float = 24 * 3600.0
+    crate_dirs: tuple[Path, ...] = ()
     flows: bool = False
     collections: Path | None = None
     transfer_limit_kib: int = 0

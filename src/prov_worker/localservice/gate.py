@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Routes that ask for no token: a monitor's, and those of logins, which look at a secret themselves.
 OPEN = frozenset(
-    {"/", "/health", "/metrics", "/openapi.json", "/v2/version", "/v2/oauth2/token", "/v2/oauth2/token/revoke"}
+    {"/", "/health", "/live", "/metrics", "/openapi.json", "/v2/version", "/v2/oauth2/token", "/v2/oauth2/token/revoke"}
 )
 #: Bytes of a body without a token: more than the form of a login has.
 _OPEN_BYTES = 64 * 1024

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
 
+from prov_worker.live.agents import Remark
 from prov_worker.localservice import messages, topology
 from prov_worker.localservice.accounts import Accounts
 from prov_worker.localservice.apierrors import ApiError, not_found
@@ -22,6 +24,7 @@ from prov_worker.localservice.flows.collections import Collections
 from prov_worker.localservice.flows.rehearsal import Rehearsal
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
+from prov_worker.localservice.live import LiveTasks, of_identity
 from prov_worker.localservice.logins import Logins
 from prov_worker.localservice.metrics import Metrics
 from prov_worker.localservice.records import Endpoint, Function, Incoming, NewTask, Result, Submission, UserEndpoint
@@ -52,6 +55,7 @@ class Service:
         self.storage = storage
         self.identities = identities
         self.metrics = Metrics()
+        self.live = LiveTasks(config.crate_dirs)
         key = storage.signing_key()
         self.signer = Signer(key, identities)
         self.accounts = Accounts(
@@ -117,6 +121,12 @@ class Service:
         self.dispatcher.broker_lost()
         self.accounts.broker_lost()
         self.supervisor.wake()
+
+    def live_remarks(self, owner: str) -> tuple[list[tuple[Path, Remark]], list[str]]:
+        """Return what agents say of the tasks of an identity, with their crate directory, and what cannot be read."""
+        alone = len(self.identities) == 1
+        remarks, problems = self.live.latest()
+        return of_identity(remarks, lambda ids: self.storage.tasks(ids, owner), alone=alone), problems if alone else []
 
     def amqp_url(self, owner: str) -> str:
         """The AMQP URL for an identity."""

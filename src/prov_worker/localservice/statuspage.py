@@ -10,11 +10,14 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from prov_worker import __version__
+from prov_worker.live.model import LIVE, Node
+from prov_worker.live.table import TASKS, agent, ordered, rows
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.records import Endpoint, UserEndpoint
 from prov_worker.localservice.service import Service
@@ -23,6 +26,7 @@ from prov_worker.localservice.service import Service
 BUCKET_S = 30
 BUCKETS = 60
 _BAR_WIDTH, _CHART_HEIGHT = 10, 80
+_MOST_CRATES = 10
 _STATES = {"accepted": "waiting", "queued": "queued or running", "success": "succeeded", "failed": "failed"}
 
 
@@ -37,6 +41,7 @@ class Status:
     counts: dict[str, int]
     finished: list[int]
     recent: list[dict[str, Any]]
+    live: list[tuple[Path, Node]] | None
 
 
 def gather(service: Service, identity: Identity, now: float) -> Status:
@@ -56,6 +61,7 @@ def gather(service: Service, identity: Identity, now: float) -> Status:
         storage.task_counts(owner),
         [buckets.get(number, 0) for number in range(last - BUCKETS + 1, last + 1)],
         storage.recent_tasks(owner),
+        [(path, remark.node(now)) for path, remark in service.live_remarks(owner)[0]] if service.live else None,
     )
 
 
@@ -68,6 +74,7 @@ def render(status: Status, nonce: str) -> str:
         stamp=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(status.now)),
         states=_STATES,
         chart=_chart(status.finished),
+        running=_running(status),
         endpoints=[_endpoint(status.now, *each) for each in status.endpoints],
         style=_asset("statuspage.css"),
         script=_asset("statuspage.js"),
@@ -103,6 +110,21 @@ def _chart(finished: list[int]) -> dict[str, Any]:
         "minutes": minutes,
         "caption": f"{sum(finished)} tasks finished in the last {minutes} minutes, "
         f"at most {max(finished) / BUCKET_S:.1f} a second over {BUCKET_S} seconds",
+    }
+
+
+def _running(status: Status) -> dict[str, Any] | None:
+    """What runs, and the crates of what ended last; None if the service knows no crate directory."""
+    if status.live is None:
+        return None
+    nodes = [node for _, node in status.live]
+    tasks = ordered((task for node in nodes for task in node.tasks), "e")
+    crates = [(task, directory / task.crate) for directory, node in status.live for task in node.ended if task.crate]
+    return {
+        "heads": [column.head for column in TASKS],
+        "rows": [[task.task, *row[1:]] for task, row in zip(tasks, rows(TASKS, tasks), strict=True)],
+        "late": [f"{node.host}: {agent(node)}" for node in nodes if node.state != LIVE],
+        "crates": sorted(crates, key=lambda pair: -(pair[0].ended or 0))[:_MOST_CRATES],
     }
 
 

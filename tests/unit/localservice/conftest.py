@@ -59,6 +59,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
             body_limit_bytes=BODY_LIMIT,
             task_limit=TASK_LIMIT,
             connection_limit=CONNECTION_LIMIT,
+            crate_dirs=(tmp_path / "crates",),
         )
         service = Service(config, SqliteStorage(config.database), Identities([ALICE, BOB]))
         http = protocol(config, Connections(config.connection_limit))

@@ -7,8 +7,10 @@ import json
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from prov_worker.agent.live.exposition import exposition_path, render, write_exposition
 from prov_worker.agent.live.report import Report
 from prov_worker.agent.live.socket import LiveSocket
 from prov_worker.spool.live import IDLE_RENEW_S, RENEW_S, live_path, remove_old_live_files, write_live
@@ -16,7 +18,7 @@ from prov_worker.spool.paths import spool_dir
 
 if TYPE_CHECKING:
     from prov_worker.agent.finaliser import Finaliser
-    from prov_worker.agent.live.snapshot import SharedSnapshot, Snapshot
+    from prov_worker.agent.live.snapshot import SharedSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 _PATIENCE_S, _LOOK_S = 0.5, 0.05
 #: For who asks by the socket, what the sampler saw so lately is new.
 _NEW_NS = 250_000_000
+_MOST_REFUSED = 20
 
 
 class Live:
@@ -37,14 +40,15 @@ class Live:
     """
 
     def __init__(self, shared: SharedSnapshot, finaliser: Finaliser, runtime: str, crate_dir: str) -> None:
-        self._shared = shared
+        self._shared, self._finaliser = shared, finaliser
         self._runtime, self._crate_dir = runtime, crate_dir
         self._report = Report(finaliser, runtime)
         self._due = time.monotonic()
         self._asked_ns = 0
         self._path = ""
         self._written = 0.0
-        self._refused = ""
+        self._refused: set[str] = set()
+        self._exposition: Path | None = None
         self._socket: LiveSocket | None = None
         try:
             self._socket = LiveSocket(runtime, self._answer)
@@ -76,18 +80,34 @@ class Live:
         try:
             renew_s = RENEW_S if snapshot is not None and snapshot.tasks else IDLE_RENEW_S
             self._due = now + renew_s
-            self._write(snapshot, renew_s)
-            self._refused = ""
+            document = self._report.document(snapshot, renew_s)
         except Exception as error:
-            if str(error) != self._refused:
-                log.warning("what runs now cannot be written: %s", error)
-            self._refused = str(error)
+            self._say(error)
+            return
+        for write in (self._write, self._expose):
+            try:
+                write(document)
+            except Exception as error:
+                self._say(error)
 
-    def _write(self, snapshot: Snapshot | None, renew_s: float) -> None:
+    def _say(self, error: Exception) -> None:
+        """Log a problem once."""
+        if str(error) not in self._refused and len(self._refused) < _MOST_REFUSED:
+            self._refused.add(str(error))
+            log.warning("what runs now cannot be written: %s", error)
+
+    def _write(self, document: dict[str, Any]) -> None:
         if not self._path:
             self._path = live_path(spool_dir(self._crate_dir), self._runtime)
             remove_old_live_files(self._crate_dir)
-        write_live(self._path, self._report.document(snapshot, renew_s))
+        write_live(self._path, document)
+
+    def _expose(self, document: dict[str, Any]) -> None:
+        """Write the file for Prometheus, if a worker's settings name a directory for it."""
+        directory = self._finaliser.metrics_dir()
+        if directory is not None:
+            self._exposition = exposition_path(directory, self._runtime)
+            write_exposition(self._exposition, render(document, self._finaliser.tally, self._crate_dir))
 
     def _answer(self) -> bytes:
         """Return what runs at this moment, for the socket."""
@@ -104,6 +124,7 @@ class Live:
         """Nothing runs here any more."""
         if self._socket is not None:
             self._socket.close()
-        if self._path:
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
+        for path in (self._path, self._exposition):
+            if path:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)

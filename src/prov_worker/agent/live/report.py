@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.live.snapshot import RunningTask, Snapshot
-    from prov_worker.model import Failure
+    from prov_worker.model import AttemptId, Failure
     from prov_worker.spool.records import Ended
     from prov_worker.spool.slot import SlotReader
 
@@ -45,6 +45,7 @@ class Report:
     def __init__(self, finaliser: Finaliser, runtime: str) -> None:
         self._finaliser = finaliser
         self._lock = threading.Lock()
+        self._fixed: dict[AttemptId, tuple[dict[str, Any], dict[str, str]]] = {}
         self._node = NodeMeter(_NODE_S)
         self._node.ask(_NODE_S, None)
         self._started = time.time()
@@ -85,7 +86,7 @@ class Report:
             "job": _text(schedulers.job_id(facts)),
             "endpoint": _text(worker.get("endpoint")),
             "endpoint_name": _text(worker.get("endpoint_name")),
-            "tasks": [] if snapshot is None else [self._task(task) for task in snapshot.tasks],
+            "tasks": [] if snapshot is None else self._tasks(snapshot),
             "more": 0 if snapshot is None else snapshot.more,
             "ended": [_ended(ended, crate) for ended, crate in list(finaliser.recent)],
         }
@@ -108,16 +109,22 @@ class Report:
             "memory_total_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         }
 
-    def _task(self, task: RunningTask) -> dict[str, Any]:
+    def _tasks(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Return what is said of each task; what does not change is kept from the last time."""
+        with self._lock:
+            kept = self._fixed
+            fixed = {task.attempt: kept.get(task.attempt) or self._facts(task) for task in snapshot.tasks}
+            self._fixed = {attempt: facts for attempt, facts in fixed.items() if facts[0]["function"] is not None}
+        return [{**fixed[task.attempt][0], **_readings(task, fixed[task.attempt][1])} for task in snapshot.tasks]
+
+    def _facts(self, task: RunningTask) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what is said of a task each time, and the variables that give its worker devices."""
         slot, follower = self._finaliser.writer_of(task.slot)
         name, worker = None, {}
         if follower is not None and slot is not None:
             name, worker = follower.function_name(task.attempt, _number(slot)), follower.state.worker
         devices = worker.get("acc") or {}
-        usage = Usage(cpu_sampled_s=task.cpu_s)
-        if task.energy is not None:
-            apportion(usage, task.energy, task.elapsed_s, os.cpu_count() or 1, devices)
-        return {
+        facts = {
             "task": task.attempt.task_id,
             "attempt": task.attempt.attempt,
             "function": _text(name),
@@ -126,18 +133,30 @@ class Report:
             "rank": _text(worker.get("rank")),
             "block": _text(worker.get("block")),
             "started": round(task.attempt.start_ns / 1e9, 3),
-            "elapsed_s": round(task.elapsed_s, 2),
-            "cpu_percent": _rounded(task.cpu_percent, 1),
-            "cpu_s": _rounded(task.cpu_s, 2),
-            "rss_bytes": task.rss_bytes,
-            "peak_rss_bytes": task.peak_rss_bytes,
-            "threads": task.threads,
-            "children": task.children,
             "gpus": [int(number) for number in accelerators.visible_numbers(devices) or ()],
-            "cpu_joules": usage.cpu_energy_joules,
-            "gpu_joules": usage.gpu_energy_joules,
-            "node_joules": usage.node_energy_joules,
         }
+        return facts, devices
+
+
+def _readings(task: RunningTask, devices: dict[str, str]) -> dict[str, Any]:
+    cpu_joules = gpu_joules = node_joules = None
+    if task.energy is not None:
+        usage = Usage(cpu_sampled_s=task.cpu_s)
+        apportion(usage, task.energy, task.elapsed_s, os.cpu_count() or 1, devices)
+        cpu_joules, gpu_joules = usage.cpu_energy_joules, usage.gpu_energy_joules
+        node_joules = usage.node_energy_joules
+    return {
+        "elapsed_s": round(task.elapsed_s, 2),
+        "cpu_percent": _rounded(task.cpu_percent, 1),
+        "cpu_s": _rounded(task.cpu_s, 2),
+        "rss_bytes": task.rss_bytes,
+        "peak_rss_bytes": task.peak_rss_bytes,
+        "threads": task.threads,
+        "children": task.children,
+        "cpu_joules": cpu_joules,
+        "gpu_joules": gpu_joules,
+        "node_joules": node_joules,
+    }
 
 
 def _number(slot: SlotReader) -> int:

@@ -20,7 +20,7 @@ _CRATE_DIR = PREFIX + "CRATE_DIR"
 
 
 @click.command("top")
-@click.argument("where", type=terminal.PATH, metavar="[DIR]", default="")
+@click.argument("where", type=terminal.PATH, metavar="[DIR|URL]", default="")
 @click.option("--once", is_flag=True, help="Print tables and leave; also done where there is no terminal.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: what the tables say and more, as JSON.")
 @click.option("--interval", type=click.FloatRange(0.2, 60.0), default=1.0, show_default=True, help="Seconds per look.")
@@ -33,6 +33,9 @@ def command(where: str, once: bool, as_json: bool, interval: float, order: str, 
     answers by its socket, those of other nodes by a file beside the journals, which they renew every two seconds. Tasks
     of other users are not shown.
 
+    URL is that of a local service that was given --crate-dir; it is asked with the client id and the secret that
+    `prov-worker service env` prints.
+
     Exit code 1 if an agent gives no sign any more, or cannot be read.
     """
     from prov_worker.live.agents import Agents
@@ -44,15 +47,20 @@ def command(where: str, once: bool, as_json: bool, interval: float, order: str, 
     key = keys.get(order.casefold())
     if key is None:
         raise click.BadParameter(f"{order!r} is not among {', '.join(keys)}", param_hint="'--sort'")
-    directory = Path(where or os.environ.get(_CRATE_DIR) or "crates")
-    look = Agents(directory).look
+    if "://" in where:
+        from prov_worker.live.service import ServiceAgents
+
+        name, look = terminal.line(where.rpartition("@")[2]), ServiceAgents(where).look
+    else:
+        directory = Path(where or os.environ.get(_CRATE_DIR) or "crates")
+        name, look = terminal.line(terminal.near(directory)), Agents(directory).look
     nothing = (
-        f"No agent serves {terminal.line(terminal.near(directory))}: no worker is alive that records there.\n"
+        f"No agent serves {name}: no worker is alive that records there.\n"
         "An agent comes with a worker's first task, and leaves three seconds after the last worker of its node."
     )
     if as_json or once or not can_take_over():
         return _once(look, key, wanted, nothing, as_json=as_json)
-    screen = Screen(f"prov-worker top {terminal.line(terminal.near(directory))}", nothing, key, wanted)
+    screen = Screen(f"prov-worker top {name}", nothing, key, wanted)
     run(screen, look, interval)
     return 0
 

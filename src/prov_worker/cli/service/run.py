@@ -30,6 +30,7 @@ _MIB = 1024 * 1024
     help="The broker's management API, by which each identity gets an account of its own there; 'none': all use that "
     "of --amqp-url.  [default: port 15672 of the broker, where there is more than one identity]",
 )
+@common.option("--crate-dir", "crate_dirs", multiple=True, metavar="DIR", help="Crates whose running tasks are shown.")
 @common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
 @common.option("--max-connections", type=click.IntRange(8, 100_000), default=1000, help="At once; idle ones make room.")
 @common.option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
@@ -49,6 +50,7 @@ def command(
     amqp_url: str,
     amqp_advertise: str | None,
     amqp_management: str | None,
+    crate_dirs: tuple[str, ...],
     retain_hours: float,
     max_connections: int,
     max_body_mib: int,
@@ -80,6 +82,7 @@ def command(
         amqp_url=amqp_url,
         amqp_advertise=amqp_advertise or None,
         amqp_management=amqp_management or None,
+        crate_dirs=tuple(Path(directory).absolute() for directory in crate_dirs),
         retain_s=retain_hours * 3600,
         connection_limit=max_connections,
         body_limit_bytes=max_body_mib * _MIB,

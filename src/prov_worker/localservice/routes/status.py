@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from prov_worker.localservice import statuspage
 from prov_worker.localservice.apierrors import ApiError
+from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.logins import SlowDownError
-from prov_worker.localservice.routes.common import ServiceDep, address_of
+from prov_worker.localservice.routes.common import ServiceDep, address_of, errors
 
 router = APIRouter(tags=["status"])
 _basic = HTTPBasic(auto_error=False, description="Client id and secret.")
@@ -32,11 +33,14 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
-async def status_page(
+async def _identity_of(
     request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
-) -> HTMLResponse:
-    """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
+) -> Identity:
+    """The identity that logs in.
+
+    Raises:
+        ApiError: 401, 429.
+    """
     try:
         identity = (
             await service.logins.authenticate(address_of(request), login.username, login.password) if login else None
@@ -49,6 +53,23 @@ async def status_page(
             "log in with a client id as user name and its secret as password; `prov-worker service env` prints both",
             headers={"WWW-Authenticate": 'Basic realm="Client id and secret of the local service", charset="UTF-8"'},
         )
+    return identity
+
+
+IdentityDep = Annotated[Identity, Depends(_identity_of)]
+
+
+@router.get("/live", responses=errors(401, 429))
+async def live(service: ServiceDep, identity: IdentityDep) -> dict[str, list[Any]]:
+    """What agents say of the identity's tasks, as `prov-worker top` asks for it (:mod:`prov_worker.spool.live`)."""
+    remarks, problems = await run_in_threadpool(service.live_remarks, identity.client_id)
+    agents = [{"document": remark.document, "by": remark.by, "state": remark.state} for _, remark in remarks]
+    return {"agents": agents, "problems": problems}
+
+
+@router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
+async def status_page(service: ServiceDep, identity: IdentityDep) -> HTMLResponse:
+    """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
     nonce = secrets.token_urlsafe(16)
     status = await run_in_threadpool(statuspage.gather, service, identity, time.time())
     page = statuspage.render(status, nonce)
