@@ -9,7 +9,7 @@ import pytest
 from prov_worker.flow.machine import places
 from prov_worker.flow.machine.choices import holds
 from prov_worker.flow.machine.expression import evaluate
-from prov_worker.flow.machine.failures import EvaluationError
+from prov_worker.flow.machine.failures import EvaluationError, StateError
 from prov_worker.flow.machine.machine import Machine, Step
 from prov_worker.flow.machine.parameters import filled, shown
 
@@ -186,6 +186,14 @@ def test_waits_choices_and_the_context() -> None:
     assert runs.enter("P", STATE, 0.0).state["p"] == {"id": "r"}
     elsewhere = Machine({"StartAt": "C", "States": states}, {"run_id": "other"})
     assert elsewhere.enter("C", STATE, 0.0).ended == "FAILED"
+
+
+def test_a_run_that_is_aborted_is_caught_by_nothing() -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "B"}]
+    runs = machine({"A": action(Catch=catch, Next="B"), "B": {"Type": "Pass", "End": True}})
+    assert runs.failed("A", STATE, StateError("States.Runtime", "x")).follows == "B"
+    step = runs.aborted(STATE, StateError("States.Runtime", "too many steps"))
+    assert (step.ended, step.follows, step.entries[-1].details["cause"]) == ("FAILED", None, "too many steps")
 
 
 def test_a_state_beyond_the_limit_ends_the_run() -> None:

@@ -124,6 +124,10 @@ class Machine:
             return self.failed(name, state, StateError(failures.FAILED, _short(status)), output=status)
         return self._lead_on(name, dict(state), status)
 
+    def aborted(self, state: Mapping[str, Any], error: StateError) -> Step:
+        """End a run badly, whatever its states would catch."""
+        return self._end_badly(dict(state), [], error)
+
     def failed(
         self, name: str, state: Mapping[str, Any], error: StateError, *, output: Mapping[str, Any] | None = None
     ) -> Step:

@@ -155,8 +155,8 @@ class Catalogue:
     def start(self, identity: Identity, flow_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Start a run."""
         flow, content = self.validate_run(identity, flow_id, given)
-        own = [run for run in self._store.runs() if run.owner == identity.client_id]
-        if len(own) >= _MOST_RUNS or sum(run.ended is None for run in own) >= _MOST_ACTIVE:
+        kept, under_way = self._store.count_runs(identity.client_id)
+        if kept >= _MOST_RUNS or under_way >= _MOST_ACTIVE:
             raise FlowsError(429, "TOO_MANY_RUNS", f"{_MOST_ACTIVE} runs under way, or {_MOST_RUNS} in all, are taken")
         now = time.time()
         entry = Entry("FlowStarted", "The Flow Instance started execution", {"input": content["input"]})

@@ -34,6 +34,10 @@ from prov_worker.localservice.sqlite.flows import FlowStore
 _log = logging.getLogger(__name__)
 #: Between two looks at an action that is under way, and at what is away.
 _LOOK_S, _AWAY_S = 0.5, 5.0
+#: Runs are kept for so long after their end (https://docs.globus.org/api/flows/limits/), and looked through so often.
+_KEPT_S, _FORGET_EVERY_S = 90 * 86_400.0, 3600.0
+#: Changes of one run: a loop without an end has one.
+_MOST_TURNS = 50_000
 #: The thread looks so often at least.
 _LONGEST_SLEEP_S = 60.0
 
@@ -72,9 +76,13 @@ class Driver:
         self._end_action(run)
 
     def _work(self) -> None:
+        forget_at = 0.0
         while not self._ended.is_set():
             self._changed.clear()
             try:
+                if time.time() > forget_at:
+                    self._store.forget_runs(time.time() - _KEPT_S)
+                    forget_at = time.time() + _FORGET_EVERY_S
                 for run in self._store.due(time.time()):
                     if self._ended.is_set():
                         return
@@ -92,6 +100,10 @@ class Driver:
             self._store.postpone(run, time.time() + _LONGEST_SLEEP_S)  # its identity may come back
             return
         machine = Machine(run.content["definition"], _context(run, identity))
+        if run.turn >= _MOST_TURNS:
+            cause = StateError("States.Runtime", f"the run has taken {_MOST_TURNS} steps; no more are taken")
+            self._keep(run, machine.aborted(run.state, cause))
+            return
         try:
             if run.position.phase == "act":
                 self._act(run, identity, machine)

@@ -127,6 +127,17 @@ class FlowStore:
         wake = self._database.read().execute(query, (ACTIVE,)).fetchone()["wake"]
         return None if wake is None else float(wake)
 
+    def count_runs(self, owner: str) -> tuple[int, int]:
+        """How many runs of an identity there are, and how many of them have not ended."""
+        query = "SELECT count(*) AS kept, count(*) - count(ended) AS under_way FROM runs WHERE owner = ?"
+        row = self._database.read().execute(query, (owner,)).fetchone()
+        return int(row["kept"]), int(row["under_way"])
+
+    def forget_runs(self, before: float) -> int:
+        """Delete runs that ended before a time; returns their number."""
+        with self._database.write() as db:
+            return db.execute("DELETE FROM runs WHERE ended < ?", (before,)).rowcount
+
     def release_run(self, run_id: str) -> None:
         """Forget a run and its log."""
         with self._database.write() as db:
