@@ -167,7 +167,14 @@ class Sender:
         return any(stream.is_alive for stream in self.streams)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            OSError: it cannot be stored that there are these sinks.
+        """
+        for stream in self.streams:
+            # Known before the first of them sends: what the others have passed waits for it.
+            stream.lane.positions.advance({})
         for stream in self.streams:
             stream.start()
 

@@ -251,6 +251,28 @@ def test_a_reader_that_has_seen_enough_ends_the_stream(story: Story) -> None:
     assert program.wait(60) in (0, 1)
 
 
+def test_a_log_waits_for_a_sink_that_has_never_been_there(
+    story: Story, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    story.tell(1)
+    story.close()
+    path = story.directory / str(log_names(str(story.directory))[0])
+    os.utime(path, (1, 1))  # nobody writes to it
+    urls = [StreamUrl(f"jsonl:{tmp_path / 'out'}", 1), StreamUrl(f"sqlite:{tmp_path / 'later' / 'x'}", 2)]
+    sender = Sender(str(story.crates), urls, Sayings())
+    sender.start()
+    wait_for(lambda: sender.streams[0].lane.sent == 3, "events in the file")
+    sender.end(0.5)
+    assert path.exists()
+    (tmp_path / "later").mkdir()
+    again = Sender(str(story.crates), urls, Sayings())
+    again.start()
+    again.end(30.0)
+    assert rows(tmp_path / "later" / "x", "SELECT count(*) FROM event") == [(3,)]
+    assert remove_passed(str(story.directory)) == [] or not path.exists()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("kind, error", [("sqlite", RefusedError), ("jsonl", AwayError)])
 def test_what_is_no_such_file(story: Story, tmp_path: Path, kind: str, error: type[Exception]) -> None:
     story.tell(1)
