@@ -53,6 +53,9 @@ BENCHMARKS = (
         "jobs", "a store of jobs beside the SDK's executor; at the endpoint that the environment names", "jobs:run"
     ),
     Benchmark("service", "the local service beside the engine alone; at that endpoint", "service:run"),
+    Benchmark(
+        "diagnose", "a diagnosis in warm round trips; at the endpoint that the environment names", "diagnose:run"
+    ),
     Benchmark("strangers", "the local service while others on the machine press on it", "strangers:run"),
     Benchmark("packs", "packs against directories: space, inodes, rate, assemble --zip, index", "packs:run"),
     Benchmark("flows", "checks of flow definitions, and looks of a trigger at 10,000 folders", "flows:run"),

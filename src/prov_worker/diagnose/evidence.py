@@ -12,6 +12,9 @@ from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.answers import Answer
 from prov_worker.globus.endpoint_report import EndpointReport
 
+#: Characters of a reason that are shown.
+_LONGEST = 600
+
 
 @dataclass(slots=True)
 class SentTask:
@@ -110,9 +113,9 @@ class Evidence:
         """Return why tasks of a probe said nothing, each reason once."""
         reasons: dict[str, None] = {}
         for task in self.sent(probe):
-            reason = task.error or (task.value.get(probe) or {}).get("error")
-            if reason:
-                reasons[last_line(reason)] = None
+            text = task.error or (task.value.get(probe) or {}).get("error")
+            if text:
+                reasons[reason(text)] = None
         return list(reasons)
 
     def first(self) -> SentTask | None:
@@ -145,10 +148,13 @@ class Evidence:
         return moment_ns - offset_s * 1e9
 
 
-def last_line(text: str) -> str:
-    """Return the last line of a traceback, which says what was wrong."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return " ".join(lines[-1].split()) if lines else ""
+def reason(text: str) -> str:
+    """Return what stands behind the frames of a traceback, on one line; what is too long loses its middle."""
+    lines = [line for line in text.splitlines() if any(map(str.isalnum, line))]
+    frames = [number for number, line in enumerate(lines) if line.startswith("  ")]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    joined = " ".join(" ".join(after or lines).split())
+    return joined if len(joined) <= _LONGEST else f"{joined[: _LONGEST // 2]} … {joined[-_LONGEST // 2 :]}"
 
 
 def listed(names: Iterable[object]) -> str:

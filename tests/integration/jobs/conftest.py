@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
     from prov_worker.jobs import Jobs
 
+#: More options of the endpoint than the daemon's template has.
+TEMPLATE = {
+    'worker_init: "true"': "worker_init: {{ worker_init | default('\"true\"') }}",
+    "  address: 127.0.0.1\n": "  address: 127.0.0.1\n  cpu_affinity: {{ cpu_affinity | default('none') }}\n",
+}
+
 
 @pytest.fixture(scope="package")
 def crate_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,6 +35,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, crate_dir: Path) -> Generato
         assert running_stack.daemon is not None
         template = running_stack.daemon.user_dir / "ep" / "user_config_template.yaml.j2"
         text = template.read_text()
+        place = f"crate_dir: {crate_dir},"
+        for before, after in {**TEMPLATE, place: f"crate_dir: {{{{ crate_dir | default('{crate_dir}') }}}},"}.items():
+            assert before in text
+            text = text.replace(before, after)
         template.write_text('{% set engine = engine | default("ProvenanceEngine") %}\n' + text)
         yield running_stack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prov_worker.diagnose.checks import CHECKS, Check
-from prov_worker.diagnose.evidence import Evidence, SentTask, last_line
+from prov_worker.diagnose.evidence import Evidence, SentTask, reason
 from prov_worker.diagnose.stages import stages_of
 from prov_worker.finding import Finding, failed, passed
 from prov_worker.globus.task_client import NoRightsError, RefusedError
@@ -78,11 +78,12 @@ def _unanswered(evidence: Evidence) -> Finding:
 def _failed(first: SentTask) -> Finding:
     answer = first.answer
     if answer is not None and answer.by_worker:
-        return failed("task", f"failed on the worker: {last_line(first.error or '')}", f"look at {_LOG}")
+        return failed("task", f"failed on the worker: {reason(first.error or '')}", f"look at {_LOG}")
     return failed(
         "task",
-        f"no worker could take it: {last_line(first.error or '')}",
-        f"an engine for MPI wants --ranks; else look at {_LOG}",
+        f"no worker could take it: {reason(first.error or '')}",
+        "if its block ended, worker_init must reach an environment with globus-compute-endpoint; an engine for MPI "
+        f"wants --ranks; look at {_LOG}",
     )
 
 
