@@ -19,6 +19,7 @@ from prov_worker.crate.sources import source_of
 from prov_worker.crate.summary import open_step
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, State
+from prov_worker.jobs.scheduler import GlobusJobScheduler
 
 pytestmark = [pytest.mark.xdist_group("jobs_at_site"), pytest.mark.timeout(300)]
 LIMIT_S = 180
@@ -108,3 +109,40 @@ def test_bad_input_is_refused_before_a_store_is_made(tmp_path: Path, capsys: pyt
     (tmp_path / "work.py").write_text("def f():\n    return 1\n")
     assert cli(["jobs", "submit", f"{tmp_path}/work.py:f", "--site", "local", "--no-wait", "--store", str(store)]) == 2
     assert "--no-wait: not with --site" in capsys.readouterr().err
+
+
+def train(config: dict[str, float]) -> float:
+    import time
+
+    time.sleep(config.get("seconds", 0.0))
+    return config["lr"] / config["scale"]
+
+
+def test_the_names_of_another_scheduler(tmp_path: Path, wait_for: Callable[..., None]) -> None:
+    """Of ``GlobusJobScheduler``, whose cancellation, retries and time limit did nothing."""
+    config = {"lr": 0.5, "scale": 2.0}
+    with GlobusJobScheduler(
+        None, function=train, function_timeout=5, max_retries=0, site="local", store=tmp_path / "jobs.jsonl",
+        options=OPTIONS,
+    ) as scheduler:  # fmt: skip
+        first, raising, late = (
+            scheduler.submit_job(job) for job in (config, {**config, "scale": 0.0}, {**config, "seconds": 600.0})
+        )
+        assert scheduler.get_job_results(first, LIMIT_S) == 0.25
+        assert config == {"lr": 0.5, "scale": 2.0}
+        with pytest.raises(jobs.JobFailedError, match="ZeroDivisionError"):
+            scheduler.get_job_results(raising, LIMIT_S)
+        with pytest.raises(jobs.JobTimedOutError, match="^time limit of 5 s"):
+            scheduler.get_job_results(late, LIMIT_S)
+        assert [scheduler.get_job_status(job) for job in (first, raising, late)] == ["completed", "failed", "timed_out"]
+        running = scheduler.submit_job({**config, "seconds": 600.0})
+        assert not scheduler.is_job_complete(running)
+        assert scheduler.cancel_job(running)
+        wait_for(lambda: scheduler.is_job_complete(running), "its end")
+        assert scheduler.get_job_status(running) == "cancelled"
+        assert not scheduler.cancel_job(first)
+        for unknown in ("9", "x"):
+            with pytest.raises(InputError, match=f"jobs.jsonl: has no job {unknown}"):
+                scheduler.get_job_status(unknown)
+    with pytest.raises(InputError, match="auth_method: 'no-such-method': is none of"):
+        GlobusJobScheduler(None, function=train, auth_method="no-such-method", site="local")

@@ -72,3 +72,23 @@ def test_a_client_that_is_killed_ten_times(
             session.wait(120)
             assert [job.result() for job in session] == [number * number for number in range(440)]
     print(f"{doubtful} jobs unknown")
+
+
+@pytest.mark.long
+def test_a_thousand_jobs_under_way(
+    endpoint: str, tmp_path: Path, crate_dir: Path, wait_for: Callable[..., None]
+) -> None:
+    """Each has its value in the end, and none ran twice."""
+    (tmp_path / "marks").mkdir()
+    command = [executable, HERE / "interrupted.py", endpoint, tmp_path / "jobs.jsonl", tmp_path / "marks", "1000"]
+    with Popen([*map(str, command)], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL) as program:
+        store = tmp_path / "jobs.jsonl"
+        wait_for(lambda: store.exists() and store.read_bytes().count(b'{"sent":') >= 4, "requests on their way")
+        os.kill(program.pid, signal.SIGKILL)
+    left = Ledger.read(store).counts()
+    unknown = accounted(endpoint, tmp_path, 1000)
+    with jobs.open(store=store, crates=crate_dir) as session:
+        wait_for(lambda: all(job.state is not State.UNKNOWN for job in session), "a match of all jobs")
+        session.wait(120)
+        assert [job.result() for job in session] == [number * number for number in range(1000)]
+    print(f"killed at {left}; {unknown} were unknown without crates")
