@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,14 +61,14 @@ class Reading:
 
 
 class CaptureReader:
-    """Reads for the tasks of one runtime directory; never waits.
+    """Reads for the tasks of the workers that one agent serves; never waits.
 
     Args:
-        runtime: the runtime directory.
+        runtimes: their runtime directories: a worker's is another one if there was no room in the first.
     """
 
-    def __init__(self, runtime: str) -> None:
-        self._runtime = runtime
+    def __init__(self, runtimes: Sequence[str]) -> None:
+        self._runtimes = runtimes
         self._waiting: list[Reading] = []
         self._reading: list[Reading] = []
 
@@ -83,7 +83,9 @@ class CaptureReader:
             What is still to be read, by a process; None if that is all.
         """
         record = ended.record
-        captures = read_captures(self._runtime, record.attempt_id)
+        directories = (runtime for runtime in self._runtimes if os.path.isdir(captures_dir(runtime, record.attempt_id)))
+        runtime = next(directories, self._runtimes[0])
+        captures = read_captures(runtime, record.attempt_id)
         training = Training()
         for data in captures.pop("torch", ()):
             with contextlib.suppress(ValueError):
@@ -100,12 +102,12 @@ class CaptureReader:
             request["tensorboard"] = events
         if not request:
             if captures or training:
-                remove_captures(self._runtime, record.attempt_id)
+                remove_captures(runtime, record.attempt_id)
             return None
         if len(self) >= _MAX_WAITING:
             record.notes.append(_not_read(request, "more tasks wait for theirs than can be read in time"))
             return None
-        reading = Reading(ended, self._runtime, request)
+        reading = Reading(ended, runtime, request)
         self._waiting.append(reading)
         self._start_some()
         return reading

@@ -127,7 +127,7 @@ class Finaliser:
         self._dead: dict[str, Follower] = {}
         self._mark_ns = 0
         self._plotter = Plotter()
-        self._captures = CaptureReader(runtime)
+        self._captures = CaptureReader(runtimes or [runtime])
         self._capturing: dict[int, Job] = {}
         self._retry_at = 0.0
         self._retry_pause = _RETRY_FIRST_S
