@@ -19,7 +19,7 @@ from prov_worker.stream.sink import AwayError, RefusedError, password_of
 from prov_worker.stream_url import StreamUrl
 
 #: Pauses between looks at logs: short after events, and longer when nothing comes.
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.25
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 0.25
 #: Pauses while a sink is away.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 5.0
 #: Pause while somebody has to see to it.
