@@ -23,7 +23,7 @@ from prov_worker.model import AttemptId, TaskRecord, host_name
 from prov_worker.processes import is_running, process_start, process_state
 from prov_worker.spool import endings
 from prov_worker.spool.endings import CANCELLED, TIME_LIMIT, Ending, Wish
-from prov_worker.spool.slot import SlotReader, SlotTask
+from prov_worker.spool.slot import SlotReader
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,20 @@ class _Condemned:
         return not any(is_running(*process) for process in (self.worker, *self.others))
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A task that runs: its slot's sequence, when it began (CLOCK_MONOTONIC, ns), and its limit, ns; 0 without one."""
+
+    sequence: int
+    attempt: AttemptId
+    mono_ns: int
+    limit_ns: int
+
+
 class Endings:
     """Ends the workers of one crate directory on this node.
+
+    A look at a worker whose task has not changed since, and is not to be ended, costs a comparison.
 
     Args:
         crate_dir: the directory.
@@ -69,6 +81,7 @@ class Endings:
         self._changed_ns = -1
         self._wishes_due = 0.0
         self._due: float | None = None
+        self._running: dict[str, _Running] = {}
         self._condemned: list[_Condemned] = []
         self._ended: dict[AttemptId, Ending] = {}
         self._refused: set[str] = set()
@@ -80,11 +93,15 @@ class Endings:
         self._due = None
         if running or self._condemned:
             self._see_wishes()
-        for slot in running:
-            task = slot.read()
-            if task is not None and task.running and any(task.task):
-                self._judge(slot, task)
+        before, self._running = self._running, {}
         now = time.monotonic()
+        for slot in running:
+            task = before.get(slot.path)
+            if task is None or task.sequence != slot.sequence():
+                task = self._task_of(slot)
+            if task is not None:
+                self._running[slot.path] = task
+                self._judge(slot, task, now)
         for condemned in list(self._condemned):
             if now >= condemned.kill_at or condemned.is_over():
                 self._finish(condemned)
@@ -120,27 +137,27 @@ class Endings:
                 self._wishes = {wish.task_id: wish for wish in endings.wishes(self._crate_dir)}
         self._is_due(self._wishes_due)
 
-    def _judge(self, slot: SlotReader, task: SlotTask) -> None:
-        attempt = attempt_of(task)
-        if attempt in self._ended or not is_running(slot.pid, slot.start):
-            return  # its death is not known to all yet
-        limit_ns, wish = slot.limit_ns(task.sequence), self._wishes.get(attempt.task_id)
-        over_at = (task.mono_ns + limit_ns) / 1e9 if limit_ns else None
-        if wish is not None and slot.thread is not None:
-            self._refuse(attempt.task_id)
-        elif wish is not None:
-            self._end(slot, task, self._ending(slot, attempt, CANCELLED, by=wish.by))
-        elif over_at is not None and slot.thread is None:
-            if time.monotonic() >= over_at:
-                self._end(slot, task, self._ending(slot, attempt, TIME_LIMIT, limit_s=limit_ns / 1e9))
-            else:
-                self._is_due(over_at)
-
     @staticmethod
-    def _ending(
-        slot: SlotReader, attempt: AttemptId, kind: str, *, limit_s: float | None = None, by: str | None = None
-    ) -> Ending:
-        return Ending(*_fields(attempt), kind, time.time_ns(), host_name(), slot.pid, limit_s, by)
+    def _task_of(slot: SlotReader) -> _Running | None:
+        task = slot.read()
+        if task is None or not task.running or not any(task.task):
+            return None
+        return _Running(task.sequence, attempt_of(task), task.mono_ns, slot.limit_ns(task.sequence))
+
+    def _judge(self, slot: SlotReader, task: _Running, now: float) -> None:
+        wish = self._wishes.get(task.attempt.task_id)
+        if wish is None and not task.limit_ns:
+            return
+        if wish is not None and slot.thread is not None:
+            self._refuse(task.attempt.task_id)
+        elif wish is not None:
+            self._end(slot, task, CANCELLED, wish.by)
+        elif slot.thread is None:
+            over_at = (task.mono_ns + task.limit_ns) / 1e9
+            if now < over_at:
+                self._is_due(over_at)
+            else:
+                self._end(slot, task, TIME_LIMIT)
 
     def _refuse(self, task_id: str) -> None:
         if task_id not in self._refused:
@@ -148,8 +165,12 @@ class Endings:
             with contextlib.suppress(OSError):
                 endings.refuse(self._crate_dir, task_id, _THREADS)
 
-    def _end(self, slot: SlotReader, task: SlotTask, ending: Ending) -> None:
+    def _end(self, slot: SlotReader, task: _Running, kind: str, by: str | None = None) -> None:
         """Tell a worker to end, if it runs the task still."""
+        if task.attempt in self._ended or not is_running(slot.pid, slot.start):
+            return  # its death is not known to all yet
+        limit_s = task.limit_ns / 1e9 if kind == TIME_LIMIT else None
+        ending = Ending(*_fields(task.attempt), kind, time.time_ns(), host_name(), slot.pid, limit_s, by)
         try:
             endings.note(self._crate_dir, ending)
         except OSError as error:
@@ -159,7 +180,7 @@ class Endings:
             ends = halted and slot.sequence() == task.sequence
             if ends:
                 others = _descendants(slot.pid, task.mono_ns + boot_offset_ns())
-                self._ended[attempt_of(task)] = ending
+                self._ended[task.attempt] = ending
                 _send([*others, worker], signal.SIGTERM)
         if not ends:
             endings.withdraw(self._crate_dir, ending)

@@ -141,12 +141,11 @@ def test_what_began_meanwhile_is_not_hurt(crates: Path, worker: Callable[..., Te
     moving = worker()
     ending = Endings(str(crates))
     task = moving.begin(0.01)
-    seen = moving.reader.read()
+    seen = ending._task_of(moving.reader)
     assert seen is not None
     moving.slot.end()
     moving.begin()
-    doomed = ending._ending(moving.reader, attempt_of(seen), "time_limit", limit_s=0.01)
-    ending._end(moving.reader, seen, doomed)
+    ending._end(moving.reader, seen, "time_limit")
     assert is_running(moving.process.pid, moving.start)
     assert endings.ending_of(str(crates), task, 1, 0) is None
 
