@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT, _, TESTS = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8").partition("\n## Tests\n")
 NAME = re.compile(r"\bPROV_[A-Z_]*[A-Z]\b")
 #: Constants of the library `prov`, and what a message calls two variables together.
-NO_VARIABLES = {"PROV_LABEL", "PROV_TYPE", "PROV_VALUE", "PROV_SERVICE_CLIENT"}
+NO_VARIABLES = {"PROV_LABEL", "PROV_TYPE", "PROV_VALUE", "PROV_SERVICE_CLIENT", "PROV_WORKER_OPTIONS_REFUSED"}
 SOURCES = ("src", "docker", "scripts", "docker-compose.yml")
 SOURCES_OF_TESTS = ("tests", "ansible", ".config", ".ci", "Makefile")
 
