@@ -78,14 +78,13 @@ def record(crate_dir: str, count: int, **settings: Any) -> None:
 def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
     """In a fresh process: write the crates of a dead worker's journal with the agent's own finaliser."""
     from prov_worker.agent.finaliser import Finaliser
-    from prov_worker.agent.orphaned_journals import UNKNOWN, journals
+    from prov_worker.agent.orphaned_journals import UNKNOWN
     from prov_worker.agent.publisher import Publisher
     from prov_worker.agent.sampler import Tick
 
     publisher = Publisher(crate_dir)
     finaliser = Finaliser(runtime, publisher)
-    (entry,) = journals(crate_dir, runtime)
-    journal = entry[0]
+    journal = drained(crate_dir, runtime)
     if samples:
         finaliser.take(Tick(series=_series_of(journal, samples)))
     _warm_up(publisher, journal, crate_dir)
@@ -97,6 +96,18 @@ def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
     took = {"wall_s": time.perf_counter() - begin, "cpu_s": time.process_time() - used}
     finaliser.close()
     return {**took, "crates": float(crates_in(crate_dir))}
+
+
+def drained(crate_dir: str, runtime: str) -> str:
+    """Return the journal of the only worker, with all that was in its ring."""
+    from prov_worker.agent.drains import Drains
+    from prov_worker.agent.orphaned_journals import journals
+
+    drains = Drains([runtime])
+    drains.drain_all()
+    drains.close()
+    ((journal, _),) = journals(crate_dir, [runtime])
+    return journal
 
 
 def _ended(journal: str) -> list[Any]:

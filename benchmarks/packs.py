@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from benchmarks.crates import drained
 from benchmarks.harness import Bench, fresh, median, no_agent, quartiles
 from benchmarks.rows import Row, Target
 
@@ -90,13 +91,13 @@ def finalise(crate_dir: str, runtime: str) -> dict[str, float]:
     """Write the crates of a dead worker's journal with the agent's own finaliser, and measure what they take."""
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.journal_follower import Follower
-    from prov_worker.agent.orphaned_journals import UNKNOWN, journals
+    from prov_worker.agent.orphaned_journals import UNKNOWN
     from prov_worker.agent.publisher import Publisher
     from prov_worker.crate.sources import find_sources
 
     publisher = Publisher(crate_dir)
     finaliser = Finaliser(runtime, publisher)
-    ((journal, _),) = journals(crate_dir, runtime)
+    journal = drained(crate_dir, runtime)
     first = next(iter(Follower(journal, None, "benchmark").read_all()))
     publisher.complete(first, None)  # the node's hardware report, which an agent takes once in its life
     publisher.publish(first, None, None)

@@ -64,7 +64,8 @@ def test_names_stand_in_the_vocabulary_alone() -> None:
     wrong = [
         f"{path}:{line}: {text!r}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        if path != Path(v.__file__)
+        # what diagnose sends to workers has the standard library alone
+        if path != Path(v.__file__) and path.parent != PACKAGE / "diagnose" / "remote"
         for line, text in strings(path)
         if NAMES.search(text)
     ]

@@ -73,7 +73,7 @@ def test_a_task_that_nobody_takes() -> None:
 
 def test_a_task_that_fails() -> None:
     task = sent()
-    task.value, task.error = {}, "Traceback…\nModuleNotFoundError: No module named 'dill'"
+    task.value, task.error = {}, "Traceback:\n  File\nModuleNotFoundError: No module named 'dill'"
     assert lines(judged("connectivity", [task]))[1] == (
         "fail task: failed on the worker: ModuleNotFoundError: No module named 'dill'"
     )

@@ -14,6 +14,7 @@ from prov_worker import __version__, accelerators, schedulers
 from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.counters import Usage
+from prov_worker.crate import vocabulary as v
 from prov_worker.model import host_name
 from prov_worker.spool.live import MAX_TEXT, VERSION
 from prov_worker.spool.notes import parse_note
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from prov_worker.spool.records import Ended
     from prov_worker.spool.slot import SlotReader
 
-_CRATES = (".crate", ".zip")
+_CRATES = (v.CRATE_SUFFIX, v.ZIP_SUFFIX)
 _GPU_READINGS = ("utilization_percent", "memory_used_bytes", "power_watts", "temperature_celsius")
 #: Distance of readings of the node that a share of its CPUs is taken from, s.
 _NODE_S = 0.5
