@@ -57,6 +57,7 @@ def pool(host: FleetHost, user: psutil.Process) -> list[PoolProcess]:
     return [part for part in orphans.pool_processes() if orphans.is_in(part, directory)]
 
 
+@pytest.mark.long
 def test_killed_in_turn_and_all_at_once(
     host: FleetHost, stranger: subprocess.Popen[bytes], wait_for: WaitFor, wait_up: Callable[..., None]
 ) -> None:

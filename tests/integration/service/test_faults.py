@@ -202,6 +202,7 @@ def test_executor_survives_a_service_and_a_broker_restart(
     assert json.loads(out) == list(range(24))
 
 
+@pytest.mark.long
 def test_network_cut_between_endpoint_and_broker(tmp_path: Path, wait_for: Callable[..., None]) -> None:
     """The endpoint's way to the broker goes and comes back, while the service keeps its own."""
     from rabbitmq import free_port
