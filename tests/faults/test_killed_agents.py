@@ -63,9 +63,10 @@ def _resident_kb(pid: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("workers", "each"), [(4, 20), (WORKERS, 16)], ids=["some", "full-node"])
+@pytest.mark.parametrize(
+    ("workers", "each"), [(4, 20), pytest.param(WORKERS, 16, marks=pytest.mark.long)], ids=["some", "full-node"]
+)
 def test_an_agent_that_is_killed_every_second(
     crate_dir: CrateDir, start: Start, tmp_path: Path, workers: int, each: int
 ) -> None:

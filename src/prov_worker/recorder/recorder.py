@@ -121,7 +121,7 @@ class Recorder:
         self._counters = Counters(in_thread)
         self._descendants = Descendants(self._thread or self.pid)
         self._slot: Slot | None = None
-        self._checked_ns = self._looked_ns = 0
+        self._checked_ns = self._looked_ns = self._due_ns = 0
         self.provenance_key: str | None = None
         self._functions = KnownFunctions()
         self._known: KnownFunction | None = None
@@ -251,11 +251,13 @@ class Recorder:
         self._sandbox = sandbox
         self._run = f',"run":{quote(run)}' if run else ""
         mono_ns = self._clock_ns()
-        if mono_ns - self._looked_ns > _LOOK_NS:
+        if mono_ns > self._due_ns:
             self._look(mono_ns)
             if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
                 self._checked_ns = mono_ns
                 self._outlet.check()
+            # not when the end of a task looked last: of tasks without a pause that is always so
+            self._due_ns = mono_ns + _LOOK_NS
             mono_ns = self._clock_ns()  # the first task of a worker does not pay for the agent's start
         if type(task_id) is not UUID:
             task_id = UUID(str(task_id))  # one spelling everywhere: slot, journal and crate must agree
