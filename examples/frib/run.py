@@ -171,7 +171,7 @@ def main() -> int:
             copy = arrive(detector, places["incoming"], RUNS[1])
             time.sleep(1)
             os.killpg(trigger.pid, signal.SIGKILL)
-            say(f"the trigger is killed while {RUNS[1]} arrives, and started anew")
+            say(f"the trigger is killed while {RUNS[1]} arrives, and started again")
         with program(watch, out / "trigger.log", environment):
             copy.wait()
             runs = wait_until_started(flow_id, len(RUNS))

@@ -103,7 +103,7 @@ class Machine:
                 return self._begin_action(name, rule, state, readable)
             if kind == "Wait":
                 until = _until(rule, readable, now)
-                return Step(dict(state), [_started(name, rule, {})], until=until)
+                return Step(dict(state), [_entry(name, rule, "started", {})], until=until)
             if kind == "Choice":
                 return self._choose(name, rule, state, readable)
             if kind == "Fail":
@@ -160,22 +160,22 @@ class Machine:
         url = rule.get("ActionUrl")
         if not isinstance(url, str):
             raise EvaluationError("an action without ActionUrl is not run here")
-        entry = _started(name, rule, {"input": shown(template, body)})
+        entry = _entry(name, rule, "started", {"input": shown(template, body)})
         call = Call(url, dict(body), float(rule.get("WaitTime", DEFAULT_WAIT_S)))
         return Step(dict(state), [entry], call=call)
 
     def _choose(self, name: str, rule: Mapping[str, Any], state: Mapping[str, Any], readable: Any) -> Step:
-        started = _started(name, rule, {})
+        started = _entry(name, rule, "started", {})
         follows = next((choice["Next"] for choice in rule["Choices"] if holds(choice, readable)), rule.get("Default"))
         if follows is None:
             cause = "no rule holds, and there is no Default"
             return self.failed(name, state, StateError(failures.NO_CHOICE, cause))
-        completed = _completed(name, rule, {"next": follows})
+        completed = _entry(name, rule, "completed", {"next": follows})
         return self._step(dict(state), [started, completed], follows, rule)
 
     def _made(self, name: str, rule: Mapping[str, Any], state: Mapping[str, Any], readable: Any) -> Step:
         """A Pass or an ExpressionEval."""
-        started = _started(name, rule, {})
+        started = _entry(name, rule, "started", {})
         if "Parameters" in rule:
             value = filled(rule["Parameters"], readable)
         elif "Result" in rule:
@@ -196,7 +196,7 @@ class Machine:
             except EvaluationError as error:
                 return self.failed(name, state, StateError(failures.RESULT, str(error)))
         output = {} if value is None or rule["Type"] == "Wait" else {"output": value}
-        entries.append(_completed(name, rule, output))
+        entries.append(_entry(name, rule, "completed", output))
         return self._step(state, entries, rule.get("Next"), rule)
 
     def _step(self, state: dict[str, Any], entries: list[Entry], follows: str | None, rule: Mapping[str, Any]) -> Step:
@@ -219,20 +219,12 @@ class Machine:
         return Step(state, [*entries, entry], ended="FAILED")
 
 
-def _started(name: str, rule: Mapping[str, Any], more: Mapping[str, Any]) -> Entry:
+def _entry(name: str, rule: Mapping[str, Any], event: str, more: Mapping[str, Any]) -> Entry:
+    """Return what the log says of a state that has ``started`` or ``completed``."""
     kind = rule["Type"]
     return Entry(
-        f"{kind}Started",
-        f"State {name} of type {kind} started",
-        {"state_name": name, "state_type": kind, **more},
-    )
-
-
-def _completed(name: str, rule: Mapping[str, Any], more: Mapping[str, Any]) -> Entry:
-    kind = rule["Type"]
-    return Entry(
-        f"{kind}Completed",
-        f"State {name} of type {kind} completed",
+        f"{kind}{event.capitalize()}",
+        f"State {name} of type {kind} {event}",
         {"state_name": name, "state_type": kind, **more},
     )
 
@@ -255,7 +247,11 @@ def _fail(name: str, rule: Mapping[str, Any], state: Mapping[str, Any], readable
     }
     details = {"error": error["Error"], "cause": error["Cause"]}
     ended = Entry("FlowFailed", f"The Flow Instance failed: {error['Error']}", details)
-    return Step(dict(state), [_started(name, rule, {}), _completed(name, rule, details), ended], ended="FAILED")
+    return Step(
+        dict(state),
+        [_entry(name, rule, "started", {}), _entry(name, rule, "completed", details), ended],
+        ended="FAILED",
+    )
 
 
 def _until(rule: Mapping[str, Any], readable: Mapping[str, Any], now: float) -> float:
