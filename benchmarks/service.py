@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from typing import Any
 
 from benchmarks.harness import Bench, median
 from benchmarks.jobs import ENDPOINT, successor
@@ -19,11 +20,19 @@ WORKERS = 2
 RATE = Target(0.5, at_most=False, of_ratio=True)
 
 
+def serializer() -> Any:
+    """Sends functions as source: workers elsewhere cannot import this module."""
+    from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer
+
+    return ComputeSerializer(strategy_code=AllCodeStrategies())
+
+
 def through_service(endpoint: str, count: int) -> float:
     """Tasks a second by the SDK's executor, from the first submission until the last value is here."""
     from globus_compute_sdk import Executor
 
-    with Executor(endpoint_id=endpoint, task_group_id=uuid.uuid4(), batch_size=1000) as executor:
+    group, by_source = uuid.uuid4(), serializer()
+    with Executor(endpoint_id=endpoint, task_group_id=group, batch_size=1000, serializer=by_source) as executor:
         assert executor.submit(successor, 0).result() == 1
         begin = time.perf_counter()
         futures = [executor.submit(successor, number) for number in range(count)]
@@ -35,7 +44,7 @@ def engine_alone(count: int) -> float:
     """Tasks a second of the engine, from the first submission until the last value is here."""
     from prov_worker.globus.embedded import EmbeddedEndpoint
 
-    with EmbeddedEndpoint(engine="GlobusComputeEngine", workers=WORKERS) as endpoint:
+    with EmbeddedEndpoint(engine="GlobusComputeEngine", workers=WORKERS, serializer=serializer()) as endpoint:
         assert endpoint.submit(successor, 0).result() == 1
         begin = time.perf_counter()
         futures = [endpoint.submit(successor, number) for number in range(count)]
