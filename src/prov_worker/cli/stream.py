@@ -40,10 +40,11 @@ def command(directory: str, urls: tuple[str, ...], once: bool, timeout: float, d
     A URL has no password: that is in the variable PROV_WORKER_STREAM_PASSWORD_<n>, for the n-th URL, or in a private
     file, ?password_file=PATH. Exit code 1 if events are left, as a sink did not take them.
     """  # noqa: D301 - the mark of click for lines that stay as they are
+    from prov_worker.spool.paths import is_crate_dir
     from prov_worker.stream.sender import Sender
     from prov_worker.stream_url import stream_urls
 
-    if not Path(directory).is_dir():
+    if not is_crate_dir(str(Path(directory).resolve())):
         raise InputError(f"{directory}: no such directory")
     try:
         addresses = stream_urls(urls)

@@ -17,7 +17,7 @@ from prov_worker.processes import host_name
 from prov_worker.spool.launch import LOCK, agent_lives
 from prov_worker.spool.live import MAX_BYTES, SOCKET, VERSION, live_files, parse_live, peer_uid, read_live
 from prov_worker.spool.own_files import is_private
-from prov_worker.spool.paths import other_spools, own_spools, place_of, runtime_dirs_of
+from prov_worker.spool.paths import is_crate_dir, other_spools, own_spools, place_of, runtime_dirs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Agents:
     """The agents of a crate directory.
 
     Args:
-        crate_dir: the directory; it must be there.
+        crate_dir: the directory; it need not be there before the first crate.
 
     Raises:
         InputError: it is no directory, or may not be read.
@@ -83,9 +83,9 @@ class Agents:
 
     def __init__(self, crate_dir: Path) -> None:
         self.crate_dir = crate_dir
-        if not crate_dir.is_dir():
+        if not is_crate_dir(os.path.abspath(crate_dir)):
             raise InputError(f"{crate_dir}: no such directory")
-        if not os.access(crate_dir, os.R_OK | os.X_OK):
+        if crate_dir.exists() and not os.access(crate_dir, os.R_OK | os.X_OK):
             raise InputError(f"{crate_dir}: no right to read this directory")
 
     def look(self) -> View:

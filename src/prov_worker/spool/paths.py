@@ -225,6 +225,11 @@ def runtime_dirs_of(crate_dir: str) -> list[str]:
     return [path for path in paths if is_private(path)]
 
 
+def is_crate_dir(crate_dir: str) -> bool:
+    """Whether there is such a directory, or is to be one: tasks of this node are recorded for it and have not ended."""
+    return os.path.isdir(crate_dir) or bool(runtime_dirs_of(crate_dir))
+
+
 def runtime_dirs() -> list[str]:
     """This user's runtime directories on this node, of all crate directories."""
     name = f"prov-worker-{os.geteuid()}"

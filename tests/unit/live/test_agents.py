@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def test_an_agent_of_this_node_that_was_killed_is_dead_whatever_its_file_says(tm
     write_live(path, said_by(name, place=place))
     [node] = Agents(tmp_path).look().nodes
     assert (node.host, node.state) == (name, DEAD)
+
+
+def test_before_the_first_crate_the_agents_of_this_node_are_asked(tmp_path: Path) -> None:
+    crates = tmp_path / "crates"
+    runtime = runtime_dir(str(crates))
+    try:
+        os.close(open_lock(runtime))
+        assert not crates.exists()
+        assert Agents(crates).look().problems == ()
+    finally:
+        shutil.rmtree(runtime)
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_shown(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_a_name_that_is_no_text_is_not_taken_for_one_that_was_sealed(run: Path) 
     assert {kind for kind, _ in kinds(run)} == {"added", "removed"}
 
 
-def test_without_a_signature_anybody_can_seal_anew(run: Path) -> None:
+def test_without_a_signature_anybody_can_seal_it_again(run: Path) -> None:
     """What a seal cannot tell; the documentation says so."""
     manifest, readme = run / "manifest-sha256.txt", run / "README.md"
     before = hashlib.sha256(readme.read_bytes()).hexdigest()
@@ -216,7 +216,7 @@ def test_without_a_signature_anybody_can_seal_anew(run: Path) -> None:
     reseal(run)
     assert verify(run).changes == []
     page = (Path(__file__).parents[4] / "docs" / "runs.md").read_text()
-    assert "can seal it anew" in " ".join(page.split())
+    assert "can seal it again" in " ".join(page.split())
 
 
 def test_a_list_of_signers_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
