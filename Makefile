@@ -57,7 +57,7 @@ export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
+.PHONY: help venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -104,6 +104,10 @@ ansible:
 oldest:
 	@scripts/make-venv.sh $(OLDEST_VENV) --editable '.[cli]' --group test 'globus-compute-endpoint==$(OLDEST)'
 
+# What the roll-out's tests install on nodes, of Debian 12: no test needs the network but for builds of images.
+wheels: venv
+	@PIP_PYTHON=$(BIN)/python scripts/node-wheels.sh 3.11 >/dev/null || echo "tests of the roll-out will say so" >&2
+
 # Docker and the base images for tests/containers, where they are missing and this user may set them up. Where not, the
 # tests say what they skip, or fail where PROV_TEST_REQUIRE_DOCKER is set.
 containers:
@@ -124,7 +128,7 @@ system:
 
 # All that tests use, beside each other: most of it waits for the network.
 setup:
-	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept mpi ansible oldest system
+	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept mpi ansible oldest wheels system
 
 demo: venv
 	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)

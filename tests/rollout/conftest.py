@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -30,24 +29,13 @@ def wheelhouses(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
     def make(python: str) -> Path:
-        requirements = ROOT / "requirements" / f"node-{python}.txt"
-        named = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-        kept = ROOT / ".cache" / f"wheels-{named}-{python}"
-        if not kept.exists():
-            aside = kept.with_suffix(f".{uuid.uuid4().hex[:8]}")
-            wanted = ["--python-version", python, "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
-            command = [*pip, "download", "--dest", aside, *wanted]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
-            try:
-                aside.rename(kept)
-            except OSError:  # another process of the run was first: what it put there is the same
-                if not kept.exists():
-                    raise
-                shutil.rmtree(aside)
+        command = [ROOT / "scripts" / "node-wheels.sh", python]
+        environment = {**os.environ, "PIP_PYTHON": sys.executable}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode:
+            missing(f"the wheels of the nodes cannot be fetched: {done.stderr[-300:]}")
         target = tmp_path_factory.mktemp("wheels")
-        for wheel in kept.iterdir():
+        for wheel in Path(done.stdout.strip()).iterdir():
             (target / wheel.name).symlink_to(wheel)
         subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", target, ROOT], check=True, capture_output=True)
         return target
