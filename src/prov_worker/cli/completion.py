@@ -11,6 +11,8 @@ from click.shell_completion import (
     get_completion_class,
 )
 
+from prov_worker.cli.examples import examples
+
 
 @add_completion_class
 class _Bash(BashComplete):
@@ -50,15 +52,14 @@ class _Zsh(ZshComplete):
     )
 
 
+@examples(
+    'eval "$(prov-worker completion bash)"',
+    "prov-worker completion fish > ~/.config/fish/completions/prov-worker.fish",
+)
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
-    """Print the completion script for SHELL.
-
-    \b
-    bash:  eval "$(prov-worker completion bash)"
-    fish:  prov-worker completion fish > ~/.config/fish/completions/prov-worker.fish
-    """  # noqa: D301 - the mark of click for lines that stay as they are
+    """Print the completion script for SHELL."""
     from prov_worker.cli.main import cli
 
     completion = get_completion_class(shell)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.humanize import duration, size
 from prov_worker.settings import Settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from prov_worker.demo.run import Outcome
 
 
+@examples("prov-worker demo --crates crates")
 @click.command("demo")
 @click.option(
     "--crates", type=terminal.PATH, default="crates", show_default=True, metavar="DIR", help="Where crates appear."

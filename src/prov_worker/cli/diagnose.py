@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.cli.sites.common import SiteName
 from prov_worker.errors import InputError
@@ -34,6 +35,10 @@ class CheckName(click.ParamType):
         return [CompletionItem(name) for name in CHECKS.names() if name.startswith(incomplete)]
 
 
+@examples(
+    "prov-worker diagnose 4b116d3c-1703-4f8f-9f6f-39921e5864df",
+    "prov-worker diagnose 4b116d3c-1703-4f8f-9f6f-39921e5864df affinity gpu --site polaris -o report.zip",
+)
 @click.command("diagnose")
 @click.argument("arguments", nargs=-1, type=CheckName(), metavar="ENDPOINT [CHECK]...")
 @click.option(
@@ -68,11 +73,7 @@ def command(
 
     CHECKs are connectivity, environment, parallel, affinity, gpu, mpi and crates; all, unless some are named. Exit
     code 1 if something was found. Without ENDPOINT, that of GLOBUS_COMPUTE_ENDPOINT_ID.
-
-    \b
-    prov-worker diagnose 4b116d3c-1703-4f8f-9f6f-39921e5864df
-    prov-worker diagnose 4b116d3c-1703-4f8f-9f6f-39921e5864df affinity gpu --site polaris -o report.zip
-    """  # noqa: D301 - the mark of click for lines that stay as they are
+    """
     from prov_worker import diagnose
 
     options = common.values(pairs, "--config")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 from prov_worker.humanize import duration, size
 from prov_worker.model import ProbeReport
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+@examples("prov-worker probe --json --mount /scratch")
 @click.command("probe")
 @click.option(
     "--probe", "names", multiple=True, type=click.Choice(PROBES.names()), help="Only this probe; may be repeated."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural
 
@@ -23,6 +24,10 @@ _LOOK_S = 0.2
 _END_S = 5.0
 
 
+@examples(
+    "prov-worker stream crates jsonl:-",
+    "prov-worker stream crates sqlite:live.sqlite postgresql://me@db.example.org/prov",
+)
 @click.command("stream")
 @click.argument("directory", type=terminal.PATH, metavar="DIR")
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
@@ -33,13 +38,9 @@ _END_S = 5.0
 def command(directory: str, urls: tuple[str, ...], once: bool, timeout: float, dry_run: bool, as_json: bool) -> int:
     """Send events of the tasks whose crates are in DIR to each URL, until it is interrupted.
 
-    \b
-    prov-worker stream crates jsonl:-
-    prov-worker stream crates sqlite:live.sqlite postgresql://me@db.example.org/prov
-
     A URL has no password: that is in the variable PROV_WORKER_STREAM_PASSWORD_<n>, for the n-th URL, or in a private
     file, ?password_file=PATH. Exit code 1 if events are left, as a sink did not take them.
-    """  # noqa: D301 - the mark of click for lines that stay as they are
+    """
     from prov_worker.spool.paths import is_crate_dir
     from prov_worker.stream.sender import Sender
     from prov_worker.stream_url import stream_urls

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.crate.json_text import is_uuid
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural, size
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from prov_worker.trigger.watcher import Watcher
 
 
+@examples(
+    "prov-worker trigger data --pattern 'run*' --exec 'python3 fit.py \"$1\"'",
+    "prov-worker trigger data --once --dry-run --exec 'ls \"$1\"'",
+)
 @click.command("trigger")
 @click.argument("directory", type=terminal.PATH, metavar="DIR")
 @click.option("--pattern", default="*", show_default=True, help="Names of folders (or files) of DIR.")

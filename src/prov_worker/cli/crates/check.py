@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.unpack import Unpacked
 from prov_worker.errors import CrateError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _RUN_BYTES = 32 << 20
 
 
+@examples("prov-worker check --install-validator crates", "prov-worker check --json RUN.crate")
 @click.command(
     "check", cls=renamed.RenamedOptions, renamed={"--profile": "--validator", "--no-profile": "--no-validator"}
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import selects
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import utc
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from prov_worker.run.selection import Selection
 
 
+@examples(
+    "prov-worker list crates --run-name scan-7 --status failed",
+    'prov-worker list crates --since 2026-11-20 --where "peak_rss_bytes > 2e9"',
+)
 @click.command("list")
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @selects()
@@ -28,13 +33,9 @@ if TYPE_CHECKING:
 def command(crates: tuple[str, ...], diagnoses: bool, as_json: bool, selection: Selection) -> int:
     """List each CRATE, or all crates in a directory or a zip file, in a table: one row per attempt, by start.
 
-    \b
-    prov-worker list crates --run-name scan-7 --status failed
-    prov-worker list crates --since 2026-11-20 --where "peak_rss_bytes > 2e9"
-
     Tasks of `prov-worker diagnose` are left out and counted, unless their run is named or --diagnoses is given. Exit
     code 1 if a crate cannot be read; the others are listed.
-    """  # noqa: D301 - the mark of click for lines that stay as they are
+    """
     from prov_worker.crate.sources.comparison import distinct_sources
     from prov_worker.crate.summary import open_step
 

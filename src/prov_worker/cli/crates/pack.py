@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 
+@examples("prov-worker pack crates")
 @click.command("pack")
 @click.argument("directory", type=terminal.PATH)
 @click.option("-o", "--output", type=terminal.PATH, metavar="DIR", help="Write the packs there; implies --keep.")

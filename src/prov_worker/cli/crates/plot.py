@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.files import atomic_write, refuse_overwrite
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.crate.reader import StepCrate
 
 
+@examples("prov-worker plot --format svg --output plots crates")
 @click.command("plot", cls=renamed.RenamedOptions, renamed={"--kind": "--format"})
 @click.argument("crates", nargs=-1, type=terminal.PATH, required=True, metavar="CRATE...")
 @click.option(

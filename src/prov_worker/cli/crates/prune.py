@@ -7,9 +7,14 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.humanize import plural, size
 
 
+@examples(
+    "prov-worker prune crates --older-than 30d",
+    "prov-worker prune crates --older-than 30d --archive old.zip --yes",
+)
 @click.command("prune")
 @click.argument("directory", type=terminal.PATH)
 @click.option("--older-than", required=True, metavar="AGE", help="Tasks that ended longer ago: 12h, 30d, 2w.")

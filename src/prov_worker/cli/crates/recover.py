@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker recover /scratch/me/crates")
 @click.command("recover", cls=renamed.RenamedOptions, renamed={"--force": "--take-over"})
 @click.argument("directory", type=terminal.PATH)
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError, blaming
 from prov_worker.humanize import duration, quantity, size, sparkline
@@ -30,6 +31,7 @@ _SIDE_BY_SIDE = 72
 _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 
 
+@examples("prov-worker show crates/0882", "prov-worker show --json 0882 --dir crates")
 @click.command("show")
 @click.argument("crate", type=terminal.PATH)
 @click.option(

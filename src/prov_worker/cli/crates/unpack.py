@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 
+@examples("prov-worker unpack --keep -o crates 2026-05-01-node01-0a1b2c3d4e5f-1.crates.zip")
 @click.command("unpack")
 @click.argument("packs", nargs=-1, type=terminal.PATH, required=True, metavar="PACK...")
 @click.option("-o", "--output", type=terminal.PATH, metavar="DIR", help="Write the crates there; implies --keep.")

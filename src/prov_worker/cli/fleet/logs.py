@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker fleet logs polaris-debug --follow")
 @click.command("logs")
 @click.argument("name", type=common.EndpointName(), metavar="NAME")
 @common.file_option

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 
 
+@examples("prov-worker fleet remove polaris-debug")
 @click.command("remove", cls=renamed.RenamedOptions, renamed={"--force": "--discard-unsent"})
 @common.names_argument
 @common.file_option

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 
 
+@examples("prov-worker fleet restart polaris-debug")
 @click.command("restart")
 @common.names_argument
 @common.file_option

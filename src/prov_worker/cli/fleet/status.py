@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 from prov_worker.humanize import duration
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.fleet.status import Status
 
 
+@examples("prov-worker fleet status --online")
 @click.command("status")
 @common.names_argument
 @common.file_option

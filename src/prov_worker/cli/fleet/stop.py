@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker fleet stop polaris-debug")
 @click.command("stop")
 @common.names_argument
 @common.file_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 
 _UNIT = """\
@@ -27,6 +28,7 @@ WantedBy=default.target
 """
 
 
+@examples("prov-worker fleet unit > ~/.config/systemd/user/prov-worker-fleet.service")
 @click.command("unit")
 @common.file_option
 @click.option("--options", "options_only", is_flag=True, help="The lines that confine it, alone.")

@@ -7,9 +7,11 @@ from dataclasses import asdict
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 
 
+@examples("prov-worker fleet validate --file fleet.yaml")
 @click.command("validate")
 @common.names_argument
 @common.file_option

@@ -7,9 +7,11 @@ import threading
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.fleet import common
 
 
+@examples("prov-worker fleet watch --once")
 @click.command("watch")
 @common.file_option
 @click.option("--once", is_flag=True, help="Look once, act, and end: for cron.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.humanize import plural
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Walltime(click.ParamType):
         return seconds
 
 
+@examples(
+    "prov-worker flow check definition.json schema.json --input input.json",
+    "prov-worker flow check flow.yaml --walltime 01:00:00 --strict",
+)
 @click.command("check")
 @click.argument("definition", type=terminal.PATH, metavar="DEF")
 @click.argument("schema", type=terminal.PATH, required=False, metavar="[SCHEMA]")

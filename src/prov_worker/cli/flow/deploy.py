@@ -7,6 +7,7 @@ import sys
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 
 _ROLES = {
@@ -18,6 +19,10 @@ _ROLES = {
 }
 
 
+@examples(
+    "prov-worker flow deploy --dry-run definition.json schema.json",
+    "prov-worker flow deploy --title 'Fit and bring back' --yes definition.json schema.json",
+)
 @click.command("deploy")
 @click.argument("definition", type=terminal.PATH, metavar="DEF")
 @click.argument("schema", type=terminal.PATH, required=False, metavar="[SCHEMA]")

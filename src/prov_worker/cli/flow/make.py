@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker flow make flow.yaml -o made")
 @click.command("make")
 @click.argument("spec", type=terminal.PATH, metavar="SPEC")
 @click.option(

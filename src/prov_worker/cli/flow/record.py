@@ -5,8 +5,13 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 
+@examples(
+    "prov-worker flow record 1f0d2c3b-8d0e-4a55-9f0e-6a7b8c9d0e1f -o record",
+    "prov-worker run assemble crates --workflow record -o RUN.crate",
+)
 @click.command("record")
 @click.argument("run", metavar="RUN")
 @click.option("-o", "--output", type=terminal.PATH, required=True, metavar="DIR", help="Directory of the record.")

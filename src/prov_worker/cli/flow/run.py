@@ -5,8 +5,13 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 
+@examples(
+    "prov-worker flow run --dry-run --input input.json",
+    "prov-worker flow run --input input.json --label run-0042 --wait",
+)
 @click.command("run")
 @click.argument("flow", required=False, metavar="[FLOW]")
 @click.option("--input", "input_", type=terminal.PATH, metavar="FILE", help="Input of the run, JSON or YAML.")

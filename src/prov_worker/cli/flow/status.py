@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 if TYPE_CHECKING:
     from prov_worker.flow import RunStatus
@@ -19,6 +20,7 @@ _FIRST_S, _LONGEST_S = 1.0, 30.0
 _CHARACTERS = 500
 
 
+@examples("prov-worker flow status --wait 1f0d2c3b-8d0e-4a55-9f0e-6a7b8c9d0e1f")
 @click.command("status")
 @click.argument("run", metavar="RUN")
 @click.option("--wait", is_flag=True, help="Wait for the end.")

@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker jobs cancel jobs.jsonl 3", "prov-worker jobs cancel --all jobs.jsonl")
 @click.command("cancel")
 @common.store_argument
 @common.numbers_argument

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 
 
+@examples("prov-worker jobs list jobs.jsonl")
 @click.command("list")
 @common.store_argument
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only jobs in this state; may be repeated.")

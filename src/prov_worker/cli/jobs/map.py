@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.errors import InputError
 
 
+@examples("prov-worker jobs map fit.py:fit items.csv --key sample --site polaris --store fits.jsonl")
 @click.command("map")
 @click.argument("place", metavar="FILE:FUNCTION")
 @click.argument("items", type=terminal.PATH, metavar="ITEMS.csv")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 
 
+@examples("prov-worker jobs result jobs.jsonl", "prov-worker jobs result --json jobs.jsonl 3")
 @click.command("result")
 @common.store_argument
 @common.numbers_argument

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.humanize import duration
 
 
+@examples("prov-worker jobs show --crates crates jobs.jsonl 3")
 @click.command("show")
 @common.store_argument
 @common.numbers_argument

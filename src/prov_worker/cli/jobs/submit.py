@@ -7,12 +7,16 @@ import re
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.errors import InputError
 
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
+@examples(
+    "prov-worker jobs submit fit.py:fit --arg 3 --arg tolerance=0.01 --endpoint 4b116d3c-1703-4f8f-9f6f-39921e5864df",
+)
 @click.command("submit")
 @click.argument("place", metavar="FILE:FUNCTION")
 @click.option(

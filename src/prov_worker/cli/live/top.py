@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _CRATE_DIR = PREFIX + "CRATE_DIR"
 
 
+@examples("prov-worker top crates", "prov-worker top --once --json crates")
 @click.command("top")
 @click.argument("where", type=terminal.PATH, metavar="[DIR|URL]", default="")
 @click.option("--once", is_flag=True, help="Print tables and leave; also done where there is no terminal.")

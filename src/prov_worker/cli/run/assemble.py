@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from prov_worker.run.selection import Selection
 
 
+@examples(
+    "prov-worker run assemble crates -o RUN.crate",
+    "prov-worker run assemble --run-name fit-2026 --since 2026-05-01 crates -o RUN.crate",
+)
 @click.command("assemble", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
 @click.option("-o", "--output", type=terminal.PATH, required=True, metavar="RUN.crate", help="The run crate to make.")

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.humanize import plural
 
 
+@examples("prov-worker run collect login.example.org:/scratch/me/crates crates")
 @click.command("collect")
 @click.argument("sources", nargs=-1, type=terminal.PATH, required=True, metavar="SOURCE...")
 @click.argument("target", type=terminal.PATH, metavar="DEST")

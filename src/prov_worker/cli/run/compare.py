@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import selects
 from prov_worker.humanize import duration, plural, size
 
@@ -22,6 +23,7 @@ _SHOWN = 20
 _NONE = "–"
 
 
+@examples("prov-worker run compare RUN.crate LATER.crate")
 @click.command("compare")
 @click.argument("first", type=terminal.PATH, metavar="A")
 @click.argument("second", type=terminal.PATH, metavar="B")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import selects
 from prov_worker.humanize import size
 from prov_worker.run.export import EXPORTERS
@@ -21,6 +22,10 @@ def _table() -> str:
     return "\b\nFormats:\n" + "\n".join(f"  {name:<{width}}  {target.summary}" for name, target in EXPORTERS.items())
 
 
+@examples(
+    "prov-worker run export RUN.crate --format prov-json -o prov.json",
+    "prov-worker run export RUN.crate --format parquet -o tables",
+)
 @click.command(
     "export", cls=renamed.RenamedOptions, renamed={"--to": "--format", "--force": "--overwrite"}, epilog=_table()
 )

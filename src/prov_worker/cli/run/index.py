@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.humanize import plural
 
 
+@examples("prov-worker run index crates")
 @click.command("index")
 @click.argument("directories", nargs=-1, type=terminal.PATH, required=True, metavar="DIR...")
 @click.option(

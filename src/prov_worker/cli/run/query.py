@@ -15,6 +15,7 @@ import click
 
 from prov_worker import printable
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import DURATION, SIZE, filter_options, tasks_of
 from prov_worker.humanize import size
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 _TABLE_ROWS = 50
 
 
+@examples(
+    "prov-worker run query crates --status failed --error memory",
+    "prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5",
+    'prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"',
+    "prov-worker run query --live sqlite:live.sqlite --running",
+)
 @click.command("query")
 @click.argument("index", type=terminal.PATH, metavar="INDEX", required=False)
 @click.option("--live", metavar="URL", help="Ask the database of a stream instead: sqlite:PATH or postgresql://…")
@@ -64,14 +71,7 @@ def command(
     raw: bool,
     **options: Any,
 ) -> int:
-    """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts.
-
-    \b
-    prov-worker run query crates --status failed --error memory
-    prov-worker run query crates --min-duration 10m --sort -peak_rss_bytes --limit 5
-    prov-worker run query crates --sql "SELECT function, count(*), sum(cpu_s) FROM tasks GROUP BY 1"
-    prov-worker run query --live sqlite:live.sqlite --running
-    """  # noqa: D301 - the mark of click for lines that stay as they are
+    """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts."""
     from prov_worker.run.index.query import DEFAULT_COLUMNS, Index
     from prov_worker.run.selection import Filters
     from prov_worker.stream.live import DEFAULT_COLUMNS as LIVE_COLUMNS

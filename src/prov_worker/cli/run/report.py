@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.run.selection import Selection
 
 
+@examples("prov-worker run report RUN.crate -o report.html")
 @click.command("report", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite"})
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural, size
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.run.collect.transfer import State
 
 
+@examples("prov-worker run transfer SITE_ID:/scratch/me/crates LAPTOP_ID:/data/crates")
 @click.command("transfer", cls=renamed.RenamedOptions, renamed={"--local": "--verify-in"})
 @click.argument("source", required=False, metavar="SOURCE_COLLECTION:PATH")
 @click.argument("target", required=False, metavar="DEST_COLLECTION:PATH")

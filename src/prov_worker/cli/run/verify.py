@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.humanize import plural
 
 
+@examples("prov-worker run verify RUN.crate --allowed-signers signers")
 @click.command("verify")
 @click.argument("run", type=terminal.PATH, metavar="RUN")
 @click.option(

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.service import common
 from prov_worker.errors import InputError
 
 
+@examples('eval "$(prov-worker service env)"')
 @click.command("env")
 @common.where_options
 @click.option("--identity", metavar="CLIENT_ID", help="Which one, where there are several.  [default: the first]")

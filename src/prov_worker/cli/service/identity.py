@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.service import common
 
 
+@examples("prov-worker service identity --identities identities.json --name 'A. Person'")
 @click.command("identity")
 @common.option("--identities", metavar="FILE", required=True, help="JSON list that it is added to; made if missing.")
 @click.option("--name", default="local client", show_default=True, help="Who it is for, on the status page.")

@@ -10,12 +10,17 @@ from typing import Any
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.service import common
 from prov_worker.printable import LineFormatter
 
 _MIB = 1024 * 1024
 
 
+@examples(
+    "prov-worker service run --identities identities.json",
+    "prov-worker service run --identities identities.json --flows --collections collections.json",
+)
 @click.command("run")
 @common.where_options
 @common.option("--amqp-url", default="amqp://guest:guest@127.0.0.1:5672/%2F", show_default=False, help="The broker.")

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.service import common
 
 _TIMEOUT_S = 5
 
 
+@examples("prov-worker service status --json")
 @click.command("status")
 @common.where_options
 @click.option("--json", "as_json", is_flag=True, help="What the service says, as JSON.")

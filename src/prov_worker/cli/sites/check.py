@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites check polaris --set account=PROJECT")
 @click.command("check")
 @common.site_argument
 @common.set_option

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from prov_worker.cli import renamed, terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites install polaris my-endpoint --set account=PROJECT --dry-run")
 @click.command(
     "install", cls=renamed.RenamedOptions, renamed={"--force": "--overwrite", "--any-host": "--unbound-host"}
 )

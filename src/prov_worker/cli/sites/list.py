@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 
 
+@examples("prov-worker sites list")
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def command(as_json: bool) -> int:

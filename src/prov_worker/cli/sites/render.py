@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli import terminal
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites render polaris --set account=PROJECT --script")
 @click.command("render")
 @common.site_argument
 @common.set_option

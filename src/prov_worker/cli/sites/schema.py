@@ -6,9 +6,11 @@ import json
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites schema perlmutter-gpu")
 @click.command("schema")
 @common.site_argument
 def command(site: str) -> int:

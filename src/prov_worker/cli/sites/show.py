@@ -6,9 +6,11 @@ import json
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites show aurora")
 @click.command("show")
 @common.site_argument
 def command(site: str) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from prov_worker.cli.examples import examples
 from prov_worker.cli.sites import common
 
 
+@examples("prov-worker sites worker-init aurora --crate-dir /flare/PROJECT/crates")
 @click.command("worker-init")
 @common.site_argument
 @click.option("--environment", metavar="DIR", help="Virtual environment with prov-worker, on a shared file system.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
@@ -41,7 +42,15 @@ def source_by_id(directory: Path, text: str) -> Source:
         return crates.get(v.key_of(text)) or crates.get(task) or crates[max(crates)]
     if problems:
         raise problems[0]
-    raise InputError(f"{directory / text}: no such crate, and no task there has an id that begins so")
+    hint = _nearest(directory, v.key_of(text))
+    raise InputError(f"{directory / text}: no such crate, and no task there has an id that begins so{hint}")
+
+
+def _nearest(directory: Path, text: str) -> str:
+    """Return a hint at the crate whose name begins most like a text; those in zips and packs are not opened for it."""
+    names = {v.key_of(path.name)[: len(text)]: v.key_of(path.name) for path in candidates(directory)}
+    near = get_close_matches(text, names, n=1)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _sources(candidate: Path, text: str) -> Iterator[Source]:
