@@ -12,7 +12,8 @@ import pytest
 
 from prov_worker.files import lock, open_lock
 from prov_worker.spool import launch
-from prov_worker.spool.ring import RINGS, RingReader, rings_of
+from prov_worker.spool.ring_format import RINGS
+from prov_worker.spool.ring_reader import RingReader, rings_of
 from support.commands import run_program, run_python
 from support.crate_dir import CrateDir, alive, task_series, wait_until
 from support.direct import TESTS, Call, DirectWorker, Start

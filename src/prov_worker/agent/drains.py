@@ -16,7 +16,8 @@ from prov_worker.errors import SpoolError
 from prov_worker.spool.drain import drain, keep_what_is_there, open_held
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import own_journal
-from prov_worker.spool.ring import RINGS, RingReader, journal_name_of, rings_of
+from prov_worker.spool.ring_format import RINGS
+from prov_worker.spool.ring_reader import RingReader, journal_name_of, rings_of
 
 #: Rings are not looked at again before the first, and should be after the second.
 _PAUSE_S, _LATENCY_S = 0.02, 0.06

@@ -31,7 +31,7 @@ from prov_worker.spool import launch
 from prov_worker.spool.agent_about import ABOUT, FINALISER_LOCK, RINGS_VERSION
 from prov_worker.spool.live import SOCKET
 from prov_worker.spool.paths import SLOT_PREFIX, place_of
-from prov_worker.spool.ring import RINGS
+from prov_worker.spool.ring_format import RINGS
 from prov_worker.spool.stream_request import is_request
 
 log = logging.getLogger(__name__)

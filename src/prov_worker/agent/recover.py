@@ -20,7 +20,7 @@ from prov_worker.spool.agent_about import finaliser_lives
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import JournalName, other_spools, own_spools, place_of, places_here, runtime_dirs_of
 from prov_worker.spool.places import why_busy
-from prov_worker.spool.ring import rings_of
+from prov_worker.spool.ring_reader import rings_of
 
 _PATIENCE_S = 20.0
 

@@ -15,7 +15,8 @@ from prov_worker.spool import launch
 from prov_worker.spool.agent_about import drains
 from prov_worker.spool.drain import drain, open_held
 from prov_worker.spool.journal import JournalWriter
-from prov_worker.spool.ring import DEFAULT_LIMIT, Ring
+from prov_worker.spool.ring import Ring
+from prov_worker.spool.ring_format import DEFAULT_LIMIT
 from prov_worker.spool.ring_records import ENDS, FIRST, KEPT, LINE, START, brief, line_of
 
 #: So many looks without an agent that drains rings, and the worker writes the journal itself.

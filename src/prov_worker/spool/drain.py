@@ -14,7 +14,7 @@ import struct
 from prov_worker.errors import SpoolError
 from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.own_files import open_own
-from prov_worker.spool.ring import RingReader
+from prov_worker.spool.ring_reader import RingReader
 from prov_worker.spool.ring_records import ENDS, FIRST, KEPT, START, line_of
 
 _BATCH = 64 << 10
@@ -27,7 +27,7 @@ def open_held(path: str) -> RingReader | None:
     """Open a ring and hold it; None if somebody else does.
 
     Raises:
-        SpoolError, OSError: as of :class:`~prov_worker.spool.ring.RingReader`.
+        SpoolError, OSError: as of :class:`~prov_worker.spool.ring_reader.RingReader`.
     """
     reader = RingReader(path)
     try:

@@ -17,7 +17,9 @@ from prov_worker.spool import ring as ring_module
 from prov_worker.spool.drain import drain, keep_what_is_there, open_held
 from prov_worker.spool.journal import JournalReader, JournalWriter
 from prov_worker.spool.records import JournalState
-from prov_worker.spool.ring import DEFAULT_LIMIT, RINGS, Ring, RingReader, journal_name_of, rings_of
+from prov_worker.spool.ring import Ring
+from prov_worker.spool.ring_format import DEFAULT_LIMIT, RINGS
+from prov_worker.spool.ring_reader import RingReader, journal_name_of, rings_of
 from prov_worker.spool.ring_records import (
     BLOCKS,
     BRIEF,
