@@ -10,163 +10,14 @@ Nothing is asked of the worker: it becomes no subreaper, and its SIGCHLD stays t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from prov_worker.agent.descendant import EXEC_NS, NO_IO, Descendant
 from prov_worker.agent.process_meter import TICKS_PER_S, Io, ProcessMeter, Stat
+from prov_worker.agent.process_use import ProcessUse
 
 MAX_PROCESSES = 256
 _ENDED = ("Z", "X")
-#: A process is younger than its exec(2) for a moment, and then shows the memory of its parent (vfork(2)).
-_EXEC_NS = 100_000_000
 _WAITED_NS = 200_000_000
-_NO_IO = Io()
-
-
-@dataclass(slots=True)
-class ProcessUse:
-    """What one descendant had used when a task began, and at the last two looks at it within the task.
-
-    Attributes:
-        pid: process id.
-        older: it was there before the task.
-        left_over: it ran at the moment when the task began, so it is at work for an earlier one.
-        alive: it was there when the task had ended.
-        waited: it is gone, and its parent has waited for it: the parent's counters have it.
-        by_worker: the worker was that parent, or the parent of it that lives on.
-        began_ns: CPU time when the task began, of the process and the children that it had waited for.
-        cpu_ns: the same at the last look, which was at ``read_ns`` (CLOCK_MONOTONIC); of it ``waited_ns`` of children.
-        earlier_ns, earlier_read_ns: the same at the look before.
-        io_began, io: bytes; None if they could not be read.
-        earlier_io: the same at the look before the last.
-    """
-
-    pid: int
-    older: bool
-    left_over: bool
-    alive: bool
-    waited: bool
-    by_worker: bool
-    began_ns: int
-    cpu_ns: int
-    waited_ns: int
-    read_ns: int
-    earlier_ns: int
-    earlier_read_ns: int
-    io_began: Io | None
-    io: Io | None
-    earlier_io: Io | None = None
-
-    def cpu_at(self, mono_ns: int) -> int:
-        """CPU time at a moment between the last two looks, as if it had been used evenly."""
-        return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * self._share(mono_ns))
-
-    def io_at(self, mono_ns: int) -> Io | None:
-        """Bytes at a moment between the last two looks, likewise."""
-        if self.io is None or self.earlier_io is None:
-            return self.io
-        share = self._share(mono_ns)
-        return Io(*(a + int((b - a) * share) for a, b in zip(self.earlier_io, self.io, strict=True)))
-
-    def _share(self, mono_ns: int) -> float:
-        """How much of the time between the last two looks had passed; a process that came later has used nothing."""
-        if mono_ns >= self.read_ns:
-            return 1.0
-        return max(0, mono_ns - self.earlier_read_ns) / max(self.read_ns - self.earlier_read_ns, 1)
-
-
-@dataclass(slots=True)
-class TreeUse:
-    """What the agent saw of a worker's process tree during one task.
-
-    Attributes:
-        processes: descendants that the worker's counters do not have, or have for more than the task.
-        peak_rss_bytes: largest total of the tree at one sample; pages that processes share count for each of them.
-        child_peak_rss_bytes: largest resident memory of one descendant, of its own ``VmHWM`` or of samples.
-        descendants: how many were seen.
-    """
-
-    processes: list[ProcessUse]
-    peak_rss_bytes: int | None = None
-    child_peak_rss_bytes: int | None = None
-    descendants: int = 0
-
-
-class _Process:
-    """One descendant under watch."""
-
-    __slots__ = (
-        "began_ns",
-        "charged_ns",
-        "clock_ns",
-        "earlier_io",
-        "earlier_ns",
-        "earlier_read_ns",
-        "first_ns",
-        "ignored",
-        "io",
-        "io_began",
-        "left_over",
-        "meter",
-        "older",
-        "parent",
-        "peak",
-        "pid",
-        "read_ns",
-        "replaced",
-        "rss",
-        "start",
-        "swallowed_ns",
-        "waited_ns",
-    )
-
-    def __init__(self, pid: int, parent: int, start: int, mono_ns: int) -> None:
-        self.meter = ProcessMeter(pid)
-        self.pid, self.parent, self.start = pid, parent, start
-        self.first_ns = self.read_ns = self.earlier_read_ns = mono_ns
-        self.clock_ns = self.waited_ns = self.earlier_ns = self.began_ns = self.charged_ns = self.swallowed_ns = 0
-        self.io: Io | None = None
-        self.earlier_io: Io | None = _NO_IO
-        self.io_began: Io | None = _NO_IO
-        self.older = self.left_over = self.ignored = self.replaced = False
-        self.rss = self.peak = 0
-
-    @property
-    def cpu_ns(self) -> int:
-        """CPU time of the process and of children that it has waited for."""
-        return self.clock_ns + self.waited_ns
-
-    def read(self, mono_ns: int) -> bool:
-        """Read clock, memory and bytes; false if it is gone."""
-        clock_ns = self.meter.cpu_ns()
-        if clock_ns is None:
-            return False
-        self.earlier_ns, self.earlier_read_ns = self.cpu_ns, self.read_ns
-        self.clock_ns, self.read_ns, self.earlier_io = clock_ns, mono_ns, self.io
-        io = self.meter.io()
-        self.io = io if io is not None else self.io
-        if mono_ns - self.first_ns >= _EXEC_NS:
-            self.rss = self.meter.rss_bytes() or 0
-            self.peak = max(self.peak, self.rss)
-        return True
-
-    def use(self, alive: bool, waited: bool, by_worker: bool = True) -> ProcessUse:
-        return ProcessUse(
-            self.pid,
-            self.older,
-            self.left_over,
-            alive,
-            waited,
-            by_worker,
-            self.began_ns,
-            self.cpu_ns,
-            self.waited_ns,
-            self.read_ns,
-            self.earlier_ns,
-            self.earlier_read_ns,
-            self.io_began,
-            self.io,
-            self.earlier_io,
-        )
 
 
 class Descendants:
@@ -184,7 +35,7 @@ class Descendants:
     def __init__(self, worker: ProcessMeter, whole: bool) -> None:
         self._worker = worker
         self._whole = whole
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, Descendant] = {}
         self._gone: list[ProcessUse] = []
         self._begun: dict[int, tuple[int, bool]] = {}
         self._began_ns = self._began_ticks = 0
@@ -236,7 +87,7 @@ class Descendants:
             process.older = process.start < self._began_ticks or process.pid in begun
             process.peak = process.swallowed_ns = 0
             process.left_over = False
-            process.io_began = process.io if process.older else _NO_IO
+            process.io_began = process.io if process.older else NO_IO
             if process.pid in begun:
                 process.began_ns, process.left_over = begun[process.pid]
             else:
@@ -346,8 +197,8 @@ class Descendants:
             todo.extend((child, pid) for child in process.meter.children(None))
         return met
 
-    def _take_up(self, pid: int, parent: int, now_ns: int) -> _Process | None:
-        process = _Process(pid, parent, 0, now_ns)
+    def _take_up(self, pid: int, parent: int, now_ns: int) -> Descendant | None:
+        process = Descendant(pid, parent, 0, now_ns)
         stat = process.meter.stat()
         if stat is None or not process.read(now_ns):
             process.meter.close()
@@ -372,16 +223,16 @@ class Descendants:
         self._charge(process, process.earlier_read_ns)
         return process
 
-    def _born_ns(self, process: _Process) -> int:
+    def _born_ns(self, process: Descendant) -> int:
         since_task_ns = (process.start - self._began_ticks) * 1_000_000_000 // TICKS_PER_S
         return min(process.read_ns, self._began_ns + max(0, since_task_ns))
 
-    def _look_at(self, process: _Process, stat: Stat | None) -> None:
+    def _look_at(self, process: Descendant, stat: Stat | None) -> None:
         """Take what is too dear for every sample."""
         if stat is not None:
             process.waited_ns = stat.waited_cpu_ns
             self._charge(process, process.earlier_read_ns)
-        if process.older or process.read_ns - process.first_ns < _EXEC_NS:
+        if process.older or process.read_ns - process.first_ns < EXEC_NS:
             return  # its mark is of another task, or of its parent
         mark, _ = process.meter.status()
         if mark is None:
@@ -399,17 +250,17 @@ class Descendants:
         return stat.parent if stat is not None and inside else 0
 
     @staticmethod
-    def _is_alive(process: _Process) -> bool:
+    def _is_alive(process: Descendant) -> bool:
         stat = process.meter.stat()
         return stat is not None and stat.start == process.start and stat.state not in _ENDED
 
-    def _charge(self, process: _Process, since_ns: int) -> None:
+    def _charge(self, process: Descendant, since_ns: int) -> None:
         counted = process.cpu_ns - process.swallowed_ns
         if counted > process.charged_ns and not process.left_over:
             self.charges.append((counted - process.charged_ns, max(since_ns, self._began_ns), process.read_ns))
             process.charged_ns = counted
 
-    def _bury(self, process: _Process, gone: Mapping[int, _Process]) -> None:
+    def _bury(self, process: Descendant, gone: Mapping[int, Descendant]) -> None:
         """Note what a process that is gone had used, and who has it in its counters now."""
         del self._processes[process.pid]
         heir = process
@@ -422,7 +273,7 @@ class Descendants:
         elif waited:
             self._owed_ns -= process.cpu_ns
             self._tail_since_ns = min(self._tail_since_ns or process.read_ns, process.read_ns)
-        began, last = process.io_began or _NO_IO, process.io or _NO_IO
+        began, last = process.io_began or NO_IO, process.io or NO_IO
         for index in range(4):
             if process.left_over:
                 self._gone_io[index] -= last[index] if waited else 0

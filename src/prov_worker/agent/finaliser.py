@@ -19,7 +19,6 @@ from typing import Any
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.capture_reader import CaptureReader
-from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.drains import Drains
 from prov_worker.agent.endings import Endings
 from prov_worker.agent.exits import failure_of_death, oom_kills
@@ -28,6 +27,7 @@ from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.live.tally import Tally
 from prov_worker.agent.output_files import LOOK_INTERVAL_S, Outputs, Sandboxes
 from prov_worker.agent.plotter import Plotter
+from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Tick, WorkerDeath
 from prov_worker.agent.stream_sender import StreamSender

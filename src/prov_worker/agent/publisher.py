@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prov_worker.agent.descendants import TreeUse
 from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
 from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
 from prov_worker.agent.output_tails import tails
+from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.packs.packs import Packs

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from prov_worker.agent.descendants import ProcessUse, TreeUse
 from prov_worker.agent.process_meter import Io
+from prov_worker.agent.process_use import ProcessUse, TreeUse
 from prov_worker.counters import Usage
 from prov_worker.model import Column, Series
 

@@ -8,9 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from prov_worker.agent.buffers import Buffer, Quantity
-from prov_worker.agent.descendants import Descendants, TreeUse
+from prov_worker.agent.descendants import Descendants
 from prov_worker.agent.held_rows import HeldRows
 from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
+from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import Plan
 from prov_worker.model import AttemptId, Series
 from prov_worker.processes import process_start

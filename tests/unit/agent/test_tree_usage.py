@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prov_worker.agent.descendants import ProcessUse, TreeUse
 from prov_worker.agent.process_meter import Io
+from prov_worker.agent.process_use import ProcessUse, TreeUse
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.counters import Usage
 from prov_worker.model import Column, Series

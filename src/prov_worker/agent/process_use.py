@@ -1,0 +1,76 @@
+"""What a worker's process tree used during one task, as readings of its processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prov_worker.agent.process_meter import Io
+
+
+@dataclass(slots=True)
+class ProcessUse:
+    """What one descendant had used when a task began, and at the last two looks at it within the task.
+
+    Attributes:
+        pid: process id.
+        older: it was there before the task.
+        left_over: it ran at the moment when the task began, so it is at work for an earlier one.
+        alive: it was there when the task had ended.
+        waited: it is gone, and its parent has waited for it: the parent's counters have it.
+        by_worker: the worker was that parent, or the parent of it that lives on.
+        began_ns: CPU time when the task began, of the process and the children that it had waited for.
+        cpu_ns: the same at the last look, which was at ``read_ns`` (CLOCK_MONOTONIC); of it ``waited_ns`` of children.
+        earlier_ns, earlier_read_ns: the same at the look before.
+        io_began, io: bytes; None if they could not be read.
+        earlier_io: the same at the look before the last.
+    """
+
+    pid: int
+    older: bool
+    left_over: bool
+    alive: bool
+    waited: bool
+    by_worker: bool
+    began_ns: int
+    cpu_ns: int
+    waited_ns: int
+    read_ns: int
+    earlier_ns: int
+    earlier_read_ns: int
+    io_began: Io | None
+    io: Io | None
+    earlier_io: Io | None = None
+
+    def cpu_at(self, mono_ns: int) -> int:
+        """CPU time at a moment between the last two looks, as if it had been used evenly."""
+        return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * self._share(mono_ns))
+
+    def io_at(self, mono_ns: int) -> Io | None:
+        """Bytes at a moment between the last two looks, likewise."""
+        if self.io is None or self.earlier_io is None:
+            return self.io
+        share = self._share(mono_ns)
+        return Io(*(a + int((b - a) * share) for a, b in zip(self.earlier_io, self.io, strict=True)))
+
+    def _share(self, mono_ns: int) -> float:
+        """How much of the time between the last two looks had passed; a process that came later has used nothing."""
+        if mono_ns >= self.read_ns:
+            return 1.0
+        return max(0, mono_ns - self.earlier_read_ns) / max(self.read_ns - self.earlier_read_ns, 1)
+
+
+@dataclass(slots=True)
+class TreeUse:
+    """What the agent saw of a worker's process tree during one task.
+
+    Attributes:
+        processes: descendants that the worker's counters do not have, or have for more than the task.
+        peak_rss_bytes: largest total of the tree at one sample; pages that processes share count for each of them.
+        child_peak_rss_bytes: largest resident memory of one descendant, of its own ``VmHWM`` or of samples.
+        descendants: how many were seen.
+    """
+
+    processes: list[ProcessUse]
+    peak_rss_bytes: int | None = None
+    child_peak_rss_bytes: int | None = None
+    descendants: int = 0
