@@ -21,8 +21,8 @@ from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.current_task import context, task_of
 from prov_worker.recorder.errors import guarded, log, log_internal_error
+from prov_worker.recorder.of_thread import recorder_for
 from prov_worker.recorder.provenance import provenance_of_environment
-from prov_worker.recorder.recorder import recorder_for
 from prov_worker.recorder.step import size_of
 
 NAME = "prov-worker"

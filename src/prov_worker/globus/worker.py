@@ -20,7 +20,8 @@ from typing import Any, cast
 
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import guarded, log_internal_error
-from prov_worker.recorder.recorder import Recorder, recorder_for
+from prov_worker.recorder.of_thread import recorder_for
+from prov_worker.recorder.recorder import Recorder
 
 
 class _Current(threading.local):

@@ -24,9 +24,12 @@ from prov_worker.processes import process_start
 from prov_worker.recorder import capture, commands, current_task, libraries, output
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
+from prov_worker.recorder.crate_wait import wait_for_crate
 from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.failures import failure, redacted
+from prov_worker.recorder.forks import Forks
+from prov_worker.recorder.function_ids import FunctionIds
 from prov_worker.recorder.known_functions import KnownFunction, KnownFunctions
 from prov_worker.recorder.outlet import Outlet
 from prov_worker.recorder.worker_info import mpi_placement, worker_facts
@@ -47,7 +50,6 @@ from prov_worker.spool.ring_records import (
     SHORT,
     START,
     WHOLE,
-    uuid_text,
 )
 from prov_worker.spool.slot import MARK, NOTE_LIMIT, OFF, Slot
 from prov_worker.spool.stream_request import leave_request
@@ -63,23 +65,6 @@ _QUICK_CALLS = 8
 _CHECK_AGENT_NS = 5_000_000_000
 #: How often it is looked whether ring or journal still are what their paths lead to.
 _LOOK_NS = 900_000_000
-_MAX_FUNCTIONS = 1000
-_WAIT_NS = 60_000_000_000
-_ASK_AGENT_NS = 1_000_000_000
-
-
-class _Forks:
-    """Counts the forks that led to this process: a child must not write what is its parent's."""
-
-    count = 0
-
-    @classmethod
-    def happened(cls) -> None:
-        """Called in the child."""
-        cls.count += 1
-
-
-os.register_at_fork(after_in_child=_Forks.happened)
 
 
 class Recorder:
@@ -95,11 +80,10 @@ class Recorder:
     # bound here, where programs that replace the clocks of modules do not look
     _clock_ns = staticmethod(time.monotonic_ns)
     _wall_ns = staticmethod(time.time_ns)
-    _sleep = staticmethod(time.sleep)
 
     def __init__(self, crate_dir: str) -> None:
         self.pid = os.getpid()
-        self.forks = _Forks.count
+        self.forks = Forks.count
         self.crate_dir = crate_dir
         in_thread = threading.current_thread() is not threading.main_thread()
         self._thread = threading.get_native_id() if in_thread else None
@@ -135,7 +119,7 @@ class Recorder:
         self._task_id = UUID(int=0)
         self._task = NO_ID
         self._attempt = 0
-        self._function_ids: dict[str | None, tuple[bytes, str]] = {None: (NO_ID, "")}
+        self._function_ids = FunctionIds()
         self._function_id: str | None = None
         self._run = ""
         self._start_ns = self._mono_ns = 0
@@ -307,7 +291,7 @@ class Recorder:
         if entry.line is not None:
             self._outlet.keep(entry.line)
             entry.line = None
-        function_id, more = self._function_ids.get(self._function_id) or self._packed_id(self._function_id)
+        function_id, more = self._function_ids[self._function_id]
         if self.capture != "none" and (args or kwargs):
             small = (len(packed) if size is None else size) <= capture.HASH_LIMIT
             described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
@@ -337,20 +321,6 @@ class Recorder:
         if self.capture_output == "tail":
             output.begin(self._thread is not None)
 
-    def _packed_id(self, text: str | None) -> tuple[bytes, str]:
-        """A function's id as 16 bytes, or as a field of the line if it is no UUID as usual."""
-        packed = (NO_ID, f',"fid":{quote(text or "")}')
-        try:
-            data = UUID(text).bytes
-            if uuid_text(data) == text:
-                packed = (data, "")
-        except ValueError as error:
-            if not is_own(error):
-                raise
-        if len(self._function_ids) < _MAX_FUNCTIONS:
-            self._function_ids[text] = packed
-        return packed
-
     def failed(self, error: BaseException, text: str | None = None) -> None:
         """The task's own error, as upstream turns it into a result; ``text`` is the traceback that the client sees."""
         self._failure = failure("exception", error, text)
@@ -374,12 +344,12 @@ class Recorder:
 
     def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
         """Parsl is about to run the command of a bash app. Does nothing in a forked child."""
-        if _Forks.count == self.forks:
+        if Forks.count == self.forks:
             self._composed = commands.Composed(command, kwargs, self.capture != "none", self.capture_output != "none")
 
     def noted(self, fields: dict[str, Any]) -> None:
         """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
-        if _Forks.count == self.forks:
+        if Forks.count == self.forks:
             self._look(self._clock_ns())
             line = {"t": "notes", "task": str(self._task_id), "n": self._attempt, **fields}
             self._outlet.line(json.dumps(line).encode() + b"\n")
@@ -392,7 +362,7 @@ class Recorder:
 
     def finish(self) -> None:
         """The task has ended: close it in slot and ring. Does nothing in a child that the task forked."""
-        if _Forks.count != self.forks:
+        if Forks.count != self.forks:
             return
         duration = self._clock_ns() - self._mono_ns
         if libraries.ENDINGS:
@@ -403,7 +373,7 @@ class Recorder:
         finally:
             self._slot.end()  # type: ignore[union-attr]
         if self._wait:
-            self._wait_for_crate()
+            wait_for_crate(self._slot, self._sequence, self._task_id, self._ask_for_agent)
 
     def _finish_short(self, duration: int) -> bool:
         """Record the end of a quick function's short call, of which there is little to say; false if there is more.
@@ -447,7 +417,7 @@ class Recorder:
         more = more or ""
         function_id = NO_ID
         if kind == WHOLE or not self._started:
-            function_id, text = self._function_ids.get(self._function_id) or self._packed_id(self._function_id)
+            function_id, text = self._function_ids[self._function_id]
             if not self._started:
                 more += text + self._run
         flags = 0 if self._failure else OK
@@ -501,45 +471,5 @@ class Recorder:
             self._looked_ns = mono_ns
             self._outlet.look()
 
-    def _wait_for_crate(self) -> None:
-        """Wait until the agent says that the crate is on disk; gives up, loudly, after a minute."""
-        now = self._clock_ns()
-        slot, deadline_ns, asked_ns, pause = self._slot, now + _WAIT_NS, now, 0.0005
-        while slot is not None and slot.finished() < self._sequence:
-            now = self._clock_ns()
-            if now > asked_ns + _ASK_AGENT_NS:
-                asked_ns = now
-                launch.ensure_agent(self._runtime, self.crate_dir)  # it may have died meanwhile
-            if now > deadline_ns:
-                log.error(
-                    "task %s: no crate after %.0f s; the result is released without it", self._task_id, _WAIT_NS / 1e9
-                )
-                return
-            self._sleep(pause)
-            pause = min(pause * 1.5, 0.01)
-
-
-_local = threading.local()
-
-
-def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
-    """The recorder of this thread for the crate directory that the settings name.
-
-    Made anew in a forked child, which must not write to its parent's journal.
-
-    Raises:
-        SettingsError, SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
-    """
-    last: Recorder | None = getattr(_local, "last", None)
-    if last is not None and last.provenance_key == provenance["key"] and last.forks == _Forks.count:
-        return last
-    crate_dir = provenance["settings"]["crate_dir"]
-    recorders: dict[str, Recorder] | None = getattr(_local, "recorders", None)
-    if recorders is None:
-        recorders = _local.recorders = {}
-    recorder = recorders.get(crate_dir)
-    if recorder is None or recorder.forks != _Forks.count:
-        recorder = recorders[crate_dir] = Recorder(crate_dir)
-    recorder.use(provenance, endpoint_id)
-    _local.last = recorder
-    return recorder
+    def _ask_for_agent(self) -> None:
+        launch.ensure_agent(self._runtime, self.crate_dir)

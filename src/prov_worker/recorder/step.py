@@ -117,7 +117,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
 def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The recorder, with a task begun; None where recording is off or impossible."""
     global _provenance
-    from prov_worker.recorder.recorder import recorder_for
+    from prov_worker.recorder.of_thread import recorder_for
 
     try:
         if _provenance is _UNREAD:
