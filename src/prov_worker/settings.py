@@ -8,16 +8,16 @@ the path of the key. Standard library only: workers import this module.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from prov_worker import accelerators, capture_settings, schedulers
+from prov_worker import accelerators, capture_settings, schedulers, setting_values, telemetry_settings
 from prov_worker.capture_settings import Capture
 from prov_worker.errors import BelowError, SettingsError
 from prov_worker.registry import Registry
 from prov_worker.stream_url import PASSWORD, stream_urls
+from prov_worker.telemetry_settings import Telemetry
 
 #: Variable that switches recording on.
 SWITCH = "PROV_WORKER"
@@ -43,55 +43,6 @@ def default_environment() -> tuple[str, ...]:
     Never a whole environment: the endpoint's client secret is in there.
     """
     return (*accelerators.VARIABLES, *accelerators.DETAILS, "OMP_NUM_THREADS", *schedulers.variables())
-
-
-@dataclass(frozen=True, slots=True)
-class Telemetry:
-    """Which types of telemetry are sampled, and how often.
-
-    Each is true (at the poll interval, or more slowly where reading is dear), false (not sampled: no column, no
-    observation), or its own interval in seconds, 0.01 to 60 and no shorter than the poll interval.
-
-    Attributes:
-        cpu: CPU use of the task's process tree.
-        memory: resident memory of the worker.
-        threads: number of the worker's threads.
-        io: characters read and written through system calls.
-        children: number of descendants and their resident memory.
-        node: CPU use and memory of the whole node.
-        per_cpu: use of each logical CPU of the node.
-        gpu: use, memory, power and temperature of the node's GPUs.
-    """
-
-    cpu: bool | float = True
-    memory: bool | float = True
-    threads: bool | float = True
-    io: bool | float = True
-    children: bool | float = True
-    node: bool | float = True
-    per_cpu: bool | float = True
-    gpu: bool | float = True
-
-    def interval_s(self, kind: str, poll_interval: float) -> float | None:
-        """Seconds between readings of one type; None where it is off.
-
-        Args:
-            kind: name of the type.
-            poll_interval: what the types that are true follow.
-        """
-        value: bool | float = getattr(self, kind)
-        if value is False:
-            return None
-        return poll_interval if value is True else max(value, poll_interval)
-
-    def intervals(self, poll_interval: float, off: float) -> tuple[float, ...]:
-        """Seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
-        intervals = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
-        return tuple(off if interval is None else interval for interval in intervals)
-
-    def to_mapping(self) -> dict[str, bool | float]:
-        """The types that do not stand at their default."""
-        return {kind: value for kind, value in asdict(self).items() if value is not True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +231,7 @@ def _parse(name: str, text: str) -> Any:
     if name == "stream":
         return text.split()  # an address may have commas
     if name == "telemetry":
-        return _parse_telemetry(text)
+        return telemetry_settings.parse(text)
     if name == "capture":
         return capture_settings.parse(text)
     if name == "mount_points":
@@ -288,24 +239,6 @@ def _parse(name: str, text: str) -> Any:
     if name in ("probes", "capture_environment"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
-
-
-def _parse_telemetry(text: str) -> dict[str, bool | float]:
-    """``gpu=1,per_cpu=off``: a number is always an interval, so truth is not 1 here."""
-    values: dict[str, bool | float] = {}
-    for kind, value in capture_settings.pairs(text):
-        truth = None if value.isdigit() else capture_settings.truth(value)
-        try:
-            values[kind] = float(value) if truth is None else truth
-        except ValueError:
-            raise BelowError(kind, f"expected on, off or a number of seconds, got {value!r}") from None
-    return values
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, got {value!r}")
-    return value
 
 
 def _boolean_or_at_end(value: Any) -> bool | str:
@@ -316,141 +249,34 @@ def _boolean_or_at_end(value: Any) -> bool | str:
     return value
 
 
-def _seconds(low: float, high: float) -> Callable[[Any], float]:
-    def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"expected a number of seconds, got {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"expected {low:g} to {high:g} seconds, got {value!r}")
-        return float(value)
-
-    return check
-
-
-def _bytes(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"expected a whole number of bytes, got {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"expected {low} to {high} bytes, got {value!r}")
-        return value
-
-    return check
-
-
-def _choice(allowed: tuple[str, ...]) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in allowed or not isinstance(value, str):
-            raise ValueError(f"expected one of {', '.join(allowed)}; got {value!r}")
-        return value
-
-    return check
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) and v for v in value):
-        raise ValueError(f"expected a list of strings, got {value!r}")
-    return tuple(dict.fromkeys(value))
-
-
-def _choices(names: Callable[[], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
-    def check(value: Any) -> tuple[str, ...]:
-        chosen, allowed = _strings(value), names()
-        for name in chosen:
-            if name not in allowed:
-                raise ValueError(f"expected names from {', '.join(allowed)}; got {name!r}")
-        return chosen
-
-    return check
-
-
-def _absolute(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a path, got {value!r}")
-    if "\0" in value or "\n" in value:
-        raise ValueError(f"expected a path without control characters, got {value!r}")
-    path = os.path.expanduser(value)
-    if not os.path.isabs(path):
-        raise ValueError(f"expected an absolute path, got {value!r}")
-    return os.path.normpath(path)
-
-
-def _absolutes(value: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_absolute(v) for v in _strings(value)))
-
-
 def _addresses(value: Any) -> tuple[str, ...]:
     return tuple(url.text for url in stream_urls(value))
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"expected text, got {value!r}")
-    return value.strip()
-
-
-def _uuid(value: Any) -> str:
-    text = _text(value).lower()
-    if not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
-        raise ValueError(f"expected a UUID, got {value!r}")
-    return text
-
-
-def _web_address(value: Any) -> str:
-    if not re.match(r"https?://[^\s/?#]+(/[^\s?#]*)?\Z", text := _text(value)):
-        raise ValueError(f"expected an address such as https://compute.api.globus.org, got {value!r}")
-    return text.rstrip("/")
-
-
-def _telemetry(value: Any) -> Telemetry:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"expected a mapping of telemetry types, got {value!r}")
-    kinds = [f.name for f in fields(Telemetry)]
-    seconds = _seconds(0.01, 60.0)
-    checked: dict[str, bool | float] = {}
-    for kind, choice in value.items():
-        if kind not in kinds:
-            raise BelowError(str(kind), f"unknown type of telemetry; known are {', '.join(kinds)}")
-        if choice is None:
-            continue
-        if isinstance(choice, bool):
-            checked[kind] = choice
-        elif isinstance(choice, (int, float)):
-            try:
-                checked[kind] = seconds(choice)
-            except ValueError as error:
-                raise BelowError(kind, str(error)) from None
-        else:
-            raise BelowError(kind, f"expected true, false or a number of seconds, got {choice!r}")
-    return Telemetry(**checked)
-
-
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "enabled": _boolean,
-    "crate_dir": _absolute,
-    "poll_interval": _seconds(0.01, 60.0),
-    "telemetry": _telemetry,
-    "mount_points": _absolutes,
-    "probes": _choices(PROBES.names),
-    "plots": _choice(PLOTS),
-    "plot_min_duration": _seconds(0.0, 86_400.0),
-    "crates": _choice(CRATES),
-    "write": _choice(WRITE),
-    "capture_arguments": _choice(CAPTURE_ARGUMENTS),
-    "capture_environment": _strings,
-    "capture_output": _choice(CAPTURE_OUTPUT),
+    "enabled": setting_values.boolean,
+    "crate_dir": setting_values.absolute,
+    "poll_interval": setting_values.seconds(0.01, 60.0),
+    "telemetry": telemetry_settings.check,
+    "mount_points": setting_values.absolutes,
+    "probes": setting_values.choices(PROBES.names),
+    "plots": setting_values.choice(PLOTS),
+    "plot_min_duration": setting_values.seconds(0.0, 86_400.0),
+    "crates": setting_values.choice(CRATES),
+    "write": setting_values.choice(WRITE),
+    "capture_arguments": setting_values.choice(CAPTURE_ARGUMENTS),
+    "capture_environment": setting_values.strings,
+    "capture_output": setting_values.choice(CAPTURE_OUTPUT),
     "capture_outputs": _boolean_or_at_end,
     "capture": capture_settings.check,
-    "ring_limit": _bytes(1 << 20, 1 << 40),
-    "metrics_dir": _absolute,
+    "ring_limit": setting_values.byte_count(1 << 20, 1 << 40),
+    "metrics_dir": setting_values.absolute,
     "stream": _addresses,
-    "stream_keep": _seconds(60.0, 31_536_000.0),
-    "stream_limit": _bytes(1 << 20, 1 << 50),
-    "license": _text,
-    "author": _text,
-    "publisher": _text,
-    "submitter": _uuid,
-    "service_url": _web_address,
+    "stream_keep": setting_values.seconds(60.0, 31_536_000.0),
+    "stream_limit": setting_values.byte_count(1 << 20, 1 << 50),
+    "license": setting_values.plain_text,
+    "author": setting_values.plain_text,
+    "publisher": setting_values.plain_text,
+    "submitter": setting_values.uuid,
+    "service_url": setting_values.web_address,
 }

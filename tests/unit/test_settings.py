@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import SettingsError
-from prov_worker.settings import Settings, Telemetry
+from prov_worker.settings import Settings
+from prov_worker.telemetry_settings import Telemetry
 
 
 def test_types_are_switched_and_given_intervals() -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 from prov_worker.model import Column, Series, TaskSeries
-from prov_worker.settings import Telemetry
 from prov_worker.spool.slot import OFF
+from prov_worker.telemetry_settings import Telemetry
 
 #: Types that are read of the worker's own processes, by the columns they fill.
 TASK_KINDS = {

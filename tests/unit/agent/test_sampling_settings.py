@@ -17,8 +17,8 @@ from prov_worker.probes import ProbeContext
 from prov_worker.probes.energy import ENERGY_SOURCES, EnergyCounter
 from prov_worker.probes.energy.base import EnergySource
 from prov_worker.processes import process_start
-from prov_worker.settings import Telemetry
 from prov_worker.spool.slot import OFF, Slot
+from prov_worker.telemetry_settings import Telemetry
 
 MS = 1_000_000
 BEGIN = 10**15
