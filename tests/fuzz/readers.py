@@ -17,7 +17,7 @@ from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import DirectorySource, ZipSource, digest, sources_at
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, SpoolError
 from prov_worker.fleet import fleetfile
 from prov_worker.model import Failure

@@ -16,7 +16,7 @@ import pytest
 from prov_worker import jobs
 from prov_worker.cli.main import run as cli
 from prov_worker.crate.sources import source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, State
 from prov_worker.jobs.scheduler import GlobusJobScheduler

@@ -13,7 +13,7 @@ import pytest
 from prov_worker import __version__
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.globus.answers import read_message
 from prov_worker.globus.call_packing import pack_arguments
 from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError, TaskFuture

@@ -20,7 +20,7 @@ from prov_worker.crate.findings import WARNING
 from prov_worker.crate.findings import Finding as CrateFinding
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.rules import RULES, Checked
-from prov_worker.crate.summary import step_of
+from prov_worker.crate.summary_reader import step_of
 from prov_worker.finding import Finding, passed
 from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Worker, host_name
 from prov_worker.probes import PROBES, ProbeContext, take_all

@@ -68,7 +68,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.crate is not None:
         from prov_worker.crate.sources import source_of
-        from prov_worker.crate.summary import open_step
+        from prov_worker.crate.summary_reader import open_step
 
         row |= open_step(source_of(outcome.crate), strict=False)[0].figures()
     return row

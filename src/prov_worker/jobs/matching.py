@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.sources.ids import source_by_id
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.globus.call_packing import unpack_arguments
 from prov_worker.jobs.job import Job

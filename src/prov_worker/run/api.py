@@ -24,7 +24,8 @@ from prov_worker.crate.graph import hardware_of, series_of
 from prov_worker.crate.large import property_of
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import Source, find_sources, is_run, is_there, read, sources_at
-from prov_worker.crate.summary import RunStep, open_step
+from prov_worker.crate.summary import RunStep
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.model import TaskSeries
 from prov_worker.run.model import Link, Problem

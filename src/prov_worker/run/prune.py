@@ -32,7 +32,8 @@ from prov_worker.crate.sources import (
 from prov_worker.crate.sources.comparison import change, difference
 from prov_worker.crate.sources.packs import PackFile, present, signature_of
 from prov_worker.crate.staging import remove_leftovers, staging_name
-from prov_worker.crate.summary import RunStep, open_step
+from prov_worker.crate.summary import RunStep
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.files import need_new
 from prov_worker.run.assembly.seal import parse_manifest

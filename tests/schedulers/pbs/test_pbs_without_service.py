@@ -16,7 +16,7 @@ from pbs_site import PROJECT, cluster, worker_init
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.sources import source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from support import jobs_at_site
 from support.commands import run_program
 

@@ -24,7 +24,7 @@ from prov_worker.crate.sources import (
     run_sources,
     source_of,
 )
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.crate.unpack import Unpacked
 from prov_worker.errors import CrateError
 from prov_worker.testing import CrateFactory

@@ -11,7 +11,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.crate.training import MAX_RUNS, training_of
 from prov_worker.errors import CrateError
 from prov_worker.model import Part

@@ -17,7 +17,7 @@ from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.software import plain_version
 from prov_worker.crate.sources import find_crates, source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError
 from prov_worker.model import Column, Failure, Function, Series, TaskSeries, Usage, Value, Worker

@@ -14,7 +14,7 @@ from prov_worker.cli.main import run as cli
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import source_of
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.crate.validator.client import find_validator
 from prov_worker.errors import CrateError
 from prov_worker.run.api import open_run

@@ -37,7 +37,7 @@ def command(crates: tuple[str, ...], diagnoses: bool, as_json: bool, selection: 
     code 1 if a crate cannot be read; the others are listed.
     """
     from prov_worker.crate.sources.comparison import distinct_sources
-    from prov_worker.crate.summary import open_step
+    from prov_worker.crate.summary_reader import open_step
 
     rows: list[dict[str, Any]] = []
     damaged = left_out = 0

@@ -52,7 +52,7 @@ def command(crate: str, directory: str, as_json: bool) -> int:
     id: 8ad801b2, or DIR/8ad801b2. Of several attempts at a task, the latest is shown.
     """
     from prov_worker.crate.sources import read_end
-    from prov_worker.crate.summary import open_step
+    from prov_worker.crate.summary_reader import open_step
 
     step, opened = open_step(_source(crate, directory), strict=False)
     if as_json:

@@ -20,7 +20,7 @@ from prov_worker.crate.sources.comparison import difference
 from prov_worker.crate.sources.packs import PackFile, present
 from prov_worker.crate.sources.zips import open_zip
 from prov_worker.crate.staging import remove_leftovers, staging_name
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
 from prov_worker.printable import is_text

@@ -27,7 +27,8 @@ from prov_worker.crate.packs.raw import RawZip
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import PackSource, Source, candidates, each_source
-from prov_worker.crate.summary import RunStep, open_step
+from prov_worker.crate.summary import RunStep
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv

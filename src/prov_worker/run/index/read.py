@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.crate.sources import Source, each_source
-from prov_worker.crate.summary import open_step
+from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, blaming
 from prov_worker.run.index.store import partition_of
 from prov_worker.run.index.tables import TABLES, Row, rows
