@@ -130,7 +130,8 @@ def packed(crate_dir: str, output: str) -> int:
 def zipped(crate_dir: str, output: str) -> dict[str, float]:
     """Assemble a zip."""
     from benchmarks.assemble import answer
-    from prov_worker.run.assembly.assemble import Options, assemble
+    from prov_worker.run.assembly.assemble import assemble
+    from prov_worker.run.assembly.model import Options
 
     began = time.perf_counter()
     return answer(assemble([Path(crate_dir)], Path(output), Options(zip=True)).steps, began)

@@ -15,7 +15,8 @@ from service_stack import ALICE, Stack, running
 
 from prov_worker.flow import deploy, make, record, run, status
 from prov_worker.flow.check import load
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("service-flow-tasks")]
 SPEC = """\

@@ -13,7 +13,8 @@ import prov_worker
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import CrateError, InputError
 from prov_worker.run.api import open_run
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.index.tables import SAMPLES
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from prov_worker.run.api import open_run
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
 from support.commands import run_program
 
@@ -204,7 +205,7 @@ def test_a_file_without_the_right_to_read_it_leaves_the_others(crates: Any, tmp_
 def test_a_crate_that_changes_while_it_is_read_is_left_out(
     crates: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prov_worker.run.assembly import assemble as module
+    from prov_worker.run.assembly import draft as module
 
     crates.add(1)
     bad = crates.add(2)
@@ -441,7 +442,8 @@ def test_a_large_file_is_streamed(crates: Any, tmp_path: Path) -> None:
         stream.truncate(1 << 30)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from prov_worker.run.assembly.assemble import Options, assemble\n"
+        "from prov_worker.run.assembly.assemble import assemble\n"
+        "from prov_worker.run.assembly.model import Options\n"
         "resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))\n"
         "result = assemble([Path(sys.argv[1])], Path(sys.argv[2]), Options(copy=False))\n"
         "assert result.steps == 1 and not result.problems, result"

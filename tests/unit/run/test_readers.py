@@ -12,7 +12,8 @@ import pytest
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.validator.client import find_validator
 from prov_worker.model import Value
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.vocabulary import PROFILE_OF_VALIDATOR, SKIPPED_CHECK
 from prov_worker.testing import CrateFactory
 from support.commands import run_program

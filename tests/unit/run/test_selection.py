@@ -13,7 +13,8 @@ import pytest
 import prov_worker
 from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.groups import keep, kept_at
 from prov_worker.run.index.build import index
 from prov_worker.run.index.query import Index

@@ -13,7 +13,7 @@ from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
-    from prov_worker.run.assembly.assemble import Assembled
+    from prov_worker.run.assembly.model import Assembled
     from prov_worker.run.selection import Selection
 
 
@@ -75,7 +75,8 @@ def command(
     What is damaged is named and left out, and the exit code is 1.
     """
     from prov_worker.crate.bounds import MAX_FILE_BYTES
-    from prov_worker.run.assembly.assemble import Options, assemble
+    from prov_worker.run.assembly.assemble import assemble
+    from prov_worker.run.assembly.model import Options
 
     options = Options(
         name=name,

@@ -7,107 +7,22 @@ the rest is assembled.
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.bounds import MAX_FILE_BYTES
-from prov_worker.crate.graph import reference_ids
-from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.packs.raw import RawZip
-from prov_worker.crate.people import account_name, people
-from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import PackSource, Source, candidates, each_source
-from prov_worker.crate.summary import RunStep
-from prov_worker.crate.summary_reader import open_step
-from prov_worker.errors import CrateError, InputError, blaming
-from prov_worker.humanize import plural
-from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import Placer, look, take
-from prov_worker.run.assembly.flow_record import description_of
-from prov_worker.run.assembly.metadata import GraphWriter, Heading
-from prov_worker.run.assembly.plan import Prospect
-from prov_worker.run.assembly.seal import ZIP_MARK, manifest_line, seal_text, seal_zip, sign
-from prov_worker.run.assembly.shared_entities import Shared
-from prov_worker.run.assembly.staging import Entry, StagingDb
+from prov_worker.crate.sources import candidates
+from prov_worker.errors import InputError
+from prov_worker.run.assembly.draft import Draft
+from prov_worker.run.assembly.model import Assembled, Options
+from prov_worker.run.assembly.seal import ZIP_MARK, seal_zip
 from prov_worker.run.assembly.stored import StoredCrates
-from prov_worker.run.assembly.triggers import trigger_entities
-from prov_worker.run.assembly.verify import digest_of
-from prov_worker.run.assembly.workflow import Workflow, read_workflow
-from prov_worker.run.links import LinkFinder, link_line
-from prov_worker.run.model import Problem
-from prov_worker.run.selection import Selection
-from prov_worker.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a run crate is made.
-
-    Attributes:
-        name: of the run; None takes that of the target.
-        workflow: file with a workflow definition.
-        triggers: crates of the triggers that began the run.
-        license, author, publisher: as in the settings of recording: identifiers, or plain text.
-        copy: copy bytes even where they could be shared with the source.
-        overwrite: replace a target that exists.
-        zip: make a zip file.
-        sign: ssh key that signs the seal.
-        selection: which attempts are taken; None takes all.
-        max_file_bytes: a step crate with a larger file is refused; 0 for no limit.
-    """
-
-    name: str | None = None
-    workflow: Path | None = None
-    triggers: tuple[Path, ...] = ()
-    license: str | None = None
-    author: str | None = None
-    publisher: str | None = None
-    copy: bool = False
-    overwrite: bool = False
-    zip: bool = False
-    sign: Path | None = None
-    selection: Selection | None = None
-    max_file_bytes: int = MAX_FILE_BYTES
-
-
-@dataclass(slots=True)
-class Assembled:
-    """What was assembled.
-
-    Attributes:
-        path: of the run crate; None where there was nothing to assemble.
-        steps: number of attempts in it. tasks: number of tasks. failed: tasks whose latest attempt failed.
-        duplicates: crates that were there twice, byte for byte.
-        links: number of links by kind, such as ``{"declared": 3, "value": 12}``.
-        files: number of files in the crate. size_bytes: their size.
-        problems: crates that were left out, or named for another reason.
-        signed: whether the seal is signed.
-        defined: number of steps in the workflow definition; None without one.
-        idle: names of those to which no task belongs.
-    """
-
-    path: Path | None = None
-    steps: int = 0
-    tasks: int = 0
-    failed: int = 0
-    duplicates: int = 0
-    links: dict[str, int] = field(default_factory=dict)
-    files: int = 0
-    size_bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    signed: bool = False
-    defined: int | None = None
-    idle: list[str] = field(default_factory=list)
+from prov_worker.run.assembly.workflow import read_workflow
 
 
 def assemble(
@@ -142,16 +57,16 @@ def assemble(
     try:
         staged.mkdir(mode=0o700)
         (staged / v.STEPS_DIR).mkdir()
-        with closing(_Assembly(staged, options, workflow, target)) as assembly:
+        with closing(Draft(staged, options, workflow, target)) as draft:
             for number, candidate in enumerate(paths):
                 progress(number, len(paths))
-                assembly.take(candidate)
+                draft.take(candidate)
             progress(len(paths), len(paths))
-            result = assembly.finish()
-        if not result.steps and assembly.passed:
+            result = draft.finish()
+        if not result.steps and draft.passed:
             raise InputError(f"{', '.join(map(str, directories))}: no attempt matches")
         if result.steps:
-            _publish(staged, target, options, assembly.stored)
+            _publish(staged, target, options, draft.stored)
             result.path = target
         return result
     except OSError as error:
@@ -211,262 +126,3 @@ def _zip(staged: Path, target: Path, stored: StoredCrates) -> None:
         stored.copy_to(archive)
         archive.finish(ZIP_MARK + b"0" * 64)
     seal_zip(target)
-
-
-class _Assembly:
-    """A run crate on its way."""
-
-    def __init__(self, staged: Path, options: Options, workflow: Workflow | None, target: Path) -> None:
-        self._staged = staged
-        self._steps = staged / v.STEPS_DIR
-        self._options = options
-        self._workflow = workflow
-        self._record = workflow.record if workflow is not None else {}
-        self._triggers = tuple(trigger_entities(options.triggers))
-        self._name = options.name or v.key_of(target.name) or "run"
-        self._placer = Placer(copy=options.copy)
-        settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
-        self._people = people(settings, account_name(), "when the run was assembled")
-        self._shared = Shared(self._people_ids())
-        self._db = StagingDb()
-        self.stored = StoredCrates()
-        self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
-        suffix = workflow.suffix if workflow is not None else ".json"
-        self._prospect = Prospect(v.WORKFLOW_STEM + suffix, workflow)
-        self.result = Assembled()
-        #: Attempts that were not selected.
-        self.passed = 0
-
-    def _people_ids(self) -> list[str]:
-        return [
-            self._people.license,
-            self._people.author,
-            self._people.publisher,
-            *(profile for profile, _, _ in rv.PROFILES),
-        ]
-
-    def close(self) -> None:
-        """Close the database."""
-        self._db.close()
-
-    def take(self, candidate: Path) -> None:
-        """Take the crates at one path."""
-        for source in each_source(candidate, self._refuse):
-            try:
-                with blaming(source.where):
-                    self._take(source)
-            except CrateError as error:
-                self._refuse(source.where, error)
-
-    def _refuse(self, where: str, error: CrateError) -> None:
-        self.result.problems.append(Problem.of(where, error))
-
-    def _say(self, where: str, message: str) -> None:
-        self.result.problems.append(Problem(where, message))
-
-    def _take(self, source: Source) -> None:
-        step, crate = open_step(source)
-        if self._options.selection is not None and not self._options.selection.takes(step):
-            self.passed += 1
-            return
-        key = self._admit(source, step)
-        if key is None:
-            return
-        step.key, step.crate_id = key, v.step_id(key)
-        target = self._steps / v.crate_name(key)
-        is_stored = self._options.zip and isinstance(source, PackSource)
-        if is_stored:
-            taken = look(source, crate, self._options.max_file_bytes)
-        else:
-            taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
-        try:
-            if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
-                raise CrateError(source.where, "changed while it was read")
-            entry = self._entry(step, crate)
-            lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
-            number = self._db.add(step, source.key)
-        except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
-            raise
-        if isinstance(source, PackSource) and is_stored:
-            self.stored.add(key, source)
-        self._db.add_entry(number, entry, lines)
-        self._finder.add(number, step)
-        self._prospect.observe(step, crate.function)
-        self.result.files += len(taken.manifest)
-        self.result.size_bytes += taken.size_bytes
-
-    def _admit(self, source: Source, step: RunStep) -> str | None:
-        """The key under which a step is kept; None where it is not."""
-        plain = safe_name(step.task_id)
-        attempts = self._db.attempts(step.task_id)
-        for other in attempts:
-            if other.id == step.attempt_id:
-                if other.sha256 == step.metadata_sha256:
-                    self.result.duplicates += 1
-                else:
-                    self._say(source.where, f"another crate of this very attempt was taken as {other.key}")
-                return None
-        if not attempts:
-            return plain
-        latest = attempts[-1]
-        if source.key == plain and any(other.id.attempt == step.attempt and other.named == plain for other in attempts):
-            self._say(
-                source.where,
-                f"two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
-            )
-        if (step.end_ns, step.attempt) < (latest.end_ns, latest.id.attempt):
-            return self._free(plain, step.attempt)
-        # This one is later: it gets the plain name, and the one that has it now steps back.
-        for other in attempts:
-            if other.key == plain:
-                self._rename(plain, self._free(plain, other.id.attempt))
-        return plain
-
-    def _rename(self, old: str, new: str) -> None:
-        if not self.stored.rename(old, new):
-            os.rename(self._steps / v.crate_name(old), self._steps / v.crate_name(new))
-        self._db.rename(old, new)
-
-    def _name_latest(self) -> None:
-        """Give the plain name to latest attempts whose later one turned out to be damaged."""
-        for key, task in [row for row in self._db.ordered_keys(latest=True) if row[0] != safe_name(row[1])]:
-            self._rename(key, safe_name(task))
-
-    def _free(self, plain: str, attempt: int) -> str:
-        keys = (v.attempt_key(plain, attempt, number) for number in itertools.count(1))
-        return next(key for key in keys if not self._db.has(key))
-
-    def _entry(self, step: RunStep, crate: StepCrate) -> Entry:
-        root = crate.entities["./"]
-        shown = [value.id for value in (*step.arguments, *step.results)] + [file.id for file in step.files]
-        for identifier in reference_ids(crate.action.get("resourceUsage")):
-            if identifier in rv.SHOWN_USAGE or identifier.startswith("#usage-gpu-"):
-                shown.append(identifier)
-        return Entry(
-            step=step,
-            action_id=crate.action["@id"],
-            entities={identifier: crate.entities[identifier] for identifier in shown},
-            root={key: root[key] for key in ("name", "description", "datePublished") if isinstance(root.get(key), str)},
-            license=self._shared_id(crate, root.get("license")) or self._people.license,
-            agent=self._shared_id(crate, crate.action.get("agent")) or self._people.author,
-            provider=self._shared_id(crate, crate.action.get("provider")),
-        )
-
-    def _shared_id(self, crate: StepCrate, value: Any) -> str | None:
-        ids = reference_ids(value)
-        return self._shared.take(crate.entities, ids[0]) if ids and ids[0] in crate.entities else None
-
-    def finish(self) -> Assembled:
-        """Write what describes and seals the steps."""
-        result, db = self.result, self._db
-        db.settle()
-        self._name_latest()
-        self._prospect.settle()
-        result.defined = None if self._workflow is None else len(self._workflow.steps)
-        result.idle = self._prospect.idle
-        result.steps = len(db)
-        if not result.steps:
-            return result
-        result.tasks, result.failed = db.tasks()
-        with open(self._staged / v.LINKS_FILE, "x", encoding="utf-8") as stream:
-            for link in self._finder.links():
-                stream.write(link_line(link))
-                db.link(link.target, link.target_id, link.source, link.source_id, link.via)
-                result.links[link.via] = result.links.get(link.via, 0) + 1
-        db.settle_links()
-        workflow = self._prospect.file
-        text = self._workflow.text if self._workflow is not None else self._listed()
-        (self._staged / workflow).write_bytes(text)
-        (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
-        for name, content in self._record.items():
-            (self._staged / name).write_bytes(content)
-        top = (workflow, v.README_FILE, v.LINKS_FILE, *self._record)
-        digests = {name: digest_of(self._staged / name) for name in top}
-        self._write_manifest({name: digest for name, (digest, _) in digests.items()})
-        digests[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
-        self._write_graph(digests)
-        metadata, _ = digest_of(self._staged / v.METADATA_FILE)
-        (self._staged / v.SEAL_FILE).write_text(seal_text(metadata, digests[v.MANIFEST_FILE][0]), encoding="utf-8")
-        if self._options.sign is not None:
-            sign(self._staged, self._options.sign)
-            result.signed = True
-        for path in self._staged.iterdir():
-            if path.is_file():
-                result.files += 1
-                result.size_bytes += path.stat().st_size
-        return result
-
-    def _listed(self) -> bytes:
-        """The workflow as it was seen, where no definition was given."""
-        stages = sorted(self._prospect.stages.values(), key=lambda stage: stage.position)
-        data = {
-            "name": self._name,
-            "steps": [
-                {"name": stage.name, "function": list(stage.functions), "tasks": stage.tasks} for stage in stages
-            ],
-        }
-        return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
-
-    def _readme(self) -> str:
-        result = self.result
-        inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
-        stated = sum(result.links.values()) - inferred
-        return (
-            f"# {self._name}\n\n"
-            f"A run of {plural(result.tasks, 'task')} in {plural(result.steps, 'attempt')}; {result.failed} failed in "
-            f"the end.\n\n"
-            f"- `{v.step_id('<task id>')}`: the crate of each task, byte for byte as it was recorded; an earlier "
-            f"attempt is `<task id>.attempt-N{v.CRATE_SUFFIX}/`\n"
-            f"- `{v.METADATA_FILE}`: the run, as a Provenance Run Crate 0.5\n"
-            f"- `{self._prospect.file}`: the workflow "
-            f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
-            f"{self._recorded()}"
-            f"- `{v.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
-            f"content\n"
-            f"- `{v.MANIFEST_FILE}`, `{v.SEAL_FILE}`: the seal; `prov-worker run verify` or "
-            f"`sha256sum -c {v.SEAL_FILE} {v.MANIFEST_FILE}` finds what changed\n"
-        )
-
-    def _recorded(self) -> str:
-        described = ((name, description_of(name)) for name in self._record)
-        return "".join(f"- `{name}`: {text[0].lower()}{text[1:]}\n" for name, text in described)
-
-    def _write_manifest(self, top: dict[str, str]) -> None:
-        with open(self._staged / v.MANIFEST_FILE, "x", encoding="utf-8", newline="\n") as stream:
-            for name in sorted(top):
-                stream.write(manifest_line(top[name], name))
-            for key, lines in self._db.manifests():
-                prefix = v.step_id(key)
-                stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
-
-    def _write_graph(self, digests: dict[str, tuple[str, int]]) -> None:
-        result = self.result
-        given = self._workflow is not None
-        workflow = self._prospect.file
-        media_type = "application/json" if workflow.endswith(".json") else "application/yaml"
-        texts = {
-            workflow: (
-                "The workflow as it was defined" if given else "The order of the functions as the tasks show it",
-                media_type,
-            ),
-            v.README_FILE: ("About this crate", "text/markdown"),
-            v.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
-            **{name: (description_of(name), "application/json") for name in self._record},
-            v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
-        }
-        files = [(name, *texts[name], digests[name][1], digests[name][0]) for name in texts]
-        seal = (v.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
-        failed = f", {result.failed} of which failed" if result.failed else ""
-        tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
-        description = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
-        heading = Heading(
-            name=self._name,
-            description=description,
-            published=utc(time.time_ns()),
-            people=self._people,
-            files=(*files, seal),
-            triggers=self._triggers,
-        )
-        with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
-            GraphWriter(stream, self._db, self._prospect, self._shared, self._workflow).write(heading)

@@ -16,7 +16,8 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.community import open_crate
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.export import Advance, exporter
 
 _SEALS = (v.MANIFEST_FILE, v.SEAL_FILE, v.SIGNATURE_FILE)

@@ -15,7 +15,8 @@ from prov_worker.crate.packs.offsets import offsets_path
 from prov_worker.crate.packs.writer import PackWriter
 from prov_worker.crate.staging import staging_name
 from prov_worker.run.api import open_run
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
 from prov_worker.testing import CrateFactory, task_id
 

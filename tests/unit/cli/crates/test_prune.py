@@ -19,7 +19,8 @@ from prov_worker.crate.packs.writer import PackWriter
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import find_sources
 from prov_worker.crate.staging import remove_leftovers
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.spool.paths import spool_dir
 from prov_worker.testing import CrateFactory, task_id
 from prov_worker.testing.crates import START_NS

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from support.commands import run_python
 
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"

@@ -13,7 +13,8 @@ import pytest
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
 from prov_worker.run.api import open_run
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
 
 METADATA = "ro-crate-metadata.json"

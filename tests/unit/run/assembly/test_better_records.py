@@ -9,8 +9,9 @@ import pytest
 
 from prov_worker.cli.main import run as cli
 from prov_worker.model import Failure
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.better_records import Better, better_records
+from prov_worker.run.assembly.model import Options
 from prov_worker.testing import CrateFactory
 
 

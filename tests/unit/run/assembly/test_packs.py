@@ -10,7 +10,8 @@ import pytest
 
 from prov_worker.crate.packs.conversion import pack
 from prov_worker.crate.packs.offsets import offsets_path
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
 from prov_worker.testing import CrateFactory
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.seal import seal_text
 from prov_worker.run.assembly.verify import verify
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from prov_worker.errors import InputError
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
 from prov_worker.run.assembly.workflow import read_workflow
 from prov_worker.testing import task_id

@@ -13,7 +13,8 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.model import OutputFile
 from prov_worker.run.api import open_run
-from prov_worker.run.assembly.assemble import Options, assemble
+from prov_worker.run.assembly.assemble import assemble
+from prov_worker.run.assembly.model import Options
 from prov_worker.run.export import EXPORTERS
 from prov_worker.run.export import prov as room
 
