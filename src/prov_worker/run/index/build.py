@@ -16,7 +16,8 @@ from prov_worker.crate.sources.packs import signature_of
 from prov_worker.errors import InputError
 from prov_worker.files import lock, open_lock
 from prov_worker.run.index.read import Mapper, Piece, here, read_piece
-from prov_worker.run.index.store import SEEN_FILE, Parts, need_arrow
+from prov_worker.run.index.record import SEEN_FILE
+from prov_worker.run.index.store import Parts, need_arrow
 from prov_worker.run.index.tables import Row
 from prov_worker.run.model import Problem
 

@@ -20,7 +20,7 @@ from prov_worker.crate.packs.format import is_pack
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
 from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
-from prov_worker.run.index.store import SEEN_FILE, read_record
+from prov_worker.run.index.record import SEEN_FILE, read_record
 from prov_worker.run.index.tables import DUCKDB_KINDS, TABLES, TASKS
 from prov_worker.run.selection import Filters
 

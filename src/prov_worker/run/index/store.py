@@ -9,14 +9,9 @@ crash left between the two. Size and hash of each file are kept there too: what 
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-import time
-import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,29 +19,20 @@ from typing import Any
 from prov_worker.crate.json_text import safe_name
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.files import sha256_of_file
+from prov_worker.run.index.record import (
+    SCHEMA,
+    SEEN_FILE,
+    UNREAD,
+    VERSION,
+    check_version,
+    columns_id,
+    part_path,
+    size_of,
+)
 from prov_worker.run.index.tables import TABLES, Row
 
-SEEN_FILE = "seen.sqlite"
 #: A partition with more files than this is made one.
 MAX_PARTS = 32
-#: How often a reader looks again for a file that a writer is about to rename.
-_PATIENCE = 40
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS seen (
-    identity TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, sha TEXT, partition TEXT
-);
-CREATE TABLE IF NOT EXISTS part (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, tab TEXT, partition TEXT, live INTEGER, size INTEGER, sha TEXT
-);
-CREATE TABLE IF NOT EXISTS extra (identity TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS settled (yes INTEGER PRIMARY KEY);
-"""
-#: Version of the files and of the rules by which their rows are made of crates.
-_VERSION = 3
-#: Its files are the same, but GPUs of other workers counted: read as it is, and made of the crates again.
-_OUTDATED = 2
-#: Size, time and hash of crates that have to be read again, whatever these are.
-_UNREAD = (-2, -2, "")
 _ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
 
 
@@ -79,76 +65,6 @@ def partition_of(start_ns: int, endpoint: str) -> str:
     return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a reader has to know of an index.
-
-    Attributes:
-        wrong: files of it that are gone or have another size, as far as one can see without reading them.
-        unread: number of crates that were in such files, and that nobody has read again since.
-        extra: crates whose content is in the index under another path as well.
-        uniform: whether all of its files have the columns of this version.
-    """
-
-    wrong: list[Path]
-    unread: int
-    extra: list[str]
-    uniform: bool
-
-
-def read_record(directory: Path) -> Record:
-    """Look at an index without writing to it; somebody else may be.
-
-    Raises:
-        InputError: the record cannot be read.
-    """
-    path = directory / SEEN_FILE
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            _check_version(db, path)
-            # A file that was renamed or replaced between the two looks: a writer is at work, and soon done.
-            for waited in range(_PATIENCE):
-                live = db.execute("SELECT tab, partition, number, size FROM part WHERE live = 1").fetchall()
-                wrong = [
-                    part_path
-                    for tab, partition, number, size in live
-                    if _size(part_path := _part_path(directory, number, tab, partition)) != size
-                ]
-                if not wrong or (waited and not any(path.with_name(f".{path.name}").exists() for path in wrong)):
-                    break
-                time.sleep(0.05)
-            (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", _UNREAD[:1]).fetchone()
-            (columns,) = db.execute("PRAGMA application_id").fetchone()
-            extra = [row[0] for row in db.execute("SELECT identity FROM extra")]
-            return Record(sorted(wrong), unread, extra, columns == _columns_id())
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
-
-
-def _columns_id() -> int:
-    """Return a number, 31 bits, that stands for the tables' columns and their types."""
-    return zlib.crc32(json.dumps(TABLES).encode()) >> 1
-
-
-def _check_version(db: sqlite3.Connection, path: Path) -> bool:
-    """Return whether the rows of an index follow rules of an earlier version."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _OUTDATED, _VERSION):
-        raise InputError(f"{path}: an index of another version; remove {path.parent}, and index again")
-    return bool(version == _OUTDATED)
-
-
-def _part_path(directory: Path, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
-    return directory / table / partition / f"{'.' if hidden else ''}part-{number:08d}.parquet"
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
 class Parts:
     """The files of one index. One writer at a time: the caller holds the lock.
 
@@ -160,8 +76,8 @@ class Parts:
         self._directory = directory
         self._db = sqlite3.connect(directory / SEEN_FILE, isolation_level=None)
         try:
-            self._outdated = _check_version(self._db, directory / SEEN_FILE)
-            self._db.executescript(_SCHEMA)
+            self._outdated = check_version(self._db, directory / SEEN_FILE)
+            self._db.executescript(SCHEMA)
             self._set_columns()
             if not self._outdated:
                 self._set_version()
@@ -182,11 +98,11 @@ class Parts:
         """Write down which columns all files have: 0 once they differ, as after a version with another counter."""
         (files,) = self._db.execute("SELECT count(*) FROM part").fetchone()
         (columns,) = self._db.execute("PRAGMA application_id").fetchone()
-        if not files or columns != _columns_id():
-            self._db.execute(f"PRAGMA application_id = {0 if files else _columns_id()}")
+        if not files or columns != columns_id():
+            self._db.execute(f"PRAGMA application_id = {0 if files else columns_id()}")
 
     def _set_version(self) -> None:
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def outdated(self) -> set[str]:
         """Return the paths that have to be read again because their rows follow rules of an earlier version."""
@@ -196,7 +112,7 @@ class Parts:
         return {path for path in paths if os.path.exists(path)}
 
     def _path(self, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:
-        return _part_path(self._directory, number, table, partition, hidden=hidden)
+        return part_path(self._directory, number, table, partition, hidden=hidden)
 
     def recover(self) -> None:
         """Finish or undo what an interrupted writer left."""
@@ -239,7 +155,7 @@ class Parts:
                 path = identity.rpartition("!")[0] or identity
                 if os.path.exists(path):
                     paths.add(path)
-                    again.append((*_UNREAD, identity))
+                    again.append((*UNREAD, identity))
                 else:
                     gone += 1
         self._db.execute("BEGIN IMMEDIATE")
@@ -253,7 +169,7 @@ class Parts:
 
     def unread(self) -> set[str]:
         """Crates that :meth:`mend` wanted to be read again, and that were not."""
-        return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", _UNREAD[:1])}
+        return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", UNREAD[:1])}
 
     def settle(self) -> None:
         """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
@@ -406,7 +322,7 @@ class Parts:
 
 
 def _is_whole(path: Path, size: int | None, sha: str | None) -> bool:
-    if _size(path) != size:
+    if size_of(path) != size:
         return False
     try:
         return sha256_of_file(path) == sha

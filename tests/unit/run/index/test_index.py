@@ -26,6 +26,7 @@ from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
 from prov_worker.run.index.query import Index, IndexDamageError, duration_s, moment, size_bytes
 from prov_worker.run.index.read import in_processes, read_piece
+from prov_worker.run.index.record import read_record
 from prov_worker.run.index.store import Parts, partition_of
 from prov_worker.run.index.tables import TABLES
 from prov_worker.run.report.model_builder import gather
@@ -659,7 +660,7 @@ def test_an_index_of_a_version_with_fewer_counters_is_read_and_goes_on(
     query = "SELECT count(*), count(written_bytes), sum(written_bytes) FROM tasks"
     with Index(path) as opened:
         assert list(opened.sql(query).rows) == [(6, 0, None)]
-    assert not store.read_record(path).uniform
+    assert not read_record(path).uniform
     workflow_crates.add(90, usage=Usage(read_bytes=7, written_bytes=512))
     index([workflow_crates.directory])
     with Index(path) as opened:
@@ -674,7 +675,7 @@ def test_an_index_of_a_version_with_fewer_counters_is_read_and_goes_on(
 
 
 def test_the_files_of_one_version_have_the_same_columns(workflow_crates: Any, indexed: Path) -> None:
-    assert store.read_record(indexed).uniform
+    assert read_record(indexed).uniform
     workflow_crates.add(91)
     index([workflow_crates.directory])
-    assert store.read_record(indexed).uniform
+    assert read_record(indexed).uniform
