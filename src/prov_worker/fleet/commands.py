@@ -5,28 +5,26 @@ A watch that is at work starts what is to be started, and so does the one of a f
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, delegate, presence, status, waiting
+from prov_worker.fleet import endpoint_actions as actions
 from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint_actions import Say
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.result import Outcome, ordered, pick
 from prov_worker.fleet.state import Asked, Record, State
 from prov_worker.fleet.validate import validate
-from prov_worker.sites.install import DamagedError, install
 
 #: Registering takes a second; a slow service and a cold file system take longer.
 START_S = 90.0
-
-Say = Callable[[str], None]
 
 
 def _silent(_: str) -> None:
@@ -68,7 +66,7 @@ def up(
     watch = presence.read(state.directory)
     if dry_run:
         records = state.load()
-        outcomes += [_would(spec, records.get(spec.name, Record()), force=force) for spec in here]
+        outcomes += [actions.would_do(spec, records.get(spec.name, Record()), force=force) for spec in here]
         return ordered(fleet, outcomes)
     with state.records() as records:
         ready: list[EndpointSpec] = []
@@ -76,10 +74,10 @@ def up(
         for spec in here:
             record = records.setdefault(spec.name, Record())
             try:
-                running = _running(Folder(spec), record)
+                running = actions.running(Folder(spec), record)
                 # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
                 cleared = daemon.clear(Folder(spec)) if running is None else []
-                changes, diff = _install(spec, record, force=force)
+                changes, diff = actions.install_files(spec, record, force=force)
             except InputError as error:
                 record.last_error = str(error)
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
@@ -229,7 +227,7 @@ def _stop_all(
     broken_off = threading.Event()
     with ThreadPoolExecutor(max(1, len(here))) as pool:
         try:
-            return list(pool.map(lambda spec: _stop(spec, records[spec.name], done, broken_off.is_set), here))
+            return list(pool.map(lambda spec: actions.stop(spec, records[spec.name], done, broken_off.is_set), here))
         except BaseException:
             broken_off.set()  # else Ctrl-C would wait for daemons that hang
             raise
@@ -291,7 +289,7 @@ def restart(
                 outcomes.append(stopped[spec.name])
                 continue
             try:
-                _running(Folder(spec), records[spec.name])
+                actions.running(Folder(spec), records[spec.name])
             except InputError as error:
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 continue
@@ -331,7 +329,7 @@ def _start_all(
         started = []
         for spec in batch:
             try:
-                started.append((spec, *_start(spec, records[spec.name], environ)))
+                started.append((spec, *actions.start(spec, records[spec.name], environ)))
             except OSError as error:
                 problem = records[spec.name].last_error = f"{error.filename or spec.directory}: {error.strerror}"
                 outcomes.append(Outcome(spec.name, "not started", problem, good=False))
@@ -341,131 +339,6 @@ def _start_all(
             why = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
             changes, diff = changed.get(spec.name, ("", ""))
             changes = "; ".join(filter(None, [*cleared, changes]))
-            outcomes.append(_outcome(spec, records[spec.name], process, why, changes, diff))
+            outcomes.append(actions.outcome_of(spec, records[spec.name], process, why, changes, diff))
             done(spec.name)
     return outcomes
-
-
-# -- one endpoint --------------------------------------------------------------------------------------------------
-
-
-def _install(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, str]:
-    """Which files were changed, in words, and how."""
-    new = _is_new(spec)
-    folder = Folder(spec)
-    try:
-        before = folder.owner()
-    except DamagedError:
-        before = {}
-    record.made = new or bool(before.get("made", record.made))
-    owner = {"fleet": str(spec.file), "made": record.made}
-    written = install(
-        spec.site,
-        spec.name,
-        spec.values,
-        user_dir=spec.user_dir,
-        overwrite=force,
-        unbound_host=spec.unbound_host,
-        owner=owner,
-    )
-    if new:
-        return "created", written.diff
-    kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
-    return (f"changed {', '.join(written.written)}{kept}" if written.written else ""), written.diff
-
-
-def _is_new(spec: EndpointSpec) -> bool:
-    """Whether there is nothing yet; an empty directory is what a full disk leaves."""
-    return not spec.directory.exists() or not any(spec.directory.iterdir())
-
-
-def _would(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
-    folder = Folder(spec)
-    new = _is_new(spec)
-    try:
-        written = install(
-            spec.site,
-            spec.name,
-            spec.values,
-            user_dir=spec.user_dir,
-            overwrite=force,
-            unbound_host=spec.unbound_host,
-            dry_run=True,
-        )
-        running = _running(folder, record)
-    except InputError as error:
-        return Outcome(spec.name, "refused", str(error), good=False)
-    clauses = ["would be created" if new else f"would change {', '.join(written.written)}"] if written.written else []
-    clauses.append(f"runs as {running}" if running else "would be started")
-    return Outcome(spec.name, "dry run", "; ".join(clauses), diff=written.diff)
-
-
-def _running(folder: Folder, record: Record) -> str | None:
-    """Which process the daemon is, if it runs; the record is told of one that it does not know.
-
-    Raises:
-        InputError: a second one might be started beside one that cannot be seen well.
-    """
-    core = folder.core(record.seen)
-    if core.process is not None:
-        if not record.is_of(core.process):
-            record.began(core.process)
-            record.ran_at = core.process.create_time()
-        return f"process {core.process.pid}"
-    if status.is_elsewhere(folder, record, core):
-        return f"process {core.pid} on {record.host or 'another host'}"
-    if core.state == "elsewhere":
-        raise InputError(
-            f"{folder.pid_file}: was touched {core.touched_s or 0:.0f} s ago by a process that is not here: it runs on "
-            "another host, or ended a moment ago; try again in a minute"
-        )
-    others = folder.cores()
-    if others:
-        raise InputError(f"{folder.spec.name}: is starting or ending already, as process {others[0].pid}")
-    return None
-
-
-def _start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], list[str]]:
-    """Start a daemon; also tells what earlier runs had left."""
-    folder = Folder(spec)
-    cleared = daemon.clear(folder)
-    record.forgive()
-    present = Launch.now(spec)
-    started = daemon.start(folder, environ)
-    record.began(daemon.process_of(started), present)
-    return started, cleared
-
-
-def _outcome(
-    spec: EndpointSpec, record: Record, process: subprocess.Popen[bytes], problem: str | None, changes: str, diff: str
-) -> Outcome:
-    if problem is None:
-        record.last_error = ""
-        record.ran_at = time.time()
-        # It lives on without this process, which does not wait for it.
-        process.returncode = 0
-        return Outcome(spec.name, "started", ", ".join(filter(None, [changes, f"process {process.pid}"])), diff=diff)
-    record.last_error = problem
-    process.returncode = process.poll() or 0
-    return Outcome(spec.name, "not started", problem, good=False, diff=diff)
-
-
-def _stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[], bool]) -> Outcome:
-    folder = Folder(spec)
-    core = folder.core(record.seen)
-    running = [core.process] if core.process is not None else folder.cores()
-    try:
-        if running:
-            how = [
-                f"process {process.pid} {daemon.stop(folder, process, interrupted=interrupted)}" for process in running
-            ]
-            record.last_error = ""
-            return Outcome(spec.name, "stopped", "; ".join(how))
-        if core.state == "elsewhere":
-            detail = f"its pid file was touched {core.touched_s or 0:.0f} s ago, by a process that is not here"
-            return Outcome(spec.name, "not stopped", detail, good=False)
-        if core.state == "stale":
-            return Outcome(spec.name, "stopped", "; ".join(daemon.clear(folder)))
-        return Outcome(spec.name, "stopped", "; ".join(["did not run", *daemon.end_leftovers(folder)]))
-    finally:
-        done(spec.name)
