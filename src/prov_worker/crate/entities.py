@@ -7,6 +7,7 @@ Entities are rendered one by one to text, because one compact line an entity is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +25,28 @@ _SHORT = 200
 def document(entities: Iterable[str]) -> str:
     """The metadata document that holds the given entities, with a final line end."""
     return _HEAD + ",\n".join(entities) + _TAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text of a metadata document in two parts.
+
+    Attributes:
+        shared: its beginning, which is the same in other crates of a node.
+        own: the rest.
+    """
+
+    shared: str
+    own: str
+
+    @classmethod
+    def of(cls, shared: Iterable[str], own: Iterable[str]) -> Document:
+        """Return the document of some entities, in this order."""
+        return cls(_HEAD + ",\n".join(shared) + ",\n", ",\n".join(own) + _TAIL)
+
+    def encode(self) -> bytes:
+        """Return the whole text."""
+        return (self.shared + self.own).encode()
 
 
 def document_of(graph: Iterable[Mapping[str, Any]]) -> str:

@@ -186,7 +186,7 @@ def _is_deep(value: Any, levels: int) -> bool:
 
 
 def hardware_in(data: Any, where: str) -> dict[str, Any]:
-    """The content of ``data/hardware.json``.
+    """The content of ``data/hardware.json``; what it says once at its top is in the reports of its probes too.
 
     Raises:
         CrateError: no JSON object, or its ``probes`` have another shape.
@@ -199,6 +199,10 @@ def hardware_in(data: Any, where: str) -> dict[str, Any]:
     for name, report in probes.items():
         if not isinstance(report, dict) or not isinstance(report.get("data", {}), dict):
             raise CrateError(where, "expected the report of a probe", f"probes.{name}")
+    for key, (probe, member) in v.HARDWARE_ONCE.items():
+        report_data = probes.get(probe, {}).get("data")
+        if report_data is not None and data.get(key):
+            report_data.setdefault(member, data[key])
     return data
 
 

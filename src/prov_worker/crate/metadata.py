@@ -9,7 +9,7 @@ from typing import Any
 from prov_worker.crate import property_values as f
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import endpoint_entity, endpoint_of_record
-from prov_worker.crate.entities import document, entity, references
+from prov_worker.crate.entities import Document, entity, references
 from prov_worker.crate.entities import file as file_entity
 from prov_worker.crate.json_text import clean, encode, one_line, safe_name, utc
 from prov_worker.crate.node_entities import Node
@@ -73,8 +73,8 @@ class StepWriter:
 
     def render(
         self, record: TaskRecord, series: TaskSeries | None, files: Sequence[CrateContent], *, cpu_sampled: bool
-    ) -> str:
-        """The metadata document of a task.
+    ) -> Document:
+        """The metadata document of a task: what it shares with others of its node comes first.
 
         Args:
             record: what is known of the task.
@@ -122,7 +122,7 @@ class StepWriter:
             "@id": v.ACTION_ID,
             "@type": v.ACTION_TYPES,
             "name": f"Run of {function} (task {one_line(task_id)})",
-            "description": self._description(record, task_id, cpu_sampled),
+            "description": self._description(record, cpu_sampled),
             "identifier": {"@id": "#task-id"},
         }
         action["startTime"] = started
@@ -148,9 +148,7 @@ class StepWriter:
         action["additionalProperty"] = references(identity.ids)
 
         entities = [
-            _DESCRIPTOR,
             self._root(task_id, function, ended, [file.identifier for file in files]),
-            *self._fixed,
             encode(action),
             f.task_id_entity(task_id),
             entity("#step", "HowToStep", {"name": function, "position": one_line(task_id) or safe_name(task_id)}),
@@ -161,15 +159,14 @@ class StepWriter:
         entities += function_entities(
             record.function, function_iri, software, source.identifier if source else None, record.command
         )
-        entities += software.entities
         if image_entity is not None:
             entities.append(image_entity)
         for part in (identity, arguments, results, environment, usage):
             entities += part.entities
         entities += [self._file(file, function_iri) for file in files]
-        entities += self._node.entities(observed.performance)
         entities += observed.entities
-        return document(entities)
+        shared = [_DESCRIPTOR, *self._fixed, *software.entities, *self._node.entities(observed.performance)]
+        return Document.of(shared, entities)
 
     def _software_of(self, versions: Mapping[str, str]) -> Software:
         key = tuple(versions.items())
@@ -186,8 +183,8 @@ class StepWriter:
                 "@type": "Dataset",
                 "name": f"Distributed step crate for Globus Compute task {one_line(task_id)}",
                 "description": (
-                    f"Provenance of one execution of function {function} as Globus Compute task {one_line(task_id)}: "
-                    "inputs, outputs, hardware and resource use, recorded beside the worker."
+                    f"Provenance of one execution of function {function}: "
+                    "inputs, outputs, hardware and resource use."
                 ),
                 "identifier": {"@id": "#task-id"},
                 "datePublished": ended,
@@ -201,20 +198,15 @@ class StepWriter:
             }
         )
 
-    def _description(self, record: TaskRecord, task_id: str, cpu_sampled: bool) -> str:
-        text = f"Globus Compute task {one_line(task_id)}"
-        endpoint = endpoint_of_record(record)
-        if endpoint.id or endpoint.name:
-            text += f" on endpoint {one_line(endpoint.id or endpoint.name)}"
-        text += (
-            f", attempt {record.attempt}, worker {one_line(record.worker.host) or 'unknown'} (pid {record.worker.pid})."
-        )
+    def _description(self, record: TaskRecord, cpu_sampled: bool) -> str:
+        worker = record.worker
+        text = f"Attempt {record.attempt} on worker {one_line(worker.host) or 'unknown'} (pid {worker.pid})."
         if not cpu_sampled:
             if self._cpu_interval_s is None:
                 text += " Sampling of CPU use was switched off."
             elif record.wall_time_s < self._cpu_interval_s:
                 interval = f"{self._cpu_interval_s:g} s"
-                text += f" The task was shorter than the sampling interval ({interval}): no sample was taken."
+                text += f" It was shorter than the sampling interval ({interval}): no sample was taken."
             else:
                 text += " No sample was taken."
         return text

@@ -2,6 +2,9 @@
 
 A node does not change while tasks run on it, so its entities are rendered once and reused by every crate; only the
 references from a component to the observations of a task differ.
+
+The graph has what tells components apart and how large they are. All else that the probes found is in the report alone,
+which each component refers to (``subjectOf``).
 """
 
 from __future__ import annotations
@@ -18,24 +21,30 @@ from prov_worker.model import HardwareSnapshot, ProbeReport
 Fact = tuple[str, str, Any, str | None]
 
 
+_DURATION_DIGITS = 6
+
+
 def hardware_report(snapshot: HardwareSnapshot) -> bytes:
     """Content of ``data/hardware.json``: the prototype's keys, and the reports of all probes as they were taken.
 
-    ``lscpu``, ``virtual_memory``, ``disk`` and ``gpus`` are the prototype's; ``host``, ``taken_ns`` and ``probes``
-    are read back by :meth:`prov_worker.model.HardwareSnapshot.from_dict`.
+    ``lscpu``, ``virtual_memory``, ``disk`` and ``gpus`` are the prototype's; they are there once, and
+    :func:`prov_worker.crate.graph.hardware_in` puts them back into ``probes``, as they were in all crates before.
     """
-    cpu, memory, storage, gpu = (snapshot.data(name) for name in ("cpu", "memory", "storage", "gpu"))
-    report: dict[str, Any] = {
-        "host": snapshot.host,
-        "taken": utc(snapshot.taken_ns),
-        "taken_ns": snapshot.taken_ns,
-        "lscpu": cpu.get("lscpu", {}),
-        "virtual_memory": memory.get("virtual_memory", {}),
-        "disk": storage.get("mounts", []),
-        "gpus": gpu.get("devices", []),
-        "probes": snapshot.to_dict()["probes"],
+    top: dict[str, Any] = {
+        "lscpu": {},
+        "virtual_memory": {},
+        "disk": [],
+        "gpus": [],
     }
-    return (encode(finite(report)) + "\n").encode()
+    probes = snapshot.to_dict()["probes"]
+    for report in probes.values():
+        report["duration_s"] = round(report["duration_s"], _DURATION_DIGITS)
+    for key, (probe, member) in v.HARDWARE_ONCE.items():
+        data = probes.get(probe, {}).get("data", {})
+        if data.get(member):
+            top[key] = data.pop(member)
+    report = {"host": snapshot.host, "taken": utc(snapshot.taken_ns), "taken_ns": snapshot.taken_ns, **top}
+    return (encode(finite({**report, "probes": probes})) + "\n").encode()
 
 
 def _rendered(prefix: str, facts: Iterable[Fact]) -> tuple[list[str], list[str]]:
@@ -137,7 +146,7 @@ class Node:
             ["HardwareRuntime", "Thing"],
             {
                 "name": f"Hardware of {self.host} at run time",
-                "description": "The hardware of the node, probed once by the process that records its tasks",
+                "description": "The hardware of the node, probed once",
                 "dateCreated": self._taken,
                 "components": references(list(components)),
             },
@@ -156,16 +165,14 @@ class Node:
         self._add(
             v.CPU_COMPONENT,
             "CPU",
-            f"CPU properties as reported by {data.get('source') or 'the operating system'}",
+            f"As reported by {data.get('source') or 'the operating system'}",
             data.get("model"),
             [
                 ("logical", "Logical CPUs", data.get("logical"), None),
                 ("physical", "Physical cores", data.get("physical_cores"), None),
                 ("sockets", "Sockets", data.get("sockets"), None),
-                ("numa-nodes", "NUMA nodes", data.get("numa_nodes"), None),
                 ("architecture", "Architecture", data.get("architecture"), None),
                 ("vendor", "Vendor ID", data.get("vendor"), None),
-                ("max-frequency", "Maximum frequency", data.get("max_mhz"), "megahertz"),
             ],
         )
 
@@ -174,18 +181,15 @@ class Node:
         if not data:
             self._add(v.RAM_COMPONENT, "RAM", f"RAM, {_why_unknown(snapshot.probes.get('memory'))}")
             return
-        swap = data.get("swap")
         self._add(
             v.RAM_COMPONENT,
             "RAM",
-            "RAM properties as reported by the operating system",
+            "As reported by the operating system",
             None,
             [
                 ("total", "total", data.get("total_bytes"), "byte"),
                 ("available", "available", data.get("available_bytes"), "byte"),
-                ("swap", "swap", swap.get("total") if isinstance(swap, dict) else None, "byte"),
                 ("cgroup-limit", "limit of the control group", data.get("cgroup_limit_bytes"), "byte"),
-                ("cgroup", "control group version", data.get("cgroup"), None),
             ],
         )
 
@@ -212,14 +216,9 @@ class Node:
                 mount.get("device"),
                 [
                     ("mount", "mount point", point, None),
-                    ("present", "present", present, None),
-                    ("mounted-at", "mounted at", mount.get("mounted_at"), None),
-                    ("type", "file system type", mount.get("type"), None),
+                    ("present", "present", None if present else False, None),
                     ("total", "total", mount.get("total_bytes"), "byte"),
-                    ("used", "used", mount.get("used_bytes"), "byte"),
                     ("free", "free", mount.get("free_bytes"), "byte"),
-                    ("inodes-free", "free inodes", mount.get("inodes_free"), "count"),
-                    ("read-only", "read-only", mount.get("read_only"), None),
                 ],
             )
 

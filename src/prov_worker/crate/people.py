@@ -50,7 +50,7 @@ def people(settings: Settings, account: str, stated: str = "in the settings of t
     texts.append(text)
     author_id = "#agent"
     author_name = account
-    description = "The account on the node under which the task ran; no author is stated in the settings"
+    description = "The account that ran the task; no author is stated"
     if settings.author:
         author_name = one_line(settings.author)
         description = f"Author as stated {stated}"
@@ -80,7 +80,7 @@ def _license(stated: str | None, where: str) -> tuple[str, str]:
     if not stated:
         properties = {
             "name": "No licence stated",
-            "description": "No licence is stated for this crate: all rights are reserved to those who hold them",
+            "description": "All rights are reserved to those who hold them",
             "identifier": "not stated",
         }
         return "#license", entity("#license", "CreativeWork", properties)
@@ -100,7 +100,7 @@ def _publisher(stated: str | None, where: str, taken: set[str]) -> tuple[str, st
     if not stated:
         properties = {
             "name": "not stated",
-            "description": "No organisation is stated in the settings",
+            "description": "No organisation is stated",
             "url": _NO_URL,
         }
         return "#organization", entity("#organization", "Organization", properties)

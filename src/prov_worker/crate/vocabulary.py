@@ -125,6 +125,14 @@ PACKAGE_URL: Final = "https://pypi.org/project/"
 METADATA_FILE: Final = "ro-crate-metadata.json"
 DATA_DIR: Final = "data"
 HARDWARE_FILE: Final = "data/hardware.json"
+#: What stands at the top of the hardware report alone, and not in the report of its probe: by the key at the top, the
+#: probe and the key in its data.
+HARDWARE_ONCE: Final = {
+    "lscpu": ("cpu", "lscpu"),
+    "virtual_memory": ("memory", "virtual_memory"),
+    "disk": ("storage", "mounts"),
+    "gpus": ("gpu", "devices"),
+}
 CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"
 TRAINING_FILE: Final = "data/training.json"

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entities import Document
 from prov_worker.crate.json_text import one_line, path_id, safe_name
 from prov_worker.crate.metadata import CrateContent, StepWriter, error_of
 from prov_worker.crate.node_entities import Node
+from prov_worker.crate.packs.deflater import Deflater
 from prov_worker.crate.packs.format import Packed
 from prov_worker.crate.packs.packs import Packs
 from prov_worker.crate.people import account_name, people
@@ -67,10 +69,11 @@ class CrateWriter:
             self._node.report,
             self._node.report_sha256,
             "Hardware report",
-            "Raw reports of the hardware probes (CPU, memory, storage, GPUs, environment, scheduler) of the node",
+            "What the hardware probes found on the node",
             "application/json",
         )
         self._packed_hardware: Packed | None = None
+        self._deflater = Deflater()
         self._shared = SharedFiles() if share else None
 
     def publish(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, crate_dir: Path) -> Path:
@@ -114,7 +117,7 @@ class CrateWriter:
                     made.add(directory)
                 if self._shared is None or not self._shared.link(file, f"{staged}/{file.path}"):
                     _write(f"{staged}/{file.path}", file.data)
-            _write(f"{staged}/{v.METADATA_FILE}", metadata)
+            _write(f"{staged}/{v.METADATA_FILE}", metadata.encode())
             final = place(Path(staged), crate_dir, me)
             if self._shared is not None:
                 self._shared.note(final, files)
@@ -141,7 +144,8 @@ class CrateWriter:
             record = _noted(record, earlier)
         files, metadata = self._content(record, series, plot)
         members = [(file.path, self._packed(file)) for file in files]
-        return packs.add(me, [*members, (v.METADATA_FILE, Packed.of(metadata))])
+        packed = self._deflater.packed(metadata.shared.encode(), metadata.own.encode())
+        return packs.add(me, [*members, (v.METADATA_FILE, packed)])
 
     def _packed(self, file: CrateContent) -> Packed:
         """Return a file as it stands in a pack; the hardware is the same in all crates, and deflated once."""
@@ -153,10 +157,10 @@ class CrateWriter:
 
     def _content(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
-    ) -> tuple[list[CrateContent], bytes]:
+    ) -> tuple[list[CrateContent], Document]:
         """Files of the crate, and its metadata."""
         files, cpu_sampled = self._files(record, series, plot)
-        return files, self._step.render(record, series, files, cpu_sampled=cpu_sampled).encode()
+        return files, self._step.render(record, series, files, cpu_sampled=cpu_sampled)
 
     def _files(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None

@@ -120,7 +120,7 @@ def test_absent_mount_is_a_component_that_says_so(writer, make_record, tmp_path,
     entities = graph_of(writer.publish(make_record(), None, None, tmp_path))
     assert entities["#hardware-storage-1"]["description"] == "/mnt/storage is absent on this node: no such path"
     assert entities["#hardware-storage-1-present"]["value"] is False
-    assert entities["#hardware-storage-present"]["value"] is True
+    assert "#hardware-storage-present" not in entities
 
 
 def test_task_without_a_sample_says_why(writer, make_record, tmp_path, graph_of):
@@ -308,6 +308,15 @@ def test_parsl_has_one_spelling_in_crate_and_tables(writer, make_record, tmp_pat
     assert "2026.05.04" not in text
     assert "https://pypi.org/project/parsl/2026.5.4/" in text
     assert open_step(source_of(crate))[0].versions["parsl"] == "2026.5.4"
+
+
+def test_the_hardware_report_says_everything_once_and_is_read_whole(writer, snapshot, make_record, tmp_path):
+    crate = writer.publish(make_record(), None, None, tmp_path)
+    text = (crate / "data/hardware.json").read_text(encoding="utf-8")
+    assert text.count("Model name") == text.count('"mount_point":"/local/scratch"') == 1
+    report = StepCrate.open(crate).hardware()
+    for name, taken in snapshot.probes.items():
+        assert report["probes"][name]["data"] == taken.data, name
 
 
 # -- files that crates share ------------------------------------------------------------------------------------------
