@@ -47,7 +47,7 @@ _OPTIONS: dict[str, Callable[[_Command], _Command]] = {
     "function": click.option("--function", multiple=True, metavar="NAME", help="Function; * and ? are wildcards."),
     "host": click.option("--host", multiple=True, metavar="NAME", help="Node."),
     "endpoint": click.option("--endpoint", multiple=True, metavar="NAME", help="Endpoint, by id or name."),
-    "task": click.option("--task", multiple=True, metavar="ID", help="Task id, or the beginning of one."),
+    "task": click.option("--task", multiple=True, metavar="ID", help="Task id, or what one alone begins with."),
     "user": click.option("--user", multiple=True, metavar="NAME", help="Account that ran the task."),
     "run_name": click.option(
         "--run-name", multiple=True, metavar="NAME", help="Run, as the task named it (prov_worker.name_run)."
@@ -63,6 +63,8 @@ _OPTIONS: dict[str, Callable[[_Command], _Command]] = {
         help="Task group; the web service is asked for its tasks, which are kept beside the crates.",
     ),
 }
+
+WHERE = click.option("--where", metavar="SQL", help='A condition on the columns of tasks: "cpu_s > 10".')
 
 
 def filter_options(without: Collection[str] = ()) -> Callable[[_Command], _Command]:
@@ -89,8 +91,7 @@ def selects(without: Collection[str] = ()) -> Callable[[_Command], Callable[...,
             chosen["tasks"] = tasks_of(chosen.pop("group"))
             return command(*arguments, selection=Selection(Filters(**chosen), where), **options)
 
-        where = click.option("--where", metavar="SQL", help='A condition on the columns of tasks: "cpu_s > 10".')
-        return filter_options(without)(where(choose))
+        return filter_options(without)(WHERE(choose))
 
     return add
 

@@ -183,8 +183,7 @@ class StepWriter:
                 "@type": "Dataset",
                 "name": f"Distributed step crate for Globus Compute task {one_line(task_id)}",
                 "description": (
-                    f"Provenance of one execution of function {function}: "
-                    "inputs, outputs, hardware and resource use."
+                    f"Provenance of one execution of function {function}: inputs, outputs, hardware and resource use."
                 ),
                 "identifier": {"@id": "#task-id"},
                 "datePublished": ended,

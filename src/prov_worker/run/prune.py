@@ -54,14 +54,14 @@ class Options:
 
     Attributes:
         older_than_s: tasks that ended more seconds ago.
-        accepts: of these, those that it takes.
+        accepts: of these, those that it takes; None takes all.
         sealed_in: run crates; what is sealed in one of them may go.
         unsealed: what is sealed nowhere may go too.
         archive: a pack to which crates are copied before they go; then they need not be sealed.
     """
 
     older_than_s: float
-    accepts: Callable[[RunStep], bool] = lambda step: True
+    accepts: Callable[[RunStep], bool] | None = None
     sealed_in: Sequence[Path] = ()
     unsealed: bool = False
     archive: Path | None = None
@@ -177,12 +177,13 @@ def _add_steps(manifest: Iterable[tuple[str, str]], result: _Sealed) -> None:
 
 
 def _judge(source: Source, options: Options, before_ns: int, sealed: _Sealed, result: Plan) -> None:
-    if isinstance(source, PackSource) and (source.ended_ns or 0) >= before_ns:
+    if options.accepts is None and isinstance(source, PackSource) and (source.ended_ns or 0) >= before_ns:
         return  # without a look at its metadata
     try:
         with blaming(source.where):
             step, _ = open_step(source)
-            if step.end_ns >= before_ns or not options.accepts(step):
+            accepted = options.accepts is None or options.accepts(step)  # of new ones too: an id may fit two tasks
+            if step.end_ns >= before_ns or not accepted:
                 return
             if options.unsealed or options.archive is not None:
                 result.crates.append(source)

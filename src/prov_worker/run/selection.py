@@ -23,7 +23,8 @@ class Filters:
     Attributes:
         status: ``completed`` or ``failed``.
         function, host, endpoint, task, user: any of these names; ``*`` and ``?`` stand for any text and character. An
-            endpoint goes by its id, its name or the id of a user endpoint, a task also by the beginning of its id.
+            endpoint goes by its id, its name or the id of a user endpoint, a task also by the beginning of its id,
+            which a :class:`Selection` and an index take if it fits one task alone.
         run_name: any of these names of runs (:func:`prov_worker.name_run`); wildcards as above.
         since, until: UTC times: attempts that began at or after the one and before the other.
         min_wall_s … max_gpu_percent: bounds, inclusive; attempts of which the quantity is unknown are left out.
@@ -54,6 +55,10 @@ class Filters:
     error: str | None = None
     latest: bool = False
     tasks: frozenset[str] | None = None
+
+    def beginnings(self) -> tuple[str, ...]:
+        """Return the beginnings of ids, each of which is to fit one task."""
+        return tuple(text for text in self.task if not _WILDCARDS & set(text))
 
     def _names(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
         """Columns, any of which has to match any of the patterns."""
@@ -166,8 +171,14 @@ class Selection:
 
     def __init__(self, filters: Filters, where: str | None = None) -> None:
         self._filters = filters
-        self._condition = None if where is None else _Condition(where)
+        self._where = where
+        self._condition = None if where is None else Condition(where)
+        self._beginnings = dict.fromkeys(filters.beginnings(), "")
         self.is_all = filters == Filters() and where is None
+
+    def copy(self) -> Selection:
+        """Return the same for another run, in which a beginning of an id may fit another task."""
+        return Selection(self._filters, self._where)
 
     def names_run(self, name: str) -> bool:
         """Whether attempts are chosen by the name of their run, and a name or pattern is this one's."""
@@ -177,10 +188,16 @@ class Selection:
         """Whether an attempt is taken.
 
         Raises:
-            InputError: the condition cannot be evaluated for it.
+            InputError: the condition cannot be evaluated for it, or the beginning of an id fits this task and an
+                earlier one.
         """
         if self.is_all:
             return True
+        for text, task in self._beginnings.items():
+            if step.task_id.startswith(text):
+                if task not in ("", step.task_id):
+                    raise ambiguous(text, task, step.task_id)
+                self._beginnings[text] = step.task_id
         (row,) = rows("tasks", step)
         return self._filters.matches(row) and (self._condition is None or self._condition.holds(row))
 
@@ -188,8 +205,21 @@ class Selection:
 _NOT_ONE = "--where: expected one condition, such as \"cpu_s > 10 AND host LIKE 'nid%'\""
 
 
-class _Condition:
-    """A condition in SQL on one row at a time; it reads nothing else."""
+def ambiguous(text: str, first: str, second: str) -> InputError:
+    """Return the error of a beginning of an id that fits two tasks."""
+    return InputError(f"--task {text}: fits more than one task, such as {min(first, second)} and {max(first, second)}")
+
+
+class Condition:
+    """A condition in SQL on one row at a time; it reads nothing else.
+
+    Args:
+        where: the text.
+
+    Raises:
+        InputError: it is not understood.
+        MissingExtraError: DuckDB is not installed.
+    """
 
     def __init__(self, where: str) -> None:
         try:
@@ -234,6 +264,11 @@ class _Condition:
             raise InputError(_NOT_ONE)
 
     def holds(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row of the table of tasks meets it.
+
+        Raises:
+            InputError: it cannot be evaluated.
+        """
         try:
             self._db.execute("DELETE FROM attempt")
             self._db.execute(self._insert, [row[name] for name in self._names])

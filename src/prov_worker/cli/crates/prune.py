@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from prov_worker.cli import terminal
 from prov_worker.cli.examples import examples
+from prov_worker.cli.selection import selects
 from prov_worker.humanize import plural, size
+
+if TYPE_CHECKING:
+    from prov_worker.run.selection import Selection
 
 
 @examples(
@@ -18,7 +23,7 @@ from prov_worker.humanize import plural, size
 @click.command("prune")
 @click.argument("directory", type=terminal.PATH)
 @click.option("--older-than", required=True, metavar="AGE", help="Tasks that ended longer ago: 12h, 30d, 2w.")
-@click.option("--status", type=click.Choice(["completed", "failed"]), help="Only tasks that ended so.")
+@selects()
 @click.option(
     "--sealed-in",
     multiple=True,
@@ -33,12 +38,12 @@ from prov_worker.humanize import plural, size
 def command(
     directory: str,
     older_than: str,
-    status: str | None,
     sealed_in: tuple[str, ...],
     unsealed: bool,
     archive: str | None,
     yes: bool,
     as_json: bool,
+    selection: Selection,
 ) -> int:
     """Remove old crates from DIRECTORY, and old journals of finished tasks; show what would go unless --yes is given.
 
@@ -49,7 +54,7 @@ def command(
 
     options = Options(
         parse_age(older_than),
-        accepts=lambda step: status in (None, step.status),
+        accepts=None if selection.is_all else selection.takes,
         sealed_in=[Path(run) for run in sealed_in],
         unsealed=unsealed,
         archive=None if archive is None else Path(archive),

@@ -38,7 +38,7 @@ def command(first: str, second: str, as_json: bool, selection: Selection) -> int
     from prov_worker.run.api import open_run
     from prov_worker.run.compare import compare
 
-    runs = open_run(first, selection), open_run(second, selection)
+    runs = open_run(first, selection), open_run(second, selection.copy())
     with terminal.progress("reading", None) as advance:
         walks = [_Walk(run, advance) for run in runs]
         comparison = compare(*walks)

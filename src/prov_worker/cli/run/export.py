@@ -47,8 +47,7 @@ def _table() -> str:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--raw", is_flag=True, help="CSV for programs: text as it is, also where a spreadsheet would run it.")
-@click.option("--task", "tasks", multiple=True, metavar="ID", help="Only these tasks; may be given several times.")
-@selects(without=("task",))
+@selects()
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
     run: str,
@@ -56,7 +55,6 @@ def command(
     output: str | None,
     overwrite: bool,
     raw: bool,
-    tasks: tuple[str, ...],
     as_json: bool,
     selection: Selection,
 ) -> int:
@@ -76,7 +74,7 @@ def command(
     target = Path(output) if output else Path(f"{Path(run).absolute().name}.{target_format.suffix}")
     refuse_overwrite(target, overwrite=overwrite)
     with terminal.progress("exporting", None) as advance:
-        count = target_format.write(opened, target, tasks=set(tasks) or None, advance=advance, **more)
+        count = target_format.write(opened, target, advance=advance, **more)
     for problem in opened.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:

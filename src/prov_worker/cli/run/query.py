@@ -16,7 +16,7 @@ import click
 from prov_worker import printable
 from prov_worker.cli import terminal
 from prov_worker.cli.examples import examples
-from prov_worker.cli.selection import DURATION, SIZE, filter_options, tasks_of
+from prov_worker.cli.selection import DURATION, SIZE, WHERE, filter_options, tasks_of
 from prov_worker.humanize import size
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _TABLE_ROWS = 50
 @click.option("--live", metavar="URL", help="Ask the database of a stream instead: sqlite:PATH or postgresql://…")
 @click.option("--running", is_flag=True, help="With --live: attempts that run.")
 @filter_options()
+@WHERE
 @click.option("--min-duration", type=DURATION, metavar="TIME", help="Ran at least so long: 90, 250ms, 1.5m, 2h.")
 @click.option("--max-duration", type=DURATION, metavar="TIME", help="Ran at most so long.")
 @click.option("--min-cpu", type=DURATION, metavar="TIME", help="Used at least so much CPU time.")
@@ -69,6 +70,7 @@ def command(
     sort: tuple[str, ...],
     limit: int | None,
     raw: bool,
+    where: str | None,
     **options: Any,
 ) -> int:
     """Ask the index at INDEX, or the one of the run or directory INDEX, for attempts."""
@@ -99,7 +101,11 @@ def command(
         raise click.UsageError("Name an INDEX, or a URL by --live.")
     if running and (live is None or filters.status is not None):
         raise click.UsageError("--running goes with --live, and without --status.")
-    if sql is not None and (filters != Filters() or columns or sort or running or limit is not None):
+    if where is not None and live is not None:
+        raise click.UsageError("--where does not go with --live: ask by --sql.")
+    if sql is not None and (
+        filters != Filters() or where is not None or columns or sort or running or limit is not None
+    ):
         raise click.UsageError("--sql stands alone: say it all in the query.")
     plain = as_json or as_csv
     names = [name.strip() for name in (columns or "").split(",") if name.strip()]
@@ -118,7 +124,7 @@ def command(
             answer = database.sql(sql) if sql is not None else database.ask(wanted, shown_names, order, most)
         else:
             opened = stack.enter_context(Index(Path(str(index))))
-            answer = opened.sql(sql) if sql is not None else opened.ask(filters, names, order, most)
+            answer = opened.sql(sql) if sql is not None else opened.ask(filters, names, order, most, where)
         if as_json:
             terminal.print_json([dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows])
         elif as_csv:

@@ -20,6 +20,7 @@ from prov_worker.crate.sources.comparison import difference
 from prov_worker.crate.sources.packs import PackFile, present
 from prov_worker.crate.sources.zips import open_zip
 from prov_worker.crate.staging import remove_leftovers, staging_name
+from prov_worker.crate.summary import RunStep
 from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.humanize import plural
@@ -51,7 +52,14 @@ class Converted:
     problems: list[CrateError] = field(default_factory=list)
 
 
-def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress) -> Converted:
+def pack(
+    directory: Path,
+    target: Path | None,
+    *,
+    keep: bool,
+    progress: Progress,
+    accepts: Callable[[RunStep], bool] | None = None,
+) -> Converted:
     """Put the crates of a directory into packs.
 
     Args:
@@ -59,24 +67,27 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
         target: where the packs appear; None takes the directory.
         keep: leave the directories. Else each is removed when the pack that holds it is closed.
         progress: called with the number of crates done and their total.
+        accepts: which crates are packed, judged before the first is; None takes all.
 
     Raises:
         InputError: no directory, or a crate.
         OSError: the target cannot be written. What was packed is kept, and nothing was removed that is not packed.
     """
     need_directory(directory)
+    result = Converted()
+    crates = [path for path in candidates(directory) if path.is_dir()]
+    if accepts is not None:
+        crates = [path for path in crates if _is_accepted(path, accepts, result)]
     remove_leftovers(directory)
     if target is None:
         target = directory
     else:
         _make(target)
-    result = Converted()
     for path in recovery.left_open(target):
         repaired = recovery.make_whole(path)
         if repaired.path is not None and repaired.crates:
             result.repaired.append(repaired)
     batch = _Batch(target, keep, result)
-    crates = [path for path in candidates(directory) if path.is_dir()]
     try:
         for number, crate in enumerate(crates):
             progress(number, len(crates))
@@ -89,6 +100,15 @@ def pack(directory: Path, target: Path | None, *, keep: bool, progress: Progress
     finally:
         batch.close()
     return result
+
+
+def _is_accepted(path: Path, accepts: Callable[[RunStep], bool], result: Converted) -> bool:
+    try:
+        with blaming(path):
+            return accepts(open_step(DirectorySource(path))[0])
+    except CrateError as error:
+        result.problems.append(error)
+        return False
 
 
 def _make(target: Path) -> None:

@@ -22,7 +22,7 @@ from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.record import SEEN_FILE, read_record
 from prov_worker.run.index.tables import DUCKDB_KINDS, TABLES, TASKS
-from prov_worker.run.selection import Filters
+from prov_worker.run.selection import Condition, Filters, ambiguous
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,24 +212,35 @@ class Index:
         columns: Sequence[str] = (),
         sort: Sequence[str] = (),
         limit: int | None = None,
+        condition: str | None = None,
     ) -> Answer:
         """Attempts that filters let through.
 
         Args:
             filters: which.
+            condition: that they meet too, in SQL, as of :class:`prov_worker.run.selection.Selection`.
             columns: which columns; empty for all.
             sort: columns to sort by, each with ``-`` before it for descending; empty sorts by start.
             limit: most rows.
 
         Raises:
-            InputError: there is no such column.
+            InputError: there is no such column, the condition is not understood, or the beginning of an id fits two
+                tasks.
         """
+        for text in filters.beginnings():
+            of_task = "SELECT DISTINCT task_id FROM tasks WHERE starts_with(task_id, ?) ORDER BY 1 LIMIT 2"
+            tasks = [row[0] for row in self.sql(of_task, [text]).rows]
+            if len(tasks) > 1:
+                raise ambiguous(text, *tasks)
         shown = ", ".join(f'"{_column(name)}"' for name in columns or TASKS)
         order = ", ".join(
             f'"{_column(name.removeprefix("-"))}" {"DESC" if name.startswith("-") else "ASC"} NULLS LAST'
             for name in sort or ("start_ns", "key")
         )
         where, values = filters.where()
+        if condition is not None:
+            Condition(condition)  # refuses what is none
+            where = f"{where} AND ({condition}\n)"
         # Names of columns are checked, values are bound.
         query = f"SELECT {shown} FROM tasks WHERE {where} ORDER BY {order}"  # noqa: S608
         if limit is not None:
