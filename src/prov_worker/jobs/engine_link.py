@@ -17,7 +17,8 @@ from prov_worker.globus.engine_requests import MAX_TASKS, outcomes_of
 from prov_worker.globus.task_options import KEY
 
 if TYPE_CHECKING:
-    from prov_worker.jobs.session import Client, Jobs
+    from prov_worker.jobs.exchange import Client
+    from prov_worker.jobs.session import Jobs
 
 #: How long somebody who cancels waits for the engine's word.
 CANCEL_S = 10.0

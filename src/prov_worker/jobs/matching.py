@@ -24,7 +24,7 @@ from prov_worker.jobs.job import Job
 from prov_worker.recorder.capture import HASH_LIMIT, describe_call
 
 if TYPE_CHECKING:
-    from prov_worker.jobs.session import Jobs
+    from prov_worker.jobs.exchange import Exchange
 
 _log = logging.getLogger(__name__)
 
@@ -96,25 +96,25 @@ class Matcher(threading.Thread):
     """Looks for the crates of tasks of which nobody knows whose they are, as long as there are such jobs.
 
     Args:
-        session: whose jobs.
+        exchange: whose jobs.
         crates: directory of the endpoint's crates.
     """
 
-    def __init__(self, session: Jobs, crates: Path) -> None:
+    def __init__(self, exchange: Exchange, crates: Path) -> None:
         super().__init__(name="prov-worker-matching", daemon=True)
-        self._session = session
+        self._exchange = exchange
         self._crates = crates
         self._stopped = threading.Event()
 
     def look(self) -> None:
         """Look once, and tell the session what is certain."""
-        ledger = self._session.ledger
-        with self._session.lock:
+        ledger = self._exchange.ledger
+        with self._exchange.lock:
             doubtful = [(list(jobs), set(tasks)) for jobs, tasks in ledger.doubtful.values()]
         for jobs, tasks in doubtful:
             if jobs and tasks:
                 for job, task_id in matches(jobs, tasks, self._crates, ledger.payload):
-                    self._session.matched(job, task_id)
+                    self._exchange.matched(job, task_id)
 
     def run(self) -> None:
         """Look until stopped."""

@@ -18,7 +18,7 @@ from prov_worker.globus.task_options import KEY
 from prov_worker.jobs.job import Job
 
 if TYPE_CHECKING:
-    from prov_worker.jobs.session import Client, Jobs
+    from prov_worker.jobs.exchange import Client, Exchange
 
 _log = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ class Sender(threading.Thread):
     """Sends what waits in a session.
 
     Args:
-        session: whose jobs; its lock guards the queue.
+        exchange: whose jobs; its lock guards the queue.
         client: of the web service.
         settle_s: a request whose answer did not come, and of which no task is there so long after, made none.
     """
 
-    def __init__(self, session: Jobs, client: Client, settle_s: float) -> None:
+    def __init__(self, exchange: Exchange, client: Client, settle_s: float) -> None:
         super().__init__(name="prov-worker-jobs", daemon=True)
-        self._session = session
+        self._exchange = exchange
         self._client = client
         self._settle_s = settle_s
         self._queue: deque[Job] = deque()
-        self._wake = threading.Condition(session.lock)
+        self._wake = threading.Condition(exchange.lock)
         self._stopped = False
         self._small: deque[float] = deque()
 
@@ -73,7 +73,7 @@ class Sender(threading.Thread):
                 self._send(jobs)
         except Exception as error:
             _log.debug("sending ends", exc_info=True)
-            self._session.fail(error)
+            self._exchange.fail(error)
 
     def _next(self) -> list[Job] | None:
         """Wait for jobs that can go in one request, which share a specification; None at the end."""
@@ -118,26 +118,26 @@ class Sender(threading.Thread):
             ordered, payloads = self._by_function(jobs)
             with self._wake:
                 # What was cancelled meanwhile is left out, and what has no room in this request waits.
-                number = self._session.begin_sending(ordered)
+                number = self._exchange.begin_sending(ordered)
                 left = {job.id for job in ordered} if number else set()
                 self._queue.extendleft(job for job in reversed(jobs) if job.id not in left and job.waiting)
             if number is None:
                 return
             if not ours:
-                self._session.refused(number, _NOT_OURS)
+                self._exchange.refused(number, _NOT_OURS)
                 return
             if len(ordered) < _SMALL:
                 self._small.append(time.monotonic())
             try:
                 ids = self._client.submit(payloads, ordered[0].specification)
-                self._session.sent(number, [task for function_id in payloads for task in ids[function_id]])
+                self._exchange.sent(number, [task for function_id in payloads for task in ids[function_id]])
                 return
             except RefusedError as error:
-                self._session.refused(number, str(error))
+                self._exchange.refused(number, str(error))
                 return
             except NotSentError as error:
                 _log.warning("%d jobs wait: %s", len(ordered), error)
-                self._session.unsent(number, str(error))
+                self._exchange.unsent(number, str(error))
             except InDoubtError as error:
                 _log.warning("%d jobs: %s; asking for their tasks", len(ordered), error)
                 self._settle_doubt()
@@ -153,7 +153,7 @@ class Sender(threading.Thread):
         pause_s = _FIRST_PAUSE_S
         while not self._stopped:
             try:
-                return self._session.engine.is_ours(lambda: not self._stopped)
+                return self._exchange.engine.is_ours(lambda: not self._stopped)
             except RefusedError:
                 return True  # as it will refuse the jobs themselves, with the reason
             except (ProvWorkerError, TimeoutError) as error:
@@ -167,7 +167,7 @@ class Sender(threading.Thread):
         by_function: dict[str, list[tuple[Job, str]]] = defaultdict(list)
         size = 0
         for job in jobs:
-            payload = self._session.payload(job)
+            payload = self._exchange.payload(job)
             size += len(payload)
             if size > _MAX_BYTES and by_function:
                 break
@@ -178,14 +178,14 @@ class Sender(threading.Thread):
     def _settle_doubt(self) -> None:
         """Find out what came of the request whose answer is missing, before anything else is sent."""
         pause_s = _FIRST_PAUSE_S
-        while (sending := self._session.ledger.sending) is not None and not self._stopped:
+        while (sending := self._exchange.ledger.sending) is not None and not self._stopped:
             try:
-                tasks = self._client.group_tasks() - self._session.ledger.all_tasks
+                tasks = self._client.group_tasks() - self._exchange.ledger.all_tasks
             except ProvWorkerError as error:
                 _log.warning("%d jobs may have been sent: %s", len(sending.jobs), error)
             else:
                 if len(tasks) >= len(sending.jobs) or time.time() - sending.at >= self._settle_s:
-                    self._session.settle(sending, tasks)
+                    self._exchange.settle(sending, tasks)
                     return
             self._pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.globus.answers import Answer
 from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack_function
 from prov_worker.jobs.batch import Batch, batch
 from prov_worker.jobs.cancelling import cancel_jobs
 from prov_worker.jobs.engine_link import EngineLink
+from prov_worker.jobs.exchange import Exchange
 from prov_worker.jobs.job import Cancellation, Job
-from prov_worker.jobs.ledger import Ledger, Sending, now
-from prov_worker.jobs.matching import Matcher
-from prov_worker.jobs.outcomes import outcome, run_s
-from prov_worker.jobs.sender import Sender
+from prov_worker.jobs.ledger import Ledger, now
+from prov_worker.jobs.open_store import OpenStore
 from prov_worker.jobs.states import State
 from prov_worker.jobs.store import Store, payload_sha256
 from prov_worker.jobs.submitter import Submitter
 
 if TYPE_CHECKING:
-    from prov_worker.globus.task_client import TaskClient
-    from prov_worker.jobs.site_tasks import SiteTasks
-
-    Client: TypeAlias = TaskClient | SiteTasks
-
-_log = logging.getLogger(__name__)
+    from prov_worker.jobs.exchange import Client
 
 
 class OpenLedger(Ledger):
@@ -75,33 +65,15 @@ class Jobs:
         send: bool = True,
     ) -> None:
         self.ledger = ledger
-        self.lock = threading.RLock()
-        self._changed = threading.Condition(self.lock)
-        self._store = store
+        self._state = OpenStore(ledger, store)
+        self.lock = self._state.lock
         self._client = client
         self._defaults = dict(defaults)
-        self._payloads: dict[int, str] = {}
         self._packed: dict[Callable[..., Any], PackedFunction] = {}
-        self._early: dict[str, Answer] = {}
-        self._listeners: list[Callable[[Job], None]] = []
-        self._error: Exception | None = None
-        self._closed = False
         ledger.session = self
-        self._results = client.results(self._open_tasks, self._deliver)
         #: The engine of the endpoint, which is asked for what only ours can do.
         self.engine = EngineLink(self, client)
-        self._sender = Sender(self, client, settle_s)
-        if ledger.tasks and send:
-            self._results.begin()
-        with self.lock:
-            for job in ledger.jobs.values():
-                if job.waiting:
-                    self._sender.put(job)
-        if send:
-            self._sender.start()
-        self._matcher: Matcher | None = None
-        if ledger.doubtful and send:
-            self._match()
+        self._exchange = Exchange(self._state, client, self.engine, settle_s, send=send)
 
     # -- for programs ----------------------------------------------------------------------------------------------
 
@@ -172,8 +144,8 @@ class Jobs:
     def note_called(self, job: Job) -> None:
         """A batch's callback has seen a job's outcome."""
         with self.lock:
-            self._check()
-            self._append({"called": job.id})
+            self._state.check()
+            self._state.append({"called": job.id})
 
     def as_completed(self, jobs: Iterable[Job] | None = None, timeout: float | None = None) -> Iterator[Job]:
         """Yield jobs as they end, those first that have ended already.
@@ -190,7 +162,7 @@ class Jobs:
         with self.lock:
             wanted = {job.id: job for job in (self if jobs is None else jobs)}
             over = [job for job in wanted.values() if job.ended]
-            self._listeners.append(ended.put)
+            self._state.listeners.append(ended.put)
         try:
             for job in over:
                 del wanted[job.id]
@@ -202,11 +174,11 @@ class Jobs:
                     yield job
         finally:
             with self.lock:
-                self._listeners.remove(ended.put)
+                self._state.listeners.remove(ended.put)
 
     def _next_ended(self, ended: queue.SimpleQueue[Job], left: float | None, count: int) -> Job:
         while True:
-            self._check()
+            self._state.check()
             step = 1.0 if left is None else min(1.0, left)
             if step < 0:
                 raise TimeoutError(f"{count} jobs have not ended in time")
@@ -224,7 +196,7 @@ class Jobs:
         Raises:
             TimeoutError: some have not.
         """
-        self.wait_until(lambda: all(job.ended for job in self.ledger.jobs.values()), timeout, "jobs")
+        self._state.wait_until(lambda: all(job.ended for job in self.ledger.jobs.values()), timeout, "jobs")
 
     def retry(self, jobs: Iterable[Job], *, unknown: bool = False) -> list[Job]:
         """Send jobs again that have no value: failed, lost, timed out, cancelled; return them.
@@ -235,12 +207,12 @@ class Jobs:
         """
         again = []
         with self.lock:
-            self._check()
+            self._state.check()
             for job in jobs:
                 wanted = job.ended and job.state is not State.COMPLETED and (unknown or job.state is not State.UNKNOWN)
                 if wanted:
-                    self._append({"retry": job.id, "at": now()})
-                    self._sender.put(job)
+                    self._state.append({"retry": job.id, "at": now()})
+                    self._exchange.put(job)
                     again.append(job)
         return again
 
@@ -259,23 +231,23 @@ class Jobs:
     def drop(self, job: Job) -> Cancellation:
         """Take a job back if it has not been sent, else drop its result and leave the endpoint alone."""
         with self.lock:
-            self._check()
+            self._state.check()
             if job.ended:
                 return Cancellation.ENDED
             if job.waiting:
-                self._append({"cancelled": job.id, "at": now()})
-                self._tell(job)
+                self._state.append({"cancelled": job.id, "at": now()})
+                self._state.tell(job)
                 return Cancellation.CANCELLED
             if not job.cancel_wanted:
-                self._append({"drop": job.id, "at": now()})
-                self._changed.notify_all()
+                self._state.append({"drop": job.id, "at": now()})
+                self._state.changed.notify_all()
             return Cancellation.DROPPED
 
     def note_ours(self) -> None:
         """The endpoint's engine has answered as ours do."""
         with self.lock:
-            if not self.ledger.ours and not self._closed:
-                self._append({"ours": True, "at": now()})
+            if not self.ledger.ours and not self._state.closed:
+                self._state.append({"ours": True, "at": now()})
 
     def close(self, *, wait: bool = True) -> None:
         """Let the store go; a second call does nothing.
@@ -284,32 +256,20 @@ class Jobs:
             wait: first wait for all jobs.
         """
         try:
-            if wait and not self._closed:
+            if wait and not self._state.closed:
                 self.wait()
         finally:
             with self.lock:
-                closed, self._closed = self._closed, True
-                self._changed.notify_all()
+                closed, self._state.closed = self._state.closed, True
+                self._state.changed.notify_all()
             if not closed:
-                self._sender.stop()
-                if self._matcher is not None:
-                    self._matcher.stop()
-                self._results.stop()
+                self._exchange.close()
                 with self.lock:
-                    self._store.close()
+                    self._state.close_file()
 
     def wait_until(self, reached: Callable[[], bool], timeout: float | None, subject: str) -> None:
-        """Wait for something that jobs' ends bring about.
-
-        Raises:
-            TimeoutError: it did not come.
-            ProvWorkerError: it cannot come any more.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: reached() or self._error or self._closed, timeout):
-                raise TimeoutError(f"{subject}: not ended after {timeout:g} s")
-            if not reached():
-                self._check()
+        """Wait for something that jobs' ends bring about; see :meth:`OpenStore.wait_until`."""
+        self._state.wait_until(reached, timeout, subject)
 
     # -- for submitters ------------------------------------------------------------------------------------------------
 
@@ -331,7 +291,7 @@ class Jobs:
             with self.lock:
                 record = {"code": packed.sha256, "function": function_id, "name": packed.name}
                 text = self._client.kept_text(function_id)
-                self._append(record if text is None else {**record, "text": text})
+                self._state.append(record if text is None else {**record, "text": text})
         return packed, function_id
 
     def add(self, function_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], fields: Mapping[str, Any]) -> Job:
@@ -356,163 +316,13 @@ class Jobs:
             "payload": payload,
         }
         with self.lock:
-            if self._closed or self._error:
-                self._check()
+            if self._state.closed or self._state.error:
+                self._state.check()
             number = len(self.ledger.jobs) + 1
-            self._append({"job": number, **record})
+            self._state.append({"job": number, **record})
             job = self.ledger.jobs[number]
-            self._payloads[number] = payload
-            self._sender.put(job)
+            self._exchange.put(job, payload)
         return job
-
-    # -- for the sender ------------------------------------------------------------------------------------------------
-
-    def payload(self, job: Job) -> str:
-        """Return a job's packed arguments, which are kept here until it is sent."""
-        return self._payloads.pop(job.id, None) or self.ledger.payload(job)
-
-    def begin_sending(self, jobs: Sequence[Job]) -> int | None:
-        """Have it on disk that these jobs are about to be sent; None if one of them was cancelled meanwhile."""
-        if not all(job.waiting for job in jobs):
-            return None
-        number = self.ledger.sendings + 1
-        self._append({"sending": number, "jobs": [job.id for job in jobs], "at": now()})
-        self._store.sync()
-        return number
-
-    def sent(self, number: int, tasks: Sequence[str]) -> None:
-        """The service took them."""
-        with self.lock:
-            self._append({"sent": number, "tasks": list(tasks)})
-            early, self._early = self._early, {}
-            self._changed.notify_all()
-        self._results.begin()
-        self._deliver([early[task] for task in tasks if task in early])
-
-    def unsent(self, number: int, why: str) -> None:
-        """The service did not get them."""
-        self._settle({"unsent": number, "why": why})
-
-    def refused(self, number: int, why: str) -> None:
-        """The service takes none of them."""
-        self._settle({"refused": number, "why": why, "at": now()})
-
-    def settle(self, sending: Sending, tasks: set[str]) -> None:
-        """A request had no answer, and these tasks are there of it."""
-        jobs = sending.jobs
-        alike = len({(job.function_id, job.payload_sha256) for job in jobs}) == 1
-        if not tasks:
-            self._settle({"unsent": sending.number, "why": "it made no tasks"})
-            with self.lock:
-                for job in jobs:
-                    if job.waiting:
-                        self._sender.put(job)
-        elif alike and len(tasks) == len(jobs):
-            self.sent(sending.number, sorted(tasks))
-            with self.lock:
-                open_tasks = [task for task in tasks if task in self.ledger.tasks]
-            self._deliver(list(self._client.answers(open_tasks)))
-        else:
-            self._settle({"doubtful": sending.number, "tasks": sorted(tasks), "at": now()})
-            self._match()
-
-    def _match(self) -> None:
-        """Have the crates looked at, now and from now on, for whose tasks those of unknown jobs are."""
-        crates = self.ledger.crates
-        with self.lock:
-            if crates is None or self._matcher is not None or self._closed:
-                return
-            self._matcher = Matcher(self, crates)
-        self._matcher.look()
-        self._matcher.start()
-
-    def matched(self, job: Job, task_id: str) -> None:
-        """It is certain that this task is this job's."""
-        with self.lock:
-            if self._closed or job.state is not State.UNKNOWN or task_id in self.ledger.tasks:
-                return
-            self._append({"matched": job.id, "task": task_id})
-            self._changed.notify_all()
-        self._results.begin()
-        self._deliver(list(self._client.answers([task_id])))
-
-    def _settle(self, record: dict[str, Any]) -> None:
-        with self.lock:
-            jobs = [] if self.ledger.sending is None else list(self.ledger.sending.jobs)
-            self._append(record)
-            self._early.clear()
-            for job in jobs:
-                if job.ended:
-                    self._tell(job)
-
-    def fail(self, error: Exception) -> None:
-        """Nothing more can be sent or kept: whoever waits learns why."""
-        with self.lock:
-            self._error = error
-            self._changed.notify_all()
-
-    # -- for the queue of results --------------------------------------------------------------------------------------
-
-    def _open_tasks(self) -> list[str]:
-        with self.lock:
-            return list(self.ledger.tasks)
-
-    def _deliver(self, answers: Sequence[Answer]) -> None:
-        try:
-            for answer in answers:
-                self._take(answer)
-        except ProvWorkerError as error:  # the store cannot be written: the answers stay with the service
-            self.fail(error)
-            raise
-
-    def _take(self, answer: Answer) -> None:
-        with self.lock:
-            job = self.ledger.tasks.get(answer.task_id)
-            if job is None:
-                if self.ledger.sending is not None:
-                    self._early[answer.task_id] = answer
-                return
-            shell = job.shell
-        state, error = outcome(answer, shell=shell)
-        record: dict[str, Any] = {"ended": job.id, "task": answer.task_id, "state": str(state), "at": now()}
-        if answer.code is not None:
-            record["code"] = answer.code
-        duration_s = run_s(answer)
-        if duration_s is not None:
-            record["run_s"] = duration_s
-        if error is not None:
-            record["error"] = error
-        if answer.succeeded:
-            record["result"] = answer.text
-        with self.lock:
-            if answer.task_id not in self.ledger.tasks:
-                return
-            if state in job.retry_on and len(job.attempts) < job.granted and not job.cancel_wanted:
-                record["again"] = True
-            self._append(record)
-            if job.waiting:
-                _log.info("job %d (%s): %s, sent again: %s", job.id, job.name, state, error)
-                self._sender.put(job)
-            else:
-                self._tell(job)
-
-    # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _append(self, record: dict[str, Any]) -> None:
-        self.ledger.apply(record, self._store.append(record))
-
-    def _tell(self, job: Job) -> None:
-        for listener in self._listeners:
-            listener(job)
-        self._changed.notify_all()
-
-    def _check(self) -> None:
-        if self._error is not None:
-            if isinstance(self._error, ProvWorkerError):
-                raise self._error
-            raise ProvWorkerError(f"jobs cannot go on: {type(self._error).__name__}: {self._error}") from self._error
-        if self._closed:
-            raise InputError(f"{self.ledger.path}: is closed")
 
 
 def ledger_for(path: Path, crates: Path | None) -> OpenLedger:
