@@ -7,6 +7,7 @@
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
 #   make test-314                the unit tests with Python 3.14, which root on Debian need not have; ARGS names others
 #   make check                   lint, format, types, spelling, shell, YAML, Ansible
+#   make site                    the documentation as a site, in build/site
 #   make release KEY=SSH-KEY     wheel and source archive, reproducible, described and signed (SECURITY.md)
 #   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
 #   make PYTHON=/path/to/python3.12 VENV=.venv-3.12 test      with another interpreter
@@ -30,6 +31,7 @@ TORCH_VENV ?= .venv-torch
 # The oldest release of Dask whose tasks are recorded; the newest one is in $(VENV).
 DASK_VENV ?= .venv-dask-2024.10
 SBOM_VENV ?= .venv-sbom
+DOCS_VENV ?= .venv-docs
 # The oldest release of Globus Compute that is supported; the newest one is in $(VENV).
 OLDEST ?= 4.15.0
 OLDEST_VENV ?= .venv-$(OLDEST)
@@ -57,7 +59,7 @@ export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom release clean
+.PHONY: help venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -166,7 +168,15 @@ test-ansible: venv ansible
 test-314:
 	@JOBS=$(JOBS) scripts/test-python-3.14.sh $(ARGS)
 
-check: venv ansible
+docs-venv:
+	@scripts/make-venv.sh $(DOCS_VENV) --editable . --group docs
+
+# Any link that leads nowhere, page that no menu has, and docstring that does not fit its signature is an error.
+site: docs-venv
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build 2>&1 | { grep -v '^INFO' || true; }
+	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
+check: venv ansible docs-venv
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
@@ -176,6 +186,7 @@ check: venv ansible
 	@$(BIN)/codespell $$(git ls-files)
 	@$(BIN)/vulture
 	@$(BIN)/python scripts/duplicates.py
+	@$(MAKE) site >/dev/null
 	@echo "check: nothing to say"
 
 format: venv

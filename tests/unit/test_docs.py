@@ -8,14 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from prov_worker.cli.main import COMMANDS
 from prov_worker.model import Column, Series, TaskSeries, Value
 from prov_worker.testing import CrateFactory, make_run
+from support.command_lines import parse
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "crates.md").read_text(), re.DOTALL)
 TASK = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01"
 
@@ -61,6 +63,26 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 def test_commands_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"prov-worker (?!is\b|are\b)([a-z]+)\b", re.sub(r"\[[^]]*\]", "", page.read_text())))
     assert named - {module.rpartition(".")[2] for module in COMMANDS} <= {"cannot"}
+
+
+def command_lines(page: Path) -> list[str]:
+    """Lines of blocks of code that call ``prov-worker``, but for those with words left out or to be put in."""
+    text = re.sub(r"\\\n\s+", "", page.read_text())
+    lines = re.findall(r"^(?:    |\$ )?(?:\.venv/bin/)?(prov-worker [^\n]*)$", text, re.MULTILINE)
+    return [line for line in lines if not re.search(r"…|\.\.\.|[][<]|   \d", line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_are_taken_by_their_parser(page: Path) -> None:
+    for line in command_lines(page):
+        try:
+            parse(line)
+        except (click.ClickException, LookupError) as error:
+            pytest.fail(f"{line}: {error}")
+
+
+def test_tutorials_have_command_lines() -> None:
+    assert all(command_lines(page) for page in (ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 RUNS = (ROOT / "docs" / "runs.md").read_text()

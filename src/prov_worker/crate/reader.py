@@ -49,9 +49,8 @@ class StepCrate:
     """One step crate, read at once; series and hardware are read when they are asked for.
 
     Args:
-        path: directory of the crate, or the zip that holds it.
+        source: where the crate lies.
         graph: entities of its metadata.
-        where: what errors call the crate; None takes the path.
 
     Attributes:
         source: where the crate lies.

@@ -2,22 +2,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 
 import prov_worker as package
 from prov_worker.cli.examples import HEADING
-from prov_worker.cli.main import COMMANDS, cli
+from prov_worker.cli.main import COMMANDS
 from prov_worker.model import OutputFile
 from prov_worker.testing import CrateFactory
+from support.command_lines import VERBS, parse
 
 DONE = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c01.crate"
 BROKEN = "3f2b7b0e-5f0c-4c58-9a43-0d2f4a6f1c02.crate"
@@ -262,27 +260,9 @@ def test_examples_in_help_stand_as_lines(prov_worker: Run, arguments: list[str])
     assert [line for line in text.splitlines() if line.startswith(("    prov-worker run query crates", "    eval "))]
 
 
-def verbs(group: click.Group, path: str = "prov-worker") -> Iterator[tuple[str, click.Command]]:
-    """Yield each command that is no group, with the words that lead to it."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from verbs(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}", command
-
-
-VERBS = dict(verbs(cli))
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_examples_that_its_parser_takes(verb: str) -> None:
     lines = (VERBS[verb].epilog or "").partition(f"{HEADING}\n")[2].splitlines()
     assert any(f"{verb} " in f"{line} ".replace(")", " ") for line in lines)
     for line in lines:
-        line = re.sub(r".*\$\((.*)\).*| > ~.*", r"\1", line)  # what the shell does around the command
-        arguments = shlex.split(line)
-        path = max((path for path in VERBS if f"{' '.join(arguments)} ".startswith(f"{path} ")), key=len)
-        VERBS[path].make_context(path, arguments[len(path.split()) :], parent=click.Context(cli)).close()
+        parse(line)
