@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("parsl")
 
+from prov_worker.schedulers.pbs import PBS
+
 if TYPE_CHECKING:
     from parsl.providers import PBSProProvider
     from standin.cluster import Cluster
@@ -114,3 +116,34 @@ def test_the_submitters_environment_does_not_reach_the_job(
     wait_for(lambda: cluster.jobs()[job]["job_state"] == "F", "the end")
     output = Path(cluster.jobs()[job]["Output_Path"].partition(":")[2])
     assert output.read_text().split() == ["no", "none"]
+
+
+def test_a_block_that_is_a_job_array_is_one_block(
+    cluster_of: Callable[..., Cluster], provider_of: Callable[..., PBSProProvider], wait_for: Callable[..., None]
+) -> None:
+    cluster = cluster_of(qdel_kill_s=1.0)
+    provider = provider_of(cluster, scheduler_options="#PBS -J 0-1")
+    job = provider.submit(f"touch here$PBS_ARRAY_INDEX; {WAITS}", 1)
+    assert job == "0[].pbs1"
+    wait_for(lambda: len(list(cluster.home.glob("here*"))) == 2, "both subjobs")
+    wait_for(lambda: provider.status([job])[0].state.name == "RUNNING", "the array to have begun")
+    word = PBS().look(job)
+    assert word is not None
+    assert "is in state B" in word.text
+    assert provider.cancel([job]) == [True]
+    wait_for(lambda: cluster.jobs()[job]["job_state"] == "F", "the end of both")
+    assert provider.status([job])[0].state.name == "COMPLETED"
+
+
+def test_a_block_of_a_lost_node_is_cancelled_once_the_node_is_given_up(
+    cluster_of: Callable[..., Cluster], provider_of: Callable[..., PBSProProvider], wait_for: Callable[..., None]
+) -> None:
+    cluster = cluster_of(node_fail_requeue_s=2.0)
+    provider = provider_of(cluster)
+    job = provider.submit(f"touch here; {WAITS}", 1)
+    wait_for((cluster.home / "here").exists, "the block")
+    cluster.lose("pbs1")
+    assert provider.cancel([job]) == [False]
+    assert provider.status([job])[0].state.name == "RUNNING"
+    wait_for(lambda: provider.cancel([job]) == [True], "the node to be given up")
+    assert cluster.jobs()[job]["Exit_status"] == -20

@@ -65,7 +65,8 @@ def finished(cluster: Cluster, job: str, wait_for: Wait) -> dict[str, Any]:
         (["-l", "select=1:ncpus=x", "job.sh"], "qsub: Illegal attribute or resource value select.ncpus", 166),
         (["-N", "a b", "job.sh"], "qsub: illegal -N value", 2),
         (["-N", "n" * 231, "job.sh"], "qsub: Job name is too long", 2),
-        (["-J", "1-3", "job.sh"], "stand-in for PBS: qsub -J is not in it", 64),
+        (["-J", "3", "job.sh"], "stand-in for PBS: qsub -J 3 is not in it", 64),
+        (["-t", "1-3", "job.sh"], "stand-in for PBS: qsub -t is not in it", 64),
     ],
 )
 def test_what_qsub_refuses(cluster_of: Make, arguments: list[str], message: str, code: int) -> None:

@@ -6,12 +6,11 @@ PBSProProvider and the templates of PBS sites can be run through to the crate wh
 that ALCF adds are there too: `filesystems` has to be named, and the project has to have an allocation.
 
 What it is not: PBS. There is one server and there are nodes by name only, all of them this machine: their CPUs are
-counted as configured and held back from nobody. No fair share, reservations, arrays, dependencies, cgroups, hooks,
+counted as configured and held back from nobody. No fair share, reservations, dependencies, cgroups, hooks,
 routing queues or limits on jobs of a user. What was never seen of the real one is refused with exit code 64 rather than
 guessed; where a guess could not be avoided, a comment says so.
 
 Known to be otherwise in OpenPBS 23.06.06: ``qsub`` leaves a process in the background for a minute, here only if asked
-(``qsub_stays_s``); a ``qdel`` of a job on a node that is down fails until the server gives the node up (in which words
-and by which exit code was not recorded); ranks are in sessions of their own, which signals to the job's session do not
-reach.
+(``qsub_stays_s``); ranks are in sessions of their own, which signals to the job's session do not reach. The words of a
+``qdel`` of a job whose node is down are those that users of PBS report; its exit code follows from the error's number.
 """

@@ -97,7 +97,7 @@ def attributes(job: Job) -> dict[str, Any]:
     fields["Submit_arguments"] = " ".join(submitted["words"])
     if job.finished:
         fields["history_timestamp"] = int(job.finished)
-    fields |= {"project": "_pbs_project_default", "Submit_Host": host}
+    fields |= {"project": "_pbs_project_default", "Submit_Host": host, **job.extra()}
     return fields
 
 

@@ -37,9 +37,9 @@ class Cluster:
         # Jobs run in a login shell: what a site puts on their PATH is in a profile.
         (self.home / ".bash_profile").write_text(f'export PATH="{self.mpi}:$PATH"\n')
         self.config.write(self.state / CONFIG)
-        for name in ("qsub", "qstat", "qdel"):
-            call = f"from standin.commands import main\n\nsys.exit(main({name!r}, Path({str(self.state)!r})))"
-            _program(self.bin / name, call)
+        for path in (*(self.bin / name for name in ("qsub", "qstat", "qdel")), self.state / "lose"):
+            call = f"from standin.commands import main\n\nsys.exit(main({path.name!r}, Path({str(self.state)!r})))"
+            _program(path, call)
         _program(self.mpi / "mpiexec", "from standin.mpiexec import main\n\nsys.exit(main(sys.argv[1:]))")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -78,6 +78,11 @@ class Cluster:
             cwd=cwd or self.home, env={**os.environ, "PATH": self.path, **environment},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
+
+    def lose(self, *hosts: str) -> None:
+        """Let nodes go down, with all that runs there."""
+        done = self.run(str(self.state / "lose"), *hosts)
+        assert done.returncode == 0, done.stderr
 
     def jobs(self) -> dict[str, dict[str, Any]]:
         """All jobs of the history, as ``qstat -x -f -F json`` tells of them."""

@@ -28,6 +28,7 @@ class Config:
         mom_poll_s: how often the node looks at walltimes.
         walltime_kill_s: from SIGTERM to SIGKILL after the walltime.
         qdel_kill_s: from SIGTERM to SIGKILL after ``qdel``.
+        node_fail_requeue_s: from the loss of a node until its jobs wait again.
         first: number of the first job.
     """
 
@@ -47,6 +48,7 @@ class Config:
     mom_poll_s: float = 10.0
     walltime_kill_s: float = 10.7
     qdel_kill_s: float = 18.5
+    node_fail_requeue_s: float = 310.0
     first: int = 0
 
     def write(self, path: Path) -> None:

@@ -20,6 +20,8 @@ from .request import Request, clock
 
 #: Why a job is being ended.
 QDEL, WALLTIME = "qdel", "walltime"
+#: Exit status of a job whose node was given up.
+REQUEUED = -20
 #: How often the server tries to run a job before it holds it.
 TRIES = 21
 #: Between two looks at what a job uses; the real one's are longer.
@@ -45,6 +47,7 @@ class Job:
         ending: QDEL or WALLTIME once it is being ended.
         terminated: SIGTERM was sent at this time; ``killed``: SIGKILL was.
         deleted: by qdel, while it was being ended for another reason.
+        lost: its node went down at this time, and nothing more is heard of it.
         run_count: how often the server has tried to run it.
         slots: of each chunk, how many were on its node before it.
         cput_s, memory_kb: CPU time of the processes of its session and of children that they waited for, and the most
@@ -71,6 +74,7 @@ class Job:
     terminated: float | None = None
     killed: bool = False
     deleted: bool = False
+    lost: float | None = None
     run_count: int = 0
     slots: list[int] = field(default_factory=list)
     cput_s: float = 0.0
@@ -120,7 +124,17 @@ class Job:
     def output(self, letter: str) -> Path:
         """Final path of stdout (``o``) or stderr (``e``)."""
         given = self.asked.options.get(letter, "").rpartition(":")[2]
-        return Path(self.submitted["cwd"]) / (given or f"{self.name}.{letter}{self.id.partition('.')[0]}")
+        return Path(self.submitted["cwd"]) / (given or f"{self.name}.{letter}{self._suffix()}")
+
+    def _suffix(self) -> str:
+        return self.id.partition(".")[0]
+
+    def _of_array(self) -> dict[str, str]:
+        return {}
+
+    def extra(self) -> dict[str, Any]:
+        """Attributes that other jobs do not have."""
+        return {}
 
     def _spool(self, letter: str) -> Path:
         """Where stdout or stderr goes while the job runs: to its place with ``-k doe``, else aside."""
@@ -171,6 +185,7 @@ class Job:
             **self.variables(),
             "PBS_ENVIRONMENT": "PBS_BATCH",
             "PBS_JOBID": self.id,
+            **self._of_array(),
             "PBS_JOBNAME": self.name,
             "PBS_QUEUE": self.asked.options["q"],
             "PBS_NODEFILE": str(aux),
@@ -227,6 +242,10 @@ class Job:
         if self.process is None or self.state == "F":
             return
         now = time.monotonic()
+        if self.lost is not None:
+            if now - self.lost > self.config.node_fail_requeue_s:
+                self._requeue()
+            return
         if self._ended is not None:
             # E is seen for a moment.
             if now - self._ended > 0.3:
@@ -255,6 +274,19 @@ class Job:
         if self.terminated is not None and not self.killed and now - self.terminated > grace:
             self.killed = True
             self._signal(signal.SIGKILL)
+
+    def lose(self) -> None:
+        """Go down with the node: all processes are gone, and the server does not hear of it."""
+        if self.process is not None and self.state in "RE":
+            self.kill()
+            self.lost = time.monotonic()
+
+    def _requeue(self) -> None:
+        """Give the node up: the job waits again."""
+        self.comment = f"Job requeued, execution node {self.nodes[0][0]} down"
+        shutil.rmtree(self.directory / "tmp" / f"pbs.{self.id}", ignore_errors=True)
+        self.process, self.lost, self.started, self.exit_status = None, None, None, REQUEUED
+        self._to("Q", 10)
 
     def _tell(self, line: str) -> None:
         with self._open("e") as file:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .config import Config
 
 #: Options of qsub with a value, by letter; those without are ``h`` alone.
-WITH_VALUE = "qANloekSmMrp"
+WITH_VALUE = "qANloekSmMrpJ"
 #: Exit code of qsub if a hook refuses the job.
 HOOK = 32
 _CHUNK = ("ncpus", "mem", "mpiprocs", "ompthreads", "host", "vnode", "arch")

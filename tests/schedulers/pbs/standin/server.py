@@ -12,16 +12,18 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .answers import as_json, as_lines, table
+from .array import Array, Subjob
 from .config import Config
-from .job import Job
+from .job import REQUEUED, Job
 from .request import RefusedError, request, stand_in
 
 SOCKET, CONFIG = "socket", "config.json"
-_ID = re.compile(r"\d+(\.\S+)?")
+_ID = re.compile(r"\d+(\[\d*\])?(\.\S+)?")
 
 
 class Server:
@@ -29,6 +31,7 @@ class Server:
         self.directory = directory
         self.config = Config.read(directory / CONFIG)
         self.jobs: dict[str, Job] = {}
+        self.down: set[str] = set()
         self.next = self.config.first
         for name in ("mom_priv/jobs", "spool", "aux", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
@@ -38,18 +41,33 @@ class Server:
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """``stdout``, ``stderr`` and ``code`` of a command."""
         try:
-            out, error, code = {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel}[message["command"]](message)
+            out, error, code = self.commands[message["command"]](message)
         except RefusedError as refused:
             out, error, code = "", f"{refused.told}\n", refused.code
         return {"stdout": out, "stderr": error, "code": code}
+
+    @property
+    def commands(self) -> dict[str, Callable[[dict[str, Any]], tuple[str, str, int]]]:
+        return {"qsub": self.qsub, "qstat": self.qstat, "qdel": self.qdel, "lose": self.lose}
+
+    def lose(self, message: dict[str, Any]) -> tuple[str, str, int]:
+        """No command of PBS: nodes go down, with all that runs there."""
+        self.down.update(message["words"])
+        for job in self.jobs.values():
+            if self.down.intersection(host for host, _ in job.nodes):
+                job.lose()
+        return "", "", 0
 
     def qsub(self, message: dict[str, Any]) -> tuple[str, str, int]:
         if os.getuid() == 0 and not self.config.acl_roots:
             raise RefusedError("qsub: Bad UID for job execution", 175)
         wanted = request(self.config, message["words"], message["script"])
-        job = Job(f"{self.next}.{self.config.server}", self.config, self.directory, wanted, message["script"], message)
+        kind, name = (Array, f"{self.next}[]") if "J" in wanted.options else (Job, str(self.next))
+        job = kind(f"{name}.{self.config.server}", self.config, self.directory, wanted, message["script"], message)
         self.next += 1
         self.jobs[job.id] = job
+        if isinstance(job, Array):
+            self.jobs |= {subjob.id: subjob for subjob in job}
         return f"{job.id}\n", "", 0
 
     def qstat(self, message: dict[str, Any]) -> tuple[str, str, int]:
@@ -58,7 +76,7 @@ class Server:
         errors: list[str] = []
         code = 0
         if not operands:
-            jobs = [job for job in self.jobs.values() if history or job.state != "F"]
+            jobs = [job for job in self.jobs.values() if not isinstance(job, Subjob) and (history or job.state != "F")]
         for word in operands:
             if not _ID.fullmatch(word):
                 raise RefusedError(f"qstat: Unknown queue destination {word}", 170)
@@ -94,6 +112,10 @@ class Server:
             elif job.state == "F":
                 errors.append(f"qdel: Job has finished {job.id}")
                 code = 35
+            elif job.lost is not None:
+                # As users report it; the code is the error's number, 15070, as those of the others are.
+                errors.append(f"qdel: Server could not connect to MOM {job.id}")
+                code = 222
             else:
                 job.delete()
         if code == 153 and len(errors) == len(message["words"]):
@@ -112,21 +134,21 @@ class Server:
         """Look at every job once."""
         for job in list(self.jobs.values()):
             job.tick()
-            if job.state == "F" and not self.config.history:
-                del self.jobs[job.id]
+        if not self.config.history:
+            self.jobs = {name: job for name, job in self.jobs.items() if job.state != "F"}
         for job in self.jobs.values():
-            if job.state == "Q":
+            if job.state == "Q" and not isinstance(job, Array):
                 self._place(job)
 
     def _place(self, job: Job) -> None:
         """Start a job where there is room for it; what can never run stays queued and says so."""
         total = {name: dict(has) for name, has in self.config.nodes.items()}
-        free = {name: dict(has) for name, has in self.config.nodes.items()}
+        free = {name: dict(has) for name, has in self.config.nodes.items() if name not in self.down}
         for other in self.jobs.values():
             if other.state in "RE":
                 for host, needs in other.nodes:
                     for key, value in needs.items():
-                        if key in free[host]:
+                        if key in free.get(host, ()):
                             free[host][key] -= int(value)
         scatter = "scatter" in job.asked.resources.get("place", "")
         placed = _fit(job, free, scatter)
@@ -138,6 +160,8 @@ class Server:
             ]
             job.start(placed, slots)
             return
+        if job.exit_status == REQUEUED:
+            return  # its comment stays
         key, needed, most = _short(job, total)
         if most is None and scatter:
             job.comment = "Not Running: Not enough free nodes available"
