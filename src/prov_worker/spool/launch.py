@@ -93,22 +93,23 @@ def _spawn(runtime: str, crate_dir: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in left_out}
     log = _open_log(runtime)
     # The shell puts the agent in the background and leaves, so that it is adopted by init and not by this process.
+    command = ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", "-c", _CODE, json.dumps(argument)]
+    settings: dict[str, Any] = {
+        "file_actions": [
+            (os.POSIX_SPAWN_DUP2, log, 1),
+            (os.POSIX_SPAWN_DUP2, log, 2),
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # the log may have this number
+        ],
+        # what the user's code did to this process's signals is not the agent's
+        "setsigmask": [],
+        "setsigdef": [signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
+    }
+    # Parsl ends a block by a signal to its process group, PBS a job by signals to all that is left of its session:
+    # either may come before the agent could do this itself.
     try:
-        pid = os.posix_spawn(
-            "/bin/sh",
-            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-I", "-S", "-c", _CODE, json.dumps(argument)],
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # the log may have this number
-            ],
-            # Parsl ends a block by a signal to its process group, which may come before the agent's own setsid
-            setpgroup=0,
-            # what the user's code did to this process's signals is not the agent's
-            setsigmask=[],
-            setsigdef=[signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
-        )
+        pid = os.posix_spawn(command[0], command, environment, setsid=True, **settings)
+    except NotImplementedError:  # built for a C library before glibc 2.26
+        pid = os.posix_spawn(command[0], command, environment, setpgroup=0, **settings)
     finally:
         os.close(log)
     try:

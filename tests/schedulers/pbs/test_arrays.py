@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from test_standin import finished, script, state, submit
+
+from prov_worker.crate.check import check_crate
+from prov_worker.run.api import open_run
 
 if TYPE_CHECKING:
     from standin.cluster import Cluster
 
 Make = Callable[..., "Cluster"]
 Wait = Callable[..., None]
+#: Runs until all three of an array do.
+STEP = """
+import pathlib, sys, time
+import prov_worker
+
+@prov_worker.step
+def work(place):
+    (place / f"{time.monotonic_ns()}.here").touch()
+    while len(list(place.glob("*.here"))) < 3:
+        time.sleep(0.05)
+
+work(pathlib.Path(sys.argv[1]))
+"""
 WAITS = "while [ ! -e go ]; do sleep 0.1; done"
 
 
@@ -71,3 +89,21 @@ def test_a_job_of_a_lost_node_cannot_be_deleted_until_the_node_is_given_up(clust
     assert cluster.run("qdel", job).returncode == 0
     facts = cluster.jobs()[job]
     assert (facts["job_state"], facts["substate"], facts["Exit_status"]) == ("F", 91, -20)
+
+
+def test_each_task_of_an_array_has_its_own_job_on_record(cluster_of: Make, tmp_path: Path, wait_for: Wait) -> None:
+    """Three subjobs side by side on one node, with one agent."""
+    cluster = cluster_of()
+    step, crates = cluster.home / "step.py", tmp_path / "crates"
+    step.write_text(STEP)
+    settings = {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": crates, "PROV_WORKER_PLOTS": "none"}
+    exports = "".join(f"export {name}={value}\n" for name, value in settings.items())
+    done = cluster.run("qsub", "-J", "3-5", script(cluster, f"{exports}{sys.executable} {step} {cluster.home}"))
+    assert done.returncode == 0, done.stderr
+    assert finished(cluster, "0[].pbs1", wait_for)["Exit_status"] == 0
+    wait_for(lambda: len(list(crates.glob("*.crate"))) == 3, "three crates")
+    run = open_run(crates)
+    jobs = [run.hardware(step)["probes"]["scheduler"]["data"] for step in run.steps()]
+    facts = sorted((job["job_id"], job["array_job_id"], job["array_index"]) for job in jobs)
+    assert facts == [(f"0[{index}].pbs1", "0[].pbs1", index) for index in (3, 4, 5)]
+    assert not [finding for path in crates.glob("*.crate") for finding in check_crate(path)]

@@ -15,7 +15,6 @@ pytest.importorskip("globus_compute_endpoint")
 from pbs_site import PROJECT, cluster, worker_init
 
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import source_of
 from prov_worker.crate.summary_reader import open_step
 from support import jobs_at_site
@@ -25,15 +24,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600), pytest.mark.xdist_grou
 PROGRAM = Path(jobs_at_site.__file__)
 
 
-@pytest.mark.parametrize("directives", ["", "#PBS -J 0-1"], ids=["job", "array"])
-def test_the_engine_submits_its_blocks_itself(tmp_path: Path, wait_for: Callable[..., None], directives: str) -> None:
-    """A block may be a job array: each subjob is a job of its own in the crates of its tasks."""
+def test_the_engine_submits_its_blocks_itself(tmp_path: Path, wait_for: Callable[..., None]) -> None:
     pbs = cluster(tmp_path / "pbs", "polaris-pbs-01", {"ncpus": 64, "ngpus": 4}, "home:eagle")
     crates = tmp_path / "crates"
     options = {
         "account": PROJECT, "crate_dir": str(crates), "interface": "lo", "idle_time": 3, "strategy_period": 0.5,
         "plots": "none", "worker_init": worker_init(0), "workers": 2, "affinity": "none", "accelerators": [],
-        "heartbeat_period": 1, "heartbeat_threshold": 10, "scheduler_options": directives,
+        "heartbeat_period": 1, "heartbeat_threshold": 10,
     }  # fmt: skip
     environment = {**os.environ, "PATH": f"{pbs.bin}:{os.environ['PATH']}"}
     pbs.start()
@@ -60,9 +57,3 @@ def test_the_engine_submits_its_blocks_itself(tmp_path: Path, wait_for: Callable
         assert [finding for finding in check_crate(path) if finding.level == "error"] == []
         step = open_step(source_of(path))[0]
         assert (step.annotations["run"], value[1]) == ("scan-5", step.scheduler_job)
-        values = StepCrate.open(path).entities
-        array, index = (values.get(f"#env-PBS_ARRAY_{name}", {}).get("value") for name in ("ID", "INDEX"))
-        if directives:
-            assert value[1] == array.replace("[]", f"[{index}]")
-        else:
-            assert (array, index) == (None, None)

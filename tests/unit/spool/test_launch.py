@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,18 @@ def test_an_agent_starts_where_its_log_is_a_link_and_writes_nothing_there(tmp_pa
         assert victim.read_text() == "precious\n"
     finally:
         crate_dir.close()
+
+
+def test_an_agent_is_in_no_session_of_the_job_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PBS kills what is left of the session when a job ends, be the agent's interpreter still about to begin."""
+    program, session = tmp_path / "python", tmp_path / "session"
+    program.write_text(f"#!/bin/sh\ncut -d' ' -f6 /proc/$$/stat >{session}.new && mv {session}.new {session}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    assert launch.ensure_agent(str(runtime), str(tmp_path / "crates"))
+    wait_until(session.exists, "the program")
+    assert int(session.read_text()) != os.getsid(0)
