@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.commands import run_program
-from support.containers import LABEL, ROOT, docker, need_image
+from support.accounts import ALICE, MALLORY, PYTHON, Place, User, place_of, product_image
 from support.crate_dir import wait_until
 from support.marks import WORKER_IMAGE
 
 pytestmark = [pytest.mark.timeout(600), *WORKER_IMAGE, pytest.mark.root]  # the first limit holds
 
-ALICE, MALLORY = 61_001, 61_002
 TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"
-PYTHON = "/opt/prov/bin/python"
 STEP = """
 import sys, prov_worker
 @prov_worker.step
@@ -35,88 +29,42 @@ print(work(sys.argv[1:]))
 """
 
 
-@dataclass
-class User:
-    """One who has nothing but an account in the container, and a home."""
+def step(user: User, crates: Path, *paths: str) -> subprocess.CompletedProcess[str]:
+    """Let a user run a step, which has its source in a file."""
+    settings = {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
+    user.shell(f"cat >{user.home}/work.py <<'END'{STEP}END", crates)
+    return user.run(PYTHON, user.home / "work.py", *paths, **settings)
 
-    uid: int
-    home: Path
-    container: str
 
-    def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {"HOME": str(self.home), "TMPDIR": str(self.home), **environment}
-        options = [f"--env={name}={value}" for name, value in variables.items()]
-        return run_program(
-            *("docker", "exec", f"--user={self.uid}:{self.uid}", f"--workdir={self.home}", *options, self.container),
-            *("timeout", "100", *command),
-        )
-
-    def shell(self, text: str, crates: Path) -> None:
-        done = self.run("sh", "-ec", f"cd {crates}; {text}")
-        assert done.returncode == 0, done.stderr
-
-    def step(self, crates: Path, *paths: str) -> subprocess.CompletedProcess[str]:
-        settings = {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
-        # A step has its source in a file.
-        self.shell(f"cat >{self.home}/work.py <<'END'{STEP}END", crates)
-        return self.run(PYTHON, self.home / "work.py", *paths, **settings)
-
-    def recover(self, crates: Path) -> subprocess.CompletedProcess[str]:
-        return self.run("prov-worker", "recover", crates, "--take-over")
+def recover(user: User, crates: Path) -> subprocess.CompletedProcess[str]:
+    return user.run("prov-worker", "recover", crates, "--take-over")
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
-    """The product's own image for workers, by its id: without a name it goes when Docker is tidied up."""
-    need_image("debian:bookworm-slim")
-    return docker("build", "--quiet", "--label", LABEL, "--target", "worker", str(ROOT)).strip()
+def worker() -> str:
+    return product_image("worker")
 
 
 @pytest.fixture
-def place(image: str) -> Iterator[tuple[Path, str]]:
-    """A directory that a container sees under its own name, and the container."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, who makes directories of other users")
-    directory = Path(tempfile.mkdtemp(prefix="two-users-", dir="/tmp"))
-    directory.chmod(0o755)
-    options = [
-        "--detach",
-        "--rm",
-        "--label",
-        LABEL,
-        "--network=none",
-        "--user=0:0",
-        f"--volume={directory}:{directory}",
-    ]
-    container = docker("run", *options, image, "sleep", "infinity").strip()
-    yield directory, container
-    docker("rm", "--force", container, check=False)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def user(place: tuple[Path, str], uid: int, name: str) -> User:
-    directory, container = place
-    docker("exec", container, "useradd", f"--uid={uid}", f"--home-dir={directory / name}", name)
-    home = directory / name
-    home.mkdir(mode=0o700)
-    os.chown(home, uid, uid)
-    return User(uid, home, container)
+def place(worker: str) -> Iterator[Place]:
+    with place_of(worker) as started:
+        yield started
 
 
 @pytest.fixture
-def alice(place: tuple[Path, str]) -> User:
-    return user(place, ALICE, "alice")
+def alice(place: Place) -> User:
+    return place.user(ALICE, "alice")
 
 
 @pytest.fixture
-def mallory(place: tuple[Path, str]) -> User:
-    return user(place, MALLORY, "mallory")
+def mallory(place: Place) -> User:
+    return place.user(MALLORY, "mallory")
 
 
 @pytest.fixture
-def crates(place: tuple[Path, str]) -> Path:
+def crates(place: Place) -> Path:
     """Both may write there, and neither may take away what is the other's."""
-    directory = place[0] / "crates"
+    directory = place.directory / "crates"
     directory.mkdir()
     directory.chmod(0o1777)
     return directory
@@ -155,7 +103,7 @@ def test_what_somebody_else_put_there_first_is_not_used(crates: Path, alice: Use
     os.chown(secret, ALICE, ALICE)
     for name in (".spool", f".spool-{ALICE}"):
         mallory.shell(f"mkdir -m 0777 {name}" if first == "directories" else f"ln -s {secret} {name}", crates)
-    done = alice.step(crates)
+    done = step(alice, crates)
     assert done.stdout == "0\n", done.stderr
     wait_until(lambda: published(crates), "the crate")
     assert [path.stat().st_uid for path in published(crates)] == [ALICE]
@@ -170,9 +118,9 @@ def test_a_forged_journal_makes_no_crate_in_another_name(crates: Path, alice: Us
     mallory.shell("mkdir -m 0777 .spool", crates)
     forge(mallory, crates / ".spool" / "node1-4194000-12345.jsonl")
     (crates / ".spool").chmod(0o777)
-    alice.step(crates)
+    step(alice, crates)
     wait_until(lambda: published(crates), "the crate")
-    done = alice.recover(crates)
+    done = recover(alice, crates)
     assert f"the spool of user {MALLORY}, for that user to recover" in done.stdout + done.stderr
     assert len(published(crates)) == 1
     assert not (crates / f"{TASK}.crate").exists()
@@ -180,10 +128,10 @@ def test_a_forged_journal_makes_no_crate_in_another_name(crates: Path, alice: Us
 
 def test_root_finishes_no_records_of_a_user(crates: Path, alice: User) -> None:
     forge(alice, crates / ".spool" / "node1-4194000-12345.jsonl")
-    refused = User(0, alice.home, alice.container).recover(crates)
+    refused = recover(User(0, alice.home, alice.container), crates)
     assert (refused.returncode, "run `prov-worker recover` as that user" in refused.stderr) == (2, True), refused.stderr
     assert published(crates) == []
-    assert alice.recover(crates).returncode == 0
+    assert recover(alice, crates).returncode == 0
     assert [path.stat().st_uid for path in published(crates)] == [ALICE]
 
 
@@ -191,7 +139,7 @@ def test_root_finishes_no_records_of_a_user(crates: Path, alice: User) -> None:
 def test_a_fifo_in_the_place_of_a_crate_stops_nobody(crates: Path, alice: User, mallory: User) -> None:
     mallory.shell(f"mkdir -m 0755 {TASK}.crate; mkfifo -m 0666 {TASK}.crate/ro-crate-metadata.json", crates)
     forge(alice, crates / ".spool" / "node1-4194000-12345.jsonl")
-    done = alice.recover(crates)
+    done = recover(alice, crates)
     assert done.returncode in (0, 1), done.stderr
     kept = list((crates / ".spool").glob("*.jsonl"))
     others = [path for path in crates.glob("*.crate") if path.stat().st_uid == ALICE]
@@ -202,18 +150,18 @@ def test_a_journal_that_cannot_be_read_is_named_and_kept(crates: Path, alice: Us
     journal = crates / ".spool" / "node1-4194000-12345.jsonl"
     forge(alice, journal)
     journal.chmod(0)
-    done = alice.recover(crates)
+    done = recover(alice, crates)
     assert (done.returncode, "cannot be read" in done.stdout + done.stderr) == (1, True), done.stderr
     assert journal.exists()
     journal.chmod(0o600)
-    assert alice.recover(crates).returncode == 0
+    assert recover(alice, crates).returncode == 0
     assert [path.parent.name for path in published(crates)] == [f"{TASK}.crate"]
 
 
 def test_files_that_a_task_names_do_not_hold_its_crate_up(crates: Path, alice: User, mallory: User) -> None:
     """Files without end, another user's private one, and one that is a FIFO."""
     mallory.shell("mkfifo -m 0666 pipe; echo private >note; chmod 0600 note", crates)
-    done = alice.step(crates, "/proc/self/pagemap", "/dev/zero", str(crates / "pipe"), str(crates / "note"))
+    done = step(alice, crates, "/proc/self/pagemap", "/dev/zero", str(crates / "pipe"), str(crates / "note"))
     assert done.stdout == "4\n", done.stderr
     wait_until(lambda: published(crates), "the crate")
     graph = json.loads(published(crates)[0].read_text())["@graph"]
