@@ -68,10 +68,10 @@ venv:
 	@scripts/make-venv.sh $(VENV) --lock dev --editable '.[all]' --group dev
 
 validator:
-	@scripts/make-venv.sh $(VALIDATOR_VENV) --group validator
+	@scripts/make-venv.sh $(VALIDATOR_VENV) --lock validator --group validator
 
 runcrate:
-	@scripts/make-venv.sh $(RUNCRATE_VENV) --group runcrate
+	@scripts/make-venv.sh $(RUNCRATE_VENV) --lock runcrate --group runcrate
 
 flowcept:
 	@scripts/make-venv.sh $(FLOWCEPT_VENV) --group flowcept

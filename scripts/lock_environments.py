@@ -30,6 +30,8 @@ ENVIRONMENTS = {
     "node": ("--extra=fleet", "--extra=plot"),
     "ansible": ("--group=ansible",),
     "sbom": ("--group=sbom",),
+    "validator": ("--group=validator",),
+    "runcrate": ("--group=runcrate",),
 }
 _PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
 _ARCHITECTURES = ("any", "x86_64", "aarch64")
