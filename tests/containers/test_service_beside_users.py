@@ -100,8 +100,8 @@ def running(alice: User) -> Iterator[dict[str, str]]:
     text = "prov-worker service run >log 2>&1 & cat >/dev/null; kill $!; wait"
     with started(alice, "sh", "-c", text):
         wait_until(lambda: "200" in alice.run(PYTHON, "-c", HEALTH).stdout, "the service")
-        words = alice.run("prov-worker", "service", "env").stdout.split()
-        yield dict(word.strip("'").split("=", 1) for word in words if "=" in word)
+        exports = alice.run("prov-worker", "service", "env").stdout.split()
+        yield dict(word.strip("'").split("=", 1) for word in exports if "=" in word)
 
 
 HEALTH = """

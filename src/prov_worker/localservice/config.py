@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,15 @@ class Config:
         """Whether the service listens on loopback alone."""
         address = _address(self.host)
         return self.host == "localhost" or (address is not None and address.is_loopback)
+
+    def is_called(self, authority: str) -> bool:
+        """Whether a request's ``Host`` names this service.
+
+        A web page may have a name of its own lead to loopback (DNS rebinding), and then reads what needs no token. A
+        service of loopback alone is called ``localhost``, an address, or a name without a dot, which no domain has.
+        """
+        host = authority.rpartition(":")[0] if re.search(r":\d*$", authority) else authority
+        return not self.is_local or "." not in host.rstrip(".") or _address(host.strip("[]")) is not None
 
     @property
     def url(self) -> str:

@@ -41,7 +41,7 @@ class _TooLargeError(Exception):
 
 
 class Gate:
-    """Answers 401, 413 and 503 before a body is read.
+    """Answers 401, 413, 421 and 503 before a body is read.
 
     Args:
         app: what comes behind.
@@ -63,6 +63,10 @@ class Gate:
             return
         headers = dict(scope["headers"])
         owner = await self._owner(headers)
+        authority = headers.get(b"host", b"").decode("latin-1")
+        if owner is None and not self._service.config.is_called(authority):
+            await _refuse(scope, receive, send, 421, f"{authority[:200]} is no name of this service")
+            return
         if owner is None and self._is_protected(scope):
             await _refuse(scope, receive, send, 401, apierrors.NO_TOKEN, apierrors.NO_TOKEN_HEADERS)
             return

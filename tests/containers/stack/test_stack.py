@@ -70,6 +70,13 @@ def test_one_port_is_published_on_both_loopbacks(stack: Stack) -> None:
     assert back["Internal"] is True
 
 
+def test_tasks_reach_the_broker_by_its_protocol_and_its_management_alone(stack: Stack) -> None:
+    """And not its counters (15692), its nodes' names (4369) and their own protocol (25672)."""
+    ports = (4369, 5672, 15672, 15692, 25672)
+    ask = f"import socket; [print(p) for p in {ports} if not socket.socket().connect_ex(('broker', p))]"
+    assert stack.shell("endpoint", f'/opt/prov/bin/python -W ignore -c "{ask}"').split() == ["5672", "15672"]
+
+
 def test_a_host_reaches_both_protocols_through_it(stack: Stack) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/health", timeout=60) as answer:
         assert json.load(answer)["status"] == "ok"

@@ -47,6 +47,18 @@ def test_a_body_is_not_waited_for_without_a_token(web: Web, length: str, more: l
         assert client.recv(65_536).startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/openapi.json", "/", "/v2/oauth2/token"])
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [("evil.example:5000", False), ("evil.example.", False), ("a.b:5", False), ("localhost:5000", True),
+     ("127.0.0.1", True), ("[::1]:5000", True), ("[::1]", True), ("service:5000", True), ("", True)],
+)  # fmt: skip
+def test_what_needs_no_token_is_not_told_under_another_name(web: Web, path: str, host: str, answered: bool) -> None:
+    """As a web page asks that has its own name lead to loopback."""
+    with connected(web, f"GET {path} HTTP/1.1", f"Host: {host}", "") as client:
+        assert (client.recv(65_536).split()[1] != b"421") == answered
+
+
 def test_a_client_that_sends_all_of_it_gets_the_answer(web: Web) -> None:
     status, content, _ = web.ask("POST", PROTECTED, raw=b"x" * 20_000_000)
     assert (status, content["reason"]) == (401, "the access token is missing, expired or not valid here")
