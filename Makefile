@@ -119,7 +119,7 @@ containers:
 # runs the tests, on free ports of loopback.
 programs:
 	@scripts/install-programs.sh rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
-		rabbitmq-server=rabbitmq-server redis-server=redis-server pg_ctlcluster=postgresql fusermount3=fuse3 mkfs.btrfs=btrfs-progs
+		rabbitmq-server=rabbitmq-server mpiexec.openmpi=openmpi-bin mpiexec.mpich=mpich redis-server=redis-server pg_ctlcluster=postgresql fusermount3=fuse3 mkfs.btrfs=btrfs-progs
 
 # One after the other: both ask the system's packages. Images are built once here; builds of tests find all layers.
 system:

@@ -105,7 +105,7 @@ class Conversation:
         plan, requests = self._evidence.plan, []
         left_s = self._deadline - time.monotonic()
         if self._probes & {"placement", "gpu"}:
-            count = plan.tasks or (plan.promise.workers * plan.promise.nodes if plan.promise else _count(first))
+            count = plan.tasks or plan.promised_tasks or _count(first)
             probes = ["placement", *(["gpu"] if "gpu" in self._probes else [])]
             shared = {"tasks": count, "nonce": uuid.uuid4().hex, "hold_s": min(_HOLD_S, left_s / 4), "size": _MATRIX}
             requests += [self._request(probes, number=number, **shared) for number in range(count)]

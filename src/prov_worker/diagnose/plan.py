@@ -15,10 +15,11 @@ class Promise:
 
     Attributes:
         site: its name.
-        workers: of a node.
+        workers: of a node; of a block if it has an MPI engine.
         nodes: of a block.
         cpu_lists: logical CPUs of each worker, by its rank; None if workers are not bound.
         accelerators: what workers are given by masks, one each; empty for none.
+        per_block: whether all workers of a block are on its first node, as with an MPI engine.
     """
 
     site: str
@@ -26,6 +27,7 @@ class Promise:
     nodes: int
     cpu_lists: tuple[tuple[int, ...], ...] | None
     accelerators: tuple[str, ...]
+    per_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,16 @@ class Plan:
     def ranks(self) -> int:
         """Ranks that the MPI check starts."""
         return int((self.resources or {}).get("num_ranks", 2))
+
+    @property
+    def promised_tasks(self) -> int | None:
+        """Tasks that a block runs at once, as the site promises it; None: nothing is known."""
+        promise = self.promise
+        if promise is None:
+            return None
+        if promise.per_block:
+            return max(1, min(promise.workers, promise.nodes // int((self.resources or {}).get("num_nodes", 1))))
+        return promise.workers * promise.nodes
 
 
 def make_plan(
@@ -116,6 +128,9 @@ def promise_of(name: str, options: Mapping[str, Any]) -> Promise:
     site = catalog.site(name)
     values = {key: option["default"] for key, option in site.options.items() if "default" in option}
     values |= {key: value for key, value in options.items() if key in site.options}
+    nodes = int(values.get("nodes_per_block", 1))
+    if values["mpi"] != "none":  # a pool per block, whose tasks have nodes of their own
+        return Promise(name, int(values["mpi_tasks"]), nodes, None, (), per_block=True)
     workers = int(values["workers"])
     binding = str(values.get("affinity", "none"))
     lists: Sequence[Sequence[int]] | None = None
@@ -127,7 +142,7 @@ def promise_of(name: str, options: Mapping[str, Any]) -> Promise:
     return Promise(
         name,
         workers,
-        int(values.get("nodes_per_block", 1)),
+        nodes,
         None if lists is None else tuple(tuple(cpus) for cpus in lists),
         tuple(str(mask) for mask in values.get("accelerators") or ()),
     )

@@ -27,7 +27,8 @@ class Answer:
         code: of the error; None if there is none, or if the document says none.
         started_ns: when the worker began, since the epoch; None if it is not said.
         ended_ns: when it ended.
-        outcome: ``time_limit`` or ``cancelled``: one of our engines says that the worker was ended; else None.
+        outcome: ``time_limit`` or ``cancelled``: one of our engines says that the worker was ended; ``refused``: that
+            it did not take the task; else None.
     """
 
     task_id: str

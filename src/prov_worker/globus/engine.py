@@ -37,10 +37,11 @@ from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
-from prov_worker.globus.error_results import packed_ending, packed_error
+from prov_worker.globus.error_results import packed_ending, packed_refusal
 from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
 from prov_worker.globus.request_handler import RequestHandler
 from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
+from prov_worker.globus.task_resources import check_placement, check_resources
 from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import Settings
 from prov_worker.spool import endings
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WHERE = "engine.provenance"
-#: Code of the error that a client gets for options of a task that are not allowed.
-REFUSED = "PROV_WORKER_OPTIONS_REFUSED"
 
 
 @dataclass(slots=True)
@@ -253,14 +252,16 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         not acknowledge the task's message, and get it again.
         """
         options = NO_OPTIONS
-        if resource_specification:
-            try:
+        try:
+            if resource_specification:
                 resource_specification, options = take_options(resource_specification)
                 if options.time_limit_s is not None and self._journal is None:
                     raise InputError(f"{LIMIT}: cannot be held: tasks of this endpoint run unrecorded")
-            except InputError as error:
-                task_f.set_result(packed_error(task_f.gc_task_id, REFUSED, str(error)))
-                return
+            if options.request is None:
+                self._check_resources(resource_specification)
+        except InputError as error:
+            task_f.set_result(packed_refusal(task_f.gc_task_id, self.endpoint_id, str(error)))
+            return
         if options.request is not None:
             self._requests.take(task_f, options.request)
             return
@@ -277,6 +278,11 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         except BaseException:
             self._open_tasks.pop(task_f.gc_task_id, None)
             raise
+
+    def _check_resources(self, resource_specification: dict[str, Any]) -> None:
+        """Refuse what Parsl would: whom it raises for takes the task for lost, which may be sent again."""
+        if resource_specification:
+            check_resources(resource_specification, self.executor)
 
     def _forget(self, task_f: GCFuture) -> None:
         self._open_tasks.pop(task_f.gc_task_id, None)
@@ -317,7 +323,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._go_stock(error)
         if attempt.task.options.time_limit_s is not None:
             text = f"{LIMIT}: cannot be held: prov_worker cannot be used in the workers' environment"
-            attempt.settled.set_result(packed_error(attempt.stock[3][0], REFUSED, text))
+            attempt.settled.set_result(packed_refusal(attempt.stock[3][0], self.endpoint_id, text))
             return
         resource_specification, func, packed_task, args, kwargs = attempt.stock
         with self._send_lock:
@@ -377,3 +383,7 @@ class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):
 
 class ProvenanceMPIEngine(ProvenanceMixin, GlobusMPIEngine):
     """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``."""
+
+    def _check_resources(self, resource_specification: dict[str, Any]) -> None:
+        check_placement(resource_specification or {}, getattr(self.executor.provider, "nodes_per_block", 1))
+        super()._check_resources(resource_specification)

@@ -8,6 +8,8 @@ from typing import Any
 from prov_worker.globus.answers import OUTCOME
 from prov_worker.spool.endings import CANCELLED, TIME_LIMIT, Ending
 
+#: Code of the error that a client gets for options of a task that are not allowed.
+REFUSED = "PROV_WORKER_OPTIONS_REFUSED"
 _CODES = {TIME_LIMIT: "TASK_TIME_LIMIT", CANCELLED: "TASK_CANCELLED"}
 
 
@@ -28,6 +30,11 @@ def packed_error(task_id: uuid.UUID, code: str, text: str, details: dict[str, An
     return packed
 
 
+def packed_refusal(task_id: uuid.UUID, endpoint_id: Any, text: str) -> bytes:
+    """Return the message that says that the engine did not take the task: to send it again would not help."""
+    return packed_error(task_id, REFUSED, text, _details(endpoint_id, {"outcome": "refused"}))
+
+
 def packed_value(task_id: uuid.UUID, value: Any) -> bytes:
     """Return the message with the value of a task that the engine itself has answered."""
     from globus_compute_common import messagepack
@@ -40,8 +47,11 @@ def packed_value(task_id: uuid.UUID, value: Any) -> bytes:
 
 def packed_ending(task_id: uuid.UUID, endpoint_id: Any, ending: Ending) -> bytes:
     """Return the message that says that an agent ended the task's worker, and why."""
+    outcome = {"outcome": ending.kind, "limit_s": ending.limit_s, "by": ending.by}
+    return packed_error(task_id, _CODES[ending.kind], ending.text, _details(endpoint_id, outcome))
+
+
+def _details(endpoint_id: Any, outcome: dict[str, Any]) -> dict[str, Any]:
     from globus_compute_sdk.sdk.utils import get_env_details
 
-    outcome = {"outcome": ending.kind, "limit_s": ending.limit_s, "by": ending.by}
-    details = {**get_env_details(), "endpoint_id": endpoint_id, OUTCOME: outcome}
-    return packed_error(task_id, _CODES[ending.kind], ending.text, details)
+    return {**get_env_details(), "endpoint_id": endpoint_id, OUTCOME: outcome}

@@ -10,8 +10,9 @@ from prov_worker.jobs.states import State
 #: Exit status of a ``ShellFunction`` whose walltime was over (``sdk/shell_function.py``), as of timeout(1).
 _SHELL_TIMED_OUT = 124
 _TAIL_LINES = 10
-#: Of tasks whose worker an agent ended, as our engines say (:mod:`prov_worker.globus.error_results`).
-_ENDED = {"time_limit": State.TIMED_OUT, "cancelled": State.CANCELLED}
+#: Of tasks whose worker an agent ended, or that no worker got, as our engines say
+#: (:mod:`prov_worker.globus.error_results`).
+_ENDED = {"time_limit": State.TIMED_OUT, "cancelled": State.CANCELLED, "refused": State.FAILED}
 
 
 def outcome(answer: Answer, *, shell: bool) -> tuple[State, str | None]:

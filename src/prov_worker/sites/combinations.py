@@ -22,9 +22,12 @@ def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
         site: whose options they are.
         full: all options with their values.
     """
-    yield from _cpus(site, full)
     scheduler = site.scheduler or Scheduler()
-    yield from _accelerators(full, scheduler)
+    if full["mpi"] == "none":
+        yield from _cpus(site, full)
+        yield from _accelerators(full, scheduler)
+    else:
+        yield from _mpi(site, full)
     yield from scheduler.contradictions(full)
     if full["runtime"] == "container" and not full["image"]:
         yield ("image", "runtime"), "must be set where runtime is container"
@@ -76,6 +79,19 @@ def _accelerators(full: Mapping[str, Any], scheduler: Scheduler) -> Iterator[Con
     if len(set(named)) > count or beyond:
         why = f"{','.join(named)} are more than the {count} that {key} asks for"
         yield ("accelerators", key, "workers"), f"{why}; ask for as many, or name {count} and set workers with them"
+
+
+def _mpi(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
+    tasks, nodes = full["mpi_tasks"], full.get("nodes_per_block", 1)
+    if tasks > nodes:
+        why = f"{tasks} for {plural(nodes, 'node')} of a block, and each MPI task has nodes of its own"
+        yield ("mpi_tasks", "nodes_per_block", "mpi"), f"{why}; take {nodes} at most"
+    if full["runtime"] == "container":
+        yield ("mpi", "runtime"), "a launcher inside a container reaches no other node; take mpi=none, or runtime=venv"
+    scheduler = site.scheduler
+    if full["mpi"] == "srun" and (scheduler is None or scheduler.name != "slurm"):
+        other = "no scheduler" if scheduler is None else scheduler.title
+        yield ("mpi",), f"srun is Slurm's, and {site.name} has {other}; take mpiexec or openmpi"
 
 
 def notes(site: Site, full: Mapping[str, Any]) -> list[str]:

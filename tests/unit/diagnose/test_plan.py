@@ -46,3 +46,9 @@ def test_promises_of_sites() -> None:
     assert promise_of("perlmutter-gpu", {}).cpu_lists is not None
     local = promise_of("local", {"workers": 5, "not_an_option": 1})
     assert (local.workers, local.cpu_lists, local.accelerators) == (5, None, ())
+    with_mpi = {"mpi": "mpiexec", "mpi_tasks": 2, "nodes_per_block": 6}
+    assert promise_of("aurora", with_mpi).accelerators == ()
+    for nodes, tasks in ((1, 2), (3, 2), (4, 1)):
+        assert make_plan([], site="aurora", options=with_mpi, ranks=12, nodes=nodes).promised_tasks == tasks
+    assert make_plan([], site="aurora", options={"nodes_per_block": 2}).promised_tasks == 24
+    assert make_plan([]).promised_tasks is None

@@ -115,6 +115,47 @@ def test_combinations_of_options_are_loaded(name: str, step: int) -> None:
             assert DIGEST in engine["container_cmd_options"]
 
 
+MPI = [
+    *((name, launcher) for name in SITES for launcher in ("mpiexec", "openmpi")),
+    *((name, "srun") for name in SITES if name.startswith("perlmutter")),
+]
+
+
+@pytest.mark.parametrize("name, launcher", MPI)
+def test_an_engine_for_mpi(name: str, launcher: str) -> None:
+    """Loaded by Globus Compute, which refuses the options of other workers and any other launcher of Parsl."""
+    several = {} if name == "local" else {"nodes_per_block": 4, "mpi_tasks": 2}
+    engine = loaded(name, mpi=launcher, worker_init="module load x", interface="", **several)
+    assert (engine["type"], engine["mpi_launcher"]) == (
+        "ProvenanceMPIEngine",
+        "srun" if launcher == "srun" else "mpiexec",
+    )
+    assert engine["max_workers_per_block"] == several.get("mpi_tasks", 1)
+    assert engine["provider"]["launcher"] == {"type": "SimpleLauncher"}
+    lines = engine["provider"]["worker_init"].splitlines()
+    own = [number for number, line in enumerate(lines) if "prov_worker.globus.openmpi" in line]
+    assert own == ([lines.index("module load x") + 1] if launcher == "openmpi" else []), lines
+
+
+@pytest.mark.parametrize(
+    "name, values, problem",
+    [
+        ("polaris", {"mpi": "srun"}, "mpi: srun is Slurm's, and polaris has PBS; take mpiexec or openmpi"),
+        ("local", {"mpi": "srun"}, "mpi: srun is Slurm's, and local has no scheduler"),
+        ("aurora", {"mpi": "mpiexec", "mpi_tasks": 2}, "mpi_tasks: 2 for 1 node of a block"),
+        (
+            "polaris",
+            {"mpi": "mpiexec", "runtime": "container", "image": "/i.sif"},
+            "mpi: a launcher inside a container",
+        ),
+        ("polaris", {"mpi": "mpirun"}, 'mpi: "mpirun" is not allowed; expected: one of none, mpiexec, srun, openmpi'),
+    ],
+)
+def test_mpi_that_cannot_be(name: str, values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=f"^test: {problem}"):
+        complete(name, **values)
+
+
 @pytest.mark.parametrize("name", SITES)
 def test_what_a_client_asks_for_goes_first_and_within_the_schema(name: str) -> None:
     assert loaded(name, {"poll_interval": 1, "crate_dir": "/a-b/c"})["provenance"] == {
