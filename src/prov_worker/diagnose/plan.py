@@ -129,7 +129,7 @@ def promise_of(name: str, options: Mapping[str, Any]) -> Promise:
     values = {key: option["default"] for key, option in site.options.items() if "default" in option}
     values |= {key: value for key, value in options.items() if key in site.options}
     nodes = int(values.get("nodes_per_block", 1))
-    if values["mpi"] != "none":  # a pool per block, whose tasks have nodes of their own
+    if values.get("mpi", "none") != "none":  # a pool per block, whose tasks have nodes of their own
         return Promise(name, int(values["mpi_tasks"]), nodes, None, (), per_block=True)
     workers = int(values["workers"])
     binding = str(values.get("affinity", "none"))

@@ -23,7 +23,7 @@ def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
         full: all options with their values.
     """
     scheduler = site.scheduler or Scheduler()
-    if full["mpi"] == "none":
+    if full.get("mpi", "none") == "none":
         yield from _cpus(site, full)
         yield from _accelerators(full, scheduler)
     else:

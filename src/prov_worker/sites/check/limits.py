@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield warned("open files", f"{soft} at a time", remedy)
     else:
         yield passed("open files", f"{'any number' if soft == resource.RLIM_INFINITY else soft} at a time")
-    if subject.values["mpi"] != "none":
+    if subject.values.get("mpi", "none") != "none":
         return  # the launcher binds ranks
     if subject.scheduler:
         yield from _cores(subject)
