@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
+from prov_worker import open_flags
 from prov_worker.errors import InputError
 
 if sys.platform == "win32":  # for clients: whatever records runs on Linux
@@ -91,14 +92,14 @@ def read_private(path: Path, kind: str, *, roots_for_group: bool = False) -> str
     """
     try:
         # A FIFO would make the reader wait.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:
+        with open(os.open(path, os.O_RDONLY | open_flags.CLOEXEC | open_flags.NONBLOCK), encoding="utf-8") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{path}: {kind} are read from a regular file alone")
             by_root = roots_for_group and status.st_uid == 0
-            if status.st_uid != os.geteuid() and not by_root:
+            if hasattr(os, "geteuid") and status.st_uid != os.geteuid() and not by_root:
                 raise InputError(f"{path}: belongs to another user; {kind} are read from your own file alone")
-            if stat.S_IMODE(status.st_mode) & (0o037 if by_root else 0o077):
+            if hasattr(os, "geteuid") and stat.S_IMODE(status.st_mode) & (0o037 if by_root else 0o077):
                 raise InputError(f"{path}: is open to others; {kind} want mode 0600 (chmod 600 {path})")
             return file.read()
     except OSError as error:
@@ -110,7 +111,7 @@ def read_private(path: Path, kind: str, *, roots_for_group: bool = False) -> str
 def open_to_read(path: str) -> int:
     """Return a file descriptor, which children do not inherit; -1 if the file cannot be opened."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | open_flags.CLOEXEC)
     except OSError:
         return -1
 
@@ -171,7 +172,7 @@ def write_files(contents: Mapping[str, str | bytes], *, mode: int = 0o666, sync:
     temporary = {path: _temporary(path) for path in contents}
     try:
         for path, data in contents.items():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | open_flags.CLOEXEC
             with open(os.open(temporary[path], flags, mode), "wb") as file:
                 file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
                 if sync:
@@ -261,7 +262,7 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is larger, or not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | open_flags.NONBLOCK | open_flags.CLOEXEC)
     with open(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -277,7 +278,7 @@ def open_lock(path: str | os.PathLike[str], mode: int = 0o600) -> int:
     Raises:
         OSError: it cannot be made.
     """
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
+    return os.open(path, os.O_RDWR | os.O_CREAT | open_flags.CLOEXEC, mode)
 
 
 def lock(descriptor: int, wait_s: float = 0.0) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prov_worker import files
+from prov_worker import files, open_flags
 from prov_worker.jobs.errors import StoreError
 
 VERSION = 1
@@ -38,7 +38,7 @@ class Store:
         self._descriptor = -1
         self._lock = _lock(path)
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | open_flags.CLOEXEC | getattr(os, "O_BINARY", 0)
             try:
                 self._descriptor = os.open(path, flags, 0o600)
             except OSError as error:

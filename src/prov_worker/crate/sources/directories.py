@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from prov_worker import open_flags
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError
 
 #: Does not wait for what is no file, such as a pipe.
-_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_TO_READ = os.O_RDONLY | open_flags.NONBLOCK | open_flags.CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +101,29 @@ def _open_below(top: str, relative: str) -> int:
     *above, name = relative.split("/")
     if ".." in (*above, name):
         raise OSError(errno.ELOOP, "a path that leads outside")
+    if os.open not in os.supports_dir_fd:  # Windows
+        return _open_by_name(top, [*above, name])
     descriptors: list[int] = []
     try:
         if not above:
-            return os.open(f"{top}/{name}", _TO_READ | os.O_NOFOLLOW)
-        descriptors.append(os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            return os.open(f"{top}/{name}", _TO_READ | open_flags.NOFOLLOW)
+        descriptors.append(os.open(top, open_flags.PATH | open_flags.DIRECTORY | open_flags.CLOEXEC))
         for part in above:
-            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = open_flags.PATH | open_flags.DIRECTORY | open_flags.NOFOLLOW | open_flags.CLOEXEC
             descriptors.append(os.open(part or ".", flags, dir_fd=descriptors[-1]))
-        return os.open(name, _TO_READ | os.O_NOFOLLOW, dir_fd=descriptors[-1])
+        return os.open(name, _TO_READ | open_flags.NOFOLLOW, dir_fd=descriptors[-1])
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _open_by_name(top: str, parts: list[str]) -> int:
+    path = top
+    for part in parts:
+        path = f"{path}/{part}"
+        if os.path.islink(path):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return os.open(path, _TO_READ)
 
 
 def _walk(top: str, prefix: str) -> Iterator[tuple[str, int]]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
+from prov_worker import open_flags
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs import scan
@@ -126,7 +127,7 @@ class PackFile:
 
     def _open(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_RDONLY | open_flags.NONBLOCK | open_flags.CLOEXEC)
         except FileNotFoundError:
             raise
         except OSError as error:

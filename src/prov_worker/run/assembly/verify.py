@@ -19,6 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
+from prov_worker import open_flags
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.sources import check_names, open_zip
 from prov_worker.errors import CrateError, InputError
@@ -92,7 +93,9 @@ class _Directory:
 
     def open(self, relative: str) -> IO[bytes]:
         # Not blocking: of a pipe in a file's place nothing would ever come.
-        descriptor = os.open(self.path / relative, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(
+            self.path / relative, os.O_RDONLY | open_flags.NONBLOCK | open_flags.CLOEXEC | open_flags.NOFOLLOW
+        )
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "no plain file")
