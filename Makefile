@@ -133,7 +133,7 @@ setup:
 	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept mpi ansible oldest wheels system
 
 demo: venv
-	@$(BIN)/prov-worker demo --crates $(CRATES) $(ARGS)
+	@$(BIN)/prov-worker demo --packed --crates $(CRATES) $(ARGS)
 
 up:
 	@SETUP_DOCKER=$(SETUP_DOCKER) scripts/stack-up.sh $(ARGS)

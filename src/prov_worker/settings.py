@@ -29,9 +29,11 @@ PLOTS = ("png", "svg", "none")
 OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS", "CONTEXT"))
 WRITE = ("background", "before_result")
 CRATES = ("directories", "packs")
+#: Value of ``capture_arguments``.
+PACKED = "packed"
 #: Value of ``capture_outputs``.
 AT_END = "at_end"
-CAPTURE_ARGUMENTS = ("none", "types", "values")
+CAPTURE_ARGUMENTS = ("none", "types", "values", PACKED)
 CAPTURE_OUTPUT = ("none", "commands", "tail")
 #: Options that say where events go: in no journal and in no crate.
 STREAM = ("stream", "stream_keep", "stream_limit")
@@ -60,7 +62,8 @@ class Settings:
         plot_min_duration: seconds; shorter tasks get no plot.
         crates: ``directories``, or ``packs``: zip files of many crates.
         write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
-        capture_arguments: ``none``, ``types`` (type, size, sha256) or ``values`` (also a truncated, redacted repr).
+        capture_arguments: ``none``, ``types`` (type, size, sha256), ``values`` (also a truncated, redacted repr) or
+            ``packed`` (also the serialised call, of which nothing can be redacted).
         capture_environment: names of environment variables to record.
         capture_output: keep the last 64 KiB of standard output and of standard error: ``none``, of shell ``commands``,
             or ``tail``, of what Python functions print as well.

@@ -32,3 +32,23 @@ def test_every_task_of_the_demo_leaves_a_sound_crate(tmp_path: Path) -> None:
     assert busy["sum_range"]["samples"] >= 2
     assert busy["sum_range"]["cpu_percent"] > busy["wait"]["cpu_percent"]
     assert busy["fill_memory"]["peak_rss_bytes"] > 200 << 20
+
+
+@pytest.mark.long
+@pytest.mark.faults
+def test_every_crate_of_the_demo_runs_again_with_a_verdict(tmp_path: Path) -> None:
+    crates, again = tmp_path / "crates", tmp_path / "again"
+    demo = run_python("-m", "prov_worker", "demo", "--packed", "--json", "--crates", str(crates), timeout=280)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    rows = {row["task_id"]: row["function"] for row in json.loads(demo.stdout)}
+    assert len(rows) == 18
+    done = run_python("-m", "prov_worker", "run", "rerun", crates, "--yes", "--json", "-o", again, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["problems"] == []
+    assert {step["first"]["task_id"]: step["function"] for step in answer["steps"]} == rows
+    for step in answer["steps"]:
+        # random content is in the files of one of them; the one that was killed is killed again
+        assert step["verdict"] == ("differs" if step["function"] == "write_files" else "same"), step
+        assert step["parts"]["outcome"]["verdict"] == "same", step
+        assert check_crate(Path(step["crate"])) == []

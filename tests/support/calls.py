@@ -450,3 +450,32 @@ def replace_clocks() -> str:
         setattr(time, name, lambda: 7)
     prov_worker.annotate(clocks="replaced")
     return "replaced"
+
+
+def roll() -> str:
+    """Leave a file and a number that are others each time."""
+    import os
+    import random
+
+    import prov_worker
+
+    with open("rolled.dat", "wb") as file:
+        file.write(os.urandom(100))
+    prov_worker.annotate(loss=random.random(), epochs=3)
+    return "rolled"
+
+
+def interval(days: int) -> Any:
+    """Return an object that has no digest."""
+    import datetime
+
+    return datetime.timedelta(days=days)
+
+
+def read_used(path: str) -> int:
+    """Say that a file is used, and return its size."""
+    import prov_worker
+
+    prov_worker.used(path)
+    with open(path, "rb") as file:
+        return len(file.read())

@@ -58,6 +58,7 @@ LAYERS = {
     "globus": 4,
     "flow": 5,
     "sites": 5,
+    "rerun": 5,
     "demo": 5,
     "localservice": 6,
     "fleet": 6,

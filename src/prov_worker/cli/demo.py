@@ -12,7 +12,7 @@ from prov_worker.cli import terminal
 from prov_worker.cli.examples import examples
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.humanize import duration, size
-from prov_worker.settings import Settings
+from prov_worker.settings import PACKED, Settings
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1, 256), default=min(4, os.cpu_count() or 1), show_default=True)
 @click.option("--poll-interval", type=float, help="Seconds between samples, 0.01 to 60.  [default: 0.05]")
 @click.option("--quick", is_flag=True, help="A shorter workload.")
+@click.option("--packed", is_flag=True, help="Crates keep calls, so that `prov-worker rerun` can run tasks again.")
 @click.option("--json", "as_json", is_flag=True, help="The table, as JSON.")
-def command(crates: str, workers: int, poll_interval: float | None, quick: bool, as_json: bool) -> int:
+def command(crates: str, workers: int, poll_interval: float | None, quick: bool, packed: bool, as_json: bool) -> int:
     """Run a small workload on this machine; every task leaves a crate.
 
     Tasks that are quick, busy, asleep, that write files, run programs, raise, and one whose worker is killed: sent
@@ -39,7 +40,8 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     from prov_worker.demo.run import run
     from prov_worker.demo.workload import workload
 
-    provenance: dict[str, Any] = {} if poll_interval is None else {"poll_interval": poll_interval}
+    provenance: dict[str, Any] = {"capture_arguments": PACKED} if packed else {}
+    provenance |= {} if poll_interval is None else {"poll_interval": poll_interval}
     try:
         Settings.from_mapping(provenance)
     except SettingsError as error:

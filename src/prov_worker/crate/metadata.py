@@ -240,6 +240,8 @@ class StepWriter:
         about = None
         if content.path == v.SOURCE_FILE:
             about = function_iri
+        elif content.path == v.CALL_FILE:
+            about = v.ACTION_ID
         elif content.path.startswith(v.IMAGE_DIR + "/"):
             about = v.CPU_OBSERVATION
         return file_entity(

@@ -56,6 +56,7 @@ def identity(record: TaskRecord, task_id: str, taken: set[str]) -> Facts:
     facts.add("#attempt", "attempt", record.attempt, property_id=v.NAMESPACE + "attempt")
     facts.add("#start-ns", "start, nanoseconds since the Unix epoch", _text(record.start_ns))
     facts.add("#end-ns", "end, nanoseconds since the Unix epoch", _text(record.end_ns))
+    facts.add(v.CALL_ABSENT, "why the serialised call is absent", record.call_absent)
     return facts
 
 

@@ -137,6 +137,9 @@ CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"
 TRAINING_FILE: Final = "data/training.json"
 SOURCE_FILE: Final = "function/source.py"
+CALL_FILE: Final = "function/call.txt"
+#: Of a step that ran again: how it compares with the first time.
+RERUN_FILE: Final = "data/rerun.json"
 LOGS_DIR: Final = "logs"
 TRACEBACK_FILE: Final = "logs/traceback.txt"
 ERROR_FILE: Final = "logs/error.txt"
@@ -192,6 +195,7 @@ def step_id(key: str) -> str:
     return f"{STEPS_DIR}/{crate_name(key)}/"
 
 
+CALL_ABSENT: Final = "#call-absent"
 SAMPLES_TAKEN: Final = "#samples-taken"
 SAMPLES_EXPECTED: Final = "#samples-expected"
 LONGEST_GAP: Final = "#samples-longest-gap"

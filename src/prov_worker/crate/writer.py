@@ -172,6 +172,9 @@ class CrateWriter:
             files.append(
                 _file(v.SOURCE_FILE, record.function.source, f"Source of {name}", "Function source", "text/x-python")
             )
+        if record.call:
+            description = "Function and arguments as they were sent, serialised: not redacted, and unpacking runs code"
+            files.append(_file(v.CALL_FILE, record.call, f"Serialised call of {name}", description, "text/plain"))
         files.append(self._hardware)
         samples = cpu_samples(series, record.start_ns) if series is not None else []
         if series is not None and samples and series.task is not None:

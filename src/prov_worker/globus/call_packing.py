@@ -14,6 +14,7 @@ import functools
 import hashlib
 import inspect
 import types
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,6 +110,31 @@ def unpack_arguments(payload: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     except Exception as error:
         raise InputError(f"arguments: cannot be read here: {_cause(error)}") from error
     return tuple(args), dict(kwargs)
+
+
+def pack_task(task_id: uuid.UUID, call: str) -> bytes:
+    """Return the message that brings a packed call to a worker."""
+    from globus_compute_common import messagepack
+    from globus_compute_common.messagepack.message_types import Task
+
+    packed: bytes = messagepack.pack(Task(task_id=task_id, task_buffer=call))
+    return packed
+
+
+def unpack_call(packed: str) -> tuple[str, str]:
+    """Return the serialised function of a packed call, and its packed arguments; nothing is deserialised.
+
+    Raises:
+        InputError: it is no packed call.
+    """
+    serializer = _serializer()
+    try:
+        function, *arguments = serializer.unpack_buffers(packed)
+    except Exception as error:
+        raise InputError(f"call: cannot be read: {_cause(error)}") from error
+    if len(arguments) != 2:
+        raise InputError(f"call: has {len(arguments) + 1} parts, and not a function with two of arguments")
+    return function, str(serializer.pack_buffers(arguments))
 
 
 def unpack_result(text: str) -> Any:

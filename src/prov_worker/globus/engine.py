@@ -43,7 +43,7 @@ from prov_worker.globus.request_handler import RequestHandler
 from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
 from prov_worker.globus.task_resources import check_placement, check_resources
 from prov_worker.recorder.provenance import provenance_mapping
-from prov_worker.settings import Settings
+from prov_worker.settings import PACKED, Settings
 from prov_worker.spool import endings
 
 if TYPE_CHECKING:
@@ -163,6 +163,11 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             housekeeping.end_orphans(run_dir)
             self._guard_ports(run_dir)
         watch_blocks(self.executor)
+        if self._settings.capture_arguments == PACKED:
+            _log.warning(
+                "provenance.capture_arguments is packed: crates and journals have all functions and arguments as they "
+                "were sent, and nothing can be taken out of those bytes: keep them as you keep the data themselves"
+            )
         super().start(*args, endpoint_id=endpoint_id, run_dir=run_dir, **kwargs)
         if run_dir is not None:
             executor = self.executor

@@ -86,6 +86,21 @@ class TaskClient:
         """
         return str(self._asked(f"function {name}", lambda: self._client.register_source_code(text, name)))
 
+    def register_packed(self, text: str, name: str) -> str:
+        """Register a function that is serialised already; return its id.
+
+        Raises:
+            ProvWorkerError: the service refuses it, or cannot be reached.
+        """
+        document = {
+            "function_name": name,
+            "function_code": self._client.fx_serializer.pack_buffers([text]),
+            "serialized": True,
+            "meta": None,
+        }
+        register = self._client._compute_web_client.v3.register_function
+        return str(self._asked(f"function {name}", lambda: register(document)).data["function_uuid"])
+
     def endpoint_status(self) -> EndpointReport:
         """Ask whether the endpoint is there.
 

@@ -23,13 +23,14 @@ class KnownFunction:
         line: what describes it, until that has been written.
         quick: how many quick calls in a row it had.
         command: whether it runs a shell command.
+        redacted: whether something was taken out of its source.
         limit_s: of the command.
     """
 
-    __slots__ = ("code", "command", "limit_s", "line", "names", "number", "quick")
+    __slots__ = ("code", "command", "limit_s", "line", "names", "number", "quick", "redacted")
 
     def __init__(self, number: int, names: tuple[str, ...], code: Any) -> None:
-        self.command = False
+        self.command = self.redacted = False
         self.limit_s: float | None = None
         self.line: bytes | None = None
         self.number = number
@@ -96,6 +97,7 @@ class KnownFunctions:
         entry = KnownFunction(self._count, functions.parameter_names(unwrapped), code)
         fields = {"t": "function", "k": entry.number, **functions.function_fields(function, buffer, unwrapped)}
         entry.command, entry.limit_s = "command" in fields, fields.get("limit")
+        entry.redacted = "redacted" in fields
         if name is not None:
             fields["name"] = name
         entry.line = json.dumps(fields).encode() + b"\n"

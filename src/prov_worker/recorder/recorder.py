@@ -21,7 +21,7 @@ from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.model import AttemptId
 from prov_worker.processes import process_start
-from prov_worker.recorder import capture, commands, current_task, libraries, output
+from prov_worker.recorder import capture, commands, current_task, libraries, output, packed_call
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.crate_wait import wait_for_crate
@@ -35,7 +35,7 @@ from prov_worker.recorder.outlet import Outlet
 from prov_worker.recorder.worker_info import mpi_placement, worker_facts
 from prov_worker.redact import secret_values
 from prov_worker.sandbox import list_files
-from prov_worker.settings import AT_END, Settings
+from prov_worker.settings import AT_END, PACKED, Settings
 from prov_worker.spool import launch
 from prov_worker.spool.journal import VERSION
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
@@ -114,7 +114,7 @@ class Recorder:
         self._held_id = NO_ID
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
-        self._wait = self._list_files = self._plain = False
+        self._wait = self._list_files = self._plain = self._keep_call = False
         self._sandbox: str | None = None
         self._task_id = UUID(int=0)
         self._task = NO_ID
@@ -138,7 +138,8 @@ class Recorder:
         if provenance["key"] == self.provenance_key:
             return
         settings = Settings.from_mapping(provenance["settings"])
-        self.capture = settings.capture_arguments
+        self._keep_call = settings.capture_arguments == PACKED
+        self.capture = "values" if self._keep_call else settings.capture_arguments
         self._wait = settings.write == "before_result"
         self.capture_output = settings.capture_output
         self._list_files = settings.capture_outputs == AT_END
@@ -296,6 +297,8 @@ class Recorder:
             small = (len(packed) if size is None else size) <= capture.HASH_LIMIT
             described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
             more += f',"args":{described}'
+        if self._keep_call:
+            more += packed_call.field(packed, redacted=entry.redacted, arguments=more)
         more += self._run
         if part is not None:
             more += f',"part":{json.dumps(part)}'

@@ -102,6 +102,8 @@ _START: dict[str, Check] = {
     "mpi": _VARIABLES,
     "box": _TEXT,
     "run": _TEXT,
+    "call": _TEXT,
+    "nocall": _TEXT,
     "part": _or_none(_keys({"of": _TEXT, "needs": _TEXTS, "steps": _TEXTS}, library=_is_text, key=_is_text)),
 }
 _END: dict[str, Check] = {

@@ -16,6 +16,7 @@ Field names are short for the same reason:
     ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
     ``mpi`` (nodes and ranks of this task) ``box`` (sandbox) ``run`` (which the client says that it is a part of)
     ``part`` (fields of :class:`~prov_worker.model.Part`)
+    ``call`` (serialised) or ``nocall`` (why there is none), if the settings ask for it
 ``end``
     ``task n ns m`` (CLOCK_MONOTONIC at the start) ``dur`` (ns) ``ok u`` (numbers of :mod:`prov_worker.counters`: µs,
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
@@ -243,6 +244,8 @@ class JournalState:
             failure=failure,
             command=_command(function, None),
             part=_part(start.get("part")),
+            call=start.get("call"),
+            call_absent=start.get("nocall"),
         )
         _take_notes(record, notes, start.get("run"))
         if not start:
@@ -280,6 +283,8 @@ class JournalState:
             command=_command(function, line.get("cmd")),
             output=tuple(line["out"]) if line.get("out") else None,
             part=_part(start.get("part")),
+            call=start.get("call"),
+            call_absent=start.get("nocall"),
         )
         _take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
         if line.get("brief"):

@@ -54,7 +54,7 @@ def command(crate: str, directory: str, as_json: bool) -> int:
     from prov_worker.crate.sources import read_end
     from prov_worker.crate.summary_reader import open_step
 
-    step, opened = open_step(_source(crate, directory), strict=False)
+    step, opened = open_step(crate_named(crate, directory), strict=False)
     if as_json:
         with blaming(crate):
             data = _data(step, opened)
@@ -72,7 +72,8 @@ def command(crate: str, directory: str, as_json: bool) -> int:
     return 0
 
 
-def _source(crate: str, directory: str) -> Source:
+def crate_named(crate: str, directory: str) -> Source:
+    """Return the crate that a person names: a path, or the beginning of a task id."""
     from prov_worker.crate.sources import candidates, in_zip, is_run, is_there, source_of
     from prov_worker.crate.sources.ids import source_by_id
 

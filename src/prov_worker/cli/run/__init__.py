@@ -19,6 +19,7 @@ COMMANDS = {
     "index": "Read step crates once, into Parquet tables to ask.",
     "query": "Ask an index: which tasks failed, where, how long, how large.",
     "report": "Write one self-contained HTML page about a run.",
+    "rerun": "Run steps of a run again, such as those that failed, and compare each.",
     "compare": "Compare two runs: the same calls, what they took, what they ran in.",
     "export": "Hand a run on: W3C PROV, FlowCept, CSV, Parquet.",
 }
@@ -27,7 +28,7 @@ COMMANDS = {
 @click.group("run", cls=LazyGroup, package="prov_worker.cli.run", commands=COMMANDS)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """From step crates to a run: collect, transfer, assemble, verify, index, query, report, compare, export."""
+    """From step crates to a run: collect, transfer, assemble, verify, index, query, report, rerun, compare, export."""
     if threading.current_thread() is threading.main_thread():
         # A scheduler's end of a job, or of a connection: what is in the making is cleared away, as after Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):
