@@ -107,7 +107,7 @@ def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
     if not groups:
         return None
     from prov_worker.globus.task_groups import tasks_of_group
-    from prov_worker.run.groups import keep, read_kept
+    from prov_worker.run.selection.groups import keep, read_kept
 
     places = [Path(place) for place in _places(click.get_current_context())]
     tasks: set[str] = set()

@@ -159,7 +159,7 @@ class RunRecord:
         """
         path = self.path / v.LINKS_FILE
         if self.is_run_crate and path.is_file():
-            from prov_worker.run.links import read_links
+            from prov_worker.run.assembly.links import read_links
 
             try:
                 yield from read_links(path)
@@ -167,8 +167,8 @@ class RunRecord:
                 problem = Problem.of(str(path), error)
                 self.problems += [problem] if problem not in self.problems else []
             return
+        from prov_worker.run.assembly.links import LinkFinder
         from prov_worker.run.assembly.staging import StagingDb
-        from prov_worker.run.links import LinkFinder
 
         with closing(StagingDb()) as staging:
             finder = LinkFinder(staging)

@@ -17,7 +17,7 @@ from prov_worker.crate.sources import source_of
 from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import InputError
 from prov_worker.jobs import Cancellation, Jobs, State
-from prov_worker.run.groups import read_kept
+from prov_worker.run.selection.groups import read_kept
 from support import calls
 
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.slow, pytest.mark.timeout(300)]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from prov_worker.crate.sources import find_sources
-from prov_worker.run.groups import keep
 from prov_worker.run.index.build import index
+from prov_worker.run.selection.groups import keep
 from prov_worker.testing import CrateFactory
 from prov_worker.testing.crates import START_NS
 

@@ -15,10 +15,10 @@ from prov_worker.cli.main import run as cli
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.model import Options
-from prov_worker.run.groups import keep, kept_at
 from prov_worker.run.index.build import index
 from prov_worker.run.index.query import Index
 from prov_worker.run.selection import Filters, Selection
+from prov_worker.run.selection.groups import keep, kept_at
 from prov_worker.testing import CrateFactory
 from prov_worker.testing.crates import START_NS, task_id
 

@@ -16,7 +16,7 @@ from prov_worker.humanize import duration, plural, size
 if TYPE_CHECKING:
     from prov_worker.crate.summary import RunStep
     from prov_worker.run.api import RunRecord
-    from prov_worker.run.compare import Comparison, Figures, Pair
+    from prov_worker.run.report.comparison import Comparison, Figures, Pair
     from prov_worker.run.selection import Selection
 
 _SHOWN = 20
@@ -36,7 +36,7 @@ def command(first: str, second: str, as_json: bool, selection: Selection) -> int
     the exit code is 1; without an attempt in A or in B it is 2.
     """
     from prov_worker.run.api import open_run
-    from prov_worker.run.compare import compare
+    from prov_worker.run.report.comparison import compare
 
     runs = open_run(first, selection), open_run(second, selection.copy())
     with terminal.progress("reading", None) as advance:

@@ -23,6 +23,7 @@ from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.copy import Placer, look, take
 from prov_worker.run.assembly.flow_record import description_of
+from prov_worker.run.assembly.links import LinkFinder, link_line
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.model import Assembled, Options
 from prov_worker.run.assembly.plan import Prospect
@@ -33,7 +34,6 @@ from prov_worker.run.assembly.stored import StoredCrates
 from prov_worker.run.assembly.triggers import trigger_entities
 from prov_worker.run.assembly.verify import digest_of
 from prov_worker.run.assembly.workflow import Workflow
-from prov_worker.run.links import LinkFinder, link_line
 from prov_worker.run.model import Problem
 from prov_worker.settings import Settings
 

@@ -85,7 +85,7 @@ class StagingDb:
     """The steps of one run, what they made and used, and the links between them, in one temporary database.
 
     Attributes:
-        connection: the database; :class:`~prov_worker.run.links.LinkFinder` keeps its tables there too.
+        connection: the database; :class:`~prov_worker.run.assembly.links.LinkFinder` keeps its tables there too.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prov_worker.cli.main import run as cli
 from prov_worker.model import Value
 from prov_worker.run.api import open_run
-from prov_worker.run.compare import Comparison, Pair, compare
+from prov_worker.run.report.comparison import Comparison, Pair, compare
 from prov_worker.testing import CrateFactory, text_value
 from prov_worker.testing.crates import task_id
 

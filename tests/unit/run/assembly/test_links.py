@@ -9,8 +9,8 @@ import pytest
 
 from prov_worker.crate.summary import FileRef, RunStep, StepValue
 from prov_worker.errors import CrateError
+from prov_worker.run.assembly.links import LinkFinder, is_trivial, link_line, read_links
 from prov_worker.run.assembly.staging import StagingDb
-from prov_worker.run.links import LinkFinder, is_trivial, link_line, read_links
 from prov_worker.run.model import Link
 from prov_worker.testing import pickled_sha256
 
