@@ -28,7 +28,7 @@ from typing import Any
 import stages
 
 from prov_worker.cli import main as command_line
-from prov_worker.cli.terminal import progress
+from prov_worker.cli.common.terminal import progress
 
 HERE = Path(__file__).resolve().parent
 ARCHIVE = HERE / "archive.zip"

@@ -124,6 +124,13 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, node.module
 
 
+@pytest.mark.parametrize(("folder", "limit"), [("run", 10), ("cli", 16)])
+def test_folders_with_many_subjects_have_few_entries(folder: str, limit: int) -> None:
+    """What is added goes into the folder of its subject."""
+    entries = [path for path in (PACKAGE / folder).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(entries) <= limit, sorted(path.name for path in entries)
+
+
 def test_every_package_has_a_layer() -> None:
     assert {package_of(path) for path in MODULES} <= set(LAYERS)
 

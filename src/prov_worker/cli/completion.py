@@ -11,7 +11,7 @@ from click.shell_completion import (
     get_completion_class,
 )
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 
 
 @add_completion_class

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.cli.sites.common import SiteName
 from prov_worker.errors import InputError

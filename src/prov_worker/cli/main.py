@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import click
 
 from prov_worker import __version__
-from prov_worker.cli.lazy_group import LazyGroup
-from prov_worker.cli.terminal import line
+from prov_worker.cli.common.lazy_group import LazyGroup
+from prov_worker.cli.common.terminal import line
 from prov_worker.errors import ProvWorkerError
 
 #: Modules of commands and the first line of their help, in the order in which they are of use.
@@ -35,7 +35,7 @@ COMMANDS = {
     "crates.prune": "Remove crates that are no longer needed: old ones, of tasks that are sealed or archived.",
     "probe": "Show what the hardware probes find on this machine.",
     "crates.recover": "Finish the crates of tasks whose worker, agent or node is gone.",
-    "stream": "Send events of tasks to queues and databases, while the tasks run.",
+    "live.stream": "Send events of tasks to queues and databases, while the tasks run.",
     "run": "Many crates as one run: collect, transfer, assemble, verify, index, query, report, export.",
     "flow": "Globus Flows: make definitions, check them without the service, deploy and run them.",
     "trigger": "Start a flow, a function or a command for each folder that has come to rest.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import prov_worker as package
-from prov_worker.cli.examples import HEADING
+from prov_worker.cli.common.examples import HEADING
 from prov_worker.cli.main import COMMANDS
 from prov_worker.model import OutputFile
 from prov_worker.testing import CrateFactory

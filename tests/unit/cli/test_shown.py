@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.run.index.build import index
 from prov_worker.testing import CrateFactory
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.humanize import plural
 
 if TYPE_CHECKING:

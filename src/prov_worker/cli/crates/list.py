@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
-from prov_worker.cli.selection import selects
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
+from prov_worker.cli.common.selection import selects
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import utc
 from prov_worker.errors import CrateError, blaming

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
-from prov_worker.cli.selection import selects
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
+from prov_worker.cli.common.selection import selects
 
 if TYPE_CHECKING:
     from prov_worker.run.selection import Selection

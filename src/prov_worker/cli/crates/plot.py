@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import renamed, terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import renamed, terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.errors import CrateError, InputError, blaming
 from prov_worker.files import atomic_write, refuse_overwrite
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 
 
 @examples("prov-worker unpack --keep -o crates 2026-05-01-node01-0a1b2c3d4e5f-1.crates.zip")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.errors import ProvWorkerError
 
 if TYPE_CHECKING:

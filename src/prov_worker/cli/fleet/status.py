@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.fleet import common
 from prov_worker.humanize import duration
 

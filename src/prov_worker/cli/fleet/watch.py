@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.fleet import common
 
 

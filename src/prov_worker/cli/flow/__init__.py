@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli.lazy_group import LazyGroup
+from prov_worker.cli.common.lazy_group import LazyGroup
 
 #: Modules of commands and the first line of their help, in the order in which they are of use.
 COMMANDS = {

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError
 
 _ROLES = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 
 if TYPE_CHECKING:
     from prov_worker.flow import RunStatus

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import shell_completion
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.errors import InputError, ProvWorkerError
 
 if TYPE_CHECKING:

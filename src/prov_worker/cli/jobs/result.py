@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.jobs import common
 
 

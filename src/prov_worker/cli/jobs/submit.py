@@ -6,8 +6,8 @@ import re
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.jobs import common
 from prov_worker.errors import InputError
 

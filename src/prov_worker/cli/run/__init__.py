@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from prov_worker.cli.lazy_group import LazyGroup
+from prov_worker.cli.common.lazy_group import LazyGroup
 
 #: Modules of commands and the first line of their help, in the order in which they are of use.
 COMMANDS = {

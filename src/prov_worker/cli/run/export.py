@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker.cli import renamed, terminal
-from prov_worker.cli.examples import examples
-from prov_worker.cli.selection import selects
+from prov_worker.cli.common import renamed, terminal
+from prov_worker.cli.common.examples import examples
+from prov_worker.cli.common.selection import selects
 from prov_worker.humanize import size
 from prov_worker.run.export import EXPORTERS
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prov_worker import printable
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
-from prov_worker.cli.selection import DURATION, SIZE, WHERE, filter_options, tasks_of
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
+from prov_worker.cli.common.selection import DURATION, SIZE, WHERE, filter_options, tasks_of
 from prov_worker.humanize import size
 
 if TYPE_CHECKING:

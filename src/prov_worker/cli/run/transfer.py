@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker.cli import renamed, terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import renamed, terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural, size
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.service import common
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.service import common
 from prov_worker.printable import LineFormatter
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.service import common
 
 _TIMEOUT_S = 5

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from prov_worker.cli import renamed, terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import renamed, terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.sites import common
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.sites import common
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.sites import common
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.cli.terminal import candidates_at
+from prov_worker.cli.common.terminal import candidates_at
 from prov_worker.errors import InputError
 
 

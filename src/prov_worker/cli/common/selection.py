@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.errors import InputError, ProvWorkerError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from prov_worker.cli.renamed import warn_renamed
+from prov_worker.cli.common.renamed import warn_renamed
 
 
 class LazyGroup(click.Group):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.examples import examples
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural
 
