@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.fleet import fleetfile
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.task_counts import Counts, Tally
 from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
@@ -27,7 +27,7 @@ def test_quick_tasks_that_ended_do_not_count_as_running(crate_dir: CrateDir, sta
     endpoint = {"name": "one", "site": "local", "options": {"crate_dir": str(crate_dir.crates)}}
     file = tmp_path / "fleet.yaml"
     file.write_text(json.dumps({"user_dir": str(tmp_path), "endpoints": [endpoint]}))
-    folder = Folder(fleetfile.read(file).endpoints[0])
+    folder = ManagedEndpoint(fleetfile.read(file).endpoints[0])
     folder.directory.mkdir()
     (folder.directory / "endpoint.json").write_text(json.dumps({"endpoint_id": ENDPOINT}))
 

@@ -42,7 +42,7 @@ def test_an_index_read_by_parsl_workers_is_the_same(tmp_path: Path, monkeypatch:
     for number in range(20):
         crates.add(number, offset_s=number, error="no" if number % 7 == 0 else None)
     (crates.add(20) / "ro-crate-metadata.json").write_text("{")
-    monkeypatch.setattr(module, "PIECE", 4)  # several pieces for several workers
+    monkeypatch.setattr(module, "CRATES_PER_BATCH", 4)  # several batches for several workers
     config = tmp_path / "config.py"
     config.write_text(CONFIG.format(run_dir=str(tmp_path / "parsl")))
     with over_parsl(str(config)) as mapper:

@@ -260,7 +260,7 @@ def test_recover_finishes_a_spool(tmp_path: Path, spool: str, task: str, functio
 
 def test_the_fleet_counts_their_tasks(tmp_path: Path) -> None:
     pytest.importorskip("jsonschema")
-    from prov_worker.fleet.endpoint import Folder
+    from prov_worker.fleet.endpoint import ManagedEndpoint
     from prov_worker.fleet.fleetfile import read
     from prov_worker.fleet.task_counts import Counts, Tally
 
@@ -269,7 +269,7 @@ def test_the_fleet_counts_their_tasks(tmp_path: Path) -> None:
     shutil.copytree(EARLIER / "spools" / "closed", tmp_path / "crates" / ".spool" / "closed")
     shutil.copytree(EARLIER / "spools" / "open-long", tmp_path / "crates" / ".spool", dirs_exist_ok=True)
     os.chmod(tmp_path / "crates" / ".spool", 0o700)
-    folder = Folder(read(tmp_path / "fleet.yaml").endpoints[0])
+    folder = ManagedEndpoint(read(tmp_path / "fleet.yaml").endpoints[0])
     folder.spec.directory.mkdir(parents=True)
     (folder.spec.directory / "endpoint.json").write_text('{"endpoint_id": "321c5e00-65e7-4427-831a-24e3982a1142"}')
     # Whether the worker of another host still runs cannot be seen from here.

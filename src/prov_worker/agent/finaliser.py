@@ -137,7 +137,7 @@ class Finaliser:
         for attempt, sample in tick.samples:
             self._events.sampled(attempt, sample)
         for death in tick.deaths:
-            self._journals.bury(death)
+            self._journals.close_dead_worker(death)
 
     def adopt(
         self, journal: str, failure: Failure, fallback: str | None = None, slot: SlotReader | None = None
@@ -188,7 +188,7 @@ class Finaliser:
             if not self._step():
                 break
         self._tell()
-        self._journals.put_away([job.follower for job in self._waiting_jobs()])
+        self._journals.archive_finished([job.follower for job in self._waiting_jobs()])
         self._journals.renew_leases()
         self._plots.rest()
         self._publisher.rest()

@@ -69,7 +69,7 @@ class Journals:
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
         self._undrained: set[str] = set()
-        self._unburied: list[tuple[WorkerDeath, SlotReader]] = []
+        self._to_close: list[tuple[WorkerDeath, SlotReader]] = []
         self._dead: dict[str, Follower] = {}
         self._read_again_at = self._drain_again_at = self._renewed_at = 0.0
         self._oom_kills = oom_kills()
@@ -123,7 +123,7 @@ class Journals:
     @property
     def outstanding(self) -> int:
         """Journals that have to be looked at again, as there may be more in their workers' rings."""
-        return len(self._unburied) + len(self._undrained)
+        return len(self._to_close) + len(self._undrained)
 
     @property
     def are_unread(self) -> bool:
@@ -132,7 +132,7 @@ class Journals:
 
     def next_s(self) -> float | None:
         """Return the seconds until :meth:`drain_again` has something to do; None if it has not."""
-        if self._undrained or self._unburied:
+        if self._undrained or self._to_close:
             return self._drain_again_at - time.monotonic()
         return None
 
@@ -212,9 +212,9 @@ class Journals:
         self._drain_again_at = time.monotonic() + _DRAIN_AGAIN_S
         self._unread |= self._undrained
         self._undrained.clear()
-        unburied, self._unburied = self._unburied, []
-        for death, slot in unburied:
-            self._bury(death, slot)
+        waiting, self._to_close = self._to_close, []
+        for death, slot in waiting:
+            self._close_dead_worker(death, slot)
 
     def note(self, path: str, line: bytes) -> None:
         """Write down what a worker keeps in its slot about a task that is not quick after all."""
@@ -299,19 +299,19 @@ class Journals:
         if note is not None and running == (note["task"], note["n"], note["ns"]):
             follower.note(note)
 
-    def bury(self, death: WorkerDeath) -> None:
+    def close_dead_worker(self, death: WorkerDeath) -> None:
         """Take a dead worker's slot off those that are watched, and close what it left open."""
         slot = self._slots.pop(death.slot, None)
         if slot is not None:
             self._unread.discard(death.slot)
-            self._bury(death, slot)
+            self._close_dead_worker(death, slot)
 
-    def _bury(self, death: WorkerDeath, slot: SlotReader) -> None:
+    def _close_dead_worker(self, death: WorkerDeath, slot: SlotReader) -> None:
         """Close what a dead worker left open; later, if there may be more in its ring."""
         follower = self.follow(slot.journal)
         self.read(follower, death.slot, everything=True)
         if follower.undrained is not None:
-            self._unburied.append((death, slot))
+            self._to_close.append((death, slot))
             return
         follower.dead = True
         task = death.task
@@ -354,7 +354,7 @@ class Journals:
             follower.unread = f"{error.filename}: cannot be read: {error}"
             return []
 
-    def put_away(self, in_use: Collection[Follower]) -> None:
+    def archive_finished(self, in_use: Collection[Follower]) -> None:
         """Put away the journals of the dead whose tasks all have their crates.
 
         Args:

@@ -15,7 +15,7 @@ from typing import Literal
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, delegate, presence, status, waiting
 from prov_worker.fleet import endpoint_actions as actions
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.endpoint_actions import Say
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.launch import Launch
@@ -74,9 +74,9 @@ def up(
         for spec in here:
             record = records.setdefault(spec.name, Record())
             try:
-                running = actions.running(Folder(spec), record)
+                running = actions.running(ManagedEndpoint(spec), record)
                 # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
-                cleared = daemon.clear(Folder(spec)) if running is None else []
+                cleared = daemon.clear(ManagedEndpoint(spec)) if running is None else []
                 changes, diff = actions.install_files(spec, record, force=force)
             except InputError as error:
                 record.last_error = str(error)
@@ -170,7 +170,7 @@ def stop(
 
 
 def _runs_elsewhere(spec: EndpointSpec, record: Record) -> bool:
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     return status.is_elsewhere(folder, record, folder.core(record.seen))
 
 
@@ -190,7 +190,7 @@ def _stop_far(
     for spec in far:
         record = records[spec.name]
         detail = f"process {record.pid} on {record.host or 'another host'} ends within a minute, without its pid file"
-        daemon.dismiss(Folder(spec))
+        daemon.dismiss(ManagedEndpoint(spec))
         record.ended()
         outcomes.append(Outcome(spec.name, "stopped", detail))
     return outcomes
@@ -204,7 +204,9 @@ def _drained(
         return list(here), []
     records = state.load()
     with ThreadPoolExecutor(max(1, len(here))) as pool:
-        why = list(pool.map(lambda spec: waiting.until_drained(Folder(spec), records.get(spec.name), timeout_s), here))
+        why = list(
+            pool.map(lambda spec: waiting.until_drained(ManagedEndpoint(spec), records.get(spec.name), timeout_s), here)
+        )
     busy = [
         Outcome(spec.name, "not stopped", text, good=False)
         for spec, text in zip(here, why, strict=True)
@@ -262,7 +264,7 @@ def restart(
     if stale:
         here, current = _stale(here, state)
         outcomes += current
-    missing = [spec.name for spec in here if not Folder(spec).directory.exists()]
+    missing = [spec.name for spec in here if not ManagedEndpoint(spec).directory.exists()]
     if missing:
         raise InputError(f"{missing[0]}: is not created yet: fleet up {missing[0]}")
     here, busy = _drained(here, state, drain=drain, timeout_s=timeout_s)
@@ -289,7 +291,7 @@ def restart(
                 outcomes.append(stopped[spec.name])
                 continue
             try:
-                actions.running(Folder(spec), records[spec.name])
+                actions.running(ManagedEndpoint(spec), records[spec.name])
             except InputError as error:
                 outcomes.append(Outcome(spec.name, "refused", str(error), good=False))
                 continue
@@ -304,7 +306,7 @@ def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpe
     records = state.load()
     stale, outcomes = [], []
     for spec in here:
-        record, folder = records.get(spec.name, Record()), Folder(spec)
+        record, folder = records.get(spec.name, Record()), ManagedEndpoint(spec)
         condition = status.condition_of(folder, record, folder.core(record.seen))
         if condition not in ("running", "starting") or record.launch.changes(Launch.now(spec)):
             stale.append(spec)
@@ -336,7 +338,7 @@ def _start_all(
                 done(spec.name)
         deadline = time.monotonic() + limit_s
         for spec, process, cleared in started:
-            why = daemon.settle(Folder(spec), process, max(1.0, deadline - time.monotonic()))
+            why = daemon.wait_registered(ManagedEndpoint(spec), process, max(1.0, deadline - time.monotonic()))
             changes, diff = changed.get(spec.name, ("", ""))
             changes = "; ".join(filter(None, [*cleared, changes]))
             outcomes.append(actions.outcome_of(spec, records[spec.name], process, why, changes, diff))

@@ -15,7 +15,7 @@ import psutil
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import credentials, logs
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.globus import orphans, processes
 
@@ -63,7 +63,7 @@ def is_first(user_dir: Path) -> bool:
     return not (user_dir / "storage.db").exists()
 
 
-def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(folder: ManagedEndpoint, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a daemon; it lives on when this process ends.
 
     The caller has made sure that none runs.
@@ -91,7 +91,7 @@ def start(folder: Folder, environ: Mapping[str, str]) -> subprocess.Popen[bytes]
         os.close(descriptor)
 
 
-def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+def clear(folder: ManagedEndpoint, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
     """Take away what earlier runs of an endpoint left, before the next one starts.
 
     The caller has made sure that no daemon runs and that the pid file, if there is one, is stale.
@@ -110,7 +110,7 @@ def clear(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) ->
     return done
 
 
-def end_leftovers(folder: Folder, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
+def end_leftovers(folder: ManagedEndpoint, *, interrupted: Callable[[], bool] = lambda: False) -> list[str]:
     """End the processes of an endpoint without a daemon: user endpoints first, which end what is theirs.
 
     Returns:
@@ -128,7 +128,7 @@ def end_leftovers(folder: Folder, *, interrupted: Callable[[], bool] = lambda: F
     return done
 
 
-def settle(folder: Folder, started: subprocess.Popen[bytes], limit_s: float) -> str | None:
+def wait_registered(folder: ManagedEndpoint, started: subprocess.Popen[bytes], limit_s: float) -> str | None:
     """Wait until a daemon that was started has registered, and stays.
 
     Returns:
@@ -155,7 +155,11 @@ def process_of(started: subprocess.Popen[bytes]) -> psutil.Process:
 
 
 def stop(
-    folder: Folder, process: psutil.Process, limit_s: float = STOP_S, *, interrupted: Callable[[], bool] = lambda: False
+    folder: ManagedEndpoint,
+    process: psutil.Process,
+    limit_s: float = STOP_S,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> str:
     """End a daemon and what belongs to it.
 
@@ -172,7 +176,7 @@ def stop(
     return "; ".join(done)
 
 
-def dismiss(folder: Folder) -> None:
+def dismiss(folder: ManagedEndpoint) -> None:
     """Have a daemon on another host end: no signal reaches it, and it ends by itself once its pid file is gone.
 
     It looks every 15 s, and gives its user endpoints ten seconds twice.

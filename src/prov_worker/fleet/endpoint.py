@@ -34,7 +34,7 @@ class UserEndpoint:
     process: psutil.Process | None
 
 
-class Folder:
+class ManagedEndpoint:
     """The directory of an endpoint of the fleet."""
 
     def __init__(self, spec: EndpointSpec) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, status
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.result import Outcome
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 def install_files(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, str]:
     """Which files were changed, in words, and how."""
     new = _is_new(spec)
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     try:
         before = folder.owner()
     except DamagedError:
@@ -50,7 +50,7 @@ def _is_new(spec: EndpointSpec) -> bool:
 
 def would_do(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     """Return what ``fleet up`` would do."""
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     new = _is_new(spec)
     try:
         written = install(
@@ -70,7 +70,7 @@ def would_do(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     return Outcome(spec.name, "dry run", "; ".join(clauses), diff=written.diff)
 
 
-def running(folder: Folder, record: Record) -> str | None:
+def running(folder: ManagedEndpoint, record: Record) -> str | None:
     """Which process the daemon is, if it runs; the record is told of one that it does not know.
 
     Raises:
@@ -97,7 +97,7 @@ def running(folder: Folder, record: Record) -> str | None:
 
 def start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], list[str]]:
     """Start a daemon; also tells what earlier runs had left."""
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     cleared = daemon.clear(folder)
     record.forgive()
     present = Launch.now(spec)
@@ -123,7 +123,7 @@ def outcome_of(
 
 def stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[], bool]) -> Outcome:
     """Stop a daemon, and what it has left."""
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     core = folder.core(record.seen)
     processes = [core.process] if core.process is not None else folder.cores()
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.fleet import credentials
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.redact import redact_part
 
 _TAIL = 256 << 10
@@ -41,14 +41,14 @@ class LogError:
     log: Path
 
 
-def last(folder: Folder) -> LogError | None:
+def last(folder: ManagedEndpoint) -> LogError | None:
     """The last error of the daemon and of its latest user endpoints."""
     logs = [folder.log, *(endpoint.directory / "endpoint.log" for endpoint in folder.user_endpoints()[:4])]
     errors = [error for log in logs if (error := _last(log)) is not None]
     return max(errors, key=lambda error: error.at, default=None)
 
 
-def last_of_start(folder: Folder) -> str:
+def last_of_start(folder: ManagedEndpoint) -> str:
     """Why the last start went wrong, as the daemon printed it: its error, else its last line."""
     printed: list[str] = []
     unset = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prov_worker.errors import InputError
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.globus import orphans
 from prov_worker.globus.orphans import PoolProcess
@@ -18,7 +18,7 @@ def of(spec: EndpointSpec, pool: Iterable[PoolProcess]) -> tuple[str, ...]:
         spec: the endpoint.
         pool: processes of executors on this host.
     """
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     try:
         return () if folder.foreign() is not None else tuple(str(part) for part in folder.orphans(pool))
     except InputError:
@@ -33,7 +33,7 @@ def foreign(fleet: Fleet, pool: Iterable[PoolProcess] | None = None) -> list[Poo
         pool: processes of executors, where they have been looked for already.
     """
     pool = orphans.pool_processes() if pool is None else list(pool)
-    directories = [user.directory for spec in fleet.endpoints for user in Folder(spec).user_endpoints()]
+    directories = [user.directory for spec in fleet.endpoints for user in ManagedEndpoint(spec).user_endpoints()]
     return [
         part
         for part in orphans.without_engine(pool)

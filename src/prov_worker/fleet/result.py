@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prov_worker.errors import InputError
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.sites.install import DamagedError
 
@@ -46,7 +46,7 @@ def pick(
     """
     here, others = [], []
     for spec in fleet.chosen(names):
-        folder = Folder(spec)
+        folder = ManagedEndpoint(spec)
         try:
             host = folder.other_host()
             why = None if host is not None else folder.foreign(take_over=take_over)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import logs
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.state import Record
@@ -91,7 +91,7 @@ class Status:
         return asdict(self)
 
 
-def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
+def condition_of(folder: ManagedEndpoint, record: Record, core: Core) -> Condition:
     """The one word for how an endpoint of this host is."""
     if core.state == "running":
         # The daemon touches its pid file every 15 s from a thread of its own.
@@ -107,7 +107,7 @@ def condition_of(folder: Folder, record: Record, core: Core) -> Condition:
 
 def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Status:
     """Look at one endpoint. Nothing is changed."""
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     record = records.get(spec.name) or Record()
     try:
         other = folder.other_host()
@@ -165,7 +165,7 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
     )
 
 
-def is_elsewhere(folder: Folder, record: Record, core: Core) -> bool:
+def is_elsewhere(folder: ManagedEndpoint, record: Record, core: Core) -> bool:
     """Whether the daemon of a fleet whose host a batch system chooses runs on another host.
 
     Its process cannot be seen from here, but its pid file is fresh, and nobody has seen it end.
@@ -173,7 +173,7 @@ def is_elsewhere(folder: Folder, record: Record, core: Core) -> bool:
     return folder.spec.unbound_host and core.state == "elsewhere" and not record.down_at
 
 
-def living_user_endpoints(folder: Folder, *, elsewhere: bool) -> list[Path]:
+def living_user_endpoints(folder: ManagedEndpoint, *, elsewhere: bool) -> list[Path]:
     """Return the directories of user endpoints that live, the latest first.
 
     Args:
@@ -227,7 +227,7 @@ def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
     return {name: sum(int(engine.get(key, 0)) for engine in engines) for name, key in keys.items()}
 
 
-def outstanding(folder: Folder, tally: Tally, *, elsewhere: bool = False) -> int | None:
+def outstanding(folder: ManagedEndpoint, tally: Tally, *, elsewhere: bool = False) -> int | None:
     """Tasks that living user endpoints have taken and not answered; None where one of them does not tell.
 
     Results that could not be sent yet count too: the next start sends them.

@@ -15,7 +15,7 @@ from prov_worker import files
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.fleet import daemon, logs
 from prov_worker.fleet.backoff import next_time, went_down
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.reload import Reader
@@ -91,7 +91,7 @@ class Supervisor:
             OSError: such as that its folder cannot be read.
             ProvWorkerError: such as that it is damaged.
         """
-        folder = Folder(spec)
+        folder = ManagedEndpoint(spec)
         if (why := folder.foreign()) is not None:
             self.log.once(spec.name, "not touched", why)
             return
@@ -148,7 +148,7 @@ class Supervisor:
             return None
         return os.waitstatus_to_exitcode(status) if pid else None
 
-    def _asked(self, folder: Folder, record: Record, core: Core, records: Mapping[str, Record]) -> bool:
+    def _asked(self, folder: ManagedEndpoint, record: Record, core: Core, records: Mapping[str, Record]) -> bool:
         """Do what a command has asked for; whether nothing is left to do now."""
         name = folder.spec.name
         if record.asked == "restart" and record.asked_by != self._software.version:
@@ -180,7 +180,7 @@ class Supervisor:
             self._begin(folder, record, records, "started")
         return True
 
-    def _runs(self, folder: Folder, record: Record, core: Core, pool: list[PoolProcess]) -> None:
+    def _runs(self, folder: ManagedEndpoint, record: Record, core: Core, pool: list[PoolProcess]) -> None:
         name = folder.spec.name
         assert core.process is not None
         self.log.is_over(name)
@@ -202,7 +202,7 @@ class Supervisor:
         self._end_orphans(folder, pool)
         self._hangs(folder, record, core)
 
-    def _end_orphans(self, folder: Folder, pool: list[PoolProcess]) -> None:
+    def _end_orphans(self, folder: ManagedEndpoint, pool: list[PoolProcess]) -> None:
         """End what a user endpoint has left that was killed, while its daemon goes on."""
         if not folder.orphans(pool) or self.ended.wait(ENDING_S):
             return
@@ -211,7 +211,7 @@ class Supervisor:
             names = ", ".join(orphans.names(left))
             self.log.say(folder.spec.name, f"ended what a user endpoint left that is gone: {names}")
 
-    def _hangs(self, folder: Folder, record: Record, core: Core) -> None:
+    def _hangs(self, folder: ManagedEndpoint, record: Record, core: Core) -> None:
         name = folder.spec.name
         now = time.monotonic()
         if core.process is None or (core.touched_s or 0.0) <= STALE_S:
@@ -227,7 +227,7 @@ class Supervisor:
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
-    def _starts(self, folder: Folder, record: Record, process: psutil.Process) -> None:
+    def _starts(self, folder: ManagedEndpoint, record: Record, process: psutil.Process) -> None:
         """A daemon that was started and has not registered yet."""
         name = folder.spec.name
         waited = time.time() - record.started_at
@@ -240,7 +240,7 @@ class Supervisor:
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
-    def _fell(self, folder: Folder, record: Record, code: int | None) -> None:
+    def _fell(self, folder: ManagedEndpoint, record: Record, code: int | None) -> None:
         """Say once that an endpoint is gone, and why."""
         now = time.time()
         where = f" on {record.host}" if record.elsewhere else ""
@@ -271,7 +271,7 @@ class Supervisor:
                 return other
         return None
 
-    def _restart(self, folder: Folder, record: Record, records: Mapping[str, Record]) -> None:
+    def _restart(self, folder: ManagedEndpoint, record: Record, records: Mapping[str, Record]) -> None:
         name, watch, now = folder.spec.name, self.fleet.watch, time.time()
         record.restarts = [at for at in record.restarts if now - watch.window_s < at <= now]
         at, why = next_time(record, watch, now)
@@ -291,7 +291,9 @@ class Supervisor:
             record.restarts.append(now)
             record.total += 1
 
-    def _begin(self, folder: Folder, record: Record, records: Mapping[str, Record], how: str, count: str = "") -> bool:
+    def _begin(
+        self, folder: ManagedEndpoint, record: Record, records: Mapping[str, Record], how: str, count: str = ""
+    ) -> bool:
         """Start a daemon; whether that was done."""
         name = folder.spec.name
         if daemon.is_first(folder.spec.user_dir) and (first := self._first(records, name)) is not None:
@@ -325,7 +327,7 @@ class Supervisor:
 
     def _stop(self, spec: EndpointSpec, records: Mapping[str, Record]) -> None:
         try:
-            folder = Folder(spec)
+            folder = ManagedEndpoint(spec)
             if folder.foreign() is not None or (record := records.get(spec.name)) is None:
                 return
             core = folder.core(record.seen)

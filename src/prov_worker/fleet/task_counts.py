@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.model import COMPLETED
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.paths import CLOSED, JournalName, places_here, spool_dir
@@ -43,7 +43,7 @@ class Tally:
         self._journals: dict[tuple[str, str, str], _Journal] = {}
         self._last: dict[str, dict[str, tuple[int, bool]]] = {}
 
-    def count(self, folder: Folder) -> Counts:
+    def count(self, folder: ManagedEndpoint) -> Counts:
         """Count the tasks of all of an endpoint's journals. A journal that cannot be read is passed over."""
         identity = folder.endpoint_id
         if identity is None:
@@ -102,7 +102,7 @@ class Tally:
                 open_tasks[attempt.task_id] = (attempt.start_ns, alive)
 
 
-def crate_dirs(folder: Folder) -> list[Path]:
+def crate_dirs(folder: ManagedEndpoint) -> list[Path]:
     """Where crates of an endpoint appear: as its options say, else one directory for each of its user endpoints."""
     named = folder.spec.values.get("crate_dir")
     if named:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prov_worker.errors import InputError
 from prov_worker.fleet.credentials import refusal
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.sites.catalog import TEMPLATE
 from prov_worker.sites.install import DamagedError
@@ -43,7 +43,7 @@ def validate(
     refused = refusal(credentials)
     for spec in specs:
         wrong = _problem(spec, installed=installed)
-        if wrong is None and refused is not None and Folder(spec).other_host() is None:
+        if wrong is None and refused is not None and ManagedEndpoint(spec).other_host() is None:
             wrong = refused
         verdicts.append(Verdict(spec.name, spec.site.name, wrong))
         advance()
@@ -54,7 +54,7 @@ def _problem(spec: EndpointSpec, *, installed: bool) -> str | None:
     from prov_worker.sites import interface
     from prov_worker.sites.install import files_of
 
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     try:
         try:
             here = folder.other_host() is None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, orphans, status
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.state import Record, State
 from prov_worker.fleet.status import Status
@@ -119,11 +119,11 @@ def _busy(specs: Sequence[EndpointSpec], state: State, limit_s: float) -> dict[s
     """Wait for endpoints to have no task; why some still have, by name."""
     records = state.load()
     with ThreadPoolExecutor(max(1, len(specs))) as pool:
-        why = list(pool.map(lambda spec: until_drained(Folder(spec), records.get(spec.name), limit_s), specs))
+        why = list(pool.map(lambda spec: until_drained(ManagedEndpoint(spec), records.get(spec.name), limit_s), specs))
     return {spec.name: text for spec, text in zip(specs, why, strict=True) if text is not None}
 
 
-def until_drained(folder: Folder, record: Record | None, timeout_s: float | None) -> str | None:
+def until_drained(folder: ManagedEndpoint, record: Record | None, timeout_s: float | None) -> str | None:
     """Wait until an endpoint has no task; why it still has, or None.
 
     Globus Compute has no way to tell an endpoint to take no more: what arrives meanwhile is taken and waited for. What

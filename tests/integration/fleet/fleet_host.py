@@ -16,7 +16,7 @@ import psutil
 import yaml
 
 from prov_worker.fleet import fleetfile
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.state import Record, State
 from prov_worker.globus.processes import has_open_below
 
@@ -140,9 +140,9 @@ class FleetHost:
         lines = path.read_text().splitlines() if path.exists() else []
         return [line for line in lines if not name or line.split(" ", 2)[1] == f"{name}:"]
 
-    def folder(self, name: str) -> Folder:
+    def folder(self, name: str) -> ManagedEndpoint:
         (spec,) = self.fleet.chosen([name])
-        return Folder(spec)
+        return ManagedEndpoint(spec)
 
     def core(self, name: str) -> psutil.Process | None:
         return self.folder(name).core().process

@@ -12,7 +12,7 @@ import pytest
 
 from prov_worker.errors import InputError
 from prov_worker.fleet.daemon import end_leftovers
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.orphans import foreign
 from prov_worker.globus.daemons import STALE_S
@@ -25,11 +25,11 @@ TITLE = f"Globus Compute Endpoint *({ENDPOINT}, one) [/venv/bin/globus-compute-e
 
 
 @pytest.fixture
-def folder(fleet: Fleet, endpoint: Path) -> Folder:
-    return Folder(fleet.endpoints[0])
+def folder(fleet: Fleet, endpoint: Path) -> ManagedEndpoint:
+    return ManagedEndpoint(fleet.endpoints[0])
 
 
-def write_pid(folder: Folder, pid: int, age_s: float = 0.0) -> None:
+def write_pid(folder: ManagedEndpoint, pid: int, age_s: float = 0.0) -> None:
     folder.pid_file.write_text(f"{pid}\n")
     at = time.time() - age_s
     os.utime(folder.pid_file, (at, at))
@@ -40,12 +40,12 @@ def end(started: subprocess.Popen[bytes]) -> None:
     started.wait()
 
 
-def test_without_a_pid_file(folder: Folder) -> None:
+def test_without_a_pid_file(folder: ManagedEndpoint) -> None:
     assert folder.core().state == "absent"
 
 
 @pytest.mark.parametrize("command", [(*START, "one"), (TITLE,)], ids=["command line", "title"])
-def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, command: tuple[str, ...]) -> None:
+def test_a_daemon_that_runs(folder: ManagedEndpoint, pretend: Pretender, command: tuple[str, ...]) -> None:
     daemon = pretend(*command, opened=folder.log)
     write_pid(folder, daemon.pid)
     core = folder.core()
@@ -61,7 +61,9 @@ def test_a_daemon_that_runs(folder: Folder, pretend: Pretender, command: tuple[s
     [(*START, "other"), (TITLE.replace(", one)", ", another one)"),), ("/bin/sleep", "one")],
     ids=["other name", "other title", "other program"],
 )
-def test_a_number_that_another_process_has(folder: Folder, pretend: Pretender, command: tuple[str, ...]) -> None:
+def test_a_number_that_another_process_has(
+    folder: ManagedEndpoint, pretend: Pretender, command: tuple[str, ...]
+) -> None:
     other = pretend(*command)
     write_pid(folder, other.pid)
     assert folder.core().state == "elsewhere", "perhaps it is that of a daemon on another host"
@@ -70,13 +72,13 @@ def test_a_number_that_another_process_has(folder: Folder, pretend: Pretender, c
     assert folder.core().state == "stale", "nobody touches it"
 
 
-def test_a_daemon_of_the_same_name_that_began_after_the_last_touch(folder: Folder, pretend: Pretender) -> None:
+def test_a_daemon_of_the_same_name_that_began_after_the_last_touch(folder: ManagedEndpoint, pretend: Pretender) -> None:
     daemon = pretend(*START, "one")
     write_pid(folder, daemon.pid, STALE_S + 30)
     assert folder.core().state == "stale"
 
 
-def test_a_daemon_that_was_killed(folder: Folder, pretend: Pretender) -> None:
+def test_a_daemon_that_was_killed(folder: ManagedEndpoint, pretend: Pretender) -> None:
     daemon = pretend(*START, "one")
     end(daemon)
     write_pid(folder, daemon.pid)
@@ -85,21 +87,23 @@ def test_a_daemon_that_was_killed(folder: Folder, pretend: Pretender) -> None:
 
 
 @pytest.mark.parametrize("age_s, state", [(0, "elsewhere"), (10, "stale")])
-def test_a_pid_file_without_a_number(folder: Folder, age_s: float, state: str) -> None:
+def test_a_pid_file_without_a_number(folder: ManagedEndpoint, age_s: float, state: str) -> None:
     folder.pid_file.write_text("")
     at = time.time() - age_s
     os.utime(folder.pid_file, (at, at))
     assert folder.core().state == state
 
 
-def test_the_same_name_in_another_directory_of_endpoints(folder: Folder, pretend: Pretender, tmp_path: Path) -> None:
+def test_the_same_name_in_another_directory_of_endpoints(
+    folder: ManagedEndpoint, pretend: Pretender, tmp_path: Path
+) -> None:
     pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(tmp_path / "another"))
     assert folder.cores() == []
     mine = pretend(*START, "one", GLOBUS_COMPUTE_USER_DIR=str(folder.spec.user_dir))
     assert folder.cores() == [living(mine.pid)]
 
 
-def test_what_user_endpoints_left(folder: Folder, pretend: Pretender) -> None:
+def test_what_user_endpoints_left(folder: ManagedEndpoint, pretend: Pretender) -> None:
     user = folder.spec.user_dir / f"uep.{ENDPOINT}.1"
     other = folder.spec.user_dir / "uep.another.1"
     for directory in (user, other):
@@ -127,7 +131,9 @@ def test_what_user_endpoints_left(folder: Folder, pretend: Pretender) -> None:
     assert not (user / "daemon.pid").exists()
 
 
-def test_leftovers_are_ended_and_those_of_others_are_named(fleet: Fleet, folder: Folder, pretend: Pretender) -> None:
+def test_leftovers_are_ended_and_those_of_others_are_named(
+    fleet: Fleet, folder: ManagedEndpoint, pretend: Pretender
+) -> None:
     user = folder.spec.user_dir / f"uep.{ENDPOINT}.1"
     other = folder.spec.user_dir / "uep.another.1"
     for directory in (user, other):
@@ -144,7 +150,7 @@ def test_leftovers_are_ended_and_those_of_others_are_named(fleet: Fleet, folder:
     assert end_leftovers(folder) == []
 
 
-def test_whose_a_directory_is(folder: Folder, fleet: Fleet) -> None:
+def test_whose_a_directory_is(folder: ManagedEndpoint, fleet: Fleet) -> None:
     marker = folder.directory / "prov_worker.json"
     assert folder.foreign() is None
     marker.write_text(f'{{"host": "{socket.gethostname()}"}}')
@@ -153,7 +159,7 @@ def test_whose_a_directory_is(folder: Folder, fleet: Fleet) -> None:
     assert (folder.other_host(), folder.foreign()) == ("login99.example.org", "belongs to login99.example.org")
     marker.unlink()
     assert "was not created by prov-worker" in str(folder.foreign())
-    assert Folder(fleet.endpoints[1]).foreign() is None, "not created yet"
+    assert ManagedEndpoint(fleet.endpoints[1]).foreign() is None, "not created yet"
     marker.write_text("{")
     with pytest.raises(InputError, match=r"prov_worker\.json: no valid JSON"):
         folder.foreign()

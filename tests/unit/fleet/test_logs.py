@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.fleet import logs
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 
 START = logs.start_line("one", None)
@@ -15,10 +15,10 @@ START = logs.start_line("one", None)
 LINE = "2026-11-21 07:16:3%d,123456 %s MainProcess-12 MainThread-13 globus_compute_endpoint.cli:701 start %s\n"
 
 
-def folder(fleet: Fleet, endpoint: Path, log: str = "", console: str = "") -> Folder:
+def folder(fleet: Fleet, endpoint: Path, log: str = "", console: str = "") -> ManagedEndpoint:
     (endpoint / "endpoint.log").write_text(log)
     (endpoint / "console.log").write_text(console)
-    return Folder(fleet.endpoints[0])
+    return ManagedEndpoint(fleet.endpoints[0])
 
 
 def test_the_last_error_with_the_end_of_its_traceback(fleet: Fleet, endpoint: Path) -> None:

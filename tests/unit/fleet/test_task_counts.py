@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prov_worker.fleet.endpoint import Folder
+from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.task_counts import Counts, Tally
 from prov_worker.model import host_name
@@ -45,7 +45,7 @@ def test_each_task_counts_once_by_its_last_execution(fleet: Fleet, endpoint: Pat
     journal(spool, dead, start("d", 4), start("b", 9), end("b", 9, n=2))
     journal(spool / "closed", f"{host_name()}-4-4", start("e", 5), start("a", 0))
     journal(spool, f"{host_name()}-5-5", start("f", 6), end("f", 6), endpoint="another")
-    tally, folder = Tally(), Folder(fleet.endpoints[0])
+    tally, folder = Tally(), ManagedEndpoint(fleet.endpoints[0])
     # a and b done (b at the second try), d and e begun by workers that are gone, c under way, f another's
     assert tally.count(folder) == Counts(completed=2, failed=2, running=1)
 
@@ -63,11 +63,11 @@ def test_a_journal_of_a_later_release_is_named(fleet: Fleet, endpoint: Path) -> 
     journal(spool, f"{host_name()}-4-4", start("a", 1), end("a", 1))
     newer = spool / f"{host_name()}-5-5.jsonl"
     newer.write_text("".join(json.dumps(line) + "\n" for line in ({"t": "worker", "v": 2}, start("b", 2))))
-    counts = Tally().count(Folder(fleet.endpoints[0]))
+    counts = Tally().count(ManagedEndpoint(fleet.endpoints[0]))
     assert (counts.completed, counts.running) == (1, 0)
     (reason,) = counts.unread
     assert reason.startswith(f"{newer}: its lines are of version 2, this release reads up to 1")
 
 
 def test_an_endpoint_that_never_started(fleet: Fleet) -> None:
-    assert Tally().count(Folder(fleet.endpoints[1])) == Counts()
+    assert Tally().count(ManagedEndpoint(fleet.endpoints[1])) == Counts()

@@ -214,10 +214,12 @@ def test_a_crate_that_changes_while_it_is_read_is_left_out(
         if source.path == bad:
             with (bad / METADATA).open("a") as stream:
                 stream.write(" ")
-        return take(source, *arguments)
+        return copy_crate(source, *arguments)
 
-    take = module.take
-    monkeypatch.setattr(module, "take", after_a_change)  # between reading and copying: no test comes there in time
+    copy_crate = module.copy_crate
+    monkeypatch.setattr(
+        module, "copy_crate", after_a_change
+    )  # between reading and copying: no test comes there in time
     result = assemble([crates.directory], tmp_path / "R.crate")
     assert (result.steps, [str(problem) for problem in result.problems]) == (1, [f"{bad}: changed while it was read"])
     assert verify(tmp_path / "R.crate").changes == []

@@ -24,12 +24,12 @@ from prov_worker.errors import InputError
 def command(name: str, file: str | None, lines: int, follow: bool, user_endpoint: bool, console: bool) -> int:
     """Show the log of the daemon of endpoint NAME."""
     from prov_worker.fleet import logs
-    from prov_worker.fleet.endpoint import Folder
+    from prov_worker.fleet.endpoint import ManagedEndpoint
 
     if user_endpoint and console:
         raise click.UsageError("--console: there is one of the daemon alone, not of a user endpoint")
     (spec,) = common.read(file).chosen([name])
-    folder = Folder(spec)
+    folder = ManagedEndpoint(spec)
     if not folder.directory.exists() and (host := folder.other_host()) is not None:
         raise InputError(f"{name}: belongs to {host}, and {folder.directory} is not here")
     path: Path = folder.console if console else folder.log

@@ -37,12 +37,12 @@ def command(
     be read are named, and the exit code is 1.
     """
     from prov_worker.run.index.build import index
-    from prov_worker.run.index.read import here, in_processes
+    from prov_worker.run.index.read import map_processes, map_serial
 
     if parsl_config and jobs > 1:
         raise click.UsageError("--jobs and --parsl exclude each other.")
     with ExitStack() as stack:
-        mapper = here if jobs == 1 else in_processes(jobs)
+        mapper = map_serial if jobs == 1 else map_processes(jobs)
         if parsl_config:
             from prov_worker.globus.parsl_map import over_parsl
 

@@ -1,4 +1,4 @@
-"""Takes one step crate into a run crate, byte for byte, or says why not.
+"""Copies one step crate into a run crate, byte for byte, or raises what is wrong with it.
 
 Every file is hashed as it is taken, and compared with what the crate says of it. Bytes are shared with the source
 where the file system can (a clone, else a hard link) and copied in blocks otherwise: no file is ever read whole.
@@ -32,7 +32,7 @@ _NO_SHARING = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTS
 
 
 @dataclass(slots=True)
-class Taken:
+class CopiedCrate:
     """What was taken of a crate.
 
     Attributes:
@@ -47,7 +47,7 @@ class Taken:
         return sum(size for _, _, size in self.manifest)
 
 
-class Placer:
+class FileCopier:
     """Brings files to a directory: cloned, hard linked or copied, whichever works first.
 
     A file is linked only if nobody else may write it: whoever can write its other name would change a sealed run.
@@ -112,14 +112,16 @@ def _is_own(path: str) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
-def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:
+def copy_crate(
+    source: Source, crate: StepCrate, target: Path, copier: FileCopier, max_file_bytes: int = MAX_FILE_BYTES
+) -> CopiedCrate:
     """Take all files of a crate to a directory, and compare them with what the crate says of them.
 
     Args:
         source: where the crate lies.
         crate: the same, read.
         target: directory to make; it must not exist, its parent must.
-        placer: brings the files.
+        copier: brings the files.
         max_file_bytes: a larger file is refused; 0 for no limit.
 
     Raises:
@@ -127,7 +129,7 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
         OSError: the target cannot be written.
     """
     files = _files_to_take(source, crate, max_file_bytes)
-    taken = Taken()
+    copied_crate = CopiedCrate()
     os.mkdir(target)
     try:
         made = {""}
@@ -136,24 +138,24 @@ def take(source: Source, crate: StepCrate, target: Path, placer: Placer, max_fil
             if parent not in made:
                 os.makedirs(target / parent, exist_ok=True)
                 made.add(parent)
-            taken.manifest.append((relative, _bring(source, relative, f"{target}/{relative}", placer), size))
-        _compare(source, crate, taken)
+            copied_crate.manifest.append((relative, _bring(source, relative, f"{target}/{relative}", copier), size))
+        _compare(source, crate, copied_crate)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    return taken
+    return copied_crate
 
 
-def look(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> Taken:
+def inspect_crate(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> CopiedCrate:
     """As :func:`take`, without a target: for what is copied later as it is stored.
 
     Raises:
         CrateError: a file is missing, too large, not plain or other than the crate says.
     """
     files = _files_to_take(source, crate, max_file_bytes)
-    taken = Taken([(relative, digest(source, relative)[0], size) for relative, size in files])
-    _compare(source, crate, taken)
-    return taken
+    copied_crate = CopiedCrate([(relative, digest(source, relative)[0], size) for relative, size in files])
+    _compare(source, crate, copied_crate)
+    return copied_crate
 
 
 def _files_to_take(source: Source, crate: StepCrate, max_file_bytes: int) -> list[tuple[str, int]]:
@@ -175,10 +177,10 @@ def _files_to_take(source: Source, crate: StepCrate, max_file_bytes: int) -> lis
     return files
 
 
-def _bring(source: Source, relative: str, target: str, placer: Placer) -> str:
+def _bring(source: Source, relative: str, target: str, copier: FileCopier) -> str:
     if isinstance(source, DirectorySource):
         try:
-            return placer.place(source, relative, target)
+            return copier.place(source, relative, target)
         except OSError as error:
             # One of two files is at fault: where it is the one that is read, this crate alone is left out.
             _need_readable(source, relative)
@@ -212,8 +214,8 @@ def _compare_sizes(source: Source, crate: StepCrate, sizes: dict[str, int]) -> N
             raise CrateError(source.where, f"the crate says {file.size_bytes} bytes, the file has {size}", file.id)
 
 
-def _compare(source: Source, crate: StepCrate, taken: Taken) -> None:
-    copied = {relative: (digest, size) for relative, digest, size in taken.manifest}
+def _compare(source: Source, crate: StepCrate, copied_crate: CopiedCrate) -> None:
+    copied = {relative: (digest, size) for relative, digest, size in copied_crate.manifest}
     for file in crate.files:
         relative = file.relative
         if relative == v.METADATA_FILE:

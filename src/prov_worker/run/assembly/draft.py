@@ -21,12 +21,12 @@ from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import Placer, look, take
+from prov_worker.run.assembly.copy import FileCopier, copy_crate, inspect_crate
 from prov_worker.run.assembly.flow_record import description_of
 from prov_worker.run.assembly.links import LinkFinder, link_line
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.model import Assembled, Options
-from prov_worker.run.assembly.plan import Prospect
+from prov_worker.run.assembly.plan import WorkflowPlan
 from prov_worker.run.assembly.seal import manifest_line, seal_text, sign
 from prov_worker.run.assembly.shared_entities import Shared
 from prov_worker.run.assembly.staging import Entry, StagingDb
@@ -61,7 +61,7 @@ class Draft:
         self._record = workflow.record if workflow is not None else {}
         self._triggers = tuple(trigger_entities(options.triggers))
         self._name = options.name or v.key_of(target.name) or "run"
-        self._placer = Placer(copy=options.copy)
+        self._copier = FileCopier(copy=options.copy)
         settings = Settings(license=options.license, author=options.author, publisher=options.publisher)
         self._people = people(settings, account_name(), "when the run was assembled")
         self._shared = Shared(self._people_ids())
@@ -69,7 +69,7 @@ class Draft:
         self.stored = StoredCrates()
         self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
         suffix = workflow.suffix if workflow is not None else ".json"
-        self._prospect = Prospect(v.WORKFLOW_STEM + suffix, workflow)
+        self._plan = WorkflowPlan(v.WORKFLOW_STEM + suffix, workflow)
         self.result = Assembled()
         self.passed = 0
 
@@ -112,14 +112,14 @@ class Draft:
         target = self._steps / v.crate_name(key)
         is_stored = self._options.zip and isinstance(source, PackSource)
         if is_stored:
-            taken = look(source, crate, self._options.max_file_bytes)
+            copied = inspect_crate(source, crate, self._options.max_file_bytes)
         else:
-            taken = take(source, crate, target, self._placer, self._options.max_file_bytes)
+            copied = copy_crate(source, crate, target, self._copier, self._options.max_file_bytes)
         try:
-            if {name: digest for name, digest, _ in taken.manifest}[v.METADATA_FILE] != step.metadata_sha256:
+            if {name: digest for name, digest, _ in copied.manifest}[v.METADATA_FILE] != step.metadata_sha256:
                 raise CrateError(source.where, "changed while it was read")
             entry = self._entry(step, crate)
-            lines = "".join(manifest_line(digest, relative) for relative, digest, _ in taken.manifest)
+            lines = "".join(manifest_line(digest, relative) for relative, digest, _ in copied.manifest)
             number = self._db.add(step, source.key)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
@@ -128,9 +128,9 @@ class Draft:
             self.stored.add(key, source)
         self._db.add_entry(number, entry, lines)
         self._finder.add(number, step)
-        self._prospect.observe(step, crate.function)
-        self.result.files += len(taken.manifest)
-        self.result.size_bytes += taken.size_bytes
+        self._plan.observe(step, crate.function)
+        self.result.files += len(copied.manifest)
+        self.result.size_bytes += copied.size_bytes
 
     def _admit(self, source: Source, step: RunStep) -> str | None:
         """The key under which a step is kept; None where it is not."""
@@ -196,11 +196,11 @@ class Draft:
     def finish(self) -> Assembled:
         """Write what describes and seals the steps."""
         result, db = self.result, self._db
-        db.settle()
+        db.finalize_attempts()
         self._name_latest()
-        self._prospect.settle()
+        self._plan.assign_labels()
         result.defined = None if self._workflow is None else len(self._workflow.steps)
-        result.idle = self._prospect.idle
+        result.idle = self._plan.idle
         result.steps = len(db)
         if not result.steps:
             return result
@@ -210,8 +210,8 @@ class Draft:
                 stream.write(link_line(link))
                 db.link(link.target, link.target_id, link.source, link.source_id, link.via)
                 result.links[link.via] = result.links.get(link.via, 0) + 1
-        db.settle_links()
-        workflow = self._prospect.file
+        db.finalize_links()
+        workflow = self._plan.file
         text = self._workflow.text if self._workflow is not None else self._listed()
         (self._staged / workflow).write_bytes(text)
         (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
@@ -235,7 +235,7 @@ class Draft:
 
     def _listed(self) -> bytes:
         """The workflow as it was seen, where no definition was given."""
-        stages = sorted(self._prospect.stages.values(), key=lambda stage: stage.position)
+        stages = sorted(self._plan.stages.values(), key=lambda stage: stage.position)
         data = {
             "name": self._name,
             "steps": [
@@ -255,7 +255,7 @@ class Draft:
             f"- `{v.step_id('<task id>')}`: the crate of each task, byte for byte as it was recorded; an earlier "
             f"attempt is `<task id>.attempt-N{v.CRATE_SUFFIX}/`\n"
             f"- `{v.METADATA_FILE}`: the run, as a Provenance Run Crate 0.5\n"
-            f"- `{self._prospect.file}`: the workflow "
+            f"- `{self._plan.file}`: the workflow "
             f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
             f"{self._recorded()}"
             f"- `{v.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
@@ -279,7 +279,7 @@ class Draft:
     def _write_graph(self, digests: dict[str, tuple[str, int]]) -> None:
         result = self.result
         given = self._workflow is not None
-        workflow = self._prospect.file
+        workflow = self._plan.file
         media_type = "application/json" if workflow.endswith(".json") else "application/yaml"
         texts = {
             workflow: (
@@ -305,4 +305,4 @@ class Draft:
             triggers=self._triggers,
         )
         with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
-            GraphWriter(stream, self._db, self._prospect, self._shared, self._workflow).write(heading)
+            GraphWriter(stream, self._db, self._plan, self._shared, self._workflow).write(heading)

@@ -19,7 +19,7 @@ from prov_worker.crate.software import package_id
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.entity_ids import action_id, control_id, group_id, in_run
 from prov_worker.run.assembly.entity_stream import EntityStream, refer
-from prov_worker.run.assembly.plan import Prospect
+from prov_worker.run.assembly.plan import WorkflowPlan
 from prov_worker.run.assembly.shared_entities import Shared
 from prov_worker.run.assembly.staging import StagingDb
 from prov_worker.run.assembly.step_entities import StepEntities
@@ -55,20 +55,20 @@ class GraphWriter:
     Args:
         stream: text, UTF-8.
         staging: the steps, settled.
-        prospect: what was meant to run, settled.
+        plan: what was meant to run, settled.
         shared: entities that the step crates have in common.
         workflow: definition, where one was given.
     """
 
     def __init__(
-        self, stream: IO[str], staging: StagingDb, prospect: Prospect, shared: Shared, workflow: Workflow | None
+        self, stream: IO[str], staging: StagingDb, plan: WorkflowPlan, shared: Shared, workflow: Workflow | None
     ) -> None:
         self._out = EntityStream(stream)
         self._db = staging
-        self._prospect = prospect
+        self._plan = plan
         self._shared = shared
         self._workflow = workflow
-        self._steps = StepEntities(self._out, staging, prospect)
+        self._steps = StepEntities(self._out, staging, plan)
 
     def write(self, heading: Heading) -> None:
         """Write the whole document."""
@@ -76,8 +76,8 @@ class GraphWriter:
         self._head(heading)
         for entry in self._db.entries():
             self._steps.add(entry)
-        file = next(file for file in heading.files if file[0] == self._prospect.file)
-        WorkflowEntities(self._out, self._prospect, self._workflow).write(heading.name, file)
+        file = next(file for file in heading.files if file[0] == self._plan.file)
+        WorkflowEntities(self._out, self._plan, self._workflow).write(heading.name, file)
         self._run(heading)
         for entity in self._shared.entities():
             self._out.put(entity)
@@ -105,7 +105,7 @@ class GraphWriter:
             "author": {"@id": people.author},
             "publisher": {"@id": people.publisher},
             "conformsTo": [{"@id": profile} for profile, _, _ in rv.PROFILES],
-            "mainEntity": {"@id": self._prospect.file},
+            "mainEntity": {"@id": self._plan.file},
         }
         self._out.streamed(root, [("hasPart", self._parts(heading)), ("mentions", self._mentions(heading))])
         for identifier, name, version in rv.PROFILES:
@@ -115,7 +115,7 @@ class GraphWriter:
         for trigger in heading.triggers:
             self._out.put(trigger)
         for name, description, media_type, size, sha256 in heading.files:
-            if name == self._prospect.file:
+            if name == self._plan.file:
                 continue
             file: dict[str, Any] = {
                 "@id": name,
@@ -170,7 +170,7 @@ class GraphWriter:
             "@type": "CreateAction",
             "name": f"Run of {heading.name}",
             "description": heading.description,
-            "instrument": {"@id": self._prospect.file},
+            "instrument": {"@id": self._plan.file},
             **times,
             "agent": agent,
             **status,

@@ -35,7 +35,7 @@ class Parameter:
 
 
 @dataclass(slots=True)
-class Ran:
+class PlannedFunction:
     """A function that ran.
 
     Attributes:
@@ -75,7 +75,7 @@ def parameter_key(identifier: str) -> str:
     return identifier.removeprefix("#input-").removeprefix("#output-")
 
 
-class Prospect:
+class WorkflowPlan:
     """Collects what the steps tell of functions and order.
 
     Attributes:
@@ -89,7 +89,7 @@ class Prospect:
     def __init__(self, file: str, workflow: Workflow | None) -> None:
         self.file = file
         self._workflow = workflow
-        self.functions: dict[str, Ran] = {}
+        self.functions: dict[str, PlannedFunction] = {}
         self.stages: dict[str, Stage] = {}
         self.connections: dict[tuple[str, str], str] = {}
         self.idle: list[str] = []
@@ -99,19 +99,19 @@ class Prospect:
 
     def observe(self, step: RunStep, function: Entity) -> None:
         """Take what one step tells."""
-        ran = self.functions.get(step.function_id)
-        if ran is None:
-            ran = self.functions[step.function_id] = Ran(
+        planned = self.functions.get(step.function_id)
+        if planned is None:
+            planned = self.functions[step.function_id] = PlannedFunction(
                 step.function_id,
                 step.function,
                 str(function.get("description", "")),
                 str(function.get("version", "unknown")),
             )
-        for values, parameters in ((step.arguments, ran.inputs), (step.results, ran.outputs)):
+        for values, parameters in ((step.arguments, planned.inputs), (step.results, planned.outputs)):
             for value in values:
                 _add(parameters, value)
         for file in step.files:
-            parameters = ran.outputs if file.role == "generated" else ran.inputs
+            parameters = planned.outputs if file.role == "generated" else planned.inputs
             key = parameter_key(file.id)
             if key not in parameters:
                 parameters[key] = files_parameter(key)
@@ -127,20 +127,23 @@ class Prospect:
             named = self._workflow.step_of(step.task_id, step.function, step.function_id)
         return named if named is not None else step.function_id
 
-    def settle(self) -> None:
+    def assign_labels(self) -> None:
         """All steps are in: give labels and positions."""
         # Not in the order of arrival, which depends on the order of directories.
         self.functions = {key: self.functions[key] for key in sorted(self.functions)}
-        for ran in self.functions.values():
-            ran.inputs, ran.outputs = dict(sorted(ran.inputs.items())), dict(sorted(ran.outputs.items()))
+        for planned in self.functions.values():
+            planned.inputs, planned.outputs = (
+                dict(sorted(planned.inputs.items())),
+                dict(sorted(planned.outputs.items())),
+            )
         taken: set[str] = set()
-        for ran in self.functions.values():
-            label, number = safe_name(ran.name), 2
+        for planned in self.functions.values():
+            label, number = safe_name(planned.name), 2
             while label in taken or label == "main":
-                label = f"{safe_name(ran.name)}-{number}"
+                label = f"{safe_name(planned.name)}-{number}"
                 number += 1
             taken.add(label)
-            ran.label = label
+            planned.label = label
         self.idle = [key for key, stage in self.stages.items() if not stage.functions]
         for key in self.idle:
             del self.stages[key]  # defined, and nothing of it ran
@@ -173,11 +176,13 @@ class Prospect:
     def parameters(self) -> list[dict[str, Any]]:
         """FormalParameters of all functions."""
         entities = []
-        for ran in self.functions.values():
-            for role, parameters in (("input", ran.inputs), ("output", ran.outputs)):
+        for planned in self.functions.values():
+            for role, parameters in (("input", planned.inputs), ("output", planned.outputs)):
                 for key, parameter in parameters.items():
                     entities.append(
-                        formal_parameter(self.parameter_id(ran.id, role, key), parameter, f"{role} of {ran.name}")
+                        formal_parameter(
+                            self.parameter_id(planned.id, role, key), parameter, f"{role} of {planned.name}"
+                        )
                     )
         return entities
 

@@ -163,7 +163,7 @@ class StagingDb:
         """Give a step another key."""
         self._db.execute("UPDATE step SET key = ? WHERE key = ?", (new, old))
 
-    def settle(self) -> None:
+    def finalize_attempts(self) -> None:
         """All steps are in: find the latest attempt of each task."""
         self._db.executescript(_INDEXES)
         self._db.execute("UPDATE step SET latest = 0")
@@ -177,7 +177,7 @@ class StagingDb:
         """Note what flowed into a step."""
         self._db.execute("INSERT INTO link VALUES (?, ?, ?, ?, ?)", (target, target_id, source, source_id, via))
 
-    def settle_links(self) -> None:
+    def finalize_links(self) -> None:
         """All links are in."""
         self._db.executescript(
             "CREATE INDEX IF NOT EXISTS link_target ON link (target);"

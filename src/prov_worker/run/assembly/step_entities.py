@@ -14,7 +14,7 @@ from prov_worker.crate.summary import RunStep
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.entity_ids import action_id, control_id, in_run
 from prov_worker.run.assembly.entity_stream import EntityStream, refer
-from prov_worker.run.assembly.plan import FILES, Prospect, parameter_key
+from prov_worker.run.assembly.plan import FILES, WorkflowPlan, parameter_key
 from prov_worker.run.assembly.staging import Entry, StagingDb
 from prov_worker.run.model import DECLARED
 
@@ -27,16 +27,16 @@ class StepEntities:
     Args:
         out: the document.
         staging: the steps, settled.
-        prospect: what was meant to run, settled; connections of its parameters are added.
+        plan: what was meant to run, settled; connections of its parameters are added.
 
     Attributes:
         versions: by name and version of the software that ran them, the number of steps.
     """
 
-    def __init__(self, out: EntityStream, staging: StagingDb, prospect: Prospect) -> None:
+    def __init__(self, out: EntityStream, staging: StagingDb, plan: WorkflowPlan) -> None:
         self._out = out
         self._db = staging
-        self._prospect = prospect
+        self._plan = plan
         self._hosts: dict[str, str] = {}
         self.versions: dict[tuple[str, str], int] = {}
         self._elsewhere: set[str] = set()
@@ -120,20 +120,20 @@ class StepEntities:
 
     def _data(self, entry: Entry) -> tuple[list[str], list[str]]:
         """Write the entities of arguments, results and files; returns the ids that the action refers to."""
-        step, prefix, prospect = entry.step, entry.step.crate_id, self._prospect
+        step, prefix, plan = entry.step, entry.step.crate_id, self._plan
         into = {link[0]: link for link in self._db.links_into(step.key)}
         out_of = self._db.links_from(step.key)
         objects, results = [], []
         used = [value.id for value in step.arguments] + [file.id for file in step.files if file.role == "used"]
         for identifier in used:
-            mine = prospect.parameter_id(step.function_id, "input", parameter_key(identifier))
+            mine = plan.parameter_id(step.function_id, "input", parameter_key(identifier))
             link = into.get(identifier)
             extra: dict[str, Any] = {}
             examples = [mine]
             if link is not None:
                 _, source, source_id, source_function, via = link
-                theirs = prospect.parameter_id(source_function, "output", parameter_key(source_id))
-                prospect.connect(theirs, mine)
+                theirs = plan.parameter_id(source_function, "output", parameter_key(source_id))
+                plan.connect(theirs, mine)
                 other = in_run(v.step_id(source), source_id)
                 if via == DECLARED:
                     objects.append(other)
@@ -146,14 +146,14 @@ class StepEntities:
             self._datum(entry, identifier, extra, examples)
         made = [value.id for value in step.results] + [file.id for file in step.files if file.role == "generated"]
         for identifier in made:
-            mine = prospect.parameter_id(step.function_id, "output", parameter_key(identifier))
+            mine = plan.parameter_id(step.function_id, "output", parameter_key(identifier))
             examples = [mine]
             taken = False
             for source_id, function, target_id, via in out_of:
                 if source_id == identifier:
                     taken = True
                     if via == DECLARED:
-                        examples.append(prospect.parameter_id(function, "input", parameter_key(target_id)))
+                        examples.append(plan.parameter_id(function, "input", parameter_key(target_id)))
             if not taken and step.latest and parameter_key(identifier) == FILES:
                 self._db.note_outer("result", in_run(prefix, identifier))
                 examples.append(self._main("output", mine))
@@ -176,11 +176,11 @@ class StepEntities:
 
     def _main(self, role: str, parameter: str) -> str:
         """Connect a parameter of a function with that of the workflow; returns the workflow's."""
-        mine = f"{self._prospect.file}#main/{role}-{FILES}"
+        mine = f"{self._plan.file}#main/{role}-{FILES}"
         if role == "input":
-            self._prospect.connect(mine, parameter)
+            self._plan.connect(mine, parameter)
         else:
-            self._prospect.connect(parameter, mine)
+            self._plan.connect(parameter, mine)
         return mine
 
     def _control(self, step: RunStep) -> None:
@@ -189,7 +189,7 @@ class StepEntities:
             "@id": control_id(step.task_id),
             "@type": "ControlAction",
             "name": f"orchestrate {one_line(step.function)}",
-            "instrument": {"@id": self._prospect.stage_id(self._prospect.stage_name(step))},
+            "instrument": {"@id": self._plan.stage_id(self._plan.stage_name(step))},
         }
         refer(
             control,

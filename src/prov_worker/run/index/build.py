@@ -15,16 +15,16 @@ from prov_worker.crate.sources import candidates, in_zip
 from prov_worker.crate.sources.packs import signature_of
 from prov_worker.errors import InputError
 from prov_worker.files import lock, open_lock
-from prov_worker.run.index.read import Mapper, Piece, here, read_piece
+from prov_worker.run.index.read import Mapper, ReadBatch, map_serial, read_batch
 from prov_worker.run.index.record import SEEN_FILE
-from prov_worker.run.index.store import Parts, need_arrow
+from prov_worker.run.index.store import IndexStore, need_arrow
 from prov_worker.run.index.tables import Row
 from prov_worker.run.model import Problem
 
 SUFFIX = ".index"
 LOCK_FILE = ".lock"
 #: Crates that one call of the mapper reads.
-PIECE = 250
+CRATES_PER_BATCH = 250
 #: Crates whose rows are in memory before they are written.
 BATCH = 20_000
 
@@ -62,7 +62,7 @@ def index(
     directories: Sequence[Path],
     target: Path | None = None,
     *,
-    mapper: Mapper = here,
+    mapper: Mapper = map_serial,
     prune: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Indexed:
@@ -87,37 +87,39 @@ def index(
     # A directory may be named twice.
     paths = list(dict.fromkeys(str(path.absolute()) for directory in directories for path in candidates(directory)))
     result = Indexed(target)
-    with _locked(target), closing(Parts(target)) as parts:
-        parts.recover()
-        result.mended, again, gone = parts.mend()
+    with _locked(target), closing(IndexStore(target)) as store:
+        store.recover()
+        result.mended, again, gone = store.mend()
         if gone:
             lost = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
             result.problems.append(Problem(str(target), f"{lost}: what these files held of them is lost"))
-        paths += sorted((again | parts.outdated()).difference(paths))
-        indexed = parts.locations()
-        changed, fresh = _sort_out(paths, indexed, parts, result)
-        writer = _Writer(parts, result, changed)
+        paths += sorted((again | store.outdated()).difference(paths))
+        indexed = store.locations()
+        changed, fresh = _sort_out(paths, indexed, store, result)
+        writer = _Writer(store, result, changed)
         done = result.unchanged
         progress(done, len(paths))
-        pieces = (fresh[at : at + PIECE] for at in range(0, len(fresh), PIECE))
-        for piece in mapper(read_piece, pieces):
-            writer.take(piece)
-            done += len(piece.steps) + len(piece.problems)
+        batches = (fresh[at : at + CRATES_PER_BATCH] for at in range(0, len(fresh), CRATES_PER_BATCH))
+        for batch in mapper(read_batch, batches):
+            writer.take(batch)
+            done += len(batch.steps) + len(batch.problems)
             progress(min(done, len(paths)), len(paths))
         writer.flush()
-        parts.remove(parts.unread())  # named as problems: they cannot be read any more
+        store.remove(store.unread())  # named as problems: they cannot be read any more
         if prune:
             pruned = _gone(indexed, paths, directories)
-            parts.remove(pruned)
+            store.remove(pruned)
             result.removed += len(pruned)
-        parts.compact()
-        parts.settle()
-        result.duplicates = parts.extra()
-        result.total = len(parts.locations()) - result.duplicates
+        store.compact()
+        store.mark_duplicates()
+        result.duplicates = store.extra()
+        result.total = len(store.locations()) - result.duplicates
     return result
 
 
-def _sort_out(paths: Iterable[str], indexed: set[str], parts: Parts, result: Indexed) -> tuple[set[str], list[str]]:
+def _sort_out(
+    paths: Iterable[str], indexed: set[str], store: IndexStore, result: Indexed
+) -> tuple[set[str], list[str]]:
     """Locations that are known and may have changed, and paths to read."""
     changed: set[str] = set()
     fresh: list[str] = []
@@ -132,7 +134,7 @@ def _sort_out(paths: Iterable[str], indexed: set[str], parts: Parts, result: Ind
             fresh.append(path)
             continue
         signature = signature_of(Path(path)) if is_pack(os.path.basename(path)) else _signature(path, path in in_zips)
-        if all(parts.unchanged(location, *signature) for location in inside):
+        if all(store.unchanged(location, *signature) for location in inside):
             result.unchanged += len(inside)
         else:
             changed.update(inside)
@@ -163,22 +165,22 @@ def _gone(indexed: set[str], paths: Iterable[str], directories: Sequence[Path]) 
 class _Writer:
     """Gathers rows and writes them in batches."""
 
-    def __init__(self, parts: Parts, result: Indexed, changed: set[str]) -> None:
-        self._parts = parts
+    def __init__(self, store: IndexStore, result: Indexed, changed: set[str]) -> None:
+        self._store = store
         self._result = result
         self._changed = changed
         self._stale: set[str] = set()
         self._seen: list[tuple[str, int, int, str, str]] = []
         self._rows: dict[tuple[str, str], list[Row]] = {}
 
-    def take(self, piece: Piece) -> None:
-        """Take what was read of one piece."""
-        self._result.problems += piece.problems
-        for step in piece.steps:
+    def take(self, batch: ReadBatch) -> None:
+        """Take what was read of one batch."""
+        self._result.problems += batch.problems
+        for step in batch.steps:
             location, sha256 = step.location, step.sha256
             if location in self._changed:
-                if self._parts.sha256(location) == sha256:
-                    self._parts.touch(location, *step.signature)
+                if self._store.sha256(location) == sha256:
+                    self._store.touch(location, *step.signature)
                     self._result.unchanged += 1
                     continue
                 self._stale.add(location)
@@ -193,10 +195,10 @@ class _Writer:
     def flush(self) -> None:
         """Write what was gathered."""
         if self._stale:
-            self._parts.remove(self._stale)
+            self._store.remove(self._stale)
             self._stale.clear()
         if self._seen:
-            self._parts.add(self._seen, self._rows)
+            self._store.add(self._seen, self._rows)
             self._seen.clear()
             self._rows.clear()
 

@@ -1,4 +1,4 @@
-"""Reads many step crates into rows, in pieces that any process, here or elsewhere, can take."""
+"""Reads many step crates into rows, in batches that any process, here or elsewhere, can take."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ReadStep:
 
 
 @dataclass(slots=True)
-class Piece:
+class ReadBatch:
     """What was read of a list of paths; what could not be read is in ``problems``."""
 
     steps: list[ReadStep] = field(default_factory=list)
@@ -54,20 +54,20 @@ class Piece:
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
-def read_piece(paths: Sequence[str]) -> Piece:
+def read_batch(paths: Sequence[str]) -> ReadBatch:
     """Read the crates at some paths, each a directory or a zip."""
-    piece = Piece()
+    batch = ReadBatch()
 
     def refuse(where: str, error: CrateError) -> None:
-        piece.problems.append(Problem.of(where, error))
+        batch.problems.append(Problem.of(where, error))
 
     for source in itertools.chain.from_iterable(each_source(Path(path), refuse) for path in paths):
         try:
             with blaming(source.where):
-                piece.steps.append(_read(source))
+                batch.steps.append(_read(source))
         except CrateError as error:
             refuse(source.where, error)
-    return piece
+    return batch
 
 
 def _read(source: Source) -> ReadStep:
@@ -78,15 +78,15 @@ def _read(source: Source) -> ReadStep:
     return ReadStep({table: list(rows(table, step)) for table in TABLES}, partition, signature)
 
 
-def here(function: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
+def map_serial(function: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
     """A :data:`Mapper` that reads in this process."""
-    yield from map(function, pieces)
+    yield from map(function, batches)
 
 
-def in_processes(jobs: int) -> Mapper:
-    """A :data:`Mapper` that reads in several processes of this machine, a bounded number of pieces at a time."""
+def map_processes(jobs: int) -> Mapper:
+    """A :data:`Mapper` that reads in several processes of this machine, a bounded number of batches at a time."""
 
-    def mapper(function: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
+    def mapper(function: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
         import multiprocessing
         from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
@@ -95,8 +95,8 @@ def in_processes(jobs: int) -> Mapper:
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
             try:
                 waiting: set[Future[Any]] = set()
-                for piece in pieces:
-                    waiting.add(pool.submit(function, piece))
+                for batch in batches:
+                    waiting.add(pool.submit(function, batch))
                     if len(waiting) >= 2 * jobs:
                         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                         yield from (future.result() for future in done)

@@ -2,9 +2,9 @@
 
 ``tasks/day=2026-11-20/endpoint=<id>/part-<n>.parquet``, and so for ``arguments`` and ``files``: the layout that
 DuckDB, Spark, Dask and Trino read alike. What a crate gave and which files count is kept in ``seen.sqlite``. A change
-is first written under hidden names, then committed there, then renamed; :meth:`Parts.recover` finishes whatever a
+is first written under hidden names, then committed there, then renamed; :meth:`IndexStore.recover` finishes whatever a
 crash left between the two. Size and hash of each file are kept there too: what is gone or damaged is known, and
-:meth:`Parts.mend` has its crates read again.
+:meth:`IndexStore.mend` has its crates read again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def partition_of(start_ns: int, endpoint: str) -> str:
     return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
 
 
-class Parts:
+class IndexStore:
     """The files of one index. One writer at a time: the caller holds the lock.
 
     Args:
@@ -171,7 +171,7 @@ class Parts:
         """Crates that :meth:`mend` wanted to be read again, and that were not."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", UNREAD[:1])}
 
-    def settle(self) -> None:
+    def mark_duplicates(self) -> None:
         """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
         if self._outdated:
             self._outdated = False

@@ -25,9 +25,9 @@ from prov_worker.run.export import EXPORTERS
 from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
 from prov_worker.run.index.query import Index, IndexDamageError, duration_s, moment, size_bytes
-from prov_worker.run.index.read import in_processes, read_piece
+from prov_worker.run.index.read import map_processes, read_batch
 from prov_worker.run.index.record import read_record
-from prov_worker.run.index.store import Parts, partition_of
+from prov_worker.run.index.store import IndexStore, partition_of
 from prov_worker.run.index.tables import TABLES
 from prov_worker.run.report.model_builder import gather
 from prov_worker.run.selection import Filters
@@ -309,7 +309,7 @@ def test_an_error_while_writing_changes_nothing(workflow_crates: Any, indexed: P
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Parts, "_write", full)  # a full disk cannot be had in a test
+    monkeypatch.setattr(IndexStore, "_write", full)  # a full disk cannot be had in a test
     with pytest.raises(OSError, match="No space"):
         index([workflow_crates.directory])
     monkeypatch.undo()
@@ -359,16 +359,16 @@ def test_a_damaged_record_is_one_line_and_removing_it_helps(crates: Any) -> None
 
 
 def test_several_processes_read_the_same(workflow_crates: Any, indexed: Path, tmp_path: Path) -> None:
-    index([workflow_crates.directory], tmp_path / "i", mapper=in_processes(2))
+    index([workflow_crates.directory], tmp_path / "i", mapper=map_processes(2))
     query = "SELECT * FROM tasks ORDER BY key"
     with Index(indexed) as first, Index(tmp_path / "i") as other:
         assert list(first.sql(query).rows) == list(other.sql(query).rows)
 
 
 def test_a_piece_says_what_it_could_not_read(crates: Any, tmp_path: Path) -> None:
-    piece = read_piece([str(crates.add(1)), str(tmp_path / "nothing.zip")])
-    assert len(piece.steps) == 1
-    assert piece.problems[0].where == str(tmp_path / "nothing.zip")
+    batch = read_batch([str(crates.add(1)), str(tmp_path / "nothing.zip")])
+    assert len(batch.steps) == 1
+    assert batch.problems[0].where == str(tmp_path / "nothing.zip")
 
 
 # -- questions -------------------------------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ def test_reading_again_by_new_rules_can_be_interrupted(gpu_crates: Path) -> None
     with sqlite3.connect(default_index(gpu_crates) / "seen.sqlite") as db:
         db.execute("PRAGMA user_version = 2")
 
-    def interrupted(function: Any, pieces: Any) -> Any:
+    def interrupted(function: Any, batches: Any) -> Any:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
