@@ -41,9 +41,19 @@ _RUN_BYTES = 32 << 20
     help="Which of the profile's rules.",
 )
 @click.option("--install-validator", is_flag=True, help="Install roc-validator in an environment of its own, first.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes of the validator.  [default: one per CPU, if there are four crates for each]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Findings, as JSON.")
 def command(
-    crates: tuple[str, ...], use_validator: bool | None, level: str, install_validator: bool, as_json: bool
+    crates: tuple[str, ...],
+    use_validator: bool | None,
+    level: str,
+    install_validator: bool,
+    jobs: int | None,
+    as_json: bool,
 ) -> int:
     """Check each CRATE, or all crates in a directory or a zip file: own rules, and the community's validator.
 
@@ -73,7 +83,7 @@ def command(
         names = _own_rules(candidates, findings, unpacked if use_validator else None)
         if use_validator:
             with check.ProfileValidator() as validator:
-                _validate(validator, names, level, findings)
+                _validate(validator, names, level, findings, jobs=jobs)
                 _validate_runs(validator, crates, level, findings, unpacked)
     if as_json:
         terminal.print_json({crate: [_plain(finding) for finding in some] for crate, some in findings.items()})
