@@ -27,7 +27,7 @@ COMMANDS = {
     "crates.list": "List crates in a table: one row a task.",
     "live.top": "Show what runs now: tasks, nodes, and what ended last.",
     "crates.show": "Show a crate on one page: what ran, where, how hard, what failed.",
-    "rerun": "Run a step again from its crate, and compare the two.",
+    "crates.rerun": "Run a step again from its crate, and compare the two.",
     "crates.check": "Check crates: own rules and the community's validator.",
     "crates.plot": "Add a plot to crates that have none.",
     "crates.pack": "Put crates into packs: zip files of many crates, which save inodes.",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.rerunning import Choice, options, run_again
-from prov_worker.cli.selection import selects
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.rerunning import Choice, options, run_again
+from prov_worker.cli.common.selection import selects
 from prov_worker.errors import CrateError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prov_worker.cli import terminal
+from prov_worker.cli.common import terminal
 from prov_worker.errors import CrateError, InputError, ProvWorkerError
 from prov_worker.humanize import plural, size
 

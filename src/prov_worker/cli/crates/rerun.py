@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from prov_worker.cli import terminal
-from prov_worker.cli.rerunning import Choice, options, run_again
+from prov_worker.cli.common import terminal
+from prov_worker.cli.common.rerunning import Choice, options, run_again
 
 
 @click.command("rerun")
