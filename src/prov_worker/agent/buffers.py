@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import sub
 
 from prov_worker.model import Column, Series
 
@@ -84,9 +85,28 @@ class Buffer:
         if len(self._time) >= self._limit:
             self._halve()
 
+    def add_alike(self, times_ns: Sequence[int], row: Sequence[float]) -> None:
+        """Add the same row for each of some moments, as :meth:`add`; the quicker the more they are."""
+        if self._stride != 1 or len(self._time) + len(times_ns) >= self._limit or not times_ns:
+            for time_ns in times_ns:
+                self.add(time_ns, row)
+            return
+        before_ns = self.last_ns if self.taken else times_ns[0]
+        self.longest_ns = max(self.longest_ns, *map(sub, times_ns, (before_ns, *times_ns)))
+        self.taken += len(times_ns)
+        self.last_ns = times_ns[-1]
+        self._time.extend(times_ns)
+        self._mean.extend(array("d", row) * len(times_ns))
+
     def _fold(self) -> None:
         """Make one sample of those that wait for a full stride."""
         rows = [row for _, row in self._pending]
+        if self._low is not None and self._high is not None and all(row is rows[0] for row in rows):
+            self._time.append(self._pending[-1][0])
+            self._pending.clear()
+            for column in (self._mean, self._low, self._high):
+                column.extend(rows[0])
+            return
         self._time.append(self._pending[-1][0])
         self._pending.clear()
         assert self._low is not None

@@ -51,11 +51,20 @@ class Descendants:
 
     def __len__(self) -> int:
         """How many there are, but for those that are at work for an earlier task."""
+        if not self._processes:
+            return 0
         return sum(not process.left_over for process in self._processes.values())
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there are any, be it of an earlier task."""
+        return bool(self._processes)
 
     @property
     def rss_bytes(self) -> int:
         """Resident memory of all that are the task's at the last sample; shared pages count for each."""
+        if not self._processes:
+            return 0
         return sum(process.rss for process in self._processes.values() if not process.left_over)
 
     def begin(self, mono_ns: int, boot_offset_ns: int, begun: Mapping[int, tuple[int, bool]], now_ns: int) -> None:
@@ -112,6 +121,18 @@ class Descendants:
             else:
                 complete = False
         return complete
+
+    def rests(self, now_ns: int) -> bool:
+        """Look at a worker that has not run since the last look; false if :meth:`look` has to.
+
+        Without descendants nothing can have changed but its children: orphans come to a worker that is init, or a
+        subreaper (prctl(2)).
+        """
+        if self._processes or self._owed_ns > 0 or self.has_changed():
+            return False
+        if self._whole and self._waited_ns is not None:
+            self._tail_since_ns, self._waited_read_ns = 0, now_ns
+        return True
 
     def look(self, now_ns: int) -> None:
         """Find those that have come, and see who is gone."""

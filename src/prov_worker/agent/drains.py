@@ -21,6 +21,8 @@ from prov_worker.spool.ring_reader import RingReader, journal_name_of, rings_of
 
 #: Rings are not looked at again before the first, and should be after the second.
 _PAUSE_S, _LATENCY_S = 0.02, 0.06
+#: The same as the second if the sampler, who wakes the finaliser when a task has ended, looks more often than that.
+_TOLD_LATENCY_S = 0.3
 #: How often it is looked whether a journal still is what its path leads to, and who else has let go of a ring.
 _LOOK_S = 0.9
 
@@ -42,6 +44,9 @@ class Drains:
 
     Args:
         runtimes: the directories.
+
+    Attributes:
+        told_after_s: how soon the sampler says that a task has ended, s.
     """
 
     def __init__(self, runtimes: Iterable[str]) -> None:
@@ -51,6 +56,7 @@ class Drains:
         self._open: set[str] = set()
         self._refused: dict[str, str] = {}
         self._retry_at = self._due = 0.0
+        self.told_after_s = float("inf")
 
     def drain(self, journal: str) -> str | None:
         """Drain what is there for a journal; gives why that is not all, None if it is.
@@ -112,7 +118,10 @@ class Drains:
 
     def next_s(self) -> float | None:
         """Seconds until rings should be looked at; None if there are none."""
-        return max(0.0, self._due + _LATENCY_S - time.monotonic()) if self._journals else None
+        if not self._journals:
+            return None
+        latency_s = _TOLD_LATENCY_S if self.told_after_s <= _LATENCY_S else _LATENCY_S
+        return max(0.0, self._due + latency_s - time.monotonic())
 
     def _drain(self, target: _Journal) -> None:
         now = time.monotonic()

@@ -87,8 +87,15 @@ class Endings:
         self._refused: set[str] = set()
         endings.remove_old(crate_dir)
 
-    def look(self, slots: Iterable[SlotReader]) -> None:
-        """Look at all workers that run a task, and end those that are to be ended."""
+    def look(self, slots: Iterable[SlotReader], *, changed: bool = True) -> None:
+        """Look at all workers that run a task, and end those that are to be ended.
+
+        Args:
+            slots: of the workers.
+            changed: whether a task may have begun since the last look.
+        """
+        if not changed and (self._due is None or time.monotonic() < self._due):
+            return
         running = [slot for slot in slots if slot.sequence() & 1]
         self._due = None
         if running or self._condemned:

@@ -94,7 +94,7 @@ class Finaliser:
         self._burst = Burst()
         self._jobs = JobEnds()
         self._endings = Endings(publisher.crate_dir)
-        self._holding = self._awaited = self._ending = self._watches = False
+        self._holding = self._awaited = self._ending = self._watches = self._changed = False
         self.published = 0
         self.recent: deque[tuple[Ended, Path]] = deque(maxlen=_RECENT)
         self.tally = Tally()
@@ -119,6 +119,8 @@ class Finaliser:
     def take(self, tick: Tick) -> None:
         """Take one message of the sampler."""
         self._mark_ns = max(self._mark_ns, tick.mark_ns)
+        self._changed = self._changed or bool(tick.slots or tick.changed or tick.deaths)
+        self._drains.told_after_s = tick.next_s
         for path in tick.slots:
             self._journals.watch(path)
         for attempt, series in tick.series:
@@ -178,7 +180,8 @@ class Finaliser:
         self._revive()
         self._journals.drain_again()
         self._look_at_sandboxes()
-        self._endings.look(self._journals.slots())
+        self._endings.look(self._journals.slots(), changed=self._changed)
+        self._changed = False
         self._holding = self._holds()
         self._drains.drain_all()
         while not self._holding and time.monotonic() < until:

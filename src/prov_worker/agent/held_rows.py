@@ -7,20 +7,24 @@ in its parent's counters. Without this, what it used since its start would fall 
 from __future__ import annotations
 
 import os
+from array import array
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prov_worker.agent.buffers import Buffer
 
 #: A little longer than the distance of looks for children.
 HOLD_NS = 400_000_000
+#: So many rows that are alike are settled at once.
+_MOST_IDLE = 32
 _NAN = float("nan")
 
 
 class _Row:
     __slots__ = ("from_ns", "to_ns", "used_ns", "values")
 
-    def __init__(self, from_ns: int, to_ns: int, values: list[float]) -> None:
+    def __init__(self, from_ns: int, to_ns: int, values: Sequence[float]) -> None:
         self.from_ns, self.to_ns, self.used_ns, self.values = from_ns, to_ns, 0, values
 
 
@@ -41,18 +45,23 @@ class HeldRows:
         self._edge_ns = start_ns
         self._total_ns = 0
         self._excess_ns = 0
+        #: Moments of rows that are alike, after all others: without CPU time, and with the same values.
+        self._idle_ns: list[int] = []
+        self._idle_values: Sequence[float] | None = None
         self._most = len(os.sched_getaffinity(0)) or 1  # the agent may run on every CPU that is online
         self.used_ns = 0
 
-    def add(self, now_ns: int, values: Iterable[float], charges: Iterable[tuple[int, int, int]] | None) -> None:
+    def add(self, now_ns: int, values: Sequence[float], charges: Iterable[tuple[int, int, int]] | None) -> None:
         """Add a row.
 
         Args:
             now_ns: when it was taken.
-            values: of the quantities after the first two.
+            values: of the quantities after the first two; they are not changed afterwards.
             charges: (ns of CPU time, from when until when it was used); None if CPU time is not read this time.
         """
-        row = _Row(self._edge_ns if charges is not None else now_ns, now_ns, list(values))
+        if self._idle_ns:
+            self._spread()
+        row = _Row(self._edge_ns if charges is not None else now_ns, now_ns, values)
         self._rows.append(row)
         if charges is not None:
             self._edge_ns = now_ns
@@ -62,16 +71,55 @@ class HeldRows:
                     self.used_ns += used_ns
                 else:
                     self._share_out(used_ns, since_ns, until_ns)
-        settled_ns = now_ns - HOLD_NS
-        while self._rows[0].to_ns < settled_ns:
-            self._settle(self._rows.popleft())
+        self._settle_before(now_ns - HOLD_NS)
 
-    def last(self) -> list[float]:
+    def add_idle(self, now_ns: int, values: Sequence[float]) -> None:
+        """Add a row, as :meth:`add`, in whose time no CPU time was used.
+
+        Of the same values again, which must be the same object, only the moment is kept, until there are many.
+        """
+        if values is not self._idle_values:
+            self._spread()
+            self._idle_values = values
+        self._idle_ns.append(now_ns)
+        if len(self._idle_ns) >= _MOST_IDLE:
+            self._settle_idle(now_ns - HOLD_NS)
+
+    def _settle_idle(self, settled_ns: int) -> None:
+        """Settle what may be settled of the rows that are alike."""
+        rows, times_ns, values = self._rows, self._idle_ns, self._idle_values
+        while rows and rows[0].to_ns < settled_ns:
+            self._settle(rows.popleft())
+        count = bisect_left(times_ns, settled_ns)
+        if rows or self._excess_ns or values is None or not count:
+            return
+        self._edge_ns = times_ns[count - 1]
+        self.buffer.add_alike(times_ns[:count], array("d", (0.0, self._total_ns, *values)))
+        del times_ns[:count]
+
+    def _spread(self) -> None:
+        """Make single rows of those that are alike."""
+        values = self._idle_values
+        if values is not None:
+            for now_ns in self._idle_ns:
+                self._rows.append(_Row(self._edge_ns, now_ns, values))
+                self._edge_ns = now_ns
+            self._idle_ns.clear()
+
+    def _settle_before(self, settled_ns: int) -> None:
+        rows = self._rows
+        while rows[0].to_ns < settled_ns:
+            self._settle(rows.popleft())
+
+    def last(self) -> Sequence[float]:
         """Return the values of the row that was added last; empty if none was, or all are settled."""
-        return self._rows[-1].values if self._rows else []
+        if self._idle_ns and self._idle_values is not None:
+            return self._idle_values
+        return self._rows[-1].values if self._rows else ()
 
     def flush(self) -> None:
         """Settle all that is held back."""
+        self._spread()
         while self._rows:
             self._settle(self._rows.popleft())
 

@@ -119,6 +119,10 @@ class Follower:
             ended.record.function = began.function
             ended.record.arguments = began.arguments
 
+    def has_begun(self, attempt: AttemptId) -> bool:
+        """Whether an attempt began, and did not end, as far as was read."""
+        return any(state.is_open(attempt) for _, state in self._parts)
+
     def close_open(self, failure: Failure, end_ns: int, running: AttemptId | None) -> Iterator[Ended]:
         """Close what a dead worker left open.
 
@@ -155,7 +159,7 @@ class Follower:
     def note(self, line: dict[str, Any]) -> None:
         """Take a ``start`` line that stands elsewhere, unless the journal has it."""
         attempt = AttemptId(line["task"], line["n"], line["ns"])
-        if not any(state.is_open(attempt) for _, state in self._parts):
+        if not self.has_begun(attempt):
             self.state.feed(line)
 
     def done(self, ended: Ended) -> None:

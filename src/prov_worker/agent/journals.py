@@ -66,6 +66,8 @@ class Journals:
         self._last = last
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
+        #: By slot, the sequence of the running task whose start was read.
+        self._starts_read: dict[str, int] = {}
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
         self._undrained: set[str] = set()
@@ -88,6 +90,7 @@ class Journals:
         if before is not None:
             before.close()
         self._slots[path] = slot
+        self._starts_read.pop(path, None)
         self.follow(slot.journal, os.path.join(self._runtime, "spool", os.path.basename(slot.journal)))
         self._unread.add(path)
 
@@ -113,11 +116,15 @@ class Journals:
         return reader, None if reader is None else self._followers.get(reader.journal)
 
     def at_work(self) -> Iterator[Follower]:
-        """Yield the journals of workers that run a task, read as far as they are there."""
+        """Yield the journals of workers that run a task, read until they say how it began, if they do."""
         for path, slot in self._slots.items():
-            if slot.sequence() & 1:
+            sequence = slot.sequence()
+            if sequence & 1:
                 follower = self.follow(slot.journal)
-                self.read(follower, path)  # the line of its start comes a moment after the slot has said that it runs
+                if self._starts_read.get(path) != sequence:
+                    self.read(follower, path)  # the line of its start comes a moment after the slot says that it runs
+                    if _has_start(slot, follower, sequence):
+                        self._starts_read[path] = sequence
                 yield follower
 
     @property
@@ -304,6 +311,7 @@ class Journals:
         slot = self._slots.pop(death.slot, None)
         if slot is not None:
             self._unread.discard(death.slot)
+            self._starts_read.pop(death.slot, None)
             self._close_dead_worker(death, slot)
 
     def _close_dead_worker(self, death: WorkerDeath, slot: SlotReader) -> None:
@@ -400,6 +408,14 @@ class Journals:
         self._drains.close()
         for follower in self._followers.values():
             follower.ledger.close()
+
+
+def _has_start(slot: SlotReader, follower: Follower, sequence: int) -> bool:
+    """Whether all is read of how the task that runs began: its line, or what its slot has in place of one."""
+    task = slot.read()
+    if task is None or task.sequence != sequence:
+        return False
+    return slot.note(task) is not None or follower.has_begun(attempt_of(task))
 
 
 def _running(task: SlotTask | None) -> AttemptId | None:

@@ -193,7 +193,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
     sampler = Sampler(runtime)
     sampler.listen(channel.fileno())
     outbox = _Outbox(channel)
-    reported = False
+    reported, reported_s = False, 0.0
     idle_since: float | None = None
     asked_at: float | None = None
     deadline = time.monotonic_ns()
@@ -201,10 +201,12 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
     while True:
         now = time.monotonic_ns()
         tick = sampler.tick(now)
+        tick.next_s = period_s = sampler.period_s(now)
         # A task may end between the moment of a tick and the look at its slot. Then this tick's mark is too early for
         # it, and only the next one, in which nothing has changed, says that it has had its last look.
-        if tick or reported or sampler.ticks == 1:
+        if tick or reported or period_s != reported_s:
             outbox.put(tick)
+            reported_s = period_s
         reported = bool(tick)
         outbox.send()
         if shared.is_wanted(now):
@@ -219,7 +221,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
             break
         if idle_since is not None and time.monotonic() - idle_since > GRACE_S and _leave(runtime, lock, sampler):
             break
-        period = int(sampler.period_s(now) * 1e9)
+        period = int(period_s * 1e9)
         deadline += period
         if deadline <= now or deadline > now + period:  # late: go on from here instead of catching up
             deadline = now + period

@@ -81,34 +81,62 @@ class ProcessTable:
         self._loadavg = -1
 
 
-def owner_of(newcomer: Newcomer, workers: Mapping[int, tuple[int, int]], running: Iterable[int]) -> int | None:
+def owner_of(newcomer: Newcomer, workers: Mapping[int, int], running: Iterable[Image]) -> int | None:
     """Return the worker that a process without a parent in any tree came from; None if it is not known.
 
     Args:
         newcomer: the process.
-        workers: start and parent of each worker, by process id.
-        running: ids of workers that run a task.
+        workers: start of each worker, by process id.
+        running: workers that run a task.
     """
     marked = _mark(newcomer.pid)
-    if marked is not None and marked[0] in workers and workers[marked[0]][0] == marked[1]:
+    if marked is not None and workers.get(marked[0]) == marked[1]:
         return marked[0]
     image = _image(newcomer.pid)
-    alike = [pid for pid in running if image is not None and _image(pid) == image]
-    if len(alike) != 1 or any(newcomer.parent == parent for _, parent in workers.values()):
+    alike = [worker.pid for worker in running if worker.fields() == image] if image is not None else []
+    if len(alike) != 1 or newcomer.parent in map(_parent, workers):
         return None  # of one of several workers, or a worker itself
     return alike[0]
+
+
+class Image:
+    """What a process has in common with all that were forked from it; it is read once, if it is asked for."""
+
+    __slots__ = ("_fields", "pid")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fields: tuple[bytes, ...] | None = None
+
+    def fields(self) -> tuple[bytes, ...] | None:
+        """Return it; None if it cannot be read."""
+        if self._fields is None:
+            self._fields = _image(self.pid)
+        return self._fields
+
+
+def _parent(pid: int) -> int:
+    """Return the id of a process's parent; 0 if it is gone."""
+    try:
+        return int(_stat_fields(pid)[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _image(pid: int) -> tuple[bytes, ...] | None:
     """What a process has in common with all that were forked from it, and with no other."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            data = file.read(1024)
-        fields = data[data.rindex(b")") + 2 :].split()
+        fields = _stat_fields(pid)
         image = tuple(fields[index] for index in _IMAGE)
     except (OSError, ValueError, IndexError):
         return None
     return None if b"0" in image else image
+
+
+def _stat_fields(pid: int | str) -> list[bytes]:
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        data = file.read(1024)
+    return data[data.rindex(b")") + 2 :].split()
 
 
 def _mark(pid: int) -> tuple[int, int] | None:

@@ -64,7 +64,20 @@ class ProcessMeter:
         thread: native thread id if CPU time, bytes and children of that thread alone are wanted.
     """
 
-    __slots__ = ("_children", "_clock", "_io", "_sched", "_stat", "_statm", "_thread", "pid")
+    __slots__ = (
+        "_children",
+        "_clock",
+        "_io",
+        "_io_bytes",
+        "_io_text",
+        "_pages",
+        "_sched",
+        "_stat",
+        "_statm",
+        "_statm_text",
+        "_thread",
+        "pid",
+    )
 
     def __init__(self, pid: int, thread: int | None = None) -> None:
         self.pid = pid
@@ -76,6 +89,10 @@ class ProcessMeter:
         base = f"/proc/{pid}" if thread is None else f"/proc/{pid}/task/{thread}"
         self._io = open_to_read(f"{base}/io")
         self._sched = -1 if thread is None else open_to_read(f"{base}/schedstat")
+        # most readings are as the one before: the text is kept, so that only another one is taken apart
+        self._statm_text = self._io_text = b""
+        self._pages = 0
+        self._io_bytes = Io()
 
     def cpu_ns(self) -> int | None:
         """CPU time used since its start, ns."""
@@ -89,7 +106,10 @@ class ProcessMeter:
     def rss_bytes(self) -> int | None:
         """Resident bytes."""
         try:
-            return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
+            text = os.pread(self._statm, 64, 0)
+            if text != self._statm_text:
+                self._pages, self._statm_text = int(text.split(None, 2)[1]), text
+            return self._pages * _PAGE
         except (OSError, ValueError, IndexError):
             return None
 
@@ -121,8 +141,12 @@ class ProcessMeter:
     def io(self) -> Io | None:
         """Bytes read and written since its start, by system calls and from and to storage."""
         try:
-            fields = os.pread(self._io, 256, 0).split(None, 12)
-            return Io(int(fields[1]), int(fields[3]), int(fields[9]), int(fields[11]))
+            text = os.pread(self._io, 256, 0)
+            if text != self._io_text:
+                fields = text.split(None, 12)
+                self._io_bytes = Io(int(fields[1]), int(fields[3]), int(fields[9]), int(fields[11]))
+                self._io_text = text
+            return self._io_bytes
         except (OSError, ValueError, IndexError):
             return None
 

@@ -64,6 +64,7 @@ class Tick:
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
         samples: what running tasks use, by attempt, if events are asked for.
         alive: number of live workers, and of engines that are not shut down.
+        next_s: distance to the next tick, s.
     """
 
     mark_ns: int = 0
@@ -75,6 +76,7 @@ class Tick:
     notes: list[tuple[str, bytes]] = field(default_factory=list)
     samples: list[tuple[AttemptId, dict[str, float]]] = field(default_factory=list)
     alive: int = 0
+    next_s: float = 1.0
 
     def __bool__(self) -> bool:
         message = self.slots or self.changed or self.series or self.trees or self.deaths or self.notes
@@ -95,7 +97,8 @@ class Sampler:
     def __init__(self, runtime: str) -> None:
         self._runtime = runtime
         self._watched: dict[str, Watched] = {}
-        self._poll = select.poll()
+        # of many descriptors that hardly ever have to say something, epoll(7) is told once
+        self._poll = select.epoll()
         self._by_fd: dict[int, str] = {}
         self._listed: tuple[int, int] = (0, 0)
         self._bad: set[str] = set()
@@ -183,7 +186,7 @@ class Sampler:
         left = deadline_ns - time.monotonic_ns()
         quiet = True
         if left > 0:
-            for fd, _ in self._poll.poll(left / 1e6):
+            for fd, _ in self._poll.poll(left / 1e9):
                 if fd in self._by_fd:
                     self._dead_fds.add(fd)
                     self._poll.unregister(fd)
@@ -205,6 +208,7 @@ class Sampler:
         for watched in self._watched.values():
             watched.close()
         self._watched.clear()
+        self._poll.close()
         self._processes.close()
         if self._energy is not None:
             self._energy.close()
@@ -225,7 +229,7 @@ class Sampler:
 
     def listen(self, fd: int) -> None:
         """Wake up from :meth:`wait` when this descriptor is readable, or has hung up."""
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, select.EPOLLIN)
 
     def _find_slots(self, tick: Tick) -> None:
         try:
@@ -264,7 +268,7 @@ class Sampler:
             tick.slots.append(path)
             if watched.fileno() >= 0:
                 self._by_fd[watched.fileno()] = path
-                self._poll.register(watched.fileno(), select.POLLIN)
+                self._poll.register(watched.fileno(), select.EPOLLIN)
         self._set_interval()
 
     def _forget(self, path: str, watched: Watched) -> None:
@@ -273,7 +277,7 @@ class Sampler:
         if fd >= 0:
             self._by_fd.pop(fd, None)
             self._dead_fds.discard(fd)
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(OSError):
                 self._poll.unregister(fd)
         del self._watched[path]
         watched.close()
@@ -315,8 +319,8 @@ class Sampler:
         if not newcomers:
             return
         whole = {watched.slot.pid: watched for watched in self._watched.values() if watched.slot.thread is None}
-        workers = {pid: (watched.slot.start, watched.parent) for pid, watched in whole.items()}
-        running = [pid for pid, watched in whole.items() if watched.current is not None]
+        workers = {pid: watched.slot.start for pid, watched in whole.items()}
+        running = [watched.image for watched in whole.values() if watched.current is not None]
         for newcomer in newcomers:
             owner = None if newcomer.pid in workers else owner_of(newcomer, workers, running)
             if owner is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from prov_worker.agent.buffers import Buffer, Quantity
 from prov_worker.agent.descendants import Descendants
 from prov_worker.agent.held_rows import HeldRows
+from prov_worker.agent.orphans import Image
 from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import Plan
@@ -127,11 +128,13 @@ class Watched:
         seen: sequence at the last look.
         plan: what is read of it, where its settings ask for something else than the default.
         interval_ns: distance of samples.
+        image: what tells the processes that come from it.
     """
 
     def __init__(self, slot: SlotReader) -> None:
         self.slot = slot
         self.meter = ProcessMeter(slot.pid, slot.thread)
+        self.image = Image(slot.pid)
         self.current: TaskSamples | None = None
         self.seen = -1
         self.due_ns = 0
@@ -144,6 +147,8 @@ class Watched:
         self._look_due_ns = 0
         self._self_cpu = 0
         self._sampled_ns = 0
+        self._last_row: tuple[float, ...] | None = None
+        self._looked_cpu: int | None = None
         self._io_before: Io | None = None
         self._io_most = [0, 0, 0, 0]
         self._boot_offset_ns = boot_offset_ns()
@@ -164,6 +169,7 @@ class Watched:
         self._self_cpu = task.cpu_ns
         self._sampled_ns = task.mono_ns
         self._look_due_ns = 0
+        self._last_row = self._looked_cpu = None
         self._io_before = None
         self._io_most = [0, 0, 0, 0]
         self._due.clear()
@@ -188,9 +194,14 @@ class Watched:
     def sample(self, mono_ns: int) -> None:
         """Take one sample of the running task: of what is due, and NaN of what is not or is switched off."""
         current, plan = self.current, self.plan
-        now, rss = time.monotonic_ns(), self.meter.rss_bytes()  # a tick may have begun a while ago
+        now = time.monotonic_ns()  # a tick may have begun a while ago
         if current is None or now - self._sampled_ns < _SHORTEST_NS:
             return  # a share of almost no time is no share
+        # the clock before all else: what is read after it holds until it moves
+        cpu = self.meter.cpu_ns()
+        if cpu is not None and cpu == self._looked_cpu and self._rested(current, mono_ns, now):
+            return
+        rss = self.meter.rss_bytes()
         if rss == 0:
             return  # dead: it has no memory any more, which is no reading of the task
         due: Collection[str] = _ALL
@@ -199,17 +210,18 @@ class Watched:
             if not due:
                 return
         if plan is None or not plan.task.keys().isdisjoint(("cpu", "children", "threads", "memory", "io")):
-            self._follow(mono_ns, now)
+            looked = self._follow(mono_ns, now)
+            if looked and plan is None and self.slot.thread is None:
+                self._looked_cpu = cpu
         row = [_NAN] * (len(TASK_QUANTITIES) - 2)
         charges: list[tuple[int, int, int]] | None = None
-        cpu = self.meter.cpu_ns() if "cpu" in due else None
-        if cpu is not None:
+        if "cpu" in due:
+            if cpu is None:
+                return
             charges = [(max(0, cpu - self._self_cpu), self._sampled_ns, now), *self._descendants.charges]
             self._descendants.charges.clear()
             self._self_cpu = cpu
             self._sampled_ns = now
-        elif "cpu" in due:
-            return
         elif plan is not None and "cpu" not in plan.task:
             self._descendants.charges.clear()
         tree_rss = self._descendants.rss_bytes
@@ -224,32 +236,52 @@ class Watched:
         if "children" in due:
             current.children = len(self._descendants)
             row[6:8] = current.children, tree_rss
-        current.rows.add(now, row, charges)
+        self._last_row = tuple(row)
+        current.rows.add(now, self._last_row, charges)
+
+    def _rested(self, current: TaskSamples, mono_ns: int, now: int) -> bool:
+        """Take a sample of a worker whose clock has not moved since all of it was read; false if that is not enough.
+
+        What has not run has read, written, forked and waited for nothing, and has come to no memory. Pages may be taken
+        away from it, which is looked at now and then; and descendants are what they are by themselves.
+        """
+        row = self._last_row
+        if row is None or self._descendants.are_there:
+            return False
+        if mono_ns >= self._look_due_ns:
+            rss = self.meter.rss_bytes()
+            if not rss or not self._descendants.rests(now):
+                return False
+            self._look_due_ns = mono_ns + _LOOK_INTERVAL_NS
+            if rss != row[0]:
+                self._last_row = row = (rss, *row[1:])
+                current.rss_bytes = rss
+                current.peak_rss_bytes = max(current.peak_rss_bytes, rss)
+        self._sampled_ns = now
+        current.rows.add_idle(now, row)
+        return True
 
     def adopt(self, pid: int) -> None:
         """Count a process that has left the tree."""
         self._descendants.adopt(pid, time.monotonic_ns())
-
-    @property
-    def parent(self) -> int:
-        """Process id of the worker's parent; 0 if the worker is gone."""
-        stat = self.meter.stat()
-        return 0 if stat is None else stat.parent
 
     def follow(self, mono_ns: int) -> None:
         """See to the descendants while no task runs, so that the next one finds them listed."""
         if (self._descendants.listed() or self._listed) and mono_ns >= self._look_due_ns:
             self._follow(mono_ns, time.monotonic_ns())
 
-    def _follow(self, mono_ns: int, now: int) -> None:
+    def _follow(self, mono_ns: int, now: int) -> bool:
+        """Read the descendants; gives whether it was looked who there is."""
         complete = self._descendants.sample(now)
-        if not complete or mono_ns >= self._look_due_ns or self._descendants.has_changed():
+        looks = not complete or mono_ns >= self._look_due_ns or self._descendants.has_changed()
+        if looks:
             self._look_due_ns = mono_ns + _LOOK_INTERVAL_NS
             self._descendants.look(now)
             listed = self._descendants.listed()
             if listed != self._listed:
                 self._listed = listed
                 self.slot.list_descendants(listed)
+        return looks
 
     def _bytes(self) -> list[float]:
         """Bytes of the tree since the first look at the task; they never fall, whoever has them in its counters now."""

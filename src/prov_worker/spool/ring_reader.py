@@ -33,6 +33,9 @@ from prov_worker.spool.ring_format import (
     Area,
 )
 
+#: Where the two areas of the ring's own file begin.
+_BASE = (CONTROL, CONTROL + AREA)
+
 
 class RingReader:
     """The reading side. Nothing that stands in the files can do worse than end in a :class:`SpoolError`.
@@ -71,7 +74,7 @@ class RingReader:
         self._words = memoryview(self._control).cast("Q")
         self._directory, name = os.path.split(path)
         self._stem = name.removesuffix(SUFFIX)
-        self._base = [Area(self._control, CONTROL + number * AREA, AREA) for number in range(2)]
+        self._base = [Area(self._control, begin, AREA) for begin in _BASE]
         self._more: dict[int, tuple[str, Area]] = {}
         self._listed = -1
         self._next = drained
@@ -95,12 +98,15 @@ class RingReader:
 
     def has_next(self) -> bool:
         """Whether there seems to be something to read: the cheap question, without a system call."""
-        area = self._area
-        if area is None or self._next != self._words[DRAINED]:
+        area, control, number = self._area, self._words, self._next
+        if area is None or number != control[DRAINED]:
             return True
-        if self._at + HEAD_SIZE <= area.end and area.words[self._at >> 3] == self._next:
+        if self._at + HEAD_SIZE <= area.end and area.words[self._at >> 3] == number:
             return True
-        return self._words[FILES] > self._listed or self._following() is not None
+        if control[FILES] > self._listed:
+            return True
+        begins = self._more or control[_BASE[0] >> 3] == number or control[_BASE[1] >> 3] == number
+        return bool(begins) and self._following() is not None
 
     def read(self, limit: int) -> list[tuple[int, bytes]]:
         """Return records that are not drained yet, with their numbers, until they are more than ``limit`` bytes.

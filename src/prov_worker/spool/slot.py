@@ -226,7 +226,19 @@ class SlotTask:
 class SlotReader:
     """The reading side, owned by the agent. Attributes are those of the page's head."""
 
-    __slots__ = ("_map", "_path_length", "interval_s", "journal", "path", "pid", "start", "telemetry", "thread")
+    __slots__ = (
+        "_map",
+        "_path_length",
+        "_pieces",
+        "_words",
+        "interval_s",
+        "journal",
+        "path",
+        "pid",
+        "start",
+        "telemetry",
+        "thread",
+    )
 
     def __init__(self, path: str) -> None:
         """Open a slot.
@@ -258,14 +270,16 @@ class SlotReader:
         sane = all(0.001 <= interval <= 3600 for interval in intervals)
         if not plain or not sane or not 0 < self.pid <= _MAX_PID or self.start >= 1 << 63:
             raise SpoolError(f"{path}: a damaged slot")
+        # what is looked at at every tick: whole words and halves of them, without a copy
+        self._words, self._pieces = memoryview(self._map).cast("Q"), memoryview(self._map).cast("I")
 
     def is_let_go(self) -> bool:
         """Whether who made it needs no agent any more."""
-        return bool(_THREAD.unpack_from(self._map, _THREAD_AT)[0] == _LET_GO)
+        return self._pieces[_THREAD_AT >> 2] == _LET_GO
 
     def sequence(self) -> int:
         """The sequence alone: the cheap question whether anything changed."""
-        return int(_ACK.unpack_from(self._map, _TASK_AT)[0])
+        return self._words[_TASK_AT >> 3]
 
     def read(self) -> SlotTask | None:
         """A consistent reading; None where the writer was met each time."""
@@ -328,4 +342,6 @@ class SlotReader:
 
     def close(self) -> None:
         """Let the page go; the file stays."""
+        self._words.release()
+        self._pieces.release()
         self._map.close()

@@ -102,3 +102,17 @@ def test_a_history_gives_the_distant_past_at_a_lower_resolution() -> None:
 
 def test_a_span_without_samples_is_none() -> None:
     assert history(10, 16).series(20 * SECOND, 30 * SECOND) is None
+
+
+@pytest.mark.parametrize("limit", [8, 64, 4096])
+def test_rows_that_are_alike_may_come_together(limit: int) -> None:
+    together, single = Buffer(QUANTITIES, limit), Buffer(QUANTITIES, limit)
+    now_ns, counts = 0, (3, 1, 40, 7, 0, 20)
+    for number, count in enumerate(counts):
+        row = (float(number), 100.0 * number)
+        times_ns = [now_ns + step * SECOND for step in range(1, count + 1)]
+        now_ns += (count + number) * SECOND
+        together.add_alike(times_ns, row)
+        for time_ns in times_ns:
+            single.add(time_ns, row)
+    assert together.series(0, now_ns, 1.0) == single.series(0, now_ns, 1.0)

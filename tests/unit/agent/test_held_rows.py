@@ -76,3 +76,24 @@ def test_samples_without_cpu_time_have_none(samples: TaskSamples) -> None:
     series = series_of(samples, 50)
     assert "cpu_percent" not in series.columns
     assert series.columns["rss_bytes"].mean == [1e6]
+
+
+@pytest.mark.parametrize("late_ns", [0, 90 * MS, 350 * MS])
+def test_rows_without_cpu_time_are_as_others(late_ns: int) -> None:
+    """Also if a child is seen late that ran beside a worker that slept."""
+    rows = []
+    for alike in (True, False):
+        held = TaskSamples(SlotTask(1, 0, 0, 0, bytes(16), 1)).rows
+        now = 0
+        for number in range(200):
+            now = (number + 1) * 50 * MS
+            values = OTHERS if number % 90 < 60 else [1.0, *OTHERS[1:]]
+            if number in (0, 70, 120):
+                held.add(now, values, [(20 * MS, now - 50 * MS, now), (late_ns // 2, now - late_ns, now)])
+            elif alike:
+                held.add_idle(now, values)
+            else:
+                held.add(now, values, [(0, now - 50 * MS, now)])
+        held.flush()
+        rows.append((held.used_ns, held.buffer.series(0, now, 0.05)))
+    assert rows[0] == rows[1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.agent.orphans import Newcomer, ProcessTable, owner_of
+from prov_worker.agent.orphans import Image, Newcomer, ProcessTable, owner_of
 from prov_worker.processes import process_start
 from prov_worker.spool.slot import MARK
 
@@ -50,8 +50,8 @@ def test_newcomers_are_named_once(others: list[subprocess.Popen[bytes]]) -> None
 def test_one_with_the_mark_of_a_worker_is_its_own(others: list[subprocess.Popen[bytes]]) -> None:
     here, start = os.getpid(), process_start(os.getpid())
     others.append(waiting(env={**os.environ, MARK: f"{here}-{start}"}))
-    assert owner_of(newcomer(others[0]), {here: (start, 1)}, []) == here
-    assert owner_of(newcomer(others[0]), {here: (start + 1, 1)}, []) is None, "the id was given away again"
+    assert owner_of(newcomer(others[0]), {here: start}, []) == here
+    assert owner_of(newcomer(others[0]), {here: start + 1}, []) is None, "the id was given away again"
     assert owner_of(newcomer(others[0]), {}, []) is None
 
 
@@ -64,9 +64,10 @@ def test_one_that_was_forked_is_known_by_its_image(others: list[subprocess.Popen
         forked.append(int(others[-1].stdout.readline()))
     worker, alike = others
     orphan = Newcomer(forked[0], 1, process_start(forked[0]))
-    workers = {each.pid: (process_start(each.pid), os.getpid()) for each in others}
-    assert owner_of(orphan, workers, [worker.pid]) == worker.pid
-    assert owner_of(orphan, workers, [worker.pid, alike.pid]) == worker.pid
-    assert owner_of(orphan, workers, [alike.pid]) is None, "its command is the same, and it is another's"
-    assert owner_of(orphan, workers, [worker.pid, forked[0]]) is None, "either of two"
-    assert owner_of(orphan._replace(parent=os.getpid()), workers, [worker.pid]) is None, "a worker itself"
+    workers = {each.pid: process_start(each.pid) for each in others}
+    image, other_image, own_image = map(Image, (worker.pid, alike.pid, forked[0]))
+    assert owner_of(orphan, workers, [image]) == worker.pid
+    assert owner_of(orphan, workers, [image, other_image]) == worker.pid
+    assert owner_of(orphan, workers, [other_image]) is None, "its command is the same, and it is another's"
+    assert owner_of(orphan, workers, [image, own_image]) is None, "either of two"
+    assert owner_of(orphan._replace(parent=os.getpid()), workers, [image]) is None, "a worker itself"

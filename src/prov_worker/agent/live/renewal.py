@@ -70,11 +70,10 @@ class Live:
             return
         if not self._asked_ns:
             self._asked_ns = self._shared.ask()
-        snapshot = self._shared.read()
-        fresh = snapshot is not None and snapshot.mono_ns >= self._asked_ns
-        if not fresh and now - self._asked_ns / 1e9 < _PATIENCE_S:
+        if self._shared.taken_ns() < self._asked_ns and now - self._asked_ns / 1e9 < _PATIENCE_S:
             self._due = now + _LOOK_S
             return
+        snapshot = self._shared.read()
         self._asked_ns = 0
         self._written = now
         try:
@@ -112,12 +111,9 @@ class Live:
     def _answer(self) -> bytes:
         """Return what runs at this moment, for the socket."""
         asked_ns = self._shared.ask()
-        snapshot = self._shared.read()
-        while snapshot is None or snapshot.mono_ns < asked_ns - _NEW_NS:
-            if time.monotonic_ns() - asked_ns > _PATIENCE_S * 1e9:
-                break
+        while self._shared.taken_ns() < asked_ns - _NEW_NS and time.monotonic_ns() - asked_ns <= _PATIENCE_S * 1e9:
             time.sleep(0.02)
-            snapshot = self._shared.read()
+        snapshot = self._shared.read()
         return json.dumps(self._report.document(snapshot, RENEW_S), separators=(",", ":")).encode()
 
     def close(self) -> None:

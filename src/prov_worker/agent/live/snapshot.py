@@ -90,6 +90,10 @@ class SharedSnapshot:
         (taken_ns,) = _TIME.unpack_from(self._map, _HEAD_AT)
         return bool(asked_ns > taken_ns and mono_ns - taken_ns >= _SHORTEST_NS)
 
+    def taken_ns(self) -> int:
+        """Return when the last one was taken, CLOCK_MONOTONIC; 0 if there is none."""
+        return int(_TIME.unpack_from(self._map, _HEAD_AT)[0])
+
     def write(self, snapshot: Snapshot) -> None:
         """Replace it. What does not fit is left out: those that began last."""
         body = pickle.dumps(snapshot, pickle.HIGHEST_PROTOCOL)
