@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from prov_worker.files import lock, open_lock
 from prov_worker.spool import launch
+from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.ring_format import RINGS
 from prov_worker.spool.ring_reader import RingReader, rings_of
 from support.commands import run_program, run_python
@@ -134,6 +136,38 @@ def test_an_agent_that_is_killed_again_and_again_loses_and_doubles_nothing(
     once(crate_dir, calls)
     end.touch()
     assert [worker.wait() for worker in workers] == [0, 0]
+
+
+@pytest.mark.parametrize("agent", ["lives", "killed"])
+def test_a_log_out_takes_the_files_in_memory_from_tasks_that_run(
+    crate_dir: CrateDir, start: Start, tmp_path: Path, agent: str
+) -> None:
+    """As systemd-logind does with RemoveIPC: all of a user's in /dev/shm, whoever has it open (logind.conf(5))."""
+    removed, end = tmp_path / "removed", tmp_path / "end"
+    calls = []
+    for _ in range(2):
+        calls.append([Call("add", (n, n)) for n in range(20)])
+        calls[-1] += [Call("wait_for_file", (str(removed),)), *(Call("add", (n, n)) for n in range(20))]
+        calls[-1] += [Call("sleep", (1.5,)), *(Call("add", (n, n)) for n in range(20))]
+    workers = [start(*each, linger=end, await_agent=True) for each in calls]
+    wait_until(lambda: all(worker.raw(19) for worker in workers), "the first results")
+    crate_dir.wait_for([each[19].task for each in calls])
+    first = crate_dir.wait_for_agent()
+    if agent == "killed":
+        for key in ("pid", "finaliser"):
+            os.kill(first[key], signal.SIGKILL)
+    shutil.rmtree(crate_dir.runtime)
+    removed.touch()
+    for worker in workers:
+        wait_until(lambda w=worker: w.raw(len(calls[0]) - 1), "all results")  # type: ignore[misc]
+    once(crate_dir, [call for each in calls for call in each])
+    wait_until(lambda: launch.agent_lives(str(crate_dir.runtime)), "an agent serves the directory that was made again")
+    slots = {name for name in os.listdir(crate_dir.runtime) if name.startswith(SLOT_PREFIX)}
+    assert slots == {f"{SLOT_PREFIX}{worker.process.pid}" for worker in workers}
+    end.touch()
+    assert [worker.wait() for worker in workers] == [0, 0]
+    crate_dir.wait_for_end_of_agent()
+    assert crate_dir.journals(closed=False) == []
 
 
 # -- little room, and other releases ---------------------------------------------------------------------------------

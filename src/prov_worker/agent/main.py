@@ -20,6 +20,7 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from prov_worker import __version__, files
 from prov_worker.agent.live.snapshot import SharedSnapshot
 from prov_worker.agent.log import JsonLines
 from prov_worker.agent.priority import IN_A_BURST, WRITING, Priority
+from prov_worker.agent.runtime_lock import RuntimeLock
 from prov_worker.spool import launch
 from prov_worker.spool.agent_about import ABOUT, FINALISER_LOCK, RINGS_VERSION
 from prov_worker.spool.live import SOCKET
@@ -90,11 +92,12 @@ def main(runtime: str, crate_dir: str) -> None:
             logging.shutdown()
             os._exit(status)
     theirs.close()
+    held = RuntimeLock(runtime, lock)
     _describe(runtime, crate_dir, child)
     began = time.monotonic()
     orphaned = False
     try:
-        orphaned = _sample(runtime, lock, ours, shared, stop)
+        orphaned = _sample(runtime, held, ours, shared, stop, lambda: _describe(runtime, crate_dir, child))
     except Exception:
         log.exception("the sampler failed")
     finally:
@@ -102,11 +105,12 @@ def main(runtime: str, crate_dir: str) -> None:
         status = 1
         with contextlib.suppress(ChildProcessError):
             status = os.waitpid(child, 0)[1]
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(runtime, ABOUT))
-        if status == 0:
+        if held.is_ours:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(runtime, ABOUT))
+        if status == 0 and held.is_ours:
             _tidy(runtime)
-    os.close(lock)
+    os.close(held.descriptor)
     if orphaned and time.monotonic() - began > _RESPAWN_AFTER_S:
         _start_successor(runtime, crate_dir)
 
@@ -184,7 +188,14 @@ class _Stop:
 # -- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnapshot, stop: _Stop) -> bool:
+def _sample(
+    runtime: str,
+    held: RuntimeLock,
+    channel: socket.socket,
+    shared: SharedSnapshot,
+    stop: _Stop,
+    describe: Callable[[], None],
+) -> bool:
     """Sample until there is nothing left to sample; whether it ends because the finaliser has died."""
     from prov_worker.agent.sampler import Sampler, Tick
 
@@ -200,6 +211,10 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
     cpu_before, logged_at = time.process_time(), time.monotonic()
     while True:
         now = time.monotonic_ns()
+        if held.look():
+            log.warning("%s: it was removed, and is made again", runtime)
+            describe()
+        sampler.takes_slots = held.is_ours
         tick = sampler.tick(now)
         tick.next_s = period_s = sampler.period_s(now)
         # A task may end between the moment of a tick and the look at its slot. Then this tick's mark is too early for
@@ -219,7 +234,7 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
         idle_since = None if tick.alive else idle_since or time.monotonic()
         if asked_at is not None and (not tick.alive or time.monotonic() - asked_at > TERM_GRACE_S):
             break
-        if idle_since is not None and time.monotonic() - idle_since > GRACE_S and _leave(runtime, lock, sampler):
+        if idle_since is not None and time.monotonic() - idle_since > GRACE_S and _leave(runtime, held, sampler):
             break
         period = int(period_s * 1e9)
         deadline += period
@@ -240,9 +255,11 @@ def _sample(runtime: str, lock: int, channel: socket.socket, shared: SharedSnaps
     return outbox.broken and not stop.asked
 
 
-def _leave(runtime: str, lock: int, sampler: Any) -> bool:
+def _leave(runtime: str, held: RuntimeLock, sampler: Any) -> bool:
     """Give the lock up, unless a worker came in the meantime: it makes its slot before it looks at the lock."""
-    files.unlock(lock)
+    if not held.is_ours:
+        return True
+    files.unlock(held.descriptor)
     try:
         waiting = [n for n in os.listdir(runtime) if n.startswith(SLOT_PREFIX) and not n.endswith(".new")]
     except OSError:
@@ -250,7 +267,7 @@ def _leave(runtime: str, lock: int, sampler: Any) -> bool:
     if not any(sampler.is_new(os.path.join(runtime, name)) for name in waiting):
         return True
     # If it is held, that worker's own agent is there already.
-    return not files.lock(lock)
+    return not files.lock(held.descriptor)
 
 
 class _Outbox:

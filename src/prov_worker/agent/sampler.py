@@ -92,6 +92,7 @@ class Sampler:
     Attributes:
         lateness_ns: largest distance of a tick from its deadline.
         ticks: number of ticks.
+        takes_slots: whether it looks for new slots; those that it watches it keeps.
     """
 
     def __init__(self, runtime: str) -> None:
@@ -119,6 +120,7 @@ class Sampler:
         self.interval_s = 1.0
         self.lateness_ns = 0
         self.ticks = 0
+        self.takes_slots = True
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -232,6 +234,8 @@ class Sampler:
         self._poll.register(fd, select.EPOLLIN)
 
     def _find_slots(self, tick: Tick) -> None:
+        if not self.takes_slots:
+            return
         try:
             status = os.stat(self._runtime)
             listed = (status.st_mtime_ns, status.st_nlink)

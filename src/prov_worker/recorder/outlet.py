@@ -15,6 +15,7 @@ from prov_worker.spool import launch
 from prov_worker.spool.agent_about import drains
 from prov_worker.spool.drain import drain, open_held
 from prov_worker.spool.journal import JournalWriter
+from prov_worker.spool.paths import runtime_dir
 from prov_worker.spool.ring import Ring
 from prov_worker.spool.ring_format import DEFAULT_LIMIT
 from prov_worker.spool.ring_records import ENDS, FIRST, KEPT, LINE, START, brief, line_of
@@ -126,8 +127,10 @@ class Outlet:
 
     def _make_ring(self) -> bool:
         try:
+            if not os.path.isdir(self._runtime):
+                runtime_dir(self._crate_dir)  # a log-out or the end of a job has removed that, too
             self._ring = Ring(self._runtime, self.journal, *self._identity, self.limit)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SpoolError) as error:
             if not is_own(error):
                 raise
             log_internal_error("making a ring")

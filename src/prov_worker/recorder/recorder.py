@@ -204,6 +204,21 @@ class Recorder:
             log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
             return Slot.unseen()
 
+    def _see_slot(self) -> None:
+        """Make the slot again if a log-out or the end of a job has removed it; its agent may be gone with it."""
+        slot = self._slot
+        if slot is None or slot.is_there():
+            return
+        try:
+            if not os.path.isdir(self._runtime):
+                runtime_dir(self.crate_dir)
+            slot.make_again()
+            self._checked_ns = 0
+        except (OSError, SpoolError) as error:
+            if not is_own(error):
+                raise
+            log_internal_error("making a slot again")
+
     @property
     def runtime(self) -> str:
         """The runtime directory; empty if there is none."""
@@ -237,6 +252,7 @@ class Recorder:
         self._run = f',"run":{quote(run)}' if run else ""
         mono_ns = self._clock_ns()
         if mono_ns > self._due_ns:
+            self._see_slot()
             self._look(mono_ns)
             if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
                 self._checked_ns = mono_ns

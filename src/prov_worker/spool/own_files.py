@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 
+from prov_worker.interruptions import is_own
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Without O_NONBLOCK, to open a FIFO waits for somebody at its other end.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -48,6 +50,22 @@ def make_private(path: str) -> None:
     except FileExistsError:
         if not is_private(path):
             raise PermissionError(errno.EPERM, "is no directory of this user's alone", path) from None
+
+
+def leads_to(path: str, identity: tuple[int, int]) -> bool:
+    """Whether a path still leads to a file of this device and inode: another process may have removed it.
+
+    What cannot be looked at, as by a task that has become another user, is taken to be there.
+    """
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if not is_own(error):
+            raise
+        return True
+    return (status.st_dev, status.st_ino) == identity
 
 
 def open_own(path: str, flags: int = os.O_RDONLY) -> int:

@@ -23,7 +23,7 @@ import weakref
 from zlib import crc32
 
 from prov_worker.interruptions import is_own
-from prov_worker.spool.own_files import allocate, make_private, open_own
+from prov_worker.spool.own_files import allocate, leads_to, make_private, open_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX
 from prov_worker.spool.ring_format import (
     AREA,
@@ -143,19 +143,8 @@ class Ring:
         return bodies
 
     def is_there(self) -> bool:
-        """Whether its file still is what its path leads to; a log-out or the end of a job may have removed it.
-
-        What cannot be looked at, as by a task that has become another user, is taken to be there: it is mapped.
-        """
-        try:
-            status = os.stat(self.path, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            if not is_own(error):
-                raise
-            return True
-        return (status.st_dev, status.st_ino) == self._inode
+        """Whether its file still is what its path leads to; a log-out or the end of a job may have removed it."""
+        return leads_to(self.path, self._inode)
 
     def close(self) -> None:
         """Say that nothing more will be written, and let the memory go. Whoever drains the ring removes it."""

@@ -51,7 +51,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prov_worker.errors import SpoolError
-from prov_worker.spool.own_files import allocate, open_own
+from prov_worker.spool.own_files import allocate, leads_to, open_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX
 from prov_worker.spool.ring_records import start_line
 
@@ -100,7 +100,7 @@ _MAX_PID = 1 << 22
 class Slot:
     """The writing side, owned by one worker."""
 
-    __slots__ = ("_halves", "_map", "_note", "_pack", "path", "sequence")
+    __slots__ = ("_halves", "_inode", "_map", "_note", "_pack", "path", "sequence")
 
     def __init__(
         self,
@@ -124,12 +124,7 @@ class Slot:
         if len(encoded) > _PATH_LIMIT:
             raise ValueError("path of the journal is too long for a slot")
         beside = f"{path}.{pid}.new"
-        fd = open_own(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        try:
-            allocate(fd, SIZE)
-            self._map = mmap.mmap(fd, SIZE)
-        finally:
-            os.close(fd)
+        self._map, self._inode = _map_new(beside)
         _HEAD.pack_into(self._map, 0, MAGIC, pid, thread, start, interval_s)
         _PLAN.pack_into(self._map, _PLAN_AT, *(telemetry or (interval_s,) * 8))
         _LENGTH.pack_into(self._map, _PATH_AT, len(encoded))
@@ -147,11 +142,32 @@ class Slot:
     def unseen(cls) -> Slot:
         """A slot that nobody reads, for a worker that can make no file: its tasks are in its journal alone."""
         slot = cls.__new__(cls)
-        slot._map = mmap.mmap(-1, SIZE)
+        slot._map, slot._inode = mmap.mmap(-1, SIZE), (0, 0)
         slot.path = ""
         slot.sequence = 0
         slot._take_memory()
         return slot
+
+    def is_there(self) -> bool:
+        """Whether its file still is what its path leads to, as of a ring; one that nobody sees has none."""
+        return not self.path or leads_to(self.path, self._inode)
+
+    def make_again(self) -> None:
+        """Make the file anew, between two tasks, with all that it said; an agent that sees the old one lets it go.
+
+        Raises:
+            OSError: as above.
+        """
+        before, halves = self._map, self._halves
+        beside = f"{self.path}.{os.getpid()}.new"
+        memory, inode = _map_new(beside)
+        memory[:] = before[:]
+        os.rename(beside, self.path)
+        self.let_go()
+        self._map, self._inode = memory, inode
+        self._take_memory()
+        halves.release()
+        before.close()
 
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
         """Say that a task runs; gives its sequence number. ``task`` is 16 bytes."""
@@ -204,6 +220,17 @@ class Slot:
     def finished(self) -> int:
         """Last sequence whose crate the agent has published."""
         return int(_ACK.unpack_from(self._map, _ACK_AT)[0])
+
+
+def _map_new(path: str) -> tuple[mmap.mmap, tuple[int, int]]:
+    """Make a file of a slot's size, and map it; also gives what tells it from others."""
+    descriptor = open_own(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    try:
+        allocate(descriptor, SIZE)
+        status = os.fstat(descriptor)
+        return mmap.mmap(descriptor, SIZE), (status.st_dev, status.st_ino)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,3 +297,27 @@ def test_a_verdict_does_not_stand_for_an_end(tmp_path: Path) -> None:
     for read in (ledger, Ledger(journal, "mine")):
         assert [read.has(attempt, verdict=True) for attempt in (first, second)] == [True, True]
         assert [read.has(attempt, verdict=False) for attempt in (first, second)] == [False, True]
+
+
+def test_a_slot_that_was_removed_is_made_again_with_all_that_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "slot.1"
+    slot = Slot(str(path), 1, 0, 7, 0.05, str(tmp_path / "h-1-7.jsonl"))
+    slot.begin(1, 2, 3, bytes(range(16)), 4)
+    slot.end()
+    before = SlotReader(str(path))
+    assert slot.is_there()
+    path.unlink()
+    assert not slot.is_there()
+    slot.make_again()
+    assert slot.is_there()
+    assert before.is_let_go()
+    after = SlotReader(str(path))
+    assert not after.is_let_go()
+    assert after.read() == before.read()
+    assert (after.pid, after.start, after.journal, after.interval_s) == (1, 7, before.journal, 0.05)
+    assert slot.begin(5, 6, 7, bytes(16), 1) == after.sequence() == before.sequence() + 1
+    path.write_bytes(b"")
+    os.replace(path, tmp_path / "elsewhere")
+    path.write_bytes(b"")
+    assert not slot.is_there(), "another file has its name"
+    assert Slot.unseen().is_there()
