@@ -1,16 +1,22 @@
 """The rings of a node's workers, as the finaliser drains them into their journals.
 
-All of them between any two of its steps; and before it reads a journal it drains the rings of that one, so that what a
-worker had recorded when its slot was looked at is in the journal. If the file system of the crates hangs, so does this:
-the sampler is another process.
+All of them between any two of its steps, and from a thread beside a step that takes long, such as one that hashes what
+a task has left. Before it reads a journal it drains the rings of that one, so that what a worker had recorded when its
+slot was looked at is in the journal. If the file system of the crates hangs, so does all of this, thread or process:
+journals and crates are on the same one. The sampler is another process, and a successor drains the rings of an agent
+that was killed while it hung.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from prov_worker.errors import SpoolError
 from prov_worker.spool.drain import drain, keep_what_is_there, open_held
@@ -25,6 +31,22 @@ _PAUSE_S, _LATENCY_S = 0.02, 0.06
 _TOLD_LATENCY_S = 0.3
 #: How often it is looked whether a journal still is what its path leads to, and who else has let go of a ring.
 _LOOK_S = 0.9
+
+
+log = logging.getLogger(__name__)
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _alone(method: _Method) -> _Method:
+    """Have one thread at a time in the methods of an object."""
+
+    @functools.wraps(method)
+    def guarded(self: Drains, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return cast("_Method", guarded)
 
 
 class _Journal:
@@ -57,7 +79,35 @@ class Drains:
         self._refused: dict[str, str] = {}
         self._retry_at = self._due = 0.0
         self.told_after_s = float("inf")
+        self._lock = threading.RLock()
+        self._busy = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
 
+    def begin_step(self) -> None:
+        """Drain from a thread if what is done now takes long, until :meth:`end_steps`."""
+        if not self._busy.is_set():
+            self._busy.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._drain_beside, name="drain", daemon=True)
+                self._thread.start()
+
+    def end_steps(self) -> None:
+        """There is nothing to do any more, or a look at rings between two steps."""
+        self._busy.clear()
+
+    def _drain_beside(self) -> None:
+        while not self._closed:
+            self._busy.wait()
+            time.sleep(_LATENCY_S)
+            try:
+                if self._busy.is_set() and time.monotonic() >= self._due + _LATENCY_S:
+                    self.drain_all()
+            except Exception:
+                log.exception("draining beside a long step failed; it is done between steps")
+                return
+
+    @_alone
     def drain(self, journal: str) -> str | None:
         """Drain what is there for a journal; gives why that is not all, None if it is.
 
@@ -73,11 +123,13 @@ class Drains:
             refused = refused or target.refused
         return refused
 
+    @_alone
     def unrecorded(self, journal: str) -> int:
         """Tasks of a journal that left no record, as there was no room."""
         target = self._journals.get(journal)
         return sum(ring.unrecorded for ring in target.rings) if target is not None else 0
 
+    @_alone
     def remove(self, journal: str, *, counted: bool) -> None:
         """Remove the rings of a journal that is finished.
 
@@ -97,18 +149,22 @@ class Drains:
                 with contextlib.suppress(OSError):
                     ring.remove()
 
+    @_alone
     def close(self) -> None:
         """Let all files go."""
+        self._closed = True
+        self._busy.set()
         for target in self._journals.values():
             target.writer.close()
             for ring in target.rings:
                 ring.close()
         self._journals.clear()
 
+    @_alone
     def drain_all(self) -> None:
         """Drain all rings, unless that was done just now. What cannot be written is tried again."""
         now = time.monotonic()
-        if now < self._due:
+        if now < self._due or self._closed:
             return
         self._due = now + _PAUSE_S
         self._find()

@@ -190,6 +190,7 @@ class Finaliser:
                 self._journals.read_changed()
             if not self._step():
                 break
+        self._drains.end_steps()
         self._tell()
         self._journals.archive_finished([job.follower for job in self._waiting_jobs()])
         self._journals.renew_leases()
@@ -315,6 +316,7 @@ class Finaliser:
         """Write one crate; false where none is due."""
         if not self._ready():
             return False
+        self._drains.begin_step()
         job = self._pending.popleft()
         ended = job.ended
         if job.follower.is_done(ended):
