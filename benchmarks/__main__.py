@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,8 +48,10 @@ def main(only: Sequence[str], quick: bool, no_peers: bool, as_json: bool, listin
     if out is None and not only and not quick:
         out = HERE
     machine = describe(quick)
-    rows = _run(chosen, quick, not no_peers)
+    took_s: dict[str, float] = {}
+    rows = _run(chosen, quick, not no_peers, took_s)
     machine["load_after"] = load()
+    machine["took_s"] = took_s
     if out is not None:
         _write(out, rows, machine)
     if as_json:
@@ -58,8 +61,15 @@ def main(only: Sequence[str], quick: bool, no_peers: bool, as_json: bool, listin
         _show(rows, machine, out)
 
 
-def _run(chosen: Sequence[registry.Benchmark], quick: bool, peers: bool) -> list[Row]:
-    """Run benchmarks, with a progress bar on stderr; one that cannot be run is a row that says why."""
+def _run(chosen: Sequence[registry.Benchmark], quick: bool, peers: bool, took_s: dict[str, float]) -> list[Row]:
+    """Run benchmarks, with a progress bar on stderr; one that cannot be run is a row that says why.
+
+    Args:
+        chosen: which.
+        quick: few repetitions.
+        peers: also other systems.
+        took_s: takes the seconds that each of them took.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -82,10 +92,15 @@ def _run(chosen: Sequence[registry.Benchmark], quick: bool, peers: bool) -> list
 
         with scratch(quick, peers, say, lambda text: console.print(text, style="bold red")) as bench:
             for benchmark in chosen:
+                began = time.monotonic()
                 try:
                     measured = benchmark.run()(bench)
                 except BenchmarkError as error:
                     measured = [Row(benchmark.about, None, "", note=f"not measured: {error}")]
+                except Exception as error:  # the figures of the others are not lost for it
+                    console.print_exception()
+                    measured = [Row(benchmark.about, None, "", note=f"not measured: {type(error).__name__}: {error}")]
+                took_s[benchmark.name] = round(time.monotonic() - began, 1)
                 for row in measured:
                     row.group = benchmark.name
                 rows += measured
@@ -123,6 +138,11 @@ def _show(rows: Sequence[Row], machine: dict[str, object], out: Path | None) -> 
     for row in rows:
         if row.met is False or row.value is None:
             console.print(f"· {row.name}: {row.note}", style="yellow", markup=False)
+    took_s = machine["took_s"]
+    assert isinstance(took_s, dict)
+    longest = sorted(took_s.items(), key=lambda item: -item[1])[:5]
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in longest)
+    console.print(f"took {sum(took_s.values()):.0f} s; longest: {parts}", markup=False)
     if out is not None:
         console.print(f"rows: {out / 'results.json'}   machine: {out / 'machine.json'}   plots: {out / 'plots'}")
 

@@ -26,6 +26,8 @@ from benchmarks.trees import BASELINE, THIS
 WORKERS = 64
 INTERVAL_S = 0.05
 RATE_HZ = 64.0
+#: 0.6 % of a core where the earlier commit takes 0.68 %: what a core is worth differs between machines.
+SHARE = Target(0.88, of_ratio=True)
 
 
 def run(bench: Bench) -> list[Row]:
@@ -74,7 +76,7 @@ def _long_tasks(bench: Bench) -> list[Row]:
     )
     return [
         row,
-        bench.against(row, median([sum(used) for used in shares[BASELINE]]) if BASELINE in shares else None),
+        bench.against(row, median([sum(used) for used in shares[BASELINE]]) if BASELINE in shares else None, SHARE),
         Row(
             f"agent, {WORKERS} workers with a running task: memory",
             largest["rss"] / 1e6,

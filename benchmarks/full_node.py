@@ -194,15 +194,20 @@ def _loaded(bench: Bench) -> list[Row]:
         where = f"a computing neighbour on each of {os.cpu_count()} cores, {name}"
         written, results = (sum(answer[key] for answer in answers) for key in ("crates", "results"))
         target = Target(2) if name == THIS.name else None
+        late_s = quantile(early, 0.99) if early else None
         rows += [
             Row(
                 f"crate on disk after the result, p99, at {RATE_HZ:g} tasks/s, {where}",
-                quantile(delays, 0.99),
+                quantile(delays, 0.99) if delays else None,
                 "s",
                 target=target,
                 n=len(delays),
-                note=f"p50 {median(delays):.3f} s, largest {max(delays):.2f} s; in the first {START_S:g} s, "
-                f"in which the agent starts, p99 {quantile(early, 0.99):.2f} s; {written} crates of {results} results",
+                note=(
+                    f"p50 {median(delays):.3f} s, largest {max(delays):.2f} s; " if delays else "no result came later; "
+                )
+                + f"in the first {START_S:g} s, in which the agent starts, "
+                + (f"p99 {late_s:.2f} s; " if late_s is not None else "none; ")
+                + f"{written} crates of {results} results",
             ),
             Row(
                 f"work of the neighbours, {where}",

@@ -316,7 +316,13 @@ def status_kb(field: str) -> int:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which a share of all lie, interpolated (Hyndman and Fan's type 7)."""
+    """The value below which a share of all lie, interpolated (Hyndman and Fan's type 7).
+
+    Raises:
+        BenchmarkError: there are none.
+    """
+    if not values:
+        raise BenchmarkError("nothing was measured in the time that there was")
     ordered = sorted(values)
     place = share * (len(ordered) - 1)
     low = int(place)

@@ -40,6 +40,7 @@ def test_quick_benchmarks_give_rows_of_the_agreed_shape(tmp_path: Path) -> None:
     machine = json.loads((tmp_path / "machine.json").read_text())
     assert machine["quick"] is True
     assert machine["logical_cpus"] > 0
+    assert machine["took_s"].keys() == {"noop", "crates", "start", "assemble"}
 
 
 def test_an_unknown_benchmark_is_refused_with_the_names_that_there_are() -> None:
