@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,10 @@ import click
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.common.selection import selects
+from prov_worker.crate import vocabulary as v
+from prov_worker.files import refuse_overwrite
 from prov_worker.humanize import duration, plural, size
+from prov_worker.training import Training
 
 if TYPE_CHECKING:
     from prov_worker.crate.summary import RunStep
@@ -27,9 +31,11 @@ _NONE = "–"
 @click.command("compare")
 @click.argument("first", type=terminal.PATH, metavar="A")
 @click.argument("second", type=terminal.PATH, metavar="B")
+@click.option("-o", "--output", type=terminal.PATH, metavar="FILE", help="Write a self-contained page too.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there and that is no such page.")
 @selects()
 @click.option("--json", "as_json", is_flag=True, help="The comparison, as JSON.")
-def command(first: str, second: str, as_json: bool, selection: Selection) -> int:
+def command(first: str, second: str, output: str | None, overwrite: bool, as_json: bool, selection: Selection) -> int:
     """Compare the runs A and B: run crates, or directories of step crates.
 
     Tasks are matched by their function and the content of their arguments. Crates that cannot be read are named, and
@@ -37,17 +43,24 @@ def command(first: str, second: str, as_json: bool, selection: Selection) -> int
     """
     from prov_worker.run.api import open_run
     from prov_worker.run.report.comparison import compare
+    from prov_worker.run.report.templates import OWN_MARK
 
+    if output is not None:
+        refuse_overwrite(Path(output), overwrite=overwrite, own=OWN_MARK)
     runs = open_run(first, selection), open_run(second, selection.copy())
     with terminal.progress("reading", None) as advance:
         walks = [_Walk(run, advance) for run in runs]
-        comparison = compare(*walks)
+        comparison = compare(walks[0], walks[1], (walks[0].training, walks[1].training))
     for run, walk in zip(runs, walks, strict=True):
         if not walk.count:
             raise run.nothing()
     problems = [problem for run in runs for problem in run.problems]
     for problem in problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
+    if output is not None:
+        from prov_worker.run.report.comparison_page import write_comparison
+
+        write_comparison(comparison, (runs[0].name, runs[1].name), list(map(str, problems)), Path(output))
     if as_json:
         named = [asdict(problem) for problem in problems]
         terminal.print_json({"first": first, "second": second, **asdict(comparison), "problems": named})
@@ -62,12 +75,23 @@ class _Walk:
     def __init__(self, run: RunRecord, advance: terminal.Advance) -> None:
         self._run, self._advance = run, advance
         self.count = 0
+        self._has_training = False
 
     def __iter__(self) -> Iterator[RunStep]:
-        for step in self._run.steps():
+        for step, crate in self._run.opened():
             self.count += 1
             self._advance()
+            self._has_training = v.TRAINING_FILE in crate.entities
             yield step
+
+    def training(self, step: RunStep) -> Training:
+        """Return what libraries told of the attempt that was yielded last."""
+        from prov_worker.crate.training import training_of
+
+        if self._has_training:
+            with self._run.sparing(step):
+                return training_of(self._run.source(step))
+        return Training()
 
 
 def _print(comparison: Comparison) -> None:
@@ -88,11 +112,16 @@ def _print(comparison: Comparison) -> None:
         click.echo(f"{_CHANGES[pair.change]}: {terminal.line(_named(pair))}")
     if len(comparison.changes) > _SHOWN:
         click.echo(f"and {len(comparison.changes) - _SHOWN:,} more; --json has all")
-    if comparison.environments:
-        facts = [
-            (name, *(", ".join(values) or _NONE for values in sides)) for name, sides in comparison.environments.items()
+    for head, differing in (("differs", comparison.environments), ("parameter", comparison.parameters)):
+        if differing:
+            facts = [(name, *(", ".join(values) or _NONE for values in sides)) for name, sides in differing.items()]
+            terminal.table((head, "A", "B"), facts)
+    if comparison.metrics:
+        numbers = [
+            (name, *(_NONE if value is None else f"{value:.6g}" for value in sides))
+            for name, sides in comparison.metrics.items()
         ]
-        terminal.table(("differs", "A", "B"), facts)
+        terminal.table(("metric, median of last values", "A", "B"), numbers, right=("A", "B"))
 
 
 _CHANGES = {"failed": "fails in B", "completed": "failed in A alone", "result": "another result"}

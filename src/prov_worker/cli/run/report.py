@@ -42,7 +42,8 @@ def command(run: str, output: str, overwrite: bool, title: str | None, as_json: 
     """
     from prov_worker.files import refuse_overwrite
     from prov_worker.run.api import open_run
-    from prov_worker.run.report.page import OWN_MARK, write_report
+    from prov_worker.run.report.page import write_report
+    from prov_worker.run.report.templates import OWN_MARK
 
     target = Path(output)
     refuse_overwrite(target, overwrite=overwrite, own=OWN_MARK)

@@ -7,16 +7,20 @@ starts.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker.crate.summary import RunStep, StepValue
+from prov_worker.training import Training
 
 #: What is compared of the environments of two runs.
 _FACTS = ("host", "cpu_model", "gpu_model", "container", "user", "endpoint_name")
+#: What libraries told of an attempt.
+TrainingOf = Callable[[RunStep], Training]
 _Call = tuple[str, tuple[Any, ...]]
 
 
@@ -73,6 +77,8 @@ class Comparison:
         only_first, only_second: number of calls by function that the other run has not made.
         unmatched: number of tasks whose arguments have no recorded content, so that they can be matched with none.
         environments: by name of a fact, its values in the first and in the second run, if they differ.
+        parameters: of runs that trackers know, by ``function: name``, its values in both, if they differ.
+        metrics: likewise, the medians of their last values; None if that run has no such metric.
     """
 
     functions: dict[str, tuple[Figures | None, Figures | None]] = field(default_factory=dict)
@@ -83,6 +89,8 @@ class Comparison:
     only_second: dict[str, int] = field(default_factory=dict)
     unmatched: int = 0
     environments: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    parameters: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    metrics: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +111,25 @@ class _Task:
 class _Side:
     """One run, read once."""
 
-    def __init__(self, steps: Iterable[RunStep]) -> None:
+    def __init__(self, steps: Iterable[RunStep], training_of: TrainingOf) -> None:
         self._latest: dict[str, tuple[_Call | None, str, _Task]] = {}
         self._attempts: Counter[str] = Counter()
         self._wall_s: defaultdict[str, float] = defaultdict(float)
         self.facts: dict[str, set[str]] = defaultdict(set)
+        self.parameters: dict[str, set[str]] = defaultdict(set)
+        self._metrics: dict[str, list[float]] = defaultdict(list)
         for step in steps:
             self._add(step)
+            for run in training_of(step).runs:
+                for name, value in run.parameters.items():
+                    self.parameters[f"{step.function}: {name}"].add(value)
+                for metric in run.metrics:
+                    if metric.last is not None and math.isfinite(metric.last):
+                        self._metrics[f"{step.function}: {metric.name}"].append(metric.last)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the median of the last values of each metric."""
+        return {name: statistics.median(values) for name, values in self._metrics.items()}
 
     def _add(self, step: RunStep) -> None:
         self._attempts[step.function] += 1
@@ -171,14 +191,21 @@ class _Side:
         }
 
 
-def compare(first: Iterable[RunStep], second: Iterable[RunStep]) -> Comparison:
+def _nothing(step: RunStep) -> Training:
+    return Training()
+
+
+def compare(
+    first: Iterable[RunStep], second: Iterable[RunStep], trainings: tuple[TrainingOf, TrainingOf] = (_nothing, _nothing)
+) -> Comparison:
     """Compare two runs.
 
     Args:
         first: attempts of the one, in any order.
         second: attempts of the other.
+        trainings: what gives for an attempt of either, as it is read, what libraries told of it.
     """
-    side, other = _Side(first), _Side(second)
+    side, other = _Side(first, trainings[0]), _Side(second, trainings[1])
     result = Comparison(unmatched=side.unmatched + other.unmatched)
     before, after = side.figures(), other.figures()
     result.functions = {name: (before.get(name), after.get(name)) for name in sorted({*before, *after})}
@@ -190,11 +217,20 @@ def compare(first: Iterable[RunStep], second: Iterable[RunStep]) -> Comparison:
             _match(result, ratios, call[0], tasks.popleft(), counterparts.popleft())
     result.slower = statistics.median(ratios) if ratios else None
     result.only_first, result.only_second = _left(calls), _left(others)
-    for name in sorted({*side.facts, *other.facts}):
-        values, other_values = side.facts.get(name, set()), other.facts.get(name, set())
-        if values != other_values:
-            result.environments[name] = sorted(values), sorted(other_values)
+    result.environments = _differing(side.facts, other.facts)
+    result.parameters = _differing(side.parameters, other.parameters)
+    metrics, other_metrics = side.metrics(), other.metrics()
+    result.metrics = {name: (metrics.get(name), other_metrics.get(name)) for name in sorted({*metrics, *other_metrics})}
     return result
+
+
+def _differing(values: dict[str, set[str]], others: dict[str, set[str]]) -> dict[str, tuple[list[str], list[str]]]:
+    """Return what has other values in the other run, by name."""
+    return {
+        name: (sorted(values.get(name, ())), sorted(others.get(name, ())))
+        for name in sorted({*values, *others})
+        if values.get(name) != others.get(name)
+    }
 
 
 def _match(result: Comparison, ratios: list[float], function: str, task: _Task, other: _Task) -> None:

@@ -25,7 +25,7 @@ class Row:
         gpus: those that the worker might use, and how it used them.
         error: position in the list of errors; -1 for a completed attempt.
         signal: name of the signal that ended the worker; None without one.
-        block, place: where its details are: block and position in it.
+        block, place: where its details are: block and position in it; -1 if it is not shown by itself.
         memory_bytes: memory that it might use: its node's, or its control group's limit if that is lower.
         job: id of its batch job; attempts of one job on one node share that memory.
         voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None where unknown.
@@ -165,7 +165,7 @@ class NodeFacts:
 
 @dataclass(slots=True)
 class Edge:
-    """Data that flowed from one attempt to another: positions of the rows, how it is known, and what flowed."""
+    """Data that flowed from one attempt to another: positions among those shown, how it is known, and what flowed."""
 
     source: int
     target: int
@@ -179,9 +179,9 @@ class Gathered:
 
     Attributes:
         name: of the run. path: where it lies.
-        rows: sorted by start.
+        rows: all attempts, sorted by start. shown: those that the page shows one by one, likewise.
         functions, nodes, workers, errors: what rows point to; a worker is its node's position and its label.
-        blocks: details of the attempts, packed.
+        blocks: details of the attempts that are shown, packed.
         edges: data flow, as many as are kept. flows: number of links by functions and by whether they are inferred.
         problems: what could not be read.
         totals: what all attempts used together, by the names of :data:`prov_worker.counters.COLUMNS`.
@@ -192,6 +192,7 @@ class Gathered:
     name: str
     path: str
     rows: list[Row] = field(default_factory=list)
+    shown: list[Row] = field(default_factory=list)
     functions: list[FunctionFacts] = field(default_factory=list)
     nodes: list[NodeFacts] = field(default_factory=list)
     workers: list[tuple[int, str]] = field(default_factory=list)

@@ -18,7 +18,7 @@ from prov_worker.crate.training import training_of
 from prov_worker.errors import CrateError
 from prov_worker.model import TaskSeries
 from prov_worker.run.api import RunRecord
-from prov_worker.run.report.downsample import packed, points_for, thinned
+from prov_worker.run.report.downsample import points_for, thinned
 from prov_worker.run.report.model import (
     Edge,
     FunctionFacts,
@@ -26,11 +26,10 @@ from prov_worker.run.report.model import (
     NodeFacts,
     Row,
 )
+from prov_worker.run.report.shown import Shown
 from prov_worker.run.report.training import MOST_ROWS, curves, model_rows, training_rows
 from prov_worker.training import Training
 
-#: Attempts in one packed block of details: what the page unpacks to show one of them.
-BLOCK = 100
 #: Links that the page keeps one by one; the graph of functions counts them all.
 MOST_EDGES = 60_000
 #: A page about more steps than this keeps the main quantities of each series alone.
@@ -73,7 +72,7 @@ class _Gatherer:
         self._nodes: dict[str, int] = {}
         self._workers: dict[str, int] = {}
         self._errors: dict[str, int] = {}
-        self._block: list[dict[str, Any]] = []
+        self._shown = Shown()
         self._series_problems: list[str] = []
 
     def add(self, step: RunStep, crate: StepCrate) -> None:
@@ -82,10 +81,13 @@ class _Gatherer:
         # First what may fail: a step of which nothing is shown leaves no trace.
         series = self._series(step)
         training = self._training(step, crate)
-        details, gpus = self._details(step, crate, series), gpu_use(step)
-        drawn = curves(step, training, self._points)
-        if drawn:
-            details["training"] = drawn
+        gpus = gpu_use(step)
+        details = None
+        if self._shown.wants(step.failed, step.wall_s or 0.0, step.peak_rss_bytes):
+            details = self._details(step, crate, series)
+            drawn = curves(step, training, self._points)
+            if drawn:
+                details["training"] = drawn
         node = self._node(step)
         self._profile(data.nodes[node], series, step.began_ns)
         row = Row(
@@ -107,8 +109,8 @@ class _Gatherer:
             gpus=gpus,
             error=self._error(step),
             signal=step.failure_signal,
-            block=len(data.blocks),
-            place=len(self._block),
+            block=-1,
+            place=-1,
             memory_bytes=step.node_memory_bytes,
             job=step.scheduler_job,
             voluntary=_switches(step, "voluntary_switches"),
@@ -118,9 +120,8 @@ class _Gatherer:
         if training:
             data.training += training_rows(step, training)[: MOST_ROWS - len(data.training)]
             data.models += model_rows(step, training)[: MOST_ROWS - len(data.models)]
-        self._block.append(details)
-        if len(self._block) >= BLOCK:
-            self._pack()
+        if details is not None:
+            self._shown.add(row, details)
         for names, name in (
             (data.users, step.user),
             (data.endpoints, step.endpoint_name or step.endpoint_id),
@@ -138,31 +139,27 @@ class _Gatherer:
     def done(self) -> Gathered:
         """What was read, with its links."""
         data = self._data
-        if self._block:
-            self._pack()
+        data.shown, data.blocks = self._shown.done()
         data.rows.sort(key=lambda row: (row.start_ns, row.key))
         _mark_latest(data.rows)
         _number_by_start(data)
         _sort_nodes(data)
-        self._links({row.key: position for position, row in enumerate(data.rows)})
+        self._links({row.key: row for row in data.rows}, {row.key: at for at, row in enumerate(data.shown)})
         problems = [str(problem) for problem in self._run.problems] + self._series_problems
         # Names of files are bytes, and not always text.
         data.problems = [problem.encode("utf-8", "backslashreplace").decode() for problem in problems]
         return data
 
-    def _pack(self) -> None:
-        self._data.blocks.append(packed(self._block))
-        self._block = []
-
-    def _links(self, positions: dict[str, int]) -> None:
+    def _links(self, rows: dict[str, Row], positions: dict[str, int]) -> None:
         data = self._data
         counts: Counter[tuple[int, int, bool]] = Counter()
         for link in self._run.links():
-            source, target = positions.get(link.source), positions.get(link.target)
-            if source is None or target is None:
+            giver, taker = rows.get(link.source), rows.get(link.target)
+            if giver is None or taker is None:
                 continue
-            counts[data.rows[source].function, data.rows[target].function, link.inferred] += 1
-            if len(data.edges) < MOST_EDGES:
+            counts[giver.function, taker.function, link.inferred] += 1
+            source, target = positions.get(link.source), positions.get(link.target)
+            if source is not None and target is not None and len(data.edges) < MOST_EDGES:
                 data.edges.append(Edge(source, target, link.via, _short(link.what, 120)))
             else:
                 data.edges_left_out += 1

@@ -6,16 +6,13 @@ import base64
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timezone
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from prov_worker import __version__, humanize
+from prov_worker import __version__
 from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import USED_PERCENT
-from prov_worker.errors import MissingExtraError
 from prov_worker.files import atomic_write
-from prov_worker.humanize import plural
 from prov_worker.run.api import RunRecord
 from prov_worker.run.report.advice import advise
 from prov_worker.run.report.downsample import packed
@@ -29,6 +26,7 @@ from prov_worker.run.report.figures import (
 )
 from prov_worker.run.report.model import Gathered, Profile, Row
 from prov_worker.run.report.model_builder import gather
+from prov_worker.run.report.templates import asset, style, template
 
 #: Points of a node's curves.
 BINS = 160
@@ -44,13 +42,8 @@ SCRIPTS = (
     "task.js",
     "main.js",
 )
-#: Styles of the page, in their order.
-STYLES = ("theme.css", "layout.css", "parts.css", "dialog.css", "media.css")
 _EXAMPLES = 6
 _TOP = 8
-
-#: What every page has near its beginning, and hardly another file.
-OWN_MARK = b'<meta name="generator" content="prov-worker '
 
 
 def write_report(
@@ -87,20 +80,10 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
     Raises:
         InputError: jinja2 is missing.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("the report needs jinja2", "report", error) from None
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    for name in ("duration", "size", "number", "percent", "moment", "quantity"):
-        environment.filters[name] = getattr(humanize, name)
-    environment.filters["plural"] = plural
-    script = "\n".join(_asset(name) for name in SCRIPTS)
+    script = "\n".join(asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     figures = functions(data)
-    return environment.from_string(_asset("report.html.j2")).render(
+    return template("report.html.j2").render(
         title=title or data.name,
         data=data,
         summary=summary,
@@ -111,11 +94,12 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         largest=sorted((row for row in data.rows if row.rss_bytes), key=lambda row: -(row.rss_bytes or 0))[:_TOP],
         nodes=_nodes(data, summary),
         totals=[(each.label, data.totals[each.name], each.unit) for each in COLUMNS if data.totals.get(each.name)],
-        positions={row.key: position for position, row in enumerate(data.rows)},
+        positions={row.key: position for position, row in enumerate(data.shown)},
+        rows_by_key=_named(data),
         examples=_EXAMPLES,
         gpu_used_percent=USED_PERCENT,
         core=packed(_core(data, summary)),
-        style="\n".join(_asset(name) for name in STYLES),
+        style=style(),
         script=script,
         script_digest=digest,
         version=__version__,
@@ -123,8 +107,10 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("prov_worker.run.report").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
+def _named(data: Gathered) -> dict[str, Row]:
+    """Rows that the tables of runs and models name, by key."""
+    keys = {tracked.key for tracked in data.training} | {model.key for model in data.models}
+    return {row.key: row for row in data.rows if row.key in keys}
 
 
 def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
@@ -153,7 +139,7 @@ def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
 
 def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
     """What the page's script needs at once; times are microseconds after the run's start."""
-    rows = data.rows
+    rows = data.shown
     starts = [(row.start_ns - summary.start_ns) // 1000 for row in rows]
     return {
         "start_ms": summary.start_ns / 1e6,

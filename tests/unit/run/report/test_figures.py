@@ -232,7 +232,7 @@ def row(**changes: Any) -> Row:
 
 
 def data_of(rows: list[Row], **node: Any) -> Gathered:
-    data = Gathered("run", "run", rows=rows, functions=[FunctionFacts("work", "#f", None, None, None)])
+    data = Gathered("run", "run", rows=rows, shown=rows, functions=[FunctionFacts("work", "#f", None, None, None)])
     data.nodes = [NodeFacts("node01", **{"cpus": 64, "memory_bytes": 512 * GIB, **node})]
     data.errors = ["ValueError: no", "KeyError: 3"]
     data.workers = [(0, "worker 0")]
