@@ -58,6 +58,7 @@ BENCHMARKS = (
     ),
     Benchmark("strangers", "the local service while others on the machine press on it", "strangers:run"),
     Benchmark("packs", "packs against directories: space, inodes, rate, assemble --zip, index", "packs:run"),
+    Benchmark("many", "up to 100,000 no-ops in packs: append, index, query, report", "many:run"),
     Benchmark("flows", "checks of flow definitions, and looks of a trigger at 10,000 folders", "flows:run"),
     Benchmark(
         "capture",
