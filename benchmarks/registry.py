@@ -49,13 +49,14 @@ BENCHMARKS = (
     Benchmark("start", "time and memory added to a worker's start", "start:run"),
     Benchmark("lost", "results and crates lost when workers and the agent are killed", "engine:lost"),
     Benchmark("assemble", "a run crate from many step crates", "assemble:run"),
+    # Before what leaves the endpoint with crates to write.
+    Benchmark(
+        "diagnose", "a diagnosis in warm round trips; at the endpoint that the environment names", "diagnose:run"
+    ),
     Benchmark(
         "jobs", "a store of jobs beside the SDK's executor; at the endpoint that the environment names", "jobs:run"
     ),
     Benchmark("service", "the local service beside the engine alone; at that endpoint", "service:run"),
-    Benchmark(
-        "diagnose", "a diagnosis in warm round trips; at the endpoint that the environment names", "diagnose:run"
-    ),
     Benchmark("strangers", "the local service while others on the machine press on it", "strangers:run"),
     Benchmark("packs", "packs against directories: space, inodes, rate, assemble --zip, index", "packs:run"),
     Benchmark("many", "up to 100,000 no-ops in packs: append, index, query, report", "many:run"),
