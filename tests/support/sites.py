@@ -7,6 +7,7 @@ from typing import Any
 
 from prov_worker.sites import options
 from prov_worker.sites.catalog import Site, site
+from prov_worker.sites.recipe import recipe_of
 
 
 def complete(name: str, **values: Any) -> dict[str, Any]:
@@ -39,4 +40,8 @@ def read_me(site: Site) -> str:
     if site.fixed:
         lines += ["", "What the template says by itself:", "", "| what | value | source |", "|---|---|---|"]
         lines += [f"| {row['what']} | `{row['value']}` | {row['source']} |" for row in site.fixed]
+    if site.recipe:
+        steps = recipe_of(site).text().splitlines()
+        lines += ["", "From nothing to a first task (`prov-worker sites recipe`):", ""]
+        lines += [f"    {line}".rstrip() for line in steps]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ _INCLUDE = re.compile(r'^\{% include "([a-z_.0-9]+)" %\}\n', re.MULTILINE)
 
 
 def directory() -> Path:
-    """Where the sites lie: in an installed package beside this room, in a checkout at its top.
+    """Where the sites lie: in an installed package beside this one, in a checkout at its top.
 
     Raises:
         InputError: in neither.
@@ -50,6 +50,7 @@ class Site:
         cores_source: where these two come from.
         login: what to know of the site's login nodes before something long begins there; empty.
         queues: documented limits by name: ``nodes`` (least and most) and ``walltime`` (most), as far as known.
+        recipe: how to get from nothing to a first task; see :mod:`prov_worker.sites.recipe`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Site:
     cores_source: str = ""
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     login: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     @property
     def scheduler(self) -> Scheduler | None:
@@ -138,4 +140,5 @@ def site(name: str) -> Site:
         node.get("source", ""),
         own.get("queues", {}),
         own.get("login", ""),
+        own.get("recipe", {}),
     )

@@ -145,9 +145,12 @@ def complete(
     """
     missing = [name for name, option in site.options.items() if "default" not in option and name not in values]
     if missing:
-        option = site.options[missing[0]]
-        remedy = "" if sources is None else f": --set {missing[0]}=..., or in a file"
-        raise InputError(f"{where}: {missing[0]}: must be set{remedy}; {option['description'].rstrip('.')}")
+        remedy = "" if sources is None else f": {' '.join(f'--set {name}=...' for name in missing)}, or in a file"
+        meaning = "; ".join(
+            f"{f'{name} - ' if len(missing) > 1 else ''}{site.options[name]['description'].rstrip('.')}"
+            for name in missing
+        )
+        raise InputError(f"{where}: {', '.join(missing)}: must be set{remedy}; {meaning}")
     full = {name: _whole(option, values.get(name, option.get("default"))) for name, option in site.options.items()}
     recording = full["provenance"] | {"poll_interval": full["poll_interval"]}
     Settings.from_mapping(recording, f"{_origin(['provenance'], where, sources)}: provenance")

@@ -7,8 +7,6 @@ import shlex
 from prov_worker.errors import InputError
 from prov_worker.sites import catalog
 
-_PROJECTS = {"polaris": "/eagle/PROJECT", "aurora": "/flare/PROJECT"}
-
 
 def snippet(site: str, environment: str | None = None, crate_dir: str | None = None) -> str:
     """Lines that activate an environment with prov-worker, and switch recording on.
@@ -21,9 +19,9 @@ def snippet(site: str, environment: str | None = None, crate_dir: str | None = N
     Raises:
         InputError: there is no such site, or a path is not absolute.
     """
-    catalog.site(site)
-    project = _PROJECTS.get(site, "/path/to/PROJECT")
-    environment = environment or f"{project}/prov-worker-venv"
+    recipe = catalog.site(site).recipe
+    project = recipe.get("project", "/path/to/PROJECT")
+    environment = environment or recipe.get("environment", f"{project}/prov-worker-venv")
     crate_dir = crate_dir or f"{project}/crates"
     for option, path in (("--environment", environment), ("--crate-dir", crate_dir)):
         if not path.startswith("/"):

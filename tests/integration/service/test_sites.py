@@ -41,7 +41,9 @@ class Site(Daemon):
             f"worker_init=export PYTHONPATH={Path(functions.__file__).parent}",
         ]
         options = [word for value in values for word in ("--set", value)]
-        assert cli(["sites", "install", "local", self.name, "--user-dir", str(self.user_dir), *options]) == 0
+        assert (
+            cli(["sites", "install", "local", self.name, "--no-check", "--user-dir", str(self.user_dir), *options]) == 0
+        )
 
 
 def test_an_installed_site_runs_tasks_scales_to_zero_and_back(

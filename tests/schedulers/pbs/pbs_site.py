@@ -49,7 +49,16 @@ class PBSSite(Daemon):
 
     def configure(self) -> None:
         assigned = [word for key, value in self.options.items() for word in ("--set", f"{key}={value}")]
-        command = [self.bin / "prov-worker", "sites", "install", self.site, self.name, "--user-dir", self.user_dir]
+        command = [
+            self.bin / "prov-worker",
+            "sites",
+            "install",
+            self.site,
+            self.name,
+            "--no-check",
+            "--user-dir",
+            self.user_dir,
+        ]
         done = run_program(*command, *assigned, env=self.environment, timeout=180)  # fmt: skip
         assert done.returncode == 0, done.stderr
 

@@ -26,7 +26,7 @@ def user_dir(tmp_path: Path) -> Path:
 
 
 def install(user_dir: Path, *arguments: str) -> int:
-    return cli(["sites", "install", "local", "mine", "--user-dir", str(user_dir), *arguments])
+    return cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(user_dir), *arguments])
 
 
 def test_a_directory_that_is_private_and_complete(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +107,7 @@ def test_bad_input_writes_nothing(
 
 
 def test_a_name_that_leads_elsewhere(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli(["sites", "install", "local", "../up", "--user-dir", str(user_dir)]) == 2
+    assert cli(["sites", "install", "local", "../up", "--no-check", "--user-dir", str(user_dir)]) == 2
     assert "expected a name" in capsys.readouterr().err
 
 
@@ -117,7 +117,7 @@ def test_the_schema_that_is_written_describes_every_option_and_refuses_others(us
 
     account = [] if site == "local" else ["--set", "account=X", "--set", "interface=lo"]
     account += ["--set", "submit_dir=/flare/X"] if site == "aurora" else []
-    assert cli(["sites", "install", site, "mine", "--user-dir", str(user_dir), *account]) == 0
+    assert cli(["sites", "install", site, "mine", "--no-check", "--user-dir", str(user_dir), *account]) == 0
     schema = json.loads((user_dir / "mine" / "user_config_schema.json").read_text())
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(schema)
@@ -131,7 +131,7 @@ def test_the_schema_that_is_written_describes_every_option_and_refuses_others(us
 
 def test_another_site_over_an_installed_endpoint_is_refused(user_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(user_dir)
-    over = ["sites", "install", "polaris", "mine", "--user-dir", str(user_dir), "--set", "account=X"]
+    over = ["sites", "install", "polaris", "mine", "--no-check", "--user-dir", str(user_dir), "--set", "account=X"]
     over += ["--set", "interface=lo"]
     assert cli([*over, "--dry-run"]) == cli(over) == 2
     assert f"{user_dir / 'mine' / MARKER}: site: this endpoint was installed for local, not polaris" in (
@@ -165,10 +165,10 @@ def test_the_command_that_starts_it_looks_where_it_is(
     assert install(tmp_path / ".globus_compute") == 0
     assert capsys.readouterr().out.splitlines()[-1] == usual
     # bash leaves ~ as it is in --user-dir=~/x.
-    assert cli(["sites", "install", "local", "mine", "--user-dir=~/a b"]) == 0
+    assert cli(["sites", "install", "local", "mine", "--no-check", "--user-dir=~/a b"]) == 0
     assert "nothing written" in capsys.readouterr().out
     monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", str(tmp_path / "a b"))
-    assert cli(["sites", "install", "local", "mine"]) == 0
+    assert cli(["sites", "install", "local", "mine", "--no-check"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == usual
 
 
@@ -178,7 +178,7 @@ def test_a_home_that_no_shell_has_put_in_is_refused(
     """Globus Compute would take it for the name of a directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", "~/x")
-    assert cli(["sites", "install", "local", "mine"]) == 2
+    assert cli(["sites", "install", "local", "mine", "--no-check"]) == 2
     assert "GLOBUS_COMPUTE_USER_DIR: ~/x: no shell has put" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -216,9 +216,9 @@ def test_user_endpoints_are_told_of_another_service(tmp_path: Path, monkeypatch:
     """Their environment is their own: how the daemon was led to a local service does not reach them."""
     pytest.importorskip("globus_compute_sdk")
     monkeypatch.delenv("GLOBUS_SDK_ENVIRONMENT", raising=False)
-    assert cli(["sites", "install", "local", "own", "--user-dir", str(tmp_path)]) == 0
+    assert cli(["sites", "install", "local", "own", "--no-check", "--user-dir", str(tmp_path)]) == 0
     assert "SERVICE_URL" not in (tmp_path / "own" / "user_environment.yaml").read_text()
     monkeypatch.setenv("GLOBUS_SDK_ENVIRONMENT", "local")
-    assert cli(["sites", "install", "local", "led", "--user-dir", str(tmp_path)]) == 0
+    assert cli(["sites", "install", "local", "led", "--no-check", "--user-dir", str(tmp_path)]) == 0
     environment = yaml.safe_load((tmp_path / "led" / "user_environment.yaml").read_text())
     assert environment["PROV_WORKER_SERVICE_URL"] == "http://localhost:5000"

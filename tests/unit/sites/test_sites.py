@@ -124,7 +124,7 @@ MPI = [
 @pytest.mark.parametrize("name, launcher", MPI)
 def test_an_engine_for_mpi(name: str, launcher: str) -> None:
     """Loaded by Globus Compute, which refuses the options of other workers and any other launcher of Parsl."""
-    several = {} if name == "local" else {"nodes_per_block": 4, "mpi_tasks": 2}
+    several: dict[str, Any] = {} if name == "local" else {"nodes_per_block": 4, "mpi_tasks": 2}
     engine = loaded(name, mpi=launcher, worker_init="module load x", interface="", **several)
     assert (engine["type"], engine["mpi_launcher"]) == (
         "ProvenanceMPIEngine",

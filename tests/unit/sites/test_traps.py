@@ -67,7 +67,7 @@ def test_an_interface_that_is_not_there_fails_when_the_configuration_is_loaded(
     """By the daemon with an error number; by `sites install` with the key and what there is, and nothing is written."""
     with pytest.raises(InputError, match="No such device"):
         template.load(rendered("polaris", interface="nope0"))
-    arguments = ["sites", "install", "polaris", "ep", "--user-dir", str(tmp_path), "--set", "account=X"]
+    arguments = ["sites", "install", "polaris", "ep", "--no-check", "--user-dir", str(tmp_path), "--set", "account=X"]
     assert cli([*arguments, "--set", "interface=nope0"]) == 2
     error = capsys.readouterr().err
     assert "interface: nope0 is not on this host" in error

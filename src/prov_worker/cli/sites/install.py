@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from prov_worker.cli.common import renamed, terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.sites import common
+from prov_worker.finding import FAIL, WARN, Finding
 
 
 @examples("prov-worker sites install polaris my-endpoint --set account=PROJECT --dry-run")
@@ -31,6 +33,7 @@ from prov_worker.cli.sites import common
     is_flag=True,
     help="A batch system chooses the daemon's host, as scrontab does: the endpoint belongs to no host.",
 )
+@click.option("--no-check", is_flag=True, help="Do not look whether this host has what the endpoint needs.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
@@ -41,13 +44,15 @@ def command(
     user_dir: str | None,
     overwrite: bool,
     unbound_host: bool,
+    no_check: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
     """Write the directory of an endpoint NAME on SITE, for `globus-compute-endpoint start NAME`.
 
     What the options give is loaded by Globus Compute's own code first. Run again, it changes what differs; files that
-    were changed by hand are refused.
+    were changed by hand are refused. What this host lacks is printed, as `sites check --offline` finds it; files are
+    written all the same.
     """
     from prov_worker.globus import template
     from prov_worker.globus.daemons import wants_email
@@ -69,9 +74,11 @@ def command(
     )
     common.print_notes(definition, values)
     written = [*done.written, *([MARKER] if done.noted else [])]
+    problems = [] if no_check else _problems(definition, name, values, done.directory.parent)
     if as_json:
         data = {"written": written, "unchanged": done.unchanged, "backups": done.backups, "diff": done.diff}
-        terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data})
+        findings = [finding._asdict() for finding in problems]
+        terminal.print_json({"directory": str(done.directory), "dry_run": dry_run, **data, "findings": findings})
         return 0
     if dry_run:
         click.echo(done.diff, nl=False)
@@ -79,11 +86,26 @@ def command(
     click.echo(f"{done.directory}: {', '.join(written) or 'nothing'} {verb}")
     for backup in done.backups:
         click.echo(f"kept as it was: {done.directory / backup}")
-    if not values["email"] and wants_email():
+    for finding in problems:
+        remedy = f" -> {finding.remedy}" if finding.remedy else ""
+        click.echo(f"{finding.status}: {finding.subject}: {finding.found}{remedy}", err=True)
+    if no_check and not values["email"] and wants_email():
         click.echo("email: Globus Compute starts no endpoint of root without it: --set email=ADDRESS", err=True)
     if not dry_run:
-        click.echo(f"start it with: {_elsewhere(directory)}globus-compute-endpoint start {name}")
+        fails = any(finding.status == FAIL for finding in problems)
+        verb = "once that is put right, start it with" if fails else "start it with"
+        click.echo(f"{verb}: {_elsewhere(directory)}globus-compute-endpoint start {name}")
     return 0
+
+
+def _problems(site: Any, name: str, values: dict[str, Any], user_dir: Path) -> list[Finding]:
+    """What the preflight finds on this host without the network, but for what is well."""
+    from prov_worker.sites.check import CHECKS, preflight
+
+    subject = preflight.subject_of(site, values, user_dir=user_dir, name=name, offline=True)
+    with terminal.progress("looking at this host", len(CHECKS)) as advance:
+        findings = preflight.preflight(subject, advance)
+    return [finding for finding in findings if finding.status in (WARN, FAIL)]
 
 
 def _elsewhere(directory: Path | None) -> str:

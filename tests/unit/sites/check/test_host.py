@@ -179,13 +179,15 @@ def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: p
     ended = subprocess.Popen(["true"])
     ended.wait()
     endpoint = private / "mine"
-    assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
+    assert cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private)]) == 0
     (endpoint / "daemon.pid").write_text(str(ended.pid))
     finding = only(duplicates.check(subject("local", private, "mine")), "fail")
     assert f"process {ended.pid} of another host" in finding.found
     assert only(duplicates.check(subject("local", private, "other")), "warn").found.startswith("mine in ")
     capsys.readouterr()
-    assert cli(["sites", "install", "local", "mine", "--user-dir", str(private), "--set", "workers=3"]) == 2
+    assert (
+        cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private), "--set", "workers=3"]) == 2
+    )
     assert "kept fresh by a daemon on another host" in capsys.readouterr().err
     # What a daemon that was killed leaves behind is no daemon.
     os.utime(endpoint / "daemon.pid", (0, 0))
@@ -193,7 +195,7 @@ def test_a_daemon_on_another_host_that_shares_this_home(private: Path, capsys: p
 
 
 def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["sites", "install", "local", "mine", "--user-dir", str(private)]
+    where = ["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private)]
     assert cli([*where, "--unbound-host"]) == 0
     endpoint = private / "mine"
     assert json.loads((endpoint / MARKER).read_text())["host"] is None
@@ -214,7 +216,7 @@ def test_a_daemon_whose_host_a_batch_system_chooses(private: Path, capsys: pytes
 
 
 def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
-    assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
+    assert cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private)]) == 0
     (private / "mine" / MARKER).write_text("junk")
     finding = only(duplicates.check(subject("local", private, "mine")), "fail")
     assert f"{MARKER}: no valid JSON" in finding.found
@@ -222,7 +224,7 @@ def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
 
 
 def test_an_endpoint_that_belongs_to_another_host(private: Path) -> None:
-    assert cli(["sites", "install", "local", "mine", "--user-dir", str(private)]) == 0
+    assert cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private)]) == 0
     marker = private / "mine" / MARKER
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "host": "login02"}))
     finding = only(duplicates.check(subject("local", private, "mine")), "fail")

@@ -57,7 +57,23 @@ def test_an_installed_endpoint_is_checked_with_its_own_options(
     private: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--user-dir", str(private)]
-    assert cli(["sites", "install", "local", "mine", "--set", "workers=3", "--set", "email=a@example.org", *where]) == 0
+    assert (
+        cli(
+            [
+                "sites",
+                "install",
+                "local",
+                "mine",
+                "--no-check",
+                "--set",
+                "workers=3",
+                "--set",
+                "email=a@example.org",
+                *where,
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     assert cli(["sites", "check", "local", "--name", "mine", "--offline", "--json", *where]) == 0
     assert json.loads(capsys.readouterr().out)["options"]["workers"] == 3
