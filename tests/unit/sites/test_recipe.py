@@ -36,8 +36,8 @@ def test_its_commands_are_those_of_a_shell_and_its_endpoint_can_be_installed(
     assert not re.search("PROJECT|ENVIRONMENT|NAME", text)
     assert run_program("bash", "-n", "-c", text).returncode == 0
     start = text.index("prov-worker sites install")
-    words = shlex.split(text[start : text.index("prov-worker sites check")].replace("\\\n", ""))
-    assert cli([*words[1:], "--no-check", "--set", "interface=", "--user-dir", str(private)]) == 0
+    command = shlex.split(text[start : text.index("prov-worker sites check")].replace("\\\n", ""))
+    assert cli([*command[1:], "--no-check", "--set", "interface=", "--user-dir", str(private)]) == 0
     assert "start it with" in capsys.readouterr().out
     template = (private / "mine" / "user_config_template.yaml.j2").read_text()
     assert "/shared/my venv/bin/activate" in template

@@ -37,7 +37,7 @@ def finding(tmp_path: Path, mode: str, version: str | None) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "version", "status", "found"),
+    ("mode", "version", "status", "text"),
     [
         ("mpiexec", MPICH, "pass", "/bin/mpiexec"),
         ("mpiexec", OPEN_MPI, "fail", "is Open MPI's, which refuses the options"),
@@ -46,9 +46,9 @@ def finding(tmp_path: Path, mode: str, version: str | None) -> list[Finding]:
         ("mpiexec", None, "warn", "mpiexec is not on the PATH that worker_init leaves here"),
     ],
 )
-def test_whose_launcher_it_is(tmp_path: Path, mode: str, version: str | None, status: str, found: str) -> None:
+def test_whose_launcher_it_is(tmp_path: Path, mode: str, version: str | None, status: str, text: str) -> None:
     (launcher,) = finding(tmp_path, mode, version)
-    assert (launcher.status, found in launcher.found) == (status, True), launcher
+    assert (launcher.status, text in launcher.found) == (status, True), launcher
 
 
 def test_no_launcher_is_looked_for_without_mpi(tmp_path: Path) -> None:
