@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +41,7 @@ def _queues(stack: Stack) -> list[str]:
 
 
 def _rows(stack: Stack) -> dict[str, int]:
-    with sqlite3.connect(f"file:{stack.service.database}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{stack.service.database}?mode=ro", uri=True)) as db:
         return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("tasks", "groups")}
 
 

@@ -18,6 +18,7 @@ from prov_worker.agent.output_files import CHANGED, TAKEN_AWAY, TOO_LARGE, Budge
 from prov_worker.model import COMPLETED, Function, OutputFile, TaskRecord, Worker
 from prov_worker.sandbox import list_files
 from prov_worker.spool.records import Ended
+from support.crate_dir import wait_until
 
 HELLO = hashlib.sha256(b"hello").hexdigest()
 
@@ -156,6 +157,7 @@ def test_files_without_end_and_files_that_nobody_answers_for(box: Path) -> None:
     log.write_bytes(b"line\n" * 100)
     growing = subprocess.Popen(["sh", "-c", f"while :; do echo line >> {log}; done"])
     try:
+        wait_until(lambda: log.stat().st_size > 500, "the first line more")
         files, _ = outputs_of(box)
         named = ["/proc/self/pagemap", "/proc/kmsg", "/sys/kernel/uevent_seqnum", "/dev/zero", str(box / "fifo")]
         declared = declared_files([OutputFile(path, -1) for path in (*named, str(log))])

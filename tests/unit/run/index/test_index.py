@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import zipfile
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -264,9 +265,13 @@ def test_mending_that_was_interrupted_is_not_taken_for_an_index(workflow_crates:
     assert everything(indexed) == before
 
 
+def set_version(directory: Path, number: int) -> None:
+    with closing(sqlite3.connect(directory / "seen.sqlite", isolation_level=None)) as db:
+        db.execute(f"PRAGMA user_version = {number}")
+
+
 def test_an_index_of_an_earlier_version_is_told(workflow_crates: Any, indexed: Path) -> None:
-    with sqlite3.connect(indexed / "seen.sqlite") as db:
-        db.execute("PRAGMA user_version = 1")
+    set_version(indexed, 1)
     with pytest.raises(InputError, match="another version"):
         index([workflow_crates.directory])
     with pytest.raises(InputError, match="another version"):
@@ -448,8 +453,7 @@ def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(gpu_c
     metadata.write_text(metadata.read_text() + "\n")  # another content
     index([gone], default_index(gpu_crates))
     shutil.rmtree(gone)
-    with sqlite3.connect(default_index(gpu_crates) / "seen.sqlite") as db:
-        db.execute("PRAGMA user_version = 2")
+    set_version(default_index(gpu_crates), 2)
     assert len(keys(gpu_crates)) == 4
     again = index([gpu_crates])
     assert (again.read, again.unchanged, again.total, again.problems) == (3, 0, 4, [])
@@ -458,8 +462,7 @@ def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(gpu_c
 
 def test_reading_again_by_new_rules_can_be_interrupted(gpu_crates: Path) -> None:
     index([gpu_crates])
-    with sqlite3.connect(default_index(gpu_crates) / "seen.sqlite") as db:
-        db.execute("PRAGMA user_version = 2")
+    set_version(default_index(gpu_crates), 2)
 
     def interrupted(function: Any, batches: Any) -> Any:
         raise KeyboardInterrupt
@@ -619,7 +622,7 @@ def test_an_index_of_nothing_answers_nothing(crates: Any) -> None:
 
 
 def test_the_record_is_a_database_of_its_own(indexed: Path) -> None:
-    with sqlite3.connect(indexed / "seen.sqlite") as db:
+    with closing(sqlite3.connect(indexed / "seen.sqlite")) as db:
         assert db.execute("SELECT count(*) FROM seen").fetchone() == (6,)
 
 
