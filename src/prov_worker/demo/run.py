@@ -39,7 +39,7 @@ class Outcome:
     crate: Path | None = None
 
     @property
-    def as_meant(self) -> bool:
+    def as_expected(self) -> bool:
         """Whether the task ended as its call says, and left a crate."""
         return self.crate is not None and self.call.fails == (self.error is not None)
 

@@ -38,7 +38,7 @@ from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
 from prov_worker.globus.error_results import packed_ending, packed_refusal
-from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
+from prov_worker.globus.remote_errors import entered_helper, is_missing_package_error
 from prov_worker.globus.request_handler import RequestHandler
 from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
 from prov_worker.globus.task_resources import check_placement, check_resources
@@ -96,9 +96,9 @@ class _Attempt:
         error = sent.exception()
         if error is None:
             self.settled.set_result(sent.result())
-        elif worker_lacks_package(error):
+        elif is_missing_package_error(error):
             try:
-                self.engine._send_stock(self, sent, error)
+                self.engine._resend_unrecorded(self, sent, error)
             except Exception as failure:
                 self.settled.set_exception(failure)
         else:
@@ -323,9 +323,9 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         sent.add_done_callback(attempt)
         return attempt.settled
 
-    def _send_stock(self, attempt: _Attempt, sent: Any, error: BaseException) -> None:
+    def _resend_unrecorded(self, attempt: _Attempt, sent: Any, error: BaseException) -> None:
         """Send an attempt again as the stock engine would have sent it."""
-        self._go_stock(error)
+        self._disable_recording(error)
         if attempt.task.options.time_limit_s is not None:
             text = f"{LIMIT}: cannot be held: prov_worker cannot be used in the workers' environment"
             attempt.settled.set_result(packed_refusal(attempt.stock[3][0], self.endpoint_id, text))
@@ -338,7 +338,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             attempt.task.future.executor_task_id = again.executor_task_id
         again.add_done_callback(attempt.pass_on)
 
-    def _go_stock(self, error: BaseException) -> None:
+    def _disable_recording(self, error: BaseException) -> None:
         """From now on, send what the stock engine sends; say so once."""
         with self._fallback_lock:
             if self._recorder is None:

@@ -26,7 +26,7 @@ def entered_helper(error: BaseException) -> bool:
     return _HELPER in _functions(error)
 
 
-def worker_lacks_package(error: BaseException) -> bool:
+def is_missing_package_error(error: BaseException) -> bool:
     """Whether the exception says that the worker could not load or call the recording helper.
 
     Then the user's function cannot have begun, and the same attempt may be sent again. True for a package that is

@@ -202,7 +202,7 @@ class Recorder:
             if not is_own(error):
                 raise
             log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
-            return Slot.unseen()
+            return Slot.in_memory()
 
     def _see_slot(self) -> None:
         """Make the slot again if a log-out or the end of a job has removed it; its agent may be gone with it."""

@@ -139,7 +139,7 @@ class Slot:
         self._halves = memoryview(self._map).cast("H")
 
     @classmethod
-    def unseen(cls) -> Slot:
+    def in_memory(cls) -> Slot:
         """A slot that nobody reads, for a worker that can make no file: its tasks are in its journal alone."""
         slot = cls.__new__(cls)
         slot._map, slot._inode = mmap.mmap(-1, SIZE), (0, 0)

@@ -9,7 +9,7 @@ import pytest
 from globus_compute_endpoint.engines import GlobusComputeEngine, GlobusMPIEngine
 
 from prov_worker.globus.engine import ProvenanceEngine, ProvenanceMPIEngine
-from prov_worker.globus.remote_errors import entered_helper, worker_lacks_package
+from prov_worker.globus.remote_errors import entered_helper, is_missing_package_error
 
 
 @pytest.mark.parametrize("name", ["start", "submit", "_submit", "_handle_task_exception", "shutdown"])
@@ -54,7 +54,7 @@ def missing() -> ImportError:
     ],
 )
 def test_only_a_task_that_cannot_have_begun_is_sent_again(error: Exception, lacks: bool) -> None:
-    assert worker_lacks_package(error) is lacks
+    assert is_missing_package_error(error) is lacks
 
 
 def test_a_helper_in_the_traceback_means_that_the_worker_lives() -> None:

@@ -166,7 +166,7 @@ def test_a_reader_never_sees_half_of_a_task(slot: Slot) -> None:
 
 
 def test_an_unseen_slot_takes_everything_and_has_no_file() -> None:
-    slot = Slot.unseen()
+    slot = Slot.in_memory()
     slot.begin(1, 2, 3, TASK.bytes, 1)
     slot.note(1, NO_ID, b"")
     slot.end()
