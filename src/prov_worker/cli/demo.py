@@ -56,7 +56,7 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
         terminal.print_json(rows)
     else:
         _print_table(rows, crates)
-    return 0 if all(outcome.as_meant for outcome in outcomes) else 1
+    return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.common.rerunning import Choice, options, run_again
 
 
+@examples("prov-worker rerun crates/8ad801b2", "prov-worker rerun crates/8ad801b2 --yes")
 @click.command("rerun")
 @click.argument("crate", type=terminal.PATH)
 @options

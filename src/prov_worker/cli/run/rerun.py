@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prov_worker.cli.common import terminal
+from prov_worker.cli.common.examples import examples
 from prov_worker.cli.common.rerunning import Choice, options, run_again
 from prov_worker.cli.common.selection import selects
 from prov_worker.errors import CrateError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from prov_worker.run.selection import Selection
 
 
+@examples("prov-worker run rerun RUN.crate --failed")
 @click.command("rerun")
 @click.argument("run", type=terminal.PATH)
 @click.option("--failed", is_flag=True, help="Tasks whose latest attempt failed.")
