@@ -77,7 +77,7 @@ user_dir_option = click.option(
     "--user-dir",
     type=click.Path(),
     metavar="DIR",
-    help="Globus Compute's directory.  [default: as Globus Compute's own]",
+    help="Globus Compute's directory.  [default: GLOBUS_COMPUTE_USER_DIR, else ~/.globus_compute]",
 )
 
 
