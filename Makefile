@@ -7,6 +7,7 @@
 #   make test-stack              the local endpoint as a whole, with faults in every part of it
 #   make test-314                the unit tests with Python 3.14, which root on Debian need not have; ARGS names others
 #   make check                   lint, format, types, spelling, shell, YAML, Ansible
+#   make man                     a man page per command, in build/man
 #   make site                    the documentation as a site, in build/site
 #   make release KEY=SSH-KEY     wheel and source archive, reproducible, described and signed (SECURITY.md)
 #   make ansible                 Ansible for the roll-out (docs/rollout.md), in an environment of its own
@@ -59,7 +60,7 @@ export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site release clean
+.PHONY: help venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site man release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -88,7 +89,7 @@ mpi:
 
 # Libraries that tasks use, as tests of what is recorded of them need them: large, each in an environment of its own.
 mlflow:
-	@scripts/make-venv.sh $(MLFLOW_VENV) --editable . --group mlflow
+	@scripts/make-venv.sh $(MLFLOW_VENV) --editable '.[endpoint]' --group mlflow
 
 torch:
 	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch "$$(scripts/cpu-torch.sh)"
@@ -175,6 +176,10 @@ docs-venv:
 site: docs-venv
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build 2>&1 | { grep -v '^INFO' || true; }
 	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
+# By click-man, which knows the commands that a group has loaded.
+man: docs-venv
+	@$(DOCS_VENV)/bin/python scripts/man_pages.py build/man/man1
 
 check: venv ansible docs-venv
 	@$(BIN)/ruff check --quiet .

@@ -42,5 +42,5 @@ def test_the_training_of_the_tutorial_leaves_its_curves(tmp_path: Path) -> None:
     wait_until(lambda: len(list(find_crates(tmp_path / "crates"))) == 3, "three crates")
     done = run_program(MLFLOW, "reader.py", cwd=tmp_path, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert all("rate" in line and "loss" in line for line in done.stdout.splitlines())
+    assert all("rate" in line and "loss" in line for line in done.stdout.splitlines()), done.stdout
     assert len(done.stdout.splitlines()) == 3
