@@ -19,7 +19,7 @@ from benchmarks.assemble import NODES, answer
 from benchmarks.harness import Bench, BenchmarkError, fresh, scratch
 from benchmarks.rows import Row, Target, significant
 
-COUNTS = (10_000, 30_000, 60_000, 100_000, 300_000, 1_000_000)
+COUNTS = (1_000, 3_000, 10_000, 30_000, 60_000, 100_000, 300_000, 1_000_000)
 _START_NS = 1_790_000_000_000_000_000
 _MILLISECOND = 1_000_000
 _FAILS = 500
