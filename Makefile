@@ -58,9 +58,10 @@ export PROV_TEST_MLFLOW ?= $(CURDIR)/$(MLFLOW_VENV)/bin/python
 export PROV_TEST_TORCH ?= $(CURDIR)/$(TORCH_VENV)/bin/python
 export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
+export PROV_TEST_CYCLONEDX ?= $(CURDIR)/$(SBOM_VENV)/bin/python
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site man release clean
+.PHONY: help cyclonedx venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site man release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -73,6 +74,10 @@ validator:
 
 runcrate:
 	@scripts/make-venv.sh $(RUNCRATE_VENV) --lock runcrate --group runcrate
+
+# Validates bills of materials, and makes those of a release.
+cyclonedx:
+	@scripts/make-venv.sh $(SBOM_VENV) --lock sbom --group sbom
 
 flowcept:
 	@scripts/make-venv.sh $(FLOWCEPT_VENV) --group flowcept
@@ -131,7 +136,7 @@ system:
 
 # All that tests use, beside each other: most of it waits for the network.
 setup:
-	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept mpi ansible oldest wheels system
+	@$(MAKE) --jobs --output-sync=target venv validator runcrate flowcept cyclonedx mpi ansible oldest wheels system
 
 demo: venv
 	@$(BIN)/prov-worker demo --packed --crates $(CRATES) $(ARGS)
@@ -215,8 +220,7 @@ lock:
 	@scripts/lock-requirements.sh $(ARGS)
 
 # What is in the package and in both images: CycloneDX documents, and tables of licences.
-sbom:
-	@scripts/make-venv.sh $(SBOM_VENV) --lock sbom --group sbom
+sbom: cyclonedx
 	@$(SBOM_VENV)/bin/python scripts/sbom.py $(ARGS)
 
 # Wheel and source archive, built twice and compared, what is in them, and the signed list of it: KEY is an ssh key, or -.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prov_worker import schedulers
+from prov_worker.agent.software_bill import bill_of_materials, keep_bill
 from prov_worker.containers import find_container
 from prov_worker.files import write_file
 from prov_worker.model import HardwareSnapshot, ProbeReport, host_name
@@ -138,12 +139,25 @@ class Hardware:
             if kept is not None:
                 return kept
         reports = _worker_reports(host, process, settings, node, here)
+        self._keep_bill(reports, process)
         unseen = self.gpus_unseen(host, process, settings, place)
         if unseen is not None and "gpu" in node.probes:
             reports["gpu"] = dataclasses.replace(node.probes["gpu"], data={}, error=None, absent=unseen)
         if here:
             self._save(name, node, {process_key(process): reports})
         return reports
+
+    def _keep_bill(self, reports: _Reports, process: dict[str, Any]) -> None:
+        """Write the bill of materials of a worker's environment beside the crates, and name it in the report."""
+        software = reports.get("environment")
+        if software is None or not software.data.get("distributions"):
+            return
+        try:
+            digest = keep_bill(self._crate_dir, bill_of_materials(software.data, process.get("path")))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            log.warning("the bill of materials of an environment could not be kept: %s", error)
+        else:
+            reports["environment"] = dataclasses.replace(software, data={**software.data, "software_bill": digest})
 
     def _is_here(self, host: str, place: str) -> bool:
         """Whether this node can be asked: it is the worker's own."""

@@ -258,5 +258,6 @@ class Node:
                 ("os", "operating system", data.get("os"), None),
                 ("kernel", "kernel", data.get("kernel"), None),
                 ("modules", "loaded modules", " ".join(map(str, modules)) if modules else None, None),
+                ("software", "sha256 of the software's bill of materials", data.get("software_bill"), None),
             ],
         )

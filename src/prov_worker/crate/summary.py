@@ -108,6 +108,7 @@ class RunStep:
         environment: recorded environment variables and facts of the scheduler, by name.
         scheduler_job: id of the batch job.
         container: image of the worker.
+        software_sha256: of the bill of materials of its environment; None if the crate names none.
         versions: of software, by name; ``python`` among them.
         arguments, results: described values.
         files: used and generated.
@@ -176,6 +177,7 @@ class RunStep:
     environment: dict[str, str] = field(default_factory=dict)
     scheduler_job: str | None = None
     container: str | None = None
+    software_sha256: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     arguments: list[StepValue] = field(default_factory=list)
     results: list[StepValue] = field(default_factory=list)

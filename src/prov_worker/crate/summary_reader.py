@@ -221,6 +221,8 @@ def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
         name, version = entity.get("name"), entity.get("version")
         if isinstance(name, str) and isinstance(version, str):
             step.versions["python" if name == "Python" else name] = plain_version(version)
+    bill = _value(crate, v.SOFTWARE_BILL)
+    step.software_sha256 = bill if isinstance(bill, str) and _SHA256.match(bill) else None
 
 
 def _data(step: RunStep, crate: StepCrate) -> None:

@@ -146,6 +146,9 @@ ERROR_FILE: Final = "logs/error.txt"
 STDOUT_FILE: Final = "logs/stdout.txt"
 STDERR_FILE: Final = "logs/stderr.txt"
 IMAGE_DIR: Final = "images"
+#: Beside the crates: what their environments are made of, one file for each.
+SOFTWARE_DIR: Final = ".software"
+SOFTWARE_BILL: Final = "#node-software"
 #: Files of a run crate.
 STEPS_DIR: Final = "steps"
 README_FILE: Final = "README.md"
@@ -188,6 +191,11 @@ def split_key(key: str) -> tuple[str, int | None]:
     """Return task and attempt that a key names; None is the attempt that finished last."""
     match = _ATTEMPT.fullmatch(key)
     return (key, None) if match is None else (match["task"], int(match["number"]))
+
+
+def bill_name(sha256: str) -> str:
+    """Return the name of the file that is the bill of materials with this digest."""
+    return f"{sha256}.cdx.json"
 
 
 def step_id(key: str) -> str:

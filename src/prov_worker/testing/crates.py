@@ -68,6 +68,7 @@ class CrateFactory:
         host: name of the node.
         settings: of the recording, such as licence and author.
         account: that ran the tasks.
+        snapshot: hardware of the node; None makes one up.
         share: crates share inodes as those of an agent do: who changes a file in place changes it in all.
     """
 
@@ -79,10 +80,11 @@ class CrateFactory:
         account: str = "jcarberry",
         *,
         share: bool = False,
+        snapshot: HardwareSnapshot | None = None,
     ) -> None:
         self.directory = directory
         self.host = host
-        self._writer = CrateWriter(node(host), settings or Settings(), account, share=share)
+        self._writer = CrateWriter(snapshot or node(host), settings or Settings(), account, share=share)
 
     def add(
         self,

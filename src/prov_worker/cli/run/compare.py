@@ -42,7 +42,7 @@ def command(first: str, second: str, output: str | None, overwrite: bool, as_jso
     the exit code is 1; without an attempt in A or in B it is 2.
     """
     from prov_worker.run.api import open_run
-    from prov_worker.run.report.comparison import compare
+    from prov_worker.run.report.comparison import compare, compare_packages
     from prov_worker.run.report.templates import OWN_MARK
 
     if output is not None:
@@ -51,6 +51,7 @@ def command(first: str, second: str, output: str | None, overwrite: bool, as_jso
     with terminal.progress("reading", None) as advance:
         walks = [_Walk(run, advance) for run in runs]
         comparison = compare(walks[0], walks[1], (walks[0].training, walks[1].training))
+    comparison.packages = compare_packages(*(walk.packages.values() for walk in walks))
     for run, walk in zip(runs, walks, strict=True):
         if not walk.count:
             raise run.nothing()
@@ -70,18 +71,24 @@ def command(first: str, second: str, output: str | None, overwrite: bool, as_jso
 
 
 class _Walk:
-    """The attempts of a run, counted as they are read."""
+    """The attempts of a run, counted as they are read, and the packages of each environment that they ran in."""
 
     def __init__(self, run: RunRecord, advance: terminal.Advance) -> None:
         self._run, self._advance = run, advance
         self.count = 0
         self._has_training = False
+        self.packages: dict[str, dict[str, str]] = {}
 
     def __iter__(self) -> Iterator[RunStep]:
+        from prov_worker.run.report.comparison import packages_of
+
         for step, crate in self._run.opened():
             self.count += 1
             self._advance()
             self._has_training = v.TRAINING_FILE in crate.entities
+            environment = step.software_sha256
+            if environment is not None and environment not in self.packages:
+                self.packages[environment] = packages_of(crate)
             yield step
 
     def training(self, step: RunStep) -> Training:
@@ -122,6 +129,11 @@ def _print(comparison: Comparison) -> None:
             for name, sides in comparison.metrics.items()
         ]
         terminal.table(("metric, median of last values", "A", "B"), numbers, right=("A", "B"))
+    if comparison.packages:
+        rows = [(name, *(", ".join(side) or _NONE for side in sides)) for name, sides in comparison.packages.items()]
+        terminal.table(("package", "A", "B"), rows[:_SHOWN])
+        if len(rows) > _SHOWN:
+            click.echo(f"and {len(rows) - _SHOWN:,} more packages; --json has all")
 
 
 _CHANGES = {"failed": "fails in B", "completed": "failed in A alone", "result": "another result"}

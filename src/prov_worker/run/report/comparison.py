@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.summary import RunStep, StepValue
+from prov_worker.errors import CrateError
 from prov_worker.training import Training
 
 #: What is compared of the environments of two runs.
@@ -79,6 +81,7 @@ class Comparison:
         environments: by name of a fact, its values in the first and in the second run, if they differ.
         parameters: of runs that trackers know, by ``function: name``, its values in both, if they differ.
         metrics: likewise, the medians of their last values; None if that run has no such metric.
+        packages: the same of the versions of packages, of runs whose environments have bills of materials.
     """
 
     functions: dict[str, tuple[Figures | None, Figures | None]] = field(default_factory=dict)
@@ -91,6 +94,7 @@ class Comparison:
     environments: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     parameters: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     metrics: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    packages: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ class _Side:
                 self.facts[name.replace("_name", "").replace("_", " ")].add(str(value))
         for name, version in step.versions.items():
             self.facts[name].add(version)
+        if step.software_sha256 is not None:
+            self.facts["software"].add(step.software_sha256[:12])
         if step.function_sha256 is not None:
             self.facts[f"code of {step.function}"].add(step.function_sha256[:12])
         before = self._latest.get(step.task_id)
@@ -231,6 +237,35 @@ def _differing(values: dict[str, set[str]], others: dict[str, set[str]]) -> dict
         for name in sorted({*values, *others})
         if values.get(name) != others.get(name)
     }
+
+
+def packages_of(crate: StepCrate) -> dict[str, str]:
+    """Return the versions of the packages of a step's environment, by name; empty if its crate does not say."""
+    try:
+        environment = crate.hardware().get("probes", {}).get("environment", {})
+        packages = environment["data"]["distributions"]
+        return {str(name): str(version) for name, version in packages.items()}
+    except (CrateError, LookupError, AttributeError, TypeError):
+        return {}
+
+
+def compare_packages(
+    first: Iterable[Mapping[str, str]], second: Iterable[Mapping[str, str]]
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the versions of each package that are not the same in two runs, by name.
+
+    Args:
+        first: packages of each environment of the one run.
+        second: of the other.
+    """
+    sides: list[dict[str, set[str]]] = []
+    for environments in (first, second):
+        versions: dict[str, set[str]] = defaultdict(set)
+        for packages in environments:
+            for name, version in packages.items():
+                versions[name].add(version)
+        sides.append(versions)
+    return _differing(*sides)
 
 
 def _match(result: Comparison, ratios: list[float], function: str, task: _Task, other: _Task) -> None:

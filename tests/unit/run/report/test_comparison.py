@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from prov_worker.cli.main import run as cli
-from prov_worker.model import Value
+from prov_worker.model import ProbeReport, Value
 from prov_worker.run.api import open_run
 from prov_worker.run.report.comparison import Comparison, Pair, compare
-from prov_worker.testing import CrateFactory, text_value
+from prov_worker.testing import CrateFactory, node, text_value
 from prov_worker.testing.crates import task_id
 
 
@@ -96,3 +96,20 @@ def test_the_command(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
     assert {change["change"] for change in answer["changes"]} == {"failed", "completed", "result"}
     assert cli(["run", "compare", str(runs[0]), "/nowhere"]) == 2
     assert capsys.readouterr().err == "prov-worker: /nowhere: no such run or directory\n"
+
+
+def test_environments_are_told_apart_by_their_packages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"dill": "0.3.9", "parsl": "2026.5.4"}
+    for name, packages in (("a", {**common, "numpy": "2.1.0"}), ("b", {**common, "numpy": "2.2.0", "torch": "2.15"})):
+        snapshot = node()
+        software = {"distributions": packages, "software_bill": name * 64}
+        snapshot.probes["environment"] = ProbeReport("environment", True, 0.01, software)
+        CrateFactory(tmp_path / name, snapshot=snapshot).add(1, "fit")
+    places = [str(tmp_path / name) for name in "ab"]
+    assert [next(iter(open_run(place).steps())).software_sha256 for place in places] == ["a" * 64, "b" * 64]
+    assert cli(["run", "compare", *places, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["packages"] == {"numpy": [["2.1.0"], ["2.2.0"]], "torch": [[], ["2.15"]]}
+    assert answer["environments"]["software"] == [["a" * 12], ["b" * 12]]
+    assert cli(["run", "compare", *places]) == 0
+    assert "torch" in capsys.readouterr().out
