@@ -10,6 +10,8 @@ from prov_worker.crate.json_text import is_web, one_line
 from prov_worker.crate.vocabulary import NAMESPACE
 from prov_worker.settings import Settings
 
+#: Name of the organisation if none is stated.
+UNSTATED = "not stated"
 #: An organisation should have an address (RO-Crate 1.1 recommendation 31.2); this one says that none is known.
 _NO_URL = NAMESPACE + "not-stated"
 
@@ -99,7 +101,7 @@ def _license(stated: str | None, where: str) -> tuple[str, str]:
 def _publisher(stated: str | None, where: str, taken: set[str]) -> tuple[str, str]:
     if not stated:
         properties = {
-            "name": "not stated",
+            "name": UNSTATED,
             "description": "No organisation is stated",
             "url": _NO_URL,
         }

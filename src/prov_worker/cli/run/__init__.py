@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "Write one self-contained HTML page about a run.",
     "rerun": "Run steps of a run again, such as those that failed, and compare each.",
     "compare": "Compare two runs: the same calls, what they took, what they ran in.",
+    "deposit": "Deposit a run crate in a repository: InvenioRDM, WorkflowHub, Dataverse.",
     "export": "Hand a run on: W3C PROV, FlowCept, CSV, Parquet.",
 }
 
