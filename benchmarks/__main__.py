@@ -113,9 +113,9 @@ def _write(out: Path, rows: Sequence[Row], machine: dict[str, object]) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     for name, data in (("results.json", [row.to_dict() for row in rows]), ("machine.json", machine)):
-        aside = out / f".{name}.{os.getpid()}"
-        aside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-        aside.replace(out / name)
+        temporary = out / f".{name}.{os.getpid()}"
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        temporary.replace(out / name)
     draw(rows, out / "plots")
 
 

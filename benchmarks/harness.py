@@ -292,7 +292,7 @@ def cpu_ns(pid: int) -> int:
 
 
 def memory_bytes(pid: int) -> dict[str, int]:
-    """``rss``, ``pss`` and ``private`` bytes of a process (proc(5), smaps_rollup); the last ones 0 where not told."""
+    """``rss``, ``pss`` and ``private`` bytes of a process (proc(5), smaps_rollup); the last ones 0 if not there."""
     sizes = {"rss": 0, "pss": 0, "private": 0}
     names = {"Rss:": "rss", "Pss:": "pss", "Private_Clean:": "private", "Private_Dirty:": "private"}
     with open(f"/proc/{pid}/smaps_rollup") as file:

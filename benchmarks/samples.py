@@ -20,7 +20,7 @@ FUNCTIONS = ("cpu", "gil_sum", "gil_re", "gil_sort", "sleep_1s")
 
 
 def run(bench: Bench) -> list[Row]:
-    """A row a function."""
+    """One row per function."""
     rounds = bench.pick(5, 1)
     rows = []
     for name in FUNCTIONS:
@@ -114,11 +114,11 @@ def _beside_a_thread(call: Any) -> dict[str, Any]:
 
 
 def count(offsets_s: list[float], lasted_s: float) -> dict[str, Any]:
-    """Samples taken, and those that were missed, told by the gaps.
+    """Samples taken, and those that were missed, counted by the gaps.
 
     A clock of free phase puts one tick into each interval: before the first sample and after the last one there is less
     than an interval, and between two samples one. What a gap has more was missed. Counting from the duration alone
-    would be wrong by up to one sample a task, either way.
+    would be wrong by up to one sample per task, either way.
     """
     slack = 0.1  # of an interval: ticks come a little late
     edges = [offsets_s[0], lasted_s - offsets_s[-1]] if offsets_s else [lasted_s]

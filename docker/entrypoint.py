@@ -237,7 +237,7 @@ def install(name: str, user_dir: Path, settings: Settings, crates: str, workers:
 
 
 def endpoint() -> int:
-    """Run the daemon until it is told to stop."""
+    """Run the daemon until it is asked to stop."""
     close_to_others()
     wants = Wants()
     name = os.environ.get("PROV_STACK_ENDPOINT_NAME") or "local"
@@ -279,7 +279,7 @@ def endpoint() -> int:
         where = "the local web service" if os.environ.get("GLOBUS_SDK_ENVIRONMENT") == "local" else "auth.globus.org"
         fail(f"{where} cannot be reached from this container; the endpoint needs it to log in")
     except SystemExit as end:
-        # Stock has told all of it, in many lines.
+        # Stock has logged all of it, in many lines.
         if end.code == os.EX_NOPERM:
             fail(f"{CLIENT}, {SECRET}: refused: no such client, or a wrong secret")
         raise

@@ -37,10 +37,10 @@ def token(file: Path) -> str:
     pair = base64.b64encode(f"{identity['client_id']}:{identity['client_secret']}".encode()).decode()
     form = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
     answer = json.loads(ask(f"{SERVICE}/v2/oauth2/token", headers={"Authorization": f"Basic {pair}"}, data=form))
-    aside = kept.with_name(f"{kept.name}.{os.getpid()}")
-    aside.touch(mode=0o600)
-    aside.write_text(answer["access_token"])
-    aside.replace(kept)
+    temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(answer["access_token"])
+    temporary.replace(kept)
     return str(answer["access_token"])
 
 

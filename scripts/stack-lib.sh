@@ -5,7 +5,7 @@
 
 stop() { printf '%s\n' "$@" >&2; exit 2; }
 
-# The value of a key in compose's JSON, which is indented, one key a line; the first after a line that matches.
+# The value of a key in compose's JSON, which is indented, one key per line; the first after a line that matches.
 value() { sed -n "/$1/,\$s/^ *\"$2\": \"\{0,1\}\(.*[^,\"]\)\"\{0,1\},\{0,1\}\$/\1/p" <<<"$config" | head -n 1; }
 
 read_config() {

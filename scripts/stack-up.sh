@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a machine with nothing on it to a local endpoint that works: Docker and base images where they are missing (as root
 # on Debian), the stack, the examples through it, and a table of their crates. A second run only does what is missing, and
-# mends parts that were killed or restarted.
+# repairs parts that were killed or restarted.
 #
 #   scripts/stack-up.sh [--no-demo]
 #
@@ -72,7 +72,7 @@ trap 'rm -f "$log"' EXIT
     say "the image could not be built"
     give_up
 }
-# Says what is wrong with keys, user and folder before any part of a running stack is made anew.
+# Says what is wrong with keys, user and folder before any part of a running stack is made again.
 docker compose --progress quiet run --rm --no-deps --no-TTY setup </dev/null >"$log" 2>&1 || {
     { grep '^prov-worker container:' "$log" || tail -n 3 "$log"; } >&2
     say "nothing was started or changed"
@@ -97,7 +97,7 @@ rejoin() {
 
 # Compose takes the last known health for the present one. Parts get a minute to be well again by themselves, as when what
 # they wait for was away; then they are restarted.
-mend() {
+repair() {
     local part end=$((SECONDS + 60))
     for part in broker service endpoint; do
         while [[ $(of "$part" "$health") == unhealthy ]]; do
@@ -128,7 +128,7 @@ blame() {
 [[ ! $there ]] || rejoin
 start || {
     again=
-    [[ ! $there ]] || { mend && start && again=1; }
+    [[ ! $there ]] || { repair && start && again=1; }
     [[ $again ]] || {
         blame
         tail -n 2 "$log" >&2

@@ -56,7 +56,7 @@ class Pipeline:
         self.futures: list[tuple[str, Future[Any]]] = []
 
     def run(self, advance: Callable[[int, int], None]) -> None:
-        """Run all four stages; ``advance`` is told of tasks that ended, and of tasks sent."""
+        """Run all four stages; ``advance`` is called for tasks that ended, and for those sent."""
         archive = self._work / "archive.zip"
         damaged_copy(ARCHIVE, archive, DAMAGED)
         with zipfile.ZipFile(ARCHIVE) as opened:

@@ -1,4 +1,4 @@
-"""Errors that a person can mend, each with the exit code that a command ends with.
+"""Errors that a person can repair, each with the exit code that a command ends with.
 
 Everything raised here is shown as one line without a traceback. Code on a task's path raises none of it: there,
 errors are counted and logged (see :mod:`prov_worker.recorder`).

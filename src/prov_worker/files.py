@@ -23,7 +23,7 @@ else:
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: A disk, a quota or a limit says that there is no room.
+#: A disk, a quota or a limit says that there is no space.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK_BYTES = 1 << 20
 #: linux/fcntl.h and linux/fs.h
@@ -153,7 +153,7 @@ def write_file(path: str | os.PathLike[str], data: str | bytes, *, mode: int = 0
         sync: have the data on disk first. A full quota of a network file system shows then, and not before.
 
     Raises:
-        OSError: there is no room or no right; the file is as it was.
+        OSError: there is no space or no right; the file is as it was.
     """
     write_files({os.fspath(path): data}, mode=mode, sync=sync)
 
@@ -167,7 +167,7 @@ def write_files(contents: Mapping[str, str | bytes], *, mode: int = 0o666, sync:
         sync: have the data on disk first.
 
     Raises:
-        OSError: there is no room or no right. If a file could not be written, all are as they were.
+        OSError: there is no space or no right. If a file could not be written, all are as they were.
     """
     temporary = {path: _temporary(path) for path in contents}
     try:
@@ -196,7 +196,7 @@ def _temporary(path: str | os.PathLike[str]) -> str:
 
 def write_problem(directory: str | os.PathLike[str], size: int = 8192) -> str | None:
     """Return why a file of some bytes cannot be written into a directory; None if it can."""
-    path = os.path.join(directory, ".room")
+    path = os.path.join(directory, ".space")
     try:
         write_file(path, b"0" * size, mode=0o600, sync=True)
         os.unlink(path)

@@ -12,7 +12,7 @@ class Finding(NamedTuple):
 
     Attributes:
         subject: what was looked at.
-        status: ``pass``, ``warn`` (may work, or cannot be told from here), ``fail`` (will not work) or ``skipped`` (was
+        status: ``pass``, ``warn`` (may work, or cannot be seen from here), ``fail`` (will not work) or ``skipped`` (was
             not looked at).
         found: what is there.
         remedy: what to do about it; empty if nothing is to be done.
@@ -30,7 +30,7 @@ def passed(subject: str, observation: str) -> Finding:
 
 
 def warned(subject: str, observation: str, remedy: str) -> Finding:
-    """Return a line about something that may go wrong, or that cannot be told from here."""
+    """Return a line about something that may go wrong, or that cannot be seen from here."""
     return Finding(subject, WARN, observation, remedy)
 
 

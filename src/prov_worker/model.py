@@ -210,8 +210,8 @@ class TaskRecord:
     For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found
     in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute paths, are what user code
     noted. ``command`` is the shell command that the task is; ``output`` the ends of standard output and standard error.
-    ``part`` says of which task it is a part; ``training`` what libraries told of models and their runs. ``call`` is the
-    serialised call, ``call_absent`` why it was not kept; both are None unless the settings ask for it.
+    ``part`` says of which task it is a part; ``training`` what libraries report of models and their runs. ``call`` is
+    the serialised call, ``call_absent`` why it was not kept; both are None unless the settings ask for it.
     """
 
     task_id: str

@@ -1,4 +1,4 @@
-"""What libraries told of models that a task trained: tracked runs with parameters and metrics, and models.
+"""What libraries report of models that a task trained: tracked runs with parameters and metrics, and models.
 
 Names follow ML Schema (W3C Machine Learning Schema Community Group, http://www.w3.org/ns/mls): a *run* has
 *hyperparameters* and *model evaluations*. Plain data on the standard library; ``_ns`` as in :mod:`prov_worker.model`.
@@ -139,7 +139,7 @@ class TrainedModel:
 
 @dataclass(slots=True)
 class Training:
-    """All that libraries told of a task.
+    """All that libraries report of a task.
 
     Attributes:
         runs: that trackers know.
@@ -158,11 +158,11 @@ class Training:
     absent: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Whether anything was told."""
+        """Whether anything was reported."""
         return any((self.runs, self.models, self.layers, self.conditions, self.absent))
 
     def add(self, other: Training) -> None:
-        """Add what another process told."""
+        """Add what another process reported."""
         self.runs += other.runs
         self.models += other.models
         self.layers += other.layers

@@ -1,4 +1,4 @@
-"""What libraries told of models: series that are thinned, and data of any shape that is read."""
+"""What libraries report of models: series that are thinned, and data of any shape that is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libraries told of a task, and what they stored: read by a process that the agent starts by name of its module.
+"""What libraries report of a task, and what they stored: read by a process that the agent starts by name of its module.
 
 The agent itself reads the small files that a worker's libraries wrote to node-local memory. Stores of others (a
 database, event files, a server) may be large, damaged, locked or far away: they are read by one process per task, with
@@ -64,7 +64,7 @@ class CaptureReader:
     """Reads for the tasks of the workers that one agent serves; never waits.
 
     Args:
-        runtimes: their runtime directories: a worker's is another one if there was no room in the first.
+        runtimes: their runtime directories: a worker's is another one if there was no space in the first.
     """
 
     def __init__(self, runtimes: Sequence[str]) -> None:

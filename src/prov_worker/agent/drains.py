@@ -125,7 +125,7 @@ class Drains:
 
     @_alone
     def unrecorded(self, journal: str) -> int:
-        """Tasks of a journal that left no record, as there was no room."""
+        """Tasks of a journal that left no record, as there was no space."""
         target = self._journals.get(journal)
         return sum(ring.unrecorded for ring in target.rings) if target is not None else 0
 

@@ -42,7 +42,7 @@ _GONE = ("signal", "exit", "unknown", "lost")
 
 @dataclass(slots=True)
 class _Condemned:
-    """A worker that was told to end, and the processes that its task started: id and start of each."""
+    """A worker that was asked to end, and the processes that its task started: id and start of each."""
 
     ending: Ending
     slot: SlotReader

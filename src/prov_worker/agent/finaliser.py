@@ -384,7 +384,7 @@ class Finaliser:
             settings = self._publisher.settings(job.ended.settings)
             reading = self._captures.take(job.ended, settings, job.outputs)
         except Exception as error:  # whatever a library left, the crate appears
-            self.say("task %s: what libraries told of it is left out: %s", job.ended.record.task_id, error)
+            self.say("task %s: what libraries report of it is left out: %s", job.ended.record.task_id, error)
             return False
         if reading is None:
             return False
@@ -394,7 +394,7 @@ class Finaliser:
     # -- lost tasks --------------------------------------------------------------------------------------------------
 
     def _evidence(self, job: CrateJob) -> bool:
-        """Look whether a lost task's own node has told of it; true where nothing is left to write."""
+        """Look whether a lost task's own node has reported it; true where nothing is left to write."""
         from prov_worker.agent.lost_tasks import evidence_of
 
         evidence = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)

@@ -37,7 +37,7 @@ class Journals:
         runtime: the runtime directory, whose slots and fallback journals are this node's.
         name: of the finaliser, for ledgers.
         drains: the rings of the node.
-        events: told of attempts that run.
+        events: called for attempts that run.
         take: called with each attempt that a journal closes.
         waiting: gives the attempts of a journal whose crates are not written yet.
         say: called with a problem: a text, and what is put into it.
@@ -388,7 +388,7 @@ class Journals:
             self._followers.pop(follower.path, None)
             unrecorded = self._drains.unrecorded(follower.path)
             if unrecorded:
-                self._say("%s: %d tasks left no record: there was no room for more", follower.path, unrecorded)
+                self._say("%s: %d tasks left no record: there was no space for more", follower.path, unrecorded)
             self._drains.remove(follower.path, counted=self._last)
             with contextlib.suppress(OSError):  # an adopted journal has no slot
                 os.unlink(path)

@@ -72,7 +72,7 @@ def main(runtime: str, crate_dir: str) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     with contextlib.suppress(OSError):
-        # a worker's affinity is for its task; the agent goes where there is room
+        # a worker's affinity is for its task; the agent goes where there is space
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
     ours, theirs = socket.socketpair()
     shared = SharedSnapshot()

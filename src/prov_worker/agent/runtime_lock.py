@@ -53,7 +53,7 @@ class RuntimeLock:
             make_private(self._runtime)
             descriptor = launch.open_lock(self._runtime)
         except OSError:
-            return False  # no room, or somebody else's: tried again
+            return False  # no space, or somebody else's: tried again
         if not files.lock(descriptor):
             os.close(descriptor)
             self.is_ours = False

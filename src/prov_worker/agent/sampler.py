@@ -98,7 +98,7 @@ class Sampler:
     def __init__(self, runtime: str) -> None:
         self._runtime = runtime
         self._watched: dict[str, Watched] = {}
-        # of many descriptors that hardly ever have to say something, epoll(7) is told once
+        # of many descriptors that hardly ever have to say something, epoll(7) is reported once
         self._poll = select.epoll()
         self._by_fd: dict[int, str] = {}
         self._listed: tuple[int, int] = (0, 0)
@@ -159,7 +159,7 @@ class Sampler:
                     interval_ns = watched.interval_ns
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
                 if self._tells_samples:
-                    sample = watched.current.told(mono_ns)
+                    sample = watched.current.reported(mono_ns)
                     if sample:
                         tick.samples.append((attempt_of(watched.current.task), sample))
             elif watched.current is None:

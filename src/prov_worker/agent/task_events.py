@@ -1,6 +1,6 @@
 """What the agent tells of tasks while they run: events beside the journals, if somebody asks for them.
 
-``task.started``, ``task.ended`` and ``crate.published`` are told at least once: they are on disk before an attempt is
+``task.started``, ``task.ended`` and ``crate.published`` are sent at least once: they are on disk before an attempt is
 noted as done with, so that an agent that takes over tells them again. ``task.sampled`` may be missing. Keys of ``data``
 are columns of the table of tasks (:mod:`prov_worker.run.index.tables`), as far as both have them; all of it is
 described by ``docs/schemas/event-1.json``.
@@ -87,7 +87,7 @@ class TaskEvents:
         return True
 
     def knows(self, attempt: AttemptId) -> bool:
-        """Return whether an attempt is told to run."""
+        """Return whether an attempt is reported as running."""
         return attempt in self._running
 
     def begun(self, ended: Ended) -> None:
@@ -126,7 +126,7 @@ class TaskEvents:
             self._add(PUBLISHED, data)
 
     def flush(self) -> bool:
-        """Write what was told; return whether it is on disk, or given up."""
+        """Write what was reported; return whether it is on disk, or given up."""
         log = self._log
         if log is None:
             return True

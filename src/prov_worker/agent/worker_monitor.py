@@ -38,9 +38,9 @@ _SHORTEST_NS = 4_000_000
 #: Children are looked for, and threads counted, less often than samples are taken: the kernel walks lists for it.
 _LOOK_INTERVAL_NS = 250_000_000
 _NEVER_S = 3600.0
-#: Distance of what is told of a running task while it runs, at least.
+#: Distance of what is reported of a running task while it runs, at least.
 _TOLD_NS = 5_000_000_000
-#: Values of a row of samples that are told, by the name they are told by.
+#: Values of a row of samples that are reported, by the name they are reported by.
 _TOLD = {0: "rss_bytes", 1: "threads", 6: "children", 7: "children_rss_bytes"}
 _ALL = frozenset(("cpu", "memory", "threads", "io", "children"))
 
@@ -79,10 +79,10 @@ class TaskSamples:
         self._told_ns = task.mono_ns
         self._told_used_ns = 0
 
-    def told(self, mono_ns: int) -> dict[str, float] | None:
-        """Return what the task uses now, for who follows it while it runs; None if that was told just now.
+    def reported(self, mono_ns: int) -> dict[str, float] | None:
+        """Return what the task uses now, for who follows it while it runs; None if that was reported just now.
 
-        ``cpu_percent`` is the mean since it was told last; 100 is one logical CPU.
+        ``cpu_percent`` is the mean since it was reported last; 100 is one logical CPU.
         """
         passed_ns = mono_ns - self._told_ns
         if passed_ns < _TOLD_NS:

@@ -91,7 +91,7 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
 
 def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
     heads = ["function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason"]
-    # What a narrow terminal has room for.
+    # What a narrow terminal has space for.
     wide = terminal.console().width >= 100
     shown = [head for head in heads if wide or head not in ("task", "samples", "CPU %", "peak RSS")]
     cells = (_cells(row) for row in rows)

@@ -24,7 +24,7 @@ from prov_worker.errors import ProvWorkerError
 #: Modules of commands and the first line of their help, in the order in which they are of use.
 COMMANDS = {
     "demo": "Run a small workload on this machine; every task leaves a crate.",
-    "crates.list": "List crates in a table: one row a task.",
+    "crates.list": "List crates in a table: one row per task.",
     "live.top": "Show what runs now: tasks, nodes, and what ended last.",
     "crates.show": "Show a crate on one page: what ran, where, how hard, what failed.",
     "crates.rerun": "Run a step again from its crate, and compare the two.",

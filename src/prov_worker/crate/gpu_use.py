@@ -18,7 +18,7 @@ USED_PERCENT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """GPUs of one attempt. What is None was not sampled, or cannot be told from other workers' use.
+    """GPUs of one attempt. What is None was not sampled, or cannot be known from other workers' use.
 
     Attributes:
         held: number of GPUs that the worker might use; without a restriction all of its node.

@@ -245,7 +245,7 @@ def _set_aside(path: Path) -> None:
             # Another publisher moved it first.
             return
         return
-    raise CrateError(path, "no free name to set this aside")
+    raise CrateError(path, "no free name to move this away")
 
 
 def _drop(path: Path, crate_dir: Path, who: Attempt) -> None:

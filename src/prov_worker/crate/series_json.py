@@ -41,7 +41,7 @@ def cpu_samples(series: TaskSeries, start_ns: int) -> list[tuple[int, float]]:
 
 
 def cpu_usage(samples: list[tuple[int, float]]) -> bytes:
-    """Content of ``data/cpu_usage.json``, one sample a line."""
+    """Content of ``data/cpu_usage.json``, one sample per line."""
     lines = [f'{{"timestamp":"{utc(time_ns)}","cpu_percent":{value!r}}}' for time_ns, value in samples]
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
 

@@ -63,7 +63,7 @@ def _start(pid: int) -> int:
 
 
 def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S, *, plain: bool = False) -> list[Path]:
-    """Remove what killed writers left in the making: their records make the crates anew.
+    """Remove what killed writers left in the making: their records make the crates again.
 
     A directory of this place is removed if its process is gone. One of another place, be it another node, a container
     or an earlier boot, is removed if nothing in it has changed for long. Other users' are left alone.

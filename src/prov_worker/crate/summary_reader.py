@@ -100,7 +100,7 @@ def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
 
 
 def _libraries(step: RunStep, crate: StepCrate) -> None:
-    """How a step belongs to others, and what libraries told of it."""
+    """How a step belongs to others, and what libraries report of it."""
     for entity in crate.properties():
         value = entity.get("value")
         kind = entity.get("propertyID")

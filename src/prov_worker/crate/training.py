@@ -1,4 +1,4 @@
-"""What libraries told of a task: runs of experiment trackers, models, and steps of other libraries.
+"""What libraries report of a task: runs of experiment trackers, models, and steps of other libraries.
 
 PropertyValues whose ``propertyID`` is a name of ML Schema; what belongs to a run or a model is its ``valueReference``.
 All values of all metrics are in ``data/training.json`` (:class:`prov_worker.training.Training`).

@@ -1,6 +1,6 @@
 """Writes one step crate: files in a hidden directory, metadata last, then one rename.
 
-JSON is written by hand: 0.3 ms a crate, where the rocrate library takes 6. Nothing is synced to the disk: a crate
+JSON is written by hand: 0.3 ms per crate, where the rocrate library takes 6. Nothing is synced to the disk: a crate
 that a power failure takes can be written again from the journal.
 """
 
@@ -193,7 +193,9 @@ class CrateWriter:
                 )
             )
         if record.training:
-            description = "Runs with parameters and all values of their metrics, models, seeds: as libraries told them"
+            description = (
+                "Runs with parameters and all values of their metrics, models, seeds: as libraries report them"
+            )
             files.append(
                 _file(v.TRAINING_FILE, training_file(record.training), "Training", description, "application/json")
             )

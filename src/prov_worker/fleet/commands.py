@@ -50,14 +50,14 @@ def up(
         dry_run: change nothing.
         force: also over files that were changed by hand, which are kept.
         limit_s: how long endpoints may take to register.
-        done: told the name of each endpoint that is dealt with.
+        done: called with the name of each endpoint that is dealt with.
 
     Raises:
         InputError: the daemon would refuse a configuration; nothing has been changed or started.
         BusyError: another command is at work.
     """
     here, outcomes = pick(fleet, names, take_over=force, damaged=force)
-    # What lies there already is not what will be started: installing refuses it, or writes it anew.
+    # What lies there already is not what will be started: installing refuses it, or writes it again.
     wrong = [verdict for verdict in validate(here, installed=False) if verdict.problem is not None]
     if wrong:
         more = f" (and {len(wrong) - 1} more: fleet validate)" if len(wrong) > 1 else ""
@@ -149,7 +149,7 @@ def stop(
         drain: stop an endpoint when its tasks are done; one that is not done in time goes on.
         timeout_s: of ``drain``; None waits for ever.
         force: also those whose marker is damaged.
-        done: told the name of each endpoint that is dealt with.
+        done: called with the name of each endpoint that is dealt with.
 
     Raises:
         InputError, BusyError: as :func:`up`.
@@ -254,7 +254,7 @@ def restart(
         stale: leave those alone that run with the present software, configuration and credentials.
         drain: restart an endpoint when its tasks are done; one that is not done in time goes on.
         timeout_s: of ``drain``; None waits for ever.
-        done: told the name of each endpoint that is dealt with.
+        done: called with the name of each endpoint that is dealt with.
 
     Raises:
         InputError, BusyError: as :func:`up`.

@@ -69,7 +69,7 @@ def start(folder: ManagedEndpoint, environ: Mapping[str, str]) -> subprocess.Pop
     The caller has made sure that none runs.
 
     Raises:
-        OSError: there is no room for what it prints, or it cannot be executed.
+        OSError: there is no space for what it prints, or it cannot be executed.
     """
     console = folder.console
     with contextlib.suppress(FileNotFoundError):
@@ -168,7 +168,7 @@ def stop(
     """
     killed = processes.end([process], limit_s, interrupted=interrupted)
     if interrupted():
-        return "was told to end"
+        return "was asked to end"
     done = ["did not end in time, killed" if killed else "ended", *end_leftovers(folder)]
     if killed:
         folder.pid_file.unlink(missing_ok=True)

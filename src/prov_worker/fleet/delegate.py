@@ -44,7 +44,7 @@ def wait(
         request: what was asked for all of them.
         watch: that was at work when it was asked.
         limit_s: for a daemon to register, or to end, after the watch has taken it on.
-        done: told the name of each endpoint that is dealt with.
+        done: called with the name of each endpoint that is dealt with.
     """
     records = state.load()
     waits = {spec.name: _Wait(records.get(spec.name, Record()), request, limit_s, spec.unbound_host) for spec in specs}

@@ -76,7 +76,7 @@ class ManagedEndpoint:
             return marker_of(self.directory)
         except DamagedError as error:
             remedy = f"prov-worker fleet up --take-over {self.spec.name}"
-            raise DamagedError(f"{error}; {remedy} keeps a copy and writes it anew") from None
+            raise DamagedError(f"{error}; {remedy} keeps a copy and writes it again") from None
 
     def other_host(self) -> str | None:
         """The host that it belongs to, if that is not this one."""

@@ -71,7 +71,7 @@ def would_do(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
 
 
 def running(folder: ManagedEndpoint, record: Record) -> str | None:
-    """Which process the daemon is, if it runs; the record is told of one that it does not know.
+    """Which process the daemon is, if it runs; the record learns of one that it does not know.
 
     Raises:
         InputError: a second one might be started beside one that cannot be seen well.

@@ -273,7 +273,7 @@ def read(path: Path | None = None) -> Fleet:
     try:
         return Fleet.model_validate(content, context={"path": path, "file": real(path)})
     except ValidationError as error:
-        # A key that is misspelt also misses under its right name: it is told first.
+        # A key that is misspelt also misses under its right name: it is reported first.
         problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         raise InputError(f"{path}: {_problem(problems[0])}") from None
 

@@ -122,7 +122,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow(path: Path, offset: int, pause_s: float = 0.25) -> Iterator[str]:
-    """Text that is added to a log from now on, also when it is made anew; for ever."""
+    """Text that is added to a log from now on, also when it is made again; for ever."""
     rest = b""
     identity = None
     while True:

@@ -93,7 +93,7 @@ def end(directory: Path, limit_s: float = 120.0) -> Presence | None:
         None if there is none any more; else the one that has not ended in time.
 
     Raises:
-        OSError: there is no room or no right.
+        OSError: there is no space or no right.
     """
     deadline = time.monotonic() + limit_s
     if read(directory) is not None:

@@ -180,11 +180,11 @@ class State:
         """Whether another process has written the file since it was loaded or saved here."""
         return self._signature_now() != self._signature
 
-    def load(self, *, aside: bool = False) -> dict[str, Record]:
+    def load(self, *, keep_copy: bool = False) -> dict[str, Record]:
         """All records by name. Where the file cannot be understood, whether endpoints are to run is unknown.
 
         Args:
-            aside: keep a copy of such a file, since the caller writes a new one.
+            keep_copy: keep a copy of such a file, since the caller writes a new one.
 
         Raises:
             InputError: it cannot be read.
@@ -198,14 +198,14 @@ class State:
             return {}
         except OSError as error:
             raise InputError(
-                f"{self.path}: cannot be read: {error.strerror}; mend that, or move it away: then it is forgotten what "
-                "was stopped by a person"
+                f"{self.path}: cannot be read: {error.strerror}; repair that, or move it away: then it is forgotten "
+                "what was stopped by a person"
             ) from None
         except (ValueError, LookupError, TypeError, AttributeError):
             self.damaged = f"{self.path}: is damaged"
-            if aside:
+            if keep_copy:
                 copy = self.path.with_suffix(".damaged")
-                with contextlib.suppress(OSError):  # without room the new file will not be written either
+                with contextlib.suppress(OSError):  # without space the new file will not be written either
                     shutil.copyfile(self.path, copy)
                     self.damaged += f", kept as {copy.name}"
             self.damaged += (
@@ -218,7 +218,7 @@ class State:
         """Write all records, whole or not at all.
 
         Raises:
-            OSError: there is no room or no right.
+            OSError: there is no space or no right.
         """
         data: dict[str, Any] = {"version": 1, "endpoints": {name: asdict(record) for name, record in records.items()}}
         files.write_file(self.path, json.dumps(data, indent=1) + "\n", mode=0o600, sync=True)
@@ -236,7 +236,7 @@ class State:
                 stack.enter_context(self.lock("commands", wait_s))
             except BusyError as error:
                 raise BusyError(f"another command is at work on this fleet: {error}") from None
-            records = self.load(aside=True)
+            records = self.load(keep_copy=True)
             try:
                 yield records
             finally:
@@ -260,7 +260,7 @@ class State:
                 stack.callback(os.close, descriptor)
                 if _locked(descriptor, path, wait_s):
                     held += 1
-                    with contextlib.suppress(OSError):  # only told to people
+                    with contextlib.suppress(OSError):  # only for people
                         os.ftruncate(descriptor, 0)
                         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             if not held:
@@ -268,7 +268,7 @@ class State:
             yield
 
     def _signature_now(self) -> tuple[int, ...] | None:
-        """Return what is another where the file was replaced; a network file system is asked anew for an open file."""
+        """Return what is another where the file was replaced; a network file system is asked again for an open file."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

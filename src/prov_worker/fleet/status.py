@@ -24,7 +24,7 @@ from prov_worker.globus.daemons import STALE_S, Core
 Condition = Literal[
     "running", "starting", "unresponsive", "down", "stopped", "not created", "elsewhere", "unknown", "foreign"
 ]
-#: Not a word from an engine for so long: what it said last is not told.
+#: Not a word from an engine for so long: what it said last is not reported.
 _OLD_S = 90.0
 
 

@@ -61,7 +61,7 @@ def _problem(spec: EndpointSpec, *, installed: bool) -> str | None:
         except DamagedError:
             if installed:
                 raise
-            here = True  # it will be written anew
+            here = True  # it will be written again
         if here and (problem := interface.problem(spec.values["interface"])) is not None:
             return f"interface: {problem}"
         texts = files_of(spec.site, spec.name, spec.values, spec.user_dir)

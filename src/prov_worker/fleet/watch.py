@@ -146,7 +146,7 @@ class Watcher:
         """Look at every endpoint once, and act."""
         try:
             with self.state.lock("commands"):
-                records = self._unsaved or self.state.load(aside=True)
+                records = self._unsaved or self.state.load(keep_copy=True)
                 before = repr(records)
                 pool = orphans.pool_processes()
                 if self.state.damaged is not None:

@@ -78,7 +78,7 @@ def _work(crate_dir: str, start_agent: Callable[[], None] | None, recover: bool)
         if recover:
             _recover(crate_dir)
     except Exception:
-        _log.warning("housekeeping of %s failed; `prov-worker recover` mends it", crate_dir, exc_info=True)
+        _log.warning("housekeeping of %s failed; `prov-worker recover` repairs it", crate_dir, exc_info=True)
 
 
 def _recover(crate_dir: str) -> None:

@@ -1,4 +1,4 @@
-"""This user's processes on this host: found by psutil, told apart by id and start, and ended.
+"""This user's processes on this host: found by psutil, distinguished by id and start, and ended.
 
 Globus Compute and Parsl give their processes titles, which overwrite their environment; what a process has open says
 then whose it is.

@@ -1,7 +1,7 @@
 """What an exception that came back from an executor says about where it was raised.
 
 Parsl's worker (``parsl/executors/high_throughput/process_worker_pool.py``) imports the module of the function that it
-was told to call, gets the function and calls it; an exception on the way comes back with its traceback (by tblib).
+was asked to call, gets the function and calls it; an exception on the way comes back with its traceback (by tblib).
 The stock helper turns whatever the user's function raises into a result: what comes back as an exception was raised
 around it, by the executor for a worker that is gone, or before the helper began.
 """

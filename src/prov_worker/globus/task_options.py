@@ -30,7 +30,7 @@ class TaskOptions:
     Attributes:
         run: name of the run that it is a part of; None.
         time_limit_s: how long it may take; None.
-        sent: what the worker is told.
+        sent: what the worker gets.
         request: what the engine itself is asked; then no worker gets the task.
     """
 

@@ -1,4 +1,4 @@
-"""A store while a program has it open: its ledger and its file move together, and whoever waits is told."""
+"""A store while a program has it open: its ledger and its file move together, and whoever waits is notified."""
 
 from __future__ import annotations
 

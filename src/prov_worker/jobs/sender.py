@@ -117,7 +117,7 @@ class Sender(threading.Thread):
         while jobs and not self._stopped:
             ordered, payloads = self._by_function(jobs)
             with self._wake:
-                # What was cancelled meanwhile is left out, and what has no room in this request waits.
+                # What was cancelled meanwhile is left out, and what has no space in this request waits.
                 number = self._exchange.begin_sending(ordered)
                 left = {job.id for job in ordered} if number else set()
                 self._queue.extendleft(job for job in reversed(jobs) if job.id not in left and job.waiting)
@@ -163,7 +163,7 @@ class Sender(threading.Thread):
         return True
 
     def _by_function(self, jobs: list[Job]) -> tuple[list[Job], dict[str, list[str]]]:
-        """Return jobs in the order of a request, and their arguments by function, as many as have room."""
+        """Return jobs in the order of a request, and their arguments by function, as many as have space."""
         by_function: dict[str, list[tuple[Job, str]]] = defaultdict(list)
         size = 0
         for job in jobs:

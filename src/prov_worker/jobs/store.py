@@ -59,7 +59,7 @@ class Store:
         It survives the end of this process from then on, and that of the machine after :meth:`sync`.
 
         Raises:
-            StoreError: there is no room.
+            StoreError: there is no space.
         """
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         offset = self.size
@@ -71,7 +71,7 @@ class Store:
             raise StoreError(self.path, f"cannot be written: {error.strerror}") from error
         self.size += written
         if written < len(line):
-            raise StoreError(self.path, "cannot be written: no room")
+            raise StoreError(self.path, "cannot be written: no space")
         return offset
 
     def sync(self) -> None:

@@ -42,7 +42,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 def lay_out(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return the heading and the rows of a table, of at most ``width`` cells.
 
-    Columns without a value in any row are left out, and so are the last ones if there is no room.
+    Columns without a value in any row are left out, and so are the last ones if there is no space.
     """
     from rich.cells import cell_len
 
@@ -163,9 +163,9 @@ class Screen:
         top = [Line(fit(title, width), TITLE), *self._state(now)]
         foot = [Line(self._foot(), FAINT)]
         task = self._chosen_task() if self._detailed else None
-        room = max(0, height - len(top) - len(foot))
-        body = self._details(task) if task is not None else self._tables(width, room)
-        return [Line(fit(text.text, width), text.style) for text in (top + body[:room] + foot)[:height]]
+        space = max(0, height - len(top) - len(foot))
+        body = self._details(task) if task is not None else self._tables(width, space)
+        return [Line(fit(text.text, width), text.style) for text in (top + body[:space] + foot)[:height]]
 
     def _state(self, now: float) -> list[Line]:
         view = self._view
@@ -194,21 +194,21 @@ class Screen:
         longest = max(len(name) for name, _ in pairs)
         return [Line(""), *(Line(f"  {name:<{longest}}  {value}") for name, value in pairs)]
 
-    def _tables(self, width: int, room: int) -> list[Line]:
+    def _tables(self, width: int, space: int) -> list[Line]:
         view = self._view
         if view is None:
             return []
         if not view.nodes:
             return [Line(""), *(Line(text) for text in self._nothing.split("\n"))]
-        ended = view.ended[: min(_MOST_ENDED, max(0, room // 4 - 1))]
+        ended = view.ended[: min(_MOST_ENDED, max(0, space // 4 - 1))]
         tail = self._block(ENDED, ended, width)
-        nodes = view.nodes[: max(1, room // 4 - 1)]
+        nodes = view.nodes[: max(1, space // 4 - 1)]
         styles = [PLAIN if node.state == LIVE else BAD for node in nodes]
         head = self._block(NODES, nodes, width, styles)
         if len(nodes) < len(view.nodes):
             head.append(Line(f"… and {len(view.nodes) - len(nodes)} more nodes", FAINT))
         tasks = self._tasks()
-        left = max(1, room - len(head) - len(tail) - 1)
+        left = max(1, space - len(head) - len(tail) - 1)
         place = self._place(tasks)
         first = max(0, min(place - left // 2, len(tasks) - left))
         window = tasks[first : first + left]

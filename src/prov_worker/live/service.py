@@ -1,4 +1,4 @@
-"""Asks a local service what runs in the crate directories that it was told of."""
+"""Asks a local service what runs in the crate directories that it was given."""
 
 from __future__ import annotations
 

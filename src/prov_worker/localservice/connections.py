@@ -20,7 +20,7 @@ PAUSE_S = 20.0
 #: For a whole body.
 BODY_S = 120.0
 #: Descriptors that are not for connections: broker, listeners, log, those of the database in each of 42 threads, and
-#: connections that are accepted and have not yet made room.
+#: connections that are accepted and have not yet made space.
 _RESERVED = 256
 
 
@@ -59,7 +59,7 @@ class Connections:
         return len(self._new) + len(self._idle) + len(self._busy)
 
     def make_room(self) -> bool:
-        """Close one without a request under way, if there are too many; return whether there is room."""
+        """Close one without a request under way, if there are too many; return whether there is space."""
         if len(self) < self._most:
             return True
         oldest = next(iter(self._new), None) or next(iter(self._idle), None)
@@ -108,7 +108,7 @@ class LimitedProtocol(H11Protocol):
         self._stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, if there is room."""
+        """Take a connection, if there is space."""
         super().connection_made(transport)
         if self.limits.make_room():
             self.limits.wait(self, new=True)

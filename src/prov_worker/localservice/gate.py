@@ -1,4 +1,4 @@
-"""What a request passes before its body is read: who asks, how large it may be, and whether there is room for it.
+"""What a request passes before its body is read: who asks, how large it may be, and whether there is space for it.
 
 A framework reads the body first and asks afterwards: whoever reaches the port could fill the memory.
 """
@@ -32,7 +32,7 @@ OPEN = frozenset(
 _OPEN_BYTES = 64 * 1024
 #: A client that still sends while it is refused gets the answer if what it sends is taken for so long.
 _LINGER_S = 2.0
-#: A request waits for so long while others take the room for bodies.
+#: A request waits for so long while others take the space for bodies.
 _PATIENCE_S = 30.0
 
 
@@ -80,7 +80,7 @@ class Gate:
             async with self._bodies.take(owner, size) if size > _OPEN_BYTES else _nothing():
                 await self._pass(scope, receive, send, limit)
         except asyncio.TimeoutError:
-            reason = "other requests take the room for bodies; try again"
+            reason = "other requests take the space for bodies; try again"
             await _refuse(scope, receive, send, 503, reason, {"Retry-After": "5"})
 
     async def _owner(self, headers: dict[bytes, bytes]) -> str | None:
@@ -132,7 +132,7 @@ class _Room:
 
     @asynccontextmanager
     async def take(self, owner: str | None, size: int) -> AsyncIterator[None]:
-        """Wait until there is room for a body, and hold it.
+        """Wait until there is space for a body, and hold it.
 
         Raises:
             asyncio.TimeoutError: there is none for half a minute.

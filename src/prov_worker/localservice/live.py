@@ -1,4 +1,4 @@
-"""What runs in the crate directories that the service was told of, for the identity that asks."""
+"""What runs in the crate directories that the service was given, for the identity that asks."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class UserEndpoint:
     Attributes:
         options: ``user_endpoint_config`` of the submissions that it serves.
         runtime: ``user_runtime`` of the latest of them.
-        started: when it was last told to start; 0 for never.
+        started: when it was last asked to start; 0 for never.
     """
 
     id: str

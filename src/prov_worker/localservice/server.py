@@ -97,7 +97,7 @@ def protocol(config: Config, connections: Connections) -> type[LimitedProtocol]:
 
 
 class _Server(uvicorn.Server):
-    """Takes few connections at once: asyncio accepts a whole backlog before the first of them may make room."""
+    """Takes few connections at once: asyncio accepts a whole backlog before the first of them may make space."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve; the kernel keeps more connections waiting than are taken at once."""

@@ -45,7 +45,7 @@ class EndpointStore(Protocol):
         """Forget an endpoint and its user endpoints; their finished tasks stay until they are old."""
 
     def lock_endpoint(self, endpoint_id: str) -> None:
-        """Mark an endpoint as told to stop."""
+        """Mark an endpoint as asked to stop."""
 
     def save_user_endpoint(self, user_endpoint: UserEndpoint) -> None:
         """Keep a user endpoint; of one that is known, its runtime changes."""
@@ -57,7 +57,7 @@ class EndpointStore(Protocol):
         """All user endpoints of a core endpoint."""
 
     def mark_started(self, user_endpoint_id: str, when: float) -> None:
-        """Note that a user endpoint was told to start; its earlier pulse is forgotten where that was an error."""
+        """Note that a user endpoint was asked to start; its earlier pulse is forgotten where that was an error."""
 
 
 class FunctionStore(Protocol):

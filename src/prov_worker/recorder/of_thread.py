@@ -15,7 +15,7 @@ _local = threading.local()
 def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
     """The recorder of this thread for the crate directory that the settings name.
 
-    Made anew in a forked child, which must not write to its parent's journal.
+    Made again in a forked child, which must not write to its parent's journal.
 
     Raises:
         SettingsError, SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.

@@ -59,7 +59,7 @@ class Outlet:
         """Take a line that later ones depend on; ``first`` forgets those before.
 
         Raises:
-            OSError: there is neither room in memory nor a journal that takes it.
+            OSError: there is neither space in memory nor a journal that takes it.
         """
         if first:
             self._kept.clear()
@@ -138,7 +138,7 @@ class Outlet:
         return True
 
     def _put(self, body: bytes) -> None:
-        """Take a record, whatever the room."""
+        """Take a record, whatever the space."""
         ring = self._ring
         if ring is None:
             self._write(body)
@@ -146,7 +146,7 @@ class Outlet:
             if not ring.append(body) and not ring.append(brief(body), brief=True):
                 ring.count_unrecorded()
         elif not ring.append(body, brief=True) and body[0] in (FIRST, KEPT):
-            raise OSError("no room for what later records depend on")
+            raise OSError("no space for what later records depend on")
 
     def _write(self, body: bytes) -> None:
         writer = self._writer

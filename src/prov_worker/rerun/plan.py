@@ -165,7 +165,7 @@ def _change(file: FileRef) -> str | None:
     with open(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            return "no regular file"
+            return "not a regular file"
         if file.size_bytes is not None and status.st_size != file.size_bytes:
             return f"{status.st_size} bytes, was {file.size_bytes}"
         digest = sha256_of(stream)

@@ -212,15 +212,15 @@ class RunRecord:
         return series_of(self.source(step)) if step.has_series else TaskSeries()
 
     def tasks(self) -> pd.DataFrame:
-        """A row an attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
+        """One row per attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
         return self._frame("tasks")
 
     def arguments(self) -> pd.DataFrame:
-        """A row an argument or result. Needs pandas."""
+        """One row per argument or result. Needs pandas."""
         return self._frame("arguments")
 
     def files(self) -> pd.DataFrame:
-        """A row a file that a step used or generated. Needs pandas."""
+        """One row per file that a step used or generated. Needs pandas."""
         return self._frame("files")
 
     def failures(self) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Options that are right one by one, and wrong together: each block would end, or the scheduler refuse its job.
 
-What changes with time, such as limits of queues, is told and not refused: the scheduler has the last word.
+What changes with time, such as limits of queues, is reported and not refused: the scheduler has the last word.
 """
 
 from __future__ import annotations

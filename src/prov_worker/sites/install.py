@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class DamagedError(InputError):
-    """A marker that cannot be understood: an installation with ``overwrite`` keeps a copy and writes it anew."""
+    """A marker that cannot be understood: an installation with ``overwrite`` keeps a copy and writes it again."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
         site: its site.
         name: its name.
         values: all options, as :func:`prov_worker.sites.options.complete` gives them.
-        user_dir: Globus Compute's directory, which user endpoints have to be told where it is not the usual one.
+        user_dir: Globus Compute's directory, which user endpoints need if it is not the usual one.
     """
     shared = directory() / SHARED
     schema = site.schema(dict(values))

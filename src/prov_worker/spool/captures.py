@@ -21,7 +21,7 @@ _MAX_FILES = 256
 
 
 def captures_dir(runtime: str, attempt: AttemptId) -> str:
-    """Return where the files of an attempt are; there is no such directory if no library has told anything."""
+    """Return where the files of an attempt are; there is no such directory if no library has reported anything."""
     return f"{runtime}/{_DIRECTORY}/{attempt.task_id}-{attempt.start_ns}"
 
 
@@ -56,7 +56,7 @@ def write_capture(runtime: str, attempt: AttemptId, library: str, data: Any) -> 
 
 
 def read_captures(runtime: str, attempt: AttemptId) -> dict[str, list[Any]]:
-    """Return what libraries told of an attempt, by library; what cannot be read is left out."""
+    """Return what libraries report of an attempt, by library; what cannot be read is left out."""
     directory = captures_dir(runtime, attempt)
     captures: dict[str, list[Any]] = {}
     try:
@@ -75,5 +75,5 @@ def read_captures(runtime: str, attempt: AttemptId) -> dict[str, list[Any]]:
 
 
 def remove_captures(runtime: str, attempt: AttemptId) -> None:
-    """Take away what libraries told of an attempt."""
+    """Take away what libraries report of an attempt."""
     shutil.rmtree(captures_dir(runtime, attempt), ignore_errors=True)

@@ -1,7 +1,7 @@
 """From a ring to the journal: done by the node's agent, by ``recover``, or by a worker that no agent serves.
 
 Whoever drains a ring holds its file (flock(2)), so that there is never more than one. Lines go into the journal first;
-then the ring is told how far that was. Who dies between the two leaves lines that come a second time: a reader knows
+then the ring gets how far that was. Who dies between the two leaves lines that come a second time: a reader knows
 them by their number (:class:`prov_worker.spool.records.JournalState`).
 """
 

@@ -277,7 +277,7 @@ class EventLog:
         self._path, self._size, self._opened = path, 0, now
 
     def _give_up(self) -> None:
-        """Make room: first of what may be dropped, then of what is oldest."""
+        """Make space: first of what may be dropped, then of what is oldest."""
         kept: deque[tuple[bytes, bool]] = deque()
         for line, droppable in self._held:
             if droppable:

@@ -172,7 +172,7 @@ class JournalWriter:
 
 
 def _high_number() -> int:
-    """A high descriptor number that the process's table has room for: to let the table grow can take milliseconds."""
+    """A high descriptor number that the process's table has space for: to let the table grow can take milliseconds."""
     with open("/proc/self/status", "rb") as file:
         size = int(file.read().partition(b"FDSize:")[2].split(None, 1)[0])
     return max(size - 16, 0)

@@ -1,4 +1,4 @@
-"""Live files: what a node runs now, written anew every two seconds by its agent, for whoever looks from elsewhere.
+"""Live files: what a node runs now, written again every two seconds by its agent, for whoever looks from elsewhere.
 
 ``<spool>/<host>~<place>.live`` is one JSON object, replaced whole. On the node itself the agent's socket,
 :data:`SOCKET` in its runtime directory, answers with the same, fresh. Neither is a record: crates are

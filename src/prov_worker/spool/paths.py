@@ -253,7 +253,7 @@ def _try_room(directory: str) -> None:
     Raises:
         OSError: the file system is full or read-only, or refuses.
     """
-    path = os.path.join(directory, f".room-{os.getpid()}-{threading.get_native_id()}")
+    path = os.path.join(directory, f".space-{os.getpid()}-{threading.get_native_id()}")
     descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         allocate(descriptor, _ROOM)

@@ -26,7 +26,7 @@ Field names are short for the same reason:
     of a command: ``cmd`` (``run`` ``launcher`` ``status`` ``limit``) ``outf`` (files of its streams); ``out`` (ends of
     standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
-    ``brief`` (1: there was no room for more of it)
+    ``brief`` (1: there was no space for more of it)
 ``notes``
     ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
     has all of it again; these lines are for a task that has none.
@@ -288,7 +288,9 @@ class JournalState:
         )
         _take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
         if line.get("brief"):
-            record.notes.append("Little of it is known: more tasks ended than there was room for in the node's memory.")
+            record.notes.append(
+                "Little of it is known: more tasks ended than there was space for in the node's memory."
+            )
         return Ended(
             record,
             self.settings,

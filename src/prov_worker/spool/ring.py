@@ -66,7 +66,7 @@ class Ring:
         path: of its file.
 
     Raises:
-        OSError: it cannot be made, or there is no room for it.
+        OSError: it cannot be made, or there is no space for it.
         ValueError: the journal's path is too long.
     """
 
@@ -101,17 +101,17 @@ class Ring:
             brief: go beyond the limit by a quarter.
 
         Returns:
-            Whether there was room for it.
+            Whether there was space for it.
         """
         length = len(body)
         size = HEAD_SIZE + length + 7 & ~7
         area = self._area
         at = area.at
         if at + size > area.end:
-            room = self._make_room(size, brief)
-            if room is None:
+            space = self._make_room(size, brief)
+            if space is None:
                 return False
-            area, at = room, room.at
+            area, at = space, space.at
         number = self._next
         # Taken first and filled then: a signal's handler may come here, too, and leave by an exception.
         self._next, area.at = number + 1, at + size
@@ -126,7 +126,7 @@ class Ring:
         return True
 
     def count_unrecorded(self) -> None:
-        """A task has ended for which there is no room."""
+        """A task has ended for which there is no space."""
         self._words[UNRECORDED] += 1
 
     def undrained(self) -> list[bytes]:
@@ -152,7 +152,7 @@ class Ring:
         self.abandon()
 
     def abandon(self) -> None:
-        """Let the memory go; from now on there is no room for any record."""
+        """Let the memory go; from now on there is no space for any record."""
         _rings.discard(self)
         area, self._area = self._area, Area(mmap.mmap(-1, WORD), 0, 0)
         self._limit = 0

@@ -11,7 +11,7 @@ offset  type   content of the file ``<journal>.<first>.ring``
 16      Q      start of the process, clock ticks since boot
 24      Q      number of the first record
 32      Q      written by who drains it: number of the first record that is not in the journal yet
-40      Q      tasks that left no record, as there was no more room
+40      Q      tasks that left no record, as there was no more space
 48      Q      1 once the writer goes on elsewhere
 56      Q      number of files ``<journal>.<first>.<number>.<KiB>.more`` that were made
 64      H      length of the journal's path, which follows
@@ -50,7 +50,7 @@ NAME = re.compile(r"(?P<ring>(?P<stem>.+)\.[0-9a-f]{16})(?:\.ring|\.(?P<number>\
 
 
 class Area:
-    """Room for records: ``at`` is where the next one goes, ``last`` the number of the last one."""
+    """Space for records: ``at`` is where the next one goes, ``last`` the number of the last one."""
 
     __slots__ = ("at", "begin", "end", "last", "map", "words")
 

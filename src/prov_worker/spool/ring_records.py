@@ -12,7 +12,7 @@ import pickle
 import struct
 
 #: Kinds of records: a line as it is, one that begins a journal, one that later lines need; a task's start, its end,
-#: both in one, both without counters, and what is left of both if there is little room.
+#: both in one, both without counters, and what is left of both if there is little space.
 LINE, FIRST, KEPT, START, END, WHOLE, SHORT, BRIEF = range(1, 9)
 #: Kinds that tell of a task's end.
 ENDS = (END, WHOLE, SHORT, BRIEF)
@@ -34,7 +34,7 @@ PACK_SHORT = struct.Struct("<BBHIqqq16s16sI")
 
 
 def brief(body: bytes) -> bytes:
-    """Return what is kept of an end if there is little room: which task it was, and how it ended."""
+    """Return what is kept of an end if there is little space: which task it was, and how it ended."""
     _, flags, *fields = PACK_SHORT.unpack_from(body)
     return PACK_SHORT.pack(BRIEF, flags & OK, *fields)
 

@@ -117,7 +117,7 @@ class Slot:
         ``telemetry`` has an interval for each type, or :data:`OFF`; empty, all have ``interval_s``.
 
         Raises:
-            OSError: the file cannot be made, or there is no room for it.
+            OSError: the file cannot be made, or there is no space for it.
             ValueError: the journal's path is too long for the page.
         """
         encoded = os.fsencode(journal)
@@ -153,7 +153,7 @@ class Slot:
         return not self.path or leads_to(self.path, self._inode)
 
     def make_again(self) -> None:
-        """Make the file anew, between two tasks, with all that it said; an agent that sees the old one lets it go.
+        """Make the file again, between two tasks, with all that it said; an agent that sees the old one lets it go.
 
         Raises:
             OSError: as above.

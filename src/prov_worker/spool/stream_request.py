@@ -51,7 +51,7 @@ def leave_request(runtime: str, stream: Mapping[str, Any]) -> None:
         stream: as of :meth:`prov_worker.settings.Settings.stream_mapping`.
 
     Raises:
-        OSError: there is no room.
+        OSError: there is no space.
     """
     text = json.dumps(stream, sort_keys=True)
     path = os.path.join(runtime, PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16])

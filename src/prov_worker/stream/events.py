@@ -18,7 +18,7 @@ class Event:
         source: its place.
         sequence: its number in its place.
         task_id: of the task that it is about.
-        time: when it was told, RFC 3339.
+        time: when it was reported, RFC 3339.
         data: what it says.
     """
 

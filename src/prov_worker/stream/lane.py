@@ -1,4 +1,4 @@
-"""One sink and one directory of event logs: what was told goes out in batches, and it is stored how far that is."""
+"""One sink and one directory of event logs: what was reported goes out in batches, and it is stored how far that is."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ class Lane:
     def _read(self) -> tuple[Sequence[Event], dict[LogName, int]]:
         events: list[Event] = []
         offsets: dict[LogName, int] = {}
-        room = _BATCH_BYTES
+        space = _BATCH_BYTES
         names = self.names()
         latest = {name.place: name for name in names}
         for name in names:
             offset = self.positions[name]
-            lines, after = read_lines(os.path.join(self.directory, str(name)), offset, room)
+            lines, after = read_lines(os.path.join(self.directory, str(name)), offset, space)
             if not lines:
                 if latest[name.place] != name and offset and self._is_over(name, offset):
                     self._finished.add(name)
@@ -130,8 +130,8 @@ class Lane:
             events += [event for event in parsed if event is not None]
             self.odd += parsed.count(None)
             offsets[name] = after
-            room -= after - offset
-            if room <= 0 or len(events) >= _BATCH_EVENTS:
+            space -= after - offset
+            if space <= 0 or len(events) >= _BATCH_EVENTS:
                 break
         return events, offsets
 

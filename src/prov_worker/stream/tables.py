@@ -2,7 +2,7 @@
 
 Events may come twice, and those of two places in any order. ``event`` takes each id once. A row of ``task`` is replaced
 by a later word on its attempt only: of a later execution of the same number, then of a later stage (running, ended by
-a verdict, ended), then by sequence within a place and by time between two. So what is told again changes nothing.
+a verdict, ended), then by sequence within a place and by time between two. So what is reported again changes nothing.
 """
 
 from __future__ import annotations

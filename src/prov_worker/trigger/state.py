@@ -1,4 +1,4 @@
-"""What a trigger remembers on disk, so that each content is fired once: a line an event, appended and synced.
+"""What a trigger remembers on disk, so that each content is fired once: one line per event, appended and synced.
 
 One trigger has it at a time (a lock beside it). It is rewritten, whole or not at all, when most of its lines are
 of the past.
@@ -188,7 +188,7 @@ class State:
         """Record events: on disk first, then in :attr:`records`.
 
         Raises:
-            OSError: there is no room; nothing is recorded of what was not written.
+            OSError: there is no space; nothing is recorded of what was not written.
         """
         self._append(entries, sync=sync)
         for entry in entries:

@@ -172,7 +172,7 @@ class Trigger:
             run = {**outcome.run, "crate": self._crate(folder, pending, outcome.run)}
             self._watcher.fired(folder.name, pending.content, run)
         except OSError as error:
-            # It is still pending on disk: it is written when there is room, or the next trigger asks how it ended.
+            # It is still pending on disk: it is written when there is space, or the next trigger asks how it ended.
             if folder.name not in self._unwritten:
                 self._say(f"{name}: ended, and that cannot be written: {error.strerror}")
             self._unwritten[folder.name] = (folder, outcome)

@@ -101,7 +101,7 @@ def test_a_killed_worker_costs_an_attempt(stack: Stack) -> None:
 
 
 def test_a_full_disk_delays_crates(stack: Stack, tmp_path: Path) -> None:
-    """Crates that find no room are written when there is room again."""
+    """Crates that find no space are written when there is room again."""
     volume = f"{stack.project}_full"
     options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=2m,mode=1777")
     stack.docker("volume", "create", *options, volume)

@@ -1,4 +1,4 @@
-"""scripts/stack-up.sh and scripts/stack-down.sh: what they refuse before anything is touched, and what they mend."""
+"""scripts/stack-up.sh and scripts/stack-down.sh: what they refuse before anything is touched, and what they repair."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_a_file_that_changes_and_a_daemon_that_hangs(
     host.file.write_text("endpoints: [\n")
     wait_for(lambda: any("goes on with what it read before" in line for line in said("file")), "a broken file")
     host.file.write_text(good)
-    wait_for(lambda: any(line.endswith("is good again") for line in said("file")), "a file that is mended")
+    wait_for(lambda: any(line.endswith("is good again") for line in said("file")), "a file that is repaired")
     host.write("one", "two")
     wait_for(lambda: any("came into the file" in line for line in said("two")), "the file is read again")
     host.run("up", "two")

@@ -7,7 +7,7 @@ import threading
 
 
 class Proxy:
-    """Passes connections of one port of loopback on to another, until it is cut, and again when it is mended."""
+    """Passes connections of one port of loopback on to another, until it is cut, and again when it is repaired."""
 
     def __init__(self, target: int, port: int) -> None:
         self._target, self.port = target, port
@@ -28,7 +28,7 @@ class Proxy:
                 except OSError:
                     continue
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Let connections through again."""
         with self._guard:
             self._cut = False

@@ -222,7 +222,7 @@ def test_network_cut_between_endpoint_and_broker(tmp_path: Path, wait_for: Calla
             time.sleep(5)
             assert stack.service.health()["status"] == "ok"
             load.submit(4)
-            proxy.mend()
+            proxy.repair()
             load.check()
         finally:
             proxy.close()

@@ -177,7 +177,7 @@ def away(service: Service, way: Proxy) -> Iterator[None]:
         wait(lambda: service.health()["broker"] == "down", "the broker is still there")
         yield
     finally:
-        way.mend()
+        way.repair()
         wait(lambda: service.health()["status"] == "ok", "the broker does not come back")
 
 

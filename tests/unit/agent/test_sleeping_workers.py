@@ -90,7 +90,7 @@ def test_each_look_at_one_that_sleeps_is_a_sample_of_its_own(sleeper: Sleeper) -
     row = current.rows.last()
     sleeper.watched._look_due_ns = time.monotonic_ns() + 10_000_000_000
     assert sleeper.sample(40) == before
-    assert current.rows.last() is row, "it was not read anew"
+    assert current.rows.last() is row, "it was not read again"
     end_ns = time.monotonic_ns()
     series = current.series(end_ns, 0.005)
     assert len(series) == series.taken >= 41

@@ -169,7 +169,7 @@ def empty(path: Path) -> None:
 
 
 def shared(path: Path) -> None:
-    """Two members that are the same bytes, with room for both in the file."""
+    """Two members that are the same bytes, with space for both in the file."""
     data = bytearray(path.read_bytes())
     last = data.rindex(b"PK\1\2")
     before = data.rindex(b"PK\1\2", 0, last)

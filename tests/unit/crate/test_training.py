@@ -1,4 +1,4 @@
-"""What libraries told of a task, in its crate and out of it again."""
+"""What libraries report of a task, in its crate and out of it again."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_a_state_that_cannot_be_read_hides_no_endpoint(fleet: Fleet, capsys: Cap
     State(fleet).path.mkdir()
     assert {row["condition"] for row in rows(capsys, "status", code=1).values()} == {"down"}
     assert cli(["fleet", "stop"]) == 2
-    assert "state.json: cannot be read: Is a directory; mend that, or move it away" in capsys.readouterr().err
+    assert "state.json: cannot be read: Is a directory; repair that, or move it away" in capsys.readouterr().err
 
 
 def test_a_copy_of_a_fleet_file_leaves_its_endpoints_alone(fleet: Fleet, tmp_path: Path, capsys: Capture) -> None:

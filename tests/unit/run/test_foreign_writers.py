@@ -1,7 +1,7 @@
 """Crates in the manner of other writers, small: each command reads them, or says in one line why not.
 
 The shapes are those of the examples of the Workflow Run RO-Crate profiles (ResearchObject/workflow-run-crate,
-``docs/examples``) by COMPSs, WfExS, Galaxy, StreamFlow, runcrate, Autosubmit and Sapporo, written anew with a few
+``docs/examples``) by COMPSs, WfExS, Galaxy, StreamFlow, runcrate, Autosubmit and Sapporo, written again with a few
 entities each.
 """
 

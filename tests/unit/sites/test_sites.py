@@ -58,7 +58,7 @@ def loaded(name: str, user_options: dict[str, Any] | None = None, **values: Any)
 
 
 def as_written(path: Path, text: str) -> None:
-    """Compare with a file; PROV_TEST_WRITE_GOLDEN=1 writes it anew."""
+    """Compare with a file; PROV_TEST_WRITE_GOLDEN=1 writes it again."""
     if os.environ.get("PROV_TEST_WRITE_GOLDEN"):
         path.write_text(text)
     assert text == path.read_text()

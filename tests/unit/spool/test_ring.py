@@ -378,7 +378,7 @@ def test_a_brief_record_becomes_a_task_that_says_so() -> None:
     assert (ended.record.function.name, ended.record.status, ended.record.end_ns) == ("f", "completed", 120)
     assert ended.record.usage.cpu_s is None
     assert ended.record.notes == [
-        "Little of it is known: more tasks ended than there was room for in the node's memory."
+        "Little of it is known: more tasks ended than there was space for in the node's memory."
     ]
 
 

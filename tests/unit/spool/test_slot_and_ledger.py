@@ -320,4 +320,4 @@ def test_a_slot_that_was_removed_is_made_again_with_all_that_it_says(tmp_path: P
     os.replace(path, tmp_path / "elsewhere")
     path.write_bytes(b"")
     assert not slot.is_there(), "another file has its name"
-    assert Slot.unseen().is_there()
+    assert Slot.in_memory().is_there()

@@ -72,7 +72,7 @@ class LiveSocket:
                 except OSError:
                     pass  # gone, or too slow
                 except Exception:
-                    log.exception("what runs now could not be told")
+                    log.exception("what runs now could not be reported")
 
     def _current(self) -> bytes:
         now = time.monotonic()

@@ -113,7 +113,7 @@ def _time(text: str | None) -> int | None:
 
 
 def _flat(path: str) -> dict[str, str]:
-    """What a flat YAML file says, as MLflow writes it: one key a line, texts plain or quoted."""
+    """What a flat YAML file says, as MLflow writes it: one key per line, texts plain or quoted."""
     values = {}
     for line in (_text(path) or "").splitlines():
         key, colon, value = line.partition(": ")

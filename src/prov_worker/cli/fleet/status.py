@@ -1,4 +1,4 @@
-"""``prov-worker fleet status``: one row an endpoint."""
+"""``prov-worker fleet status``: one row per endpoint."""
 
 from __future__ import annotations
 

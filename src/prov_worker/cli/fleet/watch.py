@@ -18,7 +18,7 @@ from prov_worker.cli.fleet import common
 @click.option(
     "--stop-endpoints",
     is_flag=True,
-    help="Stop the endpoints when it is told to end: for service managers and batch jobs.",
+    help="Stop the endpoints when it is asked to end: for service managers and batch jobs.",
 )
 def command(file: str | None, once: bool, stop_endpoints: bool) -> int:
     """Restart the endpoints of this host that are down: with back-off, a cap, and a line for each decision.

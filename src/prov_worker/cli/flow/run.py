@@ -18,7 +18,7 @@ from prov_worker.cli.common.examples import examples
 @click.option("--label", metavar="TEXT", help="Label of the run, 64 characters at most.")
 @click.option("--tag", "tags", multiple=True, metavar="TEXT", help="A tag of the run; may be repeated.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check input, permission and endpoints; start nothing.")
-@click.option("--login", is_flag=True, help="Log in anew first, for a scope that is missing.")
+@click.option("--login", is_flag=True, help="Log in again first, for a scope that is missing.")
 @click.option(
     "--data-access", "collections", multiple=True, metavar="ID", help="Mapped collection to consent to, with --login."
 )

@@ -17,8 +17,8 @@ from prov_worker.cli.jobs import common
 def command(store: str, numbers: tuple[int, ...], as_json: bool, crates: str | None) -> int:
     """Wait for the jobs of STORE, or JOB..., and print their values.
 
-    What waits to be sent is sent. With --crates, jobs of which nobody knows which task they are, are told by what the
-    crates of these tasks say of their arguments. Exit code 1 if a job has no value.
+    What waits to be sent is sent. With --crates, jobs of which nobody knows which task they are, are matched by
+    what the crates of these tasks say of their arguments. Exit code 1 if a job has no value.
     """
     from prov_worker.jobs import State
 

@@ -1,4 +1,4 @@
-"""``prov-worker run collect``: crates come home, by rsync over ssh."""
+"""``prov-worker run collect``: collect crates by rsync over ssh."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prov_worker.humanize import plural
 )
 @click.option("--remote-rsync", default="rsync", show_default=True, metavar="PATH", help="rsync on the other machine.")
 @click.option("--bwlimit", metavar="RATE", help="Limit of bandwidth, as for rsync: 500k, 10m.")
-@click.option("--move", is_flag=True, help="Remove crates at the source when they are home and compared.")
+@click.option("--move", is_flag=True, help="Remove crates at the source once they are collected and compared.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be collected; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(
@@ -52,7 +52,7 @@ def command(
         data = {"new": done.new, "known": done.known, "moved": done.moved, "problems": problems}
         terminal.print_json({"target": target, "dry_run": dry_run, **data})
     else:
-        came = "would come" if dry_run else "came home"
+        came = "would come" if dry_run else "collected"
         moved = f", {done.moved} removed at the source" if move and not dry_run else ""
         phrase = "1 was" if done.known == 1 else f"{done.known} were"
         click.echo(f"{target}: {plural(len(done.new), 'crate')} {came}, {phrase} there{moved}")

@@ -92,7 +92,7 @@ class _Walk:
             yield step
 
     def training(self, step: RunStep) -> Training:
-        """Return what libraries told of the attempt that was yielded last."""
+        """Return what libraries report of the attempt that was yielded last."""
         from prov_worker.crate.training import training_of
 
         if self._has_training:

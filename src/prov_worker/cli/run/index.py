@@ -58,7 +58,7 @@ def command(
         result = index(
             [Path(directory) for directory in directories], target, mapper=mapper, prune=prune, progress=show
         )
-    for part in result.mended:
+    for part in result.repaired:
         click.echo(f"prov-worker: {terminal.line(part)}: was gone or damaged; its crates were read again", err=True)
     for problem in result.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
@@ -71,7 +71,7 @@ def command(
                 "removed": result.removed,
                 "total": result.total,
                 "duplicates": result.duplicates,
-                "mended": [str(path) for path in result.mended],
+                "repaired": [str(path) for path in result.repaired],
                 "problems": [{"where": problem.where, "message": problem.message} for problem in result.problems],
             }
         )

@@ -1,4 +1,4 @@
-"""``prov-worker run transfer``: crates come home, by Globus Transfer."""
+"""``prov-worker run transfer``: collect crates by Globus Transfer."""
 
 from __future__ import annotations
 

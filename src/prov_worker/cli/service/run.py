@@ -37,7 +37,9 @@ _MIB = 1024 * 1024
 )
 @common.option("--crate-dir", "crate_dirs", multiple=True, metavar="DIR", help="Crates whose running tasks are shown.")
 @common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")
-@common.option("--max-connections", type=click.IntRange(8, 100_000), default=1000, help="At once; idle ones make room.")
+@common.option(
+    "--max-connections", type=click.IntRange(8, 100_000), default=1000, help="At once; idle ones make space."
+)
 @common.option("--max-body-mib", type=click.IntRange(1, 1024), default=32, help="Largest request.")
 @common.option("--max-tasks", type=click.IntRange(1, 1_000_000), default=20_000, help="Most tasks of one submission.")
 @common.option("--max-task-mib", type=click.IntRange(1, 512), default=10, help="A larger task is refused.")

@@ -45,7 +45,7 @@ class PackCopy:
 
         Raises:
             CrateError: it cannot be read.
-            OSError: there is no room.
+            OSError: there is no space.
         """
         name = source.prefix.rstrip("/") if isinstance(source, PackSource) else v.crate_name(source.key)
         names = _further_names(source)
@@ -74,7 +74,7 @@ class PackCopy:
 
         Raises:
             InputError: it is to be new, and there is something of its name now.
-            OSError: there is no room; nothing is left behind.
+            OSError: there is no space; nothing is left behind.
         """
         try:
             self._zip.finish(form.COMMENT)

@@ -80,7 +80,7 @@ class PackWriter:
             time_ns: modification time of the files.
 
         Raises:
-            OSError: there is no room; the pack is as it was.
+            OSError: there is no space; the pack is as it was.
         """
         moment, stamp = form.dos_time(time_ns), b"" if attempt is None else form.encode_stamp(attempt)
         pieces: list[bytes] = []
@@ -116,7 +116,7 @@ class PackWriter:
             Its path; None if nothing was appended, and there is no pack.
 
         Raises:
-            OSError: there is no room; the pack stays as it is, to be made whole later.
+            OSError: there is no space; the pack stays as it is, to be made whole later.
         """
         try:
             if not self._entries:
@@ -166,7 +166,7 @@ def finish(descriptor: int, part: Path, entries: Iterable[bytes], end: int) -> N
         end: bytes of all crates.
 
     Raises:
-        OSError: there is no room; the pack has its name of before.
+        OSError: there is no space; the pack has its name of before.
     """
     entries = list(entries)
     directory = b"".join(entries)

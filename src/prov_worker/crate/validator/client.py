@@ -106,13 +106,13 @@ def install_validator() -> Path:
     if os.access(python, os.X_OK) and _has_validator(python):
         return python
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = Path(tempfile.mkdtemp(prefix=".validator-", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=".validator-", dir=target.parent))
     try:
-        _run([sys.executable, "-m", "venv", str(aside)], "the environment of the validator could not be made")
+        _run([sys.executable, "-m", "venv", str(temporary)], "the environment of the validator could not be made")
         # Through the interpreter: scripts hold the path that the environment has now, and it moves.
         _run(
             [
-                str(aside / "bin" / "python"),
+                str(temporary / "bin" / "python"),
                 "-m",
                 "pip",
                 "install",
@@ -125,13 +125,13 @@ def install_validator() -> Path:
         if target.exists():
             target.rename(Path(tempfile.mkdtemp(prefix=".validator-old-", dir=target.parent)) / "validator")
         try:
-            aside.rename(target)
+            temporary.rename(target)
         except OSError:
             # Another process installed it meanwhile.
             if not os.access(python, os.X_OK):
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         for old in target.parent.glob(".validator-old-*"):
             shutil.rmtree(old, ignore_errors=True)
     return python

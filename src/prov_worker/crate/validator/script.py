@@ -78,7 +78,7 @@ def fill_cache(path: str) -> None:
 def keep_what_repeats() -> None:
     """Have the libraries below the validator keep three things that they work out again for each crate.
 
-    - rdflib parses the text of each SPARQL query anew: a processor of its plugin system keeps queries prepared.
+    - rdflib parses the text of each SPARQL query again: a processor of its plugin system keeps queries prepared.
     - rdflib resolves ``OWL.sameAs`` and its like by a function at each use: they become attributes.
     - owlrl replaces each term by itself, as it says that each is the same as itself: no triple can come of it.
     """
@@ -160,7 +160,7 @@ class Checker:
         self._validator.prepare(metadata_dict={"@context": next(iter(CONTEXTS)), "@graph": []})
 
     def _settings(self, plain: str) -> Any:
-        # Also opens the cache of web pages, anew.
+        # Also opens the cache of web pages, again.
         return self._services.ValidationSettings(
             rocrate_uri=plain,
             profile_identifier=self._request["profile"],
@@ -171,7 +171,7 @@ class Checker:
         )
 
     def reopen(self) -> None:
-        """Open the cache of web pages anew, in a process that was forked."""
+        """Open the cache of web pages again, in a process that was forked."""
         self._settings(".")
 
     def validate(self, path: str) -> Answer:

@@ -46,7 +46,7 @@ def _arrived(evidence: Evidence, looker: SentTask, answer: dict[str, Any]) -> It
         yield failed(
             "crate directory",
             f"{directory} on {looker.host} cannot be written: {space['error']}{free}{inodes}",
-            "make room or rights there; crates appear by themselves afterwards (journals are kept)",
+            "make space or rights there; crates appear by themselves afterwards (journals are kept)",
         )
     if missing:
         yield failed(

@@ -85,11 +85,11 @@ def _disks(disks: list[dict[str, Any]]) -> Iterator[Finding]:
         place = f"{disk['name']} {disk['path']}"
         if disk["error"] is not None:
             yield failed(
-                "disk", f"{place}: a trial file cannot be written: {disk['error']}", "make room or rights there"
+                "disk", f"{place}: a trial file cannot be written: {disk['error']}", "make space or rights there"
             )
         elif disk["free_bytes"] < _LEAST_BYTES or (disk["free_inodes"] or _LEAST_INODES) < _LEAST_INODES:
             inodes = "" if disk["free_inodes"] is None else f", {disk['free_inodes']:,} inodes"
-            yield warned("disk", f"{place}: {size(disk['free_bytes'])}{inodes} free", "make room there")
+            yield warned("disk", f"{place}: {size(disk['free_bytes'])}{inodes} free", "make space there")
         else:
             yield passed("disk", f"{place}: {size(disk['free_bytes'])} free")
 

@@ -56,7 +56,7 @@ def _ranks(evidence: Evidence, answer: dict[str, Any]) -> Iterator[Finding]:
         )
         return
     if sizes - {None, str(wanted)}:
-        yield failed("ranks", f"ranks are told a size of {', '.join(map(str, sizes))}, not {wanted}", "as above")
+        yield failed("ranks", f"ranks see a size of {', '.join(map(str, sizes))}, not {wanted}", "as above")
         return
     hosts = Counter(rank["host"] for rank in ranks)
     places = ", ".join(f"{count} on {host}" for host, count in sorted(hosts.items()))

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import Any
 
-#: Variables by which a worker is told its accelerator; the first that is set counts.
+#: Variables by which a worker learns its accelerator; the first that is set counts.
 MASKS = ("ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _LOOK_S = 0.02
 

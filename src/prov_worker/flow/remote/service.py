@@ -42,7 +42,7 @@ class FlowsService:
         return SpecificFlowClient(flow_id, app=self.app)
 
     def login(self, flow_id: str, scopes: Sequence[str] = (), collections: Sequence[str] = ()) -> None:
-        """Log in anew, with what a flow needs.
+        """Log in again, with what a flow needs.
 
         Args:
             flow_id: of the flow.

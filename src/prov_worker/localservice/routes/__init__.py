@@ -1,1 +1,1 @@
-"""REST routes, one module a resource."""
+"""REST routes, one module per resource."""

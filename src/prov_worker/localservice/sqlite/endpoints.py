@@ -50,7 +50,7 @@ class Endpoints:
             db.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,))
 
     def lock_endpoint(self, endpoint_id: str) -> None:
-        """Mark as told to stop."""
+        """Mark as asked to stop."""
         with self.database.write() as db:
             db.execute("UPDATE endpoints SET locked = 1, period_s = 0 WHERE id = ?", (endpoint_id,))
 

@@ -260,7 +260,7 @@ class _Gauge:
         if self._descriptor is None:
             return None
         try:
-            # sysfs makes the content anew for each read at the start.
+            # sysfs makes the content again for each read at the start.
             return parse_int(os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip())
         except OSError:
             return None

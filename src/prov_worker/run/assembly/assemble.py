@@ -34,7 +34,7 @@ def assemble(
     """Make a run crate.
 
     Args:
-        directories: step crates, directories of them, zips, or run crates whose steps are taken anew.
+        directories: step crates, directories of them, zips, or run crates whose steps are taken again.
         target: directory or, with ``options.zip``, file to make.
         options: how.
         progress: called with the number of crates done and their total.
@@ -97,15 +97,15 @@ def _publish(staged: Path, target: Path, options: Options, stored: StoredCrates)
     if options.zip or not os.path.lexists(target):
         os.replace(complete, target)
         return
-    # A directory with content cannot be replaced at once: the old one steps aside and goes when the new one stands.
-    aside = target.parent / f".{target.name}.old-{secrets.token_hex(4)}"
-    os.rename(target, aside)
+    # A directory with content cannot be replaced at once: the old one is renamed and goes when the new one stands.
+    temporary = target.parent / f".{target.name}.old-{secrets.token_hex(4)}"
+    os.rename(target, temporary)
     try:
         os.rename(complete, target)
     except OSError:
-        os.rename(aside, target)
+        os.rename(temporary, target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -287,7 +287,7 @@ class Draft:
                 media_type,
             ),
             v.README_FILE: ("About this crate", "text/markdown"),
-            v.LINKS_FILE: ("What flowed from task to task, a link a line", "application/x-ndjson"),
+            v.LINKS_FILE: ("What flowed from task to task, one link per line", "application/x-ndjson"),
             **{name: (description_of(name), "application/json") for name in self._record},
             v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
         }

@@ -1,4 +1,4 @@
-"""Writes the document of a run crate, one entity a line, without ever holding the graph."""
+"""Writes the document of a run crate, one entity per line, without ever holding the graph."""
 
 from __future__ import annotations
 

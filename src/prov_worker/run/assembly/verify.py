@@ -1,7 +1,7 @@
 """Finds whatever changed in a run crate since it was sealed: a changed, added or removed byte, file or directory.
 
 A zip that was assembled has a seal of its own for what lies between its files; of any other, such as one packed
-anew, names and contents are compared.
+again, names and contents are compared.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Directory:
         )
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "no plain file")
+            raise OSError(errno.EINVAL, "not a regular file")
         return os.fdopen(descriptor, "rb")
 
 
@@ -136,7 +136,7 @@ def verify(
         path: directory or zip file.
         allowed_signers: list of allowed signers (ssh-keygen(1)); where it is given, a valid signature by one of them
             must be there.
-        progress: told how many files more were compared.
+        progress: called with the number of files compared since.
 
     Raises:
         InputError: the path is no run crate with a seal, or there is no such list.
@@ -176,7 +176,7 @@ def _verify(
                 continue
             if relative in UNLISTED:
                 if kind != "file":
-                    say(Change("changed", relative, "no plain file"))
+                    say(Change("changed", relative, "not a regular file"))
                 continue
             row = None
             if is_text(relative):  # a name that is no UTF-8 cannot have been sealed
@@ -187,7 +187,7 @@ def _verify(
                 continue
             db.execute("UPDATE file SET seen = 1 WHERE path = ?", (relative,))
             if kind != "file":
-                say(Change("changed", relative, "no plain file"))
+                say(Change("changed", relative, "not a regular file"))
                 continue
             digest = _digest(tree, relative, say)
             if digest is not None and digest != row[0]:

@@ -54,7 +54,7 @@ class PackCollection:
         return stays_in(self._target, name) and path.is_file() and path.stat().st_size == size
 
     def count(self, name: str) -> int:
-        """Return how many crates are in a pack that is home; 0 if it cannot be read."""
+        """Return how many crates are in a pack that is collected; 0 if it cannot be read."""
         return len(_content(self._target / name))
 
     def fetch(self, name: str) -> list[str]:

@@ -44,7 +44,7 @@ class Collected:
     """What a collection did.
 
     Attributes:
-        new: crates that came home now, or would with ``dry_run``.
+        new: crates that were collected now, or would with ``dry_run``.
         known: those that were there already.
         moved: those that were removed at their source.
         problems: what could not be collected, and why.
@@ -64,7 +64,7 @@ class Options:
         ssh: command for sources on other machines, as rsync's ``-e`` takes it.
         remote_rsync: path of rsync there.
         bandwidth: limit as rsync's ``--bwlimit`` takes it; None for none.
-        move: remove crates at their source when they are home.
+        move: remove crates at their source once they are collected.
         dry_run: look, and change nothing.
     """
 
@@ -87,7 +87,7 @@ def collect(
         sources: ``DIR`` or ``[USER@]HOST:DIR``: directories of crates, or of such directories, one for each endpoint.
         target: made if missing.
         options: None takes the defaults.
-        advance: told of crates that are done, and of crates in all.
+        advance: called with the numbers of crates that are done, and of all.
 
     Returns:
         What was done. A source that fails is a problem, and the others are collected all the same.
@@ -246,7 +246,7 @@ class _Collection:
                 self._problem(name, str(error))
 
     def _later_attempt(self, name: str, there: dict[str, str], sha: str) -> str | None:
-        """Make room for a later attempt at a task whose earlier one came home by the task's name.
+        """Make space for a later attempt at a task whose earlier one was collected by the task's name.
 
         Returns:
             The name that the earlier one has now, as at the source; None where it is something else that differs.

@@ -33,7 +33,7 @@ ADAPTER = "prov-worker"
 def write_flowcept(
     run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
-    """Write the run aside, then rename; steps whose series cannot be read are in ``run.problems``.
+    """Write the run to a temporary file, then rename it; steps whose series cannot be read are in ``run.problems``.
 
     The workflow's record, which says when it began and ended, comes last: the steps are read once, in one pass.
 
@@ -41,7 +41,7 @@ def write_flowcept(
         run: the run.
         target: the file, ``*.jsonl``.
         tasks: ids of tasks; None takes all.
-        advance: told of steps that have been read.
+        advance: called for steps that have been read.
 
     Returns:
         Number of records.

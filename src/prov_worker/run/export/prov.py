@@ -54,8 +54,8 @@ def run_document(
             cannot be read are in ``run.problems``.
         tasks: ids of tasks; others are left out. None takes all.
         facts: false leaves out environment, totals and what lies in a Dataset without being used or made: what a
-            picture has no room for.
-        advance: told of steps that have been read.
+            picture has no space for.
+        advance: called for steps that have been read.
         trial: called with a document of each step alone; one of which it, or the mapping, makes nothing is left out,
             and is in ``run.problems``.
 

@@ -38,7 +38,7 @@ class Indexed:
         read: crates that were read. unchanged: crates that were known. removed: crates whose rows were taken out.
         total: crates that are in the index, each content once.
         duplicates: crates that are there once more under another path, byte for byte; they do not count.
-        mended: files of the index that were gone or damaged; their crates were read again.
+        repaired: files of the index that were gone or damaged; their crates were read again.
         problems: crates that could not be read.
     """
 
@@ -48,7 +48,7 @@ class Indexed:
     removed: int = 0
     total: int = 0
     duplicates: int = 0
-    mended: list[Path] = field(default_factory=list)
+    repaired: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -89,7 +89,7 @@ def index(
     result = Indexed(target)
     with _locked(target), closing(IndexStore(target)) as store:
         store.recover()
-        result.mended, again, gone = store.mend()
+        result.repaired, again, gone = store.repair()
         if gone:
             lost = f"{gone} of the crates in its damaged files {'is' if gone == 1 else 'are'} gone"
             result.problems.append(Problem(str(target), f"{lost}: what these files held of them is lost"))
@@ -219,6 +219,6 @@ def _locked(target: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise InputError(f"{record}: cannot be read or written: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{record}: no record of an index: {error}; remove it, and index anew") from None
+        raise InputError(f"{record}: no record of an index: {error}; remove it, and index again") from None
     finally:
         os.close(descriptor)

@@ -155,8 +155,8 @@ class Index:
         text = str(self.path)
         source = text.removesuffix(SUFFIX)
         if source != text and os.path.exists(source):
-            return f"mend it with: prov-worker run index {source}"
-        return f"mend it with: prov-worker run index DIR -o {text}, where DIR holds the crates"
+            return f"repair it with: prov-worker run index {source}"
+        return f"repair it with: prov-worker run index DIR -o {text}, where DIR holds the crates"
 
     def _view(self, table: str, *, once: bool, uniform: bool) -> None:
         pattern = Path(glob.escape(os.path.abspath(self.path))) / table / "*" / "*" / "part-*.parquet"

@@ -80,7 +80,7 @@ def read_record(directory: Path) -> Record:
             extra = [row[0] for row in db.execute("SELECT identity FROM extra")]
             return Record(sorted(wrong), unread, extra, columns == columns_id())
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: no record of an index: {error}; remove it, and index anew") from None
+        raise InputError(f"{path}: no record of an index: {error}; remove it, and index again") from None
 
 
 def columns_id() -> int:

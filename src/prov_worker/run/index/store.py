@@ -4,7 +4,7 @@
 DuckDB, Spark, Dask and Trino read alike. What a crate gave and which files count is kept in ``seen.sqlite``. A change
 is first written under hidden names, then committed there, then renamed; :meth:`IndexStore.recover` finishes whatever a
 crash left between the two. Size and hash of each file are kept there too: what is gone or damaged is known, and
-:meth:`IndexStore.mend` has its crates read again.
+:meth:`IndexStore.repair` has its crates read again.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class IndexStore:
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(
-                f"{directory / SEEN_FILE}: no record of an index: {error}; remove it, and index anew"
+                f"{directory / SEEN_FILE}: no record of an index: {error}; remove it, and index again"
             ) from None
         except InputError:
             self._db.close()
@@ -133,7 +133,7 @@ class IndexStore:
                 if path not in expected:
                     path.unlink()
 
-    def mend(self) -> tuple[list[Path], set[str], int]:
+    def repair(self) -> tuple[list[Path], set[str], int]:
         """Give up files that are gone or damaged, so that what was in them is read again: all or nothing.
 
         Returns:
@@ -168,7 +168,7 @@ class IndexStore:
         return sorted(part[2] for part in broken), paths, gone
 
     def unread(self) -> set[str]:
-        """Crates that :meth:`mend` wanted to be read again, and that were not."""
+        """Crates that :meth:`repair` wanted to be read again, and that were not."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", UNREAD[:1])}
 
     def mark_duplicates(self) -> None:

@@ -105,7 +105,7 @@ def _failing(function: FunctionFigures) -> Iterator[Advice]:
             function.index,
             "failing",
             f"{number(others)} of {plural(function.attempts, 'attempt')} ended with {kinds}.",
-            "Repeating does not mend an error of the code: see the failures above, the most frequent first.",
+            "Repeating does not repair an error of the code: see the failures above, the most frequent first.",
             weight,
         )
 
@@ -171,7 +171,7 @@ def _cpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
     fit = int(cpus // max(function.cpus_used, 1.0))
     busy = [node.cpu.mean / node.cpus for node in nodes if node.cpus and node.cpu.mean is not None]
     if fit <= function.together or (busy and min(busy) > 1 - IDLE_SHARE):
-        return  # no room: what the tasks left, others used
+        return  # no space: what the tasks left, others used
     yield Advice(
         function.index,
         "cpus",
@@ -293,7 +293,7 @@ def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
             "memory",
             f"Peak {size(need.peak)} a task, {size(need.needed)} with {need.together} at once: "
             f"{100 * need.share:.0f} % of {size(need.memory)} that tasks may use.",
-            f"Memory is no limit here: it has room for {number(int(0.9 * need.memory // need.peak))} at once.",
+            f"Memory is no limit here: it has space for {number(int(0.9 * need.memory // need.peak))} at once.",
             function.wall_sum_s / 36000,
         )
 

@@ -21,7 +21,7 @@ from prov_worker.training import Training
 
 #: What is compared of the environments of two runs.
 _FACTS = ("host", "cpu_model", "gpu_model", "container", "user", "endpoint_name")
-#: What libraries told of an attempt.
+#: What libraries report of an attempt.
 TrainingOf = Callable[[RunStep], Training]
 _Call = tuple[str, tuple[Any, ...]]
 
@@ -209,7 +209,7 @@ def compare(
     Args:
         first: attempts of the one, in any order.
         second: attempts of the other.
-        trainings: what gives for an attempt of either, as it is read, what libraries told of it.
+        trainings: what gives for an attempt of either, as it is read, what libraries report of it.
     """
     side, other = _Side(first, trainings[0]), _Side(second, trainings[1])
     result = Comparison(unmatched=side.unmatched + other.unmatched)

@@ -24,7 +24,7 @@ class _Bar:
 
 
 def write_comparison(comparison: Comparison, runs: tuple[str, str], problems: list[str], target: Path) -> None:
-    """Write the page, aside and then renamed.
+    """Write the page, temporary and then renamed.
 
     Args:
         comparison: of the runs.

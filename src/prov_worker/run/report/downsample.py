@@ -49,7 +49,7 @@ def thinned(series: TaskSeries, points: int, *, all_quantities: bool) -> dict[st
     Args:
         series: as the crate has them.
         points: most points of each.
-        all_quantities: also those that a page about many tasks has no room for: threads, traffic, the node.
+        all_quantities: also those that a page about many tasks has no space for: threads, traffic, the node.
 
     Returns:
         By base ``t`` (milliseconds after the start) and by quantity whole numbers: percent, MiB for bytes, counts.

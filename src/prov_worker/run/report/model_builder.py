@@ -48,7 +48,7 @@ def gather(run: RunRecord, advance: Callable[[int], None] | None = None) -> Gath
 
     Args:
         run: the run.
-        advance: told of steps that have been read.
+        advance: called for steps that have been read.
 
     Raises:
         CrateError: the run's directory cannot be listed. Crates that cannot be read are in ``problems``.

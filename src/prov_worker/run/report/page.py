@@ -49,13 +49,13 @@ _TOP = 8
 def write_report(
     run: RunRecord, target: Path, *, title: str | None = None, advance: Callable[[int], None] | None = None
 ) -> tuple[Gathered, Summary]:
-    """Read a run and write its page, aside and then renamed.
+    """Read a run and write its page to a temporary file, and rename it.
 
     Args:
         run: the run.
         target: the HTML file.
         title: headline; the run's name where there is none.
-        advance: told of steps that have been read.
+        advance: called for steps that have been read.
 
     Returns:
         What was read, and the figures of the whole.

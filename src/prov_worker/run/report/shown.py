@@ -16,7 +16,7 @@ MOST_ATTEMPTS = 50_000
 MOST_SHOWN = 2_000
 #: Attempts in one packed block of details: what the page unpacks to show one of them.
 BLOCK = 100
-#: Seldom enough to choose anew.
+#: Seldom enough to choose again.
 _SLACK = 2 * MOST_SHOWN
 
 

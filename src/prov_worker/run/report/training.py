@@ -82,7 +82,7 @@ def curves(step: RunStep, training: Training, points: int) -> list[list[Any]]:
 
     Args:
         step: the attempt.
-        training: what libraries told of it.
+        training: what libraries report of it.
         points: most points of each.
 
     Returns:

@@ -22,7 +22,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         try:
             marker = marker_of(endpoint) or {}
         except InputError as error:
-            yield failed(line, str(error), "write it anew: `install --overwrite`, which keeps a copy")
+            yield failed(line, str(error), "write it again: `install --overwrite`, which keeps a copy")
             return
         host = marker.get("host")
         here = socket.gethostname()

@@ -58,10 +58,10 @@ def rest(url: str) -> Iterator[Finding]:
         )
         return
     except (requests.RequestException, OSError) as error:
-        mend = (
+        repair = (
             "check the proxy" if proxy else "set HTTPS_PROXY if this host has a proxy; else use a host that reaches it"
         )
-        yield failed(line, f"{url}{way}: {_told(error)}", mend)
+        yield failed(line, f"{url}{way}: {_told(error)}", repair)
         return
     if answer.status_code == 407 or answer.status_code >= 500:
         yield failed(

@@ -48,8 +48,8 @@ def _sockets(subject: Subject) -> Iterator[Finding]:
             observation = (
                 f"TMPDIR {where} is {directory}: sockets in it need {length} bytes, and {_SOCKET_BYTES} are allowed"
             )
-            mend = "export TMPDIR=/tmp" + (" in worker_init" if where != "here" else "")
-            yield failed(line, observation, mend)
+            repair = "export TMPDIR=/tmp" + (" in worker_init" if where != "here" else "")
+            yield failed(line, observation, repair)
         else:
             yield passed(line, f"TMPDIR {where} is {directory}: {length} of {_SOCKET_BYTES} bytes")
 

@@ -59,7 +59,7 @@ def preflight(subject: Subject, advance: Callable[[], object] = lambda: None) ->
             findings.extend(check(subject))
         except OSError as error:
             # A host may forbid to look; the other subjects are still worth it.
-            findings.append(failed(name, f"cannot be looked at: {error}", "mend that first"))
+            findings.append(failed(name, f"cannot be looked at: {error}", "repair that first"))
         advance()
         return findings
 

@@ -1,4 +1,4 @@
-"""Directories: there, writable by a real write, with room, on a file system that fits, and closed to others."""
+"""Directories: there, writable by a real write, with space, on a file system that fits, and closed to others."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def _directory(line: str, path: Path, mounts: list[Mount], subject: Subject, opt
     problem = _try(existing)
     if problem is not None:
         where = str(path) if existing == path else f"{path} cannot be made: {existing}"
-        return failed(line, f"{where}: {problem}", f"{option} another directory, or mend its rights")
-    room = os.statvfs(existing)
-    free, files = room.f_bavail * room.f_frsize, room.f_favail
+        return failed(line, f"{where}: {problem}", f"{option} another directory, or repair its rights")
+    space = os.statvfs(existing)
+    free, files = space.f_bavail * space.f_frsize, space.f_favail
     mount = holding(str(existing.resolve()), mounts)
     kind = mount.type if mount is not None else "unknown file system"
     state = f"{path}{'' if existing == path else ', which will be made'}; {kind}, {free / 2**30:.1f} GiB free"
     if free < _LEAST_BYTES:
-        return warned(line, state, f"make room, or {option} another directory")
+        return warned(line, state, f"make space, or {option} another directory")
     # Btrfs and some network file systems count no files: 0 of 0.
-    if room.f_files and files < _LEAST_FILES:
+    if space.f_files and files < _LEAST_FILES:
         return warned(
-            line, f"{state}; {files} more files", f"make room, or {option} another directory: a crate is 6 files"
+            line, f"{state}; {files} more files", f"make space, or {option} another directory: a crate is 6 files"
         )
     if kind in _VOLATILE:
         remedy = f"{option} a directory on a file system that stays"

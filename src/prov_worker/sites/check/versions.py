@@ -73,11 +73,11 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
     line = "versions at the workers"
     launch = ["globus-compute-endpoint", "python-exec", *_TIMEIT]
     where = "the environment of worker_init"
-    mend = "let worker_init activate an environment with prov-worker and globus-compute-endpoint"
+    repair = "let worker_init activate an environment with prov-worker and globus-compute-endpoint"
     if subject.values["runtime"] == "container":
         launch = container.command(subject, launch)
         where = f"the image {subject.values['image']}"
-        mend = "build the image with prov-worker and globus-compute-endpoint of the endpoint's versions"
+        repair = "build the image with prov-worker and globus-compute-endpoint of the endpoint's versions"
         if not container.present(subject):
             yield warned(line, f"{where} cannot be asked here", "compare the versions on a compute node")
             return
@@ -86,7 +86,7 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
     for command, status in started.failures:
         observation = f"`{redact(command[:200])}` ended with exit status {status}; a batch job goes on after it"
         yield warned(
-            "worker_init", observation, "mend that command, or end it with `|| true` where that is as it should be"
+            "worker_init", observation, "repair that command, or end it with `|| true` where that is as it should be"
         )
     there = _answer(answer)
     if there is None:
@@ -97,18 +97,18 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
         else:
             observation = f"{where} cannot be asked: {answer.message}"
         # A login node may lack what compute nodes have; a machine without a scheduler is both.
-        yield failed(line, observation, mend)
+        yield failed(line, observation, repair)
         return
     versions = f"{_told(there)} ({there['executable']})"
     for name, key, digits in (("Python", "python", 2), ("Parsl", "parsl", 9)):
         mine, theirs = (str(side[key]).split(".")[:digits] for side in (here, there))
         if mine != theirs:
-            yield failed(line, f"{versions}; {name} is {here[key]} here, and Parsl refuses such workers", mend)
+            yield failed(line, f"{versions}; {name} is {here[key]} here, and Parsl refuses such workers", repair)
             return
     if not there["importable"]:
-        yield failed(line, f"{versions}; prov_worker cannot be imported: every task would fail", mend)
+        yield failed(line, f"{versions}; prov_worker cannot be imported: every task would fail", repair)
     elif there["prov-worker"] != here["prov-worker"]:
-        yield failed(line, f"{versions}; prov-worker is {here['prov-worker']} here", mend)
+        yield failed(line, f"{versions}; prov-worker is {here['prov-worker']} here", repair)
     elif there["globus-compute-endpoint"] != here["globus-compute-endpoint"]:
         observation = f"{versions}; globus-compute-endpoint is {here['globus-compute-endpoint']} here"
         yield warned(line, observation, "use one version at both ends: Globus Compute tests no other combination")

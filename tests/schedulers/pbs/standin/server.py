@@ -141,7 +141,7 @@ class Server:
                 self._place(job)
 
     def _place(self, job: Job) -> None:
-        """Start a job where there is room for it; what can never run stays queued and says so."""
+        """Start a job where there is space for it; what can never run stays queued and says so."""
         total = {name: dict(has) for name, has in self.config.nodes.items()}
         free = {name: dict(has) for name, has in self.config.nodes.items() if name not in self.down}
         for other in self.jobs.values():

@@ -122,8 +122,8 @@ def test_one_is_one(prov_worker: Run, own_crates: Path, tmp_path: Path) -> None:
         in (target / "ro-crate-metadata.json").read_text()
     )
     assert "A run of 1 task in 1 attempt; 1 failed in the end." in (target / "README.md").read_text()
-    assert "1 crate came home, 0 were there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
-    assert "0 crates came home, 1 was there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
+    assert "1 crate collected, 0 were there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
+    assert "0 crates collected, 1 was there" in prov_worker("run", "collect", own_crates, tmp_path / "home")[1]
 
 
 def test_a_full_disk_is_said_alike_by_all(

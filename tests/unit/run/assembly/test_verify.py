@@ -76,7 +76,7 @@ def test_a_pipe_in_a_file_s_place_is_not_waited_for(run: Path, name: str) -> Non
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     if name == "seal.txt":
-        with pytest.raises(InputError, match="no plain file"):
+        with pytest.raises(InputError, match="not a regular file"):
             verify(run)
     else:
         assert name in {change.path for change in verify(run).changes}
@@ -127,7 +127,7 @@ def test_without_a_seal_it_is_no_run_crate(run: Path) -> None:
 
 
 def reseal(run: Path) -> None:
-    """Seal a changed run crate anew, as anybody can who may write it."""
+    """Seal a changed run crate again, as anybody can who may write it."""
     names = ("ro-crate-metadata.json", "manifest-sha256.txt")
     digests = [hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names]
     (run / "seal.txt").write_text(seal_text(*digests))

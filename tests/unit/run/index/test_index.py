@@ -183,7 +183,7 @@ def everything(path: Path) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("table", list(TABLES))
 @pytest.mark.parametrize("damage", list(DAMAGE))
-def test_a_damaged_part_is_named_by_query_and_mended_by_index(
+def test_a_damaged_part_is_named_by_query_and_repaired_by_index(
     workflow_crates: Any, indexed: Path, damage: str, table: str
 ) -> None:
     workflow_crates.add(8, "read", offset_s=100_000)  # another day: another part, which stays as it is
@@ -195,20 +195,20 @@ def test_a_damaged_part_is_named_by_query_and_mended_by_index(
         Index(indexed)
     assert str(part) in str(caught.value)
     result = index([workflow_crates.directory])
-    assert (result.mended, result.read, result.unchanged, result.total, result.problems) == ([part], 6, 1, 7, [])
+    assert (result.repaired, result.read, result.unchanged, result.total, result.problems) == ([part], 6, 1, 7, [])
     assert everything(indexed) == before
-    assert index([workflow_crates.directory]).mended == []
+    assert index([workflow_crates.directory]).repaired == []
 
 
 def test_a_changed_byte_is_found_by_the_next_index(workflow_crates: Any, indexed: Path) -> None:
     before = everything(indexed)
     part = next((indexed / "tasks").rglob("part-*.parquet"))
     flip(part)
-    assert index([workflow_crates.directory]).mended == [part]
+    assert index([workflow_crates.directory]).repaired == [part]
     assert everything(indexed) == before
 
 
-def test_all_directories_of_an_index_are_mended(workflow_crates: Any, make_crates: Any, tmp_path: Path) -> None:
+def test_all_directories_of_an_index_are_repaired(workflow_crates: Any, make_crates: Any, tmp_path: Path) -> None:
     other = make_crates(tmp_path / "others")
     crate = other.add(9, "zipped")
     with zipfile.ZipFile(other.directory / f"{crate.name}.zip", "w") as archive:
@@ -356,7 +356,7 @@ def test_a_damaged_record_is_one_line_and_removing_it_helps(crates: Any) -> None
         data[at : at + 200] = b"\xff" * 200
     record.write_bytes(data)
     for ask in (lambda: Index(crates.directory), lambda: index([crates.directory])):
-        with pytest.raises(InputError, match="seen.sqlite: no record of an index: .*; remove it, and index anew"):
+        with pytest.raises(InputError, match="seen.sqlite: no record of an index: .*; remove it, and index again"):
             ask()
     record.unlink()
     assert index([crates.directory]).read == 60

@@ -183,7 +183,7 @@ def test_the_table_works_with_keys_alone(opened: Callable[[Path], Page], page: P
     grid = seen.find("[role=grid]")
     grid.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     assert grid.get_attribute("aria-activedescendant") == "row-2"
-    # By script: a row is drawn anew when the grid scrolls, and an element that was found before is gone then.
+    # By script: a row is drawn again when the grid scrolls, and an element that was found before is gone then.
     selected = "return document.querySelector('.grid .row[aria-selected=true]')?.id"
     assert seen.js(selected) == "row-2"
     grid.send_keys(Keys.END)

@@ -89,7 +89,7 @@ def test_the_summary_on_the_page_equals_what_the_crates_say(crates: Path, page: 
     failed = [step for step in steps if step["failed"]]
     assert len(latest) == 160
     assert lost
-    assert len(failed) > lost, "the run must hold both lasting failures and mended ones"
+    assert len(failed) > lost, "the run must hold both lasting failures and repaired ones"
     first, last = min(step["start"] for step in steps), max(step["end"] for step in steps)
     wall = sum(step["end"] - step["start"] for step in steps) / 1e9
     cpu_h = sum(step["cpu_s"] for step in steps) / 3600
@@ -109,8 +109,8 @@ def test_the_summary_on_the_page_equals_what_the_crates_say(crates: Path, page: 
     failed_s = sum(s["end"] - s["start"] for s in failed) / 1e9
 
     cards = shown(page)
-    mended = len({s["task"] for s in failed}) - lost
-    assert cards["Tasks"] == f"160 | {len(steps)} attempts, {mended} completed after a failure"
+    repaired = len({s["task"] for s in failed}) - lost
+    assert cards["Tasks"] == f"160 | {len(steps)} attempts, {repaired} completed after a failure"
     assert cards["Failed tasks"] == f"{lost} | {len(failed)} failed attempts, {duration(failed_s)} of worker time"
     makespan = (last - first) / 1e9
     assert cards["Makespan"] == (
@@ -286,7 +286,7 @@ def test_no_advice_on_gpus_whose_use_is_not_known() -> None:
     assert "– / 4" in page
 
 
-@pytest.mark.parametrize("peak, expected", [(500, "Run fewer at once"), (1, "room for 460 at once"), (100, None)])
+@pytest.mark.parametrize("peak, expected", [(500, "Run fewer at once"), (1, "space for 460 at once"), (100, None)])
 def test_advice_on_memory(peak: int, expected: str | None) -> None:
     advice = kinds(data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=peak * GIB)])).get("memory")
     assert advice is None if expected is None else advice is not None and expected in advice

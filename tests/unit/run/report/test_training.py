@@ -1,4 +1,4 @@
-"""What libraries told of models on the page: two tables without a script, and curves beside those of the CPU."""
+"""What libraries report of models on the page: two tables without a script, and curves beside those of the CPU."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class ComputeProvider:
         action_id = f"tg_{groups[0]}"
         failures = [result["exception"] for result in everything if "exception" in result]
         if failures:
-            # Which tasks an action had that failed is not told.
+            # Which tasks an action had that failed is not reported.
             return Status(False, {"exception": failures[0]}, action_id)
         return Status(True, {"results": everything}, action_id)
 

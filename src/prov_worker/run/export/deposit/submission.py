@@ -95,7 +95,7 @@ def submission_of(path: Path, creators: list[Creator]) -> Submission:
 
     Raises:
         InputError: it is no run crate, or states no author.
-        CrateError: it cannot be read, or has something in it that is no regular file.
+        CrateError: it cannot be read, or has something in it that is not a regular file.
     """
     if not path.is_dir() or not is_run(path):
         raise InputError(f"{path}: no run crate; `prov-worker run assemble` makes one, and a deposit wants one whole")

@@ -236,9 +236,9 @@ function makeTable(run) {
     event.preventDefault();
     active = clamp(to, 0, shown.length - 1);
     const top = active * ROW,
-      room = viewport.clientHeight - ROW - 40;
+      space = viewport.clientHeight - ROW - 40;
     if (top < viewport.scrollTop) viewport.scrollTop = top;
-    else if (top > viewport.scrollTop + room) viewport.scrollTop = top - room;
+    else if (top > viewport.scrollTop + space) viewport.scrollTop = top - space;
     paint();
   });
   run.functions.forEach((one, i) => byId("filter-function").append(el("option", { value: i }, one.name)));

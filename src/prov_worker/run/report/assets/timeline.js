@@ -1,4 +1,4 @@
-// All attempts over time, a row a worker, rows of a node together. Drawn on a canvas: ten thousand bars stay quick.
+// All attempts over time, one row per worker, rows of a node together. Drawn on a canvas: ten thousand bars stay quick.
 // The table of tasks is its text alternative; the keyboard moves a selection that is read aloud.
 function makeTimeline(run) {
   const box = byId("timeline-box"),
