@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
@@ -70,23 +71,28 @@ def run_here(call: str, directory: Path, settings: Settings) -> Path:
             json.dumps({"call": call, "task_id": task_id, "provenance": provenance, "run_dir": str(sandboxes)})
         )
         log = Path(folder, "log")
-        status = _run(job, log)
         crate = directory.absolute() / v.crate_name(task_id)
-        deadline = time.monotonic() + _CRATE_TIMEOUT_S
-        while not (crate / v.METADATA_FILE).is_file():
-            if time.monotonic() > deadline or not begun_mark(job).exists():
-                text = log.read_text(errors="replace")[-_LOG_BYTES:].strip()
-                last = text.splitlines()[-1] if text else "it said nothing"
-                raise ProvWorkerError(f"task {task_id}: no crate; its process ended with status {status}: {last}")
-            time.sleep(0.02)
+        with _ended(job, log) as status:
+            deadline = time.monotonic() + _CRATE_TIMEOUT_S
+            while not (crate / v.METADATA_FILE).is_file():
+                if time.monotonic() > deadline or not begun_mark(job).exists():
+                    text = log.read_text(errors="replace")[-_LOG_BYTES:].strip()
+                    last = text.splitlines()[-1] if text else "it said nothing"
+                    raise ProvWorkerError(f"task {task_id}: no crate; its process ended with status {status}: {last}")
+                time.sleep(0.02)
     with contextlib.suppress(OSError):  # a task without files leaves an empty sandbox
         (sandboxes / task_id).rmdir()
         sandboxes.rmdir()
     return crate
 
 
-def _run(job: Path, log: Path) -> int:
-    """Run the process to its end; if this program is interrupted, it is killed with all that it started."""
+@contextlib.contextmanager
+def _ended(job: Path, log: Path) -> Iterator[int]:
+    """Run the process to its end, and give its exit status, or its signal as a negative number.
+
+    The process is collected (wait(2)) at the end of the block alone: until then the agent can read how it ended. If
+    this program is interrupted, it is killed with all that it started.
+    """
     environment = {name: value for name, value in os.environ.items() if name != SWITCH}
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -97,10 +103,13 @@ def _run(job: Path, log: Path) -> int:
             env=environment,
             start_new_session=True,
         )
-        try:
-            return process.wait()
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
+    try:
+        end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None  # without WNOHANG it waits
+        yield end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        process.wait()
