@@ -8,32 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from prov_worker.attempt import AttemptId
 from prov_worker.counters import Usage as Usage
 from prov_worker.processes import host_name as host_name
 
-if TYPE_CHECKING:  # workers, which import this module, need none of it
+if TYPE_CHECKING:
     from prov_worker.training import Training
 
 COMPLETED = "completed"
 FAILED = "failed"
-
-
-class AttemptId(NamedTuple):
-    """Which attempt at which task: equal ids are one and the same execution.
-
-    A number alone does not tell: an engine that takes a task a second time, or starts again, counts from 1 again.
-
-    Attributes:
-        task_id: Globus Compute task UUID, as text.
-        attempt: 1 for the first.
-        start_ns: when the function was called, on the worker's wall clock.
-    """
-
-    task_id: str
-    attempt: int
-    start_ns: int
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ LAYERS = {
     "accelerators": -2,
     "containers": -2,
     "capture_settings": -2,
+    "attempt": -3,
     "model": -2,
     "telemetry_settings": -1,
     "schedulers": -1,  # settings name their variables
@@ -81,6 +82,7 @@ STANDARD_LIBRARY_ONLY = {
     "finding",
     "humanize",
     "moments",
+    "attempt",
     "model",
     "mountinfo",
     "interruptions",

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from prov_worker.agent.process_meter import TICKS_PER_S, boot_offset_ns
 from prov_worker.agent.worker_monitor import attempt_of
-from prov_worker.model import AttemptId, TaskRecord, host_name
+from prov_worker.attempt import AttemptId
+from prov_worker.model import TaskRecord, host_name
 from prov_worker.processes import is_running, process_start, process_state
 from prov_worker.spool import endings
 from prov_worker.spool.endings import CANCELLED, TIME_LIMIT, Ending, Wish

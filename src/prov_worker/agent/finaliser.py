@@ -30,7 +30,8 @@ from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Tick
 from prov_worker.agent.stream_sender import StreamSender
 from prov_worker.agent.task_events import TaskEvents
-from prov_worker.model import AttemptId, Failure, TaskSeries
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Failure, TaskSeries
 from prov_worker.spool.paths import place_of
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from prov_worker.model import AttemptId, Failure
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Failure
 from prov_worker.spool.journal import JournalReader
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.notes import note_files

@@ -19,8 +19,9 @@ from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.sampler import WorkerDeath
 from prov_worker.agent.task_events import TaskEvents
 from prov_worker.agent.worker_monitor import attempt_of
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.model import AttemptId, Failure, host_name
+from prov_worker.model import Failure, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.paths import own_journal
 from prov_worker.spool.places import RENEW_S, renew

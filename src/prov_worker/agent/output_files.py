@@ -20,7 +20,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from prov_worker.model import AttemptId, OutputFile
+from prov_worker.attempt import AttemptId
+from prov_worker.model import OutputFile
 from prov_worker.sandbox import LIMIT_S, MAX_FILES, Listed, list_files
 from prov_worker.spool.records import Ended
 

@@ -18,8 +18,9 @@ from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched, attempt_of
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.model import AttemptId, Energy, TaskSeries
+from prov_worker.model import Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.slot import SlotReader, SlotTask
 from prov_worker.spool.stream_request import is_request

@@ -16,8 +16,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from prov_worker import schedulers
+from prov_worker.attempt import AttemptId
 from prov_worker.counters import COUNTERS
-from prov_worker.model import AttemptId, TaskRecord
+from prov_worker.model import TaskRecord
 from prov_worker.spool import stream_request
 from prov_worker.spool.event_log import EventLog, event_dir, log_names, remove_log
 from prov_worker.spool.paths import own_spools, place_of, places_here, spool_dir

@@ -14,7 +14,8 @@ from prov_worker.agent.orphans import Image
 from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import Plan
-from prov_worker.model import AttemptId, Series
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Series
 from prov_worker.processes import process_start
 from prov_worker.spool.slot import SlotReader, SlotTask
 

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prov_worker.attempt import AttemptId
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import clean, safe_name
 from prov_worker.crate.staging import staging_name
 from prov_worker.errors import CrateError
 from prov_worker.files import exchange, read_regular
-from prov_worker.model import VERDICTS, AttemptId, TaskRecord
+from prov_worker.model import VERDICTS, TaskRecord
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _TRIES = 50

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.attempt import AttemptId
 from prov_worker.counters import Counter
-from prov_worker.model import AttemptId
 
 GENERATED = "generated"
 USED = "used"

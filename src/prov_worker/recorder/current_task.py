@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.model import AttemptId
 from prov_worker.recorder.annotations import running
 from prov_worker.spool.slot import SlotReader
 

@@ -17,9 +17,9 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 from uuid import UUID
 
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
-from prov_worker.model import AttemptId
 from prov_worker.processes import process_start
 from prov_worker.recorder import capture, commands, current_task, libraries, output, packed_call
 from prov_worker.recorder.annotations import Notes, running

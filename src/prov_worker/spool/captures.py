@@ -11,7 +11,7 @@ import os
 import shutil
 from typing import Any
 
-from prov_worker.model import AttemptId
+from prov_worker.attempt import AttemptId
 from prov_worker.spool.own_files import make_private, open_own, read_own
 
 _DIRECTORY = "captures"

@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
-from prov_worker.model import AttemptId
+from prov_worker.attempt import AttemptId
 from prov_worker.spool.journal import mentions
 from prov_worker.spool.own_files import open_in_private, read_own
 from prov_worker.spool.paths import CLOSED, JOURNAL_SUFFIX, LEDGER_SUFFIX

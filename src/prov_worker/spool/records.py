@@ -50,10 +50,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.attempt import AttemptId
 from prov_worker.model import (
     COMPLETED,
     FAILED,
-    AttemptId,
     Command,
     Failure,
     Function,

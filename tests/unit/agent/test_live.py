@@ -18,7 +18,7 @@ from prov_worker.agent.live.snapshot import RunningTask, SharedSnapshot, Snapsho
 from prov_worker.agent.live.socket import LiveSocket
 from prov_worker.agent.live.taker import SnapshotTaker
 from prov_worker.agent.worker_monitor import Watched
-from prov_worker.model import AttemptId
+from prov_worker.attempt import AttemptId
 from prov_worker.probes.energy.base import NODE
 from prov_worker.processes import process_start
 from prov_worker.spool.live import MAX_TASKS, SOCKET, live_files, remove_old_live_files, write_live

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.model import AttemptId
+from prov_worker.attempt import AttemptId
 from prov_worker.recorder import current_task
 from prov_worker.spool.slot import Slot
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.model import AttemptId
+from prov_worker.attempt import AttemptId
 from prov_worker.spool import captures
 
 ATTEMPT = AttemptId("5a30b2b5-0000-4000-8000-000000000000", 1, 17)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from prov_worker.model import AttemptId, Failure
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Failure
 from prov_worker.spool.journal import VERSION
 from prov_worker.spool.records import JournalState
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.model import AttemptId
 from prov_worker.processes import process_start
 from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.live.snapshot import RunningTask, Snapshot
-    from prov_worker.model import AttemptId, Failure
+    from prov_worker.attempt import AttemptId
+    from prov_worker.model import Failure
     from prov_worker.spool.records import Ended
     from prov_worker.spool.slot import SlotReader
 

@@ -13,7 +13,8 @@ import time
 import zlib
 from dataclasses import dataclass, field
 
-from prov_worker.model import AttemptId, Energy
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Energy
 
 #: Memory is taken page by page, as it is written to.
 _SIZE = 1 << 20

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from prov_worker.agent.live.snapshot import RunningTask, Snapshot
 from prov_worker.agent.worker_monitor import Watched, attempt_of
-from prov_worker.model import AttemptId, Energy
+from prov_worker.attempt import AttemptId
+from prov_worker.model import Energy
 from prov_worker.spool.live import MAX_TASKS
 
 #: Over so much time, at least, CPU use is a mean.

@@ -16,9 +16,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+from prov_worker.attempt import AttemptId
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.publish import Attempt
-from prov_worker.model import AttemptId
 
 SUFFIX: Final = ".crates" + v.ZIP_SUFFIX
 #: What is added to the name while the pack grows, and to that of the file which says how far it is.

@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from prov_worker.attempt import AttemptId
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.graph import Entity
 from prov_worker.crate.summary import RunStep
-from prov_worker.model import AttemptId
 
 _SCHEMA = """
 CREATE TABLE step (

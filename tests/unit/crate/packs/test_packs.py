@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from prov_worker.attempt import AttemptId
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.check import check_crate, validate_profiles
 from prov_worker.crate.packs import format as form
@@ -23,7 +24,6 @@ from prov_worker.crate.sources import find_sources, in_zip, source_of
 from prov_worker.crate.sources.packs import PackFile
 from prov_worker.crate.validator.client import find_validator
 from prov_worker.errors import CrateError
-from prov_worker.model import AttemptId
 from prov_worker.testing import CrateFactory, task_id
 from support.commands import run_program, run_python
 
