@@ -39,8 +39,9 @@ def test_verdicts_on_steps_that_run_again(crate_dir: CrateDir, start: Start, tmp
         Call("read_used", (str(table),)),
         Call("kill_self", (9, 0.1)),
     ]
-    start(*calls, settings=PACKED, options={"run_in_sandbox": True}).wait()
-    crate_dir.wait_for([call.task for call in calls])
+    worker = start(*calls, settings=PACKED, options={"run_in_sandbox": True})
+    crate_dir.wait_for([call.task for call in calls])  # before it is collected, so that all can read how it ended
+    worker.wait()
     new = tmp_path / "again"
 
     code, answer = rerun("run", "rerun", crate_dir.crates, "--yes", "--compare", "-o", new)

@@ -139,6 +139,11 @@ class Node:
         manager = docker("exec", self.name, "journalctl", "--no-pager", "-n", "40", check=False)
         return self.shell(f"{ask} 2>&1 || true") + manager
 
+    def console(self) -> str:
+        """What it printed while it started, and which of its units are not up."""
+        units = docker("exec", self.name, "systemctl", "--no-pager", "list-jobs", check=False)
+        return docker("logs", "--tail", "60", self.name, check=False) + units
+
     def observe(self) -> None:
         """Have another user of the node look for the secret from now on, in what runs and in files that come and go.
 

@@ -118,9 +118,12 @@ class GpuMeters:
     """
 
     def __init__(self, poll_interval_s: float, opener: Callable[[], list] | None = None) -> None:  # type: ignore[type-arg]
+        # Not in the thread: two threads that import modules of one package at the same moment can both fail.
+        from prov_worker.probes.gpus import open_gpus
+
         self._interval_s = max(poll_interval_s, _GPU_INTERVAL_S)
         self._wanted = True
-        self._opener = opener
+        self._opener = opener or open_gpus
         self.history: History | None = None
         #: Joules of each GPU, in the order of ``_numbers``.
         self._energy: History | None = None
@@ -130,9 +133,7 @@ class GpuMeters:
         self._thread.start()
 
     def _run(self) -> None:
-        from prov_worker.probes.gpus import open_gpus
-
-        meters = self._opener() if self._opener is not None else open_gpus()
+        meters = self._opener()
         if not meters:
             return
         quantities = []

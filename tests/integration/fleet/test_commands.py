@@ -38,7 +38,7 @@ def test_from_a_file_to_running_endpoints_and_back(
     assert {row["problem"] for row in rows.values()} == {None}
     dry = host.json("up", "--dry-run")
     assert dry["one"]["detail"] == "would be created; would be started"
-    assert "+  type: ProvenanceEngine" in dry["one"]["diff"]
+    assert '+  type: {{ "ProvenanceEngine"' in dry["one"]["diff"]
     assert not host.user_dir.exists()
     assert {row["condition"] for row in host.json("status").values()} == {"not created"}
 

@@ -11,7 +11,8 @@ from conftest import Measured, Run, close
 
 MIB = 1 << 20
 #: Beside a share of 2 %: what a process gains and gives back between two readings.
-SLACK = 256 << 10
+#: The kernel counts pages per CPU and adds them up later (proc.rst on statm): 290 KB were seen.
+SLACK = 512 << 10
 CALLS: dict[str, tuple[Any, ...]] = {
     "child of a small worker": (workloads.filled_children, 1, 60, 1.5),
     "grows": (workloads.hold, 200, 0.6),

@@ -45,8 +45,8 @@ def _meet(directory: str, number: int, tasks: int, hold_s: float) -> dict[str, A
     """
     os.makedirs(directory, mode=0o700, exist_ok=True)
     here, gone = os.path.join(directory, f"here-{number}"), os.path.join(directory, f"gone-{number}")
+    arrived_ns, begin, most = time.time_ns(), time.monotonic(), 1  # before others can see it, and leave
     open(here, "w").close()
-    arrived_ns, begin, most = time.time_ns(), time.monotonic(), 1
     while True:
         names = os.listdir(directory)
         most = max(most, sum(name.startswith("here-") for name in names))
