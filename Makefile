@@ -133,6 +133,9 @@ system:
 	@$(MAKE) programs
 	@if [[ "$(SETUP_DOCKER)" == 1 ]] && docker buildx version >/dev/null 2>&1; then \
 		for stage in worker endpoint; do docker build --quiet --target $$stage . >/dev/null || true; done; fi
+# With cgroups v1 all containers together get as much of a CPU as one process beside them: nodes of tests took minutes to start.
+	@if [[ "$(SETUP_DOCKER)" == 1 && -w /sys/fs/cgroup/cpu/docker ]]; then \
+		echo 8192 >/sys/fs/cgroup/cpu/docker/cpu.shares || true; fi
 
 # All that tests use, beside each other: most of it waits for the network.
 setup:

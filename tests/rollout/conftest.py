@@ -141,7 +141,7 @@ def start_node(site: Site, wheelhouses: Callable[[str], Path]) -> Iterator[Calla
             **SITES[kind],
         }
         ready = ["ssh", *ssh.split(), "-o", "BatchMode=yes", "-i", str(key), f"alice@{node.address}", "true"]
-        up = until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=400)
+        up = until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=600)
         assert up, f"{name} has no sshd; its console:\n{node.console()}"
         return node
 
