@@ -140,9 +140,27 @@ def start_node(site: Site, wheelhouses: Callable[[str], Path]) -> Iterator[Calla
             "collect_command": str(Path(sys.executable).parent / "prov-worker"),
             **SITES[kind],
         }
-        ready = ["ssh", *ssh.split(), "-o", "BatchMode=yes", "-i", str(key), f"alice@{node.address}", "true"]
-        up = until(lambda: subprocess.run(ready, capture_output=True).returncode == 0, timeout_s=600)
-        assert up, f"{name} has no sshd; its console:\n{node.console()}"
+        ready = [
+            "ssh",
+            *ssh.split(),
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=20",
+            "-i",
+            str(key),
+            f"alice@{node.address}",
+            "true",
+        ]
+        answers: list[subprocess.CompletedProcess[str]] = []
+
+        def logs_in() -> bool:
+            answers.append(subprocess.run(ready, capture_output=True, text=True))
+            return answers[-1].returncode == 0
+
+        assert until(logs_in, timeout_s=300), (
+            f"no login to {name} ({node.address}): {answers[-1].stderr}\n{node.console()}"
+        )
         return node
 
     yield start

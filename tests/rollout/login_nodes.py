@@ -140,9 +140,14 @@ class Node:
         return self.shell(f"{ask} 2>&1 || true") + manager
 
     def console(self) -> str:
-        """What it printed while it started, and which of its units are not up."""
-        units = docker("exec", self.name, "systemctl", "--no-pager", "list-jobs", check=False)
-        return docker("logs", "--tail", "60", self.name, check=False) + units
+        """What it printed while it started, what runs in it, and what its service manager says."""
+        asks = (
+            "ps -eo pid,user,stat,etimes,args", "ss -ltn || cat /proc/net/tcp", "systemctl --no-pager list-jobs",
+            "systemctl --no-pager --failed", "systemctl --no-pager --full status ssh", "journalctl --no-pager -n 80",
+        )  # fmt: skip
+        said = [docker("logs", "--tail", "60", self.name, check=False)]
+        said += [f"$ {ask}\n" + docker("exec", self.name, "sh", "-c", f"{ask} 2>&1", check=False) for ask in asks]
+        return "\n".join(said)
 
     def observe(self) -> None:
         """Have another user of the node look for the secret from now on, in what runs and in files that come and go.
