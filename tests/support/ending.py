@@ -1,4 +1,7 @@
-"""Plugin of pytest: programs end with the module of their test, and are named; no test outlives its limit."""
+"""Plugin of pytest: programs end with the module of their test, and are named; no test outlives its limit.
+
+Nor does a network of a folder's own: the tests after it in the same process would reach nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ from support.programs import MARKER, Census, Programs, Watchdog, end, marked
 CENSUS = pytest.StashKey[Census]()
 WATCHDOG = pytest.StashKey[Watchdog]()
 SAY = pytest.StashKey[Callable[[str], None]]()
+NETWORK = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     run = uuid.uuid4().hex if worker == "main" else os.environ[MARKER].split("/")[0]
     config.stash[CENSUS] = Census(run, worker)
+    config.stash[NETWORK] = network()
 
     def say(text: str) -> None:
         capture: Any = config.pluginmanager.getplugin("capturemanager")
@@ -30,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.stash[SAY] = say
     config.stash[WATCHDOG] = Watchdog(config.stash[CENSUS], say)
+
+
+def network() -> str:
+    """Return the name of the network namespace that the thread of the tests is in; empty if the kernel has none."""
+    try:
+        return os.readlink("/proc/thread-self/ns/net")
+    except OSError:
+        return ""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -133,6 +146,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if left:
             # They are ended already; what a loaded machine is slow to end is no fault of the test.
             item.config.stash[SAY]("\n".join([f"{item.nodeid.split('::')[0]} left programs behind:", *left]))
+        leaves = nextitem is None or nextitem.path.parent != item.path.parent
+        if leaves and network() != item.config.stash[NETWORK]:
+            pytest.fail(f"{item.path.parent} leaves the tests after it in a network of its own", pytrace=False)
 
 
 @pytest.fixture

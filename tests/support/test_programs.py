@@ -30,6 +30,8 @@ def leave(**options):
 
 """
 
+needs_own_network = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks of their own")
+
 
 def run(folder: Path, text: str) -> tuple[int, str]:
     """Exit status and output of a run of pytest; nothing of it may run after it."""
@@ -42,7 +44,7 @@ def run(folder: Path, text: str) -> tuple[int, str]:
         ],
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": f"{TESTS}:{TESTS / 'integration' / 'service'}",
         },
         capture_output=True,
         text=True,
@@ -123,6 +125,21 @@ def test_programs_of_tests_and_of_fixtures_end(tmp_path: Path) -> None:
     )
     code, text = run(tmp_path / "it", body)
     assert code == 0, text
+
+
+@needs_own_network
+@pytest.mark.parametrize(("scope", "ended"), [("module", True), ("session", False)])
+def test_a_network_of_its_own_ends_with_its_folder(tmp_path: Path, scope: str, ended: bool) -> None:
+    body = (
+        f"from pathlib import Path\n\nfrom own_network import own_network\n\n\n@pytest.fixture(scope='{scope}')\n"
+        "def apart(tmp_path_factory):\n    with own_network(Path('lock')):\n        yield\n\n"
+        "def test_it(apart):\n    pass\n"
+    )
+    after = tmp_path / "it" / "zone" / "test_after.py"
+    after.parent.mkdir(parents=True)
+    after.write_text("def test_after():\n    pass\n")
+    code, text = run(tmp_path / "it", body)
+    assert (code == 0, "in a network of its own" in text) == (ended, not ended), text
 
 
 @pytest.mark.parametrize("where", ["test", "fixture"])
