@@ -16,11 +16,10 @@ from prov_worker.agent.job_ends import JobEnds
 from prov_worker.agent.node_meter import GpuMeters
 from prov_worker.agent.publisher import Publisher
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.findings import WARNING
-from prov_worker.crate.findings import Finding as CrateFinding
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.summary_reader import step_of
+from prov_worker.crate.violations import WARNING, Violation
 from prov_worker.finding import Finding, passed
 from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Worker, host_name
 from prov_worker.probes import PROBES, ProbeContext, take_all
@@ -273,8 +272,8 @@ def test_a_source_that_fails_hides_no_device_of_another(aurora: ProbeContext) ->
 
 
 def test_a_rule_looks_at_each_crate(tmp_path: Path) -> None:
-    def dull(checked: Checked) -> Iterator[CrateFinding]:
-        yield CrateFinding(WARNING, "dull", "./", f"{len(checked.graph)} entities say little")
+    def dull(checked: Checked) -> Iterator[Violation]:
+        yield Violation(WARNING, "dull", "./", f"{len(checked.graph)} entities say little")
 
     path = Publisher(str(tmp_path)).publish(Ended(task(), {"probes": [], "plots": "none"}), None, None)
     before = check_crate(path)

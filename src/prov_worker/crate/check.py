@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.graph import load_graph
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.rules.files import files
@@ -23,13 +22,14 @@ from prov_worker.crate.validator.client import (
     install_validator,
     validate_profiles,
 )
+from prov_worker.crate.violations import ERROR, WARNING, Violation
 from prov_worker.errors import CrateError, blaming
 
 __all__ = [
     "ERROR",
     "WARNING",
-    "Finding",
     "ProfileValidator",
+    "Violation",
     "check_crate",
     "check_files",
     "find_validator",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-def check_crate(crate: Path | str | Source) -> list[Finding]:
+def check_crate(crate: Path | str | Source) -> list[Violation]:
     """Run the product's own checks on one step crate.
 
     Args:
@@ -49,9 +49,9 @@ def check_crate(crate: Path | str | Source) -> list[Finding]:
         What was found, sorted; empty for a sound crate. A crate that cannot be read is one finding, no exception.
     """
     checked = _checked(crate)
-    if isinstance(checked, Finding):
+    if isinstance(checked, Violation):
         return [checked]
-    findings: set[Finding] = set()
+    findings: set[Violation] = set()
     for rule in RULES:
         try:
             with blaming(checked.source.where):
@@ -61,20 +61,20 @@ def check_crate(crate: Path | str | Source) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.level, finding.rule, finding.where, finding.message))
 
 
-def check_files(crate: Path | str | Source) -> list[Finding]:
+def check_files(crate: Path | str | Source) -> list[Violation]:
     """Compare a crate's files with their sizes and hashes in its metadata, and nothing else.
 
     Returns:
         What is wrong, sorted; empty where each file is as its crate says. Files that it does not list are no finding.
     """
     checked = _checked(crate)
-    if isinstance(checked, Finding):
+    if isinstance(checked, Violation):
         return [checked]
     wrong = (finding for finding in files(checked) if finding.level == ERROR)
     return sorted(wrong, key=lambda finding: (finding.rule, finding.where))
 
 
-def _checked(crate: Path | str | Source) -> Checked | Finding:
+def _checked(crate: Path | str | Source) -> Checked | Violation:
     """Read a crate; return what is wrong if that is impossible."""
     where = os.fspath(crate) if isinstance(crate, (Path, str)) else crate.where
     try:
@@ -85,6 +85,6 @@ def _checked(crate: Path | str | Source) -> Checked | Finding:
         return unreadable(where, error)
 
 
-def unreadable(where: str, error: CrateError) -> Finding:
+def unreadable(where: str, error: CrateError) -> Violation:
     """Return the finding of a crate, or of a file of crates, that cannot be read; ``where`` is its path."""
-    return Finding(ERROR, "unreadable", "./" if error.where == where else v.METADATA_FILE, error.reason)
+    return Violation(ERROR, "unreadable", "./" if error.where == where else v.METADATA_FILE, error.reason)

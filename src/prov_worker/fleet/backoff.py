@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable
 
 from prov_worker.fleet.fleetfile import Watch
-from prov_worker.fleet.state import Record
+from prov_worker.fleet.state import EndpointRecord
 
 
-def next_time(record: Record, watch: Watch, now: float) -> tuple[float, str]:
+def next_time(record: EndpointRecord, watch: Watch, now: float) -> tuple[float, str]:
     """Return when an endpoint that is down may be started again, and what it waits for.
 
     Returns:
@@ -23,7 +23,7 @@ def next_time(record: Record, watch: Watch, now: float) -> tuple[float, str]:
     return (due, "back-off") if due > now else (now, "")
 
 
-def went_down(record: Record, watch: Watch, now: float) -> None:
+def went_down(record: EndpointRecord, watch: Watch, now: float) -> None:
     """Take note that an endpoint is gone: one that was up for long is started at once, others wait ever longer."""
     shortest, longest = watch.backoff_s
     stayed = record.ran_at > 0 and now - record.ran_at >= longest
@@ -32,7 +32,7 @@ def went_down(record: Record, watch: Watch, now: float) -> None:
     record.next_at = now if stayed else now + min(longest, shortest * 2.0 ** min(record.streak - 1, 60))
 
 
-def due(records: Iterable[Record]) -> list[float]:
+def due(records: Iterable[EndpointRecord]) -> list[float]:
     """Return in how many seconds endpoints that are down may be started again."""
     now = time.time()
     waiting = [record for record in records if record.down_at and record.wanted == "up"]

@@ -20,7 +20,7 @@ from prov_worker.fleet.endpoint_actions import Say
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.result import Outcome, ordered, pick
-from prov_worker.fleet.state import Asked, Record, State
+from prov_worker.fleet.state import Asked, EndpointRecord, State
 from prov_worker.fleet.validate import validate
 
 #: Registering takes a second; a slow service and a cold file system take longer.
@@ -66,13 +66,13 @@ def up(
     watch = presence.read(state.directory)
     if dry_run:
         records = state.load()
-        outcomes += [actions.would_do(spec, records.get(spec.name, Record()), force=force) for spec in here]
+        outcomes += [actions.would_do(spec, records.get(spec.name, EndpointRecord()), force=force) for spec in here]
         return ordered(fleet, outcomes)
     with state.records() as records:
         ready: list[EndpointSpec] = []
         changed: dict[str, tuple[str, str]] = {}
         for spec in here:
-            record = records.setdefault(spec.name, Record())
+            record = records.setdefault(spec.name, EndpointRecord())
             try:
                 running = actions.running(ManagedEndpoint(spec), record)
                 # A pid file that is known to be stale looks to an installation like that of a daemon elsewhere.
@@ -159,7 +159,7 @@ def stop(
     outcomes += busy
     watch = presence.read(state.directory)
     with state.records() as records:
-        far = [spec for spec in here if _runs_elsewhere(spec, records.get(spec.name, Record()))]
+        far = [spec for spec in here if _runs_elsewhere(spec, records.get(spec.name, EndpointRecord()))]
         near = [spec for spec in here if spec not in far]
         outcomes += _stop_all(near, state, records, "stopped", done)
         outcomes += _stop_far(far, records, "stopped", watch)
@@ -169,20 +169,20 @@ def stop(
     return ordered(fleet, outcomes)
 
 
-def _runs_elsewhere(spec: EndpointSpec, record: Record) -> bool:
+def _runs_elsewhere(spec: EndpointSpec, record: EndpointRecord) -> bool:
     folder = ManagedEndpoint(spec)
     return status.is_elsewhere(folder, record, folder.core(record.seen))
 
 
 def _stop_far(
     far: Sequence[EndpointSpec],
-    records: dict[str, Record],
+    records: dict[str, EndpointRecord],
     wanted: Literal["up", "stopped"],
     watch: presence.Presence | None,
 ) -> list[Outcome]:
     """Have daemons on other hosts end: the watch is asked to, else they miss their pid files."""
     for spec in far:
-        records.setdefault(spec.name, Record()).wanted = wanted
+        records.setdefault(spec.name, EndpointRecord()).wanted = wanted
     if watch is not None:
         delegate.ask(records, far, "stop")
         return []
@@ -218,12 +218,12 @@ def _drained(
 def _stop_all(
     here: Sequence[EndpointSpec],
     state: State,
-    records: dict[str, Record],
+    records: dict[str, EndpointRecord],
     wanted: Literal["up", "stopped"],
     done: Say,
 ) -> list[Outcome]:
     for spec in here:
-        records.setdefault(spec.name, Record()).wanted = wanted
+        records.setdefault(spec.name, EndpointRecord()).wanted = wanted
     # Known to the watch even where this command is killed while it waits.
     state.save(records)
     broken_off = threading.Event()
@@ -273,7 +273,7 @@ def restart(
     if watch is not None or fleet.unbound_host:
         with state.records() as records:
             for spec in here:
-                records.setdefault(spec.name, Record()).wanted = "up"
+                records.setdefault(spec.name, EndpointRecord()).wanted = "up"
             if watch is not None:
                 delegate.ask(records, here, "restart")
             else:
@@ -306,7 +306,7 @@ def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpe
     records = state.load()
     stale, outcomes = [], []
     for spec in here:
-        record, folder = records.get(spec.name, Record()), ManagedEndpoint(spec)
+        record, folder = records.get(spec.name, EndpointRecord()), ManagedEndpoint(spec)
         condition = status.condition_of(folder, record, folder.core(record.seen))
         if condition not in ("running", "starting") or record.launch.changes(Launch.now(spec)):
             stale.append(spec)
@@ -317,7 +317,7 @@ def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpe
 
 def _start_all(
     ready: Sequence[EndpointSpec],
-    records: Mapping[str, Record],
+    records: Mapping[str, EndpointRecord],
     environ: Mapping[str, str],
     changed: Mapping[str, tuple[str, str]],
     *,

@@ -10,7 +10,7 @@ from prov_worker.fleet.daemon import DISMISSED_S, STOP_S
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.presence import Presence
 from prov_worker.fleet.result import Outcome
-from prov_worker.fleet.state import Asked, Record, State
+from prov_worker.fleet.state import Asked, EndpointRecord, State
 
 #: A daemon that ends by itself after it has registered, does so within this.
 _SETTLE_S = 5.0
@@ -18,11 +18,11 @@ _SETTLE_S = 5.0
 _TAKE_S = 90.0
 
 
-def ask(records: dict[str, Record], specs: Sequence[EndpointSpec], request: Asked) -> None:
+def ask(records: dict[str, EndpointRecord], specs: Sequence[EndpointSpec], request: Asked) -> None:
     """Note in the records, which the caller saves, what the watch is to do."""
     software = launch.software()
     for spec in specs:
-        record = records.setdefault(spec.name, Record())
+        record = records.setdefault(spec.name, EndpointRecord())
         record.forgive()
         record.ask(request, software)
 
@@ -47,14 +47,17 @@ def wait(
         done: called with the name of each endpoint that is dealt with.
     """
     records = state.load()
-    waits = {spec.name: _Wait(records.get(spec.name, Record()), request, limit_s, spec.unbound_host) for spec in specs}
+    waits = {
+        spec.name: _Wait(records.get(spec.name, EndpointRecord()), request, limit_s, spec.unbound_host)
+        for spec in specs
+    }
     outcomes: dict[str, Outcome] = {}
     while len(outcomes) < len(waits):
         time.sleep(0.5)
         present = presence.read(state.directory)
         records = state.load()
         for name in waits.keys() - outcomes.keys():
-            outcome = waits[name].look(name, records.get(name, Record()), present, watch)
+            outcome = waits[name].look(name, records.get(name, EndpointRecord()), present, watch)
             if outcome is not None:
                 outcomes[name] = outcome
                 done(name)
@@ -75,7 +78,7 @@ def _withdraw(state: State, names: Sequence[str]) -> None:
 class _Wait:
     """What is waited for with one endpoint."""
 
-    def __init__(self, record: Record, request: Asked, limit_s: float, unbound_host: bool) -> None:
+    def __init__(self, record: EndpointRecord, request: Asked, limit_s: float, unbound_host: bool) -> None:
         self.what = request
         self.unbound_host = unbound_host
         self.asked_at = record.asked_at
@@ -84,7 +87,7 @@ class _Wait:
         self.taken = False
         self.up_since: float | None = None
 
-    def look(self, name: str, record: Record, present: Presence | None, watch: Presence) -> Outcome | None:
+    def look(self, name: str, record: EndpointRecord, present: Presence | None, watch: Presence) -> Outcome | None:
         """Return how it went; None while that is open."""
         now = time.monotonic()
         if not self.taken and record.taken_at >= self.asked_at:
@@ -104,10 +107,10 @@ class _Wait:
             why = f"is {watch.software}, and this is {mine}: use the command of that environment"
         return Outcome(name, f"not {self._past}", f"the watch on {watch.host} (process {watch.pid}) {why}", good=False)
 
-    def _stopped(self, name: str, record: Record) -> Outcome:
+    def _stopped(self, name: str, record: EndpointRecord) -> Outcome:
         return Outcome(name, "stopped", f"by the watch on {record.host or 'this host'}")
 
-    def _started(self, name: str, record: Record, now: float) -> Outcome | None:
+    def _started(self, name: str, record: EndpointRecord, now: float) -> Outcome | None:
         if record.down_at and record.last_error:
             return Outcome(name, "not started", record.last_error, good=False)
         if record.ran_at and not record.down_at:

@@ -9,7 +9,7 @@ from pathlib import Path
 from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.result import Outcome, ordered, pick
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.sites.install import DamagedError
 
 
@@ -22,7 +22,7 @@ def would_stop(fleet: Fleet, state: State, names: Sequence[str] = ()) -> list[Ou
     here, outcomes = pick(fleet, names)
     records = state.load()
     for spec in here:
-        core = ManagedEndpoint(spec).core(records.get(spec.name, Record()).seen)
+        core = ManagedEndpoint(spec).core(records.get(spec.name, EndpointRecord()).seen)
         detail = f"would stop process {core.process.pid}" if core.process else "does not run"
         outcomes.append(Outcome(spec.name, "dry run", detail))
     return ordered(fleet, outcomes)
@@ -55,7 +55,7 @@ def delete(
     with state.records() as records:
         for spec in here:
             folder = ManagedEndpoint(spec)
-            record = records.get(spec.name, Record())
+            record = records.get(spec.name, EndpointRecord())
             if spec.name in skip:
                 continue
             if not folder.directory.exists():
@@ -73,7 +73,7 @@ def delete(
     return ordered(fleet, outcomes)
 
 
-def _made(folder: ManagedEndpoint, record: Record) -> bool:
+def _made(folder: ManagedEndpoint, record: EndpointRecord) -> bool:
     """Whether the fleet made the directory: its marker says so, whatever has become of the state."""
     try:
         made = folder.owner().get("made")
@@ -82,7 +82,7 @@ def _made(folder: ManagedEndpoint, record: Record) -> bool:
     return record.made if made is None else bool(made)
 
 
-def _delete(folder: ManagedEndpoint, records: dict[str, Record], *, force: bool, dry_run: bool) -> Outcome:
+def _delete(folder: ManagedEndpoint, records: dict[str, EndpointRecord], *, force: bool, dry_run: bool) -> Outcome:
     name = folder.spec.name
     users = [endpoint.directory for endpoint in folder.user_endpoints()]
     unsent = [path for user in users for path in (user / "unacked_results").glob("*") if path.is_file()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, status
@@ -12,13 +13,13 @@ from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.result import Outcome
-from prov_worker.fleet.state import Record
-from prov_worker.sites.install import DamagedError, install
+from prov_worker.fleet.state import EndpointRecord
+from prov_worker.sites.install import DamagedError, Installed, install
 
 Say = Callable[[str], None]
 
 
-def install_files(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[str, str]:
+def install_files(spec: EndpointSpec, record: EndpointRecord, *, force: bool) -> tuple[str, str]:
     """Which files were changed, in words, and how."""
     new = _is_new(spec)
     folder = ManagedEndpoint(spec)
@@ -28,19 +29,17 @@ def install_files(spec: EndpointSpec, record: Record, *, force: bool) -> tuple[s
         before = {}
     record.made = new or bool(before.get("made", record.made))
     owner = {"fleet": str(spec.file), "made": record.made}
-    written = install(
-        spec.site,
-        spec.name,
-        spec.values,
-        user_dir=spec.user_dir,
-        overwrite=force,
-        unbound_host=spec.unbound_host,
-        owner=owner,
-    )
+    written = _install(spec, overwrite=force, owner=owner)
     if new:
         return "created", written.diff
     kept = f" (kept: {', '.join(written.backups)})" if written.backups else ""
     return (f"changed {', '.join(written.written)}{kept}" if written.written else ""), written.diff
+
+
+def _install(spec: EndpointSpec, **options: Any) -> Installed:
+    return install(
+        spec.site, spec.name, spec.values, user_dir=spec.user_dir, unbound_host=spec.unbound_host, **options
+    )  # fmt: skip
 
 
 def _is_new(spec: EndpointSpec) -> bool:
@@ -48,20 +47,12 @@ def _is_new(spec: EndpointSpec) -> bool:
     return not spec.directory.exists() or not any(spec.directory.iterdir())
 
 
-def would_do(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
+def would_do(spec: EndpointSpec, record: EndpointRecord, *, force: bool) -> Outcome:
     """Return what ``fleet up`` would do."""
     folder = ManagedEndpoint(spec)
     new = _is_new(spec)
     try:
-        written = install(
-            spec.site,
-            spec.name,
-            spec.values,
-            user_dir=spec.user_dir,
-            overwrite=force,
-            unbound_host=spec.unbound_host,
-            dry_run=True,
-        )
+        written = _install(spec, overwrite=force, dry_run=True)
         process = running(folder, record)
     except InputError as error:
         return Outcome(spec.name, "refused", str(error), good=False)
@@ -70,7 +61,7 @@ def would_do(spec: EndpointSpec, record: Record, *, force: bool) -> Outcome:
     return Outcome(spec.name, "dry run", "; ".join(clauses), diff=written.diff)
 
 
-def running(folder: ManagedEndpoint, record: Record) -> str | None:
+def running(folder: ManagedEndpoint, record: EndpointRecord) -> str | None:
     """Which process the daemon is, if it runs; the record learns of one that it does not know.
 
     Raises:
@@ -95,7 +86,9 @@ def running(folder: ManagedEndpoint, record: Record) -> str | None:
     return None
 
 
-def start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], list[str]]:
+def start(
+    spec: EndpointSpec, record: EndpointRecord, environ: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], list[str]]:
     """Start a daemon; also tells what earlier runs had left."""
     folder = ManagedEndpoint(spec)
     cleared = daemon.clear(folder)
@@ -107,7 +100,12 @@ def start(spec: EndpointSpec, record: Record, environ: Mapping[str, str]) -> tup
 
 
 def outcome_of(
-    spec: EndpointSpec, record: Record, process: subprocess.Popen[bytes], problem: str | None, changes: str, diff: str
+    spec: EndpointSpec,
+    record: EndpointRecord,
+    process: subprocess.Popen[bytes],
+    problem: str | None,
+    changes: str,
+    diff: str,
 ) -> Outcome:
     """Return what came of a start, and note it."""
     if problem is None:
@@ -121,7 +119,7 @@ def outcome_of(
     return Outcome(spec.name, "not started", problem, good=False, diff=diff)
 
 
-def stop(spec: EndpointSpec, record: Record, done: Say, interrupted: Callable[[], bool]) -> Outcome:
+def stop(spec: EndpointSpec, record: EndpointRecord, done: Say, interrupted: Callable[[], bool]) -> Outcome:
     """Stop a daemon, and what it has left."""
     folder = ManagedEndpoint(spec)
     core = folder.core(record.seen)

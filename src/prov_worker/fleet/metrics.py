@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prov_worker.files import write_file
 from prov_worker.fleet import status
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.fleet.task_counts import Tally
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 
-def write(fleet: Fleet, state: State, records: Mapping[str, Record], tally: Tally) -> None:
+def write(fleet: Fleet, state: State, records: Mapping[str, EndpointRecord], tally: Tally) -> None:
     """Replace the file; readable by others, since the exporter is another user.
 
     Raises:
@@ -46,7 +46,7 @@ def write(fleet: Fleet, state: State, records: Mapping[str, Record], tally: Tall
     write_file(path, text, mode=0o644, sync=True)
 
 
-def render(endpoints: Iterable[status.Status], records: Mapping[str, Record], now: float) -> str:
+def render(endpoints: Iterable[status.Status], records: Mapping[str, EndpointRecord], now: float) -> str:
     """Return the text of the file: endpoints of this host alone.
 
     Args:
@@ -70,7 +70,7 @@ def render(endpoints: Iterable[status.Status], records: Mapping[str, Record], no
     for endpoint in endpoints:
         if endpoint.condition in ("elsewhere", "foreign"):
             continue
-        record = records.get(endpoint.name, Record())
+        record = records.get(endpoint.name, EndpointRecord())
         labels = (endpoint.name, endpoint.site)
         add("endpoint_up", float(endpoint.condition == "running"), *labels)
         add("heartbeat_age_seconds", endpoint.heartbeat_s, *labels)

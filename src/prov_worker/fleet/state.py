@@ -38,7 +38,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {"wanted": get_args(Wanted), "asked": get
 
 
 @dataclass(slots=True)
-class Record:
+class EndpointRecord:
     """What is known of one endpoint.
 
     Attributes:
@@ -180,7 +180,7 @@ class State:
         """Whether another process has written the file since it was loaded or saved here."""
         return self._signature_now() != self._signature
 
-    def load(self, *, keep_copy: bool = False) -> dict[str, Record]:
+    def load(self, *, keep_copy: bool = False) -> dict[str, EndpointRecord]:
         """All records by name. Where the file cannot be understood, whether endpoints are to run is unknown.
 
         Args:
@@ -212,9 +212,9 @@ class State:
                 "; counts are lost, and whether a person has stopped an endpoint: one that is down stays so until "
                 "fleet up or restart"
             )
-            return {name: Record(wanted="unknown") for name in self.names}
+            return {name: EndpointRecord(wanted="unknown") for name in self.names}
 
-    def save(self, records: dict[str, Record]) -> None:
+    def save(self, records: dict[str, EndpointRecord]) -> None:
         """Write all records, whole or not at all.
 
         Raises:
@@ -225,7 +225,7 @@ class State:
         self._signature = self._signature_now()
 
     @contextlib.contextmanager
-    def records(self, wait_s: float = 60.0) -> Iterator[dict[str, Record]]:
+    def records(self, wait_s: float = 60.0) -> Iterator[dict[str, EndpointRecord]]:
         """The records, to be changed by this process alone, and saved at the end.
 
         Raises:
@@ -288,14 +288,14 @@ class State:
         return paths
 
 
-def _record(data: dict[str, Any]) -> Record:
+def _record(data: dict[str, Any]) -> EndpointRecord:
     """A record of the file; keys of later versions are passed over.
 
     Raises:
         TypeError, ValueError: it is none.
     """
-    record = Record()
-    for key in (column.name for column in fields(Record)):
+    record = EndpointRecord()
+    for key in (column.name for column in fields(EndpointRecord)):
         if key not in data:
             continue
         if not _fits(data[key], getattr(record, key)) or data[key] not in _CHOICES.get(key, (data[key],)):

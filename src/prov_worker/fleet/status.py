@@ -13,7 +13,7 @@ from prov_worker.fleet import logs
 from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec
 from prov_worker.fleet.launch import Launch
-from prov_worker.fleet.state import Record
+from prov_worker.fleet.state import EndpointRecord
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus import enginestatus
 from prov_worker.globus.daemons import STALE_S, Core
@@ -91,7 +91,7 @@ class Status:
         return asdict(self)
 
 
-def condition_of(folder: ManagedEndpoint, record: Record, core: Core) -> Condition:
+def condition_of(folder: ManagedEndpoint, record: EndpointRecord, core: Core) -> Condition:
     """The one word for how an endpoint of this host is."""
     if core.state == "running":
         # The daemon touches its pid file every 15 s from a thread of its own.
@@ -105,10 +105,10 @@ def condition_of(folder: ManagedEndpoint, record: Record, core: Core) -> Conditi
     return "down"
 
 
-def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Status:
+def of(spec: EndpointSpec, records: Mapping[str, EndpointRecord], tally: Tally) -> Status:
     """Look at one endpoint. Nothing is changed."""
     folder = ManagedEndpoint(spec)
-    record = records.get(spec.name) or Record()
+    record = records.get(spec.name) or EndpointRecord()
     try:
         other = folder.other_host()
         foreign = folder.foreign() if other is None else None
@@ -165,7 +165,7 @@ def of(spec: EndpointSpec, records: Mapping[str, Record], tally: Tally) -> Statu
     )
 
 
-def is_elsewhere(folder: ManagedEndpoint, record: Record, core: Core) -> bool:
+def is_elsewhere(folder: ManagedEndpoint, record: EndpointRecord, core: Core) -> bool:
     """Whether the daemon of a fleet whose host a batch system chooses runs on another host.
 
     Its process cannot be seen from here, but its pid file is fresh, and nobody has seen it end.
@@ -194,7 +194,7 @@ def _why_stale(spec: EndpointSpec, stale: list[str]) -> str | None:
     return f"was started with other {' and '.join(stale)} than there is now: prov-worker fleet restart {spec.name}"
 
 
-def _why_down(spec: EndpointSpec, record: Record) -> str:
+def _why_down(spec: EndpointSpec, record: EndpointRecord) -> str:
     """What is known of one that is down, whether or not the watch has seen it."""
     remedy = f"prov-worker fleet up {spec.name} starts it"
     if record.wanted == "unknown":

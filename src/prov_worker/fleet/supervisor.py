@@ -20,7 +20,7 @@ from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
 from prov_worker.fleet.launch import Launch
 from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.software import Software
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.fleet.watchlog import WatchLog, moment, reason
 from prov_worker.globus import orphans
 from prov_worker.globus.daemons import STALE_S, Core
@@ -79,7 +79,7 @@ class Supervisor:
         for child in self._children.values():
             child.returncode = child.poll() or 0
 
-    def look_at(self, spec: EndpointSpec, records: dict[str, Record], pool: list[PoolProcess]) -> None:
+    def look_at(self, spec: EndpointSpec, records: dict[str, EndpointRecord], pool: list[PoolProcess]) -> None:
         """Look at an endpoint, and act.
 
         Args:
@@ -98,7 +98,7 @@ class Supervisor:
         if not folder.directory.exists():
             self.log.once(spec.name, "not created yet", f"prov-worker fleet up {spec.name}")
             return
-        record = records.setdefault(spec.name, Record())
+        record = records.setdefault(spec.name, EndpointRecord())
         code = self._exit_code(spec.name, record)
         core = folder.core(record.seen)
         if record.asked and self._asked(folder, record, core, records):
@@ -134,7 +134,7 @@ class Supervisor:
             self._fell(folder, record, code)
         self._restart(folder, record, records)
 
-    def _exit_code(self, name: str, record: Record) -> int | None:
+    def _exit_code(self, name: str, record: EndpointRecord) -> int | None:
         """How the daemon ended, if this process started it, as this program or as the one before."""
         child = self._children.get(name)
         if child is not None:
@@ -148,7 +148,9 @@ class Supervisor:
             return None
         return os.waitstatus_to_exitcode(status) if pid else None
 
-    def _asked(self, folder: ManagedEndpoint, record: Record, core: Core, records: Mapping[str, Record]) -> bool:
+    def _asked(
+        self, folder: ManagedEndpoint, record: EndpointRecord, core: Core, records: Mapping[str, EndpointRecord]
+    ) -> bool:
         """Do what a command has asked for; whether nothing is left to do now."""
         name = folder.spec.name
         if record.asked == "restart" and record.asked_by != self._software.version:
@@ -180,7 +182,7 @@ class Supervisor:
             self._begin(folder, record, records, "started")
         return True
 
-    def _runs(self, folder: ManagedEndpoint, record: Record, core: Core, pool: list[PoolProcess]) -> None:
+    def _runs(self, folder: ManagedEndpoint, record: EndpointRecord, core: Core, pool: list[PoolProcess]) -> None:
         name = folder.spec.name
         assert core.process is not None
         self.log.is_over(name)
@@ -211,7 +213,7 @@ class Supervisor:
             names = ", ".join(orphans.names(left))
             self.log.say(folder.spec.name, f"ended what a user endpoint left that is gone: {names}")
 
-    def _hangs(self, folder: ManagedEndpoint, record: Record, core: Core) -> None:
+    def _hangs(self, folder: ManagedEndpoint, record: EndpointRecord, core: Core) -> None:
         name = folder.spec.name
         now = time.monotonic()
         if core.process is None or (core.touched_s or 0.0) <= STALE_S:
@@ -227,7 +229,7 @@ class Supervisor:
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
-    def _starts(self, folder: ManagedEndpoint, record: Record, process: psutil.Process) -> None:
+    def _starts(self, folder: ManagedEndpoint, record: EndpointRecord, process: psutil.Process) -> None:
         """A daemon that was started and has not registered yet."""
         name = folder.spec.name
         waited = time.time() - record.started_at
@@ -240,7 +242,7 @@ class Supervisor:
         record.last_error = text
         went_down(record, self.fleet.watch, time.time())
 
-    def _fell(self, folder: ManagedEndpoint, record: Record, code: int | None) -> None:
+    def _fell(self, folder: ManagedEndpoint, record: EndpointRecord, code: int | None) -> None:
         """Say once that an endpoint is gone, and why."""
         now = time.time()
         where = f" on {record.host}" if record.elsewhere else ""
@@ -264,14 +266,14 @@ class Supervisor:
             record.streak, record.next_at = 0, now  # its host went, or was restarted
         self.log.say(folder.spec.name, f"is down: {why}")
 
-    def _first(self, records: Mapping[str, Record], name: str) -> str | None:
+    def _first(self, records: Mapping[str, EndpointRecord], name: str) -> str | None:
         """Another endpoint that has been started and has not registered yet."""
         for other, record in records.items():
             if other != name and not record.ran_at and record.process is not None:
                 return other
         return None
 
-    def _restart(self, folder: ManagedEndpoint, record: Record, records: Mapping[str, Record]) -> None:
+    def _restart(self, folder: ManagedEndpoint, record: EndpointRecord, records: Mapping[str, EndpointRecord]) -> None:
         name, watch, now = folder.spec.name, self.fleet.watch, time.time()
         record.restarts = [at for at in record.restarts if now - watch.window_s < at <= now]
         at, why = next_time(record, watch, now)
@@ -292,7 +294,12 @@ class Supervisor:
             record.total += 1
 
     def _begin(
-        self, folder: ManagedEndpoint, record: Record, records: Mapping[str, Record], how: str, count: str = ""
+        self,
+        folder: ManagedEndpoint,
+        record: EndpointRecord,
+        records: Mapping[str, EndpointRecord],
+        how: str,
+        count: str = "",
     ) -> bool:
         """Start a daemon; whether that was done."""
         name = folder.spec.name
@@ -325,7 +332,7 @@ class Supervisor:
         except (OSError, ProvWorkerError) as error:
             self.log.say("watch", f"endpoints are not stopped: {reason(error)}")
 
-    def _stop(self, spec: EndpointSpec, records: Mapping[str, Record]) -> None:
+    def _stop(self, spec: EndpointSpec, records: Mapping[str, EndpointRecord]) -> None:
         try:
             folder = ManagedEndpoint(spec)
             if folder.foreign() is not None or (record := records.get(spec.name)) is None:

@@ -11,7 +11,7 @@ from prov_worker.errors import InputError
 from prov_worker.fleet import daemon, orphans, status
 from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.fleetfile import EndpointSpec, Fleet
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.fleet.status import Status
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.globus import endpoint_status
@@ -96,11 +96,11 @@ def look(
     return Report(statuses, as_wanted, problem, tuple(orphans.foreign(fleet, pool)))
 
 
-def _records(fleet: Fleet, state: State) -> tuple[dict[str, Record], str | None]:
+def _records(fleet: Fleet, state: State) -> tuple[dict[str, EndpointRecord], str | None]:
     try:
         return state.load(), state.damaged
     except InputError as error:
-        return {name: Record(wanted="unknown") for name in fleet.names}, str(error)
+        return {name: EndpointRecord(wanted="unknown") for name in fleet.names}, str(error)
 
 
 def _settled(row: Status) -> bool:
@@ -123,7 +123,7 @@ def _busy(specs: Sequence[EndpointSpec], state: State, limit_s: float) -> dict[s
     return {spec.name: text for spec, text in zip(specs, why, strict=True) if text is not None}
 
 
-def until_drained(folder: ManagedEndpoint, record: Record | None, timeout_s: float | None) -> str | None:
+def until_drained(folder: ManagedEndpoint, record: EndpointRecord | None, timeout_s: float | None) -> str | None:
     """Wait until an endpoint has no task; why it still has, or None.
 
     Globus Compute has no way to tell an endpoint to take no more: what arrives meanwhile is taken and waited for. What
@@ -132,7 +132,7 @@ def until_drained(folder: ManagedEndpoint, record: Record | None, timeout_s: flo
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     quiet = silent = None
     tally = Tally()
-    record = record or Record()
+    record = record or EndpointRecord()
     while True:
         core = folder.core(record.seen)
         elsewhere = status.is_elsewhere(folder, record, core)

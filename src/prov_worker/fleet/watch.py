@@ -25,7 +25,7 @@ from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.orphans import foreign as foreign_orphans
 from prov_worker.fleet.reload import Reader
 from prov_worker.fleet.software import Software
-from prov_worker.fleet.state import BusyError, Record, State
+from prov_worker.fleet.state import BusyError, EndpointRecord, State
 from prov_worker.fleet.supervisor import ENDING_S, HANGS_S, Supervisor
 from prov_worker.fleet.task_counts import Tally
 from prov_worker.fleet.watchlog import WatchLog, reason
@@ -58,7 +58,7 @@ class Watcher:
         self.software = Software()
         self._supervisor = Supervisor(self._reader, state, self.log, self.software, ended)
         #: What could not be saved: a full disk must not make it forget.
-        self._unsaved: dict[str, Record] | None = None
+        self._unsaved: dict[str, EndpointRecord] | None = None
         self._tally = Tally()
         self._young = False
         #: How long until an endpoint may be restarted, or has hung for long enough.
@@ -184,7 +184,7 @@ class Watcher:
                 self.log.say("host", f"left alone, though its engine is gone, since it is not of this fleet: {part}")
         self._foreign = {part.process for part in foreign}
 
-    def _save(self, records: dict[str, Record]) -> None:
+    def _save(self, records: dict[str, EndpointRecord]) -> None:
         try:
             self.state.save(records)
         except OSError as error:
@@ -197,7 +197,7 @@ class Watcher:
             self._unsaved = None
             self.log.is_over("state")
 
-    def _metrics(self, records: dict[str, Record]) -> None:
+    def _metrics(self, records: dict[str, EndpointRecord]) -> None:
         if self.fleet.watch.metrics is None:
             return
         try:
@@ -207,7 +207,7 @@ class Watcher:
             self.log.once("metrics", f"{self.fleet.watch.metrics}: cannot be written", reason(error))
 
 
-def _is_young(record: Record) -> bool:
+def _is_young(record: EndpointRecord) -> bool:
     """Whether a daemon was started so lately that it may not have registered yet, or end by itself."""
     return record.pid > 0 and not record.down_at and time.time() - record.started_at < _YOUNG_S
 

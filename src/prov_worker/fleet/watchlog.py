@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from prov_worker import printable
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 
 _LOG_BYTES = 4 << 20
 
@@ -45,7 +45,7 @@ class WatchLog:
         except OSError:
             pass  # it was printed, and that the disk is full is said by whoever saves the state
 
-    def decide(self, record: Record, name: str, text: str) -> None:
+    def decide(self, record: EndpointRecord, name: str, text: str) -> None:
         """Say a decision, unless it was the last one of its endpoint: that holds over restarts of the watch."""
         if record.said != text:
             record.said = text

@@ -13,7 +13,7 @@ from pathlib import Path
 from prov_worker.errors import SettingsError
 from prov_worker.spool.paths import private_directory
 
-_WHERE = "engine.encrypted"
+_SETTINGS_PATH = "engine.encrypted"
 
 
 def close_certificates(directory: Path) -> None:
@@ -26,10 +26,10 @@ def close_certificates(directory: Path) -> None:
         os.makedirs(directory.parent, exist_ok=True)
         closed = private_directory(str(directory)) and stat.S_IMODE(os.lstat(directory).st_mode) & 0o777 == 0o700
     except OSError as error:
-        raise SettingsError(_WHERE, f"{directory}: cannot be made: {error.strerror}") from error
+        raise SettingsError(_SETTINGS_PATH, f"{directory}: cannot be made: {error.strerror}") from error
     if not closed:
         raise SettingsError(
-            _WHERE,
+            _SETTINGS_PATH,
             f"{directory}: cannot be closed to others (mode 0700), as Parsl wants it for its keys; remove it, or move "
             "the endpoint to a file system that keeps modes",
         )

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-WHERE = "engine.provenance"
+SETTINGS_PATH = "engine.provenance"
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
 
     def __init__(self, *args: Any, provenance: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.provenance = provenance
-        self._settings = Settings.from_mapping(provenance, WHERE)
+        self._settings = Settings.from_mapping(provenance, SETTINGS_PATH)
         self._open_tasks: dict[UUID, _OpenTask] = {}
         self._context: dict[str, Any] = {}
         self._recorder: Callable[..., bytes] | None = None
@@ -210,7 +210,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         try:
             os.makedirs(crate_dir, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise SettingsError(f"{WHERE}.crate_dir", f"cannot make {crate_dir}: {error.strerror}") from error
+            raise SettingsError(f"{SETTINGS_PATH}.crate_dir", f"cannot make {crate_dir}: {error.strerror}") from error
         self._context = context
         try:
             from prov_worker.globus.worker import execute_task

@@ -17,8 +17,8 @@ from prov_worker.globus.engine_requests import EngineRequest, read_request
 from prov_worker.redact import redact_part
 
 KEY = "prov_worker"
-WHERE = f"resource_specification: {KEY}"
-LIMIT = f"{WHERE}: time_limit"
+OPTION = f"resource_specification: {KEY}"
+LIMIT = f"{OPTION}: time_limit"
 #: Most characters of a run's name.
 MAX_NAME = 200
 
@@ -57,13 +57,13 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
     if content is None:
         return rest, NO_OPTIONS
     if not isinstance(content, Mapping):
-        raise InputError(f"{WHERE}: {type(content).__name__}: is no mapping")
-    request = read_request(content, WHERE)
+        raise InputError(f"{OPTION}: {type(content).__name__}: is no mapping")
+    request = read_request(content, OPTION)
     if request is not None:
         return rest, TaskOptions(request=request)
     for key in content:
         if key not in _KNOWN:
-            raise InputError(f"{WHERE}: {key}: unknown key; there is {', '.join(_KNOWN)}")
+            raise InputError(f"{OPTION}: {key}: unknown key; there is {', '.join(_KNOWN)}")
     run, limit_s = content.get("run"), content.get("time_limit")
     if run is None and limit_s is None:
         return rest, NO_OPTIONS
@@ -72,17 +72,17 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
 
 def _name(run: Any) -> str:
     if not isinstance(run, str):
-        raise InputError(f"{WHERE}: run: {type(run).__name__}: is no text")
+        raise InputError(f"{OPTION}: run: {type(run).__name__}: is no text")
     if not run.strip() or len(run) > MAX_NAME or not run.isprintable():
-        raise InputError(f"{WHERE}: run: {run[:MAX_NAME]!r}: is no name of 1 to {MAX_NAME} printable characters")
+        raise InputError(f"{OPTION}: run: {run[:MAX_NAME]!r}: is no name of 1 to {MAX_NAME} printable characters")
     return run
 
 
 def _limit(limit_s: Any) -> float:
     if isinstance(limit_s, bool) or not isinstance(limit_s, int | float):
-        raise InputError(f"{WHERE}: time_limit: {type(limit_s).__name__}: is no number of seconds")
+        raise InputError(f"{OPTION}: time_limit: {type(limit_s).__name__}: is no number of seconds")
     if not 0 < limit_s <= _MAX_LIMIT_S:
-        raise InputError(f"{WHERE}: time_limit: {limit_s}: is not above 0 and at most {_MAX_LIMIT_S} s")
+        raise InputError(f"{OPTION}: time_limit: {limit_s}: is not above 0 and at most {_MAX_LIMIT_S} s")
     return float(limit_s)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from prov_worker.errors import InputError
 from prov_worker.humanize import plural
 
-_WHERE = "resource_specification"
-_NODES = f"{_WHERE}: num_nodes"
+_SETTINGS_PATH = "resource_specification"
+_NODES = f"{_SETTINGS_PATH}: num_nodes"
 
 
 def check_resources(specification: Mapping[str, Any], executor: Any) -> None:
@@ -32,7 +32,7 @@ def check_resources(specification: Mapping[str, Any], executor: Any) -> None:
     try:
         executor.validate_resource_spec(specification)
     except InvalidResourceSpecification as error:
-        raise InputError(f"{_WHERE}: {error}") from error
+        raise InputError(f"{_SETTINGS_PATH}: {error}") from error
 
 
 def check_placement(specification: Mapping[str, Any], block_nodes: int) -> None:

@@ -88,12 +88,12 @@ def _asked(time_limit: float | None, run: str | None) -> dict[str, Any]:
     options = {key: value for key, value in (("time_limit", time_limit), ("run", run)) if value is not None}
     if not options:
         return {}
-    from prov_worker.globus.task_options import KEY, WHERE, take_options
+    from prov_worker.globus.task_options import KEY, OPTION, take_options
 
     try:
         take_options({KEY: options})
     except InputError as error:
-        raise InputError(str(error).removeprefix(f"{WHERE}: ")) from None
+        raise InputError(str(error).removeprefix(f"{OPTION}: ")) from None
     return {KEY: options}
 
 

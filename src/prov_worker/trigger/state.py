@@ -43,7 +43,7 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Record:
+class FolderRecord:
     """What is known of one folder.
 
     Attributes:
@@ -93,7 +93,7 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, FolderRecord] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = open_lock(f"{path}.lock")
@@ -152,7 +152,7 @@ class State:
     def _apply(self, entry: dict[str, Any]) -> None:
         if "name" not in entry:
             return
-        record = self.records.setdefault(entry["name"], Record())
+        record = self.records.setdefault(entry["name"], FolderRecord())
         kind = entry["event"]
         if kind == "seen":
             if entry["content"] != record.content:
@@ -206,7 +206,7 @@ class State:
         self._lines = len(lines)
 
 
-def _events(name: str, record: Record) -> Iterable[dict[str, Any]]:
+def _events(name: str, record: FolderRecord) -> Iterable[dict[str, Any]]:
     """Yield the fewest events that a record follows from."""
     if record.signature:
         yield seen(name, record.signature, record.content, record.since_s, record.boot, record.seen_ns)

@@ -22,7 +22,7 @@ from prov_worker.trigger import scan
 from prov_worker.trigger import state as events
 from prov_worker.trigger.places import check_state, matches
 from prov_worker.trigger.scan import Entry, Tree, UnreadableError, VanishedError
-from prov_worker.trigger.state import Record, State
+from prov_worker.trigger.state import FolderRecord, State
 
 #: One in so many of the folders that are done is read again at each look: a file written in place shows in no
 #: directory's mtime.
@@ -243,7 +243,7 @@ class Watcher:
         here = os.path.realpath(self.directory)
         return here == target or here.startswith(target.rstrip("/") + "/")
 
-    def _is_due(self, name: str, record: Record, tree: Tree, now: float, wall: int) -> bool:
+    def _is_due(self, name: str, record: FolderRecord, tree: Tree, now: float, wall: int) -> bool:
         """Whether a folder that has not changed since the last look is settled and not done."""
         if record.content in record.fired or record.pending is not None or now - record.since_s < self.settle_s:
             return False
@@ -268,7 +268,7 @@ class Watcher:
             self._notices[name] = text
             self._say(f"{line(name)}: {text}")
 
-    def _settled(self, name: str, record: Record, tree: Tree, wall: int) -> Settled:
+    def _settled(self, name: str, record: FolderRecord, tree: Tree, wall: int) -> Settled:
         path = Path(os.path.abspath(self.directory)) / name
         size = sum(entry.size_bytes for entry in tree.entries)
         return Settled(path, len(tree.entries), size, record.seen_ns, wall, tree.content, tree.entries)

@@ -17,7 +17,7 @@ import yaml
 
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.endpoint import ManagedEndpoint
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.globus.processes import has_open_below
 
 NAMES = ("one", "two", "three")
@@ -131,7 +131,7 @@ class FleetHost:
             else:
                 os.environ["XDG_STATE_HOME"] = before
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, EndpointRecord]:
         return self.state.load()
 
     def log(self, name: str = "") -> list[str]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from prov_worker.crate.check import Finding, check_crate
+from prov_worker.crate.check import Violation, check_crate
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_constants_that_are_no_json(crate, constant):
     metadata.write_text(text.replace('"value":1.003746', f'"value":{constant}'))
     assert metadata.read_text() != text
     assert check_crate(crate) == [
-        Finding("error", "not-json", "ro-crate-metadata.json", f"{constant} is no JSON value")
+        Violation("error", "not-json", "ro-crate-metadata.json", f"{constant} is no JSON value")
     ]
 
 

@@ -13,9 +13,9 @@ from prov_worker.fleet import delegate, launch, presence
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.presence import Presence
 from prov_worker.fleet.result import Outcome
-from prov_worker.fleet.state import Asked, Record, State
+from prov_worker.fleet.state import Asked, EndpointRecord, State
 
-Answer = Callable[[Record], None]
+Answer = Callable[[EndpointRecord], None]
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def asked(fleet: Fleet, state: State, request: Asked, answer: Answer | None = No
     return outcome
 
 
-def runs(record: Record) -> None:
+def runs(record: EndpointRecord) -> None:
     record.pid, record.host, record.ran_at = 7, "login01", time.time()
 
 
-def fails(record: Record) -> None:
+def fails(record: EndpointRecord) -> None:
     record.down_at, record.last_error = time.time(), "process 7 is gone, ended with code 1: no"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prov_worker.fleet import metrics
-from prov_worker.fleet.state import Record
+from prov_worker.fleet.state import EndpointRecord
 from prov_worker.fleet.status import Status
 
 parser = pytest.importorskip("prometheus_client.parser", reason="the extra 'fleet' is not installed")
@@ -20,7 +20,7 @@ def test_prometheus_own_parser_reads_every_metric() -> None:
         Status("two", "local", None, "down"),
         Status("far", "local", "login02", "elsewhere"),
     ]  # fmt: skip
-    text = metrics.render(endpoints, {"one": Record(restarts=[1.0, 2.0])}, 1790000000.5)
+    text = metrics.render(endpoints, {"one": EndpointRecord(restarts=[1.0, 2.0])}, 1790000000.5)
     families = list(parser.text_string_to_metric_families(text))
     samples = {(each.name, *sorted(each.labels.items())): each.value for family in families for each in family.samples}
     first, second = (("endpoint", "one"), ("site", 'lo"cal')), (("endpoint", "two"), ("site", "local"))

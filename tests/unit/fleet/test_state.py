@@ -14,7 +14,7 @@ import pytest
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
 from prov_worker.fleet.launch import Launch
-from prov_worker.fleet.state import BusyError, Record, State
+from prov_worker.fleet.state import BusyError, EndpointRecord, State
 from prov_worker.fleet.watchlog import WatchLog
 from prov_worker.globus.processes import living
 from prov_worker.processes import boot_id
@@ -25,7 +25,7 @@ def test_what_is_saved_is_loaded(fleet: Fleet) -> None:
     state = State(fleet)
     assert state.load() == {}
     with state.records() as records:
-        records["one"] = Record(wanted="stopped", made=True, pid=3, restarts=[1.5], total=7, last_error="x")
+        records["one"] = EndpointRecord(wanted="stopped", made=True, pid=3, restarts=[1.5], total=7, last_error="x")
     assert State(fleet).load() == records
     assert state.path.stat().st_mode & 0o777 == 0o600
     assert state.directory.stat().st_mode & 0o777 == 0o700
@@ -65,16 +65,16 @@ def test_keys_of_a_later_version_are_passed_over(fleet: Fleet) -> None:
 def test_without_room_the_file_stays_as_it_was(fleet: Fleet) -> None:
     """A limit on the size of files, in a process of its own, is as a full disk."""
     state = State(fleet)
-    state.save({"one": Record(total=1)})
+    state.save({"one": EndpointRecord(total=1)})
     before = state.path.read_bytes()
     code = (
         "import sys, resource\n"
         "from pathlib import Path\n"
         "from prov_worker.fleet import fleetfile\n"
-        "from prov_worker.fleet.state import State, Record\n"
+        "from prov_worker.fleet.state import State, EndpointRecord\n"
         "state = State(fleetfile.read(Path(sys.argv[1])))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "state.save({'one': Record(total=2)})\n"
+        "state.save({'one': EndpointRecord(total=2)})\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(fleet.path)], capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr
@@ -126,7 +126,7 @@ def test_a_link_to_a_fleet_file_is_the_same_fleet(fleet: Fleet, tmp_path: Path) 
 def test_a_process_of_another_boot_is_gone() -> None:
     mine = living(os.getpid())
     assert mine is not None
-    record = Record()
+    record = EndpointRecord()
     record.began(mine)
     assert record.process == mine
     assert record.boot == boot_id()
@@ -147,7 +147,7 @@ def test_hosts_share_the_state_if_a_batch_system_chooses_one(fleet: Fleet, monke
     own, ours = State(fleet).directory, State(shared).directory
     mine = living(os.getpid())
     assert mine is not None
-    record = Record()
+    record = EndpointRecord()
     record.began(mine, Launch("s", "c", "k"))
     assert record.process == mine
     monkeypatch.setattr(socket, "gethostname", lambda: "second")
@@ -162,11 +162,11 @@ def test_what_others_wrote_is_a_change(fleet: Fleet) -> None:
     state, other = State(fleet), State(fleet)
     state.load()
     assert not state.changed
-    other.save({"one": Record(total=1)})
+    other.save({"one": EndpointRecord(total=1)})
     assert state.changed
     state.load()
     assert not state.changed
-    state.save({"one": Record(total=2)})
+    state.save({"one": EndpointRecord(total=2)})
     assert not state.changed
     state.path.unlink()
     assert state.changed

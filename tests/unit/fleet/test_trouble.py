@@ -17,7 +17,7 @@ import pytest
 from prov_worker.cli.main import run as cli
 from prov_worker.fleet import fleetfile
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.sites.install import MARKER, install
 from support.commands import run_program
 from support.marks import PARSL_SOCKET
@@ -54,7 +54,7 @@ def rows(capsys: Capture, *arguments: str, code: int) -> dict[str, dict[str, Any
 def test_a_damaged_marker_is_the_trouble_of_its_endpoint_alone(fleet: Fleet, capsys: Capture, text: str) -> None:
     make(fleet)
     with State(fleet).records() as records:
-        records["one"] = Record(made=True)
+        records["one"] = EndpointRecord(made=True)
     (fleet.user_dir / "one" / MARKER).write_text(text)
     endpoints = rows(capsys, "status", code=1)
     assert (endpoints["one"]["condition"], endpoints["two"]["condition"]) == ("foreign", "down")

@@ -19,7 +19,7 @@ import pytest
 from prov_worker.errors import InputError
 from prov_worker.fleet import fleetfile, launch, presence, supervisor
 from prov_worker.fleet.fleetfile import Fleet
-from prov_worker.fleet.state import Record, State
+from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.fleet.watch import Watcher
 from prov_worker.globus import daemons
 from support.pretend import Pretender
@@ -113,7 +113,7 @@ def test_endpoints_end_with_a_watch_that_is_told_so(fleet: Fleet, running: subpr
     assert running.poll() is None
     assert lines[-1].endswith("endpoints are left alone")
     with State(fleet).records() as records:
-        records["one"] = Record()
+        records["one"] = EndpointRecord()
         records["one"].restarts = [time.time()]
     Watcher(fleet, State(fleet), lines.append, ended).run(stop_endpoints=True)
     assert running.wait(60) == -signal.SIGTERM
@@ -168,7 +168,7 @@ def test_the_next_look_is_when_a_restart_is_due(fleet: Fleet, endpoint: Path) ->
     watcher = Watcher(fleet, state, print, threading.Event())
 
     def due(**changes: Any) -> float:
-        state.save({"one": replace(Record(down_at=1.0, next_at=time.time() + 8, pid=1), **changes)})
+        state.save({"one": replace(EndpointRecord(down_at=1.0, next_at=time.time() + 8, pid=1), **changes)})
         watcher.look()
         return watcher._due_s
 
@@ -186,7 +186,7 @@ def test_a_daemon_that_an_earlier_host_left_is_dismissed(fleet: Fleet, endpoint:
     pid_file = endpoint / "daemon.pid"
     pid_file.write_text("4194304\n")  # of a process that cannot be here
     with state.records() as records:
-        records["one"] = Record(pid=4194304, host="login99", ran_at=1.0)
+        records["one"] = EndpointRecord(pid=4194304, host="login99", ran_at=1.0)
         records["one"].ask("restart", launch.software())
     watcher = Watcher(shared, state, lines.append, threading.Event())
     watcher.look()

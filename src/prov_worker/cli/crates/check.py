@@ -16,7 +16,7 @@ from prov_worker.errors import CrateError
 from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
-    from prov_worker.crate.check import Finding, ProfileValidator
+    from prov_worker.crate.check import ProfileValidator, Violation
 
 #: The validator takes some five seconds for a megabyte of metadata.
 _RUN_BYTES = 32 << 20
@@ -78,7 +78,7 @@ def command(
                 "get it with `prov-worker check --install-validator`",
                 err=True,
             )
-    findings: dict[str, list[Finding]] = {}
+    findings: dict[str, list[Violation]] = {}
     with Unpacked() as unpacked:
         names = _own_rules(candidates, findings, unpacked if use_validator else None)
         if use_validator:
@@ -93,7 +93,7 @@ def command(
 
 
 def _own_rules(
-    candidates: list[Path], findings: dict[str, list[Finding]], unpacked: Unpacked | None
+    candidates: list[Path], findings: dict[str, list[Violation]], unpacked: Unpacked | None
 ) -> dict[Path, str]:
     """Check crates by the product's rules; return their directories, for the validator, with their names."""
     from prov_worker.crate import check
@@ -116,7 +116,7 @@ def _own_rules(
 
 
 def _validate(
-    validator: ProfileValidator, names: dict[Path, str], level: str, findings: dict[str, list[Finding]], **more: Any
+    validator: ProfileValidator, names: dict[Path, str], level: str, findings: dict[str, list[Violation]], **more: Any
 ) -> None:
     """Add what the validator finds in directories, by the names of their crates."""
     with terminal.progress("validating profiles", len(names)) as advance:
@@ -137,7 +137,7 @@ def _validate_runs(
     validator: ProfileValidator,
     paths: tuple[str, ...],
     level: str,
-    findings: dict[str, list[Finding]],
+    findings: dict[str, list[Violation]],
     unpacked: Unpacked,
 ) -> None:
     """Add what the validator finds in the metadata of run crates themselves."""
@@ -161,11 +161,11 @@ def _validate_runs(
         _validate(validator, names, level, findings, profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
 
 
-def _plain(finding: Finding) -> dict[str, str]:
+def _plain(finding: Violation) -> dict[str, str]:
     return {"level": finding.level, "rule": finding.rule, "where": finding.where, "message": finding.message}
 
 
-def _print(findings: dict[str, list[Finding]], profile: bool, level: str) -> None:
+def _print(findings: dict[str, list[Violation]], profile: bool, level: str) -> None:
     out = terminal.console()
     for crate, some in findings.items():
         if some:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from prov_worker.crate.findings import Finding
 from prov_worker.crate.graph import Entity
 from prov_worker.crate.sources import Source
+from prov_worker.crate.violations import Violation
 from prov_worker.registry import Registry
 
 
@@ -28,4 +28,4 @@ class Checked(NamedTuple):
 
 
 #: Rules by name.
-RULES: Registry[Callable[[Checked], Iterator[Finding]]] = Registry("prov_worker.crate.rules")
+RULES: Registry[Callable[[Checked], Iterator[Violation]]] = Registry("prov_worker.crate.rules")

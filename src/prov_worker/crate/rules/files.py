@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES
-from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.graph import Entity, content_size, types_of
 from prov_worker.crate.identifiers import leads_outside, local_path
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.sources import Source, digest
+from prov_worker.crate.violations import ERROR, WARNING, Violation
 from prov_worker.errors import CrateError
 
 
-def files(crate: Checked) -> Iterator[Finding]:
+def files(crate: Checked) -> Iterator[Violation]:
     """Compare the files of a crate with its metadata: present, size, sha256; warn of files that it does not list.
 
     The files of a folder that is listed as a Dataset need no entities (RO-Crate 1.1, Directory File Entity).
@@ -27,7 +27,7 @@ def files(crate: Checked) -> Iterator[Finding]:
         if path is None or not {"File", "Dataset"}.intersection(types):
             continue
         if leads_outside(path):
-            yield Finding(ERROR, "outside", identifier, "a file of a crate lies inside it")
+            yield Violation(ERROR, "outside", identifier, "a file of a crate lies inside it")
         elif "File" in types:
             listed.add(path)
             yield from _file(crate.source, path, entity)
@@ -35,7 +35,7 @@ def files(crate: Checked) -> Iterator[Finding]:
             folders.add(path)
     for name in crate.source.names():
         if name not in listed and folders.isdisjoint(_above(name)):
-            yield Finding(WARNING, "unlisted", name, "the crate does not list this file")
+            yield Violation(WARNING, "unlisted", name, "the crate does not list this file")
 
 
 def _above(name: str) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _above(name: str) -> Iterator[str]:
         yield name
 
 
-def _file(source: Source, relative: str, entity: Entity) -> Iterator[Finding]:
+def _file(source: Source, relative: str, entity: Entity) -> Iterator[Violation]:
     identifier = entity["@id"]
     stated = entity.get("contentSize")
     try:
@@ -53,21 +53,21 @@ def _file(source: Source, relative: str, entity: Entity) -> Iterator[Finding]:
         same = (stated is None or content_size(entity) == size) and size <= MAX_FILE_BYTES
         sha256 = digest(source, relative)[0] if same else None
     except CrateError as error:
-        yield Finding(ERROR, "missing-file", identifier, error.reason)
+        yield Violation(ERROR, "missing-file", identifier, error.reason)
         return
     if size > MAX_FILE_BYTES:
         message = f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} that a file may have; not read"
-        yield Finding(ERROR, "too-large", identifier, message)
+        yield Violation(ERROR, "too-large", identifier, message)
     if stated is not None and content_size(entity) != size:
         message = f"the crate says {stated!r}, the file has {size} bytes"
-        yield Finding(ERROR, "content-size", f"{identifier}.contentSize", message)
+        yield Violation(ERROR, "content-size", f"{identifier}.contentSize", message)
     elif stated is not None and not isinstance(stated, str):
-        yield Finding(
+        yield Violation(
             WARNING, "content-size", f"{identifier}.contentSize", "a number; RO-Crate 1.1 has a text of digits"
         )
     if "sha256" in entity and sha256 is not None and entity["sha256"] != sha256:
         message = f"the crate says {entity['sha256']}, the file has {sha256}"
-        yield Finding(ERROR, "sha256", f"{identifier}.sha256", message)
+        yield Violation(ERROR, "sha256", f"{identifier}.sha256", message)
 
 
 RULES.add("files", files)

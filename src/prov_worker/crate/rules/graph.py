@@ -7,65 +7,67 @@ from collections.abc import Iterator
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.findings import ERROR, WARNING, Finding
 from prov_worker.crate.graph import reference_ids
 from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.rules import RULES, Checked
+from prov_worker.crate.violations import ERROR, WARNING, Violation
 
 #: Characters that a URI reference cannot hold (RFC 3986); what is not ASCII is let through, as in an IRI.
 _UNENCODED = re.compile(r"[\x00-\x20<>\"{}|\\^`]")
 
 
-def unique_ids(crate: Checked) -> Iterator[Finding]:
+def unique_ids(crate: Checked) -> Iterator[Violation]:
     """Refuse two entities with one id."""
     seen: set[str] = set()
     for entity in crate.graph:
         if entity["@id"] in seen:
-            yield Finding(ERROR, "duplicate-id", entity["@id"], "more than one entity has this id")
+            yield Violation(ERROR, "duplicate-id", entity["@id"], "more than one entity has this id")
         seen.add(entity["@id"])
 
 
-def property_values(crate: Checked) -> Iterator[Finding]:
+def property_values(crate: Checked) -> Iterator[Violation]:
     """Refuse null, and text in place of a reference."""
     for entity in crate.graph:
         for key, value in entity.items():
             where = f"{entity['@id']}.{key}"
             members = value if isinstance(value, list) else [value]
             if any(member is None for member in members):
-                yield Finding(ERROR, "null", where, "null says nothing in JSON-LD: the property must be left out")
+                yield Violation(ERROR, "null", where, "null says nothing in JSON-LD: the property must be left out")
             if key in v.REFERENCE_PROPERTIES and not all(
                 _is_reference(member) for member in members if member is not None
             ):
-                yield Finding(ERROR, "not-a-reference", where, 'expected {"@id": …} or a list of such')
+                yield Violation(ERROR, "not-a-reference", where, 'expected {"@id": …} or a list of such')
 
 
 def _is_reference(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"@id"} and isinstance(value["@id"], str)
 
 
-def references(crate: Checked) -> Iterator[Finding]:
+def references(crate: Checked) -> Iterator[Violation]:
     """Refuse references to entities that are not there."""
     ids = {entity["@id"] for entity in crate.graph}
     for entity in crate.graph:
         for key, value in entity.items():
             for target in reference_ids(value):
                 if target not in ids and not is_absolute(target):
-                    yield Finding(ERROR, "dangling", f"{entity['@id']}.{key}", f"no entity {target} in the crate")
+                    yield Violation(ERROR, "dangling", f"{entity['@id']}.{key}", f"no entity {target} in the crate")
 
 
-def unreferenced(crate: Checked) -> Iterator[Finding]:
+def unreferenced(crate: Checked) -> Iterator[Violation]:
     """Warn of entities that nothing refers to."""
     used = {target for entity in crate.graph for value in entity.values() for target in reference_ids(value)}
     for entity in crate.graph:
         if entity["@id"] not in used and entity["@id"] not in (v.METADATA_FILE, "./"):
-            yield Finding(WARNING, "unreferenced", entity["@id"], "nothing in the crate refers to this entity")
+            yield Violation(WARNING, "unreferenced", entity["@id"], "nothing in the crate refers to this entity")
 
 
-def encoded_ids(crate: Checked) -> Iterator[Finding]:
+def encoded_ids(crate: Checked) -> Iterator[Violation]:
     """Refuse ids that are no URI references."""
     for entity in crate.graph:
         if _UNENCODED.search(entity["@id"]):
-            yield Finding(ERROR, "unencoded-id", entity["@id"], "an id is a URI reference: encode spaces and the like")
+            yield Violation(
+                ERROR, "unencoded-id", entity["@id"], "an id is a URI reference: encode spaces and the like"
+            )
 
 
 RULES.add("unique-ids", unique_ids)

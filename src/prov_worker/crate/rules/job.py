@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from prov_worker import schedulers
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.findings import ERROR, Finding
 from prov_worker.crate.graph import hardware_of
 from prov_worker.crate.rules import RULES, Checked
+from prov_worker.crate.violations import ERROR, Violation
 from prov_worker.errors import CrateError
 
 
-def job(checked: Checked) -> Iterator[Finding]:
+def job(checked: Checked) -> Iterator[Violation]:
     """Compare the job of the worker's environment with that of the hardware report.
 
     A report of another job, or of none, may name another job's nodes, limits and software: early releases wrote one
@@ -32,7 +32,7 @@ def job(checked: Checked) -> Iterator[Finding]:
     reported = (report.get("data") or {}).get("job_id")
     if reported != ran_in:
         message = f"describes {f'job {reported}' if reported else 'no job'}, the task ran in job {ran_in}"
-        yield Finding(ERROR, "other-job", f"{v.HARDWARE_FILE}.probes.scheduler", message)
+        yield Violation(ERROR, "other-job", f"{v.HARDWARE_FILE}.probes.scheduler", message)
 
 
 RULES.add("job", job)

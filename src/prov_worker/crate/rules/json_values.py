@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.findings import ERROR, Finding
 from prov_worker.crate.graph import read_json
 from prov_worker.crate.rules import RULES, Checked
+from prov_worker.crate.violations import ERROR, Violation
 from prov_worker.errors import CrateError
 
 
-def only_json(crate: Checked) -> Iterator[Finding]:
+def only_json(crate: Checked) -> Iterator[Violation]:
     """Refuse NaN and infinities: not JSON, though many parsers take them. In the data files as well."""
     data = (name for name in crate.source.names() if fnmatch(name, f"{v.DATA_DIR}/*.json"))
     for relative in (v.METADATA_FILE, *sorted(data)):
@@ -21,9 +21,9 @@ def only_json(crate: Checked) -> Iterator[Finding]:
         try:
             read_json(crate.source, relative, constants.add)
         except CrateError as error:
-            yield Finding(ERROR, "unreadable", name, error.reason)
+            yield Violation(ERROR, "unreadable", name, error.reason)
         for constant in sorted(constants):
-            yield Finding(ERROR, "not-json", name, f"{constant} is no JSON value")
+            yield Violation(ERROR, "not-json", name, f"{constant} is no JSON value")
 
 
 RULES.add("json-constants", only_json)

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prov_worker.crate.findings import ERROR, WARNING, Finding
+from prov_worker.crate.violations import ERROR, WARNING, Violation
 from prov_worker.errors import InputError, ProvWorkerError
 
 VARIABLE = "PROV_WORKER_VALIDATOR"
@@ -38,7 +38,7 @@ _CRATES_PER_JOB = 4
 _END_S = 10.0
 _SCRIPT = Path(__file__).with_name("script.py")
 
-Progress = Callable[[Path, list[Finding]], None]
+Progress = Callable[[Path, list[Violation]], None]
 
 
 class ValidatorMissingError(ProvWorkerError):
@@ -160,7 +160,7 @@ def validate_profiles(
     profile: str = STEP_PROFILE,
     skip_checks: Sequence[str] = (),
     jobs: int | None = None,
-) -> dict[Path, list[Finding]]:
+) -> dict[Path, list[Violation]]:
     """Validate crates against a profile of the community, and those that it builds on.
 
     :meth:`ProfileValidator.validate` of a validator that ends with this call.
@@ -195,7 +195,7 @@ class ProfileValidator:
         profile: str = STEP_PROFILE,
         skip_checks: Sequence[str] = (),
         jobs: int | None = None,
-    ) -> dict[Path, list[Finding]]:
+    ) -> dict[Path, list[Violation]]:
         """Validate crates against a profile of the community, and those that it builds on.
 
         Args:
@@ -230,7 +230,7 @@ class ProfileValidator:
             "skip_checks": list(skip_checks),
             "jobs": jobs,
         }
-        verdicts: dict[Path, list[Finding]] = {}
+        verdicts: dict[Path, list[Violation]] = {}
         total = len(places)
         for answer in self._answers(request):
             # A second answer on a path is none.
@@ -324,11 +324,13 @@ def _answer(line: str) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) and "path" in answer and "issues" in answer else None
 
 
-def _findings(path: Path, answer: dict[str, Any]) -> list[Finding]:
+def _findings(path: Path, answer: dict[str, Any]) -> list[Violation]:
     findings = [
-        Finding(ERROR if issue["severity"] == "REQUIRED" else WARNING, issue["rule"], issue["where"], issue["message"])
+        Violation(
+            ERROR if issue["severity"] == "REQUIRED" else WARNING, issue["rule"], issue["where"], issue["message"]
+        )
         for issue in answer["issues"]
     ]
     if answer.get("error"):
-        findings.append(Finding(ERROR, "validator", str(path), answer["error"]))
+        findings.append(Violation(ERROR, "validator", str(path), answer["error"]))
     return findings

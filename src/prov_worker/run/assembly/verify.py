@@ -49,7 +49,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Verification:
     """What verifying found.
 
     Attributes:
@@ -129,7 +129,7 @@ class _Zip:
 
 def verify(
     path: Path, allowed_signers: Path | None = None, progress: Callable[[int], None] = lambda _: None
-) -> Verdict:
+) -> Verification:
     """Compare a run crate with its seal.
 
     Args:
@@ -152,7 +152,7 @@ def verify(
         try:
             check_names(path, archive)
         except CrateError as error:
-            return Verdict(changes=[Change("unreadable", path.name, str(error))])
+            return Verification(changes=[Change("unreadable", path.name, str(error))])
         verdict = _verify(_Zip(archive), path, allowed_signers, progress)
         problem = zip_problem(path, archive.comment)
         if problem is not None:
@@ -162,8 +162,8 @@ def verify(
 
 def _verify(
     tree: _Directory | _Zip, path: Path, allowed_signers: Path | None, progress: Callable[[int], None]
-) -> Verdict:
-    verdict = Verdict()
+) -> Verification:
+    verdict = Verification()
     say = verdict.changes.append
     with closing(temporary_database("CREATE TABLE file (path TEXT PRIMARY KEY, sha TEXT, seen, twice)")) as db:
         seal = _read_seal(tree, path)
@@ -258,7 +258,7 @@ def _load_manifest(tree: _Directory | _Zip, db: sqlite3.Connection, say: Callabl
         say(Change("changed", v.MANIFEST_FILE, f"names {relative} more than once"))
 
 
-def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verdict, allowed_signers: Path | None) -> None:
+def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verification, allowed_signers: Path | None) -> None:
     try:
         with tree.open(v.SIGNATURE_FILE) as stream:
             data = stream.read(1 << 20)

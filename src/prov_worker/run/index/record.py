@@ -38,7 +38,7 @@ UNREAD = (-2, -2, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class IndexRecord:
     """What a reader has to know of an index.
 
     Attributes:
@@ -54,7 +54,7 @@ class Record:
     uniform: bool
 
 
-def read_record(directory: Path) -> Record:
+def read_record(directory: Path) -> IndexRecord:
     """Look at an index without writing to it; somebody else may be.
 
     Raises:
@@ -78,7 +78,7 @@ def read_record(directory: Path) -> Record:
             (unread,) = db.execute("SELECT count(*) FROM seen WHERE size = ?", UNREAD[:1]).fetchone()
             (columns,) = db.execute("PRAGMA application_id").fetchone()
             extra = [row[0] for row in db.execute("SELECT identity FROM extra")]
-            return Record(sorted(wrong), unread, extra, columns == columns_id())
+            return IndexRecord(sorted(wrong), unread, extra, columns == columns_id())
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path}: no record of an index: {error}; remove it, and index again") from None
 

@@ -9,7 +9,7 @@ WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One thing that is wrong with a crate.
 
     Attributes:
