@@ -71,6 +71,17 @@ def work_for(seconds: float) -> float:
     return time.process_time() - before
 
 
+def work_after(path: str, seconds: float) -> float:
+    """Wait for a file, at most five minutes; then as :func:`work_for`."""
+    import os
+    import time
+
+    until = time.monotonic() + 300
+    while not os.path.exists(path) and time.monotonic() < until:
+        time.sleep(0.05)
+    return work_for(seconds)
+
+
 def repeat(text: str, times: int) -> str:
     return text * times
 

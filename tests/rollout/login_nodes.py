@@ -145,9 +145,9 @@ class Node:
             "ps -eo pid,user,stat,etimes,args", "ss -ltn || cat /proc/net/tcp", "systemctl --no-pager list-jobs",
             "systemctl --no-pager --failed", "systemctl --no-pager --full status ssh", "journalctl --no-pager -n 80",
         )  # fmt: skip
-        said = [docker("logs", "--tail", "60", self.name, check=False)]
-        said += [f"$ {ask}\n" + docker("exec", self.name, "sh", "-c", f"{ask} 2>&1", check=False) for ask in asks]
-        return "\n".join(said)
+        texts = [docker("logs", "--tail", "60", self.name, check=False)]
+        texts += [f"$ {ask}\n" + docker("exec", self.name, "sh", "-c", f"{ask} 2>&1", check=False) for ask in asks]
+        return "\n".join(texts)
 
     def observe(self) -> None:
         """Have another user of the node look for the secret from now on, in what runs and in files that come and go.
