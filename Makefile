@@ -39,6 +39,9 @@ OLDEST_VENV ?= .venv-$(OLDEST)
 BIN := $(VENV)/bin
 # Processes of pytest. Many tests wait more than they compute: a few more than there are CPUs.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : n + 4)))
+# Groups in the order of tests/conftest.py, what waits first: by itself pytest-xdist starts with the groups of most tests,
+# and the longest ones, of few, are left for the end.
+PARALLEL = -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 CRATES ?= crates
 KEY ?=
 ARGS ?=
@@ -152,18 +155,18 @@ down:
 
 test: setup
 	@$(MAKE) test-oldest
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not long' $(ARGS)
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m 'not long' $(ARGS)
 
 test-long: setup libraries
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m long $(ARGS)
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m long $(ARGS)
 
 # The local endpoint as a whole, with broker, service, daemon and SDK: minutes, and faults in all of them.
 test-stack: oldest venv validator containers programs
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(STACK_TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -q $(PARALLEL) $(STACK_TESTS) $(ARGS)
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest
-	@$(OLDEST_VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup tests/unit/globus tests/integration/test_engine.py
+	@$(OLDEST_VENV)/bin/python -m pytest -q $(PARALLEL) tests/unit/globus tests/integration/test_engine.py
 
 # Options of the roll-out under the oldest and the newest release of ansible-core that run here: 2.21 needs Python 3.12.
 test-ansible: venv ansible
