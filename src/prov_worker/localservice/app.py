@@ -15,11 +15,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from prov_worker import __version__
-from prov_worker.localservice import apierrors
+from prov_worker.localservice import answers, apierrors
 from prov_worker.localservice.counting import Counting
-from prov_worker.localservice.flows import errors as flow_errors
 from prov_worker.localservice.gate import Gate
-from prov_worker.localservice.routes import auth, endpoints, flows, functions, monitoring, runs, status, tasks
+from prov_worker.localservice.routes import (
+    auth,
+    choices,
+    endpoints,
+    flows,
+    functions,
+    monitoring,
+    runs,
+    status,
+    tasks,
+    timers,
+    transfer_operations,
+    transfer_tasks,
+)
 from prov_worker.localservice.service import Service
 
 _log = logging.getLogger(__name__)
@@ -52,7 +64,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     routers = [auth.router, endpoints.router, functions.router, tasks.router, monitoring.router, status.router]
     if service.rehearsal is not None:
-        routers += [flows.router, runs.router]
+        routers += [flows.router, runs.router, choices.router]
+        routers += [transfer_tasks.router, transfer_operations.router, timers.router]
     for router in routers:
         app.include_router(router)
     app.state.routes = [route for router in routers for route in router.routes]
@@ -74,17 +87,13 @@ def _answer(
     headers: Any = None,
     detail: Any = None,
 ) -> Response:
-    if flow_errors.is_for(request.scope["path"]):
-        content = flow_errors.body(status_code, reason, code, detail)
-    else:
-        content = apierrors.body(status_code, reason, code)
+    content = answers.body_for(request.scope["path"])(status_code, reason, code, detail)
     return JSONResponse(content, status_code=status_code, headers=headers)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, apierrors.ApiError)
-    detail = error.detail if isinstance(error, flow_errors.FlowsError) else None
-    return _answer(request, error.status, error.reason, error.code, error.headers, detail)
+    return _answer(request, error.status, error.reason, error.code, error.headers, getattr(error, "detail", None))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Match
 
-from prov_worker.localservice import apierrors
-from prov_worker.localservice.flows import errors as flow_errors
+from prov_worker.localservice import answers, apierrors
+from prov_worker.localservice.routes.choices import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,7 +92,9 @@ class Gate:
         return token.identity.client_id
 
     def _is_protected(self, scope: Scope) -> bool:
-        return scope["path"] not in OPEN and any(route.matches(scope)[0] is Match.FULL for route in self._routes)
+        if scope["path"] in OPEN or scope["path"].startswith(f"{PREFIX}/"):
+            return False
+        return any(route.matches(scope)[0] is Match.FULL for route in self._routes)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         seen, begun, exceeded = 0, False, False
@@ -167,7 +169,7 @@ async def _refuse(
     scope: Scope, receive: Receive, send: Send, status: int, reason: str, more: dict[str, str] | None = None
 ) -> None:
     """Answer an error, close the connection, and until then drop what still comes."""
-    body = flow_errors.body if flow_errors.is_for(scope["path"]) else apierrors.body
+    body = answers.body_for(scope["path"])
     content = json.dumps(body(status, reason)).encode()
     headers = {
         "content-type": "application/json",

@@ -18,9 +18,6 @@ from prov_worker.localservice.broker import Broker
 from prov_worker.localservice.channel import BrokerDownError
 from prov_worker.localservice.config import Config
 from prov_worker.localservice.dispatcher import Dispatcher
-from prov_worker.localservice.flows import collections
-from prov_worker.localservice.flows.actions import rsync
-from prov_worker.localservice.flows.collections import Collections
 from prov_worker.localservice.flows.rehearsal import Rehearsal
 from prov_worker.localservice.identities import Identities, Identity
 from prov_worker.localservice.ingest import Ingest
@@ -32,6 +29,8 @@ from prov_worker.localservice.sqlite.rows import dump
 from prov_worker.localservice.storage import Storage
 from prov_worker.localservice.supervisor import Supervisor
 from prov_worker.localservice.tokens import Signer
+from prov_worker.localservice.transfers import collections, rsync
+from prov_worker.localservice.transfers.collections import Collections
 
 #: Of a message around a task or a result.
 _ENVELOPE_BYTES = 64 * 1024
@@ -92,7 +91,7 @@ class Service:
             places = collections.load(config.collections) if config.collections else None
             if places is not None:
                 rsync.need()
-            self.rehearsal = Rehearsal(self, storage.flow_store(), places or Collections(), config.transfer_limit_kib)
+            self.rehearsal = Rehearsal(self, storage, places or Collections(), config.transfer_limit_kib)
         self.started = time.time()
 
     def start(self) -> None:

@@ -26,7 +26,10 @@ from prov_worker.localservice.records import (
 )
 
 if TYPE_CHECKING:
+    from prov_worker.localservice.sqlite.choices import ChoiceStore
     from prov_worker.localservice.sqlite.flows import FlowStore
+    from prov_worker.localservice.sqlite.timers import TimerStore
+    from prov_worker.localservice.sqlite.transfers import TransferStore
 
 
 class EndpointStore(Protocol):
@@ -174,6 +177,15 @@ class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Pr
 
     def flow_store(self) -> FlowStore:
         """What is durable of flows and their runs."""
+
+    def transfer_store(self) -> TransferStore:
+        """What is durable of Transfer's tasks."""
+
+    def choice_store(self) -> ChoiceStore:
+        """What is durable of what people are to choose."""
+
+    def timer_store(self) -> TimerStore:
+        """What is durable of timers."""
 
     def signing_key(self) -> bytes:
         """Key of the service's tokens, made once."""

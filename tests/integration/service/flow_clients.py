@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import globus_sdk
 
 PASS = {"Type": "Pass", "End": True}
-FLOWS_VARIABLES = ("GLOBUS_SDK_SERVICE_URL_AUTH", "GLOBUS_SDK_SERVICE_URL_FLOWS")
+FLOWS_VARIABLES = tuple(f"GLOBUS_SDK_SERVICE_URL_{name}" for name in ("AUTH", "FLOWS", "TRANSFER", "TIMER"))
 
 
 def write_collections(path: Path, directories: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -68,6 +68,8 @@ class FlowsUser:
         self.app = globus_sdk.ClientApp("test", client_id=client_id, client_secret=SECRETS[client_id], config=config)
         self.client_id = client_id
         self.flows = globus_sdk.FlowsClient(app=self.app)
+        self.transfer = globus_sdk.TransferClient(app=self.app)
+        self.timers = globus_sdk.TimersClient(app=self.app)
 
     @property
     def urn(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from prov_worker.errors import InputError
-from prov_worker.localservice.flows.collections import PlaceError, load
+from prov_worker.localservice.transfers.collections import PlaceError, load
 
 ONE, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 

@@ -40,8 +40,7 @@ def command(identity: str | None, published: int | None, **where: Any) -> int:
         raise InputError(f"--identity {identity}: no such identity")
     variables = {
         "GLOBUS_SDK_ENVIRONMENT": "local",
-        "GLOBUS_SDK_SERVICE_URL_AUTH": config.url,
-        "GLOBUS_SDK_SERVICE_URL_FLOWS": config.url,
+        **{f"GLOBUS_SDK_SERVICE_URL_{name}": config.url for name in ("AUTH", "FLOWS", "TRANSFER", "TIMER")},
         "GLOBUS_COMPUTE_CLIENT_ID": chosen.client_id,
         "GLOBUS_COMPUTE_CLIENT_SECRET": chosen.client_secret,
     }

@@ -152,8 +152,13 @@ class Catalogue:
         }
         return flow, content
 
-    def start(self, identity: Identity, flow_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a run."""
+    def start(
+        self, identity: Identity, flow_id: str, given: Mapping[str, Any], run_id: str | None = None
+    ) -> dict[str, Any]:
+        """Start a run; under an id that is given, once."""
+        present = self._store.run(run_id) if run_id is not None else None
+        if present is not None:
+            return documents.run_document(present, identity)
         flow, content = self.validate_run(identity, flow_id, given)
         kept, under_way = self._store.count_runs(identity.client_id)
         if kept >= _MOST_RUNS or under_way >= _MOST_ACTIVE:
@@ -163,7 +168,7 @@ class Catalogue:
         details = {"code": "FlowStarting", "description": "The Flow is starting execution", "details": entry.details}
         start = Position(content["definition"]["StartAt"])
         run = Run(
-            str(uuid.uuid4()),
+            run_id or str(uuid.uuid4()),
             flow.id,
             identity.client_id,
             now,

@@ -23,6 +23,7 @@ from prov_worker.localservice.flows.actions.provider import (
     NotNowError,
     Provider,
     Request,
+    SessionError,
     Status,
     UnableError,
 )
@@ -152,7 +153,8 @@ class Driver:
 
     def _act(self, run: Run, identity: Identity, machine: Machine) -> None:
         action, name = run.position.action, run.position.state
-        request = Request(action["id"], identity, self._consents(run), action["url"], action["body"])
+        fresh = self._store.login_time(run.owner, run.flow) > run.started
+        request = Request(action["id"], identity, self._consents(run), action["url"], action["body"], fresh)
         provider = self._providers.get(action["url"].rstrip("/"))
         try:
             if provider is None:
@@ -169,7 +171,16 @@ class Driver:
             self._keep(run, machine.failed(name, run.state, StateError(failures.UNABLE, str(error))))
             return
         except ConsentError as error:
-            self._wait_for_consent(run, error)
+            scope = f"{flow_scope(run.flow)}[{TRANSFER_SCOPE}[*{error.scope}]]"
+            details = {"code": "ConsentRequired", "description": str(error), "required_scope": scope}
+            self._wait_for_login(run, "consent", details, {"required_scopes": [scope]})
+            return
+        except SessionError as error:
+            parameters = {"session_message": str(error), "session_required_policies": [error.policy]}
+            session: dict[str, Any] = {
+                "code": "AuthorizationRequired", "description": str(error), "authorization_parameters": parameters,
+            }  # fmt: skip
+            self._wait_for_login(run, "login", session, {})
             return
         except NotNowError as error:
             _log.info("run %s: %s: %s", run.id, name, error)
@@ -190,12 +201,10 @@ class Driver:
         """What the owner of a run has consented to for its flow."""
         return " ".join(consent for consent in self._store.consents(run.owner) if root(consent) == flow_scope(run.flow))
 
-    def _wait_for_consent(self, run: Run, error: ConsentError) -> None:
+    def _wait_for_login(self, run: Run, need: str, details: dict[str, Any], more: dict[str, Any]) -> None:
         """Make a run inactive; its details are what ``globus_sdk.gare`` reads."""
-        scope = f"{flow_scope(run.flow)}[{TRANSFER_SCOPE}[*{error.scope}]]"
-        details = {"code": "ConsentRequired", "description": str(error), "required_scope": scope}
-        entry = Entry("FlowInactive", "The Flow Instance waits for a consent", details)
-        shown = {**details, "required_scopes": [scope], "details": details}
+        entry = Entry("FlowInactive", f"The Flow Instance waits for a {need}", details)
+        shown = {**details, **more, "details": details}
         now = time.time()
         self._store.change_run(run, replace(run, status=INACTIVE, details=shown), [entry], now, now)
 

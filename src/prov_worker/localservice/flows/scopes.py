@@ -5,10 +5,14 @@ Sources: https://docs.globus.org/api/flows/, and ``globus_sdk.scopes``.
 
 from __future__ import annotations
 
+import uuid
+
 from prov_worker.localservice.flows.errors import FlowsError
 from prov_worker.localservice.tokens import FLOWS_ID
 
 TRANSFER_SCOPE = "urn:globus:auth:scope:transfer.api.globus.org:all"
+TIMERS_SERVER = "524230d7-ea86-4a52-8312-86065a9e0417"
+TIMERS_SCOPE = f"https://auth.globus.org/scopes/{TIMERS_SERVER}/timer"
 _PREFIX = "https://auth.globus.org/scopes/"
 
 
@@ -27,6 +31,11 @@ def data_access(collection_id: str) -> str:
     return f"{_PREFIX}{collection_id}/data_access"
 
 
+def policy_of(collection_id: str) -> str:
+    """Return the id of the authentication policy of a collection that has high assurance."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"policy:{collection_id}"))
+
+
 def split(text: str) -> list[str]:
     """Return the scopes of a request: parted by spaces, but not by those in brackets, where dependent scopes are."""
     scopes, depth, current = [], 0, ""
@@ -43,6 +52,12 @@ def split(text: str) -> list[str]:
 def root(scope: str) -> str:
     """Return a scope without those that depend on it."""
     return scope.lstrip("*").split("[")[0]
+
+
+def dependencies(scope: str) -> list[str]:
+    """Return the scopes that depend on one, each with those that depend on it."""
+    _, bracket, rest = scope.partition("[")
+    return split(rest.rpartition("]")[0]) if bracket else []
 
 
 def check(scopes: str, wanted: tuple[str, ...]) -> None:

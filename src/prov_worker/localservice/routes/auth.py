@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from prov_worker.localservice.apierrors import ApiError
+from prov_worker.localservice.flows.consents import forest
 from prov_worker.localservice.flows.scopes import root, split
 from prov_worker.localservice.identities import PROVIDER, Identity
 from prov_worker.localservice.logins import SlowDownError
@@ -143,10 +145,12 @@ async def token(request: Request) -> Any:
         for scope in scopes:
             by_server.setdefault(resource_server(scope), []).append(scope)
         now = time.time()
+        service = request.app.state.service
         dependent = [scope for scope in scopes if "[" in scope]
         if dependent:
-            store = request.app.state.service.storage.flow_store()
-            await run_in_threadpool(store.add_consents, identity.client_id, dependent)
+            await run_in_threadpool(service.storage.flow_store().add_consents, identity.client_id, dependent)
+        if service.rehearsal is not None:
+            await run_in_threadpool(service.storage.flow_store().note_login, identity.client_id, list(by_server), now)
         signer = request.app.state.service.signer
         made = [
             {
@@ -276,6 +280,15 @@ def identities(
             for each in matches
         ]
     }
+
+
+@router.get("/v2/api/identities/{identity_id}/consents", responses=errors(401, 403, 422))
+def consents(identity_id: uuid.UUID, caller: AuthCaller, service: ServiceDep) -> Any:
+    """What the caller has consented to."""
+    if str(identity_id) != caller.client_id:
+        raise ApiError(403, "only one's own consents are shown")
+    given = service.storage.flow_store().consents(caller.client_id)
+    return {"consents": forest(given, caller, time.time())}
 
 
 def _canonical(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -71,6 +72,23 @@ _MEANINGS = {
     422: "The request is not of the right form.",
     503: "The message broker cannot be reached.",
 }
+
+
+def page(text: str, policy: str) -> HTMLResponse:
+    """A page for a browser, which is kept nowhere.
+
+    Args:
+        text: HTML.
+        policy: what it may load and where it may send forms, beside what holds for all pages.
+    """
+    shared = "default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+    headers = {
+        "Content-Security-Policy": f"{shared}; {policy}",
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HTMLResponse(text, headers=headers)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

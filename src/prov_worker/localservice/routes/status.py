@@ -15,7 +15,8 @@ from prov_worker.localservice import statuspage
 from prov_worker.localservice.apierrors import ApiError
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.logins import SlowDownError
-from prov_worker.localservice.routes.common import ServiceDep, address_of, errors
+from prov_worker.localservice.routes.common import ServiceDep, address_of, errors, page
+from prov_worker.localservice.service import Service
 
 router = APIRouter(tags=["status"])
 _basic = HTTPBasic(auto_error=False, description="Client id and secret.")
@@ -33,6 +34,27 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def login_of(request: Request, service: Service, login: HTTPBasicCredentials | None) -> Identity | None:
+    """The identity that logs in; None if none does, or the secret is wrong.
+
+    Raises:
+        ApiError: 429.
+    """
+    try:
+        return await service.logins.authenticate(address_of(request), login.username, login.password) if login else None
+    except SlowDownError as error:
+        raise ApiError(429, str(error), headers={"Retry-After": str(error.wait_s)}) from error
+
+
+def need_login() -> ApiError:
+    """The answer to whom has not logged in."""
+    return ApiError(
+        401,
+        "log in with a client id as user name and its secret as password; `prov-worker service env` prints both",
+        headers={"WWW-Authenticate": 'Basic realm="Client id and secret of the local service", charset="UTF-8"'},
+    )
+
+
 async def _identity_of(
     request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 ) -> Identity:
@@ -41,18 +63,9 @@ async def _identity_of(
     Raises:
         ApiError: 401, 429.
     """
-    try:
-        identity = (
-            await service.logins.authenticate(address_of(request), login.username, login.password) if login else None
-        )
-    except SlowDownError as error:
-        raise ApiError(429, str(error), headers={"Retry-After": str(error.wait_s)}) from error
+    identity = await login_of(request, service, login)
     if identity is None:
-        raise ApiError(
-            401,
-            "log in with a client id as user name and its secret as password; `prov-worker service env` prints both",
-            headers={"WWW-Authenticate": 'Basic realm="Client id and secret of the local service", charset="UTF-8"'},
-        )
+        raise need_login()
     return identity
 
 
@@ -72,15 +85,5 @@ async def status_page(service: ServiceDep, identity: IdentityDep) -> HTMLRespons
     """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
     nonce = secrets.token_urlsafe(16)
     status = await run_in_threadpool(statuspage.gather, service, identity, time.time())
-    page = statuspage.render(status, nonce)
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    headers = {
-        "Content-Security-Policy": policy,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HTMLResponse(page, headers=headers)
+    policy = f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; form-action 'none'"
+    return page(statuspage.render(status, nonce), policy)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from prov_worker.localservice.sqlite.choices import ChoiceStore
 from prov_worker.localservice.sqlite.database import Database
 from prov_worker.localservice.sqlite.endpoints import Endpoints
 from prov_worker.localservice.sqlite.flows import FlowStore
 from prov_worker.localservice.sqlite.overview import Numbers
 from prov_worker.localservice.sqlite.tasks import Tasks
+from prov_worker.localservice.sqlite.timers import TimerStore
+from prov_worker.localservice.sqlite.transfers import TransferStore
 
 
 class SqliteStorage(Endpoints, Tasks, Numbers):
@@ -34,6 +37,18 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
     def flow_store(self) -> FlowStore:
         """What is durable of flows and their runs."""
         return FlowStore(self.database)
+
+    def transfer_store(self) -> TransferStore:
+        """What is durable of Transfer's tasks."""
+        return TransferStore(self.database)
+
+    def choice_store(self) -> ChoiceStore:
+        """What is durable of what people are to choose."""
+        return ChoiceStore(self.database)
+
+    def timer_store(self) -> TimerStore:
+        """What is durable of timers."""
+        return TimerStore(self.database)
 
     def ping(self) -> None:
         """Raise where the state cannot be read."""

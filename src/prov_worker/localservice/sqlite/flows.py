@@ -61,6 +61,18 @@ class FlowStore:
                 (owner, owner, _MOST_CONSENTS),
             )
 
+    def note_login(self, owner: str, flows: Sequence[str], now: float) -> None:
+        """Remember when an identity has logged in last for flows; those that are none are left out."""
+        with self._database.write() as db:
+            query = "INSERT OR REPLACE INTO logins SELECT ?, id, ? FROM flows WHERE id = ?"
+            db.executemany(query, [(owner, now, flow) for flow in flows])
+
+    def login_time(self, owner: str, flow: str) -> float:
+        """When an identity has logged in last for a flow; 0 if it has not."""
+        query = "SELECT time FROM logins WHERE owner = ? AND flow = ?"
+        row = self._database.read().execute(query, (owner, flow)).fetchone()
+        return 0.0 if row is None else float(row["time"])
+
     def consents(self, owner: str) -> list[str]:
         """What an identity has consented to."""
         cursor = self._database.read().execute("SELECT scope FROM consents WHERE owner = ? ORDER BY rowid", (owner,))

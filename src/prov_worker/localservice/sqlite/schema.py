@@ -152,4 +152,58 @@ MIGRATIONS = (
     );
     CREATE INDEX log_of_run ON run_log (run, seq);
     """,
+    """
+    CREATE TABLE logins (owner TEXT NOT NULL, flow TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (owner, flow));
+    CREATE TABLE transfer_tasks (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        submission TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        requested REAL NOT NULL,
+        deadline REAL NOT NULL,
+        completed REAL,
+        body TEXT NOT NULL,
+        progress TEXT NOT NULL,
+        UNIQUE (owner, submission)
+    );
+    CREATE INDEX transfer_tasks_under_way ON transfer_tasks (requested) WHERE status = 'ACTIVE';
+    CREATE TABLE transfer_events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        task TEXT NOT NULL REFERENCES transfer_tasks (id) ON DELETE CASCADE,
+        time REAL NOT NULL,
+        code TEXT NOT NULL,
+        description TEXT NOT NULL,
+        details TEXT NOT NULL,
+        is_error INTEGER NOT NULL
+    );
+    CREATE INDEX events_of_transfer ON transfer_events (task, seq);
+    CREATE TABLE transfer_files (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        task TEXT NOT NULL REFERENCES transfer_tasks (id) ON DELETE CASCADE,
+        source_path TEXT NOT NULL,
+        destination_path TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        error_code TEXT NOT NULL
+    );
+    CREATE INDEX files_of_transfer ON transfer_files (task, seq);
+    CREATE TABLE choices (action TEXT PRIMARY KEY, content TEXT NOT NULL, chosen TEXT, chosen_at REAL);
+    CREATE TABLE choice_urls (
+        kind TEXT NOT NULL,
+        suffix TEXT NOT NULL,
+        action TEXT NOT NULL REFERENCES choices (action) ON DELETE CASCADE,
+        PRIMARY KEY (kind, suffix)
+    );
+    CREATE INDEX urls_of_choice ON choice_urls (action);
+    CREATE TABLE timers (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        submitted REAL NOT NULL,
+        status TEXT NOT NULL,
+        wake REAL,
+        content TEXT NOT NULL,
+        turn INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX timers_due ON timers (wake) WHERE wake IS NOT NULL;
+    """,
 )

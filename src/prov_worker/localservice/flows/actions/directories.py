@@ -1,19 +1,16 @@
-"""Globus Transfer's small actions: make, list and delete what is in a collection.
+"""Globus Transfer's small actions: make, list and describe what is in a collection.
 
 Source: https://docs.globus.org/api/transfer/action-providers/.
 """
 
 from __future__ import annotations
 
-import datetime
-import os
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from prov_worker.localservice.flows.actions.provider import Request, Status, UnableError
-from prov_worker.localservice.flows.collections import Collection, Collections, PlaceError
+from prov_worker.localservice.transfers import operations
+from prov_worker.localservice.transfers.collections import Collection, Collections, PlaceError
 
 _Work = Callable[[Collection, Mapping[str, Any]], Any]
 
@@ -54,66 +51,25 @@ class DirectoryProvider:
         """Do nothing: what it does is done at once."""
 
 
-def _path(body: Mapping[str, Any], key: str = "path") -> str:
-    path = body.get(key, "/")
+def _path(body: Mapping[str, Any]) -> str:
+    path = body.get("path", "/")
     if not isinstance(path, str):
-        raise PlaceError("BadRequest", f"{key}: expected a text")
+        raise PlaceError("BadRequest", "path: expected a text")
     return path
 
 
 def make_directory(collection: Collection, body: Mapping[str, Any]) -> dict[str, Any]:
     """Make a directory; one that is there is left as it is."""
-    collection.locate(_path(body)).mkdir(parents=True, exist_ok=True)
+    operations.make_directory(collection, _path(body))
     return {"code": "DirectoryCreated", "message": "The directory was created successfully"}
 
 
 def list_directory(collection: Collection, body: Mapping[str, Any]) -> dict[str, Any]:
     """List a directory."""
     path = _path(body)
-    place = collection.locate(path)
-    if not place.is_dir():
-        raise PlaceError("ClientError.NotFound", f"{path}: no such directory in {collection.name}")
-    return {"path": path, "DATA": [_described(child) for child in sorted(place.iterdir())]}
+    return {"path": path, "DATA": operations.list_directory(collection, path)}
 
 
 def describe(collection: Collection, body: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a file or directory."""
-    path = _path(body)
-    place = collection.locate(path)
-    if not place.exists():
-        raise PlaceError("ClientError.NotFound", f"{path}: nothing there in {collection.name}")
-    return _described(place)
-
-
-def delete(collection: Collection, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Delete files, and directories if that is asked for."""
-    items = body.get("DATA", body.get("items"))
-    if not isinstance(items, list) or not items:
-        raise PlaceError("BadRequest", "DATA: expected a list with an item at least")
-    for item in items:
-        path = _path(item if isinstance(item, Mapping) else {"path": item})
-        place = collection.locate(path)
-        if place == Path(os.path.realpath(collection.root)):
-            raise PlaceError("PermissionDenied", f"{path}: the whole of {collection.name} is not deleted")
-        if not place.exists():
-            if body.get("ignore_missing") is True:
-                continue
-            raise PlaceError("FileNotFound", f"{path}: nothing there in {collection.name}")
-        if not place.is_dir():
-            place.unlink()
-        elif body.get("recursive") is True:
-            shutil.rmtree(place)
-        else:
-            raise PlaceError("FileNotFound", f"{path} is a directory, and recursive is not true")
-    return {"status": "SUCCEEDED", "files": len(items)}
-
-
-def _described(place: Path) -> dict[str, Any]:
-    status = place.lstat()
-    changed = datetime.datetime.fromtimestamp(status.st_mtime, datetime.timezone.utc)
-    return {
-        "name": place.name,
-        "type": "dir" if place.is_dir() else "file",
-        "size": status.st_size,
-        "last_modified": changed.strftime("%Y-%m-%d %H:%M:%S+00:00"),
-    }
+    return operations.describe(collection, _path(body))

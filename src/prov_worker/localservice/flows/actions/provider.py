@@ -29,6 +29,19 @@ class ConsentError(Exception):
         self.scope = scope
 
 
+class SessionError(Exception):
+    """A login is too old: the run waits until there is another one, and is resumed. The message says why.
+
+    Args:
+        policy: id of the policy that asks for it.
+        reason: for a person.
+    """
+
+    def __init__(self, policy: str, reason: str) -> None:
+        super().__init__(reason)
+        self.policy = policy
+
+
 class Request(NamedTuple):
     """An action that a run wants.
 
@@ -38,6 +51,7 @@ class Request(NamedTuple):
         consents: of the identity, for the flow: scopes with those that depend on them.
         url: of the provider.
         body: its parameters.
+        fresh_login: whether the identity has logged in since the run began.
     """
 
     id: str
@@ -45,6 +59,7 @@ class Request(NamedTuple):
     consents: str
     url: str
     body: Mapping[str, Any]
+    fresh_login: bool = False
 
 
 class Status(NamedTuple):
@@ -69,7 +84,7 @@ class Provider(Protocol):
 
         Raises:
             UnableError: it cannot be run.
-            ConsentError: a consent is missing.
+            ConsentError, SessionError: a consent is missing, or a login.
         """
         ...
 

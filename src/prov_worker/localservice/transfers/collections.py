@@ -14,7 +14,10 @@ from prov_worker import files
 from prov_worker.errors import InputError
 
 _MAX_BYTES = 1 << 20
-_KEYS = ("id", "path", "name", "identities", "data_access")
+_KEYS = ("id", "path", "name", "identities", "data_access", "high_assurance")
+#: Before a name that is no UTF-8 and is written as Latin-1
+#: (https://docs.globus.org/api/transfer/file_operations/, "Path Encoding").
+_NOT_UTF8 = "\ufffd"
 
 
 class PlaceError(Exception):
@@ -35,6 +38,7 @@ class Collection:
         name: for people.
         identities: client ids of those who may use it; None for all.
         data_access: whether a run needs the consent ``data_access`` for it, as mapped collections ask for.
+        high_assurance: whether a run of a flow needs a login since it began.
     """
 
     id: str
@@ -42,23 +46,49 @@ class Collection:
     name: str
     identities: frozenset[str] | None = None
     data_access: bool = False
+    high_assurance: bool = False
 
-    def locate(self, path: str) -> Path:
+    def locate(self, path: str, *, follow: bool = True) -> Path:
         """Return the place of a path, which begins at the directory, whatever it begins with.
+
+        Args:
+            path: with ``/`` between its parts.
+            follow: whether a link at its end is followed.
 
         Raises:
             PlaceError: it leads out of the directory, by ``..`` or a link.
         """
-        parts = [part for part in path.split("/") if part not in ("", ".")]
+        parts = [bytes_of(part) for part in path.split("/") if part not in ("", ".")]
         if parts[:1] == ["~"]:  # the home of whoever asks: here the directory itself
             del parts[0]
         if ".." in parts or "\0" in path:
             raise PlaceError("PermissionDenied", f"{path}: leads out of {self.name}")
         root = os.path.realpath(self.root)
-        place = os.path.realpath(os.path.join(root, *parts))
+        last = parts.pop() if parts and not follow else ""
+        place = os.path.join(os.path.realpath(os.path.join(root, *parts)), last).rstrip("/") or "/"
         if place != root and not place.startswith(root.rstrip("/") + "/"):
             raise PlaceError("PermissionDenied", f"{path}: leads out of {self.name}")
         return Path(place)
+
+
+def bytes_of(name: str) -> str:
+    """Return the name that a file has, of one that :func:`text_of` gave."""
+    if not name.startswith(_NOT_UTF8):
+        return name
+    try:
+        given = os.fsdecode(name[1:].encode("latin-1"))
+    except UnicodeEncodeError:
+        return name
+    return given if text_of(given) == name else name
+
+
+def text_of(name: str) -> str:
+    """Return the name of a file as it can be sent: one that is no UTF-8 as Latin-1, marked."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return _NOT_UTF8 + os.fsencode(name).decode("latin-1")
+    return name
 
 
 class Collections:
@@ -120,14 +150,22 @@ def _collection(entry: Any, where: str) -> Collection:
     name = entry.get("name", path)
     if not isinstance(name, str):
         raise InputError(f"{where}.name: expected a text")
-    if not isinstance(entry.get("data_access", False), bool):
-        raise InputError(f"{where}.data_access: expected true or false")
+    for key in ("data_access", "high_assurance"):
+        if not isinstance(entry.get(key, False), bool):
+            raise InputError(f"{where}.{key}: expected true or false")
     identities = entry.get("identities")
     if identities is not None:
         if not isinstance(identities, list):
             raise InputError(f"{where}.identities: expected a list of client ids")
         identities = frozenset(_uuid(member, f"{where}.identities") for member in identities)
-    return Collection(collection_id, Path(path), name, identities, entry.get("data_access", False))
+    return Collection(
+        collection_id,
+        Path(path),
+        name,
+        identities,
+        entry.get("data_access", False),
+        entry.get("high_assurance", False),
+    )
 
 
 def _uuid(value: Any, where: str) -> str:
