@@ -6,8 +6,9 @@ from prov_worker.flow.check import check, load
 from prov_worker.flow.findings import FlowFinding
 from prov_worker.flow.making.make import Made, make
 from prov_worker.flow.remote.deploy import Change, Plan, deploy
+from prov_worker.flow.remote.dry_run import Rehearsed, dry_run
 from prov_worker.flow.remote.record import record
-from prov_worker.flow.remote.run import Rehearsed, RunStatus, dry_run, resume, run, status
+from prov_worker.flow.remote.run import RunStatus, resume, run, status
 from prov_worker.flow.states import Flow
 
 __all__ = [

@@ -17,7 +17,7 @@ from prov_worker.cli.common.examples import examples
 @click.option("--input", "input_", type=terminal.PATH, metavar="FILE", help="Input of the run, JSON or YAML.")
 @click.option("--label", metavar="TEXT", help="Label of the run, 64 characters at most.")
 @click.option("--tag", "tags", multiple=True, metavar="TEXT", help="A tag of the run; may be repeated.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check input, permission and endpoints; start nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Check input, permission, endpoints and paths; start nothing.")
 @click.option("--login", is_flag=True, help="Log in again first, for a scope that is missing.")
 @click.option(
     "--data-access", "collections", multiple=True, metavar="ID", help="Mapped collection to consent to, with --login."
@@ -84,12 +84,18 @@ def _look(flow: str, input_: str, label: str | None, service: object, *, as_json
                 "findings": [finding.as_json() for finding in looked.findings],
                 "problems": looked.problems,
                 "endpoints": looked.endpoints,
+                "collections": looked.collections,
+                "paths": looked.paths,
             }
         )
     else:
         show([finding for finding in looked.findings if finding.level != "note"])
         for endpoint, state in looked.endpoints.items():
             click.echo(f"endpoint {endpoint}: {state}")
+        for collection, state in looked.collections.items():
+            click.echo(f"collection {terminal.line(collection)}: {state}")
+        for path, state in looked.paths.items():
+            click.echo(f"path {path}: {state}")
         for problem in looked.problems:
             click.echo(terminal.line(problem))
         click.echo(f"{looked.flow_id}: {'it would run' if looked.good else 'it would fail'}; nothing was started")

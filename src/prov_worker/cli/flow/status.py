@@ -54,7 +54,8 @@ def _show(shown: RunStatus, *, as_json: bool) -> int:
             {"name": state.name, "type": state.kind, "start": state.started, "end": state.ended, "failed": state.failed}
             for state in shown.states
         ]
-        terminal.print_json({"run": dict(run), "states": states, "required_scopes": shown.scopes})
+        terminal.print_json({"run": dict(run), "states": states, "required_scopes": shown.scopes,
+                             "required_session": dict(shown.session), "pages": shown.pages})  # fmt: skip
         return 0 if run["status"] in ("ACTIVE", "SUCCEEDED") else 1
     label = f" {terminal.line(run['label'])}" if run.get("label") else ""
     click.echo(f"{run['run_id']}: {run['status']}{label}")
@@ -68,6 +69,11 @@ def _show(shown: RunStatus, *, as_json: bool) -> int:
         click.echo(f"  {terminal.line(inner.get('error') or '')}: {terminal.line(reason)[:_CHARACTERS]}")
     for scope in shown.scopes:
         click.echo(f"  lacks the scope {terminal.line(scope)}")
+    for key, value in shown.session.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        click.echo(f"  needs a login with {key.removeprefix('session_').replace('_', ' ')}: {terminal.line(text)}")
+    for page in shown.pages:
+        click.echo(f"  waits for a person: {terminal.line(page)}")
     if run["status"] == "INACTIVE":
         click.echo(f"  log in, and it goes on: prov-worker flow run --login --resume {run['run_id']}")
     return 0 if run["status"] in ("ACTIVE", "SUCCEEDED") else 1

@@ -1,4 +1,4 @@
-"""Runs: started, looked at beforehand, resumed, and shown."""
+"""Runs: started, resumed, and shown."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prov_worker.errors import InputError, ProvWorkerError
+from prov_worker.errors import InputError
 from prov_worker.flow import source
-from prov_worker.flow.check import check, load
-from prov_worker.flow.findings import ERROR, FlowFinding
-from prov_worker.flow.machine.failures import EvaluationError
-from prov_worker.flow.machine.parameters import filled
-from prov_worker.flow.providers import is_compute
 from prov_worker.flow.remote.deploy import DEPLOYED_FILE, noted_ids
 from prov_worker.flow.remote.service import FlowsService, refusals
-from prov_worker.flow.states import mappings
 
 
 def flow_id_of(flow: str | os.PathLike[str], service: FlowsService) -> str:
@@ -86,90 +80,6 @@ def run(
         return str(service.specific(flow_id).run_flow(value, label=label or "", tags=list(tags))["run_id"])
 
 
-@dataclass
-class Rehearsed:
-    """What a look before a run has shown.
-
-    Attributes:
-        flow_id: of the flow.
-        findings: of the checks that need no service.
-        problems: what the service refuses, and endpoints that are not online.
-        endpoints: status of each endpoint by its id; ``unknown`` if it cannot be asked.
-    """
-
-    flow_id: str
-    findings: list[FlowFinding] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    endpoints: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing speaks against the run."""
-        return not self.problems and not any(finding.level == ERROR for finding in self.findings)
-
-
-def dry_run(
-    flow: str | os.PathLike[str],
-    input: str | os.PathLike[str] | Mapping[str, Any],  # noqa: A002 - Flows' own word for it
-    *,
-    label: str | None = None,
-    service: FlowsService | None = None,
-) -> Rehearsed:
-    """Look at what would be run, and start nothing: offline, at the service, and at its endpoints.
-
-    Args and errors are those of :func:`run`; what speaks against a run is in what is returned.
-    """
-    value = read_input(input)
-    service = service or FlowsService()
-    flow_id = flow_id_of(flow, service)
-    with refusals(flow_id):
-        deployed = service.flows.get_flow(flow_id)
-    shown = Rehearsed(flow_id)
-    definition = dict(deployed["definition"])
-    loaded = load(definition, deployed.get("input_schema") or None, value)
-    shown.findings = check(loaded)
-    try:
-        with refusals(flow_id):
-            service.specific(flow_id).validate_run(value, label=label or "")
-    except InputError as error:
-        shown.problems.append(str(error))
-    for endpoint in _endpoints(definition, value):
-        status = shown.endpoints[endpoint] = _endpoint_status(service, endpoint)
-        if status not in ("online", "unknown"):
-            shown.problems.append(f"endpoint {endpoint} is {status}")
-    return shown
-
-
-def _endpoints(definition: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
-    """Return endpoints of compute actions, as far as constants and the input tell them."""
-    endpoints: dict[str, None] = {}
-    for state in definition["States"].values():
-        parameters = state.get("Parameters")
-        if not is_compute(state.get("ActionUrl")) or not isinstance(parameters, Mapping):
-            continue
-        for holder in (parameters, *mappings(parameters.get("tasks"))):
-            for key in ("endpoint_id", "endpoint"):
-                template = {name: holder[name] for name in (key, f"{key}.$", f"{key}.=") if name in holder}
-                try:
-                    endpoints |= dict.fromkeys(map(str, filled(template, value).values()))
-                except EvaluationError:  # known once the run gets there
-                    continue
-    return list(endpoints)
-
-
-def _endpoint_status(service: FlowsService, endpoint: str) -> str:
-    from globus_sdk import GlobusAPIError, GlobusError
-
-    from prov_worker.globus.login import client_for
-
-    try:
-        return str(client_for(service.app, None).get_endpoint_status(endpoint)["status"])
-    except GlobusAPIError as error:
-        return "not there, or not shown to you" if error.http_status in (403, 404) else "unknown"
-    except (GlobusError, ProvWorkerError):
-        return "unknown"
-
-
 @dataclass(frozen=True)
 class StateShown:
     """A state of a run that was begun.
@@ -197,11 +107,15 @@ class RunStatus:
         run: as the service gives it.
         states: that were begun, in their order.
         scopes: that it lacks; empty if it lacks none.
+        session: what else a login must have, as ``authorization_parameters`` name it: a policy, an identity, a domain.
+        pages: addresses at which it waits for a person.
     """
 
     run: Mapping[str, Any]
     states: list[StateShown]
     scopes: list[str]
+    session: Mapping[str, Any] = field(default_factory=dict)
+    pages: list[str] = field(default_factory=list)
 
 
 def status(run_id: str, service: FlowsService | None = None) -> RunStatus:
@@ -215,7 +129,9 @@ def status(run_id: str, service: FlowsService | None = None) -> RunStatus:
     with refusals(run_id):
         shown = service.flows.get_run(run_id).data
         log = list(service.flows.paginated.get_run_logs(run_id, limit=100).items())
-    return RunStatus(shown, states_of(log), required_scopes(shown))
+    states = states_of(log)
+    pages = pages_of(log, states, service.url) if shown.get("status") == "ACTIVE" else []
+    return RunStatus(shown, states, required_scopes(shown), required_session(shown), pages)
 
 
 def states_of(log: Sequence[Mapping[str, Any]]) -> list[StateShown]:
@@ -237,14 +153,47 @@ def states_of(log: Sequence[Mapping[str, Any]]) -> list[StateShown]:
     return states
 
 
+def pages_of(log: Sequence[Mapping[str, Any]], states: Sequence[StateShown], service: str) -> list[str]:
+    """Return the addresses at which states that are under way wait for a person.
+
+    Args:
+        log: of the run.
+        states: of the run.
+        service: its address: a rehearsal has the pages itself.
+    """
+    waiting = {state.name for state in states if state.ended is None}
+    suffixes = []
+    for entry in log:
+        details = entry.get("details") or {}
+        value = details.get("input")
+        page = value.get("landing_page") if isinstance(value, Mapping) else None
+        suffix = page.get("url_suffix") if isinstance(page, Mapping) else None
+        if details.get("state_name") in waiting and isinstance(suffix, str):
+            suffixes.append(suffix)
+    host = "https://actions.globus.org" if service.endswith("globus.org") else service
+    return [f"{host}/weboption/landing_page/{suffix}" for suffix in suffixes[-len(waiting) :]]
+
+
 def required_scopes(run: Mapping[str, Any]) -> list[str]:
     """Return scopes for which a run that is inactive waits."""
-    if run.get("status") != "INACTIVE":
-        return []
+    needed = _needed(run)
+    return list(needed.required_scopes or ()) if needed is not None else []
+
+
+def required_session(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what else the login must have for which a run that is inactive waits."""
+    needed = _needed(run)
+    return {} if needed is None else {key: value for key, value in needed.to_dict().items() if key != "required_scopes"}
+
+
+def _needed(run: Mapping[str, Any]) -> Any:
+    """What a run that is inactive waits for (``globus_sdk.gare.GlobusAuthorizationParameters``), or None."""
+    if run.get("status") != "INACTIVE" or not isinstance(run.get("details"), Mapping):
+        return None
     from globus_sdk.gare import to_gare
 
-    problem = to_gare(dict(run["details"])) if isinstance(run.get("details"), Mapping) else None
-    return list(problem.authorization_parameters.required_scopes or ()) if problem is not None else []
+    problem = to_gare(dict(run["details"]))
+    return None if problem is None else problem.authorization_parameters
 
 
 def resume(run_id: str, *, login: bool = False, service: FlowsService | None = None) -> str:
@@ -262,6 +211,6 @@ def resume(run_id: str, *, login: bool = False, service: FlowsService | None = N
     with refusals(run_id):
         shown = service.flows.get_run(run_id).data
     if login:
-        service.login(str(shown["flow_id"]), required_scopes(shown))
+        service.login(str(shown["flow_id"]), required_scopes(shown), session=required_session(shown))
     with refusals(run_id):
         return str(service.specific(str(shown["flow_id"])).resume_run(run_id)["status"])

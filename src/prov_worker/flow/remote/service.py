@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,15 +41,23 @@ class FlowsService:
 
         return SpecificFlowClient(flow_id, app=self.app)
 
-    def login(self, flow_id: str, scopes: Sequence[str] = (), collections: Sequence[str] = ()) -> None:
+    def login(
+        self,
+        flow_id: str,
+        scopes: Sequence[str] = (),
+        collections: Sequence[str] = (),
+        session: Mapping[str, Any] | None = None,
+    ) -> None:
         """Log in again, with what a flow needs.
 
         Args:
             flow_id: of the flow.
             scopes: of the flow, with those that depend on them, as the service names them.
             collections: ids of mapped collections, whose data the flow accesses.
+            session: what else the login must have, as ``authorization_parameters`` name it.
         """
         from globus_sdk import Scope
+        from globus_sdk.gare import GlobusAuthorizationParameters
 
         with refusals(flow_id):
             client = self.specific(flow_id)
@@ -57,7 +65,8 @@ class FlowsService:
                 client.add_app_transfer_data_access_scope(list(collections))
             if scopes:
                 self.app.add_scope_requirements({flow_id: [Scope.parse(scope) for scope in scopes]})
-            self.app.login(force=True)
+            parameters = GlobusAuthorizationParameters.from_dict(dict(session)) if session else None
+            self.app.login(auth_params=parameters, force=True)
 
 
 @contextmanager
