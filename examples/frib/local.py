@@ -25,20 +25,34 @@ _LIMIT_S = 240.0
 
 
 @contextmanager
-def local_globus(out: Path, collections: Path, crates: Path) -> Iterator[dict[str, str]]:
+def local_globus(out: Path, collections: Path, crates: Path, mpi: str = "none") -> Iterator[dict[str, str]]:
     """Run all of it until the block ends; yields the environment of programs that use it.
 
     Args:
         out: directory of state and logs.
         collections: file of directories that stand for collections.
         crates: directory of the endpoint's crates.
+        mpi: launcher of the endpoint's MPI tasks: ``none``, ``mpiexec`` or ``openmpi``.
     """
     with ExitStack() as stack:
         url = os.environ.get("PROV_SERVICE_AMQP_URL") or stack.enter_context(_broker(out / "broker"))
         environment = stack.enter_context(_service(out / "service", url, collections))
         environment["GLOBUS_COMPUTE_USER_DIR"] = str(out / "globus_compute")
-        stack.enter_context(_endpoint(out, environment, crates))
+        if mpi == "openmpi":
+            # It refuses root, and more ranks than there are cores, unless variables say that this is meant.
+            environment["OMPI_MCA_rmaps_base_oversubscribe"] = "1"
+            if os.getuid() == 0:
+                environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        stack.enter_context(_endpoint(out, environment, crates, mpi))
         yield environment
+
+
+def launcher() -> str:
+    """Return the launcher of MPI tasks that is here, as ``sites install --set mpi=`` names it; ``none`` for none."""
+    if shutil.which("mpiexec") is None:
+        return "none"
+    version = subprocess.run(["mpiexec", "--version"], capture_output=True, text=True, check=False).stdout
+    return "openmpi" if any(name in version for name in ("OpenRTE", "Open MPI", "PRRTE")) else "mpiexec"
 
 
 def endpoint_id(environment: Mapping[str, str]) -> str:
@@ -148,10 +162,15 @@ def _service(directory: Path, broker: str, collections: Path) -> Iterator[dict[s
 
 
 @contextmanager
-def _endpoint(out: Path, environment: Mapping[str, str], crates: Path) -> Iterator[None]:
+def _endpoint(out: Path, environment: Mapping[str, str], crates: Path, mpi: str) -> Iterator[None]:
     options = out / "endpoint.yaml"
     # A crate is complete when its task's result is there: the flow transfers it right after.
-    settings = {"crate_dir": str(crates), "email": "you@example.org", "provenance": {"write": "before_result"}}
+    settings = {
+        "crate_dir": str(crates),
+        "email": "you@example.org",
+        "provenance": {"write": "before_result"},
+        "mpi": mpi,
+    }
     options.write_text(json.dumps(settings))
     install = [sys.executable, "-m", "prov_worker", "sites", "install", "local", "frib", "--file", str(options)]
     subprocess.run(install, env=environment, stdout=subprocess.DEVNULL, check=True)

@@ -4,7 +4,8 @@
 
 Two runs arrive by rsync. The trigger is killed while the second one arrives, and another one goes on: each run's flow
 is started once. A segment of the second run is damaged: its flow fails, and its crates come back all the same.
-Needs rsync and RabbitMQ, no account and no internet. The same definition serves at Globus: see the read me.
+Each fit has two MPI ranks, if mpiexec is there. Needs rsync and RabbitMQ, no account and no internet. The same
+definition serves at Globus: see the read me.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import functions
-from local import endpoint_id, local_globus, program
+from local import endpoint_id, launcher, local_globus, program
 
 HERE = Path(__file__).resolve().parent
 SEGMENTS, EVENTS = 4, 20_000
@@ -132,6 +133,7 @@ def main() -> int:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="directory for all that it writes; must not be there")
+    parser.add_argument("--ranks", type=int, default=2, help="of MPI in each fit, if mpiexec is here (2); 1 for none")
     parser.add_argument("--json", action="store_true", help="what became of each run, as JSON")
     arguments = parser.parse_args()
     out: Path = arguments.out.absolute()
@@ -147,15 +149,17 @@ def main() -> int:
     entries = [{"id": ids[name], "path": str(place), "name": name} for name, place in places.items()]
     (out / "collections.json").write_text(json.dumps(entries))
 
-    with local_globus(out, out / "collections.json", places["crates"]) as environment:
-        say("broker, service and endpoint are up")
+    mpi = launcher() if arguments.ranks > 1 else "none"
+    with local_globus(out, out / "collections.json", places["crates"], mpi) as environment:
+        say(f"broker, service and endpoint are up; launcher of MPI ranks: {mpi}")
         prov_worker(environment, "flow", "make", HERE / "flow.yaml", "-o", out / "flow")
         definition = out / "flow" / "definition.json"
         prov_worker(environment, "flow", "deploy", definition, out / "flow" / "schema.json", "--yes")
         flow_id = next(iter(json.loads((out / "flow" / "deployed.json").read_text()).values()))
         variables = {
             "raw_id": ids["incoming"], "scratch_id": ids["scratch"], "crates_id": ids["crates"], "home_id": ids["home"],
-            "scratch_path": str(places["scratch"]), "endpoint": endpoint_id(environment), **register(environment),
+            "scratch_path": str(places["scratch"]), "endpoint": endpoint_id(environment),
+            "ranks": arguments.ranks if mpi != "none" else 1, **register(environment),
         }  # fmt: skip
         watch = [
             sys.executable, "-m", "prov_worker", "trigger", str(places["incoming"]), "--pattern", "run*",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def test_each_run_is_sealed_whatever_became_of_it(tmp_path: Path) -> None:
     assert (bad["run"], bad["status"], bad["tasks"], bad["failed"]) == ("run0002", "FAILED", 4, 1)
     # Each segment's line is 0.8 keV above the one before it: what was written is what was found.
     assert good["result"]["segments"] == 4
+    assert good["result"]["ranks_per_fit"] == (2 if shutil.which("mpiexec") else 1)
     assert good["result"]["drift_kev_per_segment"] == pytest.approx(0.8, abs=0.1)
     assert bad["result"] is None
     for outcome in (good, bad):
