@@ -100,6 +100,14 @@ CMD ["prov-worker", "--help"]
 FROM ready AS endpoint
 LABEL org.opencontainers.image.title="prov_worker endpoint" \
       org.opencontainers.image.description="A Globus Compute endpoint whose tasks leave RO-Crates, and a local web service"
+# Copies between the directories that stand for collections in a rehearsal of Globus Transfer.
+USER 0:0
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    export DEBIAN_FRONTEND=noninteractive \
+    && apt-get install -qq -y --no-install-recommends rsync >/dev/null \
+    && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old
+USER 1000:1000
 COPY --from=endpoint-venv /opt/prov /opt/prov
 COPY docker/entrypoint.py docker/endpoint.yaml docker/health.py docker/agentlog.py docker/rabbitmq.conf /opt/prov/container/
 COPY examples /opt/prov/examples

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stack_collections import write_collections
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
@@ -86,6 +87,8 @@ class Stack:
         self.image = image
         self.port = port
         self.crates = crates
+        #: The folder of collections.
+        self.data = Path()
         self.client = ""
         self.endpoint_id = ""
 
@@ -172,13 +175,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         need(not inspection.returncode, f"the image {image} is missing (scripts/base-images.sh {image})")
     project, port = f"{PROJECT}-{os.getpid()}", free_port()
     crates, work = tmp_path_factory.mktemp("crates"), tmp_path_factory.mktemp("work")
-    shutil.copy(HERE / "workload.py", work)
+    data = tmp_path_factory.mktemp("data")
     work.chmod(0o755)
-    (work / "workload.py").chmod(0o644)
+    for name in ("workload.py", "transfer_flow.py"):
+        shutil.copy(HERE / name, work)
+        (work / name).chmod(0o644)
+    write_collections(data)
     values = {
         "COMPOSE_PROJECT_NAME": project,
         "PROV_STACK_PORT": f"{port}",
         "PROV_STACK_CRATES": f"{crates}",
+        "PROV_STACK_FLOWS": "1",
+        "PROV_STACK_COLLECTIONS": f"{data}",
         "PROV_STACK_TAG": project,
     }
     if os.getuid():
@@ -209,13 +217,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         try:
             with composed:
                 it = Stack(composed, project, image, port, crates, values)
+                it.data = data
                 client = (
                     DockerContainer(image)
                     .with_command(["sleep", "infinity"])
                     .with_envs(
                         HOME="/tmp",
                         GLOBUS_SDK_ENVIRONMENT="local",
-                        GLOBUS_SDK_SERVICE_URL_AUTH="http://127.0.0.1:5000/",
+                        **{
+                            f"GLOBUS_SDK_SERVICE_URL_{name}": "http://127.0.0.1:5000/"
+                            for name in ("AUTH", "FLOWS", "TRANSFER")
+                        },
                         PROV_STACK_IDENTITIES="/run/identity/identities.json",
                     )
                     .with_volume_mapping(f"{project}_identity", "/run/identity", "ro")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pika
 import pytest
+from stack_collections import COLLECTIONS
 
 from prov_worker.crate.check import validate_profiles
 from prov_worker.crate.validator.client import find_validator
@@ -133,6 +134,18 @@ def test_what_an_agent_complains_of_is_in_the_log(stack: Stack) -> None:
     wanted = "prov-worker agent: a complaint of a test"
     assert stack.until(lambda: wanted in stack.compose("logs", "--no-color", "endpoint"))
     stack.shell("endpoint", "rm -r /dev/shm/prov-worker-$(id -u)/test")
+
+
+def test_a_flow_copies_between_collections(stack: Stack) -> None:
+    data = os.urandom(100_000)
+    (stack.data / "beam" / "run.dat").write_bytes(data)
+    (stack.data / "beam" / "run.dat").chmod(0o644)
+    command = stack.in_client("python", "/work/transfer_flow.py", COLLECTIONS["beam"], COLLECTIONS["home"])
+    done = run_program(*command, timeout=180)
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout.splitlines()[-1])
+    assert ended["status"] == "SUCCEEDED", ended
+    assert (stack.data / "home" / "run.dat").read_bytes() == data
 
 
 def test_the_demo_ends_with_a_table_of_sound_crates(stack: Stack) -> None:
