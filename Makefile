@@ -64,7 +64,7 @@ export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_CYCLONEDX ?= $(CURDIR)/$(SBOM_VENV)/bin/python
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help cyclonedx venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench fuzz findings lock sbom site man release clean
+.PHONY: help cyclonedx venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench flow-figures fuzz findings lock sbom site man release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -211,6 +211,18 @@ format: venv
 
 bench: venv
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# What docs/flows.md says of checks, triggers and deploying, shown again: definitions and mutations, ways in which data
+# arrive, 200 kills, nothing written twice; then CPU times.
+flow-figures: venv
+	@$(BIN)/python -m pytest -v --no-header -m '' -n 2 \
+		tests/unit/flow/test_check.py::test_flows_like_the_published_ones_are_clean \
+		tests/unit/flow/test_check.py::test_the_fault_of_the_published_flow_is_found_and_nothing_else \
+		tests/unit/flow/test_check.py::test_each_kind_of_mutation_is_found \
+		tests/integration/test_trigger.py::test_seven_ways_in_which_data_arrive \
+		tests/faults/test_trigger_faults.py::test_each_folder_is_fired_once_over_many_kills \
+		tests/integration/service/test_flow_commands.py::test_deploying_twice_writes_once
+	@$(BIN)/python -m benchmarks --only flows
 
 # Readers of files that others may have written or damaged, with atheris: ARGS='journal --seconds 600'.
 fuzz: venv

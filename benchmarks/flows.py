@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ def run(bench: Bench) -> list[Row]:
 def _checks(bench: Bench) -> list[Row]:
     bench.say("checking flow definitions")
     times = fresh("benchmarks.flows:checked", rounds=bench.pick(50, 3))
-    return [_row(f"check a flow of {count} states", values, "ms", Target(50)) for count, values in times]
+    published = fresh("benchmarks.flows:checked_examples", rounds=bench.pick(50, 3))
+    rows = [_row(f"check {name}, as Globus publishes it", values, "ms", Target(50)) for name, values in published]
+    return [*rows, *(_row(f"check a flow of {count} states", values, "ms", Target(50)) for count, values in times)]
 
 
 def _looks(bench: Bench) -> list[Row]:
@@ -41,6 +44,24 @@ def _row(name: str, values: list[float], unit: str, target: Target | None = None
 
 
 # -- in fresh processes ----------------------------------------------------------------------------------------------
+
+
+def checked_examples(rounds: int) -> list[tuple[str, list[float]]]:
+    """CPU milliseconds of checks of the seven flows of tests that have the shapes of published ones."""
+    from prov_worker.flow import check, load
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "flow"))
+    from unit_flow import EXAMPLES
+
+    times = []
+    for name, example in EXAMPLES.items():
+        values = []
+        for _ in range(rounds):
+            started = time.process_time()
+            check(load(example.definition, example.schema, example.input or None))
+            values.append((time.process_time() - started) * 1e3)
+        times.append((name, values))
+    return times
 
 
 def checked(rounds: int) -> list[tuple[int, list[float]]]:
