@@ -22,6 +22,11 @@ _SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", shutil.which("rabbitmq-serv
 #: At which stock software looks for a local service.
 PORT = 5000
 _LIMIT_S = 240.0
+#: Open MPI refuses root, and more ranks than there are cores, unless variables say that this is meant.
+_OPEN_MPI = [
+    "OMPI_MCA_rmaps_base_oversubscribe=1",
+    *(() if os.getuid() else ("OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")),
+]
 
 
 @contextmanager
@@ -38,11 +43,6 @@ def local_globus(out: Path, collections: Path, crates: Path, mpi: str = "none") 
         url = os.environ.get("PROV_SERVICE_AMQP_URL") or stack.enter_context(_broker(out / "broker"))
         environment = stack.enter_context(_service(out / "service", url, collections))
         environment["GLOBUS_COMPUTE_USER_DIR"] = str(out / "globus_compute")
-        if mpi == "openmpi":
-            # It refuses root, and more ranks than there are cores, unless variables say that this is meant.
-            environment["OMPI_MCA_rmaps_base_oversubscribe"] = "1"
-            if os.getuid() == 0:
-                environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         stack.enter_context(_endpoint(out, environment, crates, mpi))
         yield environment
 
@@ -165,12 +165,14 @@ def _service(directory: Path, broker: str, collections: Path) -> Iterator[dict[s
 def _endpoint(out: Path, environment: Mapping[str, str], crates: Path, mpi: str) -> Iterator[None]:
     options = out / "endpoint.yaml"
     # A crate is complete when its task's result is there: the flow transfers it right after.
-    settings = {
+    settings: dict[str, object] = {
         "crate_dir": str(crates),
         "email": "you@example.org",
         "provenance": {"write": "before_result"},
         "mpi": mpi,
     }
+    if mpi == "openmpi":
+        settings["worker_init"] = f"export {' '.join(_OPEN_MPI)}"
     options.write_text(json.dumps(settings))
     install = [sys.executable, "-m", "prov_worker", "sites", "install", "local", "frib", "--file", str(options)]
     subprocess.run(install, env=environment, stdout=subprocess.DEVNULL, check=True)
