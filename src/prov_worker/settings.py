@@ -60,6 +60,7 @@ class Settings:
         probes: hardware probes to run; None runs those that are on by default.
         plots: ``png`` (matplotlib), ``svg`` or ``none``.
         plot_min_duration: seconds; shorter tasks get no plot.
+        preview: put ``ro-crate-preview.html``, a page about it, into each crate.
         crates: ``directories``, or ``packs``: zip files of many crates.
         write: ``background``, or ``before_result`` to release a result only when its crate is complete on disk.
         capture_arguments: ``none``, ``types`` (type, size, sha256), ``values`` (also a truncated, redacted repr) or
@@ -90,6 +91,7 @@ class Settings:
     probes: tuple[str, ...] | None = None
     plots: str = "png"
     plot_min_duration: float = 1.0
+    preview: bool = False
     crates: str = "directories"
     write: str = "background"
     capture_arguments: str = "types"
@@ -216,7 +218,7 @@ def switched_on() -> bool:
 def _parse(name: str, text: str) -> Any:
     if name == "capture_outputs" and text.strip().lower() == AT_END:
         return AT_END
-    if name in ("enabled", "capture_outputs"):
+    if name in ("enabled", "preview", "capture_outputs"):
         truth = capture_settings.truth(text)
         if truth is None:
             raise ValueError(f"expected true or false, got {text!r}")
@@ -265,6 +267,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "probes": setting_values.choices(PROBES.names),
     "plots": setting_values.choice(PLOTS),
     "plot_min_duration": setting_values.seconds(0.0, 86_400.0),
+    "preview": setting_values.boolean,
     "crates": setting_values.choice(CRATES),
     "write": setting_values.choice(WRITE),
     "capture_arguments": setting_values.choice(CAPTURE_ARGUMENTS),

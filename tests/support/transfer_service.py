@@ -70,7 +70,10 @@ class TransferService(HttpService):
     def _copy(self, source: Path, target: Path, order: dict[str, Any], task: dict[str, Any]) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for path in sorted(source.iterdir()):
-            if any(fnmatch.fnmatchcase(path.name, rule["name"]) for rule in order.get("filter_rules", [])):
+            kind = "dir" if path.is_dir() else "file"
+            rules = [rule for rule in order.get("filter_rules", []) if rule.get("type") in (None, kind)]
+            methods = [rule["method"] for rule in rules if fnmatch.fnmatchcase(path.name, rule["name"])]
+            if methods[:1] == ["exclude"]:  # of the rules, the first that matches is applied
                 continue
             if path.is_dir():
                 self._copy(path, target / path.name, order, task)

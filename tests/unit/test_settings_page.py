@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_code() -> None:
         "poll_interval",
         "plots",
         "plot_min_duration",
+        "preview",
         "write",
         "capture_arguments",
         "capture_outputs",

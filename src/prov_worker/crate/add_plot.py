@@ -19,6 +19,7 @@ from prov_worker.crate.identifiers import local_path
 from prov_worker.crate.plot_data import curve
 from prov_worker.crate.plot_png import render_png
 from prov_worker.crate.plot_svg import render_svg
+from prov_worker.crate.preview import write_metadata
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.series_json import CPU_COLUMN
 from prov_worker.crate.sources import DirectorySource, Source, source_of
@@ -108,7 +109,7 @@ def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
             v.CPU_OBSERVATION,
         )
     )
-    write_file(crate / v.METADATA_FILE, document_of([*graph, entity]).encode())
+    write_metadata(crate, document_of([*graph, entity]))
     return crate / image.path
 
 

@@ -12,6 +12,8 @@ from typing import Final
 MAX_METADATA_BYTES: Final = 32 << 20
 #: ``data/resource_usage.json`` and ``data/hardware.json``.
 MAX_DATA_BYTES: Final = 64 << 20
+#: A bill of materials: some 100 kB for 300 packages.
+MAX_BILL_BYTES: Final = 16 << 20
 #: Metadata of a run of many steps, and any file that is read as text.
 MAX_RUN_BYTES: Final = 256 << 20
 #: Largest file that a step crate may hold; a step lists its large outputs by reference.

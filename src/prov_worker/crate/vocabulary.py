@@ -123,6 +123,8 @@ PACKAGE_URL: Final = "https://pypi.org/project/"
 
 #: Files of a crate.
 METADATA_FILE: Final = "ro-crate-metadata.json"
+#: A page about the crate (RO-Crate 1.1, "RO-Crate Website"): no part of what the crate describes.
+PREVIEW_FILE: Final = "ro-crate-preview.html"
 DATA_DIR: Final = "data"
 HARDWARE_FILE: Final = "data/hardware.json"
 #: What stands at the top of the hardware report alone, and not in the report of its probe: by the key at the top, the
@@ -149,8 +151,12 @@ IMAGE_DIR: Final = "images"
 #: Beside the crates: what their environments are made of, one file for each.
 SOFTWARE_DIR: Final = ".software"
 SOFTWARE_BILL: Final = "#node-software"
+#: Pattern of the name of such a file.
+BILL_NAME: Final = r"(?P<sha256>[0-9a-f]{64})\.cdx\.json"
+BILL_MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 #: Files of a run crate.
 STEPS_DIR: Final = "steps"
+RUN_SOFTWARE_DIR: Final = "software"
 README_FILE: Final = "README.md"
 LINKS_FILE: Final = "links.jsonl"
 MANIFEST_FILE: Final = "manifest-sha256.txt"

@@ -52,7 +52,7 @@ class CrateWriter:
 
     Args:
         snapshot: hardware of the node.
-        settings: ``license``, ``author``, ``publisher``, ``poll_interval`` and ``telemetry`` are used.
+        settings: ``license``, ``author``, ``publisher``, ``poll_interval``, ``telemetry`` and ``preview`` are used.
         account: name of the account that runs the tasks; None asks the system.
         share: files that are the same in many crates are names of one inode.
     """
@@ -72,6 +72,7 @@ class CrateWriter:
             "What the hardware probes found on the node",
             "application/json",
         )
+        self._preview = settings.preview
         self._packed_hardware: Packed | None = None
         self._deflater = Deflater()
         self._shared = SharedFiles() if share else None
@@ -109,9 +110,9 @@ class CrateWriter:
             except FileNotFoundError:
                 os.makedirs(crate_dir, exist_ok=True)
                 os.mkdir(staged)
-            made = set()
+            made = {""}
             for file in files:
-                directory = file.path.partition("/")[0]
+                directory = file.path.rpartition("/")[0]
                 if directory not in made:
                     os.mkdir(f"{staged}/{directory}")
                     made.add(directory)
@@ -160,7 +161,13 @@ class CrateWriter:
     ) -> tuple[list[CrateContent], Document]:
         """Files of the crate, and its metadata."""
         files, cpu_sampled = self._files(record, series, plot)
-        return files, self._step.render(record, series, files, cpu_sampled=cpu_sampled)
+        metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
+        if self._preview:
+            from prov_worker.crate.preview import step_page
+
+            data = step_page(metadata.shared + metadata.own)
+            files.append(_file(v.PREVIEW_FILE, data, "Preview", "A page about this crate", "text/html"))
+        return files, metadata
 
     def _files(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None

@@ -12,6 +12,7 @@ from prov_worker.crate.entities import document_of
 from prov_worker.crate.entities import file as file_entity
 from prov_worker.crate.graph import load_graph, reference_ids
 from prov_worker.crate.json_text import urn
+from prov_worker.crate.preview import write_metadata
 from prov_worker.crate.sources import DirectorySource
 from prov_worker.files import write_file
 from prov_worker.rerun.comparison import Comparison
@@ -61,7 +62,7 @@ def add_basis(crate: Path, plan: Plan, comparison: Comparison) -> None:
     }
     if plan.step.metadata_sha256:
         basis["sha256"] = plan.step.metadata_sha256
-    write_file(crate / v.METADATA_FILE, document_of([*graph, basis, json.loads(file), *properties]).encode())
+    write_metadata(crate, document_of([*graph, basis, json.loads(file), *properties]))
 
 
 def _properties(comparison: Comparison) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.model import OutputFile, Value
+from prov_worker.agent.software_bill import keep_bill
+from prov_worker.model import OutputFile, ProbeReport, Value
 from prov_worker.testing import CrateFactory, pickled_sha256, text_value
+from prov_worker.testing.crates import node
 
 
 @pytest.fixture
@@ -53,3 +55,16 @@ def workflow_crates(crates: CrateFactory) -> CrateFactory:
 def make_crates() -> Callable[..., CrateFactory]:
     """Another directory of crates."""
     return CrateFactory
+
+
+@pytest.fixture
+def billed() -> Callable[[Path, bytes], CrateFactory]:
+    """What fills a directory with crates of an environment whose bill of materials, of some content, is beside them."""
+
+    def make(directory: Path, bill: bytes) -> CrateFactory:
+        snapshot = node()
+        environment = {"software_bill": keep_bill(str(directory), bill)}
+        snapshot.probes["environment"] = ProbeReport("environment", True, 0.01, environment)
+        return CrateFactory(directory, snapshot=snapshot)
+
+    return make

@@ -10,6 +10,7 @@ import click
 from prov_worker.cli.common import renamed, terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.cli.common.selection import selects
+from prov_worker.crate import vocabulary as v
 from prov_worker.humanize import plural, size
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--copy", is_flag=True, help="Copy the crates even where their bytes could be shared; what others own always is."
 )
+@click.option("--preview/--no-preview", default=True, show_default=True, help="A page about the run in the run crate.")
 @click.option(
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
 )
@@ -65,6 +67,7 @@ def command(
     sign: str | None,
     as_zip: bool,
     copy: bool,
+    preview: bool,
     max_file_size: int | None,
     overwrite: bool,
     as_json: bool,
@@ -88,6 +91,7 @@ def command(
         copy=copy,
         overwrite=overwrite,
         zip=as_zip or output.endswith(".zip"),
+        preview=preview,
         sign=Path(sign) if sign else None,
         selection=selection,
         max_file_bytes=MAX_FILE_BYTES if max_file_size is None else max_file_size,
@@ -116,6 +120,8 @@ def _plain(result: Assembled) -> dict[str, Any]:
         "attempts": result.steps,
         "failed": result.failed,
         "duplicates": result.duplicates,
+        "software": result.software,
+        "without_software": result.without_software,
         "links": result.links,
         "files": result.files,
         "size_bytes": result.size_bytes,
@@ -139,6 +145,9 @@ def _print(result: Assembled) -> None:
     if result.links:
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
         click.echo(f"data flow: {plural(sum(result.links.values()) - inferred, 'link')} stated, {inferred} inferred")
+    if result.without_software:
+        steps = plural(result.without_software, "step names", "steps name")
+        click.echo(f"software: {steps} a bill of materials that is not beside the crates ({v.SOFTWARE_DIR}/)")
     if result.duplicates:
         copies = plural(result.duplicates, "crate was", "crates were")
         click.echo(f"{copies} there more than once, byte for byte")

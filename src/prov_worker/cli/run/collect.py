@@ -49,7 +49,8 @@ def command(
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:
         problems = [{"where": problem.where, "message": problem.message} for problem in done.problems]
-        data = {"new": done.new, "known": done.known, "moved": done.moved, "problems": problems}
+        counts = {"known": done.known, "moved": done.moved, "software": done.software}
+        data = {"new": done.new, **counts, "problems": problems}
         terminal.print_json({"target": target, "dry_run": dry_run, **data})
     else:
         came = "would come" if dry_run else "collected"

@@ -13,6 +13,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import safe_name
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs import recovery
+from prov_worker.crate.packs.bills import copy_bills
 from prov_worker.crate.packs.writer import PackWriter
 from prov_worker.crate.publish import parse_attempt, place, read_attempt
 from prov_worker.crate.sources import DirectorySource, PackSource, Source, candidates, need_directory, read, sources_at
@@ -83,6 +84,7 @@ def pack(
         target = directory
     else:
         _make(target)
+        copy_bills(directory, target)
     for path in recovery.left_open(target):
         repaired = recovery.make_whole(path)
         if repaired.path is not None and repaired.crates:
@@ -287,6 +289,8 @@ def unpack(paths: Iterable[Path], target: Path | None, *, keep: bool, progress: 
         before = len(result.problems)
         try:
             members = 0
+            if target is not None:
+                copy_bills(pack.parent, target)
             for source in sources_at(pack):
                 with _noting(result):
                     members += _unpack(source, pack.parent if target is None else target, result)

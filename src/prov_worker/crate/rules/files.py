@@ -19,7 +19,7 @@ def files(crate: Checked) -> Iterator[Violation]:
 
     The files of a folder that is listed as a Dataset need no entities (RO-Crate 1.1, Directory File Entity).
     """
-    listed = {v.METADATA_FILE}
+    listed = {v.METADATA_FILE, v.PREVIEW_FILE}
     folders: set[str] = set()
     for entity in crate.graph:
         identifier, types = entity["@id"], types_of(entity)

@@ -16,6 +16,7 @@ from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import PackSource, Source, each_source
+from prov_worker.crate.sources.bills import read_bill
 from prov_worker.crate.summary import RunStep
 from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, blaming
@@ -27,6 +28,7 @@ from prov_worker.run.assembly.links import LinkFinder, link_line
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
 from prov_worker.run.assembly.model import Assembled, Options
 from prov_worker.run.assembly.plan import WorkflowPlan
+from prov_worker.run.assembly.preview import write_preview
 from prov_worker.run.assembly.seal import manifest_line, seal_text, sign
 from prov_worker.run.assembly.shared_entities import Shared
 from prov_worker.run.assembly.staging import Entry, StagingDb
@@ -67,6 +69,7 @@ class Draft:
         self._shared = Shared(self._people_ids())
         self._db = StagingDb()
         self.stored = StoredCrates()
+        self._bills: dict[str, bool] = {}
         self._finder = LinkFinder(self._db, workflow.after if workflow is not None else None)
         suffix = workflow.suffix if workflow is not None else ".json"
         self._plan = WorkflowPlan(v.WORKFLOW_STEM + suffix, workflow)
@@ -127,10 +130,26 @@ class Draft:
         if isinstance(source, PackSource) and is_stored:
             self.stored.add(key, source)
         self._db.add_entry(number, entry, lines)
+        self._take_bill(source, step)
         self._finder.add(number, step)
         self._plan.observe(step, crate.function)
         self.result.files += len(copied.manifest)
         self.result.size_bytes += copied.size_bytes
+
+    def _take_bill(self, source: Source, step: RunStep) -> None:
+        """Take the bill of materials of a step's environment, once for all of its steps."""
+        sha256 = step.software_sha256
+        if sha256 is None:
+            return
+        if not self._bills.get(sha256):
+            data = read_bill(source, sha256)
+            self._bills[sha256] = data is not None
+            if data is not None:
+                directory = self._staged / v.RUN_SOFTWARE_DIR
+                directory.mkdir(exist_ok=True)
+                (directory / v.bill_name(sha256)).write_bytes(data)
+                self.result.software += 1
+        self.result.without_software += not self._bills[sha256]
 
     def _admit(self, source: Source, step: RunStep) -> str | None:
         """The key under which a step is kept; None where it is not."""
@@ -217,17 +236,24 @@ class Draft:
         (self._staged / v.README_FILE).write_text(self._readme(), encoding="utf-8")
         for name, content in self._record.items():
             (self._staged / name).write_bytes(content)
-        top = (workflow, v.README_FILE, v.LINKS_FILE, *self._record)
+        bills = sorted(v.bill_name(sha256) for sha256, there in self._bills.items() if there)
+        software = [f"{v.RUN_SOFTWARE_DIR}/{name}" for name in bills]
+        top = (workflow, v.README_FILE, v.LINKS_FILE, *self._record, *software)
         digests = {name: digest_of(self._staged / name) for name in top}
+        heading = self._heading(digests)
+        with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
+            GraphWriter(stream, self._db, self._plan, self._shared, self._workflow).write(heading)
+        if self._options.preview:
+            # it holds the metadata, so that these cannot hold the digest of the manifest, which has the page's
+            write_preview(self._staged, heading, self._db)
+            digests[v.PREVIEW_FILE] = digest_of(self._staged / v.PREVIEW_FILE)
         self._write_manifest({name: digest for name, (digest, _) in digests.items()})
-        digests[v.MANIFEST_FILE] = digest_of(self._staged / v.MANIFEST_FILE)
-        self._write_graph(digests)
-        metadata, _ = digest_of(self._staged / v.METADATA_FILE)
-        (self._staged / v.SEAL_FILE).write_text(seal_text(metadata, digests[v.MANIFEST_FILE][0]), encoding="utf-8")
+        sealed = (digest_of(self._staged / name)[0] for name in (v.METADATA_FILE, v.MANIFEST_FILE))
+        (self._staged / v.SEAL_FILE).write_text(seal_text(*sealed), encoding="utf-8")
         if self._options.sign is not None:
             sign(self._staged, self._options.sign)
             result.signed = True
-        for path in self._staged.iterdir():
+        for path in (*self._staged.iterdir(), *(self._staged / name for name in software)):
             if path.is_file():
                 result.files += 1
                 result.size_bytes += path.stat().st_size
@@ -248,6 +274,9 @@ class Draft:
         result = self.result
         inferred = sum(result.links.get(kind, 0) for kind in ("file", "value"))
         stated = sum(result.links.values()) - inferred
+        named = f"- `{v.RUN_SOFTWARE_DIR}/`: what the tasks' environments were made of, as CycloneDX, named by sha256\n"
+        software = named if result.software else ""
+        page = f"- `{v.PREVIEW_FILE}`: the same as a page\n" if self._options.preview else ""
         return (
             f"# {self._name}\n\n"
             f"A run of {plural(result.tasks, 'task')} in {plural(result.steps, 'attempt')}; {result.failed} failed in "
@@ -258,6 +287,7 @@ class Draft:
             f"- `{self._plan.file}`: the workflow "
             f"{'as it was defined' if self._workflow is not None else 'as the tasks show it'}\n"
             f"{self._recorded()}"
+            f"{page}{software}"
             f"- `{v.LINKS_FILE}`: what flowed from task to task: {stated} stated, {inferred} inferred from equal "
             f"content\n"
             f"- `{v.MANIFEST_FILE}`, `{v.SEAL_FILE}`: the seal; `prov-worker run verify` or "
@@ -276,7 +306,8 @@ class Draft:
                 prefix = v.step_id(key)
                 stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
 
-    def _write_graph(self, digests: dict[str, tuple[str, int]]) -> None:
+    def _heading(self, digests: dict[str, tuple[str, int]]) -> Heading:
+        """What the run says of itself; the digests are those of the files that are there."""
         result = self.result
         given = self._workflow is not None
         workflow = self._plan.file
@@ -289,20 +320,26 @@ class Draft:
             v.README_FILE: ("About this crate", "text/markdown"),
             v.LINKS_FILE: ("What flowed from task to task, one link per line", "application/x-ndjson"),
             **{name: (description_of(name), "application/json") for name in self._record},
-            v.MANIFEST_FILE: ("sha256 of every file of the steps and of this run", "text/plain"),
+            **{
+                name: ("What an environment of tasks was made of: its bill of materials", v.BILL_MEDIA_TYPE)
+                for name in digests
+                if name.startswith(f"{v.RUN_SOFTWARE_DIR}/")
+            },
         }
         files = [(name, *texts[name], digests[name][1], digests[name][0]) for name in texts]
-        seal = (v.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None)
+        seals = (
+            (v.MANIFEST_FILE, "sha256 of every file of the steps and of this run", "text/plain", None, None),
+            (v.SEAL_FILE, "Seals metadata and manifest by their hashes", "text/plain", None, None),
+        )
         failed = f", {result.failed} of which failed" if result.failed else ""
         tasks, crates = plural(result.tasks, "task"), plural(result.steps, "step crate")
         description = f"Provenance of a run of {tasks}{failed}, assembled from {crates}"
-        heading = Heading(
+        return Heading(
             name=self._name,
             description=description,
             published=utc(time.time_ns()),
             people=self._people,
-            files=(*files, seal),
+            files=(*files, *seals),
             triggers=self._triggers,
+            preview=self._options.preview,
         )
-        with open(self._staged / v.METADATA_FILE, "x", encoding="utf-8", newline="\n") as stream:
-            GraphWriter(stream, self._db, self._plan, self._shared, self._workflow).write(heading)

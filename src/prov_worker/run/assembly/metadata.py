@@ -39,6 +39,7 @@ class Heading:
         files: files at the top of the crate with their description, media type, size and sha256 (None for both where
             they are not known when the metadata are written).
         triggers: entities of the triggers' crates.
+        preview: whether there is a page about the run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Heading:
     people: People
     files: tuple[File, ...]
     triggers: tuple[dict[str, Any], ...] = ()
+    preview: bool = False
 
 
 class GraphWriter:
@@ -114,6 +116,9 @@ class GraphWriter:
             self._out.line(text)
         for trigger in heading.triggers:
             self._out.put(trigger)
+        if heading.preview:
+            preview = {"@id": v.PREVIEW_FILE, "@type": "CreativeWork", "name": "Preview", "about": {"@id": "./"}}
+            self._out.put(preview)
         for name, description, media_type, size, sha256 in heading.files:
             if name == self._plan.file:
                 continue

@@ -22,6 +22,7 @@ class Options:
         copy: copy bytes even where they could be shared with the source.
         overwrite: replace a target that exists.
         zip: make a zip file.
+        preview: write ``ro-crate-preview.html``, a page about the run.
         sign: ssh key that signs the seal.
         selection: which attempts are taken; None takes all.
         max_file_bytes: a step crate with a larger file is refused; 0 for no limit.
@@ -36,6 +37,7 @@ class Options:
     copy: bool = False
     overwrite: bool = False
     zip: bool = False
+    preview: bool = True
     sign: Path | None = None
     selection: Selection | None = None
     max_file_bytes: int = MAX_FILE_BYTES
@@ -49,6 +51,7 @@ class Assembled:
         path: of the run crate; None where there was nothing to assemble.
         steps: number of attempts in it. tasks: number of tasks. failed: tasks whose latest attempt failed.
         duplicates: crates that were there twice, byte for byte.
+        software: number of bills of materials in it. without_software: steps that name one which is not there.
         links: number of links by kind, such as ``{"declared": 3, "value": 12}``.
         files: number of files in the crate. size_bytes: their size.
         problems: crates that were left out, or named for another reason.
@@ -62,6 +65,8 @@ class Assembled:
     tasks: int = 0
     failed: int = 0
     duplicates: int = 0
+    software: int = 0
+    without_software: int = 0
     links: dict[str, int] = field(default_factory=dict)
     files: int = 0
     size_bytes: int = 0

@@ -1,7 +1,7 @@
 """The seal of a run crate: a list of all files by sha256, two lines that seal the list, and a signature over these.
 
 - ``manifest-sha256.txt``: one line per file, ``<sha256>  <path>``, sorted by path, as ``sha256sum -c`` reads it. Not in
-  it are itself, ``ro-crate-metadata.json`` (which holds its hash), and the seal.
+  it are itself, ``ro-crate-metadata.json`` and the seal.
 - ``seal.txt``: the hashes of these two, as ``sha256sum -c`` reads them, below a line that names the format.
 - the comment of a zip: a hash of all bytes before it, so that a changed byte between the files is found too.
 - ``seal.txt.sig``: optional, detached, made and checked by ``ssh-keygen -Y`` (ssh-keygen(1), PROTOCOL.sshsig).

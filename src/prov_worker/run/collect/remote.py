@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.bounds import MAX_METADATA_BYTES
+from prov_worker.crate.bounds import MAX_BILL_BYTES, MAX_METADATA_BYTES
 from prov_worker.crate.packs.format import PART, SUFFIX
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.run.collect import bounded
@@ -37,6 +37,12 @@ _LIST_PACKS = (
     r"\( -name '*{suffix}' -o -name '*{suffix}{part}' \) -printf '%s %p\n'"
 )
 _PACK = re.compile(r"(?P<size>\d{1,18}) \./(?P<path>[\w.%~+/-]+)")
+#: Bills of materials, beside crates in the same places.
+_LIST_BILLS = (
+    "cd -- {path} && find . -maxdepth 3 -type d -name '.?*' ! -name {directory} -prune "
+    "-o -type d -name '*{suffix}' -prune -o -type f -path '*/{directory}/*' -size -{blocks} -print"
+)
+_BILL = re.compile(rf"\./(?P<path>((?P<above>[^/]+)/)?{re.escape(v.SOFTWARE_DIR)}/{v.BILL_NAME})")
 #: Of a program's standard error that the user sees, at either end.
 _LINES, _LINE_CHARACTERS = 4, 400
 #: Of a source's list, which is some 200 bytes per crate.
@@ -173,6 +179,25 @@ class Place:
             if match is not None and _is_plain(match["path"]) and _is_visible(match["path"]):
                 sizes[match["path"]] = int(match["size"])
         return dict(sorted(sizes.items()))
+
+    def bills(self) -> list[str]:
+        """Return the paths of all bills of materials below the directory; sorted.
+
+        Raises:
+            CollectError: the source does not answer, or cannot be read.
+        """
+        script = _LIST_BILLS.format(
+            path=shlex.quote(self.path),
+            directory=v.SOFTWARE_DIR,
+            suffix=v.CRATE_SUFFIX,
+            blocks=MAX_BILL_BYTES // 512 + 1,
+        )
+        paths = []
+        for line in self._run(script).decode(errors="replace").splitlines():
+            match = _BILL.fullmatch(line)
+            if match is not None and _is_plain(match["path"]) and _is_visible(match["above"] or "-"):
+                paths.append(match["path"])
+        return sorted(paths)
 
     def content(self, name: str) -> bytes:
         """Return the content of a file.

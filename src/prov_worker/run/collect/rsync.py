@@ -22,13 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.bounds import MAX_METADATA_BYTES
+from prov_worker.crate.bounds import MAX_BILL_BYTES, MAX_METADATA_BYTES
 from prov_worker.crate.check import check_files
 from prov_worker.crate.packs.format import PART
 from prov_worker.crate.publish import read_attempt
 from prov_worker.crate.sources import DirectorySource, digest
+from prov_worker.crate.sources.bills import is_bill
 from prov_worker.errors import CrateError, InputError
-from prov_worker.files import lock, open_lock, stays_in
+from prov_worker.files import lock, open_lock, read_regular, stays_in
 from prov_worker.run.collect.packs import PackCollection, PackProblem
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem
@@ -47,12 +48,14 @@ class Collected:
         new: crates that were collected now, or would with ``dry_run``.
         known: those that were there already.
         moved: those that were removed at their source.
+        software: bills of materials of the crates' environments that were collected now.
         problems: what could not be collected, and why.
     """
 
     new: list[str] = field(default_factory=list)
     known: int = 0
     moved: int = 0
+    software: int = 0
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -223,6 +226,7 @@ class _Collection:
             self._place.remove({name: there[name] for name in arrived})
             self._done.moved += len(arrived)
         self._collect_packs()
+        self._collect_bills()
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def _collect_packs(self) -> None:
@@ -245,6 +249,34 @@ class _Collection:
             except PackProblem as error:
                 self._problem(name, str(error))
 
+    def _collect_bills(self) -> None:
+        """Bring the bills of materials that are beside the crates, each by its digest; at the source they stay."""
+        new = []
+        for name in self._place.bills():
+            beside = self._target / name
+            if not stays_in(self._target, name):
+                self._problem(name, f"{beside} leads elsewhere by a link, and is left alone")
+            elif beside.parent.parent.is_dir() and not beside.exists():
+                new.append(name)
+        if not new:
+            return
+        self._stage(new)
+        for name in new:
+            try:
+                data = read_regular(self._staging / name, MAX_BILL_BYTES) if stays_in(self._staging, name) else b""
+            except OSError:
+                data = b""
+            if not is_bill(Path(name).name, data):
+                self._problem(name, "did not come, or is not what its name says; nothing of it was kept")
+                continue
+            try:
+                (self._target / name).parent.mkdir(exist_ok=True)
+                os.rename(self._staging / name, self._target / name)
+            except OSError as error:
+                self._problem(name, f"cannot be put into {self._target}: {error.strerror}")
+            else:
+                self._done.software += 1
+
     def _later_attempt(self, name: str, there: dict[str, str], sha: str) -> str | None:
         """Make space for a later attempt at a task whose earlier one was collected by the task's name.
 
@@ -260,12 +292,16 @@ class _Collection:
                 return other
         return None
 
-    def _fetch(self, batch: list[str], there: dict[str, str]) -> None:
+    def _stage(self, names: list[str]) -> None:
+        """Copy crates or files into the staging directory."""
         for directory in (self._staging, self._temporary):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # rsync looks for a relative temporary directory in the destination.
         temporary = self._temporary.absolute()
-        self._place.fetch(batch, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
+        self._place.fetch(names, self._staging, temporary, self._options.bandwidth, self._options.remote_rsync)
+
+    def _fetch(self, batch: list[str], there: dict[str, str]) -> None:
+        self._stage(batch)
         for name in batch:
             staged = self._staging / name
             if not (stays_in(self._staging, name) and stays_in(self._target, name)):

@@ -1,7 +1,7 @@
 """Crates are brought back by Globus Transfer: one task of the service, which goes on whatever becomes of this process.
 
 The service compares checksums before and after it copies, so a second task sends what is missing alone. Names that
-begin with a dot stay where they are: the spool, and crates in the making.
+begin with a dot stay where they are: the spool, and crates in the making; but for the bills of materials.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bounds import MAX_BILL_BYTES
 from prov_worker.crate.check import check_files
 from prov_worker.crate.packs.format import OFFSETS, PART, SUFFIX
 from prov_worker.crate.sources import DirectorySource, find_crates
+from prov_worker.crate.sources.bills import is_bill
 from prov_worker.crate.sources.packs import pack_sources
 from prov_worker.errors import CrateError, InputError, ProvWorkerError
-from prov_worker.files import stays_in
+from prov_worker.files import read_regular, stays_in
 from prov_worker.run.model import Problem
 
 if TYPE_CHECKING:
@@ -124,6 +127,8 @@ def document(source: Side, target: Side, label: str) -> TransferData:
         notify_on_inactive=False,
     )
     data.add_item(source.path, target.path, recursive=True)
+    # Of the rules, the first that a name matches is applied.
+    data.add_filter_rule(v.SOFTWARE_DIR, method="include", type="dir")
     data.add_filter_rule(".*", method="exclude")
     # A pack that grows is another one when its copy is compared: it comes when it is closed.
     for growing in (f"*{SUFFIX}{PART}", f"*{SUFFIX}{OFFSETS}"):
@@ -248,12 +253,24 @@ def damaged(directory: Path) -> tuple[int, list[Problem]]:
     for path in (directory, *below):
         for pack in sorted(path.glob(f"*{SUFFIX}")):
             packed += _damaged_in(pack, problems)
+        problems += _other_bills(path / v.SOFTWARE_DIR)
     for crate in crates:
         if not stays_in(directory, os.path.relpath(crate, directory)):
             problems.append(Problem(str(crate), "leads elsewhere by a link, and is not compared"))
         elif wrong := check_files(DirectorySource(crate)):
             problems.append(Problem(str(crate), f"{wrong[0].where}: {wrong[0].message}"))
     return len(crates) + packed, problems
+
+
+def _other_bills(directory: Path) -> Iterator[Problem]:
+    """Yield the bills of materials whose content is not what their names say."""
+    for path in sorted(directory.iterdir()) if directory.is_dir() and not directory.is_symlink() else ():
+        try:
+            same = not path.is_symlink() and is_bill(path.name, read_regular(path, MAX_BILL_BYTES))
+        except OSError:
+            same = False
+        if not same:
+            yield Problem(str(path), "is not the bill of materials that its name says")
 
 
 def _damaged_in(pack: Path, problems: list[Problem]) -> int:

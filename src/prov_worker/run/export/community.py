@@ -28,6 +28,8 @@ def write_ro_crate(
     run: RunRecord, target: Path, *, tasks: set[str] | None = None, advance: Advance | None = None
 ) -> int:
     """Write the run as a zip with a preview. Needs the ``crate`` extra."""
+    from rocrate.model.preview import Preview
+
     with _run_crate(run, target, tasks, advance) as path:
         crate = open_crate(path)
         for name in _SEALS:
@@ -36,10 +38,10 @@ def write_ro_crate(
                 crate.delete(entity)
         # The library copies files that no entity describes too.
         crate.exclude = list(_SEALS)
-        if crate.preview is None:
-            from rocrate.model.preview import Preview
-
-            crate.add(Preview(crate))
+        # The page of the run crate holds metadata that are no more.
+        if crate.preview is not None:
+            crate.delete(crate.preview)
+        crate.add(Preview(crate))
         with (
             atomic_write(target) as part,
             tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place,

@@ -127,6 +127,7 @@ VARIANTS = {
     "identifiers for people": ({}, {}, None, {"license": CC_BY, "author": ORCID, "publisher": ROR}, None),
     "names for people": ({}, {}, None, {"license": "CC-BY-4.0", "author": "J. Carberry", "publisher": "Brown"}, None),
     "one identifier for all": ({}, {}, None, {"license": ROR, "author": ROR, "publisher": ROR}, None),
+    "with a page": ({}, {}, PNG, {"preview": True}, None),
     "author alone": ({}, {}, None, {"author": ORCID}, None),
     "publisher alone": ({}, {}, None, {"publisher": ROR}, None),
     "no probe at all": ({}, {"gpu": True}, None, {}, _all_unknown),

@@ -417,3 +417,34 @@ def test_crates_come_home_though_the_collection_is_killed_twice(
     assert len(result["new"]) == count - half
     assert content(home) == content(crates.directory)
     assert [path.name for path in home.iterdir() if not path.name.endswith(".crate")] == []
+
+
+def test_bills_of_materials_come_with_their_crates(billed: Callable[..., CrateFactory], tmp_path: Path) -> None:
+    source, target = tmp_path / "endpoints", tmp_path / "home"
+    billed(source / "one", b"{}").add(1)
+    billed(source / "two", b"[]").add(2)
+    bills = {path.relative_to(source): path.read_bytes() for path in source.glob("*/.software/*")}
+    false, foreign = source / "one/.software" / f"{'0' * 64}.cdx.json", source / "two/.software/notes.txt"
+    false.write_bytes(b"{}")
+    foreign.write_bytes(b"x")
+    done = collect([str(source)], target)
+    assert (len(done.new), done.software) == (2, 2)
+    assert [problem.message for problem in done.problems] == [
+        "did not come, or is not what its name says; nothing of it was kept"
+    ]
+    assert {path.relative_to(target): path.read_bytes() for path in target.rglob("*.cdx.json")} == bills
+    false.unlink()
+    again = collect([str(source)], target)
+    assert (again.new, again.known, again.software, again.problems) == ([], 2, 0, [])
+
+
+def test_a_bill_is_not_put_where_a_link_leads(billed: Callable[..., CrateFactory], tmp_path: Path) -> None:
+    billed(tmp_path / "there", b"{}").add(1)
+    target, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target.mkdir()
+    (target / ".software").symlink_to(elsewhere)
+    done = collect([str(tmp_path / "there")], target)
+    assert (len(done.new), done.software) == (1, 0)
+    assert "leads elsewhere by a link" in done.problems[0].message
+    assert list(elsewhere.iterdir()) == []

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -99,7 +99,7 @@ def test_what_the_service_is_asked_for(service: TransferService, ends: list[str]
     assert [item["recursive"] for item in document["DATA"]] == [True]
     excluded = [".*", "*.crates.zip.part", "*.crates.zip.offsets"]
     rules = [(rule["method"], rule["name"]) for rule in document["filter_rules"]]
-    assert rules == [("exclude", name) for name in excluded]
+    assert rules == [("include", ".software"), *(("exclude", name) for name in excluded)]
     assert document["submission_id"]
 
 
@@ -300,3 +300,22 @@ def test_a_label_tells_directories_apart() -> None:
     a, b = Side.parse(f"{uuid.UUID(int=1)}:/x"), Side.parse(f"{uuid.UUID(int=1)}:/y/")
     assert full_label(a, b, "n") != full_label(b, a, "n")
     assert full_label(a, b, "n") == full_label(a, b, "n")
+
+
+def test_bills_of_materials_come_too(
+    service: TransferService,
+    billed: Callable[..., CrateFactory],
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    billed(tmp_path / "there", b"{}").add(1)
+    (bill,) = (tmp_path / "there/.software").iterdir()
+    source = f"{service.collection(tmp_path / 'there')}:/"
+    command = ["run", "transfer", source, f"{service.collection(home)}:/run", "--verify-in", str(home / "run")]
+    assert cli(command) == 0
+    assert (home / "run/.software" / bill.name).read_bytes() == b"{}"
+    (home / "run/.software" / bill.name).write_bytes(b"{} ")
+    bill.write_bytes(b"{} ")
+    assert cli(command) == 1
+    assert "is not the bill of materials that its name says" in capsys.readouterr().err
