@@ -31,6 +31,8 @@ WRITE = ("background", "before_result")
 CRATES = ("directories", "packs")
 #: Value of ``capture_arguments``.
 PACKED = "packed"
+#: Logger that warns of it.
+PACKED_LOGGER = "prov_worker.packed"
 #: Value of ``capture_outputs``.
 AT_END = "at_end"
 CAPTURE_ARGUMENTS = ("none", "types", "values", PACKED)

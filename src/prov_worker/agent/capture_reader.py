@@ -90,8 +90,7 @@ class CaptureReader:
         for data in captures.pop("torch", ()):
             with contextlib.suppress(ValueError):
                 training.add(Training.from_dict(data))
-        if training:
-            record.training = training
+        _add(record, training)
         request: dict[str, Any] = {}
         stores = [store for data in captures.get("mlflow", ()) if isinstance(data, list) for store in data]
         if stores and settings.capture.mlflow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.humanize import duration, size
-from prov_worker.settings import PACKED, Settings
+from prov_worker.settings import PACKED, PACKED_LOGGER, Settings
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -41,6 +42,8 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     from prov_worker.demo.workload import workload
 
     provenance: dict[str, Any] = {"capture_arguments": PACKED} if packed else {}
+    if packed:
+        logging.getLogger(PACKED_LOGGER).setLevel(logging.ERROR)  # said below the table, with what it is good for
     provenance |= {} if poll_interval is None else {"poll_interval": poll_interval}
     try:
         Settings.from_mapping(provenance)
@@ -55,7 +58,7 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     if as_json:
         terminal.print_json(rows)
     else:
-        _print_table(rows, crates)
+        _print_table(rows, crates, packed=packed)
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
 
 
@@ -89,7 +92,7 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
     )
 
 
-def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
+def _print_table(rows: list[dict[str, Any]], crates: str, *, packed: bool) -> None:
     heads = ["function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason"]
     # What a narrow terminal has space for.
     wide = terminal.console().width >= 100
@@ -111,6 +114,13 @@ def _print_table(rows: list[dict[str, Any]], crates: str) -> None:
             terminal.plain(f"\nLook at one:     {program} show {terminal.near(telling['crate'])}"), soft_wrap=True
         )
         out.print(terminal.plain(f"Check them all:  {program} check {crates}"), soft_wrap=True)
+    if made and packed:
+        again = terminal.plain(f"Run one again:   {program} rerun {terminal.near(telling['crate'])}")
+        out.print(again, soft_wrap=True)
+        out.print(
+            "These crates keep each call as it was sent, with nothing taken out of it, so that it can run again.\n"
+            "That is off unless you ask for it (capture_arguments: packed)."
+        )
 
 
 def _number(value: float | None, form: str) -> str:

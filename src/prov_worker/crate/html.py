@@ -63,10 +63,16 @@ def reference(identifier: str) -> str | None:
     return escape("./" + identifier.removeprefix("./"))
 
 
-def link(identifier: str, label: str | None = None) -> Markup:
-    """Return a link to a file of the crate or to a page of the web; anything else as text."""
+def link(identifier: str, label: str | None = None, *, inside: bool = True) -> Markup:
+    """Return a link to a file of the crate or to a page of the web; anything else as text.
+
+    Args:
+        identifier: of an entity.
+        label: what is shown; None shows the identifier.
+        inside: whether the page lies in the crate; else its files are text too.
+    """
     shown = text(identifier if label is None else label)
-    address = reference(identifier)
+    address = reference(identifier) if inside else None
     if address is not None:
         return Markup(f'<a href="{address}">{shown}</a>')
     if is_web(identifier):

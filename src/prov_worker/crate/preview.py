@@ -77,8 +77,9 @@ def step_body(entities: Mapping[str, Entity], action: Entity, plot: str | None =
     Args:
         entities: of its crate, by id.
         action: its execution.
-        plot: HTML of a picture; None links the one in the crate.
+        plot: HTML of a picture; None shows the one in the crate, in which the page lies then.
     """
+    inside = plot is None
     root = entities.get("./", {})
     failed = "Failed" in str(reference_ids(action.get("actionStatus")) or action.get("actionStatus"))
     status = Markup('<span class="failed">failed</span>' if failed else '<span class="completed">completed</span>')
@@ -95,8 +96,8 @@ def step_body(entities: Mapping[str, Entity], action: Entity, plot: str | None =
         ("Particulars", "additionalProperty"),
         ("Environment", "environment"),
     ):
-        yield table(_properties(title, entities, reference_ids(action.get(role))))
-    yield table(_files(entities))
+        yield table(_properties(title, entities, reference_ids(action.get(role)), inside=inside))
+    yield table(_files(entities, inside=inside))
 
 
 def citation(entities: Mapping[str, Entity]) -> str:
@@ -131,7 +132,7 @@ def _facts(entities: Mapping[str, Entity], action: Entity) -> Iterator[tuple[str
             yield label, action[key]
     for label, owner, key in (("Endpoint", action, "provider"), ("Licence", root, "license")):
         for identifier in reference_ids(owner.get(key))[:1]:
-            yield label, link(identifier, _name(entities, owner, key))
+            yield label, link(identifier, _name(entities, owner, key))  # of the web, or text
     cited = citation(entities)
     if cited:
         yield "Cite as", cited
@@ -143,7 +144,7 @@ def _name(entities: Mapping[str, Entity], owner: Entity, key: str) -> str:
     return str(entities.get(ids[0], {}).get("name") or ids[0]) if ids else ""
 
 
-def _properties(title: str, entities: Mapping[str, Entity], ids: list[str]) -> Table:
+def _properties(title: str, entities: Mapping[str, Entity], ids: list[str], *, inside: bool) -> Table:
     rows = []
     for identifier in ids[:MAX_ROWS]:
         entity = entities.get(identifier, {})
@@ -160,10 +161,10 @@ def _properties(title: str, entities: Mapping[str, Entity], ids: list[str]) -> T
     return Table(title, ("Name", "Value", "Description"), rows, max(0, len(ids) - MAX_ROWS))
 
 
-def _files(entities: Mapping[str, Entity]) -> Table:
+def _files(entities: Mapping[str, Entity], *, inside: bool) -> Table:
     files = [(name, entity) for name, entity in entities.items() if "File" in types_of(entity)]
     rows = [
-        (link(name), size(content_size(entity)), str(entity.get("description", entity.get("name", ""))))
+        (link(name, inside=inside), size(content_size(entity)), str(entity.get("description", entity.get("name", ""))))
         for name, entity in files[:MAX_ROWS]
     ]
     return Table("Files", ("File", "Size", "Description"), rows, max(0, len(files) - MAX_ROWS))

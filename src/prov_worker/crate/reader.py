@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import bounds, identifiers, legacy
 from prov_worker.crate import vocabulary as v
@@ -18,6 +18,10 @@ from prov_worker.crate.sources import Source, source_of
 from prov_worker.errors import CrateError, blaming
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
 from prov_worker.moments import parse_moment
+
+if TYPE_CHECKING:
+    from prov_worker.crate.pictures import Picture
+    from prov_worker.training import Training
 
 _STATUS = re.compile(r"(?:https?://schema\.org/|schema:)?(Completed|Failed)ActionStatus\Z")
 #: Times that fit into 64 bits of nanoseconds, as tables and databases keep them.
@@ -351,3 +355,49 @@ class StepCrate:
             CrateError: the file is listed and missing, or has another shape.
         """
         return series_of(self.source) if v.SERIES_FILE in self.entities else TaskSeries()
+
+    def training(self) -> Training:
+        """Return what libraries reported of models that the task trained; empty if they reported none.
+
+        Raises:
+            CrateError: the file is listed and missing, or has another shape.
+        """
+        from prov_worker.crate.training import training_of
+        from prov_worker.training import Training
+
+        return training_of(self.source) if v.TRAINING_FILE in self.entities else Training()
+
+    def plot(self) -> Picture:
+        """Return a picture of the task's CPU and memory over time, which notebooks show.
+
+        Raises:
+            CrateError: there is no sample, or the file is damaged.
+        """
+        from prov_worker.crate.pictures import Picture
+        from prov_worker.crate.plot_svg import render_svg
+
+        return Picture(render_svg(self.series(), f"{self.function_name} · task {self.task_id}").decode())
+
+    def curves(self) -> Picture:
+        """Return a picture of the metrics that trackers know of the task, over their steps.
+
+        Raises:
+            CrateError: the file is listed and missing, or has another shape.
+        """
+        from prov_worker.crate.pictures import metric_curves
+
+        return metric_curves({"": self.training()})
+
+    def _repr_html_(self) -> str:
+        """Return the crate as a notebook shows it: as on its page, with its pictures."""
+        from prov_worker.crate.html import section, text
+        from prov_worker.crate.preview import step_body
+
+        pictures = []
+        for file, draw in ((v.CPU_FILE, self.plot), (v.TRAINING_FILE, self.curves)):
+            if file in self.entities:
+                try:
+                    pictures.append(f"<p>{draw().svg}</p>")
+                except CrateError as error:
+                    pictures.append(f"<p>{text(error)}</p>")
+        return section(step_body(self.entities, self.action, "".join(pictures)))

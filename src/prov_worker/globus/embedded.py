@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
+
+if TYPE_CHECKING:
+    from prov_worker.globus.last_crates import LastCrates
 
 #: Engines that run on Parsl's executor, with an interchange, a pool and workers as processes.
 HTEX_ENGINES = ("ProvenanceEngine", "ProvenanceMPIEngine", "GlobusComputeEngine", "GlobusMPIEngine")
@@ -50,7 +53,8 @@ class EmbeddedEndpoint:
         provenance: the engine's ``provenance`` mapping; only for engines that take one. Its ``crate_dir`` may be
             relative to the directory of this process.
         max_retries: ``max_retries_on_system_failure``.
-        run_dir: folder for logs and working files; None takes a temporary one, removed at the end.
+        run_dir: folder for logs and working files; None takes a temporary one, removed at the end, when the crates are
+            written.
         heartbeat_period_s: how often a manager and the interchange report; a killed worker is noticed after at most
             this time.
         heartbeat_threshold_s: silence after which a manager is taken for lost; None takes three periods.
@@ -119,6 +123,7 @@ class EmbeddedEndpoint:
         self._template = template
         self.endpoint_id = uuid.uuid4()
         self.engine: Any = None
+        self._crates: LastCrates | None = None
 
     def __enter__(self) -> EmbeddedEndpoint:
         self.start()
@@ -162,6 +167,11 @@ class EmbeddedEndpoint:
             # Also for Ctrl-C: an interchange that has been started would outlive this process.
             self._abandon()
             raise
+        crate_dir = getattr(self.engine, "crate_dir", None)
+        if self._temporary is not None and crate_dir is not None:
+            from prov_worker.globus.last_crates import LastCrates
+
+            self._crates = LastCrates(crate_dir)
 
     def _abandon(self) -> None:
         """Stop what a failed start has started; its own error is the one that tells."""
@@ -240,11 +250,19 @@ class EmbeddedEndpoint:
             future.set_exception(error)
 
     def shutdown(self) -> None:
-        """Stop the workers and the engine; a second call does nothing."""
+        """Stop the workers and the engine; a second call does nothing.
+
+        With a temporary ``run_dir``, crates are complete afterwards, unless the agent takes longer than
+        :data:`prov_worker.globus.last_crates.LIMIT_S`.
+        """
         engine, self.engine = self.engine, None
+        crates, self._crates = self._crates, None
         try:
             if engine is not None:
+                workers = _children() if crates is not None else set()
                 engine.shutdown(block=True)
+                if crates is not None:
+                    crates.wait(workers)  # the agent still reads what tasks left in the temporary directory
         finally:
             self._clean_up()
 
@@ -255,3 +273,10 @@ class EmbeddedEndpoint:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._run_dir = None
+
+
+def _children() -> set[int]:
+    """Ids of the processes that this one has started, and of theirs."""
+    import psutil
+
+    return {child.pid for child in psutil.Process().children(recursive=True)}

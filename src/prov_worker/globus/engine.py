@@ -43,7 +43,7 @@ from prov_worker.globus.request_handler import RequestHandler
 from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
 from prov_worker.globus.task_resources import check_placement, check_resources
 from prov_worker.recorder.provenance import provenance_mapping
-from prov_worker.settings import PACKED, Settings
+from prov_worker.settings import PACKED, PACKED_LOGGER, Settings
 from prov_worker.spool import endings
 
 if TYPE_CHECKING:
@@ -151,6 +151,11 @@ class ProvenanceMixin(GlobusComputeEngineBase):
 
     # -- start and end -------------------------------------------------------------------------------------------
 
+    @property
+    def crate_dir(self) -> str | None:
+        """Where crates of this engine's tasks appear; None before it starts, and if nothing is recorded."""
+        return self._context["settings"]["crate_dir"] if self._recorder is not None else None
+
     def start(self, *args: Any, endpoint_id: UUID | None = None, run_dir: str | None = None, **kwargs: Any) -> None:
         """Start the stock engine, with the crate directory made and the node's agent running.
 
@@ -164,7 +169,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             self._guard_ports(run_dir)
         watch_blocks(self.executor)
         if self._settings.capture_arguments == PACKED:
-            _log.warning(
+            logging.getLogger(PACKED_LOGGER).warning(
                 "provenance.capture_arguments is packed: crates and journals have all functions and arguments as they "
                 "were sent, and nothing can be taken out of those bytes: keep them as you keep the data themselves"
             )

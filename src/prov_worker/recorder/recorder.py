@@ -371,6 +371,8 @@ class Recorder:
         if Forks.count == self.forks:
             self._look(self._clock_ns())
             line = {"t": "notes", "task": str(self._task_id), "n": self._attempt, **fields}
+            if "epoch" in fields.get("a", ()):
+                line["ns"] = self._wall_ns()  # its numbers are points of curves
             self._outlet.line(json.dumps(line).encode() + b"\n")
 
     def escaped(self, error: BaseException) -> None:

@@ -34,6 +34,8 @@ from prov_worker.run.selection import Selection
 if TYPE_CHECKING:
     import pandas as pd
 
+    from prov_worker.crate.pictures import Picture
+
 
 def open_run(path: Path | str, selection: Selection | None = None) -> RunRecord:
     """Open a run crate, or a directory of step crates (``<task_id>.crate/``, ``<task_id>/`` or zips).
@@ -239,6 +241,43 @@ class RunRecord:
         from prov_worker.run.index.tables import sample_frame
 
         return sample_frame(step, self.series(step))
+
+    def plot(self) -> Picture:
+        """Return a picture of the attempts over time, a line for each worker, which notebooks show."""
+        from prov_worker.run.timeline_svg import timeline
+
+        return timeline(self.steps())
+
+    def curves(self) -> Picture:
+        """Return a picture of the metrics that trackers know of the run's tasks: a line for each tracked run.
+
+        Lines are called by the hyperparameters in which the tasks differ. What cannot be read is in :attr:`problems`.
+        """
+        from prov_worker.crate.pictures import metric_curves
+        from prov_worker.training import Training
+
+        trainings: dict[str, tuple[dict[str, str], Training]] = {}
+        for step, crate in self.opened():
+            if step.training_runs:
+                with self.sparing(step):
+                    trainings[step.key] = (step.hyperparameters, crate.training())
+        differing = {
+            name
+            for parameters, _ in trainings.values()
+            for name, value in parameters.items()
+            if any(other.get(name) != value for other, _ in trainings.values())
+        }
+        names: dict[str, Training] = {}
+        for key, (parameters, training) in trainings.items():
+            name = ", ".join(f"{name} = {value}" for name, value in parameters.items() if name in differing)
+            names[f"{name} ({key[:8]})" if not name or name in names else name] = training
+        return metric_curves(names)
+
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it; of a run of more than 1,000 attempts, the first 1,000."""
+        from prov_worker.run.notebook import run_html
+
+        return run_html(self)
 
     def _frame(self, table: str) -> pd.DataFrame:
         from prov_worker.run.index.tables import frame

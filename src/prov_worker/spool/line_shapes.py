@@ -145,7 +145,7 @@ _SHAPES: dict[str, Check] = {
     "function": _keys(_FUNCTION, k=_is_integer),
     "start": _keys(_START, **_ATTEMPT),
     "end": _keys(_END, dur=_is_time, ok=lambda value: value in (0, 1), **_ATTEMPT),
-    "notes": _keys({"a": _MAPPING, "u": _TEXTS, "g": _TEXTS}, task=_is_text, n=_is_count),
+    "notes": _keys({"a": _MAPPING, "u": _TEXTS, "g": _TEXTS, "ns": _INTEGER}, task=_is_text, n=_is_count),
     "lost": _keys({"fid": _TEXT}, end=_is_time, err=_is_failure, **_ATTEMPT),
 }
 #: A quick task's ``start`` line, which has its end too.

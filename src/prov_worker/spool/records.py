@@ -28,8 +28,9 @@ Field names are short for the same reason:
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.
     ``brief`` (1: there was no space for more of it)
 ``notes``
-    ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated). The ``end``
-    has all of it again; these lines are for a task that has none.
+    ``task n`` and what user code noted meanwhile: ``a`` (annotations) ``u g`` (files used and generated), and ``ns``,
+    when, of annotations with an epoch. The ``end`` has all of it again but for the values of earlier epochs; for the
+    rest these lines are for a task that has none.
 ``lost``
     ``task n ns end fid err``: the engine's word on a task whose worker is gone
 
@@ -57,7 +58,6 @@ from prov_worker.model import (
     Command,
     Failure,
     Function,
-    OutputFile,
     Part,
     TaskRecord,
     Usage,
@@ -67,6 +67,7 @@ from prov_worker.model import (
 from prov_worker.sandbox import Listed
 from prov_worker.spool.journal import VERSION
 from prov_worker.spool.line_shapes import is_sound
+from prov_worker.spool.user_notes import UserNotes, take_notes
 
 #: Host of a task that no worker is known to have begun.
 UNKNOWN_HOST = "unknown"
@@ -117,7 +118,7 @@ class JournalState:
         self.later_version: int | None = None
         self._functions: dict[int, dict[str, Any]] = {}
         self._open: dict[AttemptId, dict[str, Any]] = {}
-        self._notes: dict[tuple[str, int], dict[str, Any]] = {}  # these lines have no start
+        self._notes: dict[tuple[str, int], UserNotes] = {}  # these lines have no start
         self._aff: list[int] = []
         self._last = 0
 
@@ -159,10 +160,7 @@ class JournalState:
         return self._end_line(line) if "dur" in line else None
 
     def _notes_line(self, line: dict[str, Any]) -> None:
-        notes = self._notes.setdefault((line["task"], line["n"]), {"a": {}, "u": [], "g": []})
-        notes["a"].update(line.get("a", {}))
-        notes["u"] += line.get("u", ())
-        notes["g"] += line.get("g", ())
+        self._notes.setdefault((line["task"], line["n"]), UserNotes()).add(line)
 
     def open_attempts(self) -> list[AttemptId]:
         """Return the attempts that began and did not end."""
@@ -225,7 +223,7 @@ class JournalState:
         self,
         attempt: AttemptId,
         start: dict[str, Any],
-        notes: dict[str, Any] | None,
+        notes: UserNotes | None,
         failure: Failure,
         end_ns: int,
     ) -> Ended:
@@ -247,7 +245,10 @@ class JournalState:
             call=start.get("call"),
             call_absent=start.get("nocall"),
         )
-        _take_notes(record, notes, start.get("run"))
+        if notes is not None:
+            notes.describe(record, start.get("run"))
+        else:
+            take_notes(record, None, start.get("run"))
         if not start:
             record.notes.append("The worker died before the function began, so the function is not known.")
         return Ended(
@@ -262,7 +263,7 @@ class JournalState:
     def _end_line(self, line: dict[str, Any]) -> Ended:
         attempt = _attempt(line)
         start = self._open.pop(attempt, {})
-        self._notes.pop(attempt[:2], None)
+        noted = self._notes.pop(attempt[:2], None)
         function = self._functions.get(start.get("k", 0), {})
         usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
         result = line.get("res")
@@ -286,7 +287,9 @@ class JournalState:
             call=start.get("call"),
             call_absent=start.get("nocall"),
         )
-        _take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
+        take_notes(record, line.get("notes"), start.get("run") or line.get("run"))
+        if noted is not None:
+            noted.draw(record)
         if line.get("brief"):
             record.notes.append(
                 "Little of it is known: more tasks ended than there was space for in the node's memory."
@@ -390,19 +393,6 @@ def _part(fields: dict[str, Any] | None) -> Part | None:
     return Part(
         fields["library"], fields["key"], fields.get("of"), fields.get("needs") or [], fields.get("steps") or []
     )
-
-
-def _take_notes(record: TaskRecord, notes: dict[str, Any] | None, run: str | None) -> None:
-    """What client and user code noted; files get their size and hash later, by whoever writes the crate."""
-    if run:
-        record.annotations = {"run": run}
-    if not notes:
-        return
-    record.annotations |= {str(key): value for key, value in notes.get("a", {}).items()}
-    record.used = [OutputFile(path, -1) for path in notes.get("u", ())]
-    record.generated = [OutputFile(path, -1) for path in notes.get("g", ())]
-    if notes.get("d"):
-        record.notes.append(f"{notes['d']} annotations were too many or too long, and were left out.")
 
 
 def _files(listed: dict[str, list[int]] | None) -> dict[str, Listed] | None:

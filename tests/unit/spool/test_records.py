@@ -118,6 +118,7 @@ def test_the_first_line_that_is_written_has_the_version_that_is_read(tmp_path: P
         end() | {"err": {"kind": "x", "message": "m", "unknown": 1}},
         end() | {"notes": {"u": [1]}},
         {"t": "notes", "task": TASK, "n": [], "a": {}},
+        {"t": "notes", "task": TASK, "n": 1, "ns": "now", "a": {"epoch": 1}},
         {"t": "lost", "task": TASK, "n": 1, "ns": 1, "end": "late", "err": {"kind": "lost", "message": ""}},
         {"t": "function", "k": {}},
         {"t": "worker", "env": ["A"]},
@@ -133,3 +134,46 @@ def test_a_damaged_line_is_counted_when_it_is_read_and_stops_nothing_later(line:
     assert state.open_attempts() == [AttemptId(TASK, 1, 300)]
     ended = state.close(AttemptId(TASK, 1, 300), Failure("unknown", "gone"), 400)
     assert (ended.record.worker.host, ended.record.end_ns) == ("n1", 400)
+
+
+def note(ns: int | None, **values: Any) -> dict[str, Any]:
+    return {"t": "notes", "task": TASK, "n": 1, "a": values} | ({} if ns is None else {"ns": ns})
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_numbers_that_were_noted_with_an_epoch_are_curves(is_killed: bool) -> None:
+    state = JournalState()
+    state.feed(start(100))
+    state.feed(note(None, model="linear", loss=9.0))
+    for epoch in range(3):
+        state.feed(note(1000 + epoch, epoch=epoch, loss=1.0 / (epoch + 1), done=True, name="x", huge=10**400))
+    state.feed(note(2000, epoch="last", loss=7.0))
+    if is_killed:
+        ended = state.close(AttemptId(TASK, 1, 100), Failure("signal", "killed"), 5000)
+    else:
+        ended = state.feed(end(100) | {"notes": {"a": {"epoch": 2, "loss": 0.1}}})
+    training = ended.record.training
+    assert training is not None
+    (run,) = training.runs
+    assert (run.tool, run.id) == ("annotate", TASK)
+    (loss,) = run.metrics
+    assert (loss.name, loss.steps, loss.values) == ("loss", [0, 1, 2], [1.0, 0.5, 1.0 / 3])
+    assert (loss.times_ns, loss.count, loss.last) == ([1000, 1001, 1002], 3, 1.0 / 3)
+
+
+def test_curves_without_end_are_thinned_with_their_extremes() -> None:
+    state = JournalState()
+    state.feed(start(100))
+    for epoch in range(40_000):
+        state.feed(note(epoch, epoch=epoch, loss=float(epoch == 17_777)))
+    ended = state.feed(end(100))
+    (loss,) = ended.record.training.runs[0].metrics
+    assert len(loss.values) <= 4096
+    assert (loss.count, loss.high, loss.low, loss.steps[0], loss.steps[-1]) == (40_000, 1.0, 0.0, 0, 39_999)
+
+
+def test_without_an_epoch_there_is_no_curve() -> None:
+    state = JournalState()
+    state.feed(start(100))
+    state.feed(note(None, loss=1.0))
+    assert state.feed(end(100)).record.training is None
