@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from itertools import accumulate
 
 from prov_worker.agent.buffers import History, Quantity
 
@@ -128,6 +129,7 @@ class GpuMeters:
         #: Joules of each GPU, in the order of ``_numbers``.
         self._energy: History | None = None
         self._numbers: list[int] = []
+        self._places: list[int] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpus", daemon=True)
         self._thread.start()
@@ -145,10 +147,12 @@ class GpuMeters:
                 Quantity(f"{prefix}_memory_used_bytes", "byte", subject),
                 Quantity(f"{prefix}_power_watts", "watt", subject),
                 Quantity(f"{prefix}_temperature_celsius", "celsius", subject),
+                *(Quantity(f"{prefix}_{name}", unit, subject) for name, unit in meter.more),
             ]
         history = History(quantities, self._interval_s)
         energy = History([Quantity(f"gpu{m.index}", "joule", counter=True) for m in meters], self._interval_s)
         self._numbers = [meter.index for meter in meters]
+        self._places = list(accumulate((4 + len(meter.more) for meter in meters), initial=0))
         self.history, self._energy = history, energy
         while not self._stop.is_set():
             if not self._wanted:
@@ -166,6 +170,8 @@ class GpuMeters:
                         sample.memory_used_bytes,
                         sample.power_watts,
                         sample.temperature_celsius,
+                        # a driver that is gone gives an empty sample
+                        *(sample.more or (None,) * len(meter.more)),
                     )
                 ]
             now = time.monotonic_ns()
@@ -192,7 +198,9 @@ class GpuMeters:
     def latest(self) -> dict[int, list[float]]:
         """Return the last readings of each GPU, by its number: utilisation, memory, power, temperature."""
         row = self.history.latest() if self.history is not None else []
-        return {number: row[4 * place : 4 * place + 4] for place, number in enumerate(self._numbers) if row}
+        return {
+            number: row[place : place + 4] for place, number in zip(self._places, self._numbers, strict=False) if row
+        }
 
     def ask(self, interval_s: float | None) -> None:
         """Read at another interval from now on; None is not at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from prov_worker.agent.buffers import History, Quantity
-from prov_worker.agent.node_meter import NodeMeter
+from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.process_meter import ProcessMeter, exit_code, reaped_exit_code
+from prov_worker.probes.gpus.base import GpuMeter, GpuSample
+from support.crate_dir import wait_until
 
 MS = 1_000_000
 
@@ -152,3 +155,41 @@ def test_a_field_that_falls_is_no_progress(monkeypatch: pytest.MonkeyPatch, tmp_
     assert series is not None
     assert set(series.columns["cpu0"].mean) == {30}
     assert set(series.columns["cpu"].mean) == {30}
+
+
+class _Gpu(GpuMeter):
+    """A described device; the one that tells more is gone after its first reading."""
+
+    def __init__(self, index: int, more: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(index, "amd", None)
+        self.more = more
+        self._left = 1 if more else -1
+
+    def read(self) -> GpuSample:
+        if not self._left:
+            return GpuSample()
+        self._left -= 1
+        return GpuSample(10.0 + self.index, 2, 3.0, 4.0, more=tuple(50.0 + n for n in range(len(self.more))))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_one_gpu_tells_more_is_a_column_of_its_own() -> None:
+    more = (("memory_busy_percent", "percent"), ("clock_memory_megahertz", "megahertz"))
+    gpus = GpuMeters(0.5, lambda: [_Gpu(0, ()), _Gpu(2, more), _Gpu(5, ())])
+    try:
+        wait_until(lambda: gpus.history is not None and gpus.history.last_ns > 0, "the first reading")
+        history = gpus.history
+        assert history is not None
+        names = [quantity.name for quantity in history.quantities]
+        assert len(names) == 14
+        row = dict(zip(names, history.latest(), strict=True))
+        assert (row["gpu2_memory_busy_percent"], row["gpu2_clock_memory_megahertz"]) == (50.0, 51.0)
+        assert gpus.latest() == {n: [10.0 + n, 2.0, 3.0, 4.0] for n in (0, 2, 5)}
+        first_ns = history.last_ns
+        wait_until(lambda: history.last_ns > first_ns, "a reading without the device")
+        assert math.isnan(gpus.latest()[2][0])
+        assert gpus.latest()[5][0] == 15.0
+    finally:
+        gpus.close()

@@ -21,6 +21,7 @@ class GpuSample:
         power_watts: of the device; where the driver counts energy, the mean since the reading before.
         temperature_celsius: of the chip.
         energy_joules: that the device has drawn since an arbitrary moment, by a counter of its own.
+        more: of what :attr:`GpuMeter.more` names, in its order.
     """
 
     utilization_percent: float | None = None
@@ -28,6 +29,7 @@ class GpuSample:
     power_watts: float | None = None
     temperature_celsius: float | None = None
     energy_joules: float | None = None
+    more: tuple[float | None, ...] = ()
 
 
 class GpuMeter(ABC):
@@ -37,7 +39,10 @@ class GpuMeter(ABC):
         index: the device's number, the same as in the GPU probe's data.
         vendor: ``nvidia``, ``intel`` or ``amd``.
         uuid: as in the GPU probe's data, but None for Intel's, whose sysfs does not tell.
+        more: what this device tells beyond the fields of a sample: name and unit of each.
     """
+
+    more: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, index: int, vendor: str, uuid: str | None) -> None:
         self.index = index

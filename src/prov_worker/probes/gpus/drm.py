@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ _MODELS = {
     "1002:74A0": "AMD Instinct MI300A",
     "1002:74A1": "AMD Instinct MI300X",
 }
+
+
+#: Quantities by the labels of AMD's sensors.
+_TEMPERATURES = {
+    "edge": "temperature_edge_celsius",
+    "junction": "temperature_junction_celsius",
+    "mem": "temperature_memory_celsius",
+}
+_CLOCKS = {"sclk": "clock_graphics_megahertz", "mclk": "clock_memory_megahertz"}
+_LEVEL = re.compile(r"\d+: *(\d{1,6})mhz *\*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -195,6 +206,9 @@ class SysfsMeter(GpuMeter):
         self._power = _Gauge.first([s / name for name in ("power1_average", "power1_input") for s in sensors])
         self._energy = _Gauge.first([s / name for name in ("energy1_input", "energy2_input") for s in sensors])
         self._temperature = _Gauge.first([s / f"temp{n}_input" for n in (1, 2) for s in sensors])
+        further = list(_further(card, sensors)) if card.vendor == "amd" else []
+        self.more = tuple((name, unit) for name, unit, _, _ in further)
+        self._more = [(gauge, scale) for _, _, gauge, scale in further]
         self._before: tuple[float, int] | None = None
 
     def read(self) -> GpuSample:
@@ -209,7 +223,11 @@ class SysfsMeter(GpuMeter):
             microwatts / 1e6 if microwatts is not None else self._mean_power(microjoules),
             millidegrees / 1000 if millidegrees is not None else None,
             microjoules / 1e6 if microjoules is not None else None,
+            tuple(None if value is None else value * scale for value, scale in self._read_more()),
         )
+
+    def _read_more(self) -> Iterator[tuple[int | None, float]]:
+        return ((gauge.read(), scale) for gauge, scale in self._more)
 
     def _mean_power(self, microjoules: int | None) -> float | None:
         """Watts since the reading before; None the first time, and where the counter started again."""
@@ -221,7 +239,8 @@ class SysfsMeter(GpuMeter):
 
     def close(self) -> None:
         """See :class:`GpuMeter`."""
-        for gauge in (self._busy, self._used, self._free, self._total, self._power, self._energy, self._temperature):
+        gauges = (self._busy, self._used, self._free, self._total, self._power, self._energy, self._temperature)
+        for gauge in (*gauges, *(gauge for gauge, _ in self._more)):
             gauge.close()
 
 
@@ -231,11 +250,46 @@ def _sensors(card: DrmCard) -> Sequence[Path]:
     return [directory for directory in directories if "_gt" not in (read_text(directory / "name") or "")]
 
 
+def _further(card: DrmCard, sensors: Sequence[Path]) -> Iterator[tuple[str, str, _Gauge, float]]:
+    """What AMD's driver tells besides: name, unit, gauge, and what its number is to be multiplied with.
+
+    Kernel documentation, ``gpu/amdgpu/thermal``: ``mem_busy_percent``; hwmon's ``tempN_label`` (edge, junction, mem)
+    and ``freqN_label`` (sclk, mclk; hertz); ``pp_dpm_sclk`` and ``pp_dpm_mclk``, whose line with an asterisk is now.
+    """
+    busy = _Gauge.first([card.device / "mem_busy_percent"])
+    if busy.is_there:
+        yield "memory_busy_percent", "percent", busy, 1.0
+    names = set()
+    for sensor in sensors:
+        for number in range(1, 9):
+            label = read_text(sensor / f"temp{number}_label")
+            name = _TEMPERATURES.get(label or "")
+            if name is not None and name not in names:
+                gauge = _Gauge.first([sensor / f"temp{number}_input"])
+                if gauge.is_there:
+                    names.add(name)
+                    yield name, "celsius", gauge, 1e-3
+    for label, name in _CLOCKS.items():
+        places = (s / f"freq{n}" for s in sensors for n in (1, 2, 3) if read_text(s / f"freq{n}_label") == label)
+        gauge = _Gauge.first([place.with_name(f"{place.name}_input") for place in places])
+        if gauge.is_there:
+            yield name, "megahertz", gauge, 1e-6
+            continue
+        gauge = _LevelGauge.first([card.device / f"pp_dpm_{label}"])
+        if gauge.is_there:
+            yield name, "megahertz", gauge, 1.0
+
+
 class _Gauge:
     """A file of sysfs that holds one integer, kept open; an absent one reads as None."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a file."""
+        return self._descriptor is not None
 
     @classmethod
     def first(cls, paths: Iterable[Path]) -> _Gauge:
@@ -261,14 +315,27 @@ class _Gauge:
             return None
         try:
             # sysfs makes the content again for each read at the start.
-            return parse_int(os.pread(self._descriptor, 64, 0).decode("ascii", "replace").strip())
+            return self._parse(os.pread(self._descriptor, 4096, 0).decode("ascii", "replace"))
         except OSError:
             return None
+
+    @staticmethod
+    def _parse(text: str) -> int | None:
+        return parse_int(text.strip())
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+class _LevelGauge(_Gauge):
+    """A file of clock levels in megahertz, such as ``1: 1700Mhz *``: an asterisk is behind the present one."""
+
+    @staticmethod
+    def _parse(text: str) -> int | None:
+        match = _LEVEL.search(text)
+        return None if match is None else int(match[1])
 
 
 class _Listing(GpuListing):

@@ -20,13 +20,34 @@ def test_amd(copied_node: Callable[..., ProbeContext]) -> None:
             (0, "amd", "GPU-9f8e7d6c5b4a3920"),
             (1, "amd", "GPU-9f8e7d6c5b4a3921"),
         ]
-        assert meters[0].read() == GpuSample(37.0, 11_005_952, 92.0, 43.0)
+        assert meters[0].more == (
+            ("memory_busy_percent", "percent"),
+            ("temperature_edge_celsius", "celsius"),
+            ("temperature_junction_celsius", "celsius"),
+            ("temperature_memory_celsius", "celsius"),
+            ("clock_graphics_megahertz", "megahertz"),
+            ("clock_memory_megahertz", "megahertz"),
+        )
+        assert meters[0].read() == GpuSample(
+            37.0, 11_005_952, 92.0, 43.0, more=(12.0, 43.0, 45.0, 47.0, 1700.0, 1600.0)
+        )
         device = context.sys / "class/drm/card1/device"
         (device / "gpu_busy_percent").write_text("100\n")
         (device / "mem_info_vram_used").write_text("60000000000\n")
         (device / "hwmon/hwmon5/power1_average").write_text("301500000\n")
         (device / "hwmon/hwmon5/temp1_input").write_text("")
-        assert meters[0].read() == GpuSample(100.0, 60_000_000_000, 301.5, None)
+        (device / "hwmon/hwmon5/freq1_input").write_text("garbage")
+        more = (12.0, None, 45.0, 47.0, None, 1600.0)
+        assert meters[0].read() == GpuSample(100.0, 60_000_000_000, 301.5, None, more=more)
+        assert dict(zip((name for name, _ in meters[1].more), meters[1].read().more, strict=True)) == {
+            "temperature_edge_celsius": 43.0,
+            "temperature_junction_celsius": 45.0,
+            "clock_graphics_megahertz": 800.0,
+        }
+        levels = context.sys / "class/drm/card2/device/pp_dpm_sclk"
+        for text in ("", "0: 500Mhz\n", "0: fastMhz *\n"):
+            levels.write_text(text)
+            assert meters[1].read().more[-1] is None
     finally:
         for meter in meters:
             meter.close()
@@ -85,7 +106,7 @@ def test_close_gives_files_back(node: Callable[..., ProbeContext]) -> None:
     for meter in meters:
         meter.close()
         meter.close()
-        assert meter.read() == GpuSample()
+        assert meter.read() == GpuSample(more=(None,) * len(meter.more))
     # fewer: what an earlier test left to the collector of garbage
     assert len(open_files()) <= len(before)
 
