@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+#: On a constructor that waits for its first call.
+_MARK = "_prov_worker_waits"
+
 _actions: dict[str, Callable[[ModuleType], Any]] = {}
 
 
@@ -69,3 +72,32 @@ def when_imported(name: str, action: Callable[[ModuleType], Any]) -> None:
     # A module that is being imported at this moment is in sys.modules too: the finder has it, or nobody can.
     if module is not None and not getattr(module.__spec__, "_initializing", False):
         action(module)
+
+
+def before_first(name: str, kind: str, action: Callable[[ModuleType], Any]) -> None:
+    """Have a module acted on just before the first object of one of its classes is made.
+
+    For a library that is imported by many who do not use it.
+
+    Args:
+        name: of the module.
+        kind: name of the class.
+        action: takes the module; must not raise.
+    """
+
+    def wait(module: ModuleType) -> None:
+        made = getattr(module, kind, None)
+        stock = getattr(made, "__init__", None)
+        if made is None or hasattr(stock, _MARK):
+            return
+
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            if made.__init__ is __init__:
+                made.__init__ = stock
+                action(module)
+            stock(self, *args, **kwargs)
+
+        setattr(__init__, _MARK, True)
+        made.__init__ = __init__
+
+    when_imported(name, wait)

@@ -29,12 +29,14 @@ class Capture:
         mlflow: MLflow runs that a task made.
         tensorboard: event files in a task's sandbox; or directories, absolute paths, that are looked through as well.
         torch: ``steps`` of optimizers, also calls of ``layers``, or ``off``.
+        parsl: each Parsl app is a step.
     """
 
     dask: bool = True
     mlflow: bool = True
     tensorboard: bool | tuple[str, ...] = True
     torch: str = STEPS
+    parsl: bool = True
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the libraries that do not stand at their default, as :func:`check` reads them."""
@@ -44,6 +46,10 @@ class Capture:
             if value != library.default:
                 mapping[library.name] = list(value) if isinstance(value, tuple) else value
         return mapping
+
+
+#: Nothing of any library.
+NOTHING = Capture(dask=False, mlflow=False, tensorboard=False, torch=OFF, parsl=False)
 
 
 def truth(text: str) -> bool | None:
@@ -93,7 +99,7 @@ def check(value: Any) -> Capture:
         ValueError: it is no mapping of libraries, or a value is not allowed.
     """
     if isinstance(value, bool):
-        return Capture() if value else Capture(False, False, False, OFF)
+        return Capture() if value else NOTHING
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a mapping of libraries, true or false; got {value!r}")
     names = [library.name for library in fields(Capture)]

@@ -10,7 +10,7 @@ from prov_worker.capture_settings import Capture
 from prov_worker.errors import SettingsError
 from prov_worker.settings import Settings
 
-NOTHING = Capture(dask=False, mlflow=False, tensorboard=False, torch="off")
+NOTHING = Capture(dask=False, mlflow=False, tensorboard=False, torch="off", parsl=False)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def test_what_a_mapping_says_is_taken_and_given_back(value: Any, capture: Captur
     [
         ("off", NOTHING),
         ("dask=no, torch=layers", Capture(dask=False, torch="layers")),
+        ("parsl=off", Capture(parsl=False)),
         ("tensorboard=/a:/b,mlflow=0,torch=off", Capture(mlflow=False, tensorboard=("/a", "/b"), torch="off")),
     ],
 )
@@ -46,7 +47,7 @@ def test_what_a_variable_says(text: str, capture: Capture) -> None:
     ("value", "key", "problem"),
     [
         (3, "engine.capture", "expected a mapping of libraries, true or false"),
-        ({"keras": True}, "engine.capture.keras", "known are dask, mlflow, tensorboard, torch"),
+        ({"keras": True}, "engine.capture.keras", "known are dask, mlflow, tensorboard, torch, parsl"),
         ({"dask": "maybe"}, "engine.capture.dask", "expected true or false; got 'maybe'"),
         ({"torch": "deep"}, "engine.capture.torch", "expected one of steps, layers, off"),
         ({"tensorboard": ["runs"]}, "engine.capture.tensorboard", "expected absolute paths"),

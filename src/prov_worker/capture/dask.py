@@ -9,20 +9,18 @@ functions mingle in one thread, and other executors run elsewhere: their tasks a
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from prov_worker.capture import CAPTURES, Library
-from prov_worker.errors import ProvWorkerError
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.current_task import context, task_of
 from prov_worker.recorder.errors import guarded, log, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for
-from prov_worker.recorder.provenance import provenance_of_environment
+from prov_worker.recorder.parts import part_provenance
 from prov_worker.recorder.step import size_of
 
 NAME = "prov-worker"
@@ -38,7 +36,7 @@ async def dask_setup(worker: Any) -> None:
         worker: ``distributed.Worker``.
     """
     try:
-        provenance, endpoint_id = _provenance()
+        provenance, endpoint_id = part_provenance("dask")
         if provenance is None:
             return
         add = getattr(worker, "plugin_add", None)
@@ -228,26 +226,6 @@ async def _cluster_of(worker: Any) -> str:
         return str(identity["id"])
     except (OSError, LookupError, TypeError, asyncio.TimeoutError):
         return str(getattr(worker.scheduler, "address", ""))
-
-
-def _provenance() -> tuple[dict[str, Any] | None, str | None]:
-    """How to record, and the endpoint: as the task that uses the cluster says, else as ``PROV_WORKER_*`` does."""
-    published = context()
-    if published:
-        provenance: dict[str, Any] | None = published["provenance"]
-        endpoint_id = published.get("endpoint")
-    else:
-        try:
-            provenance = provenance_of_environment(os.path.abspath("provenance"))
-        except ProvWorkerError as error:
-            log.warning("recording is off: %s", error)
-            provenance = None
-        endpoint_id = None
-    if provenance is None or (provenance["settings"].get("capture") or {}).get("dask") is False:
-        return None, None
-    # a step of a cluster waits for nothing: the result that waits for its crate is that of the task
-    settings = {name: value for name, value in provenance["settings"].items() if name != "write"}
-    return {**provenance, "settings": settings, "key": f"{provenance['key']}-dask"}, endpoint_id
 
 
 CAPTURES.add("dask", Library())

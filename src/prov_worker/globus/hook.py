@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 
-from prov_worker.arrivals import when_imported
+from prov_worker.arrivals import before_first, when_imported
 
 # Every interpreter under PROV_WORKER=1 loads this module: it imports nothing that is not there already.
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ENGINES = "globus_compute_endpoint.engines"
 BASE = "globus_compute_endpoint.engines.base"
 HELPER = "globus_compute_endpoint.engines.helper"
+#: Parsl's kernel: making one is what a program does that runs apps.
+KERNEL = ("parsl.dataflow.dflow", "DataFlowKernel")
 ENGINE_NAMES = ("ProvenanceEngine", "ProvenanceMPIEngine")
 
 
@@ -77,6 +79,16 @@ def wrap_helper(helper: ModuleType) -> None:
 _ACTIONS: dict[str, Callable[[ModuleType], None]] = {ENGINES: name_engines, HELPER: wrap_helper}
 
 
+def _watch_apps(module: ModuleType) -> None:
+    """Have the apps of a program of Parsl's recorded."""
+    try:
+        from prov_worker.recorder.libraries import watch_alone
+
+        watch_alone(module)
+    except Exception:
+        _warn(module.__name__)
+
+
 def _act(module: ModuleType) -> None:
     """Do what is to be done to a module; stock behaviour is what remains when that fails."""
     try:
@@ -94,6 +106,8 @@ def _warn(name: str) -> None:
 
 
 def install() -> None:
-    """Act on Globus Compute's modules: at once on those that are loaded, on the others when they are imported."""
+    """Act on Globus Compute's modules, and Parsl's: at once on those that are loaded, else when they are imported."""
     for name in (HELPER, ENGINES):
         when_imported(name, _act)
+    if os.environ.get("PROV_WORKER"):
+        before_first(*KERNEL, _watch_apps)

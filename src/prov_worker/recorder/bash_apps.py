@@ -7,9 +7,10 @@ Parsl runs ``remote_side_bash_executor`` on its worker: it calls the app's funct
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
@@ -43,6 +44,19 @@ def record_app(app: Any, recorded: Callable[[BashCommand], Callable[..., Any]]) 
     if run is None or wrap is None or not hasattr(app, _REMOTE):
         raise TypeError(f"step: {app!r}: the bash apps of this release of Parsl are not supported")
     setattr(app, _REMOTE, wrap(recorded(BashCommand(app.func, run))))
+
+
+def bash_command(app: Any) -> Callable[..., Any] | None:
+    """Return what a bash app is on its worker, with its command handed to the recorder; None if it is no bash app.
+
+    Args:
+        app: what Parsl made of its function: a function around a partial call of Parsl's own.
+    """
+    call = getattr(app, "__wrapped__", None)
+    if not isinstance(call, functools.partial) or getattr(call.func, "__name__", "") != _RUN or not call.args:
+        return None
+    wrap = getattr(importlib.import_module(_ERRORS), _WRAP)  # the app's function imports it as well
+    return cast("Callable[..., Any]", wrap(BashCommand(call.args[0], call.func)))
 
 
 class BashCommand:

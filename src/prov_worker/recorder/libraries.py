@@ -13,14 +13,16 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from prov_worker.arrivals import when_imported
-from prov_worker.capture_settings import OFF, Capture
+from prov_worker.arrivals import before_first, when_imported
+from prov_worker.capture_settings import NOTHING, OFF, Capture
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import log, log_internal_error
 
 _PACKAGE = "prov_worker.capture"
 #: Which import of a library it is that makes what is recorded of it be imported.
 _AWAITED = {"torch": "torch"}
+#: Libraries that workers import anyway: making an object of a class is what counts. Module and class.
+_BEGUN = {"parsl": ("parsl.dataflow.dflow", "DataFlowKernel")}
 #: Has each worker of a Dask cluster import a module (distributed, "Customize Initialization").
 DASK_PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
 _DASK = f"{_PACKAGE}.dask"
@@ -32,7 +34,7 @@ ENDINGS: list[Callable[[Any], None]] = []
 class _State:
     """What the settings say of libraries."""
 
-    capture = Capture(False, False, False, OFF)
+    capture = NOTHING
 
 
 def watched() -> Capture:
@@ -48,6 +50,18 @@ def watch(capture: Capture) -> None:
     for library, module in _AWAITED.items():
         if getattr(capture, library) not in (False, OFF):
             when_imported(module, _arrived_for(library))
+    for library, (module, kind) in _BEGUN.items():
+        if getattr(capture, library):
+            before_first(module, kind, _arrived_for(library))
+
+
+def watch_alone(module: ModuleType) -> None:
+    """Record Parsl's apps in a program that is no worker, as ``PROV_WORKER_*`` asks for it."""
+    from prov_worker.settings import Settings, switched_on
+
+    if _State.capture is NOTHING and switched_on():
+        _State.capture = Settings.from_environ().capture
+    _arrived_for("parsl")(module)
 
 
 def end_all(recorder: Any) -> None:

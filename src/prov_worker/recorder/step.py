@@ -83,6 +83,11 @@ class Step:
             return self._function(*args, **kwargs)
         return _record(self._function, self._name, args, kwargs)
 
+    @property
+    def name(self) -> str | None:
+        """What it goes by instead of its own name; None for that."""
+        return self._name
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a function of a class: a method of its instances."""
         return self if instance is None else types.MethodType(self, instance)
