@@ -36,6 +36,7 @@ BENCHMARKS = (
     Benchmark("noop", "time added to a no-op task, in pairs", "path:run"),
     Benchmark("length", "time added against the length of a task", "path:by_length"),
     Benchmark("workers", "time added against the number of workers", "path:by_workers"),
+    Benchmark("packed", "time and bytes added by keeping the call of a task", "packed_calls:run"),
     Benchmark("engine", "engine throughput and latency, four workers", "engine:throughput"),
     Benchmark("frozen", "latency of tasks while the file system of their crates is frozen; as root", "frozen:run"),
     Benchmark("samples", "samples obtained under tasks that hold the interpreter's lock", "samples:run"),

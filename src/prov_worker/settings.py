@@ -72,7 +72,7 @@ class Settings:
             or ``tail``, of what Python functions print as well.
         capture_outputs: record files made in the task's sandbox (path, size, sha256); ``at_end`` has the worker list
             them before its result leaves.
-        capture: what is recorded of the libraries that tasks use: Dask, MLflow, TensorBoard, PyTorch.
+        capture: what is recorded of the libraries that tasks use: Dask, MLflow, Parsl, TensorBoard, PyTorch.
         ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
         metrics_dir: absolute, node-local directory for a file that Prometheus' node_exporter reads; None writes none.
         stream: addresses that events of tasks are sent to while they run; none has a password in it.

@@ -1,4 +1,4 @@
-"""Libraries that tasks use: Dask, MLflow, TensorBoard, PyTorch. One module per library, which registers itself.
+"""Libraries that tasks use: Dask, MLflow, Parsl, TensorBoard, PyTorch. One module per library, which registers itself.
 
 Nothing here is imported at the start of a worker or on a task's path; each module is imported once its library has
 been, by the library itself, or by the process that reads what the library has stored.
