@@ -100,10 +100,10 @@ mlflow:
 	@scripts/make-venv.sh $(MLFLOW_VENV) --editable '.[endpoint]' --group mlflow
 
 torch:
-	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch "$$(scripts/cpu-torch.sh)"
+	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch accelerate lightning "$$(scripts/cpu-torch.sh)"
 
 dask:
-	@scripts/make-venv.sh $(DASK_VENV) --editable . 'distributed==2024.10.0'
+	@scripts/make-venv.sh $(DASK_VENV) --editable . 'distributed==2024.10.0' dask-jobqueue
 
 # One that cannot be had leaves its tests out, and they say so.
 libraries:

@@ -10,7 +10,7 @@ other, of which the apps that it starts are parts (parsl, "Apps", "Memoization",
 from __future__ import annotations
 
 import functools
-import sys
+import os
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -21,7 +21,7 @@ from prov_worker.capture import CAPTURES, Library
 from prov_worker.capture_settings import Capture
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
-from prov_worker.recorder.bash_apps import bash_command
+from prov_worker.recorder.bash_apps import bash_command, is_bash_call
 from prov_worker.recorder.current_task import CONTEXT, current_task
 from prov_worker.recorder.errors import guarded, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for
@@ -192,13 +192,10 @@ class Kernels:
             return app
 
     def _provenance_here(self) -> tuple[dict[str, Any] | None, str | None]:
-        import os
-
         published = os.environ.get(CONTEXT)
-        known = self._provenance
-        if known is None or known[0] != published:
-            known = self._provenance = published, part_provenance("parsl")
-        return known[1]
+        if self._provenance is None or self._provenance[0] != published:
+            self._provenance = published, part_provenance("parsl")
+        return self._provenance[1]
 
     def _needs(self, record: Any) -> list[tuple[str, str]]:
         """Keys and ids of the steps whose results an app takes."""
@@ -224,10 +221,7 @@ def _function_of(app: Any, name: str) -> tuple[Any, str]:
     for _ in range(32):
         if isinstance(function, Step) and function.name:
             name = function.name
-        if isinstance(function, functools.partial) and function.args and callable(function.args[0]):
-            inner = function.args[0]  # of a bash app
-        else:
-            inner = getattr(function, "__wrapped__", None)
+        inner = function.args[0] if is_bash_call(function) else getattr(function, "__wrapped__", None)
         if inner is None:
             break
         function = inner
@@ -243,7 +237,6 @@ def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
 
 def arrive(module: ModuleType, capture: Capture) -> str | None:
     """Watch Parsl's kernel from now on; returns why that cannot be."""
-    module = sys.modules.get("parsl.dataflow.dflow", module)
     kernel = getattr(module, _KERNEL, None)
     if not all(hasattr(kernel, name) for name in (_LAUNCH, _NOTE)):
         return "how this release launches apps is not known"

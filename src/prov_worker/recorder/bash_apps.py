@@ -46,6 +46,11 @@ def record_app(app: Any, recorded: Callable[[BashCommand], Callable[..., Any]]) 
     setattr(app, _REMOTE, wrap(recorded(BashCommand(app.func, run))))
 
 
+def is_bash_call(call: Any) -> bool:
+    """Return whether something is the partial call that Parsl makes of the function of a bash app."""
+    return isinstance(call, functools.partial) and getattr(call.func, "__name__", "") == _RUN and bool(call.args)
+
+
 def bash_command(app: Any) -> Callable[..., Any] | None:
     """Return what a bash app is on its worker, with its command handed to the recorder; None if it is no bash app.
 
@@ -53,7 +58,7 @@ def bash_command(app: Any) -> Callable[..., Any] | None:
         app: what Parsl made of its function: a function around a partial call of Parsl's own.
     """
     call = getattr(app, "__wrapped__", None)
-    if not isinstance(call, functools.partial) or getattr(call.func, "__name__", "") != _RUN or not call.args:
+    if not is_bash_call(call):
         return None
     wrap = getattr(importlib.import_module(_ERRORS), _WRAP)  # the app's function imports it as well
     return cast("Callable[..., Any]", wrap(BashCommand(call.args[0], call.func)))

@@ -244,7 +244,7 @@ class RunRecord:
 
     def plot(self) -> Picture:
         """Return a picture of the attempts over time, a line for each worker, which notebooks show."""
-        from prov_worker.run.timeline_svg import timeline
+        from prov_worker.run.report.timeline_svg import timeline
 
         return timeline(self.steps())
 
@@ -275,7 +275,7 @@ class RunRecord:
 
     def _repr_html_(self) -> str:
         """Return the run as a notebook shows it; of a run of more than 1,000 attempts, the first 1,000."""
-        from prov_worker.run.notebook import run_html
+        from prov_worker.run.report.notebook import run_html
 
         return run_html(self)
 

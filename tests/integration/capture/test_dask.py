@@ -45,6 +45,28 @@ def job(path):
 if __name__ == "__main__":
     assert job(sys.argv[1]) == 3
 """
+BATCH = """
+import sys
+import prov_worker
+from dask_jobqueue.local import LocalCluster
+from distributed import Client
+
+def double(x): return 2 * x
+
+@prov_worker.step
+def job():
+    here = sys.argv[1]
+    options = dict(cores=1, memory="1GB", processes=1, nanny=True, local_directory=here, log_directory=here)
+    options["scheduler_options"] = {"dashboard_address": None}
+    with LocalCluster(host="127.0.0.1", **options) as cluster:
+        cluster.scale(jobs=2)
+        with Client(cluster) as client:
+            client.wait_for_workers(2)
+            return client.gather(client.map(double, range(6), pure=False))
+
+if __name__ == "__main__":
+    assert job() == [0, 2, 4, 6, 8, 10]
+"""
 DASK = os.environ.get("PROV_TEST_DASK", "")
 PYTHONS = [
     pytest.param("", id="newest"),
@@ -91,6 +113,22 @@ def test_tasks_of_a_cluster_are_steps_also_those_that_are_killed(
     outcomes = {step.status: step for step in steps["die_once"]}
     assert "killed by SIGKILL" in outcomes["failed"].error
     assert outcomes["completed"].task_id == outcomes["failed"].task_id
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not os.path.exists(DASK), reason="PROV_TEST_DASK names no Python; make dask")
+def test_workers_of_batch_jobs_record_their_tasks(tmp_path: Path, crates: Path, wait_for: Callable[..., None]) -> None:
+    """Through dask-jobqueue, whose scripts a shell runs in the place of a scheduler."""
+    (tmp_path / "program.py").write_text(BATCH)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
+    environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
+    done = run_program(DASK, "program.py", tmp_path, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: len(list(crates.glob("*.crate"))) == 7, "the crates of all tasks")
+    steps = list(open_run(crates).steps())
+    (job,) = (step for step in steps if step.function == "job")
+    assert [step.part_of for step in steps if step.function == "double"] == [job.task_id] * 6
 
 
 def test_a_worker_that_takes_no_plugin_is_left_alone(

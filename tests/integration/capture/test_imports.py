@@ -39,3 +39,11 @@ def test_a_task_that_uses_no_library_imports_none(
         environment[DASK_PRELOAD] = before
     done = run_python("program.py", cwd=tmp_path, env=environment, check=True)
     assert json.loads(done.stdout) == [after, []], done.stderr
+
+
+def test_a_library_that_workers_import_anyway_is_none_that_a_task_uses(tmp_path: Path, crates: Path) -> None:
+    pytest.importorskip("parsl")
+    (tmp_path / "program.py").write_text(f"import parsl\n{STEP}")
+    environment = {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates)}
+    done = run_python("program.py", cwd=tmp_path, env=environment, check=True)
+    assert json.loads(done.stdout)[1] == [], done.stderr

@@ -64,6 +64,18 @@ def train():
 
 train()
 """
+AUTOLOG = """
+import prov_worker
+
+@prov_worker.step
+def fit():
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+    mlflow.autolog(log_models=False)
+    LogisticRegression(C=0.5, max_iter=50).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+
+fit()
+"""
 
 
 def run(
@@ -103,6 +115,13 @@ def test_every_run_and_every_value_is_in_the_crate(
     (step,) = open_run(crates).steps()
     assert (step.status, step.training_runs) == ("failed" if end == "kill" else "completed", 26)
     assert (step.hyperparameters["p5"], step.metrics["m1"]) == ("0", 0.7)
+
+
+def test_runs_that_autolog_makes_are_the_task_s(tmp_path: Path, crates: Path, wait_for: Callable[..., None]) -> None:
+    (tracked,) = run(tmp_path, crates, wait_for, AUTOLOG).runs
+    assert tracked.status == "FINISHED"
+    assert (tracked.parameters["C"], tracked.parameters["max_iter"]) == ("0.5", "50")
+    assert {metric.name: metric.last for metric in tracked.metrics}["training_accuracy_score"] == 1.0
 
 
 @pytest.mark.parametrize("store", ["database", "files"])

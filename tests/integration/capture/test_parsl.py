@@ -95,7 +95,7 @@ def by_function(crates: Path) -> dict[str, list[Any]]:
     steps: dict[str, list[Any]] = {}
     for step in open_run(crates).steps():
         steps.setdefault(step.function, []).append(step)
-    return {name: sorted(found, key=lambda step: step.began_ns) for name, found in steps.items()}
+    return {name: sorted(group, key=lambda step: step.began_ns) for name, group in steps.items()}
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -107,7 +107,7 @@ def test_apps_of_a_program_are_steps(
     assert done.returncode == 0, done.stderr
     wait_for(lambda: len(list(crates.glob("*.crate"))) == sum(STEPS.values()), "the crates of all steps")
     steps = by_function(crates)
-    assert {name: len(found) for name, found in steps.items()} == STEPS
+    assert {name: len(group) for name, group in steps.items()} == STEPS
     first, second, of_memo, *parts = steps["double"]
     (costly,), (join,), (shout,) = steps["costly"], steps["both"], steps["shout"]
     assert (second.needs, of_memo.needs) == ([first.task_id], [costly.task_id])

@@ -110,3 +110,77 @@ def test_calls_of_layers_are_timed_by_class_also_if_one_raises(
     assert layers["Net"].calls == 2000
     assert layers["Linear"].calls == 4000 + 10 + 1
     assert 0 < layers["Linear"].seconds < layers["Net"].seconds + 1
+
+
+LIGHTNING = """
+import lightning, torch
+import prov_worker
+
+class Epochs(lightning.Callback):
+    def on_train_epoch_end(self, trainer, module):
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        prov_worker.annotate(epoch=trainer.current_epoch, **values)
+
+class Fit(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, index):
+        loss = self.layer(batch).square().mean()
+        self.log("loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+@prov_worker.step
+def train():
+    data = torch.utils.data.DataLoader(torch.ones(8, 2), batch_size=4)
+    trainer = lightning.Trainer(max_epochs=5, accelerator="cpu", logger=False, enable_checkpointing=False,
+                                enable_progress_bar=False, callbacks=[Epochs()])
+    trainer.fit(Fit(), data)
+
+train()
+"""
+ACCELERATE = """
+import accelerate, torch
+import prov_worker
+
+@prov_worker.step
+def train():
+    accelerator = accelerate.Accelerator(cpu=True)
+    model = torch.nn.Linear(2, 1)
+    data = torch.utils.data.DataLoader(torch.ones(8, 2), batch_size=4)
+    model, optimizer, data = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1), data)
+    for epoch in range(5):
+        for batch in data:
+            loss = model(batch).square().mean()
+            accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        prov_worker.annotate(epoch=epoch, loss=loss.item())
+
+train()
+"""
+
+
+@pytest.mark.parametrize(("library", "program"), [("lightning", LIGHTNING), ("accelerate", ACCELERATE)])
+def test_epochs_of_trainers_are_curves_beside_the_steps(
+    tmp_path: Path, crates: Path, wait_for: Callable[..., None], library: str, program: str
+) -> None:
+    if run_program(TORCH, "-c", f"import {library}").returncode:
+        pytest.skip(f"no {library} beside PyTorch; make torch")
+    (tmp_path / "program.py").write_text(program)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
+    environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
+    done = run_program(TORCH, "program.py", cwd=tmp_path, env=environment, timeout=500)
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: list(crates.glob("*.crate")), "the crate")
+    (crate,) = crates.glob("*.crate")
+    training = training_of(StepCrate.open(crate).source)
+    (tracked,), (model,) = training.runs, training.models
+    losses = {metric.name: metric for metric in tracked.metrics}["loss"]
+    assert (tracked.tool, losses.steps) == ("annotate", [0, 1, 2, 3, 4])
+    assert (losses.values[-1] or 0) < (losses.values[0] or 0)
+    assert (model.optimizer, model.steps) == ("SGD", 10)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prov_worker.crate.html import Markup, Table, section, table, text
 from prov_worker.humanize import duration, plural, quantity, size
-from prov_worker.run.timeline_svg import timeline
+from prov_worker.run.report.timeline_svg import timeline
 
 if TYPE_CHECKING:
     from prov_worker.run.api import RunRecord
