@@ -50,12 +50,26 @@ def step_id(run_id: str, number: int) -> str:
     return str(uuid5(NAMESPACE_URL, f"parsl:{run_id}/{number}"))
 
 
+class _Promise:
+    """In the place of a future that a join app returns: asked for an attribute that it lacks, one submits an app."""
+
+    def __repr__(self) -> str:
+        return "<AppFuture>"
+
+
+_Promise.__module__, _Promise.__qualname__ = "parsl.dataflow.futures", "AppFuture"
+
+
+def _is_future(value: Any) -> bool:
+    return any(kind.__name__ in ("AppFuture", "DataFuture") for kind in type(value).__mro__)
+
+
 class RecordedApp:
     """An app on its way to a worker; called there, it is recorded.
 
     Args:
         app: the function that Parsl made of an app.
-        call: ``{"id", "attempt", "part", "name", "provenance", "endpoint"}``, plain data.
+        call: ``{"id", "attempt", "part", "name", "join", "provenance", "endpoint"}``, plain data.
     """
 
     def __init__(self, app: Callable[..., Any], call: Mapping[str, Any]) -> None:
@@ -86,7 +100,8 @@ class RecordedApp:
         if isinstance(error, BaseException):
             guarded("the end of a Parsl app", _end, recorder, recorder.failed, error)
         else:
-            guarded("the end of a Parsl app", _end, recorder, recorder.returned, value, size_of((value,)))
+            shown = _Promise() if self._call["join"] or _is_future(value) else value
+            guarded("the end of a Parsl app", _end, recorder, recorder.returned, shown, size_of((shown,)))
         return value
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -184,6 +199,7 @@ class Kernels:
             part = {"library": "parsl", "key": str(number), "of": record.get(_PARENT)}
             part |= {"needs": [key for key, _ in needs], "steps": [step for _, step in needs]}
             call = {"id": identifier, "attempt": record["fail_count"] + 1, "part": part, "name": record["func_name"]}
+            call["join"] = bool(record.get("join"))
             return RecordedApp(app, call | {"provenance": provenance, "endpoint": endpoint_id})
         except Exception as error:
             if not is_own(error):
@@ -201,7 +217,8 @@ class Kernels:
         """Keys and ids of the steps whose results an app takes."""
         needs: dict[str, str] = {}
         for future in record["depends"][:_MAX_NEEDS]:
-            made = getattr(getattr(future, "parent", None) or future, "task_record", None)  # of a file, its app
+            # never by its attributes: asked for one that it lacks, a future submits an app
+            made = vars(vars(future).get("parent") or future).get("task_record")  # of a file, its app
             if made is None:
                 continue
             run_id = str(made["dfk"].run_id)

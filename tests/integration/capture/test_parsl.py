@@ -48,6 +48,7 @@ def fail():
 
 @python_app
 def flaky(path):
+    import os
     if not os.path.exists(path):
         open(path, "w").close()
         raise OSError("not yet")
@@ -112,6 +113,7 @@ def test_apps_of_a_program_are_steps(
     (costly,), (join,), (shout,) = steps["costly"], steps["both"], steps["shout"]
     assert (second.needs, of_memo.needs) == ([first.task_id], [costly.task_id])
     assert {part.part_of for part in parts} == {join.task_id}
+    assert [value.type for value in join.results] == ["parsl.dataflow.futures.AppFuture"]
     assert [step.part_of for step in (first, costly, join)] == [None] * 3
     assert [argument.name for argument in first.arguments] == ["x"]
     assert {(step.status, step.error, step.attempt) for step in steps["fail"]} == {
@@ -139,7 +141,7 @@ def test_an_app_travels_to_workers_without_the_package(tmp_path: Path) -> None:
 
     program: dict[str, Any] = {"__name__": "__main__"}
     exec("def app(x):\n    return x + 1", program)
-    call = {"id": "a", "attempt": 1, "part": {}, "name": "app", "provenance": {}, "endpoint": None}
+    call = {"id": "a", "attempt": 1, "part": {}, "name": "app", "join": False, "provenance": {}, "endpoint": None}
     data = dill.dumps(RecordedApp(program["app"], call))
     assert isinstance(dill.loads(data), RecordedApp)
     (tmp_path / "app").write_bytes(data)

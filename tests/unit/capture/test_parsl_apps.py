@@ -14,7 +14,7 @@ from prov_worker.recorder.bash_apps import bash_command
 from prov_worker.recorder.step import step
 
 parsl = pytest.importorskip("parsl")
-CALL = {"id": "a", "attempt": 1, "part": {}, "name": "app", "provenance": {}, "endpoint": None}
+CALL = {"id": "a", "attempt": 1, "part": {}, "name": "app", "join": False, "provenance": {}, "endpoint": None}
 
 
 def solve(case: str) -> str:
