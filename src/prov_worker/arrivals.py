@@ -88,7 +88,7 @@ def before_first(name: str, kind: str, action: Callable[[ModuleType], Any]) -> N
     def wait(module: ModuleType) -> None:
         made = getattr(module, kind, None)
         stock = getattr(made, "__init__", None)
-        if made is None or hasattr(stock, _MARK):
+        if made is None or stock is None or hasattr(stock, _MARK):
             return
 
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807

@@ -21,7 +21,7 @@ from prov_worker.capture import CAPTURES, Library
 from prov_worker.capture_settings import Capture
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
-from prov_worker.recorder.bash_apps import bash_command, is_bash_call
+from prov_worker.recorder.bash_apps import BashCommand, bash_command, is_bash_call
 from prov_worker.recorder.current_task import CONTEXT, current_task
 from prov_worker.recorder.errors import guarded, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for
@@ -96,9 +96,9 @@ class RecordedApp:
         except BaseException as error:
             guarded("the end of a Parsl app", recorder.escaped, error)
             raise
-        error = getattr(value, "e_value", None) if type(value).__name__ == "RemoteExceptionWrapper" else None
-        if isinstance(error, BaseException):
-            guarded("the end of a Parsl app", _end, recorder, recorder.failed, error)
+        failure = getattr(value, "e_value", None) if type(value).__name__ == "RemoteExceptionWrapper" else None
+        if isinstance(failure, BaseException):
+            guarded("the end of a Parsl app", _end, recorder, recorder.failed, failure)
         else:
             shown = _Promise() if self._call["join"] or _is_future(value) else value
             guarded("the end of a Parsl app", _end, recorder, recorder.returned, shown, size_of((shown,)))
@@ -233,12 +233,16 @@ class Kernels:
 
 
 def _function_of(app: Any, name: str) -> tuple[Any, str]:
-    """What a person wrote below Parsl's wrappers, and what it goes by."""
+    """What a person wrote below Parsl's wrappers, and what it goes by; of a bash app, what composes and runs it."""
     function = app
     for _ in range(32):
         if isinstance(function, Step) and function.name:
             name = function.name
-        inner = function.args[0] if is_bash_call(function) else getattr(function, "__wrapped__", None)
+        if isinstance(function, BashCommand):
+            break
+        if is_bash_call(function):
+            return BashCommand(function.args[0], function.func), name
+        inner = getattr(function, "__wrapped__", None)
         if inner is None:
             break
         function = inner

@@ -145,7 +145,7 @@ def _name(entities: Mapping[str, Entity], owner: Entity, key: str) -> str:
 
 
 def _properties(title: str, entities: Mapping[str, Entity], ids: list[str], *, inside: bool) -> Table:
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for identifier in ids[:MAX_ROWS]:
         entity = entities.get(identifier, {})
         if "File" in types_of(entity):

@@ -57,7 +57,7 @@ def bash_command(app: Any) -> Callable[..., Any] | None:
     Args:
         app: what Parsl made of its function: a function around a partial call of Parsl's own.
     """
-    call = getattr(app, "__wrapped__", None)
+    call: Any = getattr(app, "__wrapped__", None)
     if not is_bash_call(call):
         return None
     wrap = getattr(importlib.import_module(_ERRORS), _WRAP)  # the app's function imports it as well

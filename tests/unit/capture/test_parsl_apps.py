@@ -10,7 +10,7 @@ import pytest
 
 from prov_worker.capture.parsl import RecordedApp, _function_of, arrive, step_id
 from prov_worker.capture_settings import Capture
-from prov_worker.recorder.bash_apps import bash_command
+from prov_worker.recorder.bash_apps import BashCommand, bash_command
 from prov_worker.recorder.step import step
 
 parsl = pytest.importorskip("parsl")
@@ -39,7 +39,11 @@ def test_a_function_is_found_below_all_wrappers() -> None:
     assert _function_of(wrapped(solve), "solve") == (solve, "solve")
     assert _function_of(timeout(wrapped(solve), 3.0), "solve") == (solve, "solve")
     assert _function_of(wrapped(step(name="a step")(solve)), "solve") == (solve, "a step")
-    assert _function_of(bash_app(solve), "solve") == (solve, "solve")
+    command, name = _function_of(bash_app(solve), "solve")
+    assert isinstance(command, BashCommand)
+    assert (command.__wrapped__, name) == (solve, "solve")
+    command, name = _function_of(wrapped(step(name="a step")(command)), "solve")
+    assert (isinstance(command, BashCommand), name) == (True, "a step")
     partial = functools.partial(map, solve)
     assert _function_of(wrapped(partial), "map") == (partial, "map")
 
