@@ -101,3 +101,18 @@ def chatter(word: str) -> str:
     handler = logging.StreamHandler(sys.stderr)
     handler.emit(logging.LogRecord("chatter", logging.WARNING, "", 0, f"warned {word}, password=hunter2", None, None))
     return word
+
+
+def leave_line(path: str, seconds: float = 0.0, killed: bool = False) -> int:
+    """Say in a file that it runs; gives the number of times that it has. Takes some time, or the worker's end."""
+    import os
+    import signal
+    import time
+
+    with open(path, "a") as file:
+        file.write("x\n")
+    time.sleep(seconds)
+    if killed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with open(path) as file:
+        return len(file.readlines())

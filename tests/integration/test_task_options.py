@@ -126,6 +126,20 @@ def test_tasks_are_cancelled_at_the_engines_word(
     assert asking(endpoint, {"about": True}, functions.add).result(LIMIT_S) == {"prov_worker": __version__}
 
 
+def test_the_engine_knows_which_tasks_run(
+    endpoint: EmbeddedEndpoint, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    """By what the agents of its nodes have written down last."""
+    running = [endpoint.submit(calls.wait_for_file, str(tmp_path / "go")) for _ in range(2)]
+    queued = endpoint.submit(functions.add, 1, 1)
+    ids = [str(future.task_id) for future in (queued, *running)]
+    question = {"running": [*ids, str(uuid.uuid4())]}
+    wait_for(lambda: asking(endpoint, question, functions.add).result(LIMIT_S)["running"] == ids[1:], "both")
+    (tmp_path / "go").touch()
+    assert [future.result(LIMIT_S) for future in (*running, queued)][2] == 2
+    wait_for(lambda: asking(endpoint, question, functions.add).result(LIMIT_S)["running"] == [], "their end")
+
+
 def test_crates_tell_whose_task_is_whose(
     endpoint: EmbeddedEndpoint, crates: Path, tmp_path: Path, wait_for: Callable[..., None]
 ) -> None:
@@ -148,7 +162,7 @@ def test_crates_tell_whose_task_is_whose(
     store = Store(tmp_path / "jobs.jsonl", {"group": "g"})
     for number, (function_id, _, args, kwargs) in enumerate(sent, 1):
         line = {"job": number, "name": "f", "function": str(function_id), "sha256": "", "at": 1.0}
-        store.append({**line, "payload": pack_arguments(args, kwargs)})
+        store.append([{**line, "payload": pack_arguments(args, kwargs)}])
     store.close()
     ledger = Ledger.read(tmp_path / "jobs.jsonl")
     pairs = matches(ledger.jobs.values(), [*tasks, str(uuid.uuid4())], crates, ledger.payload)

@@ -28,7 +28,7 @@ class Answer:
         started_ns: when the worker began, since the epoch; None if it is not said.
         ended_ns: when it ended.
         outcome: ``time_limit`` or ``cancelled``: one of our engines says that the worker was ended; ``refused``: that
-            it did not take the task; else None.
+            it did not take the task; ``begun``: that the task is to run once and has begun before; else None.
     """
 
     task_id: str

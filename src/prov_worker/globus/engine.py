@@ -15,13 +15,14 @@ beside the task, and fails without it. Signatures and the order of calls are tho
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import pickle
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -33,14 +34,16 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.globus import housekeeping, service_urls
 from prov_worker.globus.affinity_check import check_affinity
+from prov_worker.globus.attempts import OpenTask, TaskAttempt, answer_alike
 from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
 from prov_worker.globus.env_settings import default_crate_dir
 from prov_worker.globus.error_results import packed_ending, packed_refusal
-from prov_worker.globus.remote_errors import entered_helper, is_missing_package_error
+from prov_worker.globus.remote_errors import entered_helper
 from prov_worker.globus.request_handler import RequestHandler
-from prov_worker.globus.task_options import LIMIT, NO_OPTIONS, TaskOptions, take_options
+from prov_worker.globus.runs_once import BegunTasks
+from prov_worker.globus.task_options import NO_OPTIONS, take_options
 from prov_worker.globus.task_resources import check_placement, check_resources
 from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.settings import PACKED, PACKED_LOGGER, Settings
@@ -54,69 +57,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SETTINGS_PATH = "engine.provenance"
-
-
-@dataclass(slots=True)
-class _OpenTask:
-    """A task between ``submit`` and its result: one entry for all its attempts."""
-
-    future: GCFuture | None
-    submitted_ns: int
-    options: TaskOptions = NO_OPTIONS
-    attempt: int = 0
-    reported: int = 0
-
-    @property
-    def function_id(self) -> str | None:
-        function_id = getattr(self.future, "function_id", None)
-        return None if function_id is None else str(function_id)
-
-
-class _Attempt:
-    """One attempt on its way: passes on how it ended. Called on the executor's thread for results.
-
-    One object and no closures: thousands of tasks may be open, and the collector of garbage looks at everything that
-    they hold.
-    """
-
-    __slots__ = ("engine", "number", "settled", "stock", "task")
-
-    def __init__(self, engine: ProvenanceMixin, task: _OpenTask, number: int, stock: tuple[Any, ...]) -> None:
-        self.engine = engine
-        self.task = task
-        self.number = number
-        self.stock = stock
-        self.settled = GCExecutorFuture()
-
-    def __call__(self, sent: Any) -> None:
-        if sent.cancelled():
-            self.settled.cancel()
-            self.settled.set_running_or_notify_cancel()
-            return
-        error = sent.exception()
-        if error is None:
-            self.settled.set_result(sent.result())
-        elif is_missing_package_error(error):
-            try:
-                self.engine._resend_unrecorded(self, sent, error)
-            except Exception as failure:
-                self.settled.set_exception(failure)
-        else:
-            ended = None
-            if not entered_helper(error):
-                ended = self.engine._lost(self.stock[3][0], self.task, self.number, [error])
-            if ended is None:
-                self.settled.set_exception(error)
-            else:  # a result, so that the stock engine does not try once more
-                self.settled.set_result(ended)
-
-    def pass_on(self, sent: Any) -> None:
-        """Pass on how the attempt ended that was sent again."""
-        error = sent.exception()
-        if error is None:
-            self.settled.set_result(sent.result())
-        else:
-            self.settled.set_exception(error)
+#: How much later than its threshold a manager may see that its interchange is gone.
+_GRACE_S = 30.0
 
 
 class ProvenanceMixin(GlobusComputeEngineBase):
@@ -135,13 +77,14 @@ class ProvenanceMixin(GlobusComputeEngineBase):
     def __init__(self, *args: Any, provenance: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.provenance = provenance
         self._settings = Settings.from_mapping(provenance, SETTINGS_PATH)
-        self._open_tasks: dict[UUID, _OpenTask] = {}
+        self._open_tasks: dict[UUID, OpenTask] = {}
         self._context: dict[str, Any] = {}
         self._recorder: Callable[..., bytes] | None = None
         self._journal: EngineJournal | None = None
         self._status: EngineStatus | None = None
         self._leftovers = False
         self._requests = RequestHandler(None, self._open_tasks.__contains__)
+        self._begun: BegunTasks | None = None
         self._fallback_lock = threading.Lock()
         # Parsl numbers tasks with `+= 1`; attempts are sent again by the thread of results while others submit, and two
         # tasks of one number end that thread. The stock engine's retries have the same flaw.
@@ -227,6 +170,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             return
         self._leftovers = housekeeping.has_leftovers(crate_dir)
         self._requests = RequestHandler(crate_dir, self._open_tasks.__contains__)
+        self._begun = BegunTasks(crate_dir, endpoint_id, self.executor.heartbeat_threshold + _GRACE_S)
         try:
             from prov_worker.globus.engine_journal import EngineJournal
 
@@ -265,9 +209,10 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         try:
             if resource_specification:
                 resource_specification, options = take_options(resource_specification)
-                if options.time_limit_s is not None and self._journal is None:
-                    raise InputError(f"{LIMIT}: cannot be held: tasks of this endpoint run unrecorded")
+                if options.held is not None and self._journal is None:
+                    raise InputError(f"{options.held}: cannot be held: tasks of this endpoint run unrecorded")
             if options.request is None:
+                resource_specification = dict(resource_specification or {})  # which may be completed
                 self._check_resources(resource_specification)
         except InputError as error:
             task_f.set_result(packed_refusal(task_f.gc_task_id, self.endpoint_id, str(error)))
@@ -275,8 +220,12 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if options.request is not None:
             self._requests.take(task_f, options.request)
             return
+        if options.once and (earlier := self._open_tasks.get(task_f.gc_task_id)) is not None:
+            assert earlier.future is not None
+            earlier.future.add_done_callback(functools.partial(answer_alike, task_f))
+            return
         if self._recorder is not None:
-            self._open_tasks[task_f.gc_task_id] = _OpenTask(task_f, time.time_ns(), options)
+            self._open_tasks[task_f.gc_task_id] = OpenTask(task_f, time.time_ns(), options)
             task_f.add_done_callback(self._forget)
         try:
             super().submit(
@@ -314,7 +263,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if recorder is None or not args:
             with self._send_lock:
                 return super()._submit(resource_specification, func, packed_task, args=args, kwargs=kwargs)
-        task = self._open_tasks.get(args[0]) or _OpenTask(None, time.time_ns())
+        task = self._open_tasks.get(args[0]) or OpenTask(None, time.time_ns())
         task.attempt += 1
         # As bytes: Parsl serialises arguments with dill, in Python, which takes 15 us for a nested mapping.
         provenance = pickle.dumps(
@@ -323,16 +272,17 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         recorded = {**(kwargs or {}), "provenance": provenance}
         with self._send_lock:
             sent = super()._submit(resource_specification, recorder, packed_task, args=args, kwargs=recorded)
-        attempt = _Attempt(self, task, task.attempt, (resource_specification, func, packed_task, args, kwargs))
+        attempt = TaskAttempt(self, task, task.attempt, (resource_specification, func, packed_task, args, kwargs))
         attempt.settled.executor_task_id = sent.executor_task_id
         sent.add_done_callback(attempt)
         return attempt.settled
 
-    def _resend_unrecorded(self, attempt: _Attempt, sent: Any, error: BaseException) -> None:
+    def _resend_unrecorded(self, attempt: TaskAttempt, sent: Any, error: BaseException) -> None:
         """Send an attempt again as the stock engine would have sent it."""
         self._disable_recording(error)
-        if attempt.task.options.time_limit_s is not None:
-            text = f"{LIMIT}: cannot be held: prov_worker cannot be used in the workers' environment"
+        held = attempt.task.options.held
+        if held is not None:
+            text = f"{held}: cannot be held: prov_worker cannot be used in the workers' environment"
             attempt.settled.set_result(packed_refusal(attempt.stock[3][0], self.endpoint_id, text))
             return
         resource_specification, func, packed_task, args, kwargs = attempt.stock
@@ -342,6 +292,12 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             self._task_id_map.pop(sent.executor_task_id, None)
             attempt.task.future.executor_task_id = again.executor_task_id
         again.add_done_callback(attempt.pass_on)
+
+    def _begun_before(self, attempt: TaskAttempt) -> None:
+        """Answer an attempt whose task has begun before: by what came of it then."""
+        assert self._begun is not None
+        # What this engine has sent before, it would not send again but for a worker that is gone.
+        self._begun.take(attempt.stock[3][0], attempt.settled.set_result, is_over=attempt.number > 1)
 
     def _disable_recording(self, error: BaseException) -> None:
         """From now on, send what the stock engine sends; say so once."""
@@ -369,7 +325,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             self._lost(task_id, task, max(task.attempt, 1), exception_history)
         return result
 
-    def _lost(self, task_id: UUID, task: _OpenTask, attempt: int, failures: list[BaseException]) -> bytes | None:
+    def _lost(self, task_id: UUID, task: OpenTask, attempt: int, failures: list[BaseException]) -> bytes | None:
         """Record that an attempt has no worker; returns the result of one whose worker was ended on purpose."""
         task.reported = attempt
         journal = self._journal
@@ -392,8 +348,25 @@ class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):
 
 
 class ProvenanceMPIEngine(ProvenanceMixin, GlobusMPIEngine):
-    """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``."""
+    """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``.
+
+    Args:
+        args: as the stock engine takes them.
+        max_ranks_per_node: ranks that a task may have on each of its nodes; None: any number.
+        kwargs: as the stock engine takes them, and ``provenance``.
+
+    Raises:
+        SettingsError: as of :class:`ProvenanceMixin`, or the number is none.
+    """
+
+    def __init__(self, *args: Any, max_ranks_per_node: int | None = None, **kwargs: Any) -> None:
+        number = max_ranks_per_node
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise SettingsError("engine.max_ranks_per_node", f"{number!r}: is not a number of 1 or more")
+        self.max_ranks_per_node = number
+        super().__init__(*args, **kwargs)
 
     def _check_resources(self, resource_specification: dict[str, Any]) -> None:
-        check_placement(resource_specification or {}, getattr(self.executor.provider, "nodes_per_block", 1))
+        block_nodes = getattr(self.executor.provider, "nodes_per_block", 1)
+        check_placement(resource_specification, block_nodes, self.max_ranks_per_node)
         super()._check_resources(resource_specification)

@@ -1,9 +1,9 @@
 """What a client asks of one of our engines itself, by a task that no worker gets.
 
-``resource_specification={"prov_worker": {"about": True}}`` asks whether the engine is ours, and ``{"cancel": [TASK, …],
-"by": WHO}`` to cancel tasks. They travel as any task does, so they need no other way to the endpoint, and whoever may
-send them may send tasks. An engine that is not ours refuses the specification, or runs the task's function, which
-raises.
+``resource_specification={"prov_worker": {"about": True}}`` asks whether the engine is ours, ``{"cancel": [TASK, …],
+"by": WHO}`` asks it to cancel tasks, and ``{"running": [TASK, …]}`` which of them run now. They travel as any task
+does, so they need no other way to the endpoint, and whoever may send them may send tasks. An engine that is not ours
+refuses the specification, or runs the task's function, which raises.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class EngineRequest:
     """A request to an engine.
 
     Attributes:
-        cancel: ids of tasks that are to be cancelled; empty: only whether the engine is ours is asked.
+        cancel: ids of tasks that are to be cancelled.
         by: who wants them cancelled.
+        running: ids of tasks of which it is asked whether they run. If there are neither: whether the engine is ours.
     """
 
     cancel: tuple[str, ...] = ()
     by: str = ""
+    running: tuple[str, ...] = ()
 
 
 def read_request(content: Mapping[str, Any], where: str) -> EngineRequest | None:
@@ -42,18 +44,26 @@ def read_request(content: Mapping[str, Any], where: str) -> EngineRequest | None
     if "about" in content:
         _alone(content, where, "about")
         return EngineRequest()
+    if "running" in content:
+        _alone(content, where, "running")
+        return EngineRequest(running=_tasks(content["running"], f"{where}: running"))
     if "cancel" not in content:
         return None
     _alone(content, where, "cancel", "by")
-    ids, by = content["cancel"], content.get("by")
-    if not isinstance(ids, list) or not 0 < len(ids) <= MAX_TASKS:
-        raise InputError(f"{where}: cancel: is no list of 1 to {MAX_TASKS} ids of tasks")
+    by = content.get("by")
+    tasks = _tasks(content["cancel"], f"{where}: cancel")
     if not isinstance(by, str) or not by.strip() or len(by) > _MAX_BY or not by.isprintable():
         raise InputError(f"{where}: by: is no name of 1 to {_MAX_BY} printable characters")
+    return EngineRequest(tasks, by)
+
+
+def _tasks(ids: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(ids, list) or not 0 < len(ids) <= MAX_TASKS:
+        raise InputError(f"{where}: is no list of 1 to {MAX_TASKS} ids of tasks")
     try:
-        return EngineRequest(tuple(str(uuid.UUID(task_id)) for task_id in ids), by)
+        return tuple(str(uuid.UUID(task_id)) for task_id in ids)
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"{where}: cancel: is no list of ids of tasks") from None
+        raise InputError(f"{where}: is no list of ids of tasks") from None
 
 
 def _alone(content: Mapping[str, Any], where: str, *allowed: str) -> None:

@@ -10,6 +10,8 @@ from prov_worker.spool.endings import CANCELLED, TIME_LIMIT, Ending
 
 #: Code of the error that a client gets for options of a task that are not allowed.
 REFUSED = "PROV_WORKER_OPTIONS_REFUSED"
+#: Code of the error of a task that is to run once and has begun before.
+BEGUN = "TASK_HAS_BEGUN_BEFORE"
 _CODES = {TIME_LIMIT: "TASK_TIME_LIMIT", CANCELLED: "TASK_CANCELLED"}
 
 
@@ -33,6 +35,12 @@ def packed_error(task_id: uuid.UUID, code: str, text: str, details: dict[str, An
 def packed_refusal(task_id: uuid.UUID, endpoint_id: Any, text: str) -> bytes:
     """Return the message that says that the engine did not take the task: to send it again would not help."""
     return packed_error(task_id, REFUSED, text, _details(endpoint_id, {"outcome": "refused"}))
+
+
+def packed_begun(task_id: uuid.UUID, endpoint_id: Any, text: str) -> bytes:
+    """Return the message that says that a task is to run once, has begun before, and that its end is not known."""
+    text += "; its end is not known, and it is not run again, as it is to run once"
+    return packed_error(task_id, BEGUN, text, _details(endpoint_id, {"outcome": "begun"}))
 
 
 def packed_value(task_id: uuid.UUID, value: Any) -> bytes:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from prov_worker.spool import claims
 from prov_worker.spool.paths import spool_dir
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def _work(crate_dir: str, start_agent: Callable[[], None] | None, recover: bool)
     try:
         if start_agent is not None:
             start_agent()
+        claims.remove_old(crate_dir)
         if recover:
             _recover(crate_dir)
     except Exception:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from prov_worker import __version__
 from prov_worker.globus.engine_requests import EngineRequest
 from prov_worker.globus.error_results import packed_error, packed_value
+from prov_worker.globus.waiting_list import WaitingList
 from prov_worker.spool import endings
+from prov_worker.spool.live import running_tasks
 
 if TYPE_CHECKING:
     from globus_compute_endpoint.engines.base import GCFuture
 
-_log = logging.getLogger(__name__)
+    _Question: TypeAlias = tuple[GCFuture, tuple[str, ...]]
 
 #: An answer says ``asked`` of what has not ended so long after it was asked for.
 ANSWER_S = 8.0
-_LOOK_S = 0.2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Cancelling:
     """A request that has no answer yet; of each of its tasks, what has come of it."""
 
@@ -49,13 +48,16 @@ class RequestHandler:
     def __init__(self, crate_dir: str | None, is_open: Callable[[uuid.UUID], bool]) -> None:
         self._crate_dir = crate_dir
         self._is_open = is_open
-        self._lock = threading.Lock()
-        self._pending: list[_Cancelling] = []
-        self._thread: threading.Thread | None = None
+        self._waiting = WaitingList("prov-worker-cancel", self._look, self._answer)
+        # In a thread, as the file system may take its time.
+        self._questions: WaitingList[_Question] = WaitingList("prov-worker-running", lambda _: True, self._tell_running)
 
     def take(self, future: GCFuture, request: EngineRequest) -> None:
         """Have a request answered. Does not raise."""
         task_id = future.gc_task_id
+        if request.running:
+            self._questions.add((future, request.running))
+            return
         if not request.cancel:
             future.set_result(packed_value(task_id, {"prov_worker": __version__}))
             return
@@ -66,30 +68,14 @@ class RequestHandler:
         waiting = {task for task in request.cancel if self._is_open(uuid.UUID(task))}
         cancelling = _Cancelling(future, request.by, time.time_ns(), time.monotonic() + ANSWER_S, waiting)
         cancelling.outcomes = {task: ["ended", ""] for task in request.cancel if task not in waiting}
-        with self._lock:
-            self._pending.append(cancelling)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="prov-worker-cancel", daemon=True)
-                self._thread.start()
+        self._waiting.add(cancelling)
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                pending = list(self._pending)
-                if not pending:
-                    self._thread = None
-                    return
-            for cancelling in pending:
-                try:
-                    over = self._look(cancelling)
-                except Exception:
-                    _log.exception("a request to cancel tasks cannot be answered")
-                    over = True
-                if over:
-                    self._answer(cancelling)
-                    with self._lock:
-                        self._pending.remove(cancelling)
-            time.sleep(_LOOK_S)
+    def _tell_running(self, question: _Question) -> None:
+        """Answer which tasks run, as the agents of the crate directory have written it down last."""
+        future, tasks = question
+        running = [] if self._crate_dir is None else running_tasks(self._crate_dir)
+        value = {"prov_worker": __version__, "running": [task for task in tasks if task in running]}
+        future.set_result(packed_value(future.gc_task_id, value))
 
     def _look(self, cancelling: _Cancelling) -> bool:
         """See what has come of a request; whether it can be answered.
@@ -117,7 +103,4 @@ class RequestHandler:
     def _answer(self, cancelling: _Cancelling) -> None:
         outcomes = {**cancelling.outcomes, **{task: ["asked", ""] for task in cancelling.waiting}}
         value = {"prov_worker": __version__, "cancel": outcomes}
-        try:
-            cancelling.future.set_result(packed_value(cancelling.future.gc_task_id, value))
-        except Exception:  # the engine was shut down meanwhile
-            _log.debug("nobody waits for the answer any more", exc_info=True)
+        cancelling.future.set_result(packed_value(cancelling.future.gc_task_id, value))

@@ -1,4 +1,4 @@
-"""What a client asks of our engines for a task: ``{"prov_worker": {"run": "fit-7", "time_limit": 60}}``.
+"""What a client asks of our engines for a task: ``{"prov_worker": {"run": "fit-7", "time_limit": 60, "once": true}}``.
 
 The specification of resources is the only field of a task that a client fills in and that reaches an engine as it is
 (``resource_specification`` of the SDK's ``Executor`` and of ``Client.create_batch``). Parsl refuses keys that it does
@@ -19,6 +19,7 @@ from prov_worker.redact import redact_part
 KEY = "prov_worker"
 OPTION = f"resource_specification: {KEY}"
 LIMIT = f"{OPTION}: time_limit"
+ONCE = f"{OPTION}: once"
 #: Most characters of a run's name.
 MAX_NAME = 200
 
@@ -30,18 +31,25 @@ class TaskOptions:
     Attributes:
         run: name of the run that it is a part of; None.
         time_limit_s: how long it may take; None.
+        once: it is not to begin again, whoever delivers it again.
         sent: what the worker gets.
         request: what the engine itself is asked; then no worker gets the task.
     """
 
     run: str | None = None
     time_limit_s: float | None = None
+    once: bool = False
     sent: Mapping[str, Any] = field(default_factory=dict)
     request: EngineRequest | None = None
 
+    @property
+    def held(self) -> str | None:
+        """The option that an engine which does not record cannot hold; None if there is none."""
+        return LIMIT if self.time_limit_s is not None else ONCE if self.once else None
+
 
 NO_OPTIONS = TaskOptions()
-_KNOWN = ("run", "time_limit")
+_KNOWN = ("run", "time_limit", "once")
 #: A year.
 _MAX_LIMIT_S = 366 * 86400
 
@@ -64,10 +72,13 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
     for key in content:
         if key not in _KNOWN:
             raise InputError(f"{OPTION}: {key}: unknown key; there is {', '.join(_KNOWN)}")
-    run, limit_s = content.get("run"), content.get("time_limit")
-    if run is None and limit_s is None:
+    run, limit_s, once = (content.get(key) for key in _KNOWN)
+    if once is not None and not isinstance(once, bool):
+        raise InputError(f"{ONCE}: {type(once).__name__}: is neither true nor false")
+    if run is None and limit_s is None and not once:
         return rest, NO_OPTIONS
-    return rest, _options(None if run is None else _name(run), None if limit_s is None else _limit(limit_s))
+    run = None if run is None else _name(run)
+    return rest, _options(run, None if limit_s is None else _limit(limit_s), bool(once))
 
 
 def _name(run: Any) -> str:
@@ -87,11 +98,13 @@ def _limit(limit_s: Any) -> float:
 
 
 @functools.lru_cache(maxsize=64)
-def _options(run: str | None, limit_s: float | None) -> TaskOptions:
+def _options(run: str | None, limit_s: float | None, once: bool) -> TaskOptions:
     """Options that many tasks share."""
     sent: dict[str, Any] = {}
     if run is not None:
         sent["run"] = redact_part(run, MAX_NAME)
     if limit_s is not None:
         sent["limit_ns"] = max(1, int(limit_s * 1e9))
-    return TaskOptions(run, limit_s, sent)
+    if once:
+        sent["once"] = True
+    return TaskOptions(run, limit_s, once, sent)

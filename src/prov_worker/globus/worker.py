@@ -50,8 +50,8 @@ def execute_task(
         task_body: packed ``Task`` message.
         task_id: ``uuid.UUID`` or text.
         endpoint_id: likewise; None where it is not known.
-        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` and ``run`` and ``limit_ns`` if
-            the task has them, pickled as the engine sends it or as it is; None records nothing.
+        provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` and ``run``, ``limit_ns`` and
+            ``once`` if the task has them, pickled as the engine sends it or as it is; None records nothing.
         **kwargs: upstream's own, passed on untouched.
 
     Returns:
@@ -60,9 +60,17 @@ def execute_task(
     stock = _stock or _prepare()
     if provenance is None:
         return stock(task_body, task_id, endpoint_id, **kwargs)
+    claimed_by = 0
     try:
         if isinstance(provenance, bytes):
             provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
+        if provenance.get("once"):
+            from prov_worker.globus import runs_once
+
+            refusal = runs_once.begin(provenance, task_id, endpoint_id)
+            if refusal is not None:
+                return refusal
+            claimed_by = os.getpid()
         recorder = recorder_for(provenance, endpoint_id)
         sandbox = _sandbox(task_id, kwargs) if kwargs.get("run_in_sandbox") else None
         field = provenance.get
@@ -84,6 +92,8 @@ def execute_task(
         raise
     finally:
         current.recorder = before
+    if claimed_by:
+        runs_once.keep(provenance, task_id, result, claimed_by)
     try:
         if not current.seen:
             _read_outcome(recorder, result)

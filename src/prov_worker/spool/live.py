@@ -55,6 +55,8 @@ MAX_TASKS = 1024
 MAX_TEXT = 120
 #: More than any agent writes.
 MAX_BYTES = 2 << 20
+#: How late an agent may be, and how much two nodes' clocks may differ.
+_LATE_S = 30.0
 #: What a node left that was lost is of no use after a day.
 _KEEP_S = 86_400.0
 #: struct ucred: process, user, group.
@@ -109,6 +111,17 @@ def parse_live(data: bytes) -> dict[str, Any]:
     if document["v"] > VERSION:
         raise ValueError(f"it is of version {document['v']}, this release reads up to {VERSION}")
     return document
+
+
+def running_tasks(crate_dir: str) -> set[str]:
+    """Return the ids of tasks that run by what the agents have written last; of none if an agent is late by much."""
+    running = set()
+    for path in live_files(crate_dir):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            document = read_live(path)
+            if time.time() - document["written"] < document["renew_s"] + _LATE_S:
+                running |= {str(entry["task"]) for entry in document["tasks"]}
+    return running
 
 
 def remove_old_live_files(crate_dir: str) -> None:

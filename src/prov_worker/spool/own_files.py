@@ -160,7 +160,8 @@ def _open_private(directory: str) -> int:
         pass
     except FileNotFoundError:
         os.makedirs(os.path.dirname(directory), stat.S_IRWXU, exist_ok=True)
-        os.mkdir(directory, stat.S_IRWXU)
+        with contextlib.suppress(FileExistsError):  # another process made it meanwhile
+            os.mkdir(directory, stat.S_IRWXU)
     at = os.open(directory, _DIRECTORY)
     status = os.fstat(at)
     if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE:

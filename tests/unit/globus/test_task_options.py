@@ -20,8 +20,12 @@ def test_ours_is_taken_out_and_the_rest_stays() -> None:
     assert take_options({"prov_worker": {"run": "fit-7"}})[1] is options
     limited = take_options({"prov_worker": {"time_limit": 1.5}})[1]
     assert (limited.run, limited.time_limit_s, limited.sent) == (None, 1.5, {"limit_ns": 1_500_000_000})
+    assert limited.held == "resource_specification: prov_worker: time_limit"
+    once = take_options({"prov_worker": {"once": True}})[1]
+    assert (once.once, once.sent, once.held) == (True, {"once": True}, "resource_specification: prov_worker: once")
+    assert options.held is None
     assert take_options({"priority": 3})[0] == {"priority": 3}
-    for nothing in (None, {}, {"run": None}):
+    for nothing in (None, {}, {"run": None}, {"once": False}):
         assert take_options({"prov_worker": nothing}) == ({}, take_options({})[1])
 
 
@@ -33,7 +37,7 @@ def test_a_secret_in_a_name_goes_no_further() -> None:
     "given, problem",
     [
         ("fit", "resource_specification: prov_worker: str: is no mapping"),
-        ({"runs": "x"}, "resource_specification: prov_worker: runs: unknown key; there is run, time_limit"),
+        ({"runs": "x"}, "resource_specification: prov_worker: runs: unknown key; there is run, time_limit, once"),
         ({"run": 7}, "resource_specification: prov_worker: run: int: is no text"),
         ({"run": " "}, "run: ' ': is no name of 1 to 200 printable characters"),
         ({"run": "a\nb"}, r"run: 'a\\nb': is no name"),
@@ -41,6 +45,7 @@ def test_a_secret_in_a_name_goes_no_further() -> None:
         ({"time_limit": True}, "time_limit: bool: is no number"),
         ({"time_limit": 0}, "time_limit: 0: is not above 0 and at most 31622400 s"),
         ({"time_limit": float("nan")}, "time_limit: nan: is not above 0"),
+        ({"once": 1}, "once: int: is neither true nor false"),
         ({"run": "x" * 201}, "xx': is no name of 1 to 200"),
     ],
 )

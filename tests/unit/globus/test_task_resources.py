@@ -26,16 +26,35 @@ from support.commands import run_program
         ({"num_nodes": 0}, "num_nodes: 0: is not a number of 1 or more"),
         ({"num_nodes": True}, "num_nodes: True: is not a number of 1 or more"),
         ({"num_nodes": 5}, "num_nodes: 5, and a block of this endpoint has 4 nodes"),
+        ({"num_nodes": 2, "num_ranks": "4"}, "num_ranks: '4': is not a number of 1 or more"),
+        ({"num_nodes": 2, "num_ranks": 3}, "num_ranks: 3 cannot be shared out evenly among 2 nodes; set ranks_per_"),
+        ({"num_nodes": 2, "ranks_per_node": 2.0}, "ranks_per_node: 2.0: is not a number of 1 or more"),
+        ({"num_nodes": 2, "ranks_per_node": 9}, "ranks_per_node: 9, and a node of this endpoint takes 8 ranks of a"),
+        ({"num_nodes": 2, "num_ranks": 18}, "ranks_per_node: 9, and a node of this endpoint takes 8 ranks of a task"),
+        ({"num_nodes": 2, "num_ranks": 17, "ranks_per_node": 8}, "num_ranks: 17 on 2 nodes, and a node of this end"),
     ],
 )
-def test_nodes_that_no_block_has(specification: dict[str, Any], problem: str) -> None:
+def test_what_no_block_has(specification: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=f"^resource_specification: {problem}"):
-        check_placement(specification, 4)
+        check_placement(specification, 4, 8)
 
 
-def test_nodes_that_a_block_has() -> None:
-    for nodes in (1, 4):
-        check_placement({"num_nodes": nodes, "ranks_per_node": 2}, 4)
+@pytest.mark.parametrize(
+    ("specification", "ranks_per_node"),
+    [
+        ({"num_nodes": 1, "ranks_per_node": 2}, 2),
+        ({"num_nodes": 4, "ranks_per_node": 8, "num_ranks": 31}, 8),
+        ({"num_nodes": 4, "num_ranks": 32}, 8),
+        ({"num_nodes": 4}, None),
+    ],
+)
+def test_what_a_block_has(specification: dict[str, Any], ranks_per_node: int | None) -> None:
+    check_placement(specification, 4, 8)
+    assert specification.get("ranks_per_node") == ranks_per_node
+
+
+def test_any_number_of_ranks_without_a_limit() -> None:
+    check_placement({"num_nodes": 1, "num_ranks": 1000}, 4)
 
 
 def test_what_parsl_does_not_take_is_refused_in_its_words() -> None:
