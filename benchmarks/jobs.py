@@ -56,23 +56,23 @@ def submissions(opened: AbstractContextManager[Any], count: int) -> float:
         return median(times_us)
 
 
-def mapped(executor: AbstractContextManager[Any], count: int) -> float:
-    """Items a second of the executor, by ``submit``: its ``map`` raises NotImplementedError (SDK 4.19)."""
+def mapped(executor: AbstractContextManager[Any], count: int) -> tuple[float, float]:
+    """As :func:`batched`, of the executor, by ``submit``: its ``map`` raises NotImplementedError (SDK 4.19)."""
     with executor as session:
         assert session.submit(successor, 0).result() == 1
-        begin = time.perf_counter()
+        begin, cpu_s = time.perf_counter(), time.process_time()
         futures = [session.submit(successor, number) for number in range(count)]
         assert [future.result() for future in futures] == list(range(1, count + 1))
-        return count / (time.perf_counter() - begin)
+        return count / (time.perf_counter() - begin), (time.process_time() - cpu_s) / count * 1e6
 
 
-def batched(opened: AbstractContextManager[Any], count: int) -> float:
-    """Items a second of a batch."""
+def batched(opened: AbstractContextManager[Any], count: int) -> tuple[float, float]:
+    """Items a second of a batch, and microseconds of this process's CPU per item."""
     with opened as session:
         assert session.submit(successor, 0).result() == 1
-        begin = time.perf_counter()
+        begin, cpu_s = time.perf_counter(), time.process_time()
         assert session.batch(successor, range(count)).results() == list(range(1, count + 1))
-        return count / (time.perf_counter() - begin)
+        return count / (time.perf_counter() - begin), (time.process_time() - cpu_s) / count * 1e6
 
 
 def called_back(opened: AbstractContextManager[Any], count: int) -> tuple[list[float], list[float]]:
@@ -149,8 +149,11 @@ def run(bench: Bench) -> list[Row]:
     return [
         Row(_SUBMITTED, added_us - stock_us, "us", stock_us, ADDED, few * turns,
             note="stock is the whole of Executor.submit, which serialises later, in another thread"),
-        Row(_MAPPED, median(figures["rate"]), "items/s", median(figures["rate, stock"]), THROUGHPUT, turns,
+        Row(_MAPPED, median([rate for rate, _ in figures["rate"]]), "items/s",
+            median([rate for rate, _ in figures["rate, stock"]]), THROUGHPUT, turns,
             note=f"{count} items until all values are there; stock: Executor.submit, as its map is not implemented"),
+        Row("CPU of the client per item of it", median([cpu_us for _, cpu_us in figures["rate"]]), "us",
+            median([cpu_us for _, cpu_us in figures["rate, stock"]]), None, turns, note="this process's, all threads"),
         Row(_CALLED, since_result_ms[int(0.99 * len(since_result_ms))], "ms", None, CALLBACK, len(since_result_ms),
             note="from the result's arrival here to on_done of a batch"),
         Row("callback after the function returned, p50", median(since_return_ms), "ms", median(stock_ms), None,

@@ -61,7 +61,7 @@ from pathlib import Path
 
 head = {"group": "9", "endpoint": "8", "options": {}, "service": "", "at": 1.0}
 held = Store(Path(store), head)
-held.append({"job": 1, "name": "fit", "function": "7", "sha256": "6", "at": 2.0, "payload": "x"})
+held.append([{"job": 1, "name": "fit", "function": "7", "sha256": "6", "at": 2.0, "payload": "x"}])
 held.sync()
 try:
     Store(Path(store), head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from prov_worker.errors import InputError
 from prov_worker.globus.call_packing import pack_arguments
 from prov_worker.jobs.errors import BatchFailedError
 from prov_worker.jobs.job import Job
+from prov_worker.jobs.sender import MAX_JOBS
 from prov_worker.jobs.states import State
 from prov_worker.jobs.store import payload_sha256
 
@@ -110,7 +112,10 @@ class Batch:
             BatchFailedError: an item has no value.
             TimeoutError: some have not ended in time.
         """
-        self.wait(timeout)
+        for job in self.as_completed(timeout):
+            if job.state is State.COMPLETED:
+                with contextlib.suppress(InputError):  # raised below, when all have ended
+                    job.result()  # unpacked while others run
         return [job.result() if job.state is State.COMPLETED else None for job in self.jobs]
 
     @property
@@ -172,24 +177,45 @@ def batch(
     """Make a batch; see :meth:`prov_worker.jobs.session.Jobs.batch`."""
     if fail not in FAIL:
         raise InputError(f"fail: {fail!r}: is none of {', '.join(FAIL)}")
-    entries = list(items)
-    calls = [item if isinstance(item, Call) else Call(item) for item in entries]
+    values = list(items)
+    calls = [item if isinstance(item, Call) else Call(item) for item in values]
     if not calls and not allow_empty:
         raise InputError("items: there are none; allow_empty=True if that may be")
     function_id, fields = session.options(name=name, **options).fields(function)
     title = name or str(fields["name"])
     payloads = [pack_arguments(call.args, call.kwargs) for call in calls]
-    keys = _keys(entries, payloads, key)
-    jobs = []
-    with session.lock:
-        for item_key, payload in zip(keys, payloads, strict=True):
-            earlier = session.ledger.items.get((title, item_key))
-            if earlier is not None and _same(earlier, fields, payload):
-                jobs.append(earlier)
-                session.retry([earlier], unknown=unknown)
-            else:
-                jobs.append(session.add_packed(function_id, payload, {**fields, "batch": title, "key": item_key}))
+    keys = _keys(values, payloads, key)
+    jobs: list[Job] = []
+    entries = list(zip(keys, payloads, strict=True))
+    for start in range(0, len(entries), MAX_JOBS):  # so that the first are on their way while the rest is written down
+        jobs += _part(session, function_id, title, fields, entries[start : start + MAX_JOBS], unknown=unknown)
     return Batch(session, title, jobs, on_done, fail)
+
+
+def _part(
+    session: Jobs,
+    function_id: str,
+    title: str,
+    fields: Mapping[str, Any],
+    entries: Sequence[tuple[str, str]],
+    *,
+    unknown: bool,
+) -> list[Job]:
+    """Return the jobs of a part of a batch's items, given by key and packed arguments."""
+    with session.lock:
+        earlier = [session.ledger.items.get((title, key)) for key, _ in entries]
+        kept = [
+            job if job is not None and _same(job, fields, payload) else None
+            for job, (_, payload) in zip(earlier, entries, strict=True)
+        ]
+        session.retry([job for job in kept if job is not None], unknown=unknown)
+        calls = [
+            (payload, {**fields, "batch": title, "key": key})
+            for job, (key, payload) in zip(kept, entries, strict=True)
+            if job is None
+        ]
+        added = iter(session.add(function_id, calls))
+        return [next(added) if job is None else job for job in kept]
 
 
 def _same(job: Job, fields: Mapping[str, Any], payload: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is asked of the endpoint's engine itself: whether it is one of ours, and to cancel tasks.
+"""What is asked of the endpoint's engine itself: whether it is one of ours, which tasks run, and to cancel tasks.
 
 Both are tasks that our engines answer without a worker (:mod:`prov_worker.globus.engine_requests`).
 """
@@ -80,6 +80,23 @@ class EngineLink:
                 return {}
             outcomes |= answered
         return outcomes
+
+    def running(self, tasks: Sequence[str]) -> set[str] | None:
+        """Ask which tasks run; None if the engine is not one of ours, or has not answered within 10 s."""
+        if self._other:
+            return None
+        until = time.monotonic() + CANCEL_S
+        running: set[str] = set()
+        for start in range(0, len(tasks), MAX_TASKS):
+            try:
+                request = {"running": list(tasks[start : start + MAX_TASKS])}
+                value = self._ask(request, lambda: time.monotonic() < until)
+            except TimeoutError:
+                return None
+            if value is None:  # such as one of an earlier release, which knows no such question
+                return None
+            running.update(map(str, value.get("running") or ()))
+        return running
 
     def _ask(self, request: dict[str, Any], go_on: Callable[[], bool]) -> dict[str, Any] | None:
         """Ask the engine; return its answer, None if it is not one of ours.

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("prov_worker.jobs.session")
 
+#: Answers that are written down together.
+_AT_ONCE = 200
+
 
 class Exchange:
     """Sends jobs of a store, and takes their answers.
@@ -97,13 +100,19 @@ class Exchange:
         return self._payloads.pop(job.id, None) or self.ledger.payload(job)
 
     def begin_sending(self, jobs: Sequence[Job]) -> int | None:
-        """Have it on disk that these jobs are about to be sent; None if one of them was cancelled meanwhile."""
+        """Write down that these jobs are about to be sent; None if one of them was cancelled. The lock is held.
+
+        They must not be sent before :meth:`sync`.
+        """
         if not all(job.waiting for job in jobs):
             return None
         number = self.ledger.sendings + 1
         self._state.append({"sending": number, "jobs": [job.id for job in jobs], "at": now()})
-        self._state.sync()
         return number
+
+    def sync(self) -> None:
+        """Have on disk what was written down; without the lock, as a disk may take its time."""
+        self._state.sync()
 
     def sent(self, number: int, tasks: Sequence[str]) -> None:
         """The service took them."""
@@ -178,39 +187,49 @@ class Exchange:
 
     def _deliver(self, answers: Sequence[Answer]) -> None:
         try:
-            for answer in answers:
-                self._take(answer)
+            for start in range(0, len(answers), _AT_ONCE):
+                self._take(answers[start : start + _AT_ONCE])
         except ProvWorkerError as error:  # the store cannot be written: the answers stay with the service
             self._state.fail(error)
             raise
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answers: Sequence[Answer]) -> None:
+        jobs: dict[str, tuple[Job, Answer]] = {}
         with self.lock:
-            job = self.ledger.tasks.get(answer.task_id)
-            if job is None:
-                if self.ledger.sending is not None:
+            for answer in answers:
+                job = self.ledger.tasks.get(answer.task_id)
+                if job is not None:
+                    jobs[answer.task_id] = job, answer
+                elif self.ledger.sending is not None:
                     self._early[answer.task_id] = answer
-                return
-            shell = job.shell
-        state, error = outcome(answer, shell=shell)
-        record: dict[str, Any] = {"ended": job.id, "task": answer.task_id, "state": str(state), "at": now()}
-        if answer.code is not None:
-            record["code"] = answer.code
-        duration_s = run_s(answer)
-        if duration_s is not None:
-            record["run_s"] = duration_s
-        if error is not None:
-            record["error"] = error
-        if answer.succeeded:
-            record["result"] = answer.text
+        records = [_record(job, answer) for job, answer in jobs.values()]
         with self.lock:
-            if answer.task_id not in self.ledger.tasks:
-                return
-            if state in job.retry_on and len(job.attempts) < job.granted and not job.cancel_wanted:
-                record["again"] = True
-            self._state.append(record)
-            if job.waiting:
-                _log.info("job %d (%s): %s, sent again: %s", job.id, job.name, state, error)
-                self.put(job)
-            else:
-                self._state.tell(job)
+            # One that has been taken meanwhile is left out.
+            records = [record for record in records if record["task"] in self.ledger.tasks]
+            ended = [jobs[record["task"]][0] for record in records]
+            for job, record in zip(ended, records, strict=True):
+                again = State(record["state"]) in job.retry_on and len(job.attempts) < job.granted
+                if again and not job.cancel_wanted:
+                    record["again"] = True
+            self._state.append(*records)
+            for job, record in zip(ended, records, strict=True):
+                if job.waiting:
+                    _log.info("job %d (%s): %s, sent again: %s", job.id, job.name, record["state"], record.get("error"))
+                    self.put(job)
+            self._state.tell(*(job for job in ended if not job.waiting))
+
+
+def _record(job: Job, answer: Answer) -> dict[str, Any]:
+    """The line of the store that says how a job's task ended."""
+    state, error = outcome(answer, shell=job.shell)
+    record: dict[str, Any] = {"ended": job.id, "task": answer.task_id, "state": str(state), "at": now()}
+    if answer.code is not None:
+        record["code"] = answer.code
+    duration_s = run_s(answer)
+    if duration_s is not None:
+        record["run_s"] = duration_s
+    if error is not None:
+        record["error"] = error
+    if answer.succeeded:
+        record["result"] = answer.text
+    return record

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate.vocabulary import crate_name
+from prov_worker.globus.task_options import KEY
 from prov_worker.jobs import errors
 from prov_worker.jobs.states import State
 
@@ -142,6 +143,12 @@ class Job:
     def waiting(self) -> bool:
         """Whether it is here, to be sent."""
         return self.state is State.QUEUED and (not self.attempts or self.attempts[-1].state is not State.QUEUED)
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether it is sent again only if that is asked for: nobody knows what it did, or it was to run once."""
+        once = ((self.specification or {}).get(KEY) or {}).get("once", False)
+        return self.state is State.UNKNOWN or (once and self.state in (State.LOST, State.TIMED_OUT))
 
     @property
     def task_id(self) -> str | None:

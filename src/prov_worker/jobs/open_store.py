@@ -37,22 +37,29 @@ class OpenStore:
         self.closed = False
         self._file = store
 
-    def append(self, record: dict[str, Any]) -> None:
-        """Write a line, and take what it means; the lock is held."""
-        self.ledger.apply(record, self._file.append(record))
+    def append(self, *records: dict[str, Any]) -> None:
+        """Write lines, and take what they mean; the lock is held."""
+        for record, offset in zip(records, self._file.append(records), strict=True):
+            self.ledger.apply(record, offset)
+
+    def line(self, offset: int) -> dict[str, Any]:
+        """Return a line of the file."""
+        with self.lock:
+            return self._file.line(offset)
 
     def sync(self) -> None:
-        """Have all lines on disk."""
+        """Have all lines on disk; the lock need not be held, and others write meanwhile."""
         self._file.sync()
 
     def close_file(self) -> None:
         """Let the file go."""
         self._file.close()
 
-    def tell(self, job: Job) -> None:
-        """A job has ended: whoever listens or waits learns it; the lock is held."""
+    def tell(self, *jobs: Job) -> None:
+        """Jobs have ended: whoever listens or waits learns it; the lock is held."""
         for listener in self.listeners:
-            listener(job)
+            for job in jobs:
+                listener(job)
         self.changed.notify_all()
 
     def check(self) -> None:

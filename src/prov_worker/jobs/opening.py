@@ -33,6 +33,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
     retry_on: Iterable[str] = RETRY_ON,
     time_limit: float | None = None,
     run: str | None = None,
+    once: bool = False,
     settle_s: float = SETTLE_S,
     send: bool = True,
 ) -> Jobs:
@@ -50,6 +51,8 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         retry_on: after which of ``lost``, ``timed_out`` and ``failed``.
         time_limit: seconds that an attempt may take on its worker, for an endpoint with one of our engines.
         run: name of the run that the jobs are a part of; likewise.
+        once: a job's task that has begun does not begin again, if the web service delivers it again; likewise. Not
+            together with ``retries``.
         settle_s: a request that had no answer made no tasks if there are none so many seconds later; it is then sent
             again. Longer than the web service takes for one.
         send: False: nothing is sent and no result is fetched; for what needs the store alone, such as cancelling.
@@ -59,7 +62,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         InputError: an argument is not allowed, or credentials are missing; nothing was sent.
     """
     path = Path(store)
-    defaults = {"retries": retries, "retry_on": retry_on, "time_limit": time_limit, "run": run}
+    defaults = {"retries": retries, "retry_on": retry_on, "time_limit": time_limit, "run": run, "once": once}
     Submitter(None, **defaults)  # type: ignore[arg-type] # refuses what is not allowed before anything is made
     if site is not None and endpoint is not None:
         raise InputError("site, endpoint: give one of them: jobs go to an endpoint, or to an engine here")
@@ -71,7 +74,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
         _check(path, ledger.head, wanted, options)
         wanted = str(ledger.head["endpoint"])
     elif wanted is None:
-        raise StoreError(path, "no such store; name an endpoint to make it")
+        raise StoreError(path, "no such store; name an endpoint or a site to make it")
     here = wanted.startswith(SITE)
     client = None if here else compute_client(auth)
     service = "" if client is None else client.web_service_address

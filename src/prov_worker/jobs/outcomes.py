@@ -12,7 +12,12 @@ _SHELL_TIMED_OUT = 124
 _TAIL_LINES = 10
 #: Of tasks whose worker an agent ended, or that no worker got, as our engines say
 #: (:mod:`prov_worker.globus.error_results`).
-_ENDED = {"time_limit": State.TIMED_OUT, "cancelled": State.CANCELLED, "refused": State.FAILED}
+_ENDED = {
+    "time_limit": State.TIMED_OUT,
+    "cancelled": State.CANCELLED,
+    "refused": State.FAILED,
+    "begun": State.LOST,
+}
 
 
 def outcome(answer: Answer, *, shell: bool) -> tuple[State, str | None]:

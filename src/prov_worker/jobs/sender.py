@@ -29,7 +29,7 @@ _MAX_BYTES = 4 << 20
 _GATHER_S = 0.01
 _SMALL, _SMALL_IN_A_ROW, _SMALL_WINDOW_S = 8, 8, 16.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_NOT_OURS = "time_limit, run: the endpoint's engine is not one of prov-worker's, and cannot do that"
+_NOT_OURS = "time_limit, run, once: the endpoint's engine is not one of prov-worker's, and cannot do that"
 
 
 class Sender(threading.Thread):
@@ -123,6 +123,7 @@ class Sender(threading.Thread):
                 self._queue.extendleft(job for job in reversed(jobs) if job.id not in left and job.waiting)
             if number is None:
                 return
+            self._exchange.sync()
             if not ours:
                 self._exchange.refused(number, _NOT_OURS)
                 return

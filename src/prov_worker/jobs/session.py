@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.globus.call_packing import PackedFunction, pack_arguments, pack_function
+from prov_worker.globus.call_packing import PackedFunction, pack_function
 from prov_worker.jobs.batch import Batch, batch
 from prov_worker.jobs.cancelling import cancel_jobs
 from prov_worker.jobs.engine_link import EngineLink
@@ -37,6 +37,10 @@ class OpenLedger(Ledger):
     def cancel(self, job: Job) -> Cancellation:
         """Cancel as the session does."""
         return self.session.cancel(job)
+
+    def line(self, offset: int) -> dict[str, Any]:
+        """Return a line of the store, which is open already."""
+        return self.session.line(offset)
 
 
 class Jobs:
@@ -133,8 +137,8 @@ class Jobs:
             options: ``name`` of the batch, None: the function's; ``key``, a function from an item to the text that
                 tells it from the others, None: its arguments do; ``on_done``, called with each job once it has ended,
                 by whoever iterates or waits; ``fail``: ``first``, ``after`` (the default) or ``never``: when iteration
-                and results raise for items without a value; ``allow_empty``; ``unknown``: also send those again of
-                which nobody knows whether their task exists; and those of :meth:`options`.
+                and results raise for items without a value; ``allow_empty``; ``unknown``: as of :meth:`retry`;
+                and those of :meth:`options`.
 
         Raises:
             InputError: there are no items, two have one key, or an option is not allowed.
@@ -203,13 +207,14 @@ class Jobs:
 
         Args:
             jobs: others among them are passed over.
-            unknown: those too of which nobody knows whether their task exists: it may run twice.
+            unknown: those too of which nobody knows whether their task exists, and those that were to run once and
+                were lost or ended at their time limit: they may run twice.
         """
         again = []
         with self.lock:
             self._state.check()
             for job in jobs:
-                wanted = job.ended and job.state is not State.COMPLETED and (unknown or job.state is not State.UNKNOWN)
+                wanted = job.ended and job.state is not State.COMPLETED and (unknown or not job.may_have_run)
                 if wanted:
                     self._state.append({"retry": job.id, "at": now()})
                     self._exchange.put(job)
@@ -227,6 +232,28 @@ class Jobs:
             ProvWorkerError: the web service cannot be asked; what could be done here is done.
         """
         return cancel_jobs(self, list(jobs))
+
+    def look(self) -> list[Job]:
+        """Ask the endpoint's engine which jobs run, and return these: they are ``running`` then, and not ``queued``.
+
+        Empty if the engine is not one of ours, or has not answered within 10 s. It knows by what the agents of its
+        nodes write down every two seconds while tasks run. What is running is not kept in the store.
+
+        Raises:
+            ProvWorkerError: the web service cannot be asked.
+        """
+        with self.lock:
+            self._state.check()
+            tasks = list(self.ledger.tasks)
+        running = self.engine.running(tasks) if tasks else None
+        jobs = []
+        with self.lock:
+            for task_id, job in self.ledger.tasks.items():
+                if running is not None and task_id in tasks:
+                    job.state = State.RUNNING if task_id in running else State.QUEUED
+                    if job.state is State.RUNNING:
+                        jobs.append(job)
+        return jobs
 
     def drop(self, job: Job) -> Cancellation:
         """Take a job back if it has not been sent, else drop its result and leave the endpoint alone."""
@@ -294,35 +321,31 @@ class Jobs:
                 self._state.append(record if text is None else {**record, "text": text})
         return packed, function_id
 
-    def add(self, function_id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], fields: Mapping[str, Any]) -> Job:
-        """Put a call on record and have it sent.
+    def add(self, function_id: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Job]:
+        """Put calls on record and have them sent.
 
         Args:
             function_id: of Globus Compute.
-            args: positional arguments.
-            kwargs: keyword arguments.
-            fields: more of the job's line.
+            calls: packed arguments of each, and more of its job's line.
         """
-        payload = pack_arguments(args, kwargs)
-        return self.add_packed(function_id, payload, fields)
-
-    def add_packed(self, function_id: str, payload: str, fields: Mapping[str, Any]) -> Job:
-        """As :meth:`add`, with arguments that are packed already."""
-        record = {
-            **fields,
-            "function": function_id,
-            "sha256": payload_sha256(payload),
-            "at": now(),
-            "payload": payload,
-        }
+        at = now()
+        records: list[dict[str, Any]] = [
+            {**fields, "function": function_id, "sha256": payload_sha256(payload), "at": at, "payload": payload}
+            for payload, fields in calls
+        ]
         with self.lock:
             if self._state.closed or self._state.error:
                 self._state.check()
-            number = len(self.ledger.jobs) + 1
-            self._state.append({"job": number, **record})
-            job = self.ledger.jobs[number]
-            self._exchange.put(job, payload)
-        return job
+            first = len(self.ledger.jobs) + 1
+            self._state.append(*({"job": number, **record} for number, record in enumerate(records, first)))
+            jobs = [self.ledger.jobs[number] for number in range(first, first + len(records))]
+            for job, (payload, _) in zip(jobs, calls, strict=True):
+                self._exchange.put(job, payload)
+        return jobs
+
+    def line(self, offset: int) -> dict[str, Any]:
+        """Return a line of the store."""
+        return self._state.line(offset)
 
 
 def ledger_for(path: Path, crates: Path | None) -> OpenLedger:

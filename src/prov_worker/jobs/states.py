@@ -9,7 +9,7 @@ class State(str, Enum):
     """What is known of a job.
 
     ``queued``: it is not known to have begun: it waits here to be sent, or was sent and waits at the endpoint or runs
-    there: the web service says no more of most endpoints. ``running``: the web service says that it runs.
+    there: the web service says no more. ``running``: the endpoint's engine, one of ours, has said that it runs.
     ``completed``: its function returned. ``failed``: its function raised, its command's exit status was not 0, or the
     web service refused it. ``lost``: no worker answered; its function may have run in part. ``timed_out``: it was ended
     at its time limit. ``cancelled``: it was cancelled before it was sent or at the endpoint, or its result was dropped.

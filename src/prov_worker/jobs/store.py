@@ -1,4 +1,4 @@
-"""The file that jobs survive in: JSON lines, each appended by one ``write``, synced to disk when it matters.
+"""The file that jobs survive in: JSON lines, appended by one ``write`` or few, synced to disk when it matters.
 
 The first line names the format's version. What the lines mean is in :mod:`prov_worker.jobs.ledger`. A file is read and
 written by its owner alone: it holds arguments and results, which are unpickled.
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from prov_worker.jobs.errors import StoreError
 VERSION = 1
 _MARK = "prov_worker_jobs"
 _WAIT_S = 1.0
+#: Bytes of one write to the file, and of the first look at a line.
+_AT_ONCE_BYTES = 1 << 20
+_READ_BYTES = 4096
 
 
 class Store:
@@ -46,33 +49,62 @@ class Store:
             check_owner(path, os.fstat(self._descriptor))
             self.size = _mend(path, self._descriptor)
             if not self.size:
-                self.append({_MARK: VERSION, **head})
+                self.append([{_MARK: VERSION, **head}])
                 self.sync()
                 _sync_directory(path.parent)
         except BaseException:
             self.close()
             raise
 
-    def append(self, record: dict[str, Any]) -> int:
-        """Append a line; return its offset in the file, in bytes.
+    def append(self, records: Sequence[dict[str, Any]]) -> list[int]:
+        """Append lines; return their offsets in the file, in bytes.
 
-        It survives the end of this process from then on, and that of the machine after :meth:`sync`.
+        They survive the end of this process from then on, and that of the machine after :meth:`sync`.
 
         Raises:
-            StoreError: there is no space.
+            StoreError: there is no space; lines that were written whole are there when the file is read again.
         """
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
-        offset = self.size
+        offsets = []
+        lines: list[bytes] = []
+        end = self.size
+        for record in records:
+            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+            offsets.append(end)
+            end += len(line)
+            lines.append(line)
+            if end - self.size > _AT_ONCE_BYTES:
+                self._write(b"".join(lines))
+                lines.clear()
+        if lines:
+            self._write(b"".join(lines))
+        return offsets
+
+    def _write(self, data: bytes) -> None:
         try:
-            written = os.write(self._descriptor, line)
-            if written < len(line):  # what is there of it is cut when the file is opened next
-                written += os.write(self._descriptor, line[written:])
+            written = os.write(self._descriptor, data)
+            if written < len(data):  # what is there of a line is cut when the file is opened next
+                written += os.write(self._descriptor, data[written:])
         except OSError as error:
             raise StoreError(self.path, f"cannot be written: {error.strerror}") from error
         self.size += written
-        if written < len(line):
+        if written < len(data):
             raise StoreError(self.path, "cannot be written: no space")
-        return offset
+
+    def line(self, offset: int) -> dict[str, Any]:
+        """Return the line that begins at an offset.
+
+        Raises:
+            StoreError: there is none any more.
+        """
+        if self._descriptor < 0 or not hasattr(os, "pread"):
+            return read_line(self.path, offset)
+        data, step = b"", _READ_BYTES
+        try:
+            while b"\n" not in data and (more := os.pread(self._descriptor, step, offset + len(data))):
+                data, step = data + more, 8 * step
+            return dict(json.loads(data[: data.find(b"\n") + 1]))
+        except (OSError, ValueError) as error:
+            raise StoreError(self.path, f"byte {offset}: cannot be read: {error}") from error
 
     def sync(self) -> None:
         """Have all lines on disk."""

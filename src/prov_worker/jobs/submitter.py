@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError
+from prov_worker.globus.call_packing import pack_arguments
 from prov_worker.jobs.states import RETRYABLE, State
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Submitter:
         time_limit: seconds that each attempt may take on its worker; the agent ends the worker then. Only for endpoints
             with one of our engines, which is asked first.
         run: name of the run that the jobs are a part of, for their crates; likewise.
+        once: a task that has begun does not begin again, if the web service delivers it again; likewise.
         specification: ``resource_specification`` as the endpoint's engine takes it, beside all these.
 
     Raises:
@@ -45,6 +47,7 @@ class Submitter:
         nodes: int | None = None,
         time_limit: float | None = None,
         run: str | None = None,
+        once: bool = False,
         specification: Mapping[str, Any] | None = None,
     ) -> None:
         self._session = session
@@ -57,22 +60,23 @@ class Submitter:
         for word in states:
             if word not in allowed:
                 raise InputError(f"retry_on: {word!r}: is none of {', '.join(allowed)}")
+        if retries and once:
+            raise InputError("once, retries: a job that is sent again may run twice; leave one of them out")
         if retries:
             self._fields |= {"retries": retries, "retry_on": states}
-        merged = {**_placement(ranks, nodes), **_asked(time_limit, run), **(specification or {})}
+        merged = {**_placement(ranks, nodes), **_asked(time_limit, run, once), **(specification or {})}
         if merged:
             self._fields["spec"] = merged
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job:
         """Have ``function(*args, **kwargs)`` called; see :meth:`prov_worker.jobs.session.Jobs.submit`."""
         function_id, fields = self.fields(function)
-        return self._session.add(function_id, args, kwargs, fields)
+        return self._session.add(function_id, [(pack_arguments(args, kwargs), fields)])[0]
 
     def submit_registered(self, function_id: str, /, *args: Any, **kwargs: Any) -> Job:
         """Have a function called that was registered elsewhere."""
-        return self._session.add(
-            str(function_id), args, kwargs, {"name": self._name or str(function_id), **self._fields}
-        )
+        fields = {"name": self._name or str(function_id), **self._fields}
+        return self._session.add(str(function_id), [(pack_arguments(args, kwargs), fields)])[0]
 
     def fields(self, function: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
         """Return a function's id, and what the lines of its jobs have in common."""
@@ -83,9 +87,10 @@ class Submitter:
         return function_id, fields
 
 
-def _asked(time_limit: float | None, run: str | None) -> dict[str, Any]:
+def _asked(time_limit: float | None, run: str | None, once: bool) -> dict[str, Any]:
     """What our engines are asked for, checked as they do it."""
-    options = {key: value for key, value in (("time_limit", time_limit), ("run", run)) if value is not None}
+    values = {"time_limit": time_limit, "run": run, "once": once or None}
+    options = {key: value for key, value in values.items() if value is not None}
     if not options:
         return {}
     from prov_worker.globus.task_options import KEY, OPTION, take_options

@@ -52,7 +52,7 @@ def test_submit_list_show_result(jobs: Command) -> None:
     code, output, errors = jobs("submit", "work.py:share", "-a", "1", "-a", "of=0")
     assert (code, output) == (1, "")
     assert errors == "prov-worker: job 2 (share): failed: ZeroDivisionError: division by zero\n"
-    code, output, _ = jobs("list", "jobs.jsonl")
+    code, output, _ = jobs("list")
     assert code == 0
     assert output.splitlines()[-1] == "1 completed, 1 failed"
     rows = json.loads(jobs("list", "jobs.jsonl", "--state", "failed", "--json")[1])
@@ -78,10 +78,12 @@ def test_map_and_map_again(jobs: Command, tmp_path: Path) -> None:
     assert [len(row["attempts"]) for row in rows] == [1, 2, 1]
 
 
-def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path) -> None:
+def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path, wait_for: Callable[..., None]) -> None:
     code, output, _ = jobs("submit", "work.py:stay", "-a", str(tmp_path / "go"), "--no-wait")
     assert code == 0
     assert output.startswith("job 1 is task ")
+    wait_for(lambda: jobs("list", "--look")[1].endswith("\n1 running\n"), "the job")
+    assert jobs("list")[1].endswith("\n1 queued\n")
     code, output, _ = jobs("cancel", "jobs.jsonl", "1")
     assert (code, output) == (0, "job 1: cancelled at the endpoint, where its worker was ended\n")
     code, _, errors = jobs("result", "jobs.jsonl")
@@ -103,6 +105,8 @@ def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path) -> None:
         (["submit", "work.py:share", "--config", "x"], "--config: 'x': is not KEY=VALUE"),
         (["submit", "work.py:share", "--ranks", "3", "--nodes", "2"], "ranks: 3 cannot be shared out evenly among 2"),
         (["submit", "work.py:share", "--time-limit", "-1"], "time_limit: -1.0: is not above 0 and at most 31622400 s"),
+        (["submit", "work.py:share", "--once", "--retries", "1"], "once, retries: a job that is sent again may run tw"),
+        (["list"], "jobs.jsonl: no such store"),
         (["map", "work.py:share", "none.csv"], "none.csv: cannot be read"),
         (["map", "work.py:share", "empty.csv"], "empty.csv: has no rows below its head"),
         (["map", "work.py:share", "short.csv"], "short.csv: row 1: has not 2 values"),
@@ -119,4 +123,4 @@ def test_bad_input_is_one_line(jobs: Command, arguments: list[str], problem: str
     assert (code, output) == (2, "")
     assert problem in errors
     assert len(errors.splitlines()) == 1
-    assert not Path("none.jsonl").exists()
+    assert not list(Path().glob("*.jsonl*"))

@@ -117,13 +117,14 @@ def test_cancel_says_what_it_did(opened: Callable[..., Jobs], tmp_path: Path, wa
     """At an endpoint whose engine is not ours, a time limit is refused too."""
     with opened(options={"engine": "GlobusComputeEngine"}) as session:
         limited = session.options(time_limit=60).submit(double, 1)
-        with pytest.raises(jobs.JobFailedError, match="time_limit, run: the endpoint's engine is not one of prov-work"):
+        with pytest.raises(jobs.JobFailedError, match="time_limit, run, once: the endpoint's engine is not one of"):
             limited.result(LIMIT_S)
         running = session.submit(go_on, str(tmp_path / "go"))
         wait_for(lambda: running.task_id is not None, "its task")
         with session.lock:  # so that it cannot be sent meanwhile
             waiting = session.submit(double, 1)
             assert waiting.cancel() is Cancellation.CANCELLED
+        assert session.look() == []
         assert running.cancel() is Cancellation.DROPPED
         with pytest.raises(jobs.JobCancelledError, match=r"job 2 \(go_on\): cancelled; its result is dropped"):
             running.result()
@@ -154,6 +155,9 @@ def test_limits_runs_and_cancellation_at_an_endpoint_of_ours(
         assert session.ledger.ours
         running = session.submit(stay, str(tmp_path / "runs"))
         wait_for((tmp_path / "runs").exists, "its task")  # of one that has not begun, the run is not in the crate
+        assert running.state is State.QUEUED
+        wait_for(lambda: session.look() == [running], "the agent's word of it")
+        assert running.state is State.RUNNING
         assert running.cancel() is Cancellation.STOPPED
         with session.lock:
             waiting = session.submit(double, 1)

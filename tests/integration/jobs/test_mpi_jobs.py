@@ -69,6 +69,7 @@ def test_two_ranks(stack: Stack, launcher: str, tmp_path: Path, crate_dir: Path,
     options = {
         "mpi": "openmpi" if "openmpi" in launcher else "mpiexec",
         "worker_init": worker_init(tmp_path / "bin", launcher),
+        "mpi_ranks": 2,
         "crate_dir": str(crate_dir),
         "plots": "none",
         "heartbeat_period": 2,
@@ -86,12 +87,14 @@ def test_two_ranks(stack: Stack, launcher: str, tmp_path: Path, crate_dir: Path,
             program = two.submit(MPIFunction(f"{sys.executable} {PROGRAM}", walltime=60))
             called = two.submit(rank_variables, "OMPI_COMM_WORLD_RANK" if "openmpi" in launcher else "PMI_RANK")
             beyond = session.options(ranks=2, nodes=2).submit(rank_variables, "PATH")
+            more = session.options(ranks=3).submit(rank_variables, "PATH")
             without = session.submit(rank_variables, "PATH")
             ranks = [json.loads(line) for line in program.result(LIMIT_S).stdout.splitlines()]
             assert sorted((rank["rank"], rank["size"], rank["sum"]) for rank in ranks) == [(0, 2, 3), (1, 2, 3)]
             assert sorted(called.result(LIMIT_S).split()) == ["0", "1"]
             for job, problem in {
                 beyond: "num_nodes: 2, and a block of this endpoint has 1 node",
+                more: "ranks_per_node: 3, and a node of this endpoint takes 2 ranks of a task",
                 without: "num_nodes: must be set for an endpoint with an MPI engine",
             }.items():
                 with pytest.raises(jobs.JobFailedError, match=f"resource_specification: {problem}"):

@@ -59,7 +59,7 @@ def test_limits_and_cancellation_say_that_they_do_nothing(
         wait_for(lambda: len(list(tmp_path.glob("go-*"))) == 2, "both threads")
         limited = session.options(time_limit=0.5).submit(go_on, str(tmp_path / "go"))
         with pytest.raises(
-            jobs.JobFailedError, match="time_limit, run: the endpoint's engine is not one of prov-worker"
+            jobs.JobFailedError, match="time_limit, run, once: the endpoint's engine is not one of prov-worker"
         ):
             limited.result(LIMIT_S)
         assert running[0].cancel() is Cancellation.DROPPED

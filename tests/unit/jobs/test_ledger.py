@@ -31,7 +31,7 @@ def ledger(tmp_path: Path, *records: dict[str, Any]) -> Ledger:
     path = tmp_path / "jobs.jsonl"
     store = Store(path, HEAD)
     for record in records:
-        store.append(record)
+        store.append([record])
     store.close()
     return Ledger.read(path)
 

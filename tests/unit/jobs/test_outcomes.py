@@ -61,6 +61,7 @@ def shell_result(status: int, name: str | None = None) -> str:
         (Answer("t", False, "time limit", False, outcome="time_limit"), False, State.TIMED_OUT, "time limit"),
         (Answer("t", False, "cancelled by", False, outcome="cancelled"), True, State.CANCELLED, "cancelled by"),
         (Answer("t", False, "num_nodes", False, outcome="refused"), False, State.FAILED, "num_nodes"),
+        (Answer("t", False, "begun before", False, outcome="begun"), False, State.LOST, "begun before"),
         (Answer("t", False, "WorkerLost", False, outcome="of a later release"), False, State.LOST, "WorkerLost"),
         (Answer("t", False, "", False), False, State.LOST, "no reason is given"),
     ],

@@ -18,7 +18,7 @@ HEAD = {"group": "g", "endpoint": "e", "options": {}, "service": "s", "at": 1.0}
 def test_lines_survive_a_cut_at_any_byte(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     store = Store(path, HEAD)
-    offsets = [store.append({"called": number}) for number in range(3)]
+    offsets = store.append([{"called": number} for number in range(3)])
     store.sync()
     store.close()
     whole = path.read_bytes()
@@ -28,7 +28,7 @@ def test_lines_survive_a_cut_at_any_byte(tmp_path: Path) -> None:
         lines = list(read(path))
         assert len(lines) == whole[:size].count(b"\n")
         again = Store(path, HEAD)
-        again.append({"called": 9})
+        again.append([{"called": 9}])
         again.close()
         records = [record for _, record in read(path)]
         assert records[0] == {"prov_worker_jobs": 1, **HEAD}
@@ -96,7 +96,22 @@ def test_a_missing_store_and_directory(tmp_path: Path) -> None:
 def test_arguments_of_any_text_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     store = Store(path, HEAD)
-    offset = store.append({"error": "one\ntwo\u2028three \ud800"})
+    [offset] = store.append([{"error": "one\ntwo\u2028three \ud800"}])
     store.close()
     assert read_line(path, offset)["error"] == "one\ntwo\u2028three \ud800"
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_lines_are_read_while_they_are_written_and_later(tmp_path: Path) -> None:
+    """Also such that are longer than one look, or than one write."""
+    path = tmp_path / "jobs.jsonl"
+    store = Store(path, HEAD)
+    records = [{"text": "x" * length} for length in (1, 4_090, 5_000, 1 << 20, 3)]
+    offsets = store.append(records)
+    assert [store.line(offset) for offset in offsets] == records
+    with pytest.raises(StoreError, match="byte 99999999: cannot be read"):
+        store.line(99999999)
+    store.close()
+    assert [store.line(offset) for offset in offsets] == records
+    assert [(offset, record) for offset, record in read(path)][1:] == list(zip(offsets, records, strict=True))
+    assert store.append([]) == []

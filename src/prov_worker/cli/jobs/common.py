@@ -92,6 +92,9 @@ engine_options = (
         "--time-limit", type=float, metavar="SECONDS", help="End a job's worker then; for prov-worker's engines alone."
     ),
     click.option("--run", metavar="NAME", help="The run that the jobs are a part of; for prov-worker's engines alone."),
+    click.option(
+        "--once", is_flag=True, help="Begin no task again that is delivered again; for prov-worker's engines alone."
+    ),
 )
 
 
@@ -109,10 +112,14 @@ class Submission:
     nodes: int | None
     time_limit: float | None
     run: str | None
+    once: bool
 
     def opened(self) -> Jobs:
-        """Open the store, or make it."""
-        options: dict[str, Any] = {"retries": self.retries, "time_limit": self.time_limit, "run": self.run}
+        """Open the store, or make it, if all options are allowed."""
+        from prov_worker.jobs.submitter import Submitter
+
+        Submitter(None, ranks=self.ranks, nodes=self.nodes)  # type: ignore[arg-type] # refuses before anything is made
+        options: dict[str, Any] = {name: getattr(self, name) for name in ("retries", "time_limit", "run", "once")}
         if self.retry_on:
             options["retry_on"] = self.retry_on
         if self.site is not None:
