@@ -124,13 +124,14 @@ MPI = [
 @pytest.mark.parametrize("name, launcher", MPI)
 def test_an_engine_for_mpi(name: str, launcher: str) -> None:
     """Loaded by Globus Compute, which refuses the options of other workers and any other launcher of Parsl."""
-    several: dict[str, Any] = {} if name == "local" else {"nodes_per_block": 4, "mpi_tasks": 2}
+    several: dict[str, Any] = {} if name == "local" else {"nodes_per_block": 4, "mpi_tasks": 2, "mpi_ranks": 64}
     engine = loaded(name, mpi=launcher, worker_init="module load x", interface="", **several)
     assert (engine["type"], engine["mpi_launcher"]) == (
         "ProvenanceMPIEngine",
         "srun" if launcher == "srun" else "mpiexec",
     )
     assert engine["max_workers_per_block"] == several.get("mpi_tasks", 1)
+    assert engine.get("max_ranks_per_node") == several.get("mpi_ranks")
     assert engine["provider"]["launcher"] == {"type": "SimpleLauncher"}
     lines = engine["provider"]["worker_init"].splitlines()
     own = [number for number, line in enumerate(lines) if "prov_worker.globus.openmpi" in line]
