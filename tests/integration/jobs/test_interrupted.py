@@ -26,9 +26,13 @@ def kill_at(seconds: float, endpoint: str, directory: Path, count: int) -> None:
     """Run the program, and kill it so long after its store is open."""
     (directory / "marks").mkdir(parents=True, exist_ok=True)
     command = [executable, HERE / "interrupted.py", endpoint, directory / "jobs.jsonl", directory / "marks", str(count)]
-    with Popen([*map(str, command)], stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True) as program:
+    errors = directory / "errors"
+    with (
+        errors.open("w") as log,
+        Popen([*map(str, command)], stdin=DEVNULL, stdout=PIPE, stderr=log, text=True) as program,
+    ):
         assert program.stdout is not None
-        assert program.stdout.readline() == "open\n"
+        assert program.stdout.readline() == "open\n", errors.read_text()
         time.sleep(seconds)
         os.kill(program.pid, signal.SIGKILL)
 
