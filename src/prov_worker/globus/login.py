@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
@@ -61,20 +63,44 @@ def client_for(app: Any, authorizer: Any) -> Any:
         raise MissingExtraError("jobs need globus-compute-sdk", "jobs", error) from error
     from globus_sdk import AuthAPIError, GlobusAPIError, GlobusError
 
+    made = None
     try:
         if app is None and authorizer is None:
             from globus_compute_sdk.sdk.auth.globus_app import get_globus_app
 
-            app = get_globus_app()
-        if app is not None and not sys.stdin.isatty():
-            _need_tokens(app)
-        return Client(app=app, authorizer=authorizer)
+            app = made = get_globus_app()
+        with _closed_on_error(made):
+            if app is not None and not sys.stdin.isatty():
+                _need_tokens(app)
+            return Client(app=app, authorizer=authorizer)
     except AuthAPIError as error:
         raise InputError(f"auth: the credentials are refused: {error.http_status} {error.message}") from error
     except GlobusAPIError as error:
         raise ProvWorkerError(f"the web service failed: {error.http_status} {error.message}") from error
     except GlobusError as error:
         raise ProvWorkerError(f"the web service cannot be reached: {type(error).__name__}: {error}") from error
+
+
+def close_app(app: Any) -> None:
+    """Close an app and the file of its tokens, which the SDK leaves to the garbage collector.
+
+    Python 3.13 and later warn of such a file (``sqlite3``, "ResourceWarning").
+
+    Args:
+        app: a ``GlobusApp`` that nobody uses any more.
+    """
+    app.close()
+    app.token_storage.close()
+
+
+@contextmanager
+def _closed_on_error(app: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if app is not None:
+            close_app(app)
+        raise
 
 
 def _need_tokens(app: Any) -> None:
