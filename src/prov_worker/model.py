@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import Usage as Usage
 from prov_worker.processes import host_name as host_name
@@ -340,6 +341,7 @@ class Energy:
         cpu_joules: of its CPUs.
         idle_share: share of the CPUs' time in which they had nothing to do, 0 to 1.
         gpu_joules: of each GPU that counts, by its number on the node.
+        gpus: how these are counted.
     """
 
     span_s: float
@@ -347,6 +349,7 @@ class Energy:
     cpu_joules: float | None = None
     idle_share: float | None = None
     gpu_joules: dict[int, float] = field(default_factory=dict)
+    gpus: NodeGpus = UNKNOWN_GPUS
 
 
 @dataclass(slots=True)

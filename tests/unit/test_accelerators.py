@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.accelerators import visible, visible_numbers
+from prov_worker.accelerators import NodeGpus, node_gpus, visible, visible_numbers
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,48 @@ from prov_worker.accelerators import visible, visible_numbers
 def test_what_a_worker_may_use(environ: dict[str, str], parts: list[str] | None, numbers: list[str] | None) -> None:
     assert visible(environ) == parts
     assert visible_numbers(environ) == numbers
+
+
+#: As Parsl sets them for each worker (process_worker_pool.py), whatever GPUs its node has.
+PARSL = dict.fromkeys(("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"), "3")
+PCI = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+ALIKE, MIXED = NodeGpus("nvidia"), NodeGpus("nvidia", mixed=True)
+SPLIT = NodeGpus("nvidia", partitioned=True)
+
+
+@pytest.mark.parametrize(
+    "environ, gpus, parts, numbers",
+    [
+        (PARSL, ALIKE, ["3"], ["3"]),
+        # the fastest GPU is CUDA's first, wherever it is on the bus
+        (PARSL, MIXED, ["3"], None),
+        ({**PARSL, **PCI}, MIXED, ["3"], ["3"]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, MIXED, [], []),
+        # a number names an instance of that GPU, and not all of it
+        ({**PARSL, **PCI}, SPLIT, ["3"], None),
+        # a tile, unless Level Zero counts devices
+        (PARSL, NodeGpus("intel"), ["3"], None),
+        ({**PARSL, "ZE_FLAT_DEVICE_HIERARCHY": "COMPOSITE"}, NodeGpus("intel"), ["3"], ["3"]),
+        ({"CUDA_VISIBLE_DEVICES": "3"}, NodeGpus("intel"), None, None),
+        (PARSL, NodeGpus("amd", mixed=True), ["3"], ["3"]),
+        ({"ROCR_VISIBLE_DEVICES": "2,5", "HIP_VISIBLE_DEVICES": "1"}, NodeGpus("amd"), ["5"], ["5"]),
+        ({"ROCR_VISIBLE_DEVICES": "2,5", "HIP_VISIBLE_DEVICES": "1"}, NodeGpus(), ["5"], ["5"]),
+        ({"ROCR_VISIBLE_DEVICES": "2", "HIP_VISIBLE_DEVICES": "1"}, NodeGpus("amd"), [], []),
+        ({"HIP_VISIBLE_DEVICES": "1,-1,0"}, NodeGpus("amd"), ["1"], ["1"]),
+        ({"CUDA_VISIBLE_DEVICES": "1"}, NodeGpus("amd"), ["1"], ["1"]),
+    ],
+)
+def test_numbers_are_those_of_the_nodes_gpus(
+    environ: dict[str, str], gpus: NodeGpus, parts: list[str] | None, numbers: list[str] | None
+) -> None:
+    assert visible(environ, gpus) == parts
+    assert visible_numbers(environ, gpus) == numbers
+
+
+def test_how_the_gpus_of_a_node_are_counted() -> None:
+    a100, display = ("nvidia", "A100-SXM4-80GB", False), ("nvidia", "DGX Display", False)
+    assert node_gpus([a100, a100]) == ALIKE
+    assert node_gpus([a100, display]) == MIXED
+    assert node_gpus([a100, ("nvidia", "A100-SXM4-80GB MIG 3g.40gb", True)]) == SPLIT
+    assert node_gpus([a100, ("amd", "MI210", False)]).vendor == ""
+    assert node_gpus([]) == NodeGpus()

@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
+    "accelerators": -3,
     "arrivals": -3,
     "code_form": -3,
     "counters": -3,
@@ -30,7 +31,6 @@ LAYERS = {
     "setting_values": -3,
     "training": -3,
     "variables": -3,
-    "accelerators": -2,
     "containers": -2,
     "capture_settings": -2,
     "attempt": -3,

@@ -32,7 +32,7 @@ def apportion(usage: Usage, energy: Energy, wall_time_s: float, cpus: int, envir
     if energy.cpu_joules is not None and usage.cpu_s is not None and wall_time_s > 0:
         share = min(1.0, usage.cpu_s / (cpus * wall_time_s))
         usage.cpu_energy_joules = round(energy.cpu_joules * part * share, 3)
-    numbers = accelerators.visible_numbers(environ)
+    numbers = accelerators.visible_numbers(environ, energy.gpus)
     counted = [energy.gpu_joules.get(int(number)) for number in numbers or ()]
     joules = [value for value in counted if value is not None]
     if joules and len(joules) == len(counted):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from itertools import accumulate
 
+from prov_worker.accelerators import UNKNOWN_GPUS, node_gpus
 from prov_worker.agent.buffers import History, Quantity
 
 _NAN = float("nan")
@@ -130,6 +131,8 @@ class GpuMeters:
         self._energy: History | None = None
         self._numbers: list[int] = []
         self._places: list[int] = []
+        #: How they are counted.
+        self.gpus = UNKNOWN_GPUS
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpus", daemon=True)
         self._thread.start()
@@ -153,6 +156,7 @@ class GpuMeters:
         energy = History([Quantity(f"gpu{m.index}", "joule", counter=True) for m in meters], self._interval_s)
         self._numbers = [meter.index for meter in meters]
         self._places = list(accumulate((4 + len(meter.more) for meter in meters), initial=0))
+        self.gpus = node_gpus((meter.vendor, meter.model, meter.partition) for meter in meters)
         self.history, self._energy = history, energy
         while not self._stop.is_set():
             if not self._wanted:

@@ -177,8 +177,10 @@ class Sampler:
 
     def snapshot(self, mono_ns: int) -> Snapshot:
         """Return what runs, as of the last tick."""
-        gpus = self._gpus.latest() if self._gpus is not None else {}
-        return self._snapshots.take(self._watched, mono_ns, self._drawn, gpus)
+        snapshot = self._snapshots.take(self._watched, mono_ns, self._drawn)
+        if self._gpus is not None:
+            snapshot.gpus, snapshot.counting = self._gpus.latest(), self._gpus.gpus
+        return snapshot
 
     def wait(self, deadline_ns: int) -> bool:
         """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep.
@@ -367,9 +369,9 @@ class Sampler:
             self._energy.between(start_ns, end_ns) if self._energy is not None and self._node_s is not None else None
         )
         joules = self._gpus.joules(start_ns, end_ns) if self._gpus is not None else {}
-        if joules:
+        if joules and self._gpus is not None:
             energy = energy or Energy((end_ns - start_ns) / 1e9)
-            energy.gpu_joules = joules
+            energy.gpu_joules, energy.gpus = joules, self._gpus.gpus
         return energy
 
     def _find_dead(self, mono_ns: int, tick: Tick) -> None:

@@ -39,8 +39,8 @@ class GpuUse:
 
 def gpu_use(step: RunStep) -> GpuUse:
     """Return which GPUs an attempt held, and how it used them."""
-    visible = accelerators.visible(step.environment)
-    numbers = accelerators.visible_numbers(step.environment)
+    visible = accelerators.visible(step.environment, step.gpus)
+    numbers = accelerators.visible_numbers(step.environment, step.gpus)
     held = len(numbers) if numbers is not None else len(visible) if visible is not None else step.node_gpus
     if not held:
         return GpuUse(0, used=0, busy=0.0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from prov_worker import accelerators
 from prov_worker.counters import COUNTERS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT
 from prov_worker.crate.entities import entity, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
-from prov_worker.model import Command, Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value
+from prov_worker.model import Command, Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value, Worker
 
 
 class Facts:
@@ -203,7 +204,8 @@ def environment(record: TaskRecord, account: str, user_endpoint: str | None, tak
     facts.add("#worker-container", "container", worker.container)
     seen: dict[str, str] = {}
     for source, description in (
-        (worker.accelerators, "accelerators that the worker may use"),
+        (_accelerators(worker, detailed=False), "accelerators that the worker may use"),
+        (_accelerators(worker, detailed=True), "how accelerators are counted and shared"),
         (worker.scheduler, "set by the scheduler"),
         (worker.environment, None),
     ):
@@ -239,3 +241,8 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
         property_id = v.COUNTER_PROPERTIES.get(counter.name)
         facts.add(f"#usage-{counter.key}", counter.label, getattr(used, counter.name), counter.unit, property_id)
     return facts
+
+
+def _accelerators(worker: Worker, *, detailed: bool) -> dict[str, str]:
+    """Return the variables that name accelerators, or those that say how they are counted."""
+    return {name: value for name, value in worker.accelerators.items() if (name in accelerators.DETAILS) is detailed}

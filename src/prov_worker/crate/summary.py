@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import Counter
 
@@ -104,7 +105,8 @@ class RunStep:
         gpus_visible: number of accelerators that the worker might use; None where no variable restricted them.
         node_cpus: logical CPUs of the node. node_memory_bytes: its memory, the control group's limit where lower.
         node_memory_total_bytes: its memory, whatever the limit.
-        node_gpus: number of GPUs of the node. cpu_model, gpu_model: their models.
+        node_gpus: number of GPUs of the node, without instances of them. cpu_model, gpu_model: their models.
+        gpus: how the GPUs of the node are counted.
         environment: recorded environment variables and facts of the scheduler, by name.
         scheduler_job: id of the batch job.
         container: image of the worker.
@@ -174,6 +176,7 @@ class RunStep:
     node_gpus: int = 0
     cpu_model: str | None = None
     gpu_model: str | None = None
+    gpus: NodeGpus = UNKNOWN_GPUS
     environment: dict[str, str] = field(default_factory=dict)
     scheduler_job: str | None = None
     container: str | None = None

@@ -172,8 +172,6 @@ def _worker(step: RunStep, crate: StepCrate) -> None:
             entity = crate.entities.get(identifier, {})
             step.environment[str(entity.get("name", identifier[5:]))] = str(entity.get("value", ""))
     step.scheduler_job = schedulers.job_id(step.environment)
-    visible = accelerators.visible(step.environment)
-    step.gpus_visible = None if visible is None else len(visible)
 
 
 def _count(affinity: str | None) -> int | None:
@@ -197,10 +195,17 @@ def _hardware(step: RunStep, crate: StepCrate) -> None:
     step.node_memory_bytes = min(total, limit) if total is not None and limit else total
     cpu = crate.entities.get(v.CPU_COMPONENT)
     step.cpu_model = _text(cpu.get("model")) if cpu else None
+    devices: list[tuple[str | None, str | None, bool]] = []
     for identifier, entity in crate.entities.items():
         if _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
-            step.node_gpus += 1
-            step.gpu_model = step.gpu_model or _text(entity.get("model"))
+            model = _text(entity.get("model"))
+            is_part = _value(crate, f"{identifier}-mig") is True
+            devices.append((_text(_value(crate, f"{identifier}-vendor")), model, is_part))
+            step.node_gpus += not is_part
+            step.gpu_model = step.gpu_model or model
+    step.gpus = accelerators.node_gpus(devices)
+    visible = accelerators.visible(step.environment, step.gpus)
+    step.gpus_visible = None if visible is None else len(visible)
 
 
 def _gpus(step: RunStep) -> None:

@@ -37,7 +37,7 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         "rank": environ.get("PARSL_WORKER_RANK"),
         "pool": environ.get("PARSL_WORKER_POOL_ID"),
         "block": environ.get("PARSL_WORKER_BLOCK_ID"),
-        "acc": _those_set(environ, accelerators.VARIABLES),
+        "acc": _those_set(environ, (*accelerators.VARIABLES, *accelerators.DETAILS)),
         "sched": _those_set(environ, schedulers.variables()),
         "env": _those_set(environ, (n for n in recorded_names if not is_secret_name(n))),
         "container": container_text(around, environ),

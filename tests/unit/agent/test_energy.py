@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prov_worker.accelerators import NodeGpus
 from prov_worker.agent.buffers import History, Quantity
 from prov_worker.agent.energy_meter import EnergyMeter
 from prov_worker.agent.energy_share import apportion
@@ -104,6 +105,13 @@ def test_gpus_that_the_worker_was_given(variables: dict[str, str], joules: float
     usage = Usage(cpu_user_s=1.0)
     apportion(usage, Energy(10.0, gpu_joules={0: 20.0, 1: 30.0}), 10.0, 8, variables)
     assert usage.gpu_energy_joules == joules
+
+
+def test_energy_of_gpus_that_cuda_may_count_otherwise() -> None:
+    usage = Usage(cpu_user_s=1.0)
+    energy = Energy(10.0, gpu_joules={0: 20.0, 1: 30.0}, gpus=NodeGpus("nvidia", mixed=True))
+    apportion(usage, energy, 10.0, 8, {"CUDA_VISIBLE_DEVICES": "1"})
+    assert usage.gpu_energy_joules is None
 
 
 class Gpu(GpuMeter):

@@ -86,7 +86,7 @@ def test_use_of_cpu_is_of_the_last_second_and_not_of_the_whole_task(tmp_path: Pa
     for seconds, share in ((1.0, 1.0), (2.0, 1.0), (3.0, 0.1), (3.2, 0.1), (4.0, 0.1)):
         used_ns += int(share * 1e9 * (seconds - (percent[-1][0] if percent else 0.0)))
         worker.current.rows.used_ns, worker._sampled_ns = used_ns, start_ns + int(seconds * 1e9)
-        (task,) = taker.take({"a": worker}, worker._sampled_ns, lambda *_: None, {}).tasks
+        (task,) = taker.take({"a": worker}, worker._sampled_ns, lambda *_: None).tasks
         assert task.cpu_percent is not None
         percent.append((seconds, task.cpu_percent))
     assert [round(value, 0) for _, value in percent] == pytest.approx([100, 100, 10, 10, 10], abs=2)
@@ -96,7 +96,7 @@ def test_use_of_cpu_is_of_the_last_second_and_not_of_the_whole_task(tmp_path: Pa
 def test_the_tasks_that_run_longest_are_named_first_and_the_others_counted(tmp_path: Path) -> None:
     workers = dict(enumerate(watched(tmp_path, number)[1] for number in range(1, 4)))
     many = {f"{number} {copy}": worker for copy in range(MAX_TASKS // 2) for number, worker in workers.items()}
-    snapshot = SnapshotTaker().take(many, time.monotonic_ns(), lambda *_: None, {})
+    snapshot = SnapshotTaker().take(many, time.monotonic_ns(), lambda *_: None)
     assert len(snapshot.tasks) == MAX_TASKS
     assert snapshot.more == len(many) - MAX_TASKS
     assert [task.elapsed_s for task in snapshot.tasks] == sorted((t.elapsed_s for t in snapshot.tasks), reverse=True)

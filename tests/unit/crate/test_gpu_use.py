@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker.accelerators import NodeGpus
 from prov_worker.crate.gpu_use import USED_PERCENT, GpuUse, gpu_use
 from prov_worker.crate.summary import RunStep
 
@@ -64,6 +65,14 @@ def test_tiles_of_one_gpu_are_one_gpu() -> None:
 )
 def test_of_gpus_that_cannot_be_told_apart_nothing_is_said(environment: dict[str, str]) -> None:
     assert gpu_use(step(environment)) == GpuUse(1)
+
+
+def test_numbers_of_gpus_of_several_models_are_not_the_nodes() -> None:
+    """CUDA's first GPU is the fastest, unless it is told to follow the bus."""
+    mixed = NodeGpus("nvidia", mixed=True)
+    assert gpu_use(step({"CUDA_VISIBLE_DEVICES": "1"}, gpus=mixed)) == GpuUse(1)
+    bus = {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert gpu_use(step(bus, gpus=mixed)) == gpu_use(step({"CUDA_VISIBLE_DEVICES": "1"}))
 
 
 def test_names_of_all_gpus_of_a_node_need_not_be_told_apart() -> None:

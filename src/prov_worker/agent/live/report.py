@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from prov_worker import __version__, accelerators, schedulers
+from prov_worker.accelerators import NodeGpus
 from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.counters import Usage
@@ -115,11 +116,12 @@ class Report:
         """Return what is said of each task; what does not change is kept from the last time."""
         with self._lock:
             kept = self._fixed
-            fixed = {task.attempt: kept.get(task.attempt) or self._facts(task) for task in snapshot.tasks}
+            gpus = snapshot.counting
+            fixed = {task.attempt: kept.get(task.attempt) or self._facts(task, gpus) for task in snapshot.tasks}
             self._fixed = {attempt: facts for attempt, facts in fixed.items() if facts[0]["function"] is not None}
         return [{**fixed[task.attempt][0], **_readings(task, fixed[task.attempt][1])} for task in snapshot.tasks]
 
-    def _facts(self, task: RunningTask) -> tuple[dict[str, Any], dict[str, str]]:
+    def _facts(self, task: RunningTask, gpus: NodeGpus) -> tuple[dict[str, Any], dict[str, str]]:
         """Return what is said of a task each time, and the variables that give its worker devices."""
         slot, follower = self._finaliser.writer_of(task.slot)
         name, worker = None, {}
@@ -135,7 +137,7 @@ class Report:
             "rank": _text(worker.get("rank")),
             "block": _text(worker.get("block")),
             "started": round(task.attempt.start_ns / 1e9, 3),
-            "gpus": [int(number) for number in accelerators.visible_numbers(devices) or ()],
+            "gpus": [int(number) for number in accelerators.visible_numbers(devices, gpus) or ()],
         }
         return facts, devices
 

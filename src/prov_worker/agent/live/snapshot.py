@@ -13,6 +13,7 @@ import time
 import zlib
 from dataclasses import dataclass, field
 
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.attempt import AttemptId
 from prov_worker.model import Energy
 
@@ -65,12 +66,14 @@ class Snapshot:
         tasks: running ones, those that run longest first.
         more: running tasks that are not among them.
         gpus: by their number: utilisation (percent), memory in use (bytes), power (W), temperature (°C); or NaN.
+        counting: how they are counted.
     """
 
     mono_ns: int
     tasks: list[RunningTask] = field(default_factory=list)
     more: int = 0
     gpus: dict[int, list[float]] = field(default_factory=dict)
+    counting: NodeGpus = UNKNOWN_GPUS
 
 
 class SharedSnapshot:

@@ -26,7 +26,6 @@ class SnapshotTaker:
         workers: Mapping[str, Watched],
         mono_ns: int,
         drawn: Callable[[int, int], Energy | None],
-        gpus: dict[int, list[float]],
     ) -> Snapshot:
         """Return what runs.
 
@@ -34,9 +33,8 @@ class SnapshotTaker:
             workers: all that are watched, by the path of their slot.
             mono_ns: now, CLOCK_MONOTONIC.
             drawn: gives the energy of a span.
-            gpus: as of :class:`Snapshot`.
         """
-        snapshot = Snapshot(mono_ns, gpus=gpus)
+        snapshot = Snapshot(mono_ns)
         before: dict[AttemptId, list[tuple[int, int]]] = {}
         for path, watched in workers.items():
             current = watched.current

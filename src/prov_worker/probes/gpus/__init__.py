@@ -50,8 +50,9 @@ class Inventory:
 def list_gpus(context: ProbeContext) -> Inventory:
     """Ask all sources, and number the node's devices: NVIDIA, Intel, AMD, others; parts of devices come last.
 
-    The devices of a vendor are in the order of their source, which is that of PCI addresses. So on a node with the GPUs
-    of one vendor the numbers are those of ``CUDA_VISIBLE_DEVICES`` and its like.
+    The devices of a vendor are in the order of their source, which is that of PCI addresses, or ROCm's own. So on a
+    node with GPUs of one vendor, and of one model if that is NVIDIA, the numbers are those of
+    ``CUDA_VISIBLE_DEVICES`` and its like (:func:`prov_worker.accelerators.visible_numbers`).
     """
     inventory = Inventory()
     devices: list[GpuDevice] = []

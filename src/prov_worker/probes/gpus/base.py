@@ -39,15 +39,21 @@ class GpuMeter(ABC):
         index: the device's number, the same as in the GPU probe's data.
         vendor: ``nvidia``, ``intel`` or ``amd``.
         uuid: as in the GPU probe's data, but None for Intel's, whose sysfs does not tell.
+        model: as there; devices without one are taken to be alike.
+        partition: whether it is a part of another device.
         more: what this device tells beyond the fields of a sample: name and unit of each.
     """
 
     more: tuple[tuple[str, str], ...] = ()
 
-    def __init__(self, index: int, vendor: str, uuid: str | None) -> None:
+    def __init__(
+        self, index: int, vendor: str, uuid: str | None, *, model: str | None = None, partition: bool = False
+    ) -> None:
         self.index = index
         self.vendor = vendor
         self.uuid = uuid
+        self.model = model
+        self.partition = partition
 
     @abstractmethod
     def read(self) -> GpuSample:
@@ -86,7 +92,8 @@ class GpuListing:
     """What a source lists, while it is open.
 
     Attributes:
-        devices: in the order of their PCI addresses.
+        devices: in the order in which their vendor's runtime counts them, as far as that can be read; else in that of
+            their PCI addresses.
         notes: a line for whatever should have answered and did not; describing a device may add some.
     """
 

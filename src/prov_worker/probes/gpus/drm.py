@@ -1,8 +1,10 @@
 """Graphics cards of Intel and AMD as the kernel shows them under ``/sys/class/drm``.
 
 Kernel documentation: ``ABI/testing/sysfs-driver-intel-i915-hwmon``, ``…-intel-xe-hwmon``, ``gpu/amdgpu/driver-misc``
-and ``…/thermal``. Local memory of Intel's cards is not in the mainline i915: ``lmem_total_bytes`` and
-``gt/gt<n>/addr_range`` come from the driver that Intel ships for data centres, as on Aurora.
+and ``…/thermal``. ROCm counts AMD's GPUs in the order of the nodes of ``/sys/class/kfd/kfd/topology`` that it may read
+(ROCR-Runtime, ``libhsakmt/src/topology.c``), whose ``location_id`` is the PCI address without its domain. Local memory
+of Intel's cards is not in the mainline i915: ``lmem_total_bytes`` and ``gt/gt<n>/addr_range`` come from the driver that
+Intel ships for data centres, as on Aurora.
 """
 
 from __future__ import annotations
@@ -156,7 +158,7 @@ class DrmCard:
 
 
 def find_cards(context: ProbeContext) -> list[DrmCard]:
-    """Cards of Intel and AMD, each vendor's in the order of the PCI addresses, Intel's first.
+    """Cards of Intel and AMD, Intel's first in the order of the PCI addresses, AMD's in that of ROCm.
 
     Adapters of other makers (ASPEED and Matrox chips that only show a server's console) and cards without a driver
     that computes are left out.
@@ -172,7 +174,31 @@ def find_cards(context: ProbeContext) -> list[DrmCard]:
             device = read_int(card / "device/device") or 0
             pci_id = event.get("PCI_ID") or f"{number:04X}:{device:04X}"
             cards.append(DrmCard(card, vendor, driver, event.get("PCI_SLOT_NAME"), pci_id.upper()))
-    return sorted(cards, key=lambda card: (card.vendor != "intel", pci_order(card.pci), card.card.name))
+    counted = _rocm_order(context.sys)
+    return sorted(
+        cards,
+        key=lambda card: (
+            card.vendor != "intel",
+            counted.get(card.pci or "", len(counted)),
+            pci_order(card.pci),
+            card.card.name,
+        ),
+    )
+
+
+def _rocm_order(sys: Path) -> dict[str, int]:
+    """Return the place of each of AMD's GPUs among those that ROCm counts, by PCI address; empty without its driver."""
+    addresses = []
+    for node in numbered(sys / "class/kfd/kfd/topology/nodes", ""):
+        if not read_int(node / "gpu_id"):  # 0: of a processor
+            continue
+        lines = (line.split() for line in (read_text(node / "properties") or "").splitlines())
+        facts = {line[0]: parse_int(line[1]) for line in lines if len(line) == 2}
+        place = facts.get("location_id")
+        if place:
+            domain, bus, device, function = facts.get("domain") or 0, place >> 8 & 0xFF, place >> 3 & 0x1F, place & 7
+            addresses.append(f"{domain:04x}:{bus:02x}:{device:02x}.{function}")
+    return {address: number for number, address in enumerate(dict.fromkeys(addresses))}
 
 
 def xpu_smi_devices(context: ProbeContext) -> dict[str, dict[str, Any]]:

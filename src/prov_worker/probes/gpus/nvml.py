@@ -232,7 +232,7 @@ class NvmlMeter(GpuMeter):
     """A device of NVIDIA, or a MIG instance: that one tells its memory alone, the rest belongs to its GPU."""
 
     def __init__(self, index: int, gpu: NvmlGpu, session: NvmlSession) -> None:
-        super().__init__(index, "nvidia", gpu.uuid)
+        super().__init__(index, "nvidia", gpu.uuid, model=gpu.model, partition=gpu.mig)
         self._handle = gpu.handle
         self._session: NvmlSession | None = session.hold()
         sensor = session.constant("NVML_TEMPERATURE_GPU")

@@ -89,6 +89,19 @@ def test_amd(node: Callable[..., ProbeContext]) -> None:
     assert second["numa_node"] == 1
 
 
+def test_amd_is_counted_as_rocm_does(copied_node: Callable[..., ProbeContext]) -> None:
+    """ROCm's order is that of the kernel's compute nodes; a node that this job may not use is not counted."""
+    context = copied_node("amd")
+    nodes = context.sys / "class/kfd/kfd/topology/nodes"
+    for number, gpu_id, place in ((0, 0, 0), (1, 4711, 0xC600), (10, 4713, 0xC900), (2, 4712, 0xC100)):
+        (nodes / str(number)).mkdir(parents=True)
+        (nodes / str(number) / "gpu_id").write_text(f"{gpu_id}\n")
+        (nodes / str(number) / "properties").write_text(f"simd_count 416\nlocation_id {place}\ndomain 0\n")
+    assert [gpu["pci"] for gpu in devices(GpuProbe().take(context))] == ["0000:c6:00.0", "0000:c1:00.0"]
+    (nodes / "1/properties").write_text("")
+    assert [gpu["pci"] for gpu in devices(GpuProbe().take(context))] == ["0000:c1:00.0", "0000:c6:00.0"]
+
+
 def test_polaris_by_the_driver_alone(node: Callable[..., ProbeContext]) -> None:
     data = GpuProbe().take(node("polaris"))
     gpus = devices(data)
