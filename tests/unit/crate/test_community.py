@@ -12,6 +12,7 @@ pytest.importorskip("rocrate.rocrate")
 
 import prov_worker
 from prov_worker.errors import CrateError, InputError
+from prov_worker.run.assembly.assemble import assemble
 from prov_worker.testing import CrateFactory, task_id
 
 
@@ -35,6 +36,28 @@ def test_a_step_crate(crate: Path) -> None:
     assert "CreateAction" in action.type
     assert action["instrument"]["name"] == "work"
     assert task_id(1) in opened.root_dataset["name"]
+
+
+def test_what_the_readers_of_livepublication_ask_of_a_crate(crate: Path, tmp_path: Path) -> None:
+    """They look for crates below a folder (``parser/crate.py`` of LP_SDK), take texts of each file and where it lies
+    (``artifact_manager.py`` of ro-crate-plugin), and find a step by its task id (``retrospective/crate.py``)."""
+    from rocrate.rocrate import ROCrate
+
+    assemble([crate.parent], tmp_path / "RUN.crate")
+    folders = [path.parent for path in tmp_path.rglob("ro-crate-metadata.json")]
+    assert len(folders) == 3, "the step, the run, and the step in the run"
+    for folder in folders:
+        opened = ROCrate(str(folder))
+        for entity in opened.data_entities:
+            texts = [entity.get(key, "") for key in ("name", "description", "@type")]
+            assert all(isinstance(text, str) or set(map(type, text)) == {str} for text in texts)
+            assert (Path(opened.source) / entity.id).exists()
+        main = opened.mainEntity
+        if folder.name != "RUN.crate":
+            assert {"CreateAction", "HowTo", "ActionAccessSpecification", "Schedule"} == set(main["@type"])
+            assert main["step"].type == "HowToStep"
+            assert main["step"]["position"] == task_id(1)
+            assert "HardwareRuntime" in main["hasPart"].type
 
 
 def test_what_is_written_again_is_the_same_graph_with_all_terms(crate: Path, tmp_path: Path) -> None:

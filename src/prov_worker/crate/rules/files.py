@@ -20,11 +20,15 @@ def files(crate: Checked) -> Iterator[Violation]:
     The files of a folder that is listed as a Dataset need no entities (RO-Crate 1.1, Directory File Entity).
     """
     listed = {v.METADATA_FILE, v.PREVIEW_FILE}
+    named: dict[str, str] = {}
     folders: set[str] = set()
     for entity in crate.graph:
         identifier, types = entity["@id"], types_of(entity)
         path = local_path(identifier)
-        if path is None or not {"File", "Dataset"}.intersection(types):
+        if path is None:
+            continue
+        if not {"File", "Dataset"}.intersection(types):
+            named[path] = " and ".join(types)
             continue
         if leads_outside(path):
             yield Violation(ERROR, "outside", identifier, "a file of a crate lies inside it")
@@ -35,7 +39,9 @@ def files(crate: Checked) -> Iterator[Violation]:
             folders.add(path)
     for name in crate.source.names():
         if name not in listed and folders.isdisjoint(_above(name)):
-            yield Violation(WARNING, "unlisted", name, "the crate does not list this file")
+            kind = named.get(name)
+            how = "does not list this file" if kind is None else f"lists it as {kind}, and not as File"
+            yield Violation(WARNING, "unlisted", name, f"the crate {how}")
 
 
 def _above(name: str) -> Iterator[str]:
