@@ -30,9 +30,9 @@ CREATE TABLE IF NOT EXISTS extra (identity TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS settled (yes INTEGER PRIMARY KEY);
 """
 #: Version of the files and of the rules by which their rows are made of crates.
-VERSION = 3
-#: Its files are the same, but GPUs of other workers counted: read as it is, and made of the crates again.
-OUTDATED = 2
+VERSION = 4
+#: Their files are the same, but GPUs of other workers counted: read as they are, and made of the crates again.
+OUTDATED = (2, 3)
 #: Size, time and hash of crates that have to be read again, whatever these are.
 UNREAD = (-2, -2, "")
 
@@ -91,9 +91,9 @@ def columns_id() -> int:
 def check_version(db: sqlite3.Connection, path: Path) -> bool:
     """Return whether the rows of an index follow rules of an earlier version."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version not in (0, OUTDATED, VERSION):
+    if version not in (0, *OUTDATED, VERSION):
         raise InputError(f"{path}: an index of another version; remove {path.parent}, and index again")
-    return bool(version == OUTDATED)
+    return version in OUTDATED
 
 
 def part_path(directory: Path, number: int, table: str, partition: str, *, hidden: bool = False) -> Path:

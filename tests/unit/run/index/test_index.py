@@ -27,7 +27,7 @@ from prov_worker.run.index import store
 from prov_worker.run.index.build import default_index, index
 from prov_worker.run.index.query import Index, IndexDamageError, duration_s, moment, size_bytes
 from prov_worker.run.index.read import map_processes, read_batch
-from prov_worker.run.index.record import read_record
+from prov_worker.run.index.record import OUTDATED, read_record
 from prov_worker.run.index.store import IndexStore, partition_of
 from prov_worker.run.index.tables import TABLES
 from prov_worker.run.report.model_builder import gather
@@ -445,7 +445,10 @@ def test_tables_index_and_page_count_gpus_alike(gpu_crates: Path) -> None:
     assert list(page.values()) == [1, 0, None]
 
 
-def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(gpu_crates: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", OUTDATED)
+def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(
+    gpu_crates: Path, tmp_path: Path, version: int
+) -> None:
     index([gpu_crates])
     gone = tmp_path / "gone"
     shutil.copytree(sorted(gpu_crates.iterdir())[0], gone / "00000000-0000-4000-8000-000000000009.crate")
@@ -453,7 +456,7 @@ def test_an_index_by_earlier_rules_answers_and_is_made_of_the_crates_again(gpu_c
     metadata.write_text(metadata.read_text() + "\n")  # another content
     index([gone], default_index(gpu_crates))
     shutil.rmtree(gone)
-    set_version(default_index(gpu_crates), 2)
+    set_version(default_index(gpu_crates), version)
     assert len(keys(gpu_crates)) == 4
     again = index([gpu_crates])
     assert (again.read, again.unchanged, again.total, again.problems) == (3, 0, 4, [])
