@@ -5,9 +5,11 @@ default is ``--export=ALL``), so a process on the plain node may have those of a
 ``docker export`` leaves ``/.dockerenv`` in images of virtual machines. So each runtime is known by something that it
 alone makes: a mount, a control group, or a file with content.
 
-Sources: Apptainer's user guide ("Environment and Metadata"), the Shifter manual (``siteEnv``), ch-run(1),
-podman-run(1), systemd's container interface, the runtime specification of the Open Container Initiative, and mountinfo
-of Docker, containerd, CRI-O, LXC and runc. The tests name the releases whose marks were read in a container that ran.
+Sources: Apptainer's user guide ("Environment and Metadata"), Shifter (``saveShifterConfig`` in
+``src/shifter_core.c``), ch-run(1), podman-run(1), the kubelet's mounts (hosts and termination log), CRI-O
+(``SetupHostPropMounts``: it mounts a mark that is Podman's too), systemd's container interface, the runtime
+specification of the Open Container Initiative, and mountinfo of Docker, containerd, LXC and runc. The tests name the
+releases whose marks were read in a container that ran.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ _MANAGERS |= {"podman": "podman", "oci": "container"}
 _NETWORK_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 #: Files that are masked in containers by default.
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list")
+_POD = re.compile(r"/pods/(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})/")
 _SESSION = re.compile(r"/(apptainer|singularity)/mnt/(?:session|container)\b")
 
 
@@ -66,7 +69,7 @@ def find_container(environ: Mapping[str, str], root: str = "/", proc: str = "/pr
         proc: root of its process file system.
     """
     inside = _Inside(environ, root, proc)
-    for runtime in (_singularity, _shifter, _charliecloud, _podman, _kubernetes, _docker, _managed, _open_container):
+    for runtime in _RUNTIMES:
         container = runtime(inside)
         if container is not None:
             return container
@@ -115,10 +118,12 @@ def _singularity(inside: _Inside) -> Container | None:
 
 
 def _shifter(inside: _Inside) -> Container | None:
-    # A job that asks for an image has SHIFTER_IMAGEREQUEST on the plain node too; the site's variable is set inside.
-    if not inside.environ.get("SHIFTER_RUNTIME"):
+    # {"identifier":"<id of the image>","user":…,"volMap":…}. A job that asks for an image, and one that was submitted
+    # from inside, has Shifter's variables on the plain node too.
+    identifier = re.search(r'"identifier":"([^"]+)"', inside.read("var/shifterConfig.json") or "")
+    if identifier is None:
         return None
-    return Container("shifter", inside.environ.get("SHIFTER_IMAGEREQUEST") or None)
+    return Container("shifter", inside.environ.get("SHIFTER_IMAGEREQUEST") or identifier[1])
 
 
 def _charliecloud(inside: _Inside) -> Container | None:
@@ -128,8 +133,13 @@ def _charliecloud(inside: _Inside) -> Container | None:
     return Container("charliecloud", None)
 
 
+def _named_podman(inside: _Inside) -> Container | None:
+    # engine="podman-4.9.3", image="..."
+    return _podman(inside) if "engine=" in (inside.read("run/.containerenv") or "") else None
+
+
 def _podman(inside: _Inside) -> Container | None:
-    # engine="podman-4.9.3", image="..."; without privileges it is empty, and mounted from the container's user data.
+    # Without privileges its mark is empty, and mounted from the container's user data. So is CRI-O's, in pods.
     mark = inside.read("run/.containerenv")
     proved = (
         "engine=" in (mark or "") or "/run/.containerenv" in inside.mounts or "/userdata/" in inside.network_files()
@@ -148,8 +158,10 @@ def _kubernetes(inside: _Inside) -> Container | None:
     account = "run/secrets/kubernetes.io/serviceaccount"
     if inside.has(f"var/{account}") or inside.has(account):
         return Container("kubernetes", None)
-    # The kubelet mounts hosts from its pod's directory, with an account's token or without.
-    if "kubepods" in inside.groups or re.search(r"/pods/[0-9a-f-]{36}/", inside.network_files()):
+    # The kubelet mounts hosts and the termination log from its pod's directory, with an account's token or without. The
+    # UID of a static pod is a hash without hyphens.
+    log = inside.mounts.get("/dev/termination-log")
+    if "kubepods" in inside.groups or _POD.search(f"{inside.network_files()}\n{log.root if log else ''}"):
         return Container("kubernetes", None)
     return None
 
@@ -191,6 +203,20 @@ def _open_container(inside: _Inside) -> Container | None:
         if mask is not None and (mask.root, mask.type) == ("/null", "tmpfs"):
             return Container("container", None)
     return None
+
+
+#: The first that finds its marks is believed.
+_RUNTIMES = (
+    _singularity,
+    _shifter,
+    _charliecloud,
+    _named_podman,
+    _kubernetes,
+    _podman,
+    _docker,
+    _managed,
+    _open_container,
+)
 
 
 def _read(path: str) -> str | None:

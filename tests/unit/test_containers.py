@@ -169,7 +169,46 @@ SEEN = {
         {"APPTAINER_CONTAINER": "/d.sif"},
         ("apptainer", "/d.sif"),
     ),
-    "shifter": ({}, {"SHIFTER_RUNTIME": "1", "SHIFTER_IMAGEREQUEST": "docker:x:1"}, ("shifter", "docker:x:1")),
+    "shifter": (
+        {"var/shifterConfig.json": '{"identifier":"9bb1","user":"u","volMap":""}\n', "mounts": PLAIN},
+        {"SHIFTER_IMAGEREQUEST": "docker:x:1"},
+        ("shifter", "docker:x:1"),
+    ),
+    "shifter-by-its-id": (
+        {"var/shifterConfig.json": '{"identifier":"9bb1","user":"u","volMap":""}\n'},
+        {},
+        ("shifter", "9bb1"),
+    ),
+    # CRI-O mounts a mark for all containers of a pod, empty, as Podman's without privileges is
+    "kubernetes-crio": (
+        {
+            "run/.containerenv": "",
+            "mounts": PLAIN
+            + bind(f"/containers/storage/overlay-containers/{ID}/userdata/.containerenv", "/run/.containerenv")
+            + bind(f"/var/lib/kubelet/pods/{POD}/etc-hosts", "/etc/hosts"),
+            "groups": "0::/\n",
+        },
+        {},
+        ("kubernetes", None),
+    ),
+    # a static pod, with hosts of its image
+    "kubernetes-static-pod": (
+        {
+            "mounts": PLAIN + bind(f"/pods/{ID[:32]}/containers/web/0a1b2c3d", "/dev/termination-log"),
+            "groups": "0::/\n",
+        },
+        {},
+        ("kubernetes", None),
+    ),
+    "podman-in-a-pod": (
+        {
+            "run/.containerenv": 'engine="podman-5.2.1"\nimage="x"\n',
+            "mounts": PLAIN,
+            "groups": f"0::/kubepods.slice/cri-1.scope/libpod-{ID}.scope\n",
+        },
+        {},
+        ("podman", "x"),
+    ),
 }
 NOT_SEEN = {
     "plain": ({"mounts": PLAIN}, {}),
@@ -185,6 +224,8 @@ NOT_SEEN = {
     "job-from-a-pod": ({"mounts": PLAIN}, {"KUBERNETES_SERVICE_HOST": "10.1.0.1", "container": "oci"}),
     "job-from-podman-hpc": ({"mounts": PLAIN}, {"PODMAN_HPC_IMAGE": "nersc/x:1", "container": "podman"}),
     "job-that-asks-for-shifter": ({"mounts": PLAIN}, {"SHIFTER_IMAGEREQUEST": "docker:x:1"}),
+    "job-from-shifter": ({"mounts": PLAIN}, {"SHIFTER_RUNTIME": "1", "SHIFTER_IMAGEREQUEST": "docker:x:1"}),
+    "a-folder-of-pods": ({"mounts": PLAIN + bind("/data/pods/2026/hosts", "/etc/hosts")}, {}),
     "diskless-node": ({"mounts": OVERLAY.format("/lower"), ".dockerenv": ""}, {}),
     # InaccessiblePaths= of a unit, systemd 252
     "service-with-masks": (
