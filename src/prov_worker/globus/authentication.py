@@ -35,15 +35,13 @@ def compute_client(auth: Any = None) -> Any:
         InputError: an unknown kind, half a pair of credentials, a file that others may read, or nobody to log in.
         ProvWorkerError: the web service cannot be reached.
     """
-    from prov_worker.globus.login import LoginNeededError, client_for, close_app
+    from prov_worker.globus.login import LoginNeededError, client_for
 
     app, authorizer = _credentials(auth)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a login is asked for there; stdout is for results
-            return client_for(app, authorizer)
+            return client_for(app, authorizer, own=isinstance(auth, (str, os.PathLike)))
     except LoginNeededError as error:
-        if auth == "person":
-            close_app(app)
         raise InputError(
             f"auth: no credentials: set {_ID} and {_SECRET}, or log in once with globus-compute-endpoint login: {error}"
         ) from error

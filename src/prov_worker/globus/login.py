@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,12 +45,13 @@ def client_app(client_id: str, secret: str) -> GlobusApp:
     return ClientApp("prov-worker", client_id=client_id, client_secret=secret, config=config)
 
 
-def client_for(app: Any, authorizer: Any) -> Any:
+def client_for(app: Any, authorizer: Any, *, own: bool = False) -> Any:
     """Return a ``globus_compute_sdk.Client`` that the web service has answered.
 
     Args:
         app: a ``GlobusApp``; None, and no authorizer either: as the SDK finds credentials.
         authorizer: in its place.
+        own: whether the app is of this client alone: it is closed once nobody has the client any more.
 
     Raises:
         MissingExtraError: globus-compute-sdk is not installed.
@@ -63,16 +65,18 @@ def client_for(app: Any, authorizer: Any) -> Any:
         raise MissingExtraError("jobs need globus-compute-sdk", "jobs", error) from error
     from globus_sdk import AuthAPIError, GlobusAPIError, GlobusError
 
-    made = None
     try:
         if app is None and authorizer is None:
             from globus_compute_sdk.sdk.auth.globus_app import get_globus_app
 
-            app = made = get_globus_app()
-        with _closed_on_error(made):
+            app, own = get_globus_app(), True
+        with _closed_on_error(app if own else None):
             if app is not None and not sys.stdin.isatty():
                 _need_tokens(app)
-            return Client(app=app, authorizer=authorizer)
+            client = Client(app=app, authorizer=authorizer)
+        if own:
+            weakref.finalize(client, close_app, app)
+        return client
     except AuthAPIError as error:
         raise InputError(f"auth: the credentials are refused: {error.http_status} {error.message}") from error
     except GlobusAPIError as error:
@@ -90,7 +94,7 @@ def close_app(app: Any) -> None:
         app: a ``GlobusApp`` that nobody uses any more.
     """
     app.close()
-    app.token_storage.close()
+    app.token_storage.close()  # of a storage that it was given, it does not do so itself
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prov_worker.errors import InputError, ProvWorkerError
-from prov_worker.globus.login import client_for, close_app
+from prov_worker.globus.login import client_for
 
 
 def tasks_of_group(group: str) -> set[str]:
@@ -32,8 +32,6 @@ def tasks_of_group(group: str) -> set[str]:
         raise ProvWorkerError(f"the web service failed: {error.http_status} {error.message}") from None
     except GlobusError as error:
         raise ProvWorkerError(f"the web service cannot be reached: {type(error).__name__}: {error}") from None
-    finally:
-        close_app(client.app)
 
 
 def tasks_in(client: Any, group: object) -> set[str]:

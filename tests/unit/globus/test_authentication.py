@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import globus_compute_sdk
 import pytest
 
 from prov_worker.errors import InputError
@@ -66,3 +70,23 @@ def test_files_that_are_refused(tmp_path: Path, content: str, mode: int, problem
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         compute_client(tmp_path / "client.json")
+
+
+def test_the_file_of_tokens_is_closed_with_the_last_use_of_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prov_worker.globus import login
+
+    closed: list[Any] = []
+    monkeypatch.setattr(login, "close_app", closed.append)
+    # There is no service here to ask for its version.
+    monkeypatch.setattr(globus_compute_sdk, "Client", partial(globus_compute_sdk.Client, do_version_check=False))
+    app = login.client_app(ID, "secret")
+    client = login.client_for(app, None, own=True)
+    assert client.app is app
+    assert closed == []
+    del client
+    gc.collect()
+    assert closed == [app]
+    other = login.client_for(app, None)
+    del other
+    gc.collect()
+    assert closed == [app], "what somebody gave is theirs to close"
