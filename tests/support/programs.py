@@ -128,9 +128,11 @@ def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def _of_multiprocessing(process: psutil.Process) -> bool:
-    """Whether a program is this process's own tracker of semaphores, which ends with it."""
+    """Whether a program is this process's own tracker of semaphores, or what forks for it: both end with it."""
     with contextlib.suppress(psutil.Error):
-        return process.ppid() == os.getpid() and "from multiprocessing.resource_tracker" in process.cmdline()[-1]
+        helpers = ("from multiprocessing.resource_tracker", "from multiprocessing.forkserver")
+        command = " ".join(process.cmdline())
+        return process.ppid() == os.getpid() and any(helper in command for helper in helpers)
     return False
 
 
