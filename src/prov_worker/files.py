@@ -29,6 +29,9 @@ _BLOCK_BYTES = 1 << 20
 #: linux/fcntl.h and linux/fs.h
 _AT_CWD, _RENAME_EXCHANGE = -100, 2
 _FIRST_WAIT_S = 0.005
+#: For a lock of a process that starts others: if it is killed meanwhile, the child has the lock until it runs its own
+#: program (a lock of flock(2) is shared by fork(2)), which on a loaded machine is a while.
+FORK_WAIT_S = 3.0
 _LONGEST_WAIT_S = 0.1
 #: On Windows a part of the file is locked, and nobody else can read that part: one that is never written.
 _LOCKED_BYTE = 1 << 30

@@ -13,7 +13,7 @@ from support.commands import run_python
 #: Forks a trigger over and over, kills each at a random moment, and makes folders meanwhile; the last one is left to
 #: finish. Forked, so that 200 of them take as long as they live.
 DRIVER = """
-import os, random, signal, sys, time
+import os, random, signal, sys, time, traceback
 from pathlib import Path
 from prov_worker.trigger import Watcher
 from prov_worker.trigger.trigger import Trigger
@@ -53,6 +53,8 @@ for number in range(kills):
     if pid == 0:
         try:
             serve(None)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(3)
     time.sleep(chance.uniform(0.0, 0.6))

@@ -16,7 +16,7 @@ from typing import Any
 
 from prov_worker import files
 from prov_worker.errors import InputError
-from prov_worker.files import lock, open_lock
+from prov_worker.files import FORK_WAIT_S, lock, open_lock
 from prov_worker.spool.own_files import make_private
 
 #: Contents of a folder that are remembered as fired.
@@ -102,7 +102,7 @@ class State:
         self._lines = 0
         self._file = -1
         try:
-            if not lock(self._lock):
+            if not lock(self._lock, FORK_WAIT_S):
                 raise InputError(
                     f"{path}: another trigger is at work with it; one a directory, or give each its --state"
                 )

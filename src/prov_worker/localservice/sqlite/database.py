@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prov_worker.errors import InputError
-from prov_worker.files import lock, open_lock
+from prov_worker.files import FORK_WAIT_S, lock, open_lock
 from prov_worker.localservice.sqlite.schema import MIGRATIONS
 
 #: ``UPDATE … RETURNING``.
@@ -41,7 +41,7 @@ class Database:
         except OSError as error:
             raise InputError(f"{path}: cannot keep state there: {error.strerror}") from error
         try:
-            if not lock(self._guard):
+            if not lock(self._guard, FORK_WAIT_S):
                 raise InputError(f"{path}: another service uses this database")
         except InputError:
             os.close(self._guard)

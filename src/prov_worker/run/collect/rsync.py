@@ -29,7 +29,7 @@ from prov_worker.crate.publish import read_attempt
 from prov_worker.crate.sources import DirectorySource, digest
 from prov_worker.crate.sources.bills import is_bill
 from prov_worker.errors import CrateError, InputError
-from prov_worker.files import lock, open_lock, read_regular, stays_in
+from prov_worker.files import FORK_WAIT_S, lock, open_lock, read_regular, stays_in
 from prov_worker.run.collect.packs import PackCollection, PackProblem
 from prov_worker.run.collect.remote import CollectError, Place, private_directory
 from prov_worker.run.model import Problem
@@ -149,7 +149,7 @@ def _locked(target: Path) -> Iterator[None]:
     try:
         # On a file system without locks renames keep it whole all the same.
         with contextlib.suppress(OSError):
-            if not lock(descriptor):
+            if not lock(descriptor, FORK_WAIT_S):
                 raise InputError(f"{target}: another collection is writing into it")
         yield
         with contextlib.suppress(OSError):
