@@ -53,7 +53,10 @@ def accounted(endpoint: str, directory: Path, count: int) -> int:
     return states[State.UNKNOWN]
 
 
-@pytest.mark.parametrize("stores", [pytest.param(1, id="ten"), pytest.param(5, id="fifty", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "stores",
+    [pytest.param(1, id="ten"), pytest.param(5, id="fifty", marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+)
 def test_a_client_that_is_killed_ten_times(
     endpoint: str, tmp_path: Path, crate_dir: Path, stores: int, wait_for: Callable[..., None]
 ) -> None:
