@@ -119,8 +119,8 @@ oldest:
 wheels: venv
 	@PIP_PYTHON=$(BIN)/python scripts/node-wheels.sh 3.11 >/dev/null || echo "tests of the roll-out will say so" >&2
 
-# Docker and the base images for tests/containers, where they are missing and this user may set them up. Where not, the
-# tests say what they skip, or fail where PROV_TEST_REQUIRE_DOCKER is set.
+# Docker and the base images for tests/containers, if they are missing and this user may set them up. If not, the
+# tests say what they skip, or fail if PROV_TEST_REQUIRE_DOCKER is set.
 containers:
 	@if [[ "$(SETUP_DOCKER)" == 1 ]]; then scripts/setup-docker.sh && scripts/base-images.sh $(BASES) || true; fi
 
@@ -228,7 +228,7 @@ flow-figures: venv
 fuzz: venv
 	@$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
-# How other projects' software behaves, where that was a surprise: each script says what it saw, and fails if that changed.
+# How other projects' software behaves, if that was a surprise: each script says what it saw, and fails if that changed.
 findings:
 	@status=0; for script in findings/*.sh; do echo "== $$script"; "$$script" || status=1; done; exit $$status
 

@@ -26,7 +26,7 @@ from benchmarks.trees import BASELINE, THIS
 WORKERS = 64
 INTERVAL_S = 0.05
 RATE_HZ = 64.0
-#: 0.6 % of a core where the earlier commit takes 0.68 %: what a core is worth differs between machines.
+#: 0.6 % of a core, for 0.68 % at the earlier commit: what a core is worth differs between machines.
 SHARE = Target(0.88, of_ratio=True)
 
 

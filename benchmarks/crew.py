@@ -1,6 +1,6 @@
 """A crew: processes forked from one interpreter, each a worker to the agent, with a slot and a journal of its own.
 
-A fork costs a few megabytes where a worker of an executor costs a hundred, so that a laptop holds as many as a node.
+A fork costs a few megabytes, a worker of an executor a hundred, so that a laptop holds as many as a node.
 They run in a fresh process (:func:`benchmarks.harness.fresh`), never in the benchmark's own.
 """
 

@@ -30,9 +30,9 @@ class Row:
 
     Attributes:
         name: what was measured.
-        value: the figure; None where it was not measured, and then the note says why.
+        value: the figure; None if it was not measured, and then the note says why.
         unit: its unit.
-        stock: the same figure of the alternative, measured in the same run; the note names it where it is not
+        stock: the same figure of the alternative, measured in the same run; the note names it if it is not
             Globus Compute as it is.
         target: what was aimed at.
         n: number of single measurements behind the value.

@@ -68,7 +68,7 @@ def fail(*lines: str) -> NoReturn:
 
 
 def as_outside(line: str) -> str:
-    """A message, with the name that a variable has in docker-compose.yml where it has another one there."""
+    """A message, with the name that a variable has in docker-compose.yml if it has another one there."""
     for inside, outside in OUTSIDE.items():
         line = re.sub(rf"\b{inside}\b", f"{inside} ({outside} of docker-compose.yml)", line, count=1)
     return line
@@ -89,7 +89,7 @@ class Wants:
         return default
 
     def directory(self, name: str, default: str, purpose: str) -> Path:
-        """A folder that this user can write; made where it is missing."""
+        """A folder that this user can write; made if it is missing."""
         path = Path(os.environ.get(name) or default)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ class Wants:
             return ""
 
     def check(self) -> None:
-        """End where anything is wrong."""
+        """End if anything is wrong."""
         if self.wrong:
             fail(*self.wrong)
 
@@ -319,7 +319,7 @@ def run(arguments: list[str]) -> NoReturn:
 
 
 def setup() -> int:
-    """Make the keys of this installation where they are missing, and the folder of crates writable.
+    """Make the keys of this installation if they are missing, and the folder of crates writable.
 
     Runs as the container's root without any capability: as owner of the folders it makes, no more. What is there and
     belongs to another user's stack is left as it is.
@@ -351,7 +351,7 @@ def setup() -> int:
 
 
 def keep_owner(owner: Path, identities: Path, uid: int, gid: int) -> None:
-    """End where the keys and the state of this installation were made for another user, who alone can read them."""
+    """End if the keys and the state of this installation were made for another user, who alone can read them."""
     made_for = owner.read_text(encoding="utf-8").strip() if owner.exists() else f"{uid}:{identities.stat().st_gid}"
     if made_for != f"{uid}:{gid}":
         their_uid, _, their_gid = made_for.partition(":")
@@ -363,7 +363,7 @@ def keep_owner(owner: Path, identities: Path, uid: int, gid: int) -> None:
 
 
 def take_crates(crates: Path, uid: int, gid: int) -> None:
-    """Let the endpoint write in the folder of crates, where that is root's; end where it cannot."""
+    """Let the endpoint write in the folder of crates, if that is root's; end if it cannot."""
     status = crates.stat()
     try:
         if status.st_uid == os.getuid() and uid != status.st_uid:

@@ -1,7 +1,7 @@
 #!/opt/prov/bin/python -IS
 """Health of a container, by exit code: ``health.py endpoint`` or ``health.py url URL``.
 
-An endpoint is well when its daemon is alive (it touches its pid file every 15 s) and, where the web service is the
+An endpoint is well when its daemon is alive (it touches its pid file every 15 s) and, if the web service is the
 local one, when that hears it.
 """
 
@@ -45,7 +45,7 @@ def token(file: Path) -> str:
 
 
 def endpoint() -> str | None:
-    """Why the endpoint is not well; None where it is."""
+    """Why the endpoint is not well; None if it is."""
     folder = Path(
         os.environ.get("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute"),
         os.environ.get("PROV_STACK_ENDPOINT_NAME") or os.environ.get("PROV_ENDPOINT_NAME") or "local",
@@ -71,7 +71,7 @@ def close_to_others() -> None:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Why the container is not well; None where it is."""
+    """Why the container is not well; None if it is."""
     close_to_others()
     try:
         if arguments[:1] == ["url"]:

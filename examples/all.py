@@ -17,7 +17,7 @@ CRATES_TIMEOUT_S = 60.0
 
 
 def run(name: str, *arguments: str) -> str:
-    """Run one example; its output. Ends the program where the example fails."""
+    """Run one example; its output. Ends the program if the example fails."""
     print(f"\n$ python {name}.py {' '.join(arguments)}".rstrip(), flush=True)
     done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)

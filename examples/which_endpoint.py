@@ -9,7 +9,7 @@ import sys
 
 @functools.cache
 def endpoint_id() -> str:
-    """Its UUID; ends the program with one line where it cannot be known."""
+    """Its UUID; ends the program with one line if it cannot be known."""
     if given := os.environ.get("GLOBUS_COMPUTE_ENDPOINT_ID"):
         return given
     from globus_compute_sdk import Client

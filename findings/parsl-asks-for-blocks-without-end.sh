@@ -4,7 +4,7 @@
 # The scaling strategy counts blocks that run and that wait (parsl/jobs/strategy.py). A block that its batch system holds
 # is neither, so another is asked for at each look, whatever max_blocks says; PBS holds a job by itself that it could not
 # start 21 times. The error handler (parsl/jobs/error_handlers.py) gives up once all blocks that ever were have failed:
-# after one that ran and was scaled in it never does, and blocks that fail at once are asked for without end. Where it
+# after one that ran and was scaled in it never does, and blocks that fail at once are asked for without end. If it
 # does give up, it sets an exception on every task again at the next look, and concurrent.futures refuses that.
 #
 # Seen (five looks, max_blocks 1, one task):

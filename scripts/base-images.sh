@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make sure that base images are there: Debian's and RabbitMQ's, also where no container registry can be reached.
+# Make sure that base images are there: Debian's and RabbitMQ's, also if no container registry can be reached.
 #
 #   scripts/base-images.sh debian:SUITE-slim... rabbitmq:4.0-management
 #

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Debian packages of programs that tests use, where the programs are missing and this user may install.
+# Debian packages of programs that tests use, if the programs are missing and this user may install.
 #
 #   scripts/install-programs.sh PROGRAM=PACKAGE...
 #

@@ -4,7 +4,7 @@
 #
 #   scripts/lock-requirements.sh [pip-compile options, such as --upgrade-package parsl]
 #
-# Versions that are in the files stay where they still fit. The index is the one that pip is configured for; none is
+# Versions that are in the files stay if they still fit. The index is the one that pip is configured for; none is
 # written down. Python must be the images' (3.11).
 set -euo pipefail
 cd "$(dirname "$0")/.."

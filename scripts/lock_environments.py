@@ -3,7 +3,7 @@
     python scripts/lock_environments.py [--name NAME] [--upgrade] [--upgrade-package parsl]
 
 One file for each environment and each minor version of Python that is supported; the interpreters need not be here.
-Versions that are in the files stay where they still fit. Hashes are of the files that Linux can use: wheels for that
+Versions that are in the files stay if they still fit. Hashes are of the files that Linux can use: wheels for that
 version of Python, and source archives if a release has no wheel. The index is the one that pip is configured for; none
 is written down. The first line says of which pyproject.toml it was made: scripts/make-venv.sh looks. Needs uv and
 packaging in the environment that runs it (`make lock`).

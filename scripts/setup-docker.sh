@@ -3,7 +3,7 @@
 #
 #   scripts/setup-docker.sh
 #
-# Does nothing where all three answer. Otherwise it needs root on Debian: it installs Debian's own packages and, where no
+# Does nothing if all three answer. Otherwise it needs root on Debian: it installs Debian's own packages and, if no
 # init system does it, starts dockerd. Exit status 0: it answers; 1: it does not, and one line says why.
 # On Debian 12 the engine comes from trixie's archive (bookworm's 20.10 is too old for compose's start_interval), fetched
 # through an apt state of its own, so that no source, pin or list stays behind on the machine.
@@ -18,7 +18,7 @@ timeout_s=${DOCKERD_TIMEOUT_S:-60}
 note() { echo "setup-docker: $*" >&2; }
 fail() { note "$*"; exit 1; }
 
-# Client 26 ends with 0 where no server answers: only a version is an answer.
+# Client 26 ends with 0 if no server answers: only a version is an answer.
 server() { timeout 15 docker info --format '{{.ServerVersion}}' 2>/dev/null || true; }
 engine_answers() { [[ -n $(server) ]]; }
 compose_answers() { timeout 15 docker compose version >/dev/null 2>&1; }
@@ -107,7 +107,7 @@ if ! engine_answers; then
         # Never a second one: it would take the first one's network away.
         note "dockerd runs already; waiting for its answer"
     else
-        # A killed daemon leaves its number behind; where another process has that number now, dockerd will not start.
+        # A killed daemon leaves its number behind; if another process has that number now, dockerd will not start.
         rm -f /var/run/docker.pid
         runs /var/run/docker/containerd/containerd.pid containerd || rm -f /var/run/docker/containerd/containerd.pid
         note "starting dockerd (log: $log)"

@@ -39,7 +39,7 @@ own_or_stop() {
         [[ $folder && ! $folder -ef $PWD ]] || continue
         stop "$project is the stack of another checkout, $folder, and is left as it is." \
             "  To run both:     COMPOSE_PROJECT_NAME=$project-2 PROV_STACK_PORT=$((port + 1)) make up" \
-            "  To end that one: COMPOSE_PROJECT_NAME=$project make -C $folder down    (where that is gone: docker compose -p $project down --volumes)"
+            "  To end that one: COMPOSE_PROJECT_NAME=$project make -C $folder down    (if that is gone: docker compose -p $project down --volumes)"
     done < <(docker ps --all --filter "label=com.docker.compose.project=$project" \
         --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u)
 }

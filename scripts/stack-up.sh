@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a machine with nothing on it to a local endpoint that works: Docker and base images where they are missing (as root
+# From a machine with nothing on it to a local endpoint that works: Docker and base images if they are missing (as root
 # on Debian), the stack, the examples through it, and a table of their crates. A second run only does what is missing, and
 # repairs parts that were killed or restarted.
 #
@@ -25,7 +25,7 @@ grep -qs ^00000000000000000000000000000001 /proc/net/if_inet6 || export PROV_STA
 read_config
 own_or_stop
 
-# The container of a part, and what Docker says of it; empty where there is none.
+# The container of a part, and what Docker says of it; empty if there is none.
 container() { docker compose ps --all --quiet "$1" 2>/dev/null; }
 of() {
     local id
@@ -111,7 +111,7 @@ repair() {
     done
 }
 
-# What a part that is not well said last: its own one line where there is one.
+# What a part that is not well said last: its own one line if there is one.
 blame() {
     local part state text
     for part in setup broker net service endpoint; do

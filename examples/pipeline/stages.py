@@ -1,6 +1,6 @@
 """The four stages: one function each, as a worker gets it. All they need is imported inside, as Globus Compute asks.
 
-Each says which files it read and wrote, and what it found, to the crate of its task; where no task is being recorded,
+Each says which files it read and wrote, and what it found, to the crate of its task; if no task is being recorded,
 these calls do nothing.
 """
 
@@ -61,7 +61,7 @@ def fit(
 ) -> dict[str, float]:
     """Fit a trend, or a trend and a cycle, by least squares; intervals by bootstrap of the residuals.
 
-    ``lose_worker`` names a file: where it does not exist yet, the task makes it and kills its worker, as a node does
+    ``lose_worker`` names a file: if it does not exist yet, the task makes it and kills its worker, as a node does
     that is lost. The engine then tries again.
     """
     import csv

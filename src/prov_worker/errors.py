@@ -21,7 +21,7 @@ class ProvWorkerError(Exception):
 class InputError(ProvWorkerError):
     """Bad input: an option, a file or a directory that the person named.
 
-    The message names the file and, where there is one, the key.
+    The message names the file and, if there is one, the key.
     """
 
     exit_code = 2

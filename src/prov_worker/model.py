@@ -29,9 +29,9 @@ class Value:
     Attributes:
         name: the parameter's name; ``return`` for a result.
         type: qualified type name, such as ``int`` or ``numpy.ndarray``.
-        size_bytes: size of the data (encoded text, buffer), None where it has no obvious size.
+        size_bytes: size of the data (encoded text, buffer), None if it has no obvious size.
         length: number of items of a container, None otherwise.
-        sha256: hex digest of the data; None where hashing would cost time or call user code. ``str`` is hashed as
+        sha256: hex digest of the data; None if hashing would cost time or call user code. ``str`` is hashed as
             UTF-8, buffers as their bytes, plain built-in data as its pickle (protocol 4).
         value: number, boolean or truncated, redacted ``repr``; only with ``capture_arguments: values``.
     """
@@ -50,8 +50,8 @@ class Function:
 
     Attributes:
         name: ``__name__`` of the function.
-        module: ``__module__``, None where it has none.
-        id: Globus Compute function UUID, where the engine knows it.
+        module: ``__module__``, None if it has none.
+        id: Globus Compute function UUID, if the engine knows it.
         doc: first paragraph of the docstring.
         sha256: hex digest that identifies the function.
         sha256_of: what was hashed: ``syntax tree`` (of the proved source; equal on all versions of Python) or ``code``
@@ -117,9 +117,9 @@ class Failure:
             or node as lost) or ``unknown`` (the record ends without a reason).
         message: one line, redacted.
         type: qualified name of the exception's type, for ``exception`` and ``lost``.
-        traceback: redacted text; None where there is none.
+        traceback: redacted text; None if there is none.
         signal: name such as ``SIGKILL``.
-        exit_status: exit status of the worker or of the command, where it is known.
+        exit_status: exit status of the worker or of the command, if it is known.
     """
 
     kind: str
@@ -146,12 +146,12 @@ class Worker:
 
     Attributes:
         host: node name.
-        pid: process id; ``thread`` is the native thread id where tasks share a process, else None.
+        pid: process id; ``thread`` is the native thread id if tasks share a process, else None.
         rank, pool_id, block_id: Parsl's names of the worker (``PARSL_WORKER_*``).
         cpu_affinity: allowed logical CPUs.
         accelerators: the variables of :mod:`prov_worker.accelerators` that are set.
         scheduler: the variables of :mod:`prov_worker.schedulers` that are set.
-        container: image, where the worker runs in one.
+        container: image, if the worker runs in one.
         versions: ``python``, ``prov-worker``, ``parsl``, ``globus-compute-endpoint``, ``globus-compute-sdk``.
     """
 
@@ -245,7 +245,7 @@ class TaskRecord:
 class ProbeReport:
     """What one hardware probe found.
 
-    ``data`` is empty and ``absent`` says why where the hardware is not here; ``error`` says what went wrong where the
+    ``data`` is empty and ``absent`` says why if the hardware is not here; ``error`` says what went wrong if the
     probe failed. ``success`` is true in the first case: to be absent is an answer.
     """
 
@@ -266,7 +266,7 @@ class HardwareSnapshot:
     probes: dict[str, ProbeReport] = field(default_factory=dict)
 
     def data(self, probe: str) -> dict[str, Any]:
-        """Data of one probe; empty where it was not asked, absent or failed."""
+        """Data of one probe; empty if it was not asked, absent or failed."""
         report = self.probes.get(probe)
         return report.data if report else {}
 
@@ -291,10 +291,10 @@ class Column:
 
     Attributes:
         unit: ``percent``, ``byte``, ``count``, ``watt``, ``celsius``.
-        mean: a value per sample; None where nothing could be read. For ``cpu_percent`` 100 is one logical CPU.
+        mean: a value per sample; None if nothing could be read. For ``cpu_percent`` 100 is one logical CPU.
         low, high: smallest and largest value that each sample stands for; None while samples stand for themselves.
         subject: what was measured: ``task``, ``node``, ``cpu:<n>`` or ``gpu:<n>``.
-        interval_s: seconds between values where they are farther apart than the samples of the series; None else.
+        interval_s: seconds between values if they are farther apart than the samples of the series; None else.
     """
 
     unit: str
@@ -305,7 +305,7 @@ class Column:
     interval_s: float | None = None
 
     def extremes(self) -> tuple[float | int, float | int] | None:
-        """Smallest and largest value; None where there is no value at all."""
+        """Smallest and largest value; None if there is no value at all."""
         low = [v for v in (self.low if self.low is not None else self.mean) if v is not None]
         high = [v for v in (self.high if self.high is not None else self.mean) if v is not None]
         return (min(low), max(high)) if low and high else None

@@ -95,7 +95,7 @@ def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
     """Text with every secret replaced by :data:`MARK`.
 
     Args:
-        text: anything; unchanged where nothing is found.
+        text: anything; unchanged if nothing is found.
         secrets: literal secrets to remove besides the shapes; None takes :func:`secret_values`.
     """
     for secret in secret_values() if secrets is None else secrets:

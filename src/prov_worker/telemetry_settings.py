@@ -18,7 +18,7 @@ from prov_worker.setting_values import seconds
 class Telemetry:
     """Which types of telemetry are sampled, and how often.
 
-    Each is true (at the poll interval, or more slowly where reading is dear), false (not sampled: no column, no
+    Each is true (at the poll interval, or more slowly if reading is dear), false (not sampled: no column, no
     observation), or its own interval in seconds, 0.01 to 60 and no shorter than the poll interval.
 
     Attributes:
@@ -42,7 +42,7 @@ class Telemetry:
     gpu: bool | float = True
 
     def interval_s(self, kind: str, poll_interval: float) -> float | None:
-        """Seconds between readings of one type; None where it is off.
+        """Seconds between readings of one type; None if it is off.
 
         Args:
             kind: name of the type.

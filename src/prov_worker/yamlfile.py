@@ -1,6 +1,6 @@
 """YAML that a person wrote.
 
-PyYAML takes the last of two equal keys, without a word, where YAML 1.2 (section 3.2.1.1) wants them to be unique: of
+PyYAML takes the last of two equal keys, without a word, although YAML 1.2 (section 3.2.1.1) wants them to be unique: of
 two settings one would be lost.
 """
 

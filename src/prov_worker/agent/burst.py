@@ -13,7 +13,7 @@ _LOOK_S = 0.1
 class Burst:
     """Watches how many tasks begin, and says whether their crates should wait.
 
-    A low priority alone does not help the workers where processors share a core or a cache: what the finaliser does on
+    A low priority alone does not help the workers if processors share a core or a cache: what the finaliser does on
     one slows the other. A burst is held for once; it is over when a look finds less than :data:`BURST_RATE`.
     """
 

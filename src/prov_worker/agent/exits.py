@@ -14,7 +14,7 @@ def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0
     """What a wait status says of a task that was running (wait(2)).
 
     Args:
-        status: None where the worker's parent collected it first.
+        status: None if the worker's parent collected it first.
         host: node of the worker.
         pid: process id of the worker.
         oom_kills: how many processes the memory controller killed while the task ran.
@@ -40,7 +40,7 @@ def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0
 
 
 def oom_kills() -> int | None:
-    """Processes of this process's memory cgroup that were killed for want of memory, so far; None where untold.
+    """Processes of this process's memory cgroup that were killed for want of memory, so far; None if untold.
 
     ``memory.events`` of cgroup v2, ``memory.oom_control`` of v1 (cgroups(7), memory controller documentation).
     """

@@ -314,7 +314,7 @@ class Finaliser:
             self._retry.clear()
 
     def _step(self) -> bool:
-        """Write one crate; false where none is due."""
+        """Write one crate; false if none is due."""
         if not self._ready():
             return False
         self._drains.begin_step()
@@ -395,7 +395,7 @@ class Finaliser:
     # -- lost tasks --------------------------------------------------------------------------------------------------
 
     def _evidence(self, job: CrateJob) -> bool:
-        """Look whether a lost task's own node has reported it; true where nothing is left to write."""
+        """Look whether a lost task's own node has reported it; true if nothing is left to write."""
         from prov_worker.agent.lost_tasks import evidence_of
 
         evidence = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)

@@ -59,7 +59,7 @@ class Follower:
 
     @property
     def state(self) -> JournalState:
-        """Meaning of the lines read last: of the fallback where there is one."""
+        """Meaning of the lines read last: of the fallback if there is one."""
         return self._parts[-1][1]
 
     @property

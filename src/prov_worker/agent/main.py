@@ -55,7 +55,7 @@ _SLICE_S = 0.02
 
 
 def main(runtime: str, crate_dir: str) -> None:
-    """Run the agent of a runtime directory until its workers are gone; leaves at once where one runs already."""
+    """Run the agent of a runtime directory until its workers are gone; leaves at once if one runs already."""
     with contextlib.suppress(OSError):
         os.setsid()
     stop = _Stop()  # before anybody can know of this process
@@ -317,7 +317,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket, shared: Shared
     """Finish records until the sampler has no more to tell.
 
     Returns:
-        Whether the sampler left without a word, and an exit status: 0 where there is nothing to look into.
+        Whether the sampler left without a word, and an exit status: 0 if there is nothing to look into.
     """
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.live.renewal import Live

@@ -52,7 +52,7 @@ class PlotQueue:
         self._plotter.close()
 
     def ask(self, job: CrateJob) -> bool:
-        """Ask for a plot where one belongs into the crate; false where the crate need not wait."""
+        """Ask for a plot if one belongs into the crate; false if the crate need not wait."""
         settings = self._publisher.settings(job.ended.settings)
         if settings.plots != "png" or not self._publisher.wants_plot(job.ended, job.series):
             return False

@@ -80,7 +80,7 @@ class Plotter:
             self.broken = f"the plotter could not be started: {error}"
 
     def request(self, series: TaskSeries, title: str) -> int | None:
-        """Ask for a plot; gives the number of the answer to come, None where plots cannot be drawn."""
+        """Ask for a plot; gives the number of the answer to come, None if plots cannot be drawn."""
         self.start()
         if self._process is None or self._process.stdin is None:
             return None
@@ -96,7 +96,7 @@ class Plotter:
         return self._number
 
     def answers(self) -> list[Drawn]:
-        """Answers that have come. Where the process has died, all that wait are answered with that."""
+        """Answers that have come. If the process has died, all that wait are answered with that."""
         process = self._process
         if process is None or process.stdout is None:
             return []
@@ -150,7 +150,7 @@ class Plotter:
             process.wait()
 
     def _send(self) -> bool:
-        """Send what the pipe takes now; false where nobody reads it any more.
+        """Send what the pipe takes now; false if nobody reads it any more.
 
         Never waits: a process that waits for its answers to be read takes no request meanwhile.
         """
@@ -212,7 +212,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _config_dir() -> str:
-    """A directory that matplotlib may write to, where HOME is not one; it warns on stderr otherwise."""
+    """A directory that matplotlib may write to, if HOME is not one; it warns on stderr otherwise."""
     home = os.path.expanduser("~")
     if os.access(home, os.W_OK):
         return os.path.join(home, ".config", "matplotlib")

@@ -3,7 +3,7 @@
 On a node whose processors are all busy a process of the lowest priority gets a hundredth of one (sched(7)): an agent
 that began like this would not have begun when the tasks are over. So it starts as its workers did, and lowers itself
 once it has written a crate. The process that samples stays as it is: beside 64 busy workers on two cores it takes three
-samples where it would take one at a niceness of 5, and it needs two hundredths of a core for them
+samples in the time of one at a niceness of 5, and it needs two hundredths of a core for them
 (``python -m benchmarks --only full``).
 """
 
@@ -22,7 +22,7 @@ IN_A_BURST = 10
 class Priority:
     """Lowers the priority of this process, step by step.
 
-    Where the kernel groups sessions (``sched_autogroup_enabled``, sched(7)), niceness counts only within a session. So
+    If the kernel groups sessions (``sched_autogroup_enabled``, sched(7)), niceness counts only within a session. So
     the session is made nice in the same way, if it is this process's own. The kernel takes such a change only every
     tenth of a second from users without rights, all of them together: it is tried again at each call until it is done.
     """

@@ -1,7 +1,7 @@
 """Raw readings of one process, from outside: microseconds each, see proc(5) and clock_getcpuclockid(3).
 
-The CPU clock of another process is readable by its clock id, which has nanoseconds where ``/proc/PID/stat`` has ticks
-of ten milliseconds. Of another process's single thread the kernel gives no clock; ``schedstat`` has the same number.
+The CPU clock of another process is readable by its clock id, in nanoseconds; ``/proc/PID/stat`` has ticks of ten
+milliseconds. Of another process's single thread the kernel gives no clock; ``schedstat`` has the same number.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def exit_code(pid: int) -> int | None:
 
 
 def reaped_exit_code(pidfd: int) -> int | None:
-    """Wait status of a process that has been waited for, by a descriptor that was opened before; None where untold.
+    """Wait status of a process that has been waited for, by a descriptor that was opened before; None if untold.
 
     ``PIDFD_GET_INFO`` with ``PIDFD_INFO_EXIT`` (include/uapi/linux/pidfd.h), since Linux 6.15.
     """

@@ -50,7 +50,7 @@ class Publisher:
         self._packs = Packs(Path(crate_dir))
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
-        """The settings that an execution was recorded with; defaults where they cannot be read."""
+        """The settings that an execution was recorded with; defaults if they cannot be read."""
         key = json.dumps(mapping, sort_keys=True)
         settings = self._settings.get(key)
         if settings is None:

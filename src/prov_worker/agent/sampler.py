@@ -379,7 +379,7 @@ class Sampler:
         self._dead_fds.clear()
         if mono_ns >= self._death_check_ns:
             self._death_check_ns = mono_ns + _DEATH_CHECK_NS
-            # a descriptor tells by itself; where the kernel gives none, looking does
+            # a descriptor tells by itself; if the kernel gives none, looking does
             suspects += [path for path, watched in self._watched.items() if watched.fileno() < 0]
         for path in suspects:
             watched = self._watched.get(path)

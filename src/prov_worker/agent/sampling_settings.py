@@ -45,7 +45,7 @@ class Plan:
 
     @classmethod
     def of(cls, intervals: Sequence[float], interval_s: float) -> Plan | None:
-        """The plan that a slot holds; None where all types follow ``interval_s``."""
+        """The plan that a slot holds; None if all types follow ``interval_s``."""
         if all(interval == interval_s for interval in intervals):
             return None
         by_kind = {
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def row_s(self) -> float | None:
-        """Seconds between samples of the task; None where nothing of it is sampled."""
+        """Seconds between samples of the task; None if nothing of it is sampled."""
         return min(self.task.values(), default=None)
 
 

@@ -50,7 +50,7 @@ _ALL = frozenset(("cpu", "memory", "threads", "io", "children"))
 class Death:
     """How a worker ended, as far as it can be seen from outside.
 
-    ``status`` is the wait status (wait(2)); None where its parent had collected it before we looked.
+    ``status`` is the wait status (wait(2)); None if its parent had collected it before we looked.
     """
 
     status: int | None
@@ -127,7 +127,7 @@ class Watched:
     Attributes:
         current: samples of the task that runs now, or ran at the last look.
         seen: sequence at the last look.
-        plan: what is read of it, where its settings ask for something else than the default.
+        plan: what is read of it, if its settings ask for something else than the default.
         interval_ns: distance of samples.
         image: what tells the processes that come from it.
     """
@@ -161,7 +161,7 @@ class Watched:
             self._gone = False
 
     def fileno(self) -> int:
-        """Descriptor that becomes readable when the process dies (pidfd_open(2)); -1 where there is none."""
+        """Descriptor that becomes readable when the process dies (pidfd_open(2)); -1 if there is none."""
         return self._pidfd
 
     def begin(self, task: SlotTask) -> None:

@@ -35,7 +35,7 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     """Run a small workload on this machine; every task leaves a crate.
 
     Tasks that are quick, busy, asleep, that write files, run programs, raise, and one whose worker is killed: sent
-    through a real engine to real workers, without an account and without a network. Exit code 1 where a crate is
+    through a real engine to real workers, without an account and without a network. Exit code 1 if a crate is
     missing.
     """
     from prov_worker.demo.run import run

@@ -55,7 +55,7 @@ def document_of(graph: Iterable[Mapping[str, Any]]) -> str:
 
 
 def references(ids: Sequence[str]) -> Reference | list[Reference] | None:
-    """References to entities; a bare one where there is one, as a list of one member misses a recommendation."""
+    """References to entities; a bare one if there is one, as a list of one member misses a recommendation."""
     if not ids:
         return None
     if len(ids) == 1:

@@ -44,7 +44,7 @@ def leads_outside(path: str) -> bool:
 def plain(identifier: str) -> str:
     """Return an id without ``./`` and ``../`` in its path; absolute URIs and ``#name`` as they are.
 
-    The root stays ``./``. A ``./`` stays where what follows would read as an absolute URI (``./a:b``, section 4.2).
+    The root stays ``./``. A ``./`` stays if what follows would read as an absolute URI (``./a:b``, section 4.2).
     """
     if is_absolute(identifier) or identifier.startswith(("#", "/")) or "." not in identifier:
         return identifier

@@ -131,7 +131,7 @@ def safe_name(name: str) -> str:
 
 
 def path_id(path: str) -> str:
-    """Identifier of a file in a crate: its relative path, percent-encoded where RO-Crate asks for it."""
+    """Identifier of a file in a crate: its relative path, percent-encoded if RO-Crate asks for it."""
     return quote(clean(path, limit=4096), safe="/-._~!$&'()*+,;=:@")
 
 

@@ -78,7 +78,7 @@ class StepWriter:
 
         Args:
             record: what is known of the task.
-            series: what was sampled; None or empty where nothing was.
+            series: what was sampled; None or empty if nothing was.
             files: all files of the crate but the metadata.
             cpu_sampled: whether the CPU samples are among them.
         """

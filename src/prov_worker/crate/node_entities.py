@@ -91,7 +91,7 @@ class Node:
     Attributes:
         report: content of ``data/hardware.json``.
         report_sha256: its digest.
-        container: image in which the probes ran; None where they ran in none, or its name is not known.
+        container: image in which the probes ran; None if they ran in none, or its name is not known.
     """
 
     def __init__(self, snapshot: HardwareSnapshot) -> None:
@@ -114,7 +114,7 @@ class Node:
 
     @property
     def storage_id(self) -> str | None:
-        """Id of the first storage component; None where storage was not probed."""
+        """Id of the first storage component; None if storage was not probed."""
         return "#hardware-storage" if "#hardware-storage" in self._components else None
 
     def entities(self, performance: Mapping[str, Sequence[str]]) -> list[str]:

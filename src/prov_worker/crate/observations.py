@@ -54,7 +54,7 @@ def observe(
         series: what was sampled.
         task_id: cleaned id of the task.
         started: start of the task, as the profiles take it.
-        image: id of the plot; None where there is none.
+        image: id of the plot; None if there is none.
         storage: id of the component that input and output are about.
         cpu_sampled: whether ``data/cpu_usage.json`` is in the crate.
     """
@@ -97,7 +97,7 @@ def observe(
 
 
 def _extremes(column: Column) -> tuple[float, float] | None:
-    """As :meth:`Column.extremes`; of the finite means, where a bound is missing or no number."""
+    """As :meth:`Column.extremes`; of the finite means, if a bound is missing or no number."""
     extremes = column.extremes()
     if extremes is None or not (math.isfinite(extremes[0]) and math.isfinite(extremes[1])):
         extremes = Column(column.unit, [value for value in column.mean if _finite(value)]).extremes()

@@ -17,7 +17,7 @@ _NO_URL = NAMESPACE + "not-stated"
 
 
 def account_name() -> str:
-    """Name of the account that runs this process; ``uid <n>`` where it has none."""
+    """Name of the account that runs this process; ``uid <n>`` if it has none."""
     # The password database is asked, not LOGNAME: the environment of a batch job may say anything.
     try:
         import pwd

@@ -26,7 +26,7 @@ class Curve:
     Attributes:
         time_s: seconds from the start of the task.
         mean: values.
-        low, high: the band around them; None where samples stand for themselves.
+        low, high: the band around them; None if samples stand for themselves.
     """
 
     time_s: list[float]
@@ -41,7 +41,7 @@ class Curve:
 
 
 def curve(series: TaskSeries, name: str, scale: float = 1.0) -> Curve | None:
-    """A column of the task's series for drawing; None where it has no value."""
+    """A column of the task's series for drawing; None if it has no value."""
     task = series.task
     column: Column | None = task.columns.get(name) if task is not None else None
     if task is None or column is None:

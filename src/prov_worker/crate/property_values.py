@@ -222,7 +222,7 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
 
     Args:
         record: the task.
-        rss_max: largest sample of the resident memory, which stands in where the worker's own mark is not known.
+        rss_max: largest sample of the resident memory, which stands in if the worker's own mark is not known.
         taken: ids that are in use.
     """
     facts = Facts(taken)

@@ -123,7 +123,7 @@ def place(staged: Path, crate_dir: Path, me: Attempt) -> Path:
         me: the attempt in it.
 
     Returns:
-        Path of the crate of this attempt; of the one that was there, where somebody else had published it. One that
+        Path of the crate of this attempt; of the one that was there, if somebody else had published it. One that
         was a verdict is replaced by the end of the task.
 
     Raises:
@@ -167,7 +167,7 @@ def _rename(source: Path, target: Path) -> bool:
 
 
 def _keep(path: Path, crate_dir: Path, who: Attempt) -> Path:
-    """Give ``path`` the name of an earlier attempt; drop it where that very attempt stands there already."""
+    """Give ``path`` the name of an earlier attempt; drop it if that very attempt stands there already."""
     stem = safe_name(who.id.task_id)
     for number in range(1, 10_000):
         target = crate_dir / v.crate_name(v.attempt_key(stem, who.id.attempt, number))

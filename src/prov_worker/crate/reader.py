@@ -36,9 +36,9 @@ class CrateFile:
         id: identifier in the crate.
         relative: path in the crate.
         name: human-readable name.
-        media_type: such as ``application/json``; None where the crate does not say.
-        size_bytes: as the crate says; None where it does not.
-        sha256: as the crate says; None where it does not.
+        media_type: such as ``application/json``; None if the crate does not say.
+        size_bytes: as the crate says; None if it does not.
+        sha256: as the crate says; None if it does not.
     """
 
     id: str
@@ -62,14 +62,14 @@ class StepCrate:
         entities: entities by id.
         action: the entity of the task's execution.
         task_id: Globus Compute task id.
-        attempt: number of the attempt; 1 where the crate does not say.
+        attempt: number of the attempt; 1 if the crate does not say.
         status: ``completed`` or ``failed``.
         error: the line that says why the task failed; None for a completed one.
         start, end: UTC; ``start`` is None for a task that no worker began.
         wall_time_s: seconds from start to end; None without a start.
         function_name: name of the function.
-        host, endpoint_id: None where the crate does not say.
-        usage: pairs of value and unit (``second``, ``byte``, ``percent``, ``count``; empty where there is none) by
+        host, endpoint_id: None if the crate does not say.
+        usage: pairs of value and unit (``second``, ``byte``, ``percent``, ``count``; empty if there is none) by
             key: ``wall``, ``cpu``, ``peak-rss``, ``cpu-max`` and more.
         files: the files that the crate lists.
     """
@@ -113,7 +113,7 @@ class StepCrate:
             crate: a directory, a zip of one crate, ``many.zip!task.crate``, or what the module ``sources`` gives.
 
         Raises:
-            CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
+            CrateError: names the file, and the key if there is one, of whatever is missing or wrong.
         """
         source = source_of(crate) if isinstance(crate, (Path, str)) else crate
         with blaming(source.where):
@@ -219,7 +219,7 @@ class StepCrate:
 
     @property
     def wall_time_s(self) -> float | None:
-        """Seconds from start to end, as measured where the crate says so; None for a task that no worker began."""
+        """Seconds from start to end, as measured if the crate says so; None for a task that no worker began."""
         value, _ = self.usage.get("wall", (None, ""))
         if isinstance(value, (int, float)):
             return float(value)
@@ -349,7 +349,7 @@ class StepCrate:
         return hardware_of(self.source)
 
     def series(self) -> TaskSeries:
-        """The series of the task; empty where nothing was sampled.
+        """The series of the task; empty if nothing was sampled.
 
         Raises:
             CrateError: the file is listed and missing, or has another shape.

@@ -56,7 +56,7 @@ def resource_usage(series: TaskSeries, start_ns: int) -> bytes:
     try:
         text = encode(data)
     except ValueError:
-        # A NaN or an infinity among the values: looked for only where there is one.
+        # A NaN or an infinity among the values: looked for only if there is one.
         text = encode(finite(data))
     return (text + "\n").encode("utf-8", "replace")
 

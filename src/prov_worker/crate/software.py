@@ -107,7 +107,7 @@ def function_entities(
         function: what is known of it.
         identifier: as :func:`function_id` gave it.
         software: language and packages that it needs.
-        source: id of the file that holds its source; None where there is none.
+        source: id of the file that holds its source; None if there is none.
         command: the shell command that it stands for; its language is bash if it has a template.
     """
     texts = []
@@ -162,7 +162,7 @@ def function_entities(
 def container_image(container: str) -> str | None:
     """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 
-    None where the kind of the container is all that is known: an image would be made up. The name follows the reference
+    None if the kind of the container is all that is known: an image would be made up. The name follows the reference
     grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.
     """
     text = one_line(container)

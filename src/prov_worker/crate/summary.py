@@ -24,12 +24,12 @@ class StepValue:
     Attributes:
         id: of the entity in the step crate, such as ``#input-n``.
         name: parameter name, or ``return``.
-        value: number, boolean or text; where the value was not recorded, a stand-in such as ``<int>``.
-        type: qualified type name; None where the crate does not say.
+        value: number, boolean or text; if the value was not recorded, a stand-in such as ``<int>``.
+        type: qualified type name; None if the crate does not say.
         size_bytes: size of the data.
         length: number of items.
         sha256: hex digest of the data.
-        recorded: false where ``value`` is a stand-in.
+        recorded: false if ``value`` is a stand-in.
     """
 
     id: str
@@ -50,7 +50,7 @@ class FileRef:
         id: of the entity in the step crate.
         path: path in the crate, or as the step named it.
         role: ``used`` or ``generated``.
-        size_bytes, sha256: None where the crate does not say.
+        size_bytes, sha256: None if the crate does not say.
         inside: whether the file lies in the crate.
         declared: whether the step itself said so, rather than the recorder having found the file.
     """
@@ -84,7 +84,7 @@ class RunStep:
         start_ns: nanoseconds since the epoch; None if its crate names no start: no worker began the task.
         end_ns: nanoseconds since the epoch.
         wall_s: seconds from start to end.
-        cpu_s: CPU seconds of the worker and its children; None where unknown.
+        cpu_s: CPU seconds of the worker and its children; None if unknown.
         peak_rss_bytes: largest resident memory.
         cpu_max_percent, cpu_mean_percent: of samples; 100 is one logical CPU.
         gpu_max_percent: by GPU (``0``, ``1`` …), largest sample of its use.
@@ -93,17 +93,17 @@ class RunStep:
         read_bytes, written_bytes: storage traffic of the worker.
         function: name of the function.
         function_id: absolute id of the function in the crate.
-        function_sha256: identifies its code; None where unknown.
+        function_sha256: identifies its code; None if unknown.
         function_doc: description of the function.
         module: module of the function.
-        endpoint_id, endpoint_name: of the endpoint that was submitted to; None where the crate does not say.
-        user_endpoint_id: of the one that it started for the user; None where there is none.
+        endpoint_id, endpoint_name: of the endpoint that was submitted to; None if the crate does not say.
+        user_endpoint_id: of the one that it started for the user; None if there is none.
         host: node; pid, thread, rank, pool, block: of the worker.
         user: account that ran the task.
         cpus_allowed: number of logical CPUs that the worker might use.
         cpu_affinity: these CPUs, as in cpuset(7).
-        gpus_visible: number of accelerators that the worker might use; None where no variable restricted them.
-        node_cpus: logical CPUs of the node. node_memory_bytes: its memory, the control group's limit where lower.
+        gpus_visible: number of accelerators that the worker might use; None if no variable restricted them.
+        node_cpus: logical CPUs of the node. node_memory_bytes: its memory, the control group's limit if lower.
         node_memory_total_bytes: its memory, whatever the limit.
         node_gpus: number of GPUs of the node, without instances of them. cpu_model, gpu_model: their models.
         gpus: how the GPUs of the node are counted.
@@ -121,7 +121,7 @@ class RunStep:
         training_runs: number of runs that experiment trackers know of it.
         hyperparameters, metrics: of its runs, by name: of several runs, the first that has it; the last value of each.
         models: names of the models that it trained.
-        samples, samples_expected: how many samples of the task were taken and due; None where none.
+        samples, samples_expected: how many samples of the task were taken and due; None if none.
         has_series: whether ``data/resource_usage.json`` is there.
         has_plot: whether the crate holds a plot.
         metadata_sha256: of the crate's metadata file.
@@ -204,7 +204,7 @@ class RunStep:
 
     @property
     def worker(self) -> str:
-        """Name of the worker process: ``<host>/<pid>``, with the thread where tasks share a process."""
+        """Name of the worker process: ``<host>/<pid>``, with the thread if tasks share a process."""
         name = f"{self.host or 'unknown'}/{self.pid if self.pid is not None else '?'}"
         return name if self.thread is None else f"{name}/{self.thread}"
 

@@ -33,7 +33,7 @@ def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrat
         strict: as of :func:`prov_worker.crate.graph.graph_of`.
 
     Raises:
-        CrateError: names the file, and the key where there is one, of whatever is missing or wrong.
+        CrateError: names the file, and the key if there is one, of whatever is missing or wrong.
     """
     with blaming(source.where):
         data = read(source, v.METADATA_FILE)
@@ -134,7 +134,7 @@ def _text(value: Any) -> str | None:
 
 
 def _nanoseconds(crate: StepCrate) -> tuple[int | None, int]:
-    """Start and end; to the nanosecond where the crate has them so."""
+    """Start and end; to the nanosecond if the crate has them so."""
     start = integer(_value(crate, "#start-ns"))
     if start is None and crate.start is not None:
         start = _since_epoch(crate.start)

@@ -1,6 +1,6 @@
 """Writes one step crate: files in a hidden directory, metadata last, then one rename.
 
-JSON is written by hand: 0.3 ms per crate, where the rocrate library takes 6. Nothing is synced to the disk: a crate
+JSON is written by hand: 0.3 ms per crate; the rocrate library takes 6. Nothing is synced to the disk: a crate
 that a power failure takes can be written again from the journal.
 """
 
@@ -85,8 +85,8 @@ class CrateWriter:
         Args:
             record: what is known of the attempt.
             series: what was sampled while it ran.
-            plot: plot of the CPU use; left out where there is no CPU sample that it could show.
-            crate_dir: where ``<task_id>.crate`` appears; made where it is missing.
+            plot: plot of the CPU use; left out if there is no CPU sample that it could show.
+            crate_dir: where ``<task_id>.crate`` appears; made if it is missing.
 
         Returns:
             Path of the crate.
@@ -131,7 +131,7 @@ class CrateWriter:
         """As :meth:`publish`, into a pack.
 
         Returns:
-            The directory of the packs; where the crate of this very attempt is in one already, nothing is appended.
+            The directory of the packs; if the crate of this very attempt is in one already, nothing is appended.
 
         Raises:
             InputError: the plot's name is no file name of an image.

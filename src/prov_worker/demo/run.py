@@ -27,9 +27,9 @@ class Outcome:
     Attributes:
         call: what was sent.
         task_id: UUID of the task.
-        result: value of the function; None where there is none.
-        error: last line of the failure; None where the task succeeded.
-        crate: the task's crate; None where none appeared.
+        result: value of the function; None if there is none.
+        error: last line of the failure; None if the task succeeded.
+        crate: the task's crate; None if none appeared.
     """
 
     call: Call

@@ -224,7 +224,7 @@ def _stop_all(
 ) -> list[Outcome]:
     for spec in here:
         records.setdefault(spec.name, EndpointRecord()).wanted = wanted
-    # Known to the watch even where this command is killed while it waits.
+    # Known to the watch even if this command is killed while it waits.
     state.save(records)
     broken_off = threading.Event()
     with ThreadPoolExecutor(max(1, len(here))) as pool:
@@ -283,7 +283,7 @@ def restart(
         outcomes += _by_watch(state, here, "restart", watch, {}, limit_s=START_S, done=done)
         return ordered(fleet, outcomes)
     with state.records() as records:
-        # Wanted up all the while: where this command is broken off, the watch brings them back.
+        # Wanted up all the while: if this command is broken off, the watch brings them back.
         stopped = {outcome.name: outcome for outcome in _stop_all(here, state, records, "up", _silent)}
         ready = []
         for spec in here:

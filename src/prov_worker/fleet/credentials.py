@@ -63,7 +63,7 @@ def half(unset: str) -> str:
 
 
 def refusal(path: Path | None) -> str | None:
-    """Why no daemon could be started with a credentials file; None where it is good, or there is none."""
+    """Why no daemon could be started with a credentials file; None if it is good, or there is none."""
     try:
         environment(path, Path(), Path())
     except InputError as error:
@@ -75,7 +75,7 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
     """The environment of a daemon: this one, what the credentials file says over it, and where its files are.
 
     Args:
-        path: of the credentials; None where there are none.
+        path: of the credentials; None if there are none.
         user_dir: Globus Compute's directory.
         programs: directory of ``globus-compute-endpoint``, which goes first in PATH.
 
@@ -84,10 +84,10 @@ def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[st
     """
     path_entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry != str(programs)]
     variables = {**os.environ, **(read(path) if path else {})}
-    # A user endpoint would take these for its own, where the fleet is started from within one.
+    # A user endpoint would take these for its own, if the fleet is started from within one.
     for name in ("GLOBUS_COMPUTE_ENDPOINT_DIR", "GLOBUS_COMPUTE_LOG_PATH", "GLOBUS_COMPUTE_ENDPOINT_NAME"):
         variables.pop(name, None)
-    variables.pop("NOTIFY_SOCKET", None)  # of the watch, where systemd runs it
+    variables.pop("NOTIFY_SOCKET", None)  # of the watch, if systemd runs it
     if path is not None and (unset := missing(variables)) is not None:
         raise InputError(f"{path}: {half(unset)}")
     variables["PATH"] = os.pathsep.join([str(programs), *path_entries])

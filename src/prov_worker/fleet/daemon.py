@@ -132,7 +132,7 @@ def wait_registered(folder: ManagedEndpoint, started: subprocess.Popen[bytes], l
     """Wait until a daemon that was started has registered, and stays.
 
     Returns:
-        None where it runs; else why it does not.
+        None if it runs; else why it does not.
     """
     from prov_worker.fleet.logs import last_of_start
 

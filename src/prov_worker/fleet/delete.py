@@ -44,7 +44,7 @@ def delete(
         state: its state.
         names: of endpoints; none means all.
         skip: endpoints that are left as they are.
-        force: also where results lie there that could not be sent, or the marker is damaged.
+        force: also if results lie there that could not be sent, or the marker is damaged.
         dry_run: change nothing.
 
     Raises:

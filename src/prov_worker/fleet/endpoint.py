@@ -28,7 +28,7 @@ CONSOLE = "console.log"
 
 @dataclass(frozen=True, slots=True)
 class UserEndpoint:
-    """A user endpoint's directory, and its process where it lives."""
+    """A user endpoint's directory, and its process if it lives."""
 
     directory: Path
     process: psutil.Process | None
@@ -66,7 +66,7 @@ class ManagedEndpoint:
             return None
 
     def marker(self) -> dict[str, Any] | None:
-        """What was noted when the directory was made by this package; None where it was not.
+        """What was noted when the directory was made by this package; None if it was not.
 
         Raises:
             DamagedError: it cannot be understood.
@@ -91,7 +91,7 @@ class ManagedEndpoint:
         return owner if isinstance(owner, dict) else {}
 
     def other_fleet(self) -> Path | None:
-        """The other fleet file that looks after it; None where it has gone, or names it no more."""
+        """The other fleet file that looks after it; None if it has gone, or names it no more."""
         named = self.owner().get("fleet")
         if not isinstance(named, str) or Path(named) == self.spec.file or not os.path.isfile(named):
             return None
@@ -103,10 +103,10 @@ class ManagedEndpoint:
         return Path(named) if any(real(directory) == mine for directory in directories) else None
 
     def foreign(self, *, take_over: bool = False) -> str | None:
-        """Why it is not to be touched; None where it is ours.
+        """Why it is not to be touched; None if it is ours.
 
         Args:
-            take_over: also where another fleet file looks after it.
+            take_over: also if another fleet file looks after it.
         """
         if (host := self.other_host()) is not None:
             return f"belongs to {host}"
@@ -164,7 +164,7 @@ class ManagedEndpoint:
         """Interchanges, managers and workers of user endpoints that are gone: nobody will end them.
 
         Args:
-            pool: those of this host, where they have been looked for already.
+            pool: those of this host, if they have been looked for already.
         """
         owners = {user.directory: user.process for user in self.user_endpoints()}
         if not owners:
@@ -190,7 +190,7 @@ class ManagedEndpoint:
     def clean(self) -> list[str]:
         """Remove pid files of user endpoints whose process is gone: the next one would not start for 90 s.
 
-        Only where the daemon runs here, or is known to have run here: its user endpoints are on its host.
+        Only if the daemon runs here, or is known to have run here: its user endpoints are on its host.
 
         Returns:
             Names of the directories.

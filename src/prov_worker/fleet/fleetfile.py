@@ -34,7 +34,7 @@ from prov_worker.sites.catalog import site as site_of_name
 from prov_worker.sites.install import default_user_dir
 from prov_worker.variables import read_renamed
 
-#: Names the fleet file where no option does.
+#: Names the fleet file if no option does.
 VARIABLE = "PROV_WORKER_FLEET"
 _OLD_VARIABLE = "PROV_FLEET"
 

@@ -20,12 +20,12 @@ _FILES = ("config.yaml", TEMPLATE, "user_config_schema.json", "user_environment.
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a daemon is started with; empty where nobody noted it.
+    """What a daemon is started with; empty if nobody noted it.
 
     Attributes:
         software: as :func:`software` gives it.
         configuration: SHA-256 of the endpoint's files.
-        credentials: SHA-256 of the credentials file; empty where there is none.
+        credentials: SHA-256 of the credentials file; empty if there is none.
     """
 
     software: str = ""

@@ -93,7 +93,7 @@ def _start_of(line: str) -> dict[str, Any] | None:
 
 
 def tail(path: Path, size: int) -> str:
-    """The last bytes of a file as text; empty where there is none."""
+    """The last bytes of a file as text; empty if there is none."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)

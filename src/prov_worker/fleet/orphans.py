@@ -30,7 +30,7 @@ def foreign(fleet: Fleet, pool: Iterable[PoolProcess] | None = None) -> list[Poo
 
     Args:
         fleet: the file.
-        pool: processes of executors, where they have been looked for already.
+        pool: processes of executors, if they have been looked for already.
     """
     pool = orphans.pool_processes() if pool is None else list(pool)
     directories = [user.directory for spec in fleet.endpoints for user in ManagedEndpoint(spec).user_endpoints()]

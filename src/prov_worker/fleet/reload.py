@@ -43,7 +43,7 @@ class Reader:
 
 
 def _signature(fleet: Fleet) -> tuple[object, ...]:
-    """What is another where the file was written or replaced."""
+    """What is another if the file was written or replaced."""
     try:
         status = os.stat(fleet.path)
     except OSError as error:

@@ -20,7 +20,7 @@ class Outcome:
         action: in a word or two.
         detail: more about it.
         good: whether it is as it was asked for.
-        diff: of its files, where they were or would be changed.
+        diff: of its files, if they were or would be changed.
     """
 
     name: str

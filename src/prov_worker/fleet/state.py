@@ -42,14 +42,14 @@ class EndpointRecord:
     """What is known of one endpoint.
 
     Attributes:
-        wanted: ``up``, or ``stopped`` by a person; ``unknown`` where a damaged file has taken that along.
+        wanted: ``up``, or ``stopped`` by a person; ``unknown`` if a damaged file has taken that along.
         made: whether its directory was made by the fleet.
-        pid: of the daemon that was started or seen last; 0 where there was none.
+        pid: of the daemon that was started or seen last; 0 if there was none.
         host: on which that runs.
         start: of that process, clock ticks since boot.
         boot: of the machine, in which that was.
         started_at: when it began, seconds since the epoch.
-        ran_at: when it was first seen to have registered, seconds since the epoch; 0 where it was not.
+        ran_at: when it was first seen to have registered, seconds since the epoch; 0 if it was not.
         down_at: when it was seen to be gone, seconds since the epoch; 0 while it runs.
         restarts: when it was restarted by the watch, seconds since the epoch, within the window.
         total: restarts in all.
@@ -181,7 +181,7 @@ class State:
         return self._signature_now() != self._signature
 
     def load(self, *, keep_copy: bool = False) -> dict[str, EndpointRecord]:
-        """All records by name. Where the file cannot be understood, whether endpoints are to run is unknown.
+        """All records by name. If the file cannot be understood, whether endpoints are to run is unknown.
 
         Args:
             keep_copy: keep a copy of such a file, since the caller writes a new one.
@@ -268,7 +268,7 @@ class State:
             yield
 
     def _signature_now(self) -> tuple[int, ...] | None:
-        """Return what is another where the file was replaced; a network file system is asked again for an open file."""
+        """Return what is another if the file was replaced; a network file system is asked again for an open file."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

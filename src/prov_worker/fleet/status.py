@@ -42,10 +42,10 @@ class Status:
         up_s: since when it runs.
         heartbeat_s: age of the daemon's last sign of life.
         user_endpoints: how many live.
-        queued: tasks that wait for a worker; None where no engine tells.
-        running: tasks under way; None where neither engines nor journals tell.
-        blocks: running and pending batch jobs; None where no engine tells.
-        workers: all and idle ones; None where no engine tells.
+        queued: tasks that wait for a worker; None if no engine tells.
+        running: tasks under way; None if neither engines nor journals tell.
+        blocks: running and pending batch jobs; None if no engine tells.
+        workers: all and idle ones; None if no engine tells.
         completed: tasks.
         failed: tasks.
         restarts: by the watch, in all.
@@ -228,7 +228,7 @@ def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
 
 
 def outstanding(folder: ManagedEndpoint, tally: Tally, *, elsewhere: bool = False) -> int | None:
-    """Tasks that living user endpoints have taken and not answered; None where one of them does not tell.
+    """Tasks that living user endpoints have taken and not answered; None if one of them does not tell.
 
     Results that could not be sent yet count too: the next start sends them.
 

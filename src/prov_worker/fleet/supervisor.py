@@ -196,7 +196,7 @@ class Supervisor:
         if record.said:
             record.said = ""
             self.log.say(name, f"is up, process {core.process.pid}")
-        record.wanted = "up"  # a person has started it, by other means where it was stopped
+        record.wanted = "up"  # a person has started it, by other means if it was stopped
         if record.last_error and time.time() - record.started_at > self.fleet.watch.backoff_s[0]:
             record.last_error = ""
         for cleaned in folder.clean():

@@ -17,7 +17,7 @@ from prov_worker.sites.install import DamagedError
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the daemon's code says of an endpoint; ``problem`` is None where it takes it."""
+    """What the daemon's code says of an endpoint; ``problem`` is None if it takes it."""
 
     name: str
     site: str
@@ -35,7 +35,7 @@ def validate(
 
     Args:
         specs: the endpoints.
-        installed: also what lies in their directories, where that differs.
+        installed: also what lies in their directories, if that differs.
         credentials: file that those of this host would be started with.
         advance: called after each.
     """

@@ -137,7 +137,7 @@ class Watcher:
             self.log.once("watch", "cannot begin again", reason(error))
 
     def read(self) -> None:
-        """Read the file again where it has changed, and say what came and what went."""
+        """Read the file again if it has changed, and say what came and what went."""
         for name, text in self._reader.look():
             self.log.say(name, text)
         self.state.names = self.fleet.names

@@ -12,7 +12,7 @@ def check_affinity(executor: Any) -> None:
     """Refuse a list of CPUs that does not have one part for each worker.
 
     Parsl's workers would each end with a ValueError when they start, again and again, while tasks wait (parsl 2026.10,
-    ``process_worker_pool.py``). How many workers there are depends on the node where neither their number nor
+    ``process_worker_pool.py``). How many workers there are depends on the node if neither their number nor
     accelerators are given; then nothing is refused.
 
     Args:

@@ -17,7 +17,7 @@ _SETTINGS_PATH = "engine.encrypted"
 
 
 def close_certificates(directory: Path) -> None:
-    """Make the directory, or close it to others where it is there.
+    """Make the directory, or close it to others if it is there.
 
     Raises:
         SettingsError: it cannot be made, is a link or another user's, or its file system keeps no modes.

@@ -1,7 +1,7 @@
 """An endpoint's daemon, as its directory and the titles of processes show it (globus-compute-endpoint 4.15 to 4.19).
 
 The daemon keeps ``daemon.pid`` while it runs, touches it every 15 s, refuses to start while another's is younger than
-three heartbeats, and ends where its own is removed. On login nodes that share a home, it may run on another host, where
+three heartbeats, and ends if its own is removed. On login nodes that share a home, it may run on another host, where
 its process cannot be seen from here.
 """
 
@@ -30,11 +30,11 @@ class Core:
     """The daemon, as its pid file tells.
 
     Attributes:
-        state: ``absent`` without a pid file; ``running`` here; ``stale`` where the process is gone; ``elsewhere``
-            where somebody has touched the file lately and the process is not here.
+        state: ``absent`` without a pid file; ``running`` here; ``stale`` if the process is gone; ``elsewhere``
+            if somebody has touched the file lately and the process is not here.
         process: where it runs.
         touched_s: age of the pid file's last touch.
-        pid: the number in the file, which may be another host's; None where it has none.
+        pid: the number in the file, which may be another host's; None if it has none.
     """
 
     state: CoreState
@@ -80,7 +80,7 @@ def look_at_all(user_dir: Path) -> dict[Path, Core]:
 
 
 def number(endpoint: Path) -> int | None:
-    """What the pid file of an endpoint, or of a user endpoint, says; None where it says nothing."""
+    """What the pid file of an endpoint, or of a user endpoint, says; None if it says nothing."""
     try:
         return int((endpoint / PID_FILE).read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):

@@ -187,8 +187,8 @@ class EmbeddedEndpoint:
         """Send a call to a worker.
 
         Returns:
-            A future with the function's value. It raises :class:`TaskFailedError` with the worker's traceback where the
-            function raised, or with the engine's account where the worker was lost.
+            A future with the function's value. It raises :class:`TaskFailedError` with the worker's traceback if the
+            function raised, or with the engine's account if the worker was lost.
         """
         return self.submit_as(uuid.uuid4(), function, args, kwargs)
 

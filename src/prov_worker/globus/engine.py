@@ -256,7 +256,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
     ) -> GCExecutorFuture:
         """Send one attempt at a task, with the recording helper in the place of the stock one.
 
-        Returns a future that ends as the executor's own does. Only where the worker's environment lacks this package,
+        Returns a future that ends as the executor's own does. Only if the worker's environment lacks this package,
         so that the task cannot have begun, the attempt is sent again with the stock helper.
         """
         recorder = self._recorder

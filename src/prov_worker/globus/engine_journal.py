@@ -91,7 +91,7 @@ class EngineJournal:
         Args:
             task_id: UUID as text.
             attempt: 1 for the first.
-            function_id: UUID of the function, where it is known.
+            function_id: UUID of the function, if it is known.
             submitted_ns: when the engine took the task, ns since the epoch.
             failures: what the executor raised, one per attempt so far; the last is this attempt's.
             reason: what is known better than that.
@@ -125,7 +125,7 @@ class EngineJournal:
             log.warning("task %s: its loss could not be recorded", task_id, exc_info=True)
 
     def ensure_agent(self) -> None:
-        """Start this node's agent where none lives."""
+        """Start this node's agent if none lives."""
         launch.ensure_agent(self._runtime, self._crate_dir)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from prov_worker.files import write_file
 _log = logging.getLogger(__name__)
 
 FILE = "engine_status.json"
-#: Between looks; the file is written where something changed, and now and then as a sign of life.
+#: Between looks; the file is written if something changed, and now and then as a sign of life.
 _LOOK_S = 2.0
 _WRITE_S = 30.0
 
@@ -96,7 +96,7 @@ class EngineStatus:
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
-    """What an engine wrote last, with ``at`` in seconds since the epoch; None where there is nothing."""
+    """What an engine wrote last, with ``at`` in seconds since the epoch; None if there is nothing."""
     try:
         status = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -61,7 +61,7 @@ def begin(crate_dir: str, start_agent: Callable[[], None] | None, *, recover: bo
 
     Args:
         crate_dir: absolute path.
-        start_agent: starts the node's agent where none lives; the login node's closes the tasks of lost nodes.
+        start_agent: starts the node's agent if none lives; the login node's closes the tasks of lost nodes.
         recover: whether there are records to finish.
     """
     try:

@@ -75,7 +75,7 @@ def environment(process: psutil.Process) -> dict[str, str]:
 def opened(process: psutil.Process) -> list[str]:
     """Paths of files that a process has open, and its working directory last.
 
-    psutil's ``open_files`` looks at each file, and hangs where one lies on a file system that does not answer.
+    psutil's ``open_files`` looks at each file, and hangs if one lies on a file system that does not answer.
     """
     directory = f"/proc/{process.pid}/fd"
     try:

@@ -1,4 +1,4 @@
-"""Importing this module makes the engines known by name: the explicit way, where the ``.pth`` line cannot be used.
+"""Importing this module makes the engines known by name: the explicit way, if the ``.pth`` line cannot be used.
 
 import prov_worker.globus.register
 from globus_compute_endpoint.endpoint.config.utils import load_config_yaml

@@ -192,7 +192,7 @@ class TaskClient:
         raise AssertionError  # pragma: no cover - the second round returns or raises
 
     def group_tasks(self) -> set[str]:
-        """Return the ids of all tasks of the group; none where the service knows no such group yet.
+        """Return the ids of all tasks of the group; none if the service knows no such group yet.
 
         From then on the results of the group go to its queue.
 

@@ -117,7 +117,7 @@ def load_core(text: str, *, here: bool = True) -> None:
     if not isinstance(loaded, core):
         raise InputError("config.yaml: engine: belongs in the template of user endpoints")
     if here and not getattr(loaded, "email", None) and is_privileged():
-        raise InputError("email: must be set where root, or a user with capabilities, starts the endpoint")
+        raise InputError("email: must be set if root, or a user with capabilities, starts the endpoint")
 
 
 def batch_script(text: str, run_dir: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def batch_script(text: str, run_dir: str) -> tuple[str, str]:
         run_dir: path that stands for the user endpoint's folder in the script.
 
     Returns:
-        The scheduler's command, and the script's text; the command is empty where the provider has no scheduler. In
+        The scheduler's command, and the script's text; the command is empty if the provider has no scheduler. In
         the script ``LOGIN_NODE`` stands for the address of the login node, 54321 for its port, and ``TIME`` for when.
 
     Raises:

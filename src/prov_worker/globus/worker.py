@@ -2,7 +2,7 @@
 
 Upstream's ``globus_compute_endpoint.engines.helper.execute_task`` is called, never copied. What it deserialises and
 serialises is seen through the two names that it looks up in its own module: its serialiser, which is replaced by a
-subclass that looks on, and the two functions that turn an exception into an error. Where one of these names is
+subclass that looks on, and the two functions that turn an exception into an error. If one of these names is
 missing in another release, the record says less and the task runs all the same.
 """
 
@@ -49,7 +49,7 @@ def execute_task(
     Args:
         task_body: packed ``Task`` message.
         task_id: ``uuid.UUID`` or text.
-        endpoint_id: likewise; None where it is not known.
+        endpoint_id: likewise; None if it is not known.
         provenance: ``{"key", "settings", "attempt", "function_id", "endpoint_name"}`` and ``run``, ``limit_ns`` and
             ``once`` if the task has them, pickled as the engine sends it or as it is; None records nothing.
         **kwargs: upstream's own, passed on untouched.

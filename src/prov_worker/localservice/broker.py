@@ -172,7 +172,7 @@ class Broker:
         )
 
     def delete_queue(self, name: str) -> Future[None]:
-        """Delete a queue; nothing happens where there is none."""
+        """Delete a queue; nothing happens if there is none."""
         return self._on_queues(lambda channel, done: channel.queue_delete(name, callback=done), lambda _method: None)
 
     def _on_queues(self, ask: Callable[[Any, Callable[[Any], None]], None], read: Callable[[Any], _T]) -> Future[_T]:

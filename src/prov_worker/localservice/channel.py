@@ -102,7 +102,7 @@ class RequestChannel:
             requests.clear()
 
     def request(self, future: Future[Any], go: Callable[[Any], None]) -> None:
-        """Call ``go`` with the channel, now or as soon as it is open; it fails the future where it raises."""
+        """Call ``go`` with the channel, now or as soon as it is open; it fails the future if it raises."""
         if self._channel is None:
             self._waiting.append((future, go))
             return

@@ -45,7 +45,7 @@ class Config:
         amqp_advertise: the broker's URL for endpoints and clients; None for the same, ``service`` for the service's own
             port, which then carries AMQP too.
         amqp_management: URL of the broker's management API, through which each identity gets an account of its own;
-            ``none``: all share that of ``amqp_url``; None: the usual port of the broker's host, where there is more
+            ``none``: all share that of ``amqp_url``; None: the usual port of the broker's host, if there is more
             than one identity. Without user and password, those of ``amqp_url`` are used.
         database: file of the durable state.
         identities: file of identities; None for the environment, or for ``identities.json`` beside the database.

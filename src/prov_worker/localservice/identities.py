@@ -91,7 +91,7 @@ class Identities:
         return self._by_id.get(client_id)
 
     def authenticate(self, client_id: str, client_secret: str) -> Identity | None:
-        """The identity, where the secret is right; takes as long where the id is unknown."""
+        """The identity, if the secret is right; takes as long if the id is unknown."""
         identity = self._by_id.get(client_id)
         expected = identity.client_secret if identity else secrets.token_urlsafe()
         right = hmac.compare_digest(expected.encode(), client_secret.encode("utf-8", "surrogatepass"))
@@ -160,8 +160,8 @@ def from_environment(environ: dict[str, str]) -> Identity | None:
 def load(path: Path | None, default: Path, environ: dict[str, str], *, make: bool = True) -> Identities:
     """Identities of a service.
 
-    From ``path`` where it is given, from the environment, or else from ``default``, which is made with one new identity
-    where it is missing (mode 0600) and ``make`` allows it.
+    From ``path`` if it is given, from the environment, or else from ``default``, which is made with one new identity
+    if it is missing (mode 0600) and ``make`` allows it.
 
     Raises:
         InputError: an unreadable file, a bad entry, or none at all.
@@ -191,7 +191,7 @@ def read(path: Path) -> list[Identity]:
 
 
 def add(path: Path, name: str) -> Identity:
-    """Add a new identity to a file, which is made where it is missing (mode 0600).
+    """Add a new identity to a file, which is made if it is missing (mode 0600).
 
     Raises:
         InputError: as :func:`read`; the file cannot be written.

@@ -132,7 +132,7 @@ def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
     answer: dict[str, Any] = {"task_id": task_id, "completion_t": str(finished), "details": None}
     details = data.get("details")
     if isinstance(details, dict):
-        # Null where the worker gave none: the SDK takes a partial mapping for an unknown worker environment and warns.
+        # Null if the worker gave none: the SDK takes a partial mapping for an unknown worker environment and warns.
         transitions = {
             each["state"]: each["timestamp"]
             for each in data.get("task_statuses") or ()

@@ -60,7 +60,7 @@ class EndpointStore(Protocol):
         """All user endpoints of a core endpoint."""
 
     def mark_started(self, user_endpoint_id: str, when: float) -> None:
-        """Note that a user endpoint was asked to start; its earlier pulse is forgotten where that was an error."""
+        """Note that a user endpoint was asked to start; its earlier pulse is forgotten if that was an error."""
 
 
 class FunctionStore(Protocol):
@@ -83,7 +83,7 @@ class TaskStore(Protocol):
         """Accept tasks."""
 
     def group_owner(self, group: str) -> str | None:
-        """Whose a task group is; None where there is none."""
+        """Whose a task group is; None if there is none."""
 
     def open_group_queue(self, group: str) -> None:
         """From now on, results of the group go to its queue."""
@@ -191,7 +191,7 @@ class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Pr
         """Key of the service's tokens, made once."""
 
     def ping(self) -> None:
-        """Raise where the state cannot be read."""
+        """Raise if the state cannot be read."""
 
     def close(self) -> None:
         """Write back and let go."""

@@ -1,6 +1,6 @@
 """Annotations from user code: ``prov_worker.annotate``, ``used`` and ``generated``.
 
-Each is a look at one thread-local name and nothing else where no task is being recorded. What they note goes into the
+Each is a look at one thread-local name and nothing else if no task is being recorded. What they note goes into the
 journal at once, bounded and redacted, so that it outlives a task that is killed, and again with the task's end; files
 are hashed later, by the agent, and never on the task's path.
 """
@@ -102,7 +102,7 @@ class _Task(Protocol):
 
 
 class Running(threading.local):
-    """The recorder of the task that this thread runs: None where none is being recorded."""
+    """The recorder of the task that this thread runs: None if none is being recorded."""
 
     task: _Task | None = None
 
@@ -114,7 +114,7 @@ def annotate(**values: Any) -> None:
     """Add facts to the crate of the running task: ``prov_worker.annotate(model="linear", loss=0.031)``.
 
     Numbers and truth values are kept as they are, anything else as text of at most 1,000 characters; at most 100 keys
-    a task. Does nothing where no task is being recorded.
+    a task. Does nothing if no task is being recorded.
     """
     task = running.task
     if task is None:
@@ -125,7 +125,7 @@ def annotate(**values: Any) -> None:
 def name_run(name: str) -> None:
     """Say of which run the task is a part: the annotation ``run`` of its crate, by which commands choose crates.
 
-    Does nothing where no task is being recorded.
+    Does nothing if no task is being recorded.
     """
     annotate(run=name)
 
@@ -133,7 +133,7 @@ def name_run(name: str) -> None:
 def used(path: str | os.PathLike[str]) -> None:
     """Say that the running task read a file. Its size and sha256 go into the crate; the file stays where it is.
 
-    Does nothing where no task is being recorded.
+    Does nothing if no task is being recorded.
     """
     task = running.task
     if task is not None:
@@ -143,7 +143,7 @@ def used(path: str | os.PathLike[str]) -> None:
 def generated(path: str | os.PathLike[str]) -> None:
     """Say that the running task wrote a file. Its size and sha256 go into the crate; the file stays where it is.
 
-    Does nothing where no task is being recorded.
+    Does nothing if no task is being recorded.
     """
     task = running.task
     if task is not None:

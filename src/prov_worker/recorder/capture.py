@@ -43,7 +43,7 @@ def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
 
     Args:
         name: parameter name, or ``return``.
-        value: never changed, iterated with a bound, and pickled only where it is plain built-in data.
+        value: never changed, iterated with a bound, and pickled only if it is plain built-in data.
         with_value: also give the value (numbers, booleans) or its truncated, redacted repr.
         small: whether the payload it came from is small enough to hash.
     """

@@ -111,7 +111,7 @@ class Counters:
         )  # fmt: skip
 
     def io(self) -> bytes:
-        """Text of ``/proc/self/io``; empty where it cannot be read."""
+        """Text of ``/proc/self/io``; empty if it cannot be read."""
         try:
             text = os.pread(self._io, _IO_SIZE, 0)
         except OSError as error:

@@ -134,7 +134,7 @@ class Recorder:
         self.notes: Notes | None = None
 
     def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
-        """Take the settings that came with a task; does nothing where they are those of the task before."""
+        """Take the settings that came with a task; does nothing if they are those of the task before."""
         if provenance["key"] == self.provenance_key:
             return
         settings = Settings.from_mapping(provenance["settings"])
@@ -300,7 +300,7 @@ class Recorder:
             args: its positional arguments.
             kwargs: its keyword arguments.
             size: of the data, for a call that came unpacked: ``packed`` is empty then.
-            name: what the function goes by, where that is not its own name.
+            name: what the function goes by, if that is not its own name.
             part: of which task this is a part, and of which others it needs the results
                 (:class:`prov_worker.model.Part`).
         """

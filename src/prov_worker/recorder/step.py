@@ -78,7 +78,7 @@ class Step:
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, recorded where recording is on and no task is being recorded yet."""
+        """Call the function, recorded if recording is on and no task is being recorded yet."""
         if _provenance is None or running.task is not None:
             return self._function(*args, **kwargs)
         return _record(self._function, self._name, args, kwargs)
@@ -120,7 +120,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
 
 
 def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The recorder, with a task begun; None where recording is off or impossible."""
+    """The recorder, with a task begun; None if recording is off or impossible."""
     global _provenance
     from prov_worker.recorder.of_thread import recorder_for
 

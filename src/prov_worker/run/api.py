@@ -157,7 +157,7 @@ class RunRecord:
     def links(self) -> Iterator[Link]:
         """What flowed from step to step: as the assembler found it, else found now.
 
-        Where the assembler's list is damaged, it ends there, and that is one of :attr:`problems`.
+        If the assembler's list is damaged, it ends there, and that is one of :attr:`problems`.
         """
         path = self.path / v.LINKS_FILE
         if self.is_run_crate and path.is_file():
@@ -206,7 +206,7 @@ class RunRecord:
         return hardware_of(self.source(step))
 
     def series(self, step: RunStep) -> TaskSeries:
-        """The series of a step; empty where nothing was sampled.
+        """The series of a step; empty if nothing was sampled.
 
         Raises:
             CrateError: the file is listed and missing, or has another shape.

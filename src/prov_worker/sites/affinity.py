@@ -53,7 +53,7 @@ def bound(affinity: str, workers: int, cpus: Sequence[int]) -> list[list[int]]:
 
 
 def shared_core(affinity: str, workers: int, cpus: Sequence[int], cores: int) -> tuple[int, int, int] | None:
-    """Two workers that are bound to one core, and that core; None where each has its own.
+    """Two workers that are bound to one core, and that core; None if each has its own.
 
     Args:
         affinity: the option, not ``none``.

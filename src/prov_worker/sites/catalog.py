@@ -42,11 +42,11 @@ class Site:
     Attributes:
         name: as in commands.
         title: for people.
-        options: by name, a JSON schema each; ``default`` is missing where a person has to say.
+        options: by name, a JSON schema each; ``default`` is missing if a person has to say.
         template: of user endpoints, in one piece, without the options' defaults.
         fixed: what the template says by itself: ``what``, ``value`` and ``source`` of each.
-        cores: of a node; logical CPUs that differ by a multiple of it are threads of one core. 0 where not known.
-        cpus: logical CPUs of a node; 0 where not known.
+        cores: of a node; logical CPUs that differ by a multiple of it are threads of one core. 0 if not known.
+        cpus: logical CPUs of a node; 0 if not known.
         cores_source: where these two come from.
         login: what to know of the site's login nodes before something long begins there; empty.
         queues: documented limits by name: ``nodes`` (least and most) and ``walltime`` (most), as far as known.
@@ -98,7 +98,7 @@ class Site:
         if required:
             schema["required"] = required
         if self.cpus:
-            # Parsl's workers end, and each block with them, where one that is to be bound has no CPU.
+            # Parsl's workers end, and each block with them, if one that is to be bound has no CPU.
             condition = {"properties": {"affinity": {"const": "none"}}, "required": ["affinity"]}
             bound: dict[str, Any] = {"not": condition}
             if properties["affinity"]["default"] == "none":

@@ -30,7 +30,7 @@ def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
         yield from _mpi(site, full)
     yield from scheduler.contradictions(full)
     if full["runtime"] == "container" and not full["image"]:
-        yield ("image", "runtime"), "must be set where runtime is container"
+        yield ("image", "runtime"), "must be set if runtime is container"
     for key in ("image", "image_digest"):
         if full["runtime"] != "container" and full[key]:
             yield (key, "runtime"), "is used with runtime=container alone; set that, or leave this out"
@@ -47,7 +47,7 @@ def _cpus(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
         return
     key = next((name for name in ("cpus_per_task", "cpus_per_node") if name in full), None)
     if key is not None and workers > full[key]:
-        why = f"{workers} for {full[key]} CPUs ({key}), and Parsl's workers end where one has no CPU of its own"
+        why = f"{workers} for {full[key]} CPUs ({key}), and Parsl's workers end if one has no CPU of its own"
         yield ("workers", key, "affinity"), f"{why}; take {full[key]} at most, or affinity=none"
     if not given.startswith("list:"):
         return

@@ -1,8 +1,8 @@
 """An endpoint's directory, as the stock daemon takes it: ``globus-compute-endpoint start NAME``.
 
 Beside the daemon's own files it has ``prov_worker.json``: the site, the options, the host that the endpoint belongs to
-(null where a batch system chooses it), and the hashes of what was written, by which a later installation knows what a
-person has changed since; where something looks after the endpoint, ``owner`` says what.
+(null if a batch system chooses it), and the hashes of what was written, by which a later installation knows what a
+person has changed since; if something looks after the endpoint, ``owner`` says what.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
         return string.Template(text).substitute(substitutions)
 
     environment = filled("user_environment.yaml")
-    # Where the daemon starts user endpoints with privileges, it takes the home from the user database, not from HOME.
+    # If the daemon starts user endpoints with privileges, it takes the home from the user database, not from HOME.
     homes = {Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)}
     if {user_dir.absolute()} != {home / ".globus_compute" for home in homes}:
         environment += f"GLOBUS_COMPUTE_USER_DIR: {json.dumps(str(user_dir.absolute()))}\n"
@@ -116,7 +116,7 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
     if service_url is not None:
         environment += f"PROV_WORKER_SERVICE_URL: {json.dumps(service_url)}\n"
     if values.get("submit_dir"):
-        # Where the daemon starts user endpoints, and these submit.
+        # If the daemon starts user endpoints, and these submit.
         environment += f"CWD: {json.dumps(values['submit_dir'])}\n"
     config = filled("config.yaml")
     if values["email"]:
@@ -162,7 +162,7 @@ def install(
         values: all options, complete.
         user_dir: None takes :func:`default_user_dir`.
         overwrite: write over files that a person has changed, which are kept as ``<file>.bak-<time>``, the marker too
-            where it is damaged; take over an endpoint that belongs to another host, or was installed for another site;
+            if it is damaged; take over an endpoint that belongs to another host, or was installed for another site;
             take an interface that is not here.
         unbound_host: the daemon's host is chosen by a batch system, one daemon at a time: the endpoint belongs to none.
         dry_run: write nothing.
@@ -266,7 +266,7 @@ def install(
 
 
 def options_of(endpoint: Path, site: str) -> dict[str, Any]:
-    """Options that an endpoint was installed with; none where it was not installed yet.
+    """Options that an endpoint was installed with; none if it was not installed yet.
 
     Raises:
         InputError: it was installed for another site.
@@ -281,7 +281,7 @@ def options_of(endpoint: Path, site: str) -> dict[str, Any]:
 
 
 def marker_of(endpoint: Path) -> dict[str, Any] | None:
-    """What was noted when a directory was written by this package; None where it was not.
+    """What was noted when a directory was written by this package; None if it was not.
 
     Raises:
         DamagedError: it cannot be understood.

@@ -15,7 +15,7 @@ def names() -> list[str]:
 
 
 def problem(interface: str) -> str | None:
-    """What is wrong with the option on this host; None where nothing is, or none is named."""
+    """What is wrong with the option on this host; None if nothing is, or none is named."""
     if not interface or interface in names():
         return None
     here = names()

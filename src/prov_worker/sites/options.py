@@ -138,7 +138,7 @@ def complete(
         site: whose options they are.
         values: those that were given.
         where: they come from, for errors.
-        sources: the same by option, where it is known.
+        sources: the same by option, if it is known.
 
     Raises:
         InputError: one that must be said is missing, or two contradict each other.

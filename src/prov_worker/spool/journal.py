@@ -35,7 +35,7 @@ class JournalWriter:
 
     User code may close any descriptor and open another file under its number, so each write first asks whether the
     descriptor still is the journal (fstat(2), under a microsecond). It may also limit the size of files, which turns a
-    write into a signal that kills (setrlimit(2)); the limit is lifted for the moment of a write. Where the journal
+    write into a signal that kills (setrlimit(2)); the limit is lifted for the moment of a write. If the journal
     cannot be written, lines go to a second path in node-local memory, after the lines that give them meaning.
 
     Attributes:
@@ -180,7 +180,7 @@ def _high_number() -> int:
 
 @contextlib.contextmanager
 def _without_size_limit() -> Iterator[None]:
-    """Lift the soft limit on file sizes, and keep its signal away where the hard limit forbids writing too."""
+    """Lift the soft limit on file sizes, and keep its signal away if the hard limit forbids writing too."""
     which = resource.RLIMIT_FSIZE
     soft, hard = resource.getrlimit(which)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXFSZ])
@@ -242,7 +242,7 @@ class JournalReader:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            line = line.strip(b"\0")  # what a file system leaves where a node lost power
+            line = line.strip(b"\0")  # what a file system leaves if a node lost power
             if not line:
                 continue
             if self._torn is not None and line.startswith(self._torn):

@@ -57,7 +57,7 @@ def agent_lives(runtime: str) -> bool:
 
 
 def ensure_agent(runtime: str, crate_dir: str) -> bool:
-    """Start an agent where none lives and none is starting.
+    """Start an agent if none lives and none is starting.
 
     Args:
         runtime: the runtime directory that it serves.

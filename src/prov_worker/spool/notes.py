@@ -55,7 +55,7 @@ def read_notes(journal: str) -> list[dict[str, Any]]:
 
 
 def parse_note(line: bytes) -> dict[str, Any] | None:
-    """A ``start`` line as an object; None where it is none."""
+    """A ``start`` line as an object; None if it is none."""
     try:
         note = json.loads(line)
     except (ValueError, RecursionError):

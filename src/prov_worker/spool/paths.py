@@ -66,7 +66,7 @@ class JournalName:
 
     @classmethod
     def parse(cls, name: str) -> JournalName | None:
-        """Read a file name; None where it is not the name of a journal. Host names may hold dashes."""
+        """Read a file name; None if it is not the name of a journal. Host names may hold dashes."""
         if not name.endswith(JOURNAL_SUFFIX):
             return None
         parts = name[: -len(JOURNAL_SUFFIX)].split("-")
@@ -155,7 +155,7 @@ def own_journal(journal: str) -> str:
 
 
 def own_spools(crate_dir: str) -> list[str]:
-    """This user's spools in a crate directory: most often one, more where names were taken and free again."""
+    """This user's spools in a crate directory: most often one, more if names were taken and free again."""
     uid = os.geteuid()
     own = (SPOOL, f"{SPOOL}-{uid}")
     paths = [path for name, path in _spools(crate_dir) if name in own or name.startswith(f"{SPOOL}-{uid}-")]
@@ -191,7 +191,7 @@ def private_directory(path: str) -> bool:
 
 
 def runtime_dir(crate_dir: str, refused: list[str] | None = None) -> str:
-    """Private node-local directory of the slots, the agent's lock and its log; made where it is missing.
+    """Private node-local directory of the slots, the agent's lock and its log; made if it is missing.
 
     The first of the roots that takes a slot and a ring. If others have taken its name in all of them, one with a token,
     which is kept in a file of this user's spool.

@@ -13,7 +13,7 @@ Field names are short for the same reason:
     ``sent`` (source texts; ``redacted``) ``bound`` (sha256 of what it is bound to) ``minor`` (with code in it)
     of a shell command: ``command`` (its template) ``limit`` (s)
 ``start``
-    ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (where it changed)
+    ``task n`` (attempt) ``ns`` (wall clock) ``k fid`` (function UUID) ``args aff`` (if it changed)
     ``mpi`` (nodes and ranks of this task) ``box`` (sandbox) ``run`` (which the client says that it is a part of)
     ``part`` (fields of :class:`~prov_worker.model.Part`)
     ``call`` (serialised) or ``nocall`` (why there is none), if the settings ask for it
@@ -123,7 +123,7 @@ class JournalState:
         self._last = 0
 
     def feed(self, line: dict[str, Any]) -> Ended | None:
-        """Take one line; gives a task where the line closes one. A line without the keys it needs is counted."""
+        """Take one line; gives a task if the line closes one. A line without the keys it needs is counted."""
         if "v" in line:
             version = line["v"]
             self.later_version = version if isinstance(version, int) and version > VERSION else None

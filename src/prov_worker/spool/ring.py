@@ -5,7 +5,7 @@ drains it (:mod:`prov_worker.spool.drain`), and outlives the worker. Its name is
 number of its first record. Numbers start at the node's monotonic clock (ns), so that they grow from ring to ring, too.
 
 A record is published by storing its sequence number last, in one aligned word; a reader takes it only if the number is
-the one that it waits for and the checksum is right. Where it is at odds, the writer has been met: it is read again
+the one that it waits for and the checksum is right. If it is at odds, the writer has been met: it is read again
 later. Records are in *areas*: two in the ring's file, used in turn, and, if the reader is late, more in files of their
 own, up to a limit. An area begins with the number of its first record, by which the reader finds where to go on; it is
 used again, or its file removed, once all its records are drained. All memory is allocated before it is mapped.

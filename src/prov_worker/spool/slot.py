@@ -10,7 +10,7 @@ offset  type   content
 ======  =====  ==========================================================
 0       8s     ``PRVSLT01``
 8       I      process id
-12      I      native thread id, 0 where the task has the whole process,
+12      I      native thread id, 0 if the task has the whole process,
                2**32-1 once who made the slot has let it go
 16      Q      start of the process, clock ticks since boot
 24      d      seconds between samples that this worker asks for
@@ -309,7 +309,7 @@ class SlotReader:
         return self._words[_TASK_AT >> 3]
 
     def read(self) -> SlotTask | None:
-        """A consistent reading; None where the writer was met each time."""
+        """A consistent reading; None if the writer was met each time."""
         for _ in range(_READS):
             first = _TASK.unpack_from(self._map, _TASK_AT)
             whole = first[0] - first[6] == 1 - (first[0] & 1) or first[0] == first[6] == 0

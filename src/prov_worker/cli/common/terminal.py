@@ -37,7 +37,7 @@ class Advance(Protocol):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console; colours and cursor movement only where a terminal is."""
+    """Return a console; colours and cursor movement only on a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -61,7 +61,7 @@ def table(
         heads: of the columns.
         rows: cells, one per column; text is shown as by :func:`plain`, what is :func:`styled` as it is.
         right: heads of columns that stand to the right, such as numbers.
-        wrap: heads of columns that take several lines where the terminal is narrow; the others are cut. None: all wrap.
+        wrap: heads of columns that take several lines if the terminal is narrow; the others are cut. None: all wrap.
         title: above the table.
         frame: lines around the cells.
     """
@@ -90,7 +90,7 @@ def table(
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """A progress bar on stderr; nothing at all where stderr is no terminal."""
+    """A progress bar on stderr; nothing at all if stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     target = console(stderr=True)
@@ -160,7 +160,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def program() -> str:
-    """How to call this program again from here: its name where that is enough, else its path."""
+    """How to call this program again from here: its name if that is enough, else its path."""
     called = sys.argv[0]
     if os.path.basename(called) != "prov-worker" or shutil.which("prov-worker") == os.path.abspath(called):
         return "prov-worker"
@@ -168,7 +168,7 @@ def program() -> str:
 
 
 def near(path: str | Path) -> str:
-    """A path as a person here would write it: relative where that is shorter."""
+    """A path as a person here would write it: relative if that is shorter."""
     text = os.fspath(path)
     relative = os.path.relpath(text)
     return relative if len(relative) < len(text) else text

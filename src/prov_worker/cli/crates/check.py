@@ -31,7 +31,7 @@ _RUN_BYTES = 32 << 20
     "--validator/--no-validator",
     "use_validator",
     default=None,
-    help="Run the community's roc-validator too, or not.  [default: where it is installed]",
+    help="Run the community's roc-validator too, or not.  [default: if it is installed]",
 )
 @click.option(
     "--level",

@@ -25,7 +25,7 @@ class EndpointName(click.ParamType):
     name = "endpoint"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names that begin so; none where the file cannot be read: a shell shows no errors here."""
+        """Names that begin so; none if the file cannot be read: a shell shows no errors here."""
         try:
             fleet = read(ctx.params.get("file"))
         except ProvWorkerError:
@@ -85,7 +85,7 @@ def name_foreign_orphans(foreign: Iterable[PoolProcess]) -> None:
 
 
 def report(outcomes: Sequence[Outcome], state: State, *, as_json: bool, diff: bool = False) -> int:
-    """Print what was done; exit code 1 where something is not as it was asked for."""
+    """Print what was done; exit code 1 if something is not as it was asked for."""
     if state.damaged is not None:
         click.echo(state.damaged, err=True)
     if as_json:

@@ -34,7 +34,7 @@ def command(
     """Stop the endpoints of this host, or NAME..., and with --delete remove what the fleet created.
 
     The web service keeps its record of an endpoint: `globus-compute-endpoint delete` before `remove --delete`
-    removes that too. Exit code 1 where something is not as it was asked for.
+    removes that too. Exit code 1 if something is not as it was asked for.
     """
     from prov_worker.fleet import commands
     from prov_worker.fleet import delete as deletion

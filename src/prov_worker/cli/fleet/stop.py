@@ -23,7 +23,7 @@ def command(
 ) -> int:
     """Stop the endpoints of this host, or NAME...; the watch leaves them alone until `fleet up` or `restart`.
 
-    Tasks that arrive later wait at the web service. Exit code 1 where one was not stopped.
+    Tasks that arrive later wait at the web service. Exit code 1 if one was not stopped.
     """
     from prov_worker.fleet import commands, presence
 

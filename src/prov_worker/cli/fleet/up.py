@@ -21,7 +21,7 @@ from prov_worker.cli.fleet import common
 def command(names: tuple[str, ...], file: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
     """Make, configure and start the endpoints of this host, or NAME...; what is so already stays.
 
-    All configurations are validated before anything is changed. Exit code 1 where an endpoint does not run.
+    All configurations are validated before anything is changed. Exit code 1 if an endpoint does not run.
     """
     from prov_worker.fleet import commands, orphans
 

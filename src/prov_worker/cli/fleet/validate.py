@@ -19,7 +19,7 @@ from prov_worker.cli.fleet import common
 def command(names: tuple[str, ...], file: str | None, as_json: bool) -> int:
     """Render and load the configuration of each endpoint, or of NAME..., by Globus Compute's own code.
 
-    Nothing is written or started. Exit code 1 where the daemon would refuse one, or its credentials cannot be used.
+    Nothing is written or started. Exit code 1 if the daemon would refuse one, or its credentials cannot be used.
     """
     from prov_worker.fleet.validate import validate
 

@@ -23,7 +23,7 @@ _CRATE_DIR = PREFIX + "CRATE_DIR"
 @examples("prov-worker top crates", "prov-worker top --once --json crates")
 @click.command("top")
 @click.argument("where", type=terminal.PATH, metavar="[DIR|URL]", default="")
-@click.option("--once", is_flag=True, help="Print tables and leave; also done where there is no terminal.")
+@click.option("--once", is_flag=True, help="Print tables and leave; also done if there is no terminal.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: what the tables say and more, as JSON.")
 @click.option("--interval", type=click.FloatRange(0.2, 60.0), default=1.0, show_default=True, help="Seconds per look.")
 @click.option("--sort", "order", default="elapsed", show_default=True, help="Column that tasks are sorted by.")

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--sign", type=terminal.PATH, metavar="KEY", help="Sign the seal with this ssh key (ssh-keygen -Y sign).")
 @click.option("--zip", "as_zip", is_flag=True, help="Make a zip file; so does a RUN that ends with .zip.")
 @click.option(
-    "--copy", is_flag=True, help="Copy the crates even where their bytes could be shared; what others own always is."
+    "--copy", is_flag=True, help="Copy the crates even if their bytes could be shared; what others own always is."
 )
 @click.option("--preview/--no-preview", default=True, show_default=True, help="A page about the run in the run crate.")
 @click.option(

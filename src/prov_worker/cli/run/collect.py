@@ -38,7 +38,7 @@ def command(
     Each crate is compared with its source and its own hashes before it appears in DEST. Run again, also after an
     interruption, it goes on where it was. What cannot be collected is named, and the exit code is 1.
 
-    Where a login takes more than a key, one is enough: connections are shared.
+    If a login takes more than a key, one is enough: connections are shared.
     """
     from prov_worker.run.collect.rsync import Options, collect
 

@@ -46,7 +46,7 @@ def _table() -> str:
     help="File to write; the default is RUN with the format's suffix.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@click.option("--raw", is_flag=True, help="CSV for programs: text as it is, also where a spreadsheet would run it.")
+@click.option("--raw", is_flag=True, help="CSV for programs: text as it is, also if a spreadsheet would run it.")
 @selects()
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
 def command(

@@ -31,7 +31,7 @@ from prov_worker.humanize import plural
 def command(run: str, allowed_signers: str | None, crates: tuple[str, ...], as_json: bool) -> int:
     """Compare every file of RUN (a directory or a zip) with its seal, and check the signature.
 
-    Exit code 1 where anything was changed, added or removed. A step that says that a task was lost, and whose crate was
+    Exit code 1 if anything was changed, added or removed. A step that says that a task was lost, and whose crate was
     replaced since by one that has its end, is named: the run stays what was sealed.
     """
     from prov_worker.run.assembly.better_records import better_records

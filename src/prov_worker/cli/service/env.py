@@ -16,7 +16,7 @@ from prov_worker.errors import InputError
 @examples('eval "$(prov-worker service env)"')
 @click.command("env")
 @common.where_options
-@click.option("--identity", metavar="CLIENT_ID", help="Which one, where there are several.  [default: the first]")
+@click.option("--identity", metavar="CLIENT_ID", help="Which one, if there are several.  [default: the first]")
 @click.option(
     "--published",
     type=click.IntRange(1, 65535),

@@ -33,7 +33,7 @@ _MIB = 1024 * 1024
     "--amqp-management",
     metavar="URL|none",
     help="The broker's management API, by which each identity gets an account of its own there; 'none': all use that "
-    "of --amqp-url.  [default: port 15672 of the broker, where there is more than one identity]",
+    "of --amqp-url.  [default: port 15672 of the broker, if there is more than one identity]",
 )
 @common.option("--crate-dir", "crate_dirs", multiple=True, metavar="DIR", help="Crates whose running tasks are shown.")
 @common.option("--retain-hours", type=float, default=24.0, help="How long finished tasks are kept.")

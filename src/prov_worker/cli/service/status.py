@@ -18,7 +18,7 @@ _TIMEOUT_S = 5
 @common.where_options
 @click.option("--json", "as_json", is_flag=True, help="What the service says, as JSON.")
 def command(as_json: bool, **where: Any) -> int:
-    """Ask a running service how it is; exit code 1 where it does not answer, or lacks its broker."""
+    """Ask a running service how it is; exit code 1 if it does not answer, or lacks its broker."""
     config = common.read_config(**where)
     try:
         import requests

@@ -15,7 +15,7 @@ COMMANDS = {
     "install": "Write the directory of an endpoint NAME on SITE.",
     "check": "Look whether this host has what an endpoint on SITE needs, before the first start.",
     "recipe": "Print the steps from nothing to a first task on SITE, as commands.",
-    "worker_init": "Print a `worker_init` that switches recording on where the endpoint belongs to the facility.",
+    "worker_init": "Print a `worker_init` that switches recording on if the endpoint belongs to the facility.",
 }
 
 

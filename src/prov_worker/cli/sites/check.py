@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """Look whether this host has what an endpoint on SITE needs, before the first start.
 
-    Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 where something
+    Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 if something
     failed. To be run on the host, as the user, that the endpoint is for.
     """
     from prov_worker.sites.check import CHECKS, preflight

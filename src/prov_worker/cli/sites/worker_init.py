@@ -14,7 +14,7 @@ from prov_worker.cli.sites import common
 @click.option("--environment", metavar="DIR", help="Virtual environment with prov-worker, on a shared file system.")
 @click.option("--crate-dir", metavar="DIR", help="Where crates appear, on a shared file system.")
 def command(site: str, environment: str | None, crate_dir: str | None) -> int:
-    """Print a `worker_init` that switches recording on where the endpoint belongs to the facility.
+    """Print a `worker_init` that switches recording on if the endpoint belongs to the facility.
 
     Such an endpoint takes no engine of yours, and its worker_init alone is your own.
     """

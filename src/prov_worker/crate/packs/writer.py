@@ -76,7 +76,7 @@ class PackWriter:
         Args:
             crate: name of its directory.
             files: path and content of each file; the metadata last.
-            attempt: which it is of, where that is known.
+            attempt: which it is of, if that is known.
             time_ns: modification time of the files.
 
         Raises:

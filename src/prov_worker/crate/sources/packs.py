@@ -305,7 +305,7 @@ class PackSource(ZipSource):
     Args:
         pack: a look at the pack.
         crate: name of its directory.
-        key: of the crate, where its name does not tell.
+        key: of the crate, if its name does not tell.
     """
 
     def __init__(self, pack: PackFile, crate: str, key: str | None = None) -> None:

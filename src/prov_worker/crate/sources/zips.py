@@ -34,7 +34,7 @@ class ZipSource:
         prefix: directory of the crate in it, with its slash; empty for the top.
         infos: members of the crate by relative path.
         opener: opens one of them.
-        key: of the crate, where the name of its directory does not tell.
+        key: of the crate, if the name of its directory does not tell.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ def open_zip(path: Path, stream: IO[bytes] | None = None) -> zipfile.ZipFile:
 
     Args:
         path: the file.
-        stream: the same, where it is open.
+        stream: the same, if it is open.
 
     Raises:
         CrateError: it is no zip file, or a damaged one.

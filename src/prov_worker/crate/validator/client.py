@@ -53,7 +53,7 @@ def private_validator() -> Path:
 
 
 def find_validator() -> Path | None:
-    """The interpreter that runs the validator; None where there is none.
+    """The interpreter that runs the validator; None if there is none.
 
     Raises:
         InputError: ``$PROV_WORKER_VALIDATOR`` names no program.
@@ -84,7 +84,7 @@ def _interpreter_of(script: Path) -> Path | None:
         return None
     command = first[2:].split()
     if command and command[0] == "/bin/sh":
-        # pip writes the interpreter into a second line where the path is long or has spaces: '''exec' "…" "$0" "$@"
+        # pip writes the interpreter into a second line if the path is long or has spaces: '''exec' "…" "$0" "$@"
         parts = second.split('"') if '"' in second else second.split()
         command = [part for part in parts if part.startswith("/")][:1]
     elif command and command[0].endswith("/env"):

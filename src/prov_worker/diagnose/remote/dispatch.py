@@ -39,7 +39,7 @@ def prov_worker_diagnose(text: str) -> str:
 
 
 def _worker_here() -> dict[str, Any]:
-    """Name this process, and say how long it has been there; None where /proc does not tell."""
+    """Name this process, and say how long it has been there; None if /proc does not tell."""
     try:
         with open("/proc/self/stat") as stream:
             ticks = int(stream.read().rpartition(")")[2].split()[19])  # proc(5): field 22, starttime

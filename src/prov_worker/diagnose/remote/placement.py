@@ -68,7 +68,7 @@ def _meet(directory: str, number: int, tasks: int, hold_s: float) -> dict[str, A
 
 
 def _cpu_list(path: str) -> list[int]:
-    """CPUs of a file of the kernel such as ``0-3,8``; none where it cannot be read."""
+    """CPUs of a file of the kernel such as ``0-3,8``; none if it cannot be read."""
     try:
         with open(path) as stream:
             parts = [part.partition("-") for part in stream.read().strip().split(",") if part]

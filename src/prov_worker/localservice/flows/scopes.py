@@ -37,7 +37,7 @@ def policy_of(collection_id: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Return the scopes of a request: parted by spaces, but not by those in brackets, where dependent scopes are."""
+    """Return the scopes of a request: parted by spaces, but not by those in brackets, if dependent scopes are."""
     scopes, depth, current = [], 0, ""
     for character in text:
         if character.isspace() and depth == 0:

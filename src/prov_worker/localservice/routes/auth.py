@@ -261,7 +261,7 @@ def identities(
     ids: Annotated[str, Query(description="Comma-separated UUIDs.", max_length=4000)] = "",
     usernames: Annotated[str, Query(description="Comma-separated user names.", max_length=8000)] = "",
 ) -> Any:
-    """The caller's own identity, where it is among those asked for."""
+    """The caller's own identity, if it is among those asked for."""
     names = {_canonical(each) for each in ids.split(",")} | set(usernames.split(","))
     matches = [caller] if {caller.client_id, caller.username} & names else []
     return {

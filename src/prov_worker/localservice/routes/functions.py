@@ -17,7 +17,7 @@ router = APIRouter(tags=["functions"], route_class=StrictRoute)
 
 
 class FunctionRegistration(BaseModel):
-    """A function; ``function_code`` is packed where ``serialized`` is true, and source text otherwise."""
+    """A function; ``function_code`` is packed if ``serialized`` is true, and source text otherwise."""
 
     model_config = ConfigDict(extra="allow")
 

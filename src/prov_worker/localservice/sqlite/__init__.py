@@ -19,7 +19,7 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
     """A :class:`prov_worker.localservice.storage.Storage` in a file.
 
     Args:
-        path: the file; made where it is missing.
+        path: the file; made if it is missing.
 
     Raises:
         InputError: see :class:`prov_worker.localservice.sqlite.database.Database`.
@@ -51,7 +51,7 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
         return TimerStore(self.database)
 
     def ping(self) -> None:
-        """Raise where the state cannot be read."""
+        """Raise if the state cannot be read."""
         self.database.read().execute("SELECT count(*) FROM meta").fetchone()
 
     def close(self) -> None:

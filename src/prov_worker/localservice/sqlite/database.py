@@ -21,7 +21,7 @@ class Database:
     """Connections to one file, made by one process at a time.
 
     Args:
-        path: the file; it and its directory are made where they are missing, readable by their owner alone.
+        path: the file; it and its directory are made if they are missing, readable by their owner alone.
 
     Raises:
         InputError: the file is no database of ours, of a later version, in use, or cannot be written.
@@ -92,7 +92,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, rolled back where it raises."""
+        """A transaction: committed at the end of the block, rolled back if it raises."""
         with self._write_lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:

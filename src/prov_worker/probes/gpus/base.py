@@ -13,12 +13,12 @@ from prov_worker.probes.base import ProbeContext
 
 @dataclass(frozen=True)
 class GpuSample:
-    """One reading; None where the device or its driver does not tell.
+    """One reading; None if the device or its driver does not tell.
 
     Attributes:
         utilization_percent: share of time in which the device was busy, over the driver's own window.
         memory_used_bytes: of the device's own memory, by all processes.
-        power_watts: of the device; where the driver counts energy, the mean since the reading before.
+        power_watts: of the device; if the driver counts energy, the mean since the reading before.
         temperature_celsius: of the chip.
         energy_joules: that the device has drawn since an arbitrary moment, by a counter of its own.
         more: of what :attr:`GpuMeter.more` names, in its order.

@@ -110,7 +110,7 @@ class DrmCard:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Size of the card's own memory, all tiles together; None where the driver does not tell."""
+        """Size of the card's own memory, all tiles together; None if the driver does not tell."""
         if self.vendor == "amd":
             return read_int(self.device / "mem_info_vram_total")
         if self.driver == "xe":
@@ -256,7 +256,7 @@ class SysfsMeter(GpuMeter):
         return ((gauge.read(), scale) for gauge, scale in self._more)
 
     def _mean_power(self, microjoules: int | None) -> float | None:
-        """Watts since the reading before; None the first time, and where the counter started again."""
+        """Watts since the reading before; None the first time, and if the counter started again."""
         now = time.monotonic()
         before, self._before = self._before, (now, microjoules) if microjoules is not None else None
         if before is None or microjoules is None or microjoules < before[1] or now <= before[0]:

@@ -30,10 +30,10 @@ class NvmlGpu:
     """A GPU, or one instance of a GPU that is partitioned (MIG).
 
     Attributes:
-        handle: NVML's handle; None where the GPU did not answer.
+        handle: NVML's handle; None if the GPU did not answer.
         model: name of the product.
         uuid: ``GPU-…``, or ``MIG-…`` for an instance.
-        memory_bytes: its own memory; None where it shares the host's.
+        memory_bytes: its own memory; None if it shares the host's.
         pci: address such as ``0000:07:00.0``; an instance has that of its GPU.
         mig: whether it is an instance.
         parent: UUID of the instance's GPU.
@@ -74,14 +74,14 @@ class NvmlSession:
                 self._nvml.nvmlShutdown()
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """Result of an NVML function; None where the device, the driver or the binding does not know the answer."""
+        """Result of an NVML function; None if the device, the driver or the binding does not know the answer."""
         try:
             return getattr(self._nvml, function)(*arguments)
         except (self._nvml.NVMLError, AttributeError):
             return None
 
     def supports(self, function: str, *arguments: Any) -> bool:
-        """Whether it makes sense to ask again: false where the device, driver or binding will never answer."""
+        """Whether it makes sense to ask again: false if the device, driver or binding will never answer."""
         nvml = self._nvml
         try:
             getattr(nvml, function)(*arguments)
@@ -93,7 +93,7 @@ class NvmlSession:
         return True
 
     def constant(self, name: str) -> Any:
-        """A constant of the binding; None where it has none of that name."""
+        """A constant of the binding; None if it has none of that name."""
         return getattr(self._nvml, name, None)
 
     def memory(self, handle: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The node's processors, as ``lscpu`` tells of them; from /proc/cpuinfo where it cannot."""
+"""The node's processors, as ``lscpu`` tells of them; from /proc/cpuinfo if it cannot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CpuProbe:
     several kinds of cores: all, joined by ``+``), ``kinds`` (of several kinds of cores: ``model``, ``cores`` and
     ``max_mhz`` of each; else empty), ``vendor``, ``architecture``, ``logical`` (CPUs that are on-line),
     ``physical_cores`` (of all kinds, on-line), ``sockets``, ``numa_nodes``, ``max_mhz`` (of the fastest core),
-    ``cgroup_cpu_limit`` (quota in CPUs) and ``lscpu_error`` (why the fallback was taken); None where unknown.
+    ``cgroup_cpu_limit`` (quota in CPUs) and ``lscpu_error`` (why the fallback was taken); None if unknown.
 
     lscpu(1) rounds: its cores, sockets, books and drawers need not multiply to what is on-line. Such a topology is not
     believed; the kernel's own (``topology/core_cpus_list``, admin-guide/cputopology.rst) is, if it is there.
@@ -200,7 +200,7 @@ def _kernel_topology(context: ProbeContext) -> tuple[int | None, int | None]:
 
 
 def count_list(text: str) -> int | None:
-    """Number of CPUs in a list such as ``0-3,8``; None where the text is none."""
+    """Number of CPUs in a list such as ``0-3,8``; None if the text is none."""
     count = 0
     try:
         for part in text.split(","):

@@ -18,9 +18,9 @@ class MemoryProbe:
     """Sizes of memory and swap.
 
     Data: ``virtual_memory`` and ``swap`` (psutil's fields: bytes, and ``percent``), ``total_bytes``,
-    ``available_bytes``, ``cgroup_limit_bytes`` (None where there is no limit), ``cgroup`` (``v1``, ``v2`` or None),
+    ``available_bytes``, ``cgroup_limit_bytes`` (None if there is no limit), ``cgroup`` (``v1``, ``v2`` or None),
     ``numa`` (per node ``node``, ``total_bytes`` and ``cpus``; a node without CPUs is memory of another kind, such as
-    HBM), ``source`` (``psutil`` or ``/proc/meminfo``) and ``psutil_error`` (why psutil was not believed); None where
+    HBM), ``source`` (``psutil`` or ``/proc/meminfo``) and ``psutil_error`` (why psutil was not believed); None if
     unknown.
     """
 

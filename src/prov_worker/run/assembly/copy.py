@@ -1,7 +1,7 @@
 """Copies one step crate into a run crate, byte for byte, or raises what is wrong with it.
 
 Every file is hashed as it is taken, and compared with what the crate says of it. Bytes are shared with the source
-where the file system can (a clone, else a hard link) and copied in blocks otherwise: no file is ever read whole.
+if the file system can (a clone, else a hard link) and copied in blocks otherwise: no file is ever read whole.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _bring(source: Source, relative: str, target: str, copier: FileCopier) -> st
         try:
             return copier.place(source, relative, target)
         except OSError as error:
-            # One of two files is at fault: where it is the one that is read, this crate alone is left out.
+            # One of two files is at fault: if it is the one that is read, this crate alone is left out.
             _need_readable(source, relative)
             raise error
     try:

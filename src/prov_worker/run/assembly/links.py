@@ -1,7 +1,7 @@
 """What flowed from step to step: stated links first, then those that equal content suggests, marked as inferred.
 
-A link is stated where one step declared the file that another had declared to generate, or where a workflow definition
-says so. It is inferred where an argument or a used file has the sha256 of an earlier result or generated file. Equal
+A link is stated if one step declared the file that another had declared to generate, or if a workflow definition
+says so. It is inferred if an argument or a used file has the sha256 of an earlier result or generated file. Equal
 content by chance gives false links, so values that say nothing (None, truth values, small integers, short text, empty
 containers, empty files) make none, nor does content that many tasks made.
 """

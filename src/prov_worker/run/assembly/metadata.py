@@ -36,7 +36,7 @@ class Heading:
         description: one line.
         published: UTC time, as the profiles take it.
         people: licence, author, publisher.
-        files: files at the top of the crate with their description, media type, size and sha256 (None for both where
+        files: files at the top of the crate with their description, media type, size and sha256 (None for both if
             they are not known when the metadata are written).
         triggers: entities of the triggers' crates.
         preview: whether there is a page about the run.
@@ -59,7 +59,7 @@ class GraphWriter:
         staging: the steps, settled.
         plan: what was meant to run, settled.
         shared: entities that the step crates have in common.
-        workflow: definition, where one was given.
+        workflow: definition, if one was given.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class GraphWriter:
             "agent": agent,
             **status,
         }
-        # What left the run: the files that nothing used; where there is no file, the values that nothing used.
+        # What left the run: the files that nothing used; if there is no file, the values that nothing used.
         role = "result" if next(db.outer("result"), None) is not None else "other"
         self._out.streamed(run, [("object", db.outer("object")), ("result", db.outer(role))])
         (name, version), _ = max(

@@ -19,7 +19,7 @@ class Options:
         workflow: file with a workflow definition.
         triggers: crates of the triggers that began the run.
         license, author, publisher: as in the settings of recording: identifiers, or plain text.
-        copy: copy bytes even where they could be shared with the source.
+        copy: copy bytes even if they could be shared with the source.
         overwrite: replace a target that exists.
         zip: make a zip file.
         preview: write ``ro-crate-preview.html``, a page about the run.
@@ -48,7 +48,7 @@ class Assembled:
     """What was assembled.
 
     Attributes:
-        path: of the run crate; None where there was nothing to assemble.
+        path: of the run crate; None if there was nothing to assemble.
         steps: number of attempts in it. tasks: number of tasks. failed: tasks whose latest attempt failed.
         duplicates: crates that were there twice, byte for byte.
         software: number of bills of materials in it. without_software: steps that name one which is not there.

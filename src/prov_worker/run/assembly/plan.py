@@ -83,7 +83,7 @@ class WorkflowPlan:
 
     Args:
         file: name of the workflow's file, the beginning of all ids.
-        workflow: definition, where there is one.
+        workflow: definition, if there is one.
     """
 
     def __init__(self, file: str, workflow: Workflow | None) -> None:

@@ -1,6 +1,6 @@
 """Entities of the steps of a run crate: each with its action, its data, and what controlled it.
 
-Data that a step declared to use *is* the entity that the other step generated; where only equal content suggests it,
+Data that a step declared to use *is* the entity that the other step generated; if only equal content suggests it,
 the step keeps its own entity, which ``isBasedOn`` the other and says that this is inferred.
 """
 

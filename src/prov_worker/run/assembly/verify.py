@@ -134,7 +134,7 @@ def verify(
 
     Args:
         path: directory or zip file.
-        allowed_signers: list of allowed signers (ssh-keygen(1)); where it is given, a valid signature by one of them
+        allowed_signers: list of allowed signers (ssh-keygen(1)); if it is given, a valid signature by one of them
             must be there.
         progress: called with the number of files compared since.
 

@@ -14,7 +14,7 @@ or if it takes them from an input that is named after them, as Gladier does: ``a
       - name: fit
         function: fit_model
         after: [fetch]
-    tasks:                            # where the order of single tasks is known
+    tasks:                            # if the order of single tasks is known
       6f1c…: {step: fit, after: [0b1b…, 5d0c…]}
     groups:                           # task groups, by name or id
       monday: [6f1c…, 0b1b…]
@@ -69,7 +69,7 @@ class Workflow:
     """A workflow definition.
 
     Attributes:
-        name: None where it has none.
+        name: None if it has none.
         language: ``flow`` or ``plain``.
         steps: in their order.
         after: task id to the ids of the tasks before it.
@@ -91,7 +91,7 @@ class Workflow:
     record: dict[str, bytes] = field(default_factory=dict)
 
     def step_of(self, task_id: str, function: str, function_id: str) -> str | None:
-        """Name of the step that a task belongs to; None where the definition does not say."""
+        """Name of the step that a task belongs to; None if the definition does not say."""
         named = self.task_step.get(task_id)
         if named is not None:
             return named
@@ -106,7 +106,7 @@ def read_workflow(path: Path) -> Workflow:
     """Read a definition, or the record of a run of a Globus Flow: a directory that ``flow record`` wrote.
 
     Raises:
-        InputError: names the file, and the key where there is one.
+        InputError: names the file, and the key if there is one.
     """
     if path.is_dir():
         workflow = read_workflow(path / DEFINITION_FILE)

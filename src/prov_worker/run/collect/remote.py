@@ -85,7 +85,7 @@ class Place:
     Attributes:
         text: as it was given.
         host: None for a directory of this machine.
-        path: of the directory; on another machine, relative to the user's home where it is not absolute.
+        path: of the directory; on another machine, relative to the user's home if it is not absolute.
         ssh: command that reaches the host, without it.
     """
 

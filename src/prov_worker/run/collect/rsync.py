@@ -135,7 +135,7 @@ def _keep_apart(places: Sequence[Place], target: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """The staging directory, for one collection at a time; gone afterwards where nothing is left in it."""
+    """The staging directory, for one collection at a time; gone afterwards if nothing is left in it."""
     staging = target / STAGING
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -281,7 +281,7 @@ class _Collection:
         """Make space for a later attempt at a task whose earlier one was collected by the task's name.
 
         Returns:
-            The name that the earlier one has now, as at the source; None where it is something else that differs.
+            The name that the earlier one has now, as at the source; None if it is something else that differs.
         """
         for other, other_sha in there.items():
             task, attempt = v.split_key(v.key_of(other))

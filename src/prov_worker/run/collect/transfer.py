@@ -74,7 +74,7 @@ class State:
     Attributes:
         task: its id.
         status: ``ACTIVE``, ``INACTIVE``, ``SUCCEEDED`` or ``FAILED``.
-        details: what is wrong, where the service says so; else empty. A task under way may overcome it.
+        details: what is wrong, if the service says so; else empty. A task under way may overcome it.
         files: found so far.
         sent: copied, and compared afterwards.
         skipped: were there already, with the same checksum.

@@ -56,7 +56,7 @@ class Exporter:
         counts: what the number that ``write`` returns counts, in the plural.
         summary: one line for ``--help``.
         write: writes the file.
-        raw: whether ``write`` takes ``raw``: text as it is, for programs, where it is quoted for spreadsheets else.
+        raw: whether ``write`` takes ``raw``: text as it is, for programs; else it is quoted for spreadsheets.
     """
 
     format: str

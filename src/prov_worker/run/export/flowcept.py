@@ -197,7 +197,7 @@ def _data(values: list[StepValue], files: list[FileRef]) -> dict[str, Any]:
 
 
 def _telemetry(run: RunRecord, step: RunStep) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Looks at the worker at the task's start and end; None for both where nothing is known."""
+    """Looks at the worker at the task's start and end; None for both if nothing is known."""
     usage = step.usage
     end: dict[str, Any] = {}
     start: dict[str, Any] = {}

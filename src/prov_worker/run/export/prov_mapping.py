@@ -70,7 +70,7 @@ _KEPT = (
 
 
 def missing_library(error: ImportError) -> InputError:
-    """What to tell where the ``prov`` library is not there."""
+    """What to tell if the ``prov`` library is not there."""
     return MissingExtraError("W3C PROV needs the prov library", "prov", error)
 
 

@@ -19,8 +19,8 @@ column         content
 ``unit``       ``percent``, ``byte``, ``count``, ``watt``, ``celsius``
 ``time``       UTC; in CSV ISO 8601 with microseconds, else a timestamp in nanoseconds
 ``offset_s``   seconds after the start of the attempt
-``mean``       value; where a sample stands for several, their mean (of a counter: the last)
-``low``        smallest and ``high`` largest value that a sample stands for; empty where it stands for itself
+``mean``       value; if a sample stands for several, their mean (of a counter: the last)
+``low``        smallest and ``high`` largest value that a sample stands for; empty if it stands for itself
 =============  =========================================================================================
 """
 

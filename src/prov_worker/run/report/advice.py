@@ -1,6 +1,6 @@
 """What a function's figures suggest to change, in words, with the figures that say so.
 
-Each rule is one function with its thresholds in the open. A rule speaks only where a change would matter: it stays
+Each rule is one function with its thresholds in the open. A rule speaks only if a change would matter: it stays
 silent about functions of few or cheap attempts.
 """
 

@@ -18,7 +18,7 @@ LEAST_POINTS = 24
 
 
 def points_for(steps: int) -> int:
-    """Points of one series where a run has that many steps."""
+    """Points of one series if a run has that many steps."""
     return max(LEAST_POINTS, min(MOST_POINTS, ALL_POINTS // max(steps, 1)))
 
 
@@ -53,7 +53,7 @@ def thinned(series: TaskSeries, points: int, *, all_quantities: bool) -> dict[st
 
     Returns:
         By base ``t`` (milliseconds after the start) and by quantity whole numbers: percent, MiB for bytes, counts.
-        ``cpu`` has the mean and ``cpu_high`` the largest value of each point, where points stand for several samples.
+        ``cpu`` has the mean and ``cpu_high`` the largest value of each point, if points stand for several samples.
     """
     bases: dict[str, Any] = {}
     if series.task is not None and len(series.task):

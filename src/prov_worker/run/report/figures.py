@@ -26,7 +26,7 @@ _VARYING = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8}[0-9a-fA-F-]*\b|\d+")
 
 @dataclass(slots=True)
 class Summary:
-    """The run in figures. Hours are 3,600 s; ratios are 0 to 1 and None where there is nothing to divide by.
+    """The run in figures. Hours are 3,600 s; ratios are 0 to 1 and None if there is nothing to divide by.
 
     Attributes:
         tasks, attempts: counted by task id, and all.
@@ -78,11 +78,11 @@ class FunctionFigures:
 
     Attributes:
         index: position in :attr:`Gathered.functions`.
-        cpus_used: median of CPU time / wall; None where unknown.
+        cpus_used: median of CPU time / wall; None if unknown.
         cpus_allowed: median of logical CPUs allowed.
         gpus_held: median number of GPUs that an attempt might use.
-        gpus_used: median number that it used; None where that is not known of any attempt.
-        gpu_busy: mean number of GPUs that were busy; None where that is not known of any attempt.
+        gpus_used: median number that it used; None if that is not known of any attempt.
+        gpu_busy: mean number of GPUs that were busy; None if that is not known of any attempt.
         together: most attempts of any function that ran at once on a node where this one ran.
         in_job: the same of each node and batch job: those attempts share one control group's memory.
         rss_max, rss_median: bytes.
@@ -296,7 +296,7 @@ def mean_cpus(row: Row) -> float:
 
 
 def gaps(rows: Iterable[Row]) -> list[float]:
-    """Seconds between an attempt's end and the next one's start on the same worker, where a worker had several."""
+    """Seconds between an attempt's end and the next one's start on the same worker, if a worker had several."""
     by_worker: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         by_worker[row.worker].append(row)

@@ -19,16 +19,16 @@ class Row:
         start_ns, end_ns: nanoseconds since the epoch; for an attempt that no worker began both are its end.
         began: whether a worker began it.
         wall_s: seconds.
-        cpu_s: CPU seconds; None where unknown.
-        rss_bytes: largest resident memory; None where unknown.
-        cpus_allowed: logical CPUs that the worker might use; None where unknown.
+        cpu_s: CPU seconds; None if unknown.
+        rss_bytes: largest resident memory; None if unknown.
+        cpus_allowed: logical CPUs that the worker might use; None if unknown.
         gpus: those that the worker might use, and how it used them.
         error: position in the list of errors; -1 for a completed attempt.
         signal: name of the signal that ended the worker; None without one.
         block, place: where its details are: block and position in it; -1 if it is not shown by itself.
         memory_bytes: memory that it might use: its node's, or its control group's limit if that is lower.
         job: id of its batch job; attempts of one job on one node share that memory.
-        voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None where unknown.
+        voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None if unknown.
     """
 
     key: str
@@ -115,7 +115,7 @@ class Profile:
         self._bins = merged
 
     def resampled(self, start_ns: int, width_ns: float, count: int) -> list[float | None]:
-        """Means over ``count`` bins from ``start_ns``; None where nothing was sampled."""
+        """Means over ``count`` bins from ``start_ns``; None if nothing was sampled."""
         sums = [0.0] * count
         counts = [0] * count
         for at, (total, number) in self._bins.items():
@@ -139,7 +139,7 @@ class NodeFacts:
 
     Attributes:
         name: host name.
-        cpus: logical CPUs; None where unknown.
+        cpus: logical CPUs; None if unknown.
         memory_bytes: memory that its tasks might use: the lowest limit of a control group, if lower than the total.
         memory_total_bytes: its memory, which ``memory`` is a part of.
         gpus: number of GPUs.

@@ -54,7 +54,7 @@ def write_report(
     Args:
         run: the run.
         target: the HTML file.
-        title: headline; the run's name where there is none.
+        title: headline; the run's name if there is none.
         advance: called for steps that have been read.
 
     Returns:
@@ -114,7 +114,7 @@ def _named(data: Gathered) -> dict[str, Row]:
 
 
 def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
-    """Table of the nodes: what stands in for the curves where no script runs."""
+    """Table of the nodes: what stands in for the curves if no script runs."""
     rows: dict[int, list[Row]] = {index: [] for index in range(len(data.nodes))}
     for row in data.rows:
         rows[row.node].append(row)

@@ -1,4 +1,4 @@
-"""The runtime of containers and the image, where workers run in one."""
+"""The runtime of containers and the image, if workers run in one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_RIGHTS = ("--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def command(subject: Subject, inside: list[str]) -> list[str]:
-    """A command that runs another one in the image, without network where that can be said."""
+    """A command that runs another one in the image, without network if that can be said."""
     runtime = str(subject.engine["container_type"])
     image = subject.values["image"]
     if runtime in _IMAGE_FILES:
@@ -104,7 +104,7 @@ def _digest(subject: Subject, image: str, digests: list[str]) -> Iterator[Findin
 
 
 def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
-    """Digests of an image that is stored here, that of its registry first; None where there is no such image."""
+    """Digests of an image that is stored here, that of its registry first; None if there is no such image."""
     answer = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
     if answer.status != 0:
         return None, answer.message

@@ -22,7 +22,7 @@ class Subject:
         engine: what the daemon loads, as a mapping.
         script: what the provider would submit.
         user_dir: Globus Compute's directory.
-        name: of the endpoint; None where it has none yet.
+        name: of the endpoint; None if it has none yet.
         offline: whether the network is left alone.
     """
 

@@ -1,4 +1,4 @@
-"""The way to the service: REST, through a proxy where one is set, AMQPS, which takes none, and the clock."""
+"""The way to the service: REST, through a proxy if one is set, AMQPS, which takes none, and the clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prov_worker.sites.check.context import Subject
 
 _LIMIT_S = 5.0
 _SKEW_S = 10.0
-#: Those that the service listens on; a daemon takes 443 where config.yaml names none.
+#: Those that the service listens on; a daemon takes 443 if config.yaml names none.
 _AMQPS_PORTS = (443, 5671)
 _T = TypeVar("_T")
 

@@ -86,7 +86,7 @@ def _workers(subject: Subject, here: dict[str, Any]) -> Iterator[Finding]:
     for command, status in started.failures:
         observation = f"`{redact(command[:200])}` ended with exit status {status}; a batch job goes on after it"
         yield warned(
-            "worker_init", observation, "repair that command, or end it with `|| true` where that is as it should be"
+            "worker_init", observation, "repair that command, or end it with `|| true` if that is as it should be"
         )
     there = _answer(answer)
     if there is None:

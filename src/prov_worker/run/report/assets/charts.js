@@ -1,5 +1,5 @@
 // One curve chart: SVG stretched to its place, labels beside it as text, a reading under the pointer or at the arrow keys.
-// lines: [{name, values (null where nothing is known), hue, area}], all over the same times.
+// lines: [{name, values (null if nothing is known), hue, area}], all over the same times.
 function chart({ title, times, lines, top, format, from, to, timeFormat, height = 64 }) {
   const known = lines.flatMap((line) => line.values.filter((value) => value !== null));
   const low = Math.min(0, ...(known.length ? [known.reduce((a, b) => Math.min(a, b), 0)] : [0]));
