@@ -59,7 +59,7 @@ def code_form(code: types.CodeType) -> list[Any]:
 
 
 def _without_line(code: types.CodeType) -> tuple[bytes, list[Any]]:
-    """Instructions and constants of a class body without its first line, and with its attributes in one order.
+    """Return instructions and constants of a class body without its first line, and with its attributes in one order.
 
     Python 3.13.0 gathers ``__static_attributes__`` in a set.
     """

@@ -99,7 +99,7 @@ class _Inside:
         return _read(os.path.join(self._root, path))
 
     def network_files(self) -> str:
-        """Directories of the host from which the runtime has put hostname, hosts and resolv.conf over the image's."""
+        """Return the directories from which the runtime has put hostname, hosts, resolv.conf over the image's."""
         return "\n".join(self.mounts[point].root for point in _NETWORK_FILES if point in self.mounts)
 
     def root_options(self) -> str:
@@ -220,7 +220,7 @@ _RUNTIMES = (
 
 
 def _read(path: str) -> str | None:
-    """Content of a small file; None if it cannot be read."""
+    """Return content of a small file; None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_BYTES).decode("utf-8", "replace")

@@ -18,7 +18,7 @@ def own_python() -> dict[str, str]:
 
 
 def _prefix() -> str:
-    """Directory of the environment: ``sys.prefix``, which an interpreter started with ``-S`` has not looked up.
+    """Return directory of the environment: ``sys.prefix``, which an interpreter started with ``-S`` has not looked up.
 
     Until Python 3.13 it is the module ``site`` that finds a virtual environment: by ``pyvenv.cfg`` in the directory of
     the executable or in that above it (PEP 405).

@@ -42,7 +42,7 @@ def is_own(error: BaseException) -> bool:
 
 
 def _is_handler_of(frame: FrameType, caller: FrameType) -> bool:
-    """Whether a frame is of a handler that interrupted another: it was given that as an argument."""
+    """Return whether a frame is of a handler that interrupted another: it was given that as an argument."""
     for value in frame.f_locals.values():
         if value is caller or (type(value) is tuple and any(item is caller for item in value)):
             return True
@@ -50,7 +50,7 @@ def _is_handler_of(frame: FrameType, caller: FrameType) -> bool:
 
 
 def _is_thrown_in(error: BaseException, last: TracebackType) -> bool:
-    """Whether another thread set it: no statement raised it, and it has no arguments or is of the user's kind."""
+    """Return whether another thread set it: no statement raised it, without arguments or of the user's kind."""
     if last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES or isinstance(error, MemoryError):
         return False
     module = type(error).__module__.partition(".")[0]
@@ -58,7 +58,7 @@ def _is_thrown_in(error: BaseException, last: TracebackType) -> bool:
 
 
 def _handlers() -> set[CodeType]:
-    """Code of the handlers of signals that are installed."""
+    """Return code of the handlers of signals that are installed."""
     codes = set()
     for number in signal.valid_signals():
         try:

@@ -266,12 +266,12 @@ class HardwareSnapshot:
     probes: dict[str, ProbeReport] = field(default_factory=dict)
 
     def data(self, probe: str) -> dict[str, Any]:
-        """Data of one probe; empty if it was not asked, absent or failed."""
+        """Return data of one probe; empty if it was not asked, absent or failed."""
         report = self.probes.get(probe)
         return report.data if report else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data, read back by :meth:`from_dict`."""
+        """Return plain JSON data, read back by :meth:`from_dict`."""
         return asdict(self)
 
     @classmethod
@@ -305,7 +305,7 @@ class Column:
     interval_s: float | None = None
 
     def extremes(self) -> tuple[float | int, float | int] | None:
-        """Smallest and largest value; None if there is no value at all."""
+        """Return smallest and largest value; None if there is no value at all."""
         low = [v for v in (self.low if self.low is not None else self.mean) if v is not None]
         high = [v for v in (self.high if self.high is not None else self.mean) if v is not None]
         return (min(low), max(high)) if low and high else None
@@ -362,7 +362,7 @@ class TaskSeries:
     energy: Energy | None = None
 
     def all(self) -> Iterable[tuple[str, Series]]:
-        """Pairs of base (``task``, ``node``, ``gpu``) and series, without the empty ones."""
+        """Yield pairs of base (``task``, ``node``, ``gpu``) and series, without the empty ones."""
         for name in ("task", "node", "gpu"):
             series = getattr(self, name)
             if series is not None and len(series):

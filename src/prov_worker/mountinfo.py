@@ -42,5 +42,5 @@ def parse_mountinfo(text: str) -> Iterator[MountLine]:
 
 
 def _unescape(text: str) -> str:
-    """Space, tab, newline and backslash are written as octal numbers."""
+    """Return a field as text: space, tab, newline and backslash are written as octal numbers."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)

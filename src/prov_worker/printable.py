@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def plain(text: object) -> str:
-    """Text as it may go to a terminal: what would steer it, such as an escape sequence, is shown and not sent."""
+    """Return text as it may go to a terminal: what would steer it, as an escape sequence does, is shown."""
     string = str(text)
     if string.isprintable():
         return string
@@ -28,7 +28,7 @@ def plain(text: object) -> str:
 
 
 def line(text: object) -> str:
-    """As :func:`plain`, and on one line whatever the names in it hold: nothing in them passes for a line of ours."""
+    """Return text as :func:`plain` does, on one line: nothing in the names it holds passes for a line of ours."""
     return plain(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

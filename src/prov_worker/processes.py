@@ -63,7 +63,7 @@ def runs_in_container(pid: int, start: int) -> bool:
 
 
 def host_name() -> str:
-    """Name of this node as the product writes it everywhere: as uname(2) gives it, with its domain if it has one.
+    """Return this node's name as the product writes it: as uname(2) gives it, with its domain if it has one.
 
     What stands before the first dot would not do: some nodes are named by their address, and two clusters may differ
     in the domain alone.
@@ -98,7 +98,7 @@ def pid_namespace() -> str:
 
 
 def _stat_fields(pid: int) -> list[bytes]:
-    """Fields of ``/proc/PID/stat`` from the third on; the second, the name, may hold spaces and brackets."""
+    """Return fields of ``/proc/PID/stat`` from the third on; the second, the name, may hold spaces and brackets."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             data = file.read()

@@ -15,7 +15,7 @@ class _Families:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        """Each metric with its samples."""
+        """Yield each metric with its samples."""
         for family in self._families:
             # The text format has no place for them: each would be a gauge of its own, one per series.
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]

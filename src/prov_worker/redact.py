@@ -42,7 +42,7 @@ _MARGIN = 4096
 
 @functools.cache
 def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns and what to put in the place of what they find; compiled when they are needed first.
+    """Return patterns and what to put in the place of what they find; compiled when they are needed first.
 
     None repeats without a bound before the word that it looks for: text of any length takes a time that grows with its
     length alone, because all of this runs on a task's path.
@@ -81,7 +81,7 @@ def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Values of variables whose names say that they are secret, longest first; short ones are left out.
+    """Return values of variables whose names say that they are secret, longest first; short ones are left out.
 
     Args:
         environ: defaults to this process's environment.
@@ -92,7 +92,7 @@ def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
 
 
 def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
-    """Text with every secret replaced by :data:`MARK`.
+    """Return text with every secret replaced by :data:`MARK`.
 
     Args:
         text: anything; unchanged if nothing is found.
@@ -108,7 +108,7 @@ def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
 
 
 def redact_part(text: str, limit: int, secrets: tuple[str, ...] | None = None, *, tail: bool = False) -> str:
-    """At most ``limit`` characters of a text of any length, redacted; no half of a secret is left where it was cut.
+    """Return at most ``limit`` characters of a text, redacted; no half of a secret is left where it was cut.
 
     Args:
         text: anything.
@@ -127,5 +127,5 @@ def redact_part(text: str, limit: int, secrets: tuple[str, ...] | None = None, *
 
 @functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
-    """Whether a name (of a variable, a parameter, a key) says that its value is secret."""
+    """Return whether a name (of a variable, a parameter, a key) says that its value is secret."""
     return _SECRET_NAME.search(name) is not None

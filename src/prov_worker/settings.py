@@ -176,7 +176,7 @@ class Settings:
         return settings
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_mapping` reads back, without options that stand at their default.
+        """Return plain data that :meth:`from_mapping` reads back, without options that stand at their default.
 
         This is what journals and crates have; where events are streamed to is in neither: see :meth:`stream_mapping`.
         """
@@ -188,7 +188,7 @@ class Settings:
         return mapping
 
     def stream_mapping(self) -> dict[str, Any]:
-        """Plain data of the options in :data:`STREAM`; empty if events are not streamed."""
+        """Return plain data of the options in :data:`STREAM`; empty if events are not streamed."""
         return {name: value for name, value in self._changed().items() if name in STREAM} if self.stream else {}
 
     def _changed(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Telemetry:
     gpu: bool | float = True
 
     def interval_s(self, kind: str, poll_interval: float) -> float | None:
-        """Seconds between readings of one type; None if it is off.
+        """Return seconds between readings of one type; None if it is off.
 
         Args:
             kind: name of the type.
@@ -54,12 +54,12 @@ class Telemetry:
         return poll_interval if value is True else max(value, poll_interval)
 
     def intervals(self, poll_interval: float, off: float) -> tuple[float, ...]:
-        """Seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
+        """Return seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
         intervals = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
         return tuple(off if interval is None else interval for interval in intervals)
 
     def to_mapping(self) -> dict[str, bool | float]:
-        """The types that do not stand at their default."""
+        """Return the types that do not stand at their default."""
         return {kind: value for kind, value in asdict(self).items() if value is not True}
 
 

@@ -158,7 +158,7 @@ class Training:
     absent: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        """Whether anything was reported."""
+        """Return whether anything was reported."""
         return any((self.runs, self.models, self.layers, self.conditions, self.absent))
 
     def add(self, other: Training) -> None:

@@ -153,7 +153,7 @@ class Buffer:
         return (earlier if index else first), later
 
     def series(self, start_ns: int, end_ns: int, interval_s: float) -> Series:
-        """The samples within a span, as offsets from its start.
+        """Return the samples within a span, as offsets from its start.
 
         Args:
             start_ns: beginning of the span, on the clock that rows were added with.
@@ -249,7 +249,7 @@ class History:
         return [low + share * (high - low) for low, high in zip(earlier[1], later[1], strict=True)]
 
     def series(self, start_ns: int, end_ns: int, limit: int = 512) -> Series | None:
-        """At most ``limit`` samples within a span, from the finest that reaches back to its start; None without any."""
+        """Return at most ``limit`` samples of a span, from the finest that reaches back to its start; None if none."""
         recent = self._recent
         if recent and (recent[0][0] <= start_ns or len(recent) < (recent.maxlen or 0)):
             span = []
@@ -268,7 +268,7 @@ class History:
 
 
 def _known(values: Iterable[float]) -> list[float | int | None]:
-    """Values as a series holds them: whole numbers as such, NaN as None."""
+    """Return values as a series holds them: whole numbers as such, NaN as None."""
     return [None if x != x else int(x) if x.is_integer() else round(x, 2) for x in values]
 
 

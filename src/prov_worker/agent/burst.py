@@ -25,7 +25,7 @@ class Burst:
         self._began: float | None = None
 
     def holds(self, begun: int, now: float) -> bool:
-        """Whether crates should wait.
+        """Return whether crates should wait.
 
         Args:
             begun: tasks that have begun so far, on the whole node; may fall when a worker leaves.
@@ -42,5 +42,5 @@ class Burst:
         return self._began is not None and not self.lasts(now)
 
     def lasts(self, now: float) -> bool:
-        """Whether there is a burst for which crates wait no longer."""
+        """Return whether there is a burst for which crates wait no longer."""
         return self._began is not None and now - self._began >= BURST_PATIENCE_S

@@ -73,7 +73,7 @@ class CaptureReader:
         self._reading: list[Reading] = []
 
     def __len__(self) -> int:
-        """Tasks whose stores are being read, or are to be."""
+        """Return tasks whose stores are being read, or are to be."""
         return len(self._waiting) + len(self._reading)
 
     def take(self, ended: Ended, settings: Settings, outputs: Outputs | None) -> Reading | None:
@@ -176,7 +176,7 @@ def _add(record: TaskRecord, training: Training) -> None:
 
 
 def _event_files(ended: Ended, settings: Settings, outputs: Outputs | None) -> dict[str, Any] | None:
-    """What the reader of event files takes; None if there are none to be seen and none are named."""
+    """Return what the reader of event files takes; None if there are none to be seen and none are named."""
     wanted = settings.capture.tensorboard
     if not wanted:
         return None

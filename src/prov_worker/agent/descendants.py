@@ -50,7 +50,7 @@ class Descendants:
         self.threads: int | None = None
 
     def __len__(self) -> int:
-        """How many there are, but for those that are at work for an earlier task."""
+        """Return how many there are, but for those that are at work for an earlier task."""
         if not self._processes:
             return 0
         return sum(not process.left_over for process in self._processes.values())
@@ -68,7 +68,7 @@ class Descendants:
         return sum(process.rss for process in self._processes.values() if not process.left_over)
 
     def begin(self, mono_ns: int, boot_offset_ns: int, begun: Mapping[int, tuple[int, bool]], now_ns: int) -> None:
-        """Another task runs.
+        """Begin with another task.
 
         Args:
             mono_ns: when it began (CLOCK_MONOTONIC).
@@ -108,7 +108,7 @@ class Descendants:
         self._take_waited(self._worker.stat(), now_ns)
 
     def has_changed(self) -> bool:
-        """Whether the worker has other children than at the last look, as far as that is seen cheaply."""
+        """Return whether the worker has other children than at the last look, as far as that is seen cheaply."""
         return self._worker.first_children() != self._listing
 
     def sample(self, now_ns: int) -> bool:
@@ -172,11 +172,11 @@ class Descendants:
             self._walk([(pid, parent)], now_ns, set(self._processes))
 
     def listed(self) -> list[tuple[int, int]]:
-        """Ids, and CPU time of children that each has waited for, as :meth:`SlotReader.list_descendants` takes them."""
+        """Return ids and CPU times of awaited children, as :meth:`SlotReader.list_descendants` takes them."""
         return [(process.pid, process.waited_ns) for process in self._processes.values()]
 
     def io_since_start(self, worker: Io) -> Io:
-        """Bytes of the whole tree since the task began.
+        """Return bytes of the whole tree since the task began.
 
         Args:
             worker: those of the worker, which has what it has waited for.
@@ -190,7 +190,7 @@ class Descendants:
         return Io(*total)
 
     def use(self) -> tuple[list[ProcessUse], int | None, int]:
-        """What the task's descendants used, the peak of the largest, and how many were seen."""
+        """Return what the task's descendants used, the peak of the largest, and how many were seen."""
         alive = [process.use(True, False) for process in self._processes.values()]
         peak = max([self._child_peak, *(process.peak for process in self._processes.values() if not process.left_over)])
         return self._gone + alive, peak or None, self._seen

@@ -93,7 +93,7 @@ class Drains:
                 self._thread.start()
 
     def end_steps(self) -> None:
-        """There is nothing to do any more, or a look at rings between two steps."""
+        """End all steps, or look at rings between two steps."""
         self._busy.clear()
 
     def _drain_beside(self) -> None:
@@ -125,7 +125,7 @@ class Drains:
 
     @_alone
     def unrecorded(self, journal: str) -> int:
-        """Tasks of a journal that left no record, as there was no space."""
+        """Return tasks of a journal that left no record, as there was no space."""
         target = self._journals.get(journal)
         return sum(ring.unrecorded for ring in target.rings) if target is not None else 0
 
@@ -173,7 +173,7 @@ class Drains:
                 self._drain(target)
 
     def next_s(self) -> float | None:
-        """Seconds until rings should be looked at; None if there are none."""
+        """Return seconds until rings should be looked at; None if there are none."""
         if not self._journals:
             return None
         latency_s = _TOLD_LATENCY_S if self.told_after_s <= _LATENCY_S else _LATENCY_S

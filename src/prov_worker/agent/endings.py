@@ -53,7 +53,7 @@ class _Condemned:
     kill_at: float
 
     def is_over(self) -> bool:
-        """Whether all of them are gone."""
+        """Return whether all of them are gone."""
         return not any(is_running(*process) for process in (self.worker, *self.others))
 
 
@@ -117,7 +117,7 @@ class Endings:
                 self._is_due(now + _PAUSE_S)
 
     def next_s(self) -> float:
-        """Seconds until the next look; infinite if no task runs."""
+        """Return seconds until the next look; infinite if no task runs."""
         return float("inf") if self._due is None else max(0.0, self._due - time.monotonic())
 
     def explain(self, record: TaskRecord) -> None:
@@ -247,7 +247,7 @@ def _send(processes: Iterable[tuple[int, int]], number: signal.Signals) -> None:
 
 
 def _descendants(pid: int, since_ns: int) -> list[tuple[int, int]]:
-    """Id and start of a process's descendants that began at a moment (CLOCK_BOOTTIME, ns) or later."""
+    """Return id and start of a process's descendants that began at a moment (CLOCK_BOOTTIME, ns) or later."""
     children: dict[int, list[tuple[int, int]]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -11,7 +11,7 @@ _OOM_FILES = ("memory.events", "memory.oom_control")
 
 
 def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0) -> Failure:
-    """What a wait status says of a task that was running (wait(2)).
+    """Return what a wait status says of a task that was running (wait(2)).
 
     Args:
         status: None if the worker's parent collected it first.
@@ -40,7 +40,7 @@ def failure_of_death(status: int | None, host: str, pid: int, oom_kills: int = 0
 
 
 def oom_kills() -> int | None:
-    """Processes of this process's memory cgroup that were killed for want of memory, so far; None if untold.
+    """Return processes of this process's memory cgroup that were killed for want of memory, so far; None if untold.
 
     ``memory.events`` of cgroup v2, ``memory.oom_control`` of v1 (cgroups(7), memory controller documentation).
     """

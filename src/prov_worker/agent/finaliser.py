@@ -212,12 +212,12 @@ class Finaliser:
         self._sandboxes.look(running)
 
     def _holds(self) -> bool:
-        """Whether a burst of tasks goes first. Results that are released by their crates never wait for one."""
+        """Return whether a burst of tasks goes first. Results that are released by their crates never wait for one."""
         begun = sum((slot.sequence() + 1) // 2 for slot in self._journals.slots())
         return self._burst.holds(begun, time.monotonic()) and not (self._awaited or self._ending)
 
     def next_s(self) -> float:
-        """Seconds until something is due without a message of the sampler."""
+        """Return seconds until something is due without a message of the sampler."""
         due = [1.0, self._endings.next_s()]
         now = time.monotonic()
         if self._retry:
@@ -266,11 +266,11 @@ class Finaliser:
         return next((self._publisher.settings(settings).metrics_dir for settings in chosen), None)
 
     def plot_fileno(self) -> int:
-        """Descriptor of the plotter's answers, -1 without one."""
+        """Return descriptor of the plotter's answers, -1 without one."""
         return self._plots.fileno()
 
     def finish(self) -> None:
-        """There will be no more ticks: what is pending need not wait for one, nor for any grace."""
+        """Stop waiting for ticks, of which there will be no more, and for any grace."""
         self._mark_ns = 1 << 62
         self._ending = True
         for _, job in self._losses:
@@ -290,7 +290,7 @@ class Finaliser:
         self._journals.close()
 
     def _ready(self) -> bool:
-        """Whether the next crate can be written: its task has had its last look, and the disk takes crates."""
+        """Return whether the next crate can be written: its task has had its last look, and the disk takes crates."""
         if not self._pending or (self._refused >= _MAX_REFUSED and time.monotonic() < self._retry_at):
             return False
         job = self._pending[0]

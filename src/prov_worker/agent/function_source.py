@@ -72,7 +72,7 @@ class Sources:
 
 
 def _state(file: Any) -> list[int] | None:
-    """What changes if a file is written again."""
+    """Return what changes if a file is written again."""
     try:
         status = os.stat(file)
     except (OSError, TypeError, ValueError):
@@ -127,13 +127,13 @@ def _in_file(line: dict[str, Any]) -> Source:
 
 
 def _decoded(data: bytes) -> str:
-    """Text of a Python file, in the encoding that it declares (PEP 263), with the line ends that Python sees."""
+    """Return text of a Python file, in the encoding that it declares (PEP 263), with the line ends that Python sees."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     return io.TextIOWrapper(io.BytesIO(data), encoding).read()
 
 
 def _prove(text: str, line: dict[str, Any], first: int | None) -> Source | None:
-    """The source in a text that compiles to what ran; at a line, if one is given."""
+    """Return the source in a text that compiles to what ran; at a line, if one is given."""
     flags, optimize = line.get("compiled") or (0, 0)
     try:
         tree = ast.parse(text)
@@ -147,7 +147,7 @@ def _prove(text: str, line: dict[str, Any], first: int | None) -> Source | None:
 
 
 def _node(tree: ast.Module, module: CodeType, form: str, first: int | None) -> _Function | None:
-    """The function of a tree whose code has a form; None too if several stand on one line and differ."""
+    """Return the function of a tree whose code has a form; None too if several stand on one line and differ."""
     codes: dict[int, list[CodeType]] = {}
     for code in _codes(module):
         codes.setdefault(code.co_firstlineno, []).append(code)
@@ -165,7 +165,7 @@ def _node(tree: ast.Module, module: CodeType, form: str, first: int | None) -> _
 
 
 def _codes(module: CodeType) -> Iterator[CodeType]:
-    """Code of functions, outer before inner: not of comprehensions and classes, which are part of them."""
+    """Yield code of functions, outer before inner: not of comprehensions and classes, which are part of them."""
     for constant in module.co_consts:
         if isinstance(constant, CodeType):
             named = constant.co_name == "<lambda>" or not constant.co_name.startswith("<")
@@ -189,7 +189,7 @@ def first_line(node: _Function) -> int:
 
 
 def _text_of(text: str, node: _Function) -> str:
-    """Whole lines of a definition, comments too; of a lambda itself alone."""
+    """Return whole lines of a definition, comments too; of a lambda itself alone."""
     if isinstance(node, ast.Lambda):
         return (ast.get_source_segment(text, node) or "") + "\n"
     lines = text.split("\n")[first_line(node) - 1 : node.end_lineno]
@@ -197,7 +197,7 @@ def _text_of(text: str, node: _Function) -> str:
 
 
 def _named(text: str, name: str) -> _Function | None:
-    """The function of a name that a text defines at its top; the last one, as running it leaves it."""
+    """Return the function of a name that a text defines at its top; the last one, as running it leaves it."""
     try:
         body = ast.parse(textwrap.dedent(text)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -207,7 +207,7 @@ def _named(text: str, name: str) -> _Function | None:
 
 
 def _version(node: _Function | None, line: dict[str, Any]) -> str | None:
-    """The sha256 of a function's tree and of what it is bound to; None if code is among that."""
+    """Return the sha256 of a function's tree and of what it is bound to; None if code is among that."""
     if node is None or line.get("minor"):
         return None
     return code_form.digest(["syntax tree", syntax_form(node), line.get("bound")])

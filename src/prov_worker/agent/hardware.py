@@ -129,7 +129,7 @@ class Hardware:
     def _of_worker(
         self, host: str, place: str, process: dict[str, Any], settings: Settings, node: HardwareSnapshot, here: bool
     ) -> _Reports:
-        """Reports that replace those of the node."""
+        """Return reports that replace those of the node."""
         name = f"{host}~{place}" if place else host
         if not process:
             return _unknown(node)
@@ -160,7 +160,7 @@ class Hardware:
             reports["environment"] = dataclasses.replace(software, data={**software.data, "software_bill": digest})
 
     def _is_here(self, host: str, place: str) -> bool:
-        """Whether this node can be asked: it is the worker's own."""
+        """Return whether this node can be asked: it is the worker's own."""
         return self._take and (place in places_here() if place else host == host_name())
 
     def _saved(self, host: str) -> str:
@@ -226,7 +226,7 @@ def _own_container() -> dict[str, str | None] | None:
 
 
 def _unknown(node: HardwareSnapshot) -> _Reports:
-    """Reports of a worker that noted nothing of itself: what the agent sees may be another job's."""
+    """Return reports of a worker that noted nothing of itself: what the agent sees may be another job's."""
     reports = {}
     for name, report in node.probes.items():
         if name in _OF_A_WORKER:

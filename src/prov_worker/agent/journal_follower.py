@@ -46,7 +46,7 @@ class Follower:
         self.undrained: str | None = None
 
     def _state(self) -> JournalState:
-        """A state that knows what the journal's name says, should the line that says more be torn."""
+        """Return a state that knows what the journal's name says, should the line that says more be torn."""
         state = JournalState()
         if self.name is not None:
             state.worker = {"host": self.name.host, "pid": self.name.pid, "thread": self.name.thread}
@@ -73,7 +73,7 @@ class Follower:
         return sum(reader.problems + reader.ends_in_junk + state.problems for reader, state in self._parts)
 
     def obstacle(self) -> str | None:
-        """Why nothing may be concluded from what this journal does not say; None if it was read whole."""
+        """Return why nothing may be concluded from what this journal does not say; None if it was read whole."""
         if self.unread is not None:
             return self.unread
         if self.undrained is not None:
@@ -85,7 +85,7 @@ class Follower:
         return None
 
     def read(self) -> Iterator[Ended]:
-        """Attempts that were closed since the last call and are not in the ledger; a bounded part at a time."""
+        """Yield attempts that were closed since the last call and are not in the ledger; a bounded part at a time."""
         if self._fallback and len(self._parts) == 1 and os.path.exists(self._fallback):
             self._parts.append((JournalReader(self._fallback), self._state()))
         for reader, state in self._parts:
@@ -100,7 +100,7 @@ class Follower:
                     yield ended
 
     def read_all(self) -> Iterator[Ended]:
-        """All of :meth:`read`, to the end of the files."""
+        """Yield all of :meth:`read`, to the end of the files."""
         size = -1
         while size != self.size:
             size = self.size
@@ -112,7 +112,7 @@ class Follower:
         return sum(reader.offset for reader, _ in self._parts)
 
     def _complete(self, ended: Ended) -> None:
-        """A task may begin in the journal and end in its fallback: what its start said is in the first."""
+        """Complete a record whose task began in the journal and ended in its fallback."""
         first = self._parts[0][1]
         attempt = ended.record.attempt_id
         if first.is_open(attempt):
@@ -121,7 +121,7 @@ class Follower:
             ended.record.arguments = began.arguments
 
     def has_begun(self, attempt: AttemptId) -> bool:
-        """Whether an attempt began, and did not end, as far as was read."""
+        """Return whether an attempt began, and did not end, as far as was read."""
         return any(state.is_open(attempt) for _, state in self._parts)
 
     def close_open(self, failure: Failure, end_ns: int, running: AttemptId | None) -> Iterator[Ended]:
@@ -145,7 +145,7 @@ class Follower:
                 yield ended
 
     def function_name(self, attempt: AttemptId, number: int = 0) -> str | None:
-        """As :meth:`prov_worker.spool.records.JournalState.function_name`, of the journal and its fallback."""
+        """Return :meth:`~prov_worker.spool.records.JournalState.function_name` of the journal and its fallback."""
         names = (state.function_name(attempt, number) for _, state in self._parts)
         return next(filter(None, names), None)
 
@@ -154,7 +154,7 @@ class Follower:
         return self.ledger.has(ended.record.attempt_id, verdict=ended.record.is_verdict)
 
     def skip(self) -> None:
-        """An attempt that was given needs no crate any more."""
+        """Drop an attempt that was given: it needs no crate any more."""
         self.unfinished = max(0, self.unfinished - 1)
 
     def note(self, line: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ class Follower:
             self.state.feed(line)
 
     def done(self, ended: Ended) -> None:
-        """An attempt has its crate."""
+        """Mark an attempt as done: it has its crate."""
         self.skip()
         with contextlib.suppress(OSError):  # a full disk: the crate itself tells the next finaliser
             self.ledger.add(ended.record.attempt_id, verdict=ended.record.is_verdict)

@@ -412,7 +412,7 @@ class Journals:
 
 
 def _has_start(slot: SlotReader, follower: Follower, sequence: int) -> bool:
-    """Whether all is read of how the task that runs began: its line, or what its slot has in place of one."""
+    """Return whether all is read of how the task that runs began: its line, or what its slot has in place of one."""
     task = slot.read()
     if task is None or task.sequence != sequence:
         return False
@@ -420,5 +420,5 @@ def _has_start(slot: SlotReader, follower: Follower, sequence: int) -> bool:
 
 
 def _running(task: SlotTask | None) -> AttemptId | None:
-    """The attempt that a dead worker's slot says is running; an engine's slot names none."""
+    """Return the attempt that a dead worker's slot says is running; an engine's slot names none."""
     return attempt_of(task) if task is not None and task.running and any(task.task) else None

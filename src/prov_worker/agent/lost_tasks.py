@@ -69,7 +69,7 @@ def _could_not_be_read(path: str, error: OSError) -> str:
 
 
 def _journals_about(directory: str, task: str, evidence: Evidence) -> list[str]:
-    """Journals of workers which, or whose notes, hold the id of a task. An engine tells of the loss alone."""
+    """Return journals of workers which, or whose notes, hold the id of a task. An engine tells of the loss alone."""
     journals: dict[str, None] = {}
     for path in glob.glob(os.path.join(glob.escape(directory), "*")):
         if path.endswith((JOURNAL_SUFFIX, NOTES_SUFFIX)):

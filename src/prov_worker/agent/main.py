@@ -381,7 +381,7 @@ def _finish(runtime: str, crate_dir: str, channel: socket.socket, shared: Shared
 
 
 def _receive(channel: socket.socket) -> bytes | None:
-    """What has come; None at the end."""
+    """Return what has come; None at the end."""
     try:
         return channel.recv(1 << 20) or None
     except BlockingIOError:

@@ -83,7 +83,7 @@ class NodeMeter:
         self.history.add(mono_ns, row)
 
     def _times(self, cpus: bool) -> dict[str, list[int]]:
-        """Ticks of ``cpu`` and, if ``cpus`` asks for them, of each ``cpuN``: user, nice, system, idle, iowait, ..."""
+        """Return ticks of ``cpu`` and, with ``cpus``, of each ``cpuN``: user, nice, system, idle, iowait, ..."""
         times: dict[str, list[int]] = {}
         for line in os.pread(self._stat, 1 << 16, 0).split(b"\n"):
             if not line.startswith(b"cpu") or (times and not cpus):
@@ -103,7 +103,7 @@ class NodeMeter:
 
 
 def _percent(before: list[int] | None, now: list[int] | None, scale: int) -> float:
-    """Busy share between two readings, at most ``scale`` times 100; 100 is one logical CPU."""
+    """Return busy share between two readings, at most ``scale`` times 100; 100 is one logical CPU."""
     if before is None or now is None:
         return _NAN
     grown = [max(0, later - earlier) for earlier, later in zip(before, now, strict=True)]

@@ -55,7 +55,7 @@ def _is_orphan(path: str, name: JournalName, here: frozenset[str]) -> bool:
 
 
 def journals(crate_dir: str, runtimes: Sequence[str]) -> list[tuple[str, JournalName]]:
-    """Journals of a spool that are not put away, and those of this node that are in a fallback or a ring alone.
+    """Return journals of a spool that are not put away, and those of this node that are in a fallback or a ring alone.
 
     Raises:
         OSError: a directory is there and cannot be listed.
@@ -90,7 +90,7 @@ def _journal_of(ring: str) -> str | None:
 
 
 def slots_of(runtime: str) -> dict[str, SlotReader]:
-    """Readable slots of a runtime directory, by the journal that each names."""
+    """Return readable slots of a runtime directory, by the journal that each names."""
     slots: dict[str, SlotReader] = {}
     for name in os.listdir(runtime):
         if name.startswith("slot.") and not name.endswith(".new"):

@@ -124,7 +124,7 @@ def _parent(pid: int) -> int:
 
 
 def _image(pid: int) -> tuple[bytes, ...] | None:
-    """What a process has in common with all that were forked from it, and with no other."""
+    """Return what a process has in common with all that were forked from it, and with no other."""
     try:
         fields = _stat_fields(pid)
         image = tuple(fields[index] for index in _IMAGE)

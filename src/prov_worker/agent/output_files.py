@@ -94,7 +94,7 @@ class Sandboxes:
         self._open = 0
 
     def is_due(self) -> bool:
-        """Whether it is time to look again."""
+        """Return whether it is time to look again."""
         return time.monotonic() >= self._due_s
 
     def look(self, running: dict[AttemptId, str]) -> None:
@@ -204,7 +204,7 @@ _HINT = " (`capture_outputs: at_end` has them listed before the result leaves)"
 
 
 def _digest(fd: int, listed: Listed, budget: Budget) -> tuple[str | None, str | None]:
-    """Digest of an open file, or why there is none: it must be the one that was listed, before and after."""
+    """Return digest of an open file, or why there is none: it must be the one that was listed, before and after."""
     digest = None
     for moment in ("before", "after"):
         status = os.fstat(fd)
@@ -216,7 +216,7 @@ def _digest(fd: int, listed: Listed, budget: Budget) -> tuple[str | None, str | 
 
 
 def _changed_since(directory: str, end_ns: int) -> bool:
-    """Whether something came into a directory or left it after a moment; true if the directory is gone."""
+    """Return whether something came into a directory or left it after a moment; true if the directory is gone."""
     try:
         return end_ns + _TICK_NS < os.stat(directory).st_mtime_ns
     except OSError:
@@ -224,7 +224,7 @@ def _changed_since(directory: str, end_ns: int) -> bool:
 
 
 def declared_files(files: list[OutputFile], budget: Budget | None = None) -> list[OutputFile]:
-    """Files that user code named, with their size and hash as they are now; what is no readable file is left out."""
+    """Return files that user code named, with size and hash as they are now; what cannot be read is left out."""
     declared: list[OutputFile] = []
     budget = budget or Budget()
     for file in files:
@@ -244,7 +244,7 @@ def _is_made(path: str) -> bool:
 
 
 def _digest_of_path(path: str, size: int, budget: Budget) -> str | None:
-    """As :func:`_digest_of`, of a file that is not open; None also if it is too large or cannot be read."""
+    """Return the :func:`_digest_of` a file that is not open; None also if it is too large or cannot be read."""
     if size > budget.left_bytes or budget.is_over:
         return None
     budget.left_bytes -= size
@@ -261,7 +261,7 @@ def _digest_of_path(path: str, size: int, budget: Budget) -> str | None:
 
 
 def _digest_of(fd: int, size: int, budget: Budget) -> str | None:
-    """Hex digest of the first bytes of a file, as many as it had; None if it has fewer, or the time is over.
+    """Return hex digest of the first bytes of a file, as many as it had; None if it has fewer, or the time is over.
 
     Raises:
         OSError: they cannot be read.

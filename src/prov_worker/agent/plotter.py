@@ -57,7 +57,7 @@ class Plotter:
         self.pace_s = _FIRST_PACE_S
 
     def __len__(self) -> int:
-        """Requests without an answer."""
+        """Return requests without an answer."""
         return len(self._waiting)
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class Plotter:
         return self._number
 
     def answers(self) -> list[Drawn]:
-        """Answers that have come. If the process has died, all that wait are answered with that."""
+        """Return answers that have come. If the process has died, all that wait are answered with that."""
         process = self._process
         if process is None or process.stdout is None:
             return []
@@ -122,7 +122,7 @@ class Plotter:
         return drawn
 
     def fileno(self) -> int:
-        """Descriptor that answers come on; -1 without a process."""
+        """Return descriptor that answers come on; -1 without a process."""
         process = self._process
         return -1 if process is None or process.stdout is None else process.stdout.fileno()
 
@@ -179,7 +179,7 @@ class Plotter:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """The process's side: answer requests until their pipe is closed."""
+    """Answer requests, in the process, until their pipe is closed."""
     from prov_worker.crate.plot_png import render_png
 
     with contextlib.suppress(ImportError):
@@ -212,7 +212,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _config_dir() -> str:
-    """A directory that matplotlib may write to, if HOME is not one; it warns on stderr otherwise."""
+    """Return a directory that matplotlib may write to, if HOME is not one; it warns on stderr otherwise."""
     home = os.path.expanduser("~")
     if os.access(home, os.W_OK):
         return os.path.join(home, ".config", "matplotlib")

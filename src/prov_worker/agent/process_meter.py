@@ -95,7 +95,7 @@ class ProcessMeter:
         self._io_bytes = Io()
 
     def cpu_ns(self) -> int | None:
-        """CPU time used since its start, ns."""
+        """Return CPU time used since its start, ns."""
         try:
             if self._sched >= 0:
                 return int(os.pread(self._sched, 64, 0).split(None, 1)[0])
@@ -104,7 +104,7 @@ class ProcessMeter:
             return None
 
     def rss_bytes(self) -> int | None:
-        """Resident bytes."""
+        """Return resident bytes."""
         try:
             text = os.pread(self._statm, 64, 0)
             if text != self._statm_text:
@@ -114,7 +114,7 @@ class ProcessMeter:
             return None
 
     def stat(self) -> Stat | None:
-        """State, parent, children's CPU time, threads and start; dearer than the other readings."""
+        """Return state, parent, children's CPU time, threads and start; dearer than the other readings."""
         try:
             data = os.pread(self._stat, 1024, 0)
             fields = data[data.rindex(b")") + 2 :].split(None, 20)
@@ -124,7 +124,7 @@ class ProcessMeter:
             return None
 
     def status(self) -> tuple[int | None, bool]:
-        """Its own peak of resident memory (``VmHWM``), bytes, and whether it ignores SIGCHLD; as dear as :meth:`stat`.
+        """Return its own peak of resident memory (``VmHWM``), bytes, and whether it ignores SIGCHLD.
 
         A process that ignores SIGCHLD has children that nobody can wait for: what they used is in no counter
         (sigaction(2)).
@@ -139,7 +139,7 @@ class ProcessMeter:
         return int(mark[1]) * 1024 if mark else None, bool(ignored >> (signal.SIGCHLD - 1) & 1)
 
     def io(self) -> Io | None:
-        """Bytes read and written since its start, by system calls and from and to storage."""
+        """Return bytes read and written since its start, by system calls and from and to storage."""
         try:
             text = os.pread(self._io, 256, 0)
             if text != self._io_text:
@@ -151,14 +151,14 @@ class ProcessMeter:
             return None
 
     def first_children(self) -> bytes:
-        """Ids of the children of its first thread, as the kernel writes them: cheap enough for every tick."""
+        """Return ids of the children of its first thread, as the kernel writes them: cheap enough for every tick."""
         try:
             return os.pread(self._children, 1 << 16, 0)
         except OSError:
             return b""
 
     def children(self, threads: int | None) -> list[int]:
-        """Ids of its children; empty if the kernel does not list them.
+        """Return ids of its children; empty if the kernel does not list them.
 
         Args:
             threads: how many threads it has: with one alone a single reading tells; None looks at all there are.
@@ -215,5 +215,5 @@ def reaped_exit_code(pidfd: int) -> int | None:
 
 
 def boot_offset_ns() -> int:
-    """What to add to CLOCK_MONOTONIC to get time since boot, in which ``/proc`` gives the start of a process."""
+    """Return what to add to CLOCK_MONOTONIC to get time since boot, in which ``/proc`` gives the start of a process."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()

@@ -42,18 +42,18 @@ class ProcessUse:
     earlier_io: Io | None = None
 
     def cpu_at(self, mono_ns: int) -> int:
-        """CPU time at a moment between the last two looks, as if it had been used evenly."""
+        """Return CPU time at a moment between the last two looks, as if it had been used evenly."""
         return self.earlier_ns + int((self.cpu_ns - self.earlier_ns) * self._share(mono_ns))
 
     def io_at(self, mono_ns: int) -> Io | None:
-        """Bytes at a moment between the last two looks, likewise."""
+        """Return bytes at a moment between the last two looks, likewise."""
         if self.io is None or self.earlier_io is None:
             return self.io
         share = self._share(mono_ns)
         return Io(*(a + int((b - a) * share) for a, b in zip(self.earlier_io, self.io, strict=True)))
 
     def _share(self, mono_ns: int) -> float:
-        """How much of the time between the last two looks had passed; a process that came later has used nothing."""
+        """Return the passed part of the time between the last two looks; a later process has used nothing."""
         if mono_ns >= self.read_ns:
             return 1.0
         return max(0, mono_ns - self.earlier_read_ns) / max(self.read_ns - self.earlier_read_ns, 1)

@@ -50,7 +50,7 @@ class Publisher:
         self._packs = Packs(Path(crate_dir))
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
-        """The settings that an execution was recorded with; defaults if they cannot be read."""
+        """Return the settings that an execution was recorded with; defaults if they cannot be read."""
         key = json.dumps(mapping, sort_keys=True)
         settings = self._settings.get(key)
         if settings is None:
@@ -163,7 +163,7 @@ class Publisher:
         self._packs.close()
 
     def wants_plot(self, ended: Ended, series: TaskSeries | None) -> bool:
-        """Whether a plot belongs into this crate: it is asked for, the task was long enough and there are samples."""
+        """Return whether this crate gets a plot: it is asked for, the task was long enough, there are samples."""
         settings = self.settings(ended.settings)
         if settings.plots == "none" or ended.record.wall_time_s < settings.plot_min_duration:
             return False
@@ -171,7 +171,7 @@ class Publisher:
 
     @staticmethod
     def title(ended: Ended) -> str:
-        """Title of an execution's plot."""
+        """Return title of an execution's plot."""
         return f"{ended.record.function.name} on {ended.record.worker.host}"
 
     def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:

@@ -153,7 +153,7 @@ def _make_packs_whole(crate_dir: Path, report: RecoverReport) -> None:
 
 
 def _why_busy(journal: str, name: JournalName, report: RecoverReport) -> str | None:
-    """Why a journal of another place is left alone; None if it is not, or if it cannot be looked at, which is named."""
+    """Return why a journal of another place is left alone; None if not, or if it cannot be read, which is named."""
     try:
         reason = why_busy(journal)
     except OSError as error:

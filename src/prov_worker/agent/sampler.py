@@ -203,7 +203,7 @@ class Sampler:
         return quiet
 
     def period_s(self, mono_ns: int) -> float:
-        """Distance to the next tick: short while a task runs, longer when nothing has run for a while."""
+        """Return distance to the next tick: short while a task runs, longer when nothing has run for a while."""
         if mono_ns - self._busy_ns > _IDLE_AFTER_NS:
             return min(_IDLE_INTERVAL_S, max(self.interval_s, _LOOK_INTERVAL_S))
         return min(self.interval_s, _LOOK_INTERVAL_S)
@@ -221,7 +221,7 @@ class Sampler:
             self._gpus.close()
 
     def is_new(self, path: str) -> bool:
-        """Whether a slot file belongs to a process that was never watched."""
+        """Return whether a slot file belongs to a process that was never watched."""
         if path in self._bad or path in self._watched:
             return False
         try:
@@ -290,7 +290,7 @@ class Sampler:
         watched.close()
 
     def _set_interval(self) -> None:
-        """Distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
+        """Set the distance of ticks and of the node's readings: of each the shortest that a worker asks for."""
         intervals: list[float | None] = []
         node: list[float | None] = []
         cpus: list[float | None] = []

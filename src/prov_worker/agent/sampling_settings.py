@@ -45,7 +45,7 @@ class Plan:
 
     @classmethod
     def of(cls, intervals: Sequence[float], interval_s: float) -> Plan | None:
-        """The plan that a slot holds; None if all types follow ``interval_s``."""
+        """Return the plan that a slot holds; None if all types follow ``interval_s``."""
         if all(interval == interval_s for interval in intervals):
             return None
         by_kind = {
@@ -123,7 +123,7 @@ def _kind(base: str, name: str, column: Column) -> str:
 
 
 def _thinned(column: Column, series: Series, interval_s: float) -> Column:
-    """A column with a value each ``interval_s`` and None in between."""
+    """Return a column with a value each ``interval_s`` and None in between."""
     slack = 0.4 * min(series.interval_s, interval_s)
     due = 0.0
     kept: set[int] = set()

@@ -112,7 +112,7 @@ def package_url(name: str, version: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """The one spelling of a distribution's name (PEP 503)."""
+    """Return the one spelling of a distribution's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -126,7 +126,7 @@ def _information(directory: str) -> Iterator[str]:
 
 
 def _text(place: str, name: str, limit: int) -> str:
-    """Content of a file about a distribution; empty if there is none, or too much of it."""
+    """Return content of a file about a distribution; empty if there is none, or too much of it."""
     try:
         with open(os.path.join(place, name), encoding="utf-8", errors="surrogateescape") as file:
             text = file.read(limit + 1)
@@ -140,7 +140,7 @@ def _sha256(digest: str) -> dict[str, str]:
 
 
 def _record_digest(place: str) -> str | None:
-    """Digest of the lines of a distribution's modules and data with their digests, which so proves each of them."""
+    """Return the digest of a distribution's modules and data with their digests, which proves each of them."""
     # not those of programs, which have the place of the environment in them, nor what an installer notes of itself
     lines = sorted(
         line
@@ -151,7 +151,7 @@ def _record_digest(place: str) -> str | None:
 
 
 def _archive_digest(place: str) -> str | None:
-    """Digest of the archive that a distribution was installed from, if it was named by its address (PEP 610)."""
+    """Return digest of the archive that a distribution was installed from, if it was named by its address (PEP 610)."""
     try:
         archive = json.loads(_text(place, _DIRECT_URL, _MAX_URL)).get("archive_info") or {}
         digest = (archive.get("hashes") or {}).get("sha256") or str(archive.get("hash", "")).removeprefix("sha256=")

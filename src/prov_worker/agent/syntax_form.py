@@ -69,7 +69,7 @@ def _constant(value: object) -> list[str]:
 
 
 def _joined(values: list[ast.expr]) -> list[Any]:
-    """Parts of an f-string; text that stands side by side is one part."""
+    """Return parts of an f-string; text that stands side by side is one part."""
     forms: list[Any] = []
     for value in values:
         if isinstance(value, ast.Constant) and isinstance(value.value, str):

@@ -92,7 +92,7 @@ class TaskEvents:
         return attempt in self._running
 
     def begun(self, ended: Ended) -> None:
-        """An attempt runs.
+        """Note that an attempt runs.
 
         Args:
             ended: what is known of it, as of :meth:`prov_worker.spool.records.JournalState.begun`.
@@ -107,20 +107,20 @@ class TaskEvents:
         self._add(STARTED, data)
 
     def sampled(self, attempt: AttemptId, sample: Mapping[str, float]) -> None:
-        """An attempt was looked at while it ran."""
+        """Note a look at an attempt that runs."""
         data = self._running.get(attempt)
         if self.active and data is not None:
             self._add(SAMPLED, {**data, "sample": dict(sample)}, droppable=True)
 
     def ended(self, ended: Ended) -> None:
-        """An attempt has ended, by its worker's word or by somebody's verdict."""
+        """Note that an attempt has ended, by its worker's word or by somebody's verdict."""
         if self.active:
             if self._running.pop(ended.record.attempt_id, None) is None and not ended.lost:
                 self._add(STARTED, _of(ended.record, "running"))
             self._add(ENDED, _of_ended(ended.record))
 
     def published(self, ended: Ended, crate: str | os.PathLike[str]) -> None:
-        """The crate of an attempt is complete on disk; with packs, ``crate`` is their directory."""
+        """Note that the crate of an attempt is complete on disk; with packs, ``crate`` is their directory."""
         if self.active:
             name = os.path.relpath(crate, self._crate_dir)
             data = {**_of_ended(ended.record), "crate": None if name == os.curdir else name}

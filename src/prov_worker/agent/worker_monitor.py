@@ -96,7 +96,7 @@ class TaskSamples:
         return sample
 
     def series(self, end_ns: int, interval_s: float) -> Series:
-        """Samples between the task's start and ``end_ns`` (CLOCK_MONOTONIC)."""
+        """Return samples between the task's start and ``end_ns`` (CLOCK_MONOTONIC)."""
         self.rows.flush()
         series = self.rows.buffer.series(self.task.mono_ns, end_ns, interval_s)
         _mean_by_time(series)
@@ -161,11 +161,11 @@ class Watched:
             self._gone = False
 
     def fileno(self) -> int:
-        """Descriptor that becomes readable when the process dies (pidfd_open(2)); -1 if there is none."""
+        """Return descriptor that becomes readable when the process dies (pidfd_open(2)); -1 if there is none."""
         return self._pidfd
 
     def begin(self, task: SlotTask) -> None:
-        """Another task runs: start its series."""
+        """Start the series of another task."""
         self.current = TaskSamples(task)
         self._self_cpu = task.cpu_ns
         self._sampled_ns = task.mono_ns
@@ -285,7 +285,7 @@ class Watched:
         return looks
 
     def _bytes(self) -> list[float]:
-        """Bytes of the tree since the first look at the task; they never fall, whoever has them in its counters now."""
+        """Return bytes of the tree since the first look at the task; they never fall, whoever counts them now."""
         io = self.meter.io()
         if io is None:
             return [_NAN] * 4
@@ -322,7 +322,7 @@ class Watched:
         return current if len(current.rows.buffer) or current.rows.used_ns or seen else None
 
     def death(self) -> Death | None:
-        """Whether the process has died; called when its descriptor says so, and now and then."""
+        """Return whether the process has died; called when its descriptor says so, and now and then."""
         status = exit_code(self.slot.pid)
         if status is not None or self._gone or process_start(self.slot.pid) != self.slot.start:
             if status is None and self._pidfd >= 0:

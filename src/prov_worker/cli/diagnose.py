@@ -29,7 +29,7 @@ class CheckName(click.ParamType):
     name = "check"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names of checks that begin so."""
+        """Return names of checks that begin so."""
         from prov_worker.diagnose import CHECKS
 
         return [CompletionItem(name) for name in CHECKS.names() if name.startswith(incomplete)]

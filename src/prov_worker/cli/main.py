@@ -58,7 +58,7 @@ _COMPLETE = "_PROV_WORKER_COMPLETE"
 )
 @click.version_option(__version__, prog_name="prov-worker")
 def cli() -> None:
-    """Provenance for Globus Compute: every task leaves a validated RO-Crate behind."""
+    """Record provenance for Globus Compute: every task leaves a validated RO-Crate behind."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

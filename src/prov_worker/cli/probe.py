@@ -57,7 +57,7 @@ def _cells(report: ProbeReport) -> tuple[str | Text, ...]:
 
 
 def _headline(name: str, data: dict[str, Any]) -> str:
-    """One probe's findings in a few lines."""
+    """Return one probe's findings in a few lines."""
     if name == "cpu":
         cores = data.get("physical_cores")
         return f"{data.get('model') or 'CPU'}: {data.get('logical')} logical CPUs" + (

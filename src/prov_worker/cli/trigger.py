@@ -137,7 +137,7 @@ def _need_one(options: dict[str, Any]) -> None:
 
 
 def _remote_action(options: dict[str, Any]) -> Action | None:
-    """The action of a flow or function, checked; None for a command."""
+    """Return the action of a flow or function, checked; None for a command."""
     if options["command_line"]:
         return None
     from prov_worker.trigger.actions.template import NAMES, Template
@@ -200,7 +200,7 @@ def _dry_run(
 
 
 def _all_settled(watcher: Watcher) -> list[Any]:
-    """Folders as if the settle time were over."""
+    """Return folders as if the settle time were over."""
     watcher.look()
     watcher.settle_s = 0.0
     return watcher.look()

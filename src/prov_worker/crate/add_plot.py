@@ -119,7 +119,7 @@ def _check(kind: str) -> None:
 
 
 def sealing_run(crate: Path) -> Path | None:
-    """The run crate around a step crate that holds the hash of its metadata; None if there is none."""
+    """Return the run crate around a step crate that holds the hash of its metadata; None if there is none."""
     metadata = crate.absolute() / v.METADATA_FILE
     for parent in crate.absolute().parents[:3]:
         if not (parent / v.METADATA_FILE).is_file():

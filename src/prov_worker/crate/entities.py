@@ -23,7 +23,7 @@ _SHORT = 200
 
 
 def document(entities: Iterable[str]) -> str:
-    """The metadata document that holds the given entities, with a final line end."""
+    """Return the metadata document that holds the given entities, with a final line end."""
     return _HEAD + ",\n".join(entities) + _TAIL
 
 
@@ -50,12 +50,12 @@ class Document:
 
 
 def document_of(graph: Iterable[Mapping[str, Any]]) -> str:
-    """As :func:`document`, from entities that were read."""
+    """Return a :func:`document` of entities that were read."""
     return document(encode(entity) for entity in graph)
 
 
 def references(ids: Sequence[str]) -> Reference | list[Reference] | None:
-    """References to entities; a bare one if there is one, as a list of one member misses a recommendation."""
+    """Return references to entities; a bare one if there is one, as a list of one member misses a recommendation."""
     if not ids:
         return None
     if len(ids) == 1:
@@ -64,7 +64,7 @@ def references(ids: Sequence[str]) -> Reference | list[Reference] | None:
 
 
 def entity(identifier: str, kind: str | list[str], properties: Mapping[str, Any]) -> str:
-    """An entity from its properties; text in them must be clean."""
+    """Return an entity from its properties; text in them must be clean."""
     body: dict[str, Any] = {"@id": identifier, "@type": kind}
     body.update((key, value) for key, value in properties.items() if value is not None)
     return encode(body)
@@ -79,7 +79,7 @@ def property_value(
     property_id: str | None = None,
     description: str | None = None,
 ) -> str:
-    """A PropertyValue; ``unit`` is a name of :data:`prov_worker.crate.vocabulary.UNITS`."""
+    """Return a PropertyValue; ``unit`` is a name of :data:`prov_worker.crate.vocabulary.UNITS`."""
     head, tail = (_frame if len(description or name) < _SHORT else _frame.__wrapped__)(
         identifier, name, unit, property_id, description
     )
@@ -90,7 +90,7 @@ def property_value(
 def _frame(
     identifier: str, name: str, unit: str | None, property_id: str | None, description: str | None
 ) -> tuple[str, str]:
-    """What stands before and after the value of a PropertyValue; most are the same in the next crate."""
+    """Return what stands before and after the value of a PropertyValue; most are the same in the next crate."""
     head = f'{{"@id":"{identifier}","@type":"PropertyValue","name":{quoted(name)},"value":'
     tail = "" if property_id is None else f',"propertyID":"{property_id}"'
     if unit is not None:
@@ -103,7 +103,7 @@ def _frame(
 def file(
     identifier: str, name: str, description: str, media_type: str, size: int, sha256: str, about: str | None = None
 ) -> str:
-    """A File of the crate. ``contentSize`` is text: RO-Crate 1.1 wants a string of digits."""
+    """Return a File of the crate. ``contentSize`` is text: RO-Crate 1.1 wants a string of digits."""
     tail = f',"about":{{"@id":"{about}"}}}}' if about is not None else "}"
     return (
         f'{{"@id":"{identifier}","@type":"File","name":{quoted(name)},"description":{quoted(description)},'

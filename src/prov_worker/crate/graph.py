@@ -23,7 +23,7 @@ _MENTIONS = 10
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text, strictly: no NaN, no infinity and no half of a character, which nothing could hand on.
+    """Return the value of a JSON text, strictly: no NaN, no infinity and no half of a character.
 
     Raises:
         ValueError: no such text.
@@ -149,7 +149,7 @@ def series_of(source: Source) -> TaskSeries:
 
 
 def graph_in(document: Any, where: str) -> list[Entity]:
-    """The entities in the content of a metadata file.
+    """Return the entities in the content of a metadata file.
 
     Args:
         document: the content.
@@ -186,7 +186,7 @@ def _is_deep(value: Any, levels: int) -> bool:
 
 
 def hardware_in(data: Any, where: str) -> dict[str, Any]:
-    """The content of ``data/hardware.json``; what it says once at its top is in the reports of its probes too.
+    """Return the content of ``data/hardware.json``; what it says once at its top is in the reports of its probes too.
 
     Raises:
         CrateError: no JSON object, or its ``probes`` have another shape.
@@ -207,13 +207,13 @@ def hardware_in(data: Any, where: str) -> dict[str, Any]:
 
 
 def reference_ids(value: Any) -> list[str]:
-    """Ids in a property's value: of a reference, of a list of references, or none."""
+    """Return ids in a property's value: of a reference, of a list of references, or none."""
     members = value if isinstance(value, list) else [value]
     return [member["@id"] for member in members if isinstance(member, dict) and isinstance(member.get("@id"), str)]
 
 
 def types_of(entity: Entity) -> list[str]:
-    """Types of an entity, always as a list."""
+    """Return types of an entity, always as a list."""
     kind = entity.get("@type", [])
     return [kind] if isinstance(kind, str) else [name for name in kind if isinstance(name, str)]
 

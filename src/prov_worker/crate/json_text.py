@@ -30,7 +30,7 @@ encode = _ENCODER.encode
 
 
 def clean(value: Any, limit: int = TEXT_LIMIT) -> str:
-    """Text without control characters (but tab and line ends), lone surrogates and noncharacters, cut at ``limit``."""
+    """Return text, cut at ``limit``, without control characters but tab and line ends, surrogates, noncharacters."""
     text: str = value if isinstance(value, str) else str(value)
     if len(text) > limit:
         text = f"{text[:limit]} … ({len(text) - limit} more characters)"
@@ -40,17 +40,17 @@ def clean(value: Any, limit: int = TEXT_LIMIT) -> str:
 
 
 def one_line(text: Any, limit: int = 1000) -> str:
-    """As :func:`clean`, with every run of white space as one space."""
+    """Return text as :func:`clean` does, with every run of white space as one space."""
     return " ".join(clean(text, limit).split())
 
 
 def quoted(text: Any) -> str:
-    """JSON string of cleaned text."""
+    """Return JSON string of cleaned text."""
     return encode(clean(text))
 
 
 def scalar(value: Any) -> str:
-    """JSON text of one value: finite numbers and booleans as such, everything else as a string."""
+    """Return JSON text of one value: finite numbers and booleans as such, everything else as a string."""
     if value is True:
         return "true"
     if value is False:
@@ -63,7 +63,7 @@ def scalar(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number and no boolean."""
+    """Return whether a value is a finite number and no boolean."""
     try:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # an integer beyond every float
@@ -71,7 +71,7 @@ def is_number(value: Any) -> bool:
 
 
 def finite(value: Any) -> Any:
-    """Plain JSON data: NaN and infinities become None, text is cleaned, keys and foreign objects become text."""
+    """Return plain JSON data: NaN and infinities become None, text is cleaned, keys and foreign objects become text."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -89,7 +89,7 @@ def _seconds(whole: int) -> str:
 
 
 def utc(time_ns: int) -> str:
-    """A time as the profiles take it, ``YYYY-MM-DDThh:mm:ss.mmm+00:00``, from nanoseconds since the Unix epoch.
+    """Return a time as the profiles take it, ``YYYY-MM-DDThh:mm:ss.mmm+00:00``, from nanoseconds since the Unix epoch.
 
     ``Z``, microseconds and other offsets miss recommendations of Process Run Crate 0.5.
     """
@@ -98,22 +98,22 @@ def utc(time_ns: int) -> str:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether text is a UUID in its usual form."""
+    """Return whether text is a UUID in its usual form."""
     return _UUID.match(text) is not None
 
 
 def is_web(text: str) -> bool:
-    """Whether text can stand as an absolute http(s) identifier."""
+    """Return whether text can stand as an absolute http(s) identifier."""
     return _WEB.match(text) is not None
 
 
 def urn(identifier: str) -> str:
-    """``urn:uuid:`` form of a UUID; any other identifier as it is."""
+    """Return ``urn:uuid:`` form of a UUID; any other identifier as it is."""
     return f"urn:uuid:{identifier}" if is_uuid(identifier) else clean(identifier)
 
 
 def safe_name(name: str) -> str:
-    """A name for use in identifiers and as a file name: plain names unchanged, others percent-encoded and cut.
+    """Return a name for use in identifiers and as a file name: plain names unchanged, others percent-encoded and cut.
 
     A cut name ends in a hash of the whole, so that two long names stay two.
     """
@@ -131,12 +131,12 @@ def safe_name(name: str) -> str:
 
 
 def path_id(path: str) -> str:
-    """Identifier of a file in a crate: its relative path, percent-encoded if RO-Crate asks for it."""
+    """Return identifier of a file in a crate: its relative path, percent-encoded if RO-Crate asks for it."""
     return quote(clean(path, limit=4096), safe="/-._~!$&'()*+,;=:@")
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Numbers as in cpuset(7): ``0-3,8``."""
+    """Return numbers as in cpuset(7): ``0-3,8``."""
     parts: list[str] = []
     first = last = None
     for number in sorted(set(numbers)):

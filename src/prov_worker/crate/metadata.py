@@ -74,7 +74,7 @@ class StepWriter:
     def render(
         self, record: TaskRecord, series: TaskSeries | None, files: Sequence[CrateContent], *, cpu_sampled: bool
     ) -> Document:
-        """The metadata document of a task: what it shares with others of its node comes first.
+        """Return the metadata document of a task: what it shares with others of its node comes first.
 
         Args:
             record: what is known of the task.
@@ -256,7 +256,7 @@ class StepWriter:
 
 
 def error_of(record: TaskRecord) -> str:
-    """The one line that says why a task failed."""
+    """Return the one line that says why a task failed."""
     failure = record.failure
     if failure is None:
         return "The task failed; no reason is known."
@@ -267,7 +267,7 @@ def error_of(record: TaskRecord) -> str:
 
 
 def _largest(series: TaskSeries | None) -> float | None:
-    """Largest sample of the task's resident memory."""
+    """Return largest sample of the task's resident memory."""
     column = series.task.columns.get("rss_bytes") if series is not None and series.task is not None else None
     extremes = column.extremes() if column is not None else None
     return extremes[1] if extremes is not None else None

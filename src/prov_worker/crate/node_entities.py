@@ -25,7 +25,7 @@ _DURATION_DIGITS = 6
 
 
 def hardware_report(snapshot: HardwareSnapshot) -> bytes:
-    """Content of ``data/hardware.json``: the prototype's keys, and the reports of all probes as they were taken.
+    """Return content of ``data/hardware.json``: the prototype's keys, and the reports of all probes as they were taken.
 
     ``lscpu``, ``virtual_memory``, ``disk`` and ``gpus`` are the prototype's; they are there once, and
     :func:`prov_worker.crate.graph.hardware_in` puts them back into ``probes``, as they were in all crates before.
@@ -48,7 +48,7 @@ def hardware_report(snapshot: HardwareSnapshot) -> bytes:
 
 
 def _rendered(prefix: str, facts: Iterable[Fact]) -> tuple[list[str], list[str]]:
-    """PropertyValues of a component, and their ids; facts that are not known (None, empty) are left out."""
+    """Return PropertyValues of a component, and their ids; facts that are not known (None, empty) are left out."""
     ids: list[str] = []
     texts: list[str] = []
     for key, name, value, unit in facts:
@@ -118,7 +118,7 @@ class Node:
         return "#hardware-storage" if "#hardware-storage" in self._components else None
 
     def entities(self, performance: Mapping[str, Sequence[str]]) -> list[str]:
-        """All entities of the node.
+        """Return all entities of the node.
 
         Args:
             performance: ids of observations by the id of the component that they are about. A component that no probe

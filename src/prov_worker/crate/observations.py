@@ -97,7 +97,7 @@ def observe(
 
 
 def _extremes(column: Column) -> tuple[float, float] | None:
-    """As :meth:`Column.extremes`; of the finite means, if a bound is missing or no number."""
+    """Return :meth:`Column.extremes`; of the finite means, if a bound is missing or no number."""
     extremes = column.extremes()
     if extremes is None or not (math.isfinite(extremes[0]) and math.isfinite(extremes[1])):
         extremes = Column(column.unit, [value for value in column.mean if _finite(value)]).extremes()
@@ -138,7 +138,7 @@ def _component(name: str, column: Column, storage: str | None) -> str:
 def _summarise(
     observed: Observed, base: str, name: str, column: Column, offset_s: list[float], extremes: tuple[float, float]
 ) -> None:
-    """Peaks and means under the terms that consumers of Workflow Run RO-Crate know (COMPSs).
+    """Add peaks and means under the terms that consumers of Workflow Run RO-Crate know (COMPSs).
 
     Means are over time: a sample counts for as long as it stands for.
     """

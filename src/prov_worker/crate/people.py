@@ -17,7 +17,7 @@ _NO_URL = NAMESPACE + "not-stated"
 
 
 def account_name() -> str:
-    """Name of the account that runs this process; ``uid <n>`` if it has none."""
+    """Return the name of the account that runs this process; ``uid <n>`` if it has none."""
     # The password database is asked, not LOGNAME: the environment of a batch job may say anything.
     try:
         import pwd
@@ -39,7 +39,7 @@ class People:
 
 
 def people(settings: Settings, account: str, stated: str = "in the settings of the endpoint") -> People:
-    """Entities for the settings ``license``, ``author`` and ``publisher``; ``stated`` says where they come from.
+    """Return entities for the settings ``license``, ``author`` and ``publisher``; ``stated`` says where they come from.
 
     Without them the crate says so: a local licence entity that states none, the account that ran the task as author,
     and an organisation that is not stated. An author needs an affiliation and a publisher must be an Organization

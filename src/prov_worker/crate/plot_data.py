@@ -41,7 +41,7 @@ class Curve:
 
 
 def curve(series: TaskSeries, name: str, scale: float = 1.0) -> Curve | None:
-    """A column of the task's series for drawing; None if it has no value."""
+    """Return a column of the task's series for drawing; None if it has no value."""
     task = series.task
     column: Column | None = task.columns.get(name) if task is not None else None
     if task is None or column is None:
@@ -66,12 +66,12 @@ def curve(series: TaskSeries, name: str, scale: float = 1.0) -> Curve | None:
 
 
 def byte_unit(largest: float) -> tuple[int, str]:
-    """The unit in which a number of bytes is easy to read."""
+    """Return the unit in which a number of bytes is easy to read."""
     return next((unit for unit in _UNITS if largest >= unit[0]), _UNITS[-1])
 
 
 def curves(series: TaskSeries) -> tuple[Curve, Curve | None, str]:
-    """CPU, memory and the unit of memory.
+    """Return CPU, memory and the unit of memory.
 
     Raises:
         CrateError: there is no CPU sample.
@@ -87,7 +87,7 @@ def curves(series: TaskSeries) -> tuple[Curve, Curve | None, str]:
 
 
 def ceiling(value: float) -> float:
-    """The next round number at or above a positive value: 1, 2, 2.5 or 5 times a power of ten."""
+    """Return the next round number at or above a positive value: 1, 2, 2.5 or 5 times a power of ten."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -95,11 +95,11 @@ def ceiling(value: float) -> float:
 
 
 def end_of(cpu: Curve, memory: Curve | None) -> float:
-    """Last time of the curves; 1 for a single sample at the start."""
+    """Return last time of the curves; 1 for a single sample at the start."""
     return max(cpu.time_s[-1], memory.time_s[-1] if memory is not None else 0.0) or 1.0
 
 
 def short(title: str, limit: int = 72) -> str:
-    """One line that fits above a plot."""
+    """Return one line that fits above a plot."""
     title = one_line(title)
     return title if len(title) <= limit else title[: limit - 1] + "…"

@@ -64,7 +64,7 @@ class _Canvas:
         return line, band
 
     def draw(self, series: TaskSeries, title: str) -> bytes:
-        """PNG of one task."""
+        """Return PNG of one task."""
         cpu, memory, unit = curves(series)
         self._set(self.cpu_line, self.cpu_band, cpu)
         self.cpu.set_xlim(0.0, end_of(cpu, memory))
@@ -98,7 +98,7 @@ _drawing = threading.Lock()
 
 
 def render_png(series: TaskSeries, title: str) -> bytes:
-    """A PNG of 640 by 320 pixels.
+    """Return a PNG of 640 by 320 pixels.
 
     Args:
         series: the series of a task.

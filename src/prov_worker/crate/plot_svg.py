@@ -21,7 +21,7 @@ _OPEN = (
 
 
 def render_svg(series: TaskSeries, title: str) -> bytes:
-    """The same picture as SVG 1.1, with a title and a description for readers that do not see it.
+    """Return the same picture as SVG 1.1, with a title and a description for readers that do not see it.
 
     Raises:
         CrateError: no CPU sample.
@@ -60,7 +60,7 @@ def _xml(text: str) -> str:
 
 
 def _ticks(top: float) -> list[tuple[float, float]]:
-    """Values and baselines of the labels of a vertical axis."""
+    """Return values and baselines of the labels of a vertical axis."""
     count = 4 if round(top / 10 ** math.floor(math.log10(top)), 6) in (1.0, 2.0) else 5
     return [(top * k / count, _BOTTOM - (_BOTTOM - _TOP) * k / count + 4) for k in range(count + 1)]
 

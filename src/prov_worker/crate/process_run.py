@@ -150,5 +150,5 @@ def publish(target: Path, parts: Mapping[str, str], graph: list[dict[str, Any]])
 
 
 def _encoded(text: str) -> bytes:
-    """Names of files are bytes, and not always text."""
+    """Return the text of a name: names of files are bytes, and not always text."""
     return text.encode("utf-8", "backslashreplace")

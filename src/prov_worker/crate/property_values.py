@@ -23,7 +23,7 @@ class Facts:
         self.taken = taken
 
     def reserve(self, identifier: str) -> str:
-        """An id that nothing else in the crate has."""
+        """Return an id that nothing else in the crate has."""
         unique, number = identifier, 2
         while unique in self.taken:
             unique = f"{identifier}-{number}"
@@ -52,7 +52,7 @@ class Facts:
 
 
 def identity(record: TaskRecord, task_id: str, taken: set[str]) -> Facts:
-    """What tells this attempt from every other; times to the nanosecond, as text, beside the action's own."""
+    """Return what tells this attempt from every other; times to the nanosecond, as text, beside the action's own."""
     facts = Facts(taken)
     facts.add("#attempt", "attempt", record.attempt, property_id=v.NAMESPACE + "attempt")
     facts.add("#start-ns", "start, nanoseconds since the Unix epoch", _text(record.start_ns))
@@ -66,7 +66,7 @@ def _text(number: int | None) -> str | None:
 
 
 def task_id_entity(task_id: str) -> str:
-    """The entity ``#task-id``."""
+    """Return the entity ``#task-id``."""
     return property_value("#task-id", "Globus Compute task id", urn(task_id), property_id=v.NAMESPACE + "taskId")
 
 
@@ -87,7 +87,7 @@ def add_command(facts: Facts, command: Command) -> None:
 
 
 def values(prefix: str, described: Iterable[Value], taken: set[str]) -> Facts:
-    """Arguments or results, each with its type and what else is known of it."""
+    """Return arguments or results, each with its type and what else is known of it."""
     facts = Facts(taken)
     for value in described:
         facts.entities.append(_value(facts.reserve(prefix + safe_name(value.name)), value))
@@ -120,7 +120,7 @@ def _value(identifier: str, described: Value) -> str:
 
 
 def declared_files(prefix: str, files: Iterable[OutputFile], verb: str, taken: set[str]) -> Facts:
-    """Files that user code named, by reference, under their absolute paths."""
+    """Return files that user code named, by reference, under their absolute paths."""
     facts = Facts(taken)
     for file in files:
         properties = {
@@ -137,7 +137,7 @@ def declared_files(prefix: str, files: Iterable[OutputFile], verb: str, taken: s
 
 
 def annotated(record: TaskRecord, taken: set[str]) -> Facts:
-    """What user code noted."""
+    """Return what user code noted."""
     facts = Facts(taken)
     for key, value in record.annotations.items():
         name = one_line(key) or "unnamed"
@@ -172,7 +172,7 @@ def samples(series: TaskSeries | None, taken: set[str]) -> Facts:
 
 
 def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
-    """Files that the task made, by reference: they stay where they are, so they are no Files of this crate."""
+    """Return files that the task made, by reference: they stay where they are, so they are no Files of this crate."""
     facts = Facts(taken)
     for output in outputs:
         properties = {
@@ -189,7 +189,7 @@ def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
 
 
 def environment(record: TaskRecord, account: str, user_endpoint: str | None, taken: set[str]) -> Facts:
-    """Where the task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
+    """Return where the task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
     worker = record.worker
     facts = Facts(taken)
     facts.add("#worker-host", "host of the worker", worker.host or None)
@@ -218,7 +218,7 @@ def environment(record: TaskRecord, account: str, user_endpoint: str | None, tak
 
 
 def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
-    """Totals of a task.
+    """Return totals of a task.
 
     Args:
         record: the task.

@@ -49,13 +49,13 @@ class Attempt:
     error: str = field(default="", compare=False)
 
     def is_of(self, other: Attempt) -> bool:
-        """Whether both are of one execution. The engine does not know when a task that it lost was begun."""
+        """Return whether both are of one execution. The engine does not know when a task that it lost was begun."""
         if self.id == other.id:
             return True
         return self.id[:2] == other.id[:2] and "lost" in (self.verdict, other.verdict)
 
     def gives_way_to(self, other: Attempt) -> bool:
-        """Whether it is a verdict, and the other is the end of the same execution."""
+        """Return whether it is a verdict, and the other is the end of the same execution."""
         return bool(self.verdict) and not other.verdict and self.is_of(other)
 
     @property

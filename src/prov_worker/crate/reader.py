@@ -341,7 +341,7 @@ class StepCrate:
         return str(self.action.get("description", ""))
 
     def hardware(self) -> dict[str, Any]:
-        """Content of ``data/hardware.json``.
+        """Return content of ``data/hardware.json``.
 
         Raises:
             CrateError: it is missing, no JSON object, or its ``probes`` have another shape.
@@ -349,7 +349,7 @@ class StepCrate:
         return hardware_of(self.source)
 
     def series(self) -> TaskSeries:
-        """The series of the task; empty if nothing was sampled.
+        """Return the series of the task; empty if nothing was sampled.
 
         Raises:
             CrateError: the file is listed and missing, or has another shape.

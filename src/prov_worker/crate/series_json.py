@@ -28,7 +28,7 @@ _LONGEST_S = 1e9
 
 
 def cpu_samples(series: TaskSeries, start_ns: int) -> list[tuple[int, float]]:
-    """Pairs of time (ns since the epoch) and CPU use of the task in percent; samples without a value are left out."""
+    """Return pairs of time (ns since the epoch) and CPU use in percent; samples without a value are left out."""
     task = series.task
     column = task.columns.get(CPU_COLUMN) if task is not None else None
     if task is None or column is None:
@@ -41,13 +41,13 @@ def cpu_samples(series: TaskSeries, start_ns: int) -> list[tuple[int, float]]:
 
 
 def cpu_usage(samples: list[tuple[int, float]]) -> bytes:
-    """Content of ``data/cpu_usage.json``, one sample per line."""
+    """Return content of ``data/cpu_usage.json``, one sample per line."""
     lines = [f'{{"timestamp":"{utc(time_ns)}","cpu_percent":{value!r}}}' for time_ns, value in samples]
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
 
 
 def resource_usage(series: TaskSeries, start_ns: int) -> bytes:
-    """Content of ``data/resource_usage.json``."""
+    """Return content of ``data/resource_usage.json``."""
     data = {
         "start": utc(start_ns),
         "start_ns": start_ns,
@@ -84,7 +84,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def read_resource_usage(data: Mapping[str, Any]) -> TaskSeries:
-    """Series from the content of ``data/resource_usage.json``.
+    """Return series from the content of ``data/resource_usage.json``.
 
     Raises:
         KeyError, TypeError, ValueError: the data has another shape.

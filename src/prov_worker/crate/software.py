@@ -28,7 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def function_id(function: Function, service_url: str | None = None) -> str:
-    """Absolute identifier of a function.
+    """Return absolute identifier of a function.
 
     The address at the web service that has the function, if its id is known; ``service_url`` is None for Globus
     Compute's own (:data:`prov_worker.crate.vocabulary.FUNCTION_URL`). Without an id, a name inside the
@@ -46,7 +46,7 @@ def function_id(function: Function, service_url: str | None = None) -> str:
 
 
 def package_id(name: str, version: str) -> str:
-    """Absolute identifier that names package and version.
+    """Return absolute identifier that names package and version.
 
     Globus Compute's packages have a release tag each. Others go by their page in the Python Package Index, the
     product itself by its own namespace.
@@ -101,7 +101,7 @@ def _hash_of(function: Function) -> str | None:
 def function_entities(
     function: Function, identifier: str, software: Software, source: str | None, command: Command | None = None
 ) -> list[str]:
-    """The function as a SoftwareApplication, and PropertyValues for what it has no property for.
+    """Return the function as a SoftwareApplication, and PropertyValues for what it has no property for.
 
     Args:
         function: what is known of it.
@@ -160,7 +160,7 @@ def function_entities(
 
 
 def container_image(container: str) -> str | None:
-    """A ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
+    """Return a ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 
     None if the kind of the container is all that is known: an image would be made up. The name follows the reference
     grammar of the OCI distribution: ``[registry/]repository[:tag][@sha256:hex]``.

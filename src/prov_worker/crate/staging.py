@@ -97,7 +97,7 @@ def remove_leftovers(crate_dir: Path, quiet_s: float = QUIET_S, *, plain: bool =
 
 
 def _is_mine(path: Path) -> bool:
-    """Whether it is a directory of this user, or a pack, and not a link."""
+    """Return whether it is a directory of this user, or a pack, and not a link."""
     try:
         status = path.lstat()
     except OSError:
@@ -107,7 +107,7 @@ def _is_mine(path: Path) -> bool:
 
 
 def _is_here(name: str) -> bool:
-    """Whether the process that a name gives can be seen from here."""
+    """Return whether the process that a name gives can be seen from here."""
     if not processes.pid_namespace():
         return False
     fields = name.rsplit("~", 5)
@@ -122,7 +122,7 @@ def _lives(name: str) -> bool:
 
 
 def _changed_s(path: Path) -> float:
-    """Seconds since the last change of a file, or of a directory or one in it."""
+    """Return seconds since the last change of a file, or of a directory or one in it."""
     try:
         last = os.lstat(path).st_mtime
     except OSError:

@@ -42,7 +42,7 @@ def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrat
 
 
 def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
-    """The facts of one step.
+    """Return the facts of one step.
 
     Args:
         crate: the crate, read.
@@ -100,7 +100,7 @@ def step_of(crate: StepCrate, metadata: bytes) -> RunStep:
 
 
 def _libraries(step: RunStep, crate: StepCrate) -> None:
-    """How a step belongs to others, and what libraries report of it."""
+    """Read how a step belongs to others, and what libraries report of it."""
     for entity in crate.properties():
         value = entity.get("value")
         kind = entity.get("propertyID")
@@ -175,7 +175,7 @@ def _worker(step: RunStep, crate: StepCrate) -> None:
 
 
 def _count(affinity: str | None) -> int | None:
-    """Number of CPUs in a list as in cpuset(7)."""
+    """Return number of CPUs in a list as in cpuset(7)."""
     if not affinity:
         return None
     total = 0
@@ -231,7 +231,7 @@ def _software(step: RunStep, crate: StepCrate, function: Entity) -> None:
 
 
 def _data(step: RunStep, crate: StepCrate) -> None:
-    """Arguments, results, files and annotations."""
+    """Read arguments, results, files and annotations."""
     by_id = {file.id: file for file in crate.files}
     for key, values, role in (("object", step.arguments, USED), ("result", step.results, GENERATED)):
         for identifier in reference_ids(crate.action.get(key)):

@@ -128,7 +128,7 @@ class CrateWriter:
             raise
 
     def append(self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None, packs: Packs) -> Path:
-        """As :meth:`publish`, into a pack.
+        """Publish as :meth:`publish` does, into a pack.
 
         Returns:
             The directory of the packs; if the crate of this very attempt is in one already, nothing is appended.
@@ -159,7 +159,7 @@ class CrateWriter:
     def _content(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
     ) -> tuple[list[CrateContent], Document]:
-        """Files of the crate, and its metadata."""
+        """Return files of the crate, and its metadata."""
         files, cpu_sampled = self._files(record, series, plot)
         metadata = self._step.render(record, series, files, cpu_sampled=cpu_sampled)
         if self._preview:
@@ -172,7 +172,7 @@ class CrateWriter:
     def _files(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
     ) -> tuple[list[CrateContent], bool]:
-        """Files of the crate but the metadata, and whether the CPU samples are among them."""
+        """Return files of the crate but the metadata, and whether the CPU samples are among them."""
         files = []
         name = one_line(record.function.name, 200) or "unnamed function"
         if record.function.source:
@@ -230,7 +230,7 @@ def _noted(record: TaskRecord, earlier: Attempt) -> TaskRecord:
 
 
 def plot_file(plot: Plot) -> CrateContent:
-    """The file of a plot.
+    """Return the file of a plot.
 
     Raises:
         InputError: its name is no file name of an image.
@@ -243,7 +243,7 @@ def plot_file(plot: Plot) -> CrateContent:
 
 
 def _log(record: TaskRecord) -> CrateContent:
-    """What a failed task leaves: its traceback, or the little that is known."""
+    """Return what a failed task leaves: its traceback, or the little that is known."""
     failure = record.failure
     if failure is not None and failure.traceback:
         return _file(

@@ -111,6 +111,6 @@ def _await_crates(outcomes: Sequence[Outcome], crate_dir: Path, crate_done: Call
 
 
 def _last_line(text: str) -> str:
-    """The line of a traceback that names the error."""
+    """Return the line of a traceback that names the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" -+")]
     return lines[-1] if lines else text

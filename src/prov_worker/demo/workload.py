@@ -102,7 +102,7 @@ class Call:
 
 
 def workload(*, quick: bool = False) -> list[Call]:
-    """The demo's tasks: about 20 seconds of work for two cores; ``quick`` takes a few."""
+    """Return the demo's tasks: about 20 seconds of work for two cores; ``quick`` takes a few."""
     scale = 0.25 if quick else 1.0
     calls = [Call(add, (number, number + 1)) for number in range(4 if quick else 8)]
     calls += [Call(sum_range, (int(120_000_000 * scale),)) for _ in range(1 if quick else 2)]

@@ -101,7 +101,7 @@ class Conversation:
             self._wait(self._send(3, [request]))
 
     def _second(self, first: SentTask) -> list[dict[str, Any]]:
-        """Requests of the second trip; the launcher comes last, so that it waits for the others' workers."""
+        """Return requests of the second trip; the launcher comes last, so that it waits for the others' workers."""
         plan, requests = self._evidence.plan, []
         left_s = self._deadline - time.monotonic()
         if self._probes & {"placement", "gpu"}:
@@ -161,6 +161,6 @@ class Conversation:
 
 
 def _count(first: SentTask) -> int:
-    """How many workers a pool has, as its worker says; 2 if it does not."""
+    """Return how many workers a pool has, as its worker says; 2 if it does not."""
     text = str(first.value["worker"]["count"])
     return int(text) if text.isdigit() and int(text) else _TASKS

@@ -123,7 +123,7 @@ class Evidence:
         return self.tasks[0] if self.tasks else None
 
     def clock_offset_s(self, host: str | None = None) -> tuple[float, float] | None:
-        """Bounds of how far clocks of workers are ahead of this machine's, in seconds; None without a task.
+        """Return bounds of how far clocks of workers are ahead of this machine's, in seconds; None without a task.
 
         A task begins after it was sent and ends before its result is here, by any one clock: the correctness interval
         of NTP (RFC 5905, 11.2.1), with nothing assumed about how long either way takes.

@@ -71,7 +71,7 @@ def placed_workers(evidence: Evidence) -> list[PlacedWorker]:
 
 
 def _gpu_numa_node(mask: str | None, nodes: list[int]) -> int | None:
-    """NUMA node of the accelerator that a mask such as ``2`` or ``3.1`` names; None if it is not known."""
+    """Return NUMA node of the accelerator that a mask such as ``2`` or ``3.1`` names; None if it is not known."""
     match = _DEVICE.match(mask or "")
     if match is None or int(match[1]) >= len(nodes):
         return None

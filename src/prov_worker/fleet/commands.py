@@ -199,7 +199,7 @@ def _stop_far(
 def _drained(
     here: Sequence[EndpointSpec], state: State, *, drain: bool, timeout_s: float | None
 ) -> tuple[list[EndpointSpec], list[Outcome]]:
-    """Endpoints that may be stopped now, and what is said of the others."""
+    """Return endpoints that may be stopped now, and what is said of the others."""
     if not drain:
         return list(here), []
     records = state.load()
@@ -302,7 +302,7 @@ def restart(
 
 
 def _stale(here: Sequence[EndpointSpec], state: State) -> tuple[list[EndpointSpec], list[Outcome]]:
-    """Endpoints that do not run with what is there now, and what is said of the others."""
+    """Return endpoints that do not run with what is there now, and what is said of the others."""
     records = state.load()
     stale, outcomes = [], []
     for spec in here:

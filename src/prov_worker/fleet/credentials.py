@@ -21,7 +21,7 @@ _OWN = ("PATH", "GLOBUS_COMPUTE_USER_DIR")
 
 
 def read(path: Path) -> dict[str, str]:
-    """Variables of a file with a line ``NAME=VALUE`` each, as a shell would read them; ``export`` may stand before.
+    """Return variables of a file of ``NAME=VALUE`` lines, as a shell reads them; ``export`` may stand before.
 
     Raises:
         InputError: it cannot be read, is open to others, or has a line or a name that does not belong there. No value
@@ -63,7 +63,7 @@ def half(unset: str) -> str:
 
 
 def refusal(path: Path | None) -> str | None:
-    """Why no daemon could be started with a credentials file; None if it is good, or there is none."""
+    """Return why no daemon could be started with a credentials file; None if it is good, or there is none."""
     try:
         environment(path, Path(), Path())
     except InputError as error:
@@ -72,7 +72,7 @@ def refusal(path: Path | None) -> str | None:
 
 
 def environment(path: Path | None, user_dir: Path, programs: Path) -> Mapping[str, str]:
-    """The environment of a daemon: this one, what the credentials file says over it, and where its files are.
+    """Return the environment of a daemon: this one, what the credentials file says over it, and where its files are.
 
     Args:
         path: of the credentials; None if there are none.

@@ -31,7 +31,7 @@ _CONSOLE_BYTES = 1 << 20
 
 
 def environment(fleet: Fleet) -> Mapping[str, str]:
-    """What daemons of a fleet run with.
+    """Return what daemons of a fleet run with.
 
     Raises:
         InputError: there is no Globus Compute here, or the credentials cannot be used.
@@ -40,7 +40,7 @@ def environment(fleet: Fleet) -> Mapping[str, str]:
 
 
 def program() -> Path:
-    """The daemon's program: beside this interpreter, else on the path.
+    """Return the daemon's program: beside this interpreter, else on the path.
 
     Raises:
         InputError: neither.
@@ -55,7 +55,7 @@ def program() -> Path:
 
 
 def is_first(user_dir: Path) -> bool:
-    """Whether a daemon that is started now would be the first to log in from a directory.
+    """Return whether a daemon that is started now would be the first to log in from a directory.
 
     It makes the storage of tokens (globus_compute_sdk.sdk.auth.token_storage): others that make it at the same time
     fail.
@@ -150,7 +150,7 @@ def wait_registered(folder: ManagedEndpoint, started: subprocess.Popen[bytes], l
 
 
 def process_of(started: subprocess.Popen[bytes]) -> psutil.Process:
-    """A process that was started here, and not waited for yet: it keeps its id even if it has ended."""
+    """Return a process that was started here, and not waited for yet: it keeps its id even if it has ended."""
     return psutil.Process(started.pid)
 
 
@@ -185,7 +185,7 @@ def dismiss(folder: ManagedEndpoint) -> None:
 
 
 def exit_words(code: int) -> str:
-    """An exit status as people read it."""
+    """Return an exit status as people read it."""
     import signal
 
     if code >= 0:

@@ -14,7 +14,7 @@ from prov_worker.sites.install import DamagedError
 
 
 def would_stop(fleet: Fleet, state: State, names: Sequence[str] = ()) -> list[Outcome]:
-    """What :func:`prov_worker.fleet.commands.stop` would do.
+    """Return what :func:`prov_worker.fleet.commands.stop` would do.
 
     Raises:
         InputError: an endpoint was asked for by its name and belongs to another host.
@@ -74,7 +74,7 @@ def delete(
 
 
 def _made(folder: ManagedEndpoint, record: EndpointRecord) -> bool:
-    """Whether the fleet made the directory: its marker says so, whatever has become of the state."""
+    """Return whether the fleet made the directory: its marker says so, whatever has become of the state."""
     try:
         made = folder.owner().get("made")
     except DamagedError:

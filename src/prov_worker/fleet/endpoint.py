@@ -66,7 +66,7 @@ class ManagedEndpoint:
             return None
 
     def marker(self) -> dict[str, Any] | None:
-        """What was noted when the directory was made by this package; None if it was not.
+        """Return what was noted when the directory was made by this package; None if it was not.
 
         Raises:
             DamagedError: it cannot be understood.
@@ -79,19 +79,19 @@ class ManagedEndpoint:
             raise DamagedError(f"{error}; {remedy} keeps a copy and writes it again") from None
 
     def other_host(self) -> str | None:
-        """The host that it belongs to, if that is not this one."""
+        """Return the host that it belongs to, if that is not this one."""
         if self.spec.host is not None and not is_here(self.spec.host):
             return self.spec.host
         host = (self.marker() or {}).get("host")
         return str(host) if host and not is_here(str(host)) else None
 
     def owner(self) -> dict[str, Any]:
-        """What an ``up`` of a fleet has noted: ``fleet``, its file, and ``made``, whether it made the directory."""
+        """Return what an ``up`` of a fleet has noted: ``fleet``, its file; ``made``, whether it made the directory."""
         owner = (self.marker() or {}).get("owner")
         return owner if isinstance(owner, dict) else {}
 
     def other_fleet(self) -> Path | None:
-        """The other fleet file that looks after it; None if it has gone, or names it no more."""
+        """Return the other fleet file that looks after it; None if it has gone, or names it no more."""
         named = self.owner().get("fleet")
         if not isinstance(named, str) or Path(named) == self.spec.file or not os.path.isfile(named):
             return None
@@ -103,7 +103,7 @@ class ManagedEndpoint:
         return Path(named) if any(real(directory) == mine for directory in directories) else None
 
     def foreign(self, *, take_over: bool = False) -> str | None:
-        """Why it is not to be touched; None if it is ours.
+        """Return why it is not to be touched; None if it is ours.
 
         Args:
             take_over: also if another fleet file looks after it.
@@ -122,7 +122,7 @@ class ManagedEndpoint:
     # -- the daemon ----------------------------------------------------------------------------------------------
 
     def core(self, seen: int | None = None) -> Core:
-        """Whether the daemon runs.
+        """Return whether the daemon runs.
 
         Args:
             seen: id of the process that was started, or seen to run, on this host.
@@ -130,7 +130,7 @@ class ManagedEndpoint:
         return daemons.look(self.directory, seen)
 
     def cores(self) -> list[psutil.Process]:
-        """Daemons of this endpoint on this host, with or without a pid file: starting, running or ending."""
+        """Return daemons of this endpoint on this host, with or without a pid file: starting, running or ending."""
         return [
             process
             for process in processes.mine()
@@ -138,7 +138,7 @@ class ManagedEndpoint:
         ]
 
     def _has_this_directory(self, process: psutil.Process) -> bool:
-        """Names may be the same in another directory of endpoints."""
+        """Return a name for logs: names may be the same in another directory of endpoints."""
         if processes.has_open_below(process, self.directory):
             return True
         home = processes.environment(process).get("GLOBUS_COMPUTE_USER_DIR")
@@ -147,7 +147,7 @@ class ManagedEndpoint:
     # -- user endpoints ------------------------------------------------------------------------------------------
 
     def user_endpoints(self) -> list[UserEndpoint]:
-        """All that this endpoint has had, the latest first."""
+        """Return all that this endpoint has had, the latest first."""
         identity = self.endpoint_id
         if identity is None:
             return []
@@ -161,7 +161,7 @@ class ManagedEndpoint:
         return process if process is not None and _is_user_endpoint_of(process, directory) else None
 
     def orphans(self, pool: Iterable[PoolProcess] | None = None) -> list[PoolProcess]:
-        """Interchanges, managers and workers of user endpoints that are gone: nobody will end them.
+        """Return interchanges, managers and workers of user endpoints that are gone: nobody will end them.
 
         Args:
             pool: those of this host, if they have been looked for already.
@@ -178,7 +178,7 @@ class ManagedEndpoint:
         ]
 
     def abandoned(self) -> list[psutil.Process]:
-        """User endpoints whose daemon is gone. The caller has made sure that none runs."""
+        """Return user endpoints whose daemon is gone. The caller has made sure that none runs."""
         directories = [user.directory for user in self.user_endpoints()]
         return [
             process

@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 def install_files(spec: EndpointSpec, record: EndpointRecord, *, force: bool) -> tuple[str, str]:
-    """Which files were changed, in words, and how."""
+    """Return which files were changed, in words, and how."""
     new = _is_new(spec)
     folder = ManagedEndpoint(spec)
     try:
@@ -43,7 +43,7 @@ def _install(spec: EndpointSpec, **options: Any) -> Installed:
 
 
 def _is_new(spec: EndpointSpec) -> bool:
-    """Whether there is nothing yet; an empty directory is what a full disk leaves."""
+    """Return whether there is nothing yet; an empty directory is what a full disk leaves."""
     return not spec.directory.exists() or not any(spec.directory.iterdir())
 
 
@@ -62,7 +62,7 @@ def would_do(spec: EndpointSpec, record: EndpointRecord, *, force: bool) -> Outc
 
 
 def running(folder: ManagedEndpoint, record: EndpointRecord) -> str | None:
-    """Which process the daemon is, if it runs; the record learns of one that it does not know.
+    """Return which process the daemon is, if it runs; the record learns of one that it does not know.
 
     Raises:
         InputError: a second one might be started beside one that cannot be seen well.

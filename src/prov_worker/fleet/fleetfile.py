@@ -40,14 +40,14 @@ _OLD_VARIABLE = "PROV_FLEET"
 
 
 def _place(text: Any, info: ValidationInfo) -> Any:
-    """A path of the file: ``~`` and variables are expanded, and relative ones start beside the file."""
+    """Return a path of the file: ``~`` and variables are expanded, and relative ones start beside the file."""
     if not (isinstance(text, str) and text):
         return text
     return _context(info)["file"].parent / Path(os.path.expandvars(text)).expanduser()
 
 
 def _context(info: ValidationInfo) -> dict[str, Path]:
-    """The fleet file: ``path``, as it was named, and ``file``, without links."""
+    """Return the fleet file: ``path``, as it was named, and ``file``, without links."""
     context: dict[str, Path] = info.context or {}
     return context
 
@@ -190,7 +190,7 @@ class Fleet(Part):
     @model_validator(mode="before")
     @classmethod
     def _hand_down(cls, content: Any) -> Any:
-        """Endpoints that name no host are of the file's."""
+        """Refuse another host: endpoints that name no host are of the file's."""
         if not (isinstance(content, dict) and "host" in content and isinstance(content.get("endpoints"), list)):
             return content
         host = {"host": content["host"]}
@@ -228,7 +228,7 @@ class Fleet(Part):
         return tuple(endpoint.name for endpoint in self.endpoints)
 
     def chosen(self, names: Sequence[str] = ()) -> tuple[EndpointSpec, ...]:
-        """Endpoints of these names, in the file's order; all of them without any.
+        """Return endpoints of these names, in the file's order; all of them without any.
 
         Raises:
             InputError: a name that the file does not have.
@@ -244,7 +244,7 @@ PARTS: dict[tuple[str, ...], type[Part]] = {(): Fleet, ("watch",): Watch, ("endp
 
 
 def default_path() -> Path:
-    """``PROV_WORKER_FLEET``, else ``$XDG_CONFIG_HOME/prov-worker/fleet.yaml``."""
+    """Return ``PROV_WORKER_FLEET``, else ``$XDG_CONFIG_HOME/prov-worker/fleet.yaml``."""
     named = read_renamed(VARIABLE, _OLD_VARIABLE)
     if named:
         return Path(named)
@@ -279,7 +279,7 @@ def read(path: Path | None = None) -> Fleet:
 
 
 def _problem(error: ErrorDetails) -> str:
-    """The key and what is wrong with it."""
+    """Return the key and what is wrong with it."""
     place = error["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     names = tuple(part for part in place if isinstance(part, str))
@@ -306,12 +306,12 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def real(path: Path) -> Path:
-    """A path without links: a fleet file is the same one by whatever link it is named."""
+    """Return a path without links: a fleet file is the same one by whatever link it is named."""
     return Path(os.path.realpath(path))
 
 
 def is_here(host: str) -> bool:
-    """Whether a host name is this host's: the same, or the first part of the same."""
+    """Return whether a host name is this host's: the same, or the first part of the same."""
     mine = socket.gethostname()
     if "." in host and "." in mine:
         return host.lower() == mine.lower()

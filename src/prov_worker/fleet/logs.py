@@ -42,14 +42,14 @@ class LogError:
 
 
 def last(folder: ManagedEndpoint) -> LogError | None:
-    """The last error of the daemon and of its latest user endpoints."""
+    """Return the last error of the daemon and of its latest user endpoints."""
     logs = [folder.log, *(endpoint.directory / "endpoint.log" for endpoint in folder.user_endpoints()[:4])]
     errors = [error for log in logs if (error := _last(log)) is not None]
     return max(errors, key=lambda error: error.at, default=None)
 
 
 def last_of_start(folder: ManagedEndpoint) -> str:
-    """Why the last start went wrong, as the daemon printed it: its error, else its last line."""
+    """Return why the last start went wrong, as the daemon printed it: its error, else its last line."""
     printed: list[str] = []
     unset = None
     for line in tail(folder.console, _TAIL).splitlines():
@@ -93,7 +93,7 @@ def _start_of(line: str) -> dict[str, Any] | None:
 
 
 def tail(path: Path, size: int) -> str:
-    """The last bytes of a file as text; empty if there is none."""
+    """Return the last bytes of a file as text; empty if there is none."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
@@ -104,7 +104,7 @@ def tail(path: Path, size: int) -> str:
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a file, without their ends.
+    """Return the last lines of a file, without their ends.
 
     Raises:
         OSError: it cannot be read.
@@ -122,7 +122,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow(path: Path, offset: int, pause_s: float = 0.25) -> Iterator[str]:
-    """Text that is added to a log from now on, also when it is made again; for ever."""
+    """Yield text that is added to a log from now on, also when it is made again; for ever."""
     rest = b""
     identity = None
     while True:

@@ -26,7 +26,7 @@ def of(spec: EndpointSpec, pool: Iterable[PoolProcess]) -> tuple[str, ...]:
 
 
 def foreign(fleet: Fleet, pool: Iterable[PoolProcess] | None = None) -> list[PoolProcess]:
-    """Interchanges and managers of this host whose engine is gone, and that no endpoint of the fleet has left.
+    """Return interchanges and managers of this host whose engine is gone, and that no endpoint of the fleet has left.
 
     Args:
         fleet: the file.

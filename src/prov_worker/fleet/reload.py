@@ -24,7 +24,7 @@ class Reader:
         self._broken = False
 
     def look(self) -> list[tuple[str, str]]:
-        """What has changed since the last time: of what, an endpoint or ``file``, and how, in words."""
+        """Return what has changed since the last time: of what, an endpoint or ``file``, and how, in words."""
         seen = _signature(self.fleet)
         if seen == self._seen:
             return []
@@ -43,7 +43,7 @@ class Reader:
 
 
 def _signature(fleet: Fleet) -> tuple[object, ...]:
-    """What is another if the file was written or replaced."""
+    """Return what is another if the file was written or replaced."""
     try:
         status = os.stat(fleet.path)
     except OSError as error:

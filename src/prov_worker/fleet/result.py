@@ -33,7 +33,7 @@ class Outcome:
 def pick(
     fleet: Fleet, names: Sequence[str], *, take_over: bool = False, damaged: bool = False
 ) -> tuple[list[EndpointSpec], list[Outcome]]:
-    """Endpoints of this host that are the fleet's, and what is said of the others.
+    """Return endpoints of this host that are the fleet's, and what is said of the others.
 
     Args:
         fleet: the file.
@@ -69,5 +69,5 @@ def pick(
 
 
 def ordered(fleet: Fleet, outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """In the order of the file."""
+    """Return outcomes in the order of the file."""
     return sorted(outcomes, key=lambda outcome: fleet.names.index(outcome.name))

@@ -102,7 +102,7 @@ class EndpointRecord:
         return None if not self.pid or self.elsewhere else self.pid
 
     def is_of(self, process: psutil.Process) -> bool:
-        """Whether a process of this host that was alive a moment ago is the one that was started or seen last."""
+        """Return whether a process that was alive a moment ago is the one that was started or seen last."""
         same = process.pid == self.seen and self.boot == boot_id()
         return same and process_start(process.pid) in (0, self.start)
 
@@ -181,7 +181,7 @@ class State:
         return self._signature_now() != self._signature
 
     def load(self, *, keep_copy: bool = False) -> dict[str, EndpointRecord]:
-        """All records by name. If the file cannot be understood, whether endpoints are to run is unknown.
+        """Return all records by name. If the file cannot be understood, whether endpoints are to run is unknown.
 
         Args:
             keep_copy: keep a copy of such a file, since the caller writes a new one.
@@ -226,7 +226,7 @@ class State:
 
     @contextlib.contextmanager
     def records(self, wait_s: float = 60.0) -> Iterator[dict[str, EndpointRecord]]:
-        """The records, to be changed by this process alone, and saved at the end.
+        """Lock the records, to be changed by this process alone, and saved at the end.
 
         Raises:
             BusyError: another command is at work for longer than ``wait_s``.
@@ -289,7 +289,7 @@ class State:
 
 
 def _record(data: dict[str, Any]) -> EndpointRecord:
-    """A record of the file; keys of later versions are passed over.
+    """Return a record of the file; keys of later versions are passed over.
 
     Raises:
         TypeError, ValueError: it is none.
@@ -305,7 +305,7 @@ def _record(data: dict[str, Any]) -> EndpointRecord:
 
 
 def _fits(value: Any, usual: Any) -> bool:
-    """Whether a value is of the kind of another one; numbers are of one kind."""
+    """Return whether a value is of the kind of another one; numbers are of one kind."""
     if isinstance(usual, list):
         return isinstance(value, list) and all(_fits(item, 0.0) for item in value)
     if isinstance(usual, (bool, str)) or isinstance(value, bool):

@@ -87,12 +87,12 @@ class Status:
     orphans: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return it as ``--json`` prints it."""
         return asdict(self)
 
 
 def condition_of(folder: ManagedEndpoint, record: EndpointRecord, core: Core) -> Condition:
-    """The one word for how an endpoint of this host is."""
+    """Return the one word for how an endpoint of this host is."""
     if core.state == "running":
         # The daemon touches its pid file every 15 s from a thread of its own.
         return "unresponsive" if (core.touched_s or 0.0) > STALE_S else "running"
@@ -166,7 +166,7 @@ def of(spec: EndpointSpec, records: Mapping[str, EndpointRecord], tally: Tally) 
 
 
 def is_elsewhere(folder: ManagedEndpoint, record: EndpointRecord, core: Core) -> bool:
-    """Whether the daemon of a fleet whose host a batch system chooses runs on another host.
+    """Return whether the daemon of a fleet whose host a batch system chooses runs on another host.
 
     Its process cannot be seen from here, but its pid file is fresh, and nobody has seen it end.
     """
@@ -188,14 +188,14 @@ def living_user_endpoints(folder: ManagedEndpoint, *, elsewhere: bool) -> list[P
 
 
 def _why_stale(spec: EndpointSpec, stale: list[str]) -> str | None:
-    """What the daemon does not have yet, and what gives it that."""
+    """Return what the daemon does not have yet, and what gives it that."""
     if not stale or stale == ["unknown"]:
         return None
     return f"was started with other {' and '.join(stale)} than there is now: prov-worker fleet restart {spec.name}"
 
 
 def _why_down(spec: EndpointSpec, record: EndpointRecord) -> str:
-    """What is known of one that is down, whether or not the watch has seen it."""
+    """Return what is known of one that is down, whether or not the watch has seen it."""
     remedy = f"prov-worker fleet up {spec.name} starts it"
     if record.wanted == "unknown":
         return f"does not run, and whether a person stopped it cannot be known from a damaged state; {remedy}"
@@ -228,7 +228,7 @@ def _sums(engines: list[dict[str, Any]], **keys: str) -> dict[str, int] | None:
 
 
 def outstanding(folder: ManagedEndpoint, tally: Tally, *, elsewhere: bool = False) -> int | None:
-    """Tasks that living user endpoints have taken and not answered; None if one of them does not tell.
+    """Return tasks that living user endpoints have taken and not answered; None if one of them does not tell.
 
     Results that could not be sent yet count too: the next start sends them.
 

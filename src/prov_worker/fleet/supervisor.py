@@ -135,7 +135,7 @@ class Supervisor:
         self._restart(folder, record, records)
 
     def _exit_code(self, name: str, record: EndpointRecord) -> int | None:
-        """How the daemon ended, if this process started it, as this program or as the one before."""
+        """Return how the daemon ended, if this process started it, as this program or as the one before."""
         child = self._children.get(name)
         if child is not None:
             code = child.poll()
@@ -230,7 +230,7 @@ class Supervisor:
         went_down(record, self.fleet.watch, time.time())
 
     def _starts(self, folder: ManagedEndpoint, record: EndpointRecord, process: psutil.Process) -> None:
-        """A daemon that was started and has not registered yet."""
+        """Follow a daemon that was started and has not registered yet."""
         name = folder.spec.name
         waited = time.time() - record.started_at
         if waited < _STARTING_S:
@@ -267,7 +267,7 @@ class Supervisor:
         self.log.say(folder.spec.name, f"is down: {why}")
 
     def _first(self, records: Mapping[str, EndpointRecord], name: str) -> str | None:
-        """Another endpoint that has been started and has not registered yet."""
+        """Return another endpoint that has been started and has not registered yet."""
         for other, record in records.items():
             if other != name and not record.ran_at and record.process is not None:
                 return other
@@ -345,7 +345,7 @@ class Supervisor:
             self.log.say(spec.name, f"is not stopped: {reason(error)}")
 
     def _present_environment(self) -> Mapping[str, str]:
-        """What daemons run with: credentials may be others by now."""
+        """Return what daemons run with: credentials may be others by now."""
         try:
             self._environment = daemon.environment(self.fleet)
             self.log.is_over("credentials")

@@ -103,7 +103,7 @@ class Tally:
 
 
 def crate_dirs(folder: ManagedEndpoint) -> list[Path]:
-    """Where crates of an endpoint appear: as its options say, else one directory for each of its user endpoints."""
+    """Return where crates of an endpoint appear: as its options say, else one directory per user endpoint."""
     named = folder.spec.values.get("crate_dir")
     if named:
         return [Path(named)]

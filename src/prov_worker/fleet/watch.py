@@ -208,7 +208,7 @@ class Watcher:
 
 
 def _is_young(record: EndpointRecord) -> bool:
-    """Whether a daemon was started so lately that it may not have registered yet, or end by itself."""
+    """Return whether a daemon was started so lately that it may not have registered yet, or end by itself."""
     return record.pid > 0 and not record.down_at and time.time() - record.started_at < _YOUNG_S
 
 

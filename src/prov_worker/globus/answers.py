@@ -90,7 +90,7 @@ def read_document(task_id: str, document: Mapping[str, Any]) -> Answer | None:
 
 
 def _outcome(details: Mapping[str, Any] | None) -> str | None:
-    """What one of our engines says of a worker that was ended."""
+    """Return what one of our engines says of a worker that was ended."""
     ending = (details or {}).get(OUTCOME)
     outcome = ending.get("outcome") if isinstance(ending, Mapping) else None
     return outcome if isinstance(outcome, str) else None

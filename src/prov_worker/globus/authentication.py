@@ -48,7 +48,7 @@ def compute_client(auth: Any = None) -> Any:
 
 
 def _credentials(auth: Any) -> tuple[Any, Any]:
-    """An app and an authorizer, of which at most one is not None."""
+    """Return an app and an authorizer, of which at most one is not None."""
     from globus_sdk import GlobusApp
     from globus_sdk.authorizers import GlobusAuthorizer
 

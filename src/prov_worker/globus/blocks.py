@@ -92,7 +92,7 @@ class BlockWatch:
                     status.message = f"{word.text}. {status.message}" if status.message else word.text
 
     def _ask(self, block: str, job: str, again: bool = True) -> JobWord | None:
-        """What the scheduler says of a block; it is logged when it changes."""
+        """Return what the scheduler says of a block; it is logged when it changes."""
         kind = f"{block} {again}"
         at, word = self._words.get(kind, (-_ASK_S, None))
         now = time.monotonic()

@@ -165,7 +165,7 @@ def _packed_empty() -> str:
 
 
 def _content(function: object, seen: set[int]) -> str | None:
-    """What a function does, as text: its source and the values that it reaches out for; None if there is no source."""
+    """Return a function as text: its source and the values that it reaches out for; None without a source."""
     if not isinstance(function, types.FunctionType) or id(function) in seen:
         return None
     seen.add(id(function))
@@ -184,13 +184,13 @@ def _content(function: object, seen: set[int]) -> str | None:
 
 
 def _cause(error: BaseException) -> str:
-    """What was wrong below the SDK's own wrapping, on one line."""
+    """Return what was wrong below the SDK's own wrapping, on one line."""
     cause = error.__cause__ or error
     return " ".join(f"{type(cause).__name__}: {cause}".split())
 
 
 def _reaches_out(function: types.FunctionType) -> bool:
-    """Whether a function needs something of its module or of a function around it, or has no source of its own."""
+    """Return whether a function needs something of its module or of one around it, or has no source."""
     if function.__closure__ or function.__name__ == "<lambda>" or function.__qualname__ != function.__name__:
         return True
     return any(
@@ -199,7 +199,7 @@ def _reaches_out(function: types.FunctionType) -> bool:
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:
-    """Names that a function and those inside it look up outside of them."""
+    """Yield names that a function and those inside it look up outside of them."""
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             yield str(instruction.argval)

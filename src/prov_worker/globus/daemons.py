@@ -44,7 +44,7 @@ class Core:
 
 
 def look(endpoint: Path, seen: int | None = None) -> Core:
-    """Whether the daemon of an endpoint's directory runs.
+    """Return whether the daemon of an endpoint's directory runs.
 
     Args:
         endpoint: the directory; its name is the endpoint's.
@@ -70,7 +70,7 @@ def look(endpoint: Path, seen: int | None = None) -> Core:
 
 
 def look_at_all(user_dir: Path) -> dict[Path, Core]:
-    """Daemons of a user directory that are alive, by their directory; without user endpoints, which come and go."""
+    """Return living daemons of a user directory, by their directory; without user endpoints, which come and go."""
     cores = {file.parent: look(file.parent) for file in sorted(user_dir.glob(f"*/{PID_FILE}"))}
     return {
         path: core
@@ -80,7 +80,7 @@ def look_at_all(user_dir: Path) -> dict[Path, Core]:
 
 
 def number(endpoint: Path) -> int | None:
-    """What the pid file of an endpoint, or of a user endpoint, says; None if it says nothing."""
+    """Return what the pid file of an endpoint, or of a user endpoint, says; None if it says nothing."""
     try:
         return int((endpoint / PID_FILE).read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
@@ -88,7 +88,7 @@ def number(endpoint: Path) -> int | None:
 
 
 def is_core(process: psutil.Process, name: str) -> bool:
-    """Whether a process is the daemon of an endpoint of that name, or on its way to become it."""
+    """Return whether a process is the daemon of an endpoint of that name, or on its way to become it."""
     command = processes.command(process)
     if is_core_title(command):
         return f", {name})" in command
@@ -97,18 +97,18 @@ def is_core(process: psutil.Process, name: str) -> bool:
 
 
 def is_core_title(title: str) -> bool:
-    """Whether a title is that of a daemon; user endpoints have another."""
+    """Return whether a title is that of a daemon; user endpoints have another."""
     return _TITLE in title
 
 
 def is_user_endpoint(process: psutil.Process) -> bool:
-    """Whether a process is a user endpoint, or on its way to become one."""
+    """Return whether a process is a user endpoint, or on its way to become one."""
     command = processes.command(process)
     return _USER_TITLE in command or "_start-user-endpoint" in command or "--die-with-parent" in command
 
 
 def wants_email() -> bool:
-    """Whether Globus Compute starts no daemon in this process's name whose configuration has no ``email``.
+    """Return whether Globus Compute starts no daemon in this process's name whose configuration has no ``email``.
 
     It takes root, and who may change users, for somebody who serves others.
     """

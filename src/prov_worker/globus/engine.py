@@ -300,7 +300,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         self._begun.take(attempt.stock[3][0], attempt.settled.set_result, is_over=attempt.number > 1)
 
     def _disable_recording(self, error: BaseException) -> None:
-        """From now on, send what the stock engine sends; say so once."""
+        """Send what the stock engine sends, from now on; say so once."""
         with self._fallback_lock:
             if self._recorder is None:
                 return

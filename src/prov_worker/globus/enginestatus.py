@@ -84,7 +84,7 @@ class EngineStatus:
         self._last, self._written = status, now
 
     def _blocks(self) -> dict[str, int]:
-        """Batch jobs as Parsl saw them last; it asks the scheduler, at its own pace."""
+        """Return batch jobs as Parsl saw them last; it asks the scheduler, at its own pace."""
         states = [status.state.name for status in dict(self._executor.status_facade).values()]
         return {"blocks_running": states.count("RUNNING"), "blocks_pending": states.count("PENDING")}
 
@@ -96,7 +96,7 @@ class EngineStatus:
 
 
 def read(run_dir: Path) -> dict[str, Any] | None:
-    """What an engine wrote last, with ``at`` in seconds since the epoch; None if there is nothing."""
+    """Return what an engine wrote last, with ``at`` in seconds since the epoch; None if there is nothing."""
     try:
         status = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -48,7 +48,7 @@ def end_orphans(run_dir: str) -> None:
 
 
 def has_leftovers(crate_dir: str) -> bool:
-    """Whether an earlier run left journals in the spool. To be asked before this run writes there."""
+    """Return whether an earlier run left journals in the spool. To be asked before this run writes there."""
     try:
         with os.scandir(spool_dir(crate_dir)) as entries:
             return any(entry.name.endswith(".jsonl") for entry in entries)

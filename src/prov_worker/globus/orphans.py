@@ -82,7 +82,7 @@ class PoolProcess:
 
 
 def pool_processes(wait_s: float = 0.0) -> list[PoolProcess]:
-    """All interchanges, managers and workers that can be seen on this host, also those whose engine lives.
+    """Return all interchanges, managers and workers that can be seen on this host, also those whose engine lives.
 
     If ``/proc`` hides processes of others (``hidepid``), those are missing.
 
@@ -121,7 +121,7 @@ def _pool_processes() -> list[PoolProcess]:
 
 
 def without_engine(parts: Iterable[PoolProcess]) -> list[PoolProcess]:
-    """Those whose engine is gone.
+    """Return those whose engine is gone.
 
     A manager or a worker does not show its engine: it is an orphan if no interchange of its folder has one.
     """
@@ -139,7 +139,7 @@ def without_engine(parts: Iterable[PoolProcess]) -> list[PoolProcess]:
 
 
 def is_in(part: PoolProcess, folder: Path) -> bool:
-    """Whether it is this user's, and the folder of its engine is this one.
+    """Return whether it is this user's, and the folder of its engine is this one.
 
     A container may have another directory of the same path: the directory itself is compared too.
     """
@@ -170,12 +170,12 @@ def end(
 
 
 def names(parts: Iterable[PoolProcess]) -> list[str]:
-    """Kinds and ids, as ``interchange 4711``; interchanges first, then managers."""
+    """Return kinds and ids, as ``interchange 4711``; interchanges first, then managers."""
     return [f"{part.kind} {part.process.pid}" for part in sorted(parts, key=lambda part: (part.kind, part.process.pid))]
 
 
 def _tasks(parts: Sequence[PoolProcess]) -> set[psutil.Process]:
-    """What managers and workers have started, in their process groups; also if its parent is gone."""
+    """Return what managers and workers have started, in their process groups; also if its parent is gone."""
     blocks = {(_group(part.process), part.folder) for part in parts if part.kind != "interchange"}
     groups = {group for group, _ in blocks} - {0, os.getpgid(0)}
     if not groups:
@@ -250,7 +250,7 @@ def _folder_of_block(process: psutil.Process, arguments: Sequence[str]) -> Path 
 
 
 def _is_closed(process: psutil.Process) -> bool:
-    """Whether the kernel does not show what a process has open, to its own user either."""
+    """Return whether the kernel does not show what a process has open, to its own user either."""
     try:
         os.listdir(f"/proc/{process.pid}/fd")
     except PermissionError:
@@ -261,7 +261,7 @@ def _is_closed(process: psutil.Process) -> bool:
 
 
 def _option(arguments: Sequence[str], name: str) -> str:
-    """The value of an option, as ``--name value`` or ``--name=value``; empty if it is not there."""
+    """Return the value of an option, as ``--name value`` or ``--name=value``; empty if it is not there."""
     for number, word in enumerate(arguments):
         if word == name and number + 1 < len(arguments):
             return arguments[number + 1]
@@ -271,7 +271,7 @@ def _option(arguments: Sequence[str], name: str) -> str:
 
 
 def _is_remote(arguments: Sequence[str]) -> bool:
-    """Whether a manager reports to an interchange of another host: that one's engine cannot be seen here."""
+    """Return whether a manager reports to an interchange of another host: that one's engine cannot be seen here."""
     addresses = (_option(arguments, "-a") or _option(arguments, "--addresses")).split(",")
     here = {address.address.split("%")[0] for nets in psutil.net_if_addrs().values() for address in nets}
     # Names as they are: to resolve them may take long.
@@ -280,7 +280,7 @@ def _is_remote(arguments: Sequence[str]) -> bool:
 
 
 def _engine(interchange: psutil.Process) -> psutil.Process | None:
-    """The process that has started an interchange, itself or by another program, and lives.
+    """Return the process that has started an interchange, itself or by another program, and lives.
 
     An orphan has other ancestors: init, or what a container or a user's session has in its place. They are of another
     user, or the daemon, which starts no interchange itself, or have not loaded ZeroMQ, by which engines talk.

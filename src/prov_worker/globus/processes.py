@@ -20,7 +20,7 @@ _DELETED = " (deleted)"
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether a process runs still; one that nobody has waited for does not."""
+    """Return whether a process runs still; one that nobody has waited for does not."""
     try:
         return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:
@@ -28,7 +28,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def living(pid: int, start: int | None = None) -> psutil.Process | None:
-    """The living process of an id that is this user's; None if there is none.
+    """Return the living process of an id that is this user's; None if there is none.
 
     Args:
         pid: its id, which alone may be another's by tomorrow.
@@ -45,14 +45,14 @@ def living(pid: int, start: int | None = None) -> psutil.Process | None:
 
 
 def mine() -> Iterator[psutil.Process]:
-    """All living processes of this user, but this one."""
+    """Yield all living processes of this user, but this one."""
     for pid in psutil.pids():
         if pid != os.getpid() and (process := living(pid)) is not None:
             yield process
 
 
 def arguments(process: psutil.Process) -> list[str]:
-    """Command line in words, or the title; empty if it is gone or closed to this user."""
+    """Return command line in words, or the title; empty if it is gone or closed to this user."""
     try:
         return process.cmdline()
     except (psutil.Error, OSError):
@@ -60,12 +60,12 @@ def arguments(process: psutil.Process) -> list[str]:
 
 
 def command(process: psutil.Process) -> str:
-    """Command line or title."""
+    """Return command line or title."""
     return " ".join(arguments(process)).strip()
 
 
 def environment(process: psutil.Process) -> dict[str, str]:
-    """Environment at its start; of a process with a title, what that left."""
+    """Return environment at its start; of a process with a title, what that left."""
     try:
         return process.environ()
     except (psutil.Error, OSError):
@@ -73,7 +73,7 @@ def environment(process: psutil.Process) -> dict[str, str]:
 
 
 def opened(process: psutil.Process) -> list[str]:
-    """Paths of files that a process has open, and its working directory last.
+    """Return paths of files that a process has open, and its working directory last.
 
     psutil's ``open_files`` looks at each file, and hangs if one lies on a file system that does not answer.
     """
@@ -92,7 +92,7 @@ def opened(process: psutil.Process) -> list[str]:
 
 
 def has_open_below(process: psutil.Process, directory: Path) -> bool:
-    """Whether a process has a file open below a directory, or works there."""
+    """Return whether a process has a file open below a directory, or works there."""
     top = f"{os.path.realpath(directory)}{os.sep}"
     return any(f"{path}{os.sep}".startswith(top) for path in opened(process))
 
@@ -100,7 +100,7 @@ def has_open_below(process: psutil.Process, directory: Path) -> bool:
 def end(
     targets: Iterable[psutil.Process], grace_s: float, *, interrupted: Callable[[], bool] = lambda: False
 ) -> list[psutil.Process]:
-    """SIGTERM, then SIGKILL for what is left after a while. psutil signals no process that only has the same id.
+    """End processes by SIGTERM, then SIGKILL for what is left. psutil signals none that only has the same id.
 
     Args:
         targets: processes.

@@ -14,7 +14,7 @@ _HELPER = "execute_task"
 
 
 def _functions(error: BaseException) -> Iterator[str]:
-    """Names of the functions in an exception's traceback, outermost first."""
+    """Yield names of the functions in an exception's traceback, outermost first."""
     traceback = error.__traceback__
     while traceback is not None:
         yield traceback.tb_frame.f_code.co_name
@@ -22,12 +22,12 @@ def _functions(error: BaseException) -> Iterator[str]:
 
 
 def entered_helper(error: BaseException) -> bool:
-    """Whether the exception was raised inside a worker's helper: the worker lives, and has recorded it."""
+    """Return whether the exception was raised inside a worker's helper: the worker lives, and has recorded it."""
     return _HELPER in _functions(error)
 
 
 def is_missing_package_error(error: BaseException) -> bool:
-    """Whether the exception says that the worker could not load or call the recording helper.
+    """Return whether the exception says that the worker could not load or call the recording helper.
 
     Then the user's function cannot have begun, and the same attempt may be sent again. True for a package that is
     missing, that does not load there (an interpreter too old for it), or that is of another, incompatible version.

@@ -120,7 +120,7 @@ class ResultQueue(Results):
 
 
 def _read(body: bytes) -> Answer | None:
-    """A result; what is none is passed over: sent back, it would come again for ever."""
+    """Return a result; what is none is passed over: sent back, it would come again for ever."""
     try:
         return read_message(body)
     except ValueError as error:

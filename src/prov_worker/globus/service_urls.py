@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 def web_service_url() -> str:
-    """URL of the REST service."""
+    """Return URL of the REST service."""
     from globus_compute_sdk.sdk import _environments
 
     return str(_environments.get_web_service_url())
 
 
 def other_web_service_url() -> str | None:
-    """URL of the REST service if it is another than Globus Compute's own, such as a local one; else None."""
+    """Return URL of the REST service if it is another than Globus Compute's own, such as a local one; else None."""
     from globus_compute_sdk.sdk import _environments
 
     url = web_service_url()
@@ -19,7 +19,7 @@ def other_web_service_url() -> str | None:
 
 
 def amqp_host() -> str | None:
-    """Host of the broker, which listens with TLS; None for a local service, which names its broker by itself."""
+    """Return host of the broker, which listens with TLS; None for a local service, which names its broker by itself."""
     from globus_compute_sdk.sdk import _environments
 
     if _environments._get_envname() == "local":

@@ -281,7 +281,7 @@ def _submission_error(error: Any) -> ProvWorkerError:
 
 
 def _never_connected(error: Any) -> bool:
-    """Whether no connection came about, so that nothing can have been sent."""
+    """Return whether no connection came about, so that nothing can have been sent."""
     from requests import ConnectTimeout
     from urllib3.exceptions import MaxRetryError, NewConnectionError
 
@@ -293,7 +293,7 @@ def _never_connected(error: Any) -> bool:
 
 
 def _text(error: Any) -> str:
-    """An error of the SDK on one line, with what the service says itself."""
+    """Return an error of the SDK on one line, with what the service says itself."""
     message = getattr(error, "message", None) or str(error)
     status = getattr(error, "http_status", None)
     text = " ".join(str(message).split())

@@ -121,7 +121,7 @@ def load_core(text: str, *, here: bool = True) -> None:
 
 
 def batch_script(text: str, run_dir: str) -> tuple[str, str]:
-    """The command and the script with which a block would be submitted.
+    """Return the command and the script with which a block would be submitted.
 
     Args:
         text: as :func:`render` gives it.

@@ -106,7 +106,7 @@ def execute_task(
 
 
 def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:
-    """Upstream's helper for engines that are not ours: settings come from ``PROV_WORKER_*`` of the worker.
+    """Run upstream's helper for engines that are not ours: settings come from ``PROV_WORKER_*`` of the worker.
 
     Args:
         stock: the function found in upstream's module. It stays reachable as ``__wrapped__``, and the result keeps its

@@ -89,7 +89,7 @@ class Agents:
             raise InputError(f"{crate_dir}: no right to read this directory")
 
     def look(self) -> View:
-        """Return what they say now. Takes a second where an agent of this node hangs; never longer for an agent."""
+        """Return what they say now. Takes a second if an agent of this node hangs; never longer for an agent."""
         remarks, problems = self.collect()
         return view_of(remarks, problems)
 

@@ -37,7 +37,7 @@ _NOTHING = "^$"
 
 
 def permissions(owner: str) -> dict[str, str]:
-    """What an identity may configure, write and read: regular expressions of names."""
+    """Return what an identity may configure, write and read: regular expressions of names."""
     own = re.escape(owner)
     return {
         "configure": _NOTHING,
@@ -47,7 +47,7 @@ def permissions(owner: str) -> dict[str, str]:
 
 
 def topic_permissions(owner: str) -> list[dict[str, str]]:
-    """With which routing keys an identity may publish: those of its own endpoints."""
+    """Return the routing keys with which an identity may publish: those of its own endpoints."""
     own = f"^{re.escape(owner)}\\."
     return [
         {"exchange": exchange, "write": own, "read": _NOTHING} for exchange in (topology.RESULTS, topology.HEARTBEATS)
@@ -92,7 +92,7 @@ class Accounts:
         self._made = self._management is None
 
     def url_for(self, owner: str) -> str:
-        """The AMQP URL of an identity.
+        """Return the AMQP URL of an identity.
 
         Raises:
             KeyError: nobody has that id.
@@ -184,6 +184,6 @@ class Accounts:
 
 
 def _tags(user: dict[str, Any]) -> list[str]:
-    """Tags of a user: a list since RabbitMQ 3.9, a text before."""
+    """Return tags of a user: a list since RabbitMQ 3.9, a text before."""
     tags = user.get("tags") or []
     return tags.split(",") if isinstance(tags, str) else list(tags)

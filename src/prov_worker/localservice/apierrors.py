@@ -68,7 +68,7 @@ class ApiError(Exception):
 
 
 def body(status: int, reason: str, code: str | None = None) -> dict[str, Any]:
-    """The JSON body of an error."""
+    """Return the JSON body of an error."""
     code = code or _CODES.get(status, "ERROR")
     return {
         "status": "Failed",
@@ -81,5 +81,5 @@ def body(status: int, reason: str, code: str | None = None) -> dict[str, Any]:
 
 
 def not_found(kind: str, identifier: object) -> ApiError:
-    """A thing that does not exist, or is another identity's: the answer does not tell which."""
+    """Return a thing that does not exist, or is another identity's: the answer does not tell which."""
     return ApiError(404, f"{kind} {identifier} was not found", f"{kind.upper().replace(' ', '_')}_NOT_FOUND")

@@ -42,7 +42,7 @@ _DESCRIPTION = (
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application; it starts the service with its first event and stops it with its last."""
+    """Return the application; it starts the service with its first event and stops it with its last."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -116,7 +116,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Methods that a path has."""
+    """Return methods that a path has."""
     return sorted(
         method
         for route in request.app.state.routes
@@ -126,7 +126,7 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _no_state(request: Request, error: Exception) -> Response:
-    """A full disk, mostly: nothing has been accepted, and the caller may try again."""
+    """Return a full disk, mostly: nothing has been accepted, and the caller may try again."""
     _log.error("%s %s: %s", request.method, getattr(request.scope.get("route"), "path", "?"), error)
     return _answer(request, 503, "the service cannot keep its state now; try again", headers={"Retry-After": "10"})
 

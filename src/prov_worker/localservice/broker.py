@@ -344,7 +344,7 @@ class Broker:
 
 
 def persistent(*, headers: dict[str, Any] | None = None, expires_ms: int | None = None) -> BasicProperties:
-    """Properties of a message that survives a restart of the broker, stamped now."""
+    """Return properties of a message that survives a restart of the broker, stamped now."""
     return BasicProperties(
         content_type="application/json",
         delivery_mode=2,

@@ -202,7 +202,7 @@ class RequestChannel:
 
 
 def reason_of(error: BaseException) -> str:
-    """Name and text of the error that others are wrapped around: pika's own say nothing of it."""
+    """Return name and text of the error that others are wrapped around: pika's own say nothing of it."""
     inner = [*error.args, *getattr(error, "exceptions", ()), getattr(error, "exception", None)]
     cause = next((each for each in reversed(inner) if isinstance(each, BaseException)), None)
     if cause is not None:

@@ -28,7 +28,7 @@ NO_ACCOUNTS = "none"
 
 
 def state_home(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the service keeps its state when nobody says otherwise."""
+    """Return where the service keeps its state when nobody says otherwise."""
     environ = os.environ if environ is None else environ
     base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME") or "/", ".local", "state")
     return Path(base) / "prov-worker" / "service"
@@ -120,7 +120,7 @@ class Config:
         )
 
     def management_url(self, identities: int) -> str | None:
-        """The broker's management API with an administrator's credentials; None for no accounts.
+        """Return the broker's management API with an administrator's credentials; None for no accounts.
 
         Args:
             identities: how many there are: one alone needs no account to be kept apart from others.
@@ -155,7 +155,7 @@ class Config:
         return self.host == "localhost" or (address is not None and address.is_loopback)
 
     def is_called(self, authority: str) -> bool:
-        """Whether a request's ``Host`` names this service.
+        """Return whether a request's ``Host`` names this service.
 
         A web page may have a name of its own lead to loopback (DNS rebinding), and then reads what needs no token. A
         service of loopback alone is called ``localhost``, an address, or a name without a dot, which no domain has.

@@ -88,7 +88,7 @@ class Connections:
 
 
 def protocol_for(connections: Connections) -> type[LimitedProtocol]:
-    """A protocol class for uvicorn, with the limits of one service."""
+    """Return a protocol class for uvicorn, with the limits of one service."""
 
     class Http(LimitedProtocol):
         limits = connections

@@ -133,7 +133,7 @@ class Dispatcher:
             self._handed.clear()
 
     def noted(self, tasks: Iterable[int], results: Iterable[int]) -> None:
-        """The state has noted these confirmations."""
+        """Count confirmations that the state has noted."""
         self._tasks.noted(tasks)
         self._results.noted(results)
         with self._guard:

@@ -57,7 +57,7 @@ class Gate:
         self._bodies = _Room(2 * limit, limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,7 +84,7 @@ class Gate:
             await _refuse(scope, receive, send, 503, reason, {"Retry-After": "5"})
 
     async def _owner(self, headers: dict[bytes, bytes]) -> str | None:
-        """Who asks by a valid token."""
+        """Return who asks by a valid token."""
         scheme, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = self._service.signer.read(text.strip(), time.time()) if scheme.lower() == "bearer" else None
         if token is None or await run_in_threadpool(self._service.storage.revoked, token.token_id):

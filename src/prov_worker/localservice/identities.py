@@ -52,7 +52,7 @@ class Identity:
         return hashlib.sha256(self.client_secret.encode()).digest()
 
     def as_set_member(self) -> dict[str, Any]:
-        """Its entry in an ``identity_set``."""
+        """Return its entry in an ``identity_set``."""
         return {
             "sub": self.client_id,
             "username": self.username,
@@ -87,11 +87,11 @@ class Identities:
         return len(self._by_id)
 
     def get(self, client_id: str) -> Identity | None:
-        """The identity of that id."""
+        """Return the identity of that id."""
         return self._by_id.get(client_id)
 
     def authenticate(self, client_id: str, client_secret: str) -> Identity | None:
-        """The identity, if the secret is right; takes as long if the id is unknown."""
+        """Return the identity, if the secret is right; takes as long if the id is unknown."""
         identity = self._by_id.get(client_id)
         expected = identity.client_secret if identity else secrets.token_urlsafe()
         right = hmac.compare_digest(expected.encode(), client_secret.encode("utf-8", "surrogatepass"))
@@ -99,7 +99,7 @@ class Identities:
 
 
 def parse(text: str, source: str) -> list[Identity]:
-    """Identities in JSON: ``[{"client_id": UUID, "client_secret": …, "name": …}, …]``; ``name`` may be left out.
+    """Return identities in JSON: ``[{"client_id": UUID, "client_secret": …, "name": …}, …]``; ``name`` may be left out.
 
     Raises:
         InputError: anything else; names the source and the entry, never a secret.
@@ -144,7 +144,7 @@ def _bits(secret: str) -> float:
 
 
 def from_environment(environ: dict[str, str]) -> Identity | None:
-    """``PROV_SERVICE_CLIENT_ID`` with ``PROV_SERVICE_CLIENT_SECRET`` or ``PROV_SERVICE_CLIENT_SECRET_FILE``."""
+    """Return ``PROV_SERVICE_CLIENT_ID`` with ``PROV_SERVICE_CLIENT_SECRET`` or ``PROV_SERVICE_CLIENT_SECRET_FILE``."""
     client_id = environ.get("PROV_SERVICE_CLIENT_ID")
     secret_file = environ.get("PROV_SERVICE_CLIENT_SECRET_FILE")
     secret = environ.get("PROV_SERVICE_CLIENT_SECRET")
@@ -158,7 +158,7 @@ def from_environment(environ: dict[str, str]) -> Identity | None:
 
 
 def load(path: Path | None, default: Path, environ: dict[str, str], *, make: bool = True) -> Identities:
-    """Identities of a service.
+    """Return identities of a service.
 
     From ``path`` if it is given, from the environment, or else from ``default``, which is made with one new identity
     if it is missing (mode 0600) and ``make`` allows it.
@@ -182,7 +182,7 @@ def load(path: Path | None, default: Path, environ: dict[str, str], *, make: boo
 
 
 def read(path: Path) -> list[Identity]:
-    """Identities of a file that is the caller's own and closed to others, or root's and closed to all but a group.
+    """Return identities of a file that is the caller's and closed to others, or root's and open to a group at most.
 
     Raises:
         InputError: it is not, cannot be read, or has a bad entry.

@@ -62,7 +62,7 @@ class Outlet(Protocol):
         """Publish results."""
 
     def noted(self, tasks: Sequence[int], results: Sequence[int]) -> None:
-        """Confirmations are stored."""
+        """Note that confirmations are stored."""
 
 
 class Acknowledger(Protocol):
@@ -112,22 +112,22 @@ class Ingest:
         return self._thread.is_alive()
 
     def put(self, delivery: Delivery) -> None:
-        """A message from the broker; waits a little while too much is there that is not stored yet."""
+        """Take a message from the broker; wait a little while too much is there that is not stored yet."""
         with self._room:
             self._room.wait_for(lambda: self._inbox_bytes < _ROOM_BYTES, _PATIENCE_S)
             self._inbox_bytes += len(delivery.body)
         self._inbox.put(delivery)
 
     def confirm(self, tasks: Sequence[int], results: Sequence[int]) -> None:
-        """The broker has confirmed the messages of tasks and of results."""
+        """Note that the broker has confirmed the messages of tasks and of results."""
         self._inbox.put(_Confirmation(tasks, results))
 
     def task_failed(self, seq: int, code: str, reason: str) -> None:
-        """A task is not sent any more: it fails with the reason."""
+        """Fail a task that is not sent any more, with the reason."""
         self._inbox.put(_Refused(seq, code, reason, True))
 
     def result_refused(self, seq: int, reason: str) -> None:
-        """The broker does not take a result: its task fails with the reason."""
+        """Fail a task whose result the broker does not take, with the reason."""
         reason = f"the message broker refused the result: {reason}"
         self._inbox.put(_Refused(seq, "RESULT_REFUSED", reason, False))
 
@@ -273,7 +273,7 @@ class Ingest:
                 incoming.replaced[each.seq] = message
 
     def _start_failures(self, failed_starts: dict[tuple[str, str], str]) -> list[Result]:
-        """A user endpoint that cannot start fails its tasks, with the reason that it gave."""
+        """Return a user endpoint that cannot start fails its tasks, with the reason that it gave."""
         failures: list[Result] = []
         for (owner, endpoint), reason in failed_starts.items():
             user_endpoint = self._storage.user_endpoint(endpoint)

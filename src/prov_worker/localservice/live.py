@@ -31,7 +31,7 @@ class LiveTasks:
         self._problems: list[str] = []
 
     def __bool__(self) -> bool:
-        """Whether there is any directory."""
+        """Return whether there is any directory."""
         return bool(self._directories)
 
     def latest(self) -> tuple[list[tuple[Path, Remark]], list[str]]:

@@ -45,7 +45,7 @@ def _unpack(body: bytes, message_type: str) -> dict[str, Any]:
 
 
 def task(outgoing: Outgoing) -> bytes:
-    """The message that makes a user endpoint run a task."""
+    """Return the message that makes a user endpoint run a task."""
     return _pack(
         "task",
         {
@@ -67,7 +67,7 @@ def _encoded_bytes(text: str) -> int:
 
 
 def task_headers(outgoing: Outgoing) -> dict[str, Any]:
-    """Its headers: a user endpoint neither runs nor acknowledges a task without both ids."""
+    """Return its headers: a user endpoint neither runs nor acknowledges a task without both ids."""
     headers: dict[str, Any] = {
         "function_uuid": outgoing.function,
         "task_uuid": outgoing.id,
@@ -79,7 +79,7 @@ def task_headers(outgoing: Outgoing) -> dict[str, Any]:
 
 
 def failure(task_id: str, code: str, reason: str) -> bytes:
-    """A result that the service gives in the endpoint's place."""
+    """Return a result that the service gives in the endpoint's place."""
     return _pack(
         "result",
         {
@@ -93,7 +93,7 @@ def failure(task_id: str, code: str, reason: str) -> bytes:
 
 
 def read_result(body: bytes, owner: str, user_endpoint: str, limit_bytes: int) -> Result:
-    """A result as a user endpoint sent it; one over the limit becomes a failure that says so.
+    """Return a result as a user endpoint sent it; one over the limit becomes a failure that says so.
 
     Raises:
         MessageError: no result.
@@ -110,7 +110,7 @@ def read_result(body: bytes, owner: str, user_endpoint: str, limit_bytes: int) -
 
 
 def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:
-    """Endpoint and pulse of a heartbeat.
+    """Return endpoint and pulse of a heartbeat.
 
     Raises:
         MessageError: no heartbeat.
@@ -127,7 +127,7 @@ def read_heartbeat(body: bytes, heard: float) -> tuple[str, Pulse]:
 
 
 def document(task_id: str, body: bytes, finished: float) -> dict[str, Any]:
-    """The task document of a finished task, from its result message."""
+    """Return the task document of a finished task, from its result message."""
     data = _unpack(body, "result")
     answer: dict[str, Any] = {"task_id": task_id, "completion_t": str(finished), "details": None}
     details = data.get("details")

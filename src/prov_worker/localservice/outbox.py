@@ -71,11 +71,11 @@ class Outbox:
         return self._bytes >= _ROOM_BYTES
 
     def holds(self, seq: int) -> bool:
-        """Whether a message is under way."""
+        """Return whether a message is under way."""
         return seq in self._under_way
 
     def sends_to(self, queue: str) -> bool:
-        """Whether a message to a queue is under way."""
+        """Return whether a message to a queue is under way."""
         with self._guard:
             return any(parcel.queue == queue for parcel in self._under_way.values())
 
@@ -90,7 +90,7 @@ class Outbox:
             self._publish(fresh, alone=False)
 
     def noted(self, numbers: Iterable[int]) -> None:
-        """The durable state has noted what became of these."""
+        """Forget what the durable state has noted."""
         with self._guard:
             for seq in numbers:
                 parcel = self._under_way.pop(seq, None)

@@ -109,7 +109,7 @@ class _AmqpClient(asyncio.Protocol):
 
 
 def protocol_for(amqp_url: str, connections: Connections) -> type[LimitedProtocol]:
-    """A protocol class for uvicorn that speaks HTTP/1.1 and passes AMQP on to a broker.
+    """Return a protocol class for uvicorn that speaks HTTP/1.1 and passes AMQP on to a broker.
 
     The broker ends AMQP connections that do not log in within ten seconds (RabbitMQ's ``handshake_timeout``).
     """

@@ -44,7 +44,7 @@ class Pulse:
     report: dict[str, Any] = field(default_factory=dict)
 
     def online(self, now: float) -> bool:
-        """Whether the endpoint counts as running: heard within three periods, and not as its last word."""
+        """Return whether the endpoint counts as running: heard within three periods, and not as its last word."""
         if not self.period_s or self.report.get("active") is False or "error" in self.report:
             return False
         return now - self.heard <= HEARTBEATS_MISSED * self.period_s

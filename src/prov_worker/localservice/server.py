@@ -27,7 +27,7 @@ _HEAD_LIMIT_BYTES = 64 * 1024
 
 
 def load_identities(config: Config, environ: dict[str, str]) -> Identities:
-    """The identities that a configuration names.
+    """Return the identities that a configuration names.
 
     Raises:
         InputError: there are none, or they cannot be read.
@@ -36,7 +36,7 @@ def load_identities(config: Config, environ: dict[str, str]) -> Identities:
 
 
 def listen(config: Config) -> list[socket.socket]:
-    """The listening sockets, one per address; what comes meanwhile waits.
+    """Return the listening sockets, one per address; what comes meanwhile waits.
 
     Stock software asks ``localhost``, which is 127.0.0.1 or ::1: another user who had the other one of them would be
     given secrets. So the service has both before it does anything else, and does not start with less.
@@ -88,7 +88,7 @@ def _close(listeners: list[socket.socket]) -> None:
 
 
 def protocol(config: Config, connections: Connections) -> type[LimitedProtocol]:
-    """What is spoken on the port."""
+    """Return what is spoken on the port."""
     if config.carries_amqp:
         from prov_worker.localservice import proxy
 

@@ -128,7 +128,7 @@ class Service:
         return of_identity(remarks, lambda ids: self.storage.tasks(ids, owner), alone=alone), problems if alone else []
 
     def amqp_url(self, owner: str) -> str:
-        """The AMQP URL for an identity."""
+        """Return the AMQP URL for an identity."""
         return self.accounts.url_for(owner)
 
     def _ensure_queues(self, names: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class Service:
     # Endpoints -------------------------------------------------------------------------------------------------------
 
     def endpoint(self, identity: Identity, endpoint_id: str) -> Endpoint:
-        """An endpoint of the identity."""
+        """Return an endpoint of the identity."""
         endpoint = self.storage.endpoint(endpoint_id)
         if endpoint is None or endpoint.owner != identity.client_id:
             raise not_found("endpoint", endpoint_id)
@@ -210,7 +210,7 @@ class Service:
     # Functions -------------------------------------------------------------------------------------------------------
 
     def function(self, identity: Identity, function_id: str) -> Function:
-        """A function of the identity, or one that its owner has made public."""
+        """Return a function of the identity, or one that its owner has made public."""
         function = self.storage.function(function_id)
         if function is None or not (function.public or function.owner == identity.client_id):
             raise not_found("function", function_id)
@@ -292,7 +292,7 @@ class Service:
         return min(self.config.task_limit_bytes, self.broker.largest_bytes)
 
     def _task_sizes(self, function: Function, payloads: Sequence[str]) -> list[int]:
-        """Bytes of the messages of tasks, none of which is too large."""
+        """Return bytes of the messages of tasks, none of which is too large."""
         limit, sizes = self._task_limit, []
         for number, payload in enumerate(payloads):
             size = messages.task_bytes(function.buffer, payload)
@@ -303,7 +303,7 @@ class Service:
         return sizes
 
     def open_group(self, identity: Identity, group: str) -> list[str]:
-        """Tasks of a group; from now on its results go to its queue."""
+        """Return tasks of a group; from now on its results go to its queue."""
         if self.storage.group_owner(group) != identity.client_id:
             raise not_found("task group", group)
         self._ensure_queues([topology.group_queue(identity.client_id, group)])
@@ -318,7 +318,7 @@ def _check_size(name: str, value: Any, limit: int) -> None:
 
 
 def _sorted(value: Any) -> Any:
-    """The same mapping with its keys in one order, whatever order it came in."""
+    """Return the same mapping with its keys in one order, whatever order it came in."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, list):

@@ -95,7 +95,7 @@ def _asset(name: str) -> str:
 
 
 def _chart(finished: list[int]) -> dict[str, Any]:
-    """Bars of finished tasks, one per bucket that has any, in units of the picture."""
+    """Return bars of finished tasks, one per bucket that has any, in units of the picture."""
     top = max(finished) or 1
     minutes = BUCKET_S * BUCKETS // 60
     return {
@@ -114,7 +114,7 @@ def _chart(finished: list[int]) -> dict[str, Any]:
 
 
 def _running(status: Status) -> dict[str, Any] | None:
-    """What runs, and the crates of what ended last; None if the service knows no crate directory."""
+    """Return what runs, and the crates of what ended last; None if the service knows no crate directory."""
     if status.live is None:
         return None
     nodes = [node for _, node in status.live]
@@ -131,7 +131,7 @@ def _running(status: Status) -> dict[str, Any] | None:
 def _endpoint(
     now: float, endpoint: Endpoint, user_endpoints: list[UserEndpoint], counts: dict[str, int]
 ) -> dict[str, Any]:
-    """A row of the table of endpoints."""
+    """Return a row of the table of endpoints."""
     online = [each for each in user_endpoints if each.pulse.online(now)]
     return {
         "name": endpoint.display_name,

@@ -39,10 +39,10 @@ class EndpointStore(Protocol):
         """Register an endpoint, or register it again: its pulse is forgotten, its lock is taken off."""
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
-        """An endpoint of anyone; the caller checks the owner."""
+        """Return an endpoint of anyone; the caller checks the owner."""
 
     def endpoints(self, owner: str) -> list[Endpoint]:
-        """All endpoints of an identity, oldest first."""
+        """Return all endpoints of an identity, oldest first."""
 
     def delete_endpoint(self, endpoint_id: str) -> None:
         """Forget an endpoint and its user endpoints; their finished tasks stay until they are old."""
@@ -54,10 +54,10 @@ class EndpointStore(Protocol):
         """Keep a user endpoint; of one that is known, its runtime changes."""
 
     def user_endpoint(self, user_endpoint_id: str) -> UserEndpoint | None:
-        """A user endpoint of anyone."""
+        """Return a user endpoint of anyone."""
 
     def user_endpoints(self, core: str) -> list[UserEndpoint]:
-        """All user endpoints of a core endpoint."""
+        """Return all user endpoints of a core endpoint."""
 
     def mark_started(self, user_endpoint_id: str, when: float) -> None:
         """Note that a user endpoint was asked to start; its earlier pulse is forgotten if that was an error."""
@@ -70,7 +70,7 @@ class FunctionStore(Protocol):
         """Keep a function."""
 
     def function(self, function_id: str) -> Function | None:
-        """A function of anyone that is not deleted."""
+        """Return a function of anyone that is not deleted."""
 
     def delete_function(self, function_id: str) -> None:
         """Hide a function; what tasks under way need of it stays until they are finished."""
@@ -83,33 +83,33 @@ class TaskStore(Protocol):
         """Accept tasks."""
 
     def group_owner(self, group: str) -> str | None:
-        """Whose a task group is; None if there is none."""
+        """Return who owns a task group; None if there is none."""
 
     def open_group_queue(self, group: str) -> None:
-        """From now on, results of the group go to its queue."""
+        """Send results of the group to its queue from now on."""
 
     def group_tasks(self, group: str) -> list[str]:
-        """Tasks of a group, in the order of submission."""
+        """Return tasks of a group, in the order of submission."""
 
     def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, Task]:
-        """Those of the tasks that exist and are the owner's."""
+        """Return those of the tasks that exist and are the owner's."""
 
     def numbered(self, numbers: Iterable[int]) -> dict[int, Task]:
-        """Those of the tasks, of anyone, that exist, by ``seq``."""
+        """Return those of the tasks, of anyone, that exist, by ``seq``."""
 
     def to_publish(
         self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0, limit_bytes: int | None = None
     ) -> list[Outgoing]:
-        """Tasks that are not known to be in a queue, in the order of submission, with ``seq`` above ``after``.
+        """Return tasks that are not known to be in a queue, in the order of submission, with ``seq`` above ``after``.
 
         Not many more than ``limit_bytes`` at once, but one at least, so that large ones do not fill the memory.
         """
 
     def to_forward(self, limit: int = 1000, after: int = 0, limit_bytes: int | None = None) -> list[Forward]:
-        """Results that are not known to be in their group's queue, with ``seq`` above ``after``; see ``to_publish``."""
+        """Return results not known to be in their group's queue, with ``seq`` above ``after``; see ``to_publish``."""
 
     def waiting(self) -> bool:
-        """Whether a task or a result is not known to be in its queue."""
+        """Return whether a task or a result is not known to be in its queue."""
 
     def apply(self, incoming: Incoming, now: float) -> Stored:
         """Take in what the broker brought, in one transaction; returns what was new of the results.
@@ -119,19 +119,19 @@ class TaskStore(Protocol):
         """
 
     def requeue(self, user_endpoint: str, most: int) -> Requeued:
-        """Every unfinished task of a user endpoint must be published again, but for those that were ``most`` times."""
+        """Publish unfinished tasks of a user endpoint again, but for those that were ``most`` times."""
 
     def unfinished(self, user_endpoint: str, before: float) -> list[str]:
-        """Unfinished tasks of a user endpoint submitted before a time."""
+        """Return unfinished tasks of a user endpoint submitted before a time."""
 
     def open_work(self) -> list[OpenWork]:
-        """User endpoints with unfinished tasks."""
+        """Return user endpoints with unfinished tasks."""
 
     def forget(self, before: float, limit: int = 5000) -> int:
         """Delete tasks finished before a time, and functions nobody needs any more; returns the number of tasks."""
 
     def idle_groups(self, before: float) -> list[tuple[str, str]]:
-        """Owner and id of groups without tasks, and without a new one since a time."""
+        """Return owner and id of groups without tasks, and without a new one since a time."""
 
     def forget_groups(self, groups: Iterable[str], before: float) -> None:
         """Delete those of the groups that are still idle."""
@@ -141,25 +141,25 @@ class Overview(Protocol):
     """Numbers for people and monitors."""
 
     def task_counts(self, owner: str | None = None) -> dict[str, int]:
-        """Tasks by state: ``accepted``, ``queued``, ``success``, ``failed``."""
+        """Return tasks by state: ``accepted``, ``queued``, ``success``, ``failed``."""
 
     def endpoint_tasks(self, owner: str) -> dict[str, dict[str, int]]:
-        """The same, by core endpoint."""
+        """Return the same, by core endpoint."""
 
     def recent_tasks(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
-        """The latest tasks: id, function's name, endpoint, state, submitted, finished."""
+        """Return the latest tasks: id, function's name, endpoint, state, submitted, finished."""
 
     def throughput(self, owner: str, since: float, bucket_s: float) -> dict[int, int]:
-        """Tasks finished by bucket: ``int(finished / bucket_s)``."""
+        """Return tasks finished by bucket: ``int(finished / bucket_s)``."""
 
     def all_endpoints(self) -> list[Endpoint]:
-        """Endpoints of everyone."""
+        """Return endpoints of everyone."""
 
     def usage(self, owner: str) -> Usage:
-        """What an identity has."""
+        """Return what an identity has."""
 
     def size_bytes(self) -> int:
-        """Size of the state on disk."""
+        """Return size of the state on disk."""
 
 
 class Revocations(Protocol):
@@ -169,14 +169,14 @@ class Revocations(Protocol):
         """Remember a token as void until it would have expired."""
 
     def revoked(self, token_id: str) -> bool:
-        """Whether a token was revoked."""
+        """Return whether a token was revoked."""
 
 
 class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Protocol):
     """All of it."""
 
     def flow_store(self) -> FlowStore:
-        """What is durable of flows and their runs."""
+        """Return what is durable of flows and their runs."""
 
     def transfer_store(self) -> TransferStore:
         """What is durable of Transfer's tasks."""
@@ -188,7 +188,7 @@ class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Pr
         """What is durable of timers."""
 
     def signing_key(self) -> bytes:
-        """Key of the service's tokens, made once."""
+        """Return key of the service's tokens, made once."""
 
     def ping(self) -> None:
         """Raise if the state cannot be read."""

@@ -111,7 +111,7 @@ class Supervisor:
             self._wake.clear()
 
     def look(self) -> None:
-        """One round.
+        """Do one round.
 
         Raises:
             BrokerDownError: the broker went away meanwhile; the next round continues.

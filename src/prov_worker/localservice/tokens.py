@@ -51,7 +51,7 @@ class Token:
 
 
 def resource_server(scope: str) -> str:
-    """The server that a scope belongs to; dependent scopes in brackets do not change it."""
+    """Return the server that a scope belongs to; dependent scopes in brackets do not change it."""
     name = scope.lstrip("*").split("[")[0]
     match = _SCOPE.match(name)
     if match is None:
@@ -76,7 +76,7 @@ class Signer:
         return _encode(hmac.new(key, payload.encode(), hashlib.sha256).digest())
 
     def sign(self, identity: Identity, server: str, now: float, scope: str = "") -> str:
-        """A new token of an identity for a resource server; only those that look at scopes have theirs in it."""
+        """Return a new token of an identity for a resource server; only those that look at scopes have theirs in it."""
         content = {"sub": identity.client_id, "aud": server, "jti": secrets.token_hex(8), "exp": int(now) + LIFETIME_S}
         if server not in (COMPUTE_SERVER, AUTH_SERVER):
             content["scope"] = scope
@@ -84,7 +84,7 @@ class Signer:
         return f"{payload}.{self._signature(payload, identity)}"
 
     def read(self, text: str, now: float) -> Token | None:
-        """What a token says, or None if it is none of ours, has been changed, or has expired."""
+        """Return what a token says, or None if it is none of ours, has been changed, or has expired."""
         payload, _, signature = text.partition(".")
         try:
             content = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -24,39 +24,39 @@ HEARTBEATS = "heartbeats"
 
 
 def commands_queue(owner: str, core: str) -> str:
-    """Where a core endpoint finds its commands."""
+    """Return where a core endpoint finds its commands."""
     return f"{owner}.{core}.commands"
 
 
 def tasks_queue(owner: str, user_endpoint: str) -> str:
-    """Where a user endpoint finds its tasks."""
+    """Return where a user endpoint finds its tasks."""
     return f"{owner}.{user_endpoint}.tasks"
 
 
 def group_prefix(owner: str) -> str:
-    """What the SDK puts before the id of a task group."""
+    """Return what the SDK puts before the id of a task group."""
     return f"taskgroup.{owner}."
 
 
 def group_queue(owner: str, group: str) -> str:
-    """Where the SDK finds the results of a task group."""
+    """Return where the SDK finds the results of a task group."""
     return group_prefix(owner) + group
 
 
 def routing_key(owner: str, endpoint: str, exchange: str) -> str:
-    """What an endpoint publishes with."""
+    """Return what an endpoint publishes with."""
     return f"{owner}.{endpoint}.{exchange}"
 
 
 def sender(key: str) -> tuple[str, str] | None:
-    """(owner, endpoint) of a routing key; None for one that is not ours."""
+    """Return (owner, endpoint) of a routing key; None for one that is not ours."""
     owner, _, rest = key.partition(".")
     endpoint, _, exchange = rest.partition(".")
     return (owner, endpoint) if owner and endpoint and exchange in (RESULTS, HEARTBEATS) else None
 
 
 def publish_info(url: str, owner: str, endpoint: str, exchange: str) -> dict[str, Any]:
-    """What an endpoint needs to publish results or heartbeats."""
+    """Return what an endpoint needs to publish results or heartbeats."""
     return {
         "connection_url": url,
         "exchange": exchange,
@@ -80,7 +80,7 @@ def registration_info(url: str, owner: str, core: str) -> dict[str, Any]:
 
 
 def credentials(url: str, owner: str, user_endpoint: str) -> dict[str, Any]:
-    """``amqp_creds`` of a start command."""
+    """Return ``amqp_creds`` of a start command."""
     return {
         "endpoint_id": user_endpoint,
         "task_queue_info": {"connection_url": url, "exchange": "tasks", "queue": tasks_queue(owner, user_endpoint)},

@@ -41,7 +41,7 @@ def take_all(names: Iterable[str] | None = None, context: ProbeContext | None = 
 
 
 def _start(name: str, context: ProbeContext) -> tuple[Pending[dict[str, Any]] | Exception, float]:
-    """A started probe, or why it could not be started; and its limit in seconds."""
+    """Return a started probe, or why it could not be started; and its limit in seconds."""
     try:
         if name not in PROBES:
             raise ProbeError(f"unknown probe; known are {', '.join(PROBES.names())}")
@@ -71,7 +71,7 @@ def _finish(name: str, begun: Pending[dict[str, Any]] | Exception, limit_s: floa
 
 
 def _message(error: BaseException) -> str:
-    """One line; the type too, unless the message was written for a person."""
+    """Return one line; the type too, unless the message was written for a person."""
     text = " ".join(str(error).split())
     if not isinstance(error, (NoData, ProbeError)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -17,7 +17,7 @@ _UNLIMITED = 1 << 62
 
 
 def memory_limit(context: ProbeContext) -> tuple[str | None, int | None]:
-    """Version that holds the memory controller (``v1``, ``v2``, None) and the tightest limit in bytes, if any.
+    """Return version that holds the memory controller (``v1``, ``v2``, None) and the tightest limit in bytes, if any.
 
     A limit binds everything below it, so the process's group and all groups above it are asked: batch systems set
     the limit on the job, a level or two above. In version 1 a group without ``memory.use_hierarchy`` binds itself alone
@@ -32,7 +32,7 @@ def memory_limit(context: ProbeContext) -> tuple[str | None, int | None]:
 
 
 def cpu_limit(context: ProbeContext) -> float | None:
-    """Tightest quota in CPUs (1.5 stands for one and a half); None if there is none."""
+    """Return tightest quota in CPUs (1.5 stands for one and a half); None if there is none."""
     version, directories = _groups(context, "cpu")
     limits = []
     for directory in directories:
@@ -64,7 +64,7 @@ def is_gone(context: ProbeContext) -> bool:
 
 
 def _groups(context: ProbeContext, controller: str, existing: bool = True) -> tuple[str | None, list[Path]]:
-    """Version of a controller, and the directories of the process's group and those above it that can be seen."""
+    """Return a controller's version, and the directories of the process's group and those above that can be seen."""
     unified: str | None = None
     text = context.process.get("cgroup")
     if text is None:
@@ -92,7 +92,7 @@ _View = tuple[Path, str]
 
 
 def _mounts_v1(context: ProbeContext, controllers: list[str]) -> list[_View]:
-    """Views of a hierarchy of version 1: wherever it is mounted, in whatever order its controllers are named."""
+    """Return views of a hierarchy of version 1: wherever it is mounted, in whatever order its controllers are named."""
     views = [
         (_path(context, mount.point), mount.root)
         for mount in read_mounts(context)
@@ -116,14 +116,14 @@ def _mounts_v2(context: ProbeContext) -> list[_View]:
 
 
 def _path(context: ProbeContext, point: str) -> Path:
-    """Where a mount point of the described node is."""
+    """Return where a mount point of the described node is."""
     if point == "/sys" or point.startswith("/sys/"):
         return context.sys / point[len("/sys/") :]
     return context.etc.parent / point.lstrip("/")
 
 
 def _seen(views: list[_View], path: str, existing: bool) -> list[Path]:
-    """Directories from a mount down to the group: of several mounts, through the one that shows most of them.
+    """Return directories from a mount down to the group: of several mounts, through the one that shows most of them.
 
     The mount stands for the group that its root names, and the rest of the path is below it. In a container without a
     cgroup name space both are the host's (mountinfo's fourth field, proc_pid_mountinfo(5)). With one, ``..`` stands for

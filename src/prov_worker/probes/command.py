@@ -75,7 +75,7 @@ def run_command(arguments: Sequence[str], limit_s: float) -> str:
 
 
 def _read(process: subprocess.Popen[bytes], name: str, deadline: float, limit_s: float) -> tuple[bytes, bytes]:
-    """Both streams until they end, or until the program has: a child left behind may hold them open for ever."""
+    """Return both streams until they end, or until the program has: a child left behind may hold them open for ever."""
     parts: dict[int, list[bytes]] = {}
     size = 0
     with selectors.DefaultSelector() as selector:

@@ -35,7 +35,7 @@ class Mount:
 
 
 def read_mounts(context: ProbeContext) -> list[Mount]:
-    """``/proc/self/mountinfo`` in order (proc_pid_mountinfo(5)): a later line hides an earlier one of its point."""
+    """Return ``/proc/self/mountinfo`` in order (proc_pid_mountinfo(5)): later lines hide earlier ones of a point."""
     mounts = []
     for line in parse_mountinfo(read_text(context.proc / "self" / "mountinfo") or ""):
         options = ",".join(dict.fromkeys(f"{line.options},{line.super_options}".split(",")))
@@ -52,7 +52,7 @@ def read_mounts(context: ProbeContext) -> list[Mount]:
 
 
 def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount with the longest point above a path, by name alone: the file system is not touched."""
+    """Return the mount with the longest point above a path, by name alone: the file system is not touched."""
     path = os.path.normpath(path)
     deepest: Mount | None = None
     for mount in mounts:
@@ -65,7 +65,7 @@ def holding(path: str, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def _redact(options: str) -> str:
-    """Options of user-space and network file systems may carry credentials or name the file that holds them."""
+    """Leave out options: those of user-space and network file systems may carry or name credentials."""
     parts = []
     for option in options.split(","):
         name, equals, _ = option.partition("=")

@@ -8,7 +8,7 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 
 def read_text(path: Path) -> str | None:
-    """Content without surrounding white space, at most 16 MiB; None if the file cannot be read."""
+    """Return content without surrounding white space, at most 16 MiB; None if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_BYTES).decode("utf-8", "replace").strip()
@@ -17,12 +17,12 @@ def read_text(path: Path) -> str | None:
 
 
 def read_int(path: Path) -> int | None:
-    """An integer, decimal or with a prefix such as ``0x``; None if there is none."""
+    """Return an integer, decimal or with a prefix such as ``0x``; None if there is none."""
     return parse_int(read_text(path))
 
 
 def parse_int(text: str | None) -> int | None:
-    """An integer, decimal or with a prefix such as ``0x``; None if the text is none."""
+    """Return an integer, decimal or with a prefix such as ``0x``; None if the text is none."""
     try:
         return int(text, 0) if text else None
     except ValueError:
@@ -30,7 +30,7 @@ def parse_int(text: str | None) -> int | None:
 
 
 def numbered(directory: Path, prefix: str) -> list[Path]:
-    """Entries named ``<prefix><number>``, by number; empty if there is no such directory."""
+    """Return entries named ``<prefix><number>``, by number; empty if there is no such directory."""
     try:
         entries = [entry for entry in directory.iterdir() if entry.name[len(prefix) :].isdigit()]
     except OSError:

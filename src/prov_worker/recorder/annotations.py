@@ -72,13 +72,13 @@ class Notes:
         return {field: [text]}
 
     def fields(self) -> dict[str, Any]:
-        """Plain data for the journal, without what is empty."""
+        """Return plain data for the journal, without what is empty."""
         data: dict[str, Any] = {"a": self.values, "u": list(self.used), "g": list(self.generated), "d": self.dropped}
         return {key: value for key, value in data.items() if value}
 
 
 def _plain(value: Any) -> str | int | float | bool:
-    """A number or truth value as it is, text bounded and redacted; of anything else its text."""
+    """Return a number or truth value as it is, text bounded and redacted; of anything else its text."""
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int) and -_EXACT_INTEGER <= value <= _EXACT_INTEGER:

@@ -27,7 +27,7 @@ _type_names: dict[type, str] = {}
 
 
 def type_name(value: Any) -> str:
-    """Qualified name of a value's type, without ``builtins``."""
+    """Return qualified name of a value's type, without ``builtins``."""
     kind = type(value)
     name = _type_names.get(kind)
     if name is None:
@@ -39,7 +39,7 @@ def type_name(value: Any) -> str:
 
 
 def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
-    """A value as the JSON array ``[name, type, size, length, sha256, value]``.
+    """Return a value as the JSON array ``[name, type, size, length, sha256, value]``.
 
     Args:
         name: parameter name, or ``return``.
@@ -90,7 +90,7 @@ def _number(value: int | None) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a container holds exact built-in types only, within a bound on the work of looking."""
+    """Return whether a container holds exact built-in types only, within a bound on the work of looking."""
     todo, seen = [value], 0
     while todo:
         item = todo.pop()
@@ -136,7 +136,7 @@ def _shown(name: str, value: Any, small: bool) -> str:
 
 
 def describe_call(names: tuple[str, ...], args: Any, kwargs: Any, with_value: bool, small: bool) -> str:
-    """Arguments of a call as a JSON array of :func:`describe`; at most :data:`MAX_ARGUMENTS` of them."""
+    """Return arguments of a call as a JSON array of :func:`describe`; at most :data:`MAX_ARGUMENTS` of them."""
     count = len(names)
     parts = [
         describe(names[i] if i < count else f"args[{i}]", value, with_value, small)

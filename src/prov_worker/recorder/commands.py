@@ -174,7 +174,7 @@ def output_field(stdout: Any, stderr: Any) -> str | None:
 
 
 def _failure(status: int | None, error: Any, limit_s: float | None, stderr: str) -> dict[str, Any]:
-    """A :class:`prov_worker.model.Failure`: why a command failed."""
+    """Return a :class:`prov_worker.model.Failure`: why a command failed."""
     if isinstance(error, str) and error.endswith("TimeoutExpired"):
         limit = "its time limit" if limit_s is None else f"its time limit of {limit_s:g} s"
         message = f"the command ran past {limit}" + ("" if status is None else f" (exit status {status})")

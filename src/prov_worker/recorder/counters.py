@@ -62,7 +62,7 @@ class Counters:
             _running.discard(self)
 
     def skip(self) -> None:
-        """A task has ended whose counters nobody asks for."""
+        """Pass over a task whose counters nobody asks for."""
         if self._thread:
             _running.discard(self)
 
@@ -111,7 +111,7 @@ class Counters:
         )  # fmt: skip
 
     def io(self) -> bytes:
-        """Text of ``/proc/self/io``; empty if it cannot be read."""
+        """Return text of ``/proc/self/io``; empty if it cannot be read."""
         try:
             text = os.pread(self._io, _IO_SIZE, 0)
         except OSError as error:
@@ -122,7 +122,7 @@ class Counters:
         return text if text.startswith(b"rchar: ") else b""
 
     def rss_bytes(self) -> int | None:
-        """Resident memory of the process now."""
+        """Return resident memory of the process now."""
         try:
             return int(os.pread(self._statm, 64, 0).split(None, 2)[1]) * _PAGE
         except (OSError, ValueError, IndexError) as error:

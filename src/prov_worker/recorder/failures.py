@@ -15,7 +15,7 @@ _MAX_TRACEBACK = 64 << 10
 
 
 def redacted(value: Any, secrets: tuple[str, ...]) -> Any:
-    """Plain data with every text redacted; before it is JSON, whose escapes would hide secrets or be cut."""
+    """Return plain data with every text redacted; before it is JSON, whose escapes would hide secrets or be cut."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, dict):
@@ -26,7 +26,7 @@ def redacted(value: Any, secrets: tuple[str, ...]) -> Any:
 
 
 def failure(kind: str, error: BaseException, text: str | None) -> str:
-    """A :class:`prov_worker.model.Failure` as JSON, redacted."""
+    """Return a :class:`prov_worker.model.Failure` as JSON, redacted."""
     secrets = secret_values()
     try:
         message = str(error)

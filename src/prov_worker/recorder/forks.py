@@ -12,7 +12,7 @@ class Forks:
 
     @classmethod
     def happened(cls) -> None:
-        """Called in the child."""
+        """Note the fork, in the child."""
         cls.count += 1
 
 

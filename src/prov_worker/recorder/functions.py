@@ -190,7 +190,7 @@ def bound_key(function: Any) -> tuple[Any, ...] | None:
 
 
 def _around(wrapper: types.FunctionType, unwrapped: Unwrapped) -> list[Any]:
-    """What a wrapper is bound to but for the functions that it calls, which are hashed on their own."""
+    """Return what a wrapper is bound to but for the functions that it calls, which are hashed on their own."""
     return [
         value
         for value in code_form.bound_values(wrapper)
@@ -214,7 +214,7 @@ def _module(function: Any, inner: types.FunctionType | None) -> Any:
 
 
 def _doc(function: Any, inner: types.FunctionType | None) -> str | None:
-    """First paragraph of the docstring: of a partial, that of the function."""
+    """Return first paragraph of the docstring: of a partial, that of the function."""
     own = None if type(function) is functools.partial else getattr(function, "__doc__", None)
     for doc in (own, inner.__doc__ if inner is not None else None):
         if isinstance(doc, str) and doc.strip():
@@ -261,7 +261,7 @@ def _parts(buffer: str) -> list[str]:
 
 
 def _colon_parts(body: str) -> list[str]:
-    """Parts of ``CombinedCode``: identifiers and payloads between colons.
+    """Return parts of ``CombinedCode``: identifiers and payloads between colons.
 
     Text parts have colons of their own, so that a part of text ends before the next identifier between two colons.
     """

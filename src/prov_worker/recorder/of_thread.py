@@ -13,7 +13,7 @@ _local = threading.local()
 
 
 def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
-    """The recorder of this thread for the crate directory that the settings name.
+    """Return the recorder of this thread for the crate directory that the settings name.
 
     Made again in a forked child, which must not write to its parent's journal.
 

@@ -238,7 +238,7 @@ class Recorder:
         run: str | None = None,
         limit_ns: int = 0,
     ) -> None:
-        """A task has arrived.
+        """Begin a task that has arrived.
 
         Args:
             task_id: a ``uuid.UUID`` or its text.
@@ -292,7 +292,7 @@ class Recorder:
         name: str | None = None,
         part: Mapping[str, Any] | None = None,
     ) -> None:
-        """The task is unpacked and its function is about to be called.
+        """Note that the task is unpacked and its function about to be called.
 
         Args:
             packed: the task's buffer: the serialised function, arguments and keyword arguments, each after its length.
@@ -341,13 +341,13 @@ class Recorder:
             output.begin(self._thread is not None)
 
     def failed(self, error: BaseException, text: str | None = None) -> None:
-        """The task's own error, as upstream turns it into a result; ``text`` is the traceback that the client sees."""
+        """Note the task's own error, as upstream makes a result of it; ``text``: the traceback for the client."""
         self._failure = failure("exception", error, text)
         if self._composed is not None:
             self._failure = self._composed.failed(error, self._failure)
 
     def returned(self, value: Any, size: int) -> None:
-        """What the function returned, and the size of its serialised form."""
+        """Note what the function returned, and the size of its serialised form."""
         entry = self._known
         if entry is not None and entry.command:
             self._command_ended(value, entry.limit_s)
@@ -362,12 +362,12 @@ class Recorder:
             self._failure = outcome.failure
 
     def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
-        """Parsl is about to run the command of a bash app. Does nothing in a forked child."""
+        """Note the command of a bash app that Parsl is about to run. Does nothing in a forked child."""
         if Forks.count == self.forks:
             self._composed = commands.Composed(command, kwargs, self.capture != "none", self.capture_output != "none")
 
     def noted(self, fields: dict[str, Any]) -> None:
-        """User code has annotated the task: keep it, should the worker die. Does nothing in a forked child."""
+        """Keep what user code annotated, should the worker die. Does nothing in a forked child."""
         if Forks.count == self.forks:
             self._look(self._clock_ns())
             line = {"t": "notes", "task": str(self._task_id), "n": self._attempt, **fields}
@@ -376,13 +376,13 @@ class Recorder:
             self._outlet.line(json.dumps(line).encode() + b"\n")
 
     def escaped(self, error: BaseException) -> None:
-        """Something left upstream's helper that is no result: the worker is about to die, or upstream itself failed."""
+        """Note that no result left upstream's helper: the worker is about to die, or upstream itself failed."""
         kind = "exception" if isinstance(error, Exception) else "exit"
         self._failure = failure(kind, error, None)
         self.finish()
 
     def finish(self) -> None:
-        """The task has ended: close it in slot and ring. Does nothing in a child that the task forked."""
+        """Close the task, which has ended, in slot and ring. Does nothing in a child that the task forked."""
         if Forks.count != self.forks:
             return
         duration = self._clock_ns() - self._mono_ns

@@ -89,7 +89,7 @@ class Step:
         return self._name
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """As a function of a class: a method of its instances."""
+        """Return a method of the instance, as functions of a class do."""
         return self if instance is None else types.MethodType(self, instance)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -120,7 +120,7 @@ def _record(function: Callable[..., Any], name: str | None, args: tuple[Any, ...
 
 
 def _begin(function: Callable[..., Any], name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The recorder, with a task begun; None if recording is off or impossible."""
+    """Return the recorder, with a task begun; None if recording is off or impossible."""
     global _provenance
     from prov_worker.recorder.of_thread import recorder_for
 
@@ -174,7 +174,7 @@ def _end(recorder: Any, tell: Callable[..., None], *args: Any) -> None:
 
 
 def size_of(values: tuple[Any, ...]) -> int:
-    """Bytes of the text and buffers among values: what hashing them would read."""
+    """Return bytes of the text and buffers among values: what hashing them would read."""
     total = 0
     for value in values:
         if isinstance(value, (str, bytes, bytearray)):

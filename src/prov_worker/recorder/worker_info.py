@@ -26,7 +26,7 @@ _MAX_GROUPS = 8192
 
 
 def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> dict[str, Any]:
-    """Fields of a ``worker`` line that come from the process and its environment.
+    """Return fields of a ``worker`` line that come from the process and its environment.
 
     Args:
         environ: the worker's environment.
@@ -79,7 +79,7 @@ def _own_groups() -> str:
 
 
 def mpi_placement(environ: Mapping[str, str]) -> dict[str, str]:
-    """Nodes and ranks that Parsl's MPI executor has given to this task; empty under other executors."""
+    """Return nodes and ranks that Parsl's MPI executor has given to this task; empty under other executors."""
     return _those_set(environ, _MPI) if _MPI[0] in environ else {}
 
 
@@ -97,7 +97,7 @@ def container_text(around: Container | None, environ: Mapping[str, str]) -> str 
 
 
 def versions() -> dict[str, str]:
-    """Versions of what runs here; of packages only those that this process has loaded already."""
+    """Return versions of what runs here; of packages only those that this process has loaded already."""
     by_name = {"python": platform.python_version(), "prov-worker": __version__}
     for name, module, attribute in _MODULES:
         value = getattr(sys.modules.get(module), attribute, None)

@@ -149,7 +149,7 @@ def _numbers(first: RunStep, second: RunStep) -> Part | None:
 
 
 def _noted(step: RunStep) -> Iterator[tuple[str, float]]:
-    """Numbers that the task's code annotated, and the last values of metrics."""
+    """Yield numbers that the task's code annotated, and the last values of metrics."""
     for name, value in step.annotations.items():
         if isinstance(value, _Number) and not isinstance(value, bool):
             yield name, value

@@ -108,7 +108,7 @@ def plan_of(step: RunStep, crate: StepCrate, *, here: bool = True) -> Plan:
 
 
 def _recorded(crate: StepCrate) -> dict[str, Any]:
-    """What the probe of software found; empty if it was not asked."""
+    """Return what the probe of software found; empty if it was not asked."""
     try:
         probes = crate.hardware().get("probes", {})
     except CrateError:
@@ -157,7 +157,7 @@ def _unchecked(source: Source, files: list[FileRef]) -> Iterator[str]:
 
 
 def _change(file: FileRef) -> str | None:
-    """How a file differs from what a step used; None if it does not.
+    """Return how a file differs from what a step used; None if it does not.
 
     The crate names the path: a pipe or a device there is not waited for.
     """

@@ -120,7 +120,7 @@ class RunRecord:
         return InputError(f"{self.path}: {'; '.join((problem, *named))}")
 
     def opened(self) -> Iterator[tuple[RunStep, StepCrate]]:
-        """As :meth:`steps`, each with its crate, for those who need what the summary leaves out."""
+        """Yield :meth:`steps`, each with its crate, for those who need what the summary leaves out."""
         seen: set[bytes] = set()
         for source in self._all_sources():
             try:
@@ -147,7 +147,7 @@ class RunRecord:
             self.problems.append(Problem.of(step.crate, error))
 
     def steps(self) -> Iterator[RunStep]:
-        """All attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`.
+        """Yield all attempts at all tasks, sorted by key, one at a time; what cannot be read is in :attr:`problems`.
 
         A crate that lies there more than once, such as a zip beside its directory, is given once.
         """
@@ -155,7 +155,7 @@ class RunRecord:
             yield step
 
     def links(self) -> Iterator[Link]:
-        """What flowed from step to step: as the assembler found it, else found now.
+        """Yield what flowed from step to step: as the assembler found it, else found now.
 
         If the assembler's list is damaged, it ends there, and that is one of :attr:`problems`.
         """
@@ -190,7 +190,7 @@ class RunRecord:
         return next(sources_at(Path(step.crate)))
 
     def read(self, step: RunStep, relative: str, limit: int = MAX_DATA_BYTES) -> bytes:
-        """A file of a step crate.
+        """Return a file of a step crate.
 
         Raises:
             CrateError: missing, unreadable or larger than ``limit`` bytes.
@@ -198,7 +198,7 @@ class RunRecord:
         return read(self.source(step), relative, limit)
 
     def hardware(self, step: RunStep) -> dict[str, Any]:
-        """Content of the step's ``data/hardware.json``.
+        """Return content of the step's ``data/hardware.json``.
 
         Raises:
             CrateError: missing, no JSON object, or its probes have another shape.
@@ -206,7 +206,7 @@ class RunRecord:
         return hardware_of(self.source(step))
 
     def series(self, step: RunStep) -> TaskSeries:
-        """The series of a step; empty if nothing was sampled.
+        """Return the series of a step; empty if nothing was sampled.
 
         Raises:
             CrateError: the file is listed and missing, or has another shape.
@@ -214,19 +214,19 @@ class RunRecord:
         return series_of(self.source(step)) if step.has_series else TaskSeries()
 
     def tasks(self) -> pd.DataFrame:
-        """One row per attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
+        """Return one row per attempt: the columns of :data:`prov_worker.run.index.tables.TASKS`. Needs pandas."""
         return self._frame("tasks")
 
     def arguments(self) -> pd.DataFrame:
-        """One row per argument or result. Needs pandas."""
+        """Return one row per argument or result. Needs pandas."""
         return self._frame("arguments")
 
     def files(self) -> pd.DataFrame:
-        """One row per file that a step used or generated. Needs pandas."""
+        """Return one row per file that a step used or generated. Needs pandas."""
         return self._frame("files")
 
     def failures(self) -> pd.DataFrame:
-        """As :meth:`tasks`, the failed attempts alone. Needs pandas."""
+        """Return :meth:`tasks`, the failed attempts alone. Needs pandas."""
         tasks = self.tasks()
         return tasks[tasks["status"] == "failed"].reset_index(drop=True)
 

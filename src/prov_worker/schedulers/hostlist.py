@@ -38,7 +38,7 @@ def read_file(path: str) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """Items at the commas outside of brackets."""
+    """Return items at the commas outside of brackets."""
     items, depth, start = [], 0, 0
     for position, character in enumerate(text):
         if character == "[":
@@ -56,7 +56,7 @@ def _split(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[str]:
-    """``01-03,7`` as numbers with the width of the range's first one."""
+    """Return ``01-03,7`` as numbers with the width of the range's first one."""
     numbers: list[str] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")

@@ -167,7 +167,7 @@ def _queue(values: Mapping[str, Any], queues: dict[str, Any]) -> Finding:
 
 
 def _history() -> Finding:
-    """Parsl asks with ``-x``: without history every running job is over for it at its first look."""
+    """Ask with ``-x``, as Parsl does: without history every running job is over for it at its first look."""
     import getpass
 
     line, remedy = "job history", "try `qstat -x` after a job of yours has ended"

@@ -203,7 +203,7 @@ class _JobEnds:
             failure.message = f"{failure.message}; {end} at {at}"
 
     def _end_of(self, job: str, at_ns: int) -> _JobRun | None:
-        """The run in which a task ended, if the run has ended too."""
+        """Return the run in which a task ended, if the run has ended too."""
         run = _run_at(self._runs.get(job, ()), at_ns)
         if (run is None or not run.ended) and at_ns > self._running.get(job, -1):
             now_ns = time.time_ns()
@@ -218,7 +218,7 @@ class _JobEnds:
         return run if run is not None and run.ended else None
 
     def _by_sacct(self, job: str) -> list[_JobRun]:
-        """Runs of exactly this job: asked for the id of an array or of a heterogeneous job, sacct lists all its parts.
+        """Return the runs of exactly this job: of an array or a heterogeneous job, sacct lists all parts.
 
         ``JobIDRaw`` is the id that a part has as a job (``SLURM_JOB_ID``). The last task of an array has the array's.
         """
@@ -259,7 +259,7 @@ class _JobEnds:
 
 
 def _run_at(runs: Iterable[_JobRun], at_ns: int) -> _JobRun | None:
-    """The last run that had begun at some time."""
+    """Return the last run that had begun at some time."""
     begun = [run for run in runs if run.start_s * 1_000_000_000 <= at_ns + _SLACK_NS]
     return max(begun, key=lambda run: run.start_s, default=None)
 
@@ -311,7 +311,7 @@ def _partition(partition: str, limit: str) -> Finding:
 
 
 def _trial(text: str) -> Finding:
-    """``sbatch --test-only`` checks everything and submits nothing."""
+    """Ask ``sbatch --test-only``, which checks everything and submits nothing."""
     import tempfile
     from pathlib import Path
 

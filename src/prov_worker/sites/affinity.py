@@ -12,7 +12,7 @@ _MOST = 8191  # the most logical CPUs that Linux counts (NR_CPUS of x86-64)
 
 
 def lists(affinity: str) -> list[list[int]]:
-    """Logical CPUs of each worker that ``list:`` names.
+    """Return logical CPUs of each worker that ``list:`` names.
 
     Raises:
         ValueError: says which part is none.
@@ -34,7 +34,7 @@ def lists(affinity: str) -> list[list[int]]:
 
 
 def bound(affinity: str, workers: int, cpus: Sequence[int]) -> list[list[int]]:
-    """Logical CPUs of each worker; all of them for ``none``.
+    """Return logical CPUs of each worker; all of them for ``none``.
 
     Args:
         affinity: the option.
@@ -53,7 +53,7 @@ def bound(affinity: str, workers: int, cpus: Sequence[int]) -> list[list[int]]:
 
 
 def shared_core(affinity: str, workers: int, cpus: Sequence[int], cores: int) -> tuple[int, int, int] | None:
-    """Two workers that are bound to one core, and that core; None if each has its own.
+    """Return two workers that are bound to one core, and that core; None if each has its own.
 
     Args:
         affinity: the option, not ``none``.

@@ -18,7 +18,7 @@ _INCLUDE = re.compile(r'^\{% include "([a-z_.0-9]+)" %\}\n', re.MULTILINE)
 
 
 def directory() -> Path:
-    """Where the sites lie: in an installed package beside this one, in a checkout at its top.
+    """Return where the sites lie: in an installed package beside this one, in a checkout at its top.
 
     Raises:
         InputError: in neither.
@@ -31,7 +31,7 @@ def directory() -> Path:
 
 
 def names() -> list[str]:
-    """Names of all sites."""
+    """Return names of all sites."""
     return sorted(path.parent.name for path in directory().glob(f"*/{TEMPLATE}"))
 
 
@@ -77,7 +77,7 @@ class Site:
         return f"{self.cores} cores, {self.cpus} logical CPUs; i and i + {self.cores} are threads of one core"
 
     def schema(self, values: dict[str, Any] | None = None) -> dict[str, Any]:
-        """JSON schema (draft 2020-12) of what a client may ask for, in the form of ``user_config_schema.json``.
+        """Return JSON schema (draft 2020-12) of what a client may ask for, in the form of ``user_config_schema.json``.
 
         Args:
             values: options that are set; they take the place of defaults.
@@ -108,7 +108,7 @@ class Site:
 
 
 def site(name: str) -> Site:
-    """A site by its name.
+    """Return a site by its name.
 
     Raises:
         InputError: there is none of that name.

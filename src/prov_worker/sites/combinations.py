@@ -16,7 +16,7 @@ from prov_worker.sites.catalog import Site
 
 
 def problems(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
-    """All that contradict each other.
+    """Yield all that contradict each other.
 
     Args:
         site: whose options they are.
@@ -95,7 +95,7 @@ def _mpi(site: Site, full: Mapping[str, Any]) -> Iterator[Contradiction]:
 
 
 def notes(site: Site, full: Mapping[str, Any]) -> list[str]:
-    """What was beyond a queue's limits when the template was written, as `sites check` may find it still."""
+    """Return what was beyond a queue's limits when the template was written, as `sites check` may find it still."""
     name = full.get("queue", "")
     queue = site.queues.get(name)
     if queue is None:

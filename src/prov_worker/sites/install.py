@@ -62,7 +62,7 @@ class Installed:
 
 
 def default_user_dir() -> Path:
-    """Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, else ``~/.globus_compute``.
+    """Return Globus Compute's: ``GLOBUS_COMPUTE_USER_DIR``, else ``~/.globus_compute``.
 
     Raises:
         InputError: it begins with ``~``, which Globus Compute takes for the name of a directory.
@@ -76,7 +76,7 @@ def default_user_dir() -> Path:
 
 
 def template_of(site: Site, values: Mapping[str, Any]) -> str:
-    """The template with the options as its defaults."""
+    """Return the template with the options as its defaults."""
     head = (
         f"# {site.title}. Written by prov-worker {__version__}; options of the client go first, then these defaults.\n"
     )
@@ -84,7 +84,7 @@ def template_of(site: Site, values: Mapping[str, Any]) -> str:
 
 
 def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -> dict[str, str]:
-    """All files of an endpoint by name.
+    """Return all files of an endpoint by name.
 
     Args:
         site: its site.
@@ -130,7 +130,7 @@ def files_of(site: Site, name: str, values: Mapping[str, Any], user_dir: Path) -
 
 
 def _other_service() -> str | None:
-    """Address of the web service that the daemon is to use, if it is another than Globus Compute's own."""
+    """Return address of the web service that the daemon is to use, if it is another than Globus Compute's own."""
     if "GLOBUS_SDK_ENVIRONMENT" not in os.environ:
         return None  # the SDK is slow to import
     try:
@@ -266,7 +266,7 @@ def install(
 
 
 def options_of(endpoint: Path, site: str) -> dict[str, Any]:
-    """Options that an endpoint was installed with; none if it was not installed yet.
+    """Return options that an endpoint was installed with; none if it was not installed yet.
 
     Raises:
         InputError: it was installed for another site.
@@ -281,7 +281,7 @@ def options_of(endpoint: Path, site: str) -> dict[str, Any]:
 
 
 def marker_of(endpoint: Path) -> dict[str, Any] | None:
-    """What was noted when a directory was written by this package; None if it was not.
+    """Return what was noted when a directory was written by this package; None if it was not.
 
     Raises:
         DamagedError: it cannot be understood.

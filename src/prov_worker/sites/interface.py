@@ -10,12 +10,12 @@ _FEW = 8
 
 
 def names() -> list[str]:
-    """All of this host, in order of their names."""
+    """Return all of this host, in order of their names."""
     return sorted(name for _, name in socket.if_nameindex())
 
 
 def problem(interface: str) -> str | None:
-    """What is wrong with the option on this host; None if nothing is, or none is named."""
+    """Return what is wrong with the option on this host; None if nothing is, or none is named."""
     if not interface or interface in names():
         return None
     here = names()
@@ -26,12 +26,12 @@ def problem(interface: str) -> str | None:
 
 
 def likely() -> list[str]:
-    """Those that may lead to other machines, devices first: neither the loopback nor what virtual machines use."""
+    """Return those that may lead to other machines, devices first: no loopback, nothing of virtual machines."""
     devices = {name: _DEVICES / name for name in names() if name != "lo"}
     outward = [name for name, about in devices.items() if not (about / "bridge").exists() and not _of_a_guest(about)]
     return sorted(outward, key=lambda name: not (devices[name] / "device").exists())
 
 
 def _of_a_guest(about: Path) -> bool:
-    """Whether it is a port of a bridge, as the host's end of a container's interface is, or a tap."""
+    """Return whether it is a port of a bridge, as the host's end of a container's interface is, or a tap."""
     return (about / "brport").exists() or (about / "tun_flags").exists()

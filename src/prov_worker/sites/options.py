@@ -25,7 +25,7 @@ _OF_LINES = {"worker_init", "scheduler_options"}
 def read(
     site: Site, assignments: Sequence[str] = (), file: Path | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Options of a file, and over them ``key=value`` pairs; and where each was given, for errors.
+    """Return options of a file, and over them ``key=value`` pairs; and where each was given, for errors.
 
     Args:
         site: whose options they are.
@@ -96,7 +96,7 @@ def check(site: Site, values: Mapping[str, Any], where: str) -> None:
 
 
 def _wanted(option: Mapping[str, Any]) -> str:
-    """What an option takes, in words."""
+    """Return what an option takes, in words."""
     if "enum" in option:
         return f"one of {', '.join(option['enum'])}"
     kind = {
@@ -120,19 +120,19 @@ def _wanted(option: Mapping[str, Any]) -> str:
 
 
 def _whole(option: Mapping[str, Any], value: Any) -> Any:
-    """JSON schema takes 4.0 for a whole number, and Globus Compute does not."""
+    """Return whether a number is whole: JSON schema takes 4.0 for one, and Globus Compute does not."""
     return int(value) if option.get("type") == "integer" and isinstance(value, float) else value
 
 
 def _origin(keys: Sequence[str], where: str, sources: Mapping[str, str] | None) -> str:
-    """Where the first of these options was given."""
+    """Return where the first of these options was given."""
     return next((sources[key] for key in keys if key in sources), where) if sources else where
 
 
 def complete(
     site: Site, values: Mapping[str, Any], where: str, sources: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """All options with their values, checked against each other.
+    """Return all options with their values, checked against each other.
 
     Args:
         site: whose options they are.
@@ -160,7 +160,7 @@ def complete(
 
 
 def defaults(site: Site, values: Mapping[str, Any]) -> str:
-    """Lines of Jinja that give a template the options that a client leaves out, or cannot ask for.
+    """Return lines of Jinja that give a template the options that a client leaves out, or cannot ask for.
 
     Text stands there as the daemon renders that of clients: as JSON, which is text in quotes for YAML too.
     """

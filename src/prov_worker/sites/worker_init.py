@@ -9,7 +9,7 @@ from prov_worker.sites import catalog
 
 
 def snippet(site: str, environment: str | None = None, crate_dir: str | None = None) -> str:
-    """Lines that activate an environment with prov-worker, and switch recording on.
+    """Return lines that activate an environment with prov-worker, and switch recording on.
 
     Args:
         site: name of the site.

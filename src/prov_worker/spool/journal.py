@@ -172,7 +172,7 @@ class JournalWriter:
 
 
 def _high_number() -> int:
-    """A high descriptor number that the process's table has space for: to let the table grow can take milliseconds."""
+    """Return a high descriptor number that the process's table has space for: its growth can take milliseconds."""
     with open("/proc/self/status", "rb") as file:
         size = int(file.read().partition(b"FDSize:")[2].split(None, 1)[0])
     return max(size - 16, 0)
@@ -216,7 +216,7 @@ class JournalReader:
         self._seen = b""  # the end of what was read: a file made again may have the inode of the one before
 
     def read(self, limit: int = -1) -> Iterator[dict[str, Any]]:
-        """Lines that were added since the last call; a torn last line waits for its end.
+        """Yield lines that were added since the last call; a torn last line waits for its end.
 
         Args:
             limit: most bytes to read at once; the next call goes on from there.

@@ -39,7 +39,7 @@ def open_lock(runtime: str, name: str = LOCK) -> int:
 
 
 def agent_lives(runtime: str) -> bool:
-    """Whether an agent holds the lock of this runtime directory."""
+    """Return whether an agent holds the lock of this runtime directory."""
     try:
         fd = open_lock(runtime)
     except OSError as error:

@@ -59,7 +59,7 @@ class Ledger:
         return attempt in self._done or (verdict and attempt in self._verdicts)
 
     def paths(self) -> list[str]:
-        """The ledgers that stand beside the journal."""
+        """Return the ledgers that stand beside the journal."""
         return sorted(glob.glob(f"{glob.escape(self._stem)}.*{LEDGER_SUFFIX}"))
 
     def add(self, attempt: AttemptId, *, verdict: bool = False) -> None:

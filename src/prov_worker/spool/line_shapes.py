@@ -25,7 +25,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    """Nanoseconds since the epoch, to the year 2116; a duration may be as long, and both together have a date."""
+    """Return nanoseconds since the epoch, to the year 2116; a duration may be as long: both have a date."""
     return type(value) is int and 0 <= value < 1 << 62
 
 
@@ -58,7 +58,7 @@ def _mapping_of(check: Check) -> Check:
 
 
 def _row(*checks: Check, least: int) -> Check:
-    """A list whose members have types by their places, the last of which may be missing."""
+    """Return a list whose members have types by their places, the last of which may be missing."""
     return lambda value: (
         isinstance(value, list)
         and least <= len(value) <= len(checks)
@@ -67,7 +67,7 @@ def _row(*checks: Check, least: int) -> Check:
 
 
 def _keys(optional: Mapping[str, Check], **required: Check) -> Check:
-    """An object that has some keys, may have others, and any that are not known here."""
+    """Return an object that has some keys, may have others, and any that are not known here."""
     must, may = tuple(required.items()), tuple(optional.items())
     return lambda value: (
         isinstance(value, dict)

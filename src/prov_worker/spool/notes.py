@@ -25,18 +25,18 @@ def write_note(journal: str, finaliser: str, line: bytes) -> None:
 
 
 def note_files(journal: str) -> list[str]:
-    """The files of notes beside a journal."""
+    """Return the files of notes beside a journal."""
     return sorted(glob.glob(f"{glob.escape(journal.removesuffix(JOURNAL_SUFFIX))}.*{NOTES_SUFFIX}"))
 
 
 def journal_of(notes: str) -> str:
-    """The journal that a file of notes belongs to."""
+    """Return the journal that a file of notes belongs to."""
     stem = notes.removesuffix(NOTES_SUFFIX)
     return stem[: stem.rindex(".")] + JOURNAL_SUFFIX
 
 
 def read_notes(journal: str) -> list[dict[str, Any]]:
-    """All ``start`` lines noted beside a journal; lines that are torn are left out.
+    """Return all ``start`` lines noted beside a journal; lines that are torn are left out.
 
     Raises:
         OSError: a file of notes cannot be read.
@@ -55,7 +55,7 @@ def read_notes(journal: str) -> list[dict[str, Any]]:
 
 
 def parse_note(line: bytes) -> dict[str, Any] | None:
-    """A ``start`` line as an object; None if it is none."""
+    """Return a ``start`` line as an object; None if it is none."""
     try:
         note = json.loads(line)
     except (ValueError, RecursionError):

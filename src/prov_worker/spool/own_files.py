@@ -53,7 +53,7 @@ def make_private(path: str) -> None:
 
 
 def leads_to(path: str, identity: tuple[int, int]) -> bool:
-    """Whether a path still leads to a file of this device and inode: another process may have removed it.
+    """Return whether a path still leads to a file of this device and inode: another process may have removed it.
 
     What cannot be looked at, as by a task that has become another user, is taken to be there.
     """

@@ -87,7 +87,7 @@ class JournalName:
         return self.thread == 0
 
     def is_alive(self) -> bool:
-        """Whether the process runs on *this* node still: same id and same start, and not a zombie.
+        """Return whether the process runs on *this* node still: same id and same start, and not a zombie.
 
         Workers in a container that has the node's name have another id here: they are looked for by what they started
         at. From within a container the processes outside are not to be seen.
@@ -125,7 +125,7 @@ def places_here() -> frozenset[str]:
 
 
 def spool_dir(crate_dir: str) -> str:
-    """Directory of this user's journals in a crate directory; it may be still to be made.
+    """Return directory of this user's journals in a crate directory; it may be still to be made.
 
     ``.spool``, if nobody else has it: a directory of this user's, closed to others. Else ``.spool-<uid>`` by the same
     test; else, as somebody may have taken that name on purpose, one with a name that nobody can take first.
@@ -155,7 +155,7 @@ def own_journal(journal: str) -> str:
 
 
 def own_spools(crate_dir: str) -> list[str]:
-    """This user's spools in a crate directory: most often one, more if names were taken and free again."""
+    """Return this user's spools in a crate directory: most often one, more if names were taken and free again."""
     uid = os.geteuid()
     own = (SPOOL, f"{SPOOL}-{uid}")
     paths = [path for name, path in _spools(crate_dir) if name in own or name.startswith(f"{SPOOL}-{uid}-")]
@@ -163,13 +163,13 @@ def own_spools(crate_dir: str) -> list[str]:
 
 
 def other_spools(crate_dir: str) -> list[str]:
-    """Spools in a crate directory that are not used: other users', and what is open to others or no directory."""
+    """Return unused spools in a crate directory: other users', and what is open to others or no directory."""
     own = own_spools(crate_dir)
     return [path for _, path in _spools(crate_dir) if path not in own]
 
 
 def _spools(crate_dir: str) -> list[tuple[str, str]]:
-    """Names and paths of what looks like a spool, the plain name first."""
+    """Return names and paths of what looks like a spool, the plain name first."""
     names = _listed(crate_dir)
     return [(name, os.path.join(crate_dir, name)) for name in names if name == SPOOL or name.startswith(f"{SPOOL}-")]
 
@@ -191,7 +191,7 @@ def private_directory(path: str) -> bool:
 
 
 def runtime_dir(crate_dir: str, refused: list[str] | None = None) -> str:
-    """Private node-local directory of the slots, the agent's lock and its log; made if it is missing.
+    """Return private node-local directory of the slots, the agent's lock and its log; made if it is missing.
 
     The first of the roots that takes a slot and a ring. If others have taken its name in all of them, one with a token,
     which is kept in a file of this user's spool.
@@ -219,19 +219,19 @@ def runtime_dir(crate_dir: str, refused: list[str] | None = None) -> str:
 
 
 def runtime_dirs_of(crate_dir: str) -> list[str]:
-    """The runtime directories of a crate directory that there are on this node, in order of preference."""
+    """Return the runtime directories of a crate directory that there are on this node, in order of preference."""
     key = _key(crate_dir)
     paths = [os.path.join(base, key) for base in _runtime_bases(crate_dir, make=False)]
     return [path for path in paths if is_private(path)]
 
 
 def is_crate_dir(crate_dir: str) -> bool:
-    """Whether there is such a directory, or is to be one: tasks of this node are recorded for it and have not ended."""
+    """Return whether there is such a directory, or is to be one for tasks of this node that have not ended."""
     return os.path.isdir(crate_dir) or bool(runtime_dirs_of(crate_dir))
 
 
 def runtime_dirs() -> list[str]:
-    """This user's runtime directories on this node, of all crate directories."""
+    """Return this user's runtime directories on this node, of all crate directories."""
     name = f"prov-worker-{os.geteuid()}"
     directories = []
     for root in runtime_roots():
@@ -263,14 +263,14 @@ def _try_room(directory: str) -> None:
 
 
 def runtime_roots() -> list[str]:
-    """Directories in which runtime directories may be."""
+    """Return directories in which runtime directories may be."""
     roots = (os.environ.get("TMPDIR", "") if root == "$TMPDIR" else root for root in _RUNTIME_ROOTS)
     roots = (os.path.join(root, str(os.geteuid())) if root == "/run/user" else root for root in roots)
     return [root for root in dict.fromkeys(roots) if os.path.isabs(root) and os.path.isdir(root)]
 
 
 def _runtime_bases(crate_dir: str, *, make: bool) -> Iterator[str]:
-    """Where runtime directories may be: under the plain names, then under those with the token."""
+    """Yield where runtime directories may be: under the plain names, then under those with the token."""
     name = f"prov-worker-{os.geteuid()}"
     for root in runtime_roots():
         yield os.path.join(root, name)
@@ -283,7 +283,7 @@ def _runtime_bases(crate_dir: str, *, make: bool) -> Iterator[str]:
 
 
 def _token(spool: str, *, make: bool) -> str:
-    """What nobody else knows beforehand: from a file of this user's; empty if there is none."""
+    """Return what nobody else knows beforehand: from a file of this user's; empty if there is none."""
     path = os.path.join(spool, _TOKEN)
     with contextlib.suppress(OSError):
         text = read_own(path).decode("ascii", "replace").strip()

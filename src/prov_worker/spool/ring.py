@@ -126,11 +126,11 @@ class Ring:
         return True
 
     def count_unrecorded(self) -> None:
-        """A task has ended for which there is no space."""
+        """Count a task for which there was no space."""
         self._words[UNRECORDED] += 1
 
     def undrained(self) -> list[bytes]:
-        """Bodies of the records that are in memory here and not in the journal."""
+        """Return bodies of the records that are in memory here and not in the journal."""
         bodies = []
         areas = {self._area, *self._base}
         for area in sorted(areas, key=lambda area: int(area.words[area.begin >> 3])):
@@ -143,7 +143,7 @@ class Ring:
         return bodies
 
     def is_there(self) -> bool:
-        """Whether its file still is what its path leads to; a log-out or the end of a job may have removed it."""
+        """Return whether its path still leads to its file, which a log-out or the end of a job may remove."""
         return leads_to(self.path, self._inode)
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ def _map_new(path: str, size: int) -> tuple[mmap.mmap, tuple[int, int]]:
 
 
 def _bytes_of(directory: str) -> int:
-    """Bytes of all rings in a directory, by their names alone."""
+    """Return bytes of all rings in a directory, by their names alone."""
     total = 0
     for name in os.listdir(directory):
         match = NAME.fullmatch(name)

@@ -97,7 +97,7 @@ class RingReader:
         return int(self._words[UNRECORDED])
 
     def has_next(self) -> bool:
-        """Whether there seems to be something to read: the cheap question, without a system call."""
+        """Return whether there seems to be something to read: the cheap question, without a system call."""
         area, control, number = self._area, self._words, self._next
         if area is None or number != control[DRAINED]:
             return True
@@ -139,7 +139,7 @@ class RingReader:
             self._remove_before(max((first for first in firsts if first <= number + 1), default=0))
 
     def _record(self) -> bytes | None:
-        """Body of the next record, behind which it goes on then; None if it is not here."""
+        """Return body of the next record, behind which it goes on then; None if it is not here."""
         area, at = self._area, self._at
         if area is None or at + HEAD_SIZE > area.end or area.words[at >> 3] != self._next:
             return None
@@ -181,7 +181,7 @@ class RingReader:
         return [*self._base, *(area for _, area in self._more.values())]
 
     def _following(self) -> Area | None:
-        """The area that begins with the next record."""
+        """Return the area that begins with the next record."""
         if self._words[FILES] > self._listed:
             self._list()
         for area in self._areas():

@@ -140,7 +140,7 @@ class Slot:
 
     @classmethod
     def in_memory(cls) -> Slot:
-        """A slot that nobody reads, for a worker that can make no file: its tasks are in its journal alone."""
+        """Return a slot that nobody reads, for a worker that can make no file: its tasks are in its journal alone."""
         slot = cls.__new__(cls)
         slot._map, slot._inode = mmap.mmap(-1, SIZE), (0, 0)
         slot.path = ""
@@ -149,7 +149,7 @@ class Slot:
         return slot
 
     def is_there(self) -> bool:
-        """Whether its file still is what its path leads to, as of a ring; one that nobody sees has none."""
+        """Return whether its file still is what its path leads to, as of a ring; one that nobody sees has none."""
         return not self.path or leads_to(self.path, self._inode)
 
     def make_again(self) -> None:
@@ -188,7 +188,7 @@ class Slot:
         self._note(self._map, _NOTE_TEXT_AT, self.sequence, number, len(more), function_id)
 
     def descendants(self) -> Sequence[tuple[int, int]]:
-        """What the agent saw of this process's tree: ids, and ns of CPU time of children that each has waited for."""
+        """Return what the agent saw of this process's tree: ids, and CPU time (ns) of children each has awaited."""
         count = self._halves[_LISTED_COUNT_AT >> 1]
         if not count:
             return ()
@@ -218,7 +218,7 @@ class Slot:
         _THREAD.pack_into(self._map, _THREAD_AT, _LET_GO)
 
     def finished(self) -> int:
-        """Last sequence whose crate the agent has published."""
+        """Return last sequence whose crate the agent has published."""
         return int(_ACK.unpack_from(self._map, _ACK_AT)[0])
 
 
@@ -301,15 +301,15 @@ class SlotReader:
         self._words, self._pieces = memoryview(self._map).cast("Q"), memoryview(self._map).cast("I")
 
     def is_let_go(self) -> bool:
-        """Whether who made it needs no agent any more."""
+        """Return whether who made it needs no agent any more."""
         return self._pieces[_THREAD_AT >> 2] == _LET_GO
 
     def sequence(self) -> int:
-        """The sequence alone: the cheap question whether anything changed."""
+        """Return the sequence alone: the cheap question whether anything changed."""
         return self._words[_TASK_AT >> 3]
 
     def read(self) -> SlotTask | None:
-        """A consistent reading; None if the writer was met each time."""
+        """Return a consistent reading; None if the writer was met each time."""
         for _ in range(_READS):
             first = _TASK.unpack_from(self._map, _TASK_AT)
             whole = first[0] - first[6] == 1 - (first[0] & 1) or first[0] == first[6] == 0
@@ -319,7 +319,7 @@ class SlotReader:
         return None
 
     def note(self, task: SlotTask) -> bytes | None:
-        """The ``start`` line of a running task that is in no journal yet; None if it is there."""
+        """Return the ``start`` line of a running task that is in no journal yet; None if it is there."""
         sequence, number, length, function_id = _START.unpack_from(self._map, _NOTE_TEXT_AT)
         if sequence == task.sequence and length <= NOTE_LIMIT:
             more = self._map[_START_TEXT_AT : _START_TEXT_AT + length]
@@ -346,7 +346,7 @@ class SlotReader:
         _COUNT.pack_into(self._map, _LISTED_COUNT_AT, len(entries))
 
     def begun_descendants(self, sequence: int) -> dict[int, tuple[int, bool]]:
-        """What the worker saw of its descendants when a task began, by id: ns of CPU time, and whether it ran then."""
+        """Return what the worker saw of its descendants at a task's begin, by id: CPU time (ns), and if it ran."""
         if self._path_length > _PATH_LIMIT:
             return {}
         noted, count = _LOOKED.unpack_from(self._map, _LOOKED_AT)
@@ -358,7 +358,7 @@ class SlotReader:
         return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
 
     def limit_ns(self, sequence: int) -> int:
-        """How long a task may take, ns; 0 if it has no limit."""
+        """Return how long a task may take, ns; 0 if it has no limit."""
         limited, limit_ns = _LIMIT.unpack_from(self._map, _LIMIT_AT)
         return int(limit_ns) if limited == sequence else 0
 

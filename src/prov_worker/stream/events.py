@@ -33,7 +33,7 @@ class Event:
 
     @classmethod
     def parse(cls, line: bytes) -> Event | None:
-        """Read a line; None if it is no event, as a file system may leave where a node lost power."""
+        """Read a line; None if it is no event, as a file system may leave if a node lost power."""
         try:
             value = json.loads(line)
             data = value["data"]

@@ -32,7 +32,7 @@ class LiveFilters:
     Attributes:
         status: ``running``, ``completed`` or ``failed``.
         names: of pairs of columns and patterns: any of the columns matches any of them; ``*`` and ``?`` are wildcards.
-        bounds: by column: least and greatest value, None where there is no bound.
+        bounds: by column: least and greatest value, None if there is no bound.
         since, until: began at or after the one, before the other.
         error: text in the error, the type or the kind of the failure, whatever its case.
     """

@@ -74,7 +74,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def create(types: dict[str, str]) -> list[str]:
-    """Return the statements that make the tables where they are missing.
+    """Return the statements that make the tables if they are missing.
 
     Args:
         types: names of types in the database, by those of :data:`TASK`.

@@ -56,11 +56,11 @@ class Live:
             log.warning("there is no socket to ask what runs now: %s", error)
 
     def stir(self) -> None:
-        """A task has begun or ended: a file that is written seldom is to be written soon."""
+        """Note that a task has begun or ended: a file that is written seldom is to be written soon."""
         self._due = min(self._due, self._written + RENEW_S)
 
     def next_s(self) -> float:
-        """Seconds until something is due."""
+        """Return seconds until something is due."""
         return max(0.0, self._due - time.monotonic())
 
     def renew(self) -> None:
@@ -117,7 +117,7 @@ class Live:
         return json.dumps(self._report.document(snapshot, RENEW_S), separators=(",", ":")).encode()
 
     def close(self) -> None:
-        """Nothing runs here any more."""
+        """Remove the file: nothing runs here any more."""
         if self._socket is not None:
             self._socket.close()
         for path in (self._path, self._exposition):

@@ -137,6 +137,6 @@ def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
 
 
 def _places(ctx: click.Context) -> list[str]:
-    """The command's arguments: places of crates."""
+    """Return the command's arguments: places of crates."""
     values = [ctx.params.get(str(param.name)) for param in ctx.command.params if isinstance(param, click.Argument)]
     return [str(place) for value in values if value for place in ([value] if isinstance(value, str) else value)]

@@ -90,7 +90,7 @@ def table(
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """A progress bar on stderr; nothing at all if stderr is no terminal."""
+    """Show a progress bar on stderr; nothing at all if stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     target = console(stderr=True)
@@ -112,7 +112,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
 
 @contextmanager
 def counted(label: str) -> Iterator[Callable[[int, int], None]]:
-    """As :func:`progress`, for those who say how many are done, and of how many."""
+    """Show a bar as :func:`progress` does, for those who say how many are done, and of how many."""
     with progress(label, None) as advance:
         done = 0
 
@@ -135,7 +135,7 @@ def print_json(data: Any) -> None:
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Text of parts, each of which may have a style: ``styled(("failed", "red"), ": why")``. All are :func:`plain`."""
+    """Return text of parts, each with or without a style: ``styled(("failed", "red"), ": why")``, all :func:`plain`."""
     from rich.text import Text
 
     return Text.assemble(*(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts))
@@ -160,7 +160,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def program() -> str:
-    """How to call this program again from here: its name if that is enough, else its path."""
+    """Return how to call this program again from here: its name if that is enough, else its path."""
     called = sys.argv[0]
     if os.path.basename(called) != "prov-worker" or shutil.which("prov-worker") == os.path.abspath(called):
         return "prov-worker"
@@ -168,7 +168,7 @@ def program() -> str:
 
 
 def near(path: str | Path) -> str:
-    """A path as a person here would write it: relative if that is shorter."""
+    """Return a path as a person here would write it: relative if that is shorter."""
     text = os.fspath(path)
     relative = os.path.relpath(text)
     return relative if len(relative) < len(text) else text

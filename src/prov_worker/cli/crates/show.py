@@ -113,7 +113,7 @@ def _data(step: RunStep, crate: StepCrate) -> dict[str, Any]:
 
 
 def _described(crate: StepCrate, role: str) -> Iterator[dict[str, Any]]:
-    """Name, value and description of what an action refers to in one role."""
+    """Yield name, value and description of what an action refers to in one role."""
     from prov_worker.crate.graph import types_of
 
     references = crate.action.get(role) or []

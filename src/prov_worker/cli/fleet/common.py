@@ -25,7 +25,7 @@ class EndpointName(click.ParamType):
     name = "endpoint"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names that begin so; none if the file cannot be read: a shell shows no errors here."""
+        """Return names that begin so; none if the file cannot be read: a shell shows no errors here."""
         try:
             fleet = read(ctx.params.get("file"))
         except ProvWorkerError:
@@ -65,7 +65,7 @@ def read(file: str | None) -> Fleet:
 
 
 def opened(file: str | None) -> tuple[Fleet, State]:
-    """The fleet file and its state on this host."""
+    """Return the fleet file and its state on this host."""
     from prov_worker.fleet.state import State
 
     fleet = read(file)

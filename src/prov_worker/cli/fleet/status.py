@@ -96,7 +96,7 @@ def _print(statuses: Sequence[Status], *, online: bool) -> None:
 
 
 def _state(status: Status) -> str:
-    """The condition, and the host of one that runs where a batch system chose."""
+    """Return the condition, and the host of one that runs where a batch system chose."""
     if status.condition == "elsewhere":
         return f"on {status.host}"
     return f"{status.condition} on {status.host}" if status.elsewhere else status.condition

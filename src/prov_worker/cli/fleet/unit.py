@@ -60,6 +60,6 @@ def command(file: str | None, options_only: bool, ulimit: bool, as_json: bool) -
 
 
 def _word(text: str) -> str:
-    """One word of a unit (systemd.syntax(7), "Quoting"; specifiers begin with %, variables with $)."""
+    """Return one word of a unit (systemd.syntax(7), "Quoting"; specifiers begin with %, variables with $)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if set(escaped) & set(" \t\"'\\;") else escaped

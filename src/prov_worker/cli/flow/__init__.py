@@ -19,4 +19,4 @@ COMMANDS = {
 
 @click.group("flow", cls=LazyGroup, package="prov_worker.cli.flow", commands=COMMANDS)
 def command() -> None:
-    """Globus Flows: definitions made, checked without the service, deployed and run."""
+    """Make definitions of Globus Flows, check them without the service, deploy and run them."""

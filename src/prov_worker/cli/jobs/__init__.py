@@ -20,7 +20,7 @@ COMMANDS = {
 
 @click.group("jobs", cls=LazyGroup, package="prov_worker.cli.jobs", commands=COMMANDS)
 def command() -> None:
-    """Jobs that survive the program: a store in a file says what was sent and what came of it.
+    """Submit jobs that survive the program: a store in a file says what was sent and what came of it.
 
     A store belongs to one endpoint, and one program uses it at a time; list and show read it meanwhile.
     """

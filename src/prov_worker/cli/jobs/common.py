@@ -42,7 +42,7 @@ class JobNumber(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[shell_completion.CompletionItem]:
-        """Numbers that begin so; none if the store cannot be read: a shell shows no errors here."""
+        """Return numbers that begin so; none if the store cannot be read: a shell shows no errors here."""
         from prov_worker.jobs import Ledger
 
         try:
@@ -277,7 +277,7 @@ def _reason(job: Job) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value for a terminal: text as it is, else as JSON, else as Python shows it."""
+    """Return a value for a terminal: text as it is, else as JSON, else as Python shows it."""
     if isinstance(value, str):
         return value
     try:

@@ -29,7 +29,7 @@ COMMANDS = {
 @click.group("run", cls=LazyGroup, package="prov_worker.cli.run", commands=COMMANDS)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """From step crates to a run: collect, transfer, assemble, verify, index, query, report, rerun, compare, export."""
+    """Make a run of step crates: collect, transfer, assemble, verify, index, query, report, rerun, compare, export."""
     if threading.current_thread() is threading.main_thread():
         # A scheduler's end of a job, or of a connection: what is in the making is cleared away, as after Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -21,4 +21,4 @@ COMMANDS = {
 
 @click.group("sites", cls=LazyGroup, package="prov_worker.cli.sites", commands=COMMANDS)
 def command() -> None:
-    """Templates of endpoints for known machines: show, render, check, install."""
+    """Show, render, check and install templates of endpoints for known machines."""

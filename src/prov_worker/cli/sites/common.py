@@ -15,7 +15,7 @@ class SiteName(click.ParamType):
     name = "site"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names of sites that begin so."""
+        """Return names of sites that begin so."""
         from prov_worker.sites.catalog import names
 
         return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
@@ -27,7 +27,7 @@ class Assignment(click.ParamType):
     name = "assignment"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Options of the site, or values of one, that begin so."""
+        """Return options of the site, or values of one, that begin so."""
         from prov_worker.sites.catalog import names, site
 
         # An option whose value is missing still keeps click from telling arguments apart.
@@ -53,7 +53,7 @@ class EndpointName(click.ParamType):
     name = "endpoint"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names of endpoints that begin so."""
+        """Return names of endpoints that begin so."""
         from prov_worker.sites.install import MARKER, default_user_dir
 
         user_dir = Path(ctx.params.get("user_dir") or default_user_dir())

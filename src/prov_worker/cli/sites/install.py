@@ -99,7 +99,7 @@ def command(
 
 
 def _problems(site: Any, name: str, values: dict[str, Any], user_dir: Path) -> list[Finding]:
-    """What the preflight finds on this host without the network, but for what is well."""
+    """Return what the preflight finds on this host without the network, but for what is well."""
     from prov_worker.sites.check import CHECKS, preflight
 
     subject = preflight.subject_of(site, values, user_dir=user_dir, name=name, offline=True)
@@ -109,7 +109,7 @@ def _problems(site: Any, name: str, values: dict[str, Any], user_dir: Path) -> l
 
 
 def _elsewhere(directory: Path | None) -> str:
-    """What tells a command of Globus Compute's that its directory is not the one that it would take."""
+    """Return what tells a command of Globus Compute's that its directory is not the one that it would take."""
     from prov_worker.sites.install import default_user_dir
 
     if directory is None or directory.absolute() == default_user_dir().absolute():

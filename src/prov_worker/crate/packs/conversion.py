@@ -371,7 +371,7 @@ def _unpack(source: Source, target: Path, result: Converted) -> int:
 
 
 def _is_known(source: Source, directory: Path) -> bool:
-    """Whether a crate is in a directory, byte for byte, or that has the end of a task on which it was a verdict."""
+    """Return whether a directory has this crate, byte for byte, or the true end of a task that it was a verdict on."""
     there = DirectorySource(directory)
     with contextlib.suppress(CrateError):  # what cannot be read is not the same
         if difference(there, source) is None:

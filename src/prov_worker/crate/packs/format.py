@@ -82,7 +82,7 @@ class Packed:
 
 
 def is_pack(name: str) -> bool:
-    """Whether a file of this name is a pack, closed or growing."""
+    """Return whether a file of this name is a pack, closed or growing."""
     return name.removesuffix(PART).endswith(SUFFIX) and not name.startswith(".")
 
 
@@ -130,7 +130,7 @@ def local_header(name: bytes, packed: Packed, moment: tuple[int, int], stamp: by
 def local_header_of(
     name: bytes, method: int, crc: int, sizes: tuple[int, int], moment: tuple[int, int], stamp: bytes = b""
 ) -> bytes:
-    """As :func:`local_header`, of a member's method, checksum, and sizes: of its content, and as stored."""
+    """Return the :func:`local_header` of a member's method, checksum, and sizes: of its content, and as stored."""
     extra = _LOCAL_ZIP64.pack(1, 16, *sizes) + stamp
     head = (_LOCAL_SIGNATURE, _NEEDS, _UTF8, method, *moment, crc, _IN_ZIP64, _IN_ZIP64)
     return _LOCAL.pack(*head, len(name), len(extra)) + name + extra
@@ -174,13 +174,13 @@ def end_records(count: int, size: int, offset: int, comment: bytes = COMMENT) ->
 
 
 def begins_directory(data: bytes) -> bool:
-    """Whether bytes of a pack are the beginning of its central directory, be it cut."""
+    """Return whether bytes of a pack are the beginning of its central directory, be it cut."""
     signature = _CENTRAL_SIGNATURE.to_bytes(4, "little")
     return data[: len(signature)] == signature[: len(data)]
 
 
 def ends_pack(data: bytes) -> bool:
-    """Whether the last bytes of a file are the end of a pack, of whatever version."""
+    """Return whether the last bytes of a file are the end of a pack, of whatever version."""
     return data.startswith(b"PK\6\6") and f"{MARK}".encode() in data
 
 

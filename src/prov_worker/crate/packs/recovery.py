@@ -60,7 +60,7 @@ def left_open(directory: Path, quiet_s: float = QUIET_S) -> Iterator[Path]:
 
 
 def is_written(part: Path, quiet_s: float = QUIET_S) -> bool:
-    """Whether a growing pack has a writer that lives, or that may live in another place."""
+    """Return whether a growing pack has a writer that lives, or that may live in another place."""
     lives = None
     try:
         lives = writer_lives(read_offsets(part).writer)
@@ -108,7 +108,7 @@ def make_whole(path: Path) -> Recovered:
 
 
 def _is_mine(path: Path) -> bool:
-    """Whether it is a file of this user, and not a link."""
+    """Return whether it is a file of this user, and not a link."""
     try:
         status = path.lstat()
     except OSError:
@@ -117,7 +117,7 @@ def _is_mine(path: Path) -> bool:
 
 
 def _is_cut(path: Path) -> bool:
-    """Whether a pack begins as one of ours and does not end as one."""
+    """Return whether a pack begins as one of ours and does not end as one."""
     try:
         with path.open("rb") as stream:
             begins = isinstance(form.parse_local(stream.read(1 << 16)), form.LocalHeader)

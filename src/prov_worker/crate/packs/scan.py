@@ -98,7 +98,7 @@ def crates(descriptor: int, end: int, *, verify: bool) -> Iterator[tuple[str, li
 
 
 def _is_sound(descriptor: int, info: zipfile.ZipInfo, at: int) -> bool:
-    """Whether the content of a member has the size and the checksum that its header states."""
+    """Return whether the content of a member has the size and the checksum that its header states."""
     inflate = zlib.decompressobj(-zlib.MAX_WBITS) if info.compress_type == zipfile.ZIP_DEFLATED else None
     left, size, crc = info.compress_size, 0, 0
     while left > 0:

@@ -32,7 +32,7 @@ def run_sources(path: Path) -> Iterator[Source]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory was assembled as a run crate."""
+    """Return whether a directory was assembled as a run crate."""
     return (path / v.STEPS_DIR).is_dir() and (path / v.METADATA_FILE).is_file()
 
 
@@ -108,7 +108,7 @@ def in_zip(path: Path) -> tuple[Path, str] | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is something at a path; a pack is there by both of its names."""
+    """Return whether there is something at a path; a pack is there by both of its names."""
     return path.exists() or (is_pack(path.name) and present(path) is not None)
 
 
@@ -169,7 +169,7 @@ Refuse = Callable[[str, CrateError], None]
 
 
 def each_source(candidate: Path, refuse: Refuse, *, lenient: bool = False) -> Iterator[Source]:
-    """As :func:`sources_at`; ``refuse`` is called instead of an error that is raised."""
+    """Yield what :func:`sources_at` does; ``refuse`` is called instead of an error that is raised."""
     try:
         with blaming(candidate):
             yield from sources_at(candidate, lenient=lenient)

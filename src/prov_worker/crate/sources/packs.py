@@ -341,5 +341,5 @@ class PackSource(ZipSource):
 
 
 def _begins_as_pack(descriptor: int) -> bool:
-    """Whether a file begins with a member as packs have them."""
+    """Return whether a file begins with a member as packs have them."""
     return isinstance(form.parse_local(os.pread(descriptor, 1 << 16, 0)), form.LocalHeader)

@@ -120,7 +120,7 @@ def check_names(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def check_members(path: Path, members: Sequence[zipfile.ZipInfo], size: int) -> None:
-    """As :func:`check_names`, of members that were found in another way, in a file of some size in bytes."""
+    """Check names as :func:`check_names`, of members found in another way, in a file of ``size`` bytes."""
     _check_sizes(path, members, size)
     seen: set[str] = set()
     for info in members:

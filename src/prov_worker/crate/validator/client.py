@@ -46,14 +46,14 @@ class ValidatorMissingError(ProvWorkerError):
 
 
 def private_validator() -> Path:
-    """Directory of the private environment of the validator, whether it exists or not."""
+    """Return directory of the private environment of the validator, whether it exists or not."""
     cache = os.environ.get("XDG_CACHE_HOME") or ""
     base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
     return base / "prov-worker" / "validator"
 
 
 def find_validator() -> Path | None:
-    """The interpreter that runs the validator; None if there is none.
+    """Return the interpreter that runs the validator; None if there is none.
 
     Raises:
         InputError: ``$PROV_WORKER_VALIDATOR`` names no program.
@@ -73,7 +73,7 @@ def find_validator() -> Path | None:
 
 
 def _interpreter_of(script: Path) -> Path | None:
-    """The interpreter in the first line of an installed script."""
+    """Return the interpreter in the first line of an installed script."""
     try:
         with script.open("rb") as stream:
             first = stream.readline(4096).decode("utf-8", "replace").strip()
@@ -316,7 +316,7 @@ def _keep_last(stream: Iterable[str], lines: deque[str]) -> None:
 
 
 def _answer(line: str) -> dict[str, Any] | None:
-    """The script's answer on one crate; None for a line that something else has printed."""
+    """Return the script's answer on one crate; None for a line that something else has printed."""
     try:
         answer = json.loads(line)
     except ValueError:

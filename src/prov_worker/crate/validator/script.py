@@ -120,7 +120,7 @@ def keep_what_repeats() -> None:
 
 
 def plain_path(path: str, directory: Path) -> str:
-    """A path that the validator reads as it is: it takes paths for URIs, so a per cent sign or a space misleads it."""
+    """Return a path that the validator reads as it is: it takes paths for URIs, with ``%`` and spaces."""
     if re.fullmatch(r"[A-Za-z0-9_./-]+", path):
         return path
     link = directory / f"crate-{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}"
@@ -130,12 +130,12 @@ def plain_path(path: str, directory: Path) -> str:
 
 
 def line(text: Any) -> str:
-    """Text as one line."""
+    """Return text as one line."""
     return " ".join(str(text).split())
 
 
 def where_of(issue: Any) -> str:
-    """The entity and the property that an issue is about."""
+    """Return the entity and the property that an issue is about."""
     entity = getattr(issue, "violatingEntity", None) or "crate"
     prop = str(getattr(issue, "violatingProperty", None) or "")
     # A path of properties is a node without a name in the profile: rdflib gives it another one in each process.
@@ -216,7 +216,7 @@ def validate_here(path: str) -> Answer:
 
 
 def process_pool(checker: Checker, jobs: int) -> ProcessPoolExecutor:
-    """Processes that share what the checker has loaded."""
+    """Return processes that share what the checker has loaded."""
     context = multiprocessing.get_context("fork")
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=start_process, initargs=(checker,))
 

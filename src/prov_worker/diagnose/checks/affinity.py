@@ -92,7 +92,7 @@ def _accelerators(workers: list[PlacedWorker], promise: Promise | None) -> Itera
 
 
 def _memory(workers: list[PlacedWorker]) -> Iterator[Finding]:
-    """A GPU is best fed by CPUs of its own NUMA node."""
+    """Judge whether each GPU is fed by CPUs of its own NUMA node."""
     far = near = 0
     for worker in workers:
         node = worker.gpu_numa_node

@@ -41,7 +41,7 @@ def _judge(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _overlapping(evidence: Evidence, answers: list[tuple[SentTask, dict[str, Any]]]) -> int:
-    """How many stays overlap at some moment, by clocks as far as they are known to be off.
+    """Return how many stays overlap at some moment, by clocks as far as they are known to be off.
 
     Nodes whose file system is slow to show what others wrote do not see each other in time, and overlap all the same.
     """

@@ -50,7 +50,7 @@ def probe_crates(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _crate_here(directory: str, name: str) -> Any:
-    """The crate of a task: a directory, or in a pack; None: not yet."""
+    """Return the crate of a task: a directory, or in a pack; None: not yet."""
     path = os.path.join(directory, name + ".crate")
     document = os.path.join(path, "ro-crate-metadata.json")
     try:

@@ -39,7 +39,7 @@ def probe_environment(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _proxies(connect_s: float) -> list[dict[str, Any]]:
-    """Proxies that the environment names, without credentials, and whether each takes a connection."""
+    """Return proxies that the environment names, without credentials, and whether each takes a connection."""
     errors: dict[str, Any] = {}
     proxies = []
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -74,7 +74,7 @@ def _proxy_error(url: str, connect_s: float) -> Any:
 
 
 def _disks() -> list[dict[str, Any]]:
-    """Space where workers write, and the error of a trial there."""
+    """Return space where workers write, and the error of a trial there."""
     disks = []
     for name, directory in (
         ("working directory", os.getcwd()),
@@ -88,7 +88,7 @@ def _disks() -> list[dict[str, Any]]:
 
 
 def space_of_directory(directory: str) -> dict[str, Any]:
-    """Bytes and inodes that a user has there, and the error of a trial of 64 KiB, which is removed."""
+    """Return bytes and inodes that a user has there, and the error of a trial of 64 KiB, which is removed."""
     space: dict[str, Any] = {"error": None}
     try:
         status = os.statvfs(directory)
@@ -105,7 +105,7 @@ def space_of_directory(directory: str) -> dict[str, Any]:
 
 
 def _umask() -> Any:
-    """The umask, in octal, without setting it: other threads make files."""
+    """Return the umask, in octal, without setting it: other threads make files."""
     try:
         with open("/proc/self/status") as stream:
             for line in stream:

@@ -72,7 +72,7 @@ def probe_launcher(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _launcher_here() -> Any:
-    """The launcher that suits: Slurm's inside a job of it, else the first that there is."""
+    """Return the launcher that suits: Slurm's inside a job of it, else the first that there is."""
     names = ["mpiexec", "mpirun", "srun"]
     if "SLURM_JOB_ID" in os.environ:
         names.insert(0, names.pop())

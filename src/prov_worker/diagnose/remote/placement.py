@@ -33,7 +33,7 @@ def probe_placement(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def meeting_directory(nonce: str) -> str:
-    """Where the tasks meet: beside their sandboxes, or in their directory; nodes of an endpoint share it."""
+    """Return where the tasks meet: beside their sandboxes, or in their directory; nodes of an endpoint share it."""
     sandbox = os.environ.get("GC_TASK_SANDBOX_DIR")
     return os.path.join(os.path.dirname(sandbox) if sandbox else os.getcwd(), ".prov-worker-diagnose-" + nonce)
 
@@ -68,7 +68,7 @@ def _meet(directory: str, number: int, tasks: int, hold_s: float) -> dict[str, A
 
 
 def _cpu_list(path: str) -> list[int]:
-    """CPUs of a file of the kernel such as ``0-3,8``; none if it cannot be read."""
+    """Return CPUs of a file of the kernel such as ``0-3,8``; none if it cannot be read."""
     try:
         with open(path) as stream:
             parts = [part.partition("-") for part in stream.read().strip().split(",") if part]
@@ -86,7 +86,7 @@ def _numa_nodes(cpus: list[int]) -> list[int]:
 
 
 def _gpu_numa_nodes() -> list[int]:
-    """NUMA node of each GPU of this host, in the order of their PCI addresses, in which masks count; -1: not known."""
+    """Return the NUMA node of each GPU, in the order of PCI addresses, in which masks count; -1: not known."""
     devices = set()
     for path in glob.glob("/proc/driver/nvidia/gpus/*"):
         devices.add("/sys/bus/pci/devices/" + os.path.basename(path))

@@ -198,7 +198,7 @@ class Driver:
             self._store.postpone(run, now + wake_s)
 
     def _consents(self, run: Run) -> str:
-        """What the owner of a run has consented to for its flow."""
+        """Return what the owner of a run has consented to for its flow."""
         return " ".join(consent for consent in self._store.consents(run.owner) if root(consent) == flow_scope(run.flow))
 
     def _wait_for_login(self, run: Run, need: str, details: dict[str, Any], more: dict[str, Any]) -> None:
@@ -217,7 +217,7 @@ class Driver:
 
 
 def _context(run: Run, identity: Identity) -> dict[str, Any]:
-    """What ``$._context`` has (https://docs.globus.org/api/flows/authoring-flows/context/)."""
+    """Return what ``$._context`` has (https://docs.globus.org/api/flows/authoring-flows/context/)."""
     return {
         "flow_id": run.flow,
         "run_id": run.id,
@@ -231,7 +231,7 @@ def _context(run: Run, identity: Identity) -> dict[str, Any]:
 
 
 def _status(run: Run, status: Status, now: float) -> dict[str, Any]:
-    """A status document (Action Provider Interface, "ActionStatus")."""
+    """Return a status document (Action Provider Interface, "ActionStatus")."""
     text = "SUCCEEDED" if status.succeeded else "FAILED"
     return {
         "action_id": status.action_id,
@@ -250,7 +250,7 @@ def _status(run: Run, status: Status, now: float) -> dict[str, Any]:
 
 
 def _details(step: Step, run: Run) -> Mapping[str, Any]:
-    """The last thing that happened, as a run shows it."""
+    """Return the last thing that happened, as a run shows it."""
     if not step.entries:
         return run.details
     entry = step.entries[-1]

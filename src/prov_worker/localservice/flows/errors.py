@@ -33,7 +33,7 @@ def is_for(path: str) -> bool:
 
 
 def body(status: int, reason: str, code: str | None = None, detail: Any = None) -> dict[str, Any]:
-    """The JSON body of an error."""
+    """Return the JSON body of an error."""
     error: dict[str, Any] = {"code": code or _CODES.get(status, "ERROR"), "detail": detail or reason}
     if isinstance(detail, list):
         error["message"] = reason

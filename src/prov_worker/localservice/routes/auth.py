@@ -129,7 +129,7 @@ async def _client(request: Request, form: dict[str, str]) -> Identity:
     dependencies=[Depends(_basic)],
 )
 async def token(request: Request) -> Any:
-    """Tokens for a client: one per resource server that the scopes name."""
+    """Issue tokens for a client: one per resource server that the scopes name."""
     try:
         form = await _form(request)
         identity = await _client(request, form)
@@ -222,7 +222,7 @@ class UserInfo(BaseModel):
 
 @router.get("/v2/oauth2/userinfo", response_model=UserInfo, responses=errors(401))
 def userinfo(caller: AuthCaller) -> Any:
-    """Who a token belongs to."""
+    """Return who a token belongs to."""
     return {
         "sub": caller.client_id,
         "preferred_username": caller.username,
@@ -261,7 +261,7 @@ def identities(
     ids: Annotated[str, Query(description="Comma-separated UUIDs.", max_length=4000)] = "",
     usernames: Annotated[str, Query(description="Comma-separated user names.", max_length=8000)] = "",
 ) -> Any:
-    """The caller's own identity, if it is among those asked for."""
+    """Return the caller's own identity, if it is among those asked for."""
     names = {_canonical(each) for each in ids.split(",")} | set(usernames.split(","))
     matches = [caller] if {caller.client_id, caller.username} & names else []
     return {

@@ -29,7 +29,7 @@ class StrictRequest(Request):
     """A request whose JSON is JSON: no NaN, no half of a surrogate pair, no number beyond a double, not too deep."""
 
     async def json(self) -> Any:
-        """The body, parsed.
+        """Return the body, parsed.
 
         Raises:
             ApiError: 400.
@@ -50,7 +50,7 @@ class StrictRoute(APIRoute):
     """A route whose handler gets a :class:`StrictRequest`."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        """The handler."""
+        """Return the handler."""
         original = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
@@ -92,18 +92,18 @@ def page(text: str, policy: str) -> HTMLResponse:
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Answers for the OpenAPI description."""
+    """Return answers for the OpenAPI description."""
     return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request is for."""
+    """Return the service that a request is for."""
     service: Service = request.app.state.service
     return service
 
 
 def address_of(request: Request) -> str:
-    """The address that a request comes from."""
+    """Return the address that a request comes from."""
     return request.client.host if request.client else ""
 
 
@@ -112,7 +112,7 @@ bearer = HTTPBearer(auto_error=False, description="A token of POST /v2/oauth2/to
 
 
 def valid_token(service: Service, text: str) -> Token:
-    """A valid token for any resource server.
+    """Return a valid token for any resource server.
 
     Raises:
         ApiError: 401.
@@ -124,7 +124,7 @@ def valid_token(service: Service, text: str) -> Token:
 
 
 def read_token(service: Service, text: str, server: str) -> Token:
-    """A valid token for a resource server.
+    """Return a valid token for a resource server.
 
     Raises:
         ApiError: 401.

@@ -84,7 +84,7 @@ class Stopped(BaseModel):
 
 
 class AllowedFunctions(BaseModel):
-    """Functions that may run on an endpoint."""
+    """Return the functions that may run on an endpoint."""
 
     endpoint_id: uuid.UUID
     restricted: bool
@@ -113,13 +113,13 @@ def register_again(endpoint_id: uuid.UUID, body: Registration, caller: Caller, s
 def list_endpoints(
     caller: Caller, service: ServiceDep, role: Annotated[Literal["owner", "any"], Query()] = "owner"
 ) -> Any:
-    """The caller's endpoints; for either role, since nobody sees another's."""
+    """Return the caller's endpoints; for either role, since nobody sees another's."""
     return [_summary(each) for each in service.storage.endpoints(caller.client_id)]
 
 
 @router.get("/v2/endpoints/{endpoint_id}", response_model=EndpointBody, responses=errors(401, 404, 422))
 def show_endpoint(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """An endpoint as it was registered."""
+    """Return an endpoint as it was registered."""
     endpoint = service.endpoint(caller, str(endpoint_id))
     registration = endpoint.registration
     metadata = registration.get("metadata") or {}
@@ -143,7 +143,7 @@ def show_endpoint(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep) -
 
 @router.get("/v2/endpoints/{endpoint_id}/status", response_model=EndpointStatus, responses=errors(401, 404, 422))
 def endpoint_status(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """Whether an endpoint, or a user endpoint, is there; with its last heartbeat."""
+    """Return whether an endpoint, or a user endpoint, is there; with its last heartbeat."""
     user_endpoint = service.storage.user_endpoint(str(endpoint_id))
     if user_endpoint is not None and user_endpoint.owner == caller.client_id:
         online = user_endpoint.pulse.online(time.time())
@@ -170,7 +170,7 @@ def stop_endpoint(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep) -
     "/v3/endpoints/{endpoint_id}/allowed_functions", response_model=AllowedFunctions, responses=errors(401, 404, 422)
 )
 def allowed_functions(endpoint_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """Functions that may run on an endpoint."""
+    """Return the functions that may run on an endpoint."""
     allowed = service.endpoint(caller, str(endpoint_id)).allowed_functions
     return {"endpoint_id": endpoint_id, "restricted": allowed is not None, "functions": allowed or []}
 
@@ -189,7 +189,7 @@ def _state(endpoint: Endpoint) -> str:
 
 
 def _heard(pulse: Pulse) -> dict[str, Any]:
-    """The last heartbeat, with the time at which it came; nothing before the first one."""
+    """Return the last heartbeat, with the time at which it came; nothing before the first one."""
     return {**pulse.report, "timestamp": pulse.heard} if pulse.heard else pulse.report
 
 

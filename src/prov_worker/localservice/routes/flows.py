@@ -25,7 +25,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 def catalogue_of(service: ServiceDep) -> Catalogue:
-    """The flows of the service that a request is for."""
+    """Return the flows of the service that a request is for."""
     assert service.rehearsal is not None
     return service.rehearsal.catalogue
 
@@ -48,7 +48,7 @@ def with_scope(*names: str) -> Callable[..., Identity]:
 
 
 def _not_for(token: Token, wanted: str) -> ApiError:
-    """A token of another service: one of a flow lacks a scope, and others are not valid here."""
+    """Return a token of another service: one of a flow lacks a scope, and others are not valid here."""
     if token.resource_server in (COMPUTE_SERVER, "auth.globus.org"):
         return ApiError(401, NO_TOKEN, "AUTHENTICATION_ERROR", NO_TOKEN_HEADERS)
     return FlowsError(403, "MISSING_SCOPE", f"This action requires the following scope: {wanted}")

@@ -54,7 +54,7 @@ class Deleted(BaseModel):
 
 
 def packed_source(name: str, source: str) -> str:
-    """Source text as the SDK's ``PureSourceTextInspect`` strategy packs it: its length, ``st``, ``<name>:<source>``."""
+    """Return source as the SDK's ``PureSourceTextInspect`` packs it: its length, ``st``, ``<name>:<source>``."""
     buffer = f"st\n{name}:{source}"
     return f"{len(buffer)}\n{buffer}"
 
@@ -79,7 +79,7 @@ def register_function(body: FunctionRegistration, caller: Caller, service: Servi
 
 @router.get("/v2/functions/{function_id}", response_model=FunctionBody, responses=errors(401, 404, 422))
 def show_function(function_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """A function of the caller, or a public one."""
+    """Return a function of the caller, or a public one."""
     function = service.function(caller, str(function_id))
     return {
         "function_uuid": function.id,

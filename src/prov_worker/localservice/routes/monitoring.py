@@ -45,13 +45,13 @@ class Health(BaseModel):
 
 @router.get("/v2/version", response_model=Version)
 def version() -> Any:
-    """Versions; no token is needed."""
+    """Return versions; no token is needed."""
     return {"api": f"1.0.0-local+prov-worker.{__version__}", "min_ep_version": "4.0.0", "min_sdk_version": "4.0.0"}
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health, "description": "Something is away."}})
 async def health(service: ServiceDep) -> Any:
-    """200 when the broker and the state can be reached and tasks and results go out, else 503; no token is needed."""
+    """Return 200 if broker and state can be reached and tasks and results go out, else 503; needs no token."""
     # Not in the threads of other requests, which may all be waiting for the broker.
     storage = await anyio.to_thread.run_sync(_reads, service, limiter=service.monitors)
     stalled = service.stalled
@@ -83,7 +83,7 @@ def _reads(service: Service) -> bool:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def metrics(service: ServiceDep) -> PlainTextResponse:
-    """Prometheus metrics: sums over all identities, without any id; no token is needed."""
+    """Return Prometheus metrics: sums over all identities, without any id; no token is needed."""
     return PlainTextResponse(service.metrics.render(_gauges(service)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -58,7 +58,7 @@ def need_login() -> ApiError:
 async def _identity_of(
     request: Request, service: ServiceDep, login: Annotated[HTTPBasicCredentials | None, Depends(_basic)]
 ) -> Identity:
-    """The identity that logs in.
+    """Return the identity that logs in.
 
     Raises:
         ApiError: 401, 429.
@@ -74,7 +74,7 @@ IdentityDep = Annotated[Identity, Depends(_identity_of)]
 
 @router.get("/live", responses=errors(401, 429))
 async def live(service: ServiceDep, identity: IdentityDep) -> dict[str, list[Any]]:
-    """What agents say of the identity's tasks, as `prov-worker top` asks for it (:mod:`prov_worker.spool.live`)."""
+    """Return what agents say of the identity's tasks, as `prov-worker top` asks (:mod:`prov_worker.spool.live`)."""
     remarks, problems = await run_in_threadpool(service.live_remarks, identity.client_id)
     agents = [{"document": remark.document, "by": remark.by, "state": remark.state} for _, remark in remarks]
     return {"agents": agents, "problems": problems}
@@ -82,7 +82,7 @@ async def live(service: ServiceDep, identity: IdentityDep) -> dict[str, list[Any
 
 @router.get("/", response_class=HTMLResponse, responses=_ANSWERS)
 async def status_page(service: ServiceDep, identity: IdentityDep) -> HTMLResponse:
-    """What the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
+    """Show what the identity that logs in has: endpoints, tasks, throughput; for a person with a browser."""
     nonce = secrets.token_urlsafe(16)
     status = await run_in_threadpool(statuspage.gather, service, identity, time.time())
     policy = f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; form-action 'none'"

@@ -87,7 +87,7 @@ class ResultQueue(BaseModel):
 
 
 def document(task: Task) -> dict[str, Any]:
-    """A task as the SDK reads it."""
+    """Return a task as the SDK reads it."""
     if task.message is None or task.finished is None:
         return {"task_id": task.id, "status": _PENDING, "details": None}
     return messages.document(task.id, task.message, task.finished)
@@ -123,7 +123,7 @@ def submit(endpoint_id: uuid.UUID, body: Submission, caller: Caller, service: Se
     "/v2/tasks/{task_id}", response_model=TaskBody, response_model_exclude_unset=True, responses=errors(401, 404, 422)
 )
 def show_task(task_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """A task, with its result when there is one."""
+    """Return a task, with its result when there is one."""
     tasks = service.storage.tasks([str(task_id)], caller.client_id)
     if not tasks:
         raise not_found("task", task_id)
@@ -137,14 +137,14 @@ def show_task(task_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
     responses=errors(400, 401, 413, 422),
 )
 def batch_status(body: TaskIds, caller: Caller, service: ServiceDep) -> Any:
-    """Many tasks at once; those that are not the caller's are left out."""
+    """Return many tasks at once; those that are not the caller's are left out."""
     tasks = service.storage.tasks(dict.fromkeys(map(str, body.task_ids)), caller.client_id)
     return {"response": "batch", "results": {task_id: document(task) for task_id, task in tasks.items()}}
 
 
 @router.get("/v2/taskgroup/{group_id}", response_model=TaskGroup, responses=errors(401, 404, 422, 503))
 def task_group(group_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
-    """Tasks of a group; its queue is there when this answers."""
+    """Return the tasks of a group; its queue is there when this answers."""
     tasks = service.open_group(caller, str(group_id))
     return {
         "taskgroup_id": str(group_id),
@@ -155,7 +155,7 @@ def task_group(group_id: uuid.UUID, caller: Caller, service: ServiceDep) -> Any:
 
 @router.get("/v2/get_amqp_result_connection_url", response_model=ResultQueue, responses=errors(401))
 def result_queue(caller: Caller, service: ServiceDep) -> Any:
-    """Where the SDK finds results."""
+    """Return where the SDK finds results."""
     return {
         "queue_prefix": topology.group_prefix(caller.client_id),
         "connection_url": service.amqp_url(caller.client_id),

@@ -29,13 +29,13 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
         self.database = Database(path)
 
     def signing_key(self) -> bytes:
-        """Key of the service's tokens, made once."""
+        """Return key of the service's tokens, made once."""
         with self.database.write() as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES ('signing_key', ?)", (secrets.token_bytes(32),))
             return bytes(db.execute("SELECT value FROM meta WHERE key = 'signing_key'").fetchone()["value"])
 
     def flow_store(self) -> FlowStore:
-        """What is durable of flows and their runs."""
+        """Return what is durable of flows and their runs."""
         return FlowStore(self.database)
 
     def transfer_store(self) -> TransferStore:

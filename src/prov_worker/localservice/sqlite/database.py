@@ -92,7 +92,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed at the end of the block, rolled back if it raises."""
+        """Open a transaction: committed at the end of the block, rolled back if it raises."""
         with self._write_lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -103,7 +103,7 @@ class Database:
             self._writer.execute("COMMIT")
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection for reading."""
+        """Return this thread's connection for reading."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
@@ -119,7 +119,7 @@ class Database:
             self._writer.execute("PRAGMA incremental_vacuum(2000)").fetchall()
 
     def size_bytes(self) -> int:
-        """Size of the file and its log."""
+        """Return size of the file and its log."""
         return sum(
             each.stat().st_size for each in (self.path, self.path.with_name(self.path.name + "-wal")) if each.exists()
         )

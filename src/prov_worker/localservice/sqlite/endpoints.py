@@ -31,17 +31,17 @@ class Endpoints:
             )
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
-        """An endpoint of anyone."""
+        """Return an endpoint of anyone."""
         row = self.database.read().execute("SELECT * FROM endpoints WHERE id = ?", (endpoint_id,)).fetchone()
         return None if row is None else rows.endpoint(row)
 
     def endpoints(self, owner: str) -> list[Endpoint]:
-        """All endpoints of an identity."""
+        """Return all endpoints of an identity."""
         cursor = self.database.read().execute("SELECT * FROM endpoints WHERE owner = ? ORDER BY registered", (owner,))
         return [rows.endpoint(row) for row in cursor]
 
     def all_endpoints(self) -> list[Endpoint]:
-        """Endpoints of everyone."""
+        """Return endpoints of everyone."""
         return [rows.endpoint(row) for row in self.database.read().execute("SELECT * FROM endpoints")]
 
     def delete_endpoint(self, endpoint_id: str) -> None:
@@ -72,12 +72,12 @@ class Endpoints:
             )
 
     def user_endpoint(self, user_endpoint_id: str) -> UserEndpoint | None:
-        """A user endpoint of anyone."""
+        """Return a user endpoint of anyone."""
         row = self.database.read().execute("SELECT * FROM user_endpoints WHERE id = ?", (user_endpoint_id,)).fetchone()
         return None if row is None else rows.user_endpoint(row)
 
     def user_endpoints(self, core: str) -> list[UserEndpoint]:
-        """All user endpoints of a core endpoint."""
+        """Return all user endpoints of a core endpoint."""
         cursor = self.database.read().execute("SELECT * FROM user_endpoints WHERE core = ? ORDER BY id", (core,))
         return [rows.user_endpoint(row) for row in cursor]
 
@@ -105,7 +105,7 @@ class Endpoints:
             )
 
     def function(self, function_id: str) -> Function | None:
-        """A function of anyone that is not deleted."""
+        """Return a function of anyone that is not deleted."""
         row = (
             self.database.read()
             .execute("SELECT * FROM functions WHERE id = ? AND NOT deleted", (function_id,))
@@ -126,6 +126,6 @@ class Endpoints:
             db.execute("INSERT OR REPLACE INTO revocations VALUES (?, ?)", (token_id, expires))
 
     def revoked(self, token_id: str) -> bool:
-        """Whether a token was revoked."""
+        """Return whether a token was revoked."""
         cursor = self.database.read().execute("SELECT 1 FROM revocations WHERE token = ?", (token_id,))
         return cursor.fetchone() is not None

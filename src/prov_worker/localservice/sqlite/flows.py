@@ -37,12 +37,12 @@ class FlowStore:
             )
 
     def flow(self, flow_id: str) -> Flow | None:
-        """A flow of anyone; the caller checks who may see it."""
+        """Return a flow of anyone; the caller checks who may see it."""
         row = self._database.read().execute("SELECT * FROM flows WHERE id = ?", (flow_id,)).fetchone()
         return None if row is None else _flow(row)
 
     def flows(self) -> list[Flow]:
-        """All flows, newest first."""
+        """Return all flows, newest first."""
         cursor = self._database.read().execute("SELECT * FROM flows ORDER BY created DESC, id")
         return [_flow(row) for row in cursor]
 
@@ -74,7 +74,7 @@ class FlowStore:
         return 0.0 if row is None else float(row["time"])
 
     def consents(self, owner: str) -> list[str]:
-        """What an identity has consented to."""
+        """Return what an identity has consented to."""
         cursor = self._database.read().execute("SELECT scope FROM consents WHERE owner = ? ORDER BY rowid", (owner,))
         return [row["scope"] for row in cursor]
 
@@ -120,27 +120,27 @@ class FlowStore:
             db.execute("UPDATE runs SET wake = ? WHERE id = ? AND turn = ?", (wake, run.id, run.turn))
 
     def run(self, run_id: str) -> Run | None:
-        """A run of anyone; the caller checks who may see it."""
+        """Return a run of anyone; the caller checks who may see it."""
         row = self._database.read().execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
         return None if row is None else _run(row)
 
     def runs(self) -> list[Run]:
-        """All runs, newest first."""
+        """Return all runs, newest first."""
         return [_run(row) for row in self._database.read().execute("SELECT * FROM runs ORDER BY started DESC, id")]
 
     def due(self, now: float) -> list[Run]:
-        """Runs under way that are to be looked at."""
+        """Return runs under way that are to be looked at."""
         query = "SELECT * FROM runs WHERE status = ? AND wake <= ? ORDER BY wake LIMIT 100"
         return [_run(row) for row in self._database.read().execute(query, (ACTIVE, now))]
 
     def next_wake(self) -> float | None:
-        """When the next run is to be looked at; None if there is none under way."""
+        """Return when the next run is to be looked at; None if there is none under way."""
         query = "SELECT min(wake) AS wake FROM runs WHERE status = ?"
         wake = self._database.read().execute(query, (ACTIVE,)).fetchone()["wake"]
         return None if wake is None else float(wake)
 
     def count_runs(self, owner: str) -> tuple[int, int]:
-        """How many runs of an identity there are, and how many of them have not ended."""
+        """Return how many runs of an identity there are, and how many of them have not ended."""
         query = "SELECT count(*) AS kept, count(*) - count(ended) AS under_way FROM runs WHERE owner = ?"
         row = self._database.read().execute(query, (owner,)).fetchone()
         return int(row["kept"]), int(row["under_way"])
@@ -156,7 +156,7 @@ class FlowStore:
             db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
     def log(self, run_id: str, after: int, limit: int, *, reverse: bool = False) -> list[dict[str, Any]]:
-        """Lines of a run's log with their numbers, from behind the number ``after``; 0 begins."""
+        """Return lines of a run's log with their numbers, from behind the number ``after``; 0 begins."""
         bound, order = ("<", "DESC") if reverse else (">", "ASC")
         first = after if after or not reverse else 1 << 62
         query = f"SELECT * FROM run_log WHERE run = ? AND seq {bound} ? ORDER BY seq {order} LIMIT ?"  # noqa: S608

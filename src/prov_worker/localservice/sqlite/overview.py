@@ -18,7 +18,7 @@ class Numbers:
     database: Database
 
     def task_counts(self, owner: str | None = None) -> dict[str, int]:
-        """Tasks by state."""
+        """Return tasks by state."""
         counts = _counts()
         for row in self.database.read().execute(
             "SELECT state, count(*) AS number FROM tasks WHERE ? IS NULL OR owner = ? GROUP BY state", (owner, owner)
@@ -27,7 +27,7 @@ class Numbers:
         return counts
 
     def endpoint_tasks(self, owner: str) -> dict[str, dict[str, int]]:
-        """Tasks by core endpoint and state."""
+        """Return tasks by core endpoint and state."""
         counts: dict[str, dict[str, int]] = {}
         for row in self.database.read().execute(
             "SELECT u.core, t.state, count(*) AS number FROM tasks t JOIN user_endpoints u ON u.id = t.user_endpoint"
@@ -38,7 +38,7 @@ class Numbers:
         return counts
 
     def recent_tasks(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
-        """The latest tasks."""
+        """Return the latest tasks."""
         cursor = self.database.read().execute(
             "SELECT t.id, coalesce(f.name, '') AS function, coalesce(e.name, '') AS endpoint, t.state, t.submitted,"
             " t.finished FROM tasks t LEFT JOIN functions f ON f.id = t.function"
@@ -49,7 +49,7 @@ class Numbers:
         return [{**dict(row), "state": TaskState(row["state"]).name.lower()} for row in cursor]
 
     def throughput(self, owner: str, since: float, bucket_s: float) -> dict[int, int]:
-        """Tasks finished by bucket."""
+        """Return tasks finished by bucket."""
         cursor = self.database.read().execute(
             "SELECT CAST(finished / ? AS INTEGER) AS bucket, count(*) AS number FROM tasks"
             " WHERE owner = ? AND finished >= ? GROUP BY bucket",
@@ -58,7 +58,7 @@ class Numbers:
         return {row["bucket"]: row["number"] for row in cursor}
 
     def usage(self, owner: str) -> Usage:
-        """What an identity has."""
+        """Return what an identity has."""
         db = self.database.read()
         counts = db.execute("SELECT functions, tasks, bytes FROM usage WHERE owner = ?", (owner,)).fetchone()
         (queues,) = db.execute(
@@ -70,5 +70,5 @@ class Numbers:
         return Usage(functions, tasks, size, queues)
 
     def size_bytes(self) -> int:
-        """Size of the state on disk."""
+        """Return size of the state on disk."""
         return self.database.size_bytes()

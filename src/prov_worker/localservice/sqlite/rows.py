@@ -10,22 +10,22 @@ from prov_worker.localservice.records import Endpoint, Function, Pulse, Task, Ta
 
 
 def dump(value: Any) -> str:
-    """A JSON column."""
+    """Return a JSON column."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def load(text: str | None) -> Any:
-    """What a JSON column holds; None for NULL."""
+    """Return what a JSON column holds; None for NULL."""
     return None if text is None else json.loads(text)
 
 
 def pulse(row: sqlite3.Row) -> Pulse:
-    """The heartbeat columns of a row."""
+    """Return the heartbeat columns of a row."""
     return Pulse(row["heard"], row["period_s"], load(row["report"]))
 
 
 def endpoint(row: sqlite3.Row) -> Endpoint:
-    """A row of ``endpoints``."""
+    """Return a row of ``endpoints``."""
     return Endpoint(
         row["id"],
         row["owner"],
@@ -38,7 +38,7 @@ def endpoint(row: sqlite3.Row) -> Endpoint:
 
 
 def user_endpoint(row: sqlite3.Row) -> UserEndpoint:
-    """A row of ``user_endpoints``."""
+    """Return a row of ``user_endpoints``."""
     return UserEndpoint(
         row["id"],
         row["core"],
@@ -51,7 +51,7 @@ def user_endpoint(row: sqlite3.Row) -> UserEndpoint:
 
 
 def function(row: sqlite3.Row) -> Function:
-    """A row of ``functions``."""
+    """Return a row of ``functions``."""
     return Function(
         row["id"],
         row["owner"],
@@ -65,7 +65,7 @@ def function(row: sqlite3.Row) -> Function:
 
 
 def task(row: sqlite3.Row) -> Task:
-    """A row of ``tasks``."""
+    """Return a row of ``tasks``."""
     return Task(
         row["id"],
         row["owner"],

@@ -77,22 +77,22 @@ class Tasks:
             )
 
     def group_owner(self, group: str) -> str | None:
-        """Whose a task group is."""
+        """Return who owns a task group."""
         row = self.database.read().execute("SELECT owner FROM groups WHERE id = ?", (group,)).fetchone()
         return None if row is None else str(row["owner"])
 
     def open_group_queue(self, group: str) -> None:
-        """From now on, results of the group go to its queue."""
+        """Send results of the group to its queue from now on."""
         with self.database.write() as db:
             db.execute("UPDATE groups SET queue = 1 WHERE id = ?", (group,))
 
     def group_tasks(self, group: str) -> list[str]:
-        """Tasks of a group."""
+        """Return tasks of a group."""
         cursor = self.database.read().execute("SELECT id FROM tasks WHERE grp = ? ORDER BY seq", (group,))
         return [row["id"] for row in cursor]
 
     def tasks(self, task_ids: Iterable[str], owner: str) -> dict[str, records.Task]:
-        """Those of the tasks that exist and are the owner's."""
+        """Return those of the tasks that exist and are the owner's."""
         by_id: dict[str, records.Task] = {}
         for portion in _portions(task_ids):
             query = f"SELECT * FROM tasks WHERE owner = ? AND id IN ({_marks(portion)})"  # noqa: S608
@@ -101,7 +101,7 @@ class Tasks:
         return by_id
 
     def numbered(self, numbers: Iterable[int]) -> dict[int, records.Task]:
-        """Those of the tasks that exist, by number."""
+        """Return those of the tasks that exist, by number."""
         by_number: dict[int, records.Task] = {}
         for portion in _portions(numbers):
             query = f"SELECT * FROM tasks WHERE seq IN ({_marks(portion)})"  # noqa: S608
@@ -111,7 +111,7 @@ class Tasks:
     def to_publish(
         self, user_endpoint: str | None = None, limit: int = 1000, after: int = 0, limit_bytes: int | None = None
     ) -> list[records.Outgoing]:
-        """Tasks that are not known to be in a queue."""
+        """Return tasks that are not known to be in a queue."""
         cursor = self.database.read().execute(
             "SELECT t.seq, t.id, t.owner, t.user_endpoint, t.function, f.buffer, t.payload, t.resource_specification,"
             " t.result_serializers FROM tasks t JOIN functions f ON f.id = t.function"
@@ -135,7 +135,7 @@ class Tasks:
         return _up_to(tasks, limit_bytes, lambda task: len(task.buffer) + len(task.payload))
 
     def to_forward(self, limit: int = 1000, after: int = 0, limit_bytes: int | None = None) -> list[records.Forward]:
-        """Results that are not known to be in their group's queue."""
+        """Return results that are not known to be in their group's queue."""
         cursor = self.database.read().execute(
             "SELECT seq, owner, grp, message, finished FROM tasks WHERE forward = 1 AND seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
@@ -143,7 +143,7 @@ class Tasks:
         return _up_to((records.Forward(*row) for row in cursor), limit_bytes, lambda result: len(result.message))
 
     def waiting(self) -> bool:
-        """Whether a task or a result is not known to be in its queue."""
+        """Return whether a task or a result is not known to be in its queue."""
         query = "SELECT 1 FROM tasks WHERE state = 0 UNION ALL SELECT 1 FROM tasks WHERE forward = 1 LIMIT 1"
         return self.database.read().execute(query).fetchone() is not None
 
@@ -181,7 +181,7 @@ class Tasks:
         return records.Stored(forwards, succeeded=ended[False], failed=ended[True])
 
     def requeue(self, user_endpoint: str, most: int) -> records.Requeued:
-        """Unfinished tasks must be published again, unless they have been too often."""
+        """Publish unfinished tasks again, unless they have been too often."""
         with self.database.write() as db:
             which = "WHERE user_endpoint = ? AND state < 2 AND resent"
             given_up = db.execute(f"SELECT seq FROM tasks {which} >= ?", (user_endpoint, most)).fetchall()  # noqa: S608
@@ -192,7 +192,7 @@ class Tasks:
         return records.Requeued(number, [row["seq"] for row in given_up])
 
     def unfinished(self, user_endpoint: str, before: float) -> list[str]:
-        """Unfinished tasks submitted before a time."""
+        """Return unfinished tasks submitted before a time."""
         cursor = self.database.read().execute(
             "SELECT id FROM tasks WHERE user_endpoint = ? AND state < 2 AND submitted <= ? ORDER BY seq",
             (user_endpoint, before),
@@ -200,7 +200,7 @@ class Tasks:
         return [row["id"] for row in cursor]
 
     def open_work(self) -> list[records.OpenWork]:
-        """User endpoints with unfinished tasks."""
+        """Return user endpoints with unfinished tasks."""
         db = self.database.read()
         work = []
         for row in db.execute(
@@ -236,7 +236,7 @@ class Tasks:
         return deleted
 
     def idle_groups(self, before: float) -> list[tuple[str, str]]:
-        """Groups without tasks, and without a new one since a time."""
+        """Return groups without tasks, and without a new one since a time."""
         cursor = self.database.read().execute(f"SELECT owner, id FROM groups WHERE {_IDLE_GROUP}", (before,))  # noqa: S608
         return [(row["owner"], row["id"]) for row in cursor]
 

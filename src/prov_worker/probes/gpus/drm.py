@@ -127,7 +127,7 @@ class DrmCard:
         return read_int(self.card / "lmem_total_bytes") or read_int(self.device / "lmem_total_bytes")
 
     def describe(self, context: ProbeContext, xpu_smi: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """The card's entry in the probe's data, but for its index.
+        """Return the card's entry in the probe's data, but for its index.
 
         Args:
             context: for the version of the driver.
@@ -202,7 +202,7 @@ def _rocm_order(sys: Path) -> dict[str, int]:
 
 
 def xpu_smi_devices(context: ProbeContext) -> dict[str, dict[str, Any]]:
-    """Intel's GPUs by PCI address, as ``xpu-smi discovery -j`` lists them (XPU Manager); empty without the program.
+    """Return Intel's GPUs by PCI address, as ``xpu-smi discovery -j`` lists them; empty without the program.
 
     Raises:
         ProbeError: the program is there and does not work.
@@ -256,7 +256,7 @@ class SysfsMeter(GpuMeter):
         return ((gauge.read(), scale) for gauge, scale in self._more)
 
     def _mean_power(self, microjoules: int | None) -> float | None:
-        """Watts since the reading before; None the first time, and if the counter started again."""
+        """Return watts since the reading before; None the first time, and if the counter started again."""
         now = time.monotonic()
         before, self._before = self._before, (now, microjoules) if microjoules is not None else None
         if before is None or microjoules is None or microjoules < before[1] or now <= before[0]:
@@ -271,7 +271,7 @@ class SysfsMeter(GpuMeter):
 
 
 def _sensors(card: DrmCard) -> Sequence[Path]:
-    """Directories of the card's sensors; those of single tiles (``i915_gt0``) would count a part for the whole."""
+    """Return directories of the card's sensors, not of single tiles (``i915_gt0``), which are a part."""
     directories = numbered(card.device / "hwmon", "hwmon")
     return [directory for directory in directories if "_gt" not in (read_text(directory / "name") or "")]
 
@@ -319,7 +319,7 @@ class _Gauge:
 
     @classmethod
     def first(cls, paths: Iterable[Path]) -> _Gauge:
-        """The first file that answers with a number, else the first that is there: it may answer later."""
+        """Return the first file that answers with a number, else the first that is there: it may answer later."""
         there: _Gauge | None = None
         for path in paths:
             try:

@@ -74,14 +74,14 @@ class NvmlSession:
                 self._nvml.nvmlShutdown()
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """Result of an NVML function; None if the device, the driver or the binding does not know the answer."""
+        """Return result of an NVML function; None if the device, the driver or the binding does not know the answer."""
         try:
             return getattr(self._nvml, function)(*arguments)
         except (self._nvml.NVMLError, AttributeError):
             return None
 
     def supports(self, function: str, *arguments: Any) -> bool:
-        """Whether it makes sense to ask again: false if the device, driver or binding will never answer."""
+        """Return whether it makes sense to ask again: false if the device, driver or binding will never answer."""
         nvml = self._nvml
         try:
             getattr(nvml, function)(*arguments)
@@ -93,11 +93,11 @@ class NvmlSession:
         return True
 
     def constant(self, name: str) -> Any:
-        """A constant of the binding; None if it has none of that name."""
+        """Return a constant of the binding; None if it has none of that name."""
         return getattr(self._nvml, name, None)
 
     def memory(self, handle: Any) -> Any:
-        """Memory of a device (``total``, ``used``, ``free``, bytes), None if it has none of its own.
+        """Return memory of a device (``total``, ``used``, ``free``, bytes), None if it has none of its own.
 
         Devices that share the host's memory answer that they do not support the question, or with a total of 0.
 
@@ -109,11 +109,11 @@ class NvmlSession:
         return memory if memory is not None and memory.total else None
 
     def driver(self) -> str | None:
-        """Version of the kernel driver."""
+        """Return version of the kernel driver."""
         return text(self.ask("nvmlSystemGetDriverVersion"))
 
     def devices(self) -> list[NvmlGpu]:
-        """All GPUs in NVML's order, then all MIG instances, those of one GPU together."""
+        """Return all GPUs in NVML's order, then all MIG instances, those of one GPU together."""
         gpus = [self._gpu(index) for index in range(self.ask("nvmlDeviceGetCount") or 0)]
         return gpus + [instance for gpu in gpus for instance in self._instances(gpu)]
 
@@ -199,7 +199,7 @@ def open_session(module: Any = None) -> NvmlSession:
 
 
 def open_devices(module: Any = None, limit_s: float = OPEN_LIMIT_S) -> tuple[NvmlSession, list[NvmlGpu]]:
-    """A session and its devices, within a time limit: a wedged driver can keep the first call for ever.
+    """Return a session and its devices, within a time limit: a wedged driver can keep the first call for ever.
 
     Raises:
         NoData, ProbeError: as :func:`open_session`; ProbeError also when the time is over.
@@ -213,12 +213,12 @@ def open_devices(module: Any = None, limit_s: float = OPEN_LIMIT_S) -> tuple[Nvm
 
 
 def text(value: Any) -> str | None:
-    """NVML's strings: bytes in older bindings."""
+    """Return a string of NVML, which older bindings give as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def pci_address(bus_id: str | None) -> str | None:
-    """NVML's ``00000000:07:00.0`` as the kernel writes it: ``0000:07:00.0``.
+    """Return NVML's ``00000000:07:00.0`` as the kernel writes it: ``0000:07:00.0``.
 
     A domain has 32 bits (nvmlPciInfo_t). The kernel writes at least four digits of it (``%04x:%02x:%02x.%d``,
     pci_setup_device() in drivers/pci/probe.c), and more if it needs them, as Intel's VMD does: ``10000:e1:00.0``. None

@@ -75,7 +75,7 @@ class CpuProbe:
 
 
 def parse_lscpu(text: str) -> dict[str, str]:
-    """Fields of ``lscpu -J`` by label, without the colon; nested ones (util-linux 2.39 and later) are brought up.
+    """Return fields of ``lscpu -J`` by label, without the colon; nested ones (util-linux 2.39) are brought up.
 
     A label that comes again, as on processors with two kinds of cores, gets a number: ``Model name (2)``.
 
@@ -132,7 +132,7 @@ class _Kind:
 
 
 def _kinds(pairs: Sequence[tuple[str, str]]) -> list[_Kind]:
-    """Kinds of cores, in lscpu's order: it writes the model's name first, then that kind's topology and clock."""
+    """Return kinds of cores, in lscpu's order: first the model's name, then that kind's topology and clock."""
     starts = [position for position, (label, _) in enumerate(pairs) if label == "Model name"]
     if len(starts) < 2:
         return [_kind(dict(reversed(pairs)))]
@@ -141,7 +141,7 @@ def _kinds(pairs: Sequence[tuple[str, str]]) -> list[_Kind]:
 
 
 def _kind(fields: dict[str, str]) -> _Kind:
-    """One kind; util-linux's labels for sockets, for clusters of ARM, and for books and drawers of IBM Z."""
+    """Return one kind; util-linux's labels for sockets, for clusters of ARM, and for books and drawers of IBM Z."""
     if "Core(s) per cluster" in fields:
         each, units, sockets = _integer(fields["Core(s) per cluster"]), _integer(fields.get("Cluster(s)")), None
     else:
@@ -170,7 +170,7 @@ def _sockets(fields: dict[str, str]) -> int | None:
 
 
 def _topology(kinds: Sequence[_Kind], logical: int | None) -> tuple[int | None, int | None]:
-    """Cores and sockets of all kinds; None if the kinds do not fit the CPUs that are on-line."""
+    """Return cores and sockets of all kinds; None if the kinds do not fit the CPUs that are on-line."""
     if any(kind.cores is None for kind in kinds):
         return None, kinds[0].sockets if len(kinds) == 1 else None
     cores = sum(kind.cores or 0 for kind in kinds)
@@ -182,7 +182,7 @@ def _topology(kinds: Sequence[_Kind], logical: int | None) -> tuple[int | None, 
 
 
 def _kernel_topology(context: ProbeContext) -> tuple[int | None, int | None]:
-    """Cores and sockets as sysfs has them, of the CPUs that are on-line; None if it tells not of all."""
+    """Return cores and sockets as sysfs has them, of the CPUs that are on-line; None if it tells not of all."""
     cores: set[str | None] = set()
     packages: set[int | None] = set()
     for cpu in numbered(context.sys / "devices/system/cpu", "cpu"):
@@ -200,7 +200,7 @@ def _kernel_topology(context: ProbeContext) -> tuple[int | None, int | None]:
 
 
 def count_list(text: str) -> int | None:
-    """Number of CPUs in a list such as ``0-3,8``; None if the text is none."""
+    """Return number of CPUs in a list such as ``0-3,8``; None if the text is none."""
     count = 0
     try:
         for part in text.split(","):

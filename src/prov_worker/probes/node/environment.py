@@ -63,7 +63,7 @@ def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
 
 
 def _changed_ns(place: str) -> int | None:
-    """When something was installed into a directory, or taken away."""
+    """Return when something was installed into a directory, or taken away."""
     try:
         return os.stat(place).st_mtime_ns
     except OSError:
@@ -89,13 +89,13 @@ def _distributions(places: tuple[tuple[str, int | None], ...]) -> dict[str, str]
 
 
 def _container(context: ProbeContext) -> dict[str, str | None] | None:
-    """Kind and image of the container that this runs in; None outside of one."""
+    """Return kind and image of the container that this runs in; None outside of one."""
     container = find_container(context.environ, str(context.etc.parent), str(context.proc))
     return None if container is None else container._asdict()
 
 
 def _operating_system(context: ProbeContext) -> str | None:
-    """``PRETTY_NAME`` of os-release(5), of the first of its two files that is there; None if it has none."""
+    """Return ``PRETTY_NAME`` of os-release(5), of the first of its two files that is there; None if it has none."""
     for path in (context.etc / "os-release", context.etc.parent / "usr/lib/os-release"):
         text = read_text(path)
         if text is not None:
@@ -118,7 +118,7 @@ def os_release(text: str) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """One word of a shell: parts in single, in double and in no quotes (POSIX.1-2017, XCU 2.2)."""
+    """Return one word of a shell: parts in single, in double and in no quotes (POSIX.1-2017, XCU 2.2)."""
     parts = []
     position = 0
     for match in _SHELL_PART.finditer(value):

@@ -55,7 +55,7 @@ class MemoryProbe:
 
 
 def _from_psutil(context: ProbeContext) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What psutil says.
+    """Return what psutil says.
 
     Raises:
         NoData: it is not installed, or it cannot be asked about this node.
@@ -70,7 +70,7 @@ def _from_psutil(context: ProbeContext) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def parse_meminfo(proc: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Memory and swap under psutil's names (psutil 7 on Linux, proc_meminfo(5)); bytes, and ``percent``.
+    """Return memory and swap under psutil's names (psutil 7 on Linux, proc_meminfo(5)); bytes, and ``percent``.
 
     Raises:
         NoData: there is no ``meminfo``.
@@ -115,7 +115,7 @@ def parse_meminfo(proc: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _swapped(proc: Path) -> dict[str, int | None]:
-    """Bytes that were swapped in and out since the start (proc_vmstat(5)); None if the kernel does not tell."""
+    """Return bytes that were swapped in and out since the start (proc_vmstat(5)); None if the kernel does not tell."""
     pages = dict(line.split()[:2] for line in (read_text(proc / "vmstat") or "").splitlines() if " " in line)
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     counts = {"sin": pages.get("pswpin", ""), "sout": pages.get("pswpout", "")}
@@ -123,7 +123,7 @@ def _swapped(proc: Path) -> dict[str, int | None]:
 
 
 def _table(text: str) -> dict[str, int]:
-    """``Name:  123 kB`` lines in bytes; lines of another form are passed over."""
+    """Return ``Name:  123 kB`` lines in bytes; lines of another form are passed over."""
     values = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")

@@ -100,7 +100,7 @@ def _entry(
 
 
 def _sizes(size: os.statvfs_result) -> dict[str, Any]:
-    """Bytes and inodes as df(1) reckons them (coreutils, lib/fsusage.c), None if the file system does not tell.
+    """Return bytes and inodes as df(1) reckons them (coreutils, lib/fsusage.c), None if the file system does not tell.
 
     ``f_bavail`` is unsigned and wraps around if more is reserved than is free: nothing is left then. All bits set stand
     for "unknown", and so do more free than all, and no inodes at all (btrfs, vfat).
@@ -132,7 +132,7 @@ def _signed(value: int) -> int:
 
 
 def _count(value: int) -> int | None:
-    """A number of blocks or inodes; negative if it wrapped around, None if all bits are set."""
+    """Return a number of blocks or inodes; negative if it wrapped around, None if all bits are set."""
     return None if _signed(value) == -1 else _signed(value)
 
 

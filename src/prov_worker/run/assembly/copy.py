@@ -147,7 +147,7 @@ def copy_crate(
 
 
 def inspect_crate(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> CopiedCrate:
-    """As :func:`take`, without a target: for what is copied later as it is stored.
+    """Inspect as :func:`take` does, without a target: for what is copied later as it is stored.
 
     Raises:
         CrateError: a file is missing, too large, not plain or other than the crate says.

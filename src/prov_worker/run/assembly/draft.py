@@ -152,7 +152,7 @@ class Draft:
         self.result.without_software += not self._bills[sha256]
 
     def _admit(self, source: Source, step: RunStep) -> str | None:
-        """The key under which a step is kept; None if it is not."""
+        """Return the key under which a step is kept; None if it is not."""
         plain = safe_name(step.task_id)
         attempts = self._db.attempts(step.task_id)
         for other in attempts:
@@ -260,7 +260,7 @@ class Draft:
         return result
 
     def _listed(self) -> bytes:
-        """The workflow as it was seen, if no definition was given."""
+        """Return the workflow as it was seen, if no definition was given."""
         stages = sorted(self._plan.stages.values(), key=lambda stage: stage.position)
         data = {
             "name": self._name,

@@ -66,7 +66,7 @@ class EntityStream:
 
 
 def refer(entity: dict[str, Any], key: str, ids: list[str]) -> None:
-    """References to entities; a bare one if there is one, none if there is none."""
+    """Add references to entities; a bare one if there is one, none if there is none."""
     if len(ids) == 1:
         entity[key] = {"@id": ids[0]}
     elif ids:

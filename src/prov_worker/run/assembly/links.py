@@ -59,13 +59,13 @@ _When = tuple["str | None", int, int]
 
 @lru_cache(maxsize=1)
 def _trivial_digests() -> frozenset[str]:
-    """Digests of small integers and common floats, as the recorder takes them: of their pickle, protocol 4."""
+    """Return digests of small integers and common floats, as the recorder takes them: of their pickle, protocol 4."""
     values: list[object] = [*_SMALL_INTEGERS, *_COMMON_FLOATS, None, True, False, (), [], {}, "", b""]
     return frozenset(hashlib.sha256(pickle.dumps(value, 4)).hexdigest() for value in values) | {_EMPTY}
 
 
 def is_trivial(value: StepValue) -> bool:
-    """Whether equal values say nothing of where they came from."""
+    """Return whether equal values say nothing of where they came from."""
     if value.type in _SIMPLE or value.sha256 is None or value.length == 0:
         return True
     if value.type in _NUMBERS:
@@ -111,7 +111,7 @@ class LinkFinder:
         self._db.executemany("INSERT INTO used VALUES (?, ?, ?, ?, ?)", used)
 
     def links(self) -> Iterator[Link]:
-        """All links, those of one step together, steps in the order of their start."""
+        """Yield all links, those of one step together, steps in the order of their start."""
         self._db.executescript(_INDEXES)
         steps = self._db.execute("SELECT number, key, task, start, end, host FROM step ORDER BY start, key")
         for number, key, task, start, end, host in steps:
@@ -167,7 +167,7 @@ class LinkFinder:
 
 
 def _path(file: FileRef) -> str | None:
-    """The path of a declared file; a file that the recorder found has a path of its sandbox, which says nothing."""
+    """Return the path of a declared file; one that the recorder found has a path of its sandbox."""
     return file.path if file.declared else None
 
 
@@ -176,14 +176,14 @@ def _digest(file: FileRef) -> str | None:
 
 
 def link_line(link: Link) -> str:
-    """A link as one line of ``links.jsonl``."""
+    """Return a link as one line of ``links.jsonl``."""
     fields = {name: value for name, value in asdict(link).items() if value is not None}
     fields["inferred"] = link.inferred
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def read_links(path: Path) -> Iterator[Link]:
-    """The links in a ``links.jsonl``.
+    """Yield the links in a ``links.jsonl``.
 
     Raises:
         CrateError: a line is no link.

@@ -67,7 +67,7 @@ class Stage:
 
 
 def parameter_key(identifier: str) -> str:
-    """Key of the parameter that an entity of a step crate stands for: ``n`` of ``#input-n``; one for all files."""
+    """Return the key of the parameter that an entity stands for: ``n`` of ``#input-n``; one for all files."""
     if identifier.startswith(("#output-file-", "#input-file-")):
         return FILES
     if not identifier.startswith("#"):
@@ -121,14 +121,14 @@ class WorkflowPlan:
         stage.first_ns = step.began_ns if stage.first_ns is None else min(stage.first_ns, step.began_ns)
 
     def stage_name(self, step: RunStep) -> str:
-        """Name of the stage that a step belongs to."""
+        """Return the name of the stage that a step belongs to."""
         named = None
         if self._workflow is not None:
             named = self._workflow.step_of(step.task_id, step.function, step.function_id)
         return named if named is not None else step.function_id
 
     def assign_labels(self) -> None:
-        """All steps are in: give labels and positions."""
+        """Give labels and positions, once all steps are in."""
         # Not in the order of arrival, which depends on the order of directories.
         self.functions = {key: self.functions[key] for key in sorted(self.functions)}
         for planned in self.functions.values():
@@ -160,12 +160,12 @@ class WorkflowPlan:
                 stage.name = self.functions[next(iter(stage.functions))].name
 
     def stage_id(self, key: str) -> str:
-        """Id of a stage's HowToStep."""
+        """Return id of a stage's HowToStep."""
         stage = self.stages[key]
         return f"{self.file}#main/{stage.position}-{safe_name(stage.name)}"
 
     def parameter_id(self, function_id: str, role: str, key: str) -> str:
-        """Id of a parameter; ``role`` is ``input`` or ``output``."""
+        """Return id of a parameter; ``role`` is ``input`` or ``output``."""
         return f"{self.file}#{self.functions[function_id].label}/{role}-{key}"
 
     def connect(self, source: str, target: str) -> None:
@@ -174,7 +174,7 @@ class WorkflowPlan:
             self.connections[source, target] = f"#connection-{_short(source)}-to-{_short(target)}"
 
     def parameters(self) -> list[dict[str, Any]]:
-        """FormalParameters of all functions."""
+        """Return FormalParameters of all functions."""
         entities = []
         for planned in self.functions.values():
             for role, parameters in (("input", planned.inputs), ("output", planned.outputs)):
@@ -188,12 +188,12 @@ class WorkflowPlan:
 
 
 def files_parameter(key: str) -> Parameter:
-    """The parameter that stands for all files of one kind."""
+    """Return the parameter that stands for all files of one kind."""
     return Parameter(key.replace("-", " "), {_FILE_TYPES[key]}, many=True)
 
 
 def formal_parameter(identifier: str, parameter: Parameter, description: str) -> dict[str, Any]:
-    """A FormalParameter of Workflow Run Crate 0.5."""
+    """Return a FormalParameter of Workflow Run Crate 0.5."""
     entity: dict[str, Any] = {
         "@id": identifier,
         "@type": "FormalParameter",

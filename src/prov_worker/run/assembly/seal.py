@@ -45,18 +45,18 @@ class SigningError(ProvWorkerError):
 
 
 def manifest_line(digest: str, path: str) -> str:
-    """A line of the manifest."""
+    """Return a line of the manifest."""
     return f"{digest}  {path}\n"
 
 
 def seal_text(metadata_sha256: str, manifest_sha256: str) -> str:
-    """Content of ``seal.txt``."""
+    """Return content of ``seal.txt``."""
     lines = [manifest_line(metadata_sha256, v.METADATA_FILE), manifest_line(manifest_sha256, v.MANIFEST_FILE)]
     return f"{HEADER}\n" + "".join(lines)
 
 
 def parse_seal(data: bytes) -> dict[str, str]:
-    """Sha256 of each of the two files that a seal names.
+    """Return sha256 of each of the two files that a seal names.
 
     Raises:
         ValueError: not byte for byte what :func:`seal_text` writes: a line less, more, twice, of another algorithm, in
@@ -76,7 +76,7 @@ def seal_zip(path: Path) -> None:
 
 
 def zip_problem(path: Path, comment: bytes) -> str | None:
-    """What is wrong with the bytes of a zip; None for one that is as sealed, or that another program has made.
+    """Return what is wrong with the bytes of a zip; None for one that is as sealed, or that another program has made.
 
     Args:
         path: the zip.
@@ -187,7 +187,7 @@ def check_signature(seal: bytes, signature: Path, allowed_signers: Path | None) 
 
 
 def _canonical(signature: Path) -> bool:
-    """Whether a signature is written as ssh-keygen does: else some of its bytes could change and nobody noticed."""
+    """Return whether a signature is as ssh-keygen writes it: else some of its bytes could change unnoticed."""
     try:
         text = signature.read_bytes().decode("ascii")
         lines = text.splitlines()
@@ -200,7 +200,7 @@ def _canonical(signature: Path) -> bool:
 
 
 def parse_manifest(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Path and sha256 of each line.
+    """Yield path and sha256 of each line.
 
     Raises:
         ValueError: a line has another form.

@@ -66,5 +66,5 @@ class Shared:
         return new
 
     def entities(self) -> Iterator[Entity]:
-        """All that were taken."""
+        """Yield all that were taken."""
         yield from self._entities.values()

@@ -140,7 +140,7 @@ class StagingDb:
         )
 
     def has(self, key: str) -> bool:
-        """Whether there is a step of this key."""
+        """Return whether there is a step of this key."""
         return self._db.execute("SELECT 1 FROM step WHERE key = ?", (key,)).fetchone() is not None
 
     def attempts(self, task_id: str) -> list[StagedAttempt]:
@@ -153,7 +153,7 @@ class StagingDb:
         ]
 
     def action_of(self, key: str) -> str:
-        """Id of a step's execution in its crate."""
+        """Return id of a step's execution in its crate."""
         (action,) = self._db.execute(
             "SELECT e.action FROM entry e JOIN step s ON s.number = e.step WHERE s.key = ?", (key,)
         ).fetchone()
@@ -164,7 +164,7 @@ class StagingDb:
         self._db.execute("UPDATE step SET key = ? WHERE key = ?", (new, old))
 
     def finalize_attempts(self) -> None:
-        """All steps are in: find the latest attempt of each task."""
+        """Find the latest attempt of each task, once all steps are in."""
         self._db.executescript(_INDEXES)
         self._db.execute("UPDATE step SET latest = 0")
         self._db.execute(
@@ -178,14 +178,14 @@ class StagingDb:
         self._db.execute("INSERT INTO link VALUES (?, ?, ?, ?, ?)", (target, target_id, source, source_id, via))
 
     def finalize_links(self) -> None:
-        """All links are in."""
+        """Sort the links, once all are in."""
         self._db.executescript(
             "CREATE INDEX IF NOT EXISTS link_target ON link (target);"
             "CREATE INDEX IF NOT EXISTS link_source ON link (source);"
         )
 
     def links_into(self, key: str) -> list[tuple[str, str, str, str, str]]:
-        """Entity, source step, its entity, its function and the kind of all data that flowed into a step."""
+        """Return entity, source step, its entity, its function and the kind of all data that flowed into a step."""
         return self._db.execute(
             "SELECT l.target_id, l.source, l.source_id, s.function, l.via FROM link l JOIN step s ON s.key = l.source "
             "WHERE l.target = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL ORDER BY l.rowid",
@@ -193,7 +193,7 @@ class StagingDb:
         ).fetchall()
 
     def links_from(self, key: str) -> list[tuple[str, str, str, str]]:
-        """Entity, function that used it, its entity there and the kind of all data that flowed out of a step."""
+        """Return entity, function that used it, its entity there and the kind of all data that flowed out of a step."""
         return self._db.execute(
             "SELECT DISTINCT l.source_id, s.function, l.target_id, l.via FROM link l JOIN step s ON s.key = l.target "
             "WHERE l.source = ? AND l.target_id IS NOT NULL AND l.source_id IS NOT NULL "
@@ -206,12 +206,12 @@ class StagingDb:
         self._db.execute("INSERT INTO outer VALUES (?, ?)", (role, identifier))
 
     def outer(self, role: str) -> Iterator[str]:
-        """Ids of what entered or left the run."""
+        """Yield ids of what entered or left the run."""
         for row in self._db.execute("SELECT id FROM outer WHERE role = ? ORDER BY rowid", (role,)):
             yield row[0]
 
     def entries(self) -> Iterator[Entry]:
-        """All entries in the order of their start."""
+        """Yield all entries in the order of their start."""
         rows = self._db.execute(
             "SELECT s.key, s.latest, e.data FROM step s JOIN entry e ON e.step = s.number ORDER BY s.began, s.key"
         )
@@ -223,23 +223,23 @@ class StagingDb:
             yield entry
 
     def manifests(self) -> Iterator[tuple[str, str]]:
-        """Key and manifest of all steps, by key."""
+        """Yield key and manifest of all steps, by key."""
         yield from self._db.execute(
             "SELECT s.key, e.manifest FROM step s JOIN entry e ON e.step = s.number ORDER BY s.key"
         )
 
     def ordered_keys(self, *, latest: bool = False) -> Iterator[tuple[str, str]]:
-        """Key and task id of all steps (of the latest attempts alone), in the order of :meth:`entries`."""
+        """Yield key and task id of all steps (of the latest attempts alone), in the order of :meth:`entries`."""
         yield from self._db.execute("SELECT key, task FROM step WHERE latest >= ? ORDER BY began, key", (int(latest),))
 
     def tasks(self) -> tuple[int, int]:
-        """Number of tasks, and of those whose latest attempt failed."""
+        """Return number of tasks, and of those whose latest attempt failed."""
         tasks, failed = self._db.execute(
             "SELECT count(*), coalesce(sum(status != 'completed'), 0) FROM step WHERE latest = 1"
         ).fetchone()
         return tasks, failed
 
     def span(self) -> tuple[int | None, int | None]:
-        """Earliest start and latest end, ns."""
+        """Return earliest start and latest end, ns."""
         first, last = self._db.execute("SELECT min(began), max(end) FROM step").fetchone()
         return first, last

@@ -72,7 +72,7 @@ class _Directory:
         self.path = path
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """Relative path and kind of everything.
+        """Yield relative path and kind of everything.
 
         Kinds are ``file``, ``empty`` and ``unreadable`` of directories, and ``other``.
         """
@@ -109,7 +109,7 @@ class _Zip:
         self._archive = archive
 
     def walk(self) -> Iterator[tuple[str, str]]:
-        """As that of a directory; members for directories with files say nothing, unless they hold something."""
+        """Walk as through a directory; members for directories with files say nothing, unless they hold something."""
         files = [info.filename for info in self._archive.infolist() if not info.is_dir()]
         above = {parent for name in files for parent in _parents(name)}
         for info in self._archive.infolist():
@@ -280,6 +280,6 @@ def _signature(tree: _Directory | _Zip, seal: bytes, verdict: Verification, allo
 
 
 def digest_of(path: Path) -> tuple[str, int]:
-    """Hex sha256 and size of a file."""
+    """Return hex sha256 and size of a file."""
     with path.open("rb") as stream:
         return sha256_of(stream), stream.tell()

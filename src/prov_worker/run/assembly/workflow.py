@@ -91,7 +91,7 @@ class Workflow:
     record: dict[str, bytes] = field(default_factory=dict)
 
     def step_of(self, task_id: str, function: str, function_id: str) -> str | None:
-        """Name of the step that a task belongs to; None if the definition does not say."""
+        """Return the name of the step that a task belongs to; None if the definition does not say."""
         named = self.task_step.get(task_id)
         if named is not None:
             return named
@@ -215,7 +215,7 @@ def _mapping(path: Path, key: str, value: Any) -> Mapping[Any, Any]:
 
 
 def _flow(path: Path, data: Mapping[str, Any]) -> Workflow:
-    """A Globus Flow definition: states in the order in which they can be reached."""
+    """Return a Globus Flow definition: states in the order in which they can be reached."""
     states = _mapping(path, "States", data["States"])
     start = data.get("StartAt")
     if not isinstance(start, str) or start not in states:
@@ -256,13 +256,13 @@ def _next(state: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _is_compute(state: Mapping[str, Any]) -> bool:
-    """Whether a state calls Globus Compute: by its action provider, old names included, or by the function it names."""
+    """Return whether a state calls Globus Compute: by its provider, old names included, or by its function."""
     url = state.get("ActionUrl")
     return (isinstance(url, str) and _COMPUTE_URL.match(url) is not None) or bool(_stated(state.get("Parameters")))
 
 
 def _stated(parameters: Any) -> list[tuple[str, str]]:
-    """Pairs of key and value that name a function: of the state (version 2) and of each of its tasks (both)."""
+    """Return pairs of key and value that name a function: of the state (version 2) and of each of its tasks (both)."""
     tasks = parameters.get("tasks") if isinstance(parameters, Mapping) else None
     stated = []
     for task in [parameters, *(tasks if isinstance(tasks, list) else ())]:
@@ -273,7 +273,7 @@ def _stated(parameters: Any) -> list[tuple[str, str]]:
 
 
 def _functions(parameters: Any) -> tuple[str, ...]:
-    """Ids of the functions of a compute state, or the names after which its inputs are called; empty if neither."""
+    """Return the function ids of a compute state, or the names of the inputs that give them; or nothing."""
     names: list[str] = []
     for key, value in _stated(parameters):
         if not key.endswith((".$", ".=")) and not value.startswith("$."):

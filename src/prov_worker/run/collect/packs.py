@@ -49,7 +49,7 @@ class PackCollection:
         self._remote = remote
 
     def is_home(self, name: str, size: int) -> bool:
-        """Whether a pack of this name and size is there already, and can have come from here alone."""
+        """Return whether a pack of this name and size is there already, and can have come from here alone."""
         path = self._target / name
         return stays_in(self._target, name) and path.is_file() and path.stat().st_size == size
 

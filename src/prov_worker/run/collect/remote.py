@@ -300,29 +300,29 @@ class Place:
 
 
 def private_directory() -> tempfile.TemporaryDirectory[str]:
-    """For the socket of a shared connection, whose path must be short."""
+    """Return a directory for the socket of a shared connection, whose path must be short."""
     return tempfile.TemporaryDirectory(prefix="pw-", dir="/tmp")
 
 
 def _is_plain(path: str) -> bool:
-    """Whether a path stays below the directory it is appended to, and no program takes a part of it for an option."""
+    """Return whether a path stays below the directory it is appended to, and no part of it looks like an option."""
     return all(part not in ("", ".", "..") and not part.startswith("-") for part in path.split("/"))
 
 
 def _is_crate(path: str) -> bool:
-    """Whether a plain path is one that was asked for: not hidden, not in another crate, at most one directory above."""
+    """Return whether a plain path was asked for: not hidden, not in another crate, at most one directory above."""
     return _is_visible(path) and path.endswith(v.CRATE_SUFFIX)
 
 
 def _is_visible(path: str) -> bool:
-    """Whether a plain path is not hidden, not in a crate, and at most one directory below the one that was named."""
+    """Return whether a plain path is not hidden, not in a crate, at most one directory below the one named."""
     *above, name = path.split("/")
     inside = any(part.endswith(v.CRATE_SUFFIX) for part in above)
     return len(above) <= 1 and not inside and not any(part.startswith(".") for part in (*above, name))
 
 
 def _all_lines(text: bytes) -> str:
-    """What a program wrote to its standard error, as one line: its first line may be the cause, or a greeting.
+    """Return what a program wrote to its standard error, as one line: its first line may be the cause, or a greeting.
 
     Of many lines, the first and the last few.
     """

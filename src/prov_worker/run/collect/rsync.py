@@ -135,7 +135,7 @@ def _keep_apart(places: Sequence[Place], target: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """The staging directory, for one collection at a time; gone afterwards if nothing is left in it."""
+    """Lock the staging directory, for one collection at a time; gone afterwards if nothing is left in it."""
     staging = target / STAGING
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -341,7 +341,7 @@ def _is_verdict(crate: Path) -> bool:
 
 
 def _gives_way(crate: Path, other: Path) -> bool:
-    """Whether a crate is a verdict, and the other has the end of the same attempt."""
+    """Return whether a crate is a verdict, and the other has the end of the same attempt."""
     verdict, end = read_attempt(crate), read_attempt(other)
     return verdict is not None and end is not None and verdict.gives_way_to(end)
 
@@ -359,7 +359,7 @@ def _keep_replaced(crate: Path) -> None:
 
 
 def _metadata_sha256(crate: Path) -> str | None:
-    """None if there is no crate, empty for one that is none; links are not followed, and no pipe is waited for."""
+    """Return None without a crate, empty for what is none; links are not followed, no pipe is waited for."""
     if not os.path.lexists(crate / v.METADATA_FILE):
         return None
     source = DirectorySource(crate)

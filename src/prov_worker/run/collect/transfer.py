@@ -99,7 +99,7 @@ class Preview:
 
 
 def full_label(source: Side, target: Side, label: str | None) -> str:
-    """A label that says which two directories a task is for: the service tells of a task without its paths.
+    """Return a label that says which two directories a task is for: the service tells of a task without its paths.
 
     Raises:
         InputError: the label would be longer than the service takes, which is 128 characters.
@@ -112,7 +112,7 @@ def full_label(source: Side, target: Side, label: str | None) -> str:
 
 
 def document(source: Side, target: Side, label: str) -> TransferData:
-    """What is asked of the service."""
+    """Return what is asked of the service."""
     from globus_sdk import TransferData
 
     data = TransferData(
@@ -151,7 +151,7 @@ def preview(client: TransferClient, source: Side, target: Side) -> Preview:
 
 
 def running(client: TransferClient, source: Side, target: Side, label: str) -> str | None:
-    """The id of a task for these directories that is under way, as one whose client was killed is.
+    """Return the id of a task for these directories that is under way, as one whose client was killed is.
 
     Raises:
         TransferError: the service does not say.
@@ -179,7 +179,7 @@ def submit(client: TransferClient, source: Side, target: Side, label: str) -> st
 
 
 def state(client: TransferClient, task: str) -> State:
-    """What the service says of a task now.
+    """Return what the service says of a task now.
 
     Raises:
         TransferError: there is no such task, or the service does not answer.
@@ -298,7 +298,7 @@ def _names(client: TransferClient, side: Side) -> set[str]:
 
 @contextmanager
 def _told(where: str) -> Iterator[None]:
-    """Errors of the SDK as one line; credentials are in none of them."""
+    """Raise errors of the SDK as one line; credentials are in none of them."""
     from globus_sdk import AuthAPIError, GlobusAPIError, GlobusError, NetworkError
 
     try:

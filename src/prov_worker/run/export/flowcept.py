@@ -115,7 +115,7 @@ class _Workflow:
             }
 
     def record(self) -> dict[str, Any]:
-        """As ``WorkflowObject.to_dict`` gives it."""
+        """Return it as ``WorkflowObject.to_dict`` does."""
         return {
             "type": "workflow",
             "workflow_id": self.id,
@@ -134,7 +134,7 @@ class _Workflow:
 
 
 def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
-    """As ``TaskObject.to_dict`` gives it. An earlier attempt's id is its key, so that ids stay unique."""
+    """Return it as ``TaskObject.to_dict`` does. An earlier attempt's id is its key, so that ids stay unique."""
     first, last = _telemetry(run, step)
     return {
         "type": "task",
@@ -177,7 +177,7 @@ def _task(run: RunRecord, step: RunStep, workflow: str) -> dict[str, Any]:
 
 
 def _data(values: list[StepValue], files: list[FileRef]) -> dict[str, Any]:
-    """What was used or generated: values by name, those that were not recorded by type; and files."""
+    """Return what was used or generated: values by name, those that were not recorded by type; and files."""
     data: dict[str, Any] = {}
     for step_value in values:
         value = step_value.value
@@ -197,7 +197,7 @@ def _data(values: list[StepValue], files: list[FileRef]) -> dict[str, Any]:
 
 
 def _telemetry(run: RunRecord, step: RunStep) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Looks at the worker at the task's start and end; None for both if nothing is known."""
+    """Return looks at the worker at the task's start and end; None for both if nothing is known."""
     usage = step.usage
     end: dict[str, Any] = {}
     start: dict[str, Any] = {}

@@ -47,7 +47,7 @@ def run_document(
     advance: Advance | None = None,
     trial: Callable[[ProvDocument], object] | None = None,
 ) -> ProvDocument:
-    """The provenance of a run crate, a step crate, or a directory of step crates.
+    """Return the provenance of a run crate, a step crate, or a directory of step crates.
 
     Args:
         run: the run. Of a run crate the steps are read too, and their entities are those of the run. Crates that
@@ -131,7 +131,7 @@ for _name, _suffix, _summary in (
 
 
 def picture(document: ProvDocument) -> bytes:
-    """The graph as SVG, drawn by graphviz.
+    """Return the graph as SVG, drawn by graphviz.
 
     Raises:
         InputError: graphviz is missing, or there are more than :data:`PICTURE_LIMIT` records.
@@ -158,7 +158,7 @@ def picture(document: ProvDocument) -> bytes:
 
 
 def _base(metadata: bytes) -> str:
-    """Where a crate's relative ids start, after ``arcp://uuid,``: a UUID that is the crate's own, and a slash.
+    """Return where a crate's relative ids start, after ``arcp://uuid,``: a UUID that is the crate's own, and a slash.
 
     It comes of the metadata's content, so that it is the same wherever the crate lies, and that two attempts at a task
     differ.

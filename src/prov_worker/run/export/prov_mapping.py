@@ -70,7 +70,7 @@ _KEPT = (
 
 
 def missing_library(error: ImportError) -> InputError:
-    """What to tell if the ``prov`` library is not there."""
+    """Return what to tell if the ``prov`` library is not there."""
     return MissingExtraError("W3C PROV needs the prov library", "prov", error)
 
 
@@ -128,7 +128,7 @@ class Mapping:
     # Names and attributes
 
     def _name(self, identifier: str) -> Any:
-        """A qualified name: of an absolute IRI by its namespace, of a relative id inside the crate."""
+        """Return a qualified name: of an absolute IRI by its namespace, of a relative id inside the crate."""
         identifier = encoded(identifier)
         if not is_absolute(identifier):
             return self.document.valid_qualified_name("crate:" + self._base + identifier.removeprefix("./"))
@@ -175,7 +175,7 @@ class Mapping:
         return [(PROV_TYPE, self.document.valid_qualified_name(f"prov:{kind}")) for kind in kinds]
 
     def _once(self, *relation: Any) -> bool:
-        """Whether a relation has not been said before: two crates of a run say some of the same."""
+        """Return whether a relation has not been said before: two crates of a run say some of the same."""
         if relation in self._said:
             return False
         self._said.add(relation)
@@ -292,13 +292,13 @@ class Mapping:
                     self.document.actedOnBehalfOf(agent, person, name)
 
     def _source(self, identifier: str, plan: Any) -> None:
-        """A function came of the source file that the crate has of it."""
+        """State that a function comes of the source file that the crate has of it."""
         for source in reference_ids(self._entities.get(identifier, {}).get("subjectOf")):
             if source in self._entities and self._once("source", plan, self._name(source)):
                 self.document.hadPrimarySource(plan, self._entity(source))
 
     def _informed(self, action: Entity) -> None:
-        """Who started whom: the engine's run the orchestration, the orchestration of a step the step."""
+        """State who started whom: the engine's run the orchestration, the orchestration of a step the step."""
         if not {"ControlAction", "OrganizeAction"}.intersection(types_of(action)):
             return
         name = self._name(action["@id"])

@@ -53,7 +53,7 @@ class Indexed:
 
 
 def default_index(directory: Path) -> Path:
-    """Where the index of a directory is: beside it, as a sealed run crate cannot take it."""
+    """Return where the index of a directory is: beside it, as a sealed run crate cannot take it."""
     path = Path(os.path.abspath(directory))
     return path.with_name(path.name + SUFFIX)
 
@@ -120,7 +120,7 @@ def index(
 def _sort_out(
     paths: Iterable[str], indexed: set[str], store: IndexStore, result: Indexed
 ) -> tuple[set[str], list[str]]:
-    """Locations that are known and may have changed, and paths to read."""
+    """Return locations that are known and may have changed, and paths to read."""
     changed: set[str] = set()
     fresh: list[str] = []
     in_zips: dict[str, list[str]] = {}

@@ -47,7 +47,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\Z", re.IGNORECASE)
 
 
 def duration_s(text: str) -> float:
-    """Seconds of ``90``, ``1.5m``, ``2h``, ``250ms``.
+    """Return seconds of ``90``, ``1.5m``, ``2h``, ``250ms``.
 
     Raises:
         ValueError: another form.
@@ -59,7 +59,7 @@ def duration_s(text: str) -> float:
 
 
 def size_bytes(text: str) -> float:
-    """Bytes of ``1048576``, ``500MB``, ``1.5GiB``; a bare letter is binary: ``2G`` is 2 GiB.
+    """Return bytes of ``1048576``, ``500MB``, ``1.5GiB``; a bare letter is binary: ``2G`` is 2 GiB.
 
     Raises:
         ValueError: another form.
@@ -73,7 +73,7 @@ def size_bytes(text: str) -> float:
 
 
 def moment(text: str) -> datetime:
-    """A time in ISO 8601; without an offset it is UTC.
+    """Return a time in ISO 8601; without an offset it is UTC.
 
     Raises:
         ValueError: another form.
@@ -214,7 +214,7 @@ class Index:
         limit: int | None = None,
         condition: str | None = None,
     ) -> Answer:
-        """Attempts that filters let through.
+        """Return attempts that filters let through.
 
         Args:
             filters: which.

@@ -79,12 +79,12 @@ def _read(source: Source) -> ReadStep:
 
 
 def map_serial(function: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
-    """A :data:`Mapper` that reads in this process."""
+    """Yield a :data:`Mapper` that reads in this process."""
     yield from map(function, batches)
 
 
 def map_processes(jobs: int) -> Mapper:
-    """A :data:`Mapper` that reads in several processes of this machine, a bounded number of batches at a time."""
+    """Return a :data:`Mapper` that reads in several processes, a bounded number of batches at a time."""
 
     def mapper(function: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
         import multiprocessing

@@ -37,7 +37,7 @@ _ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
 
 
 def need_arrow() -> Any:
-    """The module ``pyarrow``.
+    """Return the module ``pyarrow``.
 
     Raises:
         InputError: it is not installed.
@@ -52,7 +52,7 @@ def need_arrow() -> Any:
 
 
 def schema_of(table: str) -> Any:
-    """Arrow schema of a table: microseconds for times, as Spark knows no finer ones."""
+    """Return Arrow schema of a table: microseconds for times, as Spark knows no finer ones."""
     pa = need_arrow()
     kinds = {name: getattr(pa, arrow)() for name, arrow in _ARROW.items()}
     kinds["time"] = pa.timestamp("us", tz="UTC")
@@ -60,7 +60,7 @@ def schema_of(table: str) -> Any:
 
 
 def partition_of(start_ns: int, endpoint: str) -> str:
-    """Directories of a partition, Hive style."""
+    """Return directories of a partition, Hive style."""
     day = datetime.fromtimestamp(start_ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d")
     return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
 
@@ -168,11 +168,11 @@ class IndexStore:
         return sorted(part[2] for part in broken), paths, gone
 
     def unread(self) -> set[str]:
-        """Crates that :meth:`repair` wanted to be read again, and that were not."""
+        """Return crates that :meth:`repair` wanted to be read again, and that were not."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen WHERE size = ?", UNREAD[:1])}
 
     def mark_duplicates(self) -> None:
-        """All crates are in: find those that lie there more than once, byte for byte. One of each counts."""
+        """Find crates that lie there more than once, byte for byte, once all are in. One of each counts."""
         if self._outdated:
             self._outdated = False
             self._set_version()
@@ -188,12 +188,12 @@ class IndexStore:
         self._db.execute("COMMIT")
 
     def extra(self) -> int:
-        """Number of crates that do not count: their content is there under another path."""
+        """Return number of crates that do not count: their content is there under another path."""
         number: int = self._db.execute("SELECT count(*) FROM extra").fetchone()[0]
         return number
 
     def unchanged(self, location: str, size: int, mtime: int) -> bool:
-        """Whether the crate at a place was read as it is now, and as crates are read now."""
+        """Return whether the crate at a place was read as it is now, and as crates are read now."""
         if self._outdated:
             return False
         row = self._db.execute("SELECT size, mtime FROM seen WHERE identity = ?", (location,)).fetchone()
@@ -211,7 +211,7 @@ class IndexStore:
         self._db.execute("UPDATE seen SET size = ?, mtime = ? WHERE identity = ?", (size, mtime, location))
 
     def locations(self) -> set[str]:
-        """All crates that are in the index."""
+        """Return all crates that are in the index."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen")}
 
     def add(self, seen: Sequence[tuple[str, int, int, str, str]], rows: dict[tuple[str, str], list[Row]]) -> None:

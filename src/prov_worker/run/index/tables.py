@@ -152,7 +152,7 @@ SAMPLES: dict[str, str] = {
 
 
 def rows(table: str, step: RunStep) -> Iterator[Row]:
-    """Rows of one table for one step, without the columns ``start`` and ``end``, which follow from ``*_ns``."""
+    """Yield rows of one table for one step, without the columns ``start`` and ``end``, which follow from ``*_ns``."""
     if table == "tasks":
         yield _task(step)
     elif table == "arguments":
@@ -228,7 +228,7 @@ _PANDAS = {"text": "string", "int": "Int64", "float": "float64", "bool": "bool"}
 
 
 def frame(table: str, content: Iterable[Row]) -> pd.DataFrame:
-    """A table of steps as a pandas DataFrame: nullable integers and strings, UTC timestamps in microseconds.
+    """Return a table of steps as a pandas DataFrame: nullable integers and strings, UTC timestamps in microseconds.
 
     Args:
         table: its name.

@@ -56,7 +56,7 @@ class Advice:
 
 
 def advise(data: Gathered, functions: list[FunctionFigures]) -> list[Advice]:
-    """All advice about a run, what matters most first."""
+    """Return all advice about a run, what matters most first."""
     advice_list: list[Advice] = []
     pause = statistics.median(between) if len(between := gaps(data.rows)) >= 5 else None
     for function in functions:
@@ -111,7 +111,7 @@ def _failing(function: FunctionFigures) -> Iterator[Advice]:
 
 
 def _nodes(function: FunctionFigures, data: Gathered) -> list[NodeFacts]:
-    """Nodes on which a function ran."""
+    """Return nodes on which a function ran."""
     return [data.nodes[index] for index in {row.node for row in function.rows}]
 
 
@@ -132,7 +132,7 @@ class _MemoryNeed(NamedTuple):
 
 
 def _memory_need(function: FunctionFigures, rows: Iterable[Row]) -> _MemoryNeed | None:
-    """The need that is closest to its limit, of all nodes and jobs; None if sizes are not known.
+    """Return the need that is closest to its limit, of all nodes and jobs; None if sizes are not known.
 
     Peak, number at once and limit are of one place: another node's or another job's memory is not theirs.
     """
@@ -156,7 +156,7 @@ def _were(count: int) -> str:
 
 
 def _cpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
-    """Allowed many CPUs and used few, while the rest of the node did nothing either."""
+    """Advise on functions that may use many CPUs and used few, while the rest of the node did nothing either."""
     nodes = _nodes(function, data)
     cpus = min((node.cpus for node in nodes if node.cpus), default=None)
     if function.cpus_used is None or function.cpus_allowed is None or cpus is None or function.cpus_used < WAITING_CPUS:
@@ -183,7 +183,7 @@ def _cpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
 
 
 def _waiting(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
-    """Keeps no CPU busy: it waits for something."""
+    """Advise on functions that keep no CPU busy: they wait for something."""
     if function.cpus_used is None or function.cpus_used >= WAITING_CPUS or function.wall_median_s < SHORT_S:
         return
     if function.gpus_held and (function.gpu_busy is None or function.gpu_busy > 0.1):
@@ -210,7 +210,7 @@ def _waiting(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
 
 
 def _load(rows: Iterable[Row], data: Gathered) -> float | None:
-    """Share of the CPUs of their nodes that were busy while attempts ran, weighted by time; None if not sampled."""
+    """Return the share of their nodes' CPUs that was busy while attempts ran, weighted by time; None if not sampled."""
     busy_s = total_s = 0.0
     for row in rows:
         node = data.nodes[row.node]
@@ -237,7 +237,7 @@ def _starved(rows: list[Row], data: Gathered) -> str | None:
 
 
 def _gpus(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
-    """Holds GPUs that it does not use."""
+    """Advise on functions that hold GPUs and do not use them."""
     if not function.gpus_held or function.gpus_used is None or function.gpu_busy is None:
         return
     if function.gpus_used >= function.gpus_held and function.gpu_busy >= IDLE_SHARE / 2 * function.gpus_held:
@@ -274,7 +274,7 @@ def _gpu_count(count: float) -> str:
 
 
 def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
-    """Memory: close to the node's, or so far below that it could be another node."""
+    """Advise on memory: close to the node's, or so far below that it could be another node."""
     need = _memory_need(function, function.rows)
     if need is None:
         return
@@ -299,7 +299,7 @@ def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
 
 
 def _stragglers(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
-    """A few attempts that take far longer than the rest."""
+    """Yield a few attempts that take far longer than the rest."""
     limit = max(STRAGGLER_TIMES * function.wall_median_s, function.wall_median_s + STRAGGLER_S)
     slow = [row for row in function.rows if row.wall_s > limit]
     if function.attempts < 10 or not slow or len(slow) > 0.1 * function.attempts:
@@ -321,7 +321,7 @@ def _stragglers(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
 
 
 def _short(function: FunctionFigures, pause: float) -> Iterator[Advice]:
-    """Many tasks that are shorter than the pause between two of them."""
+    """Advise on many tasks that are shorter than the pause between two of them."""
     short = [row for row in function.rows if row.wall_s < min(pause, SHORT_S)]
     if len(short) < max(20, 0.5 * function.attempts):
         return

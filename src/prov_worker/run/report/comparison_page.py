@@ -54,7 +54,7 @@ def write_comparison(comparison: Comparison, runs: tuple[str, str], problems: li
 
 
 def _ratio(first: Figures | None, second: Figures | None) -> float | None:
-    """The second's median wall time over the first's."""
+    """Return the second's median wall time over the first's."""
     if first is None or second is None or not first.wall_s or second.wall_s is None:
         return None
     return second.wall_s / first.wall_s

@@ -18,12 +18,12 @@ LEAST_POINTS = 24
 
 
 def points_for(steps: int) -> int:
-    """Points of one series if a run has that many steps."""
+    """Return points of one series if a run has that many steps."""
     return max(LEAST_POINTS, min(MOST_POINTS, ALL_POINTS // max(steps, 1)))
 
 
 def buckets(count: int, points: int) -> list[tuple[int, int]]:
-    """``count`` samples as at most ``points`` runs of neighbours: begin and end of each."""
+    """Return ``count`` samples as at most ``points`` runs of neighbours: begin and end of each."""
     if count <= points:
         return [(i, i + 1) for i in range(count)]
     edges = [round(i * count / points) for i in range(points + 1)]
@@ -44,7 +44,7 @@ def _rounded(values: Sequence[float | None], scale: float) -> list[int | None]:
 
 
 def thinned(series: TaskSeries, points: int, *, all_quantities: bool) -> dict[str, Any]:
-    """The series of one task as the page draws them.
+    """Return the series of one task as the page draws them.
 
     Args:
         series: as the crate has them.
@@ -118,7 +118,7 @@ def _points(column: Column, runs: Sequence[tuple[int, int]], mean: bool) -> list
 
 
 def packed(data: Any) -> str:
-    """JSON, raw deflate (RFC 1951), base64: what the page's script unpacks."""
+    """Return JSON, raw deflate (RFC 1951), base64: what the page's script unpacks."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)
     return base64.b64encode(engine.compress(text.encode()) + engine.flush()).decode()

@@ -172,7 +172,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _spans(rows: Iterable[Row], of: _Key) -> dict[int, tuple[int, int]]:
-    """First start and last end, by what ``of`` names."""
+    """Return first start and last end, by what ``of`` names."""
     spans: dict[int, tuple[int, int]] = {}
     for row in rows:
         first, last = spans.get(of(row), (row.start_ns, row.end_ns))
@@ -181,7 +181,7 @@ def _spans(rows: Iterable[Row], of: _Key) -> dict[int, tuple[int, int]]:
 
 
 def functions(data: Gathered) -> list[FunctionFigures]:
-    """Figures of every function, those that took the most time first."""
+    """Return figures of every function, those that took the most time first."""
     together = most_together(data.rows, lambda row: row.node)
     in_job = most_together(data.rows, lambda row: (row.node, row.job))
     grouped: dict[int, list[Row]] = defaultdict(list)
@@ -231,12 +231,12 @@ def _function(
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest of sorted values that at least ``share`` of them do not exceed (nearest rank)."""
+    """Return the smallest of sorted values that at least ``share`` of them do not exceed (nearest rank)."""
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
 def most_together(rows: Iterable[Row], place: Callable[[Row], Place]) -> dict[Place, int]:
-    """By place, such as a node, the most attempts that ran there at one moment."""
+    """Return by place, such as a node, the most attempts that ran there at one moment."""
     events: dict[Place, list[tuple[int, int]]] = defaultdict(list)
     for row in rows:
         # An end sorts before a start at the same moment: one followed the other.
@@ -253,7 +253,7 @@ def most_together(rows: Iterable[Row], place: Callable[[Row], Place]) -> dict[Pl
 
 
 def failures(data: Gathered) -> list[FailureGroup]:
-    """Failed attempts, grouped; tasks that never completed first, then by number."""
+    """Return failed attempts, grouped; tasks that never completed first, then by number."""
     alike = [_VARYING.sub("#", error) for error in data.errors]
     grouped: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in data.rows:
@@ -269,7 +269,7 @@ def failures(data: Gathered) -> list[FailureGroup]:
 
 
 def busy(rows: Iterable[Row], start_ns: int, width_ns: float, count: int, weight: _Weight) -> list[float]:
-    """How much of something ran in each of ``count`` bins from ``start_ns``: the mean over the bin.
+    """Return how much of something ran in each of ``count`` bins from ``start_ns``: the mean over the bin.
 
     Args:
         rows: attempts.
@@ -291,12 +291,12 @@ def busy(rows: Iterable[Row], start_ns: int, width_ns: float, count: int, weight
 
 
 def mean_cpus(row: Row) -> float:
-    """CPUs that an attempt kept busy on average: CPU time / wall."""
+    """Return CPUs that an attempt kept busy on average: CPU time / wall."""
     return row.cpu_s / row.wall_s if row.cpu_s is not None and row.wall_s > 0 else 0.0
 
 
 def gaps(rows: Iterable[Row]) -> list[float]:
-    """Seconds between an attempt's end and the next one's start on the same worker, if a worker had several."""
+    """Return seconds between an attempt's end and the next one's start on the same worker, if a worker had several."""
     by_worker: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         by_worker[row.worker].append(row)

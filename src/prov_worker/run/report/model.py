@@ -90,7 +90,7 @@ class Profile:
         return sum(total / count for total, count in self._bins.values()) / len(self._bins) if self._bins else None
 
     def mean_between(self, start_ns: int, end_ns: int) -> float | None:
-        """Mean over the bins that lie in a span of time, at least in part; None without a sample there."""
+        """Return mean over the bins that lie in a span of time, at least in part; None without a sample there."""
         first, last = start_ns // self.width_ns, end_ns // self.width_ns
         if last - first < len(self._bins):
             bins = [self._bins[at] for at in range(first, last + 1) if at in self._bins]
@@ -115,7 +115,7 @@ class Profile:
         self._bins = merged
 
     def resampled(self, start_ns: int, width_ns: float, count: int) -> list[float | None]:
-        """Means over ``count`` bins from ``start_ns``; None if nothing was sampled."""
+        """Return means over ``count`` bins from ``start_ns``; None if nothing was sampled."""
         sums = [0.0] * count
         counts = [0] * count
         for at, (total, number) in self._bins.items():

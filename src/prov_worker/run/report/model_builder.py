@@ -137,7 +137,7 @@ class _Gatherer:
             data.software[f"{name} {version}"] = None
 
     def done(self) -> Gathered:
-        """What was read, with its links."""
+        """Return what was read, with its links."""
         data = self._data
         data.shown, data.blocks = self._shown.done()
         data.rows.sort(key=lambda row: (row.start_ns, row.key))
@@ -269,7 +269,7 @@ class _Gatherer:
         return text if len(text) <= limit else "…" + text[-limit:] if "log" in relative else text[:limit] + "…"
 
     def _details(self, step: RunStep, crate: StepCrate, series: TaskSeries) -> dict[str, Any]:
-        """What the page shows of one attempt, besides its row."""
+        """Return what the page shows of one attempt, besides its row."""
         details: dict[str, Any] = {
             "crate": step.crate_id,
             "args": [_described(argument) for argument in step.arguments[:_MOST_VALUES]],
@@ -324,7 +324,7 @@ def _short(text: str, limit: int) -> str:
 
 
 def _mark_latest(rows: list[Row]) -> None:
-    """Of each task, the attempt with the highest number is the latest: a directory may hold two that say so."""
+    """Mark the attempt with the highest number of each task as its latest: a directory may hold two that say so."""
     best: dict[str, Row] = {}
     for row in rows:
         other = best.get(row.task_id)

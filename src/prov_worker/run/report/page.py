@@ -75,7 +75,7 @@ def write_report(
 
 
 def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Raises:
         InputError: jinja2 is missing.
@@ -108,13 +108,13 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
 
 
 def _named(data: Gathered) -> dict[str, Row]:
-    """Rows that the tables of runs and models name, by key."""
+    """Return rows that the tables of runs and models name, by key."""
     keys = {tracked.key for tracked in data.training} | {model.key for model in data.models}
     return {row.key: row for row in data.rows if row.key in keys}
 
 
 def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
-    """Table of the nodes: what stands in for the curves if no script runs."""
+    """Return table of the nodes: what stands in for the curves if no script runs."""
     rows: dict[int, list[Row]] = {index: [] for index in range(len(data.nodes))}
     for row in data.rows:
         rows[row.node].append(row)
@@ -138,7 +138,7 @@ def _nodes(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
 
 
 def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
-    """What the page's script needs at once; times are microseconds after the run's start."""
+    """Return what the page's script needs at once; times are microseconds after the run's start."""
     rows = data.shown
     starts = [(row.start_ns - summary.start_ns) // 1000 for row in rows]
     return {
@@ -189,7 +189,7 @@ def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
 
 
 def _curves(data: Gathered, summary: Summary) -> list[dict[str, Any]]:
-    """What each node did over the run, in :data:`BINS` bins."""
+    """Return what each node did over the run, in :data:`BINS` bins."""
     width_ns = max((summary.end_ns - summary.start_ns) / BINS, 1.0)
     by_node: dict[int, list[Row]] = {index: [] for index in range(len(data.nodes))}
     for row in data.rows:

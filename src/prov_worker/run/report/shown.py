@@ -37,7 +37,7 @@ class Shown:
         self._least: tuple[float, float] | None = None
 
     def wants(self, failed: bool, wall_s: float, rss_bytes: int | None) -> bool:
-        """Whether the next attempt may be among those that are shown."""
+        """Return whether the next attempt may be among those that are shown."""
         self._attempts += 1
         if self._attempts <= self._most_attempts:
             return True

@@ -61,7 +61,7 @@ class Filters:
         return tuple(text for text in self.task if not _WILDCARDS & set(text))
 
     def _names(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-        """Columns, any of which has to match any of the patterns."""
+        """Return columns, any of which has to match any of the patterns."""
         return (
             (("function",), self.function),
             (("host",), self.host),
@@ -80,7 +80,7 @@ class Filters:
         )
 
     def where(self) -> tuple[str, list[Any]]:
-        """SQL condition with placeholders, and their values."""
+        """Return SQL condition with placeholders, and their values."""
         parts: list[str] = []
         values: list[Any] = []
 
@@ -121,7 +121,7 @@ class Filters:
         return " AND ".join(parts) or "true", values
 
     def matches(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row of the table of tasks is let through, as :meth:`where` does it."""
+        """Return whether a row of the table of tasks is let through, as :meth:`where` does it."""
         for columns, names in self._names():
             texts = [text for column in columns if (text := row[column]) is not None]
             if names and not any(fnmatchcase(text, name) for text in texts for name in names):
@@ -181,11 +181,11 @@ class Selection:
         return Selection(self._filters, self._where)
 
     def names_run(self, name: str) -> bool:
-        """Whether attempts are chosen by the name of their run, and a name or pattern is this one's."""
+        """Return whether attempts are chosen by the name of their run, and a name or pattern is this one's."""
         return any(fnmatchcase(name, pattern) for pattern in self._filters.run_name)
 
     def takes(self, step: RunStep) -> bool:
-        """Whether an attempt is taken.
+        """Return whether an attempt is taken.
 
         Raises:
             InputError: the condition cannot be evaluated for it, or the beginning of an id fits this task and an

@@ -19,7 +19,7 @@ _NO_RIGHTS = ("--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def command(subject: Subject, inside: list[str]) -> list[str]:
-    """A command that runs another one in the image, without network if that can be said."""
+    """Return a command that runs another one in the image, without network if that can be said."""
     runtime = str(subject.engine["container_type"])
     image = subject.values["image"]
     if runtime in _IMAGE_FILES:
@@ -29,7 +29,7 @@ def command(subject: Subject, inside: list[str]) -> list[str]:
 
 
 def present(subject: Subject) -> bool:
-    """Whether runtime and image are here, so that the image can be asked without fetching anything."""
+    """Return whether runtime and image are here, so that the image can be asked without fetching anything."""
     runtime = str(subject.engine["container_type"])
     if _where(subject, runtime) is None:
         return False
@@ -39,7 +39,7 @@ def present(subject: Subject) -> bool:
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Runtime, image and digest."""
+    """Yield runtime, image and digest."""
     if subject.values["runtime"] != "container":
         return
     runtime = str(subject.engine["container_type"])
@@ -104,7 +104,7 @@ def _digest(subject: Subject, image: str, digests: list[str]) -> Iterator[Findin
 
 
 def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
-    """Digests of an image that is stored here, that of its registry first; None if there is no such image."""
+    """Return digests of an image that is stored here, that of its registry first; None if there is no such image."""
     answer = in_worker_shell(subject, [runtime, "image", "inspect", subject.values["image"]]).answer
     if answer.status != 0:
         return None, answer.message
@@ -118,7 +118,7 @@ def _inspect(subject: Subject, runtime: str) -> tuple[list[str] | None, str]:
 
 
 def _where(subject: Subject, runtime: str) -> str | None:
-    """Path of the runtime, which a module may bring in."""
+    """Return path of the runtime, which a module may bring in."""
     answer = in_worker_shell(subject, ["bash", "-c", f"command -v {runtime}"]).answer
     lines = answer.output.split()
     return lines[-1] if answer.status == 0 and lines else None

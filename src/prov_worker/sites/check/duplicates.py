@@ -14,7 +14,7 @@ from prov_worker.sites.install import marker_of
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """The endpoint's own daemon, and others in the same directory."""
+    """Yield the endpoint's own daemon, and others in the same directory."""
     line = "daemons"
     alive = daemons.look_at_all(subject.user_dir)
     if subject.name is not None:

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """The service's REST and AMQPS addresses, as Globus Compute's SDK takes them from the environment."""
+    """Yield the service's REST and AMQPS addresses, as Globus Compute's SDK takes them from the environment."""
     from prov_worker.globus import service_urls
 
     if subject.offline:
@@ -39,7 +39,7 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def rest(url: str) -> Iterator[Finding]:
-    """Any answer of the web service will do; its date shows how wrong the clock is."""
+    """Ask the web service: any answer will do, and its date shows how wrong the clock is."""
     import requests
     from globus_sdk.config import get_ssl_verify
 
@@ -88,7 +88,7 @@ def clock(date: str, now_s: float) -> Finding:
 
 
 def amqps(host: str, ports: tuple[int, ...] = _AMQPS_PORTS) -> Iterator[Finding]:
-    """A TLS connection to the broker: tasks come by it, and it goes through no HTTP proxy."""
+    """Yield a TLS connection to the broker: tasks come by it, and it goes through no HTTP proxy."""
     line = "egress, AMQPS"
     failures = []
     for port in ports:
@@ -139,7 +139,7 @@ def _within(limit_s: float, do: Callable[[], _T]) -> _T:
 
 
 def _told(error: BaseException) -> str:
-    """The innermost reason: those around it repeat the address."""
+    """Return the innermost reason: those around it repeat the address."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

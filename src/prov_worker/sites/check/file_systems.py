@@ -15,7 +15,7 @@ _LINE = "file systems"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Whether they are here, and whether the endpoint's directories are on one of them."""
+    """Yield whether they are here, and whether the endpoint's directories are on one of them."""
     named = subject.values.get("filesystems")
     if not named:
         return

@@ -21,7 +21,7 @@ _LEAST_FILES = 1024
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Each limit that is known to stop an endpoint or its workers."""
+    """Yield each limit that is known to stop an endpoint or its workers."""
     yield from _sockets(subject)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _LEAST_FILES:
@@ -55,7 +55,7 @@ def _sockets(subject: Subject) -> Iterator[Finding]:
 
 
 def _cpus(subject: Subject) -> Finding:
-    """On a machine without a scheduler the workers' CPUs are these."""
+    """Compare the workers' CPUs with those of a machine without a scheduler."""
     line = "CPUs"
     mine = os.sched_getaffinity(0)
     affinity, workers = str(subject.values["affinity"]), int(subject.values["workers"])
@@ -70,7 +70,7 @@ def _cpus(subject: Subject) -> Finding:
 
 
 def _cores(subject: Subject) -> Iterator[Finding]:
-    """On a node of the site: whether workers are bound to the same core while there are enough for all."""
+    """Judge, for a node of the site, whether workers are bound to the same core while there are enough for all."""
     line = "CPUs"
     values, site = subject.values, subject.site
     given, workers = str(values["affinity"]), int(values["workers"])

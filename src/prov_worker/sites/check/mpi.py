@@ -15,7 +15,7 @@ _OPEN_MPI = ("OpenRTE", "Open MPI", "PRRTE")
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Whether it is there, and whose it is: Parsl composes options that Open MPI does not take."""
+    """Yield whether it is there, and whose it is: Parsl composes options that Open MPI does not take."""
     mode = subject.values.get("mpi", "none")
     if mode == "none":
         return

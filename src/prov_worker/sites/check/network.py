@@ -13,7 +13,7 @@ _LINE = "interface"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Whether the option ``interface`` names one of this host, with an address that compute nodes may reach."""
+    """Yield whether the option ``interface`` names one of this host, with an address that compute nodes may reach."""
     import psutil
 
     named = subject.values["interface"]

@@ -22,7 +22,7 @@ def subject_of(
     name: str | None = None,
     offline: bool = False,
 ) -> Subject:
-    """What the daemon would load for these options.
+    """Return what the daemon would load for these options.
 
     Args:
         site: its site.

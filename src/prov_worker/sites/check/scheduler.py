@@ -15,7 +15,7 @@ _LINE = "scheduler commands"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Presence of the commands; then account, queue and limits, by the scheduler's own word."""
+    """Yield presence of the commands; then account, queue and limits, by the scheduler's own word."""
     scheduler = subject.scheduler
     if scheduler is None:
         return

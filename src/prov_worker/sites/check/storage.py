@@ -38,7 +38,7 @@ _LEAST_FILES = 10_000
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """The run directory, that of the crates, and the mount points."""
+    """Yield the run directory, that of the crates, and the mount points."""
     mounts = read_mounts(ProbeContext())
     yield _directory("run directory", subject.user_dir, mounts, subject, "--user-dir")
     yield _directory("crate_dir", subject.crate_dir, mounts, subject, "--set crate_dir=")
@@ -82,7 +82,7 @@ def _directory(line: str, path: Path, mounts: list[Mount], subject: Subject, opt
 
 
 def _submit_dir(given: str) -> Finding:
-    """User endpoints are started in it, and submit from it."""
+    """Judge the working directory: user endpoints are started in it, and submit from it."""
     line = "submit_dir"
     remedy = "--set submit_dir= the project's directory"
     if not given:  # of an installation from before it had to be said
@@ -134,7 +134,7 @@ def _try(directory: Path) -> str | None:
 
 
 def _rights(subject: Subject) -> Iterator[Finding]:
-    """Globus Compute's directory holds tokens."""
+    """Judge Globus Compute's directory, which holds tokens."""
     line = "rights"
     for path in (Path.home(), subject.user_dir, *([subject.user_dir / subject.name] if subject.name else [])):
         try:

@@ -14,7 +14,7 @@ _LINE = "unit"
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Each command that works here works under the options of the endpoint's unit too."""
+    """Try each command that works here under the options of the endpoint's unit too."""
     options = confinement.options(subject.site, subject.values)
     properties = [f"--property={key}={value}" for key, value in options.items() if key != "OOMPolicy"]
     scheduler = subject.scheduler

@@ -12,7 +12,7 @@ from prov_worker.sites.check.context import Subject
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Whether Globus Compute lets this user start an endpoint with this configuration."""
+    """Yield whether Globus Compute lets this user start an endpoint with this configuration."""
     line = "user"
     if wants_email() and not subject.values["email"]:
         observation = (

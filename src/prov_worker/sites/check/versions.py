@@ -40,7 +40,7 @@ _TIMEIT = ["timeit", "-n", "1", "-r", "1", _QUESTION]
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Python, Parsl, Globus Compute and prov-worker here, at the workers, and whether they fit."""
+    """Yield Python, Parsl, Globus Compute and prov-worker here, at the workers, and whether they fit."""
     # The word at the end is what prov-worker's .pth file looks for: the engine is known to the endpoint's own programs.
     here = _answer(programs.run([sys.executable, "-c", _QUESTION, "globus-compute-endpoint"], limit_s=LIMIT_S))
     if here is None:

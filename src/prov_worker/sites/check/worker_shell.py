@@ -63,7 +63,7 @@ def in_worker_shell(subject: Subject, command: list[str], *, limit_s: float = LI
 
 
 def temporary_directory(subject: Subject) -> str | None:
-    """Where the workers put their sockets, if that can be known from here."""
+    """Return where the workers put their sockets, if that can be known from here."""
     result = in_worker_shell(subject, ["sh", "-c", f'echo "{_MARK}${{TMPDIR:-/tmp}}"'])
     for line in result.answer.output.splitlines():
         if line.startswith(_MARK):

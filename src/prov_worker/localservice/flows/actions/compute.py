@@ -117,7 +117,7 @@ class ComputeProvider:
 
 
 def _runtime() -> dict[str, Any]:
-    """What a client tells of itself: here, which packages the service runs with."""
+    """Return what a client tells of itself: here, which packages the service runs with."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -161,7 +161,7 @@ def _calls(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _old_calls(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The same of version 2, whose tasks name their endpoints, and whose arguments may be JSON in a text."""
+    """Return the same of version 2, whose tasks name their endpoints, and whose arguments may be JSON in a text."""
     tasks = body.get("tasks")
     calls = []
     for number, task in enumerate(tasks if isinstance(tasks, list) else [body]):

@@ -119,7 +119,7 @@ def submission_of(path: Path, creators: list[Creator]) -> Submission:
 
 
 def _authors(path: Path, root: Mapping[str, Any], entities: Mapping[str, Mapping[str, Any]]) -> list[Creator]:
-    """The stated authors; an account's name is no person's, and nobody is made up of it."""
+    """Return the stated authors; an account's name is no person's, and nobody is made up of it."""
     creators = []
     for identifier in reference_ids(root.get("author")):
         entity = entities.get(identifier, {})
