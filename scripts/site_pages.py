@@ -77,11 +77,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"]({posixpath.relpath(name, start)}{match[2] or ''})"
 
     text = _LINK.sub(changed, markdown)
-    # A file of the repository that is no page: its name, without a link.
+    # A file of the repository that is not a page: its name, without a link.
     return re.sub(rf"\[([^\]]*)\]\({_MISSING}[^)]*\)", r"\1", text)
 
 
-#: Marks a link to what is no page while links are rewritten; no file is named so.
+#: Marks a link to what is not a page while links are rewritten; no file is named so.
 _MISSING = "no-page:"
 
 

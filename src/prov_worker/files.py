@@ -55,7 +55,7 @@ def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None)
         with suppress(OSError), target.open("rb") as stream:
             if own in stream.read(1024):
                 return
-    raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
+    raise InputError(f"{target}: already exists; give another name, or --overwrite to replace it")
 
 
 def need_new(target: Path) -> None:
@@ -66,14 +66,14 @@ def need_new(target: Path) -> None:
     """
     _check(target)
     if os.path.lexists(target):
-        raise InputError(f"{target}: is there already; name a new file")
+        raise InputError(f"{target}: already exists; name a new file")
 
 
 def _check(target: Path) -> None:
     if target.is_dir():
         raise InputError(f"{target}: is a directory; name a file")
     if not target.parent.is_dir():
-        raise InputError(f"{target}: cannot be written: {target.parent} is no directory")
+        raise InputError(f"{target}: cannot be written: {target.parent} is not a directory")
 
 
 def stays_in(directory: Path, relative: str) -> bool:

@@ -13,7 +13,7 @@ CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
 DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
 #: No link as the last part of a path.
 NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-#: Do not wait for what is no file, such as a pipe.
+#: Do not wait for what is not a file, such as a pipe.
 NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 #: To name what is below a directory; Linux needs no right to list it then.
 PATH: int = getattr(os, "O_PATH", 0)

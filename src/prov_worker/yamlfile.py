@@ -19,7 +19,7 @@ def parse(text: str | bytes, where: str) -> Any:
         where: its file, for errors.
 
     Raises:
-        InputError: it is no YAML, a key is there twice, or something holds an alias of itself.
+        InputError: it is not YAML, a key is there twice, or something holds an alias of itself.
         ImportError: PyYAML is not here.
     """
     import yaml

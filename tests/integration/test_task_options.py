@@ -175,9 +175,9 @@ def test_crates_tell_whose_task_is_whose(
 @pytest.mark.parametrize(
     "request_, problem",
     [
-        ({"cancel": [], "by": "a"}, "cancel: is no list of 1 to 500 ids of tasks"),
-        ({"cancel": ["x"], "by": "a"}, "cancel: is no list of ids of tasks"),
-        ({"cancel": [str(uuid.UUID(int=1))]}, "by: is no name of 1 to 200 printable characters"),
+        ({"cancel": [], "by": "a"}, "cancel: is not a list of 1 to 500 ids of tasks"),
+        ({"cancel": ["x"], "by": "a"}, "cancel: is not a list of ids of tasks"),
+        ({"cancel": [str(uuid.UUID(int=1))]}, "by: is not a name of 1 to 200 printable characters"),
         ({"cancel": [str(uuid.UUID(int=1))], "by": "a", "run": "x"}, "run: not together with cancel"),
         ({"about": True, "time_limit": 3}, "time_limit: not together with about"),
     ],

@@ -92,11 +92,11 @@ def test_only_files_that_hold_something_of_others_are_kept(tmp_path: Path) -> No
     target.write_bytes(b"<!-- ours -->")
     refuse_overwrite(target, overwrite=False, own=b"ours")
     refuse_overwrite(target, overwrite=True)
-    with pytest.raises(InputError, match="report.html: is there already"):
+    with pytest.raises(InputError, match="report.html: already exists"):
         refuse_overwrite(target, overwrite=False)
     with pytest.raises(InputError, match="is a directory; name a file"):
         refuse_overwrite(tmp_path, overwrite=True)
-    with pytest.raises(InputError, match="none is no directory"):
+    with pytest.raises(InputError, match="none is not a directory"):
         refuse_overwrite(tmp_path / "none" / "report.html", overwrite=True)
 
 
@@ -116,7 +116,7 @@ def test_a_new_file_is_one_of_which_there_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "link").symlink_to(tmp_path / "new")
     for name in ("empty", "link"):
-        with pytest.raises(InputError, match=f"{name}: is there already; name a new file"):
+        with pytest.raises(InputError, match=f"{name}: already exists; name a new file"):
             need_new(tmp_path / name)
 
 

@@ -99,7 +99,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except UnicodeEncodeError as error:
         # A path with a lone surrogate where text in UTF-8 must be written, such as in a crate.
-        sys.stderr.write(f"prov-worker: {line(repr(error.object))}: a name that is no text in {error.encoding}\n")
+        sys.stderr.write(f"prov-worker: {line(repr(error.object))}: a name that is not a text in {error.encoding}\n")
         return 2
     except (BrokenPipeError, SystemExit) as error:
         # The reader (a pager, head) has seen enough; click and rich turn that into an exit of their own, with code 1.

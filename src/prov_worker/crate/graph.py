@@ -37,7 +37,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _finite(text: str) -> float:
@@ -65,7 +65,7 @@ def _json_of(data: bytes, where: str, parse_constant: Callable[[str], Any] | Non
     try:
         return parse_json(data) if parse_constant is None else json.loads(data, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
-        raise CrateError(where, f"no valid JSON: {error}") from None
+        raise CrateError(where, f"invalid JSON: {error}") from None
 
 
 def load_graph(source: Source, *, as_written: bool = False, run: bool = False) -> list[Entity]:

@@ -1,7 +1,7 @@
 """Ids of entities: which lie in the crate, and which of two spellings are one (RFC 3986, RO-Crate 1.1).
 
 An id is a URI reference against the crate's root: a path in the crate (``./data/x`` and ``data/x`` are one, section
-5.2.4), ``#name`` for what is no file of it, or an absolute URI, for which a scheme and a colon are enough (``urn:``,
+5.2.4), ``#name`` for what is not a file of it, or an absolute URI, for which a scheme and a colon are enough (``urn:``,
 ``doi:``, ``tag:``, ``swh:``, ``ark:``, section 3).
 """
 

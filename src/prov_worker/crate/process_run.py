@@ -1,4 +1,4 @@
-"""Crates of one action of this software that is no task, such as a trigger's or a diagnosis'.
+"""Crates of one action of this software that is not a task, such as a trigger's or a diagnosis'.
 
 An RO-Crate 1.1 that conforms to Process Run Crate 0.5, published whole or not at all.
 """

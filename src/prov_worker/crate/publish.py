@@ -235,7 +235,7 @@ def _move_earlier(final: Path, crate_dir: Path, expected: Attempt, me: Attempt) 
 
 
 def _set_aside(path: Path) -> None:
-    """Free the name from something that is no crate of ours. Kept, never deleted: it may be somebody's data."""
+    """Free the name from something that is not a crate of ours. Kept, never deleted: it may be somebody's data."""
     for number in range(1, 10_000):
         target = path.with_name(f"{path.name}.unreadable" if number == 1 else f"{path.name}.unreadable-{number}")
         if os.path.lexists(target):

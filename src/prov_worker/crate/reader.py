@@ -91,7 +91,7 @@ class StepCrate:
             raise self._wrong("./.mainEntity", "expected one reference")
         self.action = self._entity(action_ids[0], "./.mainEntity")
         if "CreateAction" not in types_of(self.action):
-            raise self._wrong("./.mainEntity", f"{action_ids[0]} is no CreateAction, so this is no step crate")
+            raise self._wrong("./.mainEntity", f"{action_ids[0]} is no CreateAction, so this is not a step crate")
         self.task_id = self._task_id(root)
         self.attempt = self._integer("#attempt", 1)
         self.start = self._time("startTime", required=False)
@@ -199,7 +199,7 @@ class StepCrate:
     def _files(self) -> list[CrateFile]:
         files = []
         for identifier, entity in self.entities.items():
-            # A File by an absolute URI lies elsewhere, one by "#…" is no file of the crate, such as a stream.
+            # A File by an absolute URI lies elsewhere, one by "#…" is not a file of the crate, such as a stream.
             relative = identifiers.local_path(identifier) if "File" in types_of(entity) else None
             if relative is None:
                 continue

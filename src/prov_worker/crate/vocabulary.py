@@ -167,7 +167,7 @@ WORKFLOW_STEM: Final = "workflow"
 #: Suffixes of a crate: of its directory, and of a zip file of it.
 CRATE_SUFFIX: Final = ".crate"
 ZIP_SUFFIX: Final = ".zip"
-#: A crate in the making begins so; what is hidden is no crate yet.
+#: A crate in the making begins so; what is hidden is not a crate yet.
 STAGING_PREFIX: Final = ".tmp-"
 _ATTEMPT = re.compile(r"(?P<task>.+)\.attempt-(?P<number>\d+)(\.\d+)?", re.DOTALL)
 

@@ -92,7 +92,7 @@ class CrateWriter:
             Path of the crate.
 
         Raises:
-            InputError: the plot's name is no file name of an image.
+            InputError: the plot's name is not a file name of an image.
             OSError: the file system refused; nothing is left behind.
         """
         me = attempt_of(record)
@@ -134,7 +134,7 @@ class CrateWriter:
             The directory of the packs; if the crate of this very attempt is in one already, nothing is appended.
 
         Raises:
-            InputError: the plot's name is no file name of an image.
+            InputError: the plot's name is not a file name of an image.
             OSError: the file system refused; nothing was appended.
         """
         me = attempt_of(record)
@@ -233,7 +233,7 @@ def plot_file(plot: Plot) -> CrateContent:
     """Return the file of a plot.
 
     Raises:
-        InputError: its name is no file name of an image.
+        InputError: its name is not a file name of an image.
     """
     media_type = _IMAGE_TYPES.get(os.path.splitext(plot.name)[1])
     if media_type is None or "/" in plot.name:

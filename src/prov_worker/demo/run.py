@@ -74,7 +74,7 @@ def run(
     except OSError as error:
         raise InputError(f"{crate_dir}: cannot make this directory: {error.strerror}") from error
     if not os.access(crate_dir, os.R_OK | os.W_OK | os.X_OK):
-        raise InputError(f"{crate_dir}: no right to write into this directory")
+        raise InputError(f"{crate_dir}: the directory is not writable")
     settings = {**(provenance or {}), "crate_dir": str(crate_dir)}
     with EmbeddedEndpoint(workers=workers, provenance=settings, run_in_sandbox=True, run_dir=run_dir) as endpoint:
         outcomes = []

@@ -53,7 +53,7 @@ def endpoint(
     try:
         identifier = uuid.UUID(str(endpoint_id))
     except ValueError:
-        raise InputError(f"endpoint: {str(endpoint_id)!r}: is no UUID") from None
+        raise InputError(f"endpoint: {str(endpoint_id)!r}: is not a UUID") from None
     from prov_worker.globus.authentication import compute_client
 
     client = compute_client(auth)

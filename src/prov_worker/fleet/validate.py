@@ -86,7 +86,7 @@ def _load(texts: Mapping[str, str], *, here: bool) -> None:
     try:
         schema = json.loads(texts["user_config_schema.json"])
     except ValueError as error:
-        raise InputError(f"user_config_schema.json: no valid JSON: {error}") from None
+        raise InputError(f"user_config_schema.json: invalid JSON: {error}") from None
     text = template.render(texts[TEMPLATE], schema)
     template.load(text, any_interface=not here).shutdown(block=False)
 

@@ -45,7 +45,7 @@ def read_message(body: bytes) -> Answer:
     """Return what a message of a result queue says.
 
     Raises:
-        ValueError: it is no result.
+        ValueError: it is not a result.
     """
     from globus_compute_common import messagepack
     from globus_compute_common.messagepack.message_types import Result

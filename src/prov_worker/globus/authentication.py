@@ -88,7 +88,7 @@ def _client_of_file(path: Path) -> GlobusApp:
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]}: is missing") from None
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: is no JSON object: {type(error).__name__}") from None
+        raise InputError(f"{path}: is not a JSON object: {type(error).__name__}") from None
     if not all(isinstance(field, str) and field for field in fields):
         raise InputError(f"{path}: client_id and client_secret: must be text")
     try:

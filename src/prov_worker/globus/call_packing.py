@@ -61,7 +61,7 @@ def pack_function(function: Callable[..., Any]) -> PackedFunction:
         InputError: it cannot be sent.
     """
     if not callable(function):
-        raise InputError(f"{function!r}: is no function")
+        raise InputError(f"{function!r}: is not a function")
     name = getattr(function, "__name__", None)
     if not isinstance(name, str):
         raise InputError(f"{function!r}: cannot be sent: it has no __name__; call it in a function")

@@ -73,7 +73,7 @@ def _alone(content: Mapping[str, Any], where: str, *allowed: str) -> None:
 
 
 def outcomes_of(value: Any, tasks: Iterable[str]) -> dict[str, tuple[str, str]] | None:
-    """Return what an engine answered, by task: a word, and more to say; None if it is no answer of one of ours.
+    """Return what an engine answered, by task: a word, and more to say; None if it is not an answer of one of ours.
 
     The words are ``cancelled``, ``time_limit`` and ``ended`` (otherwise), ``refused`` and ``asked`` (not ended yet).
     """

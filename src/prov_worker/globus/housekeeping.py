@@ -96,4 +96,4 @@ def _recover(crate_dir: str) -> None:
         check=False,
     )
     level = logging.INFO if done.returncode == 0 else logging.WARNING
-    _log.log(level, "records of earlier runs in %s: %s", crate_dir, done.stdout.strip()[-2000:] or "nothing to say")
+    _log.log(level, "records of earlier runs in %s: %s", crate_dir, done.stdout.strip()[-2000:] or "no output")

@@ -34,7 +34,7 @@ def client_app(client_id: str, secret: str) -> GlobusApp:
     """Return the app of a client; its tokens stay in memory.
 
     Raises:
-        ValueError: the id is no UUID.
+        ValueError: the id is not a UUID.
     """
     import uuid
 

@@ -65,7 +65,7 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
     if content is None:
         return rest, NO_OPTIONS
     if not isinstance(content, Mapping):
-        raise InputError(f"{OPTION}: {type(content).__name__}: is no mapping")
+        raise InputError(f"{OPTION}: {type(content).__name__}: is not a mapping")
     request = read_request(content, OPTION)
     if request is not None:
         return rest, TaskOptions(request=request)
@@ -83,15 +83,15 @@ def take_options(specification: Mapping[str, Any]) -> tuple[dict[str, Any], Task
 
 def _name(run: Any) -> str:
     if not isinstance(run, str):
-        raise InputError(f"{OPTION}: run: {type(run).__name__}: is no text")
+        raise InputError(f"{OPTION}: run: {type(run).__name__}: is not a text")
     if not run.strip() or len(run) > MAX_NAME or not run.isprintable():
-        raise InputError(f"{OPTION}: run: {run[:MAX_NAME]!r}: is no name of 1 to {MAX_NAME} printable characters")
+        raise InputError(f"{OPTION}: run: {run[:MAX_NAME]!r}: is not a name of 1 to {MAX_NAME} printable characters")
     return run
 
 
 def _limit(limit_s: Any) -> float:
     if isinstance(limit_s, bool) or not isinstance(limit_s, int | float):
-        raise InputError(f"{OPTION}: time_limit: {type(limit_s).__name__}: is no number of seconds")
+        raise InputError(f"{OPTION}: time_limit: {type(limit_s).__name__}: is not a number of seconds")
     if not 0 < limit_s <= _MAX_LIMIT_S:
         raise InputError(f"{OPTION}: time_limit: {limit_s}: is not above 0 and at most {_MAX_LIMIT_S} s")
     return float(limit_s)

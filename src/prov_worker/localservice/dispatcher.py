@@ -219,7 +219,7 @@ class Dispatcher:
             self._commanded[user_endpoint.id] = now
         identity = self._identities.get(user_endpoint.owner)
         if identity is None:
-            _log.warning("endpoint %s: its owner is no identity of this service any more", user_endpoint.core)
+            _log.warning("endpoint %s: its owner is not an identity of this service any more", user_endpoint.core)
             return
         command = {
             "command": "cmd_start_endpoint",

@@ -65,7 +65,7 @@ class Gate:
         owner = await self._owner(headers)
         authority = headers.get(b"host", b"").decode("latin-1")
         if owner is None and not self._service.config.is_called(authority):
-            await _refuse(scope, receive, send, 421, f"{authority[:200]} is no name of this service")
+            await _refuse(scope, receive, send, 421, f"{authority[:200]} is not a name of this service")
             return
         if owner is None and self._is_protected(scope):
             await _refuse(scope, receive, send, 401, apierrors.NO_TOKEN, apierrors.NO_TOKEN_HEADERS)

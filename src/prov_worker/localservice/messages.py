@@ -26,7 +26,7 @@ def _pack(message_type: str, data: dict[str, Any]) -> bytes:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _unpack(body: bytes, message_type: str) -> dict[str, Any]:

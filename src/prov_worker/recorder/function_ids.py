@@ -12,7 +12,7 @@ _MAX_FUNCTIONS = 1000
 
 
 class FunctionIds(dict[str | None, tuple[bytes, str]]):
-    """By the text of an id: its 16 bytes, or, if it is no UUID as usual, a field of the line. A bounded number."""
+    """By the text of an id: its 16 bytes, or, if it is not a UUID as usual, a field of the line. A bounded number."""
 
     def __init__(self) -> None:
         super().__init__({None: (NO_ID, "")})

@@ -19,7 +19,7 @@ class KnownFunction:
     Attributes:
         number: in the journal.
         names: of its parameters.
-        code: what it runs; None if it is no Python function.
+        code: what it runs; None if it is not a Python function.
         line: what describes it, until that has been written.
         quick: how many quick calls in a row it had.
         command: whether it runs a shell command.

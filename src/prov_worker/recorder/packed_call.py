@@ -23,7 +23,7 @@ def field(packed: str, *, redacted: bool, arguments: str) -> str:
         arguments: what the line says of the arguments.
     """
     if not packed:
-        reason = "it did not come as one: it is no task of Globus Compute"
+        reason = "it did not come as one: it is not a task of Globus Compute"
     elif len(packed) > LIMIT:
         reason = f"larger than {LIMIT} characters: {len(packed)}"
     elif redacted:

@@ -42,7 +42,7 @@ def rerun_at(plan: Plan, endpoint: str, directory: Path, crates: Path | None) ->
     try:
         identifier = uuid.UUID(endpoint)
     except ValueError:
-        raise InputError(f"--endpoint: {endpoint!r}: is no UUID") from None
+        raise InputError(f"--endpoint: {endpoint!r}: is not a UUID") from None
     function, payload = unpack_call(plan.call)
     client = TaskClient(compute_client(), identifier, uuid.uuid4())
     function_id = client.register_packed(function, plan.step.function)

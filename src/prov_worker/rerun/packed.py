@@ -29,4 +29,4 @@ def packed_call(step: StepCrate) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise CrateError(step.source.where, "is no text", v.CALL_FILE) from None
+        raise CrateError(step.source.where, "is not a text", v.CALL_FILE) from None

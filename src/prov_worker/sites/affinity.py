@@ -23,7 +23,7 @@ def lists(affinity: str) -> list[list[int]]:
         for part in rank.split(","):
             first, dash, last = part.partition("-")
             if not first.isdigit() or (dash and not last.isdigit()):
-                raise ValueError(f"{part!r} is no CPU and no range of CPUs such as 0-7")
+                raise ValueError(f"{part!r} is not a CPU and no range of CPUs such as 0-7")
             if int(last or first) > _MOST:
                 raise ValueError(f"{part}: no node has so many CPUs")
             if dash and int(last) < int(first):

@@ -293,7 +293,7 @@ def marker_of(endpoint: Path) -> dict[str, Any] | None:
     try:
         marker = json.loads(text)
     except ValueError as error:
-        raise DamagedError(f"{endpoint / MARKER}: no valid JSON: {error}") from None
+        raise DamagedError(f"{endpoint / MARKER}: invalid JSON: {error}") from None
     if not isinstance(marker, dict):
         raise DamagedError(f"{endpoint / MARKER}: expected an object")
     return marker

@@ -208,7 +208,7 @@ def _write(crate_dir: str, name: str, content: dict[str, Any]) -> None:
     path = _path(crate_dir, name)
     directory = os.path.dirname(path)
     if not private_directory(os.path.dirname(directory)):
-        raise PermissionError(f"{os.path.dirname(directory)}: is no directory of this user's alone")
+        raise PermissionError(f"{os.path.dirname(directory)}: is not a directory of this user's alone")
     make_private(directory)
     write_file(path, json.dumps(content), mode=0o600)
 

@@ -33,7 +33,7 @@ def open_lock(runtime: str, name: str = LOCK) -> int:
     """Open a file of a runtime directory that is there to be locked, and make it if it is missing.
 
     Raises:
-        OSError: it cannot be made, or it is no file of this user's.
+        OSError: it cannot be made, or it is not a file of this user's.
     """
     return open_own(os.path.join(runtime, name), os.O_RDWR | os.O_CREAT)
 
@@ -119,7 +119,7 @@ def _spawn(runtime: str, crate_dir: str) -> None:
 
 
 def _open_log(runtime: str) -> int:
-    """Open the agent's log; what is no file of this user's is left alone, and nothing is logged."""
+    """Open the agent's log; what is not a file of this user's is left alone, and nothing is logged."""
     try:
         return open_own(os.path.join(runtime, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError as error:

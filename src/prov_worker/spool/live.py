@@ -90,8 +90,8 @@ def read_live(path: str) -> dict[str, Any]:
     """Return what a live file says.
 
     Raises:
-        OSError: it cannot be read, or is no file of this user's.
-        ValueError: it is no live file that this release can read.
+        OSError: it cannot be read, or is not a file of this user's.
+        ValueError: it is not a live file that this release can read.
     """
     return parse_live(read_own(path, MAX_BYTES))
 
@@ -105,7 +105,7 @@ def parse_live(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except RecursionError:
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     if not isinstance(document, dict) or type(document.get("v")) is not int:
         raise ValueError("it is not what an agent says")
     if document["v"] > VERSION:

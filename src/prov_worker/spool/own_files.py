@@ -49,7 +49,7 @@ def make_private(path: str) -> None:
         os.mkdir(path, stat.S_IRWXU)
     except FileExistsError:
         if not is_private(path):
-            raise PermissionError(errno.EPERM, "is no directory of this user's alone", path) from None
+            raise PermissionError(errno.EPERM, "is not a directory of this user's alone", path) from None
 
 
 def leads_to(path: str, identity: tuple[int, int]) -> bool:
@@ -78,7 +78,7 @@ def open_own(path: str, flags: int = os.O_RDONLY) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         os.close(descriptor)
-        raise PermissionError(errno.EPERM, "is no file of this user's", path)
+        raise PermissionError(errno.EPERM, "is not a file of this user's", path)
     return descriptor
 
 
@@ -144,7 +144,7 @@ def open_in_private(path: str, flags: int) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         os.close(descriptor)
-        raise PermissionError(errno.EPERM, "is no file of this user's", path)
+        raise PermissionError(errno.EPERM, "is not a file of this user's", path)
     return descriptor
 
 
@@ -166,7 +166,7 @@ def _open_private(directory: str) -> int:
     status = os.fstat(at)
     if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE:
         os.close(at)
-        raise PermissionError(errno.EPERM, "is no directory of this user's alone", directory)
+        raise PermissionError(errno.EPERM, "is not a directory of this user's alone", directory)
     return at
 
 

@@ -50,7 +50,7 @@ class RingReader:
         fd: descriptor of the file, for a lock.
 
     Raises:
-        SpoolError: the file is no ring, or damaged.
+        SpoolError: the file is not a ring, or damaged.
         OSError: it cannot be read.
     """
 

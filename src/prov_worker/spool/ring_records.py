@@ -47,7 +47,7 @@ def line_of(body: bytes, sequence: int | None) -> bytes:
         sequence: its number in the ring; None for a line without one.
 
     Raises:
-        struct.error, UnicodeDecodeError: it is no record.
+        struct.error, UnicodeDecodeError: it is not a record.
     """
     kind = body[0]
     if kind in (LINE, FIRST, KEPT):

@@ -271,7 +271,7 @@ class SlotReader:
         """Open a slot.
 
         Raises:
-            SpoolError: the file is no slot.
+            SpoolError: the file is not a slot.
         """
         try:
             fd = open_own(path, os.O_RDWR)

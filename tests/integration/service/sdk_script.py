@@ -78,7 +78,7 @@ def main(endpoint: str) -> dict[str, Any]:
         results["raised"] = failure(lambda: executor.submit(refuse, "not today").result(LIMIT_S))
         results["too_large"] = failure(lambda: executor.submit(repeat, "x", 11 * 1024 * 1024).result(LIMIT_S))
     with Executor(endpoint_id=endpoint, client=client, task_group_id=group) as later:
-        # Of those that did not fail; the shell's result is no number.
+        # Of those that did not fail; the shell's result is not a number.
         reloaded = {each.task_id: each for each in later.reload_tasks()}
         results["reloaded"] = [reloaded[each.task_id].result(LIMIT_S) for each in registered]
     with Executor(endpoint_id=endpoint, client=client, user_endpoint_config={"workers": 1}) as executor:

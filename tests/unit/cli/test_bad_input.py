@@ -43,9 +43,9 @@ def make_giant(crate: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "torn": (cut, "ro-crate-metadata.json: no valid JSON"),
-    "empty": (replace("ro-crate-metadata.json", ""), "ro-crate-metadata.json: no valid JSON"),
-    "not UTF-8": (replace("ro-crate-metadata.json", b"\xff\xfe{"), "ro-crate-metadata.json: no valid JSON"),
+    "torn": (cut, "ro-crate-metadata.json: invalid JSON"),
+    "empty": (replace("ro-crate-metadata.json", ""), "ro-crate-metadata.json: invalid JSON"),
+    "not UTF-8": (replace("ro-crate-metadata.json", b"\xff\xfe{"), "ro-crate-metadata.json: invalid JSON"),
     "a list": (replace("ro-crate-metadata.json", "[]"), "@graph: expected a list of entities"),
     "no hardware": (lambda crate: (crate / "data/hardware.json").unlink(), "data/hardware.json: no such file"),
     "strange hardware": (replace("data/hardware.json", '{"probes": [1]}'), "probes: expected a JSON object"),
@@ -79,7 +79,7 @@ def test_plot_goes_on_after_a_damaged_crate(prov_worker: Run, own_crates: Path) 
     cut(own_crates / BROKEN)
     code, out, err = prov_worker("plot", "--format", "svg", own_crates)
     assert code == 2
-    assert err.startswith(f"prov-worker: {own_crates / BROKEN}/ro-crate-metadata.json: no valid JSON")
+    assert err.startswith(f"prov-worker: {own_crates / BROKEN}/ro-crate-metadata.json: invalid JSON")
     assert out == f"{own_crates / DONE}/images/cpu_usage.svg\n"
 
 

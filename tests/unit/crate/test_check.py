@@ -118,7 +118,7 @@ def test_constants_that_are_no_json(crate, constant):
     metadata.write_text(text.replace('"value":1.003746', f'"value":{constant}'))
     assert metadata.read_text() != text
     assert check_crate(crate) == [
-        Violation("error", "not-json", "ro-crate-metadata.json", f"{constant} is no JSON value")
+        Violation("error", "not-json", "ro-crate-metadata.json", f"{constant} is not a JSON value")
     ]
 
 
@@ -147,7 +147,7 @@ def test_what_is_no_crate(tmp_path):
     assert [finding.rule for finding in check_crate(tmp_path / "nowhere")] == ["unreadable"]
     (tmp_path / "ro-crate-metadata.json").write_text("{torn")
     (finding,) = check_crate(tmp_path)
-    assert "no valid JSON" in finding.message
+    assert "invalid JSON" in finding.message
 
 
 @pytest.mark.parametrize(

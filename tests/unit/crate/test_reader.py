@@ -147,7 +147,7 @@ def test_no_directory_and_no_metadata(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{torn", "no valid JSON"),
+        ("{torn", "invalid JSON"),
         ("[]", "list indices"),
         ("{}", "series: missing"),
         ('{"series": {"task": {"offset_s": ["x"]}}}', "expected a list of numbers"),

@@ -29,7 +29,7 @@ def test_all_checks_in_the_order_in_which_they_are_read() -> None:
         ([], {"timeout_s": float("nan")}, "timeout: nan: must be more than 0 seconds"),
         ([], {"ranks": 3, "nodes": 2}, "ranks: 3 cannot be shared out evenly among 2 nodes"),
         ([], {"site": "summit"}, "summit: no such site"),
-        ([], {"site": "polaris", "options": {"affinity": "list:a"}}, "affinity: 'a' is no CPU"),
+        ([], {"site": "polaris", "options": {"affinity": "list:a"}}, "affinity: 'a' is not a CPU"),
     ],
 )
 def test_bad_input(checks: list[str], options: dict[str, Any], problem: str) -> None:

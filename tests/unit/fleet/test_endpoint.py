@@ -161,5 +161,5 @@ def test_whose_a_directory_is(folder: ManagedEndpoint, fleet: Fleet) -> None:
     assert "was not created by prov-worker" in str(folder.foreign())
     assert ManagedEndpoint(fleet.endpoints[1]).foreign() is None, "not created yet"
     marker.write_text("{")
-    with pytest.raises(InputError, match=r"prov_worker\.json: no valid JSON"):
+    with pytest.raises(InputError, match=r"prov_worker\.json: invalid JSON"):
         folder.foreign()

@@ -51,8 +51,8 @@ def test_refused(auth: object, variables: dict[str, str], problem: str, monkeypa
     "content, mode, problem",
     [
         ('{"client_id": "x"}', 0o600, "client_secret: is missing"),
-        ("[]", 0o600, "is no JSON object"),
-        ("no", 0o600, "is no JSON object"),
+        ("[]", 0o600, "is not a JSON object"),
+        ("no", 0o600, "is not a JSON object"),
         ('{"client_id": "x", "client_secret": 3}', 0o600, "client_id and client_secret: must be text"),
         ('{"client_id": "x", "client_secret": "y"}', 0o600, "client_id: badly formed"),
         (json.dumps({"client_id": ID, "client_secret": "y"}), 0o640, "others may read it"),

@@ -23,7 +23,7 @@ def test_the_endpoints_log_says_where_slots_go_if_a_root_is_taken(
     journal = EngineJournal(tmp_path / "crates", None, None, {})
     (message,) = caplog.messages
     assert str(roots[1]) in message
-    assert f"{taken}: is no directory of this user's alone" in message
+    assert f"{taken}: is not a directory of this user's alone" in message
     journal.close()
     (path,) = (tmp_path / "crates" / ".spool").glob("*.jsonl")
     name = paths.JournalName.parse(path.name)

@@ -19,7 +19,7 @@ ONE, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-22
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[", "no valid JSON"),
+        ("[", "invalid JSON"),
         ("{}", "expected a list"),
         ("[1]", "[0]: expected an object"),
         ('[{"id": "x", "path": "/"}]', "[0].id: expected a UUID"),

@@ -129,7 +129,7 @@ def test_every_route_wants_a_token_but_those_for_monitors(web: Web, headers: dic
             status, content, _ = web.ask(
                 method.upper(), path.replace("{", "").replace("}", ""), headers=headers, raw=b"{}"
             )
-            # A path that is no UUID, or a body of the wrong form, may be told first: it says nothing of anyone's.
+            # A path that is not a UUID, or a body of the wrong form, may be told first: it says nothing of anyone's.
             assert status in (401, 422), (method, path, content)
             refusals += status == 401
             identifier = str(uuid.uuid4())

@@ -197,7 +197,7 @@ def test_a_task_group_is_kept_beside_its_run(
     assert cli(["run", "report", str(named), "--group", group, "-o", str(tmp_path / "report.html")]) == 0
     assert "2 tasks as kept" in capsys.readouterr().err
     assert cli(["list", "--group", "7", str(named)]) == 2
-    assert "--group: '7': is no UUID" in capsys.readouterr().err
+    assert "--group: '7': is not a UUID" in capsys.readouterr().err
     kept_at(named).write_text("[]")
     assert cli(["list", "--group", group, str(named)]) == 2
-    assert "crates.groups.json: is no JSON object" in capsys.readouterr().err
+    assert "crates.groups.json: is not a JSON object" in capsys.readouterr().err

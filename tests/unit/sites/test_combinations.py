@@ -35,7 +35,7 @@ def given(*assignments: str) -> list[str]:
         ("perlmutter-cpu", ["qos=shared"], "--set: exclusive: whole nodes are not what qos=shared gives"),
         ("polaris", ["select_options=ngpus=2"], "--set: accelerators: 0,1,2,3 are more than the 2 that select_options"),
         ("polaris", ["affinity=list:0-999:1:2:3"], "affinity: CPU 999 is not on a node of 64; name those of 0 to 63"),
-        ("polaris", ["affinity=list:0-:1:2:3"], "--set: affinity: '0-' is no CPU"),
+        ("polaris", ["affinity=list:0-:1:2:3"], "--set: affinity: '0-' is not a CPU"),
         ("polaris", ["filesystems=eagle"], '--set: filesystems: "eagle" is not allowed'),
         ("polaris", ["image=x.sif"], "--set: image: is used with runtime=container alone"),
         ("polaris", ["image_digest=sha256:" + "0" * 64], "--set: image_digest: is used with runtime=container alone"),

@@ -42,7 +42,7 @@ class LiveSocket:
         self._answer = answer
         self._last, self._given_at = b"", -_SHARED_S
         if not is_private(runtime):
-            raise PermissionError(f"{runtime}: is no directory of this user's alone")
+            raise PermissionError(f"{runtime}: is not a directory of this user's alone")
         self._directory = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         beside = f"{SOCKET}.{os.getpid()}"

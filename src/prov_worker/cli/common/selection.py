@@ -102,7 +102,7 @@ def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
     None if no group is named.
 
     Raises:
-        InputError: a group is no UUID, does not exist, or nobody can be asked and nothing is kept.
+        InputError: a group is not a UUID, does not exist, or nobody can be asked and nothing is kept.
     """
     if not groups:
         return None
@@ -115,7 +115,7 @@ def tasks_of(groups: tuple[str, ...]) -> frozenset[str] | None:
         try:
             group = str(uuid.UUID(text))
         except ValueError:
-            raise InputError(f"--group: {text!r}: is no UUID") from None
+            raise InputError(f"--group: {text!r}: is not a UUID") from None
         try:
             members = frozenset(tasks_of_group(group))
         except InputError:

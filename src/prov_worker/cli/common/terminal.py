@@ -90,7 +90,7 @@ def table(
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """Show a progress bar on stderr; nothing at all if stderr is no terminal."""
+    """Show a progress bar on stderr; nothing at all if stderr is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     target = console(stderr=True)
@@ -183,7 +183,7 @@ def need_rights(directory: Path, *, write: bool) -> None:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise InputError(f"{directory}: no right to read this directory")
     if write and not os.access(directory, os.W_OK):
-        raise InputError(f"{directory}: no right to write into this directory")
+        raise InputError(f"{directory}: the directory is not writable")
 
 
 def candidates_at(paths: Iterable[str]) -> list[Path]:

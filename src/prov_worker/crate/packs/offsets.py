@@ -68,7 +68,7 @@ def read_offsets(part: Path) -> Offsets:
     before = lines[-2] if len(lines) > 1 else b"0"
     if not (lines[-1].isdigit() and before.isdigit() and int(before) < int(lines[-1])):
         number = len(lines) + 1
-        raise CrateError(path, f"torn: line {number} is no offset; `prov-worker recover` makes the pack whole")
+        raise CrateError(path, f"torn: line {number} is not an offset; `prov-worker recover` makes the pack whole")
     return Offsets(match[2].decode(errors="replace"), int(lines[-1]))
 
 

@@ -23,7 +23,7 @@ def only_json(crate: Checked) -> Iterator[Violation]:
         except CrateError as error:
             yield Violation(ERROR, "unreadable", name, error.reason)
         for constant in sorted(constants):
-            yield Violation(ERROR, "not-json", name, f"{constant} is no JSON value")
+            yield Violation(ERROR, "not-json", name, f"{constant} is not a JSON value")
 
 
 RULES.add("json-constants", only_json)

@@ -37,7 +37,7 @@ class Source(Protocol):
         """Name of the crate without suffix: ``<task_id>`` or ``<task_id>.attempt-N``."""
 
     def names(self) -> Iterator[str]:
-        """Yield the relative path of everything that is no directory, whatever it is."""
+        """Yield the relative path of everything that is not a directory, whatever it is."""
 
     def files(self) -> Iterator[tuple[str, int]]:
         """Yield relative path and size of every file.

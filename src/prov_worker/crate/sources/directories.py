@@ -14,7 +14,7 @@ from prov_worker import open_flags
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import CrateError
 
-#: Does not wait for what is no file, such as a pipe.
+#: Does not wait for what is not a file, such as a pipe.
 _TO_READ = os.O_RDONLY | open_flags.NONBLOCK | open_flags.CLOEXEC
 
 
@@ -56,7 +56,7 @@ class DirectorySource:
         yield from _walk(str(self.path), "")
 
     def open(self, relative: str) -> IO[bytes]:
-        """See :class:`Source`. Does not wait for what is no file, such as a pipe."""
+        """See :class:`Source`. Does not wait for what is not a file, such as a pipe."""
         path = f"{self.path}/{relative}"
         try:
             descriptor = os.open(path, _TO_READ) if self.follow else _open_below(str(self.path), relative)

@@ -37,7 +37,7 @@ def is_run(path: Path) -> bool:
 
 
 def need_directory(directory: Path) -> None:
-    """Refuse what is no directory of crates, in which crates come and go.
+    """Refuse what is not a directory of crates, in which crates come and go.
 
     Raises:
         InputError: no directory, or a crate: a run crate is sealed.
@@ -113,7 +113,7 @@ def is_there(path: Path) -> bool:
 
 
 def need_zip(path: Path) -> None:
-    """Refuse a file that is no zip file; one that is named so may be a damaged one, and its reader tells more.
+    """Refuse a file that is not a zip file; one that is named so may be a damaged one, and its reader tells more.
 
     Raises:
         CrateError: it is not.
@@ -137,7 +137,7 @@ def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:
         if not lenient:
             candidate.name.encode()
     except UnicodeEncodeError:
-        raise CrateError(candidate, "a name that is no text in UTF-8") from None
+        raise CrateError(candidate, "a name that is not a text in UTF-8") from None
     if candidate.is_dir():
         yield DirectorySource(candidate, follow=lenient)
         return

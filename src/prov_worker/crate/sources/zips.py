@@ -167,7 +167,7 @@ def open_zip(path: Path, stream: IO[bytes] | None = None) -> zipfile.ZipFile:
         stream: the same, if it is open.
 
     Raises:
-        CrateError: it is no zip file, or a damaged one.
+        CrateError: it is not a zip file, or a damaged one.
     """
     try:
         archive = zipfile.ZipFile(path if stream is None else stream)

@@ -63,7 +63,7 @@ def find_validator() -> Path | None:
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK) or os.path.isdir(named):
-            raise InputError(f"{VARIABLE}: {named} is no program; it must be the path of a Python interpreter")
+            raise InputError(f"{VARIABLE}: {named} is not a program; it must be the path of a Python interpreter")
         return Path(named)
     private = private_validator() / "bin" / "python"
     if os.access(private, os.X_OK):

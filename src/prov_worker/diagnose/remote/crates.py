@@ -24,7 +24,7 @@ def probe_crates(request: dict[str, Any]) -> dict[str, Any]:
     """
     answer: dict[str, Any] = {"installed": None, "directory": None, "crates": {}}
     spec = importlib.util.find_spec("prov_worker")
-    if spec is None or spec.origin is None:  # a directory that an earlier installation left is no package
+    if spec is None or spec.origin is None:  # a directory that an earlier installation left is not a package
         return answer
     answer["installed"] = str(importlib.import_module("prov_worker").__version__)
     task = importlib.import_module("prov_worker.recorder.annotations").running.task

@@ -24,7 +24,7 @@ class Database:
         path: the file; it and its directory are made if they are missing, readable by their owner alone.
 
     Raises:
-        InputError: the file is no database of ours, of a later version, in use, or cannot be written.
+        InputError: the file is not a database of ours, of a later version, in use, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:

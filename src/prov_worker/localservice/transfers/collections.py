@@ -123,7 +123,7 @@ def load(path: Path) -> Collections:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise InputError(f"{path}: no valid JSON: {error}") from None
+        raise InputError(f"{path}: invalid JSON: {error}") from None
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of collections")
     collections: dict[str, Collection] = {}

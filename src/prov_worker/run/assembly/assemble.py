@@ -81,7 +81,7 @@ def _check_target(target: Path, options: Options) -> None:
     if not os.path.lexists(target):
         return
     if not options.overwrite:
-        raise InputError(f"{target}: is there already; give another name, or --overwrite to replace it")
+        raise InputError(f"{target}: already exists; give another name, or --overwrite to replace it")
     replaceable = target.is_file() if options.zip else (target / v.SEAL_FILE).is_file()
     if not replaceable or target.is_symlink():
         reason = "no file" if options.zip else "no run crate"

@@ -186,7 +186,7 @@ def read_links(path: Path) -> Iterator[Link]:
     """Yield the links in a ``links.jsonl``.
 
     Raises:
-        CrateError: a line is no link.
+        CrateError: a line is not a link.
     """
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, 1):
@@ -194,7 +194,7 @@ def read_links(path: Path) -> Iterator[Link]:
                 fields = json.loads(line)
                 fields.pop("inferred", None)
                 if not all(isinstance(value, str) for value in fields.values()):
-                    raise ValueError("expected texts")
+                    raise ValueError("expected strings")
                 link = Link(**fields)
             except (ValueError, TypeError, AttributeError) as error:
                 raise CrateError(path, f"no link: {error}", f"line {number}") from None

@@ -19,7 +19,7 @@ def trigger_entities(crates: Sequence[Path]) -> list[dict[str, Any]]:
     """Return an entity per crate, which the run mentions: its identifier, name, folder and time.
 
     Raises:
-        InputError: one is no crate of a trigger; it is named.
+        InputError: one is not a crate of a trigger; it is named.
     """
     return [_entity(crate) for crate in crates]
 
@@ -33,7 +33,7 @@ def _entity(crate: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{crate}: no crate of a trigger: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{crate}: no crate of a trigger: {v.METADATA_FILE} is no valid JSON: {error}") from None
+        raise InputError(f"{crate}: no crate of a trigger: {v.METADATA_FILE} is invalid JSON: {error}") from None
     try:
         entities = {entity["@id"]: entity for entity in document["@graph"]}
         root, action = entities["./"], entities[v.TRIGGER_ID]

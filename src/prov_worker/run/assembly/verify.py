@@ -139,7 +139,7 @@ def verify(
         progress: called with the number of files compared since.
 
     Raises:
-        InputError: the path is no run crate with a seal, or there is no such list.
+        InputError: the path is not a run crate with a seal, or there is no such list.
     """
     if allowed_signers is not None and not allowed_signers.is_file():
         # Said before anything else: a crate without a signature would never have come to it.

@@ -139,7 +139,7 @@ def _parse(path: Path, text: bytes) -> Any:
         try:
             return parse_json(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: no valid JSON: {error}") from None
+            raise InputError(f"{path}: invalid JSON: {error}") from None
     try:
         return yamlfile.parse(text, str(path))
     except ImportError as error:

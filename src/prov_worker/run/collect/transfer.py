@@ -52,7 +52,7 @@ class Side:
         """Read ``COLLECTION:PATH``.
 
         Raises:
-            InputError: the collection is no UUID, or the path is neither absolute nor below ``~``.
+            InputError: the collection is not a UUID, or the path is neither absolute nor below ``~``.
         """
         collection, _, path = text.partition(":")
         try:

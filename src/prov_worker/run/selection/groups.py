@@ -39,7 +39,7 @@ def read_kept(run: Path) -> dict[str, frozenset[str]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"{path}: is no JSON object with the tasks of each group") from None
+        raise InputError(f"{path}: is not a JSON object with the tasks of each group") from None
 
 
 def keep(run: Path, group: str, tasks: Collection[str]) -> None:

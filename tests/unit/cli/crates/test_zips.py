@@ -68,7 +68,7 @@ def test_list_goes_on_after_a_damaged_crate_of_a_zip(prov_worker: Run, own_crate
     packed = pack(own_crates, tmp_path / "many.zip")
     code, out, err = prov_worker("list", packed)
     assert code == 1
-    assert err.startswith(f"prov-worker: {packed}!{DONE}/{METADATA}: no valid JSON")
+    assert err.startswith(f"prov-worker: {packed}!{DONE}/{METADATA}: invalid JSON")
     assert "1 crate\n" in out
 
 
@@ -142,7 +142,7 @@ def test_plot_beside_crates(prov_worker: Run, crates: Path, many: Path, tmp_path
     drawn = target.read_bytes()
     code, out, err = prov_worker(*arguments, crates / DONE)
     assert (code, out) == (1, "")
-    assert err.startswith(f"prov-worker: {target}: is there already")
+    assert err.startswith(f"prov-worker: {target}: already exists")
     target.write_bytes(b"x")
     assert prov_worker(*arguments, "--overwrite", crates / DONE) == (0, f"{target}\n", "")
     assert target.read_bytes() == drawn

@@ -95,7 +95,7 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
     arguments = ["run", verb, crates, "-o", target, *(["--format", "csv"] if verb == "export" else [])]
     code, out, err = prov_worker(*arguments)
     assert (code, out) == (2, "")
-    assert err == f"prov-worker: {target}: is there already; give another name, or --overwrite to replace it\n"
+    assert err == f"prov-worker: {target}: already exists; give another name, or --overwrite to replace it\n"
     assert target.read_text() == "<html>mine\n"
     assert prov_worker(*arguments, "--overwrite")[0] == 0
     assert target.read_text() != "<html>mine\n"
@@ -107,7 +107,7 @@ def test_a_file_of_somebody_else_is_not_replaced(prov_worker: Run, crates: Path,
     code, _, err = prov_worker(*arguments)
     assert (code, err) == (
         2,
-        f"prov-worker: {arguments[4]}: cannot be written: {tmp_path / 'no/such'} is no directory\n",
+        f"prov-worker: {arguments[4]}: cannot be written: {tmp_path / 'no/such'} is not a directory\n",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
 

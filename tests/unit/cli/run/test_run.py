@@ -76,7 +76,7 @@ def test_damage_is_named_and_the_exit_code_is_1(prov_worker: Run, own_crates: Pa
     (bad / "ro-crate-metadata.json").write_text('{"@context"')
     code, out, err = prov_worker("run", "assemble", own_crates, "-o", tmp_path / "R.crate", "--json")
     assert code == 1
-    assert err.startswith(f"prov-worker: {bad}: ro-crate-metadata.json: no valid JSON")
+    assert err.startswith(f"prov-worker: {bad}: ro-crate-metadata.json: invalid JSON")
     summary = json.loads(out)
     assert (summary["tasks"], [problem["where"] for problem in summary["problems"]]) == (1, [str(bad)])
     assert prov_worker("run", "verify", tmp_path / "R.crate")[0] == 0
@@ -87,7 +87,7 @@ def test_nothing_is_replaced_without_force(prov_worker: Run, crates: Path, tmp_p
     assert prov_worker("run", "assemble", crates, "-o", target)[0] == 0
     code, out, err = prov_worker("run", "assemble", crates, "-o", target)
     assert (code, out) == (2, "")
-    assert err.startswith(f"prov-worker: {target}: is there already")
+    assert err.startswith(f"prov-worker: {target}: already exists")
     assert prov_worker("run", "assemble", crates, "-o", target, "--overwrite")[0] == 0
 
 

@@ -382,7 +382,7 @@ def test_search_for_the_validator(bare, monkeypatch):
     monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(named))
     assert find_validator() == named
     monkeypatch.setenv("PROV_WORKER_VALIDATOR", str(bare / "nowhere"))
-    with pytest.raises(InputError, match="PROV_WORKER_VALIDATOR: .*nowhere is no program"):
+    with pytest.raises(InputError, match="PROV_WORKER_VALIDATOR: .*nowhere is not a program"):
         find_validator()
 
 

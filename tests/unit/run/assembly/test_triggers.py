@@ -34,7 +34,7 @@ def test_the_run_mentions_its_trigger(workflow_crates: Any, tmp_path: Path) -> N
     ("content", "message"),
     [
         (None, "there is no such directory"),
-        ("", "ro-crate-metadata.json is no valid JSON"),
+        ("", "ro-crate-metadata.json is invalid JSON"),
         ('{"@graph": []}', "its metadata lack what prov-worker trigger writes"),
         ("[]", "its metadata lack what prov-worker trigger writes"),
         ('{"@graph": [{"@id": "./"}, {"@id": "#trigger"}]}', "its metadata lack what prov-worker trigger writes"),

@@ -234,7 +234,7 @@ def test_a_wrong_definition_is_told_with_its_key(tmp_path: Path, text: str, mess
 def test_a_definition_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_workflow(tmp_path / "none.yaml")
-    with pytest.raises(InputError, match="no valid JSON"):
+    with pytest.raises(InputError, match="invalid JSON"):
         read_workflow(written(tmp_path, "{", "w.json"))
 
 

@@ -184,7 +184,7 @@ def test_a_crate_with_bad_metadata_is_named_once(source: CrateFactory, tmp_path:
     (bad / v.METADATA_FILE).write_text("{")
     (problem,) = collect([str(source.directory)], tmp_path / "home").problems
     assert problem.where == str(bad)
-    assert problem.message.startswith(f"{v.METADATA_FILE}: no valid JSON: ")
+    assert problem.message.startswith(f"{v.METADATA_FILE}: invalid JSON: ")
     assert ".collect" not in str(problem)
 
 

@@ -165,7 +165,7 @@ def test_an_account_is_no_person(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["--to", "dataverse", "--collection", "x", "--contact", "a@b.c"], "--url: name the address of the dataverse"),
         (["--to", "invenio", "--url", "http://zenodo.org"], "a token goes over https alone"),
         (["--to", "invenio", "--url", "https://me:secret@zenodo.org"], "expected an address such as"),
-        (["--to", "invenio", "--creator", "Ann (12)"], "'12': is no ORCID"),
+        (["--to", "invenio", "--creator", "Ann (12)"], "'12': is not an ORCID"),
         (["--to", "invenio", "--token-file", "open.txt"], "open.txt: is open to others"),
     ],
 )

@@ -219,7 +219,7 @@ def test_a_damaged_note_of_whose_it_is_is_a_finding(private: Path) -> None:
     assert cli(["sites", "install", "local", "mine", "--no-check", "--user-dir", str(private)]) == 0
     (private / "mine" / MARKER).write_text("junk")
     finding = only(duplicates.check(subject("local", private, "mine")), "fail")
-    assert f"{MARKER}: no valid JSON" in finding.found
+    assert f"{MARKER}: invalid JSON" in finding.found
     assert "install --overwrite" in finding.remedy
 
 

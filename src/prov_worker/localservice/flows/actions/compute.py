@@ -142,7 +142,7 @@ def _uuid(value: Any, name: str) -> str:
     try:
         return str(uuid.UUID(value))
     except (AttributeError, TypeError, ValueError):
-        raise UnableError(f"{name}: {str(value)[:80]!r} is no UUID") from None
+        raise UnableError(f"{name}: {str(value)[:80]!r} is not a UUID") from None
 
 
 def _calls(body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -209,4 +209,4 @@ def _result(task: Task) -> dict[str, Any]:
             raise ValueError(f"packed by strategy {strategy}")
         return {"task_id": task.id, "output": json.loads(text)}
     except ValueError as error:
-        return {"task_id": task.id, "exception": f"the result of task {task.id} is no JSON: {error}"}
+        return {"task_id": task.id, "exception": f"the result of task {task.id} is not JSON: {error}"}

@@ -46,7 +46,7 @@ class Creator:
         if orcid is not None:
             address = _ORCID.match(orcid if is_web(orcid) else f"https://orcid.org/{orcid}")
             if address is None:
-                raise InputError(f"--creator: {orcid!r}: is no ORCID")
+                raise InputError(f"--creator: {orcid!r}: is not an ORCID")
             orcid = address[1]
         return cls(match[1], match[2] or "", orcid)
 
@@ -94,7 +94,7 @@ def submission_of(path: Path, creators: list[Creator]) -> Submission:
         creators: who made it; empty takes the author that the crate states.
 
     Raises:
-        InputError: it is no run crate, or states no author.
+        InputError: it is not a run crate, or states no author.
         CrateError: it cannot be read, or has something in it that is not a regular file.
     """
     if not path.is_dir() or not is_run(path):

@@ -106,7 +106,7 @@ class Session:
         try:
             answer = json.loads(data) if data.strip() else {}
         except ValueError:
-            raise ProvWorkerError(f"{place}: answered what is no JSON") from None
+            raise ProvWorkerError(f"{place}: answered what is not JSON") from None
         return answer if isinstance(answer, dict) else {}
 
 
