@@ -175,7 +175,7 @@ def test_a_run_crate_can_be_assembled_anew(run: Path, tmp_path: Path) -> None:
 
 def test_a_target_that_is_there_is_left_alone(run: Path, workflow_crates: Any) -> None:
     before = content(run)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         assemble([workflow_crates.directory], run)
     assert content(run) == before
 
