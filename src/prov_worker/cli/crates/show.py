@@ -46,7 +46,7 @@ _SAID = ("wall", "rss-min", "rss-max", "rss-mean", "cpu-sampled-s")
 )
 @click.option("--json", "as_json", is_flag=True, help="The same, as JSON.")
 def command(crate: str, directory: str, as_json: bool) -> int:
-    """Show CRATE on one page: what ran, where, how hard, what failed.
+    """Show CRATE on one page: what ran, where, what it used, what failed.
 
     CRATE is a directory, a zip file of one crate, one of many in a zip file: many.zip!NAME, or the beginning of a task
     id: 8ad801b2, or DIR/8ad801b2. Of several attempts at a task, the latest is shown.

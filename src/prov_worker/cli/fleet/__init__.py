@@ -22,7 +22,7 @@ COMMANDS = {
 
 @click.group("fleet", cls=LazyGroup, package="prov_worker.cli.fleet", commands=COMMANDS, renamed={"down": "remove"})
 def command() -> None:
-    """Start, watch, show and stop endpoints of this host as a file names them.
+    """Start, watch, show and stop the endpoints of this host that a file declares.
 
     The file is $XDG_CONFIG_HOME/prov-worker/fleet.yaml, or what --file or PROV_WORKER_FLEET names. Endpoints that
     belong to another host, or that were not created by prov-worker, are never touched.

@@ -12,17 +12,17 @@ from prov_worker.cli.common.lazy_group import LazyGroup
 
 #: Modules of commands and the first line of their help, in the order in which they are of use.
 COMMANDS = {
-    "collect": "Bring crates home from where endpoints leave them, each whole and compared.",
-    "transfer": "Bring crates home by Globus Transfer, from one collection to another.",
+    "collect": "Collect crates from where endpoints leave them, and compare each with its source.",
+    "transfer": "Collect crates by Globus Transfer, from one collection to another.",
     "assemble": "Make one sealed run crate of many step crates.",
     "verify": "Find whatever changed in a run crate since it was sealed.",
-    "index": "Read step crates once, into Parquet tables to ask.",
-    "query": "Ask an index: which tasks failed, where, how long, how large.",
+    "index": "Read step crates once, into Parquet tables for queries.",
+    "query": "Query an index of tasks: which failed, where, how long, how large.",
     "report": "Write one self-contained HTML page about a run.",
     "rerun": "Run steps of a run again, such as those that failed, and compare each.",
     "compare": "Compare two runs: the same calls, what they took, what they ran in.",
     "deposit": "Deposit a run crate in a repository: InvenioRDM, WorkflowHub, Dataverse.",
-    "export": "Hand a run on: W3C PROV, FlowCept, CSV, Parquet.",
+    "export": "Export a run: W3C PROV, OpenLineage, FlowCept, CSV, Parquet.",
 }
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
 
 @click.group("service", cls=LazyGroup, package="prov_worker.cli.service", commands=COMMANDS)
 def command() -> None:
-    """Run the local Globus Compute web service, and point stock software at it.
+    """Run a local Globus Compute web service for stock clients and endpoints.
 
     Endpoints and scripts need no account and no internet: the service answers in place of the hosted one. Every option
     can be given as a variable too: PROV_SERVICE_PORT for --port, and so on.

@@ -13,7 +13,7 @@ COMMANDS = {
     "schema": "Print the JSON schema of the options of SITE.",
     "render": "Print what the daemon would load for SITE, by Globus Compute's own code.",
     "install": "Write the directory of an endpoint NAME on SITE.",
-    "check": "Look whether this host has what an endpoint on SITE needs, before the first start.",
+    "check": "Check whether this host has what an endpoint on SITE needs, before the first start.",
     "recipe": "Print the steps from nothing to a first task on SITE, as commands.",
     "worker_init": "Print a `worker_init` that switches recording on if the endpoint belongs to the facility.",
 }

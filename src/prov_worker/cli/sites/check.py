@@ -34,7 +34,7 @@ def command(
     offline: bool,
     as_json: bool,
 ) -> int:
-    """Look whether this host has what an endpoint on SITE needs, before the first start.
+    """Check whether this host has what an endpoint on SITE needs, before the first start.
 
     Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 if something
     failed. To be run on the host, as the user, that the endpoint is for.

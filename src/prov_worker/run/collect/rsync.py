@@ -1,4 +1,4 @@
-"""Bring crates from where endpoints leave them to where they are kept, each whole and compared, or not at all.
+"""Collect crates from where endpoints leave them, each whole and compared, or not at all.
 
 A crate travels into ``DEST/.collect``, is compared there – its metadata with those at the source, its files with the
 hashes in its metadata – and appears in ``DEST`` by a rename. So whatever interrupts a collection, there is no half

@@ -127,7 +127,7 @@ def test_an_archive_is_a_new_file(
     before = archive.lstat()
     code, out, err = prov_worker("prune", factory.directory, "--older-than", "0d", "--archive", archive, *yes)
     assert (code, out) == (2, "")
-    assert err.startswith(f"prov-worker: {archive}: is ")
+    assert err.startswith(f"prov-worker: {archive}: ")
     assert err.count("\n") == 1
     assert "--overwrite" not in err
     assert archive.lstat() == before
