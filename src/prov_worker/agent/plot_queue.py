@@ -7,6 +7,7 @@ import time
 from prov_worker.agent.crate_job import CrateJob
 from prov_worker.agent.plotter import Plotter
 from prov_worker.agent.publisher import Publisher
+from prov_worker.crate.plot_caption import caption_of
 from prov_worker.crate.writer import Plot
 
 #: How long a crate waits for its plot before it is published without.
@@ -64,7 +65,7 @@ class PlotQueue:
             job.ended.record.notes.append(_no_plot("more were asked for than could be drawn in time"))
             return False
         assert job.series is not None
-        number = self._plotter.request(job.series, self._publisher.title(job.ended))
+        number = self._plotter.request(job.series, caption_of(job.ended.record))
         if number is None:
             job.ended.record.notes.append(_no_plot(self._plotter.broken or "the plotter has died"))
             return False

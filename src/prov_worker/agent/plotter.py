@@ -19,6 +19,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import IO
 
+from prov_worker.crate.plot_caption import Caption
+from prov_worker.crate.plot_data import what_is_drawn
 from prov_worker.model import TaskSeries
 
 _LENGTH = struct.Struct("<I")
@@ -79,14 +81,13 @@ class Plotter:
         except OSError as error:
             self.broken = f"the plotter could not be started: {error}"
 
-    def request(self, series: TaskSeries, title: str) -> int | None:
+    def request(self, series: TaskSeries, caption: Caption) -> int | None:
         """Ask for a plot; gives the number of the answer to come, None if plots cannot be drawn."""
         self.start()
         if self._process is None or self._process.stdin is None:
             return None
         self._number += 1
-        only_task = TaskSeries(task=series.task)  # all that is drawn
-        body = pickle.dumps((self._number, only_task, title), pickle.HIGHEST_PROTOCOL)
+        body = pickle.dumps((self._number, what_is_drawn(series), caption), pickle.HIGHEST_PROTOCOL)
         self._unsent.append(_LENGTH.pack(len(body)) + body)
         if not self._send():
             self._lost()
@@ -185,12 +186,12 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     with contextlib.suppress(ImportError):
         import matplotlib.backends.backend_agg  # noqa: F401 - loaded before the first request, which then is quick
     while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
-        number, series, title = pickle.loads(requests.read(_LENGTH.unpack(head)[0]))
+        number, series, caption = pickle.loads(requests.read(_LENGTH.unpack(head)[0]))
         data: bytes | None = None
         error: str | None = None
         began = time.monotonic()
         try:
-            data = render_png(series, title)
+            data = render_png(series, caption)
         except ImportError as missing:
             error = f"matplotlib is missing in the worker's environment: {missing}"
         except Exception as failure:  # a plot that fails must not take the next one with it

@@ -17,6 +17,7 @@ from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import restrict
 from prov_worker.agent.tree_usage import account, close_series
 from prov_worker.crate.packs.packs import Packs
+from prov_worker.crate.plot_caption import caption_of
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
@@ -148,7 +149,7 @@ class Publisher:
         settings = self.settings(ended.settings)
         if plot is None and settings.plots == "svg" and self.wants_plot(ended, series):
             assert series is not None
-            plot = Plot("cpu_usage.svg", render_svg(series, self.title(ended)))
+            plot = Plot("cpu_usage.svg", render_svg(series, caption_of(ended.record)))
         writer = self._writer(ended, settings)
         if settings.crates == "packs":
             return writer.append(ended.record, series, plot, self._packs)
@@ -168,11 +169,6 @@ class Publisher:
         if settings.plots == "none" or ended.record.wall_time_s < settings.plot_min_duration:
             return False
         return series is not None and series.task is not None and "cpu_percent" in series.task.columns
-
-    @staticmethod
-    def title(ended: Ended) -> str:
-        """Return title of an execution's plot."""
-        return f"{ended.record.function.name} on {ended.record.worker.host}"
 
     def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:
         host = ended.record.worker.host

@@ -1,4 +1,4 @@
-"""Plots of one task: its CPU use, with its resident memory on a second axis.
+"""Plots of one task: its CPU use, beside that of its node and what it was allowed, and its resident memory.
 
 Two ways to the same picture: PNG by matplotlib (:func:`render_png`), and SVG written by hand (:func:`render_svg`).
 Rendering happens outside the task's path, never in a worker. :func:`add_plot` adds one to a published crate,
@@ -16,6 +16,7 @@ from prov_worker.crate.entities import document_of
 from prov_worker.crate.entities import file as file_entity
 from prov_worker.crate.graph import load_graph, reference_ids
 from prov_worker.crate.identifiers import local_path
+from prov_worker.crate.plot_caption import Caption, details, ending, title
 from prov_worker.crate.plot_data import curve
 from prov_worker.crate.plot_png import render_png
 from prov_worker.crate.plot_svg import render_svg
@@ -23,12 +24,16 @@ from prov_worker.crate.preview import write_metadata
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.series_json import CPU_COLUMN
 from prov_worker.crate.sources import DirectorySource, Source, source_of
+from prov_worker.crate.summary import number
+from prov_worker.crate.summary_reader import step_of
 from prov_worker.crate.writer import Plot, plot_file
 from prov_worker.errors import CrateError, InputError
 from prov_worker.files import write_file
+from prov_worker.model import COMPLETED
 
 __all__ = ["KINDS", "add_plot", "draw", "render_png", "render_svg", "sealing_run"]
 
+_EXIT_STATUS, _TIME_LIMIT = "#failure-exit-status", "#function-time-limit"
 KINDS = {"png": "cpu_usage.png", "svg": "cpu_usage.svg"}
 
 
@@ -48,10 +53,25 @@ def draw(step: StepCrate, kind: str = "png") -> bytes:
     """
     _check(kind)
     series = step.series()
-    if v.CPU_OBSERVATION not in step.entities or curve(series, CPU_COLUMN) is None:
+    if v.CPU_OBSERVATION not in step.entities or curve(series.task, CPU_COLUMN) is None:
         raise CrateError(step.source.where, "no CPU sample was taken while the task ran, so there is nothing to draw")
-    title = f"{step.function_name} · task {step.task_id}"
-    return render_png(series, title) if kind == "png" else render_svg(series, title)
+    caption = _caption(step)
+    return render_png(series, caption) if kind == "png" else render_svg(series, caption)
+
+
+def _caption(crate: StepCrate) -> Caption:
+    """Return the caption of a crate's plot: that of the record which the crate was made of."""
+    step = step_of(crate, b"")
+    values = {name: crate.entities.get(name, {}).get("value") for name in (_EXIT_STATUS, _TIME_LIMIT)}
+    reason = ending(step.failure_kind, step.failure_type, step.failure_signal, values[_EXIT_STATUS])
+    return Caption(
+        title(step.function, step.task_id, step.attempt, step.status),
+        details(step.start_ns, step.wall_s, step.host),
+        end_s=step.wall_s,
+        ending=reason if step.status != COMPLETED else "",
+        limit_s=number(values[_TIME_LIMIT]),
+        cpus_allowed=step.cpus_allowed,
+    )
 
 
 def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from prov_worker.agent.plotter import Drawn, Plotter, readable
+from prov_worker.crate.plot_caption import Caption
 from prov_worker.model import Column, Series, TaskSeries
 
 pytest.importorskip("matplotlib")
@@ -43,7 +44,7 @@ def answers(plotter: Plotter, count: int, limit_s: float = 180.0) -> list[Drawn]
 
 def test_more_requests_than_pipes_hold_are_all_answered(plotter: Plotter) -> None:
     series = long_series()
-    numbers = [plotter.request(series, f"task {number}") for number in range(12)]
+    numbers = [plotter.request(series, Caption(f"task {number}")) for number in range(12)]
     time.sleep(2.0)  # nobody reads its answers: the process comes to a stop, and must go on afterwards
     drawn = answers(plotter, len(numbers))
     assert [drawing.number for drawing in drawn] == numbers
@@ -53,7 +54,7 @@ def test_more_requests_than_pipes_hold_are_all_answered(plotter: Plotter) -> Non
 
 def test_a_plotter_that_dies_is_told_for_every_request(plotter: Plotter) -> None:
     series = long_series()
-    numbers = [plotter.request(series, "task") for _ in range(3)]
+    numbers = [plotter.request(series, Caption("task")) for _ in range(3)]
     assert plotter._process is not None
     plotter._process.kill()
     drawn = answers(plotter, len(numbers))

@@ -13,11 +13,20 @@ import pytest
 
 from prov_worker.crate.add_plot import add_plot, render_png, render_svg
 from prov_worker.crate.check import check_crate
-from prov_worker.crate.plot_data import byte_unit, ceiling
+from prov_worker.crate.plot_caption import Caption, caption_of
+from prov_worker.crate.plot_data import (
+    CPU_COLOUR,
+    ENDING_COLOUR,
+    MEMORY_COLOUR,
+    NODE_COLOUR,
+    byte_unit,
+    ceiling,
+    picture,
+)
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.writer import Plot
 from prov_worker.errors import CrateError, InputError
-from prov_worker.model import Column, Series, TaskSeries
+from prov_worker.model import Column, Command, Failure, Series, TaskSeries
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,38 +45,49 @@ def pixels(png):
     )
 
 
+def has(colours, wanted):
+    """Whether a colour is in a picture, which has few of them: some are off by a little."""
+    channels = [int(wanted[k : k + 2], 16) for k in (1, 3, 5)]
+    return any(max(abs(a - b) for a, b in zip(colour, channels, strict=True)) <= 8 for colour in colours)
+
+
+def lines_of(series):
+    return [line.attrib for line in ET.fromstring(render_svg(series, Caption("t"))).iter(f"{SVG}polyline")]
+
+
 def test_png_shows_both_curves(make_series):
-    width, height, colours = pixels(render_png(make_series(60), "rev_txt"))
-    assert (width, height) == (640, 320)
-    assert {(0x1F, 0x5F, 0xA8), (0xB4, 0x53, 0x1A)} <= colours
+    width, height, colours = pixels(render_png(make_series(60), Caption("rev_txt")))
+    assert (width, height) == (1280, 800)
+    assert has(colours, CPU_COLOUR)
+    assert has(colours, MEMORY_COLOUR)
 
 
-def test_png_without_memory_has_no_second_axis(make_series):
+def test_png_without_memory_has_no_second_panel(make_series):
     series = make_series(60)
     del series.task.columns["rss_bytes"]
-    _, _, colours = pixels(render_png(series, "rev_txt"))
-    assert (0x1F, 0x5F, 0xA8) in colours
-    assert (0xB4, 0x53, 0x1A) not in colours
+    _, _, colours = pixels(render_png(series, Caption("rev_txt")))
+    assert has(colours, CPU_COLOUR)
+    assert not has(colours, MEMORY_COLOUR)
 
 
 def test_reused_figure_keeps_nothing_of_the_plot_before(make_series):
-    first = render_png(make_series(5), "a")
-    render_png(make_series(100, band=True), "another, $with$ a band")
-    assert render_png(make_series(5), "a") == first
+    first = render_png(make_series(5), Caption("a"))
+    render_png(make_series(100, band=True), Caption("another, $with$ a band"))
+    assert render_png(make_series(5), Caption("a")) == first
 
 
 def test_band_changes_the_picture(make_series):
-    assert render_png(make_series(20), "a") != render_png(make_series(20, band=True), "a")
+    assert render_png(make_series(20), Caption("a")) != render_png(make_series(20, band=True), Caption("a"))
 
 
 def test_png_is_a_png(make_series):
-    data = render_png(make_series(), "title")
+    data = render_png(make_series(), Caption("title"))
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", data[16:24]) == (640, 320)
+    assert struct.unpack(">II", data[16:24]) == (1280, 800)
 
 
 def test_svg_is_accessible_and_holds_every_sample(make_series):
-    root = ET.fromstring(render_svg(make_series(20), 'f <&> "task"'))
+    root = ET.fromstring(render_svg(make_series(20), Caption('f <&> "task"')))
     assert root.attrib["role"] == "img"
     assert root.find(f"{SVG}title").text == 'f <&> "task"'
     assert root.find(f"{SVG}desc").text.startswith(
@@ -75,23 +95,23 @@ def test_svg_is_accessible_and_holds_every_sample(make_series):
     )
     lines = [line.attrib["points"].split() for line in root.iter(f"{SVG}polyline")]
     assert [len(points) for points in lines] == [20, 20]
-    heights = [float(point.partition(",")[2]) for point in lines[1]]
+    heights = [float(point.partition(",")[2]) for point in lines[0]]
     assert all(later < earlier for earlier, later in pairwise(heights)), "a rising curve rises"
     texts = [element.text for element in root.iter(f"{SVG}text")]
-    assert {"time since the task began (s)", "CPU (%; 100 = one logical CPU)", "resident memory (MiB)"} <= set(texts)
+    assert {"time since the task began (s)", "CPU (%; 100 = one CPU)", "memory (MiB)"} <= set(texts)
 
 
 def test_svg_draws_the_band(make_series):
-    root = ET.fromstring(render_svg(make_series(20, band=True), "t"))
+    root = ET.fromstring(render_svg(make_series(20, band=True), Caption("t")))
     (band,) = root.iter(f"{SVG}polygon")
     assert len(band.attrib["points"].split()) == 40
 
 
 def test_svg_stays_inside_its_picture(make_series):
-    text = render_svg(make_series(500, band=True), "t").decode()
+    text = render_svg(make_series(500, band=True), Caption("t")).decode()
     for x, y in re.findall(r"([\d.-]+),([\d.-]+)", " ".join(re.findall(r'points="([^"]*)"', text))):
         assert 0 <= float(x) <= 640
-        assert 0 <= float(y) <= 320
+        assert 0 <= float(y) <= 400
 
 
 @pytest.mark.parametrize("render", [render_png, render_svg])
@@ -100,10 +120,10 @@ def test_awkward_series(render):
     for values in ([0.0], [0.0, 0.0], [nan, 5.0, None], [1e9, 3.0], [1e-9]):
         times = [0.05 * number for number in range(len(values))]
         series = TaskSeries(task=Series(0.05, times, {"cpu_percent": Column("percent", values)}))
-        assert len(render(series, "hostile \x00 $\\frac{1}{2}$ \ud800")) > 500
+        assert len(render(series, Caption("hostile \x00 $\\frac{1}{2}$ \ud800", "\x01"))) > 500
     for empty in (TaskSeries(), TaskSeries(task=Series(0.05, [0.05], {"cpu_percent": Column("percent", [None])}))):
         with pytest.raises(CrateError, match="nothing to draw"):
-            render(empty, "t")
+            render(empty, Caption("t"))
 
 
 def test_round_numbers():
@@ -133,12 +153,73 @@ def test_added_plot_is_listed_shown_and_sealed_by_its_hash(writer, make_record, 
     assert sorted(path.name for path in crate.iterdir()) == ["data", "function", "images", "ro-crate-metadata.json"]
 
 
+def failed_records(make_record):
+    """Records of tasks that failed in each of the ways that a plot tells apart."""
+    failures = [
+        Failure("signal", "killed", signal="SIGKILL"),
+        Failure("exception", "x", type="zlib.error"),
+        Failure("exit", "left", exit_status=3),
+        Failure("command", "exit status 124", exit_status=124),
+        Failure("time_limit", "time limit of 1 s"),
+        Failure("cancelled", "by somebody"),
+        Failure("lost", "manager lost"),
+        Failure("unknown", "no reason"),
+    ]
+    command = Command(template="sleep {n}", limit_s=0.5, exit_status=124)
+    return [make_record(status="failed", failure=failure, command=command, attempt=2) for failure in failures]
+
+
 def test_added_plot_is_the_one_that_would_have_been_published(writer, make_record, make_series, tmp_path, graph_of):
-    plot = Plot("cpu_usage.svg", render_svg(make_series(), "rev_txt · task 7a171870-b038-4174-84e1-29cdcc42f72c"))
-    at_once = graph_of(writer.publish(make_record(), make_series(), plot, tmp_path / "a"))
-    crate = writer.publish(make_record(), make_series(), None, tmp_path / "b")
-    add_plot(crate, "svg")
-    assert graph_of(crate) == at_once
+    for number, record in enumerate((make_record(), *failed_records(make_record))):
+        series = make_series(node=True)
+        plot = Plot("cpu_usage.svg", render_svg(series, caption_of(record)))
+        at_once = graph_of(writer.publish(record, series, plot, tmp_path / f"a{number}"))
+        crate = writer.publish(record, series, None, tmp_path / f"b{number}")
+        add_plot(crate, "svg")
+        added = graph_of(crate)
+        for graph in (added, at_once):  # what is added comes last
+            graph["./"]["hasPart"].sort(key=lambda reference: reference["@id"])
+        assert added == at_once
+
+
+def test_caption_says_whose_plot_it_is_and_how_the_task_ended(make_record):
+    caption = caption_of(make_record())
+    assert caption.title == "rev_txt · task 7a171870 · completed"
+    assert caption.details.endswith(" UTC · 1.00 s · node-001")
+    assert (caption.cpus_allowed, caption.ending) == (5, "")
+    failed = failed_records(make_record)
+    assert [caption_of(record).ending for record in failed] == [
+        "SIGKILL", "error", "exit 3", "command failed", "time limit", "cancelled", "worker lost", "failed",
+    ]  # fmt: skip
+    assert caption_of(failed[0]).title == "rev_txt · task 7a171870, attempt 2 · failed"
+    long = make_record()
+    long.function.name = "f" * 300
+    assert len(caption_of(long).title) <= 72
+
+
+def test_the_kill_and_the_limit_are_marked(make_series):
+    caption = Caption("t", end_s=1.0, ending="SIGKILL", limit_s=0.5)
+    assert picture(make_series(), caption).ends == [(1.0, "SIGKILL"), (0.5, "limit 0.5 s")]
+    assert picture(make_series(), Caption("t", end_s=1.0, limit_s=60.0)).ends == []
+    root = ET.fromstring(render_svg(make_series(), caption))
+    assert {"SIGKILL", "limit 0.5 s"} <= {element.text for element in root.iter(f"{SVG}text")}
+    assert root.find(f"{SVG}desc").text.endswith("; SIGKILL at 1 s; limit 0.5 s at 0.5 s.")
+    assert has(pixels(render_png(make_series(), caption))[2], ENDING_COLOUR)
+    assert not has(pixels(render_png(make_series(), Caption("t", end_s=1.0)))[2], ENDING_COLOUR)
+
+
+def test_node_and_allowed_cpus_are_shown_beside_the_task(make_series):
+    drawn = picture(make_series(node=True), Caption("t", cpus_allowed=2))
+    assert drawn.names == ["this task", "all of the node", "allowed: 2 CPUs"]
+    assert drawn.cpu_top == 200
+    assert NODE_COLOUR in {line["stroke"] for line in lines_of(make_series(node=True))}
+    assert NODE_COLOUR not in {line["stroke"] for line in lines_of(make_series())}
+    assert render_png(make_series(node=True), Caption("t")) != render_png(make_series(), Caption("t"))
+    # 64 CPUs would flatten what one of them did.
+    assert picture(make_series(), Caption("t", cpus_allowed=64)).names == ["this task"]
+    busy = make_series(node=True)
+    busy.node.columns["cpu_percent"].mean = [6400.0, 6400.0]
+    assert picture(busy, Caption("t")).node is None
 
 
 def test_sealed_crate_is_refused(writer, make_record, make_series, tmp_path):
