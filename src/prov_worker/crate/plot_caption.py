@@ -78,8 +78,8 @@ def ending(kind: str | None, exception: str | None, signal: str | None, exit_sta
         return short((exception or "exception").rpartition(".")[2], 28)
     if kind == "exit":
         return f"exit {exit_status}" if exit_status is not None else "exit"
-    words = {"command": "command failed", "time_limit": "time limit", "cancelled": "cancelled", "lost": "worker lost"}
-    return words.get(kind or "", "failed")
+    endings = {"command": "command failed", "time_limit": "time limit", "cancelled": "cancelled", "lost": "worker lost"}
+    return endings.get(kind or "", "failed")
 
 
 def short(text: str, limit: int) -> str:
