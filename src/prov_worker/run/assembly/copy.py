@@ -97,7 +97,7 @@ def _clone(source: DirectorySource, relative: str, target: str) -> bool:
 
 
 def _link(source: DirectorySource, relative: str, target: str) -> bool:
-    """Link a file; return whether it was: not a file, or of a crate, that another user owns or may write."""
+    """Return link a file; return whether it was: not a file, or of a crate, that another user owns or may write."""
     if os.lstat(source.path).st_uid != os.geteuid() or not _is_own(f"{source.path}/{relative}"):
         return False
     os.link(f"{source.path}/{relative}", target)
@@ -147,7 +147,7 @@ def copy_crate(
 
 
 def inspect_crate(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> CopiedCrate:
-    """Inspect as :func:`take` does, without a target: for what is copied later as it is stored.
+    """Return inspect as :func:`take` does, without a target: for what is copied later as it is stored.
 
     Raises:
         CrateError: a file is missing, too large, not plain or other than the crate says.
