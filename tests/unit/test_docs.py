@@ -81,6 +81,15 @@ def test_command_lines_are_taken_by_their_parser(page: Path) -> None:
             pytest.fail(f"{line}: {error}")
 
 
+def test_the_first_screen_of_the_readme_fits_a_terminal() -> None:
+    """What it is, a picture, one command, and where to go on: 40 lines of 80 columns."""
+    screen = (ROOT / "README.md").read_text().splitlines()[:40]
+    assert [line for line in screen if len(line) > 80] == []
+    assert "    make demo" in "\n".join(screen)
+    assert any(line.startswith("![") for line in screen)
+    assert sum(line.startswith("| ") and "](docs/" in line for line in screen) >= 8
+
+
 def test_tutorials_have_command_lines() -> None:
     assert all(command_lines(page) for page in (ROOT / "docs" / "tutorials").glob("*.md"))
 

@@ -34,6 +34,20 @@ CLOSE_SHARE = 0.9
 STRAGGLER_TIMES, STRAGGLER_S = 4.0, 2.0
 #: Share of failed attempts from which failing is advice and not chance.
 FAILING_SHARE = 0.05
+#: Those that the page explains below its advice, by name.
+LIMITS = {
+    "worth_s": WORTH_S,
+    "idle": IDLE_SHARE,
+    "short_s": SHORT_S,
+    "waiting": WAITING_CPUS,
+    "load": CONTENDED_LOAD,
+    "lost": LOST_SHARE,
+    "switches": LEAST_SWITCHES,
+    "close": CLOSE_SHARE,
+    "times": STRAGGLER_TIMES,
+    "longer_s": STRAGGLER_S,
+    "failing": FAILING_SHARE,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,11 +293,11 @@ class _Gatherer:
                     ("Endpoint", step.endpoint_name or step.endpoint_id),
                     ("Account", step.user),
                     ("Container", step.container),
-                    ("Python", step.versions.get("python")),
                     ("Samples", None if step.samples is None else f"{step.samples} of {step.samples_expected or '?'}"),
                 )
                 if value is not None
             ],
+            "software": _software(step),
             "notes": [_short(note, 300) for note in step.notes[:20]],
             "annotations": [[name, _short(str(value), 300)] for name, value in step.annotations.items()],
         }
@@ -308,6 +308,13 @@ class _Gatherer:
         if drawn:
             details["series"] = drawn
         return {key: value for key, value in details.items() if value}
+
+
+def _software(step: RunStep) -> list[list[str]]:
+    """Return names and versions of what the attempt ran with, and the hash of the list of all of it."""
+    versions = [[name, version] for name, version in list(step.versions.items())[:_MOST_VALUES]]
+    bill = [["bill of materials, sha256", f"{step.software_sha256[:16]}…"]] if step.software_sha256 else []
+    return versions + bill
 
 
 def _described(value: StepValue) -> list[Any]:

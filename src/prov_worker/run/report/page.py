@@ -14,7 +14,7 @@ from prov_worker.counters import COLUMNS
 from prov_worker.crate.gpu_use import USED_PERCENT
 from prov_worker.files import atomic_write
 from prov_worker.run.api import RunRecord
-from prov_worker.run.report.advice import advise
+from prov_worker.run.report import advice
 from prov_worker.run.report.downsample import packed
 from prov_worker.run.report.figures import (
     Summary,
@@ -89,7 +89,8 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         summary=summary,
         functions=figures,
         failures=failures(data),
-        advice=advise(data, figures),
+        advice=advice.advise(data, figures),
+        limits=advice.LIMITS,
         slowest=sorted(data.rows, key=lambda row: -row.wall_s)[:_TOP],
         largest=sorted((row for row in data.rows if row.rss_bytes), key=lambda row: -(row.rss_bytes or 0))[:_TOP],
         nodes=_nodes(data, summary),

@@ -145,7 +145,7 @@ def test_a_failed_task_opens_with_its_error_and_closes_again(opened: Callable[[P
     assert name is not None
     assert name.split(",")[0] in seen.dialog.text
     assert "Traceback (most recent call last)" in seen.dialog.text
-    for heading in ("What ran", "Series", "Arguments", "Hardware", "Totals", "Environment"):
+    for heading in ("What ran", "Series", "Arguments", "Hardware", "Totals", "Software", "Environment"):
         assert heading in seen.dialog.text, heading
     curves = seen.all("#task svg[role=img]")
     assert len(curves) >= 3
@@ -371,6 +371,45 @@ def test_a_narrow_window_scrolls_down_only(opened: Callable[[Path], Page], page:
         seen.until(lambda: seen.js("return document.documentElement.scrollWidth <= innerWidth"))
     finally:
         seen.browser.set_window_size(size["width"], size["height"])
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+def test_nothing_is_cut_at_the_width_of_a_phone_or_a_desk(
+    opened: Callable[[Path], Page], page: Path, width: int
+) -> None:
+    """Cards and small tables stay within their sections; all columns of the tasks are in sight on a desk."""
+    seen = opened(page)
+    # Chromium's own window is never narrower than 500 pixels.
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    seen.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        cut = """
+            const outside = (element) => {
+                const section = element.closest("section").getBoundingClientRect();
+                const box = element.getBoundingClientRect();
+                return box.right > section.right + 1 || box.left < section.left - 1;
+            };
+            const boxes = document.querySelectorAll(".cards > div, .advice li, .pair table, .node figure, figcaption");
+            return [...boxes].filter((box) => box.offsetParent && outside(box)).map((box) => box.outerHTML);
+        """
+        seen.until(lambda: seen.js("return innerWidth") == width)
+        seen.until(lambda: seen.js(cut) == [])
+        if width == 1400:
+            columns = (
+                "const grid = document.querySelector('.grid .viewport'); return grid.scrollWidth - grid.clientWidth"
+            )
+            assert seen.js(columns) <= 0
+            heads = "return [...document.querySelectorAll('.grid .head [role=columnheader]')].map((head) => "
+            assert seen.js(heads + "head.scrollWidth - head.clientWidth)") == [0] * 12
+    finally:
+        seen.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_advice_explains_when_it_is_given(opened: Callable[[Path], Page], page: Path) -> None:
+    seen = opened(page)
+    text = seen.js("return document.querySelector('#advice details.formulae').textContent")
+    for words in ("5 % failed, or any was killed", "90 % or more, or 10 % or less", "4 times the median"):
+        assert words in " ".join(text.split())
 
 
 def test_the_filtered_tasks_are_saved_as_csv(opened: Callable[[Path], Page], page: Path) -> None:

@@ -188,6 +188,10 @@ function makeTask(run) {
         ]),
       ),
     );
+    if (fn.source)
+      parts.push(
+        section("Source", el("details", {}, el("summary", {}, "The function"), el("pre", { tabindex: 0 }, fn.source))),
+      );
     const same = run.attempts(i);
     if (same.length > 1)
       parts.push(
@@ -257,6 +261,7 @@ function makeTask(run) {
     );
     if (details.usage)
       parts.push(section("Totals", pairs(details.usage.map(([name, value, unit]) => [name, quantity(value, unit)]))));
+    if (details.software) parts.push(section("Software", pairs(details.software)));
     if (details.env) parts.push(section("Environment", pairs(details.env)));
     if (details.notes)
       parts.push(
@@ -264,10 +269,6 @@ function makeTask(run) {
           "Notes",
           details.notes.map((note) => el("p", {}, note)),
         ),
-      );
-    if (fn.source)
-      parts.push(
-        section("Function", el("details", {}, el("summary", {}, "Source"), el("pre", { tabindex: 0 }, fn.source))),
       );
     if (details.content)
       parts.push(
