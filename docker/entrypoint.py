@@ -148,7 +148,7 @@ class Wants:
 
 
 def name_this_user() -> None:
-    """Give a user id that the image does not know a name: Globus Compute asks the user database for one.
+    """Add a passwd entry for an unknown uid, which Globus Compute requires.
 
     The database's second file (nss extrausers) points into a file system that is writable.
     """
@@ -168,7 +168,7 @@ def close_to_others() -> None:
 
 
 def tell_of_agents() -> None:
-    """Have the agents' complaints said in the container's log, by a process that is not the daemon's child."""
+    """Relay agent warnings to the container log from a separate process."""
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     command = ["/bin/sh", "-c", '"$@" </dev/null &', "sh", str(HERE / "agentlog.py")]
     os.waitpid(os.posix_spawn("/bin/sh", command, environment), 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# State a version: in the package, and in the files that cannot read it from there. tests/unit/test_version.py compares them.
+# State a version: in the package, and in the files that cannot read it from there. A test compares them.
 #
 #   scripts/set-version.sh X.Y.Z
 set -euo pipefail

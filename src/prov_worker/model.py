@@ -190,7 +190,7 @@ class Part:
 
 @dataclass(slots=True)
 class TaskRecord:
-    """All that is known of one attempt at one task.
+    """Everything known about one attempt of a task.
 
     ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
     For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found

@@ -88,10 +88,10 @@ Deposit Describe Diagnose Disconnect Divide Do Drain Draw Drop Empty End Ensure 
 Find Finish Fold Follow Forget Format Free Get Give Go Group Hand Hash Have Hide Hold Import Inspect Install Issue
 Join Judge Keep Kill Learn Leave Let Lift Limit Link List Listen Load Lock Log Look Lower Make Map Mark Merge Move
 Multiply Name Note Number Open Pack Parse Pass Pause Plot Post Prepare Print Produce Publish Put Raise Read Record
-Redact Refuse Register Remember Remove Rename Render Renew Repair Replace Report Rerun Reset Resolve Restart Resume
-Retry Return Run Sample Save Say Schedule Seal See Send Serve Set Settle Show Shut Sign Skip Sleep Sort Split Stand
-Start State Stop Store Stream Submit Sum Switch Take Tell Transfer Try Turn Unpack Update Use Validate Verify Wait
-Wake Walk Warn Watch Work Wrap Write Yield
+Redact Refuse Register Release Remember Remove Rename Render Renew Repair Replace Report Rerun Reset Resolve Restart
+Resume Retry Return Run Sample Save Say Schedule Seal See Send Serve Set Settle Show Shut Sign Skip Sleep Sort Split
+Stand Start State Stop Store Stream Submit Sum Switch Take Tell Transfer Try Turn Unmap Unpack Update Use Validate
+Verify Wait Wake Walk Warn Watch Work Wrap Write Yield
 """
 #: "Name of the host" is a noun, "Name the host" a request.
 NOUN = re.compile(r"[A-Z][a-z]+(,| of| and| or)\b")

@@ -279,7 +279,7 @@ class Finaliser:
         self._journals.read_all_again()
 
     def close(self) -> None:
-        """Let everything go. Whatever is outstanding stays in the journals."""
+        """Release all resources. Unfinished records stay in the journals."""
         self._plots.close()
         self._captures.close()
         self._publisher.close()
@@ -336,7 +336,7 @@ class Finaliser:
                 tree = self._trees.pop(ended.record.attempt_id, None)
                 outputs = None if job.outputs is None else self._sandboxes.hashed(job.outputs)
                 self._publisher.complete(ended, job.series, tree, outputs)
-            except Exception as error:  # as above: what cannot be added is left out
+            except Exception as error:  # best effort
                 self.say("task %s: its record could not be completed: %s", ended.record.task_id, error)
             job.completed = True
             if self._ask_libraries(job) or self._plots.ask(job):

@@ -75,7 +75,7 @@ class ProcessTable:
             return None
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._loadavg >= 0:
             os.close(self._loadavg)
         self._loadavg = -1

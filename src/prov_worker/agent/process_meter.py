@@ -181,7 +181,7 @@ class ProcessMeter:
         return pids
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for fd in (self._stat, self._statm, self._io, self._sched, self._children):
             if fd >= 0:
                 os.close(fd)

@@ -142,7 +142,7 @@ class TaskEvents:
         return not log.is_holding
 
     def close(self) -> None:
-        """Write what is left, and let the file go."""
+        """Write what is left, and close the file."""
         self.flush()
         if self._log is not None:
             self._log.close()

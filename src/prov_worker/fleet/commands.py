@@ -41,7 +41,7 @@ def up(
     limit_s: float = START_S,
     done: Say = _silent,
 ) -> list[Outcome]:
-    """Make, configure and start endpoints of this host; what is so already stays.
+    """Make, configure and start endpoints of this host; endpoints already in that state are left unchanged.
 
     Args:
         fleet: the file.

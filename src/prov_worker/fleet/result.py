@@ -51,7 +51,7 @@ def pick(
             host = folder.other_host()
             why = None if host is not None else folder.foreign(take_over=take_over)
         except InputError as error:
-            # One endpoint's trouble is not the others'.
+            # An error in one endpoint must not affect the others.
             if damaged and isinstance(error, DamagedError):
                 here.append(spec)
             else:

@@ -113,7 +113,7 @@ def of(spec: EndpointSpec, records: Mapping[str, EndpointRecord], tally: Tally) 
         other = folder.other_host()
         foreign = folder.foreign() if other is None else None
     except InputError as error:
-        # One endpoint's trouble is not the others'.
+        # An error in one endpoint must not affect the others.
         return Status(spec.name, spec.site.name, spec.host, "foreign", note=str(error))
     if other is not None:
         return Status(spec.name, spec.site.name, other, "elsewhere")

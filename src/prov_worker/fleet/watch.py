@@ -158,7 +158,7 @@ class Watcher:
                     try:
                         self._supervisor.look_at(spec, records, pool)
                     except (OSError, ProvWorkerError) as error:
-                        # One endpoint's trouble is not the others'.
+                        # An error in one endpoint must not affect the others.
                         self.log.once(spec.name, "cannot be looked after now", reason(error))
                 self._name_foreign(pool)
                 if self._unsaved is not None or repr(records) != before:

@@ -1,4 +1,4 @@
-"""The second way in: recording that is switched on by the worker's environment, under an engine that is not ours."""
+"""Settings from PROV_WORKER_* variables, for workers under a stock engine."""
 
 from __future__ import annotations
 

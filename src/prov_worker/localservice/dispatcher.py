@@ -1,4 +1,4 @@
-"""What goes out: tasks to user endpoints, results to the SDK, commands to core endpoints.
+"""Outgoing messages: tasks, results and commands.
 
 The durable state says what must be published; the broker's confirmation, noted there, ends it. A crash between the two
 publishes a message twice: tasks are delivered at least once, and the SDK ignores a second result.

@@ -1,4 +1,4 @@
-"""What comes in: results, heartbeats and the broker's confirmations, in batches of one transaction each."""
+"""Incoming messages: results, heartbeats and confirmations, stored in batches."""
 
 from __future__ import annotations
 

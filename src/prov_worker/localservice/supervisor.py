@@ -1,4 +1,4 @@
-"""What must be done again: tasks that a user endpoint took and never finished, and what an outage left unpublished.
+"""Redelivery: tasks that a user endpoint accepted but never finished, and messages lost in an outage.
 
 A user endpoint acknowledges a task as soon as its engine has it, so the broker cannot give it to the next one: the
 service does. Three signs say that a user endpoint has lost its tasks, while its core endpoint is there:

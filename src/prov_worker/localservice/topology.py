@@ -1,4 +1,4 @@
-"""Names on the broker, and the ``queue_info`` mappings that hand them out.
+"""Queue and exchange names, and the ``queue_info`` mappings that carry them.
 
 Every name holds its owner: a broker's permissions can then tell one identity's queues from another's.
 

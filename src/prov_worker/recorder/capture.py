@@ -77,7 +77,7 @@ def describe(name: str, value: Any, with_value: bool, small: bool) -> str:
             raise
         # what cannot be described so is described by its type
     if digest is not None and is_secret_name(name):
-        digest = None  # of a short secret a digest tells the secret
+        digest = None  # a digest of a short secret reveals it
     shown = _shown(name, value, small) if with_value else "null"
     return (
         f"[{quote(name)},{quote(type_name(value))},{_number(size)},{_number(length)},"

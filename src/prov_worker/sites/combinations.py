@@ -1,4 +1,4 @@
-"""Options that are right one by one, and wrong together: each block would end, or the scheduler refuse its job.
+"""Options that are valid individually but conflict: each block would end, or the scheduler refuse its job.
 
 What changes with time, such as limits of queues, is reported and not refused: the scheduler has the last word.
 """

@@ -247,7 +247,7 @@ class EventLog:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
 
     def close(self) -> None:
-        """Let the file go; what is held stays held."""
+        """Close the file; what is held stays held."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1

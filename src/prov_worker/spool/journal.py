@@ -88,7 +88,7 @@ class JournalWriter:
                         return
                     self._torn = True
                 elif status.st_ino != self._ino or status.st_dev != self._dev:
-                    self._fd = -1  # somebody else's file by now: not ours to close
+                    self._fd = -1  # reused by user code; do not close
             except OSError as error:
                 if not is_own(error):
                     raise
@@ -96,7 +96,7 @@ class JournalWriter:
         self._write_anew(line)
 
     def look(self) -> None:
-        """Let the file go if its path leads to another one or to none: it was moved, or another one is mounted there.
+        """Close the file if its path leads to another one or to none: it was moved, or another one is mounted there.
 
         The next line is written to a new one. What cannot be looked at is left as it is.
         """

@@ -85,7 +85,7 @@ class Ledger:
         self._torn = os.write(self._fd, line) != len(line)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1

@@ -218,7 +218,7 @@ class RingReader:
         self.close()
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         if self.fd < 0:
             return
         os.close(self.fd)

@@ -368,7 +368,7 @@ class SlotReader:
             _ACK.pack_into(self._map, _ACK_AT, sequence)
 
     def close(self) -> None:
-        """Let the page go; the file stays."""
+        """Unmap the page; keep the file."""
         self._words.release()
         self._pieces.release()
         self._map.close()

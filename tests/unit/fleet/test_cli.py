@@ -102,7 +102,7 @@ def test_a_configuration_that_the_daemon_would_refuse(
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["stop", "--timeout", "3"], "--timeout: is the limit of --drain"),
+        (["stop", "--timeout", "3"], "--timeout requires --drain"),
         (["remove", "--discard-unsent"], "--discard-unsent: goes with --delete"),
         (["stop", "nobody"], "none is called nobody; there are polaris-one, far"),
         (["stop", "far"], "far: belongs to login99; it is not touched from here"),

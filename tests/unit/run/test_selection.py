@@ -164,7 +164,7 @@ def test_what_holds_no_crate_is_not_compared(named: Path, tmp_path: Path, capsys
     (tmp_path / "notes.zip").write_text("notes")
     for name, message in (
         ("empty", "no step crate"),
-        ("notes.txt", "a file; a crate is a directory or a zip"),
+        ("notes.txt", "is a file; expected a crate directory or a zip"),
         ("notes.zip", "not a readable zip file: File is not a zip file"),
         ("none", "no such run or directory"),
     ):

@@ -75,7 +75,7 @@ def opened(file: str | None) -> tuple[Fleet, State]:
 def drain_needed(drain: bool, timeout_s: float | None) -> None:
     """Refuse a time limit of a wait that was not asked for."""
     if timeout_s is not None and not drain:
-        raise click.UsageError("--timeout: is the limit of --drain")
+        raise click.UsageError("--timeout requires --drain")
 
 
 def name_foreign_orphans(foreign: Iterable[PoolProcess]) -> None:

@@ -15,11 +15,13 @@ from prov_worker.cli.fleet import common
 @common.file_option
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, with a diff; change nothing.")
 @click.option(
-    "--take-over", is_flag=True, help="Also over what was changed by hand, damaged, or is another fleet file's."
+    "--take-over",
+    is_flag=True,
+    help="Also overwrite files that were edited or damaged, and take over endpoints of another fleet file.",
 )
 @common.json_option
 def command(names: tuple[str, ...], file: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
-    """Make, configure and start the endpoints of this host, or NAME...; what is so already stays.
+    """Make, configure and start the endpoints of this host, or NAME...; those that run so already are left unchanged.
 
     All configurations are validated before anything is changed. Exit code 1 if an endpoint does not run.
     """

@@ -18,7 +18,7 @@ from prov_worker.humanize import plural
     "--allowed-signers",
     type=terminal.PATH,
     metavar="FILE",
-    help="Ask for a signature by one of these: lines of principal and public key, as in ssh-keygen(1).",
+    help="Require a signature by one of these signers (ssh-keygen allowed-signers file).",
 )
 @click.option(
     "--crates",

@@ -37,7 +37,7 @@ def command(
     """Check whether this host has what an endpoint on SITE needs, before the first start.
 
     Runs worker_init in a shell of its own, and writes nothing but short trial files. Exit code 1 if something
-    failed. To be run on the host, as the user, that the endpoint is for.
+    failed. Run it on the endpoint's host, as the endpoint's user.
     """
     from prov_worker.sites.check import CHECKS, preflight
     from prov_worker.sites.install import default_user_dir, options_of

@@ -26,7 +26,7 @@ from prov_worker.finding import FAIL, WARN, Finding
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Also over changed files, which are kept, an endpoint of another host or site, and without the interface.",
+    help="Overwrite edited files (keeping backups), endpoints of another host or site, and a missing interface.",
 )
 @click.option(
     "--unbound-host",

@@ -66,7 +66,7 @@ class DirectorySource:
             problem = f"no crate: {relative} is missing" if self.path.is_dir() else "no such directory"
             raise CrateError(self.path, problem) from None
         except NotADirectoryError:
-            raise CrateError(self.path, "a file; a crate is a directory or a zip") from None
+            raise CrateError(self.path, "is a file; expected a crate directory or a zip") from None
         except OSError as error:
             raise CrateError(path, f"cannot be read: {error.strerror or error}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

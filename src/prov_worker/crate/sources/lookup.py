@@ -119,7 +119,7 @@ def need_zip(path: Path) -> None:
         CrateError: it is not.
     """
     if path.suffix != v.ZIP_SUFFIX and not is_pack(path.name) and not zipfile.is_zipfile(path):
-        raise CrateError(path, "a file; a crate is a directory or a zip")
+        raise CrateError(path, "is a file; expected a crate directory or a zip")
 
 
 def sources_at(candidate: Path, *, lenient: bool = False) -> Iterator[Source]:

@@ -1,4 +1,4 @@
-"""What was meant to run: functions, steps of the workflow, their parameters and how these connect.
+"""The planned workflow: functions, steps, parameters and their connections.
 
 Small whatever the number of tasks: it grows with the number of functions.
 """

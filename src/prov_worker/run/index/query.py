@@ -197,7 +197,7 @@ class Index:
         return "".join(f', NULL::{DUCKDB_KINDS[kind]} AS "{name}"' for name, kind in absent)
 
     def close(self) -> None:
-        """Let the database go."""
+        """Close the database."""
         self._db.close()
 
     def __enter__(self) -> Index:

@@ -1,4 +1,4 @@
-"""Who starts the endpoint."""
+"""Check the user who starts the endpoint."""
 
 from __future__ import annotations
 

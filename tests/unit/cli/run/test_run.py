@@ -105,7 +105,7 @@ def test_what_is_no_crate_is_named(prov_worker: Run, own_crates: Path, tmp_path:
     code, out, err = prov_worker("run", "assemble", own_crates, "-o", tmp_path / "R.crate")
     assert code == 1
     assert err.splitlines() == [
-        f"prov-worker: {own_crates}/file.crate: a file; a crate is a directory or a zip",
+        f"prov-worker: {own_crates}/file.crate: is a file; expected a crate directory or a zip",
         f"prov-worker: {own_crates}/gone.crate: a link that leads nowhere",
         f"prov-worker: {own_crates}/gone.zip: a link that leads nowhere",
         f"prov-worker: {own_crates}/pipe.zip: not a regular file",
