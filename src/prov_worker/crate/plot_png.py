@@ -82,7 +82,7 @@ class _Canvas:
         self.memory.set_visible(drawn.memory is not None)
         below = 0.42 if drawn.memory is not None else 0.125
         self.cpu.set_position((_LEFT, below, _WIDTH, _TOP - below))
-        self.cpu.set_ylim(0.0, drawn.cpu_top * 1.05)
+        self.cpu.set_ylim(0.0, drawn.cpu_top * 1.14)  # with space for what is marked
         self.memory.set_ylim(0.0, drawn.memory_top * 1.05)
         self.memory.set_ylabel(f"memory ({drawn.unit})", color=MEMORY_COLOUR, fontsize=8)
         for axes in (self.cpu, self.memory):
@@ -129,7 +129,7 @@ class _Canvas:
                 line.set_linestyle("-" if number == 0 else ":")
             text.set_text(one_line(word))
             right = time_s > end_s / 2
-            text.set_position((time_s + end_s * (-0.008 if right else 0.008), top * (0.98 - 0.1 * number)))
+            text.set_position((time_s + end_s * (-0.008 if right else 0.008), top * (1.04 - 0.12 * number)))
             text.set_horizontalalignment("right" if right else "left")
 
     @staticmethod

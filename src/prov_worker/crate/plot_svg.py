@@ -162,7 +162,7 @@ def _marks(ends: Sequence[tuple[float, str]], upper: _Panel, lowest: _Panel) -> 
         parts.append(f"<path {line}{style}/>")
         right = time_s > upper.end_s / 2
         anchor = ' text-anchor="end"' if right else ""
-        y = upper.upper + 11 + 14 * number
+        y = upper.upper - 3 + 15 * number
         parts.append(_text(x - 5 if right else x + 5, y, word, plot_data.ENDING_COLOUR, anchor))
     return parts
 
