@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make a virtual environment from nothing, once per content of pyproject.toml, of its lock and of its arguments.
+# Make a virtual environment from nothing, once per version, content of pyproject.toml, of its lock and of its arguments.
 #
 #   scripts/make-venv.sh DIRECTORY [--lock NAME] PIP-ARGUMENTS...
 #
@@ -16,7 +16,7 @@ if [[ ${1:-} == --lock ]]; then
     shift 2
 fi
 python=${PYTHON:-python3}
-key=$({ cat pyproject.toml; ! [[ -n $name ]] || cat requirements/"$name"-*.txt; pwd; echo "${LOCKED:-1}"; printf '%s\n' "$@"; } |
+key=$({ cat pyproject.toml; grep -s '^__version__' src/prov_worker/__init__.py || true; ! [[ -n $name ]] || cat requirements/"$name"-*.txt; pwd; echo "${LOCKED:-1}"; printf '%s\n' "$@"; } |
     sha256sum | cut -c1-16)
 stamp=$venv/.installed-$key
 [[ -e $stamp ]] && exit 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The hook in every interpreter's start imports this package: not even `typing` may come with it.
 TYPE_CHECKING = False

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker import __version__
 from support.containers import docker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LABEL = f"prov-worker.test={ROOT}"
 TAG = f"prov-rollout-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
 BIN = Path(os.environ.get("PROV_TEST_ANSIBLE") or ROOT / ".venv-ansible" / "bin")
-VERSION = "0.1.0"
+VERSION = __version__
 #: How stock software finds the local service, as `prov-worker service env` says it.
 LOCAL = {"GLOBUS_SDK_ENVIRONMENT": "local", "GLOBUS_SDK_SERVICE_URL_AUTH": "http://127.0.0.1:5000/"}
 #: How Docker has to start a system whose first process is systemd: no privileges but this one.

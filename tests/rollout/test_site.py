@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from login_nodes import COMMAND, Node
+from login_nodes import COMMAND, VERSION, Node
 from releases import release
 
 from prov_worker.crate.check import check_crate
@@ -193,7 +193,7 @@ def test_an_upgrade_that_cannot_supervise_ends_no_endpoint(node: Node, wheelhous
     assert play.code == 2, play.output[-3000:]
     assert "version 0.1.3 did not come online" in play.output
     assert "this version is broken" in play.output
-    assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.0"
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == f"envs/{VERSION}"
     assert node.online(), node.logs()
     assert node.status()["pid"] == process
 
@@ -212,7 +212,7 @@ def test_an_upgrade_that_fails_loses_no_task(node: Node, wheelhouse: Path, tmp_p
     assert play.code == 2, play.output[-3000:]
     assert "version 0.1.1 did not come online" in play.output
     assert "this version is broken" in play.output
-    assert node.shell("readlink .local/share/prov-worker/current").strip() == "envs/0.1.0"
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == f"envs/{VERSION}"
     assert node.online(), node.logs()
     results = node.site.ended(sent)
     assert [number for _, number, _ in results] == list(range(30))
