@@ -24,6 +24,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security-policy.md",
+    "RELEASING.md": "releasing.md",
     "examples/README.md": "examples/index.md",
     **{
         str(path.relative_to(ROOT)): f"{name}/{path.parent.name}.md"
