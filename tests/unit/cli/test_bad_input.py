@@ -145,11 +145,12 @@ def test_a_terminal_without_the_signs(crates: Path) -> None:
     assert b"0 % to 100 %" in done.stdout
 
 
-def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
+def on_terminal(programs: Programs, columns: int, *arguments: str | Path) -> str:
+    """What a command writes on a terminal of so many columns."""
     pty = pytest.importorskip("pty")
     main, terminal = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "40", "TERM": "xterm", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "prov_worker", "show", str(crates / DONE)]
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "prov_worker", *map(str, arguments)]
     process = programs.start(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
     output = b""
@@ -160,10 +161,28 @@ def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
         pass
     os.close(main)
     assert process.wait(90) == 0
-    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", output.decode()).splitlines()
+    return output.decode()
+
+
+def test_a_narrow_terminal(crates: Path, programs: Programs) -> None:
+    output = on_terminal(programs, 40, "show", crates / DONE)
+    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", output).splitlines()
     assert "  wall time: 2.00 s" in lines
     assert all(len(line) <= 40 for line in lines if "█" in line and " to " not in line)
-    assert "\x1b[32m" not in output.decode()
+    assert "\x1b[32m" not in output
+
+
+@pytest.mark.parametrize("columns, is_narrow", [(80, True), (160, False)])
+def test_a_list_cuts_neither_time_nor_id_nor_status(
+    crates: Path, programs: Programs, columns: int, is_narrow: bool
+) -> None:
+    output = re.sub(r"\x1b\[[0-9;]*m|\r", "", on_terminal(programs, columns, "list", crates))
+    assert max(map(len, output.splitlines())) <= columns
+    assert (
+        len(re.findall(r"│ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d │ [^│]+│ [0-9a-f]{8} │ (?:completed|failed +) │", output))
+        == 2
+    )
+    assert ("samples" in output) is not is_narrow
 
 
 def test_a_crate_cannot_steer_the_terminal(prov_worker: Run, own_crates: Path) -> None:

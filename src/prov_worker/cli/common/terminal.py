@@ -52,6 +52,7 @@ def table(
     *,
     right: Collection[str] = (),
     wrap: Collection[str] | None = None,
+    spare: Sequence[str] = (),
     title: str = "",
     frame: bool = True,
 ) -> None:
@@ -62,11 +63,16 @@ def table(
         rows: cells, one per column; text is shown as by :func:`plain`, what is :func:`styled` as it is.
         right: heads of columns that stand to the right, such as numbers.
         wrap: heads of columns that take several lines if the terminal is narrow; the others are cut. None: all wrap.
+        spare: heads of columns that are left out on a terminal that is too narrow, these first.
         title: above the table.
         frame: lines around the cells.
     """
     from rich.box import HEAVY_HEAD
     from rich.table import Table
+
+    page = console()
+    rows = list(rows)
+    left_out = _left_out(heads, rows, spare, wrap, page.width) if spare else set()
 
     columns = Table(
         title=plain(title) or None,
@@ -76,6 +82,8 @@ def table(
         header_style="bold",
     )
     for head in heads:
+        if head in left_out:
+            continue
         wraps = wrap is None or head in wrap
         columns.add_column(
             plain(head),
@@ -84,8 +92,35 @@ def table(
             overflow="fold" if wraps else "ellipsis",
         )
     for row in rows:
-        columns.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in row))
-    console().print(columns)
+        kept = (cell for head, cell in zip(heads, row, strict=True) if head not in left_out)
+        columns.add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in kept))
+    page.print(columns)
+
+
+#: What a column that takes several lines needs at least, and what is between two columns.
+_WRAPPED_WIDTH, _BETWEEN = 12, 3
+
+
+def _left_out(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    spare: Sequence[str],
+    wrap: Collection[str] | None,
+    width: int,
+) -> set[str]:
+    """Return the heads of columns without which the others fit into a width."""
+    from rich.cells import cell_len
+
+    widths = {}
+    for at, head in enumerate(heads):
+        longest = max([cell_len(head), *(cell_len(str(row[at])) for row in rows)])
+        widths[head] = min(longest, _WRAPPED_WIDTH) if wrap is None or head in wrap else longest
+    left_out: set[str] = set()
+    for head in spare:
+        if sum(widths[kept] + _BETWEEN for kept in heads if kept not in left_out) + 1 <= width:
+            break
+        left_out.add(head)
+    return left_out
 
 
 @contextmanager

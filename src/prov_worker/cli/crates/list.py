@@ -80,10 +80,14 @@ def _row(step: RunStep) -> dict[str, Any]:
     }
 
 
+#: What a narrow terminal does without, these first; `show` and --json have all.
+_SPARE = ("samples", "CPU %", "peak RSS", "wall time")
+
+
 def _print_table(rows: list[dict[str, Any]], left_out: int) -> None:
     heads = ("started", "function", "task", "status", "wall time", "samples", "CPU %", "peak RSS", "reason")
     if rows:
-        terminal.table(heads, map(_cells, rows), right=heads[4:8])
+        terminal.table(heads, map(_cells, rows), right=heads[4:8], wrap=("function", "reason"), spare=_SPARE)
     note = f"; {left_out} of `prov-worker diagnose` left out (--diagnoses)" if left_out else ""
     click.echo(plural(len(rows), "crate") + note)
 
