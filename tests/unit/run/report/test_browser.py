@@ -408,8 +408,8 @@ def test_nothing_is_cut_at_the_width_of_a_phone_or_a_desk(
 def test_advice_explains_when_it_is_given(opened: Callable[[Path], Page], page: Path) -> None:
     seen = opened(page)
     text = seen.js("return document.querySelector('#advice details.formulae').textContent")
-    for words in ("5 % failed, or any was killed", "90 % or more, or 10 % or less", "4 times the median"):
-        assert words in " ".join(text.split())
+    for condition in ("5 % failed, or any was killed", "90 % or more, or 10 % or less", "4 times the median"):
+        assert condition in " ".join(text.split())
 
 
 def test_the_filtered_tasks_are_saved_as_csv(opened: Callable[[Path], Page], page: Path) -> None:
