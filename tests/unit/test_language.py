@@ -24,7 +24,7 @@ TURNS = {
     r"\b(one|a) (row|line|link|key|entity|sample|module|process) an? (?!time\b)\w+\b": "one X per Y",
     r"\b(none|null|empty|false|true|else|also|even|fails?|exit code \d|default:) where \w": "if",
     r"\bwhere (there (is|are) no\b|nothing|none|neither|unknown|possible|needed|necessary|missing|one has)": "if",
-    r"\bwhere (it|that|this) (can|has|may|must|does)\b": "if",
+    r"\bwhere (it|that|this) (has|does)\b": "if",
     r"\b\d+ (workers|tasks|samples|seconds|keys|files) an? (node|task|second|worker)\b": "N Xs per Y",
 }
 PLACES = ("src", "docker", "ansible", "endpoint_configs", "examples", "benchmarks", "scripts", "docs", ".ci")
