@@ -87,7 +87,7 @@ Check Choose Close Collect Compare Complete Connect Consume Convert Copy Count C
 Deposit Describe Diagnose Disconnect Divide Do Drain Draw Drop Empty End Ensure Escape Export Fail Fetch Fill Filter
 Find Finish Fold Follow Forget Format Free Get Give Go Group Hand Hash Have Hide Hold Import Inspect Install Issue
 Join Judge Keep Kill Learn Leave Let Lift Limit Link List Listen Load Lock Log Look Lower Make Map Mark Merge Move
-Multiply Name Note Number Open Pack Parse Pass Pause Plot Post Prepare Print Produce Publish Put Raise Read Record
+Multiply Name Note Number Offer Open Pack Parse Pass Pause Plot Post Prepare Print Produce Publish Put Raise Read Record
 Redact Refuse Register Release Remember Remove Rename Render Renew Repair Replace Report Rerun Reset Resolve Restart
 Resume Retry Return Run Sample Save Say Schedule Seal See Send Serve Set Settle Show Shut Sign Skip Sleep Sort Split
 Stand Start State Stop Store Stream Submit Sum Switch Take Tell Transfer Try Turn Unmap Unpack Update Use Validate

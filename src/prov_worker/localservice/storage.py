@@ -179,13 +179,13 @@ class Storage(EndpointStore, FunctionStore, TaskStore, Overview, Revocations, Pr
         """Return what is durable of flows and their runs."""
 
     def transfer_store(self) -> TransferStore:
-        """What is durable of Transfer's tasks."""
+        """Return what is durable of Transfer's tasks."""
 
     def choice_store(self) -> ChoiceStore:
-        """What is durable of what people are to choose."""
+        """Return what is durable of what people are to choose."""
 
     def timer_store(self) -> TimerStore:
-        """What is durable of timers."""
+        """Return what is durable of timers."""
 
     def signing_key(self) -> bytes:
         """Return key of the service's tokens, made once."""

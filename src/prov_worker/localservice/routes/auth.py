@@ -284,7 +284,7 @@ def identities(
 
 @router.get("/v2/api/identities/{identity_id}/consents", responses=errors(401, 403, 422))
 def consents(identity_id: uuid.UUID, caller: AuthCaller, service: ServiceDep) -> Any:
-    """What the caller has consented to."""
+    """Return what the caller has consented to."""
     if str(identity_id) != caller.client_id:
         raise ApiError(403, "only one's own consents are shown")
     given = service.storage.flow_store().consents(caller.client_id)

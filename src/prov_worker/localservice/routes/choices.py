@@ -43,7 +43,7 @@ PeopleDep = Annotated[PersonProvider, Depends(_people)]
 async def landing_page(
     suffix: str, request: Request, service: ServiceDep, people: PeopleDep, login: Login
 ) -> HTMLResponse:
-    """The options of an action, to choose one."""
+    """Show the options of an action, to choose one."""
     content = await _offered(people, PAGE, suffix)
     identity = await login_of(request, service, login)
     _check(content["landing_page"], identity)

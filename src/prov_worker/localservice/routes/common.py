@@ -75,7 +75,7 @@ _MEANINGS = {
 
 
 def page(text: str, policy: str) -> HTMLResponse:
-    """A page for a browser, which is kept nowhere.
+    """Return a page for a browser, which is kept nowhere.
 
     Args:
         text: HTML.

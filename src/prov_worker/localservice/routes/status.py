@@ -35,7 +35,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 async def login_of(request: Request, service: Service, login: HTTPBasicCredentials | None) -> Identity | None:
-    """The identity that logs in; None if none does, or the secret is wrong.
+    """Return the identity that logs in; None if none does, or the secret is wrong.
 
     Raises:
         ApiError: 429.
@@ -47,7 +47,7 @@ async def login_of(request: Request, service: Service, login: HTTPBasicCredentia
 
 
 def need_login() -> ApiError:
-    """The answer to whom has not logged in."""
+    """Return the answer to whom has not logged in."""
     return ApiError(
         401,
         "log in with a client id as user name and its secret as password; `prov-worker service env` prints both",

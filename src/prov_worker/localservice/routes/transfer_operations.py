@@ -34,7 +34,7 @@ _MINE = ("my-endpoints", "my-gcp-endpoints", "recently-used", "in-use", "adminis
 
 
 def _collection(endpoint_id: uuid.UUID, caller: Identity, service: ServiceDep, transfers: Transfers) -> Collection:
-    """A collection whose files the caller may see."""
+    """Return a collection whose files the caller may see."""
     collection = transfers.collection(str(endpoint_id), caller)
     need_consents(service, caller, [collection])
     return collection

@@ -29,7 +29,7 @@ _FILES = 1000
 
 
 def transfers_of(service: ServiceDep) -> Transfers:
-    """The tasks of the service that a request is for."""
+    """Return the tasks of the service that a request is for."""
     assert service.rehearsal is not None
     return service.rehearsal.transfers
 

@@ -39,15 +39,15 @@ class SqliteStorage(Endpoints, Tasks, Numbers):
         return FlowStore(self.database)
 
     def transfer_store(self) -> TransferStore:
-        """What is durable of Transfer's tasks."""
+        """Return what is durable of Transfer's tasks."""
         return TransferStore(self.database)
 
     def choice_store(self) -> ChoiceStore:
-        """What is durable of what people are to choose."""
+        """Return what is durable of what people are to choose."""
         return ChoiceStore(self.database)
 
     def timer_store(self) -> TimerStore:
-        """What is durable of timers."""
+        """Return what is durable of timers."""
         return TimerStore(self.database)
 
     def ping(self) -> None:

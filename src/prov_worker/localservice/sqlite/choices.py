@@ -48,12 +48,12 @@ class ChoiceStore:
         return ""
 
     def chosen(self, action: str) -> dict[str, Any] | None:
-        """The option that was chosen; None if none was."""
+        """Return the option that was chosen; None if none was."""
         row = self._database.read().execute("SELECT chosen FROM choices WHERE action = ?", (action,)).fetchone()
         return None if row is None else load(row["chosen"])
 
     def offered(self, kind: str, suffix: str) -> tuple[str, dict[str, Any]] | None:
-        """Action and content of the choice that has an address now; None if none has."""
+        """Return action and content of the choice that has an address now; None if none has."""
         query = (
             "SELECT choices.action, content FROM choices JOIN choice_urls ON choice_urls.action = choices.action"
             " WHERE kind = ? AND suffix = ?"

@@ -68,7 +68,7 @@ class FlowStore:
             db.executemany(query, [(owner, now, flow) for flow in flows])
 
     def login_time(self, owner: str, flow: str) -> float:
-        """When an identity has logged in last for a flow; 0 if it has not."""
+        """Return when an identity has logged in last for a flow; 0 if it has not."""
         query = "SELECT time FROM logins WHERE owner = ? AND flow = ?"
         row = self._database.read().execute(query, (owner, flow)).fetchone()
         return 0.0 if row is None else float(row["time"])

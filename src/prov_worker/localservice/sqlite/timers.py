@@ -42,22 +42,22 @@ class TimerStore:
             )
 
     def timer(self, timer_id: str) -> Timer | None:
-        """A timer of anyone; the caller checks who may see it."""
+        """Return a timer of anyone; the caller checks who may see it."""
         row = self._database.read().execute("SELECT * FROM timers WHERE id = ?", (timer_id,)).fetchone()
         return None if row is None else _timer(row)
 
     def timers(self, owner: str) -> list[Timer]:
-        """All timers of an identity, oldest first."""
+        """Return all timers of an identity, oldest first."""
         query = "SELECT * FROM timers WHERE owner = ? ORDER BY submitted, id"
         return [_timer(row) for row in self._database.read().execute(query, (owner,))]
 
     def due(self, now: float) -> list[Timer]:
-        """Timers that are to be looked at."""
+        """Return timers that are to be looked at."""
         query = "SELECT * FROM timers WHERE wake <= ? ORDER BY wake LIMIT 100"
         return [_timer(row) for row in self._database.read().execute(query, (now,))]
 
     def next_wake(self) -> float | None:
-        """When the next timer is to be looked at; None if none is."""
+        """Return when the next timer is to be looked at; None if none is."""
         wake = self._database.read().execute("SELECT min(wake) AS wake FROM timers").fetchone()["wake"]
         return None if wake is None else float(wake)
 

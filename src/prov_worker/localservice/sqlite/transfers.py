@@ -44,23 +44,23 @@ class TransferStore:
         return task
 
     def task(self, task_id: str) -> Task | None:
-        """A task of anyone; the caller checks who may see it."""
+        """Return a task of anyone; the caller checks who may see it."""
         row = self._database.read().execute("SELECT * FROM transfer_tasks WHERE id = ?", (task_id,)).fetchone()
         return None if row is None else _task(row)
 
     def tasks(self, owner: str) -> list[Task]:
-        """All tasks of an identity, newest first."""
+        """Return all tasks of an identity, newest first."""
         query = "SELECT * FROM transfer_tasks WHERE owner = ? ORDER BY requested DESC, id"
         return [_task(row) for row in self._database.read().execute(query, (owner,))]
 
     def count(self, owner: str) -> tuple[int, int]:
-        """How many tasks of an identity there are, and how many of them have not ended."""
+        """Return how many tasks of an identity there are, and how many of them have not ended."""
         query = "SELECT count(*) AS kept, count(*) - count(completed) AS under_way FROM transfer_tasks WHERE owner = ?"
         row = self._database.read().execute(query, (owner,)).fetchone()
         return int(row["kept"]), int(row["under_way"])
 
     def under_way(self) -> list[Task]:
-        """Tasks of all that have not ended, oldest first."""
+        """Return tasks of all that have not ended, oldest first."""
         query = "SELECT * FROM transfer_tasks WHERE status = ? ORDER BY requested"
         return [_task(row) for row in self._database.read().execute(query, (ACTIVE,))]
 
@@ -101,12 +101,12 @@ class TransferStore:
             return _task(db.execute(select, (task.id,)).fetchone())
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
-        """The log of a task, newest first."""
+        """Return the log of a task, newest first."""
         query = "SELECT * FROM transfer_events WHERE task = ? ORDER BY seq DESC"
         return [dict(row) for row in self._database.read().execute(query, (task_id,))]
 
     def files(self, task_id: str, after: int, limit: int, *, skipped: bool) -> list[dict[str, Any]]:
-        """Files of a task that were sent, or left out, from behind the number ``after``; 0 begins."""
+        """Return files of a task that were sent, or left out, from behind the number ``after``; 0 begins."""
         query = (
             "SELECT * FROM transfer_files WHERE task = ? AND seq > ? AND (error_code != '') = ? ORDER BY seq LIMIT ?"
         )

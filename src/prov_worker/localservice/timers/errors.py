@@ -37,7 +37,7 @@ def is_for(path: str) -> bool:
 
 
 def body(status: int, reason: str, code: str | None = None, detail: Any = None) -> dict[str, Any]:
-    """The JSON body of an error."""
+    """Return the JSON body of an error."""
     if isinstance(detail, list):
         return {"detail": detail}
     more = detail if isinstance(detail, dict) else {}

@@ -229,14 +229,14 @@ class Timers:
 
 
 def _with_tick(timer: Timer, tick: int | None) -> Timer:
-    """A timer that waits for a run, or has ended if there is none."""
+    """Return a timer that waits for a run, or has ended if there is none."""
     if tick is None:
         return replace(timer, tick=None, status=ENDED, wake=None)
     return replace(timer, tick=tick, wake=timer.schedule.tick(tick))
 
 
 def _noted(timer: Timer, call_id: str, now: float, status: int, errors: list[str] | None) -> Timer:
-    """A timer with one more run, or one that could not be begun."""
+    """Return a timer with one more run, or one that could not be begun."""
     result = {"id": call_id, "time": now, "status": status, "errors": errors}
     return replace(
         timer,

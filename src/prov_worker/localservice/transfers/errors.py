@@ -42,7 +42,7 @@ def is_for(path: str) -> bool:
 
 
 def body(status: int, reason: str, code: str | None, detail: Any, path: str) -> dict[str, Any]:
-    """The JSON body of an error."""
+    """Return the JSON body of an error."""
     if code is None or ("." not in code and code.isupper()):
         code = _CODES.get(status, "ServiceError")
     more = detail if isinstance(detail, Mapping) else {}

@@ -99,5 +99,5 @@ def _matches(value: str, pattern: str, *, exact: bool) -> bool:
 
 
 def _time(text: str) -> str:
-    """Times compare as texts once they are written alike."""
+    """Return a time as text that compares: all are written alike."""
     return text.strip().replace("T", " ").removesuffix("+00:00").removesuffix("Z")

@@ -341,7 +341,7 @@ def ends_of(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _event_code(code: str) -> str:
-    """``FileNotFound`` as an event has it: ``FILE_NOT_FOUND``."""
+    """Return ``FileNotFound`` as an event has it: ``FILE_NOT_FOUND``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()
 
 
@@ -360,7 +360,7 @@ def _source(collection: Collection, item: Mapping[str, Any]) -> Path:
 
 
 def _meant(collection: Collection, path: str, *, globs: bool) -> list[Path]:
-    """Places of a path, whose last part may be a pattern."""
+    """Return places of a path, whose last part may be a pattern."""
     parent, slash, pattern = path.rstrip("/").rpartition("/")
     if not globs or not set("*?[") & set(pattern):
         return [collection.locate(path, follow=False)]
