@@ -36,7 +36,7 @@ class Picture:
         self.svg = svg
 
     def _repr_svg_(self) -> str:
-        """What a notebook asks for (IPython, "Rich display")."""
+        """Return what a notebook asks for (IPython, "Rich display")."""
         return self.svg
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -122,7 +122,7 @@ def _panel(title: str, lines: Sequence[tuple[str, Metric]], top: float) -> list[
 
 
 def _points(metric: Metric) -> list[tuple[int, float]]:
-    """Step and value of what can be drawn."""
+    """Return step and value of what can be drawn."""
     finite = [
         (step, float(value), 0)
         for step, value in zip(metric.steps, metric.values, strict=False)

@@ -113,7 +113,7 @@ def citation(entities: Mapping[str, Entity]) -> str:
 
 
 def _image(entities: Mapping[str, Entity]) -> str:
-    """The picture that lies in a crate; nothing without one."""
+    """Return the picture that lies in a crate; nothing without one."""
     for identifier, entity in entities.items():
         address = reference(identifier) if str(entity.get("encodingFormat")).startswith("image/") else None
         if address is not None:

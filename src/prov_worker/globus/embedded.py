@@ -276,7 +276,7 @@ class EmbeddedEndpoint:
 
 
 def _children() -> set[int]:
-    """Ids of the processes that this one has started, and of theirs."""
+    """Return ids of the processes that this one has started, and of theirs."""
     import psutil
 
     return {child.pid for child in psutil.Process().children(recursive=True)}

@@ -53,17 +53,17 @@ def read_request(content: Mapping[str, Any], where: str) -> EngineRequest | None
     by = content.get("by")
     tasks = _tasks(content["cancel"], f"{where}: cancel")
     if not isinstance(by, str) or not by.strip() or len(by) > _MAX_BY or not by.isprintable():
-        raise InputError(f"{where}: by: is no name of 1 to {_MAX_BY} printable characters")
+        raise InputError(f"{where}: by: is not a name of 1 to {_MAX_BY} printable characters")
     return EngineRequest(tasks, by)
 
 
 def _tasks(ids: Any, where: str) -> tuple[str, ...]:
     if not isinstance(ids, list) or not 0 < len(ids) <= MAX_TASKS:
-        raise InputError(f"{where}: is no list of 1 to {MAX_TASKS} ids of tasks")
+        raise InputError(f"{where}: is not a list of 1 to {MAX_TASKS} ids of tasks")
     try:
         return tuple(str(uuid.UUID(task_id)) for task_id in ids)
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"{where}: is no list of ids of tasks") from None
+        raise InputError(f"{where}: is not a list of ids of tasks") from None
 
 
 def _alone(content: Mapping[str, Any], where: str, *allowed: str) -> None:

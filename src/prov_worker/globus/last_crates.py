@@ -52,7 +52,7 @@ class LastCrates:
         )
 
     def _journals(self) -> list[JournalName]:
-        """Journals that are not put away: that of a worker is, once all of its tasks have crates."""
+        """Return journals that are not put away: that of a worker is, once all of its tasks have crates."""
         try:
             return [name for _, name in journals(self._crate_dir, runtime_dirs_of(self._crate_dir))]
         except OSError:

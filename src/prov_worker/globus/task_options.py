@@ -99,7 +99,7 @@ def _limit(limit_s: Any) -> float:
 
 @functools.lru_cache(maxsize=64)
 def _options(run: str | None, limit_s: float | None, once: bool) -> TaskOptions:
-    """Options that many tasks share."""
+    """Return options that many tasks share."""
     sent: dict[str, Any] = {}
     if run is not None:
         sent["run"] = redact_part(run, MAX_NAME)

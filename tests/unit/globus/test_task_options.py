@@ -36,17 +36,17 @@ def test_a_secret_in_a_name_goes_no_further() -> None:
 @pytest.mark.parametrize(
     "given, problem",
     [
-        ("fit", "resource_specification: prov_worker: str: is no mapping"),
+        ("fit", "resource_specification: prov_worker: str: is not a mapping"),
         ({"runs": "x"}, "resource_specification: prov_worker: runs: unknown key; there is run, time_limit, once"),
-        ({"run": 7}, "resource_specification: prov_worker: run: int: is no text"),
-        ({"run": " "}, "run: ' ': is no name of 1 to 200 printable characters"),
-        ({"run": "a\nb"}, r"run: 'a\\nb': is no name"),
-        ({"time_limit": "60"}, "time_limit: str: is no number of seconds"),
-        ({"time_limit": True}, "time_limit: bool: is no number"),
+        ({"run": 7}, "resource_specification: prov_worker: run: int: is not a text"),
+        ({"run": " "}, "run: ' ': is not a name of 1 to 200 printable characters"),
+        ({"run": "a\nb"}, r"run: 'a\\nb': is not a name"),
+        ({"time_limit": "60"}, "time_limit: str: is not a number of seconds"),
+        ({"time_limit": True}, "time_limit: bool: is not a number"),
         ({"time_limit": 0}, "time_limit: 0: is not above 0 and at most 31622400 s"),
         ({"time_limit": float("nan")}, "time_limit: nan: is not above 0"),
         ({"once": 1}, "once: int: is neither true nor false"),
-        ({"run": "x" * 201}, "xx': is no name of 1 to 200"),
+        ({"run": "x" * 201}, "xx': is not a name of 1 to 200"),
     ],
 )
 def test_what_is_not_allowed_is_named(given: Any, problem: str) -> None:

@@ -102,7 +102,7 @@ def test_what_is_damaged_is_said_and_the_rest_is_shown(crates: CrateFactory) -> 
     crates.add(2)
     crate = crates.directory / f"{task_id(1)}.crate"
     (crate / "data/resource_usage.json").write_text("{")
-    assert "no valid JSON" in StepCrate.open(crate)._repr_html_()
+    assert "invalid JSON" in StepCrate.open(crate)._repr_html_()
     (crate / "ro-crate-metadata.json").write_text(json.dumps({"@graph": []}))
     html = open_run(crates.directory)._repr_html_()
     assert "1 attempt, 0 failed" in html

@@ -61,7 +61,7 @@ def _places(crate: Path, name: str) -> Iterator[str]:
 
 
 def _in_zip(source: ZipSource, name: str) -> bytes | None:
-    """Content of the bill in the zip of a run, or of a directory of crates."""
+    """Return content of the bill in the zip of a run, or of a directory of crates."""
     above = PurePosixPath(source.prefix).parent
     places = [above / v.SOFTWARE_DIR / name, above.parent / v.RUN_SOFTWARE_DIR / name]
     try:

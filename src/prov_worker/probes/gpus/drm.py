@@ -277,7 +277,7 @@ def _sensors(card: DrmCard) -> Sequence[Path]:
 
 
 def _further(card: DrmCard, sensors: Sequence[Path]) -> Iterator[tuple[str, str, _Gauge, float]]:
-    """What AMD's driver tells besides: name, unit, gauge, and what its number is to be multiplied with.
+    """Yield what AMD's driver tells besides: name, unit, gauge, and what its number is to be multiplied with.
 
     Kernel documentation, ``gpu/amdgpu/thermal``: ``mem_busy_percent``; hwmon's ``tempN_label`` (edge, junction, mem)
     and ``freqN_label`` (sclk, mclk; hertz); ``pp_dpm_sclk`` and ``pp_dpm_mclk``, whose line with an asterisk is now.

@@ -307,7 +307,7 @@ class Draft:
                 stream.writelines(f"{line[:66]}{prefix}{line[66:]}\n" for line in lines.split("\n")[:-1])
 
     def _heading(self, digests: dict[str, tuple[str, int]]) -> Heading:
-        """What the run says of itself; the digests are those of the files that are there."""
+        """Return what the run says of itself; the digests are those of the files that are there."""
         result = self.result
         given = self._workflow is not None
         workflow = self._plan.file

@@ -84,7 +84,7 @@ def _status(failed: bool) -> Markup:
 
 
 def _entities(heading: Heading) -> dict[str, Entity]:
-    """What a citation is made of."""
+    """Return what a citation is made of."""
     import json
 
     people = heading.people
