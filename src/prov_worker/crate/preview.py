@@ -139,7 +139,7 @@ def _facts(entities: Mapping[str, Entity], action: Entity) -> Iterator[tuple[str
 
 
 def _name(entities: Mapping[str, Entity], owner: Entity, key: str) -> str:
-    """Name of the first entity that another refers to, or else its id."""
+    """Return the name of the first entity that another refers to, or else its id."""
     ids = reference_ids(owner.get(key))
     return str(entities.get(ids[0], {}).get("name") or ids[0]) if ids else ""
 
