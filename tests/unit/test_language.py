@@ -83,15 +83,15 @@ PENDING = {"capture", "flow", "jobs", "live", "stream", "trigger"}
 #: What the docstring of a function begins with: what it does, as a request.
 REQUESTS = """
 Accept Acknowledge Act Add Advise Answer Append Apply Arrive Ask Become Begin Bring Build Call Cancel Change Charge
-Check Choose Close Collect Compare Complete Connect Consume Convert Copy Count Create Cut Deflate Delete Deploy
+Check Choose Claim Close Collect Compare Complete Connect Consume Convert Copy Count Create Cut Deflate Delete Deploy
 Deposit Describe Diagnose Disconnect Divide Do Drain Draw Drop Empty End Ensure Escape Export Fail Fetch Fill Filter
 Find Finish Fold Follow Forget Format Free Get Give Go Group Hand Hash Have Hide Hold Import Inspect Install Issue
 Join Judge Keep Kill Learn Leave Let Lift Limit Link List Listen Load Lock Log Look Lower Make Map Mark Merge Move
-Multiply Name Note Number Offer Open Pack Parse Pass Pause Plot Post Prepare Print Produce Publish Put Raise Read Record
-Redact Refuse Register Release Remember Remove Rename Render Renew Repair Replace Report Rerun Reset Resolve Restart
-Resume Retry Return Run Sample Save Say Schedule Seal See Send Serve Set Settle Show Shut Sign Skip Sleep Sort Split
-Stand Start State Stop Store Stream Submit Sum Switch Take Tell Transfer Try Turn Unmap Unpack Update Use Validate
-Verify Wait Wake Walk Warn Watch Work Wrap Write Yield
+Multiply Name Note Number Offer Open Pack Parse Pass Pause Plot Post Prepare Print Produce Publish Put Raise Read
+Record Redact Refuse Register Release Remember Remove Rename Render Renew Repair Replace Report Rerun Reset Resolve
+Restart Resume Retry Return Run Sample Save Say Schedule Seal See Send Serve Set Settle Show Shut Sign Skip Sleep Sort
+Split Stand Start State Stop Store Stream Submit Sum Switch Take Tell Transfer Try Turn Unmap Unpack Update Use
+Validate Verify Wait Wake Walk Warn Watch Work Wrap Write Yield
 """
 #: "Name of the host" is a noun, "Name the host" a request.
 NOUN = re.compile(r"[A-Z][a-z]+(,| of| and| or)\b")
