@@ -158,7 +158,7 @@ class DrmCard:
 
 
 def find_cards(context: ProbeContext) -> list[DrmCard]:
-    """Cards of Intel and AMD, Intel's first in the order of the PCI addresses, AMD's in that of ROCm.
+    """Return cards of Intel and AMD, Intel's first in the order of the PCI addresses, AMD's in that of ROCm.
 
     Adapters of other makers (ASPEED and Matrox chips that only show a server's console) and cards without a driver
     that computes are left out.
