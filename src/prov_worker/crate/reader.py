@@ -373,10 +373,10 @@ class StepCrate:
         Raises:
             CrateError: there is no sample, or the file is damaged.
         """
+        from prov_worker.crate.add_plot import draw
         from prov_worker.crate.pictures import Picture
-        from prov_worker.crate.plot_svg import render_svg
 
-        return Picture(render_svg(self.series(), f"{self.function_name} · task {self.task_id}").decode())
+        return Picture(draw(self, "svg").decode())
 
     def curves(self) -> Picture:
         """Return a picture of the metrics that trackers know of the task, over their steps.
