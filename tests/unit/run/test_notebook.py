@@ -58,7 +58,7 @@ def test_a_crate_shows_what_it_says_and_its_samples(workflow_crates: CrateFactor
     assert ET.parse(tmp_path / "plot.svg").getroot().tag == f"{SVG}svg"
     without = StepCrate.open(workflow_crates.directory / f"{task_id(4)}.crate")
     assert "<svg" not in without._repr_html_()
-    with pytest.raises(CrateError, match="no sample"):
+    with pytest.raises(CrateError, match="no CPU sample"):
         without.plot()
 
 
