@@ -42,3 +42,17 @@ def use_a_cluster(count: int) -> list[Any]:
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with LocalCluster(processes=True, **options) as cluster, Client(cluster) as client:
         return list(client.gather(client.map(abs, range(-count, 0), pure=False)))
+
+
+def use_a_flow(number: int) -> int:
+    """Have two apps of Parsl's work, one after the other."""
+    import parsl
+    from parsl.config import Config
+    from parsl.executors import ThreadPoolExecutor
+
+    @parsl.python_app
+    def double(x: int) -> int:
+        return 2 * x
+
+    with parsl.load(Config(executors=[ThreadPoolExecutor(max_threads=1)], run_dir="runinfo", strategy="none")):
+        return int(double(double(number)).result())

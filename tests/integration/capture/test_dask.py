@@ -57,8 +57,8 @@ def double(x): return 2 * x
 def job():
     here = sys.argv[1]
     options = dict(cores=1, memory="1GB", processes=1, nanny=True, local_directory=here, log_directory=here)
-    options["scheduler_options"] = {"dashboard_address": None}
-    with LocalCluster(host="127.0.0.1", **options) as cluster:
+    options["scheduler_options"] = {"dashboard_address": None, "host": "127.0.0.1"}
+    with LocalCluster(**options) as cluster:
         cluster.scale(jobs=2)
         with Client(cluster) as client:
             client.wait_for_workers(2)

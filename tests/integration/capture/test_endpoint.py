@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from capture_tasks import log_scalars, track, use_a_cluster
+from capture_tasks import log_scalars, track, use_a_cluster, use_a_flow
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.training import training_of
@@ -59,3 +59,17 @@ def test_what_libraries_stored_is_in_the_crates_of_their_tasks(
     steps = [step for step in open_run(crates).steps() if step.part_of is not None]
     assert {step.part_of for step in steps} == {cluster.task_id}
     assert [step.function for step in steps] == ["abs"] * 3
+
+
+def test_an_endpoint_in_a_temporary_directory_ends_when_its_crates_are_complete(crates: Path) -> None:
+    settings = {"crate_dir": str(crates), "plots": "none"}
+    with EmbeddedEndpoint(workers=1, provenance=settings, run_in_sandbox=True) as endpoint:
+        flow, events = endpoint.submit(use_a_flow, 3), endpoint.submit(log_scalars, str(EVENTS))
+        assert flow.result(LIMIT_S) == 12
+        events.result(LIMIT_S)
+    # At once: the sandbox with the event file is gone by now.
+    (run,) = StepCrate.open(crates / f"{events.task_id}.crate").training().runs
+    assert {metric.name: metric.count for metric in run.metrics}["loss"] == 20
+    first, second = (step for step in open_run(crates).steps() if step.part_of == str(flow.task_id))
+    assert {first.function, second.function} == {"double"}
+    assert sorted((first.needs, second.needs)) in ([[], [first.task_id]], [[], [second.task_id]])
