@@ -12,14 +12,14 @@ from benchmarks.harness import Bench, fresh, live_agent, median, provenance, qua
 from benchmarks.rows import Row
 from benchmarks.tasks import Caller, body, our_helper
 
-WARM_UP, BATCH = 10, 8
+WARM_UP, BATCH = 4, 8
 #: Bytes of the argument.
-SIZES = {"a no-op": 0, "a call with 10 kB": 10_000, "a call with 500 kB": 500_000}
+SIZES = {"a no-op": 0, "a call with 10 kB": 10_000, "a call with 100 kB": 100_000}
 
 
 def run(bench: Bench) -> list[Row]:
     """Rows for calls of several sizes: time added to the task, and bytes of its crate."""
-    processes, count = bench.pick(3, 1), bench.pick(40, 5)
+    processes, count = bench.pick(2, 1), bench.pick(16, 4)
     rows = []
     for name, size in SIZES.items():
         times: dict[str, list[float]] = {"types": [], "packed": []}
