@@ -112,3 +112,21 @@ def _name(environ: Mapping[str, str], gpus: NodeGpus) -> str | None:
 def _parts(value: str) -> list[str]:
     parts = [part.strip() for part in value.split(",") if part.strip()]
     return parts[: parts.index(_NONE)] if _NONE in parts else parts
+
+
+def held(environ: Mapping[str, str], present: Iterable[int], gpus: NodeGpus = UNKNOWN_GPUS) -> list[int] | None:
+    """Return the numbers of those of a node's devices that a worker may use; None if it is not known which they are.
+
+    Args:
+        environ: the worker's variables.
+        present: numbers of the node's devices.
+        gpus: how they are counted.
+    """
+    devices = list(present)
+    names, numbers = visible(environ, gpus), visible_numbers(environ, gpus)
+    if numbers is not None:
+        chosen = set(map(int, numbers))
+        return [number for number in devices if number in chosen]
+    if gpus.partitioned:
+        return None
+    return devices if names is None or 0 < len(devices) <= len(names) else None

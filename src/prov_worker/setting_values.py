@@ -44,6 +44,13 @@ def byte_count(low: int, high: int) -> Callable[[Any], int]:
     return check
 
 
+def port(value: Any) -> int:
+    """Return the number of a TCP port."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise ValueError(f"expected the number of a port, 1 to 65535; got {value!r}")
+    return value
+
+
 def choice(allowed: tuple[str, ...]) -> Callable[[Any], str]:
     """Return a check of one of these values."""
 

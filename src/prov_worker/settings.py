@@ -75,6 +75,7 @@ class Settings:
         capture: what is recorded of the libraries that tasks use: Dask, MLflow, Parsl, TensorBoard, PyTorch.
         ring_limit: most bytes of a node's memory for records that wait for the crate directory's file system.
         metrics_dir: absolute, node-local directory for a file that Prometheus' node_exporter reads; None writes none.
+        metrics_port: port of 127.0.0.1 on which the agent answers Prometheus; None opens none.
         stream: addresses that events of tasks are sent to while they run; none has a password in it.
         stream_keep: seconds that events wait for an address that is away, 60 to 31,536,000.
         stream_limit: most bytes of events that wait.
@@ -103,6 +104,7 @@ class Settings:
     capture: Capture = field(default_factory=Capture)
     ring_limit: int = 64 << 20
     metrics_dir: str | None = field(default=None)
+    metrics_port: int | None = field(default=None)
     stream: tuple[str, ...] = ()
     stream_keep: float = 604_800.0
     stream_limit: int = 1 << 30
@@ -230,11 +232,12 @@ def _parse(name: str, text: str) -> Any:
             return float(text)
         except ValueError:
             raise ValueError(f"expected a number of seconds, got {text!r}") from None
-    if name in ("ring_limit", "stream_limit"):
+    if name in ("ring_limit", "stream_limit", "metrics_port"):
         try:
             return int(text)
         except ValueError:
-            raise ValueError(f"expected a whole number of bytes, got {text!r}") from None
+            unit = "" if name == "metrics_port" else " of bytes"
+            raise ValueError(f"expected a whole number{unit}, got {text!r}") from None
     if name == "stream":
         return text.split()  # an address may have commas
     if name == "telemetry":
@@ -279,6 +282,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "capture": capture_settings.check,
     "ring_limit": setting_values.byte_count(1 << 20, 1 << 40),
     "metrics_dir": setting_values.absolute,
+    "metrics_port": setting_values.port,
     "stream": _addresses,
     "stream_keep": setting_values.seconds(60.0, 31_536_000.0),
     "stream_limit": setting_values.byte_count(1 << 20, 1 << 50),

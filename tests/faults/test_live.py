@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from prov_worker.spool import launch
 from prov_worker.spool.live import SOCKET, live_files
 from support.crate_dir import CrateDir, wait_until
 from support.direct import ENDPOINT, Call, Start
+from support.event_servers import free_port
 from support.freezable import Freezable
 
 
@@ -118,13 +121,35 @@ def test_the_socket_answers_while_the_file_system_of_the_crates_hangs(
     assert worker.wait() == 0
 
 
-def test_numbers_for_prometheus_are_written_if_a_directory_is_set(
+def test_a_log_out_takes_the_socket_and_what_was_asked_for_and_both_come_back(
+    crate_dir: CrateDir, start: Start, tmp_path: Path
+) -> None:
+    """As systemd-logind does with RemoveIPC: all of a user's in /dev/shm goes (logind.conf(5))."""
+    events, go = tmp_path / "events", tmp_path / "go"
+    calls = [Call("add", (1, 2)), Call("wait_for_file", (str(go),))]
+    worker = start(*calls, await_agent=True, settings={"stream": [f"jsonl:{events}"]})
+    wait_until(lambda: calls[1].task in {task["task"] for task in answer(crate_dir)["tasks"]}, "the task")
+    wait_until(lambda: events.exists() and calls[1].task in events.read_text(), "its start in the stream")
+    agent = crate_dir.wait_for_agent()
+    shutil.rmtree(crate_dir.runtime)
+    wait_until((crate_dir.runtime / SOCKET).exists, "the socket is made again")
+    wait_until(lambda: calls[1].task in {task["task"] for task in answer(crate_dir)["tasks"]}, "the same task")
+    assert answer(crate_dir)["pid"] == agent["pid"]
+    go.touch()
+    assert worker.wait() == 0
+    crate_dir.wait_for([call.task for call in calls])
+    wait_until(lambda: events.read_text().count('"crate.published"') == 2, crate_dir.describe)
+
+
+def test_numbers_for_prometheus_are_given_if_a_directory_and_a_port_are_set(
     crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
     metrics = tmp_path / "metrics"
     metrics.mkdir()
     call = Call("wait_for_file", (str(tmp_path / "go"),))
-    worker = start(Call("add", (1, 2)), call, await_agent=True, settings={"metrics_dir": str(metrics)})
+    port = free_port()
+    settings = {"metrics_dir": str(metrics), "metrics_port": port}
+    worker = start(Call("add", (1, 2)), call, await_agent=True, settings=settings)
 
     def text() -> str:
         return "".join(path.read_text() for path in metrics.glob("*.prom"))
@@ -132,6 +157,10 @@ def test_numbers_for_prometheus_are_written_if_a_directory_is_set(
     label = f'crate_dir="{crate_dir.crates}",user="{os.geteuid()}"'
     wait_until(lambda: f"prov_worker_node_tasks_running{{{label}}} 1\n" in text(), "the task that runs")
     wait_until(lambda: f'tasks_total{{{label},result="completed"}} 1\n' in text(), "the one that has ended")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
+        numbers = response.read().decode()
+    assert f"prov_worker_node_tasks_running{{{label}}} 1\n" in numbers
+    assert f'tasks_total{{{label},result="completed"}} 1\n' in numbers
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     crate_dir.wait_for_end_of_agent()

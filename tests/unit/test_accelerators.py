@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.accelerators import NodeGpus, node_gpus, visible, visible_numbers
+from prov_worker.accelerators import NodeGpus, held, node_gpus, visible, visible_numbers
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,25 @@ def test_how_the_gpus_of_a_node_are_counted() -> None:
     assert node_gpus([a100, ("nvidia", "A100-SXM4-80GB MIG 3g.40gb", True)]) == SPLIT
     assert node_gpus([a100, ("amd", "MI210", False)]).vendor == ""
     assert node_gpus([]) == NodeGpus()
+
+
+@pytest.mark.parametrize(
+    "environ, numbers",
+    [
+        ({}, [0, 1, 2]),
+        ({"CUDA_VISIBLE_DEVICES": ""}, []),
+        ({"CUDA_VISIBLE_DEVICES": "2,0,7"}, [0, 2]),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1f"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1f,GPU-2a,GPU-3b"}, [0, 1, 2]),
+        ({"ZE_AFFINITY_MASK": "1"}, None),
+    ],
+)
+def test_which_devices_of_a_node_are_a_workers(environ: dict[str, str], numbers: list[int] | None) -> None:
+    assert held(environ, [0, 1, 2]) == numbers
+
+
+def test_of_gpus_in_parts_and_of_several_models_it_may_not_be_known() -> None:
+    assert held({}, [0, 1], SPLIT) is None
+    assert held({"CUDA_VISIBLE_DEVICES": "0"}, [0, 1], MIXED) is None
+    assert held({"CUDA_VISIBLE_DEVICES": "0,1"}, [0, 1], MIXED) == [0, 1]
+    assert held(PARSL, [3, 4], NodeGpus("amd")) == [3]

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence, Sized
 from pathlib import Path
+from typing import Any
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.capture_reader import CaptureReader
@@ -137,8 +138,8 @@ class Finaliser:
         self._journals.changed(tick.changed)
         for path, line in tick.notes:
             self._journals.note(path, line)
-        for attempt, sample in tick.samples:
-            self._events.sampled(attempt, sample)
+        for attempt, sample, gpus, counting in tick.samples:
+            self._events.sampled(attempt, sample, gpus, counting)
         for death in tick.deaths:
             self._journals.close_dead_worker(death)
 
@@ -260,10 +261,10 @@ class Finaliser:
         """Return a worker's slot by its path, and its journal; may be called from any thread."""
         return self._journals.writer_of(slot)
 
-    def metrics_dir(self) -> str | None:
-        """Return the directory for Prometheus that a worker's settings name; None if none does."""
-        chosen = (follower.state.settings for follower in self.workers() if "metrics_dir" in follower.state.settings)
-        return next((self._publisher.settings(settings).metrics_dir for settings in chosen), None)
+    def setting(self, name: str) -> Any:
+        """Return an option that a worker's settings have changed, as the first of them has it; None if none has."""
+        chosen = (follower.state.settings for follower in self.workers() if name in follower.state.settings)
+        return next((getattr(self._publisher.settings(settings), name) for settings in chosen), None)
 
     def plot_fileno(self) -> int:
         """Return descriptor of the plotter's answers, -1 without one."""

@@ -22,6 +22,8 @@ _NAN = float("nan")
 _MANY_CPUS = 64
 _SLOW_INTERVAL_S = 0.25
 _GPU_INTERVAL_S = 0.5
+#: Readings that are so many intervals old are no longer shown as those of now.
+_STALE_TIMES = 10
 #: Places of the fields of a line of /proc/stat that are no work.
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7
 #: How much earlier than due a tick may come.
@@ -201,7 +203,10 @@ class GpuMeters:
 
     def latest(self) -> dict[int, list[float]]:
         """Return the last readings of each GPU, by its number: utilisation, memory, power, temperature."""
-        row = self.history.latest() if self.history is not None else []
+        history = self.history
+        if history is None or time.monotonic_ns() - history.last_ns > _STALE_TIMES * self._interval_s * 1e9:
+            return {}  # nobody wants them at present, or a driver hangs
+        row = history.latest()
         return {
             number: row[place : place + 4] for place, number in zip(self._places, self._numbers, strict=False) if row
         }

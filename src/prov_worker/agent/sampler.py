@@ -18,6 +18,7 @@ from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched, attempt_of
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.model import Energy, TaskSeries
@@ -63,7 +64,7 @@ class Tick:
         deaths: workers that died.
         trees: what was seen of process trees, by attempt.
         notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
-        samples: what running tasks use, by attempt, if events are asked for.
+        samples: what running tasks use, by attempt, if events are asked for, with what the node's GPUs do.
         alive: number of live workers, and of engines that are not shut down.
         next_s: distance to the next tick, s.
     """
@@ -75,7 +76,7 @@ class Tick:
     trees: list[tuple[AttemptId, TreeUse]] = field(default_factory=list)
     deaths: list[WorkerDeath] = field(default_factory=list)
     notes: list[tuple[str, bytes]] = field(default_factory=list)
-    samples: list[tuple[AttemptId, dict[str, float]]] = field(default_factory=list)
+    samples: list[tuple[AttemptId, dict[str, float], dict[int, list[float]], NodeGpus]] = field(default_factory=list)
     alive: int = 0
     next_s: float = 1.0
 
@@ -161,8 +162,10 @@ class Sampler:
                     watched.due_ns = max(watched.due_ns + interval_ns, mono_ns + interval_ns // 2)
                 if self._tells_samples:
                     sample = watched.current.reported(mono_ns)
-                    if sample:
-                        tick.samples.append((attempt_of(watched.current.task), sample))
+                    if sample is not None:
+                        asks = watched.plan is None or watched.plan.gpu is not None
+                        gpus, counting = self._latest_gpus() if asks else ({}, UNKNOWN_GPUS)
+                        tick.samples.append((attempt_of(watched.current.task), sample, gpus, counting))
             elif watched.current is None:
                 watched.follow(mono_ns)
         if running:
@@ -178,9 +181,12 @@ class Sampler:
     def snapshot(self, mono_ns: int) -> Snapshot:
         """Return what runs, as of the last tick."""
         snapshot = self._snapshots.take(self._watched, mono_ns, self._drawn)
-        if self._gpus is not None:
-            snapshot.gpus, snapshot.counting = self._gpus.latest(), self._gpus.gpus
+        snapshot.gpus, snapshot.counting = self._latest_gpus()
         return snapshot
+
+    def _latest_gpus(self) -> tuple[dict[int, list[float]], NodeGpus]:
+        """Return the last readings of the node's GPUs, and how these are counted."""
+        return ({}, UNKNOWN_GPUS) if self._gpus is None else (self._gpus.latest(), self._gpus.gpus)
 
     def wait(self, deadline_ns: int) -> bool:
         """Sleep until a deadline (CLOCK_MONOTONIC); a worker that dies ends the sleep.

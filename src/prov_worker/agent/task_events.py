@@ -8,14 +8,17 @@ described by ``docs/schemas/event-1.json``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from prov_worker import schedulers
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
+from prov_worker.agent.gpu_share import gpu_sums
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import COUNTERS
 from prov_worker.model import TaskRecord
@@ -53,7 +56,9 @@ class TaskEvents:
         self._crate_dir = crate_dir
         self._say = say
         self._log: EventLog | None = None
-        self._running: OrderedDict[AttemptId, dict[str, Any]] = OrderedDict()
+        #: What was said of each attempt that runs, and the variables that give its worker devices.
+        self._running: OrderedDict[AttemptId, tuple[dict[str, Any], dict[str, str]]] = OrderedDict()
+        self._requests: dict[str, bytes] = {}
         self._looked = self._tidied = -_TIDY_S
         self._lost = 0
         self.active = False
@@ -70,6 +75,8 @@ class TaskEvents:
         if now - self._looked < _LOOK_S:
             return False
         self._looked = now
+        with contextlib.suppress(OSError):  # it is being made again, or there is no space: tried again
+            stream_request.restore_requests(self._runtime, self._requests)
         self.request = stream_request.read_request(self._runtime)
         keep_s = self.request.keep_s if self.request is not None else KEEP_S
         demand = stream_request.is_asked(map(event_dir, own_spools(self._crate_dir)), keep_s)
@@ -101,16 +108,32 @@ class TaskEvents:
         if not self.active or record.attempt_id in self._running:
             return
         data = _of(record, "running")
-        self._running[record.attempt_id] = data
+        self._running[record.attempt_id] = data, record.worker.accelerators
         if len(self._running) > _MAX_RUNNING:
             self._running.popitem(last=False)
         self._add(STARTED, data)
 
-    def sampled(self, attempt: AttemptId, sample: Mapping[str, float]) -> None:
-        """Note a look at an attempt that runs."""
-        data = self._running.get(attempt)
-        if self.active and data is not None:
-            self._add(SAMPLED, {**data, "sample": dict(sample)}, droppable=True)
+    def sampled(
+        self,
+        attempt: AttemptId,
+        sample: Mapping[str, float],
+        gpus: Mapping[int, Sequence[float]],
+        counting: NodeGpus = UNKNOWN_GPUS,
+    ) -> None:
+        """Note a look at an attempt that runs.
+
+        Args:
+            attempt: which one.
+            sample: what it used.
+            gpus: readings of the node's GPUs, as of :func:`~prov_worker.agent.gpu_share.gpu_sums`.
+            counting: how these are counted.
+        """
+        running = self._running.get(attempt)
+        if self.active and running is not None:
+            data, devices = running
+            sums = {**sample, **gpu_sums(gpus, devices, counting)}
+            if sums:
+                self._add(SAMPLED, {**data, "sample": sums}, droppable=True)
 
     def ended(self, ended: Ended) -> None:
         """Note that an attempt has ended, by its worker's word or by somebody's verdict."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class Task:
     rss_bytes: int | None = None
     gpus: tuple[int, ...] = ()
     gpu_percent: float | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_power_watts: float | None = None
     cpu_joules: float | None = None
     gpu_joules: float | None = None
     node_joules: float | None = None
@@ -42,8 +44,7 @@ class Task:
     @property
     def joules(self) -> float | None:
         """What is the task's own: of CPUs and GPUs, as far as it is measured."""
-        parts = [part for part in (self.cpu_joules, self.gpu_joules) if part is not None]
-        return sum(parts) if parts else None
+        return total((self.cpu_joules, self.gpu_joules))
 
     @property
     def worker(self) -> str:
@@ -163,7 +164,6 @@ def node_of(document: Mapping[str, Any], now: float, *, by: str, state: str | No
     gpus = tuple(
         {str(key): _number(value) for key, value in gpu.items()} for gpu in _list(node.get("gpus")) if _mapping(gpu)
     )
-    busy = {gpu.get("number"): gpu.get("utilization_percent") for gpu in gpus}
     return Node(
         host,
         _text(document.get("place")) or "",
@@ -187,7 +187,7 @@ def node_of(document: Mapping[str, Any], now: float, *, by: str, state: str | No
         job=_text(document.get("job")),
         endpoint=_text(document.get("endpoint")),
         endpoint_name=_text(document.get("endpoint_name")),
-        tasks=tuple(_task(host, entry, busy) for entry in _list(document.get("tasks")) if _is_task(entry)),
+        tasks=tuple(_task(host, entry, gpus) for entry in _list(document.get("tasks")) if _is_task(entry)),
         more=_whole(document.get("more")) or 0,
         ended=tuple(_ended(host, entry) for entry in _list(document.get("ended")) if _is_task(entry)),
     )
@@ -197,11 +197,23 @@ def _is_task(entry: Any) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("task"), str)
 
 
-def _task(host: str, entry: Mapping[str, Any], busy: Mapping[float | None, float | None]) -> Task:
+def _task(host: str, entry: Mapping[str, Any], readings: Sequence[Mapping[str, float | None]]) -> Task:
     gpus = tuple(number for number in map(_whole, _list(entry.get("gpus"))) if number is not None)
-    shares = [share for share in map(busy.get, gpus) if share is not None]
-    values = _values(entry, _TEXTS + _WHOLE + _NUMBERS)
-    return Task(host, entry["task"], gpus=gpus, gpu_percent=sum(shares) if shares else None, **values)
+    own = [reading for reading in readings if reading.get("number") in gpus]
+    percent, memory, watts = (
+        total([reading.get(name) for reading in own])
+        for name in ("utilization_percent", "memory_used_bytes", "power_watts")
+    )
+    values = _values(entry, _TEXTS + _WHOLE + _NUMBERS) | {
+        "gpu_percent": percent, "gpu_memory_bytes": _whole(memory), "gpu_power_watts": watts,
+    }  # fmt: skip
+    return Task(host, entry["task"], gpus=gpus, **values)
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of those values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _ended(host: str, entry: Mapping[str, Any]) -> EndedTask:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prov_worker.humanize import ABSENT, duration, number, percent, size
-from prov_worker.live.model import LIVE, EndedTask, Node, Task, View
+from prov_worker.live.model import LIVE, EndedTask, Node, Task, View, total
 from prov_worker.printable import line
 
 #: Characters of an id that are shown: enough to name it on a command line.
@@ -58,6 +58,8 @@ TASKS: tuple[Column, ...] = (
     Column("CPU %", lambda t: _percent(t.cpu_percent), 7, True, lambda t: _absent_last(t.cpu_percent), "c"),
     Column("memory", lambda task: size(task.rss_bytes), 9, True, lambda t: _absent_last(t.rss_bytes), "m"),
     Column("GPU %", lambda t: _percent(t.gpu_percent), 6, True, lambda t: _absent_last(t.gpu_percent), "g"),
+    Column("GPU memory", lambda t: size(t.gpu_memory_bytes), 10, True, lambda t: _absent_last(t.gpu_memory_bytes), "v"),
+    Column("GPU W", lambda t: _percent(t.gpu_power_watts), 6, True, lambda t: _absent_last(t.gpu_power_watts), "w"),
     Column("energy", lambda task: _joules(task.joules), 9, True, lambda task: _absent_last(task.joules), "j"),
 )
 NODES: tuple[Column, ...] = (
@@ -68,6 +70,7 @@ NODES: tuple[Column, ...] = (
     Column("memory", lambda node: _memory(node), 17, right=True),
     Column("busy", lambda n: f"{len(n.tasks) + n.more}/{ABSENT if n.workers is None else n.workers}", 8, right=True),
     Column("crates", lambda n: ABSENT if n.published is None else f"{n.published}+{n.waiting or 0}", 10, right=True),
+    Column("GPUs", lambda node: _gpus(node), 28, right=True),
     Column("job", lambda node: line(node.job or ABSENT), 0),
 )
 ENDED: tuple[Column, ...] = (
@@ -98,6 +101,22 @@ def _memory(node: Node) -> str:
     if node.memory_used_bytes is None:
         return ABSENT
     return f"{size(node.memory_used_bytes)}/{size(node.memory_total_bytes)}"
+
+
+def _gpus(node: Node) -> str:
+    """Use of all GPUs of a node: 100 % is all of them."""
+    if not node.gpus:
+        return ABSENT
+    busy, memory, watts = (
+        total(gpu.get(name) for gpu in node.gpus)
+        for name in ("utilization_percent", "memory_used_bytes", "power_watts")
+    )
+    parts = [
+        None if busy is None else f"{busy / len(node.gpus):.0f} % of {len(node.gpus)}",
+        None if memory is None else size(memory),
+        None if watts is None else f"{watts:.0f} W",
+    ]
+    return " ".join(part for part in parts if part is not None) or ABSENT
 
 
 def ordered(tasks: Iterable[Task], key: str, *, reverse: bool = False) -> list[Task]:
@@ -155,6 +174,8 @@ def details(task: Task, node: Node | None) -> list[tuple[str, str]]:
         ("children", None if task.children is None else str(task.children)),
         ("GPUs", ", ".join(map(str, task.gpus)) or None),
         ("GPU use", None if task.gpu_percent is None else f"{task.gpu_percent:.0f} %"),
+        ("GPU memory", None if task.gpu_memory_bytes is None else size(task.gpu_memory_bytes)),
+        ("GPU power", None if task.gpu_power_watts is None else f"{task.gpu_power_watts:.0f} W"),
         ("CPU energy", None if task.cpu_joules is None else f"{_joules(task.cpu_joules)}, its share of the CPUs'"),
         ("GPU energy", None if task.gpu_joules is None else _joules(task.gpu_joules)),
         ("node energy", None if task.node_joules is None else f"{_joules(task.node_joules)}, whoever used it"),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OPEN = frozenset(
     {"/", "/health", "/live", "/metrics", "/openapi.json", "/v2/version", "/v2/oauth2/token", "/v2/oauth2/token/revoke"}
 )
+#: Paths that begin so are open in the same way: a person's browser logs in there.
+_OPEN_BELOW = "/crates/"
 #: Bytes of a body without a token: more than the form of a login has.
 _OPEN_BYTES = 64 * 1024
 #: A client that still sends while it is refused gets the answer if what it sends is taken for so long.
@@ -92,7 +94,8 @@ class Gate:
         return token.identity.client_id
 
     def _is_protected(self, scope: Scope) -> bool:
-        if scope["path"] in OPEN or scope["path"].startswith(f"{PREFIX}/"):
+        path = scope["path"]
+        if path in OPEN or path.startswith((f"{PREFIX}/", _OPEN_BELOW)):
             return False
         return any(route.matches(scope)[0] is Match.FULL for route in self._routes)
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from prov_worker import __version__
+from prov_worker.humanize import ABSENT
 from prov_worker.live.model import LIVE, Node
 from prov_worker.live.table import TASKS, agent, ordered, rows
 from prov_worker.localservice.identities import Identity
+from prov_worker.localservice.pages import asset, template
 from prov_worker.localservice.records import Endpoint, UserEndpoint
 from prov_worker.localservice.service import Service
 
@@ -67,7 +65,7 @@ def gather(service: Service, identity: Identity, now: float) -> Status:
 
 def render(status: Status, nonce: str) -> str:
     """Return the page; ``nonce`` admits its own style and script."""
-    return _template().render(
+    return template("statuspage.html.j2").render(
         nonce=nonce,
         status=status,
         version=__version__,
@@ -76,22 +74,9 @@ def render(status: Status, nonce: str) -> str:
         chart=_chart(status.finished),
         running=_running(status),
         endpoints=[_endpoint(status.now, *each) for each in status.endpoints],
-        style=_asset("statuspage.css"),
-        script=_asset("statuspage.js"),
+        style=asset("statuspage.css"),
+        script=asset("statuspage.js"),
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("statuspage.html.j2"))
-
-
-@cache
-def _asset(name: str) -> str:
-    return resources.files("prov_worker.localservice").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
 
 
 def _chart(finished: list[int]) -> dict[str, Any]:
@@ -120,9 +105,11 @@ def _running(status: Status) -> dict[str, Any] | None:
     nodes = [node for _, node in status.live]
     tasks = ordered((task for node in nodes for task in node.tasks), "e")
     crates = [(task, directory / task.crate) for directory, node in status.live for task in node.ended if task.crate]
+    cells = rows(TASKS, tasks)
+    shown = [place for place in range(len(TASKS)) if place < 4 or any(row[place] != ABSENT for row in cells)]
     return {
-        "heads": [column.head for column in TASKS],
-        "rows": [[task.task, *row[1:]] for task, row in zip(tasks, rows(TASKS, tasks), strict=True)],
+        "heads": [TASKS[place].head for place in shown],
+        "rows": [[task.task, *(row[place] for place in shown[1:])] for task, row in zip(tasks, cells, strict=True)],
         "late": [f"{node.host}: {agent(node)}" for node in nodes if node.state != LIVE],
         "crates": sorted(crates, key=lambda pair: -(pair[0].ended or 0))[:_MOST_CRATES],
     }

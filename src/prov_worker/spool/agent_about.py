@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from prov_worker.files import lock
 from prov_worker.interruptions import is_own
@@ -38,10 +39,21 @@ def drains(runtime: str) -> bool | None:
     """Return whether the agent of a runtime directory drains rings; None if none lives, or it has not said so yet."""
     if not runtime or not launch.agent_lives(runtime):
         return None
+    about = _about(runtime)
+    return None if about is None else about.get("rings") == RINGS_VERSION
+
+
+def is_finaliser(runtime: str, pid: int) -> bool:
+    """Return whether the agent that has a runtime directory says that this process writes its crates."""
+    return (_about(runtime) or {}).get("finaliser") == pid
+
+
+def _about(runtime: str) -> dict[str, Any] | None:
+    """What the agent says; None if it has said nothing yet."""
     try:
         about = json.loads(read_own(os.path.join(runtime, ABOUT)))
-        return isinstance(about, dict) and about.get("rings") == RINGS_VERSION
     except (OSError, ValueError) as error:
         if not is_own(error):
             raise
         return None
+    return about if isinstance(about, dict) else {}

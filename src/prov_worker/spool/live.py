@@ -22,7 +22,8 @@ key             value
 ``tasks``       running ones: ``task``, ``attempt``, ``function``, ``pid``, ``thread``, ``rank``, ``block``,
                 ``started`` (s since the epoch), ``elapsed_s``, ``cpu_percent`` (of the last second or so), ``cpu_s``,
                 ``rss_bytes`` and ``peak_rss_bytes`` (with descendants), ``threads``, ``children``, ``gpus`` (numbers of
-                those that are its worker's), and ``cpu_joules``, ``gpu_joules``, ``node_joules`` so far
+                those that its worker may use, as far as it is known which), and ``cpu_joules``, ``gpu_joules``,
+                ``node_joules`` so far
 ``more``        running tasks beyond the :data:`MAX_TASKS` that are listed
 ``ended``       the last tasks that have their crate: ``task``, ``attempt``, ``function``, ``status``, ``ended`` (s
                 since the epoch), ``wall_s``, ``reason`` of a failure, ``crate`` (its name, or its pack's)

@@ -86,6 +86,24 @@ def read_request(runtime: str) -> StreamRequest | None:
     return request if is_there else None
 
 
+def restore_requests(runtime: str, kept: dict[str, bytes]) -> None:
+    """Leave the requests that were there before and are gone, as after a log-out, and keep those that are there.
+
+    Args:
+        runtime: the runtime directory.
+        kept: requests by name, as of the last time; changed in place.
+
+    Raises:
+        OSError: there is no such directory, or no space.
+    """
+    names = {name for name in os.listdir(runtime) if is_request(name) and name != _ASKED_HERE}
+    for name in names - kept.keys():
+        with contextlib.suppress(OSError):
+            kept[name] = read_own(os.path.join(runtime, name))
+    for name in kept.keys() - names:
+        write_file(os.path.join(runtime, name), kept[name], mode=0o600)
+
+
 def ask(directory: str) -> None:
     """Ask the agents of a spool for events, or say that they still are wanted.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 
 from prov_worker.spool.event_log import LogName, log_names, read_lines
@@ -13,6 +14,7 @@ from prov_worker.stream_url import StreamUrl
 
 #: A batch ends at the first of the two.
 _BATCH_EVENTS, _BATCH_BYTES = 2000, 1 << 20
+_CLOCKS_S = 60.0
 
 
 class Lane:
@@ -39,6 +41,8 @@ class Lane:
         self._open = False
         self.positions = Positions(directory, None if self.is_ephemeral else sink_file(directory, url))
         self._finished: set[LogName] = set()
+        self._listed: list[LogName] = []
+        self._clocks_due = 0.0
 
     @property
     def is_ephemeral(self) -> bool:
@@ -51,9 +55,9 @@ class Lane:
         Raises:
             OSError: they cannot be listed.
         """
-        names = log_names(self.directory)
-        self._finished.intersection_update(names)
-        return [name for name in names if name not in self._finished]
+        self._listed = log_names(self.directory)
+        self._finished.intersection_update(self._listed)
+        return [name for name in self._listed if name not in self._finished]
 
     def step(self, beat: Callable[[], bool] = lambda: True) -> int:
         """Send what there is, batch by batch; return how many events that was.
@@ -66,17 +70,24 @@ class Lane:
             OSError: a log cannot be read, or the position cannot be stored.
         """
         count = 0
-        while beat():
-            events, offsets = self._read()
+        more = True
+        while more and beat():
+            events, offsets, more = self._read()
             if not offsets:
                 break
             if events:
                 self._connect()
                 self._sink.send(events)
-            self.positions.advance(offsets)
+                self._compare_clocks()
+            self.positions.advance(offsets, self._listed)
             count += len(events)
             self.sent += len(events)
         return count
+
+    def _compare_clocks(self) -> None:
+        if time.monotonic() >= self._clocks_due:
+            self._sink.compare_clocks()
+            self._clocks_due = time.monotonic() + _CLOCKS_S
 
     def waiting(self) -> int:
         """Return how many events the sink does not have yet.
@@ -110,7 +121,8 @@ class Lane:
             self._open = False
             self._sink.close()
 
-    def _read(self) -> tuple[Sequence[Event], dict[LogName, int]]:
+    def _read(self) -> tuple[Sequence[Event], dict[LogName, int], bool]:
+        """Read a batch: its events, how far logs are read then, and whether more may be left."""
         events: list[Event] = []
         offsets: dict[LogName, int] = {}
         space = _BATCH_BYTES
@@ -132,8 +144,8 @@ class Lane:
             offsets[name] = after
             space -= after - offset
             if space <= 0 or len(events) >= _BATCH_EVENTS:
-                break
-        return events, offsets
+                return events, offsets, True
+        return events, offsets, False
 
     def _is_over(self, name: LogName, offset: int) -> bool:
         """Return whether nothing is left of a log that has a successor of its place: no writer goes back to it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection
 
 from prov_worker.files import write_file
 from prov_worker.spool.event_log import LogName, log_names, read_lines, remove_log
@@ -50,8 +51,12 @@ class Positions:
     def __getitem__(self, name: LogName) -> int:
         return self._offsets.get(str(name), 0)
 
-    def advance(self, offsets: dict[LogName, int]) -> None:
+    def advance(self, offsets: dict[LogName, int], there: Collection[LogName] | None = None) -> None:
         """Note what the sink has for good now, and forget logs that are gone.
+
+        Args:
+            offsets: bytes by log.
+            there: the logs that there are; None looks.
 
         Raises:
             OSError: that cannot be written; it is known for the rest of this process all the same.
@@ -59,12 +64,22 @@ class Positions:
         self._offsets.update({str(name): offset for name, offset in offsets.items()})
         if self._path is None:
             return
-        there = {str(name) for name in log_names(self._directory)}
-        self._offsets = {name: offset for name, offset in self._offsets.items() if name in there}
+        names = set(map(str, log_names(self._directory) if there is None else there))
+        self._offsets = {name: offset for name, offset in self._offsets.items() if name in names}
+        text = json.dumps(self._offsets, sort_keys=True)
+        if there is None:
+            self._make_folder()
+        try:
+            write_file(self._path, text, mode=0o600)
+        except FileNotFoundError:
+            self._make_folder()
+            write_file(self._path, text, mode=0o600)
+
+    def _make_folder(self) -> None:
+        assert self._path is not None
         folder = os.path.dirname(self._path)
         make_private(os.path.dirname(folder))
         make_private(folder)
-        write_file(self._path, json.dumps(self._offsets, sort_keys=True), mode=0o600)
 
 
 def remove_passed(directory: str) -> list[str]:

@@ -18,8 +18,8 @@ from prov_worker.stream.positions import remove_passed, sink_file
 from prov_worker.stream.sink import AwayError, RefusedError, password_of
 from prov_worker.stream_url import StreamUrl
 
-#: Pauses between looks at logs: short after events, and longer when nothing comes.
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 0.25
+#: Pause between looks at logs: each costs a database a transaction, and who looks at it a part of half a second.
+_LOOK_S = 0.2
 #: Pauses while a sink is away.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 5.0
 #: Pause while somebody has to see to it.
@@ -76,7 +76,7 @@ class Stream:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        look_s, retry_s = _FIRST_LOOK_S, _FIRST_RETRY_S
+        retry_s = _FIRST_RETRY_S
         refused_at = -REFUSED_RETRY_S
         while True:
             ending = self._ending.is_set()
@@ -108,7 +108,7 @@ class Stream:
                 self._tidy()
                 if ending and not count:
                     break  # nothing came after the end was known
-                pause_s = look_s = _FIRST_LOOK_S if count else min(1.5 * look_s, _LONGEST_LOOK_S)
+                pause_s = _LOOK_S
             if ending:
                 time.sleep(min(pause_s, _FIRST_RETRY_S))
             else:

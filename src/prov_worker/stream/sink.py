@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +45,13 @@ class Sink(Protocol):
 
         Raises:
             AwayError, RefusedError: as they say; some of the events may have been taken.
+        """
+
+    def compare_clocks(self) -> None:
+        """Note, with the events, how far the sink's clock is from that of this node; nothing if it tells none.
+
+        Raises:
+            AwayError, RefusedError: as of :meth:`send`.
         """
 
     def close(self) -> None:
@@ -97,3 +105,18 @@ def check_parameters(url: StreamUrl, names: Sequence[str]) -> dict[str, str]:
         if name not in names and name != PASSWORD_FILE:
             raise InputError(f"{url.text}: unknown parameter {name!r}; expected {', '.join((*names, PASSWORD_FILE))}")
     return parameters
+
+
+def clock_offset(ask: Callable[[], float]) -> tuple[float, float]:
+    """Return how far the clock of a sink is ahead of this node's, and within what that is right: seconds.
+
+    The answer is taken to have been made half way between question and answer, as in
+    https://www.rfc-editor.org/rfc/rfc5905#section-8
+
+    Args:
+        ask: gives the time of the sink, s since the epoch.
+    """
+    before, began = time.time(), time.monotonic()
+    there = ask()
+    within_s = (time.monotonic() - began) / 2
+    return round(there - before - within_s, 6), round(within_s, 6)

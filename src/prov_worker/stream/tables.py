@@ -3,12 +3,14 @@
 Events may come twice, and those of two places in any order. ``event`` takes each id once. A row of ``task`` is replaced
 by a later word on its attempt only: of a later execution of the same number, then of a later stage (running, ended by
 a verdict, ended), then by sequence within a place and by time between two. So what is reported again changes nothing.
+
+A database with a clock of its own has a third table, ``prov_worker_clock``: how far that clock was from the node's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,6 +20,7 @@ from prov_worker.stream.sink import RefusedError
 #: Of the tables; a change that older senders would misunderstand needs a new one.
 VERSION = 1
 VERSION_TABLE = "prov_worker_stream"
+CLOCK_TABLE = "prov_worker_clock"
 SELECT_VERSION = "SELECT version FROM prov_worker_stream"
 #: Columns of ``task`` and their types: ``text``, ``int``, ``float``, ``bool``, ``time``, ``json``. Those from ``stage``
 #: on say which event the row is of.
@@ -34,6 +37,9 @@ TASK: dict[str, str] = {
     "peak_rss_bytes": "int",
     "cpu_percent": "float",
     "rss_bytes": "int",
+    "gpu_percent": "float",
+    "gpu_memory_bytes": "int",
+    "gpu_power_watts": "float",
     "error": "text",
     "failure_kind": "text",
     "failure_type": "text",
@@ -64,7 +70,11 @@ EVENT: dict[str, str] = {
     "time": "time",
     "data": "json",
 }
-_KEYS = {"task": ("task_id", "attempt"), "event": ("id",)}
+#: ``offset_s`` is what the database's clock was ahead of the clock of ``host`` at ``time``, right within ``within_s``.
+CLOCK: dict[str, str] = {"host": "text", "time": "time", "offset_s": "float", "within_s": "float"}
+_KEYS = {"task": ("task_id", "attempt"), "event": ("id",), CLOCK_TABLE: ("host", "time")}
+#: Of whole numbers in both databases.
+_LARGEST = (1 << 63) - 1
 #: Keys of an event's data that have other names as columns.
 _RENAMED = {"start_time": "start", "end_time": "end"}
 _STAGES = {"task.ended": 2, "crate.published": 3}
@@ -80,7 +90,7 @@ def create(types: dict[str, str]) -> list[str]:
         types: names of types in the database, by those of :data:`TASK`.
     """
     statements = [f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version {types['int']} PRIMARY KEY)"]
-    for table, columns in (("task", TASK), ("event", EVENT)):
+    for table, columns in (("task", TASK), ("event", EVENT), (CLOCK_TABLE, CLOCK)):
         lines = ", ".join(f"{name} {types[kind]}" for name, kind in columns.items())
         statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({lines}, PRIMARY KEY ({', '.join(_KEYS[table])}))")
     statements += [
@@ -88,6 +98,16 @@ def create(types: dict[str, str]) -> list[str]:
         "CREATE INDEX IF NOT EXISTS event_task ON event (task_id)",
     ]
     return statements
+
+
+def add_columns(types: dict[str, str], there: Collection[str]) -> list[str]:
+    """Return the statements that add to ``task`` what an earlier release of this version did not have.
+
+    Args:
+        types: as of :func:`create`.
+        there: columns of the table that is there.
+    """
+    return [f"ALTER TABLE task ADD COLUMN {name} {types[kind]}" for name, kind in TASK.items() if name not in there]
 
 
 def check_version(database: str, versions: Sequence[int] | None, *, others: bool) -> bool:
@@ -114,6 +134,11 @@ def insert_version(mark: str) -> str:
     return _insert(VERSION_TABLE, {"version": "int"}, mark) + " ON CONFLICT (version) DO NOTHING"
 
 
+def insert_clock(mark: str) -> str:
+    """Return the statement that notes a comparison of clocks."""
+    return _insert(CLOCK_TABLE, CLOCK, mark) + " ON CONFLICT (host, time) DO NOTHING"
+
+
 def insert_event(mark: str) -> str:
     """Return the statement that adds an event, unless it is there; ``mark`` stands for a value."""
     return _insert("event", EVENT, mark) + " ON CONFLICT (id) DO NOTHING"
@@ -121,8 +146,13 @@ def insert_event(mark: str) -> str:
 
 def upsert_task(mark: str) -> str:
     """Return the statement that writes a row of ``task``, unless what is there is later."""
+    return f"{_insert('task', TASK, mark)} {replace_task()}"
+
+
+def replace_task() -> str:
+    """Return the end of a statement that inserts into ``task``: what is there is replaced by what is later."""
     columns = ", ".join(f"{name} = excluded.{name}" for name in TASK if name not in _KEYS["task"])
-    return f"""{_insert("task", TASK, mark)} ON CONFLICT (task_id, attempt) DO UPDATE SET {columns}
+    return f"""ON CONFLICT (task_id, attempt) DO UPDATE SET {columns}
         WHERE excluded.start_ns > task.start_ns OR (excluded.start_ns = task.start_ns AND (
             excluded.stage > task.stage OR (excluded.stage = task.stage AND
             CASE WHEN excluded.source = task.source THEN excluded.sequence > task.sequence
@@ -140,8 +170,32 @@ def event_row(event: Event) -> tuple[Any, ...]:
     return (event.id, event.kind, event.source, event.sequence, event.task_id, event.time, data)
 
 
-def task_row(event: Event) -> tuple[Any, ...] | None:
-    """Return the row of ``task`` that an event makes; None if it is of a kind that this release does not know."""
+def task_rows(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Return the rows of ``task`` that events make, by column: of each attempt the latest word alone."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for event in events:
+        row = task_row(event)
+        if row is not None:
+            key = row["task_id"], row["attempt"]
+            before = rows.get(key)
+            if before is None or _is_later(row, before):
+                rows[key] = row
+    return list(rows.values())
+
+
+def _is_later(row: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether a row replaces another one of its attempt; the same rule as that of :func:`replace_task`."""
+    if (row["start_ns"], row["stage"]) != (before["start_ns"], before["stage"]):
+        return bool((row["start_ns"], row["stage"]) > (before["start_ns"], before["stage"]))
+    name = "sequence" if row["source"] == before["source"] else "event_time"
+    return bool(row[name] > before[name])
+
+
+def task_row(event: Event) -> dict[str, Any] | None:
+    """Return the row of ``task`` that an event makes, by column; ``usage`` is a mapping.
+
+    None if the event is of a kind that this release does not know, or does not say of which attempt it is.
+    """
     if not event.kind.startswith(("task.", "crate.")):
         return None
     data = {**event.data, **(event.data.get("sample") or {})}
@@ -155,16 +209,19 @@ def task_row(event: Event) -> tuple[Any, ...] | None:
         "event_time": event.time,
         "source": event.source,
         "sequence": event.sequence,
-        "usage": json.dumps(data["usage"]) if isinstance(data.get("usage"), dict) else None,
+        "usage": data["usage"] if isinstance(data.get("usage"), dict) else None,
     }
-    values = []
-    for name, kind in TASK.items():
-        if name in placed:
-            values.append(placed[name])
-            continue
-        value = data.get(_RENAMED.get(name, name))
-        values.append(value if kind in _TYPES and isinstance(value, _TYPES[kind]) else None)
-    return tuple(values)
+    return {
+        name: placed[name] if name in placed else _value(data.get(_RENAMED.get(name, name)), kind)
+        for name, kind in TASK.items()
+    }
+
+
+def _value(value: Any, kind: str) -> Any:
+    """Return a value that is of its column's type; None for another one."""
+    if kind not in _TYPES or not isinstance(value, _TYPES[kind]):
+        return None
+    return value if kind != "int" or abs(value) <= _LARGEST else None
 
 
 def _stage(kind: str, *, verdict: bool) -> int:

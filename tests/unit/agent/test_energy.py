@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ class Gpu(GpuMeter):
         """Nothing is open."""
 
 
-def test_gpus_are_read_while_they_are_sampled() -> None:
+def test_gpus_are_read_while_they_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Gpu(0, counts=True)
     gpus = GpuMeters(0.5, lambda: [counting, Gpu(1, counts=False)])
     try:
@@ -143,5 +144,10 @@ def test_gpus_are_read_while_they_are_sampled() -> None:
         # A reading may come between two looks of this test.
         assert joules[0] == pytest.approx((counting.joules or 0.0) - before, abs=1.01)
         assert gpus.joules(gpus.history.last_ns + S, gpus.history.last_ns + 2 * S) == {}
+        assert gpus.latest()[0][0] == 1.0
+        gpus.ask(None)
+        monotonic_ns = time.monotonic_ns
+        monkeypatch.setattr(time, "monotonic_ns", lambda: monotonic_ns() + 60 * S)
+        assert gpus.latest() == {}  # old: nobody wants them any more
     finally:
         gpus.close()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from prov_worker.agent.live.exposition import METRICS, exposition_path, render, write_exposition
+from prov_worker.agent.live.port import MetricsPort
 from prov_worker.agent.live.tally import Tally
 from prov_worker.counters import Usage
-from prov_worker.errors import InputError
+from prov_worker.errors import InputError, SettingsError
 from prov_worker.model import FAILED, Function, TaskRecord, Worker
 from prov_worker.settings import Settings
+from support.event_servers import free_port
 
 HOSTILE = '/scratch/a "b"\\c\nd'
 TASKS = [
@@ -87,6 +92,60 @@ def test_the_exporter_may_read_the_file_and_nobody_else_write_it(tmp_path: Path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     with pytest.raises(InputError, match="no directory"):
         write_exposition(tmp_path / "none" / "a.prom", "a 1\n")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    number = free_port()
+    served = MetricsPort(number, lambda: "a 1\n")
+    yield number
+    with pytest.raises(OSError, match="in use"):
+        MetricsPort(number, lambda: "")
+    served.close()
+    MetricsPort(number, lambda: "").close()  # it can be had again at once
+
+
+def ask(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request)
+        data = b""
+        while chunk := connection.recv(1 << 16):
+            data += chunk
+    return data
+
+
+def test_the_port_answers_whoever_is_here(port: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:
+        assert response.read() == b"a 1\n"
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert ask(port, b"HEAD /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404"),
+        (b"POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"405"),
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example:80\r\n\r\n", b"421"),
+        (b"GET /metrics HTTP/1.1\r\n\r\n", b"421"),
+        (b"\0\r\n\r\n", b"405"),
+    ],
+)
+def test_the_port_answers_nothing_else(port: int, request_: bytes, status: bytes) -> None:
+    assert ask(port, request_).split(b" ")[1] == status
+
+
+def test_who_says_nothing_at_the_port_holds_nobody_up_for_long(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)):
+        assert ask(port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b"a 1\n")
+
+
+@pytest.mark.parametrize("value", [0, 65536, "9100", True, 1.5])
+def test_what_is_no_port(value: Any) -> None:
+    with pytest.raises(SettingsError, match="metrics_port: expected the number of a port"):
+        Settings.from_mapping({"metrics_port": value})
+    with pytest.raises(SettingsError, match="expected a whole number, got 'x'"):
+        Settings.from_environ({"PROV_WORKER_METRICS_PORT": "x"})
 
 
 def test_the_directory_is_a_setting() -> None:

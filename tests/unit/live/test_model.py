@@ -12,6 +12,11 @@ from prov_worker.spool.live import parse_live
 
 NOW = 1_795_000_000.0
 
+GPUS = [
+    {"number": 2, "utilization_percent": 5.0, "memory_used_bytes": 1, "power_watts": 50.0},
+    {"number": 3, "utilization_percent": 70.0, "memory_used_bytes": 1 << 30, "power_watts": 300.5},
+]
+
 
 def document(**changes: Any) -> dict[str, Any]:
     """What an agent says, as it goes through a file."""
@@ -22,7 +27,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "written": NOW - 1,
         "renew_s": 2.0,
         "sampled": NOW - 1.5,
-        "node": {"load": [1.0, 2.0, 3.0], "cpus": 64, "gpus": [{"number": 3, "utilization_percent": 70.0}]},
+        "node": {"load": [1.0, 2.0, 3.0], "cpus": 64, "gpus": GPUS},
         "workers": 2,
         "tasks": [{"task": "a", "function": "fit", "gpus": [3], "cpu_joules": 2.0, "gpu_joules": 40, "elapsed_s": 5}],
         "ended": [{"task": "b", "status": "failed", "ended": NOW - 3, "reason": "no"}],
@@ -35,6 +40,7 @@ def document(**changes: Any) -> dict[str, Any]:
 def test_a_task_has_the_use_and_the_energy_of_its_own_devices() -> None:
     node = node_of(parse_live(json.dumps(document()).encode()), NOW, by="file")
     [task] = node.tasks
+    assert (task.gpu_memory_bytes, task.gpu_power_watts) == (1 << 30, 300.5)
     assert (task.host, task.function, task.gpu_percent, task.joules) == ("nid1", "fit", 70.0, 42.0)
     assert node.ended[0].reason == "no"
     assert node.load == (1.0, 2.0, 3.0)

@@ -52,6 +52,20 @@ def test_tasks_nodes_and_what_ended_are_there(screen: Screen) -> None:
     assert shown[-1].startswith("q quit")
 
 
+def test_gpus_are_shown_if_there_are_any(screen: Screen) -> None:
+    assert "GPU" not in "\n".join(texts(screen, width=200)[:-1])
+    busy = Task("nid1", "aaaaaaaa-1", gpus=(0, 1), gpu_percent=130.0, gpu_memory_bytes=3 << 30, gpu_power_watts=420.4)
+    idle = {"utilization_percent": 0.0, "memory_used_bytes": float(1 << 30), "power_watts": 60.0}
+    gpus = ({**idle, "utilization_percent": 65.0}, idle, idle, {})
+    screen.show(view(nodes=(Node("nid1", "p1", LIVE, 1.0, "socket", tasks=(busy,), gpus=gpus),)))
+    shown = "\n".join(texts(screen, width=200))
+    assert "16 % of 4 3.0 GiB 180 W" in shown
+    assert all(text in shown for text in ("GPU memory", "GPU W", " 130 ", " 3.0 GiB ", " 420"))
+    screen.press("enter")
+    details = "\n".join(texts(screen))
+    assert all(text in details for text in ("GPU use     130 %", "GPU memory  3.0 GiB", "GPU power   420 W"))
+
+
 @pytest.mark.parametrize("key", ORDERS)
 def test_each_order_of_tasks_is_a_key(screen: Screen, key: str) -> None:
     screen.press(key)

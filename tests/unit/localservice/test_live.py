@@ -15,10 +15,14 @@ from urllib.request import Request, urlopen
 import pytest
 from web_client import ALICE, BOB, Web
 
+from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError
 from prov_worker.live.service import ServiceAgents
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.records import Endpoint, Function, NewTask, Submission, UserEndpoint
+from prov_worker.model import Failure, HardwareSnapshot, TaskRecord, Worker
+from prov_worker.model import Function as TaskFunction
+from prov_worker.settings import Settings
 from prov_worker.spool.live import write_live
 from prov_worker.spool.paths import spool_dir
 from support.commands import run_program
@@ -82,8 +86,64 @@ def test_the_page_shows_what_runs_and_where_crates_are(web: Web, tmp_path: Path)
     assert OTHERS not in page
     assert "nid7" in page
     assert f"f&lt;{MINE[-2:]}&gt;" in page
-    assert str(tmp_path / "crates" / f"{DONE}.crate") in page
+    assert f'<a href="/crates/{DONE}" title="{tmp_path / "crates" / DONE}.crate">{DONE}.crate</a>' in page
     assert "Nothing at this moment." in get(web, "/", BOB)
+
+
+@pytest.fixture
+def crate(web: Web, tmp_path: Path) -> Path:
+    """The crate of the task of Alice's that has ended; its function's name is no name for a page."""
+    function = TaskFunction("<script>alert(1)</script>")
+    record = TaskRecord(DONE, 1, "failed", 10**18, 10**18 + 5 * 10**9, function, Worker("nid7", 1))
+    record.failure = Failure("exception", "no <b>", "ValueError")
+    plot = Plot("cpu_usage.png", b"\x89PNG")
+    return CrateWriter(HardwareSnapshot("nid7", 0), Settings()).publish(record, None, plot, tmp_path / "crates")
+
+
+def test_a_crate_is_a_page_with_its_files_for_its_owner(web: Web, crate: Path) -> None:
+    (crate / "page.html").write_text("<script>alert(2)</script>")
+    status, page, headers = web.ask("GET", f"/crates/{DONE}", headers=login(ALICE))
+    assert status == 200
+    assert "&lt;script&gt;alert(1)" in page
+    assert "no &lt;b&gt;" in page
+    assert "<script" not in page
+    assert "script-src" not in headers["content-security-policy"]
+    assert f'href="/crates/{DONE}/ro-crate-metadata.json"' in page
+    status, metadata, headers = web.ask("GET", f"/crates/{DONE}/ro-crate-metadata.json", headers=login(ALICE))
+    assert metadata == json.loads((crate / "ro-crate-metadata.json").read_text())
+    _, text, headers = web.ask("GET", f"/crates/{DONE}/page.html", headers=login(ALICE))
+    assert text == "<script>alert(2)</script>"
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    assert headers["content-security-policy"].startswith("sandbox;")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../crates/x", "..%2f..%2fweb%2fservice.sqlite", "%2fetc%2fpasswd", "none.json", "link", ".", ""],
+)
+def test_only_files_of_the_crate_are_given(web: Web, crate: Path, path: str) -> None:
+    (crate / "link").symlink_to("/etc/passwd")
+    status, content, _ = web.ask("GET", f"/crates/{DONE}/{path}", headers=login(ALICE))
+    assert status in (307, 404), content
+    assert "root:" not in str(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "who", "status"),
+    [(DONE, BOB, 404), (MINE, ALICE, 404), (OTHERS, ALICE, 404), ("x", ALICE, 422), (DONE, None, 401)],
+)
+@pytest.mark.parametrize("name", ["", "/ro-crate-metadata.json"])
+def test_crates_of_others_are_not_there(
+    web: Web, crate: Path, path: str, who: Identity | None, status: int, name: str
+) -> None:
+    headers = {} if who is None else login(who)
+    assert web.ask("GET", f"/crates/{path}{name}", headers=headers)[0] == status
+
+
+def test_a_damaged_crate_is_named(web: Web, crate: Path) -> None:
+    (crate / "ro-crate-metadata.json").write_text("{")
+    status, content, _ = web.ask("GET", f"/crates/{DONE}", headers=login(ALICE))
+    assert (status, "ro-crate-metadata.json" in str(content)) == (404, True)
 
 
 def test_top_asks_the_service(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

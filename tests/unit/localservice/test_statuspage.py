@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from web_client import ALICE, Web
 
+from prov_worker.crate.writer import CrateWriter
 from prov_worker.localservice import messages
 from prov_worker.localservice.records import (
     Endpoint,
@@ -21,6 +23,11 @@ from prov_worker.localservice.records import (
     Submission,
     UserEndpoint,
 )
+from prov_worker.model import Function as TaskFunction
+from prov_worker.model import HardwareSnapshot, TaskRecord, Worker
+from prov_worker.settings import Settings
+from prov_worker.spool.live import write_live
+from prov_worker.spool.paths import spool_dir
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
 
@@ -145,3 +152,32 @@ def test_it_fits_a_small_window(seen: Chrome) -> None:
         assert seen.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     finally:
         seen.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_person_goes_from_what_runs_to_a_crate_and_its_plot(seen: Chrome, web: Web, tmp_path: Path) -> None:
+    running, ended = (str(uuid.UUID(int=1000 + number)) for number in (25, 0))
+    crates = tmp_path / "crates"
+    record = TaskRecord(ended, 1, "completed", 10**18, 10**18 + 5 * 10**9, TaskFunction("simulate"), Worker("nid7", 1))
+    CrateWriter(HardwareSnapshot("nid7", 0), Settings()).publish(record, None, None, crates)
+    (crates / f"{ended}.crate" / "images").mkdir()
+    (crates / f"{ended}.crate" / "images" / "cpu_usage.png").write_bytes(seen.get_screenshot_as_png())
+    gpu = {"number": 0, "utilization_percent": 64.0, "memory_used_bytes": 2 << 30, "power_watts": 311.0}
+    document = {
+        "v": 1, "host": "nid7", "place": "0" * 12, "written": time.time(), "renew_s": 3600.0, "more": 0,
+        "node": {"gpus": [gpu]},
+        "tasks": [{"task": running, "function": "simulate", "elapsed_s": 65.0, "cpu_percent": 99.0, "gpus": [0]}],
+        "ended": [{"task": ended, "function": "simulate", "status": "completed", "crate": f"{ended}.crate"}],
+    }  # fmt: skip
+    write_live(f"{spool_dir(str(crates))}/nid7~000000000000.live", document)
+    WebDriverWait(seen, 30).until(lambda _: seen.find_elements(By.CSS_SELECTOR, "[aria-labelledby=running] tbody td"))
+    (row,) = seen.find_elements(By.CSS_SELECTOR, "[aria-label='Running now, table'] tbody tr")
+    assert row.text.split()[:3] == [running, "simulate", "nid7"]
+    assert all(part in row.text for part in ("1 min 05 s", " 99", " 64", "2.0 GiB", " 311"))
+    seen.find_element(By.CSS_SELECTOR, f"a[href='/crates/{ended}']").click()
+    WebDriverWait(seen, 30).until(lambda _: text(seen, "h1") == "simulate completed")
+    assert seen.execute_script("return document.querySelector('img').naturalWidth") > 0
+    assert seen.execute_script(CONTRAST) == []
+    names = [link.text for link in seen.find_elements(By.CSS_SELECTOR, "[aria-label='Files, table'] a")]
+    assert "ro-crate-metadata.json" in names
+    seen.find_element(By.LINK_TEXT, "ro-crate-metadata.json").click()
+    WebDriverWait(seen, 30).until(lambda _: '"@context"' in text(seen, "body"))

@@ -11,7 +11,19 @@ import pytest
 
 from prov_worker.stream.events import Event
 from prov_worker.stream.sink import RefusedError
-from prov_worker.stream.tables import EVENT, TASK, check_version, create, event_row, insert_event, task_row, upsert_task
+from prov_worker.stream.sinks.sqlite import _values
+from prov_worker.stream.tables import (
+    EVENT,
+    TASK,
+    add_columns,
+    check_version,
+    create,
+    event_row,
+    insert_event,
+    task_row,
+    task_rows,
+    upsert_task,
+)
 
 TYPES = dict.fromkeys(("text", "int", "float", "bool", "time", "json"), "")
 STARTS = ["2026-11-29T10:00:00.000000001Z", "2026-11-29T10:00:00.000000002Z"]
@@ -28,15 +40,13 @@ def event(kind: str, sequence: int, source: str = "aaaaaaaaaaaa", time: str = "1
     return parsed
 
 
-def state_after(events: list[Event]) -> dict[str, Any]:
+def state_after(events: list[Event], batch: int = 1) -> dict[str, Any]:
     connection = sqlite3.connect(":memory:")
     for statement in create(TYPES):
         connection.execute(statement)
-    for each in events:
-        connection.execute(insert_event("?"), event_row(each))
-        row = task_row(each)
-        if row is not None:
-            connection.execute(upsert_task("?"), row)
+    connection.executemany(insert_event("?"), map(event_row, events))
+    for first in range(0, len(events), batch):
+        connection.executemany(upsert_task("?"), map(_values, task_rows(events[first : first + batch])))
     connection.row_factory = sqlite3.Row
     (row,) = connection.execute("SELECT * FROM task").fetchall()
     (count,) = connection.execute("SELECT count(*) FROM event").fetchone()
@@ -55,6 +65,7 @@ STORY = [
 def test_any_order_and_any_repetition_leave_the_last_word() -> None:
     for order in itertools.permutations(STORY):
         state = state_after([*order, *order])
+        assert all(state_after([*order, *order], batch) == state for batch in (2, 3, 8))
         assert (state["status"], state["crate"], state["wall_s"], state["events"]) == ("completed", "t.crate", 1.5, 4)
     assert json.loads(state["usage"]) == {"read_bytes": 1}
     assert len(event_row(STORY[0])) == len(EVENT)
@@ -100,8 +111,31 @@ def test_an_event_without_its_attempt_makes_no_row(data: dict[str, Any]) -> None
 
 def test_events_of_other_kinds_and_types_of_values() -> None:
     assert task_row(event("node.lost", 1)) is None
-    row = dict(zip(TASK, task_row(event("task.ended", 1, wall_s="long", exit_status=3)) or (), strict=True))
-    assert (row["wall_s"], row["exit_status"]) == (None, 3)
+    row = task_row(event("task.ended", 1, wall_s="long", exit_status=3, pid=1 << 70)) or {}
+    assert (row["wall_s"], row["exit_status"], row["pid"]) == (None, 3, None)
+
+
+def test_what_no_database_takes_is_made_sound_and_the_rest_is_left_as_it_is() -> None:
+    odd = event(
+        "task.ended", 1, error="a\0b \ud800 \U0001f600", usage={"cpu_s": float("nan"), "user_s": [1.5, "\udfff"]}
+    )
+    assert odd.data["error"] == "a\ufffdb \ufffd \U0001f600"
+    assert odd.data["usage"] == {"cpu_s": None, "user_s": [1.5, "\ufffd"]}
+    assert json.loads(odd.line)["data"] == odd.data
+    line = b'{"id":"i","type":"t","source":"s","subject":"c","time":"d","sequence":"1","data":{"x":"\\u00e9"}}'
+    plain = Event.parse(line)
+    assert plain is not None
+    assert (plain.line, plain.data) == (line, {"x": "é"})
+
+
+def test_a_table_of_an_earlier_release_gets_its_new_columns() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE task (task_id, attempt, status)")
+    for statement in add_columns(TYPES, ["task_id", "attempt", "status"]):
+        connection.execute(statement)
+    assert {row[1] for row in connection.execute("PRAGMA table_info(task)")} == set(TASK)
+    assert add_columns(TYPES, TASK) == []
+    connection.close()
 
 
 WRONG_TYPE = b'{"id": 1, "type": "a", "source": "b", "subject": "c", "time": "d", "sequence": "1", "data": {}}'

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.agent.live.exposition import exposition_path, render, write_exposition
+from prov_worker.agent.live.port import MetricsPort
 from prov_worker.agent.live.report import Report
 from prov_worker.agent.live.socket import LiveSocket
+from prov_worker.spool.agent_about import is_finaliser
 from prov_worker.spool.live import IDLE_RENEW_S, RENEW_S, live_path, remove_old_live_files, write_live
 from prov_worker.spool.paths import spool_dir
 
@@ -27,6 +29,10 @@ _PATIENCE_S, _LOOK_S = 0.5, 0.05
 #: For who asks by the socket, what the sampler saw so lately is new.
 _NEW_NS = 250_000_000
 _MOST_REFUSED = 20
+#: Numbers for Prometheus that are this old are given again.
+_SHARED_S = 0.5
+#: Distance of looks whether the socket still is there.
+_SOCKET_S = 1.0
 
 
 class Live:
@@ -49,11 +55,11 @@ class Live:
         self._written = 0.0
         self._refused: set[str] = set()
         self._exposition: Path | None = None
+        self._port: MetricsPort | None = None
+        self._numbers, self._answered = "", -_SHARED_S
         self._socket: LiveSocket | None = None
-        try:
-            self._socket = LiveSocket(runtime, self._answer)
-        except OSError as error:
-            log.warning("there is no socket to ask what runs now: %s", error)
+        self._socket_due = time.monotonic() + _SOCKET_S
+        self._bind()
 
     def stir(self) -> None:
         """Note that a task has begun or ended: a file that is written seldom is to be written soon."""
@@ -66,6 +72,9 @@ class Live:
     def renew(self) -> None:
         """Write the file if that is due and the sampler has said what runs."""
         now = time.monotonic()
+        if now >= self._socket_due:
+            self._socket_due = now + _SOCKET_S
+            self._bind_again()
         if now < self._due:
             return
         if not self._asked_ns:
@@ -89,11 +98,27 @@ class Live:
             except Exception as error:
                 self._say(error)
 
-    def _say(self, error: Exception) -> None:
+    def _bind(self) -> None:
+        try:
+            self._socket = LiveSocket(self._runtime, self._answer)
+        except OSError as error:
+            self._say(error, "there is no socket to ask what runs now: %s")
+
+    def _bind_again(self) -> None:
+        """Make the socket again if its directory was emptied, as by a log-out, and still is this agent's."""
+        if self._socket is not None and self._socket.is_there():
+            return
+        if is_finaliser(self._runtime, os.getpid()):
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            self._bind()
+
+    def _say(self, error: Exception, text: str = "what runs now cannot be written: %s") -> None:
         """Log a problem once."""
         if str(error) not in self._refused and len(self._refused) < _MOST_REFUSED:
             self._refused.add(str(error))
-            log.warning("what runs now cannot be written: %s", error)
+            log.warning(text, error)
 
     def _write(self, document: dict[str, Any]) -> None:
         if not self._path:
@@ -102,24 +127,41 @@ class Live:
         write_live(self._path, document)
 
     def _expose(self, document: dict[str, Any]) -> None:
-        """Write the file for Prometheus, if a worker's settings name a directory for it."""
-        directory = self._finaliser.metrics_dir()
+        """Write the file for Prometheus and open its port, if a worker's settings ask for them."""
+        directory, port = self._finaliser.setting("metrics_dir"), self._finaliser.setting("metrics_port")
+        if port is not None and self._port is None:
+            try:
+                self._port = MetricsPort(port, self._metrics)
+            except OSError as error:
+                self._say(error, f"port {port} for Prometheus cannot be opened, it is tried again: %s")
         if directory is not None:
             self._exposition = exposition_path(directory, self._runtime)
-            write_exposition(self._exposition, render(document, self._finaliser.tally, self._crate_dir))
+            write_exposition(self._exposition, self._text(document))
+
+    def _text(self, document: dict[str, Any]) -> str:
+        return render(document, self._finaliser.tally, self._crate_dir)
 
     def _answer(self) -> bytes:
         """Return what runs at this moment, for the socket."""
+        return json.dumps(self._now(), separators=(",", ":")).encode()
+
+    def _metrics(self) -> str:
+        """Return what runs at this moment, for the port; as it was if somebody has asked just now."""
+        if time.monotonic() - self._answered >= _SHARED_S:
+            self._numbers, self._answered = self._text(self._now()), time.monotonic()
+        return self._numbers
+
+    def _now(self) -> dict[str, Any]:
         asked_ns = self._shared.ask()
         while self._shared.taken_ns() < asked_ns - _NEW_NS and time.monotonic_ns() - asked_ns <= _PATIENCE_S * 1e9:
             time.sleep(0.02)
-        snapshot = self._shared.read()
-        return json.dumps(self._report.document(snapshot, RENEW_S), separators=(",", ":")).encode()
+        return self._report.document(self._shared.read(), RENEW_S)
 
     def close(self) -> None:
         """Remove the file: nothing runs here any more."""
-        if self._socket is not None:
-            self._socket.close()
+        for server in (self._socket, self._port):
+            if server is not None:
+                server.close()
         for path in (self._path, self._exposition):
             if path:
                 with contextlib.suppress(OSError):

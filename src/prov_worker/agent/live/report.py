@@ -116,12 +116,18 @@ class Report:
         """Return what is said of each task; what does not change is kept from the last time."""
         with self._lock:
             kept = self._fixed
-            gpus = snapshot.counting
-            fixed = {task.attempt: kept.get(task.attempt) or self._facts(task, gpus) for task in snapshot.tasks}
+            fixed = {task.attempt: kept.get(task.attempt) or self._facts(task) for task in snapshot.tasks}
             self._fixed = {attempt: facts for attempt, facts in fixed.items() if facts[0]["function"] is not None}
-        return [{**fixed[task.attempt][0], **_readings(task, fixed[task.attempt][1])} for task in snapshot.tasks]
+        return [
+            {
+                **(facts := fixed[task.attempt])[0],
+                "gpus": accelerators.held(facts[1], snapshot.gpus, snapshot.counting) or [],
+                **_readings(task, facts[1]),
+            }
+            for task in snapshot.tasks
+        ]
 
-    def _facts(self, task: RunningTask, gpus: NodeGpus) -> tuple[dict[str, Any], dict[str, str]]:
+    def _facts(self, task: RunningTask) -> tuple[dict[str, Any], dict[str, str]]:
         """Return what is said of a task each time, and the variables that give its worker devices."""
         slot, follower = self._finaliser.writer_of(task.slot)
         name, worker = None, {}
@@ -137,7 +143,6 @@ class Report:
             "rank": _text(worker.get("rank")),
             "block": _text(worker.get("block")),
             "started": round(task.attempt.start_ns / 1e9, 3),
-            "gpus": [int(number) for number in accelerators.visible_numbers(devices, gpus) or ()],
         }
         return facts, devices
 

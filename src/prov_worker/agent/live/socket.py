@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from prov_worker.spool.live import SOCKET, peer_uid
-from prov_worker.spool.own_files import is_private
+from prov_worker.spool.own_files import is_private, leads_to
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class LiveSocket:
             self._listener.bind(f"/proc/self/fd/{self._directory}/{beside}")
             self._listener.listen(_WAITING)
             os.rename(beside, SOCKET, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            status = os.stat(SOCKET, dir_fd=self._directory, follow_symlinks=False)
+            self._path, self._identity = os.path.join(runtime, SOCKET), (status.st_dev, status.st_ino)
         except OSError:
             self.close()
             raise
@@ -80,9 +82,15 @@ class LiveSocket:
             self._last, self._given_at = self._answer(), time.monotonic()
         return self._last
 
+    def is_there(self) -> bool:
+        """Whether the path still leads to this socket: a log-out may have removed it."""
+        return leads_to(self._path, self._identity)
+
     def close(self) -> None:
         """Take the socket away."""
         with contextlib.suppress(OSError):
             os.unlink(SOCKET, dir_fd=self._directory)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # who waits in accept(2) is not woken by close(2)
         self._listener.close()
         os.close(self._directory)

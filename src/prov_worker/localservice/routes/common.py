@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from prov_worker.localservice.apierrors import NO_TOKEN, NO_TOKEN_HEADERS, ApiError, ErrorBody
 from prov_worker.localservice.identities import Identity
+from prov_worker.localservice.pages import HEADERS
 from prov_worker.localservice.service import Service
 from prov_worker.localservice.tokens import AUTH_SERVER, COMPUTE_SERVER, Token
 
@@ -81,14 +82,8 @@ def page(text: str, policy: str) -> HTMLResponse:
         text: HTML.
         policy: what it may load and where it may send forms, beside what holds for all pages.
     """
-    shared = "default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
-    headers = {
-        "Content-Security-Policy": f"{shared}; {policy}",
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HTMLResponse(text, headers=headers)
+    shared = "default-src 'none'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+    return HTMLResponse(text, headers={**HEADERS, "Content-Security-Policy": f"{shared}; {policy}"})
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

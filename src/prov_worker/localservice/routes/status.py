@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
+import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.concurrency import run_in_threadpool
 
-from prov_worker.localservice import statuspage
+from prov_worker.crate.sources import Source
+from prov_worker.errors import CrateError
+from prov_worker.localservice import cratepage, statuspage
 from prov_worker.localservice.apierrors import ApiError
 from prov_worker.localservice.identities import Identity
 from prov_worker.localservice.logins import SlowDownError
+from prov_worker.localservice.pages import HEADERS
 from prov_worker.localservice.routes.common import ServiceDep, address_of, errors, page
 from prov_worker.localservice.service import Service
 
@@ -87,3 +91,43 @@ async def status_page(service: ServiceDep, identity: IdentityDep) -> HTMLRespons
     status = await run_in_threadpool(statuspage.gather, service, identity, time.time())
     policy = f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; form-action 'none'"
     return page(statuspage.render(status, nonce), policy)
+
+
+@router.get("/crates/{task}", response_class=HTMLResponse, responses={**_ANSWERS, **errors(404)})
+async def crate_page(task: uuid.UUID, service: ServiceDep, identity: IdentityDep) -> HTMLResponse:
+    """The crate of a task of the identity that logs in; for a person with a browser."""
+    nonce = secrets.token_urlsafe(16)
+    try:
+        source = await run_in_threadpool(_crate, service, identity, task)
+        text = await run_in_threadpool(cratepage.render, source, str(task), nonce)
+    except CrateError as error:
+        raise ApiError(404, str(error)) from error
+    return page(text, f"style-src 'nonce-{nonce}'; form-action 'none'")
+
+
+@router.get("/crates/{task}/{name:path}", response_class=StreamingResponse, responses=errors(401, 404, 429))
+async def crate_file(task: uuid.UUID, name: str, service: ServiceDep, identity: IdentityDep) -> StreamingResponse:
+    """A file of such a crate."""
+    try:
+        source = await run_in_threadpool(_crate, service, identity, task)
+        content = await run_in_threadpool(cratepage.content, source, name)
+    except CrateError as error:
+        raise ApiError(404, str(error)) from error
+    policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    headers = {**HEADERS, "Content-Security-Policy": policy}
+    return StreamingResponse(content, media_type=cratepage.media_type(name), headers=headers)
+
+
+def _crate(service: Service, identity: Identity, task: uuid.UUID) -> Source:
+    """Return the crate of a task of an identity; those of others are not there.
+
+    Raises:
+        ApiError: 404.
+    """
+    name = str(task)
+    source = None
+    if name in service.storage.tasks([name], identity.client_id):
+        source = cratepage.find(service.config.crate_dirs, name)
+    if source is None:
+        raise ApiError(404, f"there is no crate of a task {name} of yours")
+    return source

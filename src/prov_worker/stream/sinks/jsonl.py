@@ -50,6 +50,9 @@ class JsonlSink:
                 os.ftruncate(self._fd, status.st_size)
             raise AwayError(f"{self._path}: {error.strerror}") from error
 
+    def compare_clocks(self) -> None:
+        """It has no clock but this node's."""
+
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0 and self._path != "-":

@@ -109,6 +109,9 @@ class KafkaSink:
         if delivered != len(events):
             raise self._refusal()
 
+    def compare_clocks(self) -> None:
+        """No broker tells the time; one may put its own on messages, by ``message.timestamp.type``."""
+
     def close(self) -> None:
         """Disconnect; what is under way is given up, and comes again."""
         producer, self._producer = self._producer, None

@@ -8,23 +8,28 @@ https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from prov_worker.processes import host_name
 from prov_worker.stream.events import Event
-from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, need
+from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, clock_offset, need
 from prov_worker.stream.tables import (
+    CLOCK_TABLE,
     SELECT_VERSION,
+    TASK,
     VERSION,
     VERSION_TABLE,
+    add_columns,
     check_version,
     create,
-    event_row,
-    insert_event,
+    insert_clock,
     insert_version,
-    task_row,
-    upsert_task,
+    replace_task,
+    task_rows,
 )
 from prov_worker.stream_url import PASSWORD_FILE, SINKS, StreamUrl
 
@@ -37,6 +42,21 @@ _LOCK = 0x70726F76
 #: Class 08 (connection), 53 (resources), 57 (operator), 40 (rolled back), 55 (busy), 25006 (a standby): these pass.
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING = ("08", "53", "57", "40", "55", "25006")
+
+#: Both tables in one statement, which is a transaction of its own: two JSON texts are less work here than a parameter
+#: per value, and than a message per row. The server takes events apart; of rows it is given types.
+_SEND = f"""
+WITH new AS (
+    INSERT INTO event (id, type, source, sequence, task_id, time, data)
+    SELECT e ->> 'id', e ->> 'type', e ->> 'source', (e ->> 'sequence')::bigint, e ->> 'subject',
+        (e ->> 'time')::timestamptz, e -> 'data'
+    FROM jsonb_array_elements(%s::jsonb) AS e ON CONFLICT (id) DO NOTHING
+)
+INSERT INTO task ({", ".join(TASK)})
+SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r ({", ".join(f"{name} {_TYPES[kind]}" for name, kind in TASK.items())})
+{replace_task()}
+"""  # noqa: S608 - names of this package
+_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = 'task'::regclass AND attnum > 0 AND NOT attisdropped"
 
 
 def libpq_address(url: StreamUrl) -> str:
@@ -77,15 +97,20 @@ class PostgresqlSink:
             connection.execute(f"SET statement_timeout = {int(TIMEOUT_S * 1000)}")
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                tables = [VERSION_TABLE, "task", "event"]
+                tables = [VERSION_TABLE, "task", "event", CLOCK_TABLE]
                 query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
                 there = {name for (name,) in connection.execute(query, (tables,)).fetchall()}
                 versions = None
                 if VERSION_TABLE in there:
                     versions = [version for (version,) in connection.execute(SELECT_VERSION).fetchall()]
                 if check_version(self._name, versions, others=bool(there & {"task", "event"})):
-                    for statement in create(_TYPES):
-                        connection.execute(statement)
+                    statements = create(_TYPES)
+                else:
+                    columns = {name for (name,) in connection.execute(_COLUMNS).fetchall()}
+                    statements = add_columns(_TYPES, columns) + (create(_TYPES) if CLOCK_TABLE not in there else [])
+                for statement in statements:
+                    connection.execute(statement)
+                if not versions:
                     connection.execute(insert_version("%s"), (VERSION,))
         except BaseException as error:
             connection.close()
@@ -96,13 +121,19 @@ class PostgresqlSink:
 
     def send(self, events: Sequence[Event]) -> None:
         """Write a batch, all of it or nothing."""
-        connection = self._connection
-        rows = [row for row in map(task_row, events) if row is not None]
+        lines = b"[" + b",".join(event.line for event in events) + b"]"
         try:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.executemany(insert_event("%s"), [event_row(event) for event in events])
-                if rows:
-                    cursor.executemany(upsert_task("%s"), rows)
+            self._connection.execute(_SEND, (lines.decode(), json.dumps(task_rows(events))))
+        except self._psycopg.Error as error:
+            raise self._refusal(error) from error
+
+    def compare_clocks(self) -> None:
+        """Note the difference between the database's clock and this node's."""
+        connection = self._connection
+        query = "SELECT extract(epoch FROM clock_timestamp())::float8"
+        try:
+            offset_s, within_s = clock_offset(lambda: float(connection.execute(query).fetchone()[0]))
+            connection.execute(insert_clock("%s"), (host_name(), datetime.now(timezone.utc), offset_s, within_s))
         except self._psycopg.Error as error:
             raise self._refusal(error) from error
 

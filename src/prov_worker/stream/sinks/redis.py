@@ -7,13 +7,16 @@ fields ``id``, ``type`` and ``event``, the whole event in JSON. https://redis.io
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from prov_worker.errors import InputError
+from prov_worker.processes import host_name
 from prov_worker.stream.events import Event
-from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, check_parameters, need
+from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, check_parameters, clock_offset, need
 from prov_worker.stream_url import SINKS, StreamUrl
 
 _STREAM = "prov_worker"
@@ -55,6 +58,17 @@ class RedisSink:
                 fields = {"id": event.id, "type": event.kind, "event": event.line}
                 pipeline.xadd(self._key, fields, maxlen=self._most, approximate=True)
             pipeline.execute()
+
+    def compare_clocks(self) -> None:
+        """Note the difference between Redis' clock and this node's: in the hash ``<stream>:clock``, by host."""
+        with self._refusals():
+            offset_s, within_s = clock_offset(self._time)
+            note = {"time": round(time.time(), 3), "offset_s": offset_s, "within_s": within_s}
+            self._client.hset(f"{self._key}:clock", host_name(), json.dumps(note))
+
+    def _time(self) -> float:
+        seconds, microseconds = self._client.time()
+        return float(seconds + microseconds / 1e6)
 
     def close(self) -> None:
         """Disconnect."""
