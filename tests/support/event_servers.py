@@ -21,6 +21,9 @@ from typing import Any
 import psutil
 import pytest
 
+from support.certificates import Authority
+from support.kafka_front import KafkaFront
+
 #: Of all of them; it must be in no message.
 PASSWORD = "geheim-und-lang"
 _PATIENCE_S = 60.0
@@ -87,18 +90,34 @@ class EventServer(ABC):
 
 
 class RedisServer(EventServer):
-    """Redis with a password, that writes each command to disk before it answers."""
+    """Redis with a password, that writes each command to disk before it answers.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: of its files.
+        authority: has its port with TLS, and asks for a certificate.
+    """
+
+    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
         super().__init__()
         if shutil.which("redis-server") is None:
             pytest.skip("redis-server is not installed")
         self._directory, self._port = directory, free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0?stream=prov"
+        self._options, self._client_options = ["--port", str(self._port)], {}
+        if authority is not None:
+            self.url = f"rediss://127.0.0.1:{self._port}/0?stream=prov&{authority.parameters()}"
+            self._options = [
+                "--port", "0", "--tls-port", str(self._port), "--tls-ca-cert-file", str(authority.path),
+                "--tls-cert-file", str(authority.server[0]), "--tls-key-file", str(authority.server[1]),
+            ]  # fmt: skip
+            self._client_options = {
+                "ssl": True, "ssl_ca_certs": str(authority.path), "ssl_certfile": str(authority.client[0]),
+                "ssl_keyfile": str(authority.client[1]),
+            }  # fmt: skip
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
+            ["redis-server", *self._options, "--bind", "127.0.0.1", "--requirepass", PASSWORD,
              "--appendonly", "yes", "--appendfsync", "always", "--dir", str(self._directory), "--save", ""],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -106,6 +125,10 @@ class RedisServer(EventServer):
 
     def ids(self) -> list[str]:
         return [fields[b"id"].decode() for _, fields in self._client().xrange("prov")]
+
+    def clocks(self) -> dict[str, dict[str, float]]:
+        """Return what was noted of clocks, by host."""
+        return {host.decode(): json.loads(note) for host, note in self._client().hgetall("prov:clock").items()}
 
     def fill(self) -> None:
         self._client().config_set("maxmemory", 1)
@@ -116,13 +139,17 @@ class RedisServer(EventServer):
     def _client(self) -> Any:
         import redis
 
-        return redis.Redis(port=self._port, password=PASSWORD, socket_timeout=10)
+        return redis.Redis("127.0.0.1", self._port, password=PASSWORD, socket_timeout=10, **self._client_options)
 
 
 class PostgresqlServer(EventServer):
-    """PostgreSQL with a database ``prov`` and a user ``prov`` with a password."""
+    """PostgreSQL with a database ``prov`` and a user ``prov`` with a password.
 
-    def __init__(self) -> None:
+    Args:
+        authority: has it with TLS.
+    """
+
+    def __init__(self, authority: Authority | None = None) -> None:
         super().__init__()
         programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not programs:
@@ -144,6 +171,16 @@ class PostgresqlServer(EventServer):
              "--no-sync", "--no-locale", "-E", "UTF8"],
             check=True, capture_output=True, user=self._user, cwd=self._directory, timeout=_PATIENCE_S,
         )  # fmt: skip
+        if authority is not None:
+            self.url += f"?sslmode=verify-full&sslrootcert={authority.path}"
+            for path, name in zip(authority.server, ("server.crt", "server.key"), strict=True):
+                shutil.copyfile(path, self._data / name)
+                (self._data / name).chmod(0o600)
+                if self._user is not None:
+                    shutil.chown(self._data / name, self._user)
+            with (self._data / "postgresql.conf").open("a") as settings:
+                settings.write("ssl = on\n")
+            (self._data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
 
     @property
     def _data(self) -> Path:
@@ -200,83 +237,141 @@ class PostgresqlServer(EventServer):
 
 
 class KafkaServer(EventServer):
-    """librdkafka's own mock cluster in a process of its own: it speaks Kafka, and holds its messages in memory.
+    """librdkafka's own mock cluster in a process of its own, behind a port that outlives it.
 
-    Its brokers take ports of their own, so it is not killed and started again but stopped and continued.
-    https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.h
+    It holds its messages in memory. What it had when it was killed is remembered here, as brokers have it on disk.
+
+    Args:
+        authority: has the port with TLS and SASL, and asks for a certificate.
     """
 
-    _CODE = (
-        "import json, sys, time; from confluent_kafka import Producer; "
-        "p = Producer({'bootstrap.servers': 'x', 'test.mock.num.brokers': 2, 'log_level': 0}); "
-        "print(json.dumps([f'{b.host}:{b.port}' for b in p.list_topics(timeout=30).brokers.values()]), flush=True); "
-        "sys.stdin.read()"
-    )
-
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority | None = None) -> None:
         super().__init__()
         pytest.importorskip("confluent_kafka")
-        self._hosts = ""
-        self._cluster: subprocess.Popen[bytes] | None = None
+        self._front = KafkaFront(None if authority is None else authority.context(), authority and ("prov", PASSWORD))
+        self._before: list[str] = []
+        self.url = f"kafka://127.0.0.1:{self._front.port}/prov"
+        if authority is not None:
+            self.url = f"kafka://prov@127.0.0.1:{self._front.port}/prov?tls=1&{authority.parameters()}"
 
     def start(self) -> None:
-        if self._cluster is None:
-            self._cluster = subprocess.Popen(
-                [sys.executable, "-c", self._CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-            assert self._cluster.stdout is not None
-            self._hosts = ",".join(json.loads(self._cluster.stdout.readline()))
-            self.url = f"kafka://{self._hosts}/prov"
-        self._cluster.send_signal(signal.SIGCONT)
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("kafka_cluster.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._front.target = int(self._answer())
 
     def kill(self) -> None:
-        if self._cluster is not None:
-            self._cluster.send_signal(signal.SIGSTOP)
+        if self.process is not None:
+            self._before = self.ids()
+            self._front.target = 0
+            self._end()
+
+    def fill(self) -> None:
+        self._wish("full")
+
+    def make_room(self) -> None:
+        self._wish("room")
+
+    @property
+    def refused(self) -> int:
+        """Logins that were wrong."""
+        return self._front.refused
+
+    def _wish(self, text: str) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{text}\n".encode())
+        self.process.stdin.flush()
+        assert self._answer() == "done"
+
+    def _answer(self) -> str:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().strip()
 
     def ids(self) -> list[str]:
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self._hosts, "group.id": "test", "enable.auto.commit": False})
+        address = f"127.0.0.1:{self._front.target}"  # past what the port asks for
+        consumer = Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
         partitions = consumer.list_topics("prov", timeout=30).topics["prov"].partitions
         ends = {number: consumer.get_watermark_offsets(TopicPartition("prov", number))[1] for number in partitions}
         consumer.assign([TopicPartition("prov", number, 0) for number in partitions])
-        names = []
+        names = list(self._before)
+        wanted = len(names) + sum(ends.values())
         deadline = time.monotonic() + _PATIENCE_S
-        while len(names) < sum(ends.values()) and time.monotonic() < deadline:
+        while len(names) < wanted and time.monotonic() < deadline:
             for message in consumer.consume(500, timeout=0.5):
                 names.append(json.loads(message.value())["id"])
         consumer.close()
         return names
 
     def close(self) -> None:
-        if self._cluster is not None:
-            self._cluster.kill()
-            self._cluster.communicate()
+        self._front.close()
+        self._end()
+
+    def _end(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
 class RabbitServer(EventServer):
-    """RabbitMQ, whose user guest has the password guest."""
+    """RabbitMQ with a user ``prov`` that may make and write to the stream ``prov``, and no more.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: of its files.
+        authority: has another port of it with TLS, which asks for a certificate.
+    """
+
+    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
         super().__init__()
         from rabbitmq import RabbitMQ, need_rabbitmq
+        from rabbitmq import free_port as lasting_port
 
         need_rabbitmq()
-        self.broker = RabbitMQ(directory)
-        self.url = f"amqp://guest@127.0.0.1:{self.broker.port}/%2F?stream=prov"
+        settings = ""
+        if authority is not None:
+            port = lasting_port()
+            certificate, key = authority.server
+            settings = (
+                f"listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {authority.path}\n"
+                f"ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n"
+                "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+            )
+        self.broker = RabbitMQ(directory, settings)
+        self.url = f"amqp://prov@127.0.0.1:{self.broker.port}/%2F?stream=prov"
+        if authority is not None:
+            self.url = f"amqps://prov@127.0.0.1:{port}/%2F?stream=prov&{authority.parameters()}"
 
     def start(self) -> None:
         self.broker.start()
+        self.broker.manage("PUT", "users/prov", {"password": PASSWORD, "tags": ""})
+        # As docs/stream.md says it.
+        rights = {"configure": "^prov$", "write": r"^(prov|amq\.default)$", "read": "^$"}
+        self.broker.manage("PUT", "permissions/%2F/prov", rights)
 
     def kill(self) -> None:
         self.broker.stop(signal.SIGKILL)
 
     def fill(self) -> None:
-        self.broker.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0001).")
-        time.sleep(2.0)  # it looks each second
+        self._limits("0.0001", "1000TB")
+        self.until(lambda: self._need_alarms("memory", "disk"))
 
     def make_room(self) -> None:
-        self.broker.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.6).")
+        self._limits("0.6", "50MB")
+        self.until(self._need_alarms)
+
+    def _limits(self, memory: str, disk: str) -> None:
+        self.broker.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({memory}).")
+        self.broker.evaluate(f'rabbit_disk_monitor:set_disk_free_limit("{disk}").')
+
+    def _need_alarms(self, *kinds: str) -> None:
+        """Fail unless these alarms are raised, and no others; the broker looks now and then."""
+        raised = self.broker.evaluate("rabbit_alarm:get_alarms().")
+        assert [kind in raised for kind in ("memory", "disk")] == [kind in kinds for kind in ("memory", "disk")], raised
 
     def ids(self) -> list[str]:
         names: list[str] = []

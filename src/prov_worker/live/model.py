@@ -212,8 +212,8 @@ def _task(host: str, entry: Mapping[str, Any], readings: Sequence[Mapping[str, f
 
 def total(values: Iterable[float | None]) -> float | None:
     """Return the sum of those values that are known; None if none is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    parts = [value for value in values if value is not None]
+    return sum(parts) if parts else None
 
 
 def _ended(host: str, entry: Mapping[str, Any]) -> EndedTask:

@@ -7,7 +7,7 @@ from importlib import resources
 
 import jinja2
 
-#: Of every page: nothing of it is kept or told elsewhere, or taken for something else.
+#: Of every page: nothing of it is kept, named to other sites, or taken for something else.
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 

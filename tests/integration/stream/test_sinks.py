@@ -8,23 +8,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pytest
 
 from prov_worker.errors import InputError, MissingExtraError
+from prov_worker.processes import host_name
 from prov_worker.stream.lane import Lane
 from prov_worker.stream.live import LiveDatabase, LiveFilters
+from prov_worker.stream.sender import Sender
 from prov_worker.stream.sink import AwayError, RefusedError, make_sink
-from prov_worker.stream.tables import VERSION_TABLE
+from prov_worker.stream.tables import CLOCK_TABLE, VERSION_TABLE
 from prov_worker.stream_url import StreamUrl, stream_urls
+from support.certificates import Authority
 from support.commands import run_python
+from support.crate_dir import wait_until
 from support.event_servers import PASSWORD, EventServer, KafkaServer, PostgresqlServer, RabbitServer, RedisServer
 from support.events import Story
 
-SERVERS: dict[str, Callable[[Path], EventServer]] = {
+SERVERS: dict[str, Callable[[Path, Authority | None], EventServer]] = {
     "redis": RedisServer,
-    "postgresql": lambda _: PostgresqlServer(),
-    "kafka": lambda _: KafkaServer(),
+    "postgresql": lambda _, authority: PostgresqlServer(authority),
+    "kafka": lambda _, authority: KafkaServer(authority),
     "amqp": RabbitServer,
 }
 #: A RabbitMQ takes ten seconds to start, and pika leaves sockets of earlier attempts to the collector of garbage.
@@ -35,12 +40,23 @@ EXTRAS = {"redis": "redis", "postgresql": "psycopg", "kafka": "confluent_kafka",
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventServer]:
-    kind: str = request.param
+    yield from serving(request.param, tmp_path, monkeypatch, None)
+
+
+@pytest.fixture
+def secure(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventServer]:
+    """A server with TLS, whose certificate is of an authority of the test."""
+    yield from serving(request.param, tmp_path, monkeypatch, Authority(tmp_path / "authority"))
+
+
+def serving(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: Authority | None
+) -> Iterator[EventServer]:
     module = importlib.import_module(f"prov_worker.stream.sinks.{kind}")
     monkeypatch.setattr(module, "TIMEOUT_S", 2.0)
-    monkeypatch.setenv("PROV_WORKER_STREAM_PASSWORD_1", "guest" if kind == "amqp" else PASSWORD)
+    monkeypatch.setenv("PROV_WORKER_STREAM_PASSWORD_1", PASSWORD)
     (tmp_path / "server").mkdir(mode=0o700)
-    server = SERVERS[kind](tmp_path / "server")
+    server = SERVERS[kind](tmp_path / "server", authority)
     try:
         server.start()
         yield server
@@ -96,7 +112,7 @@ def test_a_server_that_is_killed_gets_everything_once_it_is_back(server: EventSe
     lane.close()
 
 
-FILLED = ["redis", pytest.param("postgresql", marks=pytest.mark.long), pytest.param("amqp", marks=RABBIT)]
+FILLED = ["redis", pytest.param("postgresql", marks=pytest.mark.long), "kafka", pytest.param("amqp", marks=RABBIT)]
 
 
 @pytest.mark.parametrize("server", FILLED, indirect=True)
@@ -129,7 +145,7 @@ def test_a_wrong_password_is_said_and_not_shown(
     lane.close()
     monkeypatch.delenv("PROV_WORKER_STREAM_PASSWORD_1")
     secret = tmp_path / "secret"
-    secret.write_text("guest\n" if isinstance(server, RabbitServer) else f"{PASSWORD}\n")
+    secret.write_text(f"{PASSWORD}\n")
     secret.chmod(0o644)
     mark = "&" if "?" in server.url else "?"
     url = f"{server.url}{mark}password_file={secret}"
@@ -140,6 +156,134 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["sinks"][0]["sent"] == 3
     assert set(server.ids()) == told_ids(story)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("server", KINDS, indirect=True)
+def test_killed_full_and_away_for_a_minute_in_one_run(server: EventServer, story: Story) -> None:
+    """With one sender, as an agent has it: it says what is wrong once, and once that it has passed."""
+    sayings: list[str] = []
+    sender = Sender(
+        str(story.crates), stream_urls([server.url]), lambda text, *values: sayings.append(text % values), strict=True
+    )
+    stream = sender.streams[0]
+    sender.start()
+
+    def everything_comes(problems: int) -> None:
+        wait_until(lambda: stream.lane.waiting() == 0, lambda: f"all events: {stream.problem} {sayings}")
+        wait_until(lambda: not stream.problem, lambda: str(sayings))
+        assert set(server.ids()) == told_ids(story)
+        assert sum("takes events again" in text for text in sayings) == problems, sayings
+
+    try:
+        story.tell(50)
+        everything_comes(0)
+        server.kill()
+        story.tell(50)
+        wait_until(lambda: stream.problem, "a word on the server that is gone")
+        server.start()
+        everything_comes(1)
+        server.fill()
+        story.tell(50)
+        wait_until(lambda: stream.problem, "a word on the server that is full")
+        server.make_room()
+        everything_comes(2)
+        server.kill()
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            story.tell(1)
+            time.sleep(0.5)
+        assert stream.problem
+        assert stream.lane.waiting() >= 300
+        server.start()
+        everything_comes(3)
+    finally:
+        sender.end(30.0)
+    assert not stream.is_alive
+    assert all(PASSWORD not in text for text in sayings)
+    if isinstance(server, PostgresqlServer):
+        assert len(server.ids()) == len(told_ids(story))
+        assert server.query("SELECT DISTINCT status FROM task") == [("completed",)]
+
+
+def with_parameters(url: str, **changes: str) -> StreamUrl:
+    """Return an address with other parameters; an empty one is left out."""
+    parts = urlsplit(url)
+    query = {key: value for key, value in {**dict(parse_qsl(parts.query)), **changes}.items() if value}
+    return stream_urls([urlunsplit(parts._replace(query=urlencode(query)))])[0]
+
+
+@pytest.mark.parametrize("secure", KINDS, indirect=True)
+def test_with_tls_both_sides_are_who_they_say(secure: EventServer, story: Story, tmp_path: Path) -> None:
+    story.tell(1)
+    ca = "sslrootcert" if isinstance(secure, PostgresqlServer) else "ca"
+    stranger = Authority(tmp_path / "stranger")
+    wrong = {"system": "", "another": str(stranger.path)}
+    if isinstance(secure, PostgresqlServer):
+        del wrong["system"]  # for which libpq looks in the home directory
+    for path in wrong.values():
+        lane = Lane(str(story.directory), with_parameters(secure.url, **{ca: path}))
+        with pytest.raises(RefusedError, match=r"(?i)certificate.verify.failed"):
+            lane.step()
+        lane.close()
+    if not isinstance(secure, PostgresqlServer):  # the others ask who the client is
+        certificate, key = stranger.client
+        for pair in ({"cert": "", "key": ""}, {"cert": str(certificate), "key": str(key)}):
+            lane = Lane(str(story.directory), with_parameters(secure.url, **pair))
+            with pytest.raises((AwayError, RefusedError)):
+                lane.step()
+            lane.close()
+    lane = Lane(str(story.directory), StreamUrl(secure.url))
+    assert lane.step() == 3
+    lane.close()
+    assert set(secure.ids()) == told_ids(story)
+
+
+@pytest.mark.parametrize("secure", ["kafka"], indirect=True)
+def test_a_wrong_login_at_kafka_is_said_and_not_shown(
+    secure: KafkaServer, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.tell(1)
+    monkeypatch.setenv("PROV_WORKER_STREAM_PASSWORD_1", "wrong-and-secret")
+    lane = Lane(str(story.directory), StreamUrl(secure.url))
+    with pytest.raises(RefusedError) as problem:
+        lane.step()
+    lane.close()
+    assert "wrong-and-secret" not in str(problem.value)
+    assert secure.refused > 0
+
+
+@pytest.mark.parametrize("server", ["redis", "postgresql"], indirect=True)
+def test_the_servers_clock_is_compared_with_this_nodes(server: EventServer, story: Story) -> None:
+    story.tell(1)
+    lane = Lane(str(story.directory), stream_urls([server.url])[0])
+    lane.step()
+    lane.close()
+    if isinstance(server, PostgresqlServer):
+        ((host, offset_s, within_s),) = server.query(f"SELECT host, offset_s, within_s FROM {CLOCK_TABLE}")
+    else:
+        assert isinstance(server, RedisServer)
+        ((host, note),) = server.clocks().items()
+        offset_s, within_s = note["offset_s"], note["within_s"]
+    assert host == host_name()
+    assert 0 < within_s < 60
+    assert abs(offset_s) <= within_s + 1e-3  # it is the same machine
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_table_without_the_latest_columns_gets_them(server: PostgresqlServer, story: Story) -> None:
+    story.tell(1)
+    lane = Lane(str(story.directory), stream_urls([server.url])[0])
+    lane.step()
+    lane.close()
+    server.query(f"ALTER TABLE task DROP COLUMN gpu_percent; DROP TABLE {CLOCK_TABLE}")
+    odd = story.tell(1, error="a\0b \ud800", gpu_percent=64.0, usage={"cpu_s": float("nan")})[0]
+    assert lane.step() == 3
+    lane.close()
+    assert server.query(f"SELECT error, gpu_percent, usage FROM task WHERE task_id = '{odd}'") == [
+        ("a\ufffdb \ufffd", 64.0, {"cpu_s": None})
+    ]
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
@@ -191,6 +335,19 @@ def test_a_missing_extra_is_named(kind: str, package: str, story: Story, monkeyp
         ("redis://host/0?colour=red", "unknown parameter 'colour'"),
         ("kafka://host:9092", "expected kafka://HOST:PORT/TOPIC"),
         ("amqp://host/?queue=x", "unknown parameter 'queue'"),
+        ("amqp://host/?ca=/x", "ca: for TLS, which this address is without; begin it with amqps://"),
+        ("amqps://host/?ca=/none", r"ca \(/none\): No such file"),
+        ("redis://host/?key=/x", "begin it with rediss://"),
+        ("rediss://host/?ca=/etc/passwd", "holds no certificate"),
+        ("rediss://host/?cert=/x", "cert and key go together"),
+        ("rediss://host/?cert=/x&key=/etc/passwd", "/etc/passwd: is open to others"),
+        ("kafka://host/t?ca=/x", "add tls=1"),
+        ("kafka://host/t?tls=yes", "tls: expected 0 or 1, got 'yes'"),
+        ("kafka://host/t?mechanism=PLAIN", "for a user, which this address has none of"),
+        ("kafka://me@host/t?mechanism=GSSAPI", "expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; got 'GSSAPI'"),
+        ("postgresql://host/x?colour=red", "colour"),
+        ("postgresql://host/x?sslmode=full", "sslmode: expected one of disable, .*; got 'full'"),
+        ("postgresql://host/x?sslrootcert=/none", "sslrootcert: /none: no such file"),
     ],
 )
 def test_wrong_parameters_are_bad_input(url: str, part: str) -> None:

@@ -1,18 +1,18 @@
 """``amqp://[USER@]HOST[:PORT][/VHOST][?stream=NAME]``: messages of a stream of RabbitMQ, by pika.
 
 A stream keeps what was read, so that any number of readers see all of it; other queues give a message to one. It is
-made if it is missing. ``amqps://`` is with TLS; ``ca`` names a file of certificates. https://www.rabbitmq.com/docs/streams
+made if it is missing. ``amqps://`` is with TLS (:mod:`prov_worker.stream.tls`). https://www.rabbitmq.com/docs/streams
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import ssl
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from prov_worker.stream import tls
 from prov_worker.stream.events import Event
 from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, check_parameters, need
 from prov_worker.stream_url import SINKS, StreamUrl
@@ -31,17 +31,18 @@ class AmqpSink:
     def __init__(self, url: StreamUrl, password: str | None) -> None:
         self._pika = need("pika", url.sink)
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it logs, with tracebacks, it raises as well
-        parameters = check_parameters(url, ("stream", "ca"))
+        parameters = check_parameters(url, ("stream", *tls.PARAMETERS))
         parts = urlsplit(url.text)
         self._stream = parameters.get("stream") or _STREAM
         secure = url.scheme == "amqps"
-        context = ssl.create_default_context(cafile=parameters.get("ca") or None) if secure else None
+        files = tls.tls_files(url, secure=secure, how="begin it with amqps://")
+        ssl_options = self._pika.SSLOptions(files.context(), parts.hostname) if secure else None
         self._parameters = self._pika.ConnectionParameters(
             host=parts.hostname,
             port=parts.port or (5671 if secure else 5672),
             virtual_host=unquote(parts.path[1:]) or "/",
             credentials=self._pika.PlainCredentials(unquote(parts.username or "guest"), password or "guest"),
-            ssl_options=None if context is None else self._pika.SSLOptions(context, parts.hostname),
+            ssl_options=ssl_options,
             heartbeat=0,  # nobody answers one between two batches; a broker that is gone shows with the next batch
             socket_timeout=TIMEOUT_S,
             stack_timeout=TIMEOUT_S,
@@ -159,7 +160,7 @@ class AmqpSink:
             return RefusedError(text)
         # 403 access refused, 406 precondition failed (a queue of that name that is no stream), 530 no such vhost
         code = getattr(error, "reply_code", None)
-        return RefusedError(text) if code in (403, 406, 530) else AwayError(text)
+        return RefusedError(text) if code in (403, 406, 530) or tls.is_distrust(text) else AwayError(text)
 
 
 SINKS.add("amqp", AmqpSink)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from prov_worker.errors import InputError
 from prov_worker.processes import host_name
 from prov_worker.stream.events import Event
 from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, clock_offset, need
@@ -31,8 +33,10 @@ from prov_worker.stream.tables import (
     replace_task,
     task_rows,
 )
+from prov_worker.stream.tls import is_distrust
 from prov_worker.stream_url import PASSWORD_FILE, SINKS, StreamUrl
 
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TYPES = {
     "text": "text", "int": "bigint", "float": "double precision", "bool": "boolean", "time": "timestamptz",
     "json": "jsonb",
@@ -74,6 +78,17 @@ class PostgresqlSink:
         self._address = libpq_address(url)
         self._name = urlsplit(url.text).path.strip("/") or "the database"
         self._password = password
+        try:
+            options = self._psycopg.conninfo.conninfo_to_dict(self._address)
+        except self._psycopg.ProgrammingError as error:
+            raise InputError(f"{url.text}: {' '.join(str(error).split())}") from error
+        if options.get("sslmode", "prefer") not in _SSL_MODES:
+            problem = f"sslmode: expected one of {', '.join(_SSL_MODES)}; got {options['sslmode']!r}"
+            raise InputError(f"{url.text}: {problem}")
+        for name in ("sslrootcert", "sslcert", "sslkey"):
+            path = options.get(name, "system")
+            if path != "system" and not os.path.exists(path):
+                raise InputError(f"{url.text}: {name}: {path}: no such file")
         self._connection: Any = None
 
     def open(self) -> None:
@@ -150,8 +165,12 @@ class PostgresqlSink:
         text = " ".join(str(error).split())
         if state is None:
             # libpq gives no code for what happens before a session, but for the server's own words
-            wanted = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
-            return RefusedError(text) if any(part in text for part in wanted) else AwayError(text)
+            wanted = (
+                "authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry",
+                "does not support SSL",
+            )  # fmt: skip
+            refuses = any(part in text for part in wanted) or is_distrust(text)
+            return RefusedError(text) if refuses else AwayError(text)
         return AwayError(text) if state.startswith(_PASSING) else RefusedError(text)
 
 

@@ -1,7 +1,7 @@
 """``redis://[USER@]HOST[:PORT][/DATABASE][?stream=KEY][&maxlen=N]``: entries of a Redis stream, by redis-py.
 
-A stream keeps what nobody reads yet, which publish and subscribe do not. ``rediss://`` is with TLS. An entry has the
-fields ``id``, ``type`` and ``event``, the whole event in JSON. https://redis.io/docs/latest/develop/data-types/streams/
+A stream keeps what nobody reads yet, which publish and subscribe do not. ``rediss://`` is with TLS
+(:mod:`prov_worker.stream.tls`). An entry has the fields ``id``, ``type`` and ``event``, the whole event in JSON. https://redis.io/docs/latest/develop/data-types/streams/
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from prov_worker.errors import InputError
 from prov_worker.processes import host_name
+from prov_worker.stream import tls
 from prov_worker.stream.events import Event
 from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError, check_parameters, clock_offset, need
 from prov_worker.stream_url import SINKS, StreamUrl
@@ -27,14 +28,21 @@ class RedisSink:
 
     def __init__(self, url: StreamUrl, password: str | None) -> None:
         self._redis = need("redis", url.sink)
-        parameters = check_parameters(url, ("stream", "maxlen"))
+        parameters = check_parameters(url, ("stream", "maxlen", *tls.PARAMETERS))
         self._key = parameters.get("stream") or _STREAM
         most = parameters.get("maxlen")
         if most is not None and not (most.isdigit() and int(most)):
             raise InputError(f"{url.text}: maxlen: expected a number of entries, got {most!r}")
         self._most = int(most) if most else None
         self._address = urlunsplit(urlsplit(url.text)._replace(query=""))
-        self._password = password
+        self._options: dict[str, Any] = {} if password is None else {"password": password}
+        secure = url.scheme == "rediss"
+        files = tls.tls_files(url, secure=secure, how="begin it with rediss://")
+        if secure:
+            self._options |= {
+                "ssl_ca_certs": files.ca, "ssl_certfile": files.cert, "ssl_keyfile": files.key,
+                "ssl_check_hostname": True,  # which redis-py before 6 does not by itself
+            }  # fmt: skip
         self._client: Any = None
 
     def open(self) -> None:
@@ -43,7 +51,7 @@ class RedisSink:
             self._address,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            **({} if self._password is None else {"password": self._password}),
+            **self._options,
         )
         with self._refusals(), contextlib.ExitStack() as stack:
             stack.callback(client.close)
@@ -86,7 +94,8 @@ class RedisSink:
         except (errors.AuthenticationError, errors.NoPermissionError) as error:
             raise RefusedError(str(error)) from error
         except (errors.ConnectionError, errors.TimeoutError, OSError) as error:
-            raise AwayError(str(error)) from error
+            text = str(error)
+            raise (RefusedError(text) if tls.is_distrust(text) else AwayError(text)) from error
         except errors.ResponseError as error:
             text = str(error)
             if text.startswith(("NOAUTH", "WRONGPASS", "WRONGTYPE", "NOPERM", "ERR")):
