@@ -81,6 +81,14 @@ _STAGES = {"task.ended": 2, "crate.published": 3}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "text": str, "int": int, "float": (int, float), "bool": bool, "time": str,
 }  # fmt: skip
+#: Columns whose value is one of an event's data: name, key, type, and what it is in Python.
+_PLAIN = [
+    (name, _RENAMED.get(name, name), kind, _TYPES[kind])
+    for name, kind in TASK.items()
+    if kind in _TYPES and name not in ("task_id", "stage", "start_ns", "event_time", "source", "sequence")
+]
+#: Characters of a time up to the second.
+_SECONDS = len("2026-11-29T10:00:00")
 
 
 def create(types: dict[str, str]) -> list[str]:
@@ -172,54 +180,56 @@ def event_row(event: Event) -> tuple[Any, ...]:
 
 def task_rows(events: Iterable[Event]) -> list[dict[str, Any]]:
     """Return the rows of ``task`` that events make, by column: of each attempt the latest word alone."""
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    latest: dict[tuple[str, int], tuple[Event, int, int]] = {}
     for event in events:
-        row = task_row(event)
-        if row is not None:
-            key = row["task_id"], row["attempt"]
-            before = rows.get(key)
-            if before is None or _is_later(row, before):
-                rows[key] = row
-    return list(rows.values())
+        rank = _rank(event)
+        if rank is None:
+            continue
+        key = event.task_id, event.data["attempt"]
+        before = latest.get(key)
+        if before is None or _is_later(event, rank, *before):
+            latest[key] = event, *rank
+    return [_row(*entry) for entry in latest.values()]
 
 
-def _is_later(row: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Whether a row replaces another one of its attempt; the same rule as that of :func:`replace_task`."""
-    if (row["start_ns"], row["stage"]) != (before["start_ns"], before["stage"]):
-        return bool((row["start_ns"], row["stage"]) > (before["start_ns"], before["stage"]))
-    name = "sequence" if row["source"] == before["source"] else "event_time"
-    return bool(row[name] > before[name])
+def _rank(event: Event) -> tuple[int, int] | None:
+    """Return which execution an event is of, by its start in ns, and how final it is.
 
-
-def task_row(event: Event) -> dict[str, Any] | None:
-    """Return the row of ``task`` that an event makes, by column; ``usage`` is a mapping.
-
-    None if the event is of a kind that this release does not know, or does not say of which attempt it is.
+    None if it is of a kind that this release does not know, or does not say of which attempt it is.
     """
-    if not event.kind.startswith(("task.", "crate.")):
+    if not event.kind.startswith(("task.", "crate.")) or not isinstance(event.data.get("attempt"), int):
         return None
-    data = {**event.data, **(event.data.get("sample") or {})}
-    start_ns = _nanoseconds(data.get("start"))
-    if start_ns is None or not isinstance(data.get("attempt"), int):
-        return None
-    placed = {
+    start_ns = _nanoseconds(event.data.get("start"))
+    return None if start_ns is None else (start_ns, _stage(event.kind, verdict=bool(event.data.get("verdict"))))
+
+
+def _is_later(event: Event, rank: tuple[int, int], before: Event, *before_rank: int) -> bool:
+    """Whether an event replaces another one of its attempt; the same rule as that of :func:`replace_task`."""
+    if rank != before_rank:
+        return rank > before_rank
+    return event.sequence > before.sequence if event.source == before.source else event.time > before.time
+
+
+def _row(event: Event, start_ns: int, stage: int) -> dict[str, Any]:
+    """Return the row that an event makes, by column; ``usage`` is a mapping."""
+    data, sample, usage = event.data, event.data.get("sample"), event.data.get("usage")
+    if isinstance(sample, dict):
+        data = {**data, **sample}
+    return {
+        **{name: _value(data.get(key), kinds, kind) for name, key, kind, kinds in _PLAIN},
         "task_id": event.task_id,
-        "stage": _stage(event.kind, verdict=bool(data.get("verdict"))),
+        "stage": stage,
         "start_ns": start_ns,
         "event_time": event.time,
         "source": event.source,
         "sequence": event.sequence,
-        "usage": data["usage"] if isinstance(data.get("usage"), dict) else None,
-    }
-    return {
-        name: placed[name] if name in placed else _value(data.get(_RENAMED.get(name, name)), kind)
-        for name, kind in TASK.items()
+        "usage": usage if isinstance(usage, dict) else None,
     }
 
 
-def _value(value: Any, kind: str) -> Any:
+def _value(value: Any, kinds: type | tuple[type, ...], kind: str) -> Any:
     """Return a value that is of its column's type; None for another one."""
-    if kind not in _TYPES or not isinstance(value, _TYPES[kind]):
+    if not isinstance(value, kinds):
         return None
     return value if kind != "int" or abs(value) <= _LARGEST else None
 
@@ -236,7 +246,9 @@ def _nanoseconds(text: Any) -> int | None:
         return None
     try:
         head, _, rest = text.partition(".")
-        moment = datetime.strptime(head, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        if len(head) != _SECONDS or head[10] != "T":  # the one form that all releases of Python read alike
+            return None
+        moment = datetime.fromisoformat(head).replace(tzinfo=timezone.utc)
         return int(moment.timestamp()) * 1_000_000_000 + int(rest.rstrip("Z").ljust(9, "0")[:9] or 0)
     except ValueError:
         return None

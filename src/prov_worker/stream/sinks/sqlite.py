@@ -20,6 +20,7 @@ from prov_worker.stream.events import Event
 from prov_worker.stream.sink import TIMEOUT_S, AwayError, RefusedError
 from prov_worker.stream.tables import (
     SELECT_VERSION,
+    TASK,
     VERSION,
     VERSION_TABLE,
     add_columns,
@@ -118,7 +119,10 @@ class SqliteSink:
 
 def _values(row: dict[str, Any]) -> list[Any]:
     """Return the values of a row in the order of columns."""
-    return [json.dumps(value) if isinstance(value, dict) else value for value in row.values()]
+    usage = row["usage"]
+    if usage is not None:
+        row = {**row, "usage": json.dumps(usage)}
+    return [row[name] for name in TASK]
 
 
 SINKS.add("sqlite", SqliteSink)
