@@ -86,6 +86,7 @@ class FunctionFigures:
         together: most attempts of any function that ran at once on a node where this one ran.
         in_job: the same of each node and batch job: those attempts share one control group's memory.
         rss_max, rss_median: bytes.
+        cpu_joules, gpu_joules: sums over the attempts of which it was counted; None if that is none.
     """
 
     index: int
@@ -106,6 +107,8 @@ class FunctionFigures:
     gpus_used: float | None = None
     gpu_busy: float | None = None
     gpu_hours: float = 0.0
+    cpu_joules: float | None = None
+    gpu_joules: float | None = None
     together: int = 1
     in_job: Mapping[tuple[int, str | None], int] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -224,10 +227,18 @@ def _function(
         gpus_used=statistics.median(gpus_used) if gpus_used else None,
         gpu_busy=statistics.fmean(gpus_busy) if gpus_busy else None,
         gpu_hours=sum(row.wall_s * row.gpus.held for row in rows) / 3600,
+        cpu_joules=_sum(row.cpu_joules for row in rows),
+        gpu_joules=_sum(row.gpu_joules for row in rows),
         together=max(together[row.node] for row in rows),
         in_job=in_job,
         rows=rows,
     )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Sum of those that there are; None if there is none."""
+    counted = [value for value in values if value is not None]
+    return sum(counted) if counted else None
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -29,6 +29,7 @@ class Row:
         memory_bytes: memory that it might use: its node's, or its control group's limit if that is lower.
         job: id of its batch job; attempts of one job on one node share that memory.
         voluntary, involuntary: context switches, as it gave the CPU away and as it lost it; None if unknown.
+        cpu_joules, gpu_joules: its share of the CPUs' energy, and that of its GPUs; None if it was not counted.
     """
 
     key: str
@@ -55,6 +56,8 @@ class Row:
     job: str | None = None
     voluntary: int | None = None
     involuntary: int | None = None
+    cpu_joules: float | None = None
+    gpu_joules: float | None = None
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.gpu_use import gpu_use
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import candidates
-from prov_worker.crate.summary import RunStep, StepValue
+from prov_worker.crate.summary import RunStep, StepValue, number
 from prov_worker.crate.training import training_of
 from prov_worker.errors import CrateError
 from prov_worker.model import TaskSeries
@@ -115,6 +115,8 @@ class _Gatherer:
             job=step.scheduler_job,
             voluntary=_switches(step, "voluntary_switches"),
             involuntary=_switches(step, "involuntary_switches"),
+            cpu_joules=number(step.usage.get("cpu-energy-joules")),
+            gpu_joules=number(step.usage.get("gpu-energy-joules")),
         )
         data.rows.append(row)
         if training:

@@ -95,6 +95,7 @@ def render(data: Gathered, summary: Summary, title: str | None = None) -> str:
         largest=sorted((row for row in data.rows if row.rss_bytes), key=lambda row: -(row.rss_bytes or 0))[:_TOP],
         nodes=_nodes(data, summary),
         totals=[(each.label, data.totals[each.name], each.unit) for each in COLUMNS if data.totals.get(each.name)],
+        energy=any(each.cpu_joules is not None or each.gpu_joules is not None for each in figures),
         positions={row.key: position for position, row in enumerate(data.shown)},
         rows_by_key=_named(data),
         examples=_EXAMPLES,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker.counters import Usage
 from prov_worker.crate.gpu_use import GpuUse
 from prov_worker.humanize import duration, number, percent
 from prov_worker.run.api import open_run
@@ -30,6 +31,7 @@ from prov_worker.run.report.figures import (
 from prov_worker.run.report.model import FunctionFacts, Gathered, NodeFacts, Profile, Row
 from prov_worker.run.report.model_builder import gather
 from prov_worker.run.report.page import render
+from prov_worker.testing import CrateFactory
 
 GIB = 1 << 30
 
@@ -177,6 +179,25 @@ def test_functions_equal_what_the_crates_say(crates: Path) -> None:
         assert function.cpus_used == pytest.approx(used)
         gpus_used = [step["gpus_used"] for step in mine if step["gpus_used"] is not None]
         assert function.gpus_used == (median(gpus_used) if gpus_used else None)
+
+
+def test_energy_is_added_up_per_function_and_per_run(tmp_path: Path) -> None:
+    factory = CrateFactory(tmp_path / "crates")
+    spent = {"fit": [(10.5, 200.0), (4.5, None)], "load": [(None, None)]}
+    attempts = [(name, *joules) for name, pairs in spent.items() for joules in pairs]
+    for place, (name, cpu, gpu) in enumerate(attempts):
+        usage = Usage(cpu_user_s=1.0, cpu_energy_joules=cpu, gpu_energy_joules=gpu, node_energy_joules=900.0)
+        factory.add(place, name, usage=usage)
+    data = gather(open_run(factory.directory))
+    figures = {function.facts.name: (function.cpu_joules, function.gpu_joules) for function in functions(data)}
+    assert figures == {"fit": (15.0, 200.0), "load": (None, None)}
+    assert (data.totals["cpu_energy_joules"], data.totals["gpu_energy_joules"]) == (15.0, 200.0)
+    assert "node_energy_joules" not in data.totals, "those of tasks side by side overlap"
+    html = render(data, summarise(data))
+    assert "<td class=\"num\" data-v=\"15.0\">15 J</td><td class=\"num\" data-v=\"200.0\">200 J</td>" in html
+    assert "apportioned" in html
+    without = data_of([row()])
+    assert "GPU energy" not in render(without, summarise(without))
 
 
 def test_links_count_the_inputs_that_another_task_returned(crates: Path) -> None:
