@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sqlite3
-import threading
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -17,41 +12,10 @@ import pytest
 from support.commands import run_python
 from support.crate_dir import CrateDir, wait_until
 from support.direct import Call, Start
-from support.event_servers import PASSWORD, PostgresqlServer
+from support.event_servers import EventServer, PostgresqlServer, RabbitServer, RedisServer
+from support.killed_stream import kill, rows, run_while_all_is_killed, senders_of
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "event-1.json").read_text())
-
-
-def rows(path: Path, query: str) -> list[Any]:
-    if not path.exists():
-        return []
-    connection = sqlite3.connect(path, timeout=30)
-    try:
-        return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:
-        return []  # its tables are still to be made
-    finally:
-        connection.close()
-
-
-def senders_of(crate_dir: CrateDir) -> list[int]:
-    """Process ids of the senders that the agent of a directory has started."""
-    pids = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if b"prov_worker.stream.main" in path.read_bytes():
-                status = (path.parent / "status").read_text()
-                parent = int(status.partition("PPid:")[2].split()[0])
-                about = crate_dir.agent()
-                if about is not None and parent == about["finaliser"]:
-                    pids.append(int(path.parent.name))
-    return pids
-
-
-def kill(*pids: int) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def test_events_follow_their_schema_and_nothing_says_where_they_go(
@@ -142,71 +106,27 @@ def test_a_worker_an_agent_and_a_sender_are_killed_in_turn(crate_dir: CrateDir, 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
-def test_workers_agents_senders_and_the_database_are_killed_again_and_again(
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of pika, as in test_sinks.py
+def test_workers_agents_senders_brokers_and_the_database_are_killed_again_and_again(
     crate_dir: CrateDir, start: Start, tmp_path: Path
 ) -> None:
-    """A thousand tasks, of which some die; what tables have in the end is what happened, each once."""
-    server = PostgresqlServer()
-    over = threading.Event()
-    kills: dict[str, int] = {"agent": 0, "sender": 0, "database": 0}
-
-    def kill_in_turn() -> None:
-        while not over.wait(2.0):
-            about = crate_dir.agent()
-            if about is not None:
-                kill(about["pid"], about["finaliser"])
-                kills["agent"] += 1
-            if over.wait(3.0):
-                break
-            pids = senders_of(crate_dir)
-            kill(*pids)
-            kills["sender"] += len(pids)
-            server.kill()
-            kills["database"] += 1
-            over.wait(1.0)
-            server.start()
-
-    server.start()
+    """A thousand tasks, of which some die; what sinks have in the end is what happened, in tables each once."""
+    folders = {name: tmp_path / name for name in ("redis", "amqp")}
+    for folder in folders.values():
+        folder.mkdir(mode=0o700)
+    servers: dict[str, EventServer] = {
+        "postgresql": PostgresqlServer(),
+        "redis": RedisServer(folders["redis"]),
+        "amqp": RabbitServer(folders["amqp"]),
+    }
     try:
-        settings = {"stream": [server.url, f"sqlite:{tmp_path / 'live.sqlite'}"]}
-        environment = {"PROV_WORKER_STREAM_PASSWORD_1": PASSWORD}
-        killer = threading.Thread(target=kill_in_turn)
-        killer.start()
-        quick = [[Call("sleep", (0.05,)) for _ in range(248)] for _ in range(4)]
-        doomed = [Call("kill_self", (signal.SIGKILL, 0.2)) for _ in range(8)]
-        workers = [start(*calls, settings=settings, environment=environment) for calls in quick]
-        for call in doomed:
-            start(call, settings=settings, environment=environment).wait()
-        for worker in workers:
-            worker.wait()
-        over.set()
-        killer.join()
-        tasks = [call.task for calls in (*quick, doomed) for call in calls]
-        last = Call("sleep", (0.0,))
-        keeper = start(last, Call("wait_for_file", (str(tmp_path / "go"),)), settings=settings, environment=environment)
-        crate_dir.wait_for_agent()
-        wait_until(
-            lambda: server.query("SELECT count(*) FROM task WHERE crate IS NOT NULL") >= [(1001,)],
-            lambda: (
-                f"{server.query('SELECT status, count(*), count(crate) FROM task GROUP BY 1')} {crate_dir.describe()}"
-            ),
-            240,
-        )
-        (tmp_path / "go").touch()
-        keeper.wait()
-        crate_dir.wait_for(tasks)
-        chosen = "', '".join(tasks)
-        query = f"SELECT status, count(*) FROM task WHERE task_id IN ('{chosen}') GROUP BY 1 ORDER BY 1"
-        assert server.query(query) == [("completed", 992), ("failed", 8)]
-        for kind in ("task.started", "task.ended", "crate.published"):
-            query = f"SELECT count(DISTINCT task_id) FROM event WHERE type = '{kind}' AND task_id IN ('{chosen}')"
-            assert server.query(query) == [(1000,)], kind
-        wait_until(
-            lambda: rows(tmp_path / "live.sqlite", "SELECT count(*) FROM task WHERE crate IS NOT NULL") >= [(1001,)],
-            crate_dir.describe,
-        )
-        assert 0 not in kills.values(), kills
+        for server in servers.values():
+            server.start()
+        outcome = run_while_all_is_killed(tmp_path, crate_dir, start, servers)
     finally:
-        over.set()
-        server.close()
+        for server in servers.values():
+            server.close()
+    assert outcome.lost == {"postgresql": 0, "sqlite": 0, "redis": 0, "amqp": 0}
+    assert (outcome.tasks, outcome.doubled, outcome.wrong) == (1000, 0, 0)
+    assert all(outcome.kills[name] for name in ("worker", "agent", "sender", *servers)), outcome.kills

@@ -6,6 +6,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,27 @@ def test_the_demo_ends_with_a_table_of_sound_crates(stack: Stack) -> None:
     if find_validator() is not None:
         verdicts = validate_profiles(sorted(crate.path for crate in crates.values()), "recommended")
         assert not any(verdicts.values())
+
+
+def test_the_status_page_shows_what_runs_and_leads_to_crates(stack: Stack) -> None:
+    identity = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]
+    login = b64encode(f"{identity['client_id']}:{identity['client_secret']}".encode()).decode()
+
+    def page(path: str) -> str:
+        address = f"http://127.0.0.1:{stack.port}{path}"
+        with urllib.request.urlopen(
+            urllib.request.Request(address, headers={"Authorization": f"Basic {login}"}), timeout=60
+        ) as answer:
+            return str(answer.read().decode())
+
+    work = stack.submit("pause", count=1, seconds=8.0)
+    (task,) = work.tasks
+    row = f"<code>{task}</code></th><td>pause</td>"
+    assert stack.until(lambda: row in page("/").partition("Latest tasks")[0])
+    assert set(work.endings()) == {task}
+    assert stack.until(lambda: f'href="/crates/{task}"' in page("/"))
+    assert "pause" in page(f"/crates/{task}")
+    assert json.loads(page(f"/crates/{task}/ro-crate-metadata.json"))["@graph"]
 
 
 def test_no_secret_reaches_a_task_a_log_or_a_crate(stack: Stack) -> None:

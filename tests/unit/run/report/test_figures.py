@@ -194,7 +194,7 @@ def test_energy_is_added_up_per_function_and_per_run(tmp_path: Path) -> None:
     assert (data.totals["cpu_energy_joules"], data.totals["gpu_energy_joules"]) == (15.0, 200.0)
     assert "node_energy_joules" not in data.totals, "those of tasks side by side overlap"
     html = render(data, summarise(data))
-    assert "<td class=\"num\" data-v=\"15.0\">15 J</td><td class=\"num\" data-v=\"200.0\">200 J</td>" in html
+    assert '<td class="num" data-v="15.0">15 J</td><td class="num" data-v="200.0">200 J</td>' in html
     assert "apportioned" in html
     without = data_of([row()])
     assert "GPU energy" not in render(without, summarise(without))
