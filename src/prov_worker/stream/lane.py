@@ -78,10 +78,11 @@ class Lane:
             if events:
                 self._connect()
                 self._sink.send(events)
-                self._compare_clocks()
             self.positions.advance(offsets, self._listed)
             count += len(events)
             self.sent += len(events)
+            if events:
+                self._compare_clocks()
         return count
 
     def _compare_clocks(self) -> None:

@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 
 from prov_worker.agent.task_events import remove_old
+from prov_worker.probes.mounts import Mount
 from prov_worker.spool.event_log import log_names
 from prov_worker.stream.lane import Lane
 from prov_worker.stream.lease import Lease
 from prov_worker.stream.positions import remove_passed
 from prov_worker.stream.sender import Sender, Stream
 from prov_worker.stream.sink import AwayError, RefusedError
+from prov_worker.stream.sinks import sqlite
 from prov_worker.stream.tables import VERSION_TABLE
 from prov_worker.stream_url import StreamUrl
 from support.events import Story
@@ -323,3 +325,31 @@ def test_a_torn_line_of_a_killed_sender_is_ended(story: Story, tmp_path: Path) -
     lane.step()
     lane.close()
     assert [line.startswith('{"specversion"') for line in out.read_text().splitlines()] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("kind, mode", [("ext4", "wal"), ("lustre", "delete"), ("nfs4", "delete")])
+def test_a_write_ahead_log_is_for_file_systems_of_one_node(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    monkeypatch.setattr(sqlite, "holding", lambda *_: Mount("/", "device", kind, ""))
+    story.tell(1)
+    path = tmp_path / "x.sqlite"
+    for _ in range(2):
+        lane = lane_to(story, f"sqlite:{path}")
+        lane.step()
+        lane.close()
+        assert rows(path, "PRAGMA journal_mode") == [(mode,)]
+        story.tell(1)
+    if mode == "wal":
+        reader = sqlite3.connect(path)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM event").fetchone() == (6,)
+        assert lane.step() == 3  # nobody waits for anybody
+        assert reader.execute("SELECT count(*) FROM event").fetchone() == (6,)
+        reader.close()
+        monkeypatch.setattr(sqlite, "holding", lambda *_: None)  # it was moved to who knows where
+        story.tell(1)
+        lane.close()
+        lane.step()
+        assert rows(path, "PRAGMA journal_mode") == [("delete",)]
+    lane.close()
