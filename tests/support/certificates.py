@@ -27,7 +27,7 @@ class Authority:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._sign("authority of a test", self._key, authority=True)
+        self._certificate = self._sign(f"authority of {directory.name}", self._key, authority=True)
         self.path = self._write("authority.pem", self._certificate)
         self.server, self.client = self._give("server", "127.0.0.1"), self._give("client")
 

@@ -357,7 +357,7 @@ class RabbitServer(EventServer):
         self.broker.stop(signal.SIGKILL)
 
     def fill(self) -> None:
-        self._limits("0.0001", "1000TB")
+        self._limits("0.0001", "1000000GB")
         self.until(lambda: self._need_alarms("memory", "disk"))
 
     def make_room(self) -> None:

@@ -16,7 +16,10 @@ from prov_worker.stream_url import StreamUrl
 
 PARAMETERS = ("ca", "cert", "key")
 #: Of what OpenSSL and libpq say of a certificate that they do not believe, in lower case.
-_DISTRUST = ("certificate verify failed", "certificate_verify_failed", "does not match host name", "hostname mismatch")
+_DISTRUST = (
+    "certificate verify failed", "certificate_verify_failed", "does not match host name", "hostname mismatch",
+    "signature failure",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

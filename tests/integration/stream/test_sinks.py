@@ -168,7 +168,6 @@ def test_killed_full_and_away_for_a_minute_in_one_run(server: EventServer, story
         str(story.crates), stream_urls([server.url]), lambda text, *values: sayings.append(text % values), strict=True
     )
     stream = sender.streams[0]
-    sender.start()
 
     def everything_comes(problems: int) -> None:
         wait_until(lambda: stream.lane.waiting() == 0, lambda: f"all events: {stream.problem} {sayings}")
@@ -176,8 +175,9 @@ def test_killed_full_and_away_for_a_minute_in_one_run(server: EventServer, story
         assert set(server.ids()) == told_ids(story)
         assert sum("takes events again" in text for text in sayings) == problems, sayings
 
+    story.tell(50)
+    sender.start()
     try:
-        story.tell(50)
         everything_comes(0)
         server.kill()
         story.tell(50)

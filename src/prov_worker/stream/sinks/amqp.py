@@ -151,6 +151,7 @@ class AmqpSink:
 
     def _refusal(self, error: BaseException | str) -> AwayError | RefusedError:
         exceptions = self._pika.exceptions
+        error = _cause(error)
         text = str(error) or type(error).__name__
         refused = (
             exceptions.ProbableAuthenticationError, exceptions.ProbableAccessDeniedError,
@@ -161,6 +162,16 @@ class AmqpSink:
         # 403 access refused, 406 precondition failed (a queue of that name that is no stream), 530 no such vhost
         code = getattr(error, "reply_code", None)
         return RefusedError(text) if code in (403, 406, 530) or tls.is_distrust(text) else AwayError(text)
+
+
+def _cause(error: BaseException | str) -> BaseException | str:
+    """Return what a connection has failed for: pika has it within an exception of each step, of the last try."""
+    while True:
+        attempts = getattr(error, "exceptions", None)
+        inner = attempts[-1] if attempts else getattr(error, "exception", None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
 
 
 SINKS.add("amqp", AmqpSink)
