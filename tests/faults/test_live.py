@@ -128,7 +128,7 @@ def test_a_log_out_takes_the_socket_and_what_was_asked_for_and_both_come_back(
     events, go = tmp_path / "events", tmp_path / "go"
     calls = [Call("add", (1, 2)), Call("wait_for_file", (str(go),))]
     worker = start(*calls, await_agent=True, settings={"stream": [f"jsonl:{events}"]})
-    wait_until(lambda: calls[1].task in {task["task"] for task in answer(crate_dir)["tasks"]}, "the task")
+    wait_until(lambda: calls[1].task in running(crate_dir), "the task in the live file")
     wait_until(lambda: events.exists() and calls[1].task in events.read_text(), "its start in the stream")
     agent = crate_dir.wait_for_agent()
     shutil.rmtree(crate_dir.runtime)
