@@ -85,7 +85,7 @@ def content(source: Source, relative: str) -> Iterator[bytes]:
         CrateError: it is none of its files, or cannot be read.
     """
     if relative not in dict(source.files()):
-        raise CrateError(f"{source.where}: has no file {relative!r}")
+        raise CrateError(source.where, f"has no file {relative!r}")
     file = source.open(relative)
     return _pieces(file)
 

@@ -81,9 +81,9 @@ _STAGES = {"task.ended": 2, "crate.published": 3}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "text": str, "int": int, "float": (int, float), "bool": bool, "time": str,
 }  # fmt: skip
-#: Columns whose value is one of an event's data: name, key, type, and what it is in Python.
+#: Columns whose value is one of an event's data: name, key, and what it is in Python.
 _PLAIN = [
-    (name, _RENAMED.get(name, name), kind, _TYPES[kind])
+    (name, _RENAMED.get(name, name), _TYPES[kind])
     for name, kind in TASK.items()
     if kind in _TYPES and name not in ("task_id", "stage", "start_ns", "event_time", "source", "sequence")
 ]
@@ -216,7 +216,7 @@ def _row(event: Event, start_ns: int, stage: int) -> dict[str, Any]:
     if isinstance(sample, dict):
         data = {**data, **sample}
     return {
-        **{name: _value(data.get(key), kinds, kind) for name, key, kind, kinds in _PLAIN},
+        **{name: _value(data.get(key), kinds) for name, key, kinds in _PLAIN},
         "task_id": event.task_id,
         "stage": stage,
         "start_ns": start_ns,
@@ -227,11 +227,11 @@ def _row(event: Event, start_ns: int, stage: int) -> dict[str, Any]:
     }
 
 
-def _value(value: Any, kinds: type | tuple[type, ...], kind: str) -> Any:
+def _value(value: Any, kinds: type | tuple[type, ...]) -> Any:
     """Return a value that is of its column's type; None for another one."""
     if not isinstance(value, kinds):
         return None
-    return value if kind != "int" or abs(value) <= _LARGEST else None
+    return None if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST else value
 
 
 def _stage(kind: str, *, verdict: bool) -> int:
