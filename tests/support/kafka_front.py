@@ -14,6 +14,8 @@ import struct
 import threading
 from collections.abc import Iterator
 
+from support.listening import connections, end
+
 _HOST = b"127.0.0.1"
 _API_VERSIONS, _SASL_HANDSHAKE = 18, 17
 _UNSUPPORTED_VERSION = 35
@@ -45,15 +47,10 @@ class KafkaFront:
 
     def close(self) -> None:
         """Take no more connections."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        end(self._listener)
 
     def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
+        for near in connections(self._listener):
             threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 
+from support.listening import connections, end
+
 
 class Proxy:
     """Passes connections of one port of loopback on to another, until it is cut, and again when it is repaired."""
@@ -42,16 +44,10 @@ class Proxy:
     def close(self) -> None:
         """Cut for good."""
         self.cut()
-        # Closing alone would leave the thread waiting for the next connection.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        end(self._listener)
 
     def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
+        for near in connections(self._listener):
             with self._guard:
                 try:
                     if self._cut:

@@ -5,19 +5,15 @@ One request per connection, one connection at a time, each within a second: nobo
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import socket
-import threading
 import time
 from collections.abc import Callable
 
-log = logging.getLogger(__name__)
+from prov_worker.agent.live.listener import PATIENCE_S, Listener
 
 _ADDRESS = "127.0.0.1"
 #: A program on another site cannot name the port by a host name of its own (DNS rebinding).
 _HOSTS = frozenset((b"127.0.0.1", b"localhost"))
-_PATIENCE_S = 1.0
 _LONGEST_BYTES = 8192
 _WAITING = 16
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,31 +32,18 @@ class MetricsPort:
 
     def __init__(self, port: int, answer: Callable[[], str]) -> None:
         self._answer = answer
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind((_ADDRESS, port))
-            self._listener.listen(_WAITING)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((_ADDRESS, port))
+            listener.listen(_WAITING)
         except OSError:
-            self._listener.close()
+            listener.close()
             raise
-        threading.Thread(target=self._serve, name="metrics", daemon=True).start()
+        self._serving = Listener(listener, self._reply, "metrics")
 
-    def _serve(self) -> None:
-        while self._listener.fileno() >= 0:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                time.sleep(_PATIENCE_S)  # no descriptor is free, or it is closed
-                continue
-            with connection:
-                try:
-                    connection.settimeout(_PATIENCE_S)
-                    connection.sendall(self._response(_head(connection)))
-                except OSError:
-                    pass  # gone, or too slow
-                except Exception:
-                    log.exception("what runs now could not be given to Prometheus")
+    def _reply(self, connection: socket.socket) -> None:
+        connection.sendall(self._response(_head(connection)))
 
     def _response(self, head: bytes) -> bytes:
         request, *lines = head.split(b"\r\n")
@@ -79,14 +62,12 @@ class MetricsPort:
 
     def close(self) -> None:
         """Let the port go."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # who waits in accept(2) is not woken by close(2)
-        self._listener.close()
+        self._serving.close()
 
 
 def _head(connection: socket.socket) -> bytes:
     """Return the request up to its empty line, or as much as came in time."""
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + PATIENCE_S
     data = b""
     while b"\r\n\r\n" not in data and len(data) < _LONGEST_BYTES and time.monotonic() < until:
         chunk = connection.recv(_LONGEST_BYTES)

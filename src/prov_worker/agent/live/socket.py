@@ -8,20 +8,15 @@ long for an address (107 bytes), however deep ``TMPDIR`` is.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 
+from prov_worker.agent.live.listener import Listener
 from prov_worker.spool.live import SOCKET, peer_uid
 from prov_worker.spool.own_files import is_private, leads_to
 
-log = logging.getLogger(__name__)
-
-#: Who does not take the answer within this keeps the others waiting no longer.
-_SEND_S = 1.0
 #: An answer this old is given again: many who look are no more work than a few.
 _SHARED_S = 0.2
 _WAITING = 16
@@ -55,26 +50,14 @@ class LiveSocket:
             status = os.stat(SOCKET, dir_fd=self._directory, follow_symlinks=False)
             self._path, self._identity = os.path.join(runtime, SOCKET), (status.st_dev, status.st_ino)
         except OSError:
-            self.close()
+            self._listener.close()
+            os.close(self._directory)
             raise
-        threading.Thread(target=self._serve, name="live", daemon=True).start()
+        self._serving = Listener(self._listener, self._reply, "live")
 
-    def _serve(self) -> None:
-        while self._listener.fileno() >= 0:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                time.sleep(_SEND_S)  # no descriptor is free, or it is closed
-                continue
-            with connection:
-                try:
-                    connection.settimeout(_SEND_S)
-                    if peer_uid(connection) == os.geteuid():
-                        connection.sendall(self._current())
-                except OSError:
-                    pass  # gone, or too slow
-                except Exception:
-                    log.exception("what runs now could not be reported")
+    def _reply(self, connection: socket.socket) -> None:
+        if peer_uid(connection) == os.geteuid():
+            connection.sendall(self._current())
 
     def _current(self) -> bytes:
         now = time.monotonic()
@@ -90,7 +73,5 @@ class LiveSocket:
         """Take the socket away."""
         with contextlib.suppress(OSError):
             os.unlink(SOCKET, dir_fd=self._directory)
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # who waits in accept(2) is not woken by close(2)
-        self._listener.close()
+        self._serving.close()
         os.close(self._directory)
