@@ -13,12 +13,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.agent.live.taker import SnapshotTaker
 from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched, attempt_of
-from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.model import Energy, TaskSeries

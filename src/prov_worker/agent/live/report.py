@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from prov_worker import __version__, accelerators, schedulers
-from prov_worker.accelerators import NodeGpus
 from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.node_meter import NodeMeter
 from prov_worker.counters import Usage
