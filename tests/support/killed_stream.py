@@ -84,13 +84,15 @@ class _Killer:
     def __init__(self, crate_dir: CrateDir, servers: Mapping[str, EventServer], kills: Counter[str]) -> None:
         self._crate_dir, self._servers, self._kills = crate_dir, servers, kills
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        for name in itertools.cycle(("agent", "sender", *self._servers)):
-            once_each = all(self._kills[each] for each in ("agent", "sender", *self._servers))
-            if self._over.wait(_PAUSE_S) and once_each:
+        while not senders_of(self._crate_dir) and not self._over.wait(0.05):
+            pass  # nothing is sent yet
+        for name in itertools.cycle(("sender", "agent", *self._servers)):
+            # servers can be killed at any time, the others only while tasks run
+            if self._over.wait(_PAUSE_S) and all(self._kills[server] for server in self._servers):
                 return
             about = self._crate_dir.agent()
             if name in self._servers:

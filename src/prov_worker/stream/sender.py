@@ -19,7 +19,7 @@ from prov_worker.stream.sink import AwayError, RefusedError, password_of
 from prov_worker.stream_url import StreamUrl
 
 #: Pause between looks at logs: each costs a database a transaction, and who looks at it a part of half a second.
-_LOOK_S = 0.25
+_LOOK_S = 0.15
 #: Pauses while a sink is away.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 5.0
 #: Pause while somebody has to see to it.
