@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Any
 
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.capture_reader import CaptureReader
@@ -33,6 +32,7 @@ from prov_worker.agent.stream_sender import StreamSender
 from prov_worker.agent.task_events import TaskEvents
 from prov_worker.attempt import AttemptId
 from prov_worker.model import Failure, TaskSeries
+from prov_worker.settings import Settings
 from prov_worker.spool.paths import place_of
 from prov_worker.spool.records import Ended
 from prov_worker.spool.slot import SlotReader
@@ -261,10 +261,10 @@ class Finaliser:
         """Return a worker's slot by its path, and its journal; may be called from any thread."""
         return self._journals.writer_of(slot)
 
-    def setting(self, name: str) -> Any:
-        """Return an option that a worker's settings have changed, as the first of them has it; None if none has."""
+    def settings_with(self, name: str) -> Settings | None:
+        """Return the settings of the first worker that have an option other than by default; None if none has."""
         chosen = (follower.state.settings for follower in self.workers() if name in follower.state.settings)
-        return next((getattr(self._publisher.settings(settings), name) for settings in chosen), None)
+        return next((self._publisher.settings(settings) for settings in chosen), None)
 
     def plot_fileno(self) -> int:
         """Return descriptor of the plotter's answers, -1 without one."""

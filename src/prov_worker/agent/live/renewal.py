@@ -128,7 +128,9 @@ class Live:
 
     def _expose(self, document: dict[str, Any]) -> None:
         """Write the file for Prometheus and open its port, if a worker's settings ask for them."""
-        directory, port = self._finaliser.setting("metrics_dir"), self._finaliser.setting("metrics_port")
+        with_directory, with_port = map(self._finaliser.settings_with, ("metrics_dir", "metrics_port"))
+        directory = None if with_directory is None else with_directory.metrics_dir
+        port = None if with_port is None else with_port.metrics_port
         if port is not None and self._port is None:
             try:
                 self._port = MetricsPort(port, self._metrics)
