@@ -79,7 +79,7 @@ def rows(path: Path, query: str) -> list[Any]:
 
 
 class _Killer:
-    """Kills agent, sender and servers one after the other, until it is told to stop; each at least once."""
+    """Kills agent, sender and servers one after the other, until it is sent_ids to stop; each at least once."""
 
     def __init__(self, crate_dir: CrateDir, servers: Mapping[str, EventServer], kills: Counter[str]) -> None:
         self._crate_dir, self._servers, self._kills = crate_dir, servers, kills
@@ -150,17 +150,17 @@ def run_while_all_is_killed(
     wait_until(lambda: expected <= _pairs(database), lambda: f"all in PostgreSQL\n{crate_dir.describe()}", 240)
     wait_until(lambda: expected <= _local_pairs(local), lambda: f"all in SQLite\n{crate_dir.describe()}", 240)
     query = "SELECT id FROM event WHERE type <> 'task.sampled'"
-    told = {name for (name,) in database.query(query)}
+    sent_ids = {name for (name,) in database.query(query)}
     queues = {name: server for name, server in servers.items() if server is not database}
     for name, server in queues.items():
-        wait_until(lambda s=server: told <= set(s.ids()), f"all in {name}", 120)  # type: ignore[misc]
+        wait_until(lambda s=server: sent_ids <= set(s.ids()), f"all in {name}", 120)  # type: ignore[misc]
     outcome.seconds = time.monotonic() - done
     (directory / "go").touch()
     keeper.wait()
     outcome.lost = {
         "postgresql": len(expected - _pairs(database)),
         "sqlite": len(expected - _local_pairs(local)),
-        **{name: len(told - set(server.ids())) for name, server in queues.items()},
+        **{name: len(sent_ids - set(server.ids())) for name, server in queues.items()},
     }
     names = "', '".join(chosen)
     ends = dict(database.query(f"SELECT status, count(*) FROM task WHERE task_id IN ('{names}') GROUP BY 1"))
