@@ -79,7 +79,7 @@ def rows(path: Path, query: str) -> list[Any]:
 
 
 class _Killer:
-    """Kills agent, sender and servers one after the other, until it is sent_ids to stop; each at least once."""
+    """Kills agent, sender and servers one after the other, until it is to stop; each at least once."""
 
     def __init__(self, crate_dir: CrateDir, servers: Mapping[str, EventServer], kills: Counter[str]) -> None:
         self._crate_dir, self._servers, self._kills = crate_dir, servers, kills
