@@ -49,7 +49,7 @@ def is_finaliser(runtime: str, pid: int) -> bool:
 
 
 def _about(runtime: str) -> dict[str, Any] | None:
-    """What the agent says; None if it has said nothing yet."""
+    """Return what the agent says; None if it has said nothing yet."""
     try:
         about = json.loads(read_own(os.path.join(runtime, ABOUT)))
     except (OSError, ValueError) as error:

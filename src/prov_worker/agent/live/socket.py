@@ -66,7 +66,7 @@ class LiveSocket:
         return self._last
 
     def is_there(self) -> bool:
-        """Whether the path still leads to this socket: a log-out may have removed it."""
+        """Return whether the path still leads to this socket: a log-out may have removed it."""
         return leads_to(self._path, self._identity)
 
     def close(self) -> None:

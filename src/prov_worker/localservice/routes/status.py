@@ -95,7 +95,7 @@ async def status_page(service: ServiceDep, identity: IdentityDep) -> HTMLRespons
 
 @router.get("/crates/{task}", response_class=HTMLResponse, responses={**_ANSWERS, **errors(404)})
 async def crate_page(task: uuid.UUID, service: ServiceDep, identity: IdentityDep) -> HTMLResponse:
-    """The crate of a task of the identity that logs in; for a person with a browser."""
+    """Show the crate of a task of the identity that logs in; for a person with a browser."""
     nonce = secrets.token_urlsafe(16)
     try:
         source = await run_in_threadpool(_crate, service, identity, task)
@@ -107,7 +107,7 @@ async def crate_page(task: uuid.UUID, service: ServiceDep, identity: IdentityDep
 
 @router.get("/crates/{task}/{name:path}", response_class=StreamingResponse, responses=errors(401, 404, 429))
 async def crate_file(task: uuid.UUID, name: str, service: ServiceDep, identity: IdentityDep) -> StreamingResponse:
-    """A file of such a crate."""
+    """Send a file of such a crate."""
     try:
         source = await run_in_threadpool(_crate, service, identity, task)
         content = await run_in_threadpool(cratepage.content, source, name)

@@ -236,7 +236,7 @@ def _function(
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
-    """Sum of those that there are; None if there is none."""
+    """Return the sum of those that there are; None if there is none."""
     counted = [value for value in values if value is not None]
     return sum(counted) if counted else None
 
