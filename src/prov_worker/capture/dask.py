@@ -139,7 +139,7 @@ class Call:
 
 
 def _recording(stock: Callable[..., Any], is_node: bool, module: Any) -> Callable[..., Any]:
-    """Dask's function that runs a task, which also records it."""
+    """Return Dask's function that runs a task, which also records it."""
     state = module.thread_state
 
     @functools.wraps(stock)
@@ -159,7 +159,7 @@ def _recording(stock: Callable[..., Any], is_node: bool, module: Any) -> Callabl
 
 
 def _begin(state: Any, args: tuple[Any, ...], is_node: bool) -> Any:
-    """The recorder of the task that this thread is about to run; None if it cannot be recorded."""
+    """Return the recorder of the task that this thread is about to run; None if it cannot be recorded."""
     try:
         worker = getattr(state, "execution_state", {}).get("worker")
         steps = None if worker is None else worker.plugins.get(NAME)
@@ -187,7 +187,7 @@ def _end(recorder: Any, message: Mapping[str, Any]) -> None:
 
 
 def _call_of_node(node: Any, results: Mapping[Any, Any]) -> Call | None:
-    """The call that a node of a graph is (``dask._task_spec.Task``); None for one that calls nothing."""
+    """Return the call that a node of a graph is (``dask._task_spec.Task``); None for one that calls nothing."""
     function = getattr(node, "func", None)
     if function is None:
         return None
@@ -209,7 +209,7 @@ def _call_of_arguments(worker: Any, key: Any, args: tuple[Any, ...]) -> Call:
 
 
 def _name(function: Any, key: Any) -> str | None:
-    """What a step goes by, if its function is one of Dask's own: what its key begins with."""
+    """Return what a step goes by, if its function is one of Dask's own: what its key begins with."""
     if not str(getattr(function, "__module__", "")).startswith(("dask.", "distributed.")):
         return None
     from dask.utils import key_split
@@ -218,7 +218,7 @@ def _name(function: Any, key: Any) -> str | None:
 
 
 async def _cluster_of(worker: Any) -> str:
-    """What tells the cluster of a worker from all others: the id of its scheduler, or else its address."""
+    """Return what tells the cluster of a worker from all others: the id of its scheduler, or else its address."""
     import asyncio
 
     try:

@@ -105,7 +105,7 @@ class RecordedApp:
         return value
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The recorder, with a step begun; None if that is impossible here."""
+        """Return the recorder, with a step begun; None if that is impossible here."""
         call = self._call
         try:
             recorder = recorder_for(call["provenance"], call["endpoint"])
@@ -186,7 +186,7 @@ class Kernels:
         executor.submit = submit
 
     def _recorded(self, app: Any, record: Any) -> Any:
-        """An app as it is handed to an executor; the app itself if it cannot be recorded."""
+        """Return an app as it is handed to an executor; the app itself if it cannot be recorded."""
         try:
             provenance, endpoint_id = self._provenance_here()
             if provenance is None:
@@ -214,7 +214,7 @@ class Kernels:
         return self._provenance[1]
 
     def _needs(self, record: Any) -> list[tuple[str, str]]:
-        """Keys and ids of the steps whose results an app takes."""
+        """Return keys and ids of the steps whose results an app takes."""
         needs: dict[str, str] = {}
         for future in record["depends"][:_MAX_NEEDS]:
             # never by its attributes: asked for one that it lacks, a future submits an app
@@ -233,7 +233,7 @@ class Kernels:
 
 
 def _function_of(app: Any, name: str) -> tuple[Any, str]:
-    """What a person wrote below Parsl's wrappers, and what it goes by; of a bash app, what composes and runs it."""
+    """Return what a user wrote below Parsl's wrappers, and its name; of a bash app, what composes and runs it."""
     function = app
     for _ in range(32):
         if isinstance(function, Step) and function.name:

@@ -205,7 +205,7 @@ class Watch:
         self._await_model()
 
     def _task_of(self) -> _Task | None:
-        """What is known of the task of this thread; in a thread that a task started, of the only one there is."""
+        """Return the state of this thread's task; in a thread that a task started, of the only one there is."""
         recorder = running.task
         task = self._tasks.get(recorder)
         if task is not None:
@@ -267,7 +267,7 @@ class Watch:
         return conditions
 
     def _peak_bytes(self) -> dict[str, int]:
-        """Most memory that tensors took in this task, by device; only if it is more than in all tasks before."""
+        """Return most memory that tensors took in this task, by device; only if it is more than in all tasks before."""
         cuda = self._torch.cuda
         if not cuda.is_initialized():
             return {}
@@ -298,7 +298,7 @@ class _Model:
         self.devices = sorted({str(parameter.device) for parameter in parameters})
 
     def is_(self, module: Any) -> bool:
-        """Whether it is a module."""
+        """Return whether it is a module."""
         return self._id == id(module)
 
 

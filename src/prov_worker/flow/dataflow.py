@@ -51,7 +51,7 @@ def shapes_before(flow: Flow) -> dict[str, Shape]:
 
 
 def _taken(transition: Transition, passed: list[Transition], before: Shape, done: Shape) -> Shape:
-    """What is known after a transition: an error writes at its own place, and a Choice has shown what is present."""
+    """Return what is there after a transition: an error writes at its own place, and a Choice has shown what is."""
     if transition.caught:
         if transition.result is None:
             return before

@@ -136,7 +136,7 @@ class _Reader:
 
     @staticmethod
     def _named(node: ast.Call) -> Steps | None:
-        """Steps of the first argument of ``getattr`` or ``is_present``, a text such as ``input.x`` or ``$.input.x``."""
+        """Return steps of the first argument of ``getattr`` or ``is_present``, such as ``input.x`` or ``$.input.x``."""
         argument = node.args[0] if node.args else None
         if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
             return None
@@ -145,7 +145,7 @@ class _Reader:
         return path.steps if path is not None else None
 
     def _present(self, node: ast.expr, *, wanted: bool) -> frozenset[Steps]:
-        """What is present if a test comes out as wanted."""
+        """Return what is present if a test comes out as wanted."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self._present(node.operand, wanted=not wanted)
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And if wanted else ast.Or):

@@ -215,7 +215,7 @@ def _at(text: str, before: Shape) -> Shape:
 
 
 def _made(value: Any, before: Shape) -> Shape:
-    """What parameters make, with paths and expressions filled in."""
+    """Return what parameters make, with paths and expressions filled in."""
     if isinstance(value, Mapping):
         entries = {}
         for name, child in value.items():
@@ -238,7 +238,7 @@ def _made(value: Any, before: Shape) -> Shape:
 
 
 def _evaluated(text: Any, before: Shape) -> Shape:
-    """What an expression gives: known if it is the name of something, or a list or text as it is written."""
+    """Return what an expression gives: known if it is the name of something, or a list or text as it is written."""
     if not isinstance(text, str):
         return ANY
     plain = text.strip()

@@ -97,7 +97,7 @@ def _schemas(
 
 
 def _is_endless(value: Any, resolver: Resolver, above: frozenset[int], ended: set[int]) -> bool:
-    """Whether a schema leads back to itself without a step into the value that it is applied to."""
+    """Return whether a schema leads back to itself without a step into the value that it is applied to."""
     if not isinstance(value, Mapping) or id(value) in ended:
         return False
     if id(value) in above:

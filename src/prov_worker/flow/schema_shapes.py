@@ -82,7 +82,7 @@ def _types(schema: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _both(first: Shape, second: Shape) -> Shape:
-    """What holds of a value that follows two schemas."""
+    """Return what holds of a value that follows two schemas."""
     types = first.types & second.types if first.types and second.types else first.types | second.types
     entries = dict(first.properties)
     for key, entry in second.properties.items():
@@ -93,7 +93,7 @@ def _both(first: Shape, second: Shape) -> Shape:
 
 
 def _either(first: Shape, second: Shape) -> Shape:
-    """What holds of a value that follows one of two schemas: what only one requires is optional."""
+    """Return what holds of a value that follows one of two schemas: what only one requires is optional."""
     joined = join(first, second)
     entries = {
         key: Property(entry.shape, min(entry.presence, Presence.OPTIONAL)) for key, entry in joined.properties.items()
@@ -102,7 +102,7 @@ def _either(first: Shape, second: Shape) -> Shape:
 
 
 def _target(reference: str, root: Any) -> Any:
-    """What a reference within the schema leads to; nothing is fetched."""
+    """Return what a reference within the schema leads to; nothing is fetched."""
     if not reference.startswith("#"):
         return True
     target = root

@@ -79,7 +79,7 @@ class Batch:
         return self.as_completed()
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Job]:
-        """As iteration; for at most so many seconds.
+        """Return an iterator, as iteration does; for at most so many seconds.
 
         Raises:
             BatchFailedError: as iteration.
@@ -219,7 +219,7 @@ def _part(
 
 
 def _same(job: Job, fields: Mapping[str, Any], payload: str) -> bool:
-    """Whether a job of an earlier program is the same call."""
+    """Return whether a job of an earlier program is the same call."""
     return job.function_sha256 == fields["code"] and job.payload_sha256 == payload_sha256(payload)
 
 

@@ -124,7 +124,7 @@ class EngineLink:
 
 
 def _who() -> str:
-    """Who cancels: user and host."""
+    """Return who cancels: user and host."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

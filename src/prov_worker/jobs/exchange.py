@@ -83,7 +83,7 @@ class Exchange:
         self._sender.put(job)
 
     def fail(self, error: Exception) -> None:
-        """Nothing more can be sent or kept: whoever waits learns why."""
+        """Tell whoever waits why nothing more can be sent or kept."""
         self._state.fail(error)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Exchange:
         self._state.sync()
 
     def sent(self, number: int, tasks: Sequence[str]) -> None:
-        """The service took them."""
+        """Note that the service took them."""
         with self.lock:
             self._state.append({"sent": number, "tasks": list(tasks)})
             early, self._early = self._early, {}
@@ -124,15 +124,15 @@ class Exchange:
         self._deliver([early[task] for task in tasks if task in early])
 
     def unsent(self, number: int, why: str) -> None:
-        """The service did not get them."""
+        """Note that the service did not get them."""
         self._settle({"unsent": number, "why": why})
 
     def refused(self, number: int, why: str) -> None:
-        """The service takes none of them."""
+        """Note that the service takes none of them."""
         self._settle({"refused": number, "why": why, "at": now()})
 
     def settle(self, sending: Sending, tasks: set[str]) -> None:
-        """A request had no answer, and these tasks are there of it."""
+        """Note that a request had no answer, and which tasks are there of it."""
         jobs = sending.jobs
         alike = len({(job.function_id, job.payload_sha256) for job in jobs}) == 1
         if not tasks:
@@ -161,7 +161,7 @@ class Exchange:
         self._matcher.start()
 
     def matched(self, job: Job, task_id: str) -> None:
-        """It is certain that this task is this job's."""
+        """Note that a task is certainly this job's."""
         with self.lock:
             if self._state.closed or job.state is not State.UNKNOWN or task_id in self.ledger.tasks:
                 return
@@ -220,7 +220,7 @@ class Exchange:
 
 
 def _record(job: Job, answer: Answer) -> dict[str, Any]:
-    """The line of the store that says how a job's task ended."""
+    """Return the line of the store that says how a job's task ended."""
     state, error = outcome(answer, shell=job.shell)
     record: dict[str, Any] = {"ended": job.id, "task": answer.task_id, "state": str(state), "at": now()}
     if answer.code is not None:

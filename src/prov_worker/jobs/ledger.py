@@ -147,11 +147,11 @@ class Ledger:
         return {str(state): states.count(state) for state in State if state in states}
 
     def wait(self, reached: Callable[[], bool], timeout: float | None, subject: str) -> None:
-        """Nothing changes here: only who opened the store to write waits."""
+        """Do nothing: only who opened the store to write waits."""
         raise StoreError(self.path, f"{subject} has not ended; it was read, and is not waited for")
 
     def cancel(self, job: Job) -> Cancellation:
-        """Nothing changes here."""
+        """Do nothing: nothing changes here."""
         raise StoreError(self.path, f"job {job.id}: was read, and cannot be changed")
 
     def _function(self, record: dict[str, Any], _offset: int) -> None:

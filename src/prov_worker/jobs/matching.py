@@ -64,7 +64,7 @@ def matches(
 
 
 def _of_crate(crates: Path, task_id: str) -> Signature | None:
-    """What a task's crate says of its call; None if there is no crate, or if it says too little."""
+    """Return what a task's crate says of its call; None if there is no crate, or if it says too little."""
     try:
         step, _ = open_step(source_by_id(crates, task_id), strict=False)
     except ProvWorkerError:
@@ -74,7 +74,7 @@ def _of_crate(crates: Path, task_id: str) -> Signature | None:
 
 
 def _of_job(job: Job, payload: str) -> Signature | None:
-    """The same of a job, as a worker would describe its call."""
+    """Return the same of a job, as a worker would describe its call."""
     try:
         args, kwargs = unpack_arguments(payload)
     except InputError:

@@ -56,7 +56,7 @@ class OpenStore:
         self._file.close()
 
     def tell(self, *jobs: Job) -> None:
-        """Jobs have ended: whoever listens or waits learns it; the lock is held."""
+        """Tell whoever listens or waits which jobs have ended; the lock is held."""
         for listener in self.listeners:
             for job in jobs:
                 listener(job)
@@ -72,7 +72,7 @@ class OpenStore:
             raise InputError(f"{self.ledger.path}: is closed")
 
     def fail(self, error: Exception) -> None:
-        """Nothing more can be sent or kept: whoever waits learns why."""
+        """Tell whoever waits why nothing more can be sent or kept."""
         with self.lock:
             self.error = error
             self.changed.notify_all()

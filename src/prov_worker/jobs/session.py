@@ -146,7 +146,7 @@ class Jobs:
         return batch(self, function, items, **options)
 
     def note_called(self, job: Job) -> None:
-        """A batch's callback has seen a job's outcome."""
+        """Note that a batch's callback has seen a job's outcome."""
         with self.lock:
             self._state.check()
             self._state.append({"called": job.id})
@@ -271,7 +271,7 @@ class Jobs:
             return Cancellation.DROPPED
 
     def note_ours(self) -> None:
-        """The endpoint's engine has answered as ours do."""
+        """Note that the endpoint's engine has answered as ours do."""
         with self.lock:
             if not self.ledger.ours and not self._state.closed:
                 self._state.append({"ours": True, "at": now()})

@@ -252,7 +252,7 @@ def login_notes(definition: Site) -> Iterator[str]:
 
 
 def _ends_processes() -> bool:
-    """Whether systemd-logind ends a user's processes with the last login (logind.conf(5), loginctl(1))."""
+    """Return whether systemd-logind ends a user's processes with the last login (logind.conf(5), loginctl(1))."""
     kills = ""
     for place in map(Path, _LOGIND):
         for path in sorted(place.glob("*.conf")) if place.is_dir() else [place]:
@@ -267,7 +267,7 @@ def _ends_processes() -> bool:
 
 
 def _answer(future: TaskFuture) -> Answer:
-    """What a task of this engine came to."""
+    """Return what a task of this engine came to."""
     try:
         return read_message(future.packed_result or b"")
     except ValueError as error:

@@ -88,7 +88,7 @@ class Submitter:
 
 
 def _asked(time_limit: float | None, run: str | None, once: bool) -> dict[str, Any]:
-    """What our engines are asked for, checked as they do it."""
+    """Return what our engines are asked for, checked as they do it."""
     values = {"time_limit": time_limit, "run": run, "once": once or None}
     options = {key: value for key, value in values.items() if value is not None}
     if not options:
@@ -103,7 +103,7 @@ def _asked(time_limit: float | None, run: str | None, once: bool) -> dict[str, A
 
 
 def _placement(ranks: int | None, nodes: int | None) -> dict[str, int]:
-    """Ranks and nodes as Parsl takes them (``parsl/executors/high_throughput/mpi_resource_management.py``)."""
+    """Return ranks and nodes as Parsl takes them (``parsl/executors/high_throughput/mpi_resource_management.py``)."""
     for name, value in (("ranks", ranks), ("nodes", nodes)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise InputError(f"{name}: {value!r}: is not a number of 1 or more")

@@ -204,7 +204,7 @@ def _rank(event: Event) -> tuple[int, int] | None:
 
 
 def _is_later(event: Event, rank: tuple[int, int], before: Event, *before_rank: int) -> bool:
-    """Whether an event replaces another one of its attempt; the same rule as that of :func:`replace_task`."""
+    """Return whether an event replaces another one of its attempt; the same rule as that of :func:`replace_task`."""
     if rank != before_rank:
         return rank > before_rank
     return event.sequence > before.sequence if event.source == before.source else event.time > before.time
@@ -235,7 +235,7 @@ def _value(value: Any, kinds: type | tuple[type, ...]) -> Any:
 
 
 def _stage(kind: str, *, verdict: bool) -> int:
-    """How final an event is: 0 while the task runs, 1 and 2 with a verdict, 3 and 4 with its true end."""
+    """Return how final an event is: 0 while the task runs, 1 and 2 with a verdict, 3 and 4 with its true end."""
     if kind not in _STAGES:
         return 0
     return _STAGES[kind] - 1 if verdict else _STAGES[kind] + 1

@@ -57,7 +57,7 @@ _WATCHED = (
 
 
 def _is_watched(directory: Path, pattern: str, path: Path) -> bool:
-    """Whether a path is an entry of the directory that matches the pattern, or below one."""
+    """Return whether a path is an entry of the directory that matches the pattern, or below one."""
     here = os.path.realpath(directory)
     real = os.path.join(os.path.realpath(path.parent), path.name)
     below = os.path.relpath(real, here)

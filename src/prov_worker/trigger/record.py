@@ -108,7 +108,7 @@ def _graph(folder: Settled, key: str, run: dict[str, Any], listing: str) -> list
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:
-    """The entity of what the action led to."""
+    """Return the entity of what the action led to."""
     if "run" in run:
         return {"@id": run["url"], "@type": "CreativeWork", "name": f"Run {run['run']} of flow {run['flow']}",
                 "identifier": run["run"]}  # fmt: skip

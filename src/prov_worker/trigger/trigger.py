@@ -184,7 +184,7 @@ class Trigger:
         )
 
     def _crate(self, folder: Settled, pending: Pending, run: dict[str, Any]) -> str | None:
-        """Path of the trigger's crate; None if it could not be written, which does not hold up the rest."""
+        """Return path of the trigger's crate; None if it could not be written, which does not hold up the rest."""
         try:
             return os.fspath(write_crate(self._crates, folder, pending.key, run))
         except OSError as error:

@@ -187,7 +187,7 @@ class Watcher:
         return sorted(settled, key=lambda folder: (folder.seen_ns, folder.name))
 
     def _names(self) -> list[str] | None:
-        """Names that match; None while the directory is away."""
+        """Return names that match; None while the directory is away."""
         try:
             device = os.stat(self.directory).st_dev
             names = [name for name in os.listdir(self.directory) if self._matches(name)]
@@ -235,7 +235,7 @@ class Watcher:
         return None
 
     def _leads_back(self, path: str) -> bool:
-        """Whether a link leads to the directory, to one around it, or to itself."""
+        """Return whether a link leads to the directory, to one around it, or to itself."""
         try:
             target = os.path.realpath(path, strict=True)
         except OSError as error:
@@ -244,7 +244,7 @@ class Watcher:
         return here == target or here.startswith(target.rstrip("/") + "/")
 
     def _is_due(self, name: str, record: FolderRecord, tree: Tree, now: float, wall: int) -> bool:
-        """Whether a folder that has not changed since the last look is settled and not done."""
+        """Return whether a folder that has not changed since the last look is settled and not done."""
         if record.content in record.fired or record.pending is not None or now - record.since_s < self.settle_s:
             return False
         if not tree.entries:

@@ -16,7 +16,7 @@ _MASK_DELTA = 0xA282EAD8
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[array[int], array[int], list[int]]:
-    """What the lower and the upper half of four bytes do to a checksum, and what one byte does."""
+    """Return what the lower and the upper half of four bytes do to a checksum, and what one byte does."""
     byte_table = []
     for byte in range(256):
         crc = byte

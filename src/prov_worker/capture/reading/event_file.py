@@ -226,7 +226,7 @@ def _plugin(metadata: bytes) -> tuple[bytes, bytes]:
 
 
 def _scalar_of(tensor: bytes) -> float | None:
-    """The number in a tensor without dimensions; None for any other tensor."""
+    """Return the number in a tensor without dimensions; None for any other tensor."""
     kind, content = 0, b""
     values: dict[int, Any] = {}
     for number, _, value in p.fields(tensor):
@@ -273,7 +273,7 @@ def _hyperparameters(content: bytes, events: Events) -> None:
 
 
 def _text_of(value: bytes) -> str:
-    """Text of a ``google.protobuf.Value``."""
+    """Return text of a ``google.protobuf.Value``."""
     for number, _, data in p.fields(value):
         if number == 2:
             text = repr(p.double(data))

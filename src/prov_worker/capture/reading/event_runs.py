@@ -95,7 +95,7 @@ def _run(directory: str, roots: list[str], paths: list[str], deadline: Deadline)
 
 
 def _event_files(root: str, deadline: Deadline) -> Iterator[str]:
-    """Paths of the event files below a directory; links are not followed."""
+    """Return paths of the event files below a directory; links are not followed."""
 
     def fail(error: OSError) -> None:
         if error.filename == root:

@@ -80,7 +80,7 @@ def _directories(path: str) -> list[str]:
 
 
 def _files(root: str) -> Iterator[tuple[str, str]]:
-    """Keys and paths of the files below a directory: a key may hold slashes."""
+    """Return keys and paths of the files below a directory: a key may hold slashes."""
     count = 0
     for directory, _, names in os.walk(root):
         for name in sorted(names):
@@ -113,7 +113,7 @@ def _time(text: str | None) -> int | None:
 
 
 def _flat(path: str) -> dict[str, str]:
-    """What a flat YAML file says, as MLflow writes it: one key per line, texts plain or quoted."""
+    """Return what a flat YAML file says, as MLflow writes it: one key per line, texts plain or quoted."""
     values = {}
     for line in (_text(path) or "").splitlines():
         key, colon, value = line.partition(": ")

@@ -105,7 +105,7 @@ def _pairs(items: Any) -> dict[str, str]:
 def _pages(
     base: str, route: str, key: str, query: dict[str, Any], deadline: Deadline, method: str = "POST"
 ) -> Iterator[dict[str, Any]]:
-    """Items of all pages of an answer."""
+    """Return items of all pages of an answer."""
     token = None
     while True:
         answer = _ask(base + route, query if token is None else {**query, "page_token": token}, deadline, method)

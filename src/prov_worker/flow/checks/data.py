@@ -29,7 +29,7 @@ def data(flow: Flow) -> Iterator[Draft]:
 
 
 def _results(state: Mapping[str, Any]) -> Iterator[Remark]:
-    """Paths that results are written to."""
+    """Return paths that results are written to."""
     holders: list[tuple[Steps, Mapping[str, Any]]] = [((), state)]
     holders += [(("Catch", number), catcher) for number, catcher in enumerate(mappings(state.get("Catch")))]
     for steps, holder in holders:
@@ -45,7 +45,7 @@ def _results(state: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def _reads(flow: Flow, name: str, before: Shape | None) -> Iterator[Remark]:
-    """What a state reads; of one that is not reached, only whether paths are paths."""
+    """Return what a state reads; of one that is not reached, only whether paths are paths."""
     state = flow.states[name]
     pairs: list[tuple[Read, Shape | None]] = [(read, before) for read in reads_of(state)]
     if state.get("Type") == "Choice":
@@ -104,12 +104,12 @@ def _never(flow: Flow, text: str, steps: Steps, reading: shapes.Reading) -> str:
 
 
 def _is_result(flow: Flow, steps: Steps) -> bool:
-    """Whether something is written by a state, not brought by the input."""
+    """Return whether something is written by a state, not brought by the input."""
     return any(result_steps(state) == steps for state in flow.states.values())
 
 
 def _way(flow: Flow, name: str, read: Read) -> str:
-    """A way to a state on which nothing is written that holds what is read."""
+    """Return a way to a state on which nothing is written that holds what is read."""
     assert read.path is not None
     steps = read.path.steps
     if flow.start is None:

@@ -38,7 +38,7 @@ def ends(flow: Flow) -> Iterator[Draft]:
 
 
 def _endless(flow: Flow, dead: set[str]) -> list[str]:
-    """States that can be reached and from which no end can; a dead end and a name that is none have been said."""
+    """Return states that can be reached and from which no end can; what was reported before is left out."""
     leads = {name: [transition.target for transition in flow.transitions(name)] for name in flow.states}
     out = {
         name for name in flow.states if flow.ends(name) or name in dead or flow.states[name].get("Type") not in TYPES
@@ -53,7 +53,7 @@ def _endless(flow: Flow, dead: set[str]) -> list[str]:
 
 
 def _circle(flow: Flow, name: str, endless: list[str]) -> list[str]:
-    """A loop that is reached from a state: its states in their order."""
+    """Return a loop that is reached from a state: its states in their order."""
     way: list[str] = []
     while name not in way:
         way.append(name)
@@ -62,7 +62,7 @@ def _circle(flow: Flow, name: str, endless: list[str]) -> list[str]:
 
 
 def _from(flow: Flow, name: str) -> set[str]:
-    """All states that are reached from one, itself included."""
+    """Return all states that are reached from one, itself included."""
     seen = {name}
     waiting = [name]
     for state in waiting:

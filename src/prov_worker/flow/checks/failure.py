@@ -30,7 +30,7 @@ def failure(flow: Flow) -> Iterator[Draft]:
 
 
 def _is_looked_at(flow: Flow, name: str) -> bool:
-    """Whether any state reads the status of an action's result, or all of the result."""
+    """Return whether any state reads the status of an action's result, or all of the result."""
     place = result_steps(flow.states[name])
     if place is None:
         return False

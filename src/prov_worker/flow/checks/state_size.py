@@ -52,7 +52,7 @@ def _constant_size(state: Mapping[str, Any]) -> int:
 
 
 def _growing(flow: Flow, name: str) -> Iterator[str]:
-    """Keys that a state in a loop computes as itself plus something."""
+    """Return keys that a state in a loop computes as itself plus something."""
     state = flow.states[name]
     place, parameters = result_steps(state), state.get("Parameters")
     if state.get("Type") != "ExpressionEval" or place is None or not isinstance(parameters, Mapping):
@@ -64,7 +64,7 @@ def _growing(flow: Flow, name: str) -> Iterator[str]:
 
 
 def _adds_to(text: str, own: str) -> bool:
-    """Whether an expression is a sum of which one part is the place that it is written to."""
+    """Return whether an expression is a sum of which one part is the place that it is written to."""
     try:
         node: ast.expr = ast.parse(text.strip().replace("`", "").replace("$.", ""), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -78,7 +78,7 @@ def _adds_to(text: str, own: str) -> bool:
 
 
 def _returns(flow: Flow, name: str) -> bool:
-    """Whether a state can come after itself."""
+    """Return whether a state can come after itself."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:

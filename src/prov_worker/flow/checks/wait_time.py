@@ -43,7 +43,7 @@ def wait_time(flow: Flow) -> Iterator[Draft]:
 
 
 def _walltime(flow: Flow, state: Mapping[str, Any]) -> float | None:
-    """Seconds of the walltime that a compute action asks for; else that of the command line; None if not known."""
+    """Return seconds of the walltime that a compute action asks for; else the command line's; None if not known."""
     parameters = state.get("Parameters")
     config = parameters.get("user_endpoint_config") if isinstance(parameters, Mapping) else None
     if isinstance(config, Mapping):
@@ -56,7 +56,7 @@ def _walltime(flow: Flow, state: Mapping[str, Any]) -> float | None:
 
 
 def _of_input(flow: Flow, text: str) -> float | None:
-    """The walltime that a path leads to: in the input, else in the schema's default."""
+    """Return the walltime that a path leads to: in the input, else in the schema's default."""
     path = paths.parse(text)
     if path is None or not path.whole:
         return flow.walltime_s

@@ -248,7 +248,7 @@ class _Evaluator:
         return getattr(holder, function.attr)(*arguments)
 
     def _presence(self, name: str, node: ast.Call, bound: dict[str, Any]) -> Any:
-        """The functions that take a place as a text: ``getattr('input.x', 10)``, ``is_present('input.x')``."""
+        """Return the functions that take a place as a text: ``getattr('input.x', 10)``, ``is_present('input.x')``."""
         arguments = [self.value(child, bound) for child in node.args]
         if not arguments or not isinstance(arguments[0], str) or len(arguments) > 2:
             raise EvaluationError(f"{name} takes the name of a place as a text")

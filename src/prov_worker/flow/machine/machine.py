@@ -174,7 +174,7 @@ class Machine:
         return self._step(dict(state), [started, completed], follows, rule)
 
     def _made(self, name: str, rule: Mapping[str, Any], state: Mapping[str, Any], readable: Any) -> Step:
-        """A Pass or an ExpressionEval."""
+        """Run a Pass or an ExpressionEval."""
         started = _entry(name, rule, "started", {})
         if "Parameters" in rule:
             value = filled(rule["Parameters"], readable)
@@ -265,5 +265,5 @@ def _until(rule: Mapping[str, Any], readable: Mapping[str, Any], now: float) -> 
 
 
 def _short(status: Mapping[str, Any]) -> str:
-    """What a caught failure tells of an action: its status document as a text."""
+    """Return what a caught failure tells of an action: its status document as a text."""
     return json.dumps(status, ensure_ascii=False)[:_CAUSE_CHARACTERS]

@@ -191,7 +191,7 @@ def _step(spec: Spec, value: Any, place: Steps) -> Step:
 
 
 def _wait(spec: Spec, kind: str, options: Mapping[str, Any], place: Steps) -> int:
-    """Seconds that the flow waits for a step: as stated, else a day beyond the walltime, a day, a week for a person."""
+    """Return seconds that the flow waits for a step: as stated, else walltime and a day; a week for a person."""
     times: dict[str, float | None] = {}
     config = options.get("config")
     stated = {"wait": options.get("wait"), "walltime": options.get("walltime")}

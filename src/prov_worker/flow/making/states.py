@@ -65,11 +65,11 @@ class _Place:
             self._path = f"={name(self._path)}.rstrip('/') + {'/' + below.strip('/') + '/'!r}"
 
     def path(self, key: str) -> dict[str, Any]:
-        """The path as a parameter."""
+        """Return the path as a parameter."""
         return parameter(key, self._path)
 
     def below(self, tail: str) -> str:
-        """Expression of a path below it; ``tail`` is an expression."""
+        """Return expression of a path below it; ``tail`` is an expression."""
         return f"{expression(self._path)}.rstrip('/') + '/' + {tail}"
 
 
@@ -138,7 +138,7 @@ def _tasks(spec: Spec, step: Step) -> dict[str, Any]:
 
 
 def _crates(spec: Spec, crates: Crates, step: str, after: str) -> States:
-    """States that bring crates home: those of all tasks by their ids; after a failure, all that are there.
+    """Return states that bring crates home: those of all tasks by their ids; after a failure, all that are there.
 
     A failed action does not tell its tasks, so the directory is compared by checksum: what came before is not sent.
     """

@@ -149,7 +149,7 @@ def noted_ids(place: Path) -> dict[str, str]:
 
 
 def _place(flow: Flow) -> Path | None:
-    """The file beside a definition; None if the definition did not come from a file."""
+    """Return the file beside a definition; None if the definition did not come from a file."""
     path = Path(flow.definition.name)
     return path.with_name(DEPLOYED_FILE) if path.is_file() else None
 

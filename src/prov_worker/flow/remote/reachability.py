@@ -90,7 +90,7 @@ def _status(client: TransferClient, collection: str) -> str:
 
 
 def _kind(client: TransferClient, collection: str, path: str) -> str:
-    """What is at a path: ``file``, ``dir``, not there, or why that is unknown."""
+    """Return what is at a path: ``file``, ``dir``, not there, or why that is unknown."""
     from globus_sdk import GlobusAPIError, GlobusError
 
     try:

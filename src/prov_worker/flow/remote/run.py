@@ -187,7 +187,7 @@ def required_session(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _needed(run: Mapping[str, Any]) -> Any:
-    """What a run that is inactive waits for (``globus_sdk.gare.GlobusAuthorizationParameters``), or None."""
+    """Return what a run that is inactive waits for (``globus_sdk.gare.GlobusAuthorizationParameters``), or None."""
     if run.get("status") != "INACTIVE" or not isinstance(run.get("details"), Mapping):
         return None
     from globus_sdk.gare import to_gare

@@ -100,6 +100,6 @@ def refusals(name: str) -> Iterator[None]:
 
 
 def _text(error: Any) -> str:
-    """What the service says, in one line."""
+    """Return what the service says, in one line."""
     texts = [line(str(message)) for message in error.messages] or [line(str(error.text))]
     return f"{error.http_status} {error.code or ''} {'; '.join(texts)}"[:_CHARACTERS].replace("  ", " ")

@@ -60,7 +60,7 @@ def of(flow: Flow, value: Mapping[str, Any]) -> list[PathUse]:
 
 
 def _paths(state: Mapping[str, Any], value: Mapping[str, Any]) -> Iterator[tuple[str, str, bool, bool | None]]:
-    """Collection, path, whether it is read, and whether it is a directory, of an action of Transfer."""
+    """Return collection, path, whether it is read, and whether it is a directory, of an action of Transfer."""
     parameters, url = state.get("Parameters"), str(state.get("ActionUrl") or "")
     if not isinstance(parameters, Mapping) or provider_of(url) is None or "transfer" not in url:
         return
@@ -87,7 +87,7 @@ def _first(holder: Mapping[str, Any], keys: tuple[str, ...], value: Mapping[str,
 
 
 def _is_first(flow: Flow, name: str, collection: str, value: Mapping[str, Any]) -> bool:
-    """Whether a way leads to a state on which nothing can have written into a collection."""
+    """Return whether a way leads to a state on which nothing can have written into a collection."""
     seen: set[str] = set()
     waiting = [] if flow.start is None else [flow.start]
     while waiting:

@@ -91,7 +91,7 @@ class AmqpSink:
         self._wait()
 
     def compare_clocks(self) -> None:
-        """The broker tells no time."""
+        """Return None: the broker tells no time."""
 
     def close(self) -> None:
         """Disconnect."""

@@ -51,7 +51,7 @@ class JsonlSink:
             raise AwayError(f"{self._path}: {error.strerror}") from error
 
     def compare_clocks(self) -> None:
-        """It has no clock but this node's."""
+        """Return None: there is no clock but this node's."""
 
     def close(self) -> None:
         """Close the file."""

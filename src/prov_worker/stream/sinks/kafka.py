@@ -125,7 +125,7 @@ class KafkaSink:
             raise self._refusal()
 
     def compare_clocks(self) -> None:
-        """No broker tells the time; one may put its own on messages, by ``message.timestamp.type``."""
+        """Return None: no broker tells the time; one may put its own on messages, by ``message.timestamp.type``."""
 
     def close(self) -> None:
         """Disconnect; what is under way is given up, and comes again."""

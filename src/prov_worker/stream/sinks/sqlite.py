@@ -99,7 +99,7 @@ class SqliteSink:
             raise AwayError(f"{self._path}: {error}") from error
 
     def compare_clocks(self) -> None:
-        """It has no clock but this node's."""
+        """Return None: there is no clock but this node's."""
 
     def close(self) -> None:
         """Close the file."""

@@ -43,7 +43,7 @@ class FlowAction:
         self._flows = FlowsClient(app=app)
 
     def _findings(self, value: dict[str, Any]) -> list[FlowFinding]:
-        """What is wrong with the schema, and with an input by it."""
+        """Return what is wrong with the schema, and with an input by it."""
         definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
         return [finding for finding in check(load(definition, self._schema, value)) if finding.level == ERROR]
 
@@ -73,7 +73,7 @@ class FlowAction:
         return Outcome("", {"flow": self._flow, "run": run, "url": f"https://app.globus.org/runs/{run}"})
 
     def _started(self, tag: str) -> str | None:
-        """The run of a tag, which was started before."""
+        """Return the run of a tag, which was started before."""
         runs = self._flows.list_runs(filter_flow_id=self._flow, query_params={"orderby": "start_time DESC"})
         for run in itertools.islice(runs, _RUNS):
             if tag in (run.get("tags") or ()):
@@ -81,7 +81,7 @@ class FlowAction:
         return None
 
     def outcome(self, key: str) -> Outcome | None:
-        """Not asked for: a run is started at once, or not."""
+        """Do nothing: a run is started at once, or not."""
         return Outcome(f"attempt {key} left nothing")
 
     def release(self) -> None:

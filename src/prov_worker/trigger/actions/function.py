@@ -44,7 +44,7 @@ class FunctionAction:
         return Outcome("", {"function": self._function, "endpoint": self._endpoint, "group": group, "tasks": tasks})
 
     def outcome(self, key: str) -> Outcome | None:
-        """Not asked for: a task is submitted at once, or not."""
+        """Do nothing: a task is submitted at once, or not."""
         return Outcome(f"attempt {key} left nothing")
 
     def release(self) -> None:
