@@ -90,7 +90,8 @@ def test_a_task_whose_worker_was_killed(
         with pytest.raises(TaskFailedError, match=problem):
             deliver(other, task, path, 0.2, True).result(LIMIT_S)
     assert (path.read_text(), (tmp_path / "ended").read_text()) == ("x\n", "x\n")
-    assert not list(crates.glob("*.attempt-*"))
+    for task_id in (task, ended):
+        assert not list(crates.glob(f"{task_id}.attempt-*"))
 
 
 def test_what_cannot_be_claimed_does_not_run(endpoint: EmbeddedEndpoint, crates: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_the_exporter_may_read_the_file_and_nobody_else_write_it(tmp_path: Path)
     assert path.suffix == ".prom"
     assert path.read_text() == "a 2\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    with pytest.raises(InputError, match="no directory"):
+    with pytest.raises(InputError, match="is not a directory"):
         write_exposition(tmp_path / "none" / "a.prom", "a 1\n")
 
 

@@ -88,7 +88,7 @@ def test_a_file_in_place_of_a_directory(prov_worker: Run, tmp_path: Path, verb: 
     (tmp_path / "file").write_text("x")
     code, out, err = prov_worker(verb, tmp_path / "file")
     assert (code, out) == (2, "")
-    assert err.startswith(f"prov-worker: {tmp_path / 'file'}: a file; ")
+    assert err.startswith(f"prov-worker: {tmp_path / 'file'}: is a file; ")
 
 
 def test_show_of_a_directory_of_crates_names_one(prov_worker: Run, crates: Path) -> None:

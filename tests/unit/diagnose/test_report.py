@@ -57,7 +57,7 @@ def test_nothing_is_replaced_and_nothing_half_written(tmp_path: Path) -> None:
     (tmp_path / "there.zip").touch()
     with pytest.raises(InputError, match=r"there\.zip"):
         report.write(tmp_path / "there.zip")
-    with pytest.raises(InputError, match="no directory"):
+    with pytest.raises(InputError, match="is not a directory"):
         report.write(tmp_path / "none" / "report.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["there.zip"]
 

@@ -32,7 +32,7 @@ def command(directory: str, take_over: bool, as_json: bool) -> int:
 
     crate_dir = Path(directory)
     if crate_dir.exists() and not crate_dir.is_dir():
-        raise InputError(f"{crate_dir}: a file; expected a directory with crates")
+        raise InputError(f"{crate_dir}: is a file; expected a directory with crates")
     for path in (crate_dir, Path(spool_dir(str(crate_dir)))):
         if path.exists():
             terminal.need_rights(path, write=True)

@@ -122,7 +122,7 @@ class Index:
             beside = default_index(path)
             if not (beside / SEEN_FILE).is_file():
                 if path.is_file() and path.suffix != v.ZIP_SUFFIX and not is_pack(path.name):
-                    raise InputError(f"{path}: a file; expected an index, or a run or directory that has one")
+                    raise InputError(f"{path}: is a file; expected an index, or a run or directory that has one")
                 if not path.exists():
                     raise InputError(f"{path}: no such index")
                 raise InputError(f"{path}: has no index; make one with: prov-worker run index {path}")

@@ -222,7 +222,7 @@ def test_crates_that_are_there_twice_are_said_to_count_once(prov_worker: Run, ow
         (["query", "/nowhere"], "prov-worker: /nowhere: no such index"),
         (
             ["query", __file__],
-            f"prov-worker: {__file__}: a file; expected an index, or a run",
+            f"prov-worker: {__file__}: is a file; expected an index, or a run",
         ),
         (["query", "x", "--min-duration", "soon"], "expected a duration"),
         (["query", "x", "--min-rss", "big"], "expected a size"),
