@@ -7,6 +7,7 @@ import logging
 import resource
 import select
 import socket
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -74,6 +75,16 @@ def test_bodies_of_open_routes_are_small(web: Web, path: str) -> None:
 def test_both_numbers_of_a_body_that_is_too_large(web: Web) -> None:
     status, content, _ = web.ask("POST", PROTECTED, headers=web.bearer(ALICE), raw=b"x" * (BODY_LIMIT + 1))
     assert (status, content["reason"]) == (413, f"the body has {BODY_LIMIT + 1} bytes; at most {BODY_LIMIT} are taken")
+
+
+def test_lists_of_identities_fit_into_a_head_however_long_they_may_be(web: Web) -> None:
+    """With the longest characters, and the longest names of hosts in front of them."""
+    query = urllib.parse.urlencode({"ids": "0" * 3998 + ", ", "usernames": "\U0010ffff" * 4000})
+    headers = web.bearer(ALICE, "openid")
+    status, content, _ = web.ask("GET", f"/v2/api/identities?{query}", headers=headers)
+    assert (status, content) == (200, {"identities": []})
+    for wrong in ({"ids": "é"}, {"usernames": "x" * 4001}):
+        assert web.ask("GET", f"/v2/api/identities?{urllib.parse.urlencode(wrong)}", headers=headers)[0] == 422
 
 
 def test_a_revoked_token_opens_nothing(web: Web) -> None:

@@ -248,6 +248,10 @@ class IdentityBody(BaseModel):
     status: str
 
 
+#: Quoted, both lists have to fit into what is read of a request's head, up to 12 bytes per character.
+_UUIDS = r"^[0-9A-Fa-f, -]*$"
+
+
 class IdentityList(BaseModel):
     """Identities."""
 
@@ -258,8 +262,8 @@ class IdentityList(BaseModel):
 def identities(
     caller: AuthCaller,
     service: ServiceDep,
-    ids: Annotated[str, Query(description="Comma-separated UUIDs.", max_length=4000)] = "",
-    usernames: Annotated[str, Query(description="Comma-separated user names.", max_length=8000)] = "",
+    ids: Annotated[str, Query(description="Comma-separated UUIDs.", max_length=4000, pattern=_UUIDS)] = "",
+    usernames: Annotated[str, Query(description="Comma-separated user names.", max_length=4000)] = "",
 ) -> Any:
     """Return the caller's own identity, if it is among those asked for."""
     names = {_canonical(each) for each in ids.split(",")} | set(usernames.split(","))
