@@ -185,7 +185,7 @@ docs-venv:
 
 # Any link that leads nowhere, page that no menu has, and docstring that does not fit its signature is an error.
 site: docs-venv
-	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build 2>&1 | { grep -v '^INFO' || true; }
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build 2>&1 | { grep -v '^INFO' >&2 || true; }
 	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/site"
 
 # By click-man, which knows the commands that a group has loaded.
