@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -41,17 +42,27 @@ class Machine:
         """Of the container."""
         return str(self._container.id)
 
+    def _execute(self, *command: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a program there.
+
+        By Docker's client: `exec_run` of the SDK loses what the daemon sends together with the head of its answer
+        (https://github.com/docker/docker-py/issues/3332).
+        """
+        return subprocess.run(
+            ["docker", "exec", self.id, *command], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+
     def run(self, command: str, *, timeout_s: int = 450) -> Done:
         """Run a shell command; code 124 where it took too long."""
-        code, (out, err) = self._container.exec_run(["timeout", str(timeout_s), "bash", "-c", command], demux=True)
-        return Done(code, (out or b"").decode(), (err or b"").decode())
+        done = self._execute("timeout", str(timeout_s), "bash", "-c", command)
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def fetch(self, directory: str, target: Path) -> None:
         """Copy a directory from there; also from a tmpfs, which `docker cp` does not see."""
-        code, (out, err) = self._container.exec_run(["tar", "-C", directory, "-c", "."], demux=True)
-        assert code == 0, err
+        done = self._execute("tar", "-C", directory, "-c", ".")
+        assert done.returncode == 0, done.stderr
         target.mkdir()
-        with tarfile.open(fileobj=io.BytesIO(out)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
             # The filter came to Python 3.11 with 3.11.4; the archive is of a container that this test started.
             archive.extractall(target, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # type: ignore[arg-type]
 
