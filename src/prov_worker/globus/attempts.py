@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +63,7 @@ class TaskAttempt:
             sent: the executor's future, which is done.
         """
         if sent.cancelled():
-            self.settled.cancel()
-            self.settled.set_running_or_notify_cancel()
+            pass_on(sent, self.settled)
             return
         error = sent.exception()
         if error is None:
@@ -85,24 +86,23 @@ class TaskAttempt:
             else:  # a result, so that the stock engine does not try once more
                 self.settled.set_result(ended)
 
-    def pass_on(self, sent: Any) -> None:
-        """Pass on how the attempt ended that was sent again."""
-        error = sent.exception()
-        if error is None:
-            self.settled.set_result(sent.result())
-        else:
-            self.settled.set_exception(error)
 
-
-def answer_alike(task_f: GCFuture, earlier: Any) -> None:
-    """Answer a task that was delivered again.
+def pass_on(ended: Future[Any], waiting: Future[Any]) -> None:
+    """Let a future end as another did. Does not raise: callbacks of futures call it.
 
     Args:
-        task_f: its future.
-        earlier: that of the delivery before it, which is done.
+        ended: the other one, which is done: ``exception()`` of one that was cancelled raises.
+        waiting: the future; left alone if it has ended, such as one that was cancelled meanwhile.
     """
-    error = earlier.exception()
-    if error is None:
-        task_f.set_result(earlier.result())
-    else:
-        task_f.set_exception(error)
+    if waiting.done():
+        return
+    with contextlib.suppress(InvalidStateError):
+        if ended.cancelled():
+            if waiting.cancel():
+                waiting.set_running_or_notify_cancel()
+            else:  # it is under way, so that nobody can cancel it any more
+                waiting.set_exception(CancelledError("the task was cancelled"))
+        elif (error := ended.exception()) is not None:
+            waiting.set_exception(error)
+        else:
+            waiting.set_result(ended.result())

@@ -34,7 +34,7 @@ from globus_compute_endpoint.engines.globus_mpi import GlobusMPIEngine
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.globus import housekeeping, service_urls
 from prov_worker.globus.affinity_check import check_affinity
-from prov_worker.globus.attempts import OpenTask, TaskAttempt, answer_alike
+from prov_worker.globus.attempts import OpenTask, TaskAttempt, pass_on
 from prov_worker.globus.blocks import watch_blocks
 from prov_worker.globus.certificates import close_certificates
 from prov_worker.globus.enginestatus import EngineStatus
@@ -222,7 +222,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             return
         if options.once and (earlier := self._open_tasks.get(task_f.gc_task_id)) is not None:
             assert earlier.future is not None
-            earlier.future.add_done_callback(functools.partial(answer_alike, task_f))
+            earlier.future.add_done_callback(functools.partial(pass_on, waiting=task_f))
             return
         if self._recorder is not None:
             self._open_tasks[task_f.gc_task_id] = OpenTask(task_f, time.time_ns(), options)
@@ -291,7 +291,7 @@ class ProvenanceMixin(GlobusComputeEngineBase):
         if attempt.task.future is not None:
             self._task_id_map.pop(sent.executor_task_id, None)
             attempt.task.future.executor_task_id = again.executor_task_id
-        again.add_done_callback(attempt.pass_on)
+        again.add_done_callback(functools.partial(pass_on, waiting=attempt.settled))
 
     def _begun_before(self, attempt: TaskAttempt) -> None:
         """Answer an attempt whose task has begun before: by what came of it then."""
