@@ -96,6 +96,21 @@ def protocol(config: Config, connections: Connections) -> type[LimitedProtocol]:
     return protocol_for(connections)
 
 
+def server_config(service: Service, http: type[LimitedProtocol]) -> uvicorn.Config:
+    """Return how requests of a service are taken: what is spoken, and the limits of it."""
+    return uvicorn.Config(
+        create_app(service),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=_STOP_S,
+        backlog=ACCEPTED_AT_ONCE,
+        h11_max_incomplete_event_size=_HEAD_LIMIT_BYTES,
+        http=http,
+    )
+
+
 class _Server(uvicorn.Server):
     """Takes few connections at once: asyncio accepts a whole backlog before the first of them may make space."""
 
@@ -120,19 +135,7 @@ def run(config: Config, environ: dict[str, str]) -> None:
         most = most_connections(config.connection_limit, 2 if config.carries_amqp else 1)
         if most < config.connection_limit:
             _log.warning("at most %d connections: this process may open no more files (ulimit -n)", most)
-        server = _Server(
-            uvicorn.Config(
-                create_app(service),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="none",
-                timeout_graceful_shutdown=_STOP_S,
-                backlog=ACCEPTED_AT_ONCE,
-                h11_max_incomplete_event_size=_HEAD_LIMIT_BYTES,
-                http=protocol(config, Connections(most)),
-            )
-        )
+        server = _Server(server_config(service, protocol(config, Connections(most))))
         _log.info("listening on %s for %d identities; state in %s", config.url, len(identities), config.database)
         server.run(sockets=listeners)
     finally:

@@ -53,8 +53,9 @@ def test_a_failed_job_reads_as_completed(
     cluster = cluster_of()
     provider = provider_of(cluster)
     job = provider.submit("exit 7", 1)
-    wait_for(lambda: provider.status([job])[0].state.name == "COMPLETED", "the end")
-    wait_for(lambda: cluster.jobs()[job].get("Exit_status") == 7, "its exit status")
+    wait_for(lambda: cluster.jobs()[job]["job_state"] == "F", "the end")
+    assert cluster.jobs()[job]["Exit_status"] == 7
+    assert provider.status([job])[0].state.name == "COMPLETED"
 
 
 def test_without_history_a_running_block_reads_as_completed(

@@ -43,10 +43,16 @@ def numbers(journal: Path) -> list[int]:
 
 def test_a_step_that_takes_long_keeps_no_record_from_the_journal(rings: tuple[Drains, Ring, Path]) -> None:
     drains, ring, journal = rings
+    before = set(threading.enumerate())
     drains.begin_step()
+    beside = list(set(threading.enumerate()) - before)
+    assert len(beside) == 1, "a thread drains beside the step"
     for number in range(3):
         put(ring, number)
-        wait_until(lambda n=number: numbers(journal) == list(range(n + 1)), "it is there, though no step has ended")  # type: ignore[misc]
+        wait_until(
+            lambda n=number: len(numbers(journal)) > n or not beside[0].is_alive(), "the record, or the thread's end"
+        )  # type: ignore[misc]
+        assert numbers(journal) == list(range(number + 1)), "it is there, though no step has ended"
     drains.end_steps()
 
 

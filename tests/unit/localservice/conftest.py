@@ -33,11 +33,10 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
     import uvicorn
     from web_client import ALICE, BOB, BODY_LIMIT, CONNECTION_LIMIT, TASK_LIMIT, Web
 
-    from prov_worker.localservice.app import create_app
     from prov_worker.localservice.config import Config
     from prov_worker.localservice.connections import Connections
     from prov_worker.localservice.identities import Identities
-    from prov_worker.localservice.server import protocol
+    from prov_worker.localservice.server import protocol, server_config
     from prov_worker.localservice.service import Service
     from prov_worker.localservice.sqlite import SqliteStorage
 
@@ -63,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Web]]:
         )
         service = Service(config, SqliteStorage(config.database), Identities([ALICE, BOB]))
         http = protocol(config, Connections(config.connection_limit))
-        server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, ws="none", http=http))
+        server = uvicorn.Server(server_config(service, http))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((server, thread))
