@@ -30,8 +30,9 @@ HARDENED: dict[str, Any] = {
     "env": {"HOME": "/home/prov"},
     "pids_limit": 512,
 }
+#: The first is that of a login node of tests/rollout/test_site.py too.
 SYSTEMS = [
-    pytest.param("debian:trixie-slim", "3.13", {}, "/root", id="trixie"),
+    pytest.param("debian:trixie-slim", "3.13", {}, "/root", id="trixie", marks=pytest.mark.long),
     pytest.param("debian:bookworm-slim", "3.11", HARDENED, "/home/prov", id="bookworm-hardened"),
 ]
 

@@ -157,7 +157,7 @@ class Node:
         """
         files = f"{_GREP} -r --devices=skip /home /tmp /var/tmp /run | grep -v ^/tmp/observed"
         look = f"{_GREP} /proc/[0-9]*/cmdline; {files}"
-        self._as_other("--detach", f"exec >>/tmp/observed 2>/dev/null; while sleep 0.1; do {look}; done")
+        self._as_other("--detach", f"exec >>/tmp/observed 2>/dev/null; while sleep 0.3; do {look}; done")
 
     def leaks(self) -> list[str]:
         """Where the secret is though it should not be: for others to read, here or there, or twice at home."""

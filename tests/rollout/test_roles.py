@@ -14,15 +14,17 @@ from login_nodes import BIN, LABEL, ROOT, Site
 from prov_worker.testing import CrateFactory
 from support.containers import docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("rollout-roles")]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("rollout-roles"),
+    # tests/rollout/test_site.py runs all of them in playbooks.
+    pytest.mark.long,
+]
 
 #: In this order what one needs of the others is there already.
-#: All of them, in their order; those that tests/rollout/test_site.py runs too are for `make test-long` here.
-ROLES = [
-    "prov_worker",
-    *(pytest.param(role, marks=pytest.mark.long) for role in ("endpoint", "preflight", "service")),
-    "collect",
-]
+ROLES = ("prov_worker", "endpoint", "preflight", "service", "collect")
 
 
 @pytest.fixture(scope="module")

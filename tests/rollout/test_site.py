@@ -60,10 +60,13 @@ SYSTEMD = pytest.param("systemd", marks=pytest.mark.xdist_group("rollout-systemd
 #: The next kind has Slurm too: this one is for `make test-long`.
 SLURM = pytest.param("slurm", marks=[pytest.mark.xdist_group("rollout-slurm"), pytest.mark.long])
 SCRONTAB = pytest.param("scrontab", marks=pytest.mark.xdist_group("rollout-scrontab"))
+#: This kind waits for minutes of its own: what it shows again of them is for `make test-long`.
+LONG_SCRONTAB = pytest.param("scrontab", marks=[*SCRONTAB.marks, pytest.mark.long])
 #: For what does not differ from node to node.
 on_systemd = pytest.mark.parametrize("node", [SYSTEMD], indirect=True)
 on_slurm = pytest.mark.parametrize("node", [SLURM], indirect=True)
 on_clusters = pytest.mark.parametrize("node", [SLURM, SCRONTAB], indirect=True)
+on_all_but_quick = pytest.mark.parametrize("node", [SYSTEMD, SLURM, LONG_SCRONTAB], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +133,6 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
     assert status.code == 0
     assert re.search(r"service\W+online", status.output), status.output[-3000:]
 
-    again = node.play("site")
-    assert (again.code, again.changed) == (0, 0), again.output[-6000:]
-
     tasks = submit(node)
     assert until(lambda: {f"{task}.crate" for task in tasks} <= set(node.crates)), node.logs()
     collected = node.play("collect", collect_dest=str(tmp_path / "home"))
@@ -143,6 +143,12 @@ def test_from_nothing_to_crates_at_home(node: Node, tmp_path: Path) -> None:
         assert crate.status == "completed"
         assert check_crate(crate.path) == []
     assert node.leaks() == []
+
+
+@on_all_but_quick
+def test_a_second_run_changes_nothing(node: Node) -> None:
+    again = node.play("site")
+    assert (again.code, again.changed) == (0, 0), again.output[-6000:]
 
 
 @on_clusters
@@ -176,12 +182,28 @@ def test_hosts_with_one_home_do_not_start_it_twice(node: Node) -> None:
     assert node.status()["pid"] == before["pid"]
 
 
+@on_all_but_quick
 def test_after_a_reboot_it_comes_back_by_itself(node: Node) -> None:
     # At once, as if the power failed, with a user endpoint and workers alive.
     submit(node)
     node.reboot()
     assert until(node.online, timeout_s=240, pause_s=2), node.logs()
     submit(node)
+
+
+@on_systemd
+def test_what_is_refused_changes_nothing(node: Node) -> None:
+    """As roles by themselves do (test_roles.py): a version that is not in the wheelhouse, crates that go nowhere."""
+    process = node.status()["pid"]
+    # Without a lock, so that what is beside the package is not installed before it is missed.
+    play = node.play("upgrade", prov_worker_version="9.9.9", prov_worker_lock="")
+    assert play.code == 2, play.output[-3000:]
+    assert "prov-worker[fleet,plot]==9.9.9" in play.output
+    assert node.shell("readlink .local/share/prov-worker/current").strip() == f"envs/{VERSION}"
+    assert node.status()["pid"] == process
+    nowhere = node.play("collect", collect_dest="")
+    assert nowhere.code == 2, nowhere.output[-3000:]
+    assert "collect_dest: name a folder of this machine" in nowhere.output
 
 
 @on_systemd

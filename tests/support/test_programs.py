@@ -33,10 +33,11 @@ def leave(**options):
 needs_own_network = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes networks of their own")
 
 
-def run(folder: Path, text: str) -> tuple[int, str]:
-    """Exit status and output of a run of pytest; nothing of it may run after it."""
+def run(folder: Path, *texts: str) -> tuple[int, str]:
+    """Exit status and output of a run of pytest, with a module per text; nothing of it may run after it."""
     folder.mkdir(exist_ok=True)
-    (folder / "test_it.py").write_text((HEAD + text).replace("MARK", str(folder / "left")))
+    for number, text in enumerate(texts):
+        (folder / f"test_it{number or ''}.py").write_text((HEAD + text).replace("MARK", str(folder / "left")))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "support.ending", "-p", "no:cacheprovider"),
@@ -57,32 +58,51 @@ def run(folder: Path, text: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "options",
-    ["", "start_new_session=True", "env={}, cwd=tmp_path", "env={'HOME': str(tmp_path / 'home')}, cwd='/'"],
-    ids=["child", "session", "by its folder", "by its environment"],
-)
-def test_what_a_module_leaves_is_named_and_killed(tmp_path: Path, options: str) -> None:
-    code, text = run(tmp_path / "it", f"def test_leaves(tmp_path):\n    leave({options})\n")
-    assert code == 0, text
-    assert "test_it.py left programs behind:" in text
-
-
-def test_a_daemon_that_lost_its_parent_is_found(tmp_path: Path) -> None:
-    body = (
-        "def test_leaves():\n    subprocess.run([sys.executable, '-c', 'import subprocess, sys; "
-        "subprocess.Popen(sys.argv[1:], start_new_session=True)', *COMMAND])\n"
-    )
-    code, text = run(tmp_path / "it", body)
-    assert (code, "left programs behind" in text) == (0, True), text
-
-
-def test_who_kills_on_purpose_may_leave_programs(tmp_path: Path) -> None:
-    body = (
+LEAVES = [
+    # A child, one in a session of its own, one that is known by its folder, and one by its environment.
+    *(
+        f"def test_leaves(tmp_path):\n    leave({options})\n"
+        for options in (
+            "", "start_new_session=True", "env={}, cwd=tmp_path", "env={'HOME': str(tmp_path / 'home')}, cwd='/'",
+        )
+    ),
+    # A daemon that lost its parent.
+    ("def test_leaves():\n    subprocess.run([sys.executable, '-c', 'import subprocess, sys; "
+    "subprocess.Popen(sys.argv[1:], start_new_session=True)', *COMMAND])\n"),
+]  # fmt: skip
+#: Programs that are killed on purpose, that belong to the whole module, and that fixtures end.
+LEAVES_NOTHING = [
+    (
         "PIDS = []\n\n@pytest.mark.faults\ndef test_leaves():\n    PIDS.append(leave())\n\n"
         "def test_next():\n    assert os.waitpid(PIDS[0], os.WNOHANG) == (PIDS[0], signal.SIGKILL)\n"
-    )
-    code, text = run(tmp_path / "it", body)
+    ),
+    (
+        "@pytest.fixture(scope='module')\ndef parts():\n    parts = [subprocess.Popen(COMMAND)]\n    yield parts\n"
+        "    parts[-1].kill()\n    parts[-1].wait()\n\n"
+        "@pytest.mark.faults\ndef test_restarts(parts):\n    parts[0].kill()\n    parts[0].wait()\n"
+        "    parts.append(subprocess.Popen(COMMAND))\n\n"
+        "@pytest.mark.faults\ndef test_next(parts):\n    assert parts[-1].poll() is None\n"
+    ),
+    (
+        "@pytest.fixture(scope='session')\ndef of_session():\n    leave()\n\n"
+        "@pytest.fixture(scope='module')\ndef of_module():\n    process = subprocess.Popen(COMMAND)\n    yield\n"
+        "    process.kill()\n    process.wait()\n\n"
+        "def test_all(of_session, of_module, programs):\n    programs.start(COMMAND)\n"
+        "    programs.start(['sh', '-c', '\"$@\"; true', '-', *COMMAND], start_new_session=True)\n"
+    ),
+]
+
+
+def test_what_a_module_leaves_is_named_and_killed(tmp_path: Path) -> None:
+    """Run together, as each run of pytest takes seconds to begin."""
+    code, text = run(tmp_path / "it", *LEAVES)
+    assert code == 0, text
+    for number in range(len(LEAVES)):
+        assert f"test_it{number or ''}.py left programs behind:" in text
+
+
+def test_what_ends_with_its_test_its_module_or_the_run_is_left_by_none(tmp_path: Path) -> None:
+    code, text = run(tmp_path / "it", *LEAVES_NOTHING)
     assert (code, "left programs behind" in text) == (0, False), text
 
 
@@ -101,30 +121,6 @@ def test_what_ran_before_is_left_alone(tmp_path: Path) -> None:
         assert any(str(folder) in file.path for file in daemon.open_files())
     finally:
         daemon.kill()
-
-
-def test_what_a_test_starts_again_for_its_module_lives_on(tmp_path: Path) -> None:
-    body = (
-        "@pytest.fixture(scope='module')\ndef parts():\n    parts = [subprocess.Popen(COMMAND)]\n    yield parts\n"
-        "    parts[-1].kill()\n    parts[-1].wait()\n\n"
-        "@pytest.mark.faults\ndef test_restarts(parts):\n    parts[0].kill()\n    parts[0].wait()\n"
-        "    parts.append(subprocess.Popen(COMMAND))\n\n"
-        "@pytest.mark.faults\ndef test_next(parts):\n    assert parts[-1].poll() is None\n"
-    )
-    code, text = run(tmp_path / "it", body)
-    assert (code, "left programs behind" in text) == (0, False), text
-
-
-def test_programs_of_tests_and_of_fixtures_end(tmp_path: Path) -> None:
-    body = (
-        "@pytest.fixture(scope='session')\ndef of_session():\n    leave()\n\n"
-        "@pytest.fixture(scope='module')\ndef of_module():\n    process = subprocess.Popen(COMMAND)\n    yield\n"
-        "    process.kill()\n    process.wait()\n\n"
-        "def test_all(of_session, of_module, programs):\n    programs.start(COMMAND)\n"
-        "    programs.start(['sh', '-c', '\"$@\"; true', '-', *COMMAND], start_new_session=True)\n"
-    )
-    code, text = run(tmp_path / "it", body)
-    assert code == 0, text
 
 
 @needs_own_network

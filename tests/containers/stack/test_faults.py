@@ -59,7 +59,11 @@ def cut_network(stack: Stack) -> None:
     stack.docker("network", "connect", network, net)
 
 
-FAULTS = [restart_broker, restart_service, kill_endpoint, kill_user_endpoint, cut_network]
+#: Two are shown by tests/integration/service/test_faults.py too: here they are for `make test-long`.
+FAULTS = [
+    restart_service, kill_endpoint, cut_network,
+    *(pytest.param(fault, marks=pytest.mark.long) for fault in (restart_broker, kill_user_endpoint)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

@@ -16,17 +16,12 @@ import pytest
 from prov_worker.fleet import presence
 from prov_worker.globus.daemons import STALE_S
 from support.commands import run_program
-from support.marks import PARSL_SOCKET
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.xdist_group("fleet-by-watch"),
-    PARSL_SOCKET,
-]
+pytestmark = endpoints("fleet-by-watch")
 WaitFor = Callable[..., None]
 OPTIONS = {"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"}
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import functions
 
-from support.marks import FLEET
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = FLEET
+pytestmark = endpoints("fleet")
 WORKER_INIT = {"worker_init": f"export PYTHONPATH={Path(functions.__file__).parent}"}
 
 

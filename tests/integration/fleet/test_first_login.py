@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.marks import FLEET
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = FLEET
+pytestmark = endpoints("fleet")
 
 CLIENT = "5d9f8a52-3b1c-4f0e-8a44-0d2f4a6f1c01"
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from prov_worker.globus.processes import is_alive
-from support.marks import FLEET
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from fleet_host import FleetHost
 
-pytestmark = [*FLEET, pytest.mark.faults]
+pytestmark = [*endpoints("fleet"), pytest.mark.faults]
 #: A daemon gives a sign of life every 15 s: one that has missed one hangs here, and not only after a minute.
 IMPATIENT = (
     "import sys\n"

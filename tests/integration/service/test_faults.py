@@ -244,6 +244,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long  # with a stack of its own; tests/containers/stack/test_faults.py shows it too
 def test_full_disk_under_the_crates(tmp_path: Path, small_disk: Path) -> None:
     """Results come all the same; crates are written when there is room again."""
     from service_stack import running

@@ -44,7 +44,8 @@ def daemon_of(stack: Stack, python: str) -> Iterator[Daemon]:
 
 
 @pytest.mark.parametrize(
-    "daemon_python, sdk_python", [("oldest", "oldest"), ("oldest", "newest"), ("newest", "oldest")]
+    "daemon_python, sdk_python",
+    [("oldest", "newest"), ("newest", "oldest"), pytest.param("oldest", "oldest", marks=pytest.mark.long)],
 )
 def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_path: Path) -> None:
     if not OLDEST.exists():

@@ -14,12 +14,12 @@ import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed
 
 from prov_worker.sites.catalog import site
-from support.marks import pbs_site
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
 
-pytestmark = pbs_site("aurora")
+pytestmark = endpoints("pbs-aurora")
 OWN = site("aurora").options
 #: Cores 0 and 52, two threads each.
 OF_THE_SYSTEM = {0, 52, 104, 156}

@@ -16,12 +16,12 @@ import pbs_tasks
 from pbs_site import PROJECT, PBSSite, by_task, installed, worker_init
 
 from prov_worker.sites.catalog import site
-from support.marks import pbs_site
+from support.marks import endpoints
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
 
-pytestmark = pbs_site("polaris")
+pytestmark = endpoints("pbs-polaris")
 Wait = Callable[..., None]
 LIMIT_S = 180
 OWN = site("polaris").options

@@ -23,7 +23,7 @@ def _compiled() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def compiled_once(_compiled: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile each text of a template once: tests render the same one hundreds of times, and compiling takes longest."""
+    """Compile each text of a template once: the same ones are rendered hundreds of times."""
     from jinja2.sandbox import SandboxedEnvironment
 
     compile_text = SandboxedEnvironment.compile
