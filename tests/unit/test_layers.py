@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,14 @@ def test_folders_with_many_subjects_have_few_entries(folder: str, limit: int) ->
 
 def test_every_package_has_a_layer() -> None:
     assert {package_of(path) for path in MODULES} <= set(LAYERS)
+
+
+def test_the_table_of_packages_has_each_of_them_in_its_layer() -> None:
+    text = (SOURCE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*?) \|", text, re.MULTILINE)
+    layers = {name: int(layer) for layer, names in rows for name in re.findall(r"`(\w+)(?:/|\.py)`", names)}
+    # The lowest layer of the table is several: what needs nothing, and what needs that.
+    assert layers == {name: max(layer, 0) for name, layer in LAYERS.items() if name != "__main__"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
