@@ -19,7 +19,6 @@ from uuid import UUID
 
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
 from prov_worker.recorder import capture, commands, current_task, libraries, output, packed_call
 from prov_worker.recorder.annotations import Notes, running
@@ -27,17 +26,16 @@ from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.crate_wait import wait_for_crate
 from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.errors import log_internal_error
-from prov_worker.recorder.failures import failure, redacted
+from prov_worker.recorder.failures import failure
 from prov_worker.recorder.forks import Forks
 from prov_worker.recorder.function_ids import FunctionIds
 from prov_worker.recorder.known_functions import KnownFunction, KnownFunctions
 from prov_worker.recorder.outlet import Outlet
-from prov_worker.recorder.worker_info import mpi_placement, worker_facts
-from prov_worker.redact import secret_values
+from prov_worker.recorder.worker_info import mpi_placement
+from prov_worker.recorder.worker_slot import ask_for_events, make_again, make_slot, worker_line
 from prov_worker.sandbox import list_files
 from prov_worker.settings import AT_END, PACKED, Settings
 from prov_worker.spool import launch
-from prov_worker.spool.journal import VERSION
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.ring_records import (
     END,
@@ -51,8 +49,7 @@ from prov_worker.spool.ring_records import (
     START,
     WHOLE,
 )
-from prov_worker.spool.slot import MARK, NOTE_LIMIT, OFF, Slot
-from prov_worker.spool.stream_request import leave_request
+from prov_worker.spool.slot import MARK, NOTE_LIMIT, Slot
 
 log = logging.getLogger(__name__)
 
@@ -144,80 +141,23 @@ class Recorder:
         self.capture_output = settings.capture_output
         self._list_files = settings.capture_outputs == AT_END
         self._outlet.limit = settings.ring_limit
-        line = {
-            "t": "worker",
-            "v": VERSION,
-            "host": self._name.host,
-            "place": self._name.place,
-            "pid": self.pid,
-            "thread": self._thread,
-            "endpoint": None if endpoint_id is None else str(endpoint_id),
-            "endpoint_name": provenance.get("endpoint_name"),
-            "aff": sorted(self._affinity),
-            **worker_facts(os.environ, settings.capture_environment),
-            "settings": provenance["settings"],
-        }
-        text = json.dumps(redacted(line, secret_values()))
+        line = worker_line(self._name, self._thread, endpoint_id, self._affinity, settings, provenance)
         # the slot first: an agent that looks between the two finds a worker without records, which is no harm
         if self._slot is None:
-            self._slot = self._make_slot(settings)
+            self._slot = make_slot(
+                self._runtime, self.crate_dir, self._name, self._thread, settings, self._outlet.journal
+            )
             self._outlet.open(bool(self._slot.path))
         if provenance.get("stream") and self._slot.path:
-            self._ask_for_events(provenance["stream"])
+            ask_for_events(self._runtime, provenance["stream"])
         if self._slot.path and self._thread is None:
             current_task.publish(self._slot.path, provenance, endpoint_id)
         libraries.watch(settings.capture)
         self._wait = self._wait and bool(self._slot.path)
         self._plain = self.capture_output != "tail"
-        self._outlet.keep(text.encode() + b"\n", first=True)
+        self._outlet.keep(line, first=True)
         self._functions.clear()
         self.provenance_key = provenance["key"]
-
-    def _ask_for_events(self, stream: Mapping[str, Any]) -> None:
-        """Leave the agent word of where events are to go."""
-        try:
-            leave_request(self._runtime, stream)
-        except OSError as error:
-            if not is_own(error):
-                raise
-            log_internal_error("asking for events")
-
-    def _make_slot(self, settings: Settings) -> Slot:
-        try:
-            if not self._runtime:
-                raise FileNotFoundError("no runtime directory")
-            if not os.path.isdir(self._runtime):
-                runtime_dir(self.crate_dir)  # an agent that left has just tidied it away
-            suffix = f"{self.pid}" if self._thread is None else f"{self.pid}-{self._thread}"
-            return Slot(
-                os.path.join(self._runtime, f"slot.{suffix}"),
-                self.pid,
-                self._thread or 0,
-                self._name.start,
-                settings.poll_interval,
-                self._outlet.journal,
-                settings.telemetry.intervals(settings.poll_interval, OFF),
-            )
-        except (OSError, ValueError) as error:
-            if not is_own(error):
-                raise
-            log_internal_error("making a slot")  # no sample, no plot; `prov-worker recover` writes the crates
-            return Slot.in_memory()
-
-    def _see_slot(self) -> None:
-        """Make the slot again if a log-out or the end of a job has removed it; its agent may be gone with it."""
-        slot = self._slot
-        if slot is None or slot.is_there():
-            return
-        try:
-            if not os.path.isdir(self._runtime):
-                runtime_dir(self.crate_dir)
-            slot.make_again()
-            self._checked_ns = 0
-        except (OSError, SpoolError) as error:
-            if not is_own(error):
-                raise
-            log_internal_error("making a slot again")
 
     @property
     def runtime(self) -> str:
@@ -252,7 +192,8 @@ class Recorder:
         self._run = f',"run":{quote(run)}' if run else ""
         mono_ns = self._clock_ns()
         if mono_ns > self._due_ns:
-            self._see_slot()
+            if make_again(self._slot, self._runtime, self.crate_dir):
+                self._checked_ns = 0  # its agent may be gone with it
             self._look(mono_ns)
             if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
                 self._checked_ns = mono_ns

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_standin import finished, script, state, submit
+from pbs_jobs import finished, script, state, submit
 
 from prov_worker.crate.check import check_crate
 from prov_worker.run.api import open_run
