@@ -166,7 +166,7 @@ test-stack: oldest venv validator containers programs
 
 # What depends on Globus Compute's own interfaces, against the oldest release that is supported.
 test-oldest: oldest
-	@$(OLDEST_VENV)/bin/python -m pytest -q $(PARALLEL) tests/unit/globus tests/integration/test_engine.py
+	@$(OLDEST_VENV)/bin/python -m pytest -q $(PARALLEL) tests/unit/globus tests/integration/test_engine*.py
 
 # Options of the roll-out under the oldest and the newest release of ansible-core that run here: 2.21 needs Python 3.12.
 test-ansible: venv ansible

@@ -9,7 +9,6 @@ import pickle
 import stat
 import subprocess
 import sys
-import sysconfig
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,70 +199,6 @@ def test_a_retry_is_the_second_attempt(tmp_path: Path, crates: Path) -> None:
     assert len({metadata["key"] for metadata in sent}) == 1
 
 
-def hide(directory: Path, error: str) -> str:
-    """A ``worker_init`` whose interpreters cannot import the package."""
-    directory.mkdir()
-    (directory / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Hide:\n"
-        "    @staticmethod\n"
-        "    def find_spec(name, path=None, target=None):\n"
-        "        if name.split('.')[0] == 'prov_worker':\n"
-        f"            raise {error}\n"
-        "sys.meta_path.insert(0, Hide)\n"
-    )
-    return f"export PYTHONPATH={directory}:$PYTHONPATH"
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize(
-    "error",
-    ["ModuleNotFoundError('No module named prov_worker', name='prov_worker')", "SyntaxError('too new for me')"],
-    ids=["missing", "unloadable"],
-)
-def test_a_worker_without_the_package_runs_tasks_unrecorded(
-    tmp_path: Path, crates: Path, error: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with (
-        caplog.at_level(logging.WARNING, logger="prov_worker"),
-        EmbeddedEndpoint(
-            workers=2, provenance={"crate_dir": str(crates)}, worker_init=hide(tmp_path / "hide", error)
-        ) as endpoint,
-    ):
-        futures = endpoint.map(functions.add, range(6), range(6))
-        assert [future.result(LIMIT_S) for future in futures] == [0, 2, 4, 6, 8, 10]
-        modules, _ = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
-        assert modules == STOCK
-        assert not endpoint.engine._task_id_map
-    warnings = [record.getMessage() for record in caplog.records if "Remedy" in record.getMessage()]
-    assert len(warnings) == 1
-    assert "worker_init" in warnings[0]
-
-
-def test_not_enabled_is_the_stock_engine(crates: Path) -> None:
-    with EmbeddedEndpoint(workers=1, provenance={"enabled": False, "crate_dir": str(crates)}) as endpoint:
-        modules, _ = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
-    assert modules == STOCK
-    assert not crates.exists()
-
-
-def installed_pth() -> bool:
-    return os.path.exists(os.path.join(sysconfig.get_paths()["purelib"], "prov_worker_hook.pth"))
-
-
-@pytest.mark.skipif(not installed_pth(), reason="the package is not installed in this environment, only on the path")
-@pytest.mark.parametrize("engine", ["GlobusComputeEngine", "ProvenanceEngine"])
-def test_the_workers_environment_alone_switches_recording_on_once(crates: Path, engine: str) -> None:
-    provenance = {"crate_dir": str(crates)} if engine == "ProvenanceEngine" else None
-    init = f"export PROV_WORKER=1 PROV_WORKER_CRATE_DIR={crates}"
-    with EmbeddedEndpoint(engine=engine, workers=1, provenance=provenance, worker_init=init) as endpoint:
-        modules, wrapped = endpoint.submit(functions.helper_in_use).result(LIMIT_S)
-    assert wrapped is True
-    # Innermost first; under our engine the wrapper that the variable put in place is passed by.
-    wrapper = [OURS] if engine == "GlobusComputeEngine" else []
-    assert modules.split(",") == [STOCK, OURS, *wrapper]
-
-
 @pytest.mark.parametrize("engine", ["ThreadPoolEngine", "ProcessPoolEngine"])
 def test_other_engines_run_embedded_too(engine: str) -> None:
     before = os.getcwd()
@@ -287,18 +222,6 @@ def test_a_wrong_option_is_refused_with_its_path(provenance: dict[str, Any], key
         endpoint.start()
 
 
-@pytest.mark.parametrize("crate_dir", ["crates", "~/crates", Path("crates")])
-def test_crates_go_to_a_directory_under_the_current_one_or_the_users(
-    crate_dir: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with EmbeddedEndpoint(workers=1, provenance={"crate_dir": crate_dir}) as endpoint:
-        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
-    assert (tmp_path / "crates").is_dir()
-    assert not (tmp_path / "~").exists()
-
-
 def test_an_unknown_engine_is_refused_with_the_names_that_there_are() -> None:
     with pytest.raises(InputError, match="ProvenanceMPIEngine"):
         EmbeddedEndpoint(engine="NoSuchEngine").start()
@@ -312,12 +235,3 @@ def test_a_crate_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> Non
         endpoint.start()
     endpoint.shutdown()
     assert os.environ["PATH"] == path
-
-
-def test_crates_go_beside_the_endpoints_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOBUS_COMPUTE_USER_DIR", str(tmp_path))
-    monkeypatch.setenv("GLOBUS_COMPUTE_ENDPOINT_NAME", "polaris")
-    with EmbeddedEndpoint(workers=1) as endpoint:
-        assert endpoint.submit(functions.add, 1, 2).result(LIMIT_S) == 3
-    crate_dir = tmp_path / "provenance" / "polaris"
-    assert stat.S_IMODE(crate_dir.stat().st_mode) == 0o700
