@@ -21,8 +21,8 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
     "negative_data_rejection,unsupported_method,allow_header_conformance,use_after_free,ignored_auth"
 )
-#: For each operation; a failure names the request, and --seed makes a run again.
-EXAMPLES = 12
+#: For each operation, of everybody with `make test-long`; a failure names the request, and --seed makes a run again.
+EXAMPLES, MORE_EXAMPLES = 3, 12
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,13 @@ def _basic() -> str:
 
 
 @pytest.mark.parametrize(
-    "who",
-    ["compute", *(pytest.param(who, marks=pytest.mark.long) for who in ("nobody", "auth", "person"))],
+    ("who", "examples"),
+    [
+        ("compute", EXAMPLES),
+        *(pytest.param(who, MORE_EXAMPLES, marks=pytest.mark.long) for who in ("compute", "nobody", "auth", "person")),
+    ],
 )
-def test_every_operation_answers_as_it_says(service: Service, who: str, tmp_path: Path) -> None:
+def test_every_operation_answers_as_it_says(service: Service, who: str, examples: int, tmp_path: Path) -> None:
     identity = Identity(service, ALICE, SECRETS[ALICE])
     logins = {
         "compute": identity.headers["Authorization"],
@@ -50,7 +53,7 @@ def test_every_operation_answers_as_it_says(service: Service, who: str, tmp_path
     summary = tmp_path / "summary.json"
     done = run_program(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{service.port}/openapi.json"),
-        *("--checks", CHECKS, "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
+        *("--checks", CHECKS, "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing"),
         *("--no-color", "--generation-database", "none", "--warnings", "off", "--suppress-health-check", "all"),
         *("--report", "json", "--report-json-path", str(summary)),
         *login,
