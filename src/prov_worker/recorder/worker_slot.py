@@ -1,4 +1,4 @@
-"""The slot of a worker thread, and what its node's agent is told of it once: facts, and where events are to go."""
+"""The slot of a worker thread, and what its node's agent gets to know once: facts, and where events are to go."""
 
 from __future__ import annotations
 
