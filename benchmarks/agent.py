@@ -96,7 +96,7 @@ def _short_tasks(bench: Bench) -> list[Row]:
     crate_dir = bench.crate_dir()
     crew = {"crate_dir": crate_dir, "workers": WORKERS, "rate_hz": RATE_HZ, "task_s": 0.5, "plots": "none"}
     try:
-        with beside("benchmarks.crew:steady", seconds=seconds + 6, **crew):
+        with beside("benchmarks.crew:steady", seconds=seconds + 20, **crew):
             agent = await_workers(crate_dir)
             time.sleep(2.0)
             crates, began = crates_in(crate_dir), time.monotonic()

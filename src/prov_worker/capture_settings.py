@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from prov_worker.errors import BelowError
 
@@ -20,8 +19,7 @@ STEPS, LAYERS, OFF = "steps", "layers", "off"
 _TORCH = (STEPS, LAYERS, OFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(NamedTuple):
     """What is recorded of each library; see ``docs/capture.md``.
 
     Attributes:
@@ -41,10 +39,9 @@ class Capture:
     def to_mapping(self) -> dict[str, Any]:
         """Return the libraries that do not stand at their default, as :func:`check` reads them."""
         mapping = {}
-        for library in fields(self):
-            value = getattr(self, library.name)
-            if value != library.default:
-                mapping[library.name] = list(value) if isinstance(value, tuple) else value
+        for library, value in self._asdict().items():
+            if value != self._field_defaults[library]:
+                mapping[library] = list(value) if isinstance(value, tuple) else value
         return mapping
 
 
@@ -102,7 +99,7 @@ def check(value: Any) -> Capture:
         return Capture() if value else NOTHING
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a mapping of libraries, true or false; got {value!r}")
-    names = [library.name for library in fields(Capture)]
+    names = Capture._fields
     checked: dict[str, Any] = {}
     for name, choice in value.items():
         if name not in names:

@@ -44,8 +44,8 @@ _MANAGERS |= {"podman": "podman", "oci": "container"}
 _NETWORK_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 #: Files that are masked in containers by default.
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list")
-_POD = re.compile(r"/pods/(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})/")
-_SESSION = re.compile(r"/(apptainer|singularity)/mnt/(?:session|container)\b")
+_POD = r"/pods/(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})/"
+_SESSION = r"/(apptainer|singularity)/mnt/(?:session|container)\b"
 
 
 class Container(NamedTuple):
@@ -108,7 +108,7 @@ class _Inside:
 
 
 def _singularity(inside: _Inside) -> Container | None:
-    session = _SESSION.search(inside.root_options())
+    session = _search(_SESSION, "/mnt/", inside.root_options())
     if session is None and not inside.has(".singularity.d"):
         return None
     for kind, variable in (("apptainer", "APPTAINER_CONTAINER"), ("singularity", "SINGULARITY_CONTAINER")):
@@ -120,7 +120,7 @@ def _singularity(inside: _Inside) -> Container | None:
 def _shifter(inside: _Inside) -> Container | None:
     # {"identifier":"<id of the image>","user":…,"volMap":…}. A job that asks for an image, and one that was submitted
     # from inside, has Shifter's variables on the plain node too.
-    identifier = re.search(r'"identifier":"([^"]+)"', inside.read("var/shifterConfig.json") or "")
+    identifier = _search(r'"identifier":"([^"]+)"', '"identifier"', inside.read("var/shifterConfig.json") or "")
     if identifier is None:
         return None
     return Container("shifter", inside.environ.get("SHIFTER_IMAGEREQUEST") or identifier[1])
@@ -149,7 +149,7 @@ def _podman(inside: _Inside) -> Container | None:
         # podman-hpc is Podman at NERSC; its variable names the image.
         hpc = inside.environ.get("PODMAN_HPC_IMAGE")
         return Container("podman-hpc", hpc) if hpc else Container("podman", image[1] if image else None)
-    if re.search(r"/libpod[-_]", inside.groups) and "/libpod-conmon" not in inside.groups:
+    if _has_any(inside.groups, "/libpod-", "/libpod_") and "/libpod-conmon" not in inside.groups:
         return Container("podman", None)
     return None
 
@@ -161,19 +161,19 @@ def _kubernetes(inside: _Inside) -> Container | None:
     # The kubelet mounts hosts and the termination log from its pod's directory, with an account's token or without. The
     # UID of a static pod is a hash without hyphens.
     log = inside.mounts.get("/dev/termination-log")
-    if "kubepods" in inside.groups or _POD.search(f"{inside.network_files()}\n{log.root if log else ''}"):
+    if "kubepods" in inside.groups or _search(_POD, "/pods/", f"{inside.network_files()}\n{log.root if log else ''}"):
         return Container("kubernetes", None)
     return None
 
 
 def _docker(inside: _Inside) -> Container | None:
-    if re.search(r"/docker[-/]", inside.groups):
+    if _has_any(inside.groups, "/docker-", "/docker/"):
         return Container("docker", None)
     files = inside.network_files()
-    proved = bool(re.search(r"/containers/[0-9a-f]{64}/", files)) or "/docker/" in inside.root_options()
+    proved = bool(_search(r"/containers/[0-9a-f]{64}/", "/containers/", files)) or "/docker/" in inside.root_options()
     if inside.has(".dockerenv") and (proved or not inside.mounts_known):
         return Container("docker", None)
-    if re.search(r"/(?:nerdctl|containerd)/", f"{files}\n{inside.root_options()}"):
+    if _has_any(f"{files}\n{inside.root_options()}", "/nerdctl/", "/containerd/"):
         return Container("containerd", None)
     return None
 
@@ -188,7 +188,7 @@ def _managed(inside: _Inside) -> Container | None:
     boot_id = inside.mounts.get("/proc/sys/kernel/random/boot_id")
     if (
         (boot_id is not None and boot_id.root.endswith("/.lxc-boot-id"))
-        or re.search(r"/lxc(?:\.payload)?[./]", inside.groups)
+        or _has_any(inside.groups, "/lxc.", "/lxc/")
         or any(mount.type == "fuse.lxcfs" and point.startswith("/proc/") for point, mount in inside.mounts.items())
     ):
         return Container("lxc", None)
@@ -217,6 +217,15 @@ _RUNTIMES = (
     _managed,
     _open_container,
 )
+
+
+def _search(pattern: str, part: str, text: str) -> re.Match[str] | None:
+    """Search for a pattern that has ``part`` in it: without that, nothing is compiled in a worker that starts."""
+    return re.search(pattern, text) if part in text else None
+
+
+def _has_any(text: str, *parts: str) -> bool:
+    return any(part in text for part in parts)
 
 
 def _read(path: str) -> str | None:

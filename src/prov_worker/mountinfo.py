@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_ESCAPED = re.compile(r"\\([0-7]{3})")
-
 
 class MountLine(NamedTuple):
     """One line, with its octal escapes taken back.
@@ -43,4 +41,6 @@ def parse_mountinfo(text: str) -> Iterator[MountLine]:
 
 def _unescape(text: str) -> str:
     """Return a field as text: space, tab, newline and backslash are written as octal numbers."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
+    if "\\" not in text:
+        return text
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

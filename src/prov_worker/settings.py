@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from prov_worker import accelerators, capture_settings, schedulers, setting_values, telemetry_settings
+from prov_worker import capture_settings, setting_values, telemetry_settings
 from prov_worker.capture_settings import Capture
 from prov_worker.errors import BelowError, SettingsError
 from prov_worker.registry import Registry
 from prov_worker.stream_url import PASSWORD, stream_urls
 from prov_worker.telemetry_settings import Telemetry
+from prov_worker.worker_settings import AT_END, PACKED, RING_LIMIT, default_environment
 
 #: Variable that switches recording on.
 SWITCH = "PROV_WORKER"
@@ -29,24 +30,12 @@ PLOTS = ("png", "svg", "none")
 OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS", "CONTEXT"))
 WRITE = ("background", "before_result")
 CRATES = ("directories", "packs")
-#: Value of ``capture_arguments``.
-PACKED = "packed"
 #: Logger that warns of it.
 PACKED_LOGGER = "prov_worker.packed"
-#: Value of ``capture_outputs``.
-AT_END = "at_end"
 CAPTURE_ARGUMENTS = ("none", "types", "values", PACKED)
 CAPTURE_OUTPUT = ("none", "commands", "tail")
 #: Options that say where events go: in no journal and in no crate.
 STREAM = ("stream", "stream_keep", "stream_limit")
-
-
-def default_environment() -> tuple[str, ...]:
-    """Return the variables that say where a task ran.
-
-    Never a whole environment: the endpoint's client secret is in there.
-    """
-    return (*accelerators.VARIABLES, *accelerators.DETAILS, "OMP_NUM_THREADS", *schedulers.variables())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +91,7 @@ class Settings:
     capture_output: str = "commands"
     capture_outputs: bool | str = True
     capture: Capture = field(default_factory=Capture)
-    ring_limit: int = 64 << 20
+    ring_limit: int = RING_LIMIT
     metrics_dir: str | None = field(default=None)
     metrics_port: int | None = field(default=None)
     stream: tuple[str, ...] = ()

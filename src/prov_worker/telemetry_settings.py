@@ -53,11 +53,6 @@ class Telemetry:
             return None
         return poll_interval if value is True else max(value, poll_interval)
 
-    def intervals(self, poll_interval: float, off: float) -> tuple[float, ...]:
-        """Return seconds between readings of each type, in the order of the fields; ``off`` for those that are off."""
-        intervals = (self.interval_s(kind.name, poll_interval) for kind in fields(self))
-        return tuple(off if interval is None else interval for interval in intervals)
-
     def to_mapping(self) -> dict[str, bool | float]:
         """Return the types that do not stand at their default."""
         return {kind: value for kind, value in asdict(self).items() if value is not True}

@@ -16,28 +16,29 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
-    "accelerators": -3,
+    "accelerators": -4,
     "arrivals": -3,
     "code_form": -3,
-    "counters": -3,
+    "counters": -4,
     "errors": -3,
     "finding": -3,
     "interpreter": -3,
     "mountinfo": -3,
     "open_flags": -3,
     "printable": -3,
-    "processes": -3,
+    "processes": -4,
     "programs": -3,
     "registry": -3,
     "setting_values": -3,
-    "training": -3,
+    "training": -4,
     "variables": -3,
     "containers": -2,
     "capture_settings": -2,
-    "attempt": -3,
-    "model": -2,
+    "attempt": -4,
+    "model": -3,
     "telemetry_settings": -1,
-    "schedulers": -1,  # settings name their variables
+    "schedulers": -2,  # settings name their variables
+    "worker_settings": -1,
     "settings": 0,
     "redact": 0,
     "files": 0,
@@ -103,6 +104,7 @@ STANDARD_LIBRARY_ONLY = {
     "telemetry_settings",
     "training",
     "variables",
+    "worker_settings",
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

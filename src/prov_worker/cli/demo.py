@@ -13,7 +13,8 @@ from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError, SettingsError
 from prov_worker.humanize import duration, size
-from prov_worker.settings import PACKED, PACKED_LOGGER, Settings
+from prov_worker.settings import PACKED_LOGGER, Settings
+from prov_worker.worker_settings import PACKED
 
 if TYPE_CHECKING:
     from rich.text import Text

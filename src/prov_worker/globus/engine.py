@@ -46,8 +46,9 @@ from prov_worker.globus.runs_once import BegunTasks
 from prov_worker.globus.task_options import NO_OPTIONS, take_options
 from prov_worker.globus.task_resources import check_placement, check_resources
 from prov_worker.recorder.provenance import provenance_mapping
-from prov_worker.settings import PACKED, PACKED_LOGGER, Settings
+from prov_worker.settings import PACKED_LOGGER, Settings
 from prov_worker.spool import endings
+from prov_worker.worker_settings import PACKED
 
 if TYPE_CHECKING:
     from globus_compute_common.messagepack.message_types import Result, TaskTransition

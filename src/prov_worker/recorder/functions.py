@@ -12,7 +12,6 @@ import io
 import pickle
 import sys
 import types
-from dataclasses import dataclass, field
 from typing import Any
 
 from prov_worker import code_form
@@ -37,7 +36,6 @@ _BUILT_IN = (
 _TEXT, _PICKLED = ("st\n", "sd\n"), ("04\n", "03\n")
 
 
-@dataclass(slots=True)
 class Unwrapped:
     """What a callable is made of.
 
@@ -49,11 +47,14 @@ class Unwrapped:
         bound_count: positional arguments that are given already, ``self`` too.
     """
 
-    function: types.FunctionType | None
-    kind: str
-    wrappers: list[types.FunctionType] = field(default_factory=list)
-    bound: list[Any] = field(default_factory=list)
-    bound_count: int = 0
+    __slots__ = ("bound", "bound_count", "function", "kind", "wrappers")
+
+    def __init__(self, function: types.FunctionType | None, kind: str) -> None:
+        self.function = function
+        self.kind = kind
+        self.wrappers: list[types.FunctionType] = []
+        self.bound: list[Any] = []
+        self.bound_count = 0
 
 
 def unwrap(value: Any) -> Unwrapped:

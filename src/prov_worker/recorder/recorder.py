@@ -34,7 +34,6 @@ from prov_worker.recorder.outlet import Outlet
 from prov_worker.recorder.worker_info import mpi_placement
 from prov_worker.recorder.worker_slot import ask_for_events, make_again, make_slot, worker_line
 from prov_worker.sandbox import list_files
-from prov_worker.settings import AT_END, PACKED, Settings
 from prov_worker.spool import launch
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.ring_records import (
@@ -50,6 +49,7 @@ from prov_worker.spool.ring_records import (
     WHOLE,
 )
 from prov_worker.spool.slot import MARK, NOTE_LIMIT, Slot
+from prov_worker.worker_settings import AT_END, PACKED, WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Recorder:
         """Take the settings that came with a task; does nothing if they are those of the task before."""
         if provenance["key"] == self.provenance_key:
             return
-        settings = Settings.from_mapping(provenance["settings"])
+        settings = WorkerSettings(provenance["settings"])
         self._keep_call = settings.capture_arguments == PACKED
         self.capture = "values" if self._keep_call else settings.capture_arguments
         self._wait = settings.write == "before_result"

@@ -13,11 +13,10 @@ from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.failures import redacted
 from prov_worker.recorder.worker_info import worker_facts
 from prov_worker.redact import secret_values
-from prov_worker.settings import Settings
 from prov_worker.spool.journal import VERSION
 from prov_worker.spool.paths import JournalName, runtime_dir
 from prov_worker.spool.slot import OFF, Slot
-from prov_worker.spool.stream_request import leave_request
+from prov_worker.worker_settings import WorkerSettings
 
 
 def worker_line(
@@ -25,7 +24,7 @@ def worker_line(
     thread: int | None,
     endpoint_id: Any,
     affinity: Iterable[int],
-    settings: Settings,
+    settings: WorkerSettings,
     provenance: Mapping[str, Any],
 ) -> bytes:
     """Return the journal's line about a worker, without secrets.
@@ -55,7 +54,7 @@ def worker_line(
 
 
 def make_slot(
-    runtime: str, crate_dir: str, name: JournalName, thread: int | None, settings: Settings, journal: str
+    runtime: str, crate_dir: str, name: JournalName, thread: int | None, settings: WorkerSettings, journal: str
 ) -> Slot:
     """Make the slot of a worker thread; one in memory, which no agent sees, if there can be none.
 
@@ -80,7 +79,7 @@ def make_slot(
             name.start,
             settings.poll_interval,
             journal,
-            settings.telemetry.intervals(settings.poll_interval, OFF),
+            settings.intervals(OFF),
         )
     except (OSError, ValueError) as error:
         if not is_own(error):
@@ -107,6 +106,8 @@ def make_again(slot: Slot | None, runtime: str, crate_dir: str) -> bool:
 
 def ask_for_events(runtime: str, stream: Mapping[str, Any]) -> None:
     """Leave the agent word of where events are to go."""
+    from prov_worker.spool.stream_request import leave_request  # few workers are asked for events
+
     try:
         leave_request(runtime, stream)
     except OSError as error:

@@ -19,7 +19,8 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.recorder.provenance import provenance_mapping
 from prov_worker.rerun.process import begun_mark
-from prov_worker.settings import PACKED, SWITCH, Settings
+from prov_worker.settings import SWITCH, Settings
+from prov_worker.worker_settings import PACKED
 
 #: Directory beside the new crates with the sandboxes of reruns, for whoever wants to look at other files.
 FILES = "files"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-_FORM = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(?:(\d+):)?(\d+)")
+_FORM = r"(?:(\d+)-)?(?:(\d+):)?(?:(\d+):)?(\d+)"
 
 
 def seconds(text: str) -> int | None:
     """Return the seconds of ``[DAYS-]HH:MM:SS``, ``MM:SS`` or seconds; None for others, such as ``UNLIMITED``."""
-    match = _FORM.fullmatch(text.strip())
+    match = re.fullmatch(_FORM, text.strip())
     if match is None:
         return None
     days, first, second, last = (int(part) if part else 0 for part in match.groups())

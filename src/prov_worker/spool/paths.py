@@ -13,7 +13,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prov_worker.errors import SpoolError
 from prov_worker.files import write_file
@@ -35,8 +35,7 @@ _TOKEN_LENGTH = 32
 _ROOM = 160 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class JournalName:
+class JournalName(NamedTuple):
     """What a journal's file name says.
 
     Attributes:

@@ -37,7 +37,6 @@ from prov_worker.spool.ring_format import (
     LENGTH,
     MAGIC,
     MORE,
-    NAME,
     PATH_AT,
     PATH_LIMIT,
     RINGS,
@@ -46,6 +45,7 @@ from prov_worker.spool.ring_format import (
     UNRECORDED,
     WORD,
     Area,
+    match_name,
 )
 
 _MORE_KIB = 128
@@ -229,7 +229,7 @@ def _bytes_of(directory: str) -> int:
     """Return bytes of all rings in a directory, by their names alone."""
     total = 0
     for name in os.listdir(directory):
-        match = NAME.fullmatch(name)
+        match = match_name(name)
         if match is not None:
             total += SIZE if match["kib"] is None else int(match["kib"]) << 10
     return total

@@ -46,7 +46,15 @@ FIRST, DRAINED, UNRECORDED, CLOSED, FILES = 3, 4, 5, 6, 7  # words of the contro
 HEAD = struct.Struct("=II")
 HEAD_SIZE = 16
 WORD = 8
-NAME = re.compile(r"(?P<ring>(?P<stem>.+)\.[0-9a-f]{16})(?:\.ring|\.(?P<number>\d+)\.(?P<kib>\d+)\.more)")
+_NAME = r"(?P<ring>(?P<stem>.+)\.[0-9a-f]{16})(?:\.ring|\.(?P<number>\d+)\.(?P<kib>\d+)\.more)"
+
+
+def match_name(name: str) -> re.Match[str] | None:
+    """Return the parts of the name of a ring's file: ``ring``, ``stem``, and of further space ``number`` and ``kib``.
+
+    The pattern is compiled at the first use, since few workers have one.
+    """
+    return re.fullmatch(_NAME, name)
 
 
 class Area:

@@ -22,7 +22,6 @@ from prov_worker.spool.ring_format import (
     IDENTITY,
     LENGTH,
     MAGIC,
-    NAME,
     PATH_AT,
     PATH_LIMIT,
     RINGS,
@@ -31,6 +30,7 @@ from prov_worker.spool.ring_format import (
     UNRECORDED,
     WORD,
     Area,
+    match_name,
 )
 
 #: Where the two areas of the ring's own file begin.
@@ -193,7 +193,7 @@ class RingReader:
         """Map the files that were made since."""
         made = int(self._words[FILES])
         for name in os.listdir(self._directory):
-            match = NAME.fullmatch(name)
+            match = match_name(name)
             if match is None or match["ring"] != self._stem or match["number"] is None:
                 continue
             number, size = int(match["number"]), int(match["kib"]) << 10
@@ -211,7 +211,7 @@ class RingReader:
     def remove(self) -> None:
         """Remove its files, and close it."""
         for name in os.listdir(self._directory):
-            match = NAME.fullmatch(name)
+            match = match_name(name)
             if match is not None and match["ring"] == self._stem:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self._directory, name))

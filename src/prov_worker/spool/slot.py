@@ -48,7 +48,7 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prov_worker.errors import SpoolError
 from prov_worker.spool.own_files import allocate, leads_to, open_own
@@ -233,8 +233,7 @@ def _map_new(path: str) -> tuple[mmap.mmap, tuple[int, int]]:
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class SlotTask:
+class SlotTask(NamedTuple):
     """What a slot says at one moment. ``task`` is empty bytes before the first task."""
 
     sequence: int

@@ -19,6 +19,7 @@ from prov_worker.probes.energy.base import EnergySource
 from prov_worker.processes import process_start
 from prov_worker.spool.slot import OFF, Slot
 from prov_worker.telemetry_settings import Telemetry
+from prov_worker.worker_settings import TELEMETRY, WorkerSettings
 
 MS = 1_000_000
 BEGIN = 10**15
@@ -95,7 +96,7 @@ def run_task(tmp_path: Path, telemetry: dict[str, bool | float], looks: int = 25
     start = process_start(pid)
     journal = spool / f"host-{pid}-{start}.jsonl"
     journal.touch()
-    intervals = Telemetry(**telemetry).intervals(0.02, OFF)
+    intervals = WorkerSettings({"telemetry": telemetry, "poll_interval": 0.02}).intervals(OFF)
     slot = Slot(str(runtime / f"slot.{pid}"), pid, 0, start, 0.02, str(journal), intervals)
     sampler = Sampler(str(runtime))
     cpu_ns = time.process_time_ns()
@@ -125,15 +126,16 @@ def test_the_sampler_follows_what_a_slot_says(tmp_path: Path) -> None:
 
 
 def test_where_all_is_off_nothing_is_sampled(tmp_path: Path) -> None:
-    everything = dict.fromkeys(Telemetry.__dataclass_fields__, False)
+    everything = dict.fromkeys(TELEMETRY, False)
     sampler, series = run_task(tmp_path, {**everything})
     sampler.close()
     assert series is None or list(series.all()) == []
 
 
 def test_a_plan_names_what_is_on() -> None:
-    assert Plan.of(Telemetry().intervals(0.05, OFF), 0.05) is None
-    plan = Plan.of(Telemetry(cpu=1.0, io=False, gpu=2.0, node=False).intervals(0.05, OFF), 0.05)
+    assert Plan.of(WorkerSettings({}).intervals(OFF), 0.05) is None
+    telemetry = {"cpu": 1.0, "io": False, "gpu": 2.0, "node": False}
+    plan = Plan.of(WorkerSettings({"telemetry": telemetry}).intervals(OFF), 0.05)
     assert plan is not None
     assert plan.task == {"cpu": 1.0, "memory": 0.05, "threads": 0.05, "children": 0.05}
     assert (plan.row_s, plan.node, plan.per_cpu, plan.gpu) == (0.05, None, 0.05, 2.0)

@@ -1,0 +1,52 @@
+"""What a worker reads of settings is what those who checked them have meant."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from prov_worker.settings import Settings
+from prov_worker.telemetry_settings import Telemetry
+from prov_worker.worker_settings import TELEMETRY, WorkerSettings
+
+OFF = -1.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"poll_interval": 0.5, "ring_limit": 8 << 20, "write": "before_result"},
+        {"capture_arguments": "packed", "capture_output": "tail", "capture_outputs": "at_end"},
+        {"capture_outputs": False, "capture_environment": [], "capture": False},
+        {"capture_environment": ["A", "B"], "capture": {"torch": "layers", "dask": False, "tensorboard": ["/a"]}},
+        {"poll_interval": 0.1, "telemetry": {"cpu": 1, "gpu": False, "io": 0.1, "node": 2.5}},
+    ],
+)
+def test_each_option_has_the_value_that_was_checked(values: dict[str, Any]) -> None:
+    settings = Settings.from_mapping(values)
+    read = WorkerSettings(settings.to_mapping())
+    for option in WorkerSettings.__slots__:
+        if option != "telemetry":
+            assert getattr(read, option) == getattr(settings, option), option
+    intervals = (settings.telemetry.interval_s(kind, settings.poll_interval) for kind in TELEMETRY)
+    assert read.intervals(OFF) == tuple(OFF if interval is None else interval for interval in intervals)
+
+
+def test_types_of_telemetry_stand_in_the_order_of_the_setting() -> None:
+    assert tuple(kind.name for kind in fields(Telemetry)) == TELEMETRY
+
+
+def test_options_of_a_later_release_are_passed_over() -> None:
+    assert WorkerSettings({"of_a_later_release": 1}).write == "background"
+
+
+def test_a_worker_does_not_import_what_checks_settings() -> None:
+    code = "import sys, prov_worker.globus.worker; print(*(name for name in sys.modules if name in sys.argv))"
+    names = ["prov_worker.settings", "prov_worker.telemetry_settings", "prov_worker.stream_url", "prov_worker.model"]
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
