@@ -107,6 +107,9 @@ def redact(text: str, secrets: tuple[str, ...] | None = None) -> str:
         if secret in text:
             text = text.replace(secret, MARK)
     small = text.casefold()
+    if not small.isascii():
+        # U+0130 and U+0131 match an "i" that ignores case, and stay other letters here
+        small = small.replace("\u0131", "i").replace("\u0307", "")
     if any(hint in small for hint in _HINTS) or ("Ag" in text and re.search(_OF_GLOBUS_AUTH, text)):
         for pattern, replacement in _shapes():
             text = pattern.sub(replacement, text)

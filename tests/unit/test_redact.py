@@ -49,6 +49,14 @@ def test_no_spelling_of_a_named_secret_survives(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "spelling", ["pa\u017f\u017fword", "to\u212aen", "credent\u0131al", "credent\u0130al", "SECRET"]
+)
+def test_letters_that_a_pattern_takes_for_others_hide_nothing(spelling: str) -> None:
+    """As re.IGNORECASE does: https://docs.python.org/3/library/re.html#re.IGNORECASE."""
+    assert redact(f"{spelling}={SECRET}", ()) == f"{spelling}={MARK}"
+
+
+@pytest.mark.parametrize(
     "token",
     [
         "Ag" + "aB3" * 16,

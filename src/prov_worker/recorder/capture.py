@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from prov_worker.interruptions import is_own
-from prov_worker.redact import is_secret_name, redact, redact_part
+from prov_worker.redact import is_secret_name, redact, redact_part, secret_values
 from prov_worker.spool.ring_records import NONE_RESULT
 
 #: Payloads larger than this are described by type and size alone: hashing them would be felt.
@@ -118,11 +118,13 @@ def _shown(name: str, value: Any, small: bool) -> str:
         return str(value)
     if kind is float and value == value and abs(value) != float("inf"):
         return repr(value)
+    secrets: tuple[str, ...] | None = None
     if kind in (bytes, bytearray, str):
         # a little more than is shown, so that no half of a secret is left at the end
         text = repr(value[: 10 * _REPR_LIMIT])
         if len(text) > _REPR_LIMIT:
-            text = redact_part(text, 5 * _REPR_LIMIT)
+            secrets = secret_values()  # looked up in the whole environment: once
+            text = redact_part(text, 5 * _REPR_LIMIT, secrets)
     elif kind is int:
         text = repr(value) if value.bit_length() < 4 * _REPR_LIMIT else f"<int of {value.bit_length()} bits>"
     elif kind in _LEAVES or (small and kind in _CONTAINERS and _is_plain(value)):
@@ -131,7 +133,7 @@ def _shown(name: str, value: Any, small: bool) -> str:
         # repr() of anything else would run the user's code
         return quote(f"<{type_name(value)}>")
     # redacted before it is cut, so that no half of a secret is left at the end
-    text = redact(text)
+    text = redact(text, secrets)
     return quote(text if len(text) <= _REPR_LIMIT else text[: _REPR_LIMIT - 1] + "…")
 
 
