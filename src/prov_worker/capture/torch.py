@@ -80,6 +80,20 @@ class _Optimizer:
         return model
 
 
+class _Layers(dict[type, list[int]]):
+    """Calls of layers and their time, ns, by class.
+
+    Attributes:
+        over: the task has ended; what comes later belongs to another one.
+    """
+
+    over = False
+
+
+_NO_LAYERS = _Layers()
+_NO_LAYERS.over = True
+
+
 class _Task:
     """What PyTorch does in one task."""
 
@@ -88,15 +102,16 @@ class _Task:
         self.start_ns = _clock_ns() - (time.time_ns() - here.attempt.start_ns)
         self.flushed_ns = _clock_ns()
         self.optimizers: dict[int, _Optimizer] = {}
-        self.layers: dict[str, list[int]] = {}
+        self.layers = _Layers()
         self.seen: list[Any] = []
 
 
 class _Calls(threading.local):
-    """Layers that are being called in this thread: class and start of each."""
+    """Layers that are being called in this thread: class and start of each, and where their times go."""
 
     def __init__(self) -> None:
         self.stack: list[tuple[Any, int]] = []
+        self.layers = _NO_LAYERS
 
 
 class Watch:
@@ -169,28 +184,42 @@ class Watch:
             log_internal_error("a PyTorch model")
 
     def _enters(self, module: Any, args: Any) -> None:
-        stack = self._calls.stack
-        if not stack:
-            task = self._task_of()
-            if task is not None and len(task.seen) < _MAX_MODELS and not any(seen.is_(module) for seen in task.seen):
-                task.seen.append(_Model(module))
+        calls = self._calls
+        stack = calls.stack
+        if not stack or calls.layers.over:
+            self._enters_task(calls, module)
         stack.append((module, _clock_ns()))
 
+    def _enters_task(self, calls: _Calls, module: Any) -> None:
+        """Find the task of this thread: once per call of a model, and not for each of its layers."""
+        try:
+            task = self._task_of()
+            if task is None:
+                calls.layers = _NO_LAYERS
+                return
+            calls.layers = task.layers
+            outermost = not calls.stack
+            if outermost and len(task.seen) < _MAX_MODELS and not any(seen.is_(module) for seen in task.seen):
+                task.seen.append(_Model(module))
+        except Exception as error:
+            if not is_own(error):
+                raise
+            log_internal_error("a PyTorch model")
+
     def _leaves(self, module: Any, args: Any, output: Any) -> None:
-        stack = self._calls.stack
+        now_ns = _clock_ns()
+        calls = self._calls
+        stack = calls.stack
         while stack:
             entered, began_ns = stack.pop()
             if entered is module:
-                task = self._task_of()
-                if task is not None:
-                    name = type(module).__name__
-                    times = task.layers.get(name)
-                    if times is None:
-                        if len(task.layers) >= _MAX_LAYERS:
-                            return
-                        times = task.layers[name] = [0, 0]
+                layers = calls.layers
+                times = layers.get(type(module))
+                if times is not None:
                     times[0] += 1
-                    times[1] += _clock_ns() - began_ns
+                    times[1] += now_ns - began_ns
+                elif not layers.over and len(layers) < _MAX_LAYERS:
+                    layers[type(module)] = [1, now_ns - began_ns]
                 return
 
     # ---------------------------------------------------------------------------------------------------------------
@@ -199,7 +228,10 @@ class Watch:
         """Write down what is known when a task has ended."""
         task = self._tasks.pop(recorder, None) or self._tasks.pop(None, None)
         self._calls.stack.clear()
-        if task is None or task.running.attempt != recorder.attempt_id:
+        if task is None:
+            return
+        task.layers.over = True
+        if task.running.attempt != recorder.attempt_id:
             return
         self._write(task, at_end=True)
         self._await_model()
@@ -233,9 +265,14 @@ class Watch:
         return model
 
     def _write(self, task: _Task, at_end: bool = False) -> None:
+        layers: dict[str, list[int]] = {}
+        for kind, (calls, total_ns) in tuple(task.layers.items()):  # other threads add to it
+            times = layers.setdefault(kind.__name__, [0, 0])
+            times[0] += calls
+            times[1] += total_ns
         training = Training(
             models=[entry.described(task.start_ns) for entry in task.optimizers.values()],
-            layers=[LayerTime(name, calls, total_ns / 1e9) for name, (calls, total_ns) in task.layers.items()],
+            layers=[LayerTime(name, calls, total_ns / 1e9) for name, (calls, total_ns) in layers.items()],
             conditions=self._conditions(),
         )
         trained = {model.name for model in training.models}
