@@ -12,12 +12,12 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.annotations import running
-from prov_worker.recorder.current_task import context, task_of
+from prov_worker.recorder.current_task import TaskOfSlot, context
 from prov_worker.recorder.errors import guarded, log, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for
 from prov_worker.recorder.parts import part_provenance
@@ -54,9 +54,9 @@ async def dask_setup(worker: Any) -> None:
         log_internal_error("preparing to record Dask's tasks")
 
 
-def step_id(cluster: str, key: Any) -> str:
+def step_id(cluster: str, key: Any) -> UUID:
     """Return the id of the step that a key of a cluster is, the same wherever and whenever it is asked for."""
-    return str(uuid5(NAMESPACE_URL, f"dask:{cluster}/{key}"))
+    return uuid5(NAMESPACE_URL, f"dask:{cluster}/{key}")
 
 
 class Steps:
@@ -76,7 +76,7 @@ class Steps:
         self._cluster = cluster
         self._provenance = provenance
         self._endpoint_id = endpoint_id
-        self._slot = slot
+        self._user = None if slot is None else TaskOfSlot(slot)
 
     def setup(self, worker: Any) -> None:
         """Put the recording function in the place of Dask's own, once per process."""
@@ -101,11 +101,11 @@ class Steps:
 
     def begin(self, key: Any, call: Call) -> Any:
         """Return the recorder of a task that is about to run."""
-        parent = task_of(self._slot) if self._slot is not None else None
+        parent = self._user.find() if self._user is not None else None
         identifier = step_id(self._cluster, key)
         needs = [str(need) for need in call.needs]
         part = {"library": "dask", "key": str(key), "of": parent and parent.attempt.task_id, "needs": needs}
-        part["steps"] = [step_id(self._cluster, need) for need in call.needs]
+        part["steps"] = [str(step_id(self._cluster, need)) for need in call.needs]
         recorder = recorder_for(self._provenance, self._endpoint_id)
         recorder.begin(identifier, 1, None)
         recorder.called(

@@ -78,9 +78,37 @@ def task_of(slot: str) -> RunningTask | None:
     except SpoolError:
         return None
     try:
-        state = reader.read()
+        return _task_in(reader, slot)
     finally:
         reader.close()
+
+
+def _task_in(reader: SlotReader, slot: str) -> RunningTask | None:
+    state = reader.read()
     if state is None or not state.running:
         return None
     return RunningTask(os.path.dirname(slot), AttemptId(str(UUID(bytes=state.task)), state.attempt, state.start_ns))
+
+
+class TaskOfSlot:
+    """As :func:`task_of`, for who asks again and again: the slot stays open, and is looked for once it is another file.
+
+    Args:
+        slot: its path.
+    """
+
+    def __init__(self, slot: str) -> None:
+        self._slot = slot
+        #: What tells the file from others, and its reader: not closed when it is replaced, as another thread may read.
+        self._open: tuple[int, int, SlotReader] | None = None
+
+    def find(self) -> RunningTask | None:
+        """Return the task that the slot names; None if none runs there, or there is no such slot on this node."""
+        try:
+            status = os.stat(self._slot, follow_symlinks=False)
+            slot = self._open
+            if slot is None or slot[:2] != (status.st_dev, status.st_ino):
+                slot = self._open = status.st_dev, status.st_ino, SlotReader(self._slot)
+        except (OSError, SpoolError):
+            return None
+        return _task_in(slot[2], self._slot)
