@@ -18,8 +18,11 @@ from prov_worker.stream.positions import remove_passed, sink_file
 from prov_worker.stream.sink import AwayError, RefusedError, password_of
 from prov_worker.stream_url import StreamUrl
 
-#: Pause between looks at logs: each costs a database a transaction, and who looks at it a part of half a second.
-_LOOK_S = 0.15
+#: From the begin of one batch to that of the next: each costs a database a transaction, and who looks at it a part of
+#: half a second.
+_BATCH_S = 0.1
+#: Pause after a look at logs that found nothing: it costs this process some 50 µs, and nobody else anything.
+_LOOK_S = 0.04
 #: Pauses while a sink is away.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 5.0
 #: Pause while somebody has to see to it.
@@ -108,7 +111,7 @@ class Stream:
                 self._tidy()
                 if ending and not count:
                     break  # nothing came after the end was known
-                pause_s = _LOOK_S
+                pause_s = max(_LOOK_S, now + _BATCH_S - time.monotonic()) if count else _LOOK_S
             if ending:
                 time.sleep(min(pause_s, _FIRST_RETRY_S))
             else:
