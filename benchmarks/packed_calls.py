@@ -6,6 +6,7 @@ import gc
 import os
 import tempfile
 import time
+from typing import Any
 
 from benchmarks import functions
 from benchmarks.harness import Bench, fresh, live_agent, median, provenance, quartiles
@@ -14,7 +15,9 @@ from benchmarks.tasks import Caller, body, our_helper
 
 WARM_UP, BATCH = 4, 8
 #: Bytes of the argument.
-SIZES = {"a no-op": 0, "a call with 10 kB": 10_000, "a call with 100 kB": 100_000}
+SIZES = {"a no-op": 0, "a call with 10 kB": 10_000, "a call with 500 kB": 500_000}
+#: Bytes of arguments per second that the agent has in journals and crates by all means.
+_AGENT_BYTES_PER_S = 2_500_000
 
 
 def run(bench: Bench) -> list[Row]:
@@ -23,37 +26,37 @@ def run(bench: Bench) -> list[Row]:
     rows = []
     for name, size in SIZES.items():
         times: dict[str, list[float]] = {"types": [], "packed": []}
+        cpu: dict[str, list[float]] = {"types": [], "packed": []}
         crate_bytes: dict[str, list[float]] = {"types": [], "packed": []}
         for _ in range(processes):
             bench.say(f"batches of recorded calls, {name}")
             crate_dir = bench.crate_dir()
             with live_agent(crate_dir):
                 answer = fresh("benchmarks.packed_calls:batches", crate_dir=crate_dir, count=count, size=size)
-                for key, values in times.items():
-                    values.extend(answer[key])
-                for how, task_id in zip(times, answer["ids"], strict=True):
+                for how, task_id in answer["ids"].items():
+                    times[how] += answer["wall"][how]
+                    cpu[how] += answer["cpu"][how]
                     crate_bytes[how].append(_bytes_of(crate_dir, task_id))
-        added = [packed - types for types, packed in zip(times["types"], times["packed"], strict=True)]
-        rows.append(
-            Row(
-                f"kept call, added to {name}",
-                median(added),
-                "µs",
-                median(times["types"]),
-                None,
-                len(added),
-                **quartiles(added),
-                note=f"median of differences of batches of {BATCH}; stock is the call with capture_arguments: types",
-            )
-        )
+        note = f"median of differences of batches of {BATCH}; stock is the call with capture_arguments: types"
+        for kind, values in (("CPU time ", cpu), ("", times)):
+            added = [packed - types for types, packed in zip(values["types"], values["packed"], strict=True)]
+            stock = median(values["types"])
+            rows.append(
+                Row(f"kept call, {kind}added to {name}", median(added), "µs", stock, None, len(added),
+                    **quartiles(added), note=note)
+            )  # fmt: skip
         plain, kept = (median(values) / 1000 for values in crate_bytes.values())
         note = "files of the crate, beside one without the call"
         rows.append(Row(f"kept call, crate of {name}", kept, "kB", plain, None, processes, note=note))
     return rows
 
 
-def batches(crate_dir: str, count: int, size: int) -> dict[str, list[float] | list[str]]:
-    """In a fresh process: µs per call, of batches with types alone and with kept calls; and a task id of each."""
+def batches(crate_dir: str, count: int, size: int) -> dict[str, dict[str, Any]]:
+    """In a fresh process: µs per call, of batches with types alone and with kept calls; and a task id of each.
+
+    Returns:
+        ``wall`` and ``cpu`` (of the thread that calls), each a number per batch; ``ids``.
+    """
     gc.collect()
     task = body(functions.take, os.urandom(size)) if size else body(functions.noop)
     with tempfile.TemporaryDirectory() as run_dir:
@@ -61,17 +64,23 @@ def batches(crate_dir: str, count: int, size: int) -> dict[str, list[float] | li
             how: Caller(our_helper(provenance(crate_dir, plots="none", capture_arguments=how)), task, run_dir)
             for how in ("types", "packed")
         }
-        times: dict[str, list[float]] = {how: [] for how in callers}
+        answer: dict[str, dict[str, Any]] = {key: {how: [] for how in callers} for key in ("wall", "cpu")}
         ids: dict[str, str] = {}
         for number in range(WARM_UP + count):
             for how in list(callers)[:: 1 if number % 2 else -1]:
                 caller = callers[how]
                 ids[how] = str(caller())  # the first with other settings reads them
-                taken = [caller.timed_ns() / 1e3 for _ in range(BATCH)]
+                wall, cpu = [], []
+                for _ in range(BATCH):
+                    began = time.thread_time_ns()
+                    wall.append(caller.timed_ns() / 1e3)
+                    cpu.append((time.thread_time_ns() - began) / 1e3)
                 if number >= WARM_UP:
-                    times[how].append(median(taken))
-            time.sleep(0.002)  # the agent goes idle now and then, as between real tasks
-    return {**times, "ids": [ids[how] for how in callers]}
+                    answer["wall"][how].append(median(wall))
+                    answer["cpu"][how].append(median(cpu))
+                # the agent goes idle now and then, as between real tasks; and rings have space
+                time.sleep(0.002 + BATCH * size / _AGENT_BYTES_PER_S)
+    return {**answer, "ids": {how: ids[how] for how in callers}}
 
 
 def _bytes_of(crate_dir: str, task_id: str) -> int:
