@@ -30,6 +30,8 @@ _CONTROLS = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspa
 #: What follows an escape within this is the rest of a key.
 _ESCAPE_S = 0.05
 _REDRAW_S = 1.0
+#: After a look that is late by more than this the clock goes on without it; else each look would be drawn twice.
+_LATE_S = 0.25
 
 
 def can_take_over() -> bool:
@@ -54,7 +56,7 @@ def run(screen: Screen, look: Callable[[], View], interval_s: float) -> None:
     with _taken_over() as (keys, wake):
         looks = _Looks(look, interval_s, wake)
         picture = ""
-        due = 0.0
+        pause_s = interval_s + _LATE_S if interval_s <= _REDRAW_S else _REDRAW_S
         while True:
             view = looks.latest()
             if view is not None:
@@ -64,8 +66,7 @@ def run(screen: Screen, look: Callable[[], View], interval_s: float) -> None:
                 sys.stdout.write(text)
                 sys.stdout.flush()
                 picture = text
-            due = time.monotonic() + _REDRAW_S
-            for key in keys.read(max(0.0, due - time.monotonic())):
+            for key in keys.read(pause_s):
                 if not screen.press(key):
                     return
 
