@@ -38,7 +38,7 @@ def run(workflow_crates: CrateFactory, tmp_path: Path) -> Path:
 def test_run_crates_keep_requirements_and_recommendations(
     run: Path, workflow_crates: CrateFactory, crates: CrateFactory, make_crates: Any, tmp_path: Path
 ) -> None:
-    """With failed and repeated attempts, with a definition, without files."""
+    """With failed and repeated attempts, with a definition, without files; each with its page."""
     if find_validator() is None:
         pytest.skip("no interpreter has roc-validator; set PROV_WORKER_VALIDATOR")
     definition = tmp_path / "definition.yaml"
@@ -52,6 +52,7 @@ def test_run_crates_keep_requirements_and_recommendations(
     failed.add(2, error="lost")
     assemble([failed.directory], tmp_path / "failed.crate")
     runs = [run, *(tmp_path / f"{name}.crate" for name in ("defined", "lone", "failed"))]
+    assert all((path / "ro-crate-preview.html").stat().st_size > 1000 for path in runs)
     verdicts = validate_profiles(runs, "recommended", profile=PROFILE_OF_VALIDATOR, skip_checks=[SKIPPED_CHECK])
     assert {path.name: findings for path, findings in verdicts.items() if findings} == {}
 

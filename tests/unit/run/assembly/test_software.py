@@ -12,6 +12,7 @@ import pytest
 
 from prov_worker.cli.main import run as cli
 from prov_worker.crate.packs.conversion import pack
+from prov_worker.crate.vocabulary import bill_name
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
@@ -66,6 +67,17 @@ def test_bills_are_found_wherever_the_crates_are(crates: Path, tmp_path: Path, f
     result = assemble([source], tmp_path / "RUN.crate")
     assert (result.steps, result.software, result.without_software) == (2, 1, 0)
     assert list(bills(tmp_path / "RUN.crate").values()) == [b'{"a":1}']
+
+
+def test_bills_come_out_of_packs_with_their_crates(crates: Path, tmp_path: Path) -> None:
+    packed, out = tmp_path / "packed", tmp_path / "out"
+    pack(crates / "a", packed, keep=True, progress=lambda done, total: None)
+    (packed / ".software" / bill_name("0" * 64)).write_bytes(b"another one by its content")
+    assert cli(["unpack", str(packed), "-o", str(out)]) == 0
+    kept = {path.name: path.read_bytes() for path in (crates / "a/.software").iterdir()}
+    assert {path.name: path.read_bytes() for path in (out / ".software").iterdir()} == kept
+    result = assemble([out], tmp_path / "RUN.crate")
+    assert (result.steps, result.software, result.without_software) == (2, 1, 0)
 
 
 def test_a_bill_that_is_missing_or_another_is_named(
