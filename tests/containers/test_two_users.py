@@ -13,6 +13,8 @@ import pytest
 from support.accounts import ALICE, MALLORY, PYTHON, Place, User, place_of, product_image
 from support.crate_dir import wait_until
 from support.marks import WORKER_IMAGE
+from support.programs import Programs
+from support.pseudo_terminal import PseudoTerminal
 
 pytestmark = [pytest.mark.timeout(600), *WORKER_IMAGE, pytest.mark.root]  # the first limit holds
 
@@ -26,6 +28,34 @@ def work(paths):
         prov_worker.used(path)
     return len(paths)
 print(work(sys.argv[1:]))
+"""
+LONG_STEP = """
+import time, prov_worker
+@prov_worker.step
+def prepare():
+    time.sleep(0.3)
+@prov_worker.step
+def simulate(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sum(range(1000))
+prepare()
+simulate(600)
+"""
+#: Leaves what another node would have left that was lost while two tasks ran, and has the agent here hang.
+FAULTS = """
+import json, os, signal, sys, time
+from prov_worker.spool.live import live_files, read_live, write_live
+from prov_worker.spool.paths import runtime_dir
+
+(path,) = live_files(sys.argv[1])
+lost = read_live(path) | {"host": "nid002", "place": "0" * 12, "written": time.time() - 300, "workers": 2, "ended": []}
+task = lost["tasks"][0]
+lost["tasks"] = [task | {"task": task["task"][::-1], "pid": 4711}, task | {"task": "0" * 8 + task["task"], "pid": 4712}]
+write_live(os.path.join(os.path.dirname(path), f"nid002~{'0' * 12}.live"), lost)
+about = json.load(open(os.path.join(runtime_dir(sys.argv[1]), "agent.json")))
+for key in ("pid", "finaliser"):
+    os.kill(about[key], signal.SIGSTOP)
 """
 
 
@@ -168,3 +198,31 @@ def test_files_that_a_task_names_do_not_hold_its_crate_up(crates: Path, alice: U
     assert not [
         entity for entity in graph if "sha256" in entity and str(entity.get("name", "")).endswith(("note", "pipe"))
     ]
+
+
+@pytest.mark.long
+def test_each_sees_what_runs_of_their_own_also_if_agents_hang_or_are_gone(
+    crates: Path, alice: User, mallory: User, programs: Programs
+) -> None:
+    settings = {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
+    alice.shell(f"cat >{alice.home}/work.py <<'END'{LONG_STEP}END", crates)
+    programs.start(alice.command(PYTHON, alice.home / "work.py", **settings))
+    wait_until(lambda: "simulate" in "".join(map(Path.read_text, crates.glob(".spool*/*.live"))), "a live file")
+    wait_until(lambda: published(crates), "the first crate")
+    done = alice.run(PYTHON, "-c", FAULTS, crates)
+    assert done.returncode == 0, done.stderr
+    own = PseudoTerminal(alice.command("prov-worker", "top", crates, terminal=True), columns=120, rows=18)
+    others = PseudoTerminal(mallory.command("prov-worker", "top", crates, terminal=True), columns=120, rows=18)
+    try:
+        lines = own.wait_until(lambda lines: any("nid002" in line for line in lines), "the node that is gone")
+        text = "\n".join(lines)
+        assert "2 nodes · 3 running" in text
+        assert "2 without a sign" in text
+        assert "the agent of this node does not answer" in text
+        assert sum(" simulate " in line for line in lines) == 3, text
+        seen = others.wait_until(lambda lines: any("is of user" in line for line in lines), "whose tasks these are")
+        assert f"is of user {ALICE}, whose tasks only that user is shown" in "\n".join(seen)
+        assert "simulate" not in "".join(seen)
+    finally:
+        own.close()
+        others.close()

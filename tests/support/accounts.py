@@ -34,10 +34,11 @@ class User:
     home: Path
     container: str
 
-    def command(self, *command: str | Path, **environment: str) -> list[str | Path]:
-        """Return a command of this user's, as one of the machine outside."""
+    def command(self, *command: str | Path, terminal: bool = False, **environment: str) -> list[str | Path]:
+        """Return a command of this user's, as one of the machine outside; ``terminal``: with that of its caller."""
         variables = {"HOME": str(self.home), "TMPDIR": str(self.home), **environment}
-        options = [f"--env={name}={value}" for name, value in variables.items()]
+        options = ["--interactive", "--tty"] if terminal else []
+        options += [f"--env={name}={value}" for name, value in variables.items()]
         options += [f"--user={self.uid}:{self.uid}", f"--workdir={self.home}"]
         return ["docker", "exec", *options, self.container, *command]
 
