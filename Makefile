@@ -29,6 +29,10 @@ GLADIER_VENV ?= .venv-gladier
 MPI_VENV ?= .venv-mpi
 MLFLOW_VENV ?= .venv-mlflow
 TORCH_VENV ?= .venv-torch
+JUPYTER_VENV ?= .venv-jupyter
+# The oldest releases whose work is recorded; the newest ones are in the two above.
+MLFLOW_OLDEST_VENV ?= .venv-mlflow-3.0
+TORCH_OLDEST_VENV ?= .venv-torch-2.5
 # The oldest release of Dask whose tasks are recorded; the newest one is in $(VENV).
 DASK_VENV ?= .venv-dask-2024.10
 SBOM_VENV ?= .venv-sbom
@@ -59,12 +63,15 @@ export PROV_TEST_GLADIER ?= $(CURDIR)/$(GLADIER_VENV)/bin/python
 export PROV_TEST_ANSIBLE ?= $(CURDIR)/$(ANSIBLE_VENV)/bin
 export PROV_TEST_MLFLOW ?= $(CURDIR)/$(MLFLOW_VENV)/bin/python
 export PROV_TEST_TORCH ?= $(CURDIR)/$(TORCH_VENV)/bin/python
+export PROV_TEST_MLFLOW_OLDEST ?= $(CURDIR)/$(MLFLOW_OLDEST_VENV)/bin/python
+export PROV_TEST_TORCH_OLDEST ?= $(CURDIR)/$(TORCH_OLDEST_VENV)/bin/python
 export PROV_TEST_DASK ?= $(CURDIR)/$(DASK_VENV)/bin/python
+export PROV_TEST_JUPYTER ?= $(CURDIR)/$(JUPYTER_VENV)/bin/python
 export PROV_TEST_MPI ?= $(CURDIR)/$(MPI_VENV)/bin
 export PROV_TEST_CYCLONEDX ?= $(CURDIR)/$(SBOM_VENV)/bin/python
 export PROV_TEST_RUNCRATE ?= $(CURDIR)/$(RUNCRATE_VENV)/bin/runcrate
 
-.PHONY: help cyclonedx venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow torch dask oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench flow-figures fuzz findings lock sbom site man release clean
+.PHONY: help cyclonedx venv docs-venv validator runcrate ansible flowcept globus-cli gladier mpi libraries mlflow mlflow-oldest torch torch-oldest dask jupyter oldest wheels containers programs system setup demo up down test test-long test-stack test-oldest test-ansible test-314 check format bench flow-figures fuzz findings lock sbom site man release clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -102,12 +109,23 @@ mlflow:
 torch:
 	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch accelerate lightning "$$(scripts/cpu-torch.sh)"
 
+mlflow-oldest:
+	@scripts/make-venv.sh $(MLFLOW_OLDEST_VENV) --editable '.[cli]' 'mlflow==3.0.*' scikit-learn
+
+# Without a build for CPUs in pip's own settings it brings 5 GB of CUDA.
+torch-oldest:
+	@scripts/make-venv.sh $(TORCH_OLDEST_VENV) --editable . 'torch==2.5.*' 'numpy<3'
+
 dask:
 	@scripts/make-venv.sh $(DASK_VENV) --editable . 'distributed==2024.10.0' dask-jobqueue
 
+# Runs the notebook of the examples.
+jupyter:
+	@scripts/make-venv.sh $(JUPYTER_VENV) --editable '.[cli,endpoint,report,run]' nbconvert ipykernel
+
 # One that cannot be had leaves its tests out, and they say so.
 libraries:
-	@for library in mlflow torch dask globus-cli gladier; do $(MAKE) $$library || echo "make $$library failed: its tests are left out" >&2; done
+	@for library in mlflow mlflow-oldest torch torch-oldest dask jupyter globus-cli gladier; do $(MAKE) $$library || echo "make $$library failed: its tests are left out" >&2; done
 
 ansible:
 	@scripts/make-venv.sh $(ANSIBLE_VENV) --lock ansible --group ansible

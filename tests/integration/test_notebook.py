@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import find_crates
-from support.commands import run_python
+from support.commands import run_program, run_python
 from support.marks import PARSL_SOCKET
 
 pytestmark = [pytest.mark.timeout(240), PARSL_SOCKET]
+JUPYTER = os.environ.get("PROV_TEST_JUPYTER", "")
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "training.ipynb"
 #: Runs cells in one module, and writes down what each shows: the last expression's form for notebooks.
 KERNEL = """
@@ -59,3 +62,24 @@ def test_each_cell_of_the_notebook_shows_what_it_says(tmp_path: Path) -> None:
     assert crates[0].function_name == "train"
     assert "<svg" in shown["crate"]
     assert shown["plot"].startswith("<svg")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not os.path.exists(JUPYTER), reason="PROV_TEST_JUPYTER names no Python; make jupyter")
+def test_jupyter_runs_it_and_keeps_the_pictures(tmp_path: Path) -> None:
+    shutil.copy(NOTEBOOK, tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
+    command = [JUPYTER, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "run.ipynb", NOTEBOOK.name]
+    done = run_program(*command, cwd=tmp_path, env=environment, timeout=220)
+    assert done.returncode == 0, done.stderr
+    cells = {cell["id"]: cell for cell in json.loads((tmp_path / "run.ipynb").read_text(encoding="utf-8"))["cells"]}
+    forms = {
+        name: {form for output in cell["outputs"] for form in output.get("data", {})}
+        for name, cell in cells.items()
+        if cell["cell_type"] == "code"
+    }
+    assert not [output for name in forms for output in cells[name]["outputs"] if output["output_type"] == "error"]
+    assert "image/svg+xml" in forms["plot"]
+    assert "text/html" in forms["open"]
+    assert "text/html" in forms["crate"]
+    assert len(list(find_crates(tmp_path / "crates"))) == 3

@@ -18,12 +18,7 @@ from support.commands import run_program
 from support.event_servers import free_port
 from support.programs import Programs
 
-MLFLOW = os.environ.get("PROV_TEST_MLFLOW", "")
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not os.path.exists(MLFLOW), reason="PROV_TEST_MLFLOW names no Python; make mlflow"),
-]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 PROGRAM = """
 import os, sys
 import prov_worker
@@ -79,12 +74,12 @@ fit()
 
 
 def run(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], text: str, *arguments: str, **more: str
+    mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], text: str, *arguments: str, **more: str
 ) -> Training:
     (tmp_path / "program.py").write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
     environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none", **more}
-    run_program(MLFLOW, "program.py", *arguments, cwd=tmp_path, env=environment, timeout=500)
+    run_program(mlflow, "program.py", *arguments, cwd=tmp_path, env=environment, timeout=500)
     wait_for(lambda: list(crates.glob("*.crate")), "a crate")
     (crate,) = crates.glob("*.crate")
     return training_of(StepCrate.open(crate).source)
@@ -92,9 +87,9 @@ def run(
 
 @pytest.mark.parametrize("end", ["end", "kill"])
 def test_every_run_and_every_value_is_in_the_crate(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str
+    mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str
 ) -> None:
-    training = run(tmp_path, crates, wait_for, PROGRAM, end)
+    training = run(mlflow, tmp_path, crates, wait_for, PROGRAM, end)
     assert training.absent == []
     runs = {run.name: run for run in training.runs}
     assert len(training.runs) == 26
@@ -117,8 +112,10 @@ def test_every_run_and_every_value_is_in_the_crate(
     assert (step.hyperparameters["p5"], step.metrics["m1"]) == ("0", 0.7)
 
 
-def test_runs_that_autolog_makes_are_the_task_s(tmp_path: Path, crates: Path, wait_for: Callable[..., None]) -> None:
-    (tracked,) = run(tmp_path, crates, wait_for, AUTOLOG).runs
+def test_runs_that_autolog_makes_are_the_task_s(
+    mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None]
+) -> None:
+    (tracked,) = run(mlflow, tmp_path, crates, wait_for, AUTOLOG).runs
     assert tracked.status == "FINISHED"
     assert (tracked.parameters["C"], tracked.parameters["max_iter"]) == ("0.5", "50")
     assert {metric.name: metric.last for metric in tracked.metrics}["training_accuracy_score"] == 1.0
@@ -126,16 +123,16 @@ def test_runs_that_autolog_makes_are_the_task_s(tmp_path: Path, crates: Path, wa
 
 @pytest.mark.parametrize("store", ["database", "files"])
 def test_runs_of_a_script_that_a_task_starts_are_its_own(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], store: str
+    mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], store: str
 ) -> None:
     more = {} if store == "database" else {"MLFLOW_TRACKING_URI": "mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
-    (tracked,) = run(tmp_path, crates, wait_for, SCRIPT, **more).runs
+    (tracked,) = run(mlflow, tmp_path, crates, wait_for, SCRIPT, **more).runs
     assert (tracked.name, tracked.status, tracked.metrics[0].last) == ("in a script", "FINISHED", 1.0)
     assert tracked.tags["prov_worker.task_id"]
 
 
 def test_runs_on_a_tracking_server_are_read_by_its_interface(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], programs: Programs
+    mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], programs: Programs
 ) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     options = [
@@ -144,7 +141,7 @@ def test_runs_on_a_tracking_server_are_read_by_its_interface(
         "--artifacts-destination",
         str(tmp_path / "files"),
     ]
-    command = [MLFLOW, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], *options]
+    command = [mlflow, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], *options]
     with open(tmp_path / "server.log", "w") as log:
         programs.start([*command, "--workers", "1"], stdout=log, stderr=log, start_new_session=True)
 
@@ -156,7 +153,7 @@ def test_runs_on_a_tracking_server_are_read_by_its_interface(
             return False
 
     wait_for(answers, "an answer of the server")
-    training = run(tmp_path, crates, wait_for, PROGRAM, "end", MLFLOW_TRACKING_URI=address)
+    training = run(mlflow, tmp_path, crates, wait_for, PROGRAM, "end", MLFLOW_TRACKING_URI=address)
     assert training.absent == []
     runs = {tracked.name: tracked for tracked in training.runs}
     assert (len(training.runs), runs["failing"].status, runs["last"].status) == (26, "FAILED", "KILLED")

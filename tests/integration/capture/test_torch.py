@@ -14,13 +14,7 @@ from prov_worker.run.api import open_run
 from prov_worker.training import Training
 from support.commands import run_program
 
-TORCH = os.environ.get("PROV_TEST_TORCH", "")
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.torch,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(not os.path.exists(TORCH), reason="PROV_TEST_TORCH names no Python; make torch"),
-]
+pytestmark = [pytest.mark.long, pytest.mark.torch, pytest.mark.timeout(600)]
 PROGRAM = """
 import os, sys, time
 import prov_worker
@@ -68,12 +62,14 @@ nothing()
 """
 
 
-def run(tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str, torch: str) -> dict[str, Training]:
+def run(
+    torch: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str, mode: str
+) -> dict[str, Training]:
     (tmp_path / "program.py").write_text(PROGRAM)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
     environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
-    environment["PROV_WORKER_CAPTURE"] = f"torch={torch}"
-    run_program(TORCH, "program.py", end, cwd=tmp_path, env=environment, timeout=500)
+    environment["PROV_WORKER_CAPTURE"] = f"torch={mode}"
+    run_program(torch, "program.py", end, cwd=tmp_path, env=environment, timeout=500)
     count = 1 if end == "kill" else 2
     wait_for(lambda: len(list(crates.glob("*.crate"))) == count, "the crates")
     steps = {step.function: step for step in open_run(crates).steps()}
@@ -86,9 +82,9 @@ def run(tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str, t
 
 @pytest.mark.parametrize("end", ["end", "raise", "kill"])
 def test_steps_of_each_optimizer_are_counted(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str
+    torch: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], end: str
 ) -> None:
-    training = run(tmp_path, crates, wait_for, end, "steps")["train"]
+    training = run(torch, tmp_path, crates, wait_for, end, "steps")["train"]
     net, linear = training.models
     assert (net.name, net.optimizer, net.steps) == ("Net", "Adam", 2001 if end == "kill" else 2000)
     assert (net.parameters, net.trainable, net.dtypes, net.devices) == (161, 160, ["float32"], ["cpu"])
@@ -103,9 +99,9 @@ def test_steps_of_each_optimizer_are_counted(
 
 
 def test_calls_of_layers_are_timed_by_class_also_if_one_raises(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None]
+    torch: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None]
 ) -> None:
-    training = run(tmp_path, crates, wait_for, "raise", "layers")["train"]
+    training = run(torch, tmp_path, crates, wait_for, "raise", "layers")["train"]
     layers = {layer.name: layer for layer in training.layers}
     assert layers["Net"].calls == 2000
     assert layers["Linear"].calls == 4000 + 10 + 1
@@ -167,14 +163,14 @@ train()
 
 @pytest.mark.parametrize(("library", "program"), [("lightning", LIGHTNING), ("accelerate", ACCELERATE)])
 def test_epochs_of_trainers_are_curves_beside_the_steps(
-    tmp_path: Path, crates: Path, wait_for: Callable[..., None], library: str, program: str
+    torch: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], library: str, program: str
 ) -> None:
-    if run_program(TORCH, "-c", f"import {library}").returncode:
+    if run_program(torch, "-c", f"import {library}").returncode:
         pytest.skip(f"no {library} beside PyTorch; make torch")
     (tmp_path / "program.py").write_text(program)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}
     environment |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": str(crates), "PROV_WORKER_PLOTS": "none"}
-    done = run_program(TORCH, "program.py", cwd=tmp_path, env=environment, timeout=500)
+    done = run_program(torch, "program.py", cwd=tmp_path, env=environment, timeout=500)
     assert done.returncode == 0, done.stderr
     wait_for(lambda: list(crates.glob("*.crate")), "the crate")
     (crate,) = crates.glob("*.crate")
