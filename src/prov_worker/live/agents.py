@@ -15,7 +15,16 @@ from prov_worker.errors import InputError
 from prov_worker.live.model import DEAD, LATE, Node, View, node_of
 from prov_worker.processes import host_name
 from prov_worker.spool.launch import LOCK, agent_lives
-from prov_worker.spool.live import MAX_BYTES, SOCKET, VERSION, live_files, parse_live, peer_uid, read_live
+from prov_worker.spool.live import (
+    MAX_BYTES,
+    SOCKET,
+    VERSION,
+    live_files,
+    parse_live,
+    peer_uid,
+    place_of_live,
+    read_live,
+)
 from prov_worker.spool.own_files import is_private
 from prov_worker.spool.paths import is_crate_dir, other_spools, own_spools, place_of, runtime_dirs_of
 
@@ -110,7 +119,10 @@ class Agents:
                 if lives and not isinstance(error, FileNotFoundError):
                     reason = "" if isinstance(error, (TimeoutError, BlockingIOError)) else f": {error}"
                     problems.append(f"the agent of this node does not answer{reason}")
+        answered = {remark.document.get("place") for remark in remarks}
         for path in live_files(directory):
+            if place_of_live(path) in answered:
+                continue  # what its agent has just said is newer
             try:
                 document = read_live(path)
             except FileNotFoundError:

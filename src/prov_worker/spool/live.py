@@ -69,6 +69,11 @@ def live_path(spool: str, runtime: str) -> str:
     return os.path.join(spool, f"{host_name()}~{place_of(runtime)}{SUFFIX}")
 
 
+def place_of_live(path: str) -> str:
+    """Return the place that the name of a live file says."""
+    return os.path.basename(path).removesuffix(SUFFIX).rpartition("~")[2]
+
+
 def write_live(path: str, document: dict[str, Any]) -> None:
     """Replace a live file.
 
