@@ -9,10 +9,12 @@ functions mingle in one thread, and other executors run elsewhere: their tasks a
 from __future__ import annotations
 
 import functools
+import hashlib
 import sys
 from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID
 
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.interruptions import is_own
@@ -54,9 +56,22 @@ async def dask_setup(worker: Any) -> None:
         log_internal_error("preparing to record Dask's tasks")
 
 
-def step_id(cluster: str, key: Any) -> UUID:
-    """Return the id of the step that a key of a cluster is, the same wherever and whenever it is asked for."""
-    return uuid5(NAMESPACE_URL, f"dask:{cluster}/{key}")
+class StepIds:
+    """Ids of the steps that the keys of a cluster are, the same wherever and whenever they are asked for.
+
+    Those of ``uuid5(NAMESPACE_URL, f"dask:{cluster}/{key}")`` (RFC 9562, 5.5), in a third of its time.
+
+    Args:
+        cluster: what tells the cluster from others.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        self._begun = hashlib.sha1(NAMESPACE_URL.bytes + f"dask:{cluster}/".encode(), usedforsecurity=False)
+
+    def __getitem__(self, key: Any) -> UUID:
+        digest = self._begun.copy()
+        digest.update(str(key).encode("utf-8", "surrogatepass"))
+        return UUID(bytes=digest.digest()[:16], version=5)
 
 
 class Steps:
@@ -73,7 +88,7 @@ class Steps:
     _count = 0
 
     def __init__(self, cluster: str, provenance: Mapping[str, Any], endpoint_id: str | None, slot: str | None) -> None:
-        self._cluster = cluster
+        self._ids = StepIds(cluster)
         self._provenance = provenance
         self._endpoint_id = endpoint_id
         self._user = None if slot is None else TaskOfSlot(slot)
@@ -102,12 +117,12 @@ class Steps:
     def begin(self, key: Any, call: Call) -> Any:
         """Return the recorder of a task that is about to run."""
         parent = self._user.find() if self._user is not None else None
-        identifier = step_id(self._cluster, key)
-        needs = [str(need) for need in call.needs]
-        part = {"library": "dask", "key": str(key), "of": parent and parent.attempt.task_id, "needs": needs}
-        part["steps"] = [str(step_id(self._cluster, need)) for need in call.needs]
+        of = "null" if parent is None else f'"{parent.attempt.task_id}"'
+        needs = ",".join([quote(str(need)) for need in call.needs])
+        steps = ",".join([f'"{self._ids[need]}"' for need in call.needs])
+        part = f'{{"library":"dask","key":{quote(str(key))},"of":{of},"needs":[{needs}],"steps":[{steps}]}}'
         recorder = recorder_for(self._provenance, self._endpoint_id)
-        recorder.begin(identifier, 1, None)
+        recorder.begin(self._ids[key], 1, None)
         recorder.called(
             "",
             call.function,

@@ -10,6 +10,7 @@ other, of which the apps that it starts are parts (parsl, "Apps", "Memoization",
 from __future__ import annotations
 
 import functools
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -112,7 +113,7 @@ class RecordedApp:
             recorder.begin(call["id"], call["attempt"], None)
             function, name = _function_of(self._app, call["name"])
             size = size_of((*args, *kwargs.values()))
-            recorder.called("", function, args, kwargs, size=size, name=name, part=call["part"])
+            recorder.called("", function, args, kwargs, size=size, name=name, part=json.dumps(call["part"]))
         except Exception as error:
             if not is_own(error):
                 raise

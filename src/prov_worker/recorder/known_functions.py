@@ -39,6 +39,11 @@ class KnownFunction:
         self.quick = 0
 
 
+def _is_code_alone(function: FunctionType) -> bool:
+    """Return whether a function is bound to nothing, and around no other one."""
+    return not (function.__closure__ or function.__defaults__ or function.__kwdefaults__ or function.__dict__)
+
+
 class KnownFunctions:
     """Finds what is known of a function by its serialised form, or by what it is made of."""
 
@@ -47,11 +52,14 @@ class KnownFunctions:
         self._count = 0
         self._packed = ""
         self._last: KnownFunction | None = None
+        #: The last one that came unpacked and is nothing but its code, and what it went by.
+        self._plain: tuple[KnownFunction | None, str | None] = None, None
 
     def clear(self) -> None:
         """Forget all, so that each is described again; numbers go on."""
         self._functions.clear()
         self._packed, self._last = "", None
+        self._plain = None, None
 
     def find(self, packed: str, function: Any, name: str | None = None) -> KnownFunction:
         """Return what is known of a function; of a new one, with the line that describes it.
@@ -68,6 +76,9 @@ class KnownFunctions:
             return last
         buffer: str | None = None
         key: Any = None
+        plain = code is not None and not packed and _is_code_alone(function)
+        if plain and self._plain[1] == name and self._plain[0] is not None and self._plain[0].code is code:
+            return self._plain[0]  # a code's hash is that of all its instructions
         if packed:
             try:
                 newline = packed.index("\n", 0, 32) + 1
@@ -89,6 +100,8 @@ class KnownFunctions:
                 self._functions[key] = entry
         if 0 < len(packed) <= _MAX_KEPT_BUFFER and key is not None:
             self._packed, self._last = packed, entry
+        elif plain:
+            self._plain = entry, name
         return entry
 
     def _describe(self, function: Any, buffer: str | None, code: Any, name: str | None) -> KnownFunction:

@@ -231,7 +231,7 @@ class Recorder:
         *,
         size: int | None = None,
         name: str | None = None,
-        part: Mapping[str, Any] | None = None,
+        part: str | None = None,
     ) -> None:
         """Note that the task is unpacked and its function about to be called.
 
@@ -243,7 +243,7 @@ class Recorder:
             size: of the data, for a call that came unpacked: ``packed`` is empty then.
             name: what the function goes by, if that is not its own name.
             part: of which task this is a part, and of which others it needs the results
-                (:class:`prov_worker.model.Part`).
+                (:class:`prov_worker.model.Part`), as JSON.
         """
         self._known = entry = self._functions.find(packed, function, name)
         if entry.line is not None:
@@ -258,7 +258,7 @@ class Recorder:
             more += packed_call.field(packed, redacted=entry.redacted, arguments=more)
         more += self._run
         if part is not None:
-            more += f',"part":{json.dumps(part)}'
+            more += f',"part":{part}'
         slot = self._slot
         if entry.quick >= _QUICK_CALLS and len(more) <= NOTE_LIMIT and slot.path:  # type: ignore[union-attr]
             # a record less: should the worker die within the task, the agent finds its start in the slot
