@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prov_worker.humanize import ABSENT, duration
+from prov_worker.humanize import ABSENT, duration, plural
 from prov_worker.live.model import LIVE, Task, View
 from prov_worker.live.table import ENDED, NODES, ORDERS, TASKS, Column, details, matching, ordered, rows, summary
 from prov_worker.printable import line
@@ -206,7 +206,7 @@ class Screen:
         styles = [PLAIN if node.state == LIVE else BAD for node in nodes]
         head = self._block(NODES, nodes, width, styles)
         if len(nodes) < len(view.nodes):
-            head.append(Line(f"… and {len(view.nodes) - len(nodes)} more nodes", FAINT))
+            head.append(Line(f"… and {plural(len(view.nodes) - len(nodes), 'more node')}", FAINT))
         tasks = self._tasks()
         left = max(1, space - len(head) - len(tail) - 1)
         place = self._place(tasks)
