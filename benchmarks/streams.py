@@ -184,19 +184,19 @@ def _database(bench: Bench) -> list[Row]:
     first_s = min((seen_s for _, seen_s in watcher.seen.values()), default=0.0)
     began_s = first_s - min(ended_ns for _, ended_ns in results) / 1e9
     delays: list[float] = []
-    until_told: list[float] = []
+    until_reported: list[float] = []
     until_there: list[float] = []
     for task, ended_ns in results:
         if first_s < ended_ns / 1e9 and task in watcher.seen:
-            told_s, seen_s = watcher.seen[task]
+            reported_s, seen_s = watcher.seen[task]
             delays.append(seen_s - ended_ns / 1e9)
-            until_told.append(told_s - ended_ns / 1e9)
-            until_there.append(seen_s - told_s)
+            until_reported.append(reported_s - ended_ns / 1e9)
+            until_there.append(seen_s - reported_s)
     if not delays:
         raise BenchmarkError(f"the sender came {began_s:.1f} s after the first result, and none came later")
     note = (
-        f"p50 {median(delays):.2f} s, largest {max(delays):.2f} s; until the agent tells of it "
-        f"{_p50_p99(until_told)}, from then until it is in the table {_p50_p99(until_there)}; "
+        f"p50 {median(delays):.2f} s, largest {max(delays):.2f} s; until the agent reports it "
+        f"{_p50_p99(until_reported)}, from then until it is in the table {_p50_p99(until_there)}; "
         f"of {len(results)} results {rows[1]} ends and {rows[0]} crates are in the tables; "
         f"the sender came {began_s:.1f} s after the first; looked at each {_POLL_S:g} s, {WORKERS} workers"
     )
@@ -221,7 +221,7 @@ class _Watcher:
         self._crate_dir = crate_dir
         self._stop = threading.Event()
         self.wanted: int | None = None
-        #: By task: when the agent told of its end, and when that was seen; s since the epoch.
+        #: By task: when the agent reported its end, and when that was seen; s since the epoch.
         self.seen: dict[str, tuple[float, float]] = {}
         self.sender_s = self.sender_lived_s = 0.0
 
@@ -249,10 +249,10 @@ class _Watcher:
                 except psycopg.errors.UndefinedTable:
                     continue  # the sender has not come yet
                 now_s = time.time()
-                for event, task, kind, told_s in rows:
+                for event, task, kind, reported_s in rows:
                     last = event
                     if kind == "task.ended":
-                        self.seen.setdefault(task, (told_s, now_s))
+                        self.seen.setdefault(task, (reported_s, now_s))
                 used = self._sender_cpu_s() if time.monotonic() > looked + _LOOK_S else None
                 if used is not None:
                     looked = time.monotonic()
