@@ -56,12 +56,10 @@ def over_parsl(config: str) -> Iterator[Callable[[Callable[[Any], Any], Iterable
 def _map(kernel: Any, function: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
     from concurrent.futures import FIRST_COMPLETED, wait
 
-    from parsl import python_app
-
-    app = python_app(function, data_flow_kernel=kernel)
     waiting: set[Any] = set()
     for piece in pieces:
-        waiting.add(app(piece))
+        # Not as an app, a wrapper that goes whole: on Python 3.14, dill 0.3.9 sends a function by its name alone.
+        waiting.add(kernel.submit(function, (piece,), "all", False, None, {}))
         if len(waiting) >= _MOST_WAITING:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from map(_result, done)
