@@ -2,7 +2,8 @@
 
 The shapes are those of the examples of the Workflow Run RO-Crate profiles (ResearchObject/workflow-run-crate,
 ``docs/examples``) by COMPSs, WfExS, Galaxy, StreamFlow, runcrate, Autosubmit and Sapporo, written again with a few
-entities each. Those of further writers: :mod:`support.more_foreign_crates`.
+entities each. Those of further writers: :mod:`support.more_foreign_crates`,
+:mod:`support.foreign_workflow_crates`, :mod:`support.foreign_research_crates`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Writer(NamedTuple):
     """A crate as a program writes it.
 
     Attributes:
-        root: fields of the root beside its id, type, name and date.
+        root: fields of the root beside its id, type, name and date; None for one of these that it lacks.
         entities: the others, but for the metadata file's own.
         files: their content, by path.
         context: of the document.
@@ -55,13 +56,14 @@ class Writer(NamedTuple):
         descriptor = {
             "@id": "ro-crate-metadata.json",
             "@type": "CreativeWork",
-            "about": ref("./"),
+            "about": ref(self.root.get("@id", "./")),
             "conformsTo": [
                 ref("https://w3id.org/ro/crate/1.1"),
                 ref("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
             ],
         }
         top = {"@id": "./", "@type": "Dataset", "name": name, "datePublished": "2023-01-17", **self.root}
+        top = {key: value for key, value in top.items() if value is not None}
         crate = directory / f"{name.replace(' ', '-')}.crate"
         crate.mkdir(parents=True)
         for path, text in self.files.items():

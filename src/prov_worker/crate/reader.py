@@ -88,7 +88,8 @@ class StepCrate:
         if not action_ids and v.TRIGGER_ID in self.entities:
             raise CrateError(source.where, "the crate of a trigger, and no step crate")
         if len(action_ids) != 1:
-            raise self._wrong("./.mainEntity", "expected one reference")
+            problem = "missing" if root.get("mainEntity") is None else "expected one reference"
+            raise self._wrong("./.mainEntity", f"{problem}, so this is not a step crate")
         self.action = self._entity(action_ids[0], "./.mainEntity")
         if "CreateAction" not in types_of(self.action):
             raise self._wrong("./.mainEntity", f"{action_ids[0]} is no CreateAction, so this is not a step crate")

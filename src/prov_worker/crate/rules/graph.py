@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.graph import reference_ids
+from prov_worker.crate.graph import reference_ids, types_of
 from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.rules import RULES, Checked
 from prov_worker.crate.violations import ERROR, WARNING, Violation
 
 #: Characters that a URI reference cannot hold (RFC 3986); what is not ASCII is let through, as in an IRI.
 _UNENCODED = re.compile(r"[\x00-\x20<>\"{}|\\^`]")
+_TIMES = {"startTime", "endTime", "datePublished", "dateCreated", "dateModified", "sdDatePublished"}
+_ISO_8601 = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?)?)?")
 
 
 def unique_ids(crate: Checked) -> Iterator[Violation]:
@@ -70,7 +72,26 @@ def encoded_ids(crate: Checked) -> Iterator[Violation]:
             )
 
 
+def types(crate: Checked) -> Iterator[Violation]:
+    """Refuse entities without a type (RO-Crate 1.1, "RO-Crate JSON-LD")."""
+    for entity in crate.graph:
+        if not types_of(entity):
+            yield Violation(ERROR, "no-type", entity["@id"], "an entity has a @type")
+
+
+def times(crate: Checked) -> Iterator[Violation]:
+    """Warn of times that are not in the form of ISO 8601 which schema.org's Date and DateTime have."""
+    for entity in crate.graph:
+        for key in _TIMES & entity.keys():
+            value = entity[key]
+            if value is not None and not (isinstance(value, str) and _ISO_8601.fullmatch(value)):
+                where = f"{entity['@id']}.{key}"
+                yield Violation(WARNING, "time", where, f"expected such as 2026-11-20T14:30:00+00:00, got {value!r}")
+
+
 RULES.add("unique-ids", unique_ids)
+RULES.add("types", types)
+RULES.add("times", times)
 RULES.add("property-values", property_values)
 RULES.add("references", references)
 RULES.add("unreferenced", unreferenced)

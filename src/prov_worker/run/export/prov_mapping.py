@@ -7,7 +7,7 @@ https://doi.org/10.1371/journal.pone.0309210); the arcp scheme for what lies ins
 ================================================  ==================================================================
 RO-Crate                                          PROV
 ================================================  ==================================================================
-CreateAction, ControlAction, OrganizeAction       activity with start, end, status and error
+actions of any kind, LabProcess                   activity with start, end, status and error
 ``object``, ``environment``, ``containerImage``   used, with a role
 ``result``, ``resourceUsage``                     wasGeneratedBy at the action's end
 File, PropertyValue                               entity with ``prov:value`` and sha256
@@ -37,7 +37,8 @@ from prov_worker.crate.identifiers import is_absolute
 from prov_worker.errors import InputError, MissingExtraError
 from prov_worker.moments import parse_moment
 
-_ACTIONS = frozenset({"CreateAction", "ControlAction", "OrganizeAction"})
+#: Local names of what is an activity beside schema.org's actions, each of which is called an action.
+_ACTIVITIES = frozenset({"LabProcess", "Activity"})
 _COLLECTIONS = frozenset({"Dataset", "HardwareRuntime"})
 _AGENTS = {"Person": "Person", "Organization": "Organization", "Service": "SoftwareAgent"}
 #: Characters of an IRI's path that PROV-N and Turtle can write as they stand.
@@ -112,7 +113,7 @@ class Mapping:
         self._entities = {entity["@id"]: entity for entity in graph}
         root = self._entities.get("./", {})
         main = reference_ids(root.get("mainEntity"))
-        actions = [entity for entity in graph if _ACTIONS.intersection(types_of(entity))]
+        actions = [entity for entity in graph if _is_activity(entity)]
         # The run lists what its steps made: steps come first, so that theirs it is.
         actions.sort(key=lambda action: bool(set(reference_ids(action.get("instrument"))) & set(main)))
         if self._facts:
@@ -148,8 +149,7 @@ class Mapping:
 
         attributes = self._kinds(kinds)
         for kind in types_of(entity):
-            prefix = "step" if kind.startswith("Hardware") else "wfrun" if kind == "ContainerImage" else "schema"
-            attributes.append((PROV_TYPE, self.document.valid_qualified_name(f"{prefix}:{kind}")))
+            attributes.append((PROV_TYPE, self._kind(kind)))
         name = entity.get("name")
         if isinstance(name, str) and name:
             attributes.append((PROV_LABEL, name))
@@ -173,6 +173,15 @@ class Mapping:
         from prov.model import PROV_TYPE
 
         return [(PROV_TYPE, self.document.valid_qualified_name(f"prov:{kind}")) for kind in kinds]
+
+    def _kind(self, kind: str) -> Any:
+        """Return the qualified name of a type: a term of the context, an IRI, or a term of PROV itself."""
+        if kind.startswith("prov:"):
+            return self.document.valid_qualified_name(kind)
+        if is_absolute(kind):
+            return self._name(kind)
+        prefix = "step" if kind.startswith("Hardware") else "wfrun" if kind == "ContainerImage" else "schema"
+        return self.document.valid_qualified_name(f"{prefix}:{kind}")
 
     def _once(self, *relation: Any) -> bool:
         """Return whether a relation has not been said before: two crates of a run say some of the same."""
@@ -203,6 +212,8 @@ class Mapping:
         self._added.add((name, "collection"))
         self.document.entity(name, self._attributes(entity, "Collection"))
         for member in [*reference_ids(entity.get("hasPart")), *reference_ids(entity.get("components"))]:
+            if self._is_action(member):
+                continue  # nothing is both (PROV-CONSTRAINTS, 55)
             inner = self._entities.get(member, {})
             part = self._collection(inner) if _COLLECTIONS.intersection(types_of(inner)) else self._entity(member)
             if self._once("member", name, part):
@@ -250,7 +261,7 @@ class Mapping:
                     self._was_generated(identifier, name, end, key)
 
     def _is_action(self, identifier: str) -> bool:
-        return bool(_ACTIONS.intersection(types_of(self._entities.get(identifier, {}))))
+        return _is_activity(self._entities.get(identifier, {}))
 
     def _used(self, activity: Any, identifier: str, key: str) -> None:
         if self._is_action(identifier):
@@ -323,6 +334,11 @@ class Mapping:
             component = self._entity(identifier)
             if self._once("influenced", name, component):
                 self.document.wasInfluencedBy(name, component)
+
+
+def _is_activity(entity: Entity) -> bool:
+    names = [re.split("[/#:]", kind)[-1] for kind in types_of(entity)]
+    return any(name.endswith("Action") or name in _ACTIVITIES for name in names)
 
 
 def _time(action: Entity, key: str) -> datetime | None:
