@@ -35,18 +35,22 @@ if [[ ! -x $root/usr/bin/python3.14 ]]; then
     chroot "$root" update-ca-certificates >/dev/null 2>&1
 fi
 # Its own mounts, and its own root: as a real machine has them, which a chroot has not. What a worktree belongs to is
-# elsewhere, and tests ask git which files there are.
+# elsewhere, and tests ask git which files there are; so may .cache be, which benchmarks keep environments in.
 export root here=$PWD also=
-if repository=$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null) && [[ $repository != "$here"/* ]]; then
-    also=$repository
-fi
+for outside in "$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)" "$(realpath .cache)"; do
+    [[ -z $outside || $outside == "$here"/* ]] || also+=" $outside"
+done
 # shellcheck disable=SC2016 # for the inner shell
 exec unshare --mount --propagation private bash -c '
     set -euo pipefail
     mount --bind "$root" "$root"
     cd "$root"
-    mkdir -p ".$here" ${also:+".$also"} old
-    for directory in /proc /sys /dev "$here" $also; do mount --rbind "$directory" ".$directory"; done
+    mkdir -p ".$here" old
+    for directory in /proc /sys /dev "$here"; do mount --rbind "$directory" ".$directory"; done
+    for directory in $also; do
+        mkdir -p ".$directory"
+        mount --bind "$directory" ".$directory"
+    done
     cp /etc/resolv.conf /etc/hosts etc/
     pivot_root . old
     umount --lazy old

@@ -13,6 +13,7 @@ import pytest
 
 from prov_worker.crate.reader import StepCrate
 from prov_worker.run.api import open_run
+from support.marks import needs_whole_functions
 
 pytest.importorskip("parsl")
 
@@ -59,6 +60,8 @@ EXECUTORS = {
 def test_a_bash_app_says_what_it_ran_and_how_it_ended(
     tmp_path: Path, crates: Path, wait_for: Callable[..., None], executor: str
 ) -> None:
+    if executor == "processes":
+        needs_whole_functions()
     script = tmp_path / "program.py"
     script.write_text(PROGRAM.replace("{executor}", EXECUTORS[executor]))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROV_WORKER")}

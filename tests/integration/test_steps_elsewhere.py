@@ -14,6 +14,7 @@ import pytest
 import prov_worker
 from prov_worker.run.api import open_run
 from support.commands import run_python
+from support.marks import needs_whole_functions
 
 STEP = """
 import prov_worker
@@ -64,6 +65,8 @@ def test_each_call_leaves_a_crate(
 ) -> None:
     needs, text = PROGRAMS[program]
     pytest.importorskip(needs)
+    if program == "parsl-processes":
+        needs_whole_functions()
     (tmp_path / "steps_of_mine.py").write_text(STEP)
     step = STEP if where == "script" else "from steps_of_mine import double"
     script = tmp_path / "program.py"

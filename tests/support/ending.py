@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,9 @@ NETWORK = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # as in the background of a shell, and then in all that tests start
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     run = uuid.uuid4().hex if worker == "main" else os.environ[MARKER].split("/")[0]
     config.stash[CENSUS] = Census(run, worker)

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+
+def needs_whole_functions() -> None:
+    """Skip a test that has functions sent whole if dill cannot.
+
+    Release 0.3.9, which Globus Compute pins, does not know the pickler of Python 3.14.
+    """
+    import dill
+
+    namespace: dict[str, object] = {"__name__": "somewhere", "limit": 3}
+    exec("def function():\n    return limit\n", namespace)
+    try:
+        for recurse in (False, True):
+            dill.dumps(namespace["function"], recurse=recurse)
+    except TypeError:
+        pytest.skip(f"dill {dill.__version__} sends no function with what it reaches here")
+
+
 #: Parsl's address_by_interface leaves its socket to the collector of garbage.
 PARSL_SOCKET = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 #: Tests in the image of workers, which one process makes.

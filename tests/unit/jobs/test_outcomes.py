@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -14,6 +13,7 @@ from prov_worker.globus.answers import Answer, read_document, read_message
 from prov_worker.globus.call_packing import pack_arguments, pack_function, unpack_result
 from prov_worker.jobs.outcomes import outcome, run_s
 from prov_worker.jobs.states import State
+from support.marks import needs_whole_functions
 
 LIMIT = 3
 
@@ -107,8 +107,9 @@ def test_functions_travel_by_source_if_they_stand_alone() -> None:
     assert pack_function(selfmade).sha256 == pack_function(selfmade).sha256 != pack_function(reaching).sha256
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="dill 0.3.9 sends no function with what it reaches there")
 def test_a_function_is_known_by_what_it_does() -> None:
+    needs_whole_functions()
+
     def variant(text: str, limit: int = 3) -> Any:
         path = Path(tempfile.mkdtemp()) / "module.py"
         path.write_text(
