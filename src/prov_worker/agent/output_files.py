@@ -216,9 +216,12 @@ def _digest(fd: int, listed: Listed, budget: Budget) -> tuple[str | None, str | 
 
 
 def _changed_since(directory: str, end_ns: int) -> bool:
-    """Return whether something came into a directory or left it after a moment; true if the directory is gone."""
+    """Return whether something came into a directory or left it after a moment; true if the directory is gone.
+
+    Clients take files within milliseconds, and a file system's clock is never ahead of the moment: no tick is added.
+    """
     try:
-        return end_ns + _TICK_NS < os.stat(directory).st_mtime_ns
+        return end_ns < os.stat(directory).st_mtime_ns
     except OSError:
         return True
 

@@ -113,6 +113,18 @@ def test_a_file_that_the_task_removed_itself_is_none_of_its_outputs(box: Path) -
     assert sandboxes.hashed(outputs)[0] == [OutputFile("kept", 5, HELLO)]
 
 
+def test_files_that_are_taken_away_within_milliseconds_are_the_tasks_outputs(box: Path) -> None:
+    (box / "a").write_text("hello")
+    sandboxes = Sandboxes()
+    ended = ended_of(box)
+    sandboxes.look({ended.record.attempt_id: str(box)})
+    (box / "a").unlink()
+    os.utime(box, ns=(ended.record.end_ns + 3_000_000,) * 2)
+    outputs = sandboxes.end(ended)
+    assert outputs is not None
+    assert sandboxes.hashed(outputs)[0] == [OutputFile("a", 5, None, TAKEN_AWAY)]
+
+
 @pytest.mark.parametrize("at_end, looked", [(True, False), (False, True), (False, False)])
 def test_a_file_that_was_changed_has_no_hash(box: Path, at_end: bool, looked: bool) -> None:
     (box / "a").write_text("hello")
