@@ -17,6 +17,7 @@ from prov_worker.globus.embedded import EmbeddedEndpoint, TaskFailedError
 from prov_worker.spool.launch import agent_lives
 from prov_worker.spool.paths import runtime_dir
 from support import calls
+from support.marks import LOST_MANAGER
 
 LIMIT_S = 180
 
@@ -86,6 +87,7 @@ def test_before_result_means_that_the_crate_is_there_with_the_result(crates: Pat
             assert StepCrate.open(crates / f"{future.task_id}.crate").status == "completed"
 
 
+@LOST_MANAGER
 @pytest.mark.faults
 @pytest.mark.slow
 def test_a_lost_manager_leaves_a_failed_crate(crates: Path, wait_for: Callable[..., None]) -> None:
@@ -98,6 +100,7 @@ def test_a_lost_manager_leaves_a_failed_crate(crates: Path, wait_for: Callable[.
     assert StepCrate.open(crate).function_name == "kill_manager"
 
 
+@LOST_MANAGER
 @pytest.mark.faults
 def test_no_agent_stays_for_an_endpoint_that_is_closed(crates: Path, wait_for: Callable[..., None]) -> None:
     """Though its process lives on; the next endpoint of the process is looked after again."""

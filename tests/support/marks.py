@@ -23,6 +23,9 @@ def needs_whole_functions() -> None:
 
 #: Parsl's address_by_interface leaves its socket to the collector of garbage.
 PARSL_SOCKET = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+#: Parsl learns of a killed manager from its job and from its interchange, maybe at once: the thread that takes results
+#: then ends by setting a second exception (HighThroughputExecutor._result_queue_worker).
+LOST_MANAGER = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 #: Tests in the image of workers, which one process makes.
 WORKER_IMAGE = [
     pytest.mark.docker,
