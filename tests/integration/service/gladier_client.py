@@ -1,8 +1,8 @@
 """A flow of Gladier's, run: what ``test_gladier.py`` gives to an interpreter that has Gladier.
 
-    python gladier_client.py INPUT.json
+    python gladier_client.py INPUT.json PROVIDER
 
-Prints the run as JSON. The tool raises if its input says so.
+Prints the run as JSON. The tool raises if its input says so; PROVIDER is the address of Compute's action provider.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Double(GladierBaseTool):
 
     required_input: ClassVar[list[str]] = ["number", "compute_endpoint"]
     compute_functions: ClassVar[list[Any]] = [double]
+    action_url = sys.argv[2]
 
 
 @generate_flow_definition
