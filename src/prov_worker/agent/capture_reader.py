@@ -84,13 +84,15 @@ class CaptureReader:
         """
         record = ended.record
         directories = (runtime for runtime in self._runtimes if os.path.isdir(captures_dir(runtime, record.attempt_id)))
-        runtime = next(directories, self._runtimes[0])
-        captures = read_captures(runtime, record.attempt_id)
+        runtime = next(directories, None)
+        captures: dict[str, list[Any]] = {}
         training = Training()
-        for data in captures.pop("torch", ()):
-            with contextlib.suppress(ValueError):
-                training.add(Training.from_dict(data))
-        _add(record, training)
+        if runtime is not None:
+            captures = read_captures(runtime, record.attempt_id)
+            for data in captures.pop("torch", ()):
+                with contextlib.suppress(ValueError):
+                    training.add(Training.from_dict(data))
+            _add(record, training)
         request: dict[str, Any] = {}
         stores = [store for data in captures.get("mlflow", ()) if isinstance(data, list) for store in data]
         if stores and settings.capture.mlflow:
@@ -100,13 +102,13 @@ class CaptureReader:
         if events:
             request["tensorboard"] = events
         if not request:
-            if captures or training:
+            if runtime is not None and (captures or training):
                 remove_captures(runtime, record.attempt_id)
             return None
         if len(self) >= _MAX_WAITING:
             record.notes.append(_not_read(request, "more tasks wait for theirs than can be read in time"))
             return None
-        reading = Reading(ended, runtime, request)
+        reading = Reading(ended, runtime or self._runtimes[0], request)
         self._waiting.append(reading)
         self._start_some()
         return reading

@@ -19,6 +19,7 @@ from types import CodeType
 from typing import Any
 
 from prov_worker import code_form
+from prov_worker.agent.memo import Memo
 from prov_worker.agent.syntax_form import syntax_form
 from prov_worker.files import read_regular
 from prov_worker.model import Function
@@ -51,7 +52,8 @@ class Sources:
     """Sources of functions, each looked for once for as long as its file stays as it is."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[tuple[str, tuple[int, ...] | None], Source] = {}
+        self._texts: Memo[str] = Memo()
 
     def identify(self, function: Function, line: dict[str, Any]) -> None:
         """Add the source of a function, if it is proved, and the hash of its syntax tree.
@@ -60,7 +62,11 @@ class Sources:
             function: of a task's record; changed.
             line: its line in the journal.
         """
-        key = json.dumps([{k: v for k, v in line.items() if k not in ("t", "k", "doc")}, _state(line.get("file"))])
+        text = self._texts.get(line)
+        if text is None:
+            text = json.dumps({k: v for k, v in line.items() if k not in ("t", "k", "doc")})
+            self._texts.keep(text, line)
+        key = text, _state(line.get("file"))
         source = self._sources.get(key)
         if source is None:
             if len(self._sources) >= _MAX_SOURCES:
@@ -71,13 +77,13 @@ class Sources:
             function.sha256, function.sha256_of = source.sha256, "syntax tree"
 
 
-def _state(file: Any) -> list[int] | None:
+def _state(file: Any) -> tuple[int, ...] | None:
     """Return what changes if a file is written again."""
     try:
         status = os.stat(file)
     except (OSError, TypeError, ValueError):
         return None
-    return [status.st_ino, status.st_size, status.st_mtime_ns]
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def source_of(line: dict[str, Any]) -> Source:

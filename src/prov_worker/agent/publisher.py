@@ -11,6 +11,7 @@ from typing import Any
 from prov_worker.agent.energy_share import apportion
 from prov_worker.agent.function_source import Sources
 from prov_worker.agent.hardware import Hardware, process_key
+from prov_worker.agent.memo import Memo
 from prov_worker.agent.output_files import MAX_SECONDS, Budget, declared_files
 from prov_worker.agent.output_tails import tails
 from prov_worker.agent.process_use import TreeUse
@@ -43,24 +44,27 @@ class Publisher:
     def __init__(self, crate_dir: str, take_hardware: bool = True) -> None:
         self.crate_dir = crate_dir
         self._hardware = Hardware(crate_dir, take_hardware)
-        self._settings: dict[str, Settings] = {}
-        self._writers: dict[tuple[str, str, str], CrateWriter] = {}
-        self._process: dict[str, Any] | None = None
-        self._process_key = ""
+        self._settings: Memo[Settings] = Memo()
+        self._settings_by_text: dict[str, Settings] = {}
+        self._writers: Memo[CrateWriter] = Memo()
+        self._writers_by_text: dict[tuple[str, str, str], CrateWriter] = {}
         self._sources = Sources()
         self._packs = Packs(Path(crate_dir))
 
     def settings(self, mapping: dict[str, Any]) -> Settings:
         """Return the settings that an execution was recorded with; defaults if they cannot be read."""
-        key = json.dumps(mapping, sort_keys=True)
-        settings = self._settings.get(key)
+        settings = self._settings.get(mapping)
         if settings is None:
-            try:
-                settings = Settings.from_mapping(mapping)
-            except ProvWorkerError as error:
-                log.warning("settings of a journal are not understood, defaults are used: %s", error)
-                settings = Settings()
-            self._settings[key] = settings
+            key = json.dumps(mapping, sort_keys=True)
+            settings = self._settings_by_text.get(key)
+            if settings is None:
+                try:
+                    settings = Settings.from_mapping(mapping)
+                except ProvWorkerError as error:
+                    log.warning("settings of a journal are not understood, defaults are used: %s", error)
+                    settings = Settings()
+                self._settings_by_text[key] = settings
+            self._settings.keep(settings, mapping)
         return settings
 
     def complete(
@@ -172,16 +176,16 @@ class Publisher:
 
     def _writer(self, ended: Ended, settings: Settings) -> CrateWriter:
         host = ended.record.worker.host
-        if ended.process is not self._process:
-            # The mapping is the journal's own, so the next task of a worker mostly has it too.
-            self._process = ended.process
-            self._process_key = f"{process_key(ended.process)} {ended.process.get('noted_ns')}"
-        key = (f"{host}~{ended.place}", self._process_key, json.dumps(ended.settings, sort_keys=True))
-        writer = self._writers.get(key)
+        writer = self._writers.get(ended.process, ended.settings, ended.place, host)
+        if writer is not None:
+            return writer
+        process = f"{process_key(ended.process)} {ended.process.get('noted_ns')}"
+        key = (f"{host}~{ended.place}", process, json.dumps(ended.settings, sort_keys=True))
+        writer = self._writers_by_text.get(key)
         if writer is None:
-            if len(self._writers) >= _MAX_WRITERS:
-                self._writers.clear()
+            if len(self._writers_by_text) >= _MAX_WRITERS:
+                self._writers_by_text.clear()
+                self._writers = Memo()
             snapshot = self._hardware.snapshot(host, ended.process, settings, ended.place)
-            writer = CrateWriter(snapshot, settings, share=True)
-            self._writers[key] = writer
-        return writer
+            writer = self._writers_by_text[key] = CrateWriter(snapshot, settings, share=True)
+        return self._writers.keep(writer, ended.process, ended.settings, ended.place, host)

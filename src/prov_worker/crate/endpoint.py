@@ -8,6 +8,7 @@ with the configuration, and with a name of both ids: ``uep.<endpoint>.<user endp
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from prov_worker.crate.entities import entity
@@ -33,6 +34,7 @@ class Endpoint(NamedTuple):
     user_id: str | None
 
 
+@lru_cache(maxsize=64)
 def endpoint_of(endpoint_id: str | None, name: str | None) -> Endpoint:
     """Return the endpoint of a worker that was given an id and a name, either of which may be a user endpoint's."""
     match = _USER_ENDPOINT.match(name or "")
@@ -46,6 +48,7 @@ def endpoint_of_record(record: TaskRecord) -> Endpoint:
     return endpoint_of(str(record.endpoint_id) if record.endpoint_id else None, record.endpoint_name or None)
 
 
+@lru_cache(maxsize=64)
 def endpoint_entity(endpoint: Endpoint) -> str | None:
     """Return the endpoint as a Service; None if nothing is known of it."""
     if not endpoint.id and not endpoint.name:

@@ -18,6 +18,9 @@ Reference = dict[str, str]
 
 _HEAD = '{"@context":' + encode(v.CONTEXT) + ',\n"@graph":[\n'
 _TAIL = "\n]}\n"
+#: Stands for a text in a :class:`Template`. No text of a crate has a null byte.
+PLACE = "\x7f\0"
+_PLACE = encode(PLACE)[1:-1]
 #: Longer texts are of one task alone.
 _SHORT = 200
 
@@ -27,26 +30,48 @@ def document(entities: Iterable[str]) -> str:
     return _HEAD + ",\n".join(entities) + _TAIL
 
 
+def beginning(entities: Iterable[str]) -> bytes:
+    """Return the text of a document up to some entities, which others follow."""
+    return (_HEAD + ",\n".join(entities) + ",\n").encode()
+
+
+def ending(entities: Iterable[str]) -> bytes:
+    """Return the text of a document from some entities on, which are its last."""
+    return (",\n".join(entities) + _TAIL).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """The text of a metadata document in two parts.
 
     Attributes:
-        shared: its beginning, which is the same in other crates of a node.
+        shared: its beginning, which is the same in other crates of a node: one object for all of them.
         own: the rest.
     """
 
-    shared: str
-    own: str
-
-    @classmethod
-    def of(cls, shared: Iterable[str], own: Iterable[str]) -> Document:
-        """Return the document of some entities, in this order."""
-        return cls(_HEAD + ",\n".join(shared) + ",\n", ",\n".join(own) + _TAIL)
+    shared: bytes
+    own: bytes
 
     def encode(self) -> bytes:
         """Return the whole text."""
-        return (self.shared + self.own).encode()
+        return self.shared + self.own
+
+
+class Template:
+    """The text of an entity with places for what differs from one crate to the next.
+
+    Args:
+        text: rendered, with :data:`PLACE` in its strings where a text goes.
+    """
+
+    __slots__ = ("_form",)
+
+    def __init__(self, text: str) -> None:
+        self._form = text.replace("%", "%%").replace(_PLACE, "%s")
+
+    def fill(self, *texts: str) -> str:
+        """Return the entity with clean texts in its places, in their order."""
+        return self._form % tuple([encode(text)[1:-1] for text in texts])
 
 
 def document_of(graph: Iterable[Mapping[str, Any]]) -> str:
@@ -80,14 +105,14 @@ def property_value(
     description: str | None = None,
 ) -> str:
     """Return a PropertyValue; ``unit`` is a name of :data:`prov_worker.crate.vocabulary.UNITS`."""
-    head, tail = (_frame if len(description or name) < _SHORT else _frame.__wrapped__)(
+    head, tail = (frame if len(description or name) < _SHORT else frame.__wrapped__)(
         identifier, name, unit, property_id, description
     )
     return f"{head}{scalar(value)}{tail}"
 
 
 @lru_cache(maxsize=1024)
-def _frame(
+def frame(
     identifier: str, name: str, unit: str | None, property_id: str | None, description: str | None
 ) -> tuple[str, str]:
     """Return what stands before and after the value of a PropertyValue; most are the same in the next crate."""

@@ -51,6 +51,8 @@ def quoted(text: Any) -> str:
 
 def scalar(value: Any) -> str:
     """Return JSON text of one value: finite numbers and booleans as such, everything else as a string."""
+    if type(value) is str:
+        return quoted(value)
     if value is True:
         return "true"
     if value is False:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from prov_worker.crate import property_values as f
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import endpoint_entity, endpoint_of_record
-from prov_worker.crate.entities import Document, entity, references
+from prov_worker.crate.entities import PLACE, Document, Template, beginning, ending, entity, references
 from prov_worker.crate.entities import file as file_entity
-from prov_worker.crate.json_text import clean, encode, one_line, safe_name, utc
+from prov_worker.crate.json_text import clean, one_line, safe_name, utc
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.observations import Observed, observe
 from prov_worker.crate.people import People
 from prov_worker.crate.software import Software, container_image, function_entities, function_id
 from prov_worker.crate.training import part_facts, training_facts
-from prov_worker.model import COMPLETED, TaskRecord, TaskSeries
+from prov_worker.model import COMPLETED, Function, TaskRecord, TaskSeries, Worker
 from prov_worker.settings import Settings
-from prov_worker.training import Training
 
 _PROFILE = entity(
     v.PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": v.PROCESS_PROFILE_VERSION}
@@ -29,6 +29,15 @@ _DESCRIPTOR = entity(
     "CreativeWork",
     {"about": {"@id": "./"}, "conformsTo": {"@id": v.CRATE_PROFILE}, "schemaVersion": v.LAYOUT},
 )
+_STEP = Template(entity("#step", "HowToStep", {"name": PLACE, "position": PLACE}))
+_IMAGES = v.IMAGE_DIR + "/"
+#: Of a function, all; of a worker, those that are plain values.
+_FIELDS = attrgetter(*(each.name for each in fields(Function)))
+_PROCESS = attrgetter("host", "pid", "thread", "rank", "pool_id", "block_id", "container")
+#: Most that is kept of each kind, for further tasks.
+_MOST = 64
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(slots=True)
@@ -52,6 +61,25 @@ class CrateContent:
     media_type: str
 
 
+@dataclass(slots=True)
+class _Instrument:
+    """What tasks of one function have in common on a node.
+
+    Attributes:
+        id: of the function.
+        name: of the function.
+        beginning: of their metadata.
+        roots: entity of the crate, by ids of its files.
+        actions: the action, by all that differs in it but texts.
+    """
+
+    id: str
+    name: str
+    beginning: bytes
+    roots: dict[tuple[str, ...], Template] = field(default_factory=dict)
+    actions: dict[tuple[Any, ...], Template] = field(default_factory=dict)
+
+
 class StepWriter:
     """Renders the metadata of the tasks of one node.
 
@@ -69,6 +97,8 @@ class StepWriter:
         self._service_url = settings.service_url
         self._cpu_interval_s = settings.telemetry.interval_s("cpu", settings.poll_interval)
         self._software: dict[tuple[tuple[str, str], ...], Software] = {}
+        self._instruments: dict[tuple[Any, ...], _Instrument] = {}
+        self._environments: dict[tuple[Any, ...], f.Facts] = {}
         self._fixed = [_PROFILE, *people.entities]
 
     def render(
@@ -83,16 +113,15 @@ class StepWriter:
             cpu_sampled: whether the CPU samples are among them.
         """
         task_id = clean(record.task_id, 1000)
-        function = one_line(record.function.name, 200) or "unnamed function"
+        task = one_line(task_id)
         by_path = {file.path: file for file in files}
-        image = next((file.identifier for file in files if file.path.startswith(v.IMAGE_DIR + "/")), None)
-        started = utc(record.start_ns)
-        ended = utc(record.end_ns)
+        image = next((file.identifier for file in files if file.path.startswith(_IMAGES)), None)
+        started, ended = utc(record.start_ns), utc(record.end_ns)
         taken: set[str] = set()
 
         observed = Observed()
         if series is not None:
-            observed = observe(series, one_line(task_id), started, image, self._node.storage_id, cpu_sampled)
+            observed = observe(series, task, started, image, self._node.storage_id, cpu_sampled)
             taken.update(observed.usage_ids)
         identity = f.identity(record, task_id, taken)
         if record.failure is not None:
@@ -100,73 +129,140 @@ class StepWriter:
         if record.command is not None:
             f.add_command(identity, record.command)
         arguments = f.values("#input-", record.arguments, taken)
-        used = f.declared_files("#input-file-", record.used, "used", taken)
-        arguments.ids += used.ids
-        arguments.entities += used.entities
-        part = part_facts(record.part, taken)
-        training = training_facts(record.training or Training(), taken)
-        for facts in (f.samples(series, taken), f.annotated(record, taken), f.notes(record, taken), part, training):
-            identity.ids += facts.ids
-            identity.entities += facts.entities
+        arguments.extend(f.declared_files("#input-file-", record.used, "used", taken))
+        identity.extend(f.samples(series, taken))
+        identity.extend(f.annotated(record, taken))
+        identity.extend(f.notes(record, taken))
+        if record.part is not None:
+            identity.extend(part_facts(record.part, taken))
+        if record.training is not None:
+            identity.extend(training_facts(record.training, taken))
         endpoint = endpoint_of_record(record)
-        environment = f.environment(record, self._account, endpoint.user_id, taken)
+        environment = self._environment(record.worker, endpoint.user_id)
         usage = f.usage(record, _largest(series), taken)
         results = self._results(record, by_path, taken)
-        function_iri = function_id(record.function, self._service_url)
-        software = self._software_of(record.worker.versions)
+        instrument = self._instrument(record, by_path, observed.performance)
         service = endpoint_entity(endpoint)
-        container = record.worker.container or self._node.container
-        image_entity = container_image(container) if container else None
+        image_entity = container_image(record.worker.container or self._node.container or "")
 
-        action: dict[str, Any] = {
-            "@id": v.ACTION_ID,
-            "@type": v.ACTION_TYPES,
-            "name": f"Run of {function} (task {one_line(task_id)})",
-            "description": self._description(record, cpu_sampled),
-            "identifier": {"@id": "#task-id"},
-        }
-        action["startTime"] = started
-        action["endTime"] = ended
-        action["agent"] = {"@id": self._people.agent}
-        action["actionStatus"] = v.COMPLETED_STATUS if record.status == COMPLETED else v.FAILED_STATUS
-        if record.status != COMPLETED:
-            action["error"] = error_of(record)
-        action["instrument"] = {"@id": function_iri}
-        if service is not None:
-            action["provider"] = {"@id": "#endpoint"}
-        action["step"] = {"@id": "#step"}
-        action["hasPart"] = {"@id": "#hardware-runtime"}
-        if arguments.ids:
-            action["object"] = references(arguments.ids)
-        action["result"] = references(results.ids)
-        action["environment"] = references([*environment.ids, *self._node.environment_ids])
-        action["resourceUsage"] = references([*usage.ids, *observed.usage_ids])
-        if action["resourceUsage"] is None:
-            del action["resourceUsage"]
-        if image_entity is not None:
-            action["containerImage"] = {"@id": "#container-image"}
-        action["additionalProperty"] = references(identity.ids)
-
+        file_ids = tuple([file.identifier for file in files])
+        root = instrument.roots.get(file_ids) or _kept(
+            instrument.roots, file_ids, self._root(instrument.name, file_ids)
+        )
+        key = (
+            record.status,
+            service is None,
+            image_entity is None,
+            tuple(arguments.ids),
+            tuple(results.ids),
+            tuple(environment.ids),
+            (*usage.ids, *observed.usage_ids),
+            tuple(identity.ids),
+        )
+        action = instrument.actions.get(key) or _kept(instrument.actions, key, self._action(instrument, *key))
         entities = [
-            self._root(task_id, function, ended, [file.identifier for file in files]),
-            encode(action),
+            root.fill(task, ended),
+            action.fill(
+                task,
+                self._description(record, cpu_sampled),
+                started,
+                ended,
+                *([] if record.status == COMPLETED else [error_of(record)]),
+            ),
             f.task_id_entity(task_id),
-            entity("#step", "HowToStep", {"name": function, "position": one_line(task_id) or safe_name(task_id)}),
+            _STEP.fill(instrument.name, task or safe_name(task_id)),
         ]
         if service is not None:
             entities.append(service)
-        source = by_path.get(v.SOURCE_FILE)
-        entities += function_entities(
-            record.function, function_iri, software, source.identifier if source else None, record.command
-        )
         if image_entity is not None:
             entities.append(image_entity)
-        for part in (identity, arguments, results, environment, usage):
-            entities += part.entities
-        entities += [self._file(file, function_iri) for file in files]
+        for facts in (identity, arguments, results, environment, usage):
+            entities += facts.entities
+        entities += [self._file(file, instrument.id) for file in files if file.path not in v.SHARED_FILES]
         entities += observed.entities
-        shared = [_DESCRIPTOR, *self._fixed, *software.entities, *self._node.entities(observed.performance)]
-        return Document.of(shared, entities)
+        return Document(instrument.beginning, ending(entities))
+
+    def _instrument(
+        self, record: TaskRecord, by_path: Mapping[str, CrateContent], performance: Mapping[str, Sequence[str]]
+    ) -> _Instrument:
+        """Return what is known of the function of a task, and of its node.
+
+        Args:
+            record: the task.
+            by_path: files of the crate.
+            performance: ids of observations by the id of the component that they are about.
+        """
+        function, command, versions = record.function, record.command, record.worker.versions
+        key = (
+            _FIELDS(function),
+            None if command is None else (command.template, command.limit_s),
+            tuple(versions.items()),
+            tuple((component, *ids) for component, ids in performance.items()),
+        )
+        instrument = self._instruments.get(key)
+        if instrument is not None:
+            return instrument
+        name = one_line(function.name, 200) or "unnamed function"
+        identifier = function_id(function, self._service_url)
+        software = self._software_of(versions)
+        source = by_path.get(v.SOURCE_FILE)
+        entities = [
+            _DESCRIPTOR,
+            *self._fixed,
+            *software.entities,
+            *self._node.entities(performance),
+            *function_entities(function, identifier, software, source.identifier if source else None, command),
+            *(self._file(by_path[path], identifier) for path in v.SHARED_FILES if path in by_path),
+        ]
+        return _kept(self._instruments, key, _Instrument(identifier, name, beginning(entities)))
+
+    def _environment(self, worker: Worker, user_endpoint: str | None) -> f.Facts:
+        """Return the facts of a worker, whose ids no others have; they are the same for most of its tasks."""
+        variables = (worker.accelerators, worker.scheduler, worker.environment)
+        key = (
+            *_PROCESS(worker),
+            user_endpoint,
+            tuple(worker.cpu_affinity),
+            *(tuple(mapping.items()) for mapping in variables),
+        )
+        return self._environments.get(key) or _kept(
+            self._environments, key, f.environment(worker, self._account, user_endpoint)
+        )
+
+    def _action(
+        self,
+        instrument: _Instrument,
+        status: str,
+        without_service: bool,
+        without_image: bool,
+        arguments: Sequence[str],
+        results: Sequence[str],
+        environment: Sequence[str],
+        usage: Sequence[str],
+        identity: Sequence[str],
+    ) -> Template:
+        """Return the action, with places for task, description, times, and the error if it failed."""
+        properties = {
+            "name": f"Run of {instrument.name} (task {PLACE})",
+            "description": PLACE,
+            "identifier": {"@id": "#task-id"},
+            "startTime": PLACE,
+            "endTime": PLACE,
+            "agent": {"@id": self._people.agent},
+            "actionStatus": v.COMPLETED_STATUS if status == COMPLETED else v.FAILED_STATUS,
+            "error": None if status == COMPLETED else PLACE,
+            "instrument": {"@id": instrument.id},
+            "provider": None if without_service else {"@id": "#endpoint"},
+            "step": {"@id": "#step"},
+            "hasPart": {"@id": "#hardware-runtime"},
+            "object": references(arguments),
+            "result": references(results),
+            "environment": references([*environment, *self._node.environment_ids]),
+            "resourceUsage": references(usage),
+            "containerImage": None if without_image else {"@id": "#container-image"},
+            "additionalProperty": references(identity),
+        }
+        return Template(entity(v.ACTION_ID, v.ACTION_TYPES, properties))
 
     def _software_of(self, versions: Mapping[str, str]) -> Software:
         key = tuple(versions.items())
@@ -176,26 +272,24 @@ class StepWriter:
             software = self._software[key] = Software(versions)
         return software
 
-    def _root(self, task_id: str, function: str, ended: str, file_ids: Sequence[str]) -> str:
-        return encode(
-            {
-                "@id": "./",
-                "@type": "Dataset",
-                "name": f"Distributed step crate for Globus Compute task {one_line(task_id)}",
-                "description": (
-                    f"Provenance of one execution of function {function}: inputs, outputs, hardware and resource use."
-                ),
-                "identifier": {"@id": "#task-id"},
-                "datePublished": ended,
-                "license": {"@id": self._people.license},
-                "author": {"@id": self._people.author},
-                "publisher": {"@id": self._people.publisher},
-                "conformsTo": {"@id": v.PROCESS_PROFILE},
-                "mainEntity": {"@id": v.ACTION_ID},
-                "mentions": {"@id": v.ACTION_ID},
-                "hasPart": references(file_ids),
-            }
-        )
+    def _root(self, function: str, file_ids: Sequence[str]) -> Template:
+        """Return the crate itself, with places for task and end."""
+        properties = {
+            "name": f"Distributed step crate for Globus Compute task {PLACE}",
+            "description": (
+                f"Provenance of one execution of function {function}: inputs, outputs, hardware and resource use."
+            ),
+            "identifier": {"@id": "#task-id"},
+            "datePublished": PLACE,
+            "license": {"@id": self._people.license},
+            "author": {"@id": self._people.author},
+            "publisher": {"@id": self._people.publisher},
+            "conformsTo": {"@id": v.PROCESS_PROFILE},
+            "mainEntity": {"@id": v.ACTION_ID},
+            "mentions": {"@id": v.ACTION_ID},
+            "hasPart": references(file_ids),
+        }
+        return Template(entity("./", "Dataset", properties))
 
     def _description(self, record: TaskRecord, cpu_sampled: bool) -> str:
         worker = record.worker
@@ -215,8 +309,8 @@ class StepWriter:
         results = f.values("#output-", described, taken)
         outputs = f.output_files(record.outputs, taken)
         generated = f.declared_files("#output-file-", record.generated, "generated", taken)
-        results.ids += [*outputs.ids, *generated.ids]
-        results.entities += [*outputs.entities, *generated.entities]
+        results.extend(outputs)
+        results.extend(generated)
         for path in (v.TRACEBACK_FILE, v.ERROR_FILE, v.STDOUT_FILE, v.STDERR_FILE):
             if path in by_path:
                 results.ids.append(by_path[path].identifier)
@@ -242,7 +336,7 @@ class StepWriter:
             about = function_iri
         elif content.path == v.CALL_FILE:
             about = v.ACTION_ID
-        elif content.path.startswith(v.IMAGE_DIR + "/"):
+        elif content.path.startswith(_IMAGES):
             about = v.CPU_OBSERVATION
         return file_entity(
             content.identifier,
@@ -253,6 +347,14 @@ class StepWriter:
             content.sha256,
             about,
         )
+
+
+def _kept(place: dict[_Key, _Kept], key: _Key, value: _Kept) -> _Kept:
+    """Keep a value for further tasks, and return it."""
+    if len(place) >= _MOST:
+        place.clear()
+    place[key] = value
+    return value
 
 
 def error_of(record: TaskRecord) -> str:

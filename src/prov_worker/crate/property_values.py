@@ -9,9 +9,19 @@ from prov_worker import accelerators
 from prov_worker.counters import COUNTERS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT
-from prov_worker.crate.entities import entity, property_value
+from prov_worker.crate.entities import entity, frame, property_value
 from prov_worker.crate.json_text import clean, one_line, ranges, safe_name, scalar, urn
 from prov_worker.model import Command, Failure, OutputFile, TaskRecord, TaskSeries, Usage, Value, Worker
+
+#: Of each counter the name, the id of its PropertyValue, and what stands before and after the value.
+_TOTALS = tuple(
+    (
+        counter.name,
+        f"#usage-{counter.key}",
+        *frame(f"#usage-{counter.key}", counter.label, counter.unit, v.COUNTER_PROPERTIES.get(counter.name), None),
+    )
+    for counter in COUNTERS
+)
 
 
 class Facts:
@@ -31,6 +41,18 @@ class Facts:
         self.taken.add(unique)
         self.ids.append(unique)
         return unique
+
+    def extend(self, other: Facts) -> None:
+        """Add all of others."""
+        self.ids += other.ids
+        self.entities += other.entities
+
+    def put(self, identifier: str, head: str, value: Any, tail: str) -> None:
+        """Add a fact of which all but the value is rendered: what stands before it, with the id, and after it."""
+        unique = self.reserve(identifier)
+        if unique != identifier:
+            head = head.replace(identifier, unique, 1)
+        self.entities.append(f"{head}{scalar(value)}{tail}")
 
     def add(
         self,
@@ -188,10 +210,9 @@ def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
     return facts
 
 
-def environment(record: TaskRecord, account: str, user_endpoint: str | None, taken: set[str]) -> Facts:
-    """Return where the task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
-    worker = record.worker
-    facts = Facts(taken)
+def environment(worker: Worker, account: str, user_endpoint: str | None) -> Facts:
+    """Return where a task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
+    facts = Facts(set())
     facts.add("#worker-host", "host of the worker", worker.host or None)
     facts.add("#worker-pid", "process id of the worker", worker.pid)
     facts.add("#worker-thread", "native thread id of the task", worker.thread)
@@ -237,9 +258,10 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     if peak is None:
         peak, how = rss_max, "largest sample: a lower bound"  # type: ignore[assignment]
     facts.add("#usage-peak-rss", "peak resident memory", peak, "byte", v.NAMESPACE + "peakRSS", how)
-    for counter in COUNTERS:
-        property_id = v.COUNTER_PROPERTIES.get(counter.name)
-        facts.add(f"#usage-{counter.key}", counter.label, getattr(used, counter.name), counter.unit, property_id)
+    for name, identifier, head, tail in _TOTALS:
+        value = getattr(used, name)
+        if value is not None:
+            facts.put(identifier, head, value, tail)
     return facts
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.metadata import CrateContent
 
-SHARED = (v.HARDWARE_FILE, v.SOURCE_FILE)
 #: The file system has no links, or gives none to this user.
 _NEVER = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EACCES)
 #: Sources that are remembered.
@@ -35,7 +34,7 @@ class SharedFiles:
             file: of the crate in the making.
             target: its path.
         """
-        place = self._places.get((file.path, file.sha256)) if self._works and file.path in SHARED else None
+        place = self._places.get((file.path, file.sha256)) if self._works and file.path in v.SHARED_FILES else None
         if place is None:
             return False
         path, size, time_ns = place
@@ -56,7 +55,7 @@ class SharedFiles:
         """Remember where the files of a published crate are."""
         for file in files:
             key = file.path, file.sha256
-            if file.path not in SHARED or key in self._places or not self._works:
+            if file.path not in v.SHARED_FILES or key in self._places or not self._works:
                 continue
             if len(self._places) >= _MOST:
                 self._places.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from prov_worker.containers import KINDS
@@ -159,6 +160,7 @@ def function_entities(
     return [entity(identifier, "SoftwareApplication", properties), *texts]
 
 
+@lru_cache(maxsize=64)
 def container_image(container: str) -> str | None:
     """Return a ContainerImage from the name of an image: a file in the Singularity format, or a name in a registry.
 

@@ -139,6 +139,8 @@ CPU_FILE: Final = "data/cpu_usage.json"
 SERIES_FILE: Final = "data/resource_usage.json"
 TRAINING_FILE: Final = "data/training.json"
 SOURCE_FILE: Final = "function/source.py"
+#: Files that are the same in many crates of a node.
+SHARED_FILES: Final = (HARDWARE_FILE, SOURCE_FILE)
 CALL_FILE: Final = "function/call.txt"
 #: Of a step that ran again: how it compares with the first time.
 RERUN_FILE: Final = "data/rerun.json"

@@ -28,9 +28,11 @@ from prov_worker.crate.shared_files import SharedFiles
 from prov_worker.crate.staging import staging_name
 from prov_worker.crate.training import training_file
 from prov_worker.errors import InputError
-from prov_worker.model import COMPLETED, HardwareSnapshot, TaskRecord, TaskSeries
+from prov_worker.model import COMPLETED, Function, HardwareSnapshot, TaskRecord, TaskSeries
 from prov_worker.settings import Settings
 
+#: Files of functions that are kept for further crates.
+_MOST = 64
 _IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
@@ -73,7 +75,9 @@ class CrateWriter:
             "application/json",
         )
         self._preview = settings.preview
-        self._packed_hardware: Packed | None = None
+        #: By digest, and by name and text: what further crates have too.
+        self._packed_files: dict[str, Packed] = {}
+        self._sources: dict[tuple[str, str], CrateContent] = {}
         self._deflater = Deflater()
         self._shared = SharedFiles() if share else None
 
@@ -145,16 +149,30 @@ class CrateWriter:
             record = _noted(record, earlier)
         files, metadata = self._content(record, series, plot)
         members = [(file.path, self._packed(file)) for file in files]
-        packed = self._deflater.packed(metadata.shared.encode(), metadata.own.encode())
+        packed = self._deflater.packed(metadata.shared, metadata.own)
         return packs.add(me, [*members, (v.METADATA_FILE, packed)])
 
     def _packed(self, file: CrateContent) -> Packed:
-        """Return a file as it stands in a pack; the hardware is the same in all crates, and deflated once."""
-        if file is not self._hardware:
+        """Return a file as it stands in a pack; what is the same in many crates is deflated once."""
+        if file.path not in v.SHARED_FILES:
             return Packed.of(file.data)
-        if self._packed_hardware is None:
-            self._packed_hardware = Packed.of(file.data, level=9)
-        return self._packed_hardware
+        packed = self._packed_files.get(file.sha256)
+        if packed is None:
+            if len(self._packed_files) >= _MOST:
+                self._packed_files.clear()
+            packed = self._packed_files[file.sha256] = Packed.of(file.data, level=9)
+        return packed
+
+    def _source(self, function: Function, name: str) -> CrateContent:
+        """Return the file with the source of a function, which has one."""
+        key = name, function.source or ""
+        file = self._sources.get(key)
+        if file is None:
+            if len(self._sources) >= _MOST:
+                self._sources.clear()
+            file = _file(v.SOURCE_FILE, key[1], f"Source of {name}", "Function source", "text/x-python")
+            self._sources[key] = file
+        return file
 
     def _content(
         self, record: TaskRecord, series: TaskSeries | None, plot: Plot | None
@@ -165,7 +183,7 @@ class CrateWriter:
         if self._preview:
             from prov_worker.crate.preview import step_page
 
-            data = step_page(metadata.shared + metadata.own)
+            data = step_page(metadata.encode().decode())
             files.append(_file(v.PREVIEW_FILE, data, "Preview", "A page about this crate", "text/html"))
         return files, metadata
 
@@ -176,9 +194,7 @@ class CrateWriter:
         files = []
         name = one_line(record.function.name, 200) or "unnamed function"
         if record.function.source:
-            files.append(
-                _file(v.SOURCE_FILE, record.function.source, f"Source of {name}", "Function source", "text/x-python")
-            )
+            files.append(self._source(record.function, name))
         if record.call:
             description = "Function and arguments as they were sent, serialised: not redacted, and unpacking runs code"
             files.append(_file(v.CALL_FILE, record.call, f"Serialised call of {name}", description, "text/plain"))

@@ -68,12 +68,21 @@ def _row(*checks: Check, least: int) -> Check:
 
 def _keys(optional: Mapping[str, Check], **required: Check) -> Check:
     """Return an object that has some keys, may have others, and any that are not known here."""
-    must, may = tuple(required.items()), tuple(optional.items())
-    return lambda value: (
-        isinstance(value, dict)
-        and all(key in value and check(value[key]) for key, check in must)
-        and all(key not in value or check(value[key]) for key, check in may)
-    )
+    checks = {**optional, **required}
+
+    def has_them(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for key in required:
+            if key not in value:
+                return False
+        for key, member in value.items():  # fewer than the keys that there may be
+            check = checks.get(key)
+            if check is not None and not check(member):
+                return False
+        return True
+
+    return has_them
 
 
 _TEXT, _INTEGER, _NUMBER = _or_none(_is_text), _or_none(_is_integer), _or_none(_is_number)

@@ -8,11 +8,13 @@ from typing import Any
 
 from prov_worker.crate.packs.format import Packed
 
-#: Beginnings that are remembered; each takes some 300 KB.
-_MOST = 4
+#: Beginnings that are remembered; each takes 200 KB or so.
+_MOST = 16
 _LEVEL = 6
-#: As much as zlib takes: no block ends within the beginning, so that its codes are those of the whole text.
-_MEM_LEVEL = 9
+#: What a compressor has in memory is copied for each text. The window is as large as most texts, and no part is so
+#: large that malloc(3) asks the kernel for it each time, which takes longer than to deflate.
+_MEM_LEVEL = 8
+_WINDOW_BITS, _MOST_SHARED = 14, 10_000
 
 
 class Deflater:
@@ -34,10 +36,11 @@ class Deflater:
         """
         state = self._states.get(shared)
         if state is None:
-            compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, _MEM_LEVEL)
+            bits = _WINDOW_BITS if len(shared) <= _MOST_SHARED else zlib.MAX_WBITS
+            compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -bits, _MEM_LEVEL)
             state = compressor, compressor.compress(shared), zlib.crc32(shared)
             if len(self._states) >= _MOST:
-                self._states.clear()
+                del self._states[next(iter(self._states))]
             self._states[shared] = state
         compressor, begun, crc = state
         compressor = compressor.copy()

@@ -7,13 +7,13 @@ data: what is written can be found again without the central directory, which co
 
 from __future__ import annotations
 
-import calendar
 import stat
 import struct
 import time
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from prov_worker.attempt import AttemptId
@@ -110,7 +110,11 @@ def stamp_in(extra: bytes, task_id: str) -> Attempt | None:
 
 def dos_time(time_ns: int) -> tuple[int, int]:
     """Return time and date as zip files have them, in UTC: two seconds exact, from 1980 to 2107."""
-    whole = min(max(time_ns // 1_000_000_000, calendar.timegm((1980, 1, 1, 0, 0, 0))), 4_354_819_198)
+    return _dos_time(min(max(time_ns // 1_000_000_000, 315_532_800), 4_354_819_198))
+
+
+@lru_cache(maxsize=64)
+def _dos_time(whole: int) -> tuple[int, int]:
     year, month, day, hour, minute, second = time.gmtime(whole)[:6]
     return hour << 11 | minute << 5 | second >> 1, (year - 1980) << 9 | month << 5 | day
 

