@@ -98,6 +98,8 @@ def _readers(bench: Bench) -> list[Row]:
                 if unit == "MB" and (task, form) == ("assemble --zip", "packs"):
                     target = Target(100)
                 jobs = "; two processes, the earlier tree's too" if task == "index" else ""
+                if (task, form) == ("assemble --zip", "packs"):
+                    jobs = "; two processes read the packs, and the memory is that of the one that writes"
                 title = f"{task} of {count:,} step crates in {form}{more}"
                 note = f"stock: {stock_name}, from directories{jobs}"
                 rows.append(
@@ -166,12 +168,18 @@ def packed(crate_dir: str, output: str) -> int:
 
 
 def zipped(crate_dir: str, output: str) -> dict[str, float]:
-    """Assemble a zip."""
+    """Assemble a zip; with two processes, if it reads packs."""
     from benchmarks.assemble import answer
 
     module = _module("prov_worker.run.assembly.assemble", "prov_worker.run.assemble")
+    try:
+        from prov_worker.run.index.mapping import map_processes
+    except ImportError:  # the earlier tree, which has one process
+        spread = {}
+    else:
+        spread = {"mapper": map_processes(2)}
     began = time.perf_counter()
-    return answer(module.assemble([Path(crate_dir)], Path(output), module.Options(zip=True)).steps, began)
+    return answer(module.assemble([Path(crate_dir)], Path(output), module.Options(zip=True), **spread).steps, began)
 
 
 def indexed(crate_dir: str, output: str) -> dict[str, float]:
@@ -179,9 +187,10 @@ def indexed(crate_dir: str, output: str) -> dict[str, float]:
     from benchmarks.assemble import answer
 
     module = _module("prov_worker.run.index.build", "prov_worker.run.index")
-    mappers = _module("prov_worker.run.index.read", "prov_worker.run.reading")
+    mappers = _module("prov_worker.run.index.mapping", "prov_worker.run.reading")
+    processes = getattr(mappers, "map_processes", None) or mappers.in_processes  # as the earlier tree has it
     began = time.perf_counter()
-    return answer(module.index([Path(crate_dir)], Path(output), mapper=mappers.in_processes(2)).total, began)
+    return answer(module.index([Path(crate_dir)], Path(output), mapper=processes(2)).total, began)
 
 
 def _module(name: str, earlier: str) -> Any:

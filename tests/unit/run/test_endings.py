@@ -66,7 +66,7 @@ def test_readers_end_with_the_one_that_asked_them(crates: Any, programs: Program
     crates.add(1)
     code = (
         "import sys, time\n"
-        "from prov_worker.run.index.read import map_processes\n"
+        "from prov_worker.run.index.mapping import map_processes\n"
         "if __name__ == '__main__':\n"
         "    for _ in map_processes(2)(time.sleep, [0.01, 0.01, 0.01, 0.01, 600, 600]):\n"
         "        pass\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from prov_worker.humanize import plural, size
 if TYPE_CHECKING:
     from prov_worker.run.assembly.model import Assembled
     from prov_worker.run.selection import Selection
+
+_MOST_JOBS = 4
 
 
 @examples(
@@ -52,6 +55,12 @@ if TYPE_CHECKING:
 @click.option(
     "--max-file-size", type=click.IntRange(min=0), metavar="BYTES", help="Refuse crates with larger files; 0: none."
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that read packs for a zip; the default is one per CPU, 4 at most.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run crate that is there.")
 @selects()
 @click.option("--json", "as_json", is_flag=True, help="Summary, as JSON.")
@@ -69,6 +78,7 @@ def command(
     copy: bool,
     preview: bool,
     max_file_size: int | None,
+    jobs: int | None,
     overwrite: bool,
     as_json: bool,
     selection: Selection,
@@ -80,6 +90,7 @@ def command(
     from prov_worker.crate.bounds import MAX_FILE_BYTES
     from prov_worker.run.assembly.assemble import assemble
     from prov_worker.run.assembly.model import Options
+    from prov_worker.run.index.mapping import map_processes, map_serial
 
     options = Options(
         name=name,
@@ -103,7 +114,9 @@ def command(
             advance(done - previous[0], total=total)
             previous[0] = done
 
-        result = assemble([Path(directory) for directory in directories], Path(output), options, show)
+        jobs = jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0)))
+        mapper = map_serial if jobs == 1 else map_processes(jobs)
+        result = assemble([Path(directory) for directory in directories], Path(output), options, show, mapper)
     for problem in result.problems:
         click.echo(f"prov-worker: {terminal.line(problem)}", err=True)
     if as_json:

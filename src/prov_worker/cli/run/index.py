@@ -37,7 +37,7 @@ def command(
     be read are named, and the exit code is 1.
     """
     from prov_worker.run.index.build import index
-    from prov_worker.run.index.read import map_processes, map_serial
+    from prov_worker.run.index.mapping import map_processes, map_serial
 
     if parsl_config and jobs > 1:
         raise click.UsageError("--jobs and --parsl exclude each other.")

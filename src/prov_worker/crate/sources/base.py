@@ -116,5 +116,10 @@ def digest(source: Source, relative: str) -> tuple[str, int]:
     Raises:
         CrateError: missing or unreadable.
     """
-    with _reading(source, relative), source.open(relative) as stream:
-        return sha256_of(stream), stream.tell()
+    with _reading(source, relative):
+        of_its_own = getattr(source, "digest", None)
+        if of_its_own is not None:
+            result: tuple[str, int] = of_its_own(relative)
+            return result
+        with source.open(relative) as stream:
+            return sha256_of(stream), stream.tell()

@@ -36,7 +36,13 @@ def read_bill(source: Source, sha256: str) -> bytes | None:
         data = _in_zip(source, name)
         if data is not None and is_bill(name, data):
             return data
-    for path in _places(source.path, name):
+    return bill_beside(source.path, sha256)
+
+
+def bill_beside(crate: Path, sha256: str) -> bytes | None:
+    """Return the bill of materials that the crate at a path, or in a pack there, names; None as :func:`read_bill`."""
+    name = v.bill_name(sha256)
+    for path in _places(crate, name):
         try:
             data = read_regular(path, MAX_BILL_BYTES)
         except OSError:

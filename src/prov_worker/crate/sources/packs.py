@@ -6,13 +6,14 @@ keeps its bytes; the next look opens it again, since a network file system shows
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,9 +25,14 @@ from prov_worker.crate.packs.offsets import offsets_path, other_version, read_of
 from prov_worker.crate.publish import Attempt
 from prov_worker.crate.sources.zips import ZipSource, check_members, check_names, open_zip, zip_sources
 from prov_worker.errors import CrateError
+from prov_worker.files import sha256_of
 
 #: Larger members are read in pieces.
 _WHOLE_BYTES = 8 << 20
+#: Members no larger than the first may be the same in many crates; so many of them are kept.
+_KEPT_BYTES, _KEPT = 16 << 10, 128
+#: Local headers are mostly shorter: one read is enough for header and data.
+_HEADER_BYTES = 400
 _LOOKS = 3
 
 
@@ -75,6 +81,35 @@ def pack_sources(path: Path) -> Iterator[ZipSource]:
     yield from pack.sources() if pack.marked else zip_sources(pack.path)
 
 
+def part_of(path: Path, part: int, parts: int) -> Iterator[ZipSource]:
+    """Yield those crates of a pack that are in one part of it; for one part after another, the pack is looked at once.
+
+    Args:
+        path: of the pack, by either of its names.
+        part: which, from 0 on.
+        parts: number of them: a crate is in the same one, whoever looks at the pack and when.
+
+    Raises:
+        CrateError: as of :func:`pack_sources`.
+    """
+    pack = _look_at(path, signature_of(path))
+    if not pack.marked:
+        sources = zip_sources(pack.path)
+        yield from (source for source in sources if zlib.crc32(os.fsencode(source.prefix)) % parts == part)
+        return
+    for crate in pack.crates:
+        if zlib.crc32(os.fsencode(crate)) % parts == part:
+            source = pack.source(crate)
+            if source is not None:
+                yield source
+
+
+@lru_cache(maxsize=1)
+def _look_at(path: Path, signature: tuple[int, int]) -> PackFile:
+    """Return a look at a pack that has this signature, or has changed since."""
+    return PackFile(path)
+
+
 class PackFile:
     """One look at a pack.
 
@@ -94,6 +129,8 @@ class PackFile:
         self.path = closed_path(path)
         self._descriptor = -1
         self._signature = (-1, -1)
+        #: By checksum, size and method, the bytes of a member and the digest of its content.
+        self._digests: dict[tuple[int, int, int], tuple[bytes, str]] = {}
         self.marked = True
         infos = self._look()
         self.infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
@@ -207,16 +244,32 @@ class PackFile:
             OSError: it cannot be read.
             zipfile.BadZipFile: it differs from what the pack says of it.
         """
+        if info.file_size <= _WHOLE_BYTES and info.compress_size <= _WHOLE_BYTES:
+            return io.BytesIO(_content(self.stored(info), info))
         head = os.pread(self._descriptor, form.LOCAL_BYTES, info.header_offset)
         start = form.data_begin(head, info.header_offset)
         if start is None:
             raise zipfile.BadZipFile("no member begins where one should")
-        if info.file_size > _WHOLE_BYTES or info.compress_size > _WHOLE_BYTES:
-            return cast(
-                "IO[bytes]", zipfile.ZipExtFile(cast("Any", _Extent(self, start)), "r", info, close_fileobj=True)
-            )
-        data = os.pread(self._descriptor, info.compress_size, start)
-        return io.BytesIO(_content(data, info))
+        return cast("IO[bytes]", zipfile.ZipExtFile(cast("Any", _Extent(self, start)), "r", info, close_fileobj=True))
+
+    def digest(self, info: zipfile.ZipInfo) -> tuple[str, int]:
+        """Return hex sha256 and size of a member's content; that of equal bytes is taken once.
+
+        Raises:
+            OSError: it cannot be read.
+            zipfile.BadZipFile: it differs from what the pack says of it.
+        """
+        if info.compress_size > _KEPT_BYTES:
+            with self.open(info) as stream:
+                return sha256_of(stream), info.file_size
+        key = info.CRC, info.file_size, info.compress_type
+        data = self.stored(info)
+        kept = self._digests.get(key)
+        if kept is None or kept[0] != data:
+            if len(self._digests) >= _KEPT:
+                self._digests.clear()
+            kept = self._digests[key] = data, hashlib.sha256(_content(data, info)).hexdigest()
+        return kept[1], info.file_size
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """Return bytes of the pack, fewer at its end.
@@ -232,9 +285,15 @@ class PackFile:
         Raises:
             zipfile.BadZipFile: no member begins where one should, or the pack is shorter.
         """
-        start = form.data_begin(os.pread(self._descriptor, form.LOCAL_BYTES, info.header_offset), info.header_offset)
-        data = b"" if start is None else os.pread(self._descriptor, info.compress_size, start)
-        if len(data) != info.compress_size:
+        size = info.compress_size
+        block = os.pread(self._descriptor, _HEADER_BYTES + size, info.header_offset)
+        start = form.data_begin(block, 0)
+        if start is None:
+            raise zipfile.BadZipFile("no member begins where one should")
+        data = block[start : start + size]
+        if len(data) != size:  # behind a long name
+            data = os.pread(self._descriptor, size, info.header_offset + start)
+        if len(data) != size:
             raise zipfile.BadZipFile("no member lies where one should")
         return data
 
@@ -321,6 +380,15 @@ class PackSource(ZipSource):
         """When the attempt ended, as the pack states it; None if it does not."""
         attempt = form.stamp_in(self.member(v.METADATA_FILE).extra, "")
         return None if attempt is None else attempt.end_ns
+
+    def digest(self, relative: str) -> tuple[str, int]:
+        """Return hex sha256 and size of a file; of bytes that stand in many crates of the pack, it is taken once.
+
+        Raises:
+            CrateError: there is no such file.
+            OSError, zipfile.BadZipFile: it cannot be read, or differs from what the pack says of it.
+        """
+        return self._pack.digest(self.member(relative))
 
     @property
     def stored_bytes(self) -> int:

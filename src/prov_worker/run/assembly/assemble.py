@@ -7,6 +7,7 @@ the rest is assembled.
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
@@ -15,14 +16,21 @@ from contextlib import closing
 from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.packs.raw import RawZip
 from prov_worker.crate.sources import candidates
 from prov_worker.errors import InputError
 from prov_worker.run.assembly.draft import Draft
+from prov_worker.run.assembly.examined import Examiner
 from prov_worker.run.assembly.model import Assembled, Options
 from prov_worker.run.assembly.seal import ZIP_MARK, seal_zip
 from prov_worker.run.assembly.stored import StoredCrates
 from prov_worker.run.assembly.workflow import read_workflow
+from prov_worker.run.index.mapping import Mapper, map_serial
+from prov_worker.run.index.pieces import pieces
+
+#: Other processes are not worth their start for fewer pieces.
+_FEW_PIECES = 8
 
 
 def assemble(
@@ -30,6 +38,7 @@ def assemble(
     target: Path,
     options: Options | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    mapper: Mapper = map_serial,
 ) -> Assembled:
     """Make a run crate.
 
@@ -37,7 +46,8 @@ def assemble(
         directories: step crates, directories of them, zips, or run crates whose steps are taken again.
         target: directory or, with ``options.zip``, file to make.
         options: how.
-        progress: called with the number of crates done and their total.
+        progress: called with the number of crates done and their total; a pack counts as one.
+        mapper: spreads the reading of packs whose crates go into a zip.
 
     Raises:
         InputError: a directory or the workflow cannot be read, no attempt is selected, the target exists, or cannot be
@@ -58,9 +68,14 @@ def assemble(
         staged.mkdir(mode=0o700)
         (staged / v.STEPS_DIR).mkdir()
         with closing(Draft(staged, options, workflow, target)) as draft:
-            for number, candidate in enumerate(paths):
+            spread = _to_spread(paths, options, mapper)
+            here = [path for path in paths if path not in spread]
+            for number, candidate in enumerate(here):
                 progress(number, len(paths))
                 draft.take(candidate)
+            if spread:
+                for piece in mapper(Examiner(options.max_file_bytes), pieces(map(str, spread), cut=True)):
+                    draft.take_piece(piece)
             progress(len(paths), len(paths))
             result = draft.finish()
         if not result.steps and draft.passed:
@@ -73,6 +88,13 @@ def assemble(
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _to_spread(paths: Sequence[Path], options: Options, mapper: Mapper) -> dict[Path, None]:
+    """Return the packs that several processes read: if they are many pieces, and copied as they are stored."""
+    packs = [path for path in paths if options.zip and mapper is not map_serial and is_pack(path.name)]
+    count = sum(1 for _ in itertools.islice(pieces(map(str, packs), cut=True), _FEW_PIECES))
+    return dict.fromkeys(packs if count == _FEW_PIECES else ())
 
 
 def _check_target(target: Path, options: Options) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.bounds import MAX_FILE_BYTES, MAX_FILES
 from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import DirectorySource, Source, digest
+from prov_worker.crate.sources import DirectorySource, PackSource, Source, digest
 from prov_worker.errors import CrateError
 from prov_worker.files import sha256_of, sha256_of_file
 
@@ -146,14 +146,25 @@ def copy_crate(
     return copied_crate
 
 
-def inspect_crate(source: Source, crate: StepCrate, max_file_bytes: int = MAX_FILE_BYTES) -> CopiedCrate:
-    """Return inspect as :func:`take` does, without a target: for what is copied later as it is stored.
+def inspect_crate(
+    source: PackSource, crate: StepCrate, metadata_sha256: str | None, max_file_bytes: int = MAX_FILE_BYTES
+) -> CopiedCrate:
+    """Return what :func:`copy_crate` would, without a target: for what is copied later as it is stored.
+
+    Args:
+        source: where the crate lies; bytes of a pack stay as they are.
+        crate: the same, read.
+        metadata_sha256: digest of its metadata, as they were read; None takes it here.
+        max_file_bytes: a larger file is refused; 0 for no limit.
 
     Raises:
         CrateError: a file is missing, too large, not plain or other than the crate says.
     """
     files = _files_to_take(source, crate, max_file_bytes)
-    copied_crate = CopiedCrate([(relative, digest(source, relative)[0], size) for relative, size in files])
+    digests = {v.METADATA_FILE: metadata_sha256}
+    copied_crate = CopiedCrate(
+        [(relative, digests.get(relative) or digest(source, relative)[0], size) for relative, size in files]
+    )
     _compare(source, crate, copied_crate)
     return copied_crate
 

@@ -7,22 +7,23 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.graph import reference_ids
 from prov_worker.crate.json_text import safe_name, utc
 from prov_worker.crate.people import account_name, people
 from prov_worker.crate.reader import StepCrate
-from prov_worker.crate.sources import PackSource, Source, each_source
-from prov_worker.crate.sources.bills import read_bill
+from prov_worker.crate.sources import Source, each_source
+from prov_worker.crate.sources.bills import bill_beside, read_bill
 from prov_worker.crate.summary import RunStep
 from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, blaming
 from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.copy import FileCopier, copy_crate, inspect_crate
+from prov_worker.run.assembly.copy import CopiedCrate, FileCopier, copy_crate
+from prov_worker.run.assembly.examined import Examined, ExaminedPiece, examine
 from prov_worker.run.assembly.flow_record import description_of
 from prov_worker.run.assembly.links import LinkFinder, link_line
 from prov_worker.run.assembly.metadata import GraphWriter, Heading
@@ -103,46 +104,78 @@ class Draft:
     def _say(self, where: str, message: str) -> None:
         self.result.problems.append(Problem(where, message))
 
+    def take_piece(self, piece: ExaminedPiece) -> None:
+        """Take crates of packs that were examined."""
+        self.result.problems += piece.problems
+        for examined in piece.steps:
+            try:
+                if self._selects(examined.step):
+                    self._add(examined, partial(bill_beside, examined.path))
+            except CrateError as error:
+                self._refuse(examined.where, error)
+
+    def _selects(self, step: RunStep) -> bool:
+        selected = self._options.selection is None or self._options.selection.takes(step)
+        self.passed += not selected
+        return selected
+
     def _take(self, source: Source) -> None:
         step, crate = open_step(source)
-        if self._options.selection is not None and not self._options.selection.takes(step):
-            self.passed += 1
-            return
-        key = self._admit(source, step)
+        if self._selects(step):
+            examined = examine(source, step, crate, self._options.max_file_bytes if self._options.zip else None)
+            self._add(examined, partial(read_bill, source), partial(self._copy, source, crate))
+
+    def _copy(self, source: Source, crate: StepCrate, target: Path) -> CopiedCrate:
+        return copy_crate(source, crate, target, self._copier, self._options.max_file_bytes)
+
+    def _add(
+        self,
+        examined: Examined,
+        bill: Callable[[str], bytes | None],
+        copy: Callable[[Path], CopiedCrate] | None = None,
+    ) -> None:
+        """Add a step.
+
+        Args:
+            examined: its crate.
+            bill: reads the bill of materials that it names.
+            copy: copies its files to a directory, if they are not copied as they are stored.
+        """
+        step = examined.step
+        key = self._admit(examined)
         if key is None:
             return
         step.key, step.crate_id = key, v.step_id(key)
         target = self._steps / v.crate_name(key)
-        is_stored = self._options.zip and isinstance(source, PackSource)
-        if is_stored:
-            copied = inspect_crate(source, crate, self._options.max_file_bytes)
-        else:
-            copied = copy_crate(source, crate, target, self._copier, self._options.max_file_bytes)
+        copied = examined.files
+        if copied is None:
+            assert copy is not None
+            copied = copy(target)
         try:
             if {name: digest for name, digest, _ in copied.manifest}[v.METADATA_FILE] != step.metadata_sha256:
-                raise CrateError(source.where, "changed while it was read")
-            entry = self._entry(step, crate)
+                raise CrateError(examined.where, "changed while it was read")
+            entry = self._entry(examined)
             lines = "".join(manifest_line(digest, relative) for relative, digest, _ in copied.manifest)
-            number = self._db.add(step, source.key)
+            number = self._db.add(step, examined.named)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
-        if isinstance(source, PackSource) and is_stored:
-            self.stored.add(key, source)
+        if examined.stored is not None:
+            self.stored.add(key, examined.stored)
         self._db.add_entry(number, entry, lines)
-        self._take_bill(source, step)
+        self._take_bill(step, bill)
         self._finder.add(number, step)
-        self._plan.observe(step, crate.function)
+        self._plan.observe(step, examined.function)
         self.result.files += len(copied.manifest)
         self.result.size_bytes += copied.size_bytes
 
-    def _take_bill(self, source: Source, step: RunStep) -> None:
+    def _take_bill(self, step: RunStep, bill: Callable[[str], bytes | None]) -> None:
         """Take the bill of materials of a step's environment, once for all of its steps."""
         sha256 = step.software_sha256
         if sha256 is None:
             return
         if not self._bills.get(sha256):
-            data = read_bill(source, sha256)
+            data = bill(sha256)
             self._bills[sha256] = data is not None
             if data is not None:
                 directory = self._staged / v.RUN_SOFTWARE_DIR
@@ -151,8 +184,9 @@ class Draft:
                 self.result.software += 1
         self.result.without_software += not self._bills[sha256]
 
-    def _admit(self, source: Source, step: RunStep) -> str | None:
+    def _admit(self, examined: Examined) -> str | None:
         """Return the key under which a step is kept; None if it is not."""
+        step, where = examined.step, examined.where
         plain = safe_name(step.task_id)
         attempts = self._db.attempts(step.task_id)
         for other in attempts:
@@ -160,14 +194,16 @@ class Draft:
                 if other.sha256 == step.metadata_sha256:
                     self.result.duplicates += 1
                 else:
-                    self._say(source.where, f"another crate of this very attempt was taken as {other.key}")
+                    self._say(where, f"another crate of this very attempt was taken as {other.key}")
                 return None
         if not attempts:
             return plain
         latest = attempts[-1]
-        if source.key == plain and any(other.id.attempt == step.attempt and other.named == plain for other in attempts):
+        if examined.named == plain and any(
+            other.id.attempt == step.attempt and other.named == plain for other in attempts
+        ):
             self._say(
-                source.where,
+                where,
                 f"two crates of task {step.task_id}, attempt {step.attempt}, that ran apart; both kept",
             )
         if (step.end_ns, step.attempt) < (latest.end_ns, latest.id.attempt):
@@ -192,25 +228,20 @@ class Draft:
         keys = (v.attempt_key(plain, attempt, number) for number in itertools.count(1))
         return next(key for key in keys if not self._db.has(key))
 
-    def _entry(self, step: RunStep, crate: StepCrate) -> Entry:
-        root = crate.entities["./"]
-        shown = [value.id for value in (*step.arguments, *step.results)] + [file.id for file in step.files]
-        for identifier in reference_ids(crate.action.get("resourceUsage")):
-            if identifier in rv.SHOWN_USAGE or identifier.startswith("#usage-gpu-"):
-                shown.append(identifier)
+    def _entry(self, examined: Examined) -> Entry:
+        ids = {
+            role: None if identifier is None else self._shared.take(examined.related, identifier)
+            for role, identifier in examined.roles.items()
+        }
         return Entry(
-            step=step,
-            action_id=crate.action["@id"],
-            entities={identifier: crate.entities[identifier] for identifier in shown},
-            root={key: root[key] for key in ("name", "description", "datePublished") if isinstance(root.get(key), str)},
-            license=self._shared_id(crate, root.get("license")) or self._people.license,
-            agent=self._shared_id(crate, crate.action.get("agent")) or self._people.author,
-            provider=self._shared_id(crate, crate.action.get("provider")),
+            step=examined.step,
+            action_id=examined.action_id,
+            entities=examined.entities,
+            root=examined.root,
+            license=ids["license"] or self._people.license,
+            agent=ids["agent"] or self._people.author,
+            provider=ids["provider"],
         )
-
-    def _shared_id(self, crate: StepCrate, value: Any) -> str | None:
-        ids = reference_ids(value)
-        return self._shared.take(crate.entities, ids[0]) if ids and ids[0] in crate.entities else None
 
     def finish(self) -> Assembled:
         """Write what describes and seals the steps."""

@@ -17,7 +17,7 @@ from prov_worker.crate.json_text import utc
 from prov_worker.crate.people import People
 from prov_worker.crate.software import package_id
 from prov_worker.run.assembly import vocabulary as rv
-from prov_worker.run.assembly.entity_ids import action_id, control_id, group_id, in_run
+from prov_worker.run.assembly.entity_ids import control_id, group_id, in_run
 from prov_worker.run.assembly.entity_stream import EntityStream, refer
 from prov_worker.run.assembly.plan import WorkflowPlan
 from prov_worker.run.assembly.shared_entities import Shared
@@ -141,15 +141,16 @@ class GraphWriter:
         for name, *_ in heading.files:
             yield name
         elsewhere: set[str] = set()
-        for entry in self._db.entries():
-            yield entry.step.crate_id
-            yield entry.step.crate_id + v.METADATA_FILE
-            for file in entry.step.files:
-                if file.inside:
-                    yield in_run(entry.step.crate_id, file.id)
-                elif is_absolute(file.id) and file.id not in elsewhere:
-                    elsewhere.add(file.id)
-                    yield file.id
+        for key, _, files in self._db.parts():
+            crate_id = v.step_id(key)
+            yield crate_id
+            yield crate_id + v.METADATA_FILE
+            for file in files:
+                if not is_absolute(file):
+                    yield crate_id + file
+                elif file not in elsewhere:
+                    elsewhere.add(file)
+                    yield file
 
     def _mentions(self, heading: Heading) -> Iterable[str]:
         for trigger in heading.triggers:
@@ -158,8 +159,8 @@ class GraphWriter:
         yield rv.ENGINE_RUN_ID
         for group in self._workflow.groups if self._workflow is not None else ():
             yield group_id(group)
-        for entry in self._db.entries():
-            yield action_id(entry)
+        for key, action, _ in self._db.parts():
+            yield in_run(v.step_id(key), action)
 
     def _run(self, heading: Heading) -> None:
         db = self._db

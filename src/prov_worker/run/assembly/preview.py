@@ -50,20 +50,20 @@ def _body(heading: Heading, db: StagingDb) -> Iterator[str]:
     rows: list[tuple[str, ...]] = []
     failures: list[tuple[str, ...]] = []
     attempts = failed_attempts = 0
-    for entry in db.entries():
-        step = entry.step
-        counts = functions.setdefault(step.function, [0, 0, 0.0])
+    for key, function, is_failed, wall_s, host, error in db.overview():
+        counts = functions.setdefault(function, [0, 0, 0.0])
         counts[0] += 1
-        counts[1] += step.failed
-        counts[2] += step.wall_s or 0.0
+        counts[1] += is_failed
+        counts[2] += wall_s or 0.0
         attempts += 1
-        failed_attempts += step.failed
-        named = link(f"{step.crate_id}{v.METADATA_FILE}", step.key)
-        row = (named, step.function, _status(step.failed), duration(step.wall_s), step.host or "")
-        if len(rows) < MAX_ROWS:
-            rows.append(row)
-        if step.failed and len(failures) < MAX_ROWS:
-            failures.append((named, step.function, step.error or ""))
+        failed_attempts += is_failed
+        if len(rows) < MAX_ROWS or (is_failed and len(failures) < MAX_ROWS):
+            named = link(f"{v.step_id(key)}{v.METADATA_FILE}", key)
+            row = (named, function, _status(is_failed), duration(wall_s), host or "")
+            if len(rows) < MAX_ROWS:
+                rows.append(row)
+            if is_failed and len(failures) < MAX_ROWS:
+                failures.append((named, function, error or ""))
     ranked = sorted(functions.items(), key=lambda item: (-item[1][2], item[0]))
     yield table(
         Table(

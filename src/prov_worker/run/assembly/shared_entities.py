@@ -13,7 +13,8 @@ from typing import Any
 from prov_worker.crate.graph import Entity, reference_ids
 from prov_worker.crate.json_text import encode
 
-_MAX_DEPTH = 4
+#: References are followed so far.
+MAX_DEPTH = 4
 
 
 class Shared:
@@ -40,7 +41,7 @@ class Shared:
             Its id in the run crate.
         """
         entity = entities.get(identifier)
-        if entity is None or depth > _MAX_DEPTH:
+        if entity is None or depth > MAX_DEPTH:
             return identifier
         key = (identifier, encode(entity))
         shared_id = self._known.get(key)

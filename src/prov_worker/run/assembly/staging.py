@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
 from collections.abc import Iterator
@@ -10,16 +11,19 @@ from dataclasses import dataclass, field
 from prov_worker.attempt import AttemptId
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.graph import Entity
+from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.summary import RunStep
+from prov_worker.model import COMPLETED
 
 _SCHEMA = """
 CREATE TABLE step (
     number INTEGER PRIMARY KEY, key TEXT, task TEXT, attempt INTEGER, start INTEGER, began INTEGER, end INTEGER,
-    host TEXT, status TEXT, function TEXT, sha TEXT, named TEXT, latest INTEGER DEFAULT 1
+    host TEXT, status TEXT, function TEXT, sha TEXT, named TEXT, name TEXT, wall REAL, error TEXT,
+    latest INTEGER DEFAULT 1
 );
 CREATE INDEX step_key ON step (key);
 CREATE INDEX step_task ON step (task);
-CREATE TABLE entry (step INTEGER PRIMARY KEY, action TEXT, data BLOB, manifest TEXT);
+CREATE TABLE entry (step INTEGER PRIMARY KEY, action TEXT, parts TEXT, data BLOB, manifest TEXT);
 CREATE TABLE made (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT, file INTEGER);
 CREATE TABLE used (step INTEGER, path TEXT, sha TEXT, id TEXT, name TEXT);
 CREATE TABLE link (target TEXT, target_id TEXT, source TEXT, source_id TEXT, via TEXT);
@@ -110,8 +114,9 @@ class StagingDb:
             Number of the step in the database.
         """
         number = self._db.execute(
-            "INSERT INTO step (key, task, attempt, began, start, end, host, status, function, sha, named) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO step "
+            "(key, task, attempt, began, start, end, host, status, function, sha, named, name, wall, error) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 step.key,
                 *step.attempt_id,
@@ -122,6 +127,9 @@ class StagingDb:
                 step.function_id,
                 step.metadata_sha256,
                 named,
+                step.function,
+                step.wall_s,
+                step.error,
             ),
         ).lastrowid
         assert number is not None  # an INSERT has one
@@ -135,8 +143,10 @@ class StagingDb:
             entry: the step's entities.
             manifest: lines of its files: ``<sha256>  <path>``.
         """
+        parts = [file.id for file in entry.step.files if file.inside or is_absolute(file.id)]
         self._db.execute(
-            "INSERT INTO entry VALUES (?, ?, ?, ?)", (number, entry.action_id, pickle.dumps(entry, 5), manifest)
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?)",
+            (number, entry.action_id, json.dumps(parts), pickle.dumps(entry, 5), manifest),
         )
 
     def has(self, key: str) -> bool:
@@ -221,6 +231,25 @@ class StagingDb:
             entry.step.crate_id = v.step_id(key)
             entry.step.latest = bool(latest)
             yield entry
+
+    def parts(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Yield key, action and files of all steps, in the order of :meth:`entries`, by their ids in the step crates.
+
+        Files are those within the crate, and those that have an absolute id.
+        """
+        rows = self._db.execute(
+            "SELECT s.key, e.action, e.parts FROM step s JOIN entry e ON e.step = s.number ORDER BY s.began, s.key"
+        )
+        for key, action, parts in rows:
+            yield key, action, json.loads(parts)
+
+    def overview(self) -> Iterator[tuple[str, str, bool, float | None, str | None, str | None]]:
+        """Yield key, function, whether it failed, seconds, host and error of all steps, as :meth:`entries` does."""
+        rows = self._db.execute(
+            "SELECT key, name, status != ?, wall, host, error FROM step ORDER BY began, key", (COMPLETED,)
+        )
+        for key, name, failed, *more in rows:
+            yield key, name, bool(failed), *more
 
     def manifests(self) -> Iterator[tuple[str, str]]:
         """Yield key and manifest of all steps, by key."""

@@ -15,7 +15,9 @@ from prov_worker.crate.sources import candidates, in_zip
 from prov_worker.crate.sources.packs import signature_of
 from prov_worker.errors import InputError
 from prov_worker.files import lock, open_lock
-from prov_worker.run.index.read import Mapper, ReadBatch, map_serial, read_batch
+from prov_worker.run.index.mapping import Mapper, map_serial
+from prov_worker.run.index.pieces import pieces
+from prov_worker.run.index.read import ReadBatch, read_batch
 from prov_worker.run.index.record import SEEN_FILE
 from prov_worker.run.index.store import IndexStore, need_arrow
 from prov_worker.run.index.tables import Row
@@ -27,6 +29,8 @@ LOCK_FILE = ".lock"
 CRATES_PER_BATCH = 250
 #: Crates whose rows are in memory before they are written.
 BATCH = 20_000
+#: Problems that a further one is compared with.
+_LAST = 100
 
 
 @dataclass(slots=True)
@@ -99,8 +103,7 @@ def index(
         writer = _Writer(store, result, changed)
         done = result.unchanged
         progress(done, len(paths))
-        batches = (fresh[at : at + CRATES_PER_BATCH] for at in range(0, len(fresh), CRATES_PER_BATCH))
-        for batch in mapper(read_batch, batches):
+        for batch in mapper(read_batch, pieces(fresh, cut=mapper is not map_serial, per_piece=CRATES_PER_BATCH)):
             writer.take(batch)
             done += len(batch.steps) + len(batch.problems)
             progress(min(done, len(paths)), len(paths))
@@ -175,7 +178,10 @@ class _Writer:
 
     def take(self, batch: ReadBatch) -> None:
         """Take what was read of one batch."""
-        self._result.problems += batch.problems
+        # of a pack that cannot be read, each part says so
+        self._result.problems += [
+            problem for problem in batch.problems if problem not in self._result.problems[-_LAST:]
+        ]
         for step in batch.steps:
             location, sha256 = step.location, step.sha256
             if location in self._changed:

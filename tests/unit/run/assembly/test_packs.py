@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs.conversion import pack
 from prov_worker.crate.packs.offsets import offsets_path
+from prov_worker.run.assembly import assemble as module
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
+from prov_worker.run.index.mapping import map_processes, map_serial
+from prov_worker.run.selection import Filters, Selection
 from prov_worker.testing import CrateFactory
 
 
@@ -39,6 +44,29 @@ def test_a_zip_of_packs_is_that_of_their_directories(
     steps = [{name: data for name, data in content.items() if name.startswith("steps/")} for content in contents]
     assert steps[0] == steps[1]
     assert contents[0]["manifest-sha256.txt"].count(b"\n") == contents[1]["manifest-sha256.txt"].count(b"\n")
+
+
+def test_several_processes_read_packs_as_one_does(
+    workflow_crates: CrateFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs = tmp_path / "packs"
+    pack(workflow_crates.directory, packs, keep=True, progress=lambda done, total: None)
+    monkeypatch.setattr(module, "_FEW_PIECES", 1)
+    results = []
+    for name, mapper in (("one", map_serial), ("two", map_processes(2))):
+        made = assemble([packs], tmp_path / name, Options(zip=True, name="run"), mapper=mapper)
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            names = archive.namelist()
+            graph = json.loads(archive.read(v.METADATA_FILE))["@graph"]
+        for entity in graph:
+            if entity["@id"] in ("./", v.README_FILE, v.PREVIEW_FILE):
+                entity.clear()  # with the moment at which it was assembled
+        results.append((made.steps, made.tasks, made.links, made.files, names, graph))
+        assert verify(tmp_path / name).changes == []
+    assert results[0] == results[1]
+    selection = Selection(Filters(status="failed"))
+    made = assemble([packs], tmp_path / "f", Options(zip=True, selection=selection), mapper=map_processes(2))
+    assert made.steps == made.failed == 2
 
 
 def test_members_keep_their_compressed_bytes(workflow_crates: CrateFactory, tmp_path: Path) -> None:

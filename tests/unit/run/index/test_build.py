@@ -21,8 +21,10 @@ from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
 from prov_worker.run.index import store
 from prov_worker.run.index.build import index
+from prov_worker.run.index.mapping import map_processes
+from prov_worker.run.index.pieces import Piece
 from prov_worker.run.index.query import Index
-from prov_worker.run.index.read import map_processes, read_batch
+from prov_worker.run.index.read import read_batch
 from prov_worker.run.index.record import read_record
 from prov_worker.run.index.store import IndexStore, partition_of
 from prov_worker.run.index.tables import TABLES
@@ -205,7 +207,7 @@ def test_several_processes_read_the_same(workflow_crates: Any, indexed: Path, tm
 
 
 def test_a_piece_says_what_it_could_not_read(crates: Any, tmp_path: Path) -> None:
-    batch = read_batch([str(crates.add(1)), str(tmp_path / "nothing.zip")])
+    batch = read_batch(Piece([str(crates.add(1)), str(tmp_path / "nothing.zip")]))
     assert len(batch.steps) == 1
     assert batch.problems[0].where == str(tmp_path / "nothing.zip")
 
