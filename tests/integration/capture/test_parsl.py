@@ -13,7 +13,7 @@ import pytest
 from prov_worker.capture.parsl import RecordedApp
 from prov_worker.run.api import open_run
 from support.commands import run_program
-from support.marks import PARSL_SOCKET
+from support.marks import PARSL_SOCKET, needs_whole_functions
 
 pytest.importorskip("parsl")
 pytestmark = [pytest.mark.timeout(300), PARSL_SOCKET]
@@ -103,6 +103,8 @@ def by_function(crates: Path) -> dict[str, list[Any]]:
 def test_apps_of_a_program_are_steps(
     tmp_path: Path, crates: Path, wait_for: Callable[..., None], executor: str
 ) -> None:
+    if executor == "processes":
+        needs_whole_functions()
     (tmp_path / "program.py").write_text(PROGRAM.replace("{executor}", EXECUTORS[executor]))
     done = run_program(sys.executable, "program.py", tmp_path, cwd=tmp_path, env=variables(crates))
     assert done.returncode == 0, done.stderr
@@ -138,7 +140,7 @@ def test_switched_off_nothing_is_recorded_and_nothing_differs(tmp_path: Path, cr
 
 def test_an_app_travels_to_workers_without_the_package(tmp_path: Path) -> None:
     dill = pytest.importorskip("dill")
-
+    needs_whole_functions()
     program: dict[str, Any] = {"__name__": "__main__"}
     exec("def app(x):\n    return x + 1", program)
     call = {"id": "a", "attempt": 1, "part": {}, "name": "app", "join": False, "provenance": {}, "endpoint": None}
