@@ -93,7 +93,7 @@ def check(value: Any) -> Capture:
     """Check and take what YAML gives.
 
     Raises:
-        ValueError: it is no mapping of libraries, or a value is not allowed.
+        ValueError: it is not a mapping of libraries, or a value is not allowed.
     """
     if isinstance(value, bool):
         return Capture() if value else NOTHING

@@ -108,7 +108,7 @@ def read_private(path: Path, kind: str, *, roots_for_group: bool = False) -> str
     except OSError as error:
         raise InputError(f"{path}: {kind} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise InputError(f"{path}: {kind} are no text in UTF-8") from None
+        raise InputError(f"{path}: {kind} are not text in UTF-8") from None
 
 
 def open_to_read(path: str) -> int:

@@ -26,7 +26,7 @@ PREFIX = SWITCH + "_"
 #: What makes each hardware probe, by its name. A probe registers itself in its own file.
 PROBES: Registry[Callable[[], Any]] = Registry("prov_worker.probes.node", named=True)
 PLOTS = ("png", "svg", "none")
-#: Variables of the same prefix that are no settings of recording.
+#: Variables of the same prefix that are not settings of recording.
 OTHER_VARIABLES = tuple(PREFIX + name for name in ("VALIDATOR", "FLEET", "IMAGE", "IMAGE_DIGEST", "PROCESS", "CONTEXT"))
 WRITE = ("background", "before_result")
 CRATES = ("directories", "packs")

@@ -28,7 +28,7 @@ def parse(text: str | bytes, where: str) -> Any:
         _refuse_twins(yaml.compose(text, Loader=yaml.SafeLoader), "", where, set(), frozenset())
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: no valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{where}: invalid YAML: {' '.join(str(error).split())}") from None
 
 
 def _refuse_twins(node: Any, path: str, where: str, seen: set[int], above: frozenset[int]) -> None:

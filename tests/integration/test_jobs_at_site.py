@@ -144,5 +144,5 @@ def test_the_names_of_another_scheduler(tmp_path: Path, wait_for: Callable[..., 
         for unknown in ("9", "x"):
             with pytest.raises(InputError, match=f"jobs.jsonl: has no job {unknown}"):
                 scheduler.get_job_status(unknown)
-    with pytest.raises(InputError, match="auth_method: 'no-such-method': is none of"):
+    with pytest.raises(InputError, match="auth_method: 'no-such-method': not one of"):
         GlobusJobScheduler(None, function=train, auth_method="no-such-method", site="local")

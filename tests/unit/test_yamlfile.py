@@ -14,9 +14,9 @@ from prov_worker.errors import InputError
         ("a: 1\nb: 2\na: 3\n", "a: is there twice, in lines 1 and 3"),
         ("x:\n  - {name: n}\n  - {name: n, name: m}\n", "x[1].name: is there twice, in lines 3 and 3"),
         ("x: {y: {z: 1, z: 2}}", "x.y.z: is there twice"),
-        ("a: [", "no valid YAML: "),
-        ("a: !!python/object:os.system {}", "no valid YAML: "),
-        ("a: \x00", "no valid YAML: "),
+        ("a: [", "invalid YAML: "),
+        ("a: !!python/object:os.system {}", "invalid YAML: "),
+        ("a: \x00", "invalid YAML: "),
     ],
 )
 def test_what_is_refused_is_told_in_one_line(text: str, message: str) -> None:
@@ -27,7 +27,7 @@ def test_what_is_refused_is_told_in_one_line(text: str, message: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InputError, match="no valid YAML"):
+    with pytest.raises(InputError, match="invalid YAML"):
         yamlfile.parse(b"a: \xff\xfe\xff", "f.yaml")
 
 

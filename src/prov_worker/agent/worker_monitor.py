@@ -204,7 +204,7 @@ class Watched:
             return
         rss = self.meter.rss_bytes()
         if rss == 0:
-            return  # dead: it has no memory any more, which is no reading of the task
+            return  # dead: it has no memory any more, which is not a reading of the task
         due: Collection[str] = _ALL
         if plan is not None:
             due = {kind for kind, seconds in plan.task.items() if self._is_due(kind, int(seconds * 1e9), mono_ns)}

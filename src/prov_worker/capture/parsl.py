@@ -3,7 +3,7 @@
 What Parsl hands to an executor is replaced by :class:`RecordedApp`, which is the app where this package is installed on
 the worker, and unpacks to the app alone where it is not: nothing that an app does depends on it. Its id follows from
 Parsl's run and the number of its task, so that a retry is a further attempt. An app whose result comes from the memo is
-not run, and is no step; who needs its result needs the step that made it. The body of a join app is a step like any
+not run, and is not a step; who needs its result needs the step that made it. The body of a join app is a step like any
 other, of which the apps that it starts are parts (parsl, "Apps", "Memoization", "Join apps").
 """
 

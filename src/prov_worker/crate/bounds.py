@@ -1,4 +1,4 @@
-"""How large a step crate may be: what is larger is no step's, and is refused before it is read or written.
+"""How large a step crate may be: what is larger is not a step's, and is refused before it is read or written.
 
 The recorder and the agent stay far below: 64 arguments, 1,000 files, some thousand samples. docs/security.md has the
 same numbers.

@@ -65,7 +65,7 @@ def check_files(crate: Path | str | Source) -> list[Violation]:
     """Compare a crate's files with their sizes and hashes in its metadata, and nothing else.
 
     Returns:
-        What is wrong, sorted; empty if each file is as its crate says. Files that it does not list are no finding.
+        What is wrong, sorted; empty if each file is as its crate says. Files that it does not list are not a finding.
     """
     checked = _checked(crate)
     if isinstance(checked, Violation):

@@ -62,7 +62,7 @@ class _Scanner:
         return bool(piece)
 
     def peek(self) -> str:
-        """Return the next character that is no space; empty at the end."""
+        """Return the next character that is not a space; empty at the end."""
         while True:
             match = _SPACE.match(self._text, self._at)
             self._at = match.end() if match is not None else self._at

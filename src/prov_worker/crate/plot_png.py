@@ -53,7 +53,7 @@ class _Canvas:
             axes.set_axisbelow(True)
             for side in ("top", "right"):
                 axes.spines[side].set_visible(False)
-        # A title may hold a dollar sign, which is no formula here.
+        # A title may hold a dollar sign, which is not a formula here.
         self.title: Any = self.figure.text(_LEFT, 0.95, "", fontsize=10, color=TEXT_COLOUR, parse_math=False)
         self.details: Any = self.figure.text(_LEFT, 0.905, "", fontsize=8, color="#555555", parse_math=False)
         self.legend: Any = None

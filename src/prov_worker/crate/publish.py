@@ -98,7 +98,7 @@ def parse_attempt(metadata: bytes) -> Attempt | None:
 
 def published(crate_dir: Path, me: Attempt) -> tuple[Path, Attempt] | None:
     """Return the crate of this very attempt and what it says, if there is one."""
-    stem = safe_name(me.id.task_id)  # ids that are no plain names are percent-encoded
+    stem = safe_name(me.id.task_id)  # ids that are not plain names are percent-encoded
     final = crate_dir / v.crate_name(stem)
     if not os.path.lexists(final):
         return None

@@ -86,7 +86,7 @@ class StepCrate:
         # The step is found by the root's main entity and never by its id: tools have written it in two ways.
         action_ids = reference_ids(root.get("mainEntity"))
         if not action_ids and v.TRIGGER_ID in self.entities:
-            raise CrateError(source.where, "the crate of a trigger, and no step crate")
+            raise CrateError(source.where, "the crate of a trigger, not a step crate")
         if len(action_ids) != 1:
             problem = "missing" if root.get("mainEntity") is None else "expected one reference"
             raise self._wrong("./.mainEntity", f"{problem}, so this is not a step crate")

@@ -96,7 +96,7 @@ def make_plan(
     names = CHECKS.names()
     for name in wanted:
         if name not in names:
-            raise InputError(f"check: {name!r}: is none of {', '.join(names)}")
+            raise InputError(f"check: {name!r}: not one of {', '.join(names)}")
     if tasks is not None and tasks < 1:
         raise InputError(f"number of tasks: {tasks}: must be at least 1")
     if not timeout_s > 0:

@@ -34,7 +34,7 @@ def load(
         walltime_s: of the batch jobs in which tasks run, if neither definition nor input has it.
 
     Raises:
-        InputError: a file cannot be read, is no JSON or YAML (with line and column), or is no flow definition.
+        InputError: a file cannot be read, is not JSON or YAML (with line and column), or not a flow definition.
     """
     document = _document(definition, "definition")
     if not isinstance(document.value, dict):
@@ -45,7 +45,7 @@ def load(
         if schema is None and isinstance(outer.value.get("input_schema"), dict):
             return Flow(document, outer.part("input_schema"), _optional(input, "input"), walltime_s)
     if "States" not in document.value and "StartAt" not in document.value:
-        raise InputError(f"{document.name}: no flow definition: it has neither StartAt nor States")
+        raise InputError(f"{document.name}: not a flow definition: it has neither StartAt nor States")
     return Flow(document, _optional(schema, "schema"), _optional(input, "input"), walltime_s)
 
 

@@ -49,7 +49,7 @@ def reads(text: str) -> list[Read]:
     def mark(match: re.Match[str]) -> str:
         path = parse(match[1])
         if path is None:
-            raise ExpressionError(f"{match[1]!r} between backticks is no path")
+            raise ExpressionError(f"{match[1]!r} between backticks is not a path")
         paths.append(path)
         return _MARK.format(len(paths) - 1)
 
@@ -58,7 +58,7 @@ def reads(text: str) -> list[Read]:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ExpressionError(f"no expression: {reason}") from None
+        raise ExpressionError(f"not an expression: {reason}") from None
     return list(_Reader(paths).visit(tree.body, frozenset(), frozenset()))
 
 

@@ -33,7 +33,7 @@ class Path(NamedTuple):
 
 
 def parse(text: str) -> Path | None:
-    """Return the parts of a path; None if it is no path."""
+    """Return the parts of a path; None if it is not a path."""
     if not text.startswith("$"):
         return None
     steps: list[str | int] = []

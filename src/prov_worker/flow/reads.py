@@ -67,11 +67,11 @@ class Read(NamedTuple):
 
     Attributes:
         text: as it is written.
-        path: what is read; None if the text is no path.
+        path: what is read; None if the text is not a path.
         steps: to the text, from the flow's state.
         expected: the types that are taken; empty for any.
         guarded: whether the state does not fail if it is absent.
-        problem: why the text is no path or expression; empty if it is.
+        problem: why the text is not a path or expression; empty if it is.
     """
 
     text: str
@@ -98,7 +98,7 @@ def reads_of(state: Mapping[str, Any]) -> Iterator[Read]:
 
 def _read(text: str, steps: Steps, expected: frozenset[str] = _ANYTHING, *, guarded: bool = False) -> Read:
     path = paths.parse(text)
-    problem = "" if path is not None else f"{text!r} is no path: one begins with $."
+    problem = "" if path is not None else f"{text!r} is not a path: one begins with $."
     return Read(text, path, steps, expected, guarded, problem)
 
 

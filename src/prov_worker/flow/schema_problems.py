@@ -25,20 +25,20 @@ _DEEP = "is nested too deeply"
 def problems_of(schema: Any) -> list[tuple[Steps, str]]:
     """Return places and messages; empty if it is a schema that can be applied."""
     if not isinstance(schema, Mapping):
-        return [((), "no JSON Schema of an input: expected an object")]
+        return [((), "not a JSON Schema of an input: expected an object")]
     from jsonschema import Draft202012Validator, FormatChecker
 
     checker = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=FormatChecker(["regex"]))
     try:
         problems: list[tuple[Steps, str]] = []
         for problem in checker.iter_errors(schema):
-            message = f"{problem.instance!r} is no regular expression"
+            message = f"{problem.instance!r} is not a regular expression"
             if problem.validator != "format":
                 message = problem.message
-            problems.append((tuple(problem.absolute_path), f"no JSON Schema: {_short(message)}"))
+            problems.append((tuple(problem.absolute_path), f"not a JSON Schema: {_short(message)}"))
         return problems or list(_references(schema))
     except RecursionError:
-        return [((), f"no JSON Schema: {_DEEP}")]
+        return [((), f"not a JSON Schema: {_DEEP}")]
 
 
 def why_not(error: Exception) -> str:

@@ -72,7 +72,7 @@ def read(path: Path) -> Document:
     """Read a file.
 
     Raises:
-        InputError: it cannot be read, or is no JSON or YAML; names the file, and line and column if they are known.
+        InputError: it cannot be read, or is not JSON or YAML; names the file, and line and column if they are known.
     """
     try:
         data = files.read_regular(path, _MAX_BYTES)
@@ -93,14 +93,14 @@ def parse(data: bytes, name: str) -> Document:
         value = json.loads(text, parse_constant=_refuse_constant)
         _writable(value)
     except json.JSONDecodeError as error:
-        raise InputError(f"{name}:{error.lineno}:{error.colno}: no valid JSON: {error.msg}") from None
+        raise InputError(f"{name}:{error.lineno}:{error.colno}: invalid JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: no valid JSON: {error}") from None
+        raise InputError(f"{name}: invalid JSON: {error}") from None
     return Document(name, value, _json_lines(text, name))
 
 
 def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number in JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _writable(value: Any) -> None:
@@ -158,7 +158,7 @@ def _parse_yaml(data: bytes, name: str) -> Document:
             raise InputError(f"{name}: more than {_MAX_VALUES:,} values, once its aliases are written out")
         _writable(value)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: no valid JSON: {error}") from None
+        raise InputError(f"{name}: invalid JSON: {error}") from None
     import yaml
 
     lines: dict[Steps, int] = {}
@@ -192,13 +192,13 @@ def _count(value: Any, path: str, counts: dict[int, int], name: str) -> int:
     if isinstance(value, dict):
         for key, child in value.items():
             if not isinstance(key, str):
-                raise InputError(f"{name}: {path or 'the top'}: the key {key!r} is no text; quote it")
+                raise InputError(f"{name}: {path or 'the top'}: the key {key!r} is not a string; quote it")
             count += _count(child, f"{path}.{key}" if path else key, counts, name)
     elif isinstance(value, list):
         for index, child in enumerate(value):
             count += _count(child, f"{path}[{index}]", counts, name)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{name}: {path}: {value} is no number in JSON")
+        raise InputError(f"{name}: {path}: {value} is not a JSON number")
     elif value is not None and not isinstance(value, (str, int, float, bool)):
         raise InputError(f"{name}: {path}: {type(value).__name__} {value} is nothing that JSON has; quote it")
     if isinstance(value, (dict, list)):

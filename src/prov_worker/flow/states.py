@@ -122,7 +122,7 @@ def result_steps(holder: Mapping[str, Any]) -> Steps | None:
 
 
 def mappings(value: Any) -> list[Mapping[str, Any]]:
-    """Return a list whose members that are no objects are empty ones, so that their numbers stay; empty if no list."""
+    """Return a list whose members that are not objects are empty ones, so that their numbers stay; empty if no list."""
     return [member if isinstance(member, Mapping) else {} for member in value] if isinstance(value, list) else []
 
 

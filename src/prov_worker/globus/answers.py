@@ -53,7 +53,7 @@ def read_message(body: bytes) -> Answer:
     try:
         result = messagepack.unpack(body)
     except Exception as error:
-        raise ValueError(f"no message of Globus Compute: {error}") from error
+        raise ValueError(f"not a message of Globus Compute: {error}") from error
     if not isinstance(result, Result):
         raise ValueError(f"a {type(result).__name__}, and no result")
     details = result.details

@@ -71,7 +71,7 @@ def _credentials(auth: Any) -> tuple[Any, Any]:
         return auth.app, auth.authorizer
     if isinstance(auth, os.PathLike):
         return _client_of_file(Path(auth)), None
-    raise InputError(f"auth: {auth!r}: is none of {', '.join(KINDS)}, no path, no app and no authorizer")
+    raise InputError(f"auth: {auth!r}: not one of {', '.join(KINDS)}, nor a path, an app or an authorizer")
 
 
 def _client_of_file(path: Path) -> GlobusApp:

@@ -125,7 +125,7 @@ def unpack_call(packed: str) -> tuple[str, str]:
     """Return the serialised function of a packed call, and its packed arguments; nothing is deserialised.
 
     Raises:
-        InputError: it is no packed call.
+        InputError: it is not a packed call.
     """
     serializer = _serializer()
     try:

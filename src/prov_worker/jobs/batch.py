@@ -176,7 +176,7 @@ def batch(
 ) -> Batch:
     """Make a batch; see :meth:`prov_worker.jobs.session.Jobs.batch`."""
     if fail not in FAIL:
-        raise InputError(f"fail: {fail!r}: is none of {', '.join(FAIL)}")
+        raise InputError(f"fail: {fail!r}: not one of {', '.join(FAIL)}")
     values = list(items)
     calls = [item if isinstance(item, Call) else Call(item) for item in values]
     if not calls and not allow_empty:

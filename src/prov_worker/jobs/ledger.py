@@ -111,7 +111,7 @@ class Ledger:
             except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
                 raise StoreError(self.path, f"line {number}: damaged: {type(error).__name__}: {error}") from error
         if not self.head:
-            raise StoreError(self.path, "no store of jobs")
+            raise StoreError(self.path, "not a store of jobs")
 
     def apply(self, record: dict[str, Any], offset: int) -> None:
         """Take a line in."""

@@ -79,7 +79,7 @@ def open(  # noqa: A001 - as other modules name it: prov_worker.jobs.open
     client = None if here else compute_client(auth)
     service = "" if client is None else client.web_service_address
     if not path.parent.is_dir():
-        raise StoreError(path, f"cannot be made: {path.parent} is no directory")
+        raise StoreError(path, f"cannot be made: {path.parent} is not a directory")
     group = str(uuid.uuid4())
     head: dict[str, Any] = {
         "group": group,

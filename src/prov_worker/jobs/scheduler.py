@@ -50,7 +50,7 @@ class GlobusJobScheduler:
         **options: Any,
     ) -> None:
         if auth_method not in _METHODS:
-            raise InputError(f"auth_method: {auth_method!r}: is none of native_client, client_credentials")
+            raise InputError(f"auth_method: {auth_method!r}: not one of native_client, client_credentials")
         self._function = function
         self.jobs = open_jobs(
             endpoint_id,

@@ -177,10 +177,10 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError as error:
-        problem = "no store of jobs" if number == 1 else f"line {number}: damaged: {error}"
+        problem = "not a store of jobs" if number == 1 else f"line {number}: damaged: {error}"
         raise StoreError(path, problem) from error
     if not isinstance(record, dict) or (number == 1 and _MARK not in record):
-        raise StoreError(path, "no store of jobs" if number == 1 else f"line {number}: damaged: no object")
+        raise StoreError(path, "not a store of jobs" if number == 1 else f"line {number}: damaged: not an object")
     if number == 1 and record[_MARK] != VERSION:
         raise StoreError(path, f"{_MARK}: version {record[_MARK]!r}; this release reads version {VERSION}")
     return record

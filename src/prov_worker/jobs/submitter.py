@@ -59,7 +59,7 @@ class Submitter:
         states = [retry_on] if isinstance(retry_on, str) else list(retry_on)
         for word in states:
             if word not in allowed:
-                raise InputError(f"retry_on: {word!r}: is none of {', '.join(allowed)}")
+                raise InputError(f"retry_on: {word!r}: not one of {', '.join(allowed)}")
         if retries and once:
             raise InputError("once, retries: a job that is sent again may run twice; leave one of them out")
         if retries:

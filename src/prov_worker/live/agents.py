@@ -60,7 +60,7 @@ def ask_agent(runtime: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         ValueError: the answer is not one.
     """
     if not is_private(runtime):
-        raise PermissionError(f"{runtime}: is no directory of this user's alone")
+        raise PermissionError(f"{runtime}: is not a directory of this user alone")
     until = time.monotonic() + patience_s
     directory = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     answer = b""
@@ -87,7 +87,7 @@ class Agents:
         crate_dir: the directory; it need not be there before the first crate.
 
     Raises:
-        InputError: it is no directory, or may not be read.
+        InputError: it is not a directory, or may not be read.
     """
 
     def __init__(self, crate_dir: Path) -> None:

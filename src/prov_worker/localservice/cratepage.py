@@ -82,7 +82,7 @@ def content(source: Source, relative: str) -> Iterator[bytes]:
     """Return the content of a file of a crate, in pieces; the first is read at once.
 
     Raises:
-        CrateError: it is none of its files, or cannot be read.
+        CrateError: it is not one of its files, or cannot be read.
     """
     if relative not in dict(source.files()):
         raise CrateError(source.where, f"has no file {relative!r}")

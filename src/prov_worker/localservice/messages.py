@@ -18,7 +18,7 @@ _LONGEST_PERIOD_S = 7 * 86_400
 
 
 class MessageError(Exception):
-    """A body that is no message of the expected type."""
+    """A body that is not a message of the expected type."""
 
 
 def _pack(message_type: str, data: dict[str, Any]) -> bytes:

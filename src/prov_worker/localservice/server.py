@@ -42,7 +42,7 @@ def listen(config: Config) -> list[socket.socket]:
     given secrets. So the service has both before it does anything else, and does not start with less.
 
     Raises:
-        InputError: an address is taken, or the host asked for is none of this machine's.
+        InputError: an address is taken, or the host asked for is not one of this machine's.
     """
     listeners: list[socket.socket] = []
     try:

@@ -84,7 +84,7 @@ class Signer:
         return f"{payload}.{self._signature(payload, identity)}"
 
     def read(self, text: str, now: float) -> Token | None:
-        """Return what a token says, or None if it is none of ours, has been changed, or has expired."""
+        """Return what a token says, or None if it is not one of ours, has been changed, or has expired."""
         payload, _, signature = text.partition(".")
         try:
             content = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -59,7 +59,7 @@ def _finish(name: str, begun: Pending[dict[str, Any]] | Exception, limit_s: floa
         data = begun.result(limit_s)
         if not isinstance(data, dict):
             raise ProbeError(f"gave {type(data).__name__} instead of facts")
-        json.dumps(data)  # what is no plain data fails here, as this probe's failure
+        json.dumps(data)  # what is not plain data fails here, as this probe's failure
         return ProbeReport(name, success=True, duration_s=begun.duration_s, data=data)
     except NoData as absent:
         return ProbeReport(name, success=True, duration_s=begun.duration_s, absent=_message(absent))

@@ -52,7 +52,7 @@ def is_bash_call(call: Any) -> bool:
 
 
 def bash_command(app: Any) -> Callable[..., Any] | None:
-    """Return what a bash app is on its worker, with its command handed to the recorder; None if it is no bash app.
+    """Return what a bash app is on its worker, with its command handed to the recorder; None if it is not a bash app.
 
     Args:
         app: what Parsl made of its function: a function around a partial call of Parsl's own.

@@ -56,7 +56,7 @@ def watch(capture: Capture) -> None:
 
 
 def watch_alone(module: ModuleType) -> None:
-    """Record Parsl's apps in a program that is no worker, as ``PROV_WORKER_*`` asks for it."""
+    """Record Parsl's apps in a program that is not a worker, as ``PROV_WORKER_*`` asks for it."""
     from prov_worker.settings import Settings, switched_on
 
     if _State.capture is NOTHING and switched_on():

@@ -285,7 +285,8 @@ def _account(account: str, qos: str, user: str) -> Finding:
     # NERSC's accounts for GPU nodes have a suffix, which Slurm adds by the constraint.
     usable = {name for name in (account, f"{account}_g") if name in accounts}
     if not usable:
-        return failed(line, f"{account} is none of yours", f"--set account= one of {', '.join(sorted(accounts))}")
+        remedy = f"--set account= one of {', '.join(sorted(accounts))}"
+        return failed(line, f"{account} is not one of your accounts", remedy)
     allowed = set().union(*(accounts[name] for name in usable))
     # A site's plugin may complete names: QOS debug becomes gpu_debug at NERSC.
     if qos and allowed and not any(kind == qos or kind.endswith(f"_{qos}") for kind in allowed):

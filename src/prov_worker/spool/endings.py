@@ -153,7 +153,7 @@ def ending_of(crate_dir: str, task_id: str, attempt: int, not_before_ns: int) ->
         crate_dir: the crate directory.
         task_id: UUID as text.
         attempt: 1 for the first.
-        not_before_ns: an ending of an earlier execution of the same number is none of this one.
+        not_before_ns: an ending of an earlier execution of the same number is not one of this one's.
     """
     for spool in own_spools(crate_dir):
         content = _read(os.path.join(spool, DIRECTORY, f"{task_id}.{attempt}{_ENDED}"))

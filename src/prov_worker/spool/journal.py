@@ -261,7 +261,7 @@ class JournalReader:
 
     @property
     def ends_in_junk(self) -> bool:
-        """Whether what stands after the last newline is no beginning of a line."""
+        """Whether what stands after the last newline is not a beginning of a line."""
         rest = self._rest.strip(b"\0")
         return bool(rest) and not rest.startswith(b"{")
 

@@ -38,7 +38,7 @@ class Event:
 
     @classmethod
     def parse(cls, line: bytes) -> Event | None:
-        """Read a line; None if it is no event, as a file system may leave if a node lost power."""
+        """Read a line; None if it is not an event, as a file system may leave if a node lost power."""
         try:
             value = json.loads(line)
             if _UNSOUND.search(line):

@@ -29,7 +29,7 @@ class Lane:
 
     Attributes:
         sent: events that the sink has got from this process.
-        odd: lines of logs that are no events, and were left out.
+        odd: lines of logs that are not events, and were left out.
     """
 
     def __init__(self, directory: str, url: StreamUrl) -> None:

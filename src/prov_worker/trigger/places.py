@@ -30,9 +30,9 @@ def check_state(directory: Path, pattern: str, state: Path | None) -> None:
         if not state.parent.is_dir():
             raise InputError(f"state {state}: there is no directory {state.parent}")
         if not os.access(state if state.exists() else state.parent, os.W_OK):
-            raise InputError(f"state {state}: no right to write there")
+            raise InputError(f"state {state}: not writable")
         if state.exists() and not _is_state(state):
-            raise InputError(f"state {state}: is no state of a trigger, or of another release")
+            raise InputError(f"state {state}: not a trigger's state, or of another release")
     path = default_path(directory) if state is None else state
     for suffix in _BESIDE:
         if _is_watched(directory, pattern, path.with_name(f"{path.name}{suffix}")):
@@ -46,7 +46,7 @@ def check_crates(directory: Path, pattern: str, crates: Path) -> None:
         InputError: it is a file, or among what is watched.
     """
     if os.path.lexists(crates) and not crates.is_dir():
-        raise InputError(f"crates {crates}: is no directory")
+        raise InputError(f"crates {crates}: not a directory")
     if _is_watched(directory, pattern, crates):
         raise InputError(f"crates {crates}: {_WATCHED}")
 

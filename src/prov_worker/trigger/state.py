@@ -141,7 +141,7 @@ class State:
             try:
                 entry = json.loads(line)
                 if number == 1 and entry.get("format") != FORMAT:
-                    raise InputError(f"{self.path}: is no state of a trigger, or of another release")
+                    raise InputError(f"{self.path}: not a trigger's state, or of another release")
                 self._apply(entry)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(

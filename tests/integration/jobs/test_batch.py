@@ -77,6 +77,6 @@ def test_items_are_told_apart(opened: Opened, tmp_path: Path) -> None:
             session.batch(invert, twice, key=lambda _: "same")
         with pytest.raises(InputError, match="items: there are none"):
             session.batch(invert, [])
-        with pytest.raises(InputError, match="fail: 'later': is none of first, after, never"):
+        with pytest.raises(InputError, match="fail: 'later': not one of first, after, never"):
             session.batch(invert, twice, fail="later")
         assert session.batch(invert, [], allow_empty=True).results() == []

@@ -97,7 +97,7 @@ def test_cancel_and_what_goes_on(jobs: Command, tmp_path: Path, wait_for: Callab
     "arguments, problem",
     [
         (["list", "none.jsonl"], "none.jsonl: no such store"),
-        (["list", "work.py"], "work.py: no store of jobs"),
+        (["list", "work.py"], "work.py: not a store of jobs"),
         (["submit", "work.py"], "'work.py': is not FILE:FUNCTION"),
         (["submit", "no.py:f"], "no.py: no such file"),
         (["submit", "work.py:nothing"], "work.py: nothing: there is no such function"),

@@ -162,20 +162,20 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(
     (flow_id,) = json.loads((files / "deployed.json").read_text()).values()
     run_id = FlowsUser(monkeypatch, service.port, ALICE).run(flow_id, json.loads(value.read_text()))
     cases: list[tuple[tuple[str | Path, ...], str]] = [
-        (("deploy", broken), f"{broken}:2:12: no valid JSON"),
+        (("deploy", broken), f"{broken}:2:12: invalid JSON"),
         (("deploy", dead_end, "--yes"), "$.States.A.Next: there is no state"),
         (("deploy", definition, "--flow", UNKNOWN), f"{UNKNOWN}: 404 NOT_FOUND"),
         (("run", UNKNOWN, "--input", value), f"{UNKNOWN}: 404 NOT_FOUND"),
         (("run", "somewhere", "--input", value), "neither the id of a flow nor a definition"),
         (("run", dead_end, "--input", value), "dead-end.json: not deployed"),
-        (("run", flow_id, "--input", broken), f"{broken}:2:12: no valid JSON"),
+        (("run", flow_id, "--input", broken), f"{broken}:2:12: invalid JSON"),
         (("run", flow_id, "--input", files / "none.json"), "none.json: cannot be read: No such file"),
         (("run", flow_id, "--input", files / "wrong.json"), "400 FLOW_INPUT_ERROR"),
         (("run", "--resume", run_id), "409 STATE_CONFLICT"),
         (("status", UNKNOWN), f"{UNKNOWN}: 404 NOT_FOUND"),
         (("record", UNKNOWN, "-o", files / "r"), f"{UNKNOWN}: 404 NOT_FOUND"),
         (("record", run_id, "-o", occupied), "holds something else"),
-        (("record", run_id, "-o", value), "is no directory"),
+        (("record", run_id, "-o", value), "not a directory"),
     ]
     FlowsUser(monkeypatch, service.port, ALICE).wait(run_id)
     act_as(monkeypatch, service, ALICE)

@@ -41,7 +41,7 @@ def test_a_login_node_that_is_fit(cluster: Cluster, site: str) -> None:
 @pytest.mark.parametrize(
     "option, subject, message",
     [
-        ("account=m9999", "account", "m9999 is none of yours"),
+        ("account=m9999", "account", "m9999 is not one of your accounts"),
         ("account=m9999", "trial of the batch script", "Invalid account"),
         ("qos=nosuch", "account", "m0000 has no QOS nosuch"),
         ("partition=nosuch", "partition", "Partition nosuch not found"),

@@ -152,7 +152,7 @@ def test_check_tells_what_is_wrong_where(prov_worker: Run, own_crates: Path) -> 
 def test_check_without_any_crate(prov_worker: Run, tmp_path: Path) -> None:
     code, _, err = prov_worker("check", tmp_path)
     assert code == 2
-    assert "no step crate" in err
+    assert "not a step crate" in err
 
 
 def test_plot_adds_one_and_refuses_without_samples(prov_worker: Run, own_crates: Path) -> None:

@@ -60,4 +60,4 @@ def test_nothing_that_runs_is_one_plain_line(capsys: pytest.CaptureFixture[str])
 def test_another_program_at_the_port_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     with another_server() as port:
         assert run(["service", "status", "--port", str(port)]) == 1
-    assert capsys.readouterr().out.endswith("reason: what answers there is no prov-worker service\n")
+    assert capsys.readouterr().out.endswith("reason: what answers there is not a prov-worker service\n")

@@ -52,12 +52,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--exec", "true", "--done-file", ".."], "done-file '..': expected a name without directories"),
         (["--exec", "true", "--state", "."], "state .: is a directory; name a file"),
         (["--exec", "true", "--state", "none/state"], "state none/state: there is no directory none"),
-        (["--exec", "true", "--state", "notes.txt"], "state notes.txt: is no state of a trigger"),
+        (["--exec", "true", "--state", "notes.txt"], "state notes.txt: not a trigger's state"),
         (["--exec", "true", "--state", "data/state"], "state data/state: would be taken for one of the folders"),
         (["--exec", "true", "--state", "data/run1/state"], "would be taken for one of the folders"),
         (["--exec", "true", "--state", "data/s", "--pattern", "*.lock"], "would be taken for one of the folders"),
         (["--exec", "true", "--crates", "data/crates"], "crates data/crates: would be taken for one of the folders"),
-        (["--exec", "true", "--crates", "notes.txt"], "crates notes.txt: is no directory"),
+        (["--exec", "true", "--crates", "notes.txt"], "crates notes.txt: not a directory"),
         (["--function", "f", "--endpoint", UUID], "--function f: expected an id (UUID)"),
         (["--function", UUID, "--endpoint", "e"], "--endpoint e: expected an id (UUID)"),
         (["--function", UUID, "--endpoint", UUID, "--set", "a=b"], "--set goes with --input"),
@@ -65,7 +65,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--flow", UUID, "--input", "in.j2", "--set", "path=x"], "--set path=x: the folder gives path"),
         (["--flow", UUID, "--input", "in.j2", "--set", "path"], "--set path: expected NAME=VALUE"),
         (["--flow", UUID, "--input", "in.j2", "--schema", "none.json"], "none.json: cannot be read"),
-        (["--flow", UUID, "--input", "in.j2", "--schema", "notes.txt"], "notes.txt:1:1: no valid JSON"),
+        (["--flow", UUID, "--input", "in.j2", "--schema", "notes.txt"], "notes.txt:1:1: invalid JSON"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["real", "dry"])
@@ -148,7 +148,7 @@ def test_a_dry_run_shows_and_does_nothing(data: Path, tmp_path: Path, capsys: py
     ("template", "message"),
     [
         ('{"x": {{ oops }}}', "nothing gives oops; write the value, or --set oops=VALUE"),
-        ('{"x": {{ }', ":1: no template: "),
+        ('{"x": {{ }', ":1: not a template: "),
     ],
 )
 def test_a_template_that_cannot_be_filled_in_is_refused_before_anything_begins(

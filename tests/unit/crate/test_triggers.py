@@ -55,9 +55,9 @@ def test_a_zip_of_them_all_gives_its_steps(mixed: Path, tmp_path: Path) -> None:
 def test_one_that_is_named_is_told_apart(mixed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trigger = trigger_in(mixed)
     assert cli(["list", str(trigger)]) == 2
-    assert capsys.readouterr().err == f"prov-worker: {trigger}: no step crate, and no directory with step crates\n"
+    assert capsys.readouterr().err == f"prov-worker: {trigger}: not a step crate, nor a directory with step crates\n"
     assert cli(["show", str(trigger)]) != 0
-    assert capsys.readouterr().err == f"prov-worker: {trigger}: the crate of a trigger, and no step crate\n"
+    assert capsys.readouterr().err == f"prov-worker: {trigger}: the crate of a trigger, not a step crate\n"
 
 
 def test_a_step_that_mentions_a_trigger_is_a_step(mixed: Path) -> None:

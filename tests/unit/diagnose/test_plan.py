@@ -23,7 +23,7 @@ def test_all_checks_in_the_order_in_which_they_are_read() -> None:
 @pytest.mark.parametrize(
     ("checks", "options", "problem"),
     [
-        (["gpus"], {}, "check: 'gpus': is none of connectivity, environment"),
+        (["gpus"], {}, "check: 'gpus': not one of connectivity, environment"),
         ([], {"tasks": 0}, "number of tasks: 0: must be at least 1"),
         ([], {"timeout_s": 0}, "timeout: 0: must be more than 0 seconds"),
         ([], {"timeout_s": float("nan")}, "timeout: nan: must be more than 0 seconds"),

@@ -19,7 +19,7 @@ ONE = {"name": "one", "site": "local"}
 
 WRONG: dict[str, tuple[Any, str]] = {
     "no mapping": ("- one", "expected a mapping with endpoints"),
-    "no YAML": ("endpoints: [", "no valid YAML"),
+    "no YAML": ("endpoints: [", "invalid YAML"),
     "no endpoints": ({"host": "login01"}, "endpoints: must be set"),
     "none": ({"endpoints": []}, "endpoints: expected a list of at least 1"),
     "unknown key": (

@@ -402,17 +402,17 @@ def test_a_schema_that_is_none_is_found() -> None:
     schema = an_object(x={"type": "txt"})
     level, path, message = only(flow(pass_("A", End=True)), schema)
     assert (level, path) == ("error", "$.properties.x.type")
-    assert message.startswith("no JSON Schema: ")
+    assert message.startswith("not a JSON Schema: ")
 
 
 @pytest.mark.parametrize(
     ("schema", "path", "message"),
     [
-        (an_object(x={"pattern": "("}), "$.properties.x.pattern", "no JSON Schema: '(' is no regular expression"),
+        (an_object(x={"pattern": "("}), "$.properties.x.pattern", "not a JSON Schema: '(' is not a regular expression"),
         (
             an_object(x={"type": "object", "patternProperties": {"[": TEXT}}),
             "$.properties.x.patternProperties",
-            "no JSON Schema: '[' is no regular expression",
+            "not a JSON Schema: '[' is not a regular expression",
         ),
         (
             an_object(x={"$ref": "https://example.org/s.json"}),
@@ -430,10 +430,10 @@ def test_a_schema_that_is_none_is_found() -> None:
             "$.properties.x['$ref']",
             "refers to itself without end",
         ),
-        ([], "$", "no JSON Schema of an input: expected an object"),
-        (True, "$", "no JSON Schema of an input: expected an object"),
-        ("text", "$", "no JSON Schema of an input: expected an object"),
-        (7, "$", "no JSON Schema of an input: expected an object"),
+        ([], "$", "not a JSON Schema of an input: expected an object"),
+        (True, "$", "not a JSON Schema of an input: expected an object"),
+        ("text", "$", "not a JSON Schema of an input: expected an object"),
+        (7, "$", "not a JSON Schema of an input: expected an object"),
     ],
 )
 @pytest.mark.parametrize("given", [None, {"x": "text"}], ids=["alone", "with an input"])
@@ -467,7 +467,7 @@ def test_a_schema_of_many_levels_is_a_finding() -> None:
     for _ in range(450):
         schema = an_object(x=schema)
     findings = [f for f in check(load(flow(pass_("A", End=True)), schema)) if f.level == "error"]
-    assert [f.message for f in findings] == ["no JSON Schema: is nested too deeply"]
+    assert [f.message for f in findings] == ["not a JSON Schema: is nested too deeply"]
 
 
 def test_a_schema_that_no_input_can_follow_is_found() -> None:
@@ -538,15 +538,15 @@ def test_what_the_cli_of_globus_shows_is_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '{"StartAt": "A",\n "States": {,}}', ":2:13: no valid JSON: Expecting property name"),
-        ("a.json", '{"StartAt": "A", "States": {}, "a": NaN}', "NaN is no number in JSON"),
+        ("a.json", '{"StartAt": "A",\n "States": {,}}', ":2:13: invalid JSON: Expecting property name"),
+        ("a.json", '{"StartAt": "A", "States": {}, "a": NaN}', "NaN is not a JSON number"),
         ("a.json", '{"States": {},\n"States": {}}', ":2: 'States' is there twice, in lines 1 and 2"),
         ("a.json", "[]", "expected an object with StartAt and States"),
-        ("a.json", "{}", "no flow definition"),
+        ("a.json", "{}", "not a flow definition"),
         ("a.json", '{"StartAt": "\\ud800"}', "surrogate"),
         ("a.yaml", "States: {a: b\n", "line 2, column 1"),
         ("a.yaml", "StartAt: 2020-01-01\nStates: {}\n", "StartAt: date 2020-01-01 is nothing that JSON has"),
-        ("a.yaml", "States: {1: {}}\n", "States: the key 1 is no text; quote it"),
+        ("a.yaml", "States: {1: {}}\n", "States: the key 1 is not a string; quote it"),
     ],
 )
 def test_what_is_no_definition_is_refused_in_one_line(tmp_path: Path, name: str, text: str, message: str) -> None:

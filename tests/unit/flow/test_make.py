@@ -213,7 +213,7 @@ def test_the_assembly_of_a_run_knows_its_steps(tmp_path: Path) -> None:
         ("reject: stop", "reject: halt", "person.options.reject: expected continue or stop"),
         ("accept: continue, ", "", "person.options: none of them is continue"),
         ("to: home/crates", "to: hom", ":13: crates.to: there is no input 'hom' of type collection"),
-        ("threshold: $.input.threshold", "threshold: =input.threshold +", "step report: no expression: invalid syntax"),
+        ("threshold: $.input.threshold", "threshold: =input.threshold +", "report: not an expression: invalid syntax"),
         ("from: raw", "from: raw/../..", ":16: steps[0].transfer.from: '../..': '..' leads out of the directory"),
         ("to: scratch/in", "to: scratch/in/../x", ":16: steps[0].transfer.to: 'in/../x': '..' leads out"),
         ("to: scratch/in", "to: {id: x, path: /~/..}", ":16: steps[0].transfer.to.path: '/~/..': '..' leads out"),

@@ -92,7 +92,7 @@ def test_messages_and_documents_say_the_same() -> None:
     assert ended is not None
     assert (ended.by_worker, ended.text) == (False, "gone")
     assert read_document(str(task), {"status": "waiting-for-ep", "details": None}) is None
-    with pytest.raises(ValueError, match="no message"):
+    with pytest.raises(ValueError, match="not a message"):
         read_message(b"\x01no message")
 
 

@@ -54,12 +54,12 @@ def test_one_program_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ("{}\n", "no store of jobs"),
-        ("[1]\n", "no store of jobs"),
-        ("no json\n", "no store of jobs"),
+        ("{}\n", "not a store of jobs"),
+        ("[1]\n", "not a store of jobs"),
+        ("no json\n", "not a store of jobs"),
         ('{"prov_worker_jobs":2}\n', "prov_worker_jobs: version 2; this release reads version 1"),
         ('{"prov_worker_jobs":1}\n{"called"\n', "line 2: damaged"),
-        ('{"prov_worker_jobs":1}\n[]\n', "line 2: damaged: no object"),
+        ('{"prov_worker_jobs":1}\n[]\n', "line 2: damaged: not an object"),
     ],
 )
 def test_what_is_no_store_is_named(tmp_path: Path, text: str, problem: str) -> None:

@@ -117,9 +117,9 @@ def test_a_dry_run_has_the_service_look_at_the_input(
     command = ["trigger", str(tmp_path / "data"), "--dry-run", "--flow", FLOW, "--input", str(a_template(tmp_path))]
     assert run(command) == 0
     assert f"flow {FLOW} with an input that the service takes" in capsys.readouterr().out
-    service.refuses = (422, {"error": {"code": "FLOW_INPUT_ERROR", "detail": "$.n is no text"}})
+    service.refuses = (422, {"error": {"code": "FLOW_INPUT_ERROR", "detail": "$.n is not a string"}})
     assert run(command) == 1
-    assert "422 FLOW_INPUT_ERROR $.n is no text" in capsys.readouterr().out
+    assert "422 FLOW_INPUT_ERROR $.n is not a string" in capsys.readouterr().out
     assert service.runs == []
 
 
@@ -137,5 +137,5 @@ def test_a_template_gets_what_is_set_and_the_times(tmp_path: Path) -> None:
     )
     value = template.render(a_folder(tmp_path), "key")
     assert (value["a"], value["b"], value["s"][:4]) == ('x"y', 30, "2026")
-    with pytest.raises(ActionError, match="gives no input: .*no valid JSON"):
+    with pytest.raises(ActionError, match="gives no input: .*invalid JSON"):
         Template(a_template(tmp_path, '{"a": {{ name }}}')).render(a_folder(tmp_path / "run1"), "key")

@@ -263,7 +263,7 @@ def test_a_line_that_was_cut_off_is_forgotten_and_a_damaged_one_refused(data: Pa
     with pytest.raises(InputError, match=r"state.jsonl:3: is damaged \(unknown event fried\)"):
         opened()
     path.write_text("{}\n")
-    with pytest.raises(InputError, match="is no state of a trigger"):
+    with pytest.raises(InputError, match="not a trigger's state"):
         opened()
 
 

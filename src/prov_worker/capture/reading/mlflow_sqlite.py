@@ -44,7 +44,7 @@ def read(store: str, tags: Mapping[str, str], deadline: Deadline) -> list[Tracke
 
     Raises:
         OSError: there is no such file, it is too large, or it took too long.
-        ValueError: the file is no store of MLflow, or it is damaged or locked.
+        ValueError: the file is not a store of MLflow, or it is damaged or locked.
     """
     path = unquote(urlsplit(store).path).removeprefix("/")
     path = path if path.startswith("/") else f"/{path}"

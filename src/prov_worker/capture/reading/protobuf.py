@@ -17,7 +17,7 @@ def fields(message: bytes) -> Iterator[Field]:
     """Return number, wire type and raw value of each field, in their order; fields of any number are given.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: it is not a message.
     """
     at, end = 0, len(message)
     while at < end:

@@ -242,7 +242,7 @@ def candidates_at(paths: Iterable[str]) -> list[Path]:
             need_zip(path)
         inside = list(candidates(path))
         if not inside:
-            raise InputError(f"{path}: no step crate, and no directory with step crates")
+            raise InputError(f"{path}: not a step crate, nor a directory with step crates")
         paths_found.update(dict.fromkeys(inside))
     return list(paths_found)
 

@@ -49,7 +49,7 @@ def command(
     """Check a Globus Flow definition, with its input SCHEMA, without the service.
 
     Files are JSON or YAML. DEF may also be what `globus flows show --format json` gives. Exit code 1 if there is an
-    error; notes are no findings.
+    error; notes are not findings.
     """
     from prov_worker.flow import check, load
 

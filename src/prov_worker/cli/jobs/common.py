@@ -37,7 +37,7 @@ class JobNumber(click.ParamType):
         try:
             return int(value)
         except ValueError:
-            self.fail(f"{value!r} is no number of a job", param, ctx)
+            self.fail(f"{value!r} is not the number of a job", param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -178,7 +178,7 @@ def read(store: str, crates: str | None = None) -> Ledger:
 
 
 def values(pairs: Iterable[str], option: str) -> dict[str, Any]:
-    """Return KEY=VALUE pairs; a VALUE that is no JSON is text."""
+    """Return KEY=VALUE pairs; a VALUE that is not JSON is text."""
     settings = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -189,7 +189,7 @@ def values(pairs: Iterable[str], option: str) -> dict[str, Any]:
 
 
 def value(text: str) -> Any:
-    """Return a value as JSON; what is no JSON is text."""
+    """Return a value as JSON; what is not JSON is text."""
     try:
         return json.loads(text)
     except ValueError:

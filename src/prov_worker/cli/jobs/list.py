@@ -28,7 +28,7 @@ def command(store: str, states: tuple[str, ...], look: bool, crates: str | None,
 
     for state in states:
         if state not in [str(each) for each in State]:
-            raise InputError(f"--state: {state!r}: is none of {', '.join(map(str, State))}")
+            raise InputError(f"--state: {state!r}: not one of {', '.join(map(str, State))}")
     if look:
         with common.opened(store, send=False, crates=crates) as session:
             session.look()

@@ -33,7 +33,7 @@ def command(
 ) -> int:
     """Call FUNCTION of the Python file FILE with each row of a table, its columns as named arguments.
 
-    Values are read as JSON, what is no JSON is text. Run again with the same store, it calls only what has no value
+    Values are read as JSON, what is not JSON is text. Run again with the same store, it calls only what has no value
     yet; rows of other values are other calls. Exit code 1 if a row has no value.
     """
     from prov_worker.jobs import Call
@@ -69,7 +69,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no table: {error}") from None
+        raise InputError(f"{path}: not a table: {error}") from None
     if not rows:
         raise InputError(f"{path}: has no rows below its head")
     for head in heads:

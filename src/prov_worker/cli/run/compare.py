@@ -32,7 +32,7 @@ _NONE = "–"
 @click.argument("first", type=terminal.PATH, metavar="A")
 @click.argument("second", type=terminal.PATH, metavar="B")
 @click.option("-o", "--output", type=terminal.PATH, metavar="FILE", help="Write a self-contained page too.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there and that is no such page.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists and is not such a page.")
 @selects()
 @click.option("--json", "as_json", is_flag=True, help="The comparison, as JSON.")
 def command(first: str, second: str, output: str | None, overwrite: bool, as_json: bool, selection: Selection) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The page to write.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there and that is no such page.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists and is not such a page.")
 @click.option("--title", help="Headline; the default is the run's name.")
 @selects()
 @click.option("--json", "as_json", is_flag=True, help="The figures of the summary, as JSON.")

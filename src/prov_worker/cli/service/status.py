@@ -35,7 +35,7 @@ def command(as_json: bool, **where: Any) -> int:
         except requests.ConnectionError:
             content = {"status": "unreachable", "reason": "nothing answers there; prov-worker service run starts one"}
         except (requests.RequestException, ValueError, TypeError):
-            content = {"status": "unreachable", "reason": "what answers there is no prov-worker service"}
+            content = {"status": "unreachable", "reason": "what answers there is not a prov-worker service"}
     if as_json:
         click.echo(json.dumps({"url": config.url, **content}))
     else:

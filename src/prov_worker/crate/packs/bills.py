@@ -12,7 +12,7 @@ from prov_worker.files import read_regular, write_file
 
 
 def copy_bills(directory: Path, target: Path) -> None:
-    """Copy the bills beside the crates of one directory to those of another; what is no bill by its name stays.
+    """Copy the bills beside the crates of one directory to those of another; what is not a bill by its name stays.
 
     Raises:
         OSError: the target cannot be written.

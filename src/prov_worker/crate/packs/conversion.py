@@ -274,7 +274,7 @@ def unpack(paths: Iterable[Path], target: Path | None, *, keep: bool, progress: 
     for path in paths:
         inside = [candidate for candidate in candidates(path) if form.is_pack(candidate.name)]
         if not inside:
-            raise InputError(f"{path}: no pack, and no directory with packs")
+            raise InputError(f"{path}: not a pack, nor a directory with packs")
         packs += inside
     if target is not None:
         _make(target)

@@ -60,7 +60,7 @@ def read_offsets(part: Path) -> Offsets:
     head, *lines = data.split(b"\n")[:-1] or [b""]
     match = _HEAD.fullmatch(head)
     if match is None:
-        raise CrateError(path, "torn: its first line is none of a pack; `prov-worker recover` makes the pack whole")
+        raise CrateError(path, "torn: its first line is not that of a pack; `prov-worker recover` makes the pack whole")
     if int(match[1]) != VERSION:
         raise other_version(path, match[1].decode())
     if not lines:

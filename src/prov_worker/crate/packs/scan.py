@@ -57,7 +57,7 @@ def members(descriptor: int, end: int, *, damaged: bool = False) -> Iterator[tup
     Args:
         descriptor: of the pack.
         end: offset; what is behind it is not looked at.
-        damaged: go on behind bytes that are no member.
+        damaged: go on behind bytes that are not a member.
     """
     window = _Window(descriptor, end)
     at: int | None = 0

@@ -63,7 +63,7 @@ class DirectorySource:
         except FileNotFoundError:
             if relative != v.METADATA_FILE:
                 raise CrateError(path, "no such file") from None
-            problem = f"no crate: {relative} is missing" if self.path.is_dir() else "no such directory"
+            problem = f"not a crate: {relative} is missing" if self.path.is_dir() else "no such directory"
             raise CrateError(self.path, problem) from None
         except NotADirectoryError:
             raise CrateError(self.path, "is a file; expected a crate directory or a zip") from None

@@ -206,7 +206,7 @@ def crates_in(path: Path) -> tuple[zipfile.ZipFile, list[str]]:
     if "" in tops and not any(top.startswith(v.STEPS_DIR + "/") for top in tops):
         tops = [""]
     if not tops:
-        raise CrateError(path, f"no crate: {v.METADATA_FILE} is missing in the zip")
+        raise CrateError(path, f"not a crate: {v.METADATA_FILE} is missing in the zip")
     return archive, tops
 
 

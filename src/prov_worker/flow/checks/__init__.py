@@ -1,6 +1,6 @@
 """Checks of a flow, without the service: one module per check, which registers it.
 
-A check yields what it finds, and yields nothing of what another check is for: what is no state, or no text, is said
+A check yields what it finds, and yields nothing of what another check is for: what is not a state, or not text, is said
 once.
 """
 

@@ -38,7 +38,7 @@ def _results(state: Mapping[str, Any]) -> Iterator[Remark]:
             continue
         reference = parse_reference(path)
         if reference is None:
-            message = f"{path!r} is no place for a result: expected $.name, with names and numbers alone"
+            message = f"{path!r} is not a place for a result: expected $.name, with names and numbers alone"
             yield Remark(ERROR, (*steps, "ResultPath"), message)
         elif reference[:1] == ("_context",):
             yield Remark(ERROR, (*steps, "ResultPath"), "$._context cannot be written")

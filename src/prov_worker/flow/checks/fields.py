@@ -122,7 +122,7 @@ def _state(state: Any, steps: Steps) -> Iterator[Remark]:
         if "Type" not in state:
             yield Remark(ERROR, steps, f"Type is missing: one of {', '.join(TYPES)}")
         else:
-            yield Remark(ERROR, (*steps, "Type"), f"no type of state: {kind!r}{_instead(kind, TYPES)}")
+            yield Remark(ERROR, (*steps, "Type"), f"unknown type of state: {kind!r}{_instead(kind, TYPES)}")
         return
     rule = _FIELDS[kind]
     yield from _mapping(state, steps, rule.known, f"{'an' if kind[0] in 'AE' else 'a'} {kind} state")
@@ -135,7 +135,7 @@ def _state(state: Any, steps: Steps) -> Iterator[Remark]:
             yield Remark(ERROR, (*steps, given[1]), f"{' and '.join(given)} exclude one another")
     for key in ("ActionUrl",):
         if isinstance(state.get(key), str) and not state[key].startswith(("https://", "http://")):
-            yield Remark(ERROR, (*steps, key), f"{state[key]!r} is no address: one begins with https://")
+            yield Remark(ERROR, (*steps, key), f"{state[key]!r} is not an address: one begins with https://")
     for number, catcher in enumerate(state["Catch"] if isinstance(state.get("Catch"), list) else ()):
         yield from _catcher(catcher, (*steps, "Catch", number))
     for number, choice in enumerate(state["Choices"] if isinstance(state.get("Choices"), list) else ()):
@@ -205,7 +205,7 @@ def _choice(choice: Any, steps: Steps) -> Iterator[Remark]:
             yield Remark(ERROR, place, "the rule has no operator, such as StringEquals")
         for operator in operators:
             if operator not in _OPERATORS:
-                yield Remark(ERROR, (*place, operator), f"no operator: {operator}{_instead(operator, _OPERATORS)}")
+                yield Remark(ERROR, (*place, operator), f"unknown operator: {operator}{_instead(operator, _OPERATORS)}")
             elif not _is(test[operator], _OPERATORS[operator]):
                 kind = _expected(_OPERATORS[operator])
                 yield Remark(ERROR, (*place, operator), f"{operator}: expected {kind}, got {_shown(test[operator])}")

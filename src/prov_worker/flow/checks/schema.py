@@ -16,7 +16,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(flow: Flow) -> Iterator[Draft]:
-    """Yield what is no schema, what no input can follow, and what is likely to be meant elsewhere."""
+    """Yield what is not a schema, what no input can follow, and what is likely to be meant elsewhere."""
     document = flow.schema
     if document is None:
         return

@@ -31,7 +31,7 @@ def moment(value: Any) -> datetime.datetime:
     try:
         parsed = datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
     except ValueError:
-        raise EvaluationError(f"{value!r} is no time") from None
+        raise EvaluationError(f"{value!r} is not a time") from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.timezone.utc)
 
 
@@ -96,7 +96,7 @@ def _test(name: str, operand: Any, value: Any, state: Mapping[str, Any]) -> bool
         return isinstance(value, str) and re.fullmatch(pattern, value, re.DOTALL) is not None
     match = _OPERATOR.match(name)
     if match is None:
-        raise EvaluationError(f"no operator: {name}")
+        raise EvaluationError(f"unknown operator: {name}")
     kind, comparison, by_path = match.groups()
     other = places.read(state, operand) if by_path else operand
     if not (_KINDS[kind](value) and _KINDS[kind](other)):

@@ -90,7 +90,7 @@ def evaluate(text: str, state: Mapping[str, Any]) -> Any:
     except EvaluationError as error:
         raise EvaluationError(f"{text}: {error}") from None
     except SyntaxError as error:
-        raise EvaluationError(f"{text}: no expression: {error.msg}") from None
+        raise EvaluationError(f"{text}: not an expression: {error.msg}") from None
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise EvaluationError(f"{text}: {type(error).__name__}: {error}") from None
 
@@ -103,7 +103,7 @@ def _plain(value: Any) -> Any:
         return [_plain(child) for child in value]
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise EvaluationError(f"gives a {type(value).__name__}, which is no value of JSON")
+    raise EvaluationError(f"gives a {type(value).__name__}, which is not a JSON value")
 
 
 class _Evaluator:

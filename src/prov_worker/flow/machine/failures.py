@@ -6,7 +6,7 @@ from __future__ import annotations
 UNABLE = "ActionUnableToRun"
 FAILED = "ActionFailedException"
 TIMEOUT = "ActionTimeout"
-#: What cannot be evaluated in a state that is no action; the name is the States Language's.
+#: What cannot be evaluated in a state that is not an action; the name is the States Language's.
 PARAMETERS = "States.ParameterPathFailure"
 RESULT = "States.ResultPathMatchFailure"
 NO_CHOICE = "States.NoChoiceMatched"

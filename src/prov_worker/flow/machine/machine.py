@@ -260,7 +260,7 @@ def _until(rule: Mapping[str, Any], readable: Mapping[str, Any], now: float) -> 
         return moment(text).timestamp()
     seconds = rule["Seconds"] if "Seconds" in rule else places.read(readable, rule["SecondsPath"])
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise EvaluationError(f"{seconds!r} is no number of seconds")
+        raise EvaluationError(f"{seconds!r} is not a number of seconds")
     return now + seconds
 
 

@@ -39,11 +39,11 @@ def read(state: Mapping[str, Any], text: str) -> Any:
     """Return what a path leads to; a list of all that it leads to, if it has a wildcard, a slice or ``..``.
 
     Raises:
-        EvaluationError: it is no path, leads to nothing, or has a filter or a script.
+        EvaluationError: it is not a path, leads to nothing, or has a filter or a script.
     """
     path = paths.parse(text)
     if path is None:
-        raise EvaluationError(f"{text} is no path")
+        raise EvaluationError(f"{text} is not a path")
     if not path.whole:
         return list(_matches([state], text[1:], text))
     value: Any = state
@@ -113,7 +113,7 @@ def _with(holder: Any, steps: Steps, value: Any) -> Any:
         changed[step] = _with(holder[step], rest, value)
         return changed
     if holder is not None and not isinstance(holder, Mapping):
-        raise EvaluationError(f"{step!r} cannot be written into what is no object")
+        raise EvaluationError(f"{step!r} can be written only into an object")
     entries = dict(holder or {})
     entries[step] = _with(entries.get(step), rest, value)
     return entries

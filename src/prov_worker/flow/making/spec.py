@@ -171,7 +171,7 @@ def _step(spec: Spec, value: Any, place: Steps) -> Step:
     name = value.get("name")
     if not isinstance(name, str) or not _NAME.match(name) or name in _RESERVED:
         problem = "expected a name of letters, digits and underscores that begins with a letter"
-        raise spec.refuse((*place, "name"), f"{problem}, and is none of {', '.join(_RESERVED)}")
+        raise spec.refuse((*place, "name"), f"{problem}, and is not one of {', '.join(_RESERVED)}")
     kinds = [kind for kind in _KINDS if kind in value]
     if len(kinds) != 1:
         raise spec.refuse(place, f"step {name}: expected one of transfer, compute, person; got {len(kinds)}")

@@ -63,7 +63,7 @@ def input_of(log: list[Mapping[str, Any]]) -> Any:
 
 def _refuse_other(place: Path, run_id: str) -> None:
     if place.exists() and not place.is_dir():
-        raise InputError(f"{place}: is no directory")
+        raise InputError(f"{place}: not a directory")
     if not place.is_dir() or not any(place.iterdir()):
         return
     try:

@@ -320,7 +320,7 @@ class Transfers:
             if place == collection.locate("/"):
                 raise PlaceError("PermissionDenied", f"{item['path']}: the whole of {collection.name} is not deleted")
             if not place.exists() and not place.is_symlink():
-                # What a service had deleted that was killed then is no error.
+                # What a service had deleted that was killed then is not an error.
                 if not task.body["ignore_missing"] and not begun:
                     raise PlaceError("FileNotFound", f"{item['path']}: nothing there in {collection.name}")
             elif place.is_symlink() or not place.is_dir():

@@ -222,7 +222,7 @@ def pci_address(bus_id: str | None) -> str | None:
 
     A domain has 32 bits (nvmlPciInfo_t). The kernel writes at least four digits of it (``%04x:%02x:%02x.%d``,
     pci_setup_device() in drivers/pci/probe.c), and more if it needs them, as Intel's VMD does: ``10000:e1:00.0``. None
-    for what is no such address.
+    for anything else.
     """
     match = _BUS_ID.fullmatch(bus_id or "")
     return f"{int(match[1], 16):04x}:{match[2].lower()}" if match else None

@@ -106,7 +106,7 @@ def _operating_system(context: ProbeContext) -> str | None:
 def os_release(text: str) -> dict[str, str]:
     """Return the assignments of an os-release(5) file: shell syntax, without substitutions. The last of a name counts.
 
-    A line that is no assignment, or whose quotes do not end, is passed over.
+    A line that is not an assignment, or whose quotes do not end, is passed over.
     """
     values = {}
     for line in text.splitlines():

@@ -106,7 +106,7 @@ def _check_target(target: Path, options: Options) -> None:
         raise InputError(f"{target}: already exists; give another name, or --overwrite to replace it")
     replaceable = target.is_file() if options.zip else (target / v.SEAL_FILE).is_file()
     if not replaceable or target.is_symlink():
-        reason = "no file" if options.zip else "no run crate"
+        reason = "not a file" if options.zip else "not a run crate"
         raise InputError(f"{target}: is there, and {reason}: not replaced")
 
 

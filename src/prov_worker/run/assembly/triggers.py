@@ -29,11 +29,11 @@ def _entity(crate: Path) -> dict[str, Any]:
         document = parse_json(read_regular(crate / v.METADATA_FILE, _MAX_BYTES))
     except FileNotFoundError:
         problem = f"{v.METADATA_FILE} is missing" if crate.exists() else "there is no such directory"
-        raise InputError(f"{crate}: no crate of a trigger: {problem}") from None
+        raise InputError(f"{crate}: not a crate of a trigger: {problem}") from None
     except OSError as error:
-        raise InputError(f"{crate}: no crate of a trigger: {error.strerror or error}") from None
+        raise InputError(f"{crate}: not a crate of a trigger: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{crate}: no crate of a trigger: {v.METADATA_FILE} is invalid JSON: {error}") from None
+        raise InputError(f"{crate}: not a crate of a trigger: {v.METADATA_FILE} is invalid JSON: {error}") from None
     try:
         entities = {entity["@id"]: entity for entity in document["@graph"]}
         root, action = entities["./"], entities[v.TRIGGER_ID]
@@ -52,4 +52,4 @@ def _entity(crate: Path) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError):
         problem = "its metadata lack what prov-worker trigger writes: the action, its folder, and the run that followed"
-        raise InputError(f"{crate}: no crate of a trigger: {problem}") from None
+        raise InputError(f"{crate}: not a crate of a trigger: {problem}") from None

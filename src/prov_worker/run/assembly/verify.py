@@ -212,7 +212,7 @@ def _read_seal(tree: _Directory | _Zip, path: Path) -> bytes:
         with tree.open(v.SEAL_FILE) as stream:
             return stream.read(_MAX_SEAL_BYTES)
     except FileNotFoundError:
-        raise InputError(f"{path}: no run crate with a seal: {v.SEAL_FILE} is missing") from None
+        raise InputError(f"{path}: not a run crate with a seal: {v.SEAL_FILE} is missing") from None
     except _PARSING as error:
         raise InputError(f"{path}: {v.SEAL_FILE}: cannot be read: {error}") from None
 

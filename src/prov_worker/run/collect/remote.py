@@ -154,7 +154,7 @@ class Place:
             if match is None and not line.startswith("./"):
                 continue
             if not _is_plain(path):
-                if path:  # metadata of the directory itself are no crate in it
+                if path:  # metadata of the directory itself are not a crate in it
                     refused.add(path)
             elif not _is_crate(path):
                 if match is not None and _is_visible(path):

@@ -188,7 +188,7 @@ class _Collection:
         for name in listing.unnamed:
             self._problem(name, f"a crate whose name does not end in {v.CRATE_SUFFIX}; not collected: rename it")
         for name in listing.bare:
-            self._problem(name, f"no crate: {v.METADATA_FILE} is missing, or larger than {MAX_METADATA_BYTES:,} bytes")
+            self._problem(name, f"not a crate: no {v.METADATA_FILE}, or one of over {MAX_METADATA_BYTES:,} bytes")
         there = {}
         for name, sha in listing.crates.items():
             if stays_in(self._target, name):

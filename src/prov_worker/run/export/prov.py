@@ -143,7 +143,7 @@ def picture(document: ProvDocument) -> bytes:
     count = len(list(document.get_records()))
     if count > PICTURE_LIMIT:
         raise InputError(
-            f"prov-svg: a graph of {count} records is no picture (limit {PICTURE_LIMIT}); name tasks with --task"
+            f"prov-svg: {count} records are too many for a picture (limit {PICTURE_LIMIT}); name tasks with --task"
         )
     # From left to right: a task has many inputs and outputs, and a page can be scrolled down.
     dot = prov_to_dot(

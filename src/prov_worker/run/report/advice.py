@@ -307,7 +307,7 @@ def _memory(function: FunctionFigures, data: Gathered) -> Iterator[Advice]:
             "memory",
             f"Peak {size(need.peak)} a task, {size(need.needed)} with {need.together} at once: "
             f"{100 * need.share:.0f} % of {size(need.memory)} that tasks may use.",
-            f"Memory is no limit here: it has space for {number(int(0.9 * need.memory // need.peak))} at once.",
+            f"Memory does not limit this: it has space for {number(int(0.9 * need.memory // need.peak))} at once.",
             function.wall_sum_s / 36000,
         )
 

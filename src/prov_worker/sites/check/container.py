@@ -73,7 +73,7 @@ def _file(subject: Subject, image: str) -> Iterator[Finding]:
     if not path.exists():
         yield failed("image", f"{image}: no such file", "set image to the absolute path of an image")
     elif not os.access(path, os.R_OK):
-        yield failed("image", f"{image}: no right to read it", f"chmod u+r {image}, or ask its owner")
+        yield failed("image", f"{image}: not readable", f"chmod u+r {image}, or ask its owner")
     elif path.is_dir():
         yield warned(
             "image", f"{image}: a directory, which has no digest", "build one file of it for crates that name it"

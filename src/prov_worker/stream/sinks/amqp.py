@@ -159,7 +159,7 @@ class AmqpSink:
         )  # fmt: skip
         if isinstance(error, refused):
             return RefusedError(text)
-        # 403 access refused, 406 precondition failed (a queue of that name that is no stream), 530 no such vhost
+        # 403 access refused, 406 precondition failed (a queue of that name that is not a stream), 530 no such vhost
         code = getattr(error, "reply_code", None)
         return RefusedError(text) if code in (403, 406, 530) or tls.is_distrust(text) else AwayError(text)
 

@@ -31,7 +31,7 @@ class Template:
         values: what ``--set`` gives.
 
     Raises:
-        InputError: it cannot be read, is no template, or has a variable that nothing gives; it is named.
+        InputError: it cannot be read, is not a template, or has a variable that nothing gives; it is named.
         MissingExtraError: jinja2 is not installed.
     """
 
@@ -52,7 +52,7 @@ class Template:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read: {error}") from None
         except jinja2.TemplateSyntaxError as error:
-            raise InputError(f"{path}:{error.lineno}: no template: {error.message}") from None
+            raise InputError(f"{path}:{error.lineno}: not a template: {error.message}") from None
         missing = sorted(meta.find_undeclared_variables(tree).difference(NAMES, self._values))
         if missing:
             raise InputError(
@@ -63,7 +63,7 @@ class Template:
         """Return the input for a folder.
 
         Raises:
-            ActionError: what comes of it is no JSON, or no object.
+            ActionError: the result is not JSON, or not an object.
         """
         from prov_worker.trigger.actions.bounded import render
 

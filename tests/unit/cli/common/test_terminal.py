@@ -14,5 +14,5 @@ def test_crates_are_found_once_and_in_order(crates: Path) -> None:
 
 
 def test_an_empty_directory_is_no_crate(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no step crate"):
+    with pytest.raises(InputError, match="not a step crate"):
         candidates_at([str(tmp_path)])

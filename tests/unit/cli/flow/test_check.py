@@ -65,6 +65,6 @@ def test_broken_json_is_one_line_with_its_place(tmp_path: Path, capsys: pytest.C
     assert run(["flow", "check", str(path)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err == f"prov-worker: {path}:3:3: no valid JSON: Expecting property name enclosed in double quotes\n"
+    assert shown.err == f"prov-worker: {path}:3:3: invalid JSON: Expecting property name enclosed in double quotes\n"
     assert run(["flow", "check", str(tmp_path / "none.json")]) == 2
     assert "none.json: cannot be read: No such file or directory" in capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_force_replaces_a_run_crate_and_nothing_else(run: Path, workflow_crates:
     assert verify(run).changes == []
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="no run crate: not replaced"):
+    with pytest.raises(InputError, match="not a run crate: not replaced"):
         assemble([workflow_crates.directory], tmp_path / "mine", Options(overwrite=True))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["RUN.crate", "crates", "mine"]

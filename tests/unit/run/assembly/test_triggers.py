@@ -47,12 +47,12 @@ def test_what_is_no_crate_of_a_trigger_is_refused(
     if content is not None:
         crate.mkdir()
         (crate / "ro-crate-metadata.json").write_text(content)
-    with pytest.raises(InputError, match=f"other.crate: no crate of a trigger: {message}"):
+    with pytest.raises(InputError, match=f"other.crate: not a crate of a trigger: {message}"):
         assemble([workflow_crates.directory], tmp_path / "run.crate", Options(triggers=(crate,)))
     assert not (tmp_path / "run.crate").exists()
 
 
 def test_a_run_crate_is_no_crate_of_a_trigger(workflow_crates: Any, tmp_path: Path) -> None:
     assemble([workflow_crates.directory], tmp_path / "run.crate", Options())
-    with pytest.raises(InputError, match="run.crate: no crate of a trigger: its metadata lack"):
+    with pytest.raises(InputError, match="run.crate: not a crate of a trigger: its metadata lack"):
         assemble([workflow_crates.directory], tmp_path / "two.crate", Options(triggers=(tmp_path / "run.crate",)))

@@ -214,7 +214,7 @@ def test_a_run_crate_of_a_defined_workflow(workflow_crates: Any, tmp_path: Path)
         ("tasks: {t: {after: 7}}", "tasks.t.after: expected a text or a list of texts"),
         ("groups: {g: [1]}", "groups.g: expected"),
         ("stepz: []", "stepz: unknown key"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "invalid YAML"),
         ("steps: [{name: a, after: a}]", "steps: after one another in a circle: a"),
         ("steps: [{name: a, after: b}, {name: b, after: a}]", "steps: after one another in a circle: "),
         ("tasks: {t: {after: u}, u: {after: t}}", "tasks: after one another in a circle: "),

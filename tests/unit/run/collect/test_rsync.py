@@ -195,8 +195,8 @@ def test_a_crate_without_metadata_is_named(source: CrateFactory, tmp_path: Path)
     done = collect([str(source.directory)], tmp_path / "home", Options(move=True))
     assert (len(done.new), done.moved) == (5, 5)
     assert [str(problem) for problem in done.problems] == [
-        f"{bad}: no crate: {v.METADATA_FILE} is missing, or larger than 33,554,432 bytes",
-        f"{source.directory}/site/bare.crate: no crate: {v.METADATA_FILE} is missing, or larger than 33,554,432 bytes",
+        f"{bad}: not a crate: no {v.METADATA_FILE}, or one of over 33,554,432 bytes",
+        f"{source.directory}/site/bare.crate: not a crate: no {v.METADATA_FILE}, or one of over 33,554,432 bytes",
     ]
     assert bad.is_dir()
 

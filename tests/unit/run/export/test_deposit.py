@@ -154,7 +154,7 @@ def test_an_account_is_no_person(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert cli(["run", "deposit", str(tmp_path / "run.crate"), "--to", "invenio", "-n"]) == 2
     assert "states no author by name; name who made it: --creator" in capsys.readouterr().err
     assert cli(["run", "deposit", str(factory.directory), "--to", "invenio", "-n", "--creator", "A, B"]) == 2
-    assert "no run crate; `prov-worker run assemble` makes one" in capsys.readouterr().err
+    assert "not a run crate; `prov-worker run assemble` makes one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_picture_is_svg_and_one_too_large_is_refused(crates: Path, tmp_path: P
     document = room.run_document(open_run(crate))
     for number in range(room.PICTURE_LIMIT):
         document.entity(f"crate:x{number}")
-    with pytest.raises(InputError, match="is no picture"):
+    with pytest.raises(InputError, match="too many for a picture"):
         room.picture(document)
 
 

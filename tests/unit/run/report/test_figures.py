@@ -377,7 +377,7 @@ def test_memory_is_compared_with_that_of_the_same_control_group() -> None:
     data = data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=3900 << 20, memory_bytes=4 * GIB)])
     assert "3.8 GiB of 4.0 GiB that tasks may use" in kinds(data)["memory"]
     other = data_of([row(wall_s=60.0, cpu_s=60.0, rss_bytes=3900 << 20, memory_bytes=512 * GIB)], memory_bytes=4 * GIB)
-    assert "Memory is no limit here" in kinds(other)["memory"]
+    assert "Memory does not limit this" in kinds(other)["memory"]
 
 
 def test_one_of_one_is_no_advice() -> None:

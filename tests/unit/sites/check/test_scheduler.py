@@ -172,7 +172,7 @@ def test_slurm_answers_for_account_qos_partition_and_the_very_script(slurm: Path
 @pytest.mark.parametrize(
     "values, line, message",
     [
-        ({"account": "Other"}, "account", "Other is none of yours"),
+        ({"account": "Other"}, "account", "Other is not one of your accounts"),
         ({"qos": "premium"}, "account", "no QOS premium"),
         ({"partition": "gpu", "walltime": "24:00:01"}, "partition", "allows 1-00:00:00"),
         ({"account": "Other"}, "trial of the batch script", "exit status 1"),

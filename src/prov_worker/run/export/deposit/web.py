@@ -29,7 +29,7 @@ class Session:
         token: the secret.
 
     Raises:
-        InputError: the address is none of https, nor of http on this machine.
+        InputError: the address is neither of https, nor of http on this machine.
     """
 
     def __init__(self, url: str, header: tuple[str, str], token: str) -> None:
