@@ -98,9 +98,7 @@ def submission_of(path: Path, creators: list[Creator]) -> Submission:
         CrateError: it cannot be read, or has something in it that is not a regular file.
     """
     if not path.is_dir() or not is_run(path):
-        raise InputError(
-            f"{path}: not a run crate; `prov-worker run assemble` makes one, and a deposit takes all of it"
-        )
+        raise InputError(f"{path}: not a run crate; `prov-worker run assemble` makes one, and all of it is deposited")
     source = DirectorySource(path)
     entities = {entity["@id"]: entity for entity in load_graph(source, run=True)}
     root = entities.get("./", {})
