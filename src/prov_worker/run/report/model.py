@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prov_worker.crate.gpu_use import GpuUse
@@ -70,6 +71,26 @@ class FunctionFacts:
     doc: str | None
     sha256: str | None
     source: str | None = None
+
+
+def labels(functions: Sequence[FunctionFacts]) -> list[str]:
+    """Return a label for each function: its name, and, of functions with one name, what tells them apart."""
+    same: dict[str, list[FunctionFacts]] = {}
+    for function in functions:
+        same.setdefault(function.name, []).append(function)
+    modules = {name: len({each.module for each in group}) == len(group) for name, group in same.items()}
+
+    def label(function: FunctionFacts) -> str:
+        if len(same[function.name]) == 1:
+            return function.name
+        mark = (
+            (function.module or "")
+            if modules[function.name]
+            else (function.sha256 or function.id.rpartition("/")[2])[:8]
+        )
+        return f"{function.name} ({mark})" if mark else function.name
+
+    return [label(function) for function in functions]
 
 
 class Profile:

@@ -24,7 +24,7 @@ from prov_worker.run.report.figures import (
     mean_cpus,
     summarise,
 )
-from prov_worker.run.report.model import Gathered, Profile, Row
+from prov_worker.run.report.model import Gathered, Profile, Row, labels
 from prov_worker.run.report.model_builder import gather
 from prov_worker.run.report.templates import asset, style, template
 
@@ -149,12 +149,13 @@ def _core(data: Gathered, summary: Summary) -> dict[str, Any]:
         "functions": [
             {
                 "name": function.name,
+                "label": label,
                 "module": function.module,
                 "doc": function.doc,
                 "sha256": function.sha256,
                 "source": function.source,
             }
-            for function in data.functions
+            for function, label in zip(data.functions, labels(data.functions), strict=True)
         ],
         "nodes": _curves(data, summary),
         "workers": data.workers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from prov_worker.humanize import plural
 
 if TYPE_CHECKING:
     import jinja2
+    from markupsafe import Markup
 
 #: Styles of pages, in their order.
 STYLES = ("theme.css", "layout.css", "parts.css", "dialog.css", "media.css")
@@ -34,7 +36,19 @@ def template(name: str) -> jinja2.Template:
     for filter_name in ("duration", "size", "number", "percent", "moment", "quantity"):
         environment.filters[filter_name] = getattr(humanize, filter_name)
     environment.filters["plural"] = plural
+    environment.filters["prose"] = prose
     return environment.from_string(asset(name))
+
+
+def prose(text: str) -> Markup:
+    """Return text as HTML, escaped; what stands between one or two backticks, as in docstrings, is code."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
+    shown = (
+        Markup("<code>{}</code>").format(part.strip("`")) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+    return Markup().join(shown)
 
 
 def asset(name: str) -> str:

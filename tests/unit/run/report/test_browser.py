@@ -471,3 +471,17 @@ def test_without_scripts_the_tables_are_read(browser: Chrome, page: Path) -> Non
         assert not browser.find_element(By.ID, "filters").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_colours_of_functions_are_those_of_their_legend(opened: Callable[[Path], Page], page: Path) -> None:
+    """Each of nine has one of its own, all others share the grey, so that no colour stands for two names."""
+    seen = opened(page)
+    hues = seen.js("return [...Array(20).keys()].map(functionHue)")
+    assert len(set(hues[:9])) == 9
+    assert len(set(hues[9:])) == 1
+    assert not set(hues[:9]) & set(hues[9:])
+    legend = [swatch.get_attribute("fill") for swatch in seen.all("#timeline-legend rect")]
+    boxes = [stripe.get_attribute("fill") for stripe in seen.all("#graph-box .fn > rect[width='4']")]
+    assert len(boxes) > 3
+    assert legend[: len(boxes)] == hues[: len(boxes)]
+    assert set(boxes) == set(hues[: len(boxes)])

@@ -17,7 +17,9 @@ from prov_worker.errors import InputError
 from prov_worker.model import Column, Series, TaskSeries
 from prov_worker.run.api import open_run
 from prov_worker.run.report.downsample import packed, thinned
+from prov_worker.run.report.model import FunctionFacts, labels
 from prov_worker.run.report.page import write_report
+from prov_worker.run.report.templates import prose
 
 
 class Outline(HTMLParser):
@@ -202,3 +204,19 @@ def test_a_task_adds_a_kilobyte_to_the_page(tmp_path: Path, count: int) -> None:
     _, summary = write_report(open_run(crates), target)
     assert summary.tasks == count
     assert target.stat().st_size <= 1000 * count
+
+
+def test_functions_of_one_name_are_told_apart() -> None:
+    def function(
+        name: str, module: str | None, sha256: str | None, identifier: str = "https://x/f/1234567890"
+    ) -> FunctionFacts:
+        return FunctionFacts(name, identifier, module, None, sha256)
+
+    apart = [function("add", "here", "a" * 64), function("add", "there", "b" * 64), function("fit", None, None)]
+    assert labels(apart) == ["add (here)", "add (there)", "fit"]
+    alike = [function("add", "here", "a" * 64), function("add", "here", None)]
+    assert labels(alike) == ["add (aaaaaaaa)", "add (12345678)"]
+
+
+def test_code_in_docstrings_is_code_and_stays_harmless() -> None:
+    assert prose("Fit ``x`` to `y<z>` & `` more.") == ("Fit <code>x</code> to <code>y&lt;z&gt;</code> &amp; `` more.")

@@ -57,6 +57,9 @@ function number(value) {
 }
 const percent = (value) =>
   value === null || value === undefined ? "–" : `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
+// Text with `code` or ``code`` in it, as docstrings have it.
+const prose = (text) =>
+  text.split(/(``[^`]+``|`[^`]+`)/).map((part, at) => (at % 2 ? el("code", {}, part.replace(/`/g, "")) : part));
 const plural = (count, noun) => `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 function clock(ms, fine) {
   const text = new Date(ms).toISOString();
@@ -77,6 +80,10 @@ const hue = (index) => {
   const all = HUES[isDark() ? "dark" : "light"];
   return all[index % all.length];
 };
+// Each function has a colour of its own as long as there are some: all others share the grey, in bars and legend alike.
+const OWN = [0, 1, 2, 3, 4, 5, 6, 8, 9],
+  GREY = 7;
+const functionHue = (fn) => hue(fn < OWN.length ? OWN[fn] : GREY);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const badColour = () => (isDark() ? "#ff6b5f" : "#c62828");
 

@@ -28,6 +28,9 @@ function makeGraph(run) {
   const ahead = run.flows.filter(([a, b]) => rank[a] < rank[b]).sort((one, two) => rank[one[0]] - rank[two[0]]);
   for (const [a, b] of ahead) layer[b] = Math.max(layer[b], layer[a] + 1);
   const linked = new Set(run.flows.flatMap(([a, b]) => [a, b]));
+  // Above a box from which data flow to itself there is space for that line and its number.
+  const loops = new Set(run.flows.filter(([a, b]) => a === b).map(([a]) => a)),
+    above = (fn) => (loops.has(fn) ? 24 : 0);
   const deepest = Math.max(0, ...layer);
   const cellAt = new Map();
   let focused = null;
@@ -45,7 +48,7 @@ function makeGraph(run) {
         ? Math.ceil(Math.min(members[fn].length, MOST) / PER_ROW) * CELL + 10 + (members[fn].length > MOST ? 14 : 0)
         : 0);
     // Boxes of a layer stand in the order of what flows into them, so that lines cross less.
-    const heights = layers.map((fns) => (fns || []).reduce((sum, fn) => sum + tall(fn) + GAP_Y, 0)),
+    const heights = layers.map((fns) => (fns || []).reduce((sum, fn) => sum + above(fn) + tall(fn) + GAP_Y, 0)),
       highest = Math.max(0, ...heights);
     layers.forEach((fns, at) => {
       const weight = (fn) => {
@@ -55,6 +58,7 @@ function makeGraph(run) {
       fns.sort((a, b) => weight(a) - weight(b) || rank[a] - rank[b]);
       let y = 20 + (highest - heights[at]) / 2;
       for (const fn of fns) {
+        y += above(fn);
         spots[fn] = { x: 12 + at * (WIDE + GAP_X), y, h: tall(fn) };
         y += spots[fn].h + GAP_Y;
       }
@@ -85,6 +89,7 @@ function makeGraph(run) {
       "aria-label": `Provenance graph: ${plural(count, "function")}, ${plural(run.flows.length, "flow")} of data`,
     });
     cellAt.clear();
+    const arrow = (d) => el("path", { d, fill: colour("muted") });
     for (const [a, b, inferred, links] of run.flows) {
       const from = spots[a],
         to = spots[b],
@@ -92,9 +97,13 @@ function makeGraph(run) {
         y2 = to.y + 29;
       let d, mx, my;
       if (a === b) {
-        d = `M${from.x + WIDE - 46} ${from.y}C${from.x + WIDE - 50} ${from.y - 26} ${from.x + WIDE - 8} ${from.y - 26} ${from.x + WIDE - 12} ${from.y}`;
-        mx = from.x + WIDE - 29;
-        my = from.y - 22;
+        const left = from.x + WIDE - 64,
+          right = from.x + WIDE - 24,
+          y = from.y;
+        d = `M${left} ${y}C${left - 4} ${y - 30} ${right + 4} ${y - 30} ${right} ${y - 8}`;
+        mx = (left + right) / 2;
+        my = y - 26;
+        svg.append(arrow(`M${right - 4} ${y - 8}L${right} ${y}L${right + 4} ${y - 8}Z`));
       } else {
         const x1 = from.x + WIDE,
           x2 = to.x,
@@ -102,7 +111,7 @@ function makeGraph(run) {
         d = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 8} ${y2}`;
         mx = (x1 + x2) / 2;
         my = (y1 + y2) / 2 - 7;
-        svg.append(el("path", { d: `M${x2 - 8} ${y2 - 4}L${x2} ${y2}L${x2 - 8} ${y2 + 4}Z`, fill: colour("muted") }));
+        svg.append(arrow(`M${x2 - 8} ${y2 - 4}L${x2} ${y2}L${x2 - 8} ${y2 + 4}Z`));
       }
       svg.append(
         el(
@@ -111,7 +120,7 @@ function makeGraph(run) {
           el(
             "title",
             {},
-            `${run.functions[a].name} → ${run.functions[b].name}: ${plural(links, inferred ? "inferred link" : "declared link")}`,
+            `${run.functions[a].label} → ${run.functions[b].label}: ${plural(links, inferred ? "inferred link" : "declared link")}`,
           ),
         ),
       );
@@ -127,7 +136,7 @@ function makeGraph(run) {
     byStart.forEach((fn) => {
       const { x, y, h } = spots[fn],
         all = members[fn],
-        name = run.functions[fn].name;
+        name = run.functions[fn].label;
       const group = el("g", {
         class: "fn",
         tabindex: 0,
@@ -139,7 +148,7 @@ function makeGraph(run) {
       group.append(
         el("title", {}, name),
         el("rect", { class: "box", x, y, width: WIDE, height: h, rx: 8 }),
-        el("rect", { x, y: y + 8, width: 4, height: 42, rx: 2, fill: hue(fn) }),
+        el("rect", { x, y: y + 8, width: 4, height: 42, rx: 2, fill: functionHue(fn) }),
       );
       group.append(
         el("text", { x: x + 14, y: y + 23, "font-weight": 600 }, short(name, 27)),
@@ -188,7 +197,7 @@ function makeGraph(run) {
             width: CELL - 2,
             height: CELL - 2,
             rx: 2,
-            fill: rows.failed[i] ? badColour() : hue(fn),
+            fill: rows.failed[i] ? badColour() : functionHue(fn),
             tabindex: at === 0 ? 0 : -1,
             role: "button",
             "aria-label": run.describe(i),

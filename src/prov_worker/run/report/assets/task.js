@@ -174,7 +174,7 @@ function makeTask(run) {
     parts.push(
       section(
         "What ran",
-        fn.doc ? el("p", { class: "sub" }, fn.doc) : null,
+        fn.doc ? el("p", { class: "sub" }, prose(fn.doc)) : null,
         pairs([
           ["Start", rows.began[i] ? `${clock(run.startMs + rows.start[i] / 1000, true)} UTC` : "no worker began it"],
           ["Duration", duration(seconds)],
@@ -183,7 +183,7 @@ function makeTask(run) {
           ["GPUs busy", rows.gpus[i] ? `${run.gpusBusy(i)} of ${rows.gpus[i]} visible` : "none visible"],
           ["Node", node.name],
           ["Worker", run.workers[rows.worker[i]][1]],
-          ["Module", fn.module || "–"],
+          ...(fn.module ? [["Module", fn.module]] : []),
           ...(details.facts || []),
         ]),
       ),

@@ -51,7 +51,7 @@ function makeTimeline(run) {
         isDark() ? "#a5d6ff" : "#003f6b",
       ][used < 0.25 ? 0 : used < 0.75 ? 1 : used < 1.5 ? 2 : 3];
     }
-    return hue(fn[i]);
+    return functionHue(fn[i]);
   };
   function prepare(target, wide, high) {
     const ratio = devicePixelRatio || 1;
@@ -171,7 +171,9 @@ function makeTimeline(run) {
         el("span", {}, text),
       );
     const items = [];
-    if (mode.value === "fn") run.functions.slice(0, 16).forEach((one, i) => items.push(swatch(hue(i), one.name)));
+    const functions = run.functions.map((one) => one.label),
+      others = functions.slice(OWN.length);
+    if (mode.value === "fn") functions.slice(0, OWN.length).forEach((name, i) => items.push(swatch(functionHue(i), name)));
     else if (mode.value === "status") items.push(swatch(hue(2), "completed"));
     else
       [
@@ -180,8 +182,8 @@ function makeTimeline(run) {
         [hue(0), hue(0), "about one CPU"],
         ["#003f6b", "#a5d6ff", "more than 1½"],
       ].forEach(([light, dark, text]) => items.push(swatch(isDark() ? dark : light, text)));
-    if (mode.value === "fn" && run.functions.length > 16)
-      items.push(el("li", {}, `and ${run.functions.length - 16} more`));
+    if (mode.value === "fn" && others.length)
+      items.push(swatch(hue(GREY), others.length === 1 ? others[0] : `${others.length} others`));
     if (run.failedCount) items.push(swatch(badColour(), "✕ failed"));
     legend.replaceChildren(...items);
   }
