@@ -8,15 +8,15 @@ The JSON-LD contexts that crates name are on the web, and the validator calls a 
 Its cache of web pages is therefore filled first, from the documents that lie beside this script.
 
 Profiles are loaded once per request, and shared by its processes. What the validator's libraries work out again for
-each crate, though it is the same each time, is kept (:func:`keep_what_repeats`): half of the time.
+each crate, though it is the same each time, is kept (``repeats.py``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import functools
-import hashlib
 import importlib
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -76,55 +76,30 @@ def fill_cache(path: str) -> None:
 
 
 def keep_what_repeats() -> None:
-    """Have the libraries below the validator keep three things that they work out again for each crate.
+    """Have the libraries below the validator keep what they work out again for each crate."""
+    # Not by its name: an isolated interpreter (-I) does not look for modules beside its script.
+    spec = importlib.util.spec_from_file_location("repeats", Path(__file__).with_name("repeats.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError("repeats.py")
+    repeats = importlib.util.module_from_spec(spec)
+    sys.modules["repeats"] = repeats
+    spec.loader.exec_module(repeats)
+    repeats.keep_queries()
+    repeats.keep_terms()
+    repeats.keep_contexts(CONTEXTS)
+    repeats.keep_pages(CONTEXTS)
+    repeats.keep_closure()
+    repeats.keep_shapes()
 
-    - rdflib parses the text of each SPARQL query again: a processor of its plugin system keeps queries prepared.
-    - rdflib resolves ``OWL.sameAs`` and its like by a function at each use: they become attributes.
-    - owlrl replaces each term by itself, as it says that each is the same as itself: no triple can come of it.
+
+def link_to(path: str, directory: Path) -> str:
+    """Return one path for all crates, in a directory of this process: a link to the one that is validated.
+
+    The validator takes paths for URIs, with ``%`` and spaces, and writes the crate's into the shapes of profiles.
     """
-    owlrl: Any = importlib.import_module("owlrl")
-    rdflib: Any = importlib.import_module("rdflib")
-    processor: Any = importlib.import_module("rdflib.plugins.sparql.processor")
-    owl = rdflib.OWL
-
-    @functools.lru_cache(maxsize=1024)
-    def prepared(text: str, names: tuple[tuple[str, Any], ...], base: str | None) -> Any:
-        return processor.prepareQuery(text, dict(names), base)
-
-    class Keeping(processor.SPARQLProcessor):  # type: ignore[misc]
-        def query(self, query: Any, bindings: Any = None, names: Any = None, base: Any = None, **rest: Any) -> Any:
-            if isinstance(query, str):
-                query = prepared(query, tuple(sorted((names or {}).items())), base)
-            return super().query(query, bindings, names, base, **rest)
-
-    class Irreflexive(owlrl.OWLRL_Semantics):  # type: ignore[misc]
-        def _equality(self, triple: Any, cycle_num: int) -> None:
-            subject, predicate, object_ = triple
-            if (
-                predicate == owl.sameAs
-                and subject == object_
-                and (subject, owl.differentFrom, subject) not in self.graph
-            ):
-                self.store_triple((predicate, predicate, predicate))
-            else:
-                super()._equality(triple, cycle_num)
-
-    # The plugin system imports by name.
-    setattr(sys.modules[__name__], Keeping.__name__, Keeping)
-    rdflib.plugin.register("sparql", rdflib.query.Processor, __name__, Keeping.__name__)
-    owlrl.OWLRL_Semantics = Irreflexive
-    for namespace in (owl, rdflib.RDF, rdflib.RDFS, rdflib.XSD):
-        for name in namespace.__annotations__:
-            if not name.startswith("_"):
-                setattr(namespace, name, namespace[name])
-
-
-def plain_path(path: str, directory: Path) -> str:
-    """Return a path that the validator reads as it is: it takes paths for URIs, with ``%`` and spaces."""
-    if re.fullmatch(r"[A-Za-z0-9_./-]+", path):
-        return path
-    link = directory / f"crate-{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}"
-    if not link.is_symlink():
+    link = directory / f"crate{'.zip' if path.endswith('.zip') else ''}"
+    with contextlib.suppress(OSError):  # one that cannot be made leads nowhere, which is the verdict then
+        link.unlink(missing_ok=True)
         link.symlink_to(path)
     return str(link)
 
@@ -155,6 +130,7 @@ class Checker:
         self._models: Any = importlib.import_module("rocrate_validator.models")
         self._request = request
         self._cache = Path(cache)
+        self._links = Path(tempfile.mkdtemp(prefix="link-", dir=self._cache.parent))
         self._validator = self._models.Validator(self._settings("."))
         # Loads the profiles; the metadata are those of no crate.
         self._validator.prepare(metadata_dict={"@context": next(iter(CONTEXTS)), "@graph": []})
@@ -171,13 +147,14 @@ class Checker:
         )
 
     def reopen(self) -> None:
-        """Open the cache of web pages again, in a process that was forked."""
+        """Open the cache of web pages again, in a process that was forked, and have links of its own."""
         self._settings(".")
+        self._links = Path(tempfile.mkdtemp(prefix="link-", dir=self._cache.parent))
 
     def validate(self, path: str) -> Answer:
         """Validate one crate. Returns the object that is written for it."""
         answer: Answer = {"path": path, "issues": [], "error": None}
-        plain = plain_path(path, self._cache.parent)
+        plain = link_to(path, self._links)
         try:
             if os.path.isdir(plain):
                 result = self._validator.validate(plain)
@@ -188,7 +165,7 @@ class Checker:
                     {
                         "severity": issue.severity.name,
                         "rule": issue.check.identifier,
-                        "where": where_of(issue),
+                        "where": where_of(issue).replace(plain, path),
                         "message": line(issue.message).replace(plain, path),
                     }
                 )

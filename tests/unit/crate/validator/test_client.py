@@ -20,6 +20,7 @@ from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import InputError, ProvWorkerError
 from prov_worker.model import Failure, Function, ProbeReport, Value, Worker
 from prov_worker.settings import Settings
+from support.crate_faults import FAULTS, action_with
 
 ORCID = "https://orcid.org/0000-0002-1825-0097"
 ROR = "https://ror.org/05gq02987"
@@ -198,59 +199,6 @@ def test_every_variant_is_clean(validator, snapshot, make_record, make_series, t
     assert len(verdicts) == len(VARIANTS) + 1
 
 
-def _action(**values):
-    return lambda entities: entities["#distributed_step"].update(values)
-
-
-def _without_property(identifier, key):
-    return lambda entities: entities[identifier].pop(key)
-
-
-def _relative_function(entities):
-    function = entities["#distributed_step"]["instrument"]["@id"]
-    entities["#function"] = {**entities.pop(function), "@id": "#function"}
-    entities["#distributed_step"]["instrument"] = {"@id": "#function"}
-    entities["function/source.py"]["about"] = {"@id": "#function"}
-
-
-def _result_no_data(entities):
-    entities["#distributed_step"]["result"] = {"@id": "#hardware-cpu"}
-
-
-def _environment_no_value(entities):
-    entities["#distributed_step"]["environment"] = {"@id": "#hardware-cpu"}
-
-
-def _missing_file(entities):
-    entities["data/none.json"] = {**entities["data/hardware.json"], "@id": "data/none.json"}
-    entities["./"]["hasPart"].append({"@id": "data/none.json"})
-
-
-#: Fault and the rule of the validator that sees it.
-FAULTS = {
-    "no instrument": (_without_property("#distributed_step", "instrument"), "process-run-crate-0.5_1.1"),
-    "time with Z": (_action(startTime="2026-11-20T23:26:55.565Z"), "process-run-crate-0.5_8.5"),
-    "end with Z": (_action(endTime="2026-11-20T23:26:56.565Z"), "process-run-crate-0.5_8.4"),
-    "microseconds": (_action(endTime="2026-11-20T23:26:56.565123+00:00"), "process-run-crate-0.5_8.4"),
-    "negative offset": (_action(endTime="2026-11-20T17:26:56.565-06:00"), "process-run-crate-0.5_8.4"),
-    "status as reference": (
-        _action(actionStatus={"@id": "http://schema.org/CompletedActionStatus"}),
-        "process-run-crate-0.5_8.7",
-    ),
-    "relative id of the function": (_relative_function, "process-run-crate-0.5_5.1"),
-    "result that is no data": (_result_no_data, "process-run-crate-0.5_10.1"),
-    "no result": (_without_property("#distributed_step", "result"), "process-run-crate-0.5_11.1"),
-    "error on a completed action": (_action(error="boom"), "process-run-crate-0.5_9.0"),
-    "environment that is no PropertyValue": (_environment_no_value, "process-run-crate-0.5_8.8"),
-    "missing file": (_missing_file, "ro-crate-1.1_12.1"),
-    "undefined term": (_action(lscpu="x"), "ro-crate-1.1_3.1"),
-    "nested object": (_action(step={"@type": "HowToStep", "name": "n"}), "ro-crate-1.1_3.3"),
-    "no licence": (_without_property("./", "license"), "ro-crate-1.1_8.3"),
-    "no conformsTo": (_without_property("./", "conformsTo"), "process-run-crate-0.5_2.1"),
-    "no mentions": (_without_property("./", "mentions"), "process-run-crate-0.5_8.1"),
-}
-
-
 @pytest.mark.validator
 @pytest.mark.slow
 @pytest.mark.timeout(600)
@@ -272,7 +220,7 @@ def test_every_seeded_fault_is_seen(validator, writer, make_record, make_series,
 @pytest.mark.validator
 def test_levels_and_broken_crates(validator, writer, make_record, tmp_path, edit):
     crate = writer.publish(make_record(), None, None, tmp_path)
-    edit(crate, _action(endTime="2026-11-20T23:26:56.565Z"))
+    edit(crate, action_with(endTime="2026-11-20T23:26:56.565Z"))
     broken = tmp_path / "broken.crate"
     broken.mkdir()
     (broken / "ro-crate-metadata.json").write_text("{torn")
@@ -292,7 +240,7 @@ def test_levels_and_broken_crates(validator, writer, make_record, tmp_path, edit
 def test_a_validator_lives_until_its_block_ends(validator, writer, make_record, tmp_path, edit, monkeypatch):
     """Requests of several profiles and levels; a crate by two names; whatever is printed besides answers."""
     crate = writer.publish(make_record(), None, None, tmp_path)
-    edit(crate, _action(endTime="2026-11-20T23:26:56.565Z"))
+    edit(crate, action_with(endTime="2026-11-20T23:26:56.565Z"))
     wrapper = _program(
         tmp_path / "python",
         f"#!/bin/sh\necho started >>{tmp_path}/starts\n"
