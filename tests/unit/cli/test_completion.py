@@ -52,6 +52,13 @@ def test_values_of_an_option_as_bash_breaks_words() -> None:
     assert in_bash("sites", "check", "perlmutter-cpu", "--set", "exclusive", "=", "f") == ["false"]
 
 
+def test_sites_and_states_of_jobs_and_checks_of_an_endpoint() -> None:
+    assert in_bash("jobs", "submit", "--site", "per") == ["perlmutter-cpu", "perlmutter-gpu"]
+    assert in_bash("jobs", "list", "--state", "fai") == ["failed"]
+    assert in_bash("diagnose", "e", "conn") == ["connectivity"]
+    assert in_bash("run", "deposit", "r.crate", "--to", "work") == ["workflowhub"]
+
+
 def test_endpoints_that_are_installed(tmp_path: Path) -> None:
     for name in ("mine", "theirs"):
         (tmp_path / name).mkdir()

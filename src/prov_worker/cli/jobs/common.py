@@ -17,6 +17,7 @@ import click
 from click import shell_completion
 
 from prov_worker.cli.common import terminal
+from prov_worker.cli.sites.common import SiteName
 from prov_worker.errors import InputError, ProvWorkerError
 
 if TYPE_CHECKING:
@@ -67,7 +68,10 @@ endpoint_option = click.option(
     "-e", "--endpoint", envvar=_ENDPOINT, metavar="UUID", help=f"The endpoint.  [default: {_ENDPOINT}, the store's]"
 )
 site_option = click.option(
-    "--site", metavar="NAME", help="In place of an endpoint: an engine in this program, with that site's template."
+    "--site",
+    type=SiteName(),
+    metavar="NAME",
+    help="In place of an endpoint: an engine in this program, with that site's template.",
 )
 config_option = click.option(
     "--config", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the endpoint's template; VALUE as JSON."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
@@ -14,10 +15,29 @@ if TYPE_CHECKING:
     from prov_worker.jobs import Ledger
 
 
+class StateName(click.ParamType):
+    """A state of jobs, which the shell completes."""
+
+    name = "state"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return states that begin so."""
+        from prov_worker.jobs import State
+
+        return [CompletionItem(str(state)) for state in State if str(state).startswith(incomplete)]
+
+
 @examples("prov-worker jobs list fits.jsonl --state failed")
 @click.command("list")
 @click.argument("store", type=terminal.PATH, metavar="[STORE]", default="jobs.jsonl")
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Only jobs in this state; may be repeated.")
+@click.option(
+    "--state",
+    "states",
+    type=StateName(),
+    multiple=True,
+    metavar="STATE",
+    help="Only jobs in this state; may be repeated.",
+)
 @click.option("--look", is_flag=True, help="Ask the endpoint which jobs run; no program may have the store open.")
 @common.crates_option
 @common.json_option
