@@ -50,6 +50,7 @@ BENCHMARKS = (
     Benchmark("start", "time and memory added to a worker's start", "start:run"),
     Benchmark("lost", "results and crates lost when workers and the agent are killed", "engine:lost"),
     Benchmark("assemble", "a run crate from many step crates", "assemble:run"),
+    Benchmark("validator", "CPU time of roc-validator per crate", "validator:run"),
     # Before what leaves the endpoint with crates to write.
     Benchmark(
         "diagnose", "a diagnosis in warm round trips; at the endpoint that the environment names", "diagnose:run"
