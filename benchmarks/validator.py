@@ -55,7 +55,7 @@ def run(bench: Bench) -> list[Row]:
     if BASELINE in verdicts:
         differ = sum(verdicts[THIS.name].get(path) != issues for path, issues in verdicts[BASELINE].items())
         rows.append(
-            Row(f"crates with another verdict than by {BASELINE}", float(differ), "", target=Target(0), n=count)
+            Row(f"crates with another verdict than by {BASELINE}", float(differ), "crates", target=Target(0), n=count)
         )
     return rows
 
