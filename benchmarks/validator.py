@@ -25,7 +25,7 @@ def run(bench: Bench) -> list[Row]:
     python = find_validator()
     if python is None:
         raise BenchmarkError("no interpreter has roc-validator; PROV_WORKER_VALIDATOR names one")
-    crates = sorted(make_run(Path(bench.crate_dir()) / "crates", bench.pick(228, 8)).glob("*.crate"))
+    crates = sorted(make_run(Path(bench.crate_dir()) / "crates", bench.pick(228, 40)).glob("*.crate"))
     request = {
         "paths": list(map(str, crates)),
         "level": "recommended",

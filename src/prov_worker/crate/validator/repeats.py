@@ -10,7 +10,7 @@ import functools
 import importlib
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -58,10 +58,13 @@ def keep_contexts(addresses: Collection[str]) -> None:
     kept: dict[tuple[str, float], Any] = {}
 
     class Kept(plain):  # type: ignore[misc]
+        terms: dict[str, Any]
+        version: float
+
         def load(self, source: Any, base: Any = None, referenced_contexts: Any = None) -> None:
             sources = source if isinstance(source, list) else [source]
             first = sources[0] if sources else None
-            if self.terms or base or referenced_contexts or not (isinstance(first, str) and first in addresses):
+            if self.terms or referenced_contexts or not (isinstance(first, str) and first in addresses):
                 super().load(source, base, referenced_contexts)
                 return
             version = self.version
@@ -74,7 +77,7 @@ def keep_contexts(addresses: Collection[str]) -> None:
             self._alias = {key: names[:] for key, names in context._alias.items()}
             self.language, self.vocab, self.propagate = context.language, context.vocab, context.propagate
             self.version = context.version
-            super().load(sources[1:], None, {first})
+            super().load(sources[1:], base, {first})
 
     parser.Context = Kept
 
@@ -192,6 +195,62 @@ def keep_closure() -> None:
                 self.added_triples.add(triple)
 
     owlrl.OWLRL_Semantics = Leading
+
+
+def keep_profiles() -> None:
+    """Have profiles and their checks keep what follows from the profiles that are loaded, until another one is loaded.
+
+    Which checks replace others, and which are switched off, is found out again, from graphs, at each look at a check.
+    Events and statistics are left out: nobody listens, and no verdict reads them.
+    """
+    profiles: Any = importlib.import_module("rocrate_validator.models.profile")
+    requirements: Any = importlib.import_module("rocrate_validator.models.requirement")
+    statistics: Any = importlib.import_module("rocrate_validator.models.statistics")
+    validation: Any = importlib.import_module("rocrate_validator.models.validation")
+    checks: Any = importlib.import_module("rocrate_validator.requirements.shacl.checks")
+    kept: dict[Any, tuple[Any, Any]] = {}
+    profile_class = profiles.Profile
+    plain_init, plain_property = profile_class.__init__, profile_class.__get_specification_property__
+    plain_notify, plain_statistics = validation.Validator.notify, statistics.ValidationStatistics
+
+    def initialise(self: Any, *rest: Any, **options: Any) -> None:
+        kept.clear()
+        plain_init(self, *rest, **options)
+        kept.clear()
+
+    def specified(self: Any, *rest: Any, **options: Any) -> Any:
+        value = keep((id(self), *rest, *options.items()), self, lambda: plain_property(self, *rest, **options))
+        return value.copy() if isinstance(value, list) else value
+
+    def keep(key: Any, owner: Any, find: Callable[[], Any]) -> Any:
+        if key not in kept:
+            # With its owner, whose id would be another's if it were gone.
+            kept[key] = (find(), owner)
+        return kept[key][0]
+
+    def keep_property(of: Any, name: str) -> None:
+        plain = getattr(of, name).fget
+        setattr(of, name, property(lambda self: keep((name, of, id(self)), self, lambda: plain(self))))
+
+    class Statistics:
+        """Statistics that are made if somebody asks for them."""
+
+        def __init__(self, *rest: Any, **options: Any) -> None:
+            self._make: Callable[[], Any] = lambda: plain_statistics(*rest, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            made = self.__dict__.get("_made")
+            if made is None:
+                made = self.__dict__["_made"] = self._make()
+            return getattr(made, name)
+
+    def notify(self: Any, event: Any, ctx: Any = None) -> Any:
+        return plain_notify(self, event, ctx) if self.subscribers else None
+
+    profile_class.__init__, profile_class.__get_specification_property__ = initialise, specified
+    keep_property(requirements.RequirementCheck, "overridden_by")
+    keep_property(checks.SHACLCheck, "deactivated")
+    statistics.ValidationStatistics, validation.Validator.notify = Statistics, notify
 
 
 @dataclass

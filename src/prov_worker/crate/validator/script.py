@@ -89,6 +89,7 @@ def keep_what_repeats() -> None:
     repeats.keep_contexts(CONTEXTS)
     repeats.keep_pages(CONTEXTS)
     repeats.keep_closure()
+    repeats.keep_profiles()
     repeats.keep_shapes()
 
 

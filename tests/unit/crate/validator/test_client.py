@@ -272,7 +272,7 @@ def test_a_crate_that_kills_the_validator_has_its_verdict_and_so_have_the_others
         "import os, signal\nfrom rocrate_validator.models import Validator\nvalidate = Validator.validate\n"
         "def killed(self, path):\n"
         "    print('not an answer', flush=True)\n"
-        "    if path.endswith('kills.crate'):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    if os.path.realpath(path).endswith('kills.crate'):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return validate(self, path)\nValidator.validate = killed\n"
     )
     wrapper = _program(
