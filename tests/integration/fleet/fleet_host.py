@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import yaml
 
-from prov_worker.fleet import fleetfile
+from prov_worker.fleet import fleetfile, waiting
 from prov_worker.fleet.endpoint import ManagedEndpoint
 from prov_worker.fleet.state import EndpointRecord, State
 from prov_worker.globus.processes import has_open_below
@@ -88,6 +88,11 @@ class FleetHost:
         # What is said beside it may be of processes that tests beside this one have left.
         done = self._run([*arguments, "--json"], code, environment)
         return {row["name"]: row for row in json.loads(done.stdout)}
+
+    def running(self, name: str) -> int:
+        """Tasks under way, as ``status`` has them; without a process of its own, for those who wait."""
+        (row,) = waiting.look(self.fleet, self.state, [name]).statuses
+        return row.running or 0
 
     def watch(self, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a watch; by a program that takes no signal but the last, such as one that runs it on another host."""

@@ -144,7 +144,7 @@ def test_a_daemon_on_a_host_that_a_batch_system_chose(
     with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
         go = host.directory / "go"
         future = executor.submit(functions.work_after, str(go), 2.0)
-        wait_for(lambda: host.json("status")["one"]["running"], "the task under way")
+        wait_for(lambda: host.running("one"), "the task under way")
         busy = host.json("status", "--drained", "--timeout", "0", code=1)["one"]
         assert busy["note"].startswith("1 task is not done after 0 s")
         go.touch()

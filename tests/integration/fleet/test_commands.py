@@ -93,7 +93,7 @@ def test_from_a_file_to_running_endpoints_and_back(
     with Executor(endpoint_id=host.folder("one").endpoint_id, client=Client()) as executor:
         go = host.directory / "go"
         futures = [executor.submit(functions.work_after, str(go), 2.0) for _ in range(3)]
-        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "a task under way")
+        wait_for(lambda: host.running("one"), "a task under way")
         refused = host.json("stop", "one", "--drain", "--timeout", "0", code=1)["one"]
         assert refused["action"] == "not stopped"
         assert host.core("one") == before["one"]

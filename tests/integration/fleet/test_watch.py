@@ -74,7 +74,7 @@ def test_killed_in_turn_and_all_at_once(
     with Executor(endpoint_id=endpoint, client=client) as executor:
         assert executor.submit(functions.add, 1, 2).result(180) == 3
         under_way = executor.submit(functions.work_for, 4.0)
-        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way")
+        wait_for(lambda: host.running("one"), "the task under way")
         for name in NAMES:
             before = host.kill(name)
             wait_up(host, name, before=before)
@@ -83,7 +83,7 @@ def test_killed_in_turn_and_all_at_once(
 
         # All at once, and a user endpoint too, so that nobody ends its interchange and its workers.
         under_way = executor.submit(functions.work_for, 4.0)
-        wait_for(lambda: (host.json("status")["one"]["running"] or 0) > 0, "the task under way")
+        wait_for(lambda: host.running("one"), "the task under way")
         (user,) = [endpoint.process for endpoint in host.folder("one").user_endpoints() if endpoint.process is not None]
         left = pool(host, user)
         assert {part.kind for part in left} == {"interchange", "manager", "worker"}
