@@ -34,7 +34,7 @@ def stay(seconds):
     return seconds
 
 if __name__ == "__main__":
-    session = jobs.open(site="local", store=sys.argv[1], options={"workers": 1, "plots": "none"})
+    session = jobs.open(site="local", store=sys.argv[1], options={OPTIONS})
     job = session.submit(stay, 0.0)
     print(job.result(120), flush=True)
     waiting = session.submit(stay, 600.0)
@@ -79,7 +79,7 @@ def test_the_same_jobs_with_an_engine_here(tmp_path: Path, wait_for: Callable[..
 def test_a_program_that_is_killed_loses_what_its_engine_had(tmp_path: Path) -> None:
     """It says so, sends it again if that is asked for, and knows the functions still."""
     store, program = tmp_path / "jobs.jsonl", tmp_path / "program.py"
-    program.write_text(KILLED)
+    program.write_text(KILLED.replace("{OPTIONS}", repr(OPTIONS)))
     with subprocess.Popen([sys.executable, program, store], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert (process.stdout.readline(), process.stdout.readline()) == ("0.0\n", "sent\n")

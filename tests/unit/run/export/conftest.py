@@ -13,8 +13,8 @@ from prov_worker.testing import make_run  # noqa: E402
 
 @pytest.fixture(scope="session")
 def crates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 tasks in four stages, with failures and repeated attempts. Read only."""
-    return make_run(tmp_path_factory.mktemp("exports") / "pipeline", 40, nodes=1, workers=6, seed=3)
+    """24 tasks in four stages, with failures and repeated attempts. Read only."""
+    return make_run(tmp_path_factory.mktemp("exports") / "pipeline", 24, nodes=1, workers=6, seed=3)
 
 
 @pytest.fixture(scope="session")
