@@ -206,6 +206,7 @@ def test_what_is_refused_changes_nothing(node: Node) -> None:
     assert "collect_dest: name a folder of this machine" in nowhere.output
 
 
+@pytest.mark.long  # another way for a version to be broken than the next one's
 @on_systemd
 def test_an_upgrade_that_cannot_supervise_ends_no_endpoint(node: Node, wheelhouse: Path, tmp_path: Path) -> None:
     """The daemon outlives its watch, which the broken version has become; the old one finds it."""
