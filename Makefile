@@ -109,8 +109,9 @@ mlflow:
 torch:
 	@scripts/make-venv.sh $(TORCH_VENV) --editable . --group torch accelerate lightning "$$(scripts/cpu-torch.sh)"
 
+# It says that it runs with any SQLAlchemy 2, and imports a name that 2.1 has no more.
 mlflow-oldest:
-	@scripts/make-venv.sh $(MLFLOW_OLDEST_VENV) --editable '.[cli]' 'mlflow==3.0.*' scikit-learn
+	@scripts/make-venv.sh $(MLFLOW_OLDEST_VENV) --editable '.[cli]' 'mlflow==3.0.*' scikit-learn 'sqlalchemy<2.1'
 
 # Without a build for CPUs in pip's own settings it brings 5 GB of CUDA.
 torch-oldest:

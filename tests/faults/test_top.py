@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prov_worker.live.agents import Agents
 from prov_worker.spool.live import live_files
 from support.commands import run_python
 from support.crate_dir import CrateDir, wait_until
@@ -125,6 +126,8 @@ def test_a_program_is_told_the_same(crate_dir: CrateDir, start: Start) -> None:
     assert status == 0
     [node] = answer["nodes"]
     assert (node["state"], node["by"], node["tasks"][0]["task"]) == ("live", "socket", call.task)
+    wait_until(lambda: live_files(str(crate_dir.crates)), "the file of the same agent")
+    assert [remark.by for remark in Agents(crate_dir.crates).collect()[0]] == ["socket"], "not twice"
     shown = run_python("-m", "prov_worker", "top", crate_dir.crates, check=True)  # no terminal: tables
     assert call.task[:8] in shown.stdout
     assert "1 running" in shown.stdout

@@ -125,7 +125,9 @@ def test_runs_that_autolog_makes_are_the_task_s(
 def test_runs_of_a_script_that_a_task_starts_are_its_own(
     mlflow: str, tmp_path: Path, crates: Path, wait_for: Callable[..., None], store: str
 ) -> None:
-    more = {} if store == "database" else {"MLFLOW_TRACKING_URI": "mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
+    more = {"MLFLOW_TRACKING_URI": "sqlite:///runs.db"}
+    if store == "files":
+        more = {"MLFLOW_TRACKING_URI": "mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
     (tracked,) = run(mlflow, tmp_path, crates, wait_for, SCRIPT, **more).runs
     assert (tracked.name, tracked.status, tracked.metrics[0].last) == ("in a script", "FINISHED", 1.0)
     assert tracked.tags["prov_worker.task_id"]
