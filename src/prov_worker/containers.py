@@ -220,7 +220,7 @@ _RUNTIMES = (
 
 
 def _search(pattern: str, part: str, text: str) -> re.Match[str] | None:
-    """Search for a pattern that has ``part`` in it: without that, nothing is compiled in a worker that starts."""
+    """Return the match of a pattern that has ``part`` in it; a text without that has no pattern compiled."""
     return re.search(pattern, text) if part in text else None
 
 
