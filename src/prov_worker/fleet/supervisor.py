@@ -131,7 +131,8 @@ class Supervisor:
             self.log.once(spec.name, "waits", f"a daemon is starting or ending as process {others[0].pid}")
             return
         if not record.down_at:
-            self._fell(folder, record, code)
+            # It may have ended between the two looks.
+            self._fell(folder, record, self._exit_code(spec.name, record) if code is None else code)
         self._restart(folder, record, records)
 
     def _exit_code(self, name: str, record: EndpointRecord) -> int | None:

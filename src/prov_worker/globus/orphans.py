@@ -88,12 +88,14 @@ def pool_processes(wait_s: float = 0.0) -> list[PoolProcess]:
 
     Args:
         wait_s: how long to wait for interchanges without an engine that do not tell their folder yet: in their first
-            second they have no log.
+            second they have no log. Two looks must find none, since one can meet a process while it takes its title.
     """
     deadline = time.monotonic() + wait_s
+    looks = 0
     while True:
         parts = _pool_processes()
-        if time.monotonic() >= deadline or not any(_is_young_orphan(part) for part in parts):
+        looks = 0 if any(_is_young_orphan(part) for part in parts) else looks + 1
+        if looks == 2 or time.monotonic() >= deadline:
             return parts
         time.sleep(0.1)
 

@@ -48,6 +48,27 @@ def test_one_that_gives_no_sign_of_life_is_ended_after_two_looks(
     assert len([line for line in lines if " two: not created yet" in line]) == 1, "said once"
 
 
+def test_how_one_ended_is_known_if_it_ends_while_it_is_looked_at(
+    fleet: Fleet, endpoint: Path, pretend: Pretender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = pretend("globus-compute-endpoint", "start", "one", opened=endpoint / "endpoint.log")
+    (endpoint / "daemon.pid").write_text(f"{daemon.pid}\n")
+    lines: list[str] = []
+    watcher = Watcher(fleet, State(fleet), lines.append, threading.Event())
+    watcher.look()
+    plain = supervisor.ManagedEndpoint.core
+
+    def core(self: supervisor.ManagedEndpoint, *arguments: Any) -> Any:
+        # After it was asked whether it has ended; its exit status stays to be read.
+        daemon.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(supervisor.ManagedEndpoint, "core", core)
+    watcher.look()
+    assert any(f"process {daemon.pid} is gone, ended with SIGKILL" in line for line in lines), lines
+
+
 def test_nothing_is_done_while_another_command_is_at_work(fleet: Fleet, endpoint: Path) -> None:
     lines: list[str] = []
     state = State(fleet)
