@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from prov_worker.globus import worker
 from prov_worker.settings import Settings
 from prov_worker.telemetry_settings import Telemetry
 from prov_worker.worker_settings import TELEMETRY, WorkerSettings
@@ -43,6 +46,24 @@ def test_types_of_telemetry_stand_in_the_order_of_the_setting() -> None:
 
 def test_options_of_a_later_release_are_passed_over() -> None:
     assert WorkerSettings({"of_a_later_release": 1}).write == "background"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"poll_interval": "often"}, {"telemetry": 3}, {"capture": 5}, {"ring_limit": None}]
+)
+def test_a_task_runs_unrecorded_if_nobody_has_checked_its_settings(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorders: list[Any] = []
+
+    def stock(*_: Any) -> bytes:
+        recorders.append(worker._current.recorder)
+        return b"result"
+
+    monkeypatch.setattr(worker, "_stock", stock)
+    provenance = {"key": "k", "settings": {**settings, "crate_dir": str(tmp_path)}}
+    assert worker.execute_task(b"", str(uuid4()), provenance=provenance) == b"result"
+    assert recorders == [None]
 
 
 def test_a_worker_does_not_import_what_checks_settings() -> None:

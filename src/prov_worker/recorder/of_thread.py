@@ -18,7 +18,8 @@ def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
     Made again in a forked child, which must not write to its parent's journal.
 
     Raises:
-        SettingsError, SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
+        SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
+        ValueError, TypeError, AttributeError: as of :class:`~prov_worker.worker_settings.WorkerSettings`.
     """
     last: Recorder | None = getattr(_local, "last", None)
     if last is not None and last.provenance_key == provenance["key"] and last.forks == Forks.count:
