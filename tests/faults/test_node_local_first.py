@@ -213,13 +213,16 @@ def test_an_agent_of_a_release_without_rings_gets_its_journals(
     once(crate_dir, calls)
 
 
+@pytest.mark.parametrize("quick_calls", [3, 1000], ids=["starts of few", "starts of all"])
 def test_tasks_that_find_no_room_are_counted_and_recover_says_so(
-    crate_dir: CrateDir, start: Start, tmp_path: Path
+    crate_dir: CrateDir, start: Start, tmp_path: Path, quick_calls: int
 ) -> None:
     environment = without_agent(tmp_path, NO_INTERPRETER)
-    code = """
+    code = f"""
 from prov_worker.spool import ring
 ring.Ring._more = lambda *_: None
+from prov_worker.recorder import recorder
+recorder._QUICK_CALLS = {quick_calls}
 """
     (tmp_path / "site" / "sitecustomize.py").write_text(NO_INTERPRETER + code)
     calls = [Call("add", (n, n)) for n in range(500)]

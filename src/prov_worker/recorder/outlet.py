@@ -143,7 +143,7 @@ class Outlet:
         if ring is None:
             self._write(body)
         elif body[0] in ENDS:
-            if not ring.append(body) and not ring.append(brief(body), brief=True):
+            if not ring.append(body) and not ring.append(brief(body), brief=True, last=True):
                 ring.count_unrecorded()
         elif not ring.append(body, brief=True) and body[0] in (FIRST, KEPT):
             raise OSError("no space for what later records depend on")

@@ -30,6 +30,7 @@ from prov_worker.spool.ring_format import (
     CLOSED,
     CONTROL,
     DRAINED,
+    ENDING,
     FILES,
     HEAD,
     HEAD_SIZE,
@@ -85,7 +86,7 @@ class Ring:
         IDENTITY.pack_into(memory, 0, MAGIC, pid, thread, start, first, first)
         LENGTH.pack_into(memory, PATH_AT, len(encoded))
         memory[PATH_AT + LENGTH.size : PATH_AT + LENGTH.size + len(encoded)] = encoded
-        self._base = [Area(memory, CONTROL + number * AREA, AREA) for number in range(2)]
+        self._base = [_area(memory, CONTROL + number * AREA, AREA) for number in range(2)]
         self._area = self._base[0]
         self._words = self._area.words
         self._words[self._area.begin >> 3] = first
@@ -93,12 +94,13 @@ class Ring:
         self._files = 0
         _rings.add(self)
 
-    def append(self, body: bytes, *, brief: bool = False) -> bool:
+    def append(self, body: bytes, *, brief: bool = False, last: bool = False) -> bool:
         """Publish a record.
 
         Args:
             body: its content.
             brief: go beyond the limit by a quarter.
+            last: use the space that is left for the end of a task, of which there may be a start already.
 
         Returns:
             Whether there was space for it.
@@ -108,7 +110,7 @@ class Ring:
         area = self._area
         at = area.at
         if at + size > area.end:
-            space = self._make_room(size, brief)
+            space = self._make_room(size, brief, last)
             if space is None:
                 return False
             area, at = space, space.at
@@ -135,7 +137,7 @@ class Ring:
         areas = {self._area, *self._base}
         for area in sorted(areas, key=lambda area: int(area.words[area.begin >> 3])):
             number, at = int(area.words[area.begin >> 3]), area.begin + WORD
-            while number and at + HEAD_SIZE <= area.end and area.words[at >> 3] == number:
+            while number and at + HEAD_SIZE <= area.end + ENDING and area.words[at >> 3] == number:
                 length, _ = HEAD.unpack_from(area.map, at + WORD)
                 if number >= self._words[DRAINED]:
                     bodies.append(area.map[at + HEAD_SIZE : at + HEAD_SIZE + length])
@@ -154,7 +156,7 @@ class Ring:
     def abandon(self) -> None:
         """Let the memory go; from now on there is no space for any record."""
         _rings.discard(self)
-        area, self._area = self._area, Area(mmap.mmap(-1, WORD), 0, 0)
+        area, self._area = self._area, Area(mmap.mmap(-1, WORD), 0, -ENDING)
         self._limit = 0
         self._words = memoryview(bytearray(CONTROL)).cast("Q")
         for each in {area, *self._base}:
@@ -164,7 +166,7 @@ class Ring:
                 memory.close()
         self._base = []
 
-    def _make_room(self, size: int, brief: bool) -> Area | None:
+    def _make_room(self, size: int, brief: bool, last: bool) -> Area | None:
         """Go on in another area: one that is drained, or a new one."""
         before = self._area
         before.last = self._next - 1
@@ -174,7 +176,7 @@ class Ring:
         else:
             area = self._more(size, brief)
             if area is None:
-                return None
+                return before if last and before.at + size <= before.end + ENDING else None
         area.words[area.begin >> 3] = self._next
         self._area = area
         if area not in self._base:
@@ -184,14 +186,14 @@ class Ring:
         return area
 
     def _more(self, size: int, brief: bool) -> Area | None:
-        kib = max(_MORE_KIB, (size + WORD + 4095) // 4096 * 4)
+        kib = max(_MORE_KIB, (size + WORD + ENDING + 4095) // 4096 * 4)
         limit = self._limit + (self._limit >> 2 if brief else 0)
         try:
             if _bytes_of(self._directory) + (kib << 10) > limit:
                 return None
             self._files += 1
             path = os.path.join(self._directory, f"{self._name}.{self._files}.{kib}{MORE}")
-            return Area(_map_new(path, kib << 10)[0], 0, kib << 10)
+            return _area(_map_new(path, kib << 10)[0], 0, kib << 10)
         except OSError as error:
             if not is_own(error):
                 raise
@@ -207,6 +209,11 @@ def _leave_to_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _area(memory: mmap.mmap, begin: int, size: int) -> Area:
+    """Return space for records, of which the last bytes are for the end of a task that has begun."""
+    return Area(memory, begin, size - ENDING)
 
 
 def _map_new(path: str, size: int) -> tuple[mmap.mmap, tuple[int, int]]:

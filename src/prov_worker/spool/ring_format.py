@@ -45,6 +45,8 @@ PATH_LIMIT = CONTROL - PATH_AT - LENGTH.size
 FIRST, DRAINED, UNRECORDED, CLOSED, FILES = 3, 4, 5, 6, 7  # words of the control page
 HEAD = struct.Struct("=II")
 HEAD_SIZE = 16
+#: Bytes at the end of an area for the end of a task (``BRIEF`` of :mod:`prov_worker.spool.ring_records`), no more.
+ENDING = 96
 WORD = 8
 _NAME = r"(?P<ring>(?P<stem>.+)\.[0-9a-f]{16})(?:\.ring|\.(?P<number>\d+)\.(?P<kib>\d+)\.more)"
 

@@ -146,6 +146,26 @@ def test_a_ring_that_nobody_drains_grows_to_its_limit_and_shrinks_when_somebody_
     assert len(files(tmp_path)) <= 2
 
 
+@pytest.mark.parametrize("size", [2, 7, 40, 84, 150, 1000, 70_000])
+def test_a_task_whose_start_has_space_has_space_for_its_end(tmp_path: Path, size: int) -> None:
+    ring = new_ring(tmp_path, limit=1 << 20)
+    count = 0
+    while ring.append(numbered(1, count, size)[0], brief=True):
+        count += 1
+    end = brief(PACK_SHORT.pack(SHORT, OK, 0, 1, 2, 3, 4, TASK.bytes, FUNCTION.bytes, 5))
+    ends = 0
+    while ring.append(end, brief=True, last=True):
+        ends += 1
+    assert ends > 0
+    assert not ring.append(numbered(1, count, size)[0], brief=True)
+    reader = opened(ring)
+    assert bodies(reader) == [*numbered(count, 0, size), *[end] * ends]
+    assert ring.append(end)
+    assert bodies(reader) == [end]
+    ring.close()
+    assert not ring.append(end, brief=True, last=True)
+
+
 def test_the_limit_is_that_of_all_rings_of_a_node(tmp_path: Path) -> None:
     rings = [new_ring(tmp_path, limit=2 << 20) for _ in range(4)]
     count = sum(1 for _ in iter(lambda: any(ring.append(numbered(1)[0]) for ring in rings), False))
