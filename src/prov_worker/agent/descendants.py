@@ -78,7 +78,8 @@ class Descendants:
         """
         self._began_ns, self._begun = mono_ns, dict(begun)
         self._began_ticks = (mono_ns + boot_offset_ns) * TICKS_PER_S // 1_000_000_000
-        self._gone.clear()
+        # buried since, but there when the task began: who has its time is known here alone
+        self._gone = [process.since(*begun[process.pid]) for process in self._gone if process.pid in begun]
         self.charges.clear()
         self._gone_io = [0, 0, 0, 0]
         self._owed_ns = self._child_peak = self._tail_since_ns = 0

@@ -42,10 +42,9 @@ class ProcessTable:
         self._last = b""
         self._pids: set[str] = set()
         self._uid = os.geteuid()
-        self.newcomers()
 
     def newcomers(self) -> list[Newcomer]:
-        """Return them; cheap if no process was started meanwhile.
+        """Return them, at the first look all there are; cheap if no process was started meanwhile.
 
         The last field of ``/proc/loadavg`` is the id that was given away last.
         """
@@ -94,8 +93,8 @@ def owner_of(newcomer: Newcomer, workers: Mapping[int, int], running: Iterable[I
         return marked[0]
     image = _image(newcomer.pid)
     alike = [worker.pid for worker in running if worker.fields() == image] if image is not None else []
-    if len(alike) != 1 or newcomer.parent in map(_parent, workers):
-        return None  # of one of several workers, or a worker itself
+    if len(alike) != 1 or newcomer.start < workers[alike[0]] or newcomer.parent in map(_parent, workers):
+        return None  # of one of several workers, or what forked them, or a worker itself
     return alike[0]
 
 

@@ -22,6 +22,7 @@ _TICK_NS = 1_000_000_000 // TICKS_PER_S
 _CPUCLOCK_SCHED = 2
 _VM_HWM = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _MAX_THREADS = 64
+_CLOCK_LOOKS = 5
 #: struct pidfd_info in its first form: mask, then cgroup and ids that are not looked at, then exit_code.
 _PIDFD_INFO = struct.Struct("=Q52xi")
 _PIDFD_INFO_EXIT = 1 << 3
@@ -216,4 +217,11 @@ def reaped_exit_code(pidfd: int) -> int | None:
 
 def boot_offset_ns() -> int:
     """Return what to add to CLOCK_MONOTONIC to get time since boot, in which ``/proc`` gives the start of a process."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    # both clocks at one moment: of some looks the one in which least time passed
+    looks = []
+    for _ in range(_CLOCK_LOOKS):
+        before = time.monotonic_ns()
+        boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        after = time.monotonic_ns()
+        looks.append((after - before, boot - (before + after) // 2))
+    return min(looks)[1]

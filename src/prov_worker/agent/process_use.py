@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prov_worker.agent.process_meter import Io
 
@@ -40,6 +40,16 @@ class ProcessUse:
     io_began: Io | None
     io: Io | None
     earlier_io: Io | None = None
+
+    def since(self, began_ns: int, ran: bool) -> ProcessUse:
+        """Return the same for a later task, that began before the process was gone and after it was read last.
+
+        Args:
+            began_ns: its CPU time when that task began.
+            ran: whether it ran at that moment.
+        """
+        last_ns = max(self.cpu_ns, began_ns)
+        return replace(self, older=True, left_over=ran, began_ns=began_ns, cpu_ns=last_ns, io_began=self.io)
 
     def cpu_at(self, mono_ns: int) -> int:
         """Return CPU time at a moment between the last two looks, as if it had been used evenly."""

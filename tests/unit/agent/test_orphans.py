@@ -47,6 +47,13 @@ def test_newcomers_are_named_once(others: list[subprocess.Popen[bytes]]) -> None
     table.close()
 
 
+def test_the_first_look_names_all_there_are(others: list[subprocess.Popen[bytes]]) -> None:
+    others.append(waiting())
+    table = ProcessTable()  # a worker's first task may start a process before there is an agent
+    assert {others[0].pid, os.getpid()} <= {new.pid for new in table.newcomers()}
+    table.close()
+
+
 def test_one_with_the_mark_of_a_worker_is_its_own(others: list[subprocess.Popen[bytes]]) -> None:
     here, start = os.getpid(), process_start(os.getpid())
     others.append(waiting(env={**os.environ, MARK: f"{here}-{start}"}))
@@ -71,3 +78,5 @@ def test_one_that_was_forked_is_known_by_its_image(others: list[subprocess.Popen
     assert owner_of(orphan, workers, [other_image]) is None, "its command is the same, and it is another's"
     assert owner_of(orphan, workers, [image, own_image]) is None, "either of two"
     assert owner_of(orphan._replace(parent=os.getpid()), workers, [image]) is None, "a worker itself"
+    before = process_start(worker.pid) - 1
+    assert owner_of(orphan._replace(start=before), workers, [image]) is None, "what the worker was forked from"
