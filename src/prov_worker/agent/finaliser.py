@@ -86,6 +86,7 @@ class Finaliser:
         self._losses: deque[tuple[float, CrateJob]] = deque()
         self._sandboxes = Sandboxes()
         self._mark_ns = 0
+        self._running: list[int] = []
         self._plots = PlotQueue(publisher)
         self._captures = CaptureReader(runtimes or [runtime])
         self._capturing: dict[int, CrateJob] = {}
@@ -121,6 +122,7 @@ class Finaliser:
     def take(self, tick: Tick) -> None:
         """Take one message of the sampler."""
         self._mark_ns = max(self._mark_ns, tick.mark_ns)
+        self._running = tick.running
         self._changed = self._changed or bool(tick.slots or tick.changed or tick.deaths)
         self._drains.told_after_s = tick.next_s
         for path in tick.slots:
@@ -273,6 +275,7 @@ class Finaliser:
     def finish(self) -> None:
         """Stop waiting for ticks, of which there will be no more, and for any grace."""
         self._mark_ns = 1 << 62
+        self._running = []
         self._ending = True
         for _, job in self._losses:
             self._pending.append(job)
@@ -295,7 +298,8 @@ class Finaliser:
         if not self._pending or (self._refused >= _MAX_REFUSED and time.monotonic() < self._retry_at):
             return False
         job = self._pending[0]
-        return job.follower.dead or job.ended.mono_end_ns <= self._mark_ns
+        looked_at = job.ended.mono_end_ns <= self._mark_ns and job.ended.record.start_ns not in self._running
+        return looked_at or job.follower.dead
 
     def _revive(self) -> None:
         """Bring back what waited for a time: unreadable journals, refused crates, late plots, lost tasks."""

@@ -57,7 +57,9 @@ class Tick:
     """What one tick has to tell the finaliser.
 
     Attributes:
-        mark_ns: every task that ended before this moment (CLOCK_MONOTONIC) has had its last look.
+        mark_ns: every task that ended before this moment (CLOCK_MONOTONIC) has had its last look, but for ``running``.
+        running: starts (ns since the epoch) of tasks that run by their slots. A worker reads the clock at a task's end,
+            and says in its slot that it has ended once the record is written.
         slots: paths of slots seen for the first time.
         changed: paths of slots whose sequence moved.
         series: finished series, by attempt.
@@ -70,6 +72,7 @@ class Tick:
     """
 
     mark_ns: int = 0
+    running: list[int] = field(default_factory=list)
     slots: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     series: list[tuple[AttemptId, TaskSeries]] = field(default_factory=list)
@@ -132,7 +135,6 @@ class Sampler:
         self.ticks += 1
         tick = Tick()
         self._find_slots(tick)
-        running = False
         slack_ns = int(min(self.interval_s, _LOOK_INTERVAL_S) * 4e8)
         for path, watched in self._watched.items():
             sequence = watched.slot.sequence()
@@ -154,7 +156,7 @@ class Sampler:
                 elif previous is not None:
                     self._detach(watched, tick, mono_ns)
             if watched.seen & 1 and watched.current is not None:
-                running = True
+                tick.running.append(watched.current.task.start_ns)
                 # a tick that comes a little early must not skip its sample
                 if mono_ns + slack_ns >= watched.due_ns:
                     watched.sample(mono_ns)
@@ -168,12 +170,12 @@ class Sampler:
                         tick.samples.append((attempt_of(watched.current.task), sample, gpus, counting))
             elif watched.current is None:
                 watched.follow(mono_ns)
-        if running:
+        if tick.running:
             self._busy_ns = mono_ns
             self._measure_node(mono_ns)
             self._find_orphans(mono_ns)
         self._find_dead(mono_ns, tick)
-        self._count_energy(mono_ns, busy=running and self._node_s is not None)
+        self._count_energy(mono_ns, busy=bool(tick.running) and self._node_s is not None)
         tick.mark_ns = mono_ns
         tick.alive = sum(not watched.slot.is_let_go() for watched in self._watched.values())
         return tick

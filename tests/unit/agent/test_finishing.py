@@ -141,6 +141,31 @@ def test_an_ended_task_waits_for_its_last_look_and_gets_its_series(spool: Spool)
     finaliser.close()
 
 
+def test_a_record_that_comes_before_its_slot_says_so_waits_for_its_last_look(spool: Spool) -> None:
+    """A worker has written that its task ended, and is kept from saying so in its slot, as on a busy machine."""
+    task = uuid.uuid4()
+    ns, mono_ns = time.time_ns(), time.monotonic_ns()
+    pid = os.getpid()
+    journal = spool.journal(
+        start(str(task), ns=ns), end(str(task), ns=ns) | {"m": mono_ns, "dur": 1000}, pid=pid, start=process_start(pid)
+    )
+    slot = spool.slot(journal, pid=pid, start=process_start(pid))
+    slot.begin(ns, mono_ns, 0, task.bytes, 1)
+    finaliser, sampler = spool.finaliser(), Sampler(spool.runtime)
+    for _ in range(3):
+        time.sleep(0.06)
+        finaliser.take(sampler.tick(time.monotonic_ns()))
+        finaliser.work(time.monotonic() + 1)
+    assert spool.names() == []
+    slot.end()
+    finaliser.take(sampler.tick(time.monotonic_ns()))
+    finaliser.work(time.monotonic() + 1)
+    assert spool.names() == [f"{task}.crate"]
+    assert spool.crate(str(task)).series().task is not None
+    sampler.close()
+    finaliser.close()
+
+
 def in_a_burst(spool: Spool, task: str) -> tuple[Finaliser, Slot]:
     """A finaliser that has just seen hundreds of tasks begin, one of which is in the journal."""
     slot = spool.slot(spool.journal(start(task), end(task)))
