@@ -163,6 +163,10 @@ class Descendants:
         if self._worker.pid not in bereaved:
             self._take_waited(stat, now_ns)
 
+    def follows(self, pid: int) -> bool:
+        """Return whether a process is among them."""
+        return pid in self._processes
+
     def adopt(self, pid: int, now_ns: int) -> None:
         """Follow a process that has left the tree, and was found by other means than its parents."""
         self.look(now_ns)

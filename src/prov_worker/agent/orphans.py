@@ -35,32 +35,38 @@ class Newcomer(NamedTuple):
 
 
 class ProcessTable:
-    """Finds the processes of this user that have come since the last look."""
+    """Finds the processes of this user that have come since the last look but one."""
 
     def __init__(self) -> None:
         self._loadavg = open_to_read("/proc/loadavg")
         self._last = b""
         self._pids: set[str] = set()
+        self._young: set[str] = set()
+        self._settled = False
         self._uid = os.geteuid()
 
     def newcomers(self) -> list[Newcomer]:
         """Return them, at the first look all there are; cheap if no process was started meanwhile.
 
-        The last field of ``/proc/loadavg`` is the id that was given away last.
+        Each is named at two looks. Amid execve(2) it has neither the old image nor the new environment, and its worker
+        may have begun a task that was not seen yet. The last field of ``/proc/loadavg`` is the id that was given away
+        last, which is a moment before that process is listed.
         """
         try:
             last = os.pread(self._loadavg, 128, 0).split()[-1]
         except (OSError, IndexError):
             last = b""
-        if last and last == self._last:
+        if last and last == self._last and self._settled:
             return []
-        self._last = last
+        self._settled, self._last = last == self._last, last
         try:
             pids = {name for name in os.listdir("/proc") if name.isdigit()}
         except OSError:
             return []
-        new, self._pids = pids - self._pids, pids
-        return [newcomer for pid in new if (newcomer := self._describe(pid)) is not None]
+        new = pids - self._pids
+        named = new | (self._young & pids)
+        self._pids, self._young = pids, new
+        return [newcomer for pid in named if (newcomer := self._describe(pid)) is not None]
 
     def _describe(self, pid: str) -> Newcomer | None:
         try:

@@ -337,7 +337,9 @@ class Sampler:
         workers = {pid: watched.slot.start for pid, watched in whole.items()}
         running = [watched.image for watched in whole.values() if watched.current is not None]
         for newcomer in newcomers:
-            owner = None if newcomer.pid in workers else owner_of(newcomer, workers, running)
+            if newcomer.pid in workers or any(watched.follows(newcomer.pid) for watched in whole.values()):
+                continue
+            owner = owner_of(newcomer, workers, running)
             if owner is not None:
                 whole[owner].adopt(newcomer.pid)
 

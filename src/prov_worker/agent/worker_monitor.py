@@ -262,6 +262,10 @@ class Watched:
         current.rows.add_idle(now, row)
         return True
 
+    def follows(self, pid: int) -> bool:
+        """Return whether a process is counted already."""
+        return self._descendants.follows(pid)
+
     def adopt(self, pid: int) -> None:
         """Count a process that has left the tree."""
         self._descendants.adopt(pid, time.monotonic_ns())

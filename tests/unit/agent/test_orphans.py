@@ -38,12 +38,30 @@ def newcomer(process: subprocess.Popen[bytes], parent: int = 1) -> Newcomer:
     return Newcomer(process.pid, parent, process_start(process.pid))
 
 
-def test_newcomers_are_named_once(others: list[subprocess.Popen[bytes]]) -> None:
+def test_newcomers_are_named_at_two_looks(others: list[subprocess.Popen[bytes]]) -> None:
     table = ProcessTable()
     others.append(waiting())
     described = {new.pid: new for new in table.newcomers()}
     assert described[others[0].pid] == Newcomer(others[0].pid, os.getpid(), process_start(others[0].pid))
+    assert others[0].pid in {new.pid for new in table.newcomers()}, "it may have been amid execve(2)"
     assert others[0].pid not in {new.pid for new in table.newcomers()}
+    table.close()
+
+
+def test_one_whose_id_was_given_away_before_it_was_listed_is_named(
+    others: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = ProcessTable()
+    table.newcomers()
+    others.append(waiting())
+    pid = others[0].pid
+    last = f"0.00 0.00 0.00 1/2 {pid}\n".encode()
+    monkeypatch.setattr("prov_worker.agent.orphans.os.pread", lambda *_: last)
+    with monkeypatch.context() as patch:
+        names = [name for name in os.listdir("/proc") if name != str(pid)]
+        patch.setattr("prov_worker.agent.orphans.os.listdir", lambda _: names)
+        assert pid not in {new.pid for new in table.newcomers()}
+    assert pid in {new.pid for new in table.newcomers()}
     table.close()
 
 
