@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: However slowly samples are taken, slots are looked at this often.
 _LOOK_INTERVAL_S = 0.1
 _ORPHANS_INTERVAL_NS = 250_000_000
+#: At the end of a task that took so long, orphans are looked for at once, unless that was done just now.
+_ORPHANS_SHORTEST_NS, _ORPHANS_LATELY_NS = 100_000_000, 40_000_000
 _DEATH_CHECK_NS = 1_000_000_000
 _SETTLED_NS = 100_000_000
 _IDLE_INTERVAL_S = 0.25
@@ -118,7 +120,7 @@ class Sampler:
         self._dead_fds: set[int] = set()
         self._death_check_ns = 0
         self._processes = ProcessTable()
-        self._orphans_due_ns = 0
+        self._orphans_ns = -_ORPHANS_INTERVAL_NS
         self._busy_ns = 0
         self._snapshots = SnapshotTaker()
         self._tells_samples = False
@@ -145,7 +147,10 @@ class Sampler:
                 tick.changed.append(path)
                 watched.seen = task.sequence
                 previous = watched.current
-                if previous is not None and previous.task.start_ns != task.start_ns:
+                over = previous is not None and (previous.task.start_ns != task.start_ns or not task.running)
+                if previous is not None and over:
+                    if mono_ns - previous.task.mono_ns > _ORPHANS_SHORTEST_NS:
+                        self._find_orphans(mono_ns, _ORPHANS_LATELY_NS)
                     self._detach(watched, tick, mono_ns)
                 if task.running:
                     watched.begin(task)
@@ -153,8 +158,6 @@ class Sampler:
                     if note is not None:
                         tick.notes.append((path, note))
                     watched.due_ns = mono_ns
-                elif previous is not None:
-                    self._detach(watched, tick, mono_ns)
             if watched.seen & 1 and watched.current is not None:
                 tick.running.append(watched.current.task.start_ns)
                 # a tick that comes a little early must not skip its sample
@@ -325,11 +328,11 @@ class Sampler:
         if self._gpu_s is not None and self._gpus is None:
             self._gpus = GpuMeters(self._gpu_s)
 
-    def _find_orphans(self, mono_ns: int) -> None:
+    def _find_orphans(self, mono_ns: int, interval_ns: int = _ORPHANS_INTERVAL_NS) -> None:
         """Give processes that have left their worker's tree to the worker that they came from."""
-        if mono_ns < self._orphans_due_ns:
+        if mono_ns < self._orphans_ns + interval_ns:
             return
-        self._orphans_due_ns = mono_ns + _ORPHANS_INTERVAL_NS
+        self._orphans_ns = mono_ns
         newcomers = self._processes.newcomers()
         if not newcomers:
             return

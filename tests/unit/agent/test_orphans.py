@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prov_worker.agent.orphans import Image, Newcomer, ProcessTable, owner_of
+from prov_worker.agent.sampler import Sampler
 from prov_worker.processes import process_start
-from prov_worker.spool.slot import MARK
+from prov_worker.spool.paths import JOURNAL_SUFFIX
+from prov_worker.spool.slot import MARK, Slot
 
 WAIT = [sys.executable, "-c", "print(flush=True); input()"]
 
@@ -98,3 +102,49 @@ def test_one_that_was_forked_is_known_by_its_image(others: list[subprocess.Popen
     assert owner_of(orphan._replace(parent=os.getpid()), workers, [image]) is None, "a worker itself"
     before = process_start(worker.pid) - 1
     assert owner_of(orphan._replace(start=before), workers, [image]) is None, "what the worker was forked from"
+
+
+DAEMON = """
+import os, sys
+sys.stdin.readline()
+if os.fork() == 0:
+    daemon = os.fork()
+    if daemon == 0:
+        sys.stdin.readline()
+    else:
+        print(daemon, flush=True)
+    os._exit(0)
+os.wait()
+sys.stdin.readline()
+"""
+
+
+def test_one_that_a_task_leaves_at_its_end_is_counted(tmp_path: Path, others: list[subprocess.Popen[bytes]]) -> None:
+    """It left its tree after the last look at the process table while the task ran."""
+    others.append(
+        worker := subprocess.Popen([sys.executable, "-c", DAEMON], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    slot = Slot(
+        str(tmp_path / f"slot.{worker.pid}"),
+        worker.pid,
+        0,
+        process_start(worker.pid),
+        0.05,
+        f"{tmp_path}/w{JOURNAL_SUFFIX}",
+    )
+    sampler = Sampler(str(tmp_path))
+    began_ns = time.monotonic_ns()
+    slot.begin(time.time_ns(), began_ns, 0, bytes(15) + b"1", 1)
+    # moments of ticks are as given, whatever passes between them
+    sampler.tick(began_ns)
+    worker.stdin.write(b"go\n")
+    worker.stdin.flush()
+    daemon = int(worker.stdout.readline())
+    while Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()[1] != "1":
+        time.sleep(0.001)
+    slot.end()
+    ((_, tree),) = sampler.tick(began_ns + 200_000_000).trees
+    assert daemon in {process.pid for process in tree.processes}
+    sampler.close()
