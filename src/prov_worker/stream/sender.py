@@ -18,9 +18,9 @@ from prov_worker.stream.positions import remove_passed, sink_file
 from prov_worker.stream.sink import AwayError, RefusedError, password_of
 from prov_worker.stream_url import StreamUrl
 
-#: From the begin of one batch to that of the next: each costs a database a transaction, and who looks at it a part of
-#: half a second.
-_BATCH_S = 0.1
+#: From the begin of one batch to that of the next: each costs this process a millisecond however small it is, and a
+#: database a transaction; who looks at the database waits for a part of half a second.
+_BATCH_S = 0.15
 #: Pause after a look at logs that found nothing: it costs this process some 50 µs, and nobody else anything.
 _LOOK_S = 0.04
 #: Pauses while a sink is away.
