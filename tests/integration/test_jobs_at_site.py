@@ -26,6 +26,7 @@ LIMIT_S = 180
 OPTIONS = {"workers": 1, "heartbeat_period": 1, "heartbeat_threshold": 3, "plots": "none"}
 KILLED = """
 import sys, time
+import functions
 from prov_worker import jobs
 
 def stay(seconds):
@@ -35,8 +36,7 @@ def stay(seconds):
 
 if __name__ == "__main__":
     session = jobs.open(site="local", store=sys.argv[1], options={OPTIONS})
-    job = session.submit(stay, 0.0)
-    print(job.result(120), flush=True)
+    print(session.batch(functions.add, [jobs.Call(4, 1)]).results(120), flush=True)
     waiting = session.submit(stay, 600.0)
     session.wait_until(lambda: waiting.task_id is not None, 60, "its task")
     print("sent", flush=True)
@@ -71,8 +71,6 @@ def test_the_same_jobs_with_an_engine_here(tmp_path: Path, wait_for: Callable[..
         assert late.crate == tmp_path / "jobs.jsonl.crates" / f"{late.task_id}.crate"
         assert late.crate is not None
         assert open_step(source_of(late.crate))[0].annotations == {"run": "scan-4"}
-    with jobs.open(store=tmp_path / "jobs.jsonl", run="scan-4") as session:  # the store knows its site
-        assert session.batch(functions.add, [jobs.Call(4, 1)]).results() == [5]
 
 
 @pytest.mark.faults
@@ -82,17 +80,18 @@ def test_a_program_that_is_killed_loses_what_its_engine_had(tmp_path: Path) -> N
     program.write_text(KILLED.replace("{OPTIONS}", repr(OPTIONS)))
     with subprocess.Popen([sys.executable, program, store], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert (process.stdout.readline(), process.stdout.readline()) == ("0.0\n", "sent\n")
+        assert (process.stdout.readline(), process.stdout.readline()) == ("[5]\n", "sent\n")
         time.sleep(0.5)
         os.kill(process.pid, signal.SIGKILL)
-    with jobs.open(store=store) as session:
+    with jobs.open(store=store) as session:  # the store knows its site
         with pytest.raises(jobs.JobLostError, match="the program whose engine had it has ended"):
             session[2].result(LIMIT_S)
-        assert session[1].result() == 0.0
+        assert session.batch(functions.add, [jobs.Call(4, 1)]).results() == [5]
+        assert len(session) == 2, "what is in the store is not sent again"
         (again,) = session.retry([session[2]])
         time.sleep(1.0)
         assert again.cancel() in (Cancellation.STOPPED, Cancellation.ASKED, Cancellation.CANCELLED)
-        assert session.submit_registered(session[1].function_id, 0.5).result(LIMIT_S) == 0.5
+        assert session.submit_registered(session[1].function_id, 2, 3).result(LIMIT_S) == 5
 
 
 def test_bad_input_is_refused_before_a_store_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
