@@ -46,7 +46,6 @@ named and left where it is, too, once all others have their crates.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,25 +54,21 @@ from prov_worker.attempt import AttemptId
 from prov_worker.model import (
     COMPLETED,
     FAILED,
-    Command,
     Failure,
-    Function,
-    Part,
     TaskRecord,
-    Usage,
     Value,
     Worker,
 )
 from prov_worker.sandbox import Listed
 from prov_worker.spool.journal import VERSION
 from prov_worker.spool.line_shapes import is_sound
+from prov_worker.spool.record_fields import command_of, files_of, function_of, part_of, usage_of, values_of
 from prov_worker.spool.user_notes import UserNotes, take_notes
 
 #: Host of a task that no worker is known to have begun.
 UNKNOWN_HOST = "unknown"
 #: A line whose number is so little below the last one comes a second time.
 _TWICE = 1 << 20
-_IO = {name: re.compile(rf"^{name}: (\d+)$", re.MULTILINE) for name in ("rchar", "wchar")}
 
 
 @dataclass(slots=True)
@@ -234,14 +229,14 @@ class JournalState:
             status=FAILED,
             start_ns=attempt.start_ns,
             end_ns=max(end_ns, attempt.start_ns),
-            function=_function(function, start.get("fid")),
+            function=function_of(function, start.get("fid")),
             worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
             endpoint_name=self.worker.get("endpoint_name"),
-            arguments=_values(start.get("args")),
+            arguments=values_of(start.get("args")),
             failure=failure,
-            command=_command(function, None),
-            part=_part(start.get("part")),
+            command=command_of(function, None),
+            part=part_of(start.get("part")),
             call=start.get("call"),
             call_absent=start.get("nocall"),
         )
@@ -265,7 +260,7 @@ class JournalState:
         start = self._open.pop(attempt, {})
         noted = self._notes.pop(attempt[:2], None)
         function = self._functions.get(start.get("k", 0), {})
-        usage, error = _usage(line.get("u"), line.get("io")), line.get("err")
+        usage, error = usage_of(line.get("u"), line.get("io")), line.get("err")
         result = line.get("res")
         record = TaskRecord(
             task_id=attempt.task_id,
@@ -273,17 +268,17 @@ class JournalState:
             status=COMPLETED if line["ok"] else FAILED,
             start_ns=attempt.start_ns,
             end_ns=attempt.start_ns + line["dur"],
-            function=_function(function, start.get("fid") or line.get("fid")),
+            function=function_of(function, start.get("fid") or line.get("fid")),
             worker=self._worker(start),
             endpoint_id=self.worker.get("endpoint"),
             endpoint_name=self.worker.get("endpoint_name"),
-            arguments=_values(start.get("args")),
+            arguments=values_of(start.get("args")),
             result=Value(*result) if result else None,
             failure=Failure(**error) if error else None,
             usage=usage,
-            command=_command(function, line.get("cmd")),
+            command=command_of(function, line.get("cmd")),
             output=tuple(line["out"]) if line.get("out") else None,
-            part=_part(start.get("part")),
+            part=part_of(start.get("part")),
             call=start.get("call"),
             call_absent=start.get("nocall"),
         )
@@ -304,7 +299,7 @@ class JournalState:
             process=self.worker.get("proc") or {},
             place=self._place,
             descendants=[list(entry) for entry in line.get("kin", ())],
-            files=_files(line.get("files")),
+            files=files_of(line.get("files")),
             output_files=line.get("outf") or (),
         )
 
@@ -355,60 +350,3 @@ _KINDS: dict[str, Callable[[JournalState, dict[str, Any]], Ended | None]] = {
     "notes": JournalState._notes_line,
     "lost": JournalState._lost_line,
 }
-
-
-def _function(line: dict[str, Any], function_id: str | None) -> Function:
-    return Function(
-        name=line.get("name") or "unknown",
-        module=line.get("module"),
-        id=function_id,
-        doc=line.get("doc"),
-        sha256=line.get("sha256"),
-        sha256_of=line.get("of"),
-        source=line.get("source"),
-        strategy=line.get("strategy"),
-        size_bytes=line.get("size"),
-        kind=line.get("kind"),
-        python=line.get("python"),
-        payload_sha256=line.get("payload"),
-    )
-
-
-def _command(function: dict[str, Any], ended: dict[str, Any] | None) -> Command | None:
-    if function.get("command") is None and ended is None:
-        return None
-    ended = ended or {}
-    return Command(
-        function.get("command"),
-        ended.get("limit", function.get("limit")),
-        ended.get("run"),
-        ended.get("launcher"),
-        ended.get("status"),
-    )
-
-
-def _part(fields: dict[str, Any] | None) -> Part | None:
-    if not fields:
-        return None
-    return Part(
-        fields["library"], fields["key"], fields.get("of"), fields.get("needs") or [], fields.get("steps") or []
-    )
-
-
-def _files(listed: dict[str, list[int]] | None) -> dict[str, Listed] | None:
-    return None if listed is None else {path: Listed(*entry) for path, entry in listed.items()}
-
-
-def _values(described: list[list[Any]] | None) -> list[Value]:
-    return [Value(*value) for value in described or ()]
-
-
-def _usage(numbers: list[Any] | None, io: str | None) -> Usage:
-    if not numbers:
-        return Usage()
-    usage = Usage.from_journal(numbers)
-    read_chars, written_chars = _IO["rchar"].findall(io or ""), _IO["wchar"].findall(io or "")
-    if len(read_chars) == len(written_chars) == 2:
-        usage.read_chars = int(read_chars[1]) - int(read_chars[0])
-        usage.written_chars = int(written_chars[1]) - int(written_chars[0])
-    return usage
