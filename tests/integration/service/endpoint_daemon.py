@@ -32,6 +32,10 @@ PROVENANCE = """\
 """
 
 
+#: By command, the option for the core's configuration: asking takes seconds.
+_core_options: dict[str, str] = {}
+
+
 class Daemon:
     """One endpoint in a directory of its own, as ``configure`` makes it."""
 
@@ -71,13 +75,15 @@ class Daemon:
 
     def configure(self) -> None:
         self.user_dir.mkdir(parents=True, exist_ok=True)
-        usage = subprocess.run(
-            [self.command, "configure", "--help"], env=self.environment, check=True, capture_output=True, text=True
-        ).stdout
-        # The oldest supported release calls it otherwise, and asks for no address.
-        core, email = ("--core-config", "email: someone@example.org\n")
-        if core not in usage:
-            core, email = "--manager-config", ""
+        if self.command not in _core_options:
+            usage = subprocess.run(
+                [self.command, "configure", "--help"],
+                env=self.environment, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            ).stdout  # fmt: skip
+            # The oldest supported release calls it otherwise, and asks for no address.
+            _core_options[self.command] = "--core-config" if "--core-config" in usage else "--manager-config"
+        core = _core_options[self.command]
+        email = "email: someone@example.org\n" if core == "--core-config" else ""
         files = {
             "config.yaml": f"{email}heartbeat_period: 5\ndisplay_name: Test endpoint\n",
             "t.yaml.j2": TEMPLATE % {"provenance": PROVENANCE % {"crates": self.crates}},
@@ -90,10 +96,6 @@ class Daemon:
         }
         for name, text in files.items():
             (self.user_dir / name).write_text(text)
-        usage = subprocess.run(
-            [self.command, "configure", "--help"], env=self.environment, capture_output=True, text=True
-        )
-        core = "--core-config" if "--core-config" in usage.stdout else "--manager-config"  # as it was called once
         subprocess.run(
             [
                 self.command, "configure", self.name, "--multi-user", "false",

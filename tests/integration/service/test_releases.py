@@ -32,9 +32,18 @@ SAID = {
 }
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Broker and service of all releases."""
+    if not OLDEST.exists():
+        pytest.skip("no interpreter with the oldest release; set PROV_TEST_OLDEST (make oldest)")
+    with running(tmp_path_factory.mktemp("stack"), endpoint=False) as stack:
+        yield stack
+
+
 @contextmanager
-def daemon_of(stack: Stack, python: str) -> Iterator[Daemon]:
-    daemon = Daemon(stack.directory / "gc", stack.environment(), python)
+def daemon_of(stack: Stack, python: str, directory: Path) -> Iterator[Daemon]:
+    daemon = Daemon(directory, stack.environment(), python)
     daemon.configure()
     daemon.start()
     try:
@@ -47,24 +56,19 @@ def daemon_of(stack: Stack, python: str) -> Iterator[Daemon]:
     "daemon_python, sdk_python",
     [("oldest", "newest"), ("newest", "oldest"), pytest.param("oldest", "oldest", marks=pytest.mark.long)],
 )
-def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, tmp_path: Path) -> None:
-    if not OLDEST.exists():
-        pytest.skip("no interpreter with the oldest release; set PROV_TEST_OLDEST (make oldest)")
+def test_releases_of_daemon_and_sdk(daemon_python: str, sdk_python: str, stack: Stack, tmp_path: Path) -> None:
     pythons = {"oldest": str(OLDEST), "newest": sys.executable}
-    with (
-        running(tmp_path / "stack", endpoint=False) as stack,
-        daemon_of(stack, pythons[daemon_python]) as daemon,
-    ):
+    with daemon_of(stack, pythons[daemon_python], tmp_path / "gc") as daemon:
         done = run_program(
             pythons[sdk_python],
             str(HERE / "sdk_script.py"),
             daemon.id,
-            env={**os.environ, **stack.sdk_environment()},
+            env={**os.environ, **stack.sdk_environment(), "GLOBUS_COMPUTE_USER_DIR": str(tmp_path / "sdk")},
             timeout=450,
         )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
-        results = json.loads(done.stdout.splitlines()[-1])
-        assert {key: results[key] for key in SAID} == SAID
-        assert results["endpoints"] == [daemon.id]
-        assert "ValueError: not today" in results["raised"]
-        assert "MaxResultSizeExceeded" in results["too_large"]
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:] + daemon.log
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert {key: results[key] for key in SAID} == SAID
+    assert daemon.id in results["endpoints"]
+    assert "ValueError: not today" in results["raised"]
+    assert "MaxResultSizeExceeded" in results["too_large"]
