@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from prov_worker.agent.crate_job import CrateJob
+from prov_worker.agent.death_reasons import failure_of_death, oom_kills
 from prov_worker.agent.drains import Drains
-from prov_worker.agent.exits import failure_of_death, oom_kills
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.sampler import WorkerDeath
 from prov_worker.agent.task_events import TaskEvents

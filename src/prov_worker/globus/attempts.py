@@ -14,7 +14,7 @@ from prov_worker.globus.runs_once import BEGUN_BEFORE
 from prov_worker.globus.task_options import NO_OPTIONS, TaskOptions
 
 if TYPE_CHECKING:
-    from prov_worker.globus.engine import ProvenanceMixin
+    from prov_worker.globus.engine import RecordingEngine
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class TaskAttempt:
 
     __slots__ = ("engine", "number", "settled", "stock", "task")
 
-    def __init__(self, engine: ProvenanceMixin, task: OpenTask, number: int, stock: tuple[Any, ...]) -> None:
+    def __init__(self, engine: RecordingEngine, task: OpenTask, number: int, stock: tuple[Any, ...]) -> None:
         self.engine = engine
         self.task = task
         self.number = number

@@ -62,7 +62,7 @@ SETTINGS_PATH = "engine.provenance"
 _GRACE_S = 30.0
 
 
-class ProvenanceMixin(GlobusComputeEngineBase):
+class RecordingEngine(GlobusComputeEngineBase):
     """What both engines add to their stock engine.
 
     Args:
@@ -344,12 +344,12 @@ class ProvenanceMixin(GlobusComputeEngineBase):
             return None
 
 
-class ProvenanceEngine(ProvenanceMixin, GlobusComputeEngine):
-    """``GlobusComputeEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``."""
+class ProvenanceEngine(RecordingEngine, GlobusComputeEngine):
+    """``GlobusComputeEngine`` whose tasks each leave a crate; see :class:`RecordingEngine` for ``provenance``."""
 
 
-class ProvenanceMPIEngine(ProvenanceMixin, GlobusMPIEngine):
-    """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`ProvenanceMixin` for ``provenance``.
+class ProvenanceMPIEngine(RecordingEngine, GlobusMPIEngine):
+    """``GlobusMPIEngine`` whose tasks each leave a crate; see :class:`RecordingEngine` for ``provenance``.
 
     Args:
         args: as the stock engine takes them.
@@ -357,7 +357,7 @@ class ProvenanceMPIEngine(ProvenanceMixin, GlobusMPIEngine):
         kwargs: as the stock engine takes them, and ``provenance``.
 
     Raises:
-        SettingsError: as of :class:`ProvenanceMixin`, or the number is none.
+        SettingsError: as of :class:`RecordingEngine`, or the number is none.
     """
 
     def __init__(self, *args: Any, max_ranks_per_node: int | None = None, **kwargs: Any) -> None:

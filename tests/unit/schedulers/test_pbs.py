@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prov_worker.agent.exits import failure_of_death
+from prov_worker.agent.death_reasons import failure_of_death
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
 from prov_worker.schedulers import SCHEDULERS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prov_worker.agent import exits
-from prov_worker.agent.exits import failure_of_death
+from prov_worker.agent import death_reasons
+from prov_worker.agent.death_reasons import failure_of_death
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_a_signal_without_a_name() -> None:
 
 
 def test_kills_are_counted_where_the_kernel_tells(tmp_path: Path) -> None:
-    count = exits.oom_kills()
+    count = death_reasons.oom_kills()
     assert count is None or count >= 0
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 3\noom_kill 2\n")
-    assert exits._oom_count(str(events)) == 2
+    assert death_reasons._oom_count(str(events)) == 2
     events.write_text("oom_kill many\n")
-    assert exits._oom_count(str(events)) is None
-    assert exits._oom_count(str(tmp_path / "none")) is None
+    assert death_reasons._oom_count(str(events)) is None
+    assert death_reasons._oom_count(str(tmp_path / "none")) is None
