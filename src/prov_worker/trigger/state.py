@@ -140,6 +140,8 @@ class State:
         for number, line in enumerate(data[:whole].splitlines(), 1):
             try:
                 entry = json.loads(line)
+                if not isinstance(entry, dict):
+                    raise TypeError("not an object")
                 if number == 1 and entry.get("format") != FORMAT:
                     raise InputError(f"{self.path}: not a trigger's state, or of another release")
                 self._apply(entry)
