@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.harness import Bench, fresh, median, quartiles
 from benchmarks.path import LENGTHS_S
 from benchmarks.peers import environment_of
+from benchmarks.peers.decorated import differences
 from benchmarks.rows import Row
 
 REQUIREMENTS = ("flowcept[telemetry]==1.0.3",)
@@ -69,21 +70,11 @@ def pairs(telemetry: list[str], count: int, length_s: float) -> list[float]:
             return {"y": 1}
 
         decorated = flowcept_task(bare)
-        added = []
         with Flowcept(workflow_name="benchmark"):
             for _ in range(50 if not length_s else 2):
                 bare()
                 decorated()
-            for number in range(count):
-                if number % 10 == 0:
-                    time.sleep(0.002)
-                took = [0, 0]
-                for which in (0, 1) if number % 2 else (1, 0):
-                    call = (bare, decorated)[which]
-                    begin = time.perf_counter_ns()
-                    call()
-                    took[which] = time.perf_counter_ns() - begin
-                added.append((took[1] - took[0]) / 1e3)
+            added = differences(bare, decorated, count)
         os.chdir("/")
         return added
 

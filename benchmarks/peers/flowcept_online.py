@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.harness import Bench, BenchmarkError, fresh, median, quantile, quartiles
 from benchmarks.peers import environment_of
+from benchmarks.peers.decorated import differences
 from benchmarks.rows import Row
 
 #: pandas is what its extras leave out.
@@ -96,21 +97,10 @@ def pairs(directory: str, port: int, count: int) -> list[float]:
     from flowcept import Flowcept, flowcept_task
 
     decorated = flowcept_task(_task)
-    added = []
     with Flowcept(workflow_name="benchmark"):
         for number in range(50):
             decorated(number)
-        for number in range(count):
-            if number % 10 == 0:
-                time.sleep(0.002)
-            took = [0, 0]
-            for which in (0, 1) if number % 2 else (1, 0):
-                call = (_task, decorated)[which]
-                begin = time.perf_counter_ns()
-                call(number)
-                took[which] = time.perf_counter_ns() - begin
-            added.append((took[1] - took[0]) / 1e3)
-    return added
+        return differences(_task, decorated, count, 0)
 
 
 def delays(directory: str, port: int, seconds: float) -> list[float]:

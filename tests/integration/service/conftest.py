@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from flow_clients import FlowsUser
     from globus_compute_sdk import Client
     from rabbitmq import RabbitMQ
-    from service_stack import Stack
+    from service_stack import Service, Stack
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,11 @@ def wait_online(wait_for: Callable[..., None]) -> Callable[[Client, str], None]:
         wait_for(lambda: client.get_endpoint_status(endpoint)["status"] == "online", "endpoint online")
 
     return wait
+
+
+@pytest.fixture
+def user(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlowsUser]:
+    """Users of a module's rehearsal of Globus Flows, by their ids."""
+    from flow_clients import FlowsUser
+
+    return lambda client_id: FlowsUser(monkeypatch, service.port, client_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 PASS = {"Type": "Pass", "End": True}
 FLOWS_VARIABLES = tuple(f"GLOBUS_SDK_SERVICE_URL_{name}" for name in ("AUTH", "FLOWS", "TRANSFER", "TIMER"))
+
+
+def refusal(call: Callable[[], Any]) -> tuple[int | None, str | None]:
+    """Status and code with which a call is refused."""
+    import globus_sdk
+
+    with pytest.raises(globus_sdk.GlobusAPIError) as refused:
+        call()
+    return refused.value.http_status, refused.value.code
 
 
 def write_collections(path: Path, directories: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow_clients import PASS, FlowsUser, rehearsing, transfer, write_collections
+from flow_clients import PASS, FlowsUser, refusal, rehearsing, transfer, write_collections
 from service_stack import ALICE, BOB, Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("service-flows")]
@@ -42,11 +42,6 @@ def service(place: Path, ids: dict[str, str], tmp_path_factory: pytest.TempPathF
     options = ("--collections", str(place / "collections.json"), "--transfer-limit", "2048")
     with rehearsing(tmp_path_factory.mktemp("service"), *options) as running:
         yield running
-
-
-@pytest.fixture
-def user(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlowsUser]:
-    return lambda client_id: FlowsUser(monkeypatch, service.port, client_id)
 
 
 def test_a_flow_is_deployed_changed_run_and_deleted(user: Callable[[str], FlowsUser]) -> None:
@@ -113,17 +108,10 @@ def test_a_wrong_definition_is_refused_with_the_place(user: Callable[[str], Flow
 
 
 def test_who_may_do_what(user: Callable[[str], FlowsUser]) -> None:
-    import globus_sdk
-
     alice, bob = user(ALICE), user(BOB)
     hidden = alice.deploy({"A": PASS})
     seen = alice.deploy({"A": PASS}, flow_viewers=["public"])
     open_to_bob = alice.deploy({"A": PASS}, flow_starters=[bob.urn], run_monitors=[])
-
-    def refusal(call: Callable[[], Any]) -> tuple[int | None, str | None]:
-        with pytest.raises(globus_sdk.FlowsAPIError) as refused:
-            call()
-        return refused.value.http_status, refused.value.code
 
     assert refusal(lambda: bob.flows.get_flow(hidden)) == (404, "NOT_FOUND")
     assert bob.flows.get_flow(seen)["user_role"] == "flow_viewer"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow_clients import PASS, FlowsUser, rehearsing, write_collections
+from flow_clients import PASS, FlowsUser, refusal, rehearsing, write_collections
 from service_stack import ALICE, BOB, Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("service-timers")]
@@ -35,11 +35,6 @@ def service(place: Path, ids: dict[str, str]) -> Iterator[Service]:
         yield running
 
 
-@pytest.fixture
-def user(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlowsUser]:
-    return lambda client_id: FlowsUser(monkeypatch, service.port, client_id)
-
-
 def copy(ids: dict[str, str], target: str, to: str = "/a.dat") -> Any:
     import globus_sdk
 
@@ -55,15 +50,6 @@ def wait(user: FlowsUser, timer: str, status: str) -> dict[str, Any]:
         assert time.monotonic() < deadline, shown
         time.sleep(0.1)
     return dict(shown)
-
-
-def refusal(call: Callable[[], Any]) -> tuple[int | None, str | None]:
-    """Status and code with which a call is refused."""
-    import globus_sdk
-
-    with pytest.raises(globus_sdk.TimersAPIError) as refused:
-        call()
-    return refused.value.http_status, refused.value.code
 
 
 def test_a_transfer_timer_runs_as_often_as_it_is_to(

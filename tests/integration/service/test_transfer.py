@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flow_clients import FlowsUser, rehearsing, transfer, write_collections
+from flow_clients import FlowsUser, refusal, rehearsing, transfer, write_collections
 from service_stack import ALICE, BOB, Service
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ def service(place: Path, ids: dict[str, str]) -> Iterator[Service]:
 
 
 @pytest.fixture
-def user(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlowsUser]:
-    return lambda client_id: FlowsUser(monkeypatch, service.port, client_id)
-
-
-@pytest.fixture
 def alice(user: Callable[[str], FlowsUser]) -> FlowsUser:
     return user(ALICE)
 
@@ -59,15 +54,6 @@ def wait(client: globus_sdk.TransferClient, task: str) -> dict[str, Any]:
         assert time.monotonic() < deadline, shown
         time.sleep(0.05)
     return dict(shown)
-
-
-def refusal(call: Callable[[], Any]) -> tuple[int | None, str | None]:
-    """Status and code with which a call is refused."""
-    import globus_sdk
-
-    with pytest.raises(globus_sdk.TransferAPIError) as refused:
-        call()
-    return refused.value.http_status, refused.value.code
 
 
 def test_a_transfer_is_submitted_once_and_shown(alice: FlowsUser, ids: dict[str, str], place: Path) -> None:
