@@ -21,7 +21,7 @@ ENDPOINT = "11111111-2222-4333-8444-555555555555"
 
 @dataclass
 class Call:
-    """One task: a function of :mod:`support.calls` by name."""
+    """One task: a function of :mod:`support.calls` or :mod:`support.annotating_calls` by name."""
 
     function: str
     args: tuple[Any, ...] = ()

@@ -46,8 +46,9 @@ def await_agent(crates: str) -> None:
 def main(path: str) -> None:
     plan: dict[str, Any] = pickle.loads(Path(path).read_bytes())
     from prov_worker.globus.worker import execute_task
-    from support import calls
+    from support import annotating_calls, calls
 
+    functions = {**vars(calls), **vars(annotating_calls)}
     results = Path(plan["results"])
     kept: dict[int, bytes] = {}
 
@@ -62,7 +63,7 @@ def main(path: str) -> None:
 
                     strategy = getattr(serialize, strategy)()
                 body = pack(
-                    getattr(calls, call["function"]), call["args"], call["kwargs"], uuid.UUID(call["task"]), strategy
+                    functions[call["function"]], call["args"], call["kwargs"], uuid.UUID(call["task"]), strategy
                 )
             task: Any = call["task"] if call.get("text_id") else uuid.UUID(call["task"])
             target = results / str(number)

@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from pbs_site import PBSSite
+    from service_stack import Stack
     from standin.cluster import Cluster
 
 
@@ -29,6 +30,16 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     yield make
     for cluster in made:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Broker and service of all sites: their tests run in one process."""
+    import pbs_site  # noqa: F401 - knows the folder of the next one
+    from service_stack import running
+
+    with running(tmp_path_factory.mktemp("stack"), endpoint=False) as stack:
+        yield stack
 
 
 @pytest.fixture

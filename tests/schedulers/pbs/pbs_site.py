@@ -104,25 +104,22 @@ def cluster(directory: Path, server: str, node: Mapping[str, int], file_systems:
 
 @contextmanager
 def installed(
-    site: str, directory: Path, node: Mapping[str, int], file_systems: str, **options: Any
+    site: str, directory: Path, stack: Stack, node: Mapping[str, int], file_systems: str, **options: Any
 ) -> Iterator[PBSSite]:
-    """A site with all that it needs: broker, service, cluster, daemon."""
-    from service_stack import running
-
-    with running(directory / "stack", endpoint=False) as stack:
-        made = cluster(directory / "pbs", f"{site}-pbs-01", node, file_systems)
-        endpoint = PBSSite(site, directory / "gc", stack, made, node["ncpus"], **options)
-        made.start()
-        try:
-            endpoint.configure()
-            endpoint.start()
-            yield endpoint
-        except BaseException:
-            sys.stderr.write(f"{endpoint.log}\n{made.log}")
-            raise
-        finally:
-            endpoint.stop()
-            made.stop()
+    """A site with a cluster and a daemon of its own, at a broker and a service that are up."""
+    made = cluster(directory / "pbs", f"{site}-pbs-01", node, file_systems)
+    endpoint = PBSSite(site, directory / "gc", stack, made, node["ncpus"], **options)
+    made.start()
+    try:
+        endpoint.configure()
+        endpoint.start()
+        yield endpoint
+    except BaseException:
+        sys.stderr.write(f"{endpoint.log}\n{made.log}")
+        raise
+    finally:
+        endpoint.stop()
+        made.stop()
 
 
 def by_task(futures: Sequence[ComputeFuture[Any]], limit_s: float = 180) -> dict[str, int]:

@@ -18,18 +18,18 @@ from support.marks import endpoints
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
+    from service_stack import Stack
 
-pytestmark = endpoints("pbs-aurora")
+pytestmark = endpoints("pbs-sites")
 OWN = site("aurora").options
 #: Cores 0 and 52, two threads each.
 OF_THE_SYSTEM = {0, 52, 104, 156}
 
 
 @pytest.fixture(scope="module")
-def aurora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
-    project = tmp_path_factory.mktemp("flare")
-    node = {"ncpus": 208}
-    with installed("aurora", tmp_path_factory.mktemp("aurora"), node, "home:flare", submit_dir=project) as endpoint:
+def aurora(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[PBSSite]:
+    project, directory = tmp_path_factory.mktemp("flare"), tmp_path_factory.mktemp("aurora")
+    with installed("aurora", directory, stack, {"ncpus": 208}, "home:flare", submit_dir=project) as endpoint:
         yield endpoint
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,35 +21,53 @@ from support.marks import endpoints
 
 if TYPE_CHECKING:
     from globus_compute_sdk import Client
+    from service_stack import Stack
 
-pytestmark = endpoints("pbs-polaris")
+pytestmark = endpoints("pbs-sites")
 Wait = Callable[..., None]
 LIMIT_S = 180
 OWN = site("polaris").options
 
 
 @pytest.fixture(scope="module")
-def polaris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PBSSite]:
+def polaris(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[PBSSite]:
     node = {"ncpus": 64, "ngpus": 4}
-    with installed("polaris", tmp_path_factory.mktemp("polaris"), node, "home:eagle") as endpoint:
+    with installed("polaris", tmp_path_factory.mktemp("polaris"), stack, node, "home:eagle") as endpoint:
         yield endpoint
 
 
-#: Sets its blocks apart from those of other tests.
-UNREACHED = "00:20:00"
+#: Set the blocks of the tasks that are begun first apart from those of tests.
+UNREACHED, SHORT = "00:20:00", "00:01:00"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def unreached(polaris: PBSSite) -> str:
-    """A task whose `worker_init` does not reach the workers' environment; begun first, as Parsl looks once a minute."""
+def begun_first(polaris: PBSSite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Tasks that take a minute, by walltime: they go on while other tests run.
+
+    The `worker_init` of one does not reach the workers' environment, and Parsl looks once a minute; the other meets the
+    end of its walltime.
+    """
     from globus_compute_sdk import Client
 
     client = Client()
     assert polaris.cluster.jobs() == {}, "nothing is submitted before there is a task"
-    batch = client.create_batch(user_endpoint_config={"walltime": UNREACHED, "worker_init": "true"})
-    function = client.register_function(pbs_tasks.meet)
-    batch.add(function, ("/nonexistent", 0, 1))
-    (task_id,) = client.batch_run(polaris.id, batch)["tasks"][function]
+    marker = tmp_path_factory.mktemp("short") / "here"
+    return {
+        UNREACHED: begin(client, polaris, (pbs_tasks.meet, "/nonexistent", 0, 1), UNREACHED, worker_init="true"),
+        SHORT: begin(client, polaris, (pbs_tasks.stay, str(marker)), SHORT, **LOOKS_OFTEN),
+    }
+
+
+#: Signs of life of managers, for endpoints that lose some.
+LOOKS_OFTEN = {"heartbeat_period": 2, "heartbeat_threshold": 6}
+
+
+def begin(client: Client, endpoint: PBSSite, call: tuple[Any, ...], walltime: str, **options: Any) -> str:
+    """Submit a task in a block of its own walltime; its id."""
+    batch = client.create_batch(user_endpoint_config={"walltime": walltime, **options})
+    function = client.register_function(call[0])
+    batch.add(function, call[1:])
+    (task_id,) = client.batch_run(endpoint.id, batch)["tasks"][function]
     return str(task_id)
 
 
@@ -70,9 +89,12 @@ def failure_of(client: Client, task_id: str, wait_for: Wait, limit_s: float = LI
 
 
 def jobs_of(endpoint: PBSSite) -> dict[str, dict[str, Any]]:
-    """Jobs of all tests but that one."""
-    jobs = endpoint.cluster.jobs()
-    return {job: attributes for job, attributes in jobs.items() if attributes["Resource_List"]["walltime"] != UNREACHED}
+    """Jobs of all tests but those that are begun first."""
+    return {
+        job: attributes
+        for job, attributes in endpoint.cluster.jobs().items()
+        if attributes["Resource_List"]["walltime"] not in (UNREACHED, SHORT)
+    }
 
 
 @pytest.fixture
@@ -135,74 +157,60 @@ def test_workers_are_bound_to_cpus_of_this_machine(
         assert (facts["#env-CUDA_VISIBLE_DEVICES"], facts["#worker-cpu-affinity"]) == (str(rank), str(here[rank]))
 
 
-def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
-    polaris: PBSSite, client: Client, tmp_path: Path, wait_for: Wait
-) -> None:
-    pbs = polaris.cluster
-    before = set(jobs_of(polaris))
-    function = client.register_function(pbs_tasks.stay)
-
-    def submitted(walltime: str) -> str:
-        batch = client.create_batch(
-            user_endpoint_config={"walltime": walltime, "heartbeat_period": 2, "heartbeat_threshold": 6}
-        )
-        batch.add(function, (str(tmp_path / walltime),))
-        (task_id,) = client.batch_run(polaris.id, batch)["tasks"][function]
-        return str(task_id)
-
-    short, long = "00:00:25", "00:30:00"
-    tasks = {walltime: submitted(walltime) for walltime in (short, long)}
-    for walltime in tasks:
-        wait_for((tmp_path / walltime).exists, "a task that runs")
-    jobs = {
-        attributes["Resource_List"]["walltime"]: job
-        for job, attributes in jobs_of(polaris).items()
-        if job not in before
-    }
-    assert pbs.run("qdel", jobs[long]).returncode == 0
-    for walltime, pattern in (
-        (long, rf"batch job {re.escape(jobs[long])} had 1\d\d\d s of its walltime left"),
-        (short, rf"the walltime of batch job {re.escape(jobs[short])} was over"),
-    ):
-        crate = polaris.whole(tasks[walltime], wait_for)
-        assert crate.status == "failed"
-        assert re.search(pattern, str(crate.error))
-    wait_for(lambda: all(pbs.jobs()[job]["job_state"] == "F" for job in jobs.values()), "the end of both jobs")
-    ended = [pbs.jobs()[jobs[walltime]]["Exit_status"] for walltime in (long, short)]
-    assert ended == [271, -29]
-    for task_id in tasks.values():
-        assert "ManagerLost" in failure_of(client, task_id, wait_for)
-
-
-@pytest.mark.parametrize(
-    "options, pattern",
-    [
-        ({"queue": "nope"}, "qsub: Unknown queue"),
-        ({"filesystems": "home:grand"}, "Invalid filesystem identifiers grand"),
-        ({"account": "Nobody"}, "No active allocation found for project Nobody"),
-        ({"workers": 2}, "engine.cpu_affinity: 4 lists for 2 workers"),
-        # Last: the endpoint counts as offline until its next heartbeat, as its failure notice is its last word.
-        ({"walltime": 3600}, "3600 is not of type 'string'"),
-    ],
-)
-def test_what_is_refused_is_an_error_of_the_task(
-    polaris: PBSSite, client: Client, options: dict[str, Any], pattern: str
-) -> None:
+def test_what_is_refused_is_an_error_of_the_task(polaris: PBSSite, client: Client) -> None:
+    """All at once: an endpoint's first answer takes as long as its start."""
     from globus_compute_sdk import Executor
     from globus_compute_sdk.errors import TaskExecutionFailed
 
     before = set(jobs_of(polaris))
-    with Executor(endpoint_id=polaris.id, client=client, user_endpoint_config=options) as executor:
-        future = executor.submit(pbs_tasks.meet, "/nonexistent", 0, 1)
-        with pytest.raises(TaskExecutionFailed, match=pattern):
-            future.result(LIMIT_S)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"queue": "nope"}, "qsub: Unknown queue"),
+        ({"filesystems": "home:grand"}, "Invalid filesystem identifiers grand"),
+        ({"account": "Nobody"}, "No active allocation found for project Nobody"),
+        ({"workers": 2}, "engine.cpu_affinity: 4 lists for 2 workers"),
+    ]
+    # By itself: the endpoint counts as offline until its next heartbeat, as its failure notice is its last word.
+    last: list[tuple[dict[str, Any], str]] = [({"walltime": 3600}, "3600 is not of type 'string'")]
+    for cases in (refused, last):
+        with ExitStack() as executors:
+            futures = []
+            for options, _ in cases:
+                executor = Executor(endpoint_id=polaris.id, client=client, user_endpoint_config=options)
+                executors.enter_context(executor)
+                futures.append(executor.submit(pbs_tasks.meet, "/nonexistent", 0, 1))
+            for future, (_, pattern) in zip(futures, cases, strict=True):
+                with pytest.raises(TaskExecutionFailed, match=pattern):
+                    future.result(LIMIT_S)
     assert set(jobs_of(polaris)) == before
 
 
+def test_a_job_that_is_ended_leaves_failed_crates_that_say_so(
+    polaris: PBSSite, client: Client, begun_first: dict[str, str], tmp_path: Path, wait_for: Wait
+) -> None:
+    pbs, long, marker = polaris.cluster, "00:30:00", tmp_path / "long"
+    tasks = {
+        long: begin(client, polaris, (pbs_tasks.stay, str(marker)), long, **LOOKS_OFTEN),
+        SHORT: begun_first[SHORT],
+    }
+    wait_for(marker.exists, "a task that runs")
+    jobs = {facts["Resource_List"]["walltime"]: job for job, facts in pbs.jobs().items()}
+    assert pbs.run("qdel", jobs[long]).returncode == 0
+    for walltime, pattern in (
+        (long, rf"batch job {re.escape(jobs[long])} had 1\d\d\d s of its walltime left"),
+        (SHORT, rf"the walltime of batch job {re.escape(jobs[SHORT])} was over"),
+    ):
+        crate = polaris.whole(tasks[walltime], wait_for)
+        assert crate.status == "failed"
+        assert re.search(pattern, str(crate.error))
+        wait_for(lambda job=jobs[walltime]: pbs.jobs()[job]["job_state"] == "F", "the end of the job")
+        assert pbs.jobs()[jobs[walltime]]["Exit_status"] == (-29 if walltime == SHORT else 271)
+        assert "ManagerLost" in failure_of(client, tasks[walltime], wait_for)
+
+
 def test_a_worker_init_that_reaches_nothing_is_an_error_of_the_task(
-    polaris: PBSSite, client: Client, unreached: str, wait_for: Wait
+    polaris: PBSSite, client: Client, begun_first: dict[str, str], wait_for: Wait
 ) -> None:
     """With what the job wrote to stderr, after Parsl's look once a minute; ALCF's guide warns of blocks without end."""
     # Twice as long where the endpoint ends, as its executor has failed, before its results are sent.
-    message = failure_of(client, unreached, wait_for, 2 * LIMIT_S)
+    message = failure_of(client, begun_first[UNREACHED], wait_for, 2 * LIMIT_S)
     assert "globus-compute-endpoint" in message
