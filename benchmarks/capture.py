@@ -1,6 +1,7 @@
 """What recording libraries costs, each beside the library alone: Dask, PyTorch, TensorBoard's files, and none at all.
 
-PyTorch and TensorBoard are those of ``PROV_TEST_TORCH`` (``make torch``); rows without it say so.
+PyTorch and TensorBoard are those of ``PROV_TEST_TORCH`` (``make torch``), the oldest Dask is that of ``PROV_TEST_DASK``
+(``make dask``); rows without them say so.
 """
 
 from __future__ import annotations
@@ -8,12 +9,24 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Bench, BenchmarkError, alternate, await_crates, end_agent, fresh, median, quartiles
+from benchmarks.harness import (
+    Bench,
+    BenchmarkError,
+    alternate,
+    await_crates,
+    crates_in,
+    end_agent,
+    fresh,
+    median,
+    quartiles,
+)
 from benchmarks.rows import Row, Target
 
 
@@ -105,30 +118,70 @@ def _step(crate_dir: str, **settings: str) -> Any:
 
 # -- Dask ------------------------------------------------------------------------------------------------------------
 
+#: Tasks before those that are timed: the node's agent has started by then, and has written their crates.
+_WARM_UP = 50
+
 
 def _dask(bench: Bench) -> list[Row]:
-    tasks, pairs = bench.pick(2000, 100), bench.pick(7, 1)
-    crate_dir = bench.crate_dir(memory=True)
-    recorded = 0
-
-    def ours() -> float:
-        nonlocal recorded
-        recorded += tasks
-        return float(fresh("benchmarks.capture:cluster", crate_dir=crate_dir, tasks=tasks))
-
-    def plain() -> float:
-        return float(fresh("benchmarks.capture:cluster", crate_dir=None, tasks=tasks))
-
-    bench.say(f"{pairs} pairs of Dask clusters, {tasks} tasks each")
-    ours_us, plain_us = alternate(ours, plain, pairs)
-    crates = await_crates(crate_dir, recorded, 600.0)
-    end_agent(crate_dir)
-    note = f"LocalCluster of two processes, {tasks} tasks of 1 ms each, time from submission to the last result"
-    target = Target(1.05, of_ratio=True)
-    return [
-        Row("Dask, per task", median(ours_us), "µs", median(plain_us), target, pairs, **quartiles(ours_us), note=note),
-        Row("Dask, tasks with a crate", 100 * crates / recorded, "%", None, Target(100, at_most=False), recorded),
+    """Rows for a burst of tasks, and for tasks that follow one another for longer than their crates wait."""
+    burst = _Clusters(bench.pick(1500, 100), bench.pick(7, 1), "a burst: its crates are written when it is over")
+    longer = _Clusters(
+        bench.pick(5000, 200),
+        bench.pick(3, 1),
+        "longer than crates wait: they are written beside, on the same processors",
+    )
+    rows = [
+        *burst.rows(bench, sys.executable, "Dask, per task"),
+        *longer.rows(bench, sys.executable, "Dask, per task, with crates beside"),
     ]
+    oldest = os.environ.get("PROV_TEST_DASK", "")
+    try:
+        if not os.path.exists(oldest):
+            raise BenchmarkError("PROV_TEST_DASK names no Python; make dask")
+        return rows + burst.rows(bench, oldest, "Dask 2024.10, per task")
+    except BenchmarkError as error:
+        return [*rows, Row("Dask 2024.10, per task", None, "", note=str(error))]
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """Clusters with recording and without, by turns.
+
+    Attributes:
+        tasks: of each.
+        pairs: of clusters.
+        about: when crates are written.
+    """
+
+    tasks: int
+    pairs: int
+    about: str
+
+    def rows(self, bench: Bench, python: str, name: str) -> list[Row]:
+        """Rows for the release of Dask that an interpreter has."""
+        bench.say(f"{name}: {self.pairs} pairs of clusters, {self.tasks} tasks each")
+        crate_dir = bench.crate_dir(memory=True)
+        recorded = 0
+
+        def ours() -> float:
+            nonlocal recorded
+            answer = fresh("benchmarks.capture:cluster", python=python, crate_dir=crate_dir, tasks=self.tasks)
+            recorded += self.tasks + _WARM_UP
+            await_crates(crate_dir, recorded, 300.0)  # the next cluster has the processors for itself
+            end_agent(crate_dir)
+            return float(answer)
+
+        def plain() -> float:
+            return float(fresh("benchmarks.capture:cluster", python=python, crate_dir=None, tasks=self.tasks))
+
+        ours_us, plain_us = alternate(ours, plain, self.pairs)
+        note = f"LocalCluster of two processes, {self.tasks} tasks of 1 ms, submission to last result; {self.about}"
+        share = 100 * crates_in(crate_dir) / recorded
+        return [
+            Row(name, median(ours_us), "µs", median(plain_us), Target(1.05, of_ratio=True), self.pairs,
+                **quartiles(ours_us), note=note),
+            Row(f"{name}: tasks with a crate", share, "%", None, Target(100, at_most=False), recorded),
+        ]  # fmt: skip
 
 
 def cluster(crate_dir: str | None, tasks: int) -> float:
@@ -138,8 +191,9 @@ def cluster(crate_dir: str | None, tasks: int) -> float:
     if crate_dir is not None:
         os.environ |= {"PROV_WORKER": "1", "PROV_WORKER_CRATE_DIR": crate_dir, "PROV_WORKER_PLOTS": "none"}
         preload = {"preload": ["prov_worker.capture.dask"]}
+        present = crates_in(crate_dir)
     else:
-        preload = {}
+        preload, present = {}, 0
     options = {
         "n_workers": 2,
         "threads_per_worker": 1,
@@ -148,10 +202,12 @@ def cluster(crate_dir: str | None, tasks: int) -> float:
         "host": "127.0.0.1",
     }
     with LocalCluster(**options, **preload) as local, Client(local) as client:
-        client.gather(client.map(_one_millisecond, range(50), pure=False))
+        client.gather(client.map(_one_millisecond, range(_WARM_UP), pure=False))
+        if crate_dir is not None:
+            await_crates(crate_dir, present + _WARM_UP)
         began = time.perf_counter()
-        client.gather(client.map(_one_millisecond, range(tasks - 50), pure=False))
-        return 1e6 * (time.perf_counter() - began) / (tasks - 50)
+        client.gather(client.map(_one_millisecond, range(tasks), pure=False))
+        return 1e6 * (time.perf_counter() - began) / tasks
 
 
 def _one_millisecond(number: int) -> int:
