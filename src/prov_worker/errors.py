@@ -7,8 +7,6 @@ errors are counted and logged (see :mod:`prov_worker.recorder`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
@@ -99,8 +97,7 @@ class CrateError(InputError):
 ODD = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
-@contextmanager
-def blaming(where: str | os.PathLike[str]) -> Iterator[None]:
+class blaming:  # noqa: N801 - read as a function; a class, as it is entered for each crate of many
     """Turn whatever odd content provokes into a CrateError that names the crate: one crate never stops the others.
 
     Args:
@@ -109,11 +106,20 @@ def blaming(where: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         CrateError: an error of the kinds that content can cause.
     """
-    try:
-        yield
-    except ODD as error:
-        text = " ".join(str(error).split())[:200]
-        raise CrateError(where, f"cannot be taken: {type(error).__name__}{f': {text}' if text else ''}") from error
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str | os.PathLike[str]) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, ODD):
+            text = " ".join(str(error).split())[:200]
+            problem = f"cannot be taken: {type(error).__name__}{f': {text}' if text else ''}"
+            raise CrateError(self._where, problem) from error
 
 
 class SpoolError(InputError):

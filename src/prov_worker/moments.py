@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 #: https://www.w3.org/TR/xmlschema11-2/#dateTime: any number of digits of a second; offsets without a colon as in
 #: ISO 8601. Python 3.10's ``fromisoformat`` takes three or six digits and ``+00:00`` alone.
 _MOMENT = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
     r"(?:[Tt ](?P<hour>\d\d)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?)?"
     r"(?P<offset>[Zz]|[+-]\d\d(?::?\d\d)?)?\Z"
 )
@@ -34,10 +34,8 @@ def parse_moment(text: str) -> datetime:
     microsecond = int((match["fraction"] or "0")[:6].ljust(6, "0"))
     end_of_day = hour == 24 and not (minute or second or microsecond)
     try:
-        day = datetime.strptime(match["date"], "%Y-%m-%d")
-        moment = day.replace(
-            hour=0 if end_of_day else hour, minute=minute, second=second, microsecond=microsecond, tzinfo=_zone(match)
-        )
+        year, month, day = map(int, match.group("year", "month", "day"))
+        moment = datetime(year, month, day, 0 if end_of_day else hour, minute, second, microsecond, _zone(match))
         return moment + timedelta(days=end_of_day)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"no such time: {text!r}: {error}") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from prov_worker.crate import bounds, identifiers
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.entity_lines import EntityLines
 from prov_worker.crate.series_json import read_resource_usage
 from prov_worker.crate.sources import Source, read
 from prov_worker.errors import CrateError
@@ -114,6 +115,28 @@ def graph_of(source: Source, data: bytes, *, strict: bool = True, run: bool = Fa
     return graph
 
 
+def entities_of(source: Source, data: bytes, *, strict: bool = True) -> dict[str, Entity]:
+    """Return the entities in the content of a metadata file by id, as :func:`graph_of` gives them.
+
+    Equal ones of several crates are one object: they must not be changed.
+
+    Args:
+        source: the crate.
+        data: the content.
+        strict: as of :func:`graph_of`.
+
+    Raises:
+        CrateError: as of :func:`graph_of`.
+    """
+    shared = _LINES.entities(data)
+    if shared is not None:
+        return shared
+    entities: dict[str, Entity] = {}
+    for entity in graph_of(source, data, strict=strict):
+        entities.setdefault(entity["@id"], entity)
+    return entities
+
+
 def _check_counts(graph: list[Entity], where: str) -> None:
     if len(graph) > bounds.MAX_ENTITIES:
         raise CrateError(where, f"more than {bounds.MAX_ENTITIES:,} entities", "@graph")
@@ -172,6 +195,18 @@ def graph_in(document: Any, where: str) -> list[Entity]:
     return graph
 
 
+def _check_entities(graph: list[Entity]) -> None:
+    _check_counts(graph_in({"@graph": graph}, ""), "")
+
+
+def new_lines() -> EntityLines:
+    """Return a reader of documents by their lines, as strict as :func:`graph_of`."""
+    return EntityLines(json.JSONDecoder(parse_constant=_no_number, parse_float=_finite), _check_entities)
+
+
+_LINES = new_lines()
+
+
 def _is_deep(value: Any, levels: int) -> bool:
     """Return whether lists and objects are nested in more than this many levels."""
     if not levels:
@@ -208,8 +243,11 @@ def hardware_in(data: Any, where: str) -> dict[str, Any]:
 
 def reference_ids(value: Any) -> list[str]:
     """Return ids in a property's value: of a reference, of a list of references, or none."""
-    members = value if isinstance(value, list) else [value]
-    return [member["@id"] for member in members if isinstance(member, dict) and isinstance(member.get("@id"), str)]
+    return [
+        identifier
+        for member in (value if isinstance(value, list) else (value,))
+        if isinstance(member, dict) and isinstance(identifier := member.get("@id"), str)
+    ]
 
 
 def types_of(entity: Entity) -> list[str]:

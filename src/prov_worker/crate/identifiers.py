@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ def is_absolute(identifier: str) -> bool:
     return _SCHEME.match(identifier) is not None
 
 
+@lru_cache(maxsize=1024)
 def local_path(identifier: str) -> str | None:
     """Return the path that an id names, relative to the crate, without a slash at its end.
 

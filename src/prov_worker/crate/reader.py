@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class StepCrate:
 
     Args:
         source: where the crate lies.
-        graph: entities of its metadata.
+        graph: entities of its metadata, in a list or by id.
 
     Attributes:
         source: where the crate lies.
@@ -74,12 +75,12 @@ class StepCrate:
         files: the files that the crate lists.
     """
 
-    def __init__(self, source: Source, graph: list[Entity]) -> None:
+    def __init__(self, source: Source, graph: list[Entity] | dict[str, Entity]) -> None:
         self.source = source
         self.path = source.path
         self._metadata = f"{source.where}/{v.METADATA_FILE}"
-        self.entities: dict[str, Entity] = {}
-        for entity in graph:
+        self.entities: dict[str, Entity] = graph if isinstance(graph, dict) else {}
+        for entity in () if isinstance(graph, dict) else graph:
             self.entities.setdefault(entity["@id"], entity)
         self._legacy = legacy.is_legacy(self.entities)
         root = self._entity("./", "@graph")
@@ -103,6 +104,8 @@ class StepCrate:
         self.status = self._status()
         error = self.action.get("error")
         self.error: str | None = error if isinstance(error, str) else None
+        properties = reference_ids(self.action.get("additionalProperty"))
+        self._properties = [self.entities[name] for name in properties if name in self.entities]
         self.usage = self._usage()
         self.files = self._files()
 
@@ -186,8 +189,9 @@ class StepCrate:
 
     def _usage(self) -> dict[str, tuple[float | int | str, str]]:
         usage = {}
+        place = f"{self.action['@id']}.resourceUsage"
         for identifier in reference_ids(self.action.get("resourceUsage")):
-            entity = self._entity(identifier, f"{self.action['@id']}.resourceUsage")
+            entity = self._entity(identifier, place)
             unit = v.UNIT_NAMES.get(str(entity.get("unitCode")), "")
             value = entity.get("value")
             if not isinstance(value, (int, float, str)):
@@ -200,8 +204,11 @@ class StepCrate:
     def _files(self) -> list[CrateFile]:
         files = []
         for identifier, entity in self.entities.items():
+            kind = entity.get("@type")
+            if kind != "File" and (type(kind) is str or "File" not in types_of(entity)):
+                continue
             # A File by an absolute URI lies elsewhere, one by "#…" is not a file of the crate, such as a stream.
-            relative = identifiers.local_path(identifier) if "File" in types_of(entity) else None
+            relative = identifiers.local_path(identifier)
             if relative is None:
                 continue
             if identifiers.leads_outside(relative):
@@ -211,9 +218,9 @@ class StepCrate:
                     id=identifier,
                     relative=relative,
                     name=str(entity.get("name", relative)),
-                    media_type=entity.get("encodingFormat") if isinstance(entity.get("encodingFormat"), str) else None,
+                    media_type=media_type if isinstance(media_type := entity.get("encodingFormat"), str) else None,
                     size_bytes=content_size(entity),
-                    sha256=entity.get("sha256") if isinstance(entity.get("sha256"), str) else None,
+                    sha256=sha256 if isinstance(sha256 := entity.get("sha256"), str) else None,
                 )
             )
         return files
@@ -237,9 +244,10 @@ class StepCrate:
     @property
     def function_name(self) -> str:
         """Name of the function."""
-        name = self.function.get("name")
+        function = self.function
+        name = function.get("name")
         if not isinstance(name, str):
-            raise self._wrong(f"{self.function['@id']}.name", "missing")
+            raise self._wrong(f"{function['@id']}.name", "missing")
         return name
 
     @property
@@ -265,20 +273,21 @@ class StepCrate:
     @property
     def endpoint_id(self) -> str | None:
         """UUID of the endpoint that the task was submitted to."""
-        return self._endpoint().id
+        return self._endpoint.id
 
     @property
     def endpoint_name(self) -> str | None:
         """Name of that endpoint, or its id."""
-        endpoint = self._endpoint()
+        endpoint = self._endpoint
         return endpoint.name or endpoint.id
 
     @property
     def user_endpoint_id(self) -> str | None:
         """UUID of the user endpoint that ran the task; None if the crate names none."""
         value = self._value(USER_ENDPOINT)
-        return value if isinstance(value, str) else self._endpoint().user_id
+        return value if isinstance(value, str) else self._endpoint.user_id
 
+    @cached_property
     def _endpoint(self) -> Endpoint:
         for reference in reference_ids(self.action.get("provider")):
             provider = self._entity(reference, f"{self.action['@id']}.provider")
@@ -291,19 +300,15 @@ class StepCrate:
 
     def properties(self) -> Iterator[Entity]:
         """Yield the additional properties of the action."""
-        for identifier in reference_ids(self.action.get("additionalProperty")):
-            entity = self.entities.get(identifier)
-            if entity is not None:
-                yield entity
+        yield from self._properties
 
     @property
     def annotations(self) -> dict[str, str | int | float]:
         """What the task's code noted with ``annotate``."""
         annotations = {}
-        for identifier in reference_ids(self.action.get("additionalProperty")):
-            entity = self.entities.get(identifier, {})
+        for entity in self._properties:
             if entity.get("propertyID") == v.ANNOTATION and isinstance(entity.get("value"), (str, int, float)):
-                annotations[str(entity.get("name", identifier))] = entity["value"]
+                annotations[str(entity.get("name", entity["@id"]))] = entity["value"]
         return annotations
 
     @property
@@ -311,8 +316,7 @@ class StepCrate:
         """The recorder's remarks, such as on what is missing."""
         if self._legacy:
             return legacy.notes(self.description)
-        entities = (self.entities.get(name, {}) for name in reference_ids(self.action.get("additionalProperty")))
-        return [str(entity.get("value", "")) for entity in entities if entity.get("propertyID") == v.NOTE]
+        return [str(entity.get("value", "")) for entity in self._properties if entity.get("propertyID") == v.NOTE]
 
     @property
     def samples(self) -> int | None:

@@ -62,6 +62,7 @@ def package_id(name: str, version: str) -> str:
     return f"{v.PACKAGE_URL}{tag}/{release}/"
 
 
+@lru_cache(maxsize=1024)
 def plain_version(version: str) -> str:
     """Return a version as a package index spells it (PEP 440): ``2026.5.4`` of Parsl's ``2026.05.04``."""
     return _LEADING_ZEROS.sub("", version)

@@ -9,7 +9,7 @@ from typing import Any
 
 from prov_worker import accelerators, schedulers
 from prov_worker.crate import vocabulary as v
-from prov_worker.crate.graph import Entity, content_size, graph_of, reference_ids, types_of
+from prov_worker.crate.graph import Entity, content_size, entities_of, reference_ids, types_of
 from prov_worker.crate.identifiers import is_absolute, local_path
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.software import plain_version
@@ -21,7 +21,8 @@ from prov_worker.model import FAILED
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _GPU_USAGE = re.compile(r"gpu-(.+)-(memory-max|max|mean)\Z")
-_GPU = re.compile(r"#hardware-gpu-[^-]+(-\d+)?\Z")
+_GPU_COMPONENT = "#hardware-gpu-"
+_GPU = re.compile(_GPU_COMPONENT + r"[^-]+(-\d+)?\Z")
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?\Z")
 
 
@@ -37,7 +38,7 @@ def open_step(source: Source, *, strict: bool = True) -> tuple[RunStep, StepCrat
     """
     with blaming(source.where):
         data = read(source, v.METADATA_FILE)
-        crate = StepCrate(source, graph_of(source, data, strict=strict))
+        crate = StepCrate(source, entities_of(source, data, strict=strict))
         return step_of(crate, data), crate
 
 
@@ -171,7 +172,7 @@ def _worker(step: RunStep, crate: StepCrate) -> None:
         if identifier.startswith("#env-"):
             entity = crate.entities.get(identifier, {})
             step.environment[str(entity.get("name", identifier[5:]))] = str(entity.get("value", ""))
-    step.scheduler_job = schedulers.job_id(step.environment)
+    step.scheduler_job = schedulers.job_id(step.environment) if step.environment else None
 
 
 def _count(affinity: str | None) -> int | None:
@@ -197,7 +198,7 @@ def _hardware(step: RunStep, crate: StepCrate) -> None:
     step.cpu_model = _text(cpu.get("model")) if cpu else None
     devices: list[tuple[str | None, str | None, bool]] = []
     for identifier, entity in crate.entities.items():
-        if _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
+        if identifier.startswith(_GPU_COMPONENT) and _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
             model = _text(entity.get("model"))
             is_part = _value(crate, f"{identifier}-mig") is True
             devices.append((_text(_value(crate, f"{identifier}-vendor")), model, is_part))
@@ -211,6 +212,8 @@ def _hardware(step: RunStep, crate: StepCrate) -> None:
 def _gpus(step: RunStep) -> None:
     kinds = {"max": step.gpu_max_percent, "mean": step.gpu_mean_percent, "memory-max": step.gpu_memory_max_bytes}
     for key, value in step.usage.items():
+        if not key.startswith("gpu-"):
+            continue
         match = _GPU_USAGE.match(key)
         figure = number(value)
         if match is not None and figure is not None:

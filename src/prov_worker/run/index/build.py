@@ -20,7 +20,7 @@ from prov_worker.run.index.pieces import pieces
 from prov_worker.run.index.read import ReadBatch, read_batch
 from prov_worker.run.index.record import SEEN_FILE
 from prov_worker.run.index.store import IndexStore, need_arrow
-from prov_worker.run.index.tables import Row
+from prov_worker.run.index.tables import Values
 from prov_worker.run.model import Problem
 
 SUFFIX = ".index"
@@ -174,7 +174,7 @@ class _Writer:
         self._changed = changed
         self._stale: set[str] = set()
         self._seen: list[tuple[str, int, int, str, str]] = []
-        self._rows: dict[tuple[str, str], list[Row]] = {}
+        self._rows: dict[tuple[str, str], list[Values]] = {}
 
     def take(self, batch: ReadBatch) -> None:
         """Take what was read of one batch."""

@@ -9,7 +9,7 @@ from prov_worker.crate.summary_reader import open_step
 from prov_worker.errors import CrateError, blaming
 from prov_worker.run.index.pieces import Piece
 from prov_worker.run.index.store import partition_of
-from prov_worker.run.index.tables import TABLES, Row, rows
+from prov_worker.run.index.tables import TABLES, VALUES, Values, rows
 from prov_worker.run.model import Problem
 
 
@@ -18,24 +18,18 @@ class ReadStep:
     """One step as rows.
 
     Attributes:
-        rows: by table; their ``crate`` is :attr:`prov_worker.crate.sources.Source.location`.
+        location: :attr:`prov_worker.crate.sources.Source.location`, by which the index knows the crate.
+        sha256: hash of its metadata.
+        rows: by table, each with the values of :data:`prov_worker.run.index.tables.PLAIN`.
         partition: of the index, where they belong.
         signature: size and modification time (ns) of what holds the metadata.
     """
 
-    rows: dict[str, list[Row]]
+    location: str
+    sha256: str
+    rows: dict[str, list[Values]]
     partition: str
     signature: tuple[int, int]
-
-    @property
-    def location(self) -> str:
-        """Path of the crate, by which the index knows it."""
-        return str(self.rows["tasks"][0]["crate"])
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the metadata."""
-        return str(self.rows["tasks"][0]["metadata_sha256"])
 
 
 @dataclass(slots=True)
@@ -67,4 +61,5 @@ def _read(source: Source) -> ReadStep:
     step, _ = open_step(source)
     step.crate = source.location
     partition = partition_of(step.began_ns, step.endpoint_id or "")
-    return ReadStep({table: list(rows(table, step)) for table in TABLES}, partition, signature)
+    values = {table: list(map(VALUES[table], rows(table, step))) for table in TABLES}
+    return ReadStep(step.crate, step.metadata_sha256 or "", values, partition, signature)

@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ from prov_worker.run.index.record import (
     part_path,
     size_of,
 )
-from prov_worker.run.index.tables import TABLES, Row
+from prov_worker.run.index.tables import PLAIN, TABLES, Values
 
 #: A partition with more files than this is made one.
 MAX_PARTS = 32
+_DAY_NS = 86_400 * 1_000_000_000
 _ARROW = {"text": "string", "int": "int64", "float": "float64", "bool": "bool_"}
 
 
@@ -61,7 +63,12 @@ def schema_of(table: str) -> Any:
 
 def partition_of(start_ns: int, endpoint: str) -> str:
     """Return directories of a partition, Hive style."""
-    day = datetime.fromtimestamp(start_ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d")
+    return _partition(start_ns // _DAY_NS, endpoint)
+
+
+@lru_cache(maxsize=1024)
+def _partition(days: int, endpoint: str) -> str:
+    day = datetime.fromtimestamp(days * 86_400, timezone.utc).strftime("%Y-%m-%d")
     return f"day={day}/endpoint={safe_name(endpoint) if endpoint else 'unknown'}"
 
 
@@ -214,12 +221,12 @@ class IndexStore:
         """Return all crates that are in the index."""
         return {row[0] for row in self._db.execute("SELECT identity FROM seen")}
 
-    def add(self, seen: Sequence[tuple[str, int, int, str, str]], rows: dict[tuple[str, str], list[Row]]) -> None:
+    def add(self, seen: Sequence[tuple[str, int, int, str, str]], rows: dict[tuple[str, str], list[Values]]) -> None:
         """Add rows and what they came from, all or nothing.
 
         Args:
             seen: location, size, mtime, sha256 and partition of each crate.
-            rows: by table and partition.
+            rows: by table and partition, as :attr:`prov_worker.run.index.read.ReadStep.rows`.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -311,14 +318,14 @@ class IndexStore:
         self._db.execute("UPDATE part SET size = ?, sha = ? WHERE number = ?", (path.stat().st_size, digest, number))
 
     @staticmethod
-    def _table(table: str, rows: list[Row]) -> Any:
+    def _table(table: str, rows: list[Values]) -> Any:
         pa = need_arrow()
-        for row in rows:
-            for name, kind in TABLES[table].items():
-                if kind == "time":
-                    ns = row[f"{name}_ns"]
-                    row[name] = None if ns is None else ns // 1000
-        return pa.Table.from_pylist(rows, schema=schema_of(table))
+        schema = schema_of(table)
+        columns: dict[str, Sequence[Any]] = dict(zip(PLAIN[table], zip(*rows, strict=True), strict=True))
+        for name, kind in TABLES[table].items():
+            if kind == "time":
+                columns[name] = [None if ns is None else ns // 1000 for ns in columns[f"{name}_ns"]]
+        return pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def _is_whole(path: Path, size: int | None, sha: str | None) -> bool:

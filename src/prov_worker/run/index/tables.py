@@ -27,7 +27,8 @@ column         content
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.counters import COLUMNS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 
 #: Columns of the table of tasks and their types: ``text``, ``int``, ``float``, ``bool``, ``time`` (ns, UTC).
 TASKS: dict[str, str] = {
@@ -151,6 +153,12 @@ SAMPLES: dict[str, str] = {
 }
 
 
+#: By table, the columns that a row has: those of times follow from theirs in nanoseconds.
+PLAIN = {table: tuple(name for name, kind in columns.items() if kind != "time") for table, columns in TABLES.items()}
+#: By table, what makes of a row its values, in the order of :data:`PLAIN`.
+VALUES: dict[str, Callable[[Row], Values]] = {table: itemgetter(*names) for table, names in PLAIN.items()}
+
+
 def rows(table: str, step: RunStep) -> Iterator[Row]:
     """Yield rows of one table for one step, without the columns ``start`` and ``end``, which follow from ``*_ns``."""
     if table == "tasks":
@@ -190,7 +198,7 @@ def rows(table: str, step: RunStep) -> Iterator[Row]:
 
 def _task(step: RunStep) -> Row:
     gpus = gpu_use(step)
-    row: Row = {name: getattr(step, name) for name in _PLAIN}
+    row: Row = dict(zip(_PLAIN, _plain_of(step), strict=True))
     row["gpu_max_percent"] = gpus.max_percent
     row["gpu_mean_percent"] = gpus.mean_percent
     row["gpu_memory_max_bytes"] = gpus.memory_max_bytes
@@ -224,6 +232,7 @@ _DERIVED = frozenset(
     )
 )
 _PLAIN = tuple(name for name in TASKS if name not in _DERIVED)
+_plain_of = attrgetter(*_PLAIN)
 _PANDAS = {"text": "string", "int": "Int64", "float": "float64", "bool": "bool"}
 
 

@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow")
 
 import pyarrow.parquet as pq
 
+from prov_worker.crate import graph
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
 from prov_worker.run.index import store
@@ -41,6 +42,25 @@ def test_tables_say_what_the_crates_say(workflow_crates: Any, indexed: Path) -> 
     for path, row in rows.items():
         crate = StepCrate.open(path)
         assert row == (crate.task_id, crate.attempt, crate.status, crate.wall_time_s, crate.error)
+
+
+def test_equal_lines_of_crates_change_no_row(
+    workflow_crates: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories = [workflow_crates.directory, Path(__file__).parents[3] / "data/0.1.0/crates"]
+    by_line = index(directories, tmp_path / "by-line.index")
+    monkeypatch.setattr(graph, "_LINES", Unread())
+    whole = index(directories, tmp_path / "whole.index")
+    assert by_line.total == whole.total > 6
+    assert (by_line.problems, whole.problems) == ([], [])
+    assert everything(by_line.index) == everything(whole.index)
+
+
+class Unread:
+    """Leaves each document to the reader of whole ones."""
+
+    def entities(self, data: bytes) -> None:
+        return None
 
 
 def test_files_lie_in_partitions_that_other_engines_read(indexed: Path) -> None:
