@@ -25,10 +25,9 @@ from prov_worker.recorder.recorder import Recorder
 
 
 class _Current(threading.local):
-    """The recorder of the task that this thread runs, and whether an onlooker saw how it ended."""
+    """The recorder of the task that this thread runs."""
 
     recorder: Recorder | None = None
-    seen = False
 
 
 _current = _Current()
@@ -84,7 +83,7 @@ def execute_task(
         return stock(task_body, task_id, endpoint_id, **kwargs)
     current = _current
     before = current.recorder  # a task that runs a task, as tests do
-    current.recorder, current.seen = recorder, False
+    current.recorder, recorder.seen = recorder, False
     try:
         result = stock(task_body, task_id, endpoint_id, **kwargs)
     except BaseException as error:
@@ -95,7 +94,7 @@ def execute_task(
     if claimed_by:
         runs_once.keep(provenance, task_id, result, claimed_by)
     try:
-        if not current.seen:
+        if not recorder.seen:
             _read_outcome(recorder, result)
         recorder.finish()
     except Exception as error:
@@ -181,7 +180,7 @@ def _onlooker(serializer: Any) -> type:
             serialized: str = serialize(data, strategies)
             recorder = _current.recorder
             if recorder is not None:
-                _current.seen = True
+                recorder.seen = True
                 try:
                     recorder.returned(data, len(serialized))
                 except Exception as error:
@@ -207,7 +206,7 @@ def _error_onlooker(get_error_string: Callable[..., str]) -> Callable[..., str]:
             guarded("the traceback of a task", _unlink_own_frames, error)
         text = get_error_string(*args, **kwargs)
         if recorder is not None and error is not None:
-            _current.seen = True
+            recorder.seen = True
             guarded("the end of a record", recorder.failed, error, text)
         return text
 

@@ -23,15 +23,19 @@ class Descendants:
 
     Args:
         thread: native thread id whose children are looked at.
+
+    Attributes:
+        any: false if there were none at the begin of the last task nor at its end.
     """
 
-    __slots__ = ("_begun", "_children", "_ended", "_file")
+    __slots__ = ("_begun", "_children", "_ended", "_file", "any")
 
     def __init__(self, thread: int) -> None:
         self._children = open_to_read(f"/proc/self/task/{thread}/children")
         self._file = os.fstat(self._children)[1:3] if self._children >= 0 else None
         self._begun: dict[int, tuple[int, bool, int]] = {}
         self._ended: dict[int, int] = {}
+        self.any = False
 
     def begin(self, slot: Slot) -> None:
         """Read clocks at the start of a task, before the slot says that it runs."""
@@ -39,7 +43,9 @@ class Descendants:
             self._begun = {}
         named = slot.descendants()
         if not named and not self._ended:
+            self.any = False
             return
+        self.any = True
         listed = dict.fromkeys(self._ended, 0)  # also those that the agent has not seen yet
         listed.update(named)
         for pid, waited_ns in listed.items():
@@ -63,7 +69,9 @@ class Descendants:
         direct = self._direct() if look else ()
         if not named and not direct and not self._begun:
             self._ended.clear()
+            self.any = False
             return ""
+        self.any = True
         pids = dict.fromkeys((*direct, *self._begun, *(pid for pid, _ in named)))
         self._ended = {}
         rows = []

@@ -39,6 +39,8 @@ class Outlet:
         journal: path of the journal.
     """
 
+    __slots__ = ("_crate_dir", "_identity", "_kept", "_missed", "_ring", "_runtime", "_writer", "journal", "limit")
+
     def __init__(self, runtime: str, crate_dir: str, journal: str, pid: int, thread: int, start: int) -> None:
         self._runtime = runtime
         self._crate_dir = crate_dir

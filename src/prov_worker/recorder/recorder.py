@@ -48,11 +48,14 @@ from prov_worker.spool.ring_records import (
     START,
     WHOLE,
 )
-from prov_worker.spool.slot import MARK, NOTE_LIMIT, Slot
+from prov_worker.spool.slot import LISTED, MARK, NOTE_LIMIT, Slot
 from prov_worker.worker_settings import AT_END, PACKED, WorkerSettings
 
 log = logging.getLogger(__name__)
 
+# bound here, where programs that replace the clocks of modules do not look
+_clock_ns = time.monotonic_ns
+_wall_ns = time.time_ns
 #: A task shorter than this is quick: what it reads and how it grows is not worth a system call each.
 _QUICK_NS = 1_000_000
 #: What a call of a quick function used that was shorter than this is not asked for.
@@ -74,9 +77,15 @@ class Recorder:
         OSError, SpoolError: neither slot nor journal can be made. The caller runs the task unrecorded.
     """
 
-    # bound here, where programs that replace the clocks of modules do not look
-    _clock_ns = staticmethod(time.monotonic_ns)
-    _wall_ns = staticmethod(time.time_ns)
+    # attributes beside each other: a task begins when little of this is in the processor's caches
+    __slots__ = (
+        "_affinity", "_attempt", "_checked_ns", "_command", "_composed", "_counters", "_descendants", "_due_ns",
+        "_failure", "_function_id", "_function_ids", "_functions", "_held", "_held_id", "_io", "_keep_call",
+        "_known", "_list_files", "_looked_ns", "_mono_ns", "_name", "_outlet", "_output", "_plain", "_result",
+        "_run", "_runtime", "_sandbox", "_sequence", "_slot", "_start_ns", "_started", "_task", "_task_id",
+        "_thread", "_wait", "capture", "capture_output", "crate_dir", "forks", "notes", "pid", "provenance_key",
+        "seen",
+    )  # fmt: skip
 
     def __init__(self, crate_dir: str) -> None:
         self.pid = os.getpid()
@@ -129,6 +138,8 @@ class Recorder:
         self._composed: commands.Composed | None = None
         self.capture_output = "commands"
         self.notes: Notes | None = None
+        #: For whoever calls the task's function: whether it was seen how that ended.
+        self.seen = False
 
     def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
         """Take the settings that came with a task; does nothing if they are those of the task before."""
@@ -190,7 +201,7 @@ class Recorder:
         """
         self._sandbox = sandbox
         self._run = f',"run":{quote(run)}' if run else ""
-        mono_ns = self._clock_ns()
+        mono_ns = _clock_ns()
         if mono_ns > self._due_ns:
             if make_again(self._slot, self._runtime, self.crate_dir):
                 self._checked_ns = 0  # its agent may be gone with it
@@ -200,11 +211,11 @@ class Recorder:
                 self._outlet.check()
             # not when the end of a task looked last: of tasks without a pause that is always so
             self._due_ns = mono_ns + _LOOK_NS
-            mono_ns = self._clock_ns()  # the first task of a worker does not pay for the agent's start
+            mono_ns = _clock_ns()  # the first task of a worker does not pay for the agent's start
         if type(task_id) is not UUID:
             task_id = UUID(str(task_id))  # one spelling everywhere: slot, journal and crate must agree
         self._task_id = task_id
-        self._task = task = task_id.bytes
+        self._task = task = task_id.int.to_bytes(16, "big")
         self._attempt = attempt
         self._function_id = function_id
         self._started = False
@@ -215,10 +226,11 @@ class Recorder:
         slot = self._slot
         if limit_ns:
             slot.limit(limit_ns)  # type: ignore[union-attr]
-        self._descendants.begin(slot)  # type: ignore[arg-type]
+        if slot.halves[LISTED] or self._descendants.any:  # type: ignore[union-attr]
+            self._descendants.begin(slot)  # type: ignore[arg-type]
         cpu_s = self._counters.begin()
         self._mono_ns = mono_ns
-        self._start_ns = start_ns = self._wall_ns()
+        self._start_ns = start_ns = _wall_ns()
         # the sum of both is the very clock that the agent reads from outside
         self._sequence = slot.begin(start_ns, mono_ns, int(cpu_s * 1e9), task, attempt)  # type: ignore[union-attr]
 
@@ -262,7 +274,7 @@ class Recorder:
         slot = self._slot
         if entry.quick >= _QUICK_CALLS and len(more) <= NOTE_LIMIT and slot.path:  # type: ignore[union-attr]
             # a record less: should the worker die within the task, the agent finds its start in the slot
-            slot.note(entry.number, function_id, more.encode())  # type: ignore[union-attr]
+            slot.note(entry.number, function_id, more.encode() if more else b"")  # type: ignore[union-attr]
             self._held, self._held_id = more, function_id
         else:
             affinity = os.sched_getaffinity(0)
@@ -294,6 +306,9 @@ class Recorder:
             self._command_ended(value, entry.limit_s)
         if self.capture == "none":
             return
+        if value is None and size <= capture.HASH_LIMIT:
+            self._result = NONE_RESULT
+            return
         self._result = capture.describe("return", value, self.capture == "values", size <= capture.HASH_LIMIT)
 
     def _command_ended(self, result: Any, limit_s: float | None) -> None:
@@ -310,10 +325,10 @@ class Recorder:
     def noted(self, fields: dict[str, Any]) -> None:
         """Keep what user code annotated, should the worker die. Does nothing in a forked child."""
         if Forks.count == self.forks:
-            self._look(self._clock_ns())
+            self._look(_clock_ns())
             line = {"t": "notes", "task": str(self._task_id), "n": self._attempt, **fields}
             if "epoch" in fields.get("a", ()):
-                line["ns"] = self._wall_ns()  # its numbers are points of curves
+                line["ns"] = _wall_ns()  # its numbers are points of curves
             self._outlet.line(json.dumps(line).encode() + b"\n")
 
     def escaped(self, error: BaseException) -> None:
@@ -326,7 +341,7 @@ class Recorder:
         """Close the task, which has ended, in slot and ring. Does nothing in a child that the task forked."""
         if Forks.count != self.forks:
             return
-        duration = self._clock_ns() - self._mono_ns
+        duration = _clock_ns() - self._mono_ns
         if libraries.ENDINGS:
             libraries.end_all(self)
         try:
@@ -342,7 +357,7 @@ class Recorder:
 
         What it used is not asked for: that would take longer than all else that is done here, and is next to nothing.
         """
-        held, entry = self._held, self._known
+        held, entry, slot = self._held, self._known, self._slot
         if (
             held is None
             or entry is None
@@ -351,10 +366,14 @@ class Recorder:
             or self._command
             or self._composed is not None
             or self.notes is not None
-            or self._descendants.field(self._slot, False)  # type: ignore[arg-type]
+            or (
+                (slot.halves[LISTED] or self._descendants.any)  # type: ignore[union-attr]
+                and self._descendants.field(slot, False)  # type: ignore[arg-type]
+            )
         ):
             return False
-        self._counters.skip()
+        if self._thread is not None:
+            self._counters.skip()
         entry.quick += 1
         running.task = None
         flags = OK

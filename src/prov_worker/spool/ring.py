@@ -71,6 +71,20 @@ class Ring:
         ValueError: the journal's path is too long.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_area",
+        "_base",
+        "_directory",
+        "_files",
+        "_inode",
+        "_limit",
+        "_name",
+        "_next",
+        "_words",
+        "path",
+    )
+
     def __init__(self, runtime: str, journal: str, pid: int, thread: int, start: int, limit: int) -> None:
         encoded = os.fsencode(journal)
         if len(encoded) > PATH_LIMIT:

@@ -85,6 +85,8 @@ _PATH_LIMIT = 1022
 _COUNT = struct.Struct("<H")
 _LISTED = struct.Struct("<IQ")
 _LISTED_COUNT_AT, _LISTED_AT = 3072, 3080
+#: Which of :attr:`Slot.halves` is the number of descendants.
+LISTED = _LISTED_COUNT_AT >> 1
 _LOOKED = struct.Struct("<QH")
 _BEGUN = struct.Struct("<IQB")
 _LOOKED_AT = 3472
@@ -98,9 +100,13 @@ _MAX_PID = 1 << 22
 
 
 class Slot:
-    """The writing side, owned by one worker."""
+    """The writing side, owned by one worker.
 
-    __slots__ = ("_halves", "_inode", "_map", "_note", "_pack", "path", "sequence")
+    Attributes:
+        halves: the page in words of 2 bytes.
+    """
+
+    __slots__ = ("_inode", "_map", "_note", "_pack", "_words", "halves", "path", "sequence")
 
     def __init__(
         self,
@@ -136,7 +142,7 @@ class Slot:
 
     def _take_memory(self) -> None:
         self._pack, self._note = _TASK.pack_into, _START.pack_into
-        self._halves = memoryview(self._map).cast("H")
+        self.halves, self._words = memoryview(self._map).cast("H"), memoryview(self._map).cast("Q")
 
     @classmethod
     def in_memory(cls) -> Slot:
@@ -158,7 +164,7 @@ class Slot:
         Raises:
             OSError: as above.
         """
-        before, halves = self._map, self._halves
+        before, views = self._map, (self.halves, self._words)
         beside = f"{self.path}.{os.getpid()}.new"
         memory, inode = _map_new(beside)
         memory[:] = before[:]
@@ -166,7 +172,8 @@ class Slot:
         self.let_go()
         self._map, self._inode = memory, inode
         self._take_memory()
-        halves.release()
+        for view in views:
+            view.release()
         before.close()
 
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
@@ -189,7 +196,7 @@ class Slot:
 
     def descendants(self) -> Sequence[tuple[int, int]]:
         """Return what the agent saw of this process's tree: ids, and CPU time (ns) of children each has awaited."""
-        count = self._halves[_LISTED_COUNT_AT >> 1]
+        count = self.halves[LISTED]
         if not count:
             return ()
         return list(
@@ -211,7 +218,7 @@ class Slot:
     def end(self) -> None:
         """Say that it ended; what it was stays readable until the next one."""
         self.sequence = sequence = self.sequence + (self.sequence & 1)
-        _ACK.pack_into(self._map, _TASK_AT, sequence)
+        self._words[_TASK_AT >> 3] = sequence
 
     def let_go(self) -> None:
         """Say that nothing runs here any more, though the process lives on: no agent stays for it."""

@@ -24,7 +24,7 @@ def test_an_agent_that_is_gone_is_seen_whatever_the_tasks(
     moments: list[int] = []
     looks: Counter[int] = Counter()
     now_ns = 10**12
-    monkeypatch.setattr(Recorder, "_clock_ns", staticmethod(lambda: now_ns))
+    monkeypatch.setattr("prov_worker.recorder.recorder._clock_ns", lambda: now_ns)
     monkeypatch.setattr(Outlet, "check", lambda self: moments.append(now_ns))
     monkeypatch.setattr(Outlet, "look", lambda self: looks.update([now_ns]))
     crates = str(tmp_path / "crates")
