@@ -1,7 +1,8 @@
 """Bounded series: they never grow past a number of samples, however long a task takes.
 
 Past :data:`LIMIT` samples the resolution halves: two samples become one that keeps their mean (of a counter: the later
-value), the smallest and the largest value. A 24-hour task costs no more memory than one of an hour.
+later value), the smallest and the largest value. A 24-hour task costs no more memory than one of an hour.
+Samples of a task at rest are alike: what they say is kept once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Quantity:
 
 
 class Buffer:
-    """Rows of numbers over time, halved when they are too many.
+    """Rows of numbers over time, halved when they are too many. Rows that are alike share their numbers.
 
     Args:
         quantities: what the numbers of a row are, in order.
@@ -42,6 +43,7 @@ class Buffer:
         "_limit",
         "_low",
         "_mean",
+        "_number",
         "_pending",
         "_stride",
         "_time",
@@ -56,7 +58,8 @@ class Buffer:
         self._limit = limit
         self._stride = 1
         self._time = array("q")
-        # row after row in one array: adding a row is one call
+        # of each moment, which row of numbers it has; and row after row in one array: adding a row is one call
+        self._number = array("I")
         self._mean = array("d")
         self._low: array[float] | None = None
         self._high: array[float] | None = None
@@ -76,6 +79,7 @@ class Buffer:
         self.last_ns = time_ns
         if self._stride == 1:
             self._time.append(time_ns)
+            self._number.append(len(self._mean) // len(self.quantities))
             self._mean.extend(row)
         else:
             self._pending.append((time_ns, row))
@@ -96,19 +100,29 @@ class Buffer:
         self.taken += len(times_ns)
         self.last_ns = times_ns[-1]
         self._time.extend(times_ns)
-        self._mean.extend(array("d", row) * len(times_ns))
+        self._number.extend(array("I", (self._alike(row),)) * len(times_ns))
+
+    def _alike(self, row: Sequence[float]) -> int:
+        """Return the number of a row that all values of a sample are of: the last one if they are the same."""
+        values, width = array("d", row), len(self.quantities)
+        count = len(self._mean) // width
+        columns = [column for column in (self._mean, self._low, self._high) if column is not None]
+        # as bytes, since NaN is not equal to itself
+        if count and all(column[-width:].tobytes() == values.tobytes() for column in columns):
+            return count - 1
+        for column in columns:
+            column.extend(values)
+        return count
 
     def _fold(self) -> None:
         """Make one sample of those that wait for a full stride."""
         rows = [row for _, row in self._pending]
-        if self._low is not None and self._high is not None and all(row is rows[0] for row in rows):
-            self._time.append(self._pending[-1][0])
-            self._pending.clear()
-            for column in (self._mean, self._low, self._high):
-                column.extend(rows[0])
-            return
         self._time.append(self._pending[-1][0])
         self._pending.clear()
+        if all(row is rows[0] for row in rows):
+            self._number.append(self._alike(rows[0]))
+            return
+        self._number.append(len(self._mean) // len(self.quantities))
         assert self._low is not None
         assert self._high is not None
         for index, quantity in enumerate(self.quantities):
@@ -122,16 +136,20 @@ class Buffer:
         low = array("d", self._mean) if self._low is None else self._low
         high = array("d", self._mean) if self._high is None else self._high
         self._time = self._time[1::2]
-        width, size = len(self.quantities), len(self._time) * len(self.quantities)
+        pairs = list(zip(self._number[::2], self._number[1::2], strict=True))
+        numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+        self._number = array("I", map(numbers.__getitem__, pairs))
+        width, size = len(self.quantities), len(numbers) * len(self.quantities)
         means, lows, highs = array("d", bytes(8 * size)), array("d", bytes(8 * size)), array("d", bytes(8 * size))
         for index, quantity in enumerate(self.quantities):
-            # of each column the even rows and the odd ones
-            even, odd = slice(index, None, 2 * width), slice(index + width, None, 2 * width)
             column = slice(index, None, width)
-            mean = self._mean[odd] if quantity.counter else array("d", map(_mean, self._mean[even], self._mean[odd]))
-            means[column] = mean
-            lows[column] = array("d", map(_least, low[even], low[odd]))
-            highs[column] = array("d", map(_most, high[even], high[odd]))
+            mean, least, most = self._mean[column], low[column], high[column]
+            if quantity.counter:
+                means[column] = array("d", [mean[odd] for _, odd in numbers])
+            else:
+                means[column] = array("d", [_mean(mean[even], mean[odd]) for even, odd in numbers])
+            lows[column] = array("d", [_least(least[even], least[odd]) for even, odd in numbers])
+            highs[column] = array("d", [_most(most[even], most[odd]) for even, odd in numbers])
         self._mean, self._low, self._high = means, lows, highs
         self._stride *= 2
 
@@ -148,7 +166,8 @@ class Buffer:
         if index >= len(self._time):
             return None
         earlier, later = (
-            (self._time[number], self._mean[number * width : (number + 1) * width]) for number in (index - 1, index)
+            (self._time[place], self._mean[self._number[place] * width : (self._number[place] + 1) * width])
+            for place in (index - 1, index)
         )
         return (earlier if index else first), later
 
@@ -164,14 +183,16 @@ class Buffer:
             self._fold()
         first, last = bisect_left(self._time, start_ns), bisect_right(self._time, end_ns)
         everything = last - first == len(self._time)
-        width = len(self.quantities)
+        numbers, width = self._number[first:last], len(self.quantities)
+        begin, end = (numbers[0], numbers[-1] + 1) if numbers else (0, 0)
+        places = [number - begin for number in numbers]
         columns = {}
         for index, quantity in enumerate(self.quantities):
-            chosen = slice(first * width + index, last * width, width)
-            mean = _known(self._mean[chosen])
+            column = slice(begin * width + index, end * width, width)
+            mean = _known(self._mean[column], places)
             if any(value is not None for value in mean):
-                low = None if self._low is None else _known(self._low[chosen])
-                high = None if self._high is None else _known(self._high[chosen])
+                low = None if self._low is None else _known(self._low[column], places)
+                high = None if self._high is None else _known(self._high[column], places)
                 columns[quantity.name] = Column(quantity.unit, mean, low, high, quantity.subject)
         return Series(
             interval_s=interval_s * self._stride,
@@ -267,9 +288,10 @@ class History:
         return series if len(series) else None
 
 
-def _known(values: Iterable[float]) -> list[float | int | None]:
-    """Return values as a series holds them: whole numbers as such, NaN as None."""
-    return [None if x != x else int(x) if x.is_integer() else round(x, 2) for x in values]
+def _known(values: Sequence[float], places: Iterable[int]) -> list[float | int | None]:
+    """Return the values at some places as a series holds them: whole numbers as such, NaN as None."""
+    shown = [None if x != x else int(x) if x.is_integer() else round(x, 2) for x in values]
+    return [shown[place] for place in places]
 
 
 def _mean(a: float, b: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import pytest
 
@@ -116,3 +117,37 @@ def test_rows_that_are_alike_may_come_together(limit: int) -> None:
         for time_ns in times_ns:
             single.add(time_ns, row)
     assert together.series(0, now_ns, 1.0) == single.series(0, now_ns, 1.0)
+
+
+@pytest.mark.parametrize("moments", [4000, 100_000])
+def test_samples_that_are_alike_take_little_memory(moments: int) -> None:
+    quantities = [Quantity(str(number), "count") for number in range(20)]
+    row = (0.0, *[math.nan] * 19)
+    tracemalloc.start()
+    try:
+        buffer = Buffer(quantities)
+        for first in range(0, moments, 20):
+            buffer.add_alike([number * SECOND for number in range(first, first + 20)], row)
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert used < 200_000  # with the numbers of each moment, 20 of 8 bytes, it was more than 600,000
+    series = buffer.series(0, moments * SECOND, 1.0)
+    assert set(series.columns["0"].mean) == {0}
+    assert series.taken == moments
+
+
+@pytest.mark.parametrize("limit", [4, 16, 4096])
+def test_rows_come_out_alike_however_they_came_in(limit: int) -> None:
+    single, together = Buffer(QUANTITIES, limit), Buffer(QUANTITIES, limit)
+    moment = 0
+    for number in range(60):
+        row = (float(number // 7 % 3), 100.0 * (number // 5))
+        moments = range(moment, moment + number % 9)
+        moment = moments.stop
+        for each in moments:
+            single.add(each * SECOND, list(row))
+        together.add_alike([each * SECOND for each in moments], row)
+    for span in ((0, moment), (moment // 3, moment // 2)):
+        start_ns, end_ns = (each * SECOND for each in span)
+        assert together.series(start_ns, end_ns, 1.0) == single.series(start_ns, end_ns, 1.0)
