@@ -115,7 +115,7 @@ mlflow-oldest:
 
 # Without a build for CPUs in pip's own settings it brings 5 GB of CUDA.
 torch-oldest:
-	@scripts/make-venv.sh $(TORCH_OLDEST_VENV) --editable . 'torch==2.5.*' 'numpy<3'
+	@scripts/make-venv.sh $(TORCH_OLDEST_VENV) --editable . 'torch==2.5.*' accelerate 'numpy<3'
 
 dask:
 	@scripts/make-venv.sh $(DASK_VENV) --editable . 'distributed==2024.10.0' dask-jobqueue
