@@ -97,17 +97,24 @@ def part_of(path: Path, part: int, parts: int) -> Iterator[ZipSource]:
         sources = zip_sources(pack.path)
         yield from (source for source in sources if zlib.crc32(os.fsencode(source.prefix)) % parts == part)
         return
-    for crate in pack.crates:
-        if zlib.crc32(os.fsencode(crate)) % parts == part:
-            source = pack.source(crate)
-            if source is not None:
-                yield source
+    for crate in _in_parts(pack, parts)[part]:
+        source = pack.source(crate)
+        if source is not None:
+            yield source
 
 
 @lru_cache(maxsize=1)
 def _look_at(path: Path, signature: tuple[int, int]) -> PackFile:
     """Return a look at a pack that has this signature, or has changed since."""
     return PackFile(path)
+
+
+@lru_cache(maxsize=1)
+def _in_parts(pack: PackFile, parts: int) -> list[list[str]]:
+    crates: list[list[str]] = [[] for _ in range(parts)]
+    for crate in pack.crates:
+        crates[zlib.crc32(os.fsencode(crate)) % parts].append(crate)
+    return crates
 
 
 class PackFile:
