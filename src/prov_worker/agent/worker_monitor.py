@@ -152,7 +152,6 @@ class Watched:
         self._looked_cpu: int | None = None
         self._io_before: Io | None = None
         self._io_most = [0, 0, 0, 0]
-        self._boot_offset_ns = boot_offset_ns()
         self._pidfd = _pidfd(slot.pid)
         if process_start(slot.pid) != slot.start:
             self._forget_pidfd()
@@ -175,7 +174,8 @@ class Watched:
         self._io_most = [0, 0, 0, 0]
         self._due.clear()
         begun = self.slot.begun_descendants(task.sequence)
-        self._descendants.begin(task.mono_ns, self._boot_offset_ns, begun, time.monotonic_ns())
+        # at each task: while a machine is suspended one of the clocks stands still (clock_gettime(2))
+        self._descendants.begin(task.mono_ns, boot_offset_ns(), begun, time.monotonic_ns())
 
     @property
     def counts_cpu(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prov_worker.agent.orphans import Image, Newcomer, ProcessTable, owner_of
+from prov_worker.agent.process_meter import boot_offset_ns
 from prov_worker.agent.sampler import Sampler
 from prov_worker.processes import process_start
 from prov_worker.spool.paths import JOURNAL_SUFFIX
@@ -147,4 +148,39 @@ def test_one_that_a_task_leaves_at_its_end_is_counted(tmp_path: Path, others: li
     slot.end()
     ((_, tree),) = sampler.tick(began_ns + 200_000_000).trees
     assert daemon in {process.pid for process in tree.processes}
+    sampler.close()
+
+
+def test_a_child_is_older_than_its_task_though_the_machine_was_suspended_since(
+    tmp_path: Path, others: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CLOCK_MONOTONIC stands still meanwhile, and the start of a process is given by CLOCK_BOOTTIME."""
+    others.append(worker := subprocess.Popen(["sh", "-c", "sleep 60; true"], stdin=subprocess.PIPE))
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    while not children.read_text().strip():
+        time.sleep(0.001)
+    child = int(children.read_text())
+    slot = Slot(
+        str(tmp_path / f"slot.{worker.pid}"),
+        worker.pid,
+        0,
+        process_start(worker.pid),
+        0.05,
+        f"{tmp_path}/w{JOURNAL_SUFFIX}",
+    )
+    sampler = Sampler(str(tmp_path))
+    with monkeypatch.context() as patch:
+        offset_ns = boot_offset_ns()
+        patch.setattr("prov_worker.agent.worker_monitor.boot_offset_ns", lambda: offset_ns - 3600 * 10**9)
+        sampler.tick(time.monotonic_ns())
+    time.sleep(0.05)
+    began_ns = time.monotonic_ns()
+    slot.begin(time.time_ns(), began_ns, 0, bytes(15) + b"1", 1)
+    for _ in range(3):
+        time.sleep(0.02)
+        sampler.tick(time.monotonic_ns())
+    slot.end()
+    ((_, tree),) = sampler.tick(time.monotonic_ns()).trees
+    assert [process.older for process in tree.processes if process.pid == child] == [True]
+    os.kill(child, 9)
     sampler.close()
