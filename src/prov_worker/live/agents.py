@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.errors import InputError
-from prov_worker.live.model import DEAD, LATE, Node, View, node_of
+from prov_worker.live.model import DEAD, LATE, LIVE, Node, View, node_of
 from prov_worker.processes import host_name
 from prov_worker.spool.launch import LOCK, agent_lives
 from prov_worker.spool.live import (
+    IDLE_RENEW_S,
+    LATE_S,
     MAX_BYTES,
     SOCKET,
     VERSION,
@@ -137,7 +139,9 @@ class Agents:
             if state == LATE and place not in places:  # it hangs, and has no file yet
                 document = {"v": VERSION, "host": host_name(), "place": place, "written": time.time()}
                 remarks.append(Remark(document, "socket", LATE))
-        problems += [] if remarks else _others(directory)
+        now = time.time()
+        if not any(remark.node(now).state == LIVE for remark in remarks):
+            problems += _others(directory, now)
         return remarks, problems
 
 
@@ -151,12 +155,16 @@ def view_of(remarks: Iterable[Remark], problems: Iterable[str]) -> View:
     return View(tuple(nodes[key] for key in sorted(nodes)), tuple(problems), now)
 
 
-def _others(crate_dir: str) -> list[str]:
-    """Name the spools of others, if there is none of this user's: their tasks are not shown."""
-    if own_spools(crate_dir):
-        return []
+def _others(crate_dir: str, now: float) -> list[str]:
+    """Name the spools of others, whose tasks are not shown: all if this user has none, else those in use now.
+
+    Whatever an agent writes there changes the directory itself, which everybody may look at.
+    """
+    own = own_spools(crate_dir)
     lines = []
     for spool in other_spools(crate_dir):
         with contextlib.suppress(OSError):
-            lines.append(f"{spool}: is of user {os.lstat(spool).st_uid}, whose tasks only that user is shown")
+            status = os.lstat(spool)
+            if not own or now - status.st_mtime < IDLE_RENEW_S + LATE_S:
+                lines.append(f"{spool}: is of user {status.st_uid}, whose tasks only that user is shown")
     return lines

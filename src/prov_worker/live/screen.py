@@ -70,7 +70,7 @@ class Screen:
 
     Args:
         title: above all else.
-        nothing: what is said if no agent is there.
+        nothing: what is said if no agent is there, and nothing else is known of the directory.
         order: what tasks are sorted by at first, a key of :data:`~prov_worker.live.table.ORDERS`.
         wanted: what is searched for at first.
     """
@@ -199,7 +199,8 @@ class Screen:
         if view is None:
             return []
         if not view.nodes:
-            return [Line(""), *(Line(text) for text in self._nothing.split("\n"))]
+            # with a problem it is not known that nothing runs
+            return [] if view.problems else [Line(""), *(Line(text) for text in self._nothing.split("\n"))]
         ended = view.ended[: min(_MOST_ENDED, max(0, space // 4 - 1))]
         tail = self._block(ENDED, ended, width)
         nodes = view.nodes[: max(1, space // 4 - 1)]

@@ -57,7 +57,7 @@ MAX_TEXT = 120
 #: More than any agent writes.
 MAX_BYTES = 2 << 20
 #: How late an agent may be, and how much two nodes' clocks may differ.
-_LATE_S = 30.0
+LATE_S = 30.0
 #: What a node left that was lost is of no use after a day.
 _KEEP_S = 86_400.0
 #: struct ucred: process, user, group.
@@ -125,7 +125,7 @@ def running_tasks(crate_dir: str) -> set[str]:
     for path in live_files(crate_dir):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             document = read_live(path)
-            if time.time() - document["written"] < document["renew_s"] + _LATE_S:
+            if time.time() - document["written"] < document["renew_s"] + LATE_S:
                 running |= {str(entry["task"]) for entry in document["tasks"]}
     return running
 

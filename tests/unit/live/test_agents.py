@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from prov_worker.cli.live.top import command
 from prov_worker.errors import InputError
 from prov_worker.live.agents import Agents, ask_agent
 from prov_worker.live.model import DEAD, LATE, LIVE
@@ -87,6 +89,29 @@ def test_files_of_other_users_are_not_believed(tmp_path: Path) -> None:
     view = Agents(tmp_path).look()
     assert view.nodes == ()
     assert view.problems == (f"{path.parent}: is of user 65534, whose tasks only that user is shown",)
+
+
+@pytest.mark.root
+def test_users_with_a_spool_of_their_own_see_whose_tasks_are_not_shown(tmp_path: Path) -> None:
+    path = leave(tmp_path, "nid1")
+    other = tmp_path / ".spool-65534"
+    other.mkdir(mode=0o700)
+    os.chown(other, 65534, 65534)
+    problem = f"{other}: is of user 65534, whose tasks only that user is shown"
+    assert Agents(tmp_path).look().problems == ()  # the user's own agent answers
+
+    leave(tmp_path, "nid1", written=time.time() - 300)
+    assert Agents(tmp_path).look().problems == (problem,)
+    path.unlink()
+    assert Agents(tmp_path).look().problems == (problem,)
+    done = CliRunner().invoke(command, [str(tmp_path), "--once"], standalone_mode=False)
+    assert (done.stdout, done.return_value) == ("", 1)
+    assert problem in done.stderr
+
+    os.utime(other, (0, time.time() - 300))  # nobody has written there for long
+    assert Agents(tmp_path).look().problems == ()
+    done = CliRunner().invoke(command, [str(tmp_path), "--once"], standalone_mode=False)
+    assert "No agent serves" in done.stdout
 
 
 @pytest.mark.root

@@ -136,6 +136,13 @@ def test_details_of_a_task_that_has_ended_are_not_kept(screen: Screen) -> None:
     assert "One comes." in texts(screen)
 
 
+def test_that_no_agent_is_there_is_not_said_of_what_could_not_be_read(screen: Screen) -> None:
+    screen.show(View((), ("crates/.spool: is of user 1",), NOW))
+    shown = "\n".join(texts(screen))
+    assert "is of user 1" in shown
+    assert "No agent serves" not in shown
+
+
 def test_tasks_of_an_agent_without_a_sign_are_faint_and_its_node_stands_out(screen: Screen) -> None:
     styles = {line.text.split(" ")[0]: line.style for line in screen.lines(140, 24, NOW)}
     assert styles[SIMULATE.task[:8]] == FAINT

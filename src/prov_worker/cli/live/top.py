@@ -78,7 +78,8 @@ def _once(look: Callable[[], View], key: str, wanted: str, nothing: str, *, as_j
     if as_json:
         terminal.print_json(view.to_json())
     elif not view.nodes:
-        click.echo(nothing)
+        if not view.problems:  # with one it is not known that nothing runs
+            click.echo(nothing)
     else:
         click.echo(summary(view))
         for columns, items in ((NODES, view.nodes), (TASKS, tasks), (ENDED, view.ended[:10])):
