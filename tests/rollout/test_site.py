@@ -151,7 +151,7 @@ def test_a_second_run_changes_nothing(node: Node) -> None:
     assert (again.code, again.changed) == (0, 0), again.output[-6000:]
 
 
-@on_clusters
+@on_all_but_quick
 def test_an_option_that_changes_is_shown_and_taken(node: Node) -> None:
     options = node.variables["endpoint_options"] | {"poll_interval": 0.04}
     would = node.play("site", "--check", endpoint_options=options)
