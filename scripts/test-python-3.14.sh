@@ -26,13 +26,15 @@ fi
 if [[ ! -x $root/usr/bin/python3.14 ]]; then
     archive=$(sed -En 's|^(URIs: *\|deb (\[[^]]*\] )?)(https?://[^ ]*/debian)/?( .*)?$|\3|p' \
         /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
-    rm -rf "$root" && mkdir -p "$root"
+    # under another name until it is complete: one that was interrupted is made again
+    rm -rf "$root" "$root.part" && mkdir -p "$root.part"
     # What lies in a mirror may be older than the date that testing's index is valid until.
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
         --include=python3.14-venv,python3.14-dev,gcc,libc6-dev,ca-certificates,git,make,procps,rsync,util-linux \
-        forky "$root" "deb ${archive:-http://deb.debian.org/debian} forky main"
-    cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
-    chroot "$root" update-ca-certificates >/dev/null 2>&1
+        forky "$root.part" "deb ${archive:-http://deb.debian.org/debian} forky main"
+    cp -r /usr/local/share/ca-certificates/. "$root.part/usr/local/share/ca-certificates/"
+    chroot "$root.part" update-ca-certificates >/dev/null 2>&1
+    mv "$root.part" "$root"
 fi
 # Its own mounts, and its own root: as a real machine has them, which a chroot has not. What a worktree belongs to is
 # elsewhere, and tests ask git which files there are; so may .cache be, which benchmarks keep environments in.
