@@ -93,6 +93,11 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
+def clipped(text: str, limit: int) -> str:
+    """Return text of at most ``limit`` characters: what is cut off is one ``…``."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def sparkline(values: Sequence[float | None], width: int = 60, top: float | None = None) -> str:
     """Return values as one line of bars, with a space for values that are absent.
 

@@ -12,7 +12,9 @@ from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.crate import vocabulary as v
 from prov_worker.errors import InputError, blaming
-from prov_worker.humanize import duration, quantity, size, sparkline
+from prov_worker.humanize import clipped, duration, quantity, size, sparkline
+from prov_worker.printable import line
+from prov_worker.redact import MARK
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -198,10 +200,16 @@ class _Page:
                 self._fact("file used" if role == "object" else "file generated", f"{entity['path']}{bytes_there}")
                 continue
             name = f"{prefix} {entity['name']}".strip()
-            value = entity.get("value", "")
-            # Arguments are described, not kept, unless values were asked for: then their type and size tell more.
-            shown = entity["description"] if prefix and "description" in entity else value
-            self._fact(name, shown)
+            self._fact(name, self._valued(entity) if prefix else entity.get("value", ""))
+
+    def _valued(self, entity: dict[str, Any]) -> object:
+        """Return the value of an argument or a result, cut to the width; its type and size if it was not kept."""
+        value, kind = entity.get("value", ""), entity.get("description", "")
+        if not entity.get("recorded", True):
+            return kind or value
+        if value == MARK:
+            return f"redacted; {kind}" if kind else "redacted"
+        return clipped(line(value), max(20, self._console.width - (_LABEL + 3 if self._label else 4)))
 
     def _description_of_function(self) -> str | None:
         text = self._crate.function_doc
@@ -248,14 +256,14 @@ class _Page:
             name = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
             self._fact(name, quantity(top, column.unit))
             return
-        line = sparkline(values, self._width, top=top)
+        bars = sparkline(values, self._width, top=top)
         label = f"{base} {name}" if column.subject == base else f"{column.subject} {name}"
         gap = " " if self._label else "\n  "
         self._line(
             "  ",
             (f"{terminal.plain(label):<{self._label}}", "dim"),
             gap,
-            (line, "cyan"),
+            (bars, "cyan"),
             (f" {quantity(bottom, column.unit)} to {quantity(top, column.unit)}", "dim"),
         )
 
@@ -273,8 +281,8 @@ class _Page:
         self._line((f"  {crate.error.strip()}", "red"))
         if more:
             self._line((f"  … more in {crate.source.where}/{v.TRACEBACK_FILE}", "dim"))
-        for line in traceback:
-            self._line((f"  {line}", "dim"))
+        for text in traceback:
+            self._line((f"  {text}", "dim"))
 
 
 def _moment(moment: Any) -> str:
