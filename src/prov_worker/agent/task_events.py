@@ -21,6 +21,7 @@ from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.agent.gpu_share import gpu_sums
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import COUNTERS
+from prov_worker.crate.error_line import error_of
 from prov_worker.model import TaskRecord
 from prov_worker.spool import stream_request
 from prov_worker.spool.event_log import EventLog, event_dir, log_names, remove_log
@@ -252,7 +253,7 @@ def _of_ended(record: TaskRecord) -> dict[str, Any]:
             "failure_type": failure.type,
             "failure_signal": failure.signal,
             "exit_status": failure.exit_status,
-            "error": _text(failure.message),
+            "error": _text(error_of(record)),
         }
     return {key: value for key, value in data.items() if value is not None}
 

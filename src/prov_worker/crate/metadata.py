@@ -12,6 +12,7 @@ from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import endpoint_entity, endpoint_of_record
 from prov_worker.crate.entities import PLACE, Document, Template, beginning, ending, entity, references
 from prov_worker.crate.entities import file as file_entity
+from prov_worker.crate.error_line import error_of
 from prov_worker.crate.json_text import clean, one_line, safe_name, utc
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.observations import Observed, observe
@@ -355,17 +356,6 @@ def _kept(place: dict[_Key, _Kept], key: _Key, value: _Kept) -> _Kept:
         place.clear()
     place[key] = value
     return value
-
-
-def error_of(record: TaskRecord) -> str:
-    """Return the one line that says why a task failed."""
-    failure = record.failure
-    if failure is None:
-        return "The task failed; no reason is known."
-    message = one_line(failure.message) or f"no message ({one_line(failure.kind)})"
-    if failure.type and not message.startswith(failure.type.rsplit(".", 1)[-1]):
-        return f"{one_line(failure.type).removeprefix('builtins.')}: {message}"
-    return message
 
 
 def _largest(series: TaskSeries | None) -> float | None:

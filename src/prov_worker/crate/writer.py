@@ -15,8 +15,9 @@ from pathlib import Path
 
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.entities import Document
+from prov_worker.crate.error_line import error_of
 from prov_worker.crate.json_text import one_line, path_id, safe_name
-from prov_worker.crate.metadata import CrateContent, StepWriter, error_of
+from prov_worker.crate.metadata import CrateContent, StepWriter
 from prov_worker.crate.node_entities import Node
 from prov_worker.crate.packs.deflater import Deflater
 from prov_worker.crate.packs.format import Packed

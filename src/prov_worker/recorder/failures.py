@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from typing import Any
 
@@ -25,6 +26,21 @@ def redacted(value: Any, secrets: tuple[str, ...]) -> Any:
     return value
 
 
+def _said_for(error: BaseException) -> str:
+    """Return what an error without a message means; empty if that is not known.
+
+    Parsl's timer raises ``AppTimeout`` without a message when ``GC_TASK_TIMEOUT`` is over
+    (``parsl.app.python.timeout``, ``globus_compute_endpoint.engines.helper``).
+    """
+    if type(error).__name__ != "AppTimeout":
+        return ""
+    try:
+        limit_s = float(os.environ.get("GC_TASK_TIMEOUT", ""))
+    except ValueError:
+        limit_s = 0.0
+    return f"the time limit{f' of {limit_s:g} s' if limit_s > 0 else ''} was reached"
+
+
 def failure(kind: str, error: BaseException, text: str | None) -> str:
     """Return a :class:`prov_worker.model.Failure` as JSON, redacted."""
     secrets = secret_values()
@@ -34,6 +50,7 @@ def failure(kind: str, error: BaseException, text: str | None) -> str:
         if not is_own(raised):
             raise
         message = "(the exception's own text failed)"
+    message = message or _said_for(error)
     status: int | None = None
     if isinstance(error, SystemExit):
         code = error.code

@@ -15,7 +15,8 @@ import pytest
 from prov_worker.agent.gpu_share import gpu_sums
 from prov_worker.agent.task_events import TaskEvents
 from prov_worker.attempt import AttemptId
-from prov_worker.model import COMPLETED, Function, TaskRecord, Worker
+from prov_worker.crate.error_line import error_of
+from prov_worker.model import COMPLETED, FAILED, Failure, Function, TaskRecord, Worker
 from prov_worker.spool.event_log import event_dir
 from prov_worker.spool.paths import spool_dir
 from prov_worker.spool.records import Ended
@@ -106,3 +107,24 @@ def test_what_was_asked_for_outlives_a_log_out(events: TaskEvents, runtime: Path
     restore_requests(str(runtime), kept)
     assert (runtime / name).read_bytes() == text
     assert (runtime / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (Failure("exception", "", "builtins.KeyError"), "KeyError: no message (exception)"),
+        (Failure("exception", "no\n  file", "builtins.OSError"), "OSError: no file"),
+        (Failure("signal", "", signal="SIGKILL"), "no message (signal)"),
+        (Failure("lost", "ManagerLost: gone", "parsl.ManagerLost"), "ManagerLost: gone"),
+    ],
+)
+def test_an_event_gives_the_error_of_the_crate(
+    events: TaskEvents, tmp_path: Path, failure: Failure, error: str
+) -> None:
+    start_ns = time.time_ns()
+    record = TaskRecord("a", 1, FAILED, start_ns, start_ns, Function("f"), Worker("host", 1), failure=failure)
+    events.ended(Ended(record, {}))
+    assert events.flush()
+    (event,) = (event for event in told(tmp_path) if event["type"].endswith("ended"))
+    assert event["data"]["error"] == error_of(record) == error
+    jsonschema.validate(event, SCHEMA)
