@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prov_worker.crate import vocabulary as v
-from prov_worker.files import write_file
+from prov_worker.crate.bill_places import write_bill
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +74,7 @@ def keep_bill(crate_dir: str, data: bytes) -> str:
         OSError: it cannot be written.
     """
     digest = hashlib.sha256(data).hexdigest()
-    directory = os.path.join(crate_dir, v.SOFTWARE_DIR)
-    path = os.path.join(directory, v.bill_name(digest))
-    if not os.path.exists(path):
-        os.makedirs(directory, exist_ok=True)
-        write_file(path, data)
+    write_bill(crate_dir, v.bill_name(digest), data)
     return digest
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 from prov_worker.agent.hardware import Hardware
 from prov_worker.agent.software_bill import bill_of_materials, keep_bill, package_url
+from prov_worker.crate.sources.bills import bill_beside
 from prov_worker.model import host_name
 from prov_worker.settings import Settings
 from support.commands import run_program
@@ -93,6 +97,34 @@ def test_it_is_kept_once(tmp_path: Path) -> None:
     assert keep_bill(str(tmp_path), data) == digest
     assert path.stat().st_ino == before
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that all users of this machine reach, which pytest's are not."""
+    path = Path(tempfile.mkdtemp(prefix="prov-bills-"))
+    path.chmod(0o1777)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.root
+def test_a_user_who_may_not_write_to_the_bills_of_another_has_a_directory_for_them(shared: Path) -> None:
+    (shared / ".software").mkdir(mode=0o700)
+    script = """
+import os, sys
+from prov_worker.agent.software_bill import keep_bill
+from prov_worker.crate.sources.bills import bill_beside
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(keep_bill(sys.argv[1], b"{}"), keep_bill(sys.argv[1], b"{}"))
+"""
+    done = run_program(sys.executable, "-c", script, shared)
+    assert done.returncode == 0, done.stderr
+    digest = hashlib.sha256(b"{}").hexdigest()
+    assert done.stdout.split() == [digest, digest]
+    assert os.listdir(shared / ".software-65534") == [f"{digest}.cdx.json"]
+    assert os.listdir(shared / ".software") == []
+    assert bill_beside(shared / "step.crate", digest) == b"{}"
 
 
 def test_reports_of_workers_name_the_bill_of_their_environment(tmp_path: Path) -> None:

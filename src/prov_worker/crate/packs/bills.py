@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bill_places import bill_directories, write_bill
 from prov_worker.crate.bounds import MAX_BILL_BYTES
 from prov_worker.crate.sources.bills import is_bill
-from prov_worker.files import read_regular, write_file
+from prov_worker.files import read_regular
 
 
 def copy_bills(directory: Path, target: Path) -> None:
@@ -17,14 +17,17 @@ def copy_bills(directory: Path, target: Path) -> None:
     Raises:
         OSError: the target cannot be written.
     """
-    source, place = directory / v.SOFTWARE_DIR, target / v.SOFTWARE_DIR
-    if not source.is_dir() or source.resolve() == place.resolve():
+    if directory.resolve() == target.resolve():
         return
-    for name in sorted(os.listdir(source)):
+    for source in map(Path, bill_directories(directory)):
         try:
-            data = read_regular(source / name, MAX_BILL_BYTES)
+            names = sorted(os.listdir(source))
         except OSError:
-            continue
-        if is_bill(name, data) and not (place / name).exists():
-            place.mkdir(exist_ok=True)
-            write_file(place / name, data)
+            continue  # another user's, closed to others
+        for name in names:
+            try:
+                data = read_regular(source / name, MAX_BILL_BYTES)
+            except OSError:
+                continue
+            if is_bill(name, data):
+                write_bill(target, name, data)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bill_places import DIRECTORY, bill_directories
 from prov_worker.crate.bounds import MAX_BILL_BYTES
 from prov_worker.crate.sources.base import Source
 from prov_worker.crate.sources.packs import PackSource
@@ -61,7 +62,8 @@ def is_bill(name: str, data: bytes) -> bool:
 def _places(crate: Path, name: str) -> Iterator[str]:
     """Yield where the bill of a crate may be: beside it, or in its run crate."""
     above = os.path.dirname(os.path.abspath(crate))
-    yield os.path.join(above, v.SOFTWARE_DIR, name)
+    for directory in bill_directories(above):
+        yield os.path.join(directory, name)
     if os.path.basename(above) == v.STEPS_DIR:
         yield os.path.join(os.path.dirname(above), v.RUN_SOFTWARE_DIR, name)
 
@@ -69,12 +71,13 @@ def _places(crate: Path, name: str) -> Iterator[str]:
 def _in_zip(source: ZipSource, name: str) -> bytes | None:
     """Return content of the bill in the zip of a run, or of a directory of crates."""
     above = PurePosixPath(source.prefix).parent
-    places = [above / v.SOFTWARE_DIR / name, above.parent / v.RUN_SOFTWARE_DIR / name]
+    places = {str(above.parent / v.RUN_SOFTWARE_DIR / name)}
+    beside = re.compile(rf"{re.escape(str(above / '_')[:-1])}{DIRECTORY}/{re.escape(name)}")
     try:
         with open_zip(source.path) as archive:
-            present = set(archive.namelist())
-            for place in map(str, places):
-                if place in present and archive.getinfo(place).file_size <= MAX_BILL_BYTES:
+            for place in archive.namelist():
+                there = place in places or beside.fullmatch(place) is not None
+                if there and archive.getinfo(place).file_size <= MAX_BILL_BYTES:
                     return archive.read(place)
     except (CrateError, InputError, OSError):
         pass

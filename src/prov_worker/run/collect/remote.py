@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bill_places import DIRECTORY
 from prov_worker.crate.bounds import MAX_BILL_BYTES, MAX_METADATA_BYTES
 from prov_worker.crate.packs.format import PART, SUFFIX
 from prov_worker.errors import InputError, ProvWorkerError
@@ -39,10 +40,11 @@ _LIST_PACKS = (
 _PACK = re.compile(r"(?P<size>\d{1,18}) \./(?P<path>[\w.%~+/-]+)")
 #: Bills of materials, beside crates in the same places.
 _LIST_BILLS = (
-    "cd -- {path} && find . -maxdepth 3 -type d -name '.?*' ! -name {directory} -prune "
-    "-o -type d -name '*{suffix}' -prune -o -type f -path '*/{directory}/*' -size -{blocks} -print"
+    "cd -- {path} && find . -maxdepth 3 -type d -name '.?*' ! -name {directory} ! -name '{directory}-*' -prune "
+    r"-o -type d -name '*{suffix}' -prune -o -type f \( -path '*/{directory}/*' -o -path '*/{directory}-*/*' \) "
+    "-size -{blocks} -print"
 )
-_BILL = re.compile(rf"\./(?P<path>((?P<above>[^/]+)/)?{re.escape(v.SOFTWARE_DIR)}/{v.BILL_NAME})")
+_BILL = re.compile(rf"\./(?P<path>((?P<above>[^/]+)/)?{DIRECTORY}/{v.BILL_NAME})")
 #: Of a program's standard error that the user sees, at either end.
 _LINES, _LINE_CHARACTERS = 4, 400
 #: Of a source's list, which is some 200 bytes per crate.

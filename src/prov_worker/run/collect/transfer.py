@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prov_worker.crate import vocabulary as v
+from prov_worker.crate.bill_places import bill_directories
 from prov_worker.crate.bounds import MAX_BILL_BYTES
 from prov_worker.crate.check import check_files
 from prov_worker.crate.packs.format import OFFSETS, PART, SUFFIX
@@ -128,7 +129,8 @@ def document(source: Side, target: Side, label: str) -> TransferData:
     )
     data.add_item(source.path, target.path, recursive=True)
     # Of the rules, the first that a name matches is applied.
-    data.add_filter_rule(v.SOFTWARE_DIR, method="include", type="dir")
+    for name in (v.SOFTWARE_DIR, f"{v.SOFTWARE_DIR}-*"):
+        data.add_filter_rule(name, method="include", type="dir")
     data.add_filter_rule(".*", method="exclude")
     # A pack that grows is another one when its copy is compared: it comes when it is closed.
     for growing in (f"*{SUFFIX}{PART}", f"*{SUFFIX}{OFFSETS}"):
@@ -253,7 +255,8 @@ def damaged(directory: Path) -> tuple[int, list[Problem]]:
     for path in (directory, *below):
         for pack in sorted(path.glob(f"*{SUFFIX}")):
             packed += _damaged_in(pack, problems)
-        problems += _other_bills(path / v.SOFTWARE_DIR)
+        for bills in bill_directories(path):
+            problems += _other_bills(Path(bills))
     for crate in crates:
         if not stays_in(directory, os.path.relpath(crate, directory)):
             problems.append(Problem(str(crate), "leads elsewhere by a link, and is not compared"))

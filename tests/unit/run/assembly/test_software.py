@@ -16,6 +16,7 @@ from prov_worker.crate.vocabulary import bill_name
 from prov_worker.run.assembly.assemble import assemble
 from prov_worker.run.assembly.model import Options
 from prov_worker.run.assembly.verify import verify
+from prov_worker.run.collect.rsync import collect
 from prov_worker.testing import CrateFactory
 
 
@@ -50,20 +51,26 @@ def test_each_bill_is_there_once_and_sealed(crates: Path, tmp_path: Path) -> Non
     assert [change.path for change in verify(run).changes] == [f"software/{name}"]
 
 
-@pytest.mark.parametrize("form", ["run", "zip of a run", "packs", "zip of a directory"])
-def test_bills_are_found_wherever_the_crates_are(crates: Path, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("place", [".software", ".software-1000"])
+@pytest.mark.parametrize("form", ["run", "zip of a run", "packs", "zip of a directory", "collected"])
+def test_bills_are_found_wherever_the_crates_are(crates: Path, tmp_path: Path, form: str, place: str) -> None:
     source = crates / "a"
+    (source / ".software").rename(source / place)
     if form in ("run", "zip of a run"):
         source = tmp_path / ("first.zip" if form == "zip of a run" else "first.crate")
         assemble([crates / "a"], source, Options(zip=form == "zip of a run"))
     elif form == "packs":
         pack(crates / "a", tmp_path / "packed", keep=True, progress=lambda done, total: None)
         source = tmp_path / "packed"
+    elif form == "collected":
+        source = tmp_path / "home"
+        assert collect([str(crates)], source).problems == []
+        source /= "a"
     else:
         source = tmp_path / "many.zip"
         shutil.make_archive(str(tmp_path / "many"), "zip", crates / "a")
         with zipfile.ZipFile(source) as archive:
-            assert any(name.startswith(".software/") for name in archive.namelist())
+            assert any(name.startswith(f"{place}/") for name in archive.namelist())
     result = assemble([source], tmp_path / "RUN.crate")
     assert (result.steps, result.software, result.without_software) == (2, 1, 0)
     assert list(bills(tmp_path / "RUN.crate").values()) == [b'{"a":1}']

@@ -99,7 +99,8 @@ def test_what_the_service_is_asked_for(service: TransferService, ends: list[str]
     assert [item["recursive"] for item in document["DATA"]] == [True]
     excluded = [".*", "*.crates.zip.part", "*.crates.zip.offsets"]
     rules = [(rule["method"], rule["name"]) for rule in document["filter_rules"]]
-    assert rules == [("include", ".software"), *(("exclude", name) for name in excluded)]
+    included = [("include", name) for name in (".software", ".software-*")]
+    assert rules == [*included, *(("exclude", name) for name in excluded)]
     assert document["submission_id"]
 
 
