@@ -134,6 +134,24 @@ def redact_part(text: str, limit: int, secrets: tuple[str, ...] | None = None, *
     return text[-limit:] if tail else text[:limit]
 
 
+def redact_beginning(text: str, limit: int, secrets: tuple[str, ...] | None = None) -> str:
+    """Return what :func:`redact_part` does, and at its end how many characters are missing, if some are.
+
+    Readers that cut it once more (:func:`prov_worker.crate.json_text.clean`) add these to theirs.
+    """
+    if len(text) <= limit + 2 * _MARGIN:
+        text = redact(text, secrets)  # which may have made it short enough
+        part = text[:limit]
+    else:
+        part = redact_part(text, limit, secrets)
+    return part if len(text) <= limit else part + missing(len(text) - limit)
+
+
+def missing(count: int) -> str:
+    """Return what stands at the end of a text of which so many characters were cut off."""
+    return f" … ({count} more character{'s' * (count != 1)})"
+
+
 @functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Return whether a name (of a variable, a parameter, a key) says that its value is secret."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.redact import MARK, is_secret_name, redact, redact_part, secret_values
+from prov_worker.redact import MARK, is_secret_name, redact, redact_beginning, redact_part, secret_values
 from support.commands import run_python
 
 SECRET = "hunter2-planted"
@@ -143,3 +143,10 @@ def test_text_of_any_shape_takes_a_time_that_grows_with_its_length() -> None:
     )
     done = run_python("-c", code, timeout=180, check=True)
     assert done.stdout == "all\n"
+
+
+def test_a_beginning_says_how_much_is_missing() -> None:
+    assert redact_beginning("x" * 50, 50) == "x" * 50
+    assert redact_beginning("x" * 51, 50) == "x" * 50 + " … (1 more character)"
+    assert redact_beginning("x" * 50_000, 50) == "x" * 50 + " … (49950 more characters)"
+    assert redact_beginning("password=" + "y" * 100, 50) == f"password={MARK}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prov_worker.processes import process_start
-from prov_worker.redact import redact_part
+from prov_worker.redact import redact_beginning, redact_part
 from prov_worker.spool import launch
 from prov_worker.spool.journal import VERSION, JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
@@ -99,7 +99,7 @@ class EngineJournal:
         try:
             error = failures[-1] if failures else None
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__)) if error else None
-            message = redact_part(str(error), _MAX_MESSAGE) if error else "the engine gave no reason"
+            message = redact_beginning(str(error), _MAX_MESSAGE) if error else "the engine gave no reason"
             line = {
                 "t": "lost",
                 "task": task_id,

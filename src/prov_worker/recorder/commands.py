@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from prov_worker.code_form import digest
-from prov_worker.redact import redact_part
+from prov_worker.redact import redact_beginning, redact_part
 
 #: Characters of standard output and of standard error that are kept, from the end.
 TAIL = 64 << 10
@@ -48,7 +48,7 @@ def function_fields(function: Any) -> dict[str, Any]:
         "module": kind.__module__,
         "doc": None,
         "kind": kind.__name__,
-        "command": redact_part(template, _MAX_COMMAND),
+        "command": redact_beginning(template, _MAX_COMMAND),
         "limit": limit if isinstance(limit, (int, float)) else None,
         "of": "command",
         "sha256": digest(["command", kind.__module__, kind.__qualname__, template]),
@@ -96,7 +96,7 @@ class Outcome:
         stderr = fields.get("stderr")
         command: dict[str, Any] = {"status": status}
         if with_command and isinstance(fields.get("cmd"), str):
-            command["run"] = redact_part(fields["cmd"], _MAX_COMMAND)
+            command["run"] = redact_beginning(fields["cmd"], _MAX_COMMAND)
             if "$" + _LAUNCHER in fields["cmd"]:
                 command["launcher"] = redact_part(os.environ.get(_LAUNCHER, ""), _MAX_COMMAND) or None
         self.field = json.dumps(command)
@@ -121,7 +121,7 @@ class Composed:
     __slots__ = ("_command", "_kwargs", "_limit_s", "_status", "_with_output")
 
     def __init__(self, command: Any, kwargs: dict[str, Any], with_command: bool, with_output: bool) -> None:
-        self._command = redact_part(command, _MAX_COMMAND) if with_command and type(command) is str else None
+        self._command = redact_beginning(command, _MAX_COMMAND) if with_command and type(command) is str else None
         limit = kwargs.get("walltime")
         self._limit_s = limit if type(limit) in (int, float) else None
         self._status: int | None = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from prov_worker.interruptions import is_own
 from prov_worker.recorder import capture
-from prov_worker.redact import redact, redact_part, secret_values
+from prov_worker.redact import redact, redact_beginning, redact_part, secret_values
 
 _MAX_MESSAGE = 2000
 _MAX_TRACEBACK = 64 << 10
@@ -62,7 +62,7 @@ def failure(kind: str, error: BaseException, text: str | None) -> str:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     fields = {
         "kind": kind,
-        "message": redact_part(message, _MAX_MESSAGE, secrets),
+        "message": redact_beginning(message, _MAX_MESSAGE, secrets),
         "type": capture.type_name(error),
         "traceback": redact_part(text, _MAX_TRACEBACK, secrets, tail=True),
         "exit_status": status,

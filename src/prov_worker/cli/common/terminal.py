@@ -176,6 +176,13 @@ def styled(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*(plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts))
 
 
+def one_line(text: str) -> Text:
+    """Return text that stays on one line of its cell: what has no space there is one ``…``."""
+    from rich.text import Text
+
+    return Text(line(text), no_wrap=True, overflow="ellipsis")
+
+
 def status(word: str) -> Text:
     """Return the status of a task in its colour."""
     return styled((word, {"completed": "green", "failed": "red"}.get(word, "yellow")))

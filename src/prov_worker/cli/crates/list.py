@@ -103,5 +103,5 @@ def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
         "–" if row["samples"] is None else str(row["samples"]),
         "–" if busy is None else f"{busy:.0f}",
         size(row["peak_rss_bytes"]),
-        row["reason"] or "",
+        terminal.one_line(row["reason"] or ""),
     )

@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from prov_worker.testing import CrateFactory
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -30,3 +34,16 @@ def test_list_goes_on_after_a_damaged_crate(prov_worker: Run, own_crates: Path) 
     assert code == 1
     assert damaged.name in err
     assert "1 crate\n" in out
+
+
+@pytest.mark.parametrize("error", ["many words " * 90, "x" * 900, "one\x1b[2J\tline\u2028two " * 20])
+def test_a_long_reason_takes_one_line(prov_worker: Run, tmp_path: Path, error: str) -> None:
+    CrateFactory(tmp_path).add(1, error=error)
+    code, out, _ = prov_worker("list", tmp_path)
+    assert code == 0
+    (row,) = (line for line in out.splitlines() if "failed" in line)
+    assert len(out.splitlines()) == 6  # the head and the row, three lines of the frame, the number of crates
+    assert "ValueError: " in row
+    assert row.endswith("… │")
+    reason = json.loads(prov_worker("list", "--json", tmp_path)[1])[0]["reason"]
+    assert len(reason) > 160
