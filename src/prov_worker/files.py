@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK_BYTES = 1 << 20
 #: linux/fcntl.h and linux/fs.h
-_AT_CWD, _RENAME_EXCHANGE = -100, 2
+_AT_CWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 _FIRST_WAIT_S = 0.005
 #: For a lock of a process that starts others: if it is killed meanwhile, the child has the lock until it runs its own
 #: program (a lock of flock(2) is shared by fork(2)), which on a loaded machine is a while.
@@ -123,22 +123,26 @@ def open_to_read(path: str) -> int:
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a path to write to, which gets the name of the target at the end; after an error nothing is left there.
 
-    A link is followed, as other programs do. A device or a pipe is written to: it is not there to be replaced.
+    What another program has put there meanwhile is not replaced. A link is followed, as other programs do. A device or
+    a pipe is written to: it is not there to be replaced.
 
     Raises:
-        InputError: the target is a directory, or cannot be written; it is named.
+        InputError: the target is a directory, is another's by now, or cannot be written; it is named.
     """
     _check(target)
     final = target.resolve() if target.is_symlink() else target
     path = final.with_name(os.path.basename(_temporary(final)))
     # Asked of the target: what /dev/stdout leads to may be a pipe, which has no path of its own.
     special = target.exists() and not target.is_file()
+    place = os.replace if os.path.lexists(final) else place_new
     try:
         if special:
             yield target
         else:
             yield path
-            os.replace(path, final)
+            place(path, final)
+    except FileExistsError:
+        raise InputError(f"{target}: was made by another program meanwhile, and is not replaced") from None
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -233,6 +237,32 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
         return sha256_of(stream)
 
 
+def place_new(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Rename a file or directory to a name that nothing has, whoever takes the name at the same time.
+
+    A file system that can neither rename so nor link leaves a moment in which the other's is replaced.
+
+    Raises:
+        FileExistsError: something has the name.
+        OSError: it cannot be renamed.
+    """
+    if sys.platform == "linux" and _renameat2(source, target, _RENAME_NOREPLACE):
+        return
+    if not os.path.isdir(source):
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except (OSError, NotImplementedError):
+            pass  # no links here
+        else:
+            os.unlink(source)
+            return
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    os.rename(source, target)
+
+
 def exchange(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
     """Let two files or directories of one file system change names, both at once (renameat2(2)).
 
@@ -242,12 +272,16 @@ def exchange(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> b
     Raises:
         OSError: one of them is not there, or it is not allowed.
     """
+    return _renameat2(first, second, _RENAME_EXCHANGE)
+
+
+def _renameat2(first: str | os.PathLike[str], second: str | os.PathLike[str], flags: int) -> bool:
     import ctypes
 
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False
-    if function(_AT_CWD, os.fsencode(first), _AT_CWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+    if function(_AT_CWD, os.fsencode(first), _AT_CWD, os.fsencode(second), flags) == 0:
         return True
     number = ctypes.get_errno()
     if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):

@@ -21,6 +21,7 @@ from prov_worker.files import (
     lock,
     need_new,
     open_lock,
+    place_new,
     refuse_overwrite,
     sha256_of,
     sha256_of_file,
@@ -98,6 +99,47 @@ def test_only_files_that_hold_something_of_others_are_kept(tmp_path: Path) -> No
         refuse_overwrite(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="none is not a directory"):
         refuse_overwrite(tmp_path / "none" / "report.html", overwrite=True)
+
+
+def test_what_another_has_written_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+
+    def write() -> None:
+        with atomic_write(target) as path:
+            path.write_text("mine")
+            target.write_text("another's")
+
+    with pytest.raises(InputError, match="another program"):
+        write()
+    assert target.read_text() == "another's"
+    assert names(tmp_path) == ["report.html"]
+    with atomic_write(target) as path:  # it was there, and is to be replaced
+        path.write_text("mine")
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("platform", ["linux", "another"])
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_name_that_is_taken_is_not_given_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, links: bool, kind: str
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("prov_worker.files.sys.platform", platform)
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    for name in ("first", "second"):
+        if kind == "directory":
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text(name)
+    place_new(tmp_path / "first", tmp_path / "target")
+    with pytest.raises(FileExistsError):
+        place_new(tmp_path / "second", tmp_path / "target")
+    assert names(tmp_path) == ["second", "target"]
+    assert kind == "directory" or (tmp_path / "target").read_text() == "first"
 
 
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:

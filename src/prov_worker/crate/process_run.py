@@ -17,6 +17,7 @@ import prov_worker
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.json_text import utc
 from prov_worker.crate.people import People
+from prov_worker.files import place_new
 
 _PAGE = "https://pypi.org/project/prov-worker/"
 _SOFTWARE = f"{_PAGE}{prov_worker.__version__}/"
@@ -142,7 +143,7 @@ def publish(target: Path, parts: Mapping[str, str], graph: list[dict[str, Any]])
             staged.mkdir(mode=0o700)
             for name, text in contents.items():
                 (staged / name).write_bytes(_encoded(text))
-        os.rename(staged, target)
+        place_new(staged, target)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         staged.unlink(missing_ok=True)

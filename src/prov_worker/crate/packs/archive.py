@@ -15,7 +15,7 @@ from prov_worker.crate.publish import parse_attempt, read_attempt
 from prov_worker.crate.sources import DirectorySource, PackSource, Source, read
 from prov_worker.crate.sources.comparison import difference
 from prov_worker.crate.staging import staging_name
-from prov_worker.files import need_new
+from prov_worker.files import need_new, place_new
 
 
 class PackCopy:
@@ -80,8 +80,9 @@ class PackCopy:
             self._zip.finish(form.COMMENT)
             self._stream.close()
             if self._new:
-                need_new(self._target)
-            os.replace(self._hidden, self._target)
+                _place(self._hidden, self._target)
+            else:
+                os.replace(self._hidden, self._target)
         except BaseException:
             self.discard()
             raise
@@ -91,6 +92,14 @@ class PackCopy:
         self._stream.close()
         with contextlib.suppress(FileNotFoundError):
             self._hidden.unlink()
+
+
+def _place(hidden: Path, target: Path) -> None:
+    try:
+        place_new(hidden, target)
+    except FileExistsError:
+        need_new(target)
+        raise
 
 
 def _further_names(source: Source) -> Iterator[str]:

@@ -20,6 +20,7 @@ from prov_worker.crate.packs.format import is_pack
 from prov_worker.crate.packs.raw import RawZip
 from prov_worker.crate.sources import candidates
 from prov_worker.errors import InputError
+from prov_worker.files import place_new
 from prov_worker.run.assembly.draft import Draft
 from prov_worker.run.assembly.examined import Examiner
 from prov_worker.run.assembly.model import Assembled, Options
@@ -116,7 +117,14 @@ def _publish(staged: Path, target: Path, options: Options, stored: StoredCrates)
         complete = staged / ".zip"
         _zip(staged, complete, stored)
     os.chmod(complete, 0o666 & ~_umask() if options.zip else 0o777 & ~_umask())
-    if options.zip or not os.path.lexists(target):
+    _check_target(target, options)  # another may have made it meanwhile
+    if not os.path.lexists(target):
+        try:
+            place_new(complete, target)
+        except FileExistsError:
+            raise InputError(f"{target}: was made by another program meanwhile, and is not replaced") from None
+        return
+    if options.zip:
         os.replace(complete, target)
         return
     # A directory with content cannot be replaced at once: the old one is renamed and goes when the new one stands.

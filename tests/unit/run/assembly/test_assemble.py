@@ -180,6 +180,27 @@ def test_a_target_that_is_there_is_left_alone(run: Path, workflow_crates: Any) -
     assert content(run) == before
 
 
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_of_two_that_make_the_same_target_at_once_the_second_refuses(
+    workflow_crates: Any, tmp_path: Path, as_zip: bool
+) -> None:
+    target = tmp_path / ("RUN.zip" if as_zip else "RUN.crate")
+    before: list[bytes] = []
+
+    def make_the_other(done: int, total: int) -> None:
+        if done == total:
+            assemble([workflow_crates.directory], target, Options(zip=as_zip, name="the other"))
+            before.append(read(target))
+
+    def read(path: Path) -> bytes:
+        return path.read_bytes() if as_zip else (path / "ro-crate-metadata.json").read_bytes()
+
+    with pytest.raises(InputError, match="already exists"):
+        assemble([workflow_crates.directory], target, Options(zip=as_zip, name="this"), make_the_other)
+    assert [read(target)] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [target.name, "crates"]
+
+
 def test_force_replaces_a_run_crate_and_nothing_else(run: Path, workflow_crates: Any, tmp_path: Path) -> None:
     workflow_crates.add(9, "extra", offset_s=20)
     assert assemble([workflow_crates.directory], run, Options(overwrite=True)).steps == 7
