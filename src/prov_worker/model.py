@@ -198,6 +198,7 @@ class TaskRecord:
     noted. ``command`` is the shell command that the task is; ``output`` the ends of standard output and standard error.
     ``part`` says of which task it is a part; ``training`` what libraries report of models and their runs. ``call`` is
     the serialised call, ``call_absent`` why it was not kept; both are None unless the settings ask for it.
+    ``plot_absent`` is a note on a plot that should be there.
     """
 
     task_id: str
@@ -224,6 +225,7 @@ class TaskRecord:
     training: Training | None = None
     call: str | None = None
     call_absent: str | None = None
+    plot_absent: str | None = None
 
     @property
     def attempt_id(self) -> AttemptId:

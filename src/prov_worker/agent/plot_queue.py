@@ -58,19 +58,18 @@ class PlotQueue:
         if settings.plots != "png" or not self._publisher.wants_plot(job.ended, job.series):
             return False
         if self._plotter.broken:
-            job.ended.record.notes.append(_no_plot(self._plotter.broken))
+            job.ended.record.plot_absent = _no_plot(self._plotter.broken)
             return False
         queue_s = len(self._waiting) * self._plotter.pace_s if settings.write == "background" else 0.0
         if len(self._waiting) >= _MAX_PLOTS_WAITING or queue_s > PLOT_QUEUE_S:
-            job.ended.record.notes.append(_no_plot("more were asked for than could be drawn in time"))
+            job.ended.record.plot_absent = _no_plot("more were asked for than could be drawn in time")
             return False
         assert job.series is not None
         number = self._plotter.request(job.series, caption_of(job.ended.record))
         if number is None:
-            job.ended.record.notes.append(_no_plot(self._plotter.broken or "the plotter has died"))
+            job.ended.record.plot_absent = _no_plot(self._plotter.broken or "the plotter has died")
             return False
-        patience = PLOT_PATIENCE_S if settings.write == "background" else 6 * PLOT_PATIENCE_S
-        job.plot_until = time.monotonic() + patience
+        job.plot_until = time.monotonic() + self._patience_s(job)
         self._waiting[number] = job
         return True
 
@@ -82,7 +81,7 @@ class PlotQueue:
             if job is None:
                 continue
             if answer.data is None:
-                job.ended.record.notes.append(_no_plot(answer.error or "no reason was given"))
+                job.ended.record.plot_absent = _no_plot(answer.error or "no reason was given")
             else:
                 job.plot = Plot("cpu_usage.png", answer.data)
             jobs.append(job)
@@ -94,10 +93,14 @@ class PlotQueue:
         for number, job in list(self._waiting.items()):
             if job.plot_until <= now:
                 del self._waiting[number]
-                job.ended.record.notes.append(_no_plot(f"it was not drawn within {PLOT_PATIENCE_S:g} s"))
+                job.ended.record.plot_absent = _no_plot(f"it was not drawn within {self._patience_s(job):g} s")
                 jobs.append(job)
         return jobs
 
+    def _patience_s(self, job: CrateJob) -> float:
+        background = self._publisher.settings(job.ended.settings).write == "background"
+        return PLOT_PATIENCE_S if background else 6 * PLOT_PATIENCE_S
+
 
 def _no_plot(reason: str) -> str:
-    return f"No plot was drawn: {reason}."
+    return f"No plot was drawn: {reason}. `prov-worker plot CRATE` draws one."

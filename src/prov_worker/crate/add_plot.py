@@ -78,7 +78,8 @@ def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
     """Draw the CPU use of a crate's task into the crate.
 
     The image is written first; then one replacement of the metadata brings the File, its place in ``hasPart`` and the
-    ``image`` of the observation. A crate that has its plot already is left as it is.
+    ``image`` of the observation, and takes away the note that there is none. A crate that has its plot already is left
+    as it is.
 
     Args:
         crate: as :meth:`prov_worker.crate.reader.StepCrate.open` takes it.
@@ -129,8 +130,17 @@ def add_plot(crate: Path | str | Source, kind: str = "png") -> Path:
             v.CPU_OBSERVATION,
         )
     )
-    write_metadata(crate, document_of([*graph, entity]))
+    _forget_absence(step)
+    kept = [each for each in graph if each["@id"] != v.PLOT_ABSENT]
+    write_metadata(crate, document_of([*kept, entity]))
     return crate / image.path
+
+
+def _forget_absence(step: StepCrate) -> None:
+    """Take the reference to the note that there is no plot out of the action."""
+    properties = step.action.get("additionalProperty")
+    if isinstance(properties, list):
+        step.action["additionalProperty"] = [each for each in properties if each != {"@id": v.PLOT_ABSENT}]
 
 
 def _check(kind: str) -> None:

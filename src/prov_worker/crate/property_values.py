@@ -172,6 +172,8 @@ def notes(record: TaskRecord, taken: set[str]) -> Facts:
     facts = Facts(taken)
     for number, note in enumerate(record.notes, 1):
         facts.add(f"#note-{number}", "note", one_line(note), property_id=v.NOTE)
+    if record.plot_absent is not None:  # it has an id of its own, as it goes once a plot is added
+        facts.add(v.PLOT_ABSENT, "note", one_line(record.plot_absent), property_id=v.NOTE)
     return facts
 
 

@@ -243,3 +243,16 @@ def test_crate_without_samples_is_refused(writer, make_record, tmp_path):
     assert StepCrate.open(crate).files
     with pytest.raises(InputError, match="kind: expected one of png, svg"):
         add_plot(crate, "gif")
+
+
+@pytest.mark.parametrize("notes", [[], ["another note"]])
+def test_an_added_plot_takes_the_note_away_that_there_is_none(
+    writer, make_record, make_series, tmp_path, graph_of, notes
+):
+    absent = "No plot was drawn: more were asked for than could be drawn in time."
+    crate = writer.publish(make_record(notes=notes, plot_absent=absent), make_series(20), None, tmp_path)
+    assert StepCrate.open(crate).notes == [*notes, absent]
+    add_plot(crate, "svg")
+    assert StepCrate.open(crate).notes == notes
+    assert "plot-absent" not in (crate / "ro-crate-metadata.json").read_text()
+    assert check_crate(crate) == []
