@@ -12,6 +12,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: done, with findings or failures. 2: bad input or usage. 130: interrupted.
     """
     try:
+        return _main(arguments)
+    except KeyboardInterrupt:  # while modules are imported
+        sys.stderr.write("prov-worker: interrupted\n")
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    try:
         import click  # noqa: F401
         import rich  # noqa: F401
     except ImportError as error:

@@ -266,3 +266,25 @@ def test_every_verb_has_examples_that_its_parser_takes(verb: str) -> None:
     assert any(f"{verb} " in f"{line} ".replace(")", " ") for line in lines)
     for line in lines:
         parse(line)
+
+
+_INTERRUPTED = """\
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from prov_worker.__main__ import main
+sys.meta_path.insert(0, Finder)
+sys.exit(main(["list", "crates"]))
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "rich", "prov_worker.cli.main", "prov_worker.cli.crates.list"])
+def test_an_interruption_while_modules_are_imported_is_one_line(module: str) -> None:
+    command = [sys.executable, "-c", _INTERRUPTED, module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stderr.strip(), done.returncode) == ("prov-worker: interrupted", 130)
