@@ -75,6 +75,8 @@ def command(
                 "problems": [{"where": problem.where, "message": problem.message} for problem in result.problems],
             }
         )
+    elif not result.index.exists():
+        click.echo("no step crate could be read; nothing was written")
     else:
         removed = f", {result.removed} taken out" if result.removed else ""
         attempts = plural(result.total, "attempt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Indexed:
     """What indexing did.
 
     Attributes:
-        index: directory of the index.
+        index: directory of the index; it is not made if none of the crates could be read.
         read: crates that were read. unchanged: crates that were known. removed: crates whose rows were taken out.
         total: crates that are in the index, each content once.
         duplicates: crates that are there once more under another path, byte for byte; they do not count.
@@ -80,8 +80,8 @@ def index(
         progress: called with the number of crates done and their total.
 
     Raises:
-        InputError: a directory cannot be listed, or is one crate of a zip; pyarrow is missing, the record of the index
-            is damaged, or somebody else writes it.
+        InputError: no directory has step crates; one cannot be listed, or is one crate of a zip; pyarrow is missing,
+            the record of the index is damaged, or somebody else writes it.
     """
     need_arrow()
     for directory in directories:
@@ -90,6 +90,9 @@ def index(
     target = target if target is not None else default_index(directories[0])
     # A directory may be named twice.
     paths = list(dict.fromkeys(str(path.absolute()) for directory in directories for path in candidates(directory)))
+    is_new = not (target / SEEN_FILE).exists()
+    if not paths and is_new:  # an index that is there may lose its last crates
+        raise InputError(f"{', '.join(map(str, directories))}: no step crates")
     result = Indexed(target)
     with _locked(target), closing(IndexStore(target)) as store:
         store.recover()
@@ -117,6 +120,8 @@ def index(
         store.mark_duplicates()
         result.duplicates = store.extra()
         result.total = len(store.locations()) - result.duplicates
+        if is_new and not result.total:
+            _take_away(target)
     return result
 
 
@@ -207,6 +212,15 @@ class _Writer:
             self._store.add(self._seen, self._rows)
             self._seen.clear()
             self._rows.clear()
+
+
+def _take_away(target: Path) -> None:
+    """Remove an index in which there is nothing, and which would be taken for an answer."""
+    for name in os.listdir(target):
+        if name == LOCK_FILE or name.startswith(SEEN_FILE):
+            (target / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it holds something else
+        target.rmdir()
 
 
 @contextmanager

@@ -132,8 +132,8 @@ def test_a_full_disk_is_said_alike_by_all(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)  # a full disk cannot be had in a test
-    monkeypatch.setattr(os, "rename", full)
+    for function in ("os.replace", "os.rename", "prov_worker.files._renameat2"):
+        monkeypatch.setattr(function, full)  # a full disk cannot be had in a test
     for arguments in (["assemble"], ["assemble", "--zip"], ["export", "--format", "csv"]):
         code, out, err = prov_worker("run", *arguments, crates, "-o", tmp_path / "out")
         assert (code, out) == (2, "")

@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow")
 
 import pyarrow.parquet as pq
 
+from prov_worker.cli.main import run as cli
 from prov_worker.crate import graph
 from prov_worker.crate.reader import StepCrate
 from prov_worker.errors import InputError
@@ -142,6 +143,37 @@ def test_damage_is_named_and_the_rest_indexed(crates: Any) -> None:
     bad.write_text("{")
     result = index([crates.directory])
     assert (result.read, [problem.where for problem in result.problems]) == (1, [str(bad.parent)])
+
+
+@pytest.mark.parametrize("name", ["empty", "empty.crate"])
+def test_what_has_no_crates_is_refused_and_leaves_no_index(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="no step crates"):
+        index([tmp_path / name])
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("metadata", [None, "{"])
+def test_without_a_crate_that_can_be_read_there_is_no_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], metadata: str | None
+) -> None:
+    crate = tmp_path / "crates" / "1.crate"
+    crate.mkdir(parents=True)
+    if metadata is not None:
+        (crate / "ro-crate-metadata.json").write_text(metadata)
+    assert cli(["run", "index", str(crate.parent)]) == 1
+    output = capsys.readouterr()
+    assert str(crate) in output.err
+    assert output.out == "no step crate could be read; nothing was written\n"
+    assert os.listdir(tmp_path) == ["crates"]
+    assert cli(["run", "query", str(crate.parent)]) == 2
+
+
+def test_the_last_crate_of_an_index_may_go(crates: Any) -> None:
+    crate = crates.add(1)
+    assert index([crates.directory]).total == 1
+    shutil.rmtree(crate)
+    assert (index([crates.directory]).total, index([crates.directory], prune=True).total) == (1, 0)
 
 
 def test_one_writer_at_a_time(crates: Any, tmp_path: Path) -> None:

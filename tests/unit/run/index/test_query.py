@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -209,8 +210,10 @@ def test_an_index_in_a_directory_of_any_name(workflow_crates: Any, tmp_path: Pat
 
 
 def test_an_index_of_nothing_answers_nothing(crates: Any) -> None:
-    (crates.add(1) / "ro-crate-metadata.json").write_text("{")
+    crate = crates.add(1)
     index([crates.directory])
+    shutil.rmtree(crate)
+    index([crates.directory], prune=True)
     assert keys(crates.directory) == []
 
 
