@@ -7,9 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prov_worker.humanize import ABSENT, duration, plural
+from prov_worker.humanize import duration, plural
 from prov_worker.live.model import LIVE, Task, View
-from prov_worker.live.table import ENDED, NODES, ORDERS, TASKS, Column, details, matching, ordered, rows, summary
+from prov_worker.live.table import (
+    ENDED,
+    NODES,
+    ORDERS,
+    TASKS,
+    Column,
+    details,
+    matching,
+    ordered,
+    rows,
+    summary,
+    with_values,
+)
 from prov_worker.printable import line
 
 #: Styles of lines.
@@ -46,9 +58,7 @@ def lay_out(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: in
     """
     from rich.cells import cell_len
 
-    shown = [
-        place for place in range(len(columns)) if place < 2 or any(row[place] not in (ABSENT, "") for row in cells)
-    ]
+    shown = with_values(cells)
     texts = [[columns[place].head for place in shown], *([row[place] for place in shown] for row in cells)]
     widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     widths = [min(size, columns[place].width or max(_NARROW, width)) for size, place in zip(widths, shown, strict=True)]

@@ -181,3 +181,9 @@ def details(task: Task, node: Node | None) -> list[tuple[str, str]]:
         ("node energy", None if task.node_joules is None else f"{_joules(task.node_joules)}, whoever used it"),
     ]
     return [(name, line(value)) for name, value in pairs if value is not None]
+
+
+def with_values(cells: Sequence[Sequence[str]]) -> list[int]:
+    """Return the places of columns that say something in some row; the first two always do."""
+    count = max(map(len, cells), default=0)
+    return [place for place in range(count) if place < 2 or any(row[place] not in (ABSENT, "") for row in cells)]

@@ -121,6 +121,18 @@ def test_a_socket_of_another_user_is_not_asked(tmp_path: Path) -> None:
         ask_agent(str(tmp_path))
 
 
+def test_printed_tables_leave_out_columns_without_any_value(tmp_path: Path) -> None:
+    ended = [{"task": "aaaaaaaa-1", "function": "work", "status": "completed"}]
+    leave(tmp_path, "nid1", tasks=[{"task": "bbbbbbbb-1", "cpu_joules": 2.0}], ended=ended, job="4711")
+    lines = CliRunner().invoke(command, [str(tmp_path), "--once"], standalone_mode=False).stdout.splitlines()
+    heads = [line.split() for line in lines if line.split()[:1] in (["node"], ["task"], ["ended"])]
+    assert heads == [
+        ["node", "agent", "busy", "job"],
+        ["task", "function", "node", "energy"],
+        ["ended", "function", "node", "status"],
+    ]
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     assert Agents(tmp_path).look().nodes == ()
     assert os.listdir(tmp_path) == []

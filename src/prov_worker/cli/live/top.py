@@ -69,7 +69,7 @@ def command(where: str, once: bool, as_json: bool, interval: float, order: str, 
 
 def _once(look: Callable[[], View], key: str, wanted: str, nothing: str, *, as_json: bool) -> int:
     from prov_worker.live.model import LIVE
-    from prov_worker.live.table import ENDED, NODES, TASKS, matching, ordered, rows, summary
+    from prov_worker.live.table import ENDED, NODES, TASKS, matching, ordered, rows, summary, with_values
 
     view = look()
     tasks = ordered(matching(view.tasks, wanted), key)
@@ -85,9 +85,13 @@ def _once(look: Callable[[], View], key: str, wanted: str, nothing: str, *, as_j
         for columns, items in ((NODES, view.nodes), (TASKS, tasks), (ENDED, view.ended[:10])):
             if items:
                 click.echo()
-                heads = [column.head for column in columns]
-                right = {column.head for column in columns if column.right}
-                terminal.table(heads, rows(columns, items), right=right, wrap=("reason",), frame=False)
+                cells = rows(columns, items)
+                places = with_values(cells)
+                shown = [columns[place] for place in places]
+                heads = [column.head for column in shown]
+                right = {column.head for column in shown if column.right}
+                cells = [[row[place] for place in places] for row in cells]
+                terminal.table(heads, cells, right=right, wrap=("reason",), frame=False)
         if not tasks:
             click.echo("\nnothing runs at this moment" if not wanted else "\nno running task matches the filter")
     return int(bool(view.problems) or any(node.state != LIVE for node in view.nodes))
