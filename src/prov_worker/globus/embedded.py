@@ -17,9 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
+from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError, SettingsError
 
 if TYPE_CHECKING:
+    from click import ClickException
+
     from prov_worker.globus.last_crates import LastCrates
 
 #: Engines that run on Parsl's executor, with an interchange, a pool and workers as processes.
@@ -66,6 +68,7 @@ class EmbeddedEndpoint:
             one, and of what is above only ``run_dir`` and ``serializer`` are taken.
 
     Raises:
+        SettingsError: an option of ``provenance``, named by its path ``engine.provenance.<key>``.
         InputError: the engine cannot be built; the message is Globus Compute's, or that it is not installed.
     """
 
@@ -110,10 +113,11 @@ class EmbeddedEndpoint:
             del options["max_retries_on_system_failure"]
             options["max_workers"] = workers
         if provenance is not None:
-            options["provenance"] = dict(provenance)
-            crate_dir = provenance.get("crate_dir")
+            values = dict(provenance) if isinstance(provenance, Mapping) else provenance
+            crate_dir = values.get("crate_dir") if isinstance(values, dict) else None
             if crate_dir and isinstance(crate_dir, str | os.PathLike):  # workers have other current directories
-                options["provenance"]["crate_dir"] = os.path.abspath(os.path.expanduser(os.fspath(crate_dir)))
+                values["crate_dir"] = os.path.abspath(os.path.expanduser(os.fspath(crate_dir)))
+            options["provenance"] = values
         self._options = options | dict(engine_options or {})
         self._run_dir = run_dir
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -135,7 +139,11 @@ class EmbeddedEndpoint:
         self.shutdown()
 
     def start(self) -> None:
-        """Build the engine and start it. Workers come up in the background, within seconds."""
+        """Build the engine and start it. Workers come up in the background, within seconds.
+
+        Raises:
+            SettingsError, InputError: as of the class.
+        """
         try:
             import yaml
             from globus_compute_endpoint.endpoint.config.utils import load_config_yaml
@@ -150,7 +158,7 @@ class EmbeddedEndpoint:
         try:
             config = load_config_yaml(self._template or yaml.safe_dump({"engine": self._options}))
         except ClickException as error:
-            raise InputError(error.message) from error
+            raise _plain_error(error) from None
         self.engine = getattr(config, "engine")  # noqa: B009
         if self._run_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="prov-worker-endpoint-", ignore_cleanup_errors=True)
@@ -273,6 +281,16 @@ class EmbeddedEndpoint:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._run_dir = None
+
+
+def _plain_error(error: ClickException) -> InputError:
+    """Return what is wrong with a configuration: the settings' own error if that is behind it, else what it says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SettingsError):
+            return SettingsError(cause.key, cause.problem)
+        cause = cause.__cause__ or cause.__context__
+    return InputError(error.message)
 
 
 def _children() -> set[int]:
