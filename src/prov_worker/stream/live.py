@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -177,13 +178,16 @@ def _sqlite(url: StreamUrl) -> Any:
     path = os.path.abspath(os.path.expanduser(url.path))
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such database")
-    try:
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=TIMEOUT_S)
-        connection.execute("SELECT 1 FROM task LIMIT 1")
-    except sqlite3.Error as error:
-        raise InputError(f"{path}: {error}") from None
-    # ATTACH would make files, whatever mode the first has.
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
+    with ExitStack() as opened:
+        try:
+            connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=TIMEOUT_S)
+            opened.callback(connection.close)
+            connection.execute("SELECT 1 FROM task LIMIT 1")
+        except sqlite3.Error as error:
+            raise InputError(f"{path}: {error}") from None
+        # ATTACH would make files, whatever mode the first has.
+        connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
+        opened.pop_all()
     return connection
 
 

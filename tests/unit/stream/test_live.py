@@ -12,6 +12,7 @@ from prov_worker.stream.lane import Lane
 from prov_worker.stream.live import LiveDatabase, LiveFilters
 from prov_worker.stream_url import StreamUrl
 from support.commands import run_python
+from support.databases import all_closed
 from support.events import Story
 
 
@@ -96,7 +97,7 @@ def test_what_is_no_database(text: str, part: str) -> None:
 
 def test_a_file_without_tables(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    with pytest.raises(InputError, match="no such table"):
+    with all_closed(), pytest.raises(InputError, match="no such table"):
         LiveDatabase(f"sqlite:{tmp_path / 'empty'}")
 
 

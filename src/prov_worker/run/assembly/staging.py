@@ -41,7 +41,11 @@ def temporary_database(schema: str) -> sqlite3.Connection:
         schema: statements that make its tables.
     """
     database = sqlite3.connect("")  # the empty name: a temporary file, of which only the cache is in memory
-    database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + schema)
+    try:
+        database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;" + schema)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
