@@ -22,6 +22,7 @@ from prov_worker.crate.plot_caption import caption_of
 from prov_worker.crate.plot_svg import render_svg
 from prov_worker.crate.writer import CrateWriter, Plot
 from prov_worker.errors import ProvWorkerError
+from prov_worker.humanize import clipped, plural
 from prov_worker.model import OutputFile, TaskSeries
 from prov_worker.settings import Settings
 from prov_worker.spool.records import Ended
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: A writer has its node's entities rendered; there is one for each job and environment.
 _MAX_WRITERS = 256
+#: Files that a note names, and the most characters of each.
+_NAMED, _PATH_CHARS = 3, 200
 
 
 class Publisher:
@@ -126,14 +129,18 @@ class Publisher:
         record = ended.record
         if not record.used and not record.generated:
             return
-        named = len(record.used) + len(record.generated)
+        named = [file.path for file in (*record.used, *record.generated)]
         record.used, record.generated = (
             declared_files(record.used, budget),
             declared_files(record.generated, budget),
         )
-        missing = named - len(record.used) - len(record.generated)
+        there = {file.path for file in (*record.used, *record.generated)}
+        missing = [path for path in dict.fromkeys(named) if path not in there]
         if missing:
-            record.notes.append(f"{missing} files that the task named could not be read afterwards.")
+            shown = ", ".join(clipped(path, _PATH_CHARS) for path in missing[:_NAMED])
+            more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+            files = plural(len(missing), "file")
+            record.notes.append(f"{files} that the task named could not be read afterwards: {shown}{more}.")
         if budget.is_over:
             record.notes.append(f"Files that could not be read within {MAX_SECONDS:g} s have no hash.")
         if ended.sandbox is not None:

@@ -12,7 +12,7 @@ import click
 from prov_worker.cli.common import terminal
 from prov_worker.cli.common.examples import examples
 from prov_worker.errors import InputError, SettingsError
-from prov_worker.humanize import duration, size
+from prov_worker.humanize import duration, plural, size
 from prov_worker.settings import PACKED_LOGGER, Settings
 from prov_worker.worker_settings import PACKED
 
@@ -51,7 +51,9 @@ def command(crates: str, workers: int, poll_interval: float | None, quick: bool,
     except SettingsError as error:
         raise InputError(f"--poll-interval: {error.problem}") from None
     calls = workload(quick=quick)
-    with terminal.progress(f"{len(calls)} tasks on {workers} workers, and their crates", 2 * len(calls)) as advance:
+    with terminal.progress(
+        f"{plural(len(calls), 'task')} on {plural(workers, 'worker')}, and their crates", 2 * len(calls)
+    ) as advance:
         outcomes = run(
             calls, Path(crates), workers=workers, provenance=provenance, task_done=advance, crate_done=advance
         )

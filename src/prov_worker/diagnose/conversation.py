@@ -22,6 +22,7 @@ from prov_worker.diagnose.remote import source
 from prov_worker.diagnose.versions import PACKAGES
 from prov_worker.errors import ProvWorkerError
 from prov_worker.globus.answers import Answer
+from prov_worker.humanize import plural
 
 #: How long tasks of the second trip wait for each other, if the limit leaves it.
 _HOLD_S = 15.0
@@ -91,7 +92,7 @@ class Conversation:
             return
         requests = self._second(first)
         if requests:
-            self._say(f"waiting for {len(requests)} tasks that run at once")
+            self._say(f"waiting for {plural(len(requests), 'task')} that run at once")
             if not self._wait(self._send(2, requests)):
                 return
         if "crates" in self._probes:
@@ -156,7 +157,8 @@ class Conversation:
                 self._evidence.late_report = report
             missing = sum(task.answer is None for task in tasks)
             self._say(
-                f"waiting for {missing} of {len(tasks)} tasks; the endpoint is {'on' if report.online else 'off'}line"
+                f"waiting for {missing} of {plural(len(tasks), 'task')}; "
+                f"the endpoint is {'on' if report.online else 'off'}line"
             )
 
 

@@ -14,7 +14,7 @@ from prov_worker.diagnose.checks import CHECKS
 from prov_worker.diagnose.evidence import Evidence
 from prov_worker.diagnose.stages import stages_of
 from prov_worker.finding import FAIL, PASS, SKIPPED, WARN, Finding, failed, skipped
-from prov_worker.humanize import duration
+from prov_worker.humanize import duration, plural
 
 STATUSES = (PASS, WARN, FAIL, SKIPPED)
 
@@ -51,8 +51,8 @@ class Report:
         trips = len({task.stage for task in self.evidence.tasks})
         return (
             f"{self.endpoint}: {counted[PASS]} passed, {counted[WARN]} warnings, {counted[FAIL]} failed, "
-            f"{counted[SKIPPED]} skipped, in {duration(self.evidence.took_s)}: {len(self.evidence.tasks)} tasks in "
-            f"{trips} round trips"
+            f"{counted[SKIPPED]} skipped, in {duration(self.evidence.took_s)}: "
+            f"{plural(len(self.evidence.tasks), 'task')} in {trips} round trips"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -134,6 +134,6 @@ def _unanswered(evidence: Evidence, probes: Iterable[str], name: str) -> Iterabl
         if missing:
             yield failed(
                 name,
-                f"{missing} of {len(sent)} tasks did not come back in {duration(evidence.took_s)}",
+                f"{missing} of {plural(len(sent), 'task')} did not come back in {duration(evidence.took_s)}",
                 "fewer workers than tasks, or one that hangs: look at the endpoint's log; --timeout gives it longer",
             )

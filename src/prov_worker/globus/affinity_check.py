@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from prov_worker.errors import SettingsError
+from prov_worker.humanize import plural
 
 
 def check_affinity(executor: Any) -> None:
@@ -29,5 +30,6 @@ def check_affinity(executor: Any) -> None:
     lists = affinity.split(":")[1:]
     if math.isfinite(workers) and len(lists) != workers:
         raise SettingsError(
-            "engine.cpu_affinity", f"{len(lists)} lists for {workers:.0f} workers on a node; Parsl wants one for each"
+            "engine.cpu_affinity",
+            f"{plural(len(lists), 'list')} for {plural(round(workers), 'worker')} on a node; Parsl wants one for each",
         )

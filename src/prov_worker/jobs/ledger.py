@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prov_worker.humanize import plural
 from prov_worker.jobs import store
 from prov_worker.jobs.errors import StoreError
 from prov_worker.jobs.job import Attempt, Cancellation, Job
@@ -201,7 +202,8 @@ class Ledger:
     def _doubtful(self, record: dict[str, Any], _offset: int) -> None:
         jobs = self._settled(record["doubtful"])
         tasks = set(record["tasks"])
-        why = f"sent when the program or its connection ended; {len(tasks)} tasks came of {len(jobs)} jobs"
+        came = f"{plural(len(tasks), 'task')} came of {plural(len(jobs), 'job')}"
+        why = f"sent when the program or its connection ended; {came}"
         for job in jobs:
             self._end(job, State.UNKNOWN, record["at"], why)
         self.doubtful[record["doubtful"]] = (jobs, tasks)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prov_worker.humanize import ABSENT, duration, number, percent, size
+from prov_worker.humanize import ABSENT, duration, number, percent, plural, size
 from prov_worker.live.model import LIVE, EndedTask, Node, Task, View, total
 from prov_worker.printable import line
 
@@ -147,8 +147,8 @@ def summary(view: View) -> str:
     workers = sum(node.workers or 0 for node in view.nodes)
     running = sum(len(node.tasks) + node.more for node in view.nodes)
     waiting = sum(node.waiting or 0 for node in view.nodes)
-    parts = [f"{len(view.nodes)} node{'s' * (len(view.nodes) != 1)}", f"{running} running", f"{workers} workers"]
-    parts += [f"{waiting} crates to write"] if waiting else []
+    parts = [plural(len(view.nodes), "node"), f"{running} running", plural(workers, "worker")]
+    parts += [f"{plural(waiting, 'crate')} to write"] if waiting else []
     parts += [f"{late} without a sign"] if late else []
     return " · ".join(parts)
 

@@ -181,7 +181,7 @@ def _show(plans: Sequence[Plan], choice: Choice) -> None:
             for line in lines[:_SOURCE_LINES]:
                 say(f"  | {line}")
             if len(lines) > _SOURCE_LINES:
-                say(f"  | … {len(lines) - _SOURCE_LINES} more lines in its crate")
+                say(f"  | … {plural(len(lines) - _SOURCE_LINES, 'more line')} in its crate")
         elif plan.source is None:
             say("  its source is not in the crate")
         for path in plan.unchecked:

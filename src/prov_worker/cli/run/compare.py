@@ -133,7 +133,7 @@ def _print(comparison: Comparison) -> None:
         rows = [(name, *(", ".join(side) or _NONE for side in sides)) for name, sides in comparison.packages.items()]
         terminal.table(("package", "A", "B"), rows[:_SHOWN])
         if len(rows) > _SHOWN:
-            click.echo(f"and {len(rows) - _SHOWN:,} more packages; --json has all")
+            click.echo(f"and {plural(len(rows) - _SHOWN, 'more package')}; --json has all")
 
 
 _CHANGES = {"failed": "fails in B", "completed": "failed in A alone", "result": "another result"}

@@ -93,7 +93,7 @@ def _show(submission: Submission, address: str, document: dict[str, Any], as_jso
     for path, count in submission.files[:20]:
         click.echo(f"  {terminal.line(path)}  {size(count)}")
     if len(submission.files) > 20:
-        click.echo(f"  and {len(submission.files) - 20:,} more files")
+        click.echo(f"  and {plural(len(submission.files) - 20, 'more file')}")
     click.echo(f"{plural(len(submission.files), 'file')}, {size(submission.size_bytes)}; nothing was sent")
     if submission.license is None:
         click.echo("no licence is stated; set `license` in the endpoint's settings before the next run")

@@ -34,7 +34,7 @@ def _judge(evidence: Evidence) -> Iterator[Finding]:
     )
     yield failed(
         "tasks at once",
-        f"only {most} of {count} tasks ran at once: {spread}{source}",
+        f"only {most} of {plural(count, 'task')} ran at once: {spread}{source}",
         f"a pool of this endpoint has {' or '.join(pools)} workers: look at max_workers_per_node (cores_per_worker, "
         "mem_per_worker), max_blocks and nodes_per_block, and at the log of each block for workers that did not start",
     )

@@ -16,6 +16,7 @@ from prov_worker.crate.identifiers import is_absolute
 from prov_worker.crate.json_text import utc
 from prov_worker.crate.people import People
 from prov_worker.crate.software import package_id
+from prov_worker.humanize import plural
 from prov_worker.run.assembly import vocabulary as rv
 from prov_worker.run.assembly.entity_ids import control_id, group_id, in_run
 from prov_worker.run.assembly.entity_stream import EntityStream, refer
@@ -169,7 +170,7 @@ class GraphWriter:
         times = {"startTime": utc(first), "endTime": utc(last)} if first is not None and last is not None else {}
         status: dict[str, Any] = {"actionStatus": v.FAILED_STATUS if failed else v.COMPLETED_STATUS}
         if failed:
-            status["error"] = f"{failed} of {tasks} tasks failed"
+            status["error"] = f"{failed} of {plural(tasks, 'task')} failed"
         agent = {"@id": heading.people.author}
         run = {
             "@id": rv.RUN_ID,

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 from prov_worker.finding import Finding, failed, passed, warned
+from prov_worker.humanize import plural
 from prov_worker.sites import affinity as binding
 from prov_worker.sites.check import CHECKS
 from prov_worker.sites.check.context import Subject
@@ -65,8 +66,12 @@ def _cpus(subject: Subject) -> Finding:
             names = ", ".join(map(str, sorted(wanted - mine)))
             return failed(line, f"affinity names {names}, which this process may not use", "name those that are here")
     if workers > len(mine):
-        return warned(line, f"{workers} workers for {len(mine)} CPUs", f"--set workers={len(mine)}, if tasks compute")
-    return passed(line, f"{workers} workers for {len(mine)} CPUs")
+        return warned(
+            line,
+            f"{plural(workers, 'worker')} for {plural(len(mine), 'CPU')}",
+            f"--set workers={len(mine)}, if tasks compute",
+        )
+    return passed(line, f"{plural(workers, 'worker')} for {plural(len(mine), 'CPU')}")
 
 
 def _cores(subject: Subject) -> Iterator[Finding]:
@@ -79,9 +84,15 @@ def _cores(subject: Subject) -> Iterator[Finding]:
     several = values.get("cpus_per_task", values.get("cpus_per_node", site.cpus))
     shared = binding.shared_core(given, workers, range(site.cpus), site.cores) if several == site.cpus else None
     if shared is None:
-        yield passed(line, f"{workers} workers for {several} logical CPUs of a node with {site.cores} cores")
+        yield passed(
+            line, f"{plural(workers, 'worker')} for {several} logical CPUs of a node with {plural(site.cores, 'core')}"
+        )
     elif workers > site.cores:
-        yield warned(line, f"{workers} workers for {site.cores} cores", f"--set workers={site.cores}, if tasks compute")
+        yield warned(
+            line,
+            f"{plural(workers, 'worker')} for {plural(site.cores, 'core')}",
+            f"--set workers={site.cores}, if tasks compute",
+        )
     else:
         first, second, core = shared
         observation = (
