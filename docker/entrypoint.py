@@ -236,21 +236,27 @@ def install(name: str, user_dir: Path, settings: Settings, crates: str, workers:
     sites.install(site, name, complete, user_dir=user_dir, overwrite=True, unbound_host=True, texts=texts)
 
 
-def endpoint() -> int:
-    """Run the daemon until it is asked to stop."""
-    close_to_others()
-    wants = Wants()
+def values_of_endpoint(wants: Wants) -> tuple[str, int, Settings]:
+    """Name of an endpoint, number of its workers, and settings of the recording."""
     name = os.environ.get("PROV_STACK_ENDPOINT_NAME") or "local"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         wants.wrong.append(f"PROV_STACK_ENDPOINT_NAME: expected letters, digits, '_', '.' and '-', got {name!r}")
-    user_dir = wants.directory("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute", "the endpoint's state")
-    client, secret = wants.identity()
     workers = wants.number("PROV_STACK_WORKERS", min(4, os.cpu_count() or 1), 1, 4096)
     try:
         settings = Settings.from_environ()
     except ProvWorkerError as error:
         wants.wrong.append(str(error))
         settings = Settings()
+    return name, workers, settings
+
+
+def endpoint() -> int:
+    """Run the daemon until it is asked to stop."""
+    close_to_others()
+    wants = Wants()
+    name, workers, settings = values_of_endpoint(wants)
+    user_dir = wants.directory("GLOBUS_COMPUTE_USER_DIR", "/var/lib/prov/globus_compute", "the endpoint's state")
+    client, secret = wants.identity()
     crates = settings.crate_dir or "/crates"
     # Tasks read it; those written for the release before by its old name.
     os.environ["PROV_WORKER_CRATE_DIR"] = os.environ["PROV_CRATE_DIR"] = crates
@@ -330,6 +336,7 @@ def setup() -> int:
         warn_of_renamed(*pair.split("="))
     wants = Wants()
     uid, gid = wants.number("PROV_STACK_UID", 1000, 0, 2**32 - 2), os.getgid()
+    values_of_endpoint(wants)  # which would refuse them only once the other parts run
     wants.check()
     broker, identities, owner = Path("/run/broker"), Path("/run/identity/identities.json"), Path("/run/identity/owner")
     os.umask(0o022)

@@ -46,7 +46,7 @@ give_up() {
         docker compose --progress quiet down $volumes >/dev/null 2>&1 || true
         [[ ! $made ]] || rmdir "$crates" 2>/dev/null || true
     fi
-    exit 1
+    exit "${1:-1}"
 }
 
 published=$(of net '{{if .State.Running}}{{with index .NetworkSettings.Ports "5000/tcp"}}{{(index . 0).HostPort}}{{end}}{{end}}')
@@ -72,11 +72,13 @@ trap 'rm -f "$log"' EXIT
     say "the image could not be built"
     give_up
 }
-# Says what is wrong with keys, user and folder before any part of a running stack is made again.
+# Says what is wrong with values, keys, user and folder before any part of a running stack is made again.
 docker compose --progress quiet run --rm --no-deps --no-TTY setup </dev/null >"$log" 2>&1 || {
+    code=$?
     { grep '^prov-worker container:' "$log" || tail -n 3 "$log"; } >&2
     say "nothing was started or changed"
-    give_up
+    [[ $code == 2 ]] || give_up
+    give_up 2
 }
 
 start() { docker compose --progress quiet up --detach --wait >"$log" 2>&1; }

@@ -6,6 +6,8 @@ import os
 import uuid
 from pathlib import Path
 
+import yaml
+
 from support.commands import run_python
 
 ENTRYPOINT = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.py"
@@ -45,6 +47,20 @@ def test_old_names_work_with_a_warning(tmp_path: Path) -> None:
             f"{tmp_path}/file/crates: cannot make the folder for crates: Not a directory"
         ),
     ]
+
+
+def test_setup_refuses_values_of_the_endpoint_before_any_part_starts() -> None:
+    values = {"PROV_STACK_WORKERS": "x", "PROV_WORKER_PLOTS": "jpg", "PROV_STACK_ENDPOINT_NAME": "../x"}
+    name, workers, plots = run("setup", **values)
+    assert "PROV_STACK_ENDPOINT_NAME: expected letters, digits" in name
+    assert "PROV_STACK_WORKERS: expected a whole number, 1 to 4096, got 'x'" in workers
+    assert "PROV_WORKER_PLOTS (PROV_STACK_PLOTS of docker-compose.yml): " in plots
+    services = yaml.safe_load((ENTRYPOINT.parents[1] / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    checked, used = (services[part]["environment"] for part in ("setup", "endpoint"))
+    own = {
+        name for name in used if name.startswith(("PROV_WORKER_", "PROV_STACK_")) and name != "PROV_STACK_IDENTITIES"
+    }
+    assert {name: checked.get(name) for name in own} == {name: used[name] for name in own}
 
 
 def test_setup_warns_of_old_names_that_compose_took() -> None:

@@ -108,9 +108,22 @@ def test_a_folder_that_is_not_the_endpoints_leaves_nothing(stack: Stack, tmp_pat
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     done = run(stack, COMPOSE_PROJECT_NAME=project, PROV_STACK_PORT=f"{port}", PROV_STACK_CRATES=f"{tmp_path}/crates")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "PROV_STACK_CRATES: the folder of crates belongs to user" in done.stderr
     assert left_of(stack, project) == ""
+
+
+def test_values_that_the_endpoint_would_refuse_leave_nothing(stack: Stack, tmp_path: Path) -> None:
+    project, crates = f"{stack.project}-values", tmp_path / "crates"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    places = {"COMPOSE_PROJECT_NAME": project, "PROV_STACK_PORT": f"{port}", "PROV_STACK_CRATES": f"{crates}"}
+    done = run(stack, **places, PROV_STACK_WORKERS="x", PROV_STACK_PLOTS="jpg")
+    assert done.returncode == 2
+    assert "PROV_STACK_WORKERS: expected a whole number" in done.stderr
+    assert "PROV_STACK_PLOTS of docker-compose.yml" in done.stderr
+    assert left_of(stack, project) == ""
+    assert not crates.exists()
 
 
 @pytest.mark.parametrize("given", ["~/of the user", "mycrates", "a:b", "./$x", "dot env"])
