@@ -193,12 +193,12 @@ class TaskRecord:
     """Everything known about one attempt of a task.
 
     ``end_ns`` is ``start_ns`` plus a monotonic duration, so a stepped clock cannot make a task end before it began.
-    For a task that no worker began, ``start_ns`` is when the engine took it, and a note says so. ``outputs`` were found
-    in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute paths, are what user code
-    noted. ``command`` is the shell command that the task is; ``output`` the ends of standard output and standard error.
-    ``part`` says of which task it is a part; ``training`` what libraries report of models and their runs. ``call`` is
-    the serialised call, ``call_absent`` why it was not kept; both are None unless the settings ask for it.
-    ``plot_absent`` is a note on a plot that should be there.
+    If no worker is known to have ``begun`` it, ``start_ns`` is when the engine took it, and a note says so.
+    ``outputs`` were found in the sandbox; ``annotations`` and the files ``used`` and ``generated``, with absolute
+    paths, are what user code noted. ``command`` is the shell command that the task is; ``output`` the ends of
+    standard output and standard error. ``part`` says of which task it is a part; ``training`` what libraries report
+    of models and their runs. ``call`` is the serialised call, ``call_absent`` why it was not kept; both are None
+    unless the settings ask for it. ``plot_absent`` is a note on a plot that should be there.
     """
 
     task_id: str
@@ -226,6 +226,7 @@ class TaskRecord:
     call: str | None = None
     call_absent: str | None = None
     plot_absent: str | None = None
+    begun: bool = True
 
     @property
     def attempt_id(self) -> AttemptId:

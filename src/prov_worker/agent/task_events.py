@@ -241,7 +241,7 @@ def _of_ended(record: TaskRecord) -> dict[str, Any]:
     data: dict[str, Any] = {
         **_of(record, record.status),
         "end": moment(record.end_ns),
-        "wall_s": record.wall_time_s,
+        "wall_s": record.wall_time_s if record.begun else None,
         "cpu_s": usage.cpu_s,
         "peak_rss_bytes": usage.peak_rss_bytes,
         "verdict": record.is_verdict,

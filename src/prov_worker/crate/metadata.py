@@ -294,6 +294,8 @@ class StepWriter:
 
     def _description(self, record: TaskRecord, cpu_sampled: bool) -> str:
         worker = record.worker
+        if not record.begun:
+            return f"Attempt {record.attempt}: nothing is known of its worker."
         text = f"Attempt {record.attempt} on worker {one_line(worker.host) or 'unknown'} (pid {worker.pid})."
         if not cpu_sampled:
             if self._cpu_interval_s is None:

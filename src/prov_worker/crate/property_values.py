@@ -79,6 +79,8 @@ def identity(record: TaskRecord, task_id: str, taken: set[str]) -> Facts:
     facts.add("#attempt", "attempt", record.attempt, property_id=v.NAMESPACE + "attempt")
     facts.add("#start-ns", "start, nanoseconds since the Unix epoch", _text(record.start_ns))
     facts.add("#end-ns", "end, nanoseconds since the Unix epoch", _text(record.end_ns))
+    if not record.begun:
+        facts.add(v.BEGUN, "whether a worker is known to have begun the task", False)
     facts.add(v.CALL_ABSENT, "why the serialised call is absent", record.call_absent)
     return facts
 
@@ -215,8 +217,9 @@ def output_files(outputs: Iterable[OutputFile], taken: set[str]) -> Facts:
 def environment(worker: Worker, account: str, user_endpoint: str | None) -> Facts:
     """Return where a task ran: worker, node, scheduler, accelerators and the recorded environment variables."""
     facts = Facts(set())
-    facts.add("#worker-host", "host of the worker", worker.host or None)
-    facts.add("#worker-pid", "process id of the worker", worker.pid)
+    if worker.pid:  # else nothing is known of the worker
+        facts.add("#worker-host", "host of the worker", worker.host or None)
+        facts.add("#worker-pid", "process id of the worker", worker.pid)
     facts.add("#worker-thread", "native thread id of the task", worker.thread)
     facts.add("#worker-user", "account that ran the task", account)
     facts.add(USER_ENDPOINT, "user endpoint, which the endpoint started for this user", user_endpoint)
@@ -250,7 +253,8 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
     """
     facts = Facts(taken)
     used: Usage = record.usage
-    facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
+    if record.begun:
+        facts.add("#usage-wall", "wall time", record.wall_time_s, "second", v.NAMESPACE + "wallTime")
     facts.add("#usage-cpu", "CPU time of the worker and its children", used.cpu_s, "second", v.NAMESPACE + "cpuTime")
     peak, how = used.peak_rss_bytes, "exact: the high-water mark of the worker rose while the task ran"
     if not used.peak_rss_exact:

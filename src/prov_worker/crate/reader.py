@@ -231,7 +231,8 @@ class StepCrate:
         value, _ = self.usage.get("wall", (None, ""))
         if isinstance(value, (int, float)):
             return float(value)
-        return None if self.start is None else (self.end - self.start).total_seconds()
+        # A task that no worker began waited from its start, when the engine took it, to its end.
+        return None if self.start is None or self._value(v.BEGUN) is False else (self.end - self.start).total_seconds()
 
     @property
     def function(self) -> Entity:

@@ -213,6 +213,7 @@ def step_id(key: str) -> str:
 
 CALL_ABSENT: Final = "#call-absent"
 PLOT_ABSENT: Final = "#plot-absent"
+BEGUN: Final = "#begun"
 SAMPLES_TAKEN: Final = "#samples-taken"
 SAMPLES_EXPECTED: Final = "#samples-expected"
 LONGEST_GAP: Final = "#samples-longest-gap"

@@ -310,6 +310,7 @@ class JournalState:
         ended.lost = True
         # the engine's journal knows its own process, which is not where the task was
         ended.record.worker = Worker(host=UNKNOWN_HOST, pid=0)
+        ended.record.begun = False
         ended.process = {}
         ended.place = ""
         return ended

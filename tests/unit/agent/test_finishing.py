@@ -24,6 +24,7 @@ from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
 from prov_worker.agent.publisher import Publisher
 from prov_worker.agent.sampler import Sampler, Tick, WorkerDeath
 from prov_worker.agent.worker_monitor import Death, TaskSamples
+from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
 from prov_worker.crate.sources import find_crates
 from prov_worker.errors import InputError
@@ -348,6 +349,12 @@ def test_a_task_that_no_worker_began(spool: Spool) -> None:
     crate = spool.crate(task)
     assert crate.status == "failed"
     assert crate.notes == ["No worker began this task: its start is the moment when the engine took it."]
+    assert crate.wall_time_s is None
+    assert crate.host is None
+    assert crate.start is not None
+    assert crate.entities["#begun"]["value"] is False
+    assert not {"#usage-wall", "#worker-host", "#worker-pid"} & crate.entities.keys()
+    assert check_crate(crate.source) == []
 
 
 def test_evidence_is_none_where_nobody_knows_of_the_attempt(spool: Spool) -> None:

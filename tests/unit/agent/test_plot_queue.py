@@ -47,8 +47,8 @@ def test_how_long_a_plot_was_waited_for(queue: PlotQueue, write: str, seconds: i
     waiting = job(write)
     assert queue.ask(waiting)
     assert queue.overdue(waiting.plot_until) == [waiting]
-    said = waiting.ended.record.plot_absent
-    assert said == f"No plot was drawn: it was not drawn within {seconds} s.{REMEDY}"
+    note = waiting.ended.record.plot_absent
+    assert note == f"No plot was drawn: it was not drawn within {seconds} s.{REMEDY}"
 
 
 @pytest.mark.parametrize("broken", [None, "matplotlib is not installed"])

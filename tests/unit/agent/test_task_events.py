@@ -128,3 +128,14 @@ def test_an_event_gives_the_error_of_the_crate(
     (event,) = (event for event in told(tmp_path) if event["type"].endswith("ended"))
     assert event["data"]["error"] == error_of(record) == error
     jsonschema.validate(event, SCHEMA)
+
+
+def test_an_event_has_no_wall_time_of_a_task_that_only_waited(events: TaskEvents, tmp_path: Path) -> None:
+    failure = Failure("lost", "ManagerLost: gone", "parsl.ManagerLost")
+    record = TaskRecord("a", 1, FAILED, 0, 45_700_000_000, Function("f"), Worker("unknown", 0), failure=failure)
+    record.begun = False
+    events.ended(Ended(record, {}))
+    assert events.flush()
+    (event,) = (event for event in told(tmp_path) if event["type"].endswith("ended"))
+    assert "wall_s" not in event["data"]
+    jsonschema.validate(event, SCHEMA)

@@ -154,7 +154,7 @@ class _Page:
         self._section("What ran")
         self._fact("task", f"{crate.task_id}, attempt {crate.attempt}")
         self._fact("from", f"{_moment(crate.start)}  to  {_moment(crate.end)}")
-        self._fact("wall time", duration(crate.wall_time_s))
+        self._fact("wall time", None if crate.wall_time_s is None else duration(crate.wall_time_s))
         for key in ("#command", "#command-exit-status"):
             fact = crate.entities.get(key, {})
             self._fact("command" if key == "#command" else "exit status", fact.get("value"))
