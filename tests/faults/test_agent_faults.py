@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prov_worker.spool.launch import agent_lives
-from support.crate_dir import CrateDir, alive, task_series, wait_until
+from support.crate_dir import CrateDir, alive, kill_together, task_series, wait_until
 from support.direct import Call, Start
 from support.programs import Programs
 
@@ -26,8 +26,7 @@ def test_the_agent_is_killed_in_the_middle_of_a_load(
     workers = [start(*calls[n::2], linger=go) for n in range(2)]
     agent = crate_dir.wait_for_agent()
     wait_until(lambda: len(crate_dir.names()) > 5, "the first crates")
-    for key in ("pid", "finaliser") if victim == "both" else (victim,):
-        os.kill(agent[key], signal.SIGKILL)
+    kill_together(*(agent[key] for key in (("pid", "finaliser") if victim == "both" else (victim,))))
     for worker in workers:
         wait_until(lambda w=worker: all(w.raw(n) for n in range(60)), "all results")  # type: ignore[misc]
     go.touch()
@@ -309,8 +308,7 @@ def test_before_result_with_an_agent_that_is_killed_while_it_is_waited_for(
     worker = start(*calls, settings={"write": "before_result"})
     agent = crate_dir.wait_for_agent()
     wait_until(lambda: worker.raw(3), "some results")
-    os.kill(agent["pid"], signal.SIGKILL)
-    os.kill(agent["finaliser"], signal.SIGKILL)
+    kill_together(agent["pid"], agent["finaliser"])
     assert worker.wait(240) == 0
     assert [worker.value(n) for n in range(40)] == [2 * n for n in range(40)]
     assert {crate.status for crate in crate_dir.wait_for([call.task for call in calls])} == {"completed"}

@@ -13,7 +13,7 @@ from prov_worker.agent.sampler import Sampler
 from prov_worker.errors import SpoolError
 from prov_worker.spool.slot import SIZE, Slot, SlotReader
 from support import calls as functions
-from support.crate_dir import CrateDir, wait_until
+from support.crate_dir import CrateDir, kill_together, wait_until
 from support.direct import Call, Start
 from support.worker import pack
 
@@ -173,8 +173,7 @@ def test_a_task_lost_twice_is_one_crate_after_recover_and_the_next_agent(
     worker = start(call)
     wait_until(started.exists, "the task runs")
     agent = crate_dir.wait_for_agent()
-    for pid in (agent["finaliser"], agent["pid"], worker.pid):
-        os.kill(pid, 9)
+    kill_together(agent["finaliser"], agent["pid"], worker.pid)
     worker.wait()
     crate_dir.wait_for_end_of_agent()
     crate_dir.recover()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import run_program
-from support.crate_dir import CrateDir, wait_until
+from support.crate_dir import CrateDir, kill_together, wait_until
 from support.direct import TESTS, Call, Start
 
 
@@ -104,8 +104,7 @@ def test_recover_names_a_journal_that_fails_to_be_read_and_leaves_it(
     worker = start(lost)
     wait_until(lambda: any(line["task"] == lost.task for line in crate_dir.lines("start")), "the task")
     agent = crate_dir.wait_for_agent()
-    for pid in (agent["pid"], agent["finaliser"], worker.pid):
-        os.kill(pid, 9)
+    kill_together(agent["pid"], agent["finaliser"], worker.pid)
     worker.wait()
     crate_dir.wait_for_end_of_agent()
     (journal,) = crate_dir.journals(closed=False)

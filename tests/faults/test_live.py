@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import time
 import urllib.request
@@ -14,7 +13,7 @@ from typing import Any
 
 from prov_worker.spool import launch
 from prov_worker.spool.live import SOCKET, live_files
-from support.crate_dir import CrateDir, wait_until
+from support.crate_dir import CrateDir, kill_together, wait_until
 from support.direct import ENDPOINT, Call, Start
 from support.event_servers import free_port
 from support.freezable import Freezable
@@ -90,8 +89,7 @@ def test_a_node_that_is_lost_leaves_its_file_and_a_successor_takes_it_over(
     worker = start(Call("add", (1, 2)), call, await_agent=True)
     wait_until(lambda: call.task in running(crate_dir), "the task in the live file")
     agent = crate_dir.wait_for_agent()
-    for key in ("pid", "finaliser"):
-        os.kill(agent[key], signal.SIGKILL)
+    kill_together(agent["pid"], agent["finaliser"])
     crate_dir.wait_for_end_of_agent()
     assert call.task in running(crate_dir), "nobody has renewed it"
     assert launch.ensure_agent(str(crate_dir.runtime), str(crate_dir.crates))

@@ -17,7 +17,7 @@ from prov_worker.spool.paths import SLOT_PREFIX
 from prov_worker.spool.ring_format import RINGS
 from prov_worker.spool.ring_reader import RingReader, rings_of
 from support.commands import run_program, run_python
-from support.crate_dir import CrateDir, alive, task_series, wait_until
+from support.crate_dir import CrateDir, alive, kill_together, task_series, wait_until
 from support.direct import TESTS, Call, DirectWorker, Start
 from support.freezable import Freezable
 
@@ -126,8 +126,7 @@ def test_an_agent_that_is_killed_again_and_again_loses_and_doubles_nothing(
     workers = [start(*calls[n::2], linger=end) for n in range(2)]
     agent = crate_dir.wait_for_agent()
     for _ in range(3):
-        for key in ("pid", "finaliser"):
-            os.kill(agent[key], signal.SIGKILL)
+        kill_together(agent["pid"], agent["finaliser"])
         wait_until(lambda: not launch.agent_lives(str(crate_dir.runtime)), "the lock is free")
         launch.ensure_agent(str(crate_dir.runtime), str(crate_dir.crates))
         agent = crate_dir.wait_for_agent(other_than=agent["pid"])
@@ -154,8 +153,7 @@ def test_a_log_out_takes_the_files_in_memory_from_tasks_that_run(
     crate_dir.wait_for([each[19].task for each in calls])
     first = crate_dir.wait_for_agent()
     if agent == "killed":
-        for key in ("pid", "finaliser"):
-            os.kill(first[key], signal.SIGKILL)
+        kill_together(first["pid"], first["finaliser"])
     shutil.rmtree(crate_dir.runtime)
     removed.touch()
     for worker in workers:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.crate_dir import CrateDir, wait_until
+from support.crate_dir import CrateDir, kill_together, wait_until
 from support.direct import Call, Start
 
 
@@ -104,8 +104,7 @@ def test_a_read_only_crate_directory_and_no_agent_until_it_is_writable(
     crate_dir.wait_for_agent()
     worker.wait()
     agent = crate_dir.wait_for_agent()
-    for key in ("pid", "finaliser"):
-        os.kill(agent[key], 9)
+    kill_together(agent["pid"], agent["finaliser"])
     assert worker.value(0) == 3
     crate_dir.wait_for_end_of_agent()
     assert _mount("-o", "remount,rw", str(read_only))

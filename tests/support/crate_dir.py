@@ -39,6 +39,13 @@ def alive(pid: int) -> bool:
     return is_running(pid)
 
 
+def kill_together(*pids: int) -> None:
+    """Kill processes as the loss of a node does: none of them sees another die, and does something about it."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+
+
 class CrateDir:
     """One crate directory of a test.
 
