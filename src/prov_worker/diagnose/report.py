@@ -50,9 +50,9 @@ class Report:
         counted = self.counts()
         trips = len({task.stage for task in self.evidence.tasks})
         return (
-            f"{self.endpoint}: {counted[PASS]} passed, {counted[WARN]} warnings, {counted[FAIL]} failed, "
+            f"{self.endpoint}: {counted[PASS]} passed, {plural(counted[WARN], 'warning')}, {counted[FAIL]} failed, "
             f"{counted[SKIPPED]} skipped, in {duration(self.evidence.took_s)}: "
-            f"{plural(len(self.evidence.tasks), 'task')} in {trips} round trips"
+            f"{plural(len(self.evidence.tasks), 'task')} in {plural(trips, 'round trip')}"
         )
 
     def to_json(self) -> dict[str, Any]:

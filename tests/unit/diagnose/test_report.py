@@ -28,6 +28,11 @@ def test_text_and_json() -> None:
     assert list(document["tasks"][0]["stages_s"]) == ["submit", "queue", "run", "back"]
 
 
+def test_the_last_line_counts_in_the_singular_too() -> None:
+    last = judged("parallel", [sent()]).to_text().splitlines()[-1]
+    assert last.endswith(": 1 task in 1 round trip")
+
+
 @pytest.mark.validator
 def test_the_crate_is_valid_by_the_communitys_validator(tmp_path: Path) -> None:
     if find_validator() is None:
