@@ -48,7 +48,7 @@ def refuse_overwrite(target: Path, *, overwrite: bool, own: bytes | None = None)
     Raises:
         InputError: the target is there, or is a directory, or there is no directory for it.
     """
-    _check(target)
+    need_file_path(target)
     if overwrite or not target.is_file() or not target.stat().st_size:
         return
     if own is not None:
@@ -64,12 +64,17 @@ def need_new(target: Path) -> None:
     Raises:
         InputError: there is something, or no directory for it.
     """
-    _check(target)
+    need_file_path(target)
     if os.path.lexists(target):
         raise InputError(f"{target}: already exists; name a new file")
 
 
-def _check(target: Path) -> None:
+def need_file_path(target: Path) -> None:
+    """Refuse a path at which no file can be written.
+
+    Raises:
+        InputError: it is a directory, or there is no directory for it.
+    """
     if target.is_dir():
         raise InputError(f"{target}: is a directory; name a file")
     if not target.parent.is_dir():
@@ -129,7 +134,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     Raises:
         InputError: the target is a directory, is another's by now, or cannot be written; it is named.
     """
-    _check(target)
+    need_file_path(target)
     final = target.resolve() if target.is_symlink() else target
     path = final.with_name(os.path.basename(_temporary(final)))
     # Asked of the target: what /dev/stdout leads to may be a pipe, which has no path of its own.

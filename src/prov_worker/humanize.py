@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
 #: What stands for a value that is not known.
@@ -118,3 +118,11 @@ def sparkline(values: Sequence[float | None], width: int = 60, top: float | None
         return "".join(" " if v is None else _BARS[0] for v in columns)
     steps = len(_BARS) - 1
     return "".join(" " if v is None else _BARS[max(0, min(steps, round(v / scale * steps)))] for v in columns)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``did you mean 'start_time'?`` for a name that there is not; empty if none is like it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.casefold(), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""

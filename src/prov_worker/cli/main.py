@@ -82,7 +82,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"{error.format_message()}\n")
             return error.exit_code
         # click would print the usage first: three lines before the one that says what is wrong
-        path = error.ctx.command_path if error.ctx else "prov-worker"
+        path = error.ctx.command_path if error.ctx else _command_path(sys.argv[1:] if arguments is None else arguments)
         message = error.format_message()
         if isinstance(error, click.MissingParameter):
             message = " ".join(message.split())  # click names the choices on lines of their own
@@ -115,6 +115,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.errno == errno.ENOSPC and not error.filename:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
+
+
+def _command_path(arguments: Sequence[str]) -> str:
+    """Return the command that arguments name, for an error that click raises without saying where."""
+    path: list[str] = ["prov-worker"]
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    for word in arguments:
+        command = command.get_command(context, word) if isinstance(command, click.Group) else None
+        if command is None:
+            break
+        path.append(word)
+    return " ".join(path)
 
 
 #: Name of the error handler below.

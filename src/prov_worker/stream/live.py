@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from prov_worker.errors import InputError
+from prov_worker.humanize import nearest
 from prov_worker.stream.sink import TIMEOUT_S, need, password_of
 from prov_worker.stream.sinks.postgresql import libpq_address
 from prov_worker.stream.tables import TASK
-from prov_worker.stream_url import StreamUrl, stream_urls
+from prov_worker.stream_url import ALIASES, SINKS, StreamUrl, stream_urls
 
 #: Columns that are shown if nobody chooses.
 DEFAULT_COLUMNS = (
@@ -81,6 +82,12 @@ class LiveAnswer:
     rows: Iterator[tuple[Any, ...]]
 
 
+def _not(address: str) -> str:
+    """Say what was given: the scheme alone, as what follows it may be secret."""
+    scheme, colon, _ = address.partition(":")
+    return f"; unknown scheme {scheme!r}" if colon else "; there is no scheme"
+
+
 class LiveDatabase:
     """A database that a stream writes to, open for questions.
 
@@ -92,6 +99,9 @@ class LiveDatabase:
     """
 
     def __init__(self, address: str) -> None:
+        scheme = address.partition(":")[0]
+        if ALIASES.get(scheme, scheme) not in (*SINKS.names(), "") or ":" not in address:
+            raise InputError(f"--live: expected sqlite:PATH or postgresql://HOST/DATABASE{_not(address)}")
         try:
             (self._url,) = stream_urls([address])
         except ValueError as error:
@@ -133,7 +143,8 @@ class LiveDatabase:
         orders = [(name.removeprefix("-"), "DESC" if name.startswith("-") else "ASC") for name in sort or ("start_ns",)]
         for name in (*names, *(name for name, _ in orders)):
             if name not in TASK:
-                raise InputError(f"no column {name!r}; there are {', '.join(TASK)}")
+                hint = nearest(name, TASK) or f"there are {', '.join(TASK)}"
+                raise InputError(f"no column {name!r}; {hint}")
         where, values = filters.where(self._mark)
         order = ", ".join(f"{name} {direction} NULLS LAST" for name, direction in orders)
         # Names of columns are checked, values are bound.

@@ -103,6 +103,28 @@ def test_a_wrong_option_is_one_line(prov_worker: Run) -> None:
     assert re.fullmatch(r"prov-worker demo: No such option.*--nonsense.*\(see 'prov-worker demo --help'\)\n", err)
 
 
+@pytest.mark.parametrize(
+    "words", [("list", "crates", "--status"), ("run", "query", "x", "--sort"), ("list", "--long=x")]
+)
+def test_what_is_wrong_with_an_option_names_the_commands_own_help(prov_worker: Run, words: tuple[str, ...]) -> None:
+    code, out, err = prov_worker(*words)
+    command = "list" if words[0] == "list" else "run query"
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.endswith(f"(see 'prov-worker {command} --help')\n")
+
+
+@pytest.mark.parametrize("path", ["{0}/none/x", "{0}", "/proc/x/y"])
+@pytest.mark.parametrize("scheme", ["jsonl", "sqlite"])
+@pytest.mark.parametrize("option", ["--once", "--dry-run"])
+def test_a_stream_to_where_no_file_can_be(
+    prov_worker: Run, tmp_path: Path, scheme: str, path: str, option: str
+) -> None:
+    place = path.format(tmp_path)
+    code, out, err = prov_worker("stream", tmp_path, f"{scheme}:{place}", option)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith(f"prov-worker: {place}: ")
+
+
 def test_demo_into_a_file(prov_worker: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     code, out, err = prov_worker("demo", "--quick", "--crates", tmp_path / "file" / "crates")

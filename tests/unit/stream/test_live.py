@@ -87,7 +87,8 @@ def test_it_is_only_read(address: str, query: str, part: str) -> None:
         ("sqlite:/none/x", "no such database"),
         ("jsonl:x", "jsonl answers no questions"),
         ("postgresql://a:b@h/", "has a password in it"),
-        ("ftp://x", "unknown scheme"),
+        ("ftp://x", "^--live: expected sqlite:PATH or postgresql://HOST/DATABASE; unknown scheme 'ftp'$"),
+        ("live.sqlite", "^--live: expected sqlite:PATH or postgresql://HOST/DATABASE; there is no scheme$"),
     ],
 )
 def test_what_is_no_database(text: str, part: str) -> None:
@@ -103,6 +104,8 @@ def test_a_file_without_tables(tmp_path: Path) -> None:
 
 def test_columns_are_checked(address: str) -> None:
     with LiveDatabase(address) as database:
+        with pytest.raises(InputError, match=r"no column 'strat_time'; did you mean 'start_time'\?$"):
+            database.ask(LiveFilters(), (), ("strat_time",), None)
         with pytest.raises(InputError, match="no column 'x'"):
             database.ask(LiveFilters(), ["x"])
         assert database.sql("SELECT count(*) AS n FROM event").columns == ["n"]

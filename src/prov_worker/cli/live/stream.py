@@ -51,6 +51,8 @@ def command(directory: str, urls: tuple[str, ...], once: bool, timeout: float, d
         addresses = stream_urls(urls)
     except ValueError as error:
         raise InputError(f"URL: {error}") from None
+    for url in addresses:
+        _check_path(url)
     to_stdout = any(url.text == "jsonl:-" for url in addresses)
     if to_stdout and as_json:
         raise click.UsageError("--json and jsonl:- both write to standard output.")
@@ -66,6 +68,19 @@ def command(directory: str, urls: tuple[str, ...], once: bool, timeout: float, d
             text = f"{row['url']}: {sent}{plural(row['waiting'], 'event')} waiting"
             click.echo(terminal.line(f"{text}: {row['problem']}" if row["problem"] else text), err=to_stdout)
     return 1 if not dry_run and any(row["waiting"] or row["problem"] for row in rows) else 0
+
+
+def _check_path(url: StreamUrl) -> None:
+    """Refuse a path at which no file can be: to wait for one is of no use.
+
+    Raises:
+        InputError: it is a directory, or there is no directory for it.
+    """
+    from prov_worker.files import need_file_path
+    from prov_worker.stream_url import PATHS
+
+    if url.sink in PATHS and url.path != "-":
+        need_file_path(Path(url.path).expanduser())
 
 
 def _send(sender: Sender, once_s: float | None) -> None:

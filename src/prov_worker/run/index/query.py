@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs.format import is_pack
 from prov_worker.errors import InputError, MissingExtraError, ProvWorkerError
+from prov_worker.humanize import nearest
 from prov_worker.moments import parse_moment
 from prov_worker.run.index.build import SUFFIX, default_index
 from prov_worker.run.index.record import SEEN_FILE, read_record
@@ -314,16 +315,26 @@ class Index:
         return table
 
 
+_NO_TABLE = re.compile(r"Catalog Error: Table with name (?P<name>.+?) does not exist!")
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
 def _line(error: Exception) -> str:
     # What was asked is not said again: it comes after an empty line.
-    return " ".join(str(error).partition("\n\n")[0].split())
+    text = " ".join(str(error).partition("\n\n")[0].split())
+    match = _NO_TABLE.match(text)
+    if match is None:
+        return text
+    # DuckDB proposes tables of its own.
+    hint = nearest(match["name"], TABLES) or f"there are {', '.join(TABLES)}"
+    return f"no table {match['name']!r}; {hint}"
 
 
 def _column(name: str) -> str:
     if name not in TASKS:
-        raise InputError(f"no column {name!r}; there are {', '.join(TASKS)}")
+        hint = nearest(name, TASKS) or f"there are {', '.join(TASKS)}"
+        raise InputError(f"no column {name!r}; {hint}")
     return name

@@ -72,6 +72,12 @@ def test_order_and_limit(indexed: Path) -> None:
     with Index(indexed) as opened:
         assert [row[0] for row in opened.ask(Filters(), ["wall_s"], ["wall_s"], 2).rows] == [0.5, 1.0]
         assert [row[0] for row in opened.ask(Filters(), ["function"], ["-function"], 1).rows] == ["total"]
+        with pytest.raises(InputError, match=r"^no column 'wal_s'; did you mean 'wall_s'\?$"):
+            opened.ask(Filters(), sort=["wal_s"])
+        with pytest.raises(InputError, match=r"^query: no table 'task'; did you mean 'tasks'\?$"):
+            opened.sql("SELECT * FROM task")
+        with pytest.raises(InputError, match="^query: no table 'zzz'; there are tasks, arguments, files"):
+            opened.sql("SELECT * FROM zzz")
         with pytest.raises(InputError, match="no column 'x; DROP TABLE tasks'"):
             opened.ask(Filters(), ["x; DROP TABLE tasks"])
 
