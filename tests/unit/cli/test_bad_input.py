@@ -104,11 +104,11 @@ def test_a_wrong_option_is_one_line(prov_worker: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("list", "crates", "--status"), ("run", "query", "x", "--sort"), ("list", "--long=x")]
+    "arguments", [("list", "crates", "--status"), ("run", "query", "x", "--sort"), ("list", "--long=x")]
 )
-def test_what_is_wrong_with_an_option_names_the_commands_own_help(prov_worker: Run, words: tuple[str, ...]) -> None:
-    code, out, err = prov_worker(*words)
-    command = "list" if words[0] == "list" else "run query"
+def test_what_is_wrong_with_an_option_names_the_commands_own_help(prov_worker: Run, arguments: tuple[str, ...]) -> None:
+    code, out, err = prov_worker(*arguments)
+    command = "list" if arguments[0] == "list" else "run query"
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.endswith(f"(see 'prov-worker {command} --help')\n")
 
