@@ -31,6 +31,7 @@ if [[ ! -x $root/usr/bin/python3.14 ]]; then
     # What lies in a mirror may be older than the date that testing's index is valid until.
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
         --include=python3.14-venv,python3.14-dev,gcc,libc6-dev,ca-certificates,git,make,procps,rsync,util-linux \
+        --include=openssh-client,openssh-server,e2fsprogs,btrfs-progs,fuse3 \
         forky "$root.part" "deb ${archive:-http://deb.debian.org/debian} forky main"
     cp -r /usr/local/share/ca-certificates/. "$root.part/usr/local/share/ca-certificates/"
     chroot "$root.part" update-ca-certificates >/dev/null 2>&1
