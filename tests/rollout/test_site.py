@@ -104,6 +104,7 @@ def submit(node: Node, count: int = 2, seconds: float = 0.1) -> list[str]:
     return [task for task, _, _ in results]
 
 
+@on_all_but_quick
 def test_first_it_says_what_it_would_do(node: Node) -> None:
     before = node.shell(FILES)
     play = node.play("site", "--check")
@@ -274,6 +275,7 @@ def test_a_wrong_option_is_refused_by_name(node: Node) -> None:
     assert "launchd" in refused.output
 
 
+@on_all_but_quick
 def test_removed_it_leaves_crates_and_what_others_have(node: Node) -> None:
     crates = node.crates
     play = node.play("remove", "-e", "endpoint_remove_directory=true")

@@ -66,7 +66,7 @@ def test_another_checkout_takes_nothing_over(stack: Stack, tmp_path: Path, scrip
 def test_another_user_breaks_nothing(stack: Stack) -> None:
     before, (uid, gid) = containers(stack), stack.inspect("net")["Config"]["User"].split(":")
     done = run(stack, PROV_STACK_UID="4242", PROV_STACK_GID="4242")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"start it with PROV_STACK_UID={uid} PROV_STACK_GID={gid}" in done.stderr
     assert len(done.stderr.splitlines()) == 3
     assert containers(stack) == before

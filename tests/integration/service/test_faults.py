@@ -163,6 +163,7 @@ def test_worker_killed(stack: Stack) -> None:
     load.check()
 
 
+@pytest.mark.long  # each part by itself is above
 def test_everything_at_once(stack: Stack, load: Load) -> None:
     """Power cut: all parts gone, then started in the order in which a machine might."""
     stack.service.stop(signal.SIGKILL)

@@ -22,7 +22,7 @@ CHECKS = (
     "negative_data_rejection,unsupported_method,allow_header_conformance,use_after_free,ignored_auth"
 )
 #: For each operation, of everybody with `make test-long`; a failure names the request, and --seed makes a run again.
-EXAMPLES, MORE_EXAMPLES = 3, 12
+EXAMPLES, MORE_EXAMPLES = 1, 12
 
 
 @pytest.fixture(scope="module")

@@ -32,9 +32,9 @@ def cluster_of(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
         cluster.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Broker and service of all sites: their tests run in one process."""
+    """Broker and service of a site; its network, which the process is in, must be left with the module."""
     import pbs_site  # noqa: F401 - knows the folder of the next one
     from service_stack import running
 

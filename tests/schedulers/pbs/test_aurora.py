@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from service_stack import Stack
 
-pytestmark = endpoints("pbs-sites")
+pytestmark = endpoints("pbs-aurora")
 OWN = site("aurora").options
 #: Cores 0 and 52, two threads each.
 OF_THE_SYSTEM = {0, 52, 104, 156}

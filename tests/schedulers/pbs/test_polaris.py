@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from globus_compute_sdk import Client
     from service_stack import Stack
 
-pytestmark = endpoints("pbs-sites")
+pytestmark = endpoints("pbs-polaris")
 Wait = Callable[..., None]
 LIMIT_S = 180
 OWN = site("polaris").options
