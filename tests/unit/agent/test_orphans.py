@@ -105,6 +105,11 @@ def test_one_that_was_forked_is_known_by_its_image(others: list[subprocess.Popen
     assert owner_of(orphan._replace(start=before), workers, [image]) is None, "what the worker was forked from"
 
 
+def slot_of(worker: subprocess.Popen[bytes], runtime: Path) -> Slot:
+    start, journal = process_start(worker.pid), f"{runtime}/w{JOURNAL_SUFFIX}"
+    return Slot(str(runtime / f"slot.{worker.pid}"), worker.pid, 0, start, 0.05, journal)
+
+
 DAEMON = """
 import os, sys
 sys.stdin.readline()
@@ -127,14 +132,7 @@ def test_one_that_a_task_leaves_at_its_end_is_counted(tmp_path: Path, others: li
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
-    slot = Slot(
-        str(tmp_path / f"slot.{worker.pid}"),
-        worker.pid,
-        0,
-        process_start(worker.pid),
-        0.05,
-        f"{tmp_path}/w{JOURNAL_SUFFIX}",
-    )
+    slot = slot_of(worker, tmp_path)
     sampler = Sampler(str(tmp_path))
     began_ns = time.monotonic_ns()
     slot.begin(time.time_ns(), began_ns, 0, bytes(15) + b"1", 1)
@@ -143,8 +141,8 @@ def test_one_that_a_task_leaves_at_its_end_is_counted(tmp_path: Path, others: li
     worker.stdin.write(b"go\n")
     worker.stdin.flush()
     daemon = int(worker.stdout.readline())
-    while Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()[1] != "1":
-        time.sleep(0.001)
+    while Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().strip():
+        time.sleep(0.001)  # its parent is there still
     slot.end()
     ((_, tree),) = sampler.tick(began_ns + 200_000_000).trees
     assert daemon in {process.pid for process in tree.processes}
@@ -160,14 +158,7 @@ def test_a_child_is_older_than_its_task_though_the_machine_was_suspended_since(
     while not children.read_text().strip():
         time.sleep(0.001)
     child = int(children.read_text())
-    slot = Slot(
-        str(tmp_path / f"slot.{worker.pid}"),
-        worker.pid,
-        0,
-        process_start(worker.pid),
-        0.05,
-        f"{tmp_path}/w{JOURNAL_SUFFIX}",
-    )
+    slot = slot_of(worker, tmp_path)
     sampler = Sampler(str(tmp_path))
     with monkeypatch.context() as patch:
         offset_ns = boot_offset_ns()
