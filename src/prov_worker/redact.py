@@ -135,10 +135,7 @@ def redact_part(text: str, limit: int, secrets: tuple[str, ...] | None = None, *
 
 
 def redact_beginning(text: str, limit: int, secrets: tuple[str, ...] | None = None) -> str:
-    """Return what :func:`redact_part` does, and at its end how many characters are missing, if some are.
-
-    Readers that cut it once more (:func:`prov_worker.crate.json_text.clean`) add these to theirs.
-    """
+    """Return what :func:`redact_part` does, and at its end how many characters are missing, if some are."""
     if len(text) <= limit + 2 * _MARGIN:
         text = redact(text, secrets)  # which may have made it short enough
         part = text[:limit]

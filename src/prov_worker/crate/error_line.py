@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prov_worker.crate.json_text import one_line
+from prov_worker.crate.json_text import TEXT_LIMIT, one_line
 from prov_worker.model import TaskRecord
 
 
@@ -11,7 +11,8 @@ def error_of(record: TaskRecord) -> str:
     failure = record.failure
     if failure is None:
         return "The task failed; no reason is known."
-    message = one_line(failure.message) or f"no message ({one_line(failure.kind)})"
+    # whoever recorded it has cut it, and said of how much
+    message = one_line(failure.message, TEXT_LIMIT) or f"no message ({one_line(failure.kind)})"
     if failure.type and not message.startswith(failure.type.rsplit(".", 1)[-1]):
         return f"{one_line(failure.type).removeprefix('builtins.')}: {message}"
     return message

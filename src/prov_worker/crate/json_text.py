@@ -22,9 +22,6 @@ NAME_LIMIT = 120
 #: Integers above are written as text: a reader that takes JSON numbers for doubles would change them.
 _EXACT_INTEGER = 2**53
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-#: What stands at the end of a text that was cut, and the most characters of that.
-_CUT = re.compile(r" … \((\d{1,12}) more characters?\)\Z")
-_CUT_LENGTH = 40
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}\Z")
 _WEB = re.compile(r"https?://[^\s<>\"{}|\\^`\x00-\x20]+\Z")
@@ -38,11 +35,7 @@ def clean(value: Any, limit: int = TEXT_LIMIT) -> str:
     """Return text, cut at ``limit``, without control characters but tab and line ends, surrogates, noncharacters."""
     text: str = value if isinstance(value, str) else str(value)
     if len(text) > limit:
-        # Its writer may have cut it before, and then says how many characters that took.
-        count, before = len(text) - limit, _CUT.search(text, max(limit, len(text) - _CUT_LENGTH))
-        if before is not None:
-            count += int(before[1]) - len(before[0])
-        text = text[:limit] + missing(count)
+        text = text[:limit] + missing(len(text) - limit)
     if text.isascii() and text.isprintable():
         return text
     return _UNSAFE.sub("", text)

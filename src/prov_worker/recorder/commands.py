@@ -17,7 +17,8 @@ from prov_worker.redact import redact_beginning, redact_part
 
 #: Characters of standard output and of standard error that are kept, from the end.
 TAIL = 64 << 10
-_MAX_COMMAND = 16 << 10
+#: With what is said of a cut no more than a text of a crate may have (:mod:`prov_worker.crate.json_text`).
+_MAX_COMMAND = 9_900
 _MAX_LINE = 300
 _MODULE, _CLASS = "globus_compute_sdk.sdk.shell_function", "ShellFunction"
 _LAUNCHER = "PARSL_MPI_PREFIX"

@@ -32,7 +32,8 @@ def _said_for(error: BaseException) -> str:
     Parsl's timer raises ``AppTimeout`` without a message when ``GC_TASK_TIMEOUT`` is over
     (``parsl.app.python.timeout``, ``globus_compute_endpoint.engines.helper``).
     """
-    if type(error).__name__ != "AppTimeout":
+    kind = type(error)
+    if (kind.__module__, kind.__qualname__) != ("parsl.app.errors", "AppTimeout"):
         return ""
     try:
         limit_s = float(os.environ.get("GC_TASK_TIMEOUT", ""))

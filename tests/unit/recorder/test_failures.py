@@ -8,7 +8,9 @@ from prov_worker.crate.error_line import error_of
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
 from prov_worker.recorder.failures import failure
 
-AppTimeout = type("AppTimeout", (Exception,), {})
+#: As Parsl's, and as somebody else's.
+AppTimeout = type("AppTimeout", (Exception,), {"__module__": "parsl.app.errors"})
+OtherTimeout = type("AppTimeout", (Exception,), {})
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,12 @@ def test_a_limit_that_was_reached_is_named(monkeypatch: pytest.MonkeyPatch, limi
         monkeypatch.setenv("GC_TASK_TIMEOUT", limit)
     assert json.loads(failure("exception", AppTimeout(), None))["message"] == message
     assert json.loads(failure("exception", AppTimeout("own words"), None))["message"] == "own words"
-    assert json.loads(failure("exception", KeyError(), None))["message"] == ""
+    assert json.loads(failure("exception", OtherTimeout(), None))["message"] == ""
 
 
 @pytest.mark.parametrize("length", [900, 1_002, 1_999, 2_001, 5_050, 50_000])
 def test_a_crate_says_how_much_of_a_message_is_missing(length: int) -> None:
     fields = json.loads(failure("exception", RuntimeError("x" * length), None))
     record = TaskRecord("a", 1, FAILED, 0, 0, Function("f"), Worker("host", 1), failure=Failure(**fields))
-    missing = f" … ({length - 1000} more characters)" if length > 1000 else ""
-    assert error_of(record) == f"RuntimeError: {'x' * min(length, 1000)}{missing}"
+    missing = f" … ({length - 2000} more character{'s' * (length > 2001)})" if length > 2000 else ""
+    assert error_of(record) == f"RuntimeError: {'x' * min(length, 2000)}{missing}"
