@@ -22,6 +22,7 @@ from prov_worker.agent.gpu_share import gpu_sums
 from prov_worker.attempt import AttemptId
 from prov_worker.counters import COUNTERS
 from prov_worker.crate.error_line import error_of
+from prov_worker.humanize import clipped
 from prov_worker.model import TaskRecord
 from prov_worker.spool import stream_request
 from prov_worker.spool.event_log import EventLog, event_dir, log_names, remove_log
@@ -223,7 +224,7 @@ def _of(record: TaskRecord, status: str) -> dict[str, Any]:
         "attempt": record.attempt,
         "status": status,
         "start": moment(record.start_ns),
-        "function": _text(record.function.name),
+        "function": clipped(record.function.name, _MAX_TEXT),
         "function_id": record.function.id,
         "host": worker.host,
         "pid": worker.pid or None,
@@ -253,10 +254,6 @@ def _of_ended(record: TaskRecord) -> dict[str, Any]:
             "failure_type": failure.type,
             "failure_signal": failure.signal,
             "exit_status": failure.exit_status,
-            "error": _text(error_of(record)),
+            "error": clipped(error_of(record), _MAX_TEXT),
         }
     return {key: value for key, value in data.items() if value is not None}
-
-
-def _text(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from prov_worker.crate.json_text import one_line
-from prov_worker.humanize import duration
+from prov_worker.humanize import clipped, duration
 from prov_worker.model import COMPLETED, TaskRecord
 
 _TITLE, _DETAILS = 72, 96
@@ -84,5 +84,4 @@ def ending(kind: str | None, exception: str | None, signal: str | None, exit_sta
 
 def short(text: str, limit: int) -> str:
     """Return text on one line of at most so many characters."""
-    text = one_line(text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return clipped(one_line(text), limit)

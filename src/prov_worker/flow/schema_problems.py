@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prov_worker.flow.source import Steps
+from prov_worker.humanize import clipped
 
 #: Resolves references at one place of a schema; ``referencing`` has no public name for its type.
 Resolver = Any
@@ -20,6 +21,8 @@ _NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs", "defin
 _REFERENCES = ("$ref", "$dynamicRef")
 _ENDLESS = "refers to itself without end"
 _DEEP = "is nested too deeply"
+#: Characters of a message, which may quote a part of the schema.
+_LONGEST = 200
 
 
 def problems_of(schema: Any) -> list[tuple[Steps, str]]:
@@ -35,7 +38,7 @@ def problems_of(schema: Any) -> list[tuple[Steps, str]]:
             message = f"{problem.instance!r} is not a regular expression"
             if problem.validator != "format":
                 message = problem.message
-            problems.append((tuple(problem.absolute_path), f"not a JSON Schema: {_short(message)}"))
+            problems.append((tuple(problem.absolute_path), f"not a JSON Schema: {clipped(message, _LONGEST)}"))
         return problems or list(_references(schema))
     except RecursionError:
         return [((), f"not a JSON Schema: {_DEEP}")]
@@ -45,7 +48,7 @@ def why_not(error: Exception) -> str:
     """Return why a schema without problems cannot be applied to an input."""
     if isinstance(error, RecursionError):
         return f"cannot be applied: it {_ENDLESS}, or the input {_DEEP}"
-    return f"cannot be applied: {_short(str(error))}"
+    return f"cannot be applied: {clipped(str(error), _LONGEST)}"
 
 
 def registry() -> Any:
@@ -70,7 +73,7 @@ def _references(schema: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
             try:
                 here.lookup(reference)
             except Unresolvable:
-                yield (*steps, key), f"leads nowhere in this schema: {_short(reference)}; nothing is fetched"
+                yield (*steps, key), f"leads nowhere in this schema: {clipped(reference, _LONGEST)}; nothing is fetched"
             else:
                 if _is_endless(value, here, frozenset(), ended):
                     yield (*steps, key), _ENDLESS
@@ -114,7 +117,3 @@ def _is_endless(value: Any, resolver: Resolver, above: frozenset[int], ended: se
         return True
     ended.add(id(value))
     return False
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:197]}…"

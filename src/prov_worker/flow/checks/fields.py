@@ -10,6 +10,7 @@ from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, WARNING, Draft, Remark
 from prov_worker.flow.source import Steps
 from prov_worker.flow.states import TYPES, Flow, rules
+from prov_worker.humanize import clipped
 
 _NAMES = {str: "a text", bool: "true or false", dict: "an object", list: "a list", int: "a whole number"}
 _TOP = {"Comment": str, "StartAt": str, "States": dict}
@@ -164,8 +165,7 @@ def _expected(kinds: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return clipped(repr(value), 60)
 
 
 def _instead(name: Any, names: Any) -> str:

@@ -8,6 +8,7 @@ from prov_worker.flow.checks import CHECKS
 from prov_worker.flow.findings import ERROR, NOTE, WARNING, Draft
 from prov_worker.flow.schema_problems import registry, why_not
 from prov_worker.flow.states import Flow
+from prov_worker.humanize import clipped
 
 
 def check_input(flow: Flow) -> Iterator[Draft]:
@@ -31,8 +32,7 @@ def check_input(flow: Flow) -> Iterator[Draft]:
     try:
         for problem in checker.iter_errors(document.value):
             level = WARNING if problem.validator == "format" else ERROR
-            message = problem.message if len(problem.message) <= 200 else f"{problem.message[:197]}…"
-            yield Draft(level, document, tuple(problem.absolute_path), message)
+            yield Draft(level, document, tuple(problem.absolute_path), clipped(problem.message, 200))
     except Exception as error:  # the library's own kinds differ between releases
         yield Draft(ERROR, flow.schema, (), why_not(error))
 

@@ -16,6 +16,7 @@ from prov_worker.crate.sources import candidates
 from prov_worker.crate.summary import RunStep, StepValue, number
 from prov_worker.crate.training import training_of
 from prov_worker.errors import CrateError
+from prov_worker.humanize import clipped
 from prov_worker.model import TaskSeries
 from prov_worker.run.api import RunRecord
 from prov_worker.run.report.downsample import points_for, thinned
@@ -162,7 +163,7 @@ class _Gatherer:
             counts[giver.function, taker.function, link.inferred] += 1
             source, target = positions.get(link.source), positions.get(link.target)
             if source is not None and target is not None and len(data.edges) < MOST_EDGES:
-                data.edges.append(Edge(source, target, link.via, _short(link.what, 120)))
+                data.edges.append(Edge(source, target, link.via, clipped(link.what, 120)))
             else:
                 data.edges_left_out += 1
         data.flows = dict(counts)
@@ -223,7 +224,7 @@ class _Gatherer:
     def _error(self, step: RunStep) -> int:
         if not step.failed:
             return -1
-        text = _short((step.error or "failed, without a reason").strip(), _ERROR_CHARS)
+        text = clipped((step.error or "failed, without a reason").strip(), _ERROR_CHARS)
         if text not in self._errors:
             self._errors[text] = len(self._errors)
             self._data.errors.append(text)
@@ -286,7 +287,7 @@ class _Gatherer:
                 for key, (value, unit) in crate.usage.items()
                 if (entity := crate.entities.get(f"#usage-{key}", {})) is not None and value not in (0, 0.0)
             ],
-            "env": [[name, _short(str(value), 200)] for name, value in list(step.environment.items())[:_MOST_VALUES]],
+            "env": [[name, clipped(str(value), 200)] for name, value in list(step.environment.items())[:_MOST_VALUES]],
             "facts": [
                 [name, str(value)]
                 for name, value in (
@@ -300,8 +301,8 @@ class _Gatherer:
                 if value is not None
             ],
             "software": _software(step),
-            "notes": [_short(note, 300) for note in step.notes[:20]],
-            "annotations": [[name, _short(str(value), 300)] for name, value in step.annotations.items()],
+            "notes": [clipped(note, 300) for note in step.notes[:20]],
+            "annotations": [[name, clipped(str(value), 300)] for name, value in step.annotations.items()],
         }
         if step.failed:
             details["failure"] = [step.failure_kind, step.failure_type, step.failure_signal]
@@ -322,14 +323,10 @@ def _software(step: RunStep) -> list[list[str]]:
 def _described(value: StepValue) -> list[Any]:
     shown = value.value if value.recorded else None
     if isinstance(shown, str):
-        shown = _short(shown, _VALUE_CHARS)
+        shown = clipped(shown, _VALUE_CHARS)
     elif isinstance(shown, float) and (shown != shown or shown in (float("inf"), float("-inf"))):
         shown = str(shown)
     return [value.name, shown, value.type, value.size_bytes]
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _mark_latest(rows: list[Row]) -> None:

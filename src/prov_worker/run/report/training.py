@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prov_worker.crate.summary import RunStep
+from prov_worker.humanize import clipped
 from prov_worker.run.report.downsample import LEAST_POINTS, buckets
 from prov_worker.training import Metric, TrackedRun, TrainedModel, Training
 
@@ -127,4 +128,4 @@ def _last(metric: Metric) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _NAME_CHARS else text[: _NAME_CHARS - 1] + "…"
+    return clipped(text, _NAME_CHARS)
