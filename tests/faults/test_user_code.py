@@ -110,7 +110,9 @@ def test_waiting_for_any_child_finds_none_of_ours(crate_dir: CrateDir, start: St
 
 @pytest.mark.parametrize("name, soft", [("RLIMIT_NOFILE", 16), ("RLIMIT_FSIZE", 1 << 20), ("RLIMIT_CORE", 0)])
 def test_limits(crate_dir: CrateDir, start: Start, name: str, soft: int) -> None:
-    after(crate_dir, start, Call("add", (0, 0)), Call("limit", (name, soft)), Call("burn", (0.05,)), Call("nothing"))
+    calls = Call("add", (0, 0)), Call("limit", (name, soft)), Call("burn", (0.05,)), Call("nothing")
+    before, (limited, _), burned, nothing = after(crate_dir, start, *calls)
+    assert (before, limited, burned, nothing) == (0, soft, 0.05, None)
 
 
 def test_a_file_size_limit_of_nothing_whose_signal_kills(crate_dir: CrateDir, start: Start, tmp_path: Path) -> None:

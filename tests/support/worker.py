@@ -1,8 +1,8 @@
 """The program of a worker without an engine: runs a list of calls through a helper, in one process.
 
-``python worker.py PLAN`` reads a pickled plan, and leaves for each call a file with the packed result, written aside
-and renamed, so that a test sees what was returned before the process died. It reopens everything by path each time:
-user code may have closed whatever it found.
+``python worker.py PLAN`` reads a pickled plan, and leaves for each call a file with the packed result, written under
+another name and renamed, so that a test sees what was returned before the process died. It reopens everything by path
+each time: user code may have closed whatever it found.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def main(path: str) -> None:
             if plan["at_end"]:
                 kept[number] = data
                 continue
-            aside = results / f".{number}.{os.getpid()}"
-            aside.write_bytes(data)
-            aside.chmod(0o600)  # whatever the umask is by now
-            os.rename(aside, target)
+            temporary = results / f".{number}.{os.getpid()}"
+            temporary.write_bytes(data)
+            temporary.chmod(0o600)  # whatever the umask is by now
+            os.rename(temporary, target)
 
     count = plan["threads"]
     numbers = list(range(len(plan["calls"])))

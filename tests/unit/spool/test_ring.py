@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import threading
-import uuid
 from pathlib import Path
 
 import pytest
 
 from prov_worker.errors import SpoolError
 from prov_worker.spool import ring as ring_module
-from prov_worker.spool.drain import drain, keep_what_is_there, open_held
-from prov_worker.spool.journal import JournalReader, JournalWriter
-from prov_worker.spool.records import JournalState
-from prov_worker.spool.ring import Ring
-from prov_worker.spool.ring_format import DEFAULT_LIMIT, RINGS
+from prov_worker.spool.drain import open_held
+from prov_worker.spool.ring_format import RINGS
 from prov_worker.spool.ring_reader import RingReader, journal_name_of, rings_of
 from prov_worker.spool.ring_records import (
-    BLOCKS,
-    BRIEF,
-    CHILDREN,
-    END,
-    FIRST,
-    KEPT,
-    LINE,
-    NO_ID,
-    NONE,
     OK,
-    PACK_END,
     PACK_SHORT,
-    PACK_START,
     SHORT,
-    START,
-    WHOLE,
     brief,
     line_of,
 )
 from support.commands import run_python
-
-TASK = uuid.UUID(int=77)
-FUNCTION = uuid.UUID(int=78)
-MANY = 1 << 30
-
-
-def new_ring(runtime: Path, limit: int = DEFAULT_LIMIT) -> Ring:
-    return Ring(str(runtime), f"{runtime}/crates/.spool/node.one~0123456789ab-1-2.jsonl", os.getpid(), 0, 2, limit)
-
-
-def opened(ring: Ring) -> RingReader:
-    reader = open_held(ring.path)
-    assert reader is not None
-    return reader
+from support.rings import FUNCTION, MANY, TASK, is_drained, new_ring, opened
 
 
 def bodies(reader: RingReader) -> list[bytes]:
@@ -66,24 +35,12 @@ def bodies(reader: RingReader) -> list[bytes]:
     return taken
 
 
-def is_drained(ring: Ring) -> bool:
-    return RingReader(ring.path).read(1) == []
-
-
 def numbered(count: int, begin: int = 0, size: int = 150) -> list[bytes]:
     return [b"\1" + str(number).encode().ljust(size) for number in range(begin, begin + count)]
 
 
 def files(runtime: Path) -> list[str]:
     return os.listdir(runtime / RINGS)
-
-
-def writer(runtime: Path) -> JournalWriter:
-    return JournalWriter(str(runtime / "crates" / ".spool" / "node.jsonl"), str(runtime / "spool" / "node.jsonl"))
-
-
-def lines(path: str) -> list[dict[str, object]]:
-    return list(JournalReader(path).read())
 
 
 # -- records ---------------------------------------------------------------------------------------------------------
@@ -354,125 +311,3 @@ def test_there_must_be_room_for_a_ring(tmp_path: Path, monkeypatch: pytest.Monke
     assert count > 600
     assert bodies(opened(ring)) == numbered(1) * count
     assert ring.append(numbered(1)[0])  # there is room again in what it has
-
-
-# -- lines -----------------------------------------------------------------------------------------------------------
-
-
-def end(kind: int, number: int = 0, function: bytes = NO_ID, flags: int = OK | CHILDREN | BLOCKS) -> bytes:
-    numbers = (0.25, 0.125, 1.0, 2.0, 1000, 1, 2, 3, 4, 5, 6)
-    return PACK_END.pack(kind, flags, 0, 3, 50, 60, 70, TASK.bytes, function, number, *numbers)
-
-
-def test_lines_are_those_that_a_journal_has() -> None:
-    assert line_of(bytes((LINE,)) + b'{"t":"notes"}\n', 9) == b'{"t":"notes","q":9}\n'
-    start = PACK_START.pack(START, 0, 0, 3, 50, TASK.bytes, FUNCTION.bytes, 4) + b',"args":[]'
-    begun = {"t": "start", "task": str(TASK), "n": 3, "ns": 50, "k": 4, "fid": str(FUNCTION), "args": []}
-    assert json.loads(line_of(start, None)) == begun
-    used = [250_000, 125_000, 1_000_000, 2_000_000, 0, 1000, 0, 1, 2, 3, 4, 5, 6]
-    ended = {"m": 60, "dur": 70, "ok": 1, "u": used}
-    assert json.loads(line_of(end(END), 7)) == {"t": "end", "task": str(TASK), "n": 3, "ns": 50, **ended, "q": 7}
-    whole = json.loads(line_of(end(WHOLE, 4, FUNCTION.bytes) + b',"args":[]', None))
-    assert whole == begun | ended
-    unknown = json.loads(line_of(end(END, flags=NONE), None))
-    assert (unknown["ok"], unknown["u"][2:4], unknown["u"][11:]) == (0, [None, None], [None, None])
-    assert unknown["res"][:2] == ["return", "NoneType"]
-    short = json.loads(line_of(brief(end(WHOLE, 4, FUNCTION.bytes) + b',"args":[1,2]'), 8))
-    assert short == {
-        "t": "start", "task": str(TASK), "n": 3, "ns": 50, "k": 4, "fid": str(FUNCTION), "m": 60, "dur": 70, "ok": 1,
-        "brief": 1, "q": 8,
-    }  # fmt: skip
-    assert len(brief(end(WHOLE))) < len(end(WHOLE)) / 1.8
-    fields = (OK | NONE, 0, 3, 50, 60, 70, TASK.bytes, NO_ID, 4)
-    quick = json.loads(line_of(PACK_SHORT.pack(SHORT, *fields) + b',"args":[]', None))
-    assert quick.pop("res")[:2] == ["return", "NoneType"]
-    assert quick == {"t": "start", "task": str(TASK), "n": 3, "ns": 50, "k": 4, "m": 60, "dur": 70, "ok": 1, "args": []}
-    assert brief(end(WHOLE))[0] == BRIEF
-
-
-def test_a_brief_record_becomes_a_task_that_says_so() -> None:
-    state = JournalState()
-    state.feed({"t": "function", "k": 4, "name": "f"})
-    ended = state.feed(json.loads(line_of(brief(end(WHOLE, 4)), 1)))
-    assert ended is not None
-    assert (ended.record.function.name, ended.record.status, ended.record.end_ns) == ("f", "completed", 120)
-    assert ended.record.usage.cpu_s is None
-    assert ended.record.notes == [
-        "Little of it is known: more tasks ended than there was space for in the node's memory."
-    ]
-
-
-# -- from the ring to the journal ------------------------------------------------------------------------------------
-
-
-def fill(ring: Ring, tasks: int) -> None:
-    ring.append(bytes((FIRST,)) + b'{"t": "worker", "v": 1}\n')
-    ring.append(bytes((KEPT,)) + b'{"t": "function", "k": 1, "name": "f"}\n')
-    for number in range(tasks):
-        body = PACK_END.pack(
-            WHOLE, OK, 0, 1, 50 + number, 60, 70, TASK.bytes, NO_ID, 1, *[0.0] * 4, *[0] * 7
-        )  # fmt: skip
-        ring.append(body)
-
-
-def test_records_go_to_the_journal(tmp_path: Path) -> None:
-    ring = new_ring(tmp_path)
-    fill(ring, 1000)
-    target = writer(tmp_path)
-    assert drain(opened(ring), target) == 1002
-    assert is_drained(ring)
-    kinds = [line["t"] for line in lines(target.path)]
-    assert kinds == ["worker", "function", *["start"] * 1000]
-
-
-def test_lines_that_come_twice_count_once(tmp_path: Path) -> None:
-    """Who drains dies between the journal and its own mark."""
-    ring = new_ring(tmp_path)
-    fill(ring, 10)
-    first = opened(ring)
-    mark = first.drained
-    first.drained = lambda number: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign]
-    target = writer(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        drain(first, target)
-    first.drained = mark  # type: ignore[method-assign]
-    first.close()
-    drain(opened(ring), target)
-    text = lines(target.path)
-    assert len(text) == 24
-    state = JournalState()
-    ended = [end for end in map(state.feed, text) if end is not None]
-    assert [end.record.start_ns for end in ended] == [50 + number for number in range(10)]
-    assert state.problems == 0
-
-
-def test_a_journal_that_takes_nothing_leaves_records_in_the_ring(tmp_path: Path) -> None:
-    ring = new_ring(tmp_path)
-    fill(ring, 10)
-    (tmp_path / "crates").write_text("in the way")
-    (tmp_path / "spool").write_text("in the way")
-    reader, target = opened(ring), writer(tmp_path)
-    with pytest.raises(NotADirectoryError):
-        drain(reader, target)
-    assert not is_drained(ring)
-    (tmp_path / "crates").unlink()
-    (tmp_path / "spool").unlink()
-    drain(reader, writer(tmp_path))
-    assert len(lines(target.path)) == 12
-    assert is_drained(ring)
-
-
-def test_a_journal_that_is_removed_is_made_again_with_what_later_lines_need(tmp_path: Path) -> None:
-    ring = new_ring(tmp_path)
-    fill(ring, 3)
-    reader, target = opened(ring), writer(tmp_path)
-    drain(reader, target)
-    target.close()
-    successor = writer(tmp_path)  # which has not seen the first lines
-    keep_what_is_there(successor)
-    os.unlink(target.path)
-    ring.append(end(WHOLE, 1))
-    drain(reader, successor)
-    state = JournalState()
-    (ended,) = [end for end in map(state.feed, lines(target.path)) if end is not None]
-    assert ended.record.function.name == "f"
