@@ -1,7 +1,7 @@
 """Bounded series: they never grow past a number of samples, however long a task takes.
 
 Past :data:`LIMIT` samples the resolution halves: two samples become one that keeps their mean (of a counter: the later
-later value), the smallest and the largest value. A 24-hour task costs no more memory than one of an hour.
+value), the smallest and the largest value. A 24-hour task costs no more memory than one of an hour.
 Samples of a task at rest are alike: what they say is kept once.
 """
 

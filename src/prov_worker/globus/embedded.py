@@ -64,8 +64,8 @@ class EmbeddedEndpoint:
         worker_init: shell commands before the workers start.
         engine_options: more options for the engine, over those made here.
         serializer: a ``ComputeSerializer`` for functions and arguments, as the SDK's ``Executor`` takes one.
-        template: YAML of a user endpoint, as :func:`prov_worker.globus.template.render` gives it: the engine is that
-            one, and of what is above only ``run_dir`` and ``serializer`` are taken.
+        template: YAML of a user endpoint, as :func:`prov_worker.globus.template.render` gives it: its engine is
+            made, and of the arguments above only ``run_dir`` and ``serializer`` are taken.
 
     Raises:
         SettingsError: an option of ``provenance``, named by its path ``engine.provenance.<key>``.
