@@ -28,7 +28,7 @@ log = getLogger(__name__)
 
 #: How often an engine's slot is looked at: it never runs a task.
 _INTERVAL_S = 1.0
-_MAX_MESSAGE = 2000
+_MAX_MESSAGE = 1900
 _MAX_TRACEBACK = 64 << 10
 
 

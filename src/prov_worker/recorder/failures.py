@@ -11,7 +11,8 @@ from prov_worker.interruptions import is_own
 from prov_worker.recorder import capture
 from prov_worker.redact import redact, redact_beginning, redact_part, secret_values
 
-_MAX_MESSAGE = 2000
+#: With type and ending still within the `error` of an event (docs/schemas).
+_MAX_MESSAGE = 1900
 _MAX_TRACEBACK = 64 << 10
 
 
