@@ -8,34 +8,25 @@ for a file system: the node's agent makes lines of the journal from what is in t
 from __future__ import annotations
 
 import json
-import logging
 import os
-import threading
 import time
-from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 from uuid import UUID
 
 from prov_worker.attempt import AttemptId
-from prov_worker.errors import SpoolError
-from prov_worker.processes import process_start
-from prov_worker.recorder import capture, commands, current_task, libraries, output, packed_call
+from prov_worker.recorder import capture, commands, libraries, output, packed_call
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.crate_wait import wait_for_crate
 from prov_worker.recorder.descendants import Descendants
-from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.failures import failure
 from prov_worker.recorder.forks import Forks
 from prov_worker.recorder.function_ids import FunctionIds
-from prov_worker.recorder.known_functions import KnownFunction, KnownFunctions
-from prov_worker.recorder.outlet import Outlet
+from prov_worker.recorder.known_functions import KnownFunction
 from prov_worker.recorder.worker_info import mpi_placement
-from prov_worker.recorder.worker_slot import ask_for_events, make_again, make_slot, worker_line
+from prov_worker.recorder.worker_thread import WorkerThread
 from prov_worker.sandbox import list_files
-from prov_worker.spool import launch
-from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.ring_records import (
     END,
     NO_ID,
@@ -48,10 +39,7 @@ from prov_worker.spool.ring_records import (
     START,
     WHOLE,
 )
-from prov_worker.spool.slot import LISTED, MARK, NOTE_LIMIT, Slot
-from prov_worker.worker_settings import AT_END, PACKED, WorkerSettings
-
-log = logging.getLogger(__name__)
+from prov_worker.spool.slot import LISTED, NOTE_LIMIT
 
 # bound here, where programs that replace the clocks of modules do not look
 _clock_ns = time.monotonic_ns
@@ -62,12 +50,9 @@ _QUICK_NS = 1_000_000
 _SHORT_NS = 250_000
 #: A function is quick after so many quick calls in a row.
 _QUICK_CALLS = 8
-_CHECK_AGENT_NS = 5_000_000_000
-#: How often it is looked whether ring or journal still are what their paths lead to.
-_LOOK_NS = 900_000_000
 
 
-class Recorder:
+class Recorder(WorkerThread):
     """Records the tasks of one thread of one worker process into one crate directory.
 
     Args:
@@ -79,48 +64,19 @@ class Recorder:
 
     # attributes beside each other: a task begins when little of this is in the processor's caches
     __slots__ = (
-        "_affinity", "_attempt", "_checked_ns", "_command", "_composed", "_counters", "_descendants", "_due_ns",
-        "_failure", "_function_id", "_function_ids", "_functions", "_held", "_held_id", "_io", "_keep_call",
-        "_known", "_list_files", "_looked_ns", "_mono_ns", "_name", "_outlet", "_output", "_plain", "_result",
-        "_run", "_runtime", "_sandbox", "_sequence", "_slot", "_start_ns", "_started", "_task", "_task_id",
-        "_thread", "_wait", "capture", "capture_output", "crate_dir", "forks", "notes", "pid", "provenance_key",
-        "seen",
+        "_attempt", "_command", "_composed", "_counters", "_descendants", "_failure", "_function_id",
+        "_function_ids", "_held", "_held_id", "_io", "_known", "_mono_ns", "_output", "_result", "_run", "_sandbox",
+        "_sequence", "_start_ns", "_started", "_task", "_task_id", "notes", "seen",
     )  # fmt: skip
 
     def __init__(self, crate_dir: str) -> None:
-        self.pid = os.getpid()
-        self.forks = Forks.count
-        self.crate_dir = crate_dir
-        in_thread = threading.current_thread() is not threading.main_thread()
-        self._thread = threading.get_native_id() if in_thread else None
-        start = process_start(self.pid)
-        spool = spool_dir(crate_dir)
-        refused: list[str] = []
-        try:
-            self._runtime = runtime_dir(crate_dir, refused)
-        except SpoolError:
-            log_internal_error("making a runtime directory")
-            self._runtime = ""
-        self._name = JournalName.here(self._runtime or None, self.pid, start, self._thread)
-        if refused and self._runtime:
-            log.warning("slots are in %s, because of %s", self._runtime, "; ".join(refused))
-        journal = os.path.join(spool, str(self._name))
-        self._outlet = Outlet(self._runtime, crate_dir, journal, self.pid, self._thread or 0, start)
-        if not in_thread:
-            os.environ[MARK] = f"{self.pid}-{start}"  # by which the agent knows what has left this process's tree
-        self._counters = Counters(in_thread)
+        super().__init__(crate_dir)
+        self._counters = Counters(self._thread is not None)
         self._descendants = Descendants(self._thread or self.pid)
-        self._slot: Slot | None = None
-        self._checked_ns = self._looked_ns = self._due_ns = 0
-        self.provenance_key: str | None = None
-        self._functions = KnownFunctions()
         self._known: KnownFunction | None = None
         self._io = b""
         self._held: str | None = None
         self._held_id = NO_ID
-        self._affinity = os.sched_getaffinity(0)
-        self.capture = "types"
-        self._wait = self._list_files = self._plain = self._keep_call = False
         self._sandbox: str | None = None
         self._task_id = UUID(int=0)
         self._task = NO_ID
@@ -136,44 +92,9 @@ class Recorder:
         self._command: str | None = None
         self._output: str | None = None
         self._composed: commands.Composed | None = None
-        self.capture_output = "commands"
         self.notes: Notes | None = None
         #: For whoever calls the task's function: whether it was seen how that ended.
         self.seen = False
-
-    def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
-        """Take the settings that came with a task; does nothing if they are those of the task before."""
-        if provenance["key"] == self.provenance_key:
-            return
-        settings = WorkerSettings(provenance["settings"])
-        self._keep_call = settings.capture_arguments == PACKED
-        self.capture = "values" if self._keep_call else settings.capture_arguments
-        self._wait = settings.write == "before_result"
-        self.capture_output = settings.capture_output
-        self._list_files = settings.capture_outputs == AT_END
-        self._outlet.limit = settings.ring_limit
-        line = worker_line(self._name, self._thread, endpoint_id, self._affinity, settings, provenance)
-        # the slot first: an agent that looks between the two finds a worker without records, which is no harm
-        if self._slot is None:
-            self._slot = make_slot(
-                self._runtime, self.crate_dir, self._name, self._thread, settings, self._outlet.journal
-            )
-            self._outlet.open(bool(self._slot.path))
-        if provenance.get("stream") and self._slot.path:
-            ask_for_events(self._runtime, provenance["stream"])
-        if self._slot.path and self._thread is None:
-            current_task.publish(self._slot.path, provenance, endpoint_id)
-        libraries.watch(settings.capture)
-        self._wait = self._wait and bool(self._slot.path)
-        self._plain = self.capture_output != "tail"
-        self._outlet.keep(line, first=True)
-        self._functions.clear()
-        self.provenance_key = provenance["key"]
-
-    @property
-    def runtime(self) -> str:
-        """The runtime directory; empty if there is none."""
-        return self._runtime
 
     @property
     def attempt_id(self) -> AttemptId:
@@ -203,14 +124,7 @@ class Recorder:
         self._run = f',"run":{quote(run)}' if run else ""
         mono_ns = _clock_ns()
         if mono_ns > self._due_ns:
-            if make_again(self._slot, self._runtime, self.crate_dir):
-                self._checked_ns = 0  # its agent may be gone with it
-            self._look(mono_ns)
-            if mono_ns - self._checked_ns > _CHECK_AGENT_NS:
-                self._checked_ns = mono_ns
-                self._outlet.check()
-            # not when the end of a task looked last: of tasks without a pause that is always so
-            self._due_ns = mono_ns + _LOOK_NS
+            self._check_places(mono_ns)
             mono_ns = _clock_ns()  # the first task of a worker does not pay for the agent's start
         if type(task_id) is not UUID:
             task_id = UUID(str(task_id))  # one spelling everywhere: slot, journal and crate must agree
@@ -445,12 +359,3 @@ class Recorder:
             kind, flags, self._attempt, self._start_ns, self._mono_ns, duration, self._task, function_id, number
         )
         self._outlet.put(body + more.encode() if more else body)
-
-    def _look(self, mono_ns: int) -> None:
-        """See now and then whether what is written to still is what its path leads to."""
-        if mono_ns - self._looked_ns > _LOOK_NS:
-            self._looked_ns = mono_ns
-            self._outlet.look()
-
-    def _ask_for_agent(self) -> None:
-        launch.ensure_agent(self._runtime, self.crate_dir)
