@@ -74,8 +74,8 @@ def host_name() -> str:
 def boot_id() -> str:
     """Return what tells this boot of the machine from others; empty if the kernel does not say."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode("utf-8", "replace").strip()  # another codec would have to be imported
     except OSError:
         return ""
 

@@ -28,8 +28,8 @@ from prov_worker.probes.gpus import GPU_SOURCES, GpuMeter, GpuSample, open_gpus
 from prov_worker.probes.gpus.base import GpuDevice, GpuListing, GpuSource, description
 from prov_worker.recorder.worker_info import worker_facts
 from prov_worker.schedulers import SCHEDULERS
+from prov_worker.schedulers.answers.hostlist import expand
 from prov_worker.schedulers.base import Contradiction, Explain, JobRequest, Scheduler
-from prov_worker.schedulers.hostlist import expand
 from prov_worker.settings import Settings
 from prov_worker.sites import combinations
 from prov_worker.sites.catalog import Site

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from parsl.executors import HighThroughputExecutor
 
     from prov_worker.schedulers import Scheduler
-    from prov_worker.schedulers.base import JobWord
+    from prov_worker.schedulers.answers import JobWord
 
 _log = logging.getLogger(__name__)
 

@@ -1,13 +1,18 @@
-"""The shape of a scheduler."""
+"""The shape of a scheduler.
+
+Every worker imports all schedulers for their variables, and most need nothing else of them: what asks their programs
+stands in :mod:`prov_worker.schedulers.answers`, and is imported when somebody asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from prov_worker.finding import Finding
     from prov_worker.model import TaskRecord
+    from prov_worker.schedulers.answers import JobWord
 
 #: Says in a task's failure what the end of its job has to do with it; the second argument is whether the agent saw
 #: the worker die, so that the record's end is the moment of its death. Never raises.
@@ -28,20 +33,6 @@ class JobRequest(Protocol):
     def script(self) -> str:
         """Return the text of the batch script."""
         ...
-
-
-class JobWord(NamedTuple):
-    """What a scheduler says of a job.
-
-    Attributes:
-        text: for people, with the job's id and the scheduler's own words.
-        held: whether it waits to be released, and will not begin before.
-        stuck: whether the scheduler itself holds it, as it could not be started: nobody will release it.
-    """
-
-    text: str
-    held: bool = False
-    stuck: bool = False
 
 
 class Scheduler:

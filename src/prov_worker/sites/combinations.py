@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prov_worker.humanize import plural
-from prov_worker.schedulers import Scheduler, walltime
+from prov_worker.schedulers import Scheduler
+from prov_worker.schedulers.answers import walltime
 from prov_worker.schedulers.base import Contradiction
 from prov_worker.sites import affinity
 from prov_worker.sites.catalog import Site

@@ -21,7 +21,7 @@ from parsl.launchers import SimpleLauncher
 from parsl.providers import PBSProProvider
 
 from prov_worker.globus.blocks import MAX_FAILED, BlockWatch, watch_blocks
-from prov_worker.schedulers.base import JobWord
+from prov_worker.schedulers.answers import JobWord
 from prov_worker.schedulers.pbs import PBS
 
 if TYPE_CHECKING:

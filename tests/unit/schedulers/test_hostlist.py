@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.schedulers.hostlist import MAX_NODES, expand
+from prov_worker.schedulers.answers.hostlist import MAX_NODES, expand
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from prov_worker.agent.death_reasons import failure_of_death
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
 from prov_worker.schedulers import SCHEDULERS
-from prov_worker.schedulers.base import JobWord
+from prov_worker.schedulers.answers import JobWord
 
 DIED_S = 1000
 

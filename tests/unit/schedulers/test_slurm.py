@@ -11,7 +11,7 @@ import pytest
 from prov_worker.agent.job_ends import JobEnds
 from prov_worker.model import FAILED, Failure, Function, TaskRecord, Worker
 from prov_worker.schedulers import SCHEDULERS
-from prov_worker.schedulers.base import JobWord
+from prov_worker.schedulers.answers import JobWord
 
 END_S = 1_795_246_399
 
@@ -135,7 +135,7 @@ def test_it_is_asked_once_for_a_job_and_again_only_of_later_deaths(
 def test_a_scheduler_that_does_not_answer_is_left_alone(
     slurm: Callable[..., JobEnds], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prov_worker.schedulers.slurm._LIMIT_S", 0.2)
+    monkeypatch.setattr("prov_worker.schedulers.answers.slurm._LIMIT_S", 0.2)
     jobs = slurm(sacct="", scontrol="")
     (tmp_path / "sacct").write_text(f"#!/bin/sh\necho asked >>{tmp_path}/asked\nexec sleep 60\n")
     for end_s in (END_S, time.time() + 10):

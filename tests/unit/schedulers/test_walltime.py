@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prov_worker.schedulers.walltime import seconds
+from prov_worker.schedulers.answers.walltime import seconds
 
 
 @pytest.mark.parametrize(
