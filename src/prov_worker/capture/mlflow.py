@@ -15,7 +15,8 @@ from prov_worker.attempt import AttemptId
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.capture.reading.mlflow_values import START_TAG, TASK_TAG
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.current_task import RunningTask, capture_settings, current_task
+from prov_worker.recorder.context import capture_settings
+from prov_worker.recorder.current_task import RunningTask, current_task
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.spool.captures import write_capture
 from prov_worker.training import Training

@@ -18,8 +18,8 @@ from typing import Any
 
 from prov_worker.processes import process_start
 from prov_worker.redact import redact_beginning, redact_part
-from prov_worker.spool import launch
-from prov_worker.spool.journal import VERSION, JournalWriter
+from prov_worker.spool import VERSION, launch
+from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import OFF, Slot
 from prov_worker.spool.stream_request import leave_request

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Any
 
 from prov_worker.code_form import digest
@@ -20,20 +19,12 @@ TAIL = 64 << 10
 #: With what is said of a cut no more than a text of a crate may have (:mod:`prov_worker.crate.json_text`).
 _MAX_COMMAND = 9_900
 _MAX_LINE = 300
-_MODULE, _CLASS = "globus_compute_sdk.sdk.shell_function", "ShellFunction"
 _LAUNCHER = "PARSL_MPI_PREFIX"
 _SANDBOX_WARNING = "WARNING: Task sandboxing will not work"
 #: Of bash, what comes before the program that a command is about.
 _PREPARING = frozenset(
     ("cd", "export", "set", "source", ".", "module", "ulimit", "umask", "unset", "ml", "env", "exec", "time")
 )
-
-
-def is_command(function: Any) -> bool:
-    """Return whether a callable is a ``ShellFunction``, or of a class made from it such as ``MPIFunction``."""
-    module = sys.modules.get(_MODULE)
-    shell = None if module is None else vars(module).get(_CLASS)
-    return shell is not None and shell in type(function).__mro__
 
 
 def function_fields(function: Any) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from typing import Any
 
 from prov_worker import code_form
 from prov_worker.interruptions import is_own
-from prov_worker.recorder import commands
-from prov_worker.recorder.bash_apps import BashCommand
 from prov_worker.recorder.capture import HASH_LIMIT, type_name
 from prov_worker.redact import redact, redact_part, secret_values
 
@@ -34,6 +32,11 @@ _BUILT_IN = (
 )
 #: Strategies of Globus Compute that send source as ``name:source``, and those that send a pickle of both.
 _TEXT, _PICKLED = ("st\n", "sd\n"), ("04\n", "03\n")
+
+
+#: Globus Compute's shell commands, and Parsl's.
+_SHELL, _SHELL_CLASS = "globus_compute_sdk.sdk.shell_function", "ShellFunction"
+_BASH_APPS = "prov_worker.recorder.bash_apps"
 
 
 class Unwrapped:
@@ -153,9 +156,12 @@ def function_fields(function: Any, buffer: str | None, unwrapped: Unwrapped | No
             fields["sent"] = [redact(source, secrets) for source in sent]
             if fields["sent"] != sent:
                 fields["redacted"] = True  # and so not what was compiled
-    if commands.is_command(function):
+    if is_command(function):
+        from prov_worker.recorder import commands
+
         return fields | commands.function_fields(function)
-    if type(function) is BashCommand:
+    bash_apps = sys.modules.get(_BASH_APPS)  # loaded by whatever is one
+    if bash_apps is not None and type(function) is bash_apps.BashCommand:
         fields["kind"] = "Parsl bash app"
     if inner is not None:
         code = inner.__code__
@@ -175,6 +181,13 @@ def function_fields(function: Any, buffer: str | None, unwrapped: Unwrapped | No
         fields["of"] = "code"
         fields["sha256"] = code_form.digest(["code", fields["python"], fields["form"], fields["bound"], wrappers])
     return fields
+
+
+def is_command(function: Any) -> bool:
+    """Return whether a callable is a ``ShellFunction``, or of a class made from it such as ``MPIFunction``."""
+    module = sys.modules.get(_SHELL)
+    shell = None if module is None else vars(module).get(_SHELL_CLASS)
+    return shell is not None and shell in type(function).__mro__
 
 
 def bound_key(function: Any) -> tuple[Any, ...] | None:

@@ -7,18 +7,20 @@ started, the worker is its own agent: what is in the ring goes into the journal,
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.spool import launch
 from prov_worker.spool.agent_about import drains
-from prov_worker.spool.drain import drain, open_held
-from prov_worker.spool.journal import JournalWriter
 from prov_worker.spool.paths import runtime_dir
 from prov_worker.spool.ring import Ring
 from prov_worker.spool.ring_format import DEFAULT_LIMIT
 from prov_worker.spool.ring_records import ENDS, FIRST, KEPT, LINE, START, brief, line_of
+
+if TYPE_CHECKING:
+    from prov_worker.spool.journal import JournalWriter
 
 #: So many looks without an agent that drains rings, and the worker writes the journal itself.
 _PATIENCE = 3
@@ -163,6 +165,10 @@ class Outlet:
 
     def _write_journal(self) -> None:
         """Go on in the journal, unless somebody drains the ring after all."""
+        # imported here: few workers are without an agent
+        from prov_worker.spool.drain import drain, open_held
+        from prov_worker.spool.journal import JournalWriter
+
         name = os.path.basename(self.journal)
         fallback = os.path.join(self._runtime, "spool", name) if self._runtime else self.journal
         writer = JournalWriter(self.journal, fallback)

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from prov_worker.errors import ProvWorkerError
-from prov_worker.recorder.current_task import context
+from prov_worker.recorder.context import context
 from prov_worker.recorder.errors import log
 from prov_worker.recorder.provenance import provenance_of_environment
 

@@ -11,14 +11,12 @@ import json
 import os
 import time
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prov_worker.attempt import AttemptId
-from prov_worker.recorder import capture, commands, libraries, output, packed_call
+from prov_worker.recorder import capture, libraries
 from prov_worker.recorder.annotations import Notes, running
 from prov_worker.recorder.counters import Counters
-from prov_worker.recorder.crate_wait import wait_for_crate
 from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.failures import failure
 from prov_worker.recorder.forks import Forks
@@ -26,7 +24,6 @@ from prov_worker.recorder.function_ids import FunctionIds
 from prov_worker.recorder.known_functions import KnownFunction
 from prov_worker.recorder.worker_info import mpi_placement
 from prov_worker.recorder.worker_thread import WorkerThread
-from prov_worker.sandbox import list_files
 from prov_worker.spool.ring_records import (
     END,
     NO_ID,
@@ -40,6 +37,10 @@ from prov_worker.spool.ring_records import (
     WHOLE,
 )
 from prov_worker.spool.slot import LISTED, NOTE_LIMIT
+
+if TYPE_CHECKING:
+    from prov_worker.attempt import AttemptId
+    from prov_worker.recorder import commands
 
 # bound here, where programs that replace the clocks of modules do not look
 _clock_ns = time.monotonic_ns
@@ -99,6 +100,8 @@ class Recorder(WorkerThread):
     @property
     def attempt_id(self) -> AttemptId:
         """The attempt that runs, or that has ended last."""
+        from prov_worker.attempt import AttemptId
+
         return AttemptId(str(self._task_id), self._attempt, self._start_ns)
 
     def begin(
@@ -181,7 +184,7 @@ class Recorder(WorkerThread):
             described = capture.describe_call(entry.names, args, kwargs, self.capture == "values", small)
             more += f',"args":{described}'
         if self._keep_call:
-            more += packed_call.field(packed, redacted=entry.redacted, arguments=more)
+            more += self._keep_call(packed, redacted=entry.redacted, arguments=more)
         more += self._run
         if part is not None:
             more += f',"part":{part}'
@@ -204,8 +207,8 @@ class Recorder(WorkerThread):
             self._outlet.put(start + more.encode())
             self._io = self._counters.io()
         self._started = True
-        if self.capture_output == "tail":
-            output.begin(self._thread is not None)
+        if self._printed is not None:
+            self._printed.begin(self._thread is not None)
 
     def failed(self, error: BaseException, text: str | None = None) -> None:
         """Note the task's own error, as upstream makes a result of it; ``text``: the traceback for the client."""
@@ -226,6 +229,8 @@ class Recorder(WorkerThread):
         self._result = capture.describe("return", value, self.capture == "values", size <= capture.HASH_LIMIT)
 
     def _command_ended(self, result: Any, limit_s: float | None) -> None:
+        from prov_worker.recorder import commands
+
         outcome = commands.Outcome(result, limit_s, self.capture != "none", self.capture_output != "none")
         self._command, self._output = outcome.field, outcome.output
         if outcome.failure is not None:
@@ -234,6 +239,8 @@ class Recorder(WorkerThread):
     def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
         """Note the command of a bash app that Parsl is about to run. Does nothing in a forked child."""
         if Forks.count == self.forks:
+            from prov_worker.recorder import commands
+
             self._composed = commands.Composed(command, kwargs, self.capture != "none", self.capture_output != "none")
 
     def noted(self, fields: dict[str, Any]) -> None:
@@ -264,7 +271,7 @@ class Recorder(WorkerThread):
         finally:
             self._slot.end()  # type: ignore[union-attr]
         if self._wait:
-            wait_for_crate(self._slot, self._sequence, self._task_id, self._ask_for_agent)
+            self._wait(self._slot, self._sequence, self._task_id, self._ask_for_agent)
 
     def _finish_short(self, duration: int) -> bool:
         """Record the end of a quick function's short call, of which there is little to say; false if there is more.
@@ -337,8 +344,8 @@ class Recorder(WorkerThread):
                 flags |= NONE
             else:
                 more += f',"res":{self._result}'
-        if self.capture_output == "tail":
-            printed = output.end(self._thread is not None)
+        if self._printed is not None:
+            printed = self._printed.end(self._thread is not None)
             self._output = self._output or printed
         if self._composed is not None:
             self._command = self._composed.field()
@@ -350,7 +357,7 @@ class Recorder(WorkerThread):
         if self._sandbox is not None:
             more += f',"box":{quote(self._sandbox)}'
             if self._list_files:
-                listing = list_files(self._sandbox)
+                listing = self._list_files(self._sandbox)
                 more += f',"files":{json.dumps({} if listing is None else listing[0])}'
         running.task = None
         if self.notes is not None:

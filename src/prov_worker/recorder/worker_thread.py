@@ -6,12 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prov_worker.errors import SpoolError
 from prov_worker.interruptions import is_own
 from prov_worker.processes import process_start
-from prov_worker.recorder import current_task, libraries
+from prov_worker.recorder import context, libraries
 from prov_worker.recorder.errors import log, log_internal_error
 from prov_worker.recorder.failures import redacted
 from prov_worker.recorder.forks import Forks
@@ -19,11 +19,14 @@ from prov_worker.recorder.known_functions import KnownFunctions
 from prov_worker.recorder.outlet import Outlet
 from prov_worker.recorder.worker_info import worker_facts
 from prov_worker.redact import secret_values
-from prov_worker.spool import launch
-from prov_worker.spool.journal import VERSION
+from prov_worker.spool import VERSION, launch
 from prov_worker.spool.paths import JournalName, runtime_dir, spool_dir
 from prov_worker.spool.slot import MARK, OFF, Slot
 from prov_worker.worker_settings import AT_END, PACKED, WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 #: How often it is looked whether an agent serves here.
 _CHECK_AGENT_NS = 5_000_000_000
@@ -43,7 +46,7 @@ class WorkerThread:
 
     __slots__ = (
         "_affinity", "_checked_ns", "_due_ns", "_functions", "_keep_call", "_list_files", "_looked_ns", "_name",
-        "_outlet", "_plain", "_runtime", "_slot", "_thread", "_wait", "capture", "capture_output", "crate_dir",
+        "_outlet", "_plain", "_printed", "_runtime", "_slot", "_thread", "_wait", "capture", "capture_output", "crate_dir",
         "forks", "pid", "provenance_key",
     )  # fmt: skip
 
@@ -74,7 +77,12 @@ class WorkerThread:
         self._functions = KnownFunctions()
         self._affinity = os.sched_getaffinity(0)
         self.capture = "types"
-        self._wait = self._list_files = self._plain = self._keep_call = False
+        self._plain = True
+        # what does that which settings ask for and few do; None for most
+        self._wait: Callable[..., None] | None = None
+        self._list_files: Callable[[str], Any] | None = None
+        self._keep_call: Callable[..., str] | None = None
+        self._printed: ModuleType | None = None
         self.capture_output = "commands"
 
     def use(self, provenance: Mapping[str, Any], endpoint_id: Any) -> None:
@@ -82,11 +90,9 @@ class WorkerThread:
         if provenance["key"] == self.provenance_key:
             return
         settings = WorkerSettings(provenance["settings"])
-        self._keep_call = settings.capture_arguments == PACKED
+        self._load(settings)
         self.capture = "values" if self._keep_call else settings.capture_arguments
-        self._wait = settings.write == "before_result"
         self.capture_output = settings.capture_output
-        self._list_files = settings.capture_outputs == AT_END
         self._outlet.limit = settings.ring_limit
         line = worker_line(self._name, self._thread, endpoint_id, self._affinity, settings, provenance)
         # the slot first: an agent that looks between the two finds a worker without records, which is no harm
@@ -98,13 +104,34 @@ class WorkerThread:
         if provenance.get("stream") and self._slot.path:
             ask_for_events(self._runtime, provenance["stream"])
         if self._slot.path and self._thread is None:
-            current_task.publish(self._slot.path, provenance, endpoint_id)
+            context.publish(self._slot.path, provenance, endpoint_id)
         libraries.watch(settings.capture)
-        self._wait = self._wait and bool(self._slot.path)
-        self._plain = self.capture_output != "tail"
+        if not self._slot.path:
+            self._wait = None
         self._outlet.keep(line, first=True)
         self._functions.clear()
         self.provenance_key = provenance["key"]
+
+    def _load(self, settings: WorkerSettings) -> None:
+        """Import what few settings need, before any code of a task's runs."""
+        self._wait = self._list_files = self._keep_call = self._printed = None
+        if settings.write == "before_result":
+            from prov_worker.recorder.crate_wait import wait_for_crate
+
+            self._wait = wait_for_crate
+        if settings.capture_outputs == AT_END:
+            from prov_worker.sandbox import list_files
+
+            self._list_files = list_files
+        if settings.capture_arguments == PACKED:
+            from prov_worker.recorder import packed_call
+
+            self._keep_call = packed_call.field
+        if settings.capture_output == "tail":
+            from prov_worker.recorder import output
+
+            self._printed = output
+        self._plain = self._printed is None
 
     @property
     def runtime(self) -> str:

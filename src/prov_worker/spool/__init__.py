@@ -5,3 +5,6 @@ A *slot* is a small memory-mapped file in node-local memory that says which task
 they are the one truth of a task: crates can be rebuilt from them. Standard library only; the writing side runs inside
 workers.
 """
+
+#: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
+VERSION = 1

@@ -21,8 +21,6 @@ from prov_worker.interruptions import is_own
 from prov_worker.spool.own_files import open_in_private, open_own
 from prov_worker.spool.places import hold
 
-#: Version of the lines, in the first line of a journal: see :mod:`prov_worker.spool.records`.
-VERSION = 1
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _MAX_PREAMBLE = 512
 #: No journal grows to this size, so a file size limit from here on is none for it.

@@ -4,7 +4,7 @@ The writing half is :mod:`prov_worker.recorder.recorder`, which formats lines by
 Field names are short for the same reason:
 
 ``worker``
-    ``v`` (:data:`prov_worker.spool.journal.VERSION`)
+    ``v`` (:data:`prov_worker.spool.VERSION`)
     ``host place pid thread rank pool block aff acc sched env container versions endpoint endpoint_name settings``
     ``proc`` (what an agent needs to know of the process: :func:`prov_worker.recorder.worker_info.process_facts`)
 ``function``
@@ -60,7 +60,7 @@ from prov_worker.model import (
     Worker,
 )
 from prov_worker.sandbox import Listed
-from prov_worker.spool.journal import VERSION
+from prov_worker.spool import VERSION
 from prov_worker.spool.line_shapes import is_sound
 from prov_worker.spool.record_fields import command_of, files_of, function_of, part_of, usage_of, values_of
 from prov_worker.spool.user_notes import UserNotes, take_notes

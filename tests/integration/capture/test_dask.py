@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prov_worker.capture import dask as capture
-from prov_worker.recorder import current_task
+from prov_worker.recorder import context
 from prov_worker.run.api import open_run
 from support.commands import run_program
 
@@ -135,12 +135,12 @@ def test_a_worker_that_takes_no_plugin_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     provenance = {"key": "k", "settings": {"crate_dir": str(tmp_path)}}
-    monkeypatch.setenv(current_task.CONTEXT, "")
-    current_task.publish(str(tmp_path / "slot"), provenance, None)
+    monkeypatch.setenv(context.CONTEXT, "")
+    context.publish(str(tmp_path / "slot"), provenance, None)
     asyncio.run(capture.dask_setup(object()))
     assert "its workers of this release take no plugin" in caplog.text
     caplog.clear()
     provenance["settings"] = {"capture": {"dask": False}}
-    current_task.publish(str(tmp_path / "slot"), provenance, None)
+    context.publish(str(tmp_path / "slot"), provenance, None)
     asyncio.run(capture.dask_setup(object()))
     assert caplog.text == ""

@@ -9,8 +9,8 @@ import pytest
 from globus_compute_sdk import MPIFunction, ShellFunction
 from globus_compute_sdk.sdk.shell_function import ShellResult
 
-from prov_worker.recorder.commands import TAIL, Outcome, is_command, program_of
-from prov_worker.recorder.functions import function_fields
+from prov_worker.recorder.commands import TAIL, Outcome, program_of
+from prov_worker.recorder.functions import function_fields, is_command
 
 
 class MyShell(ShellFunction):  # type: ignore[misc]

@@ -10,7 +10,7 @@ import pytest
 
 from prov_worker.attempt import AttemptId
 from prov_worker.model import Failure
-from prov_worker.spool.journal import VERSION
+from prov_worker.spool import VERSION
 from prov_worker.spool.records import JournalState
 
 TASK = "7a171870-b038-4174-84e1-29cdcc42f72c"
