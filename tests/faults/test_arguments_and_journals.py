@@ -11,7 +11,8 @@ import pytest
 
 from prov_worker.agent.sampler import Sampler
 from prov_worker.errors import SpoolError
-from prov_worker.spool.slot import SIZE, Slot, SlotReader
+from prov_worker.spool.slot import SIZE, Slot
+from prov_worker.spool.slot_reader import SlotReader
 from support import calls as functions
 from support.crate_dir import CrateDir, kill_together, wait_until
 from support.direct import Call, Start

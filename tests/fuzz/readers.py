@@ -23,7 +23,8 @@ from prov_worker.fleet import fleetfile
 from prov_worker.model import Failure
 from prov_worker.spool.notes import parse_note
 from prov_worker.spool.own_files import append_own
-from prov_worker.spool.slot import SIZE, SlotReader
+from prov_worker.spool.slot import SIZE
+from prov_worker.spool.slot_reader import SlotReader
 
 #: Between the files of a crate; no JSON has it.
 SEPARATOR = b"\x1e"

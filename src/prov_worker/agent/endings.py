@@ -24,7 +24,7 @@ from prov_worker.model import TaskRecord, host_name
 from prov_worker.processes import is_running, process_start, process_state
 from prov_worker.spool import endings
 from prov_worker.spool.endings import CANCELLED, TIME_LIMIT, Ending, Wish
-from prov_worker.spool.slot import SlotReader
+from prov_worker.spool.slot_reader import SlotReader
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from prov_worker.model import Failure, TaskSeries
 from prov_worker.settings import Settings
 from prov_worker.spool.paths import place_of
 from prov_worker.spool.records import Ended
-from prov_worker.spool.slot import SlotReader
+from prov_worker.spool.slot_reader import SlotReader
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from prov_worker.model import Failure, host_name
 from prov_worker.spool.notes import parse_note, read_notes, write_note
 from prov_worker.spool.paths import own_journal
 from prov_worker.spool.places import RENEW_S, renew
-from prov_worker.spool.slot import SlotReader, SlotTask
+from prov_worker.spool.slot_reader import SlotReader, SlotTask
 
 _READ_AGAIN_S = 0.5
 _DRAIN_AGAIN_S = 0.2

@@ -11,7 +11,7 @@ from prov_worker.model import Failure
 from prov_worker.spool.paths import JournalName, own_journal, own_spools, places_here, spool_dir
 from prov_worker.spool.places import why_busy
 from prov_worker.spool.ring_reader import RingReader, journal_name_of, rings_of
-from prov_worker.spool.slot import SlotReader
+from prov_worker.spool.slot_reader import SlotReader
 
 UNKNOWN = Failure(
     kind="unknown",

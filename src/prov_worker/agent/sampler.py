@@ -23,7 +23,7 @@ from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.model import Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
-from prov_worker.spool.slot import SlotReader, SlotTask
+from prov_worker.spool.slot_reader import SlotReader, SlotTask
 from prov_worker.spool.stream_request import is_request
 
 if TYPE_CHECKING:

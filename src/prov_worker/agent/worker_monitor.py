@@ -17,7 +17,7 @@ from prov_worker.agent.sampling_settings import Plan
 from prov_worker.attempt import AttemptId
 from prov_worker.model import Series
 from prov_worker.processes import process_start
-from prov_worker.spool.slot import SlotReader, SlotTask
+from prov_worker.spool.slot_reader import SlotReader, SlotTask
 
 #: CPU time since the start, ns: what the means of ``cpu_percent`` are made of. It is in no series.
 CPU_TIME = "cpu_ns"

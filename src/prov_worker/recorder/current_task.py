@@ -14,7 +14,7 @@ from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.recorder.annotations import running
 from prov_worker.recorder.context import context
-from prov_worker.spool.slot import SlotReader
+from prov_worker.spool.slot_reader import SlotReader
 
 
 class RunningTask(NamedTuple):

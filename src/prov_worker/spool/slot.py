@@ -1,9 +1,9 @@
 """The slot: one page of shared memory per worker that says what it runs now.
 
-Written by its worker without locks and read by the node's agent at each tick. The record stands between two sequence
-numbers; a reader that finds them at odds, or finds two readings different, has met the writer and reads again. An odd
-sequence means that a task runs. The file is allocated in full when it is made, so that a full tmpfs cannot turn a store
-into SIGBUS. Little-endian, 4096 bytes:
+Written by its worker without locks and read by the node's agent at each tick (:mod:`prov_worker.spool.slot_reader`). The
+record stands between two sequence numbers; a reader that finds them at odds, or finds two readings different, has met
+the writer and reads again. An odd sequence means that a task runs. The file is allocated in full when it is made, so
+that a full tmpfs cannot turn a store into SIGBUS. Little-endian, 4096 bytes:
 
 ======  =====  ==========================================================
 offset  type   content
@@ -48,55 +48,48 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from prov_worker.errors import SpoolError
 from prov_worker.spool.own_files import allocate, leads_to, open_own
-from prov_worker.spool.paths import JOURNAL_SUFFIX
-from prov_worker.spool.ring_records import start_line
 
 SIZE = 4096
 MAGIC = b"PRVSLT01"
-_HEAD = struct.Struct("<8sIIQd")
+HEAD = struct.Struct("<8sIIQd")
 _THREAD = struct.Struct("<I")
-_THREAD_AT = 12
-_LET_GO = (1 << 32) - 1
-_TASK = struct.Struct("<Qqqq16sQQ")
-_ACK = struct.Struct("<Q")
-_LENGTH = struct.Struct("<H")
-_PLAN = struct.Struct("<8d")
-_PLAN_AT = 1976
-_TASK_AT = 32
-_ACK_AT = 2040
-_PATH_AT = 2048
-_NOTE = struct.Struct("<QH")
-_NOTE_AT = 96
-_NOTE_TEXT_AT = _NOTE_AT + _NOTE.size
-_START = struct.Struct("<QIH16s")
-_START_TEXT_AT = _NOTE_TEXT_AT + _START.size
+THREAD_AT = 12
+LET_GO = (1 << 32) - 1
+TASK = struct.Struct("<Qqqq16sQQ")
+ACK = struct.Struct("<Q")
+LENGTH = struct.Struct("<H")
+PLAN = struct.Struct("<8d")
+PLAN_AT = 1976
+TASK_AT = 32
+ACK_AT = 2040
+PATH_AT = 2048
+NOTE = struct.Struct("<QH")
+NOTE_AT = 96
+NOTE_TEXT_AT = NOTE_AT + NOTE.size
+START = struct.Struct("<QIH16s")
+START_TEXT_AT = NOTE_TEXT_AT + START.size
 #: Most bytes of more fields of a start that a slot can hold.
-NOTE_LIMIT = _PLAN_AT - _START_TEXT_AT
+NOTE_LIMIT = PLAN_AT - START_TEXT_AT
 #: In the environment of all that a worker starts: ``PID-START`` of the worker, start as in the slot.
 MARK = "PROV_WORKER_PROCESS"
 #: In the place of an interval: not at all.
 OFF = -1.0
 #: Longest path of a journal, bytes.
-_PATH_LIMIT = 1022
-_COUNT = struct.Struct("<H")
-_LISTED = struct.Struct("<IQ")
-_LISTED_COUNT_AT, _LISTED_AT = 3072, 3080
+PATH_LIMIT = 1022
+DESCENDANT = struct.Struct("<IQ")
+LISTED_COUNT_AT, LISTED_AT = 3072, 3080
 #: Which of :attr:`Slot.halves` is the number of descendants.
-LISTED = _LISTED_COUNT_AT >> 1
-_LOOKED = struct.Struct("<QH")
-_BEGUN = struct.Struct("<IQB")
-_LOOKED_AT = 3472
-_LIMIT = struct.Struct("<QQ")
-_LIMIT_AT = 3904
-_BEGUN_AT = _LOOKED_AT + _LOOKED.size
+LISTED = LISTED_COUNT_AT >> 1
+LOOKED = struct.Struct("<QH")
+BEGUN = struct.Struct("<IQB")
+LOOKED_AT = 3472
+LIMIT = struct.Struct("<QQ")
+LIMIT_AT = 3904
+BEGUN_AT = LOOKED_AT + LOOKED.size
 #: Most descendants that a slot can name.
 MAX_DESCENDANTS = 32
-_READS = 4
-_MAX_PID = 1 << 22
 
 
 class Slot:
@@ -127,21 +120,21 @@ class Slot:
             ValueError: the journal's path is too long for the page.
         """
         encoded = os.fsencode(journal)
-        if len(encoded) > _PATH_LIMIT:
+        if len(encoded) > PATH_LIMIT:
             raise ValueError("path of the journal is too long for a slot")
         beside = f"{path}.{pid}.new"
         self._map, self._inode = _map_new(beside)
-        _HEAD.pack_into(self._map, 0, MAGIC, pid, thread, start, interval_s)
-        _PLAN.pack_into(self._map, _PLAN_AT, *(telemetry or (interval_s,) * 8))
-        _LENGTH.pack_into(self._map, _PATH_AT, len(encoded))
-        self._map[_PATH_AT + 2 : _PATH_AT + 2 + len(encoded)] = encoded
+        HEAD.pack_into(self._map, 0, MAGIC, pid, thread, start, interval_s)
+        PLAN.pack_into(self._map, PLAN_AT, *(telemetry or (interval_s,) * 8))
+        LENGTH.pack_into(self._map, PATH_AT, len(encoded))
+        self._map[PATH_AT + 2 : PATH_AT + 2 + len(encoded)] = encoded
         os.rename(beside, path)
         self.path = path
         self.sequence = 0
         self._take_memory()
 
     def _take_memory(self) -> None:
-        self._pack, self._note = _TASK.pack_into, _START.pack_into
+        self._pack, self._note = TASK.pack_into, START.pack_into
         self.halves, self._words = memoryview(self._map).cast("H"), memoryview(self._map).cast("Q")
 
     @classmethod
@@ -179,7 +172,7 @@ class Slot:
     def begin(self, start_ns: int, mono_ns: int, cpu_ns: int, task: bytes, attempt: int) -> int:
         """Say that a task runs; gives its sequence number. ``task`` is 16 bytes."""
         self.sequence = sequence = self.sequence + 1 + (self.sequence & 1)
-        self._pack(self._map, _TASK_AT, sequence, start_ns, mono_ns, cpu_ns, task, attempt, sequence)
+        self._pack(self._map, TASK_AT, sequence, start_ns, mono_ns, cpu_ns, task, attempt, sequence)
         return sequence
 
     def note(self, number: int, function_id: bytes, more: bytes) -> None:
@@ -191,8 +184,8 @@ class Slot:
             more: fields of its ``start`` line with a comma before each, at most :data:`NOTE_LIMIT` bytes.
         """
         if more:
-            self._map[_START_TEXT_AT : _START_TEXT_AT + len(more)] = more
-        self._note(self._map, _NOTE_TEXT_AT, self.sequence, number, len(more), function_id)
+            self._map[START_TEXT_AT : START_TEXT_AT + len(more)] = more
+        self._note(self._map, NOTE_TEXT_AT, self.sequence, number, len(more), function_id)
 
     def descendants(self) -> Sequence[tuple[int, int]]:
         """Return what the agent saw of this process's tree: ids, and CPU time (ns) of children each has awaited."""
@@ -200,33 +193,33 @@ class Slot:
         if not count:
             return ()
         return list(
-            _LISTED.iter_unpack(self._map[_LISTED_AT : _LISTED_AT + _LISTED.size * min(count, MAX_DESCENDANTS)])
+            DESCENDANT.iter_unpack(self._map[LISTED_AT : LISTED_AT + DESCENDANT.size * min(count, MAX_DESCENDANTS)])
         )
 
     def note_descendants(self, begun: Sequence[tuple[int, int, bool]]) -> None:
         """Say what descendants had used when the next task begins: id, ns, and whether it ran at that moment."""
         for number, entry in enumerate(begun[:MAX_DESCENDANTS]):
-            _BEGUN.pack_into(self._map, _BEGUN_AT + number * _BEGUN.size, *entry)
-        _LOOKED.pack_into(
-            self._map, _LOOKED_AT, self.sequence + 1 + (self.sequence & 1), min(len(begun), MAX_DESCENDANTS)
+            BEGUN.pack_into(self._map, BEGUN_AT + number * BEGUN.size, *entry)
+        LOOKED.pack_into(
+            self._map, LOOKED_AT, self.sequence + 1 + (self.sequence & 1), min(len(begun), MAX_DESCENDANTS)
         )
 
     def limit(self, limit_ns: int) -> None:
         """Say how long the next task may take, ns: the agent ends the worker then."""
-        _LIMIT.pack_into(self._map, _LIMIT_AT, self.sequence + 1 + (self.sequence & 1), limit_ns)
+        LIMIT.pack_into(self._map, LIMIT_AT, self.sequence + 1 + (self.sequence & 1), limit_ns)
 
     def end(self) -> None:
         """Say that it ended; what it was stays readable until the next one."""
         self.sequence = sequence = self.sequence + (self.sequence & 1)
-        self._words[_TASK_AT >> 3] = sequence
+        self._words[TASK_AT >> 3] = sequence
 
     def let_go(self) -> None:
         """Say that nothing runs here any more, though the process lives on: no agent stays for it."""
-        _THREAD.pack_into(self._map, _THREAD_AT, _LET_GO)
+        _THREAD.pack_into(self._map, THREAD_AT, LET_GO)
 
     def finished(self) -> int:
         """Return last sequence whose crate the agent has published."""
-        return int(_ACK.unpack_from(self._map, _ACK_AT)[0])
+        return int(ACK.unpack_from(self._map, ACK_AT)[0])
 
 
 def _map_new(path: str) -> tuple[mmap.mmap, tuple[int, int]]:
@@ -238,143 +231,3 @@ def _map_new(path: str) -> tuple[mmap.mmap, tuple[int, int]]:
         return mmap.mmap(descriptor, SIZE), (status.st_dev, status.st_ino)
     finally:
         os.close(descriptor)
-
-
-class SlotTask(NamedTuple):
-    """What a slot says at one moment. ``task`` is empty bytes before the first task."""
-
-    sequence: int
-    start_ns: int
-    mono_ns: int
-    cpu_ns: int
-    task: bytes
-    attempt: int
-
-    @property
-    def running(self) -> bool:
-        """Whether the task runs at this moment."""
-        return bool(self.sequence & 1)
-
-
-class SlotReader:
-    """The reading side, owned by the agent. Attributes are those of the page's head."""
-
-    __slots__ = (
-        "_map",
-        "_path_length",
-        "_pieces",
-        "_words",
-        "interval_s",
-        "journal",
-        "path",
-        "pid",
-        "start",
-        "telemetry",
-        "thread",
-    )
-
-    def __init__(self, path: str) -> None:
-        """Open a slot.
-
-        Raises:
-            SpoolError: the file is not a slot.
-        """
-        try:
-            fd = open_own(path, os.O_RDWR)
-            try:
-                self._map = mmap.mmap(fd, SIZE)
-            finally:
-                os.close(fd)
-            magic, self.pid, thread, self.start, self.interval_s = _HEAD.unpack_from(self._map, 0)
-            self.telemetry: tuple[float, ...] = _PLAN.unpack_from(self._map, _PLAN_AT)
-            (length,) = _LENGTH.unpack_from(self._map, _PATH_AT)
-        except (OSError, ValueError, struct.error) as error:
-            raise SpoolError(f"{path}: not a slot: {error}") from None
-        if magic != MAGIC or _PATH_AT + 2 + length > SIZE:
-            raise SpoolError(f"{path}: not a slot")
-        self.path = path
-        self.thread: int | None = thread if thread not in (0, _LET_GO) else None
-        self._path_length = length
-        journal = self._map[_PATH_AT + 2 : _PATH_AT + 2 + length]
-        self.journal = os.fsdecode(journal)
-        # damage must be seen here, where it costs one worker its samples, and not where it ends the agent
-        plain = journal.startswith(b"/") and b"\0" not in journal and self.journal.endswith(JOURNAL_SUFFIX)
-        intervals = (self.interval_s, *(interval for interval in self.telemetry if interval != OFF))
-        sane = all(0.001 <= interval <= 3600 for interval in intervals)
-        if not plain or not sane or not 0 < self.pid <= _MAX_PID or self.start >= 1 << 63:
-            raise SpoolError(f"{path}: a damaged slot")
-        # what is looked at at every tick: whole words and halves of them, without a copy
-        self._words, self._pieces = memoryview(self._map).cast("Q"), memoryview(self._map).cast("I")
-
-    def is_let_go(self) -> bool:
-        """Return whether who made it needs no agent any more."""
-        return self._pieces[_THREAD_AT >> 2] == _LET_GO
-
-    def sequence(self) -> int:
-        """Return the sequence alone: the cheap question whether anything changed."""
-        return self._words[_TASK_AT >> 3]
-
-    def read(self) -> SlotTask | None:
-        """Return a consistent reading; None if the writer was met each time."""
-        for _ in range(_READS):
-            first = _TASK.unpack_from(self._map, _TASK_AT)
-            whole = first[0] - first[6] == 1 - (first[0] & 1) or first[0] == first[6] == 0
-            if whole and first == _TASK.unpack_from(self._map, _TASK_AT):
-                sequence, start_ns, mono_ns, cpu_ns, task, attempt, _ = first
-                return SlotTask(sequence, start_ns, mono_ns, cpu_ns, task if sequence else b"", attempt)
-        return None
-
-    def note(self, task: SlotTask) -> bytes | None:
-        """Return the ``start`` line of a running task that is in no journal yet; None if it is there."""
-        sequence, number, length, function_id = _START.unpack_from(self._map, _NOTE_TEXT_AT)
-        if sequence == task.sequence and length <= NOTE_LIMIT:
-            more = self._map[_START_TEXT_AT : _START_TEXT_AT + length]
-            if sequence != _START.unpack_from(self._map, _NOTE_TEXT_AT)[0]:
-                return None
-            line = start_line(
-                task.task, task.attempt, task.start_ns, function_id, number, more.decode("ascii", "replace")
-            )
-            return f"{line}}}\n".encode()
-        noted, length = _NOTE.unpack_from(self._map, _NOTE_AT)
-        if noted != task.sequence or length > _PLAN_AT - _NOTE_TEXT_AT:
-            return None
-        note = self._map[_NOTE_TEXT_AT : _NOTE_TEXT_AT + length]
-        return note if noted == _NOTE.unpack_from(self._map, _NOTE_AT)[0] else None
-
-    def list_descendants(self, listed: Sequence[tuple[int, int]]) -> None:
-        """Tell the worker of its descendants: ids, and ns of CPU time of children that each has waited for."""
-        if self._path_length > _PATH_LIMIT:
-            return  # a slot of an earlier release, whose path is there
-        entries = listed[:MAX_DESCENDANTS]
-        _COUNT.pack_into(self._map, _LISTED_COUNT_AT, 0)
-        for number, entry in enumerate(entries):
-            _LISTED.pack_into(self._map, _LISTED_AT + number * _LISTED.size, *entry)
-        _COUNT.pack_into(self._map, _LISTED_COUNT_AT, len(entries))
-
-    def begun_descendants(self, sequence: int) -> dict[int, tuple[int, bool]]:
-        """Return what the worker saw of its descendants at a task's begin, by id: CPU time (ns), and if it ran."""
-        if self._path_length > _PATH_LIMIT:
-            return {}
-        noted, count = _LOOKED.unpack_from(self._map, _LOOKED_AT)
-        if noted != sequence or count > MAX_DESCENDANTS:
-            return {}
-        entries = list(_BEGUN.iter_unpack(self._map[_BEGUN_AT : _BEGUN_AT + count * _BEGUN.size]))
-        if noted != _LOOKED.unpack_from(self._map, _LOOKED_AT)[0]:
-            return {}
-        return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
-
-    def limit_ns(self, sequence: int) -> int:
-        """Return how long a task may take, ns; 0 if it has no limit."""
-        limited, limit_ns = _LIMIT.unpack_from(self._map, _LIMIT_AT)
-        return int(limit_ns) if limited == sequence else 0
-
-    def acknowledge(self, sequence: int) -> None:
-        """Tell the worker that the crate of this task is on disk, and so are those of the tasks before it."""
-        if sequence > _ACK.unpack_from(self._map, _ACK_AT)[0]:
-            _ACK.pack_into(self._map, _ACK_AT, sequence)
-
-    def close(self) -> None:
-        """Unmap the page; keep the file."""
-        self._words.release()
-        self._pieces.release()
-        self._map.close()

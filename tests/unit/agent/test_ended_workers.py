@@ -21,7 +21,8 @@ from prov_worker.model import Failure, Function, TaskRecord, Worker
 from prov_worker.processes import is_running, process_start
 from prov_worker.spool import endings
 from prov_worker.spool.paths import runtime_dir
-from prov_worker.spool.slot import Slot, SlotReader
+from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot_reader import SlotReader
 
 SLEEP = "import time; print(flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"

@@ -20,7 +20,8 @@ from prov_worker.agent.worker_monitor import TaskSamples
 from prov_worker.crate.check import check_crate
 from prov_worker.model import Failure, TaskSeries
 from prov_worker.processes import process_start
-from prov_worker.spool.slot import Slot, SlotTask
+from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot_reader import SlotTask
 from support.spools import ELSEWHERE, NOW, Spool, end, finish, lost, new_task, start
 
 # -- the finaliser ---------------------------------------------------------------------------------------------------

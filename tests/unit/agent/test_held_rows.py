@@ -9,7 +9,7 @@ import pytest
 from prov_worker.agent.held_rows import HOLD_NS, HeldRows
 from prov_worker.agent.worker_monitor import TASK_QUANTITIES, TaskSamples
 from prov_worker.model import Series
-from prov_worker.spool.slot import SlotTask
+from prov_worker.spool.slot_reader import SlotTask
 
 MS = 1_000_000
 OTHERS = [0.0] * (len(TASK_QUANTITIES) - 2)

@@ -18,7 +18,7 @@ from prov_worker.agent import recover
 from prov_worker.agent.sampler import Tick, WorkerDeath
 from prov_worker.agent.worker_monitor import Death
 from prov_worker.model import Failure
-from prov_worker.spool.slot import SlotTask
+from prov_worker.spool.slot_reader import SlotTask
 from support.spools import ELSEWHERE, NOW, Spool, end, finish, lost, new_task, start
 
 # -- journals of a later release -------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from prov_worker.attempt import AttemptId
 from prov_worker.probes.energy.base import NODE
 from prov_worker.processes import process_start
 from prov_worker.spool.live import MAX_TASKS, SOCKET, live_files, remove_old_live_files, write_live
-from prov_worker.spool.slot import Slot, SlotReader
+from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot_reader import SlotReader
 
 TASK = bytes(range(16))
 

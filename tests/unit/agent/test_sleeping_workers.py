@@ -12,7 +12,8 @@ import pytest
 
 from prov_worker.agent.worker_monitor import TASK_QUANTITIES, Watched
 from prov_worker.processes import process_start
-from prov_worker.spool.slot import Slot, SlotReader
+from prov_worker.spool.slot import Slot
+from prov_worker.spool.slot_reader import SlotReader
 
 PROGRAM = """
 import mmap, subprocess, sys

@@ -17,7 +17,8 @@ from prov_worker.spool import notes, paths
 from prov_worker.spool.ledger import Ledger
 from prov_worker.spool.paths import JournalName
 from prov_worker.spool.ring_records import NO_ID
-from prov_worker.spool.slot import MAX_DESCENDANTS, NOTE_LIMIT, OFF, SIZE, Slot, SlotReader
+from prov_worker.spool.slot import MAX_DESCENDANTS, NOTE_LIMIT, OFF, SIZE, Slot
+from prov_worker.spool.slot_reader import SlotReader
 
 JOURNAL = "/spool/node-1-2.jsonl"
 TASK = uuid.UUID(int=77)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prov_worker.attempt import AttemptId
     from prov_worker.model import Failure
     from prov_worker.spool.records import Ended
-    from prov_worker.spool.slot import SlotReader
+    from prov_worker.spool.slot_reader import SlotReader
 
 _CRATES = (v.CRATE_SUFFIX, v.ZIP_SUFFIX)
 _GPU_READINGS = ("utilization_percent", "memory_used_bytes", "power_watts", "temperature_celsius")
