@@ -1,4 +1,4 @@
-"""The environment variables by which workers are given their accelerators. Standard library only.
+"""Which accelerators a worker was given, by its environment variables. Standard library only.
 
 Sources: CUDA Programming Guide ("CUDA Environment Variables"), NVIDIA's guides of MPS ("CUDA_VISIBLE_DEVICES": clients
 count what the server was given) and of MIG ("Device Enumeration"), ROCm documentation ("GPU isolation techniques"),
@@ -10,14 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-#: CUDA, Level Zero, ROCm.
-VARIABLES = ("CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-#: Says whether Level Zero counts devices (``COMPOSITE``) or their tiles (``FLAT``, ``COMBINED``).
-_HIERARCHY = "ZE_FLAT_DEVICE_HIERARCHY"
-#: Says in which order CUDA counts: ``PCI_BUS_ID``, as NVML does, or, by default, ``FASTEST_FIRST``.
-_ORDER = "CUDA_DEVICE_ORDER"
-#: Variables that say how those of :data:`VARIABLES` are to be read.
-DETAILS = (_HIERARCHY, _ORDER, "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE")
+from prov_worker.accelerator_variables import HIERARCHY, ORDER, VARIABLES
+
 #: CUDA and ROCm hide what follows it.
 _NONE = "-1"
 
@@ -95,9 +89,9 @@ def visible_numbers(environ: Mapping[str, str], gpus: NodeGpus = UNKNOWN_GPUS) -
     parts = visible(environ, gpus)
     if name is None or parts is None:
         return None
-    if name.startswith("ZE_") and environ.get(_HIERARCHY) != "COMPOSITE" and any("." not in part for part in parts):
+    if name.startswith("ZE_") and environ.get(HIERARCHY) != "COMPOSITE" and any("." not in part for part in parts):
         return None
-    if name.startswith("CUDA_") and (gpus.partitioned or (gpus.mixed and environ.get(_ORDER) != "PCI_BUS_ID")):
+    if name.startswith("CUDA_") and (gpus.partitioned or (gpus.mixed and environ.get(ORDER) != "PCI_BUS_ID")):
         return None if parts else []
     numbers = list(dict.fromkeys(part.split(".")[0] for part in parts))
     return numbers if all(map(str.isdigit, numbers)) else None

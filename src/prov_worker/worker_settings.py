@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prov_worker import accelerators, capture_settings, schedulers
+from prov_worker import capture_settings, schedulers
+from prov_worker.accelerator_variables import DETAILS, VARIABLES
 
 #: Types of telemetry, in the order of the fields of :class:`prov_worker.telemetry_settings.Telemetry`.
 TELEMETRY = ("cpu", "memory", "threads", "io", "children", "node", "per_cpu", "gpu")
@@ -25,7 +26,12 @@ def default_environment() -> tuple[str, ...]:
 
     Never a whole environment: the endpoint's client secret is in there.
     """
-    return (*accelerators.VARIABLES, *accelerators.DETAILS, "OMP_NUM_THREADS", *schedulers.variables())
+    return (
+        *VARIABLES,
+        *DETAILS,
+        "OMP_NUM_THREADS",
+        *schedulers.variables(),
+    )
 
 
 class WorkerSettings:

@@ -17,6 +17,7 @@ PACKAGE = SOURCE / "prov_worker"
 
 LAYERS = {
     "accelerators": -4,
+    "accelerator_variables": -5,
     "arrivals": -3,
     "code_form": -3,
     "counters": -4,
@@ -73,6 +74,7 @@ LAYERS = {
     "__main__": 8,
 }
 STANDARD_LIBRARY_ONLY = {
+    "accelerator_variables",
     "accelerators",
     "arrivals",
     "capture_settings",

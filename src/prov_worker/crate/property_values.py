@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from prov_worker import accelerators
+from prov_worker.accelerator_variables import DETAILS
 from prov_worker.counters import COUNTERS
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT
@@ -273,4 +273,4 @@ def usage(record: TaskRecord, rss_max: float | None, taken: set[str]) -> Facts:
 
 def _accelerators(worker: Worker, *, detailed: bool) -> dict[str, str]:
     """Return the variables that name accelerators, or those that say how they are counted."""
-    return {name: value for name, value in worker.accelerators.items() if (name in accelerators.DETAILS) is detailed}
+    return {name: value for name, value in worker.accelerators.items() if (name in DETAILS) is detailed}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prov_worker import __version__, accelerators, schedulers
+from prov_worker import __version__, accelerator_variables, schedulers
 from prov_worker.containers import Container, find_container
 from prov_worker.interpreter import own_python
 from prov_worker.redact import is_secret_name
@@ -37,7 +37,7 @@ def worker_facts(environ: Mapping[str, str], recorded_names: Iterable[str]) -> d
         "rank": environ.get("PARSL_WORKER_RANK"),
         "pool": environ.get("PARSL_WORKER_POOL_ID"),
         "block": environ.get("PARSL_WORKER_BLOCK_ID"),
-        "acc": _those_set(environ, (*accelerators.VARIABLES, *accelerators.DETAILS)),
+        "acc": _those_set(environ, (*accelerator_variables.VARIABLES, *accelerator_variables.DETAILS)),
         "sched": _those_set(environ, schedulers.variables()),
         "env": _those_set(environ, (n for n in recorded_names if not is_secret_name(n))),
         "container": container_text(around, environ),

@@ -46,8 +46,8 @@ class WorkerThread:
 
     __slots__ = (
         "_affinity", "_checked_ns", "_due_ns", "_functions", "_keep_call", "_list_files", "_looked_ns", "_name",
-        "_outlet", "_plain", "_printed", "_runtime", "_slot", "_thread", "_wait", "capture", "capture_output", "crate_dir",
-        "forks", "pid", "provenance_key",
+        "_outlet", "_plain", "_printed", "_runtime", "_slot", "_thread", "_wait", "capture", "capture_output",
+        "crate_dir", "forks", "pid", "provenance_key",
     )  # fmt: skip
 
     def __init__(self, crate_dir: str) -> None:

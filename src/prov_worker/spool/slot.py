@@ -1,6 +1,6 @@
 """The slot: one page of shared memory per worker that says what it runs now.
 
-Written by its worker without locks and read by the node's agent at each tick (:mod:`prov_worker.spool.slot_reader`). The
+Written by its worker without locks and read by the node's agent at each tick (:mod:`prov_worker.spool.slot_reader`). A
 record stands between two sequence numbers; a reader that finds them at odds, or finds two readings different, has met
 the writer and reads again. An odd sequence means that a task runs. The file is allocated in full when it is made, so
 that a full tmpfs cannot turn a store into SIGBUS. Little-endian, 4096 bytes:
