@@ -56,6 +56,7 @@ OUTSIDE = {
     "PROV_WORKER_MOUNT_POINTS": "PROV_STACK_MOUNT_POINTS",
     "PROV_WORKER_POLL_INTERVAL": "PROV_STACK_POLL_INTERVAL",
     "PROV_WORKER_PLOTS": "PROV_STACK_PLOTS",
+    "PROV_WORKER_STREAM": "PROV_STACK_STREAM",
     "PROV_WORKER_CRATE_DIR": "PROV_STACK_CRATES",
 }
 
@@ -204,7 +205,8 @@ def install(name: str, user_dir: Path, settings: Settings, crates: str, workers:
     from prov_worker.sites import install as sites
 
     site = catalog.site("local")
-    recording = settings.to_mapping() | {"crate_dir": crates}
+    recording = settings.to_mapping() | settings.stream_mapping() | {"crate_dir": crates}
+    recorded = json.dumps(recording)
     named = {key: recording.pop(key) for key in site.options if key in recording}
     named["display_name"] = os.environ.get("PROV_STACK_ENDPOINT_DISPLAY_NAME", "")
     variables = {key: f"PROV_WORKER_{key.upper()}" for key in named} | {
@@ -226,7 +228,7 @@ def install(name: str, user_dir: Path, settings: Settings, crates: str, workers:
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(f"PROV_STACK_ENDPOINT_CONFIG: {path}: cannot be read: {error}") from None
         # A template of the user's reads these (as _GC.env).
-        os.environ["PROV_STACK_ENDPOINT_PROVENANCE"] = json.dumps(settings.to_mapping() | {"crate_dir": crates})
+        os.environ["PROV_STACK_ENDPOINT_PROVENANCE"] = recorded
         os.environ["PROV_STACK_WORKERS"] = str(workers)
         # Templates written for the release before name these.
         os.environ["PROV_ENDPOINT_PROVENANCE"] = os.environ["PROV_STACK_ENDPOINT_PROVENANCE"]

@@ -19,6 +19,7 @@ from stack_collections import write_collections
 
 from prov_worker.crate.check import check_crate
 from prov_worker.crate.reader import StepCrate
+from prov_worker.stream.live import LiveDatabase, LiveFilters
 from support.containers import docker, until
 
 if TYPE_CHECKING:
@@ -157,6 +158,16 @@ class Stack:
         """Until all parts say that they are well."""
         self.compose("up", "--detach", "--no-recreate", "--wait")
 
+    def live(self, tasks: list[str]) -> dict[tuple[str, int], str]:
+        """Status of each attempt of these tasks, by id and number; none before there is a database."""
+        path = self.crates / "live.sqlite"
+        if not path.exists():
+            return {}
+        with LiveDatabase(f"sqlite:{path}") as database:
+            filters = LiveFilters(names=[(("task_id",), tasks)])
+            rows = database.ask(filters, ("task_id", "attempt", "status")).rows
+            return {(task, attempt): status for task, attempt, status in rows}
+
     def sound_crates(self, tasks: list[str], crates: Path | None = None) -> dict[str, StepCrate]:
         """The crates of these tasks, all there and all without findings."""
         folder = crates or self.crates
@@ -187,6 +198,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "PROV_STACK_CRATES": f"{crates}",
         "PROV_STACK_FLOWS": "1",
         "PROV_STACK_COLLECTIONS": f"{data}",
+        "PROV_STACK_STREAM": "sqlite:/crates/live.sqlite jsonl:/crates/events.jsonl",
         "PROV_STACK_TAG": project,
     }
     if os.getuid():

@@ -75,6 +75,8 @@ def test_nothing_is_lost(fault: Callable[[Stack], None], stack: Stack) -> None:
     assert sorted(value for how, value in endings.values() if how == "success") == list(range(40)), endings
     crates = stack.sound_crates(work.tasks)
     assert {crate.status for crate in crates.values()} == {"completed"}
+    attempts = {(task, crate.attempt): "completed" for task, crate in crates.items()}
+    assert stack.until(lambda: stack.live(work.tasks).items() >= attempts.items()), stack.live(work.tasks)
     stack.wait_well()
 
 
@@ -111,7 +113,7 @@ def test_a_full_disk_delays_crates(stack: Stack, tmp_path: Path) -> None:
     stack.docker("volume", "create", *options, volume)
     name = f"{stack.project}-full"
     run = ("run", "--detach", "--no-deps", "--name", name, "--volume", f"{volume}:/crates", "--volume", "/var/lib/prov")
-    stack.compose(*run, "--env", "PROV_STACK_ENDPOINT_NAME=full", "endpoint")
+    stack.compose(*run, "--env", "PROV_STACK_ENDPOINT_NAME=full", "--env", "PROV_WORKER_STREAM=", "endpoint")
     try:
         ask = ("exec", name, "/opt/prov/container/health.py", "endpoint")
         assert stack.until(lambda: not subprocess.run(["docker", *ask], capture_output=True, check=False).returncode)

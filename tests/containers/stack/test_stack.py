@@ -189,6 +189,22 @@ def test_the_status_page_shows_what_runs_and_leads_to_crates(stack: Stack) -> No
     assert json.loads(page(f"/crates/{task}/ro-crate-metadata.json"))["@graph"]
 
 
+def test_tasks_are_in_a_database_while_they_run(stack: Stack) -> None:
+    """By ``PROV_STACK_STREAM``, of which :class:`conftest.Stack` names two."""
+    work = stack.submit("pause", count=1, seconds=6.0)
+    (task,) = work.tasks
+    assert stack.until(lambda: stack.live(work.tasks) == {(task, 1): "running"})
+    assert {how for how, _ in work.endings().values()} == {"success"}
+    assert stack.until(lambda: stack.live(work.tasks) == {(task, 1): "completed"})
+
+    def types() -> list[str]:
+        events = map(json.loads, (stack.crates / "events.jsonl").read_text().splitlines())
+        return [event["type"] for event in events if event["subject"].startswith(task)]
+
+    assert stack.until(lambda: any(kind.endswith("crate.published") for kind in types())), types()
+    assert len([kind for kind in types() if kind.endswith("task.ended")]) == 1
+
+
 def test_no_secret_reaches_a_task_a_log_or_a_crate(stack: Stack) -> None:
     secret = json.loads(stack.shell("endpoint", "cat /run/identity/identities.json"))[0]["client_secret"]
     password = stack.shell("service", "cat /run/broker/amqp-url").split(":")[2].split("@")[0]
