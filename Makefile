@@ -54,6 +54,8 @@ BASES := debian:bookworm-slim debian:trixie-slim rabbitmq:4.0-management
 SETUP_DOCKER ?= 1
 STACK_TESTS := tests/containers/stack tests/integration/service
 
+# Else each of the thousands of processes that tests start would compile again what it imports of src.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 export PROV_WORKER_VALIDATOR ?= $(CURDIR)/$(VALIDATOR_VENV)/bin/python
 export PROV_TEST_OLDEST ?= $(CURDIR)/$(OLDEST_VENV)/bin/python
@@ -146,7 +148,7 @@ containers:
 # Programs that tests use and that pip does not bring. A RabbitMQ is started by each test that needs one, as the user who
 # runs the tests, on free ports of loopback.
 programs:
-	@scripts/install-programs.sh rsync=rsync zsh=zsh sshd=openssh-server chromium=chromium chromedriver=chromium-driver \
+	@scripts/install-programs.sh rsync=rsync zsh=zsh sshd=openssh-server ssh=openssh-client chromium=chromium chromedriver=chromium-driver \
 		rabbitmq-server=rabbitmq-server mpiexec.openmpi=openmpi-bin mpiexec.mpich=mpich redis-server=redis-server pg_ctlcluster=postgresql fusermount3=fuse3 mkfs.btrfs=btrfs-progs
 
 # One after the other: both ask the system's packages. Images are built once here; builds of tests find all layers.
