@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,8 @@ from support.commands import run_program
 ROLES = ROOT / "ansible" / "roles"
 #: Folders of the programs of further releases of ansible-core.
 OTHERS = [Path(name) for name in os.environ.get("PROV_TEST_ANSIBLE_OTHERS", "").split(os.pathsep) if name]
-#: What is said on the command line, and what it means.
-FORMS = [
-    ("endpoint_remove_directory=true", True),
-    ("endpoint_remove_directory=false", False),
-    ("endpoint_remove_directory=no", False),
-    ('{"endpoint_remove_directory": true}', True),
-    ('{"endpoint_remove_directory": false}', False),
-    ('{"endpoint_remove_directory": "false"}', False),
-]
+#: Values of a variable, as -e hands them over (name=value is text, JSON has types), and what they mean.
+FORMS: list[tuple[str | bool, bool]] = [("true", True), ("false", False), ("no", False), (True, True), (False, False)]
 
 
 def booleans() -> list[str]:
@@ -60,40 +54,32 @@ def test_each_use_says_that_it_is_a_boolean(name: str) -> None:
 def test_the_folder_of_an_endpoint_goes_if_that_was_asked_for(programs: Path, tmp_path: Path) -> None:
     if not (programs / "ansible-playbook").exists():
         missing("no ansible-playbook (make ansible)")
-    play = [
-        {
-            "hosts": "localhost",
-            "connection": "local",
-            "gather_facts": False,
-            "tasks": [{"ansible.builtin.include_role": {"name": "endpoint", "tasks_from": "remove"}}],
-        }
-    ]
+    role = {"ansible.builtin.include_role": {"name": "endpoint", "tasks_from": "remove"}}
+    play = [{"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [role]}]
     (tmp_path / "play.yml").write_text(json.dumps(play))
     environment = os.environ | {"ANSIBLE_ROLES_PATH": str(ROLES), "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    left = {}
-    for number, (given, _) in enumerate(FORMS):
-        folder = tmp_path / f"prov-{number}"
-        folder.mkdir()
-        (tmp_path / f"config-{number}").mkdir()
-        files = {
-            "ansible_python_interpreter": sys.executable,
-            "endpoint_folder": str(folder),
-            "endpoint_env_file": str(tmp_path / f"config-{number}" / "prov.env"),
-            "endpoint_fleet_file": str(tmp_path / f"config-{number}" / "prov.yaml"),
-        }
-        done = run_program(
-            programs / "ansible-playbook",
-            "-i",
-            "localhost,",
-            "-e",
-            json.dumps(files),
-            "-e",
-            given,
-            "play.yml",
-            cwd=tmp_path,
-            env=environment,
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{given}: {done.stdout}{done.stderr}"
-        left[given] = not folder.exists()
-    assert left == dict(FORMS)
+
+    files = {
+        "ansible_python_interpreter": sys.executable,
+        "endpoint_folder": "{{ own }}/prov",
+        "endpoint_env_file": "{{ own }}/config/prov.env",
+        "endpoint_fleet_file": "{{ own }}/config/prov.yaml",
+    }
+
+    def left(values: list[str | bool], *options: str) -> list[bool]:
+        """Whether the folder of each host is there after the role, which has a value on each."""
+        hosts = {}
+        for number, value in enumerate(values):
+            directory = Path(tempfile.mkdtemp(dir=tmp_path))
+            for name in ("prov", "config"):
+                (directory / name).mkdir()
+            hosts[f"host-{number}"] = {"endpoint_remove_directory": value, "own": str(directory)}
+        (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+        command = [programs / "ansible-playbook", "-i", "hosts.json", "-e", json.dumps(files), *options, "play.yml"]
+        done = run_program(*command, cwd=tmp_path, env=environment, timeout=200)
+        assert done.returncode == 0, f"{values}, {options}: {done.stdout}{done.stderr}"
+        return [Path(str(host["own"]), "prov").exists() for host in hosts.values()]
+
+    assert left([value for value, _ in FORMS]) == [not meaning for _, meaning in FORMS]
+    # As typed, one that a condition takes for true if it is a text.
+    assert left([True, "true"], "-e", "endpoint_remove_directory=false") == [True, True]

@@ -310,8 +310,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if SSHD is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("no ssh server (on Debian: apt-get install openssh-server)")
+    if SSHD is None or None in map(shutil.which, ("ssh", "ssh-keygen")):
+        pytest.skip("no ssh server or no client of it (on Debian: apt-get install openssh-server openssh-client)")
     where = tmp_path_factory.mktemp("sshd")
     where.chmod(0o700)
     for name in ("host", "user"):

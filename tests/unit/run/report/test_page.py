@@ -195,7 +195,7 @@ def test_packed_is_raw_deflate_of_json() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1_500, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.long)])
 def test_a_task_adds_a_kilobyte_to_the_page(tmp_path: Path, count: int) -> None:
     from prov_worker.testing import make_run
 
