@@ -80,7 +80,7 @@ def finalise(crate_dir: str, runtime: str, samples: int) -> dict[str, float]:
     from prov_worker.agent.finaliser import Finaliser
     from prov_worker.agent.orphaned_journals import UNKNOWN
     from prov_worker.agent.publisher import Publisher
-    from prov_worker.agent.sampler import Tick
+    from prov_worker.agent.tick import Tick
 
     publisher = Publisher(crate_dir)
     finaliser = Finaliser(runtime, publisher)

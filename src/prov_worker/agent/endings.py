@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from prov_worker.agent.process_meter import TICKS_PER_S, boot_offset_ns
-from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.attempt import AttemptId
 from prov_worker.model import TaskRecord, host_name
 from prov_worker.processes import is_running, process_start, process_state
@@ -150,7 +149,7 @@ class Endings:
         task = slot.read()
         if task is None or not task.running or not any(task.task):
             return None
-        return _Running(task.sequence, attempt_of(task), task.mono_ns, slot.limit_ns(task.sequence))
+        return _Running(task.sequence, task.attempt_id, task.mono_ns, slot.limit_ns(task.sequence))
 
     def _judge(self, slot: SlotReader, task: _Running, now: float) -> None:
         wish = self._wishes.get(task.attempt.task_id)

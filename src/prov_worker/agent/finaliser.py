@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence, Sized
 from pathlib import Path
 
@@ -25,13 +25,14 @@ from prov_worker.agent.journals import Journals
 from prov_worker.agent.live.tally import Tally
 from prov_worker.agent.output_files import LOOK_INTERVAL_S, Sandboxes
 from prov_worker.agent.plot_queue import PlotQueue
-from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.publisher import Publisher
-from prov_worker.agent.sampler import Tick
+from prov_worker.agent.refused_crates import RefusedCrates
+from prov_worker.agent.sampled_tasks import SampledTasks
 from prov_worker.agent.stream_sender import StreamSender
 from prov_worker.agent.task_events import TaskEvents
+from prov_worker.agent.tick import Tick
 from prov_worker.attempt import AttemptId
-from prov_worker.model import Failure, TaskSeries
+from prov_worker.model import Failure
 from prov_worker.settings import Settings
 from prov_worker.spool.paths import place_of
 from prov_worker.spool.records import Ended
@@ -42,11 +43,6 @@ log = logging.getLogger(__name__)
 #: How long a lost task's own node is given to write the better crate.
 LOST_GRACE_S = 10.0
 _MAX_PENDING = 2000
-_MAX_SERIES = 20_000
-_RETRY_FIRST_S = 0.5
-_RETRY_MOST_S = 30.0
-#: So many refusals in a row mean that the disk takes nothing, not that one record is odd.
-_MAX_REFUSED = 3
 _RECENT = 8
 
 
@@ -80,8 +76,7 @@ class Finaliser:
         self._drains = Drains([runtime] if runtimes is None else runtimes)
         self._publisher = publisher
         self._name = finaliser or f"{place_of(runtime)}-{os.getpid()}"
-        self._series: OrderedDict[AttemptId, TaskSeries] = OrderedDict()
-        self._trees: OrderedDict[AttemptId, TreeUse] = OrderedDict()
+        self._sampled = SampledTasks()
         self._pending: deque[CrateJob] = deque()
         self._losses: deque[tuple[float, CrateJob]] = deque()
         self._sandboxes = Sandboxes()
@@ -90,10 +85,7 @@ class Finaliser:
         self._plots = PlotQueue(publisher)
         self._captures = CaptureReader(runtimes or [runtime])
         self._capturing: dict[int, CrateJob] = {}
-        self._retry_at = 0.0
-        self._retry_pause = _RETRY_FIRST_S
-        self._retry: deque[CrateJob] = deque()
-        self._refused = 0
+        self._refused = RefusedCrates()
         self._burst = Burst()
         self._jobs = JobEnds()
         self._endings = Endings(publisher.crate_dir)
@@ -127,16 +119,9 @@ class Finaliser:
         self._drains.told_after_s = tick.next_s
         for path in tick.slots:
             self._journals.watch(path)
-        for attempt, series in tick.series:
-            self._series[attempt] = series
-            if len(self._series) > _MAX_SERIES:
-                self._series.popitem(last=False)
-            if series.task is not None and len(series.task) > 10:
-                self._plots.start()  # ready by the time that a long task's record is read
-        for attempt, tree in tick.trees:
-            self._trees[attempt] = tree
-            if len(self._trees) > _MAX_SERIES:
-                self._trees.popitem(last=False)
+        self._sampled.take(tick)
+        if any(series.task is not None and len(series.task) > 10 for _, series in tick.series):
+            self._plots.start()  # ready by the time that a long task's record is read
         self._journals.changed(tick.changed)
         for path, line in tick.notes:
             self._journals.note(path, line)
@@ -169,7 +154,8 @@ class Finaliser:
             self._events.ended(ended)
 
     def _ended_attempts(self, follower: Follower) -> list[AttemptId]:
-        return [job.ended.record.attempt_id for job in (*self._pending, *self._retry) if job.follower is follower]
+        jobs = (*self._pending, *self._refused.jobs)
+        return [job.ended.record.attempt_id for job in jobs if job.follower is follower]
 
     # -- work --------------------------------------------------------------------------------------------------------
 
@@ -196,7 +182,8 @@ class Finaliser:
                 break
         self._drains.end_steps()
         self._tell()
-        self._journals.archive_finished([job.follower for job in self._waiting_jobs()])
+        waiting = [*(job for _, job in self._losses), *self._plots.jobs(), *self._capturing.values()]
+        self._journals.archive_finished([job.follower for job in waiting])
         self._journals.renew_leases()
         self._plots.rest()
         self._publisher.rest()
@@ -223,8 +210,8 @@ class Finaliser:
         """Return seconds until something is due without a message of the sampler."""
         due = [1.0, self._endings.next_s()]
         now = time.monotonic()
-        if self._retry:
-            due.append(self._retry_at - now)
+        if self._refused.jobs:
+            due.append(self._refused.again_at - now)
         if self._plots or self._capturing or self._holding:
             due.append(0.05)
         if self._watches:
@@ -242,7 +229,7 @@ class Finaliser:
     @property
     def outstanding(self) -> int:
         """Crates that are still to be written, as far as is known."""
-        waiting: tuple[Sized, ...] = (self._pending, self._retry, self._plots, self._capturing, self._losses)
+        waiting: tuple[Sized, ...] = (self._pending, self._refused.jobs, self._plots, self._capturing, self._losses)
         return sum(map(len, (*waiting, self._untold))) + self._journals.outstanding
 
     @property
@@ -253,7 +240,7 @@ class Finaliser:
     @property
     def stuck(self) -> int:
         """Crates that could not be written when it was tried last."""
-        return len(self._retry)
+        return len(self._refused.jobs)
 
     def workers(self) -> list[Follower]:
         """Return the journals of workers that live; may be called from any thread."""
@@ -295,7 +282,7 @@ class Finaliser:
 
     def _ready(self) -> bool:
         """Return whether the next crate can be written: its task has had its last look, and the disk takes crates."""
-        if not self._pending or (self._refused >= _MAX_REFUSED and time.monotonic() < self._retry_at):
+        if not self._pending or self._refused.all_are(time.monotonic()):
             return False
         job = self._pending[0]
         looked_at = job.ended.mono_end_ns <= self._mark_ns and job.ended.record.start_ns not in self._running
@@ -313,10 +300,7 @@ class Finaliser:
                 self._publish(job)
         for job in self._plots.overdue(now):
             self._publish(job)
-        if self._retry and self._retry_at <= now:
-            self._refused = 0
-            self._pending.extend(self._retry)
-            self._retry.clear()
+        self._pending.extend(self._refused.due(now))
 
     def _step(self) -> bool:
         """Write one crate; false if none is due."""
@@ -330,15 +314,15 @@ class Finaliser:
             job.follower.skip()
             self._journals.acknowledge(job)
             return True
-        if ended.lost and self._evidence(job):
+        if ended.lost and self._is_reported(job):
             return True
         if not job.completed:
             if ended.lost:
                 self._events.ended(ended)
-            job.series = self._series.pop(ended.record.attempt_id, None)
+            job.series = self._sampled.series.pop(ended.record.attempt_id, None)
             self._jobs.explain(ended.record, job.death_seen)
             try:
-                tree = self._trees.pop(ended.record.attempt_id, None)
+                tree = self._sampled.trees.pop(ended.record.attempt_id, None)
                 outputs = None if job.outputs is None else self._sandboxes.hashed(job.outputs)
                 self._publisher.complete(ended, job.series, tree, outputs)
             except Exception as error:  # best effort
@@ -353,11 +337,7 @@ class Finaliser:
         try:
             crate = self._publisher.publish(job.ended, job.series, job.plot)
         except OSError as error:
-            if not self._retry:
-                self._retry_at = time.monotonic() + self._retry_pause
-                self._retry_pause = min(self._retry_pause * 2, _RETRY_MOST_S)
-            self._retry.append(job)
-            self._refused += 1
+            self._refused.add(job, time.monotonic())
             self.say("%s: crates cannot be written, their records are kept: %s", self._publisher.crate_dir, error)
             return
         except Exception as error:  # whatever a damaged record does, it must not take the others with it
@@ -366,8 +346,7 @@ class Finaliser:
             self.published += 1
             self.recent.append((job.ended, crate))
             self.tally.add(job.ended.record)
-            self._retry_pause = _RETRY_FIRST_S
-            self._refused = 0
+            self._refused.end()
             self._events.published(job.ended, crate)
             if self._events.flush():
                 job.follower.done(job.ended)
@@ -397,33 +376,19 @@ class Finaliser:
         self._capturing[id(job.ended)] = job
         return True
 
-    # -- lost tasks --------------------------------------------------------------------------------------------------
-
-    def _evidence(self, job: CrateJob) -> bool:
+    def _is_reported(self, job: CrateJob) -> bool:
         """Look whether a lost task's own node has reported it; true if nothing is left to write."""
-        from prov_worker.agent.lost_tasks import evidence_of
+        from prov_worker.agent.lost_tasks import complete, evidence_of
 
         evidence = evidence_of(self._publisher.crate_dir, self._runtime, job.ended, self._name)
         if evidence.published:
             job.follower.done(job.ended)
             self._journals.acknowledge(job)
             return True
+        complete(job.ended, evidence)
         if evidence.ended is not None:
-            evidence.ended.record.failure = job.ended.record.failure
-            evidence.ended.record.function.id = evidence.ended.record.function.id or job.ended.record.function.id
-            evidence.ended.record.end_ns = max(job.ended.record.end_ns, evidence.ended.record.start_ns)
-            evidence.ended.lost = True
-            self._endings.explain(evidence.ended.record)
-            job.ended.record = evidence.ended.record
-            job.ended.function = evidence.ended.function
-            job.ended.settings = evidence.ended.settings or job.ended.settings
-        else:
-            reason = evidence.unread or "No worker began this task"
-            job.ended.record.notes.append(f"{reason}: its start is the moment when the engine took it.")
+            self._endings.explain(job.ended.record)
         return False
-
-    def _waiting_jobs(self) -> list[CrateJob]:
-        return [*(job for _, job in self._losses), *self._plots.jobs(), *self._capturing.values()]
 
     def say(self, kind: str, *values: object) -> None:
         """Log a problem once for as long as it stays the same: a text, and what is put into it."""

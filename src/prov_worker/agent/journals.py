@@ -1,4 +1,4 @@
-"""Journals of a node: followed while their workers live, closed for those that are dead, put away once all is written.
+"""Journals of a node, followed while their workers live.
 
 Of each attempt that a journal closes, a :class:`~prov_worker.agent.crate_job.CrateJob` is handed on. Whatever cannot be
 read now is read later; what a later release wrote, or what is damaged, is named and left where it is.
@@ -13,19 +13,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from prov_worker.agent.crate_job import CrateJob
-from prov_worker.agent.death_reasons import failure_of_death, oom_kills
+from prov_worker.agent.dead_workers import DeadWorkers
 from prov_worker.agent.drains import Drains
 from prov_worker.agent.journal_follower import Follower
-from prov_worker.agent.sampler import WorkerDeath
 from prov_worker.agent.task_events import TaskEvents
-from prov_worker.agent.worker_monitor import attempt_of
+from prov_worker.agent.tick import WorkerDeath
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.model import Failure, host_name
-from prov_worker.spool.notes import parse_note, read_notes, write_note
+from prov_worker.model import Failure
+from prov_worker.spool.notes import parse_note, write_note
 from prov_worker.spool.paths import own_journal
 from prov_worker.spool.places import RENEW_S, renew
-from prov_worker.spool.slot_reader import SlotReader, SlotTask
+from prov_worker.spool.slot_reader import SlotReader
 
 _READ_AGAIN_S = 0.5
 _DRAIN_AGAIN_S = 0.2
@@ -62,9 +61,7 @@ class Journals:
         self._drains = drains
         self._events = events
         self._take = take
-        self._waiting = waiting
         self._say = say
-        self._last = last
         self._followers: dict[str, Follower] = {}
         self._slots: dict[str, SlotReader] = {}
         #: By slot, the sequence of the running task whose start was read.
@@ -72,10 +69,8 @@ class Journals:
         self._unread: set[str] = set()
         self._unreadable: set[str] = set()
         self._undrained: set[str] = set()
-        self._to_close: list[tuple[WorkerDeath, SlotReader]] = []
-        self._dead: dict[str, Follower] = {}
+        self._dead = DeadWorkers(self, drains, take=take, waiting=waiting, say=say, last=last)
         self._read_again_at = self._drain_again_at = self._renewed_at = 0.0
-        self._oom_kills = oom_kills()
 
     # -- which there are -----------------------------------------------------------------------------------------------
 
@@ -131,7 +126,7 @@ class Journals:
     @property
     def outstanding(self) -> int:
         """Journals that have to be looked at again, as there may be more in their workers' rings."""
-        return len(self._to_close) + len(self._undrained)
+        return self._dead.unfinished + len(self._undrained)
 
     @property
     def are_unread(self) -> bool:
@@ -140,7 +135,7 @@ class Journals:
 
     def next_s(self) -> float | None:
         """Return the seconds until :meth:`drain_again` has something to do; None if it has not."""
-        if self._undrained or self._to_close:
+        if self.outstanding:
             return self._drain_again_at - time.monotonic()
         return None
 
@@ -220,9 +215,7 @@ class Journals:
         self._drain_again_at = time.monotonic() + _DRAIN_AGAIN_S
         self._unread |= self._undrained
         self._undrained.clear()
-        waiting, self._to_close = self._to_close, []
-        for death, slot in waiting:
-            self._close_dead_worker(death, slot)
+        self._dead.close_waiting()
 
     def note(self, path: str, line: bytes) -> None:
         """Write down what a worker keeps in its slot about a task that is not quick after all."""
@@ -254,7 +247,7 @@ class Journals:
             return
         sequence, task = job.sequence, slot.read()
         # The task may have begun after the slot was looked at, and have ended before its journal was read.
-        if task is not None and attempt_of(task) == job.ended.record.attempt_id:
+        if task is not None and task.attempt_id == job.ended.record.attempt_id:
             sequence = max(sequence, task.sequence)
         slot.acknowledge(sequence)
 
@@ -263,49 +256,8 @@ class Journals:
     def adopt(
         self, journal: str, failure: Failure, fallback: str | None = None, slot: SlotReader | None = None
     ) -> None:
-        """Finish a journal whose writer is gone and that no sampler watched to its end.
-
-        Args:
-            journal: its path.
-            failure: what to say of a task without an end.
-            fallback: where its writer may have gone on.
-            slot: what is left of its slot; it goes when the journal is put away.
-
-        A journal of a later release is named and left alone, but for what it has of this one; so is one that cannot be
-        read. What has no end in a journal with damaged lines is left open, as its end may be one of them.
-        """
-        follower = self.follow(journal, fallback)
-        self.read(follower, None, everything=True)
-        follower.dead = True
-        if follower.obstacle() is not None:
-            return
-        ended_attempts = set(self._waiting(follower))
-        for note in self._notes_beside(follower):
-            attempt = AttemptId(note["task"], note["n"], note["ns"])
-            if attempt not in ended_attempts and not follower.ledger.has(attempt, verdict=True):
-                follower.note(note)
-        last_ns = self._last_change_ns(follower)
-        task = slot.read() if slot is not None else None
-        running = _running(task)
-        if slot is not None and task is not None and running is not None:
-            if running in ended_attempts or follower.ledger.has(running, verdict=True):
-                running = None
-            else:
-                self._note_of_dead(follower, running, slot.note(task))
-                last_ns = max(last_ns, task.start_ns)
-        obstacle = follower.obstacle()
-        if obstacle is not None:
-            self._say("%s", obstacle)
-            return
-        for ended in follower.close_open(failure, last_ns, running):
-            self._take(CrateJob(ended, follower, cut_off=True))
-        self._dead[journal + "#" if slot is None else slot.path] = follower
-
-    @staticmethod
-    def _note_of_dead(follower: Follower, running: AttemptId, line: bytes | None) -> None:
-        note = parse_note(line) if line else None
-        if note is not None and running == (note["task"], note["n"], note["ns"]):
-            follower.note(note)
+        """Finish a journal whose writer is gone; see :meth:`prov_worker.agent.dead_workers.DeadWorkers.adopt`."""
+        self._dead.adopt(journal, failure, fallback, slot)
 
     def close_dead_worker(self, death: WorkerDeath) -> None:
         """Take a dead worker's slot off those that are watched, and close what it left open."""
@@ -313,55 +265,7 @@ class Journals:
         if slot is not None:
             self._unread.discard(death.slot)
             self._starts_read.pop(death.slot, None)
-            self._close_dead_worker(death, slot)
-
-    def _close_dead_worker(self, death: WorkerDeath, slot: SlotReader) -> None:
-        """Close what a dead worker left open; later, if there may be more in its ring."""
-        follower = self.follow(slot.journal)
-        self.read(follower, death.slot, everything=True)
-        if follower.undrained is not None:
-            self._to_close.append((death, slot))
-            return
-        follower.dead = True
-        task = death.task
-        running = _running(task)
-        now = oom_kills()
-        kills = now - self._oom_kills if now is not None and self._oom_kills is not None else 0
-        self._oom_kills = now
-        if follower.obstacle() is not None:
-            slot.close()  # left where it is, as the journal
-            return
-        failure = failure_of_death(death.death.status, host_name(), slot.pid, kills)
-        end_ns = time.time_ns()
-        if task is not None and task.running:
-            end_ns = task.start_ns + death.death.mono_ns - task.mono_ns
-        if running in self._waiting(follower):
-            running = None  # it ended between its last line and its death
-        if running is not None:
-            self._note_of_dead(follower, running, death.note)
-        for ended in follower.close_open(failure, end_ns, running):
-            if death.cpu_ns is not None:
-                ended.record.usage.cpu_sampled_s = death.cpu_ns / 1e9
-            self._take(CrateJob(ended, follower, cut_off=True, death_seen=True))
-        self._dead[death.slot] = follower
-        slot.close()
-
-    @staticmethod
-    def _last_change_ns(follower: Follower) -> int:
-        try:
-            return os.stat(follower.path).st_mtime_ns
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            follower.unread = f"{follower.path}: cannot be read: {error}"
-            return 0
-
-    def _notes_beside(self, follower: Follower) -> list[dict[str, Any]]:
-        try:
-            return read_notes(follower.path)
-        except OSError as error:
-            follower.unread = f"{error.filename}: cannot be read: {error}"
-            return []
+            self._dead.close(death, slot)
 
     def archive_finished(self, in_use: Collection[Follower]) -> None:
         """Put away the journals of the dead whose tasks all have their crates.
@@ -369,30 +273,11 @@ class Journals:
         Args:
             in_use: journals of tasks whose crates wait for something.
         """
-        for path, follower in list(self._dead.items()):
-            if follower.unfinished > 0 or follower in in_use:
-                continue
-            try:
-                if follower.problems:
-                    self._say(
-                        "%s: %d lines cannot be understood; it is kept, as the record of a task may be among them",
-                        follower.path,
-                        follower.problems,
-                    )
-                elif not follower.put_away():
-                    self.read(follower, None, everything=True)
-                    continue
-            except OSError as error:
-                self._say("%s: the finished journal cannot be put away: %s", follower.path, error)
-                continue
-            del self._dead[path]
-            self._followers.pop(follower.path, None)
-            unrecorded = self._drains.unrecorded(follower.path)
-            if unrecorded:
-                self._say("%s: %d tasks left no record: there was no space for more", follower.path, unrecorded)
-            self._drains.remove(follower.path, counted=self._last)
-            with contextlib.suppress(OSError):  # an adopted journal has no slot
-                os.unlink(path)
+        self._dead.archive_finished(in_use)
+
+    def forget(self, follower: Follower) -> None:
+        """Follow a journal no longer, which is put away."""
+        self._followers.pop(follower.path, None)
 
     def renew_leases(self) -> None:
         """Tell other places that the journals of these workers have an owner that lives."""
@@ -416,9 +301,4 @@ def _has_start(slot: SlotReader, follower: Follower, sequence: int) -> bool:
     task = slot.read()
     if task is None or task.sequence != sequence:
         return False
-    return slot.note(task) is not None or follower.has_begun(attempt_of(task))
-
-
-def _running(task: SlotTask | None) -> AttemptId | None:
-    """Return the attempt that a dead worker's slot says is running; an engine's slot names none."""
-    return attempt_of(task) if task is not None and task.running and any(task.task) else None
+    return slot.note(task) is not None or follower.has_begun(task.attempt_id)

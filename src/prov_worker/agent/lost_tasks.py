@@ -64,6 +64,26 @@ def evidence_of(crate_dir: str, runtime: str | None, lost: Ended, finaliser: str
     return evidence
 
 
+def complete(lost: Ended, evidence: Evidence) -> None:
+    """Put into a lost attempt what its own node reports of it, or say that nobody does.
+
+    Args:
+        lost: the engine's word on the attempt.
+        evidence: what :func:`evidence_of` found.
+    """
+    reported = evidence.ended
+    if reported is None:
+        reason = evidence.unread or "No worker began this task"
+        lost.record.notes.append(f"{reason}: its start is the moment when the engine took it.")
+        return
+    reported.record.failure = lost.record.failure
+    reported.record.function.id = reported.record.function.id or lost.record.function.id
+    reported.record.end_ns = max(lost.record.end_ns, reported.record.start_ns)
+    lost.record = reported.record
+    lost.function = reported.function
+    lost.settings = reported.settings or lost.settings
+
+
 def _could_not_be_read(path: str, error: OSError) -> str:
     return f"{path} may tell of this task and could not be read ({error.strerror})"
 

@@ -197,7 +197,8 @@ def _sample(
     describe: Callable[[], None],
 ) -> bool:
     """Sample until there is nothing left to sample; whether it ends because the finaliser has died."""
-    from prov_worker.agent.sampler import Sampler, Tick
+    from prov_worker.agent.sampler import Sampler
+    from prov_worker.agent.tick import Tick
 
     sys.setswitchinterval(0.0005)  # the GPU thread must not hold up a tick
     channel.setblocking(False)

@@ -10,20 +10,19 @@ import contextlib
 import os
 import select
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prov_worker.accelerators import UNKNOWN_GPUS, NodeGpus
 from prov_worker.agent.live.taker import SnapshotTaker
 from prov_worker.agent.node_meter import GpuMeters, NodeMeter
 from prov_worker.agent.orphans import ProcessTable, owner_of
-from prov_worker.agent.process_use import TreeUse
-from prov_worker.agent.worker_monitor import Death, TaskSamples, Watched, attempt_of
+from prov_worker.agent.tick import Tick, WorkerDeath
+from prov_worker.agent.worker_monitor import TaskSamples, Watched
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.model import Energy, TaskSeries
 from prov_worker.spool.paths import SLOT_PREFIX
-from prov_worker.spool.slot_reader import SlotReader, SlotTask
+from prov_worker.spool.slot_reader import SlotReader
 from prov_worker.spool.stream_request import is_request
 
 if TYPE_CHECKING:
@@ -41,53 +40,6 @@ _IDLE_INTERVAL_S = 0.25
 _IDLE_AFTER_NS = 2_000_000_000
 #: Of a shorter task no energy is given: most of it would be guessed between two readings of the counters.
 _SHORTEST_NS = 1_000_000_000
-
-
-@dataclass(slots=True)
-class WorkerDeath:
-    """A worker that died: its slot's last word, how it ended, and the series of the task that died with it."""
-
-    slot: str
-    task: SlotTask | None
-    death: Death
-    cpu_ns: int | None = None
-    note: bytes | None = None
-
-
-@dataclass(slots=True)
-class Tick:
-    """What one tick has to tell the finaliser.
-
-    Attributes:
-        mark_ns: every task that ended before this moment (CLOCK_MONOTONIC) has had its last look, but for ``running``.
-        running: starts (ns since the epoch) of tasks that run by their slots. A worker reads the clock at a task's end,
-            and says in its slot that it has ended once the record is written.
-        slots: paths of slots seen for the first time.
-        changed: paths of slots whose sequence moved.
-        series: finished series, by attempt.
-        deaths: workers that died.
-        trees: what was seen of process trees, by attempt.
-        notes: (path of slot, ``start`` line) of tasks that run and have no line in the journal.
-        samples: what running tasks use, by attempt, if events are asked for, with what the node's GPUs do.
-        alive: number of live workers, and of engines that are not shut down.
-        next_s: distance to the next tick, s.
-    """
-
-    mark_ns: int = 0
-    running: list[int] = field(default_factory=list)
-    slots: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    series: list[tuple[AttemptId, TaskSeries]] = field(default_factory=list)
-    trees: list[tuple[AttemptId, TreeUse]] = field(default_factory=list)
-    deaths: list[WorkerDeath] = field(default_factory=list)
-    notes: list[tuple[str, bytes]] = field(default_factory=list)
-    samples: list[tuple[AttemptId, dict[str, float], dict[int, list[float]], NodeGpus]] = field(default_factory=list)
-    alive: int = 0
-    next_s: float = 1.0
-
-    def __bool__(self) -> bool:
-        message = self.slots or self.changed or self.series or self.trees or self.deaths or self.notes
-        return bool(message or self.samples)
 
 
 class Sampler:
@@ -170,7 +122,7 @@ class Sampler:
                     if sample is not None:
                         asks = watched.plan is None or watched.plan.gpu is not None
                         gpus, counting = self._latest_gpus() if asks else ({}, UNKNOWN_GPUS)
-                        tick.samples.append((attempt_of(watched.current.task), sample, gpus, counting))
+                        tick.samples.append((watched.current.task.attempt_id, sample, gpus, counting))
             elif watched.current is None:
                 watched.follow(mono_ns)
         if tick.running:
@@ -353,7 +305,7 @@ class Sampler:
         if len(samples.rows.buffer) or samples.rows.used_ns:
             tick.series.append(self._series(samples, end_ns, watched.interval_s))
         if samples.tree is not None:
-            tick.trees.append((attempt_of(samples.task), samples.tree))
+            tick.trees.append((samples.task.attempt_id, samples.tree))
 
     def _series(self, samples: TaskSamples, end_ns: int, interval_s: float) -> tuple[AttemptId, TaskSeries]:
         task = samples.task
@@ -365,7 +317,7 @@ class Sampler:
             gpu=gpus.series(start_ns, end_ns) if gpus is not None else None,
             energy=self._drawn(start_ns, end_ns),
         )
-        return attempt_of(task), series
+        return task.attempt_id, series
 
     def _count_energy(self, mono_ns: int, *, busy: bool) -> None:
         if self._energy is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from prov_worker.agent.buffers import Buffer, Quantity
 from prov_worker.agent.descendants import Descendants
@@ -14,7 +13,7 @@ from prov_worker.agent.orphans import Image
 from prov_worker.agent.process_meter import Io, ProcessMeter, boot_offset_ns, exit_code, reaped_exit_code
 from prov_worker.agent.process_use import TreeUse
 from prov_worker.agent.sampling_settings import Plan
-from prov_worker.attempt import AttemptId
+from prov_worker.agent.tick import Death
 from prov_worker.model import Series
 from prov_worker.processes import process_start
 from prov_worker.spool.slot_reader import SlotReader, SlotTask
@@ -44,17 +43,6 @@ _TOLD_NS = 5_000_000_000
 #: Values of a row of samples that are reported, by the name they are reported by.
 _TOLD = {0: "rss_bytes", 1: "threads", 6: "children", 7: "children_rss_bytes"}
 _ALL = frozenset(("cpu", "memory", "threads", "io", "children"))
-
-
-@dataclass(slots=True)
-class Death:
-    """How a worker ended, as far as it can be seen from outside.
-
-    ``status`` is the wait status (wait(2)); None if its parent had collected it before we looked.
-    """
-
-    status: int | None
-    mono_ns: int
 
 
 class TaskSamples:
@@ -345,13 +333,6 @@ class Watched:
         if self._pidfd >= 0:
             os.close(self._pidfd)
         self._pidfd = -1
-
-
-def attempt_of(task: SlotTask) -> AttemptId:
-    """Return which attempt a slot tells of."""
-    text = task.task.hex()
-    task_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return AttemptId(task_id, task.attempt, task.start_ns)
 
 
 def _pidfd(pid: int) -> int:

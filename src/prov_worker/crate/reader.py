@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prov_worker.crate import bounds, identifiers, legacy
+from prov_worker.crate import bounds, legacy
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.endpoint import USER_ENDPOINT, Endpoint, endpoint_of
-from prov_worker.crate.graph import Entity, content_size, hardware_of, load_graph, reference_ids, series_of, types_of
+from prov_worker.crate.graph import Entity, hardware_of, load_graph, reference_ids, series_of, types_of
+from prov_worker.crate.listed_files import OutsideError, listed_files
 from prov_worker.crate.sources import Source, source_of
 from prov_worker.errors import CrateError, blaming
 from prov_worker.model import COMPLETED, FAILED, TaskSeries
@@ -27,27 +27,6 @@ if TYPE_CHECKING:
 _STATUS = re.compile(r"(?:https?://schema\.org/|schema:)?(Completed|Failed)ActionStatus\Z")
 #: Times that fit into 64 bits of nanoseconds, as tables and databases keep them.
 _YEARS = range(1970, 2262)
-
-
-@dataclass(frozen=True, slots=True)
-class CrateFile:
-    """A file that a crate lists.
-
-    Attributes:
-        id: identifier in the crate.
-        relative: path in the crate.
-        name: human-readable name.
-        media_type: such as ``application/json``; None if the crate does not say.
-        size_bytes: as the crate says; None if it does not.
-        sha256: as the crate says; None if it does not.
-    """
-
-    id: str
-    relative: str
-    name: str
-    media_type: str | None
-    size_bytes: int | None
-    sha256: str | None
 
 
 class StepCrate:
@@ -107,7 +86,10 @@ class StepCrate:
         properties = reference_ids(self.action.get("additionalProperty"))
         self._properties = [self.entities[name] for name in properties if name in self.entities]
         self.usage = self._usage()
-        self.files = self._files()
+        try:
+            self.files = listed_files(self.entities)
+        except OutsideError as error:
+            raise self._wrong(str(error), "a file of a crate lies inside it") from None
 
     @classmethod
     def open(cls, crate: Path | str | Source) -> StepCrate:
@@ -200,30 +182,6 @@ class StepCrate:
                 raise self._wrong(f"{identifier}.value", f"larger than any total, {bounds.MAX_NUMBER:g}")
             usage[identifier.removeprefix("#usage-")] = (value, unit)
         return usage
-
-    def _files(self) -> list[CrateFile]:
-        files = []
-        for identifier, entity in self.entities.items():
-            kind = entity.get("@type")
-            if kind != "File" and (type(kind) is str or "File" not in types_of(entity)):
-                continue
-            # A File by an absolute URI lies elsewhere, one by "#…" is not a file of the crate, such as a stream.
-            relative = identifiers.local_path(identifier)
-            if relative is None:
-                continue
-            if identifiers.leads_outside(relative):
-                raise self._wrong(identifier, "a file of a crate lies inside it")
-            files.append(
-                CrateFile(
-                    id=identifier,
-                    relative=relative,
-                    name=str(entity.get("name", relative)),
-                    media_type=media_type if isinstance(media_type := entity.get("encodingFormat"), str) else None,
-                    size_bytes=content_size(entity),
-                    sha256=sha256 if isinstance(sha256 := entity.get("sha256"), str) else None,
-                )
-            )
-        return files
 
     @property
     def wall_time_s(self) -> float | None:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
 from prov_worker.spool.own_files import open_own
 from prov_worker.spool.paths import JOURNAL_SUFFIX
@@ -65,6 +66,13 @@ class SlotTask(NamedTuple):
     def running(self) -> bool:
         """Whether the task runs at this moment."""
         return bool(self.sequence & 1)
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        """Which attempt it is."""
+        text = self.task.hex()
+        task_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return AttemptId(task_id, self.attempt, self.start_ns)
 
 
 class SlotReader:

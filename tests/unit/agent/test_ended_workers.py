@@ -16,7 +16,6 @@ import pytest
 
 from prov_worker.agent import endings as agent_endings
 from prov_worker.agent.endings import Endings
-from prov_worker.agent.worker_monitor import attempt_of
 from prov_worker.model import Failure, Function, TaskRecord, Worker
 from prov_worker.processes import is_running, process_start
 from prov_worker.spool import endings
@@ -68,7 +67,7 @@ class TestWorker:
         """The record of the task that runs."""
         task = self.reader.read()
         assert task is not None
-        attempt = attempt_of(task)
+        attempt = task.attempt_id
         function, place = Function("f"), Worker("h", 1)
         end_ns = attempt.start_ns + 1
         return TaskRecord(attempt.task_id, 1, "failed", attempt.start_ns, end_ns, function, place, failure=failure)

@@ -15,7 +15,8 @@ from prov_worker.agent import lost_tasks
 from prov_worker.agent.burst import Burst
 from prov_worker.agent.finaliser import Finaliser
 from prov_worker.agent.journal_follower import Follower
-from prov_worker.agent.sampler import Sampler, Tick
+from prov_worker.agent.sampler import Sampler
+from prov_worker.agent.tick import Tick
 from prov_worker.agent.worker_monitor import TaskSamples
 from prov_worker.crate.check import check_crate
 from prov_worker.model import Failure, TaskSeries

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from prov_worker.agent import recover
-from prov_worker.agent.sampler import Tick, WorkerDeath
-from prov_worker.agent.worker_monitor import Death
+from prov_worker.agent.tick import Death, Tick, WorkerDeath
 from prov_worker.model import Failure
 from prov_worker.spool.slot_reader import SlotTask
 from support.spools import ELSEWHERE, NOW, Spool, end, finish, lost, new_task, start

@@ -15,7 +15,7 @@ import pytest
 from prov_worker.agent import recover
 from prov_worker.agent.journal_follower import Follower
 from prov_worker.agent.orphaned_journals import adopt_orphans, slots_of
-from prov_worker.agent.sampler import Tick
+from prov_worker.agent.tick import Tick
 from prov_worker.errors import InputError
 from prov_worker.processes import process_start
 from prov_worker.spool.journal import JournalWriter

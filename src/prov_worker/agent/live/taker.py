@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from prov_worker.agent.live.snapshot import RunningTask, Snapshot
-from prov_worker.agent.worker_monitor import Watched, attempt_of
+from prov_worker.agent.worker_monitor import Watched
 from prov_worker.attempt import AttemptId
 from prov_worker.model import Energy
 from prov_worker.spool.live import MAX_TASKS
@@ -41,7 +41,7 @@ class SnapshotTaker:
             if current is None or not watched.seen & 1:
                 continue
             started_ns = current.task.mono_ns
-            task = RunningTask(path, attempt_of(current.task), max(0.0, (mono_ns - started_ns) / 1e9))
+            task = RunningTask(path, current.task.attempt_id, max(0.0, (mono_ns - started_ns) / 1e9))
             if watched.counts_cpu:
                 used_ns, sampled_ns = current.rows.used_ns, watched.sampled_ns
                 moments = self._before.get(task.attempt) or [(started_ns, 0)]
