@@ -41,14 +41,39 @@ def test_lines_are_the_document(tmp_path: Path) -> None:
         assert entities_of(SOURCE, data) == entities
 
 
-def test_equal_lines_are_read_once() -> None:
+def test_equal_lines_are_kept() -> None:
     lines = new_lines()
-    first = lines.entities(document(ROOT, STEP))
-    second = lines.entities(document(ROOT, '{"@id":"#other"}', STEP))
+    _, second, third = (
+        lines.entities(document(ROOT, f'{{"@id":"#other-{number}"}}', STEP)) for number in range(3)
+    )  # what comes a second time is kept for the third
+    assert second is not None
+    assert third is not None
+    assert second["#step"] is third["#step"]
+    assert list(third) == ["./", "#other-2", "#step"]
+
+
+def test_what_stands_before_the_root_is_kept() -> None:
+    lines = new_lines()
+    first, second = (lines.entities(document(STEP, ROOT, f'{{"@id":"#{number}"}}')) for number in range(2))
     assert first is not None
     assert second is not None
     assert first["#step"] is second["#step"]
-    assert list(second) == ["./", "#other", "#step"]
+    assert list(second) == ["#step", "./", "#1"]
+
+
+def test_no_entity_hides_behind_a_line_that_is_kept() -> None:
+    lines = new_lines()
+    for number in range(3):
+        assert lines.entities(document(ROOT, f'{{"@id":"#{number}"}}', STEP)) is not None
+    for hidden in (
+        ('{"@id":"#a","b":[{"c":1}', STEP, '{"d":1}]},{"@id":"#e"},{"@id":"#f"}'),
+        ('{"@id":"#a","b":[{"c":1}', STEP, '{"d":1}]},"",{"@id":"#f"}'),
+        ('{"@id":"#a","b":["', STEP, '"]},{"@id":"#e"},{"@id":"#f"}'),
+        ('{"@id":"#a","b":[{"c":1}', '{"d":1}]},{"@id":"#e"}'),
+    ):
+        data = document(ROOT, *hidden)
+        entities = lines.entities(data)
+        assert entities is None or entities == by_id(data)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +159,7 @@ def test_damage_is_never_read_otherwise() -> None:
 def test_an_instance_keeps_to_itself() -> None:
     first, second = new_lines(), new_lines()
     assert isinstance(first, EntityLines)
-    assert first.entities(document(ROOT, STEP))
+    for number in range(2):
+        assert first.entities(document(ROOT, f'{{"@id":"#{number}"}}', STEP))
     assert len(first) == 2
     assert not len(second)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from prov_worker.crate import bounds
 from prov_worker.errors import CrateError
@@ -64,19 +63,26 @@ class Source(Protocol):
         """Return size and modification time (ns) of what holds the metadata: unchanged means not changed."""
 
 
-@contextmanager
-def _reading(source: Source, relative: str) -> Iterator[None]:
+class _Reading:
     """Turn whatever a damaged file or zip provokes into a CrateError that names the file."""
-    where = f"{source.where}/{relative}"
-    try:
-        yield
-    except CrateError:
-        raise
-    except OSError as error:
-        raise CrateError(where, f"cannot be read: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise CrateError(where, f"cannot be read: {error}") from None
-    except Exception as error:
+
+    __slots__ = ("_relative", "_source")
+
+    def __init__(self, source: Source, relative: str) -> None:
+        self._source = source
+        self._relative = relative
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception) or isinstance(error, CrateError):
+            return
+        where = f"{self._source.where}/{self._relative}"
+        if isinstance(error, OSError):
+            raise CrateError(where, f"cannot be read: {error.strerror or error}") from None
+        if isinstance(error, (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError)):
+            raise CrateError(where, f"cannot be read: {error}") from None
         # zlib.error, lzma.LZMAError and more
         raise CrateError(where, f"cannot be unpacked: {error}") from None
 
@@ -87,7 +93,7 @@ def read(source: Source, relative: str, limit: int = bounds.MAX_METADATA_BYTES) 
     Raises:
         CrateError: missing, unreadable, or larger than ``limit`` bytes.
     """
-    with _reading(source, relative), source.open(relative) as stream:
+    with _Reading(source, relative), source.open(relative) as stream:
         data = stream.read(min(_COMMON_BYTES, limit + 1))
         if len(data) == _COMMON_BYTES:
             if source.size(relative) > limit:  # a hole of any size is not read up to the bound
@@ -104,7 +110,7 @@ def read_end(source: Source, relative: str, count: int) -> tuple[bytes, bool]:
     Raises:
         CrateError: missing or unreadable.
     """
-    with _reading(source, relative), source.open(relative) as stream:
+    with _Reading(source, relative), source.open(relative) as stream:
         start = max(0, stream.seek(0, os.SEEK_END) - count)
         stream.seek(start)
         return stream.read(count), not start
@@ -116,7 +122,7 @@ def digest(source: Source, relative: str) -> tuple[str, int]:
     Raises:
         CrateError: missing or unreadable.
     """
-    with _reading(source, relative):
+    with _Reading(source, relative):
         of_its_own = getattr(source, "digest", None)
         if of_its_own is not None:
             result: tuple[str, int] = of_its_own(relative)
