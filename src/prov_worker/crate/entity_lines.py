@@ -1,8 +1,8 @@
 """Metadata documents that have each entity on a line of its own, as this package writes them: equal lines read once.
 
 Most entities of a crate are those of other crates too, letter for letter: the node, its hardware, the function, the
-endpoint. What stands before the root, and a line that came twice, is not parsed again. A document of any other form, and
-one in which anything is wrong or unusual, is left to :mod:`prov_worker.crate.graph`, which says what it is.
+endpoint. What stands before the root, and a line that came twice, is not parsed again. A document of any other form,
+and one in which anything is wrong or unusual, is left to :mod:`prov_worker.crate.graph`, which says what it is.
 
 A line end cannot lie within a string of JSON, so that lines which are objects by themselves are the entities of the
 document, and there are no others.

@@ -77,11 +77,17 @@ def _has_plain_dots(data: bytes) -> bool:
     """Return whether each dot behind a quotation mark is of the root's id, and none is behind a slash or a dot."""
     # To split is several times as quick as to look for two bytes of which each is frequent.
     parts = data.split(b".")
-    last = len(parts) - 1
-    for number, part in enumerate(parts):
-        # of an empty part, true as well
-        if part[-1:] in b'"/' and number < last and not (part[-1:] == b'"' and parts[number + 1].startswith(b'/"')):
+    ends = b"".join([part[-1:] for part in parts])
+    if len(ends) < len(parts):
+        return False  # two dots, or one at the beginning
+    marks = ends[:-1]
+    if b"/" in marks:
+        return False
+    at = marks.find(b'"')
+    while at >= 0:
+        if not parts[at + 1].startswith(b'/"'):
             return False
+        at = marks.find(b'"', at + 1)
     return True
 
 

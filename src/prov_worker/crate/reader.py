@@ -151,7 +151,7 @@ class StepCrate:
         if time.tzinfo is None:
             raise self._wrong(place, f"expected a time with its offset from UTC, got {value!r}")
         try:
-            time = time.astimezone(timezone.utc)
+            time = time if time.tzinfo is timezone.utc else time.astimezone(timezone.utc)
         except OverflowError:
             raise self._wrong(place, f"expected a time, got {value!r}") from None
         if time.year not in _YEARS:
@@ -171,9 +171,10 @@ class StepCrate:
 
     def _usage(self) -> dict[str, tuple[float | int | str, str]]:
         usage = {}
-        place = f"{self.action['@id']}.resourceUsage"
         for identifier in reference_ids(self.action.get("resourceUsage")):
-            entity = self._entity(identifier, place)
+            entity = self.entities.get(identifier)
+            if entity is None:
+                raise self._wrong(f"{self.action['@id']}.resourceUsage", f"no entity {identifier}")
             unit = v.UNIT_NAMES.get(str(entity.get("unitCode")), "")
             value = entity.get("value")
             if not isinstance(value, (int, float, str)):
@@ -192,7 +193,7 @@ class StepCrate:
         # A task that no worker began waited from its start, when the engine took it, to its end.
         return None if self.start is None or self._value(v.BEGUN) is False else (self.end - self.start).total_seconds()
 
-    @property
+    @cached_property
     def function(self) -> Entity:
         """The entity of the function."""
         ids = reference_ids(self.action.get("instrument"))

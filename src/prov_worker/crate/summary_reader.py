@@ -197,8 +197,9 @@ def _hardware(step: RunStep, crate: StepCrate) -> None:
     cpu = crate.entities.get(v.CPU_COMPONENT)
     step.cpu_model = _text(cpu.get("model")) if cpu else None
     devices: list[tuple[str | None, str | None, bool]] = []
-    for identifier, entity in crate.entities.items():
-        if identifier.startswith(_GPU_COMPONENT) and _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
+    for identifier in [name for name in crate.entities if name.startswith(_GPU_COMPONENT)]:
+        entity = crate.entities[identifier]
+        if _GPU.match(identifier) and "HardwareComponent" in types_of(entity):
             model = _text(entity.get("model"))
             is_part = _value(crate, f"{identifier}-mig") is True
             devices.append((_text(_value(crate, f"{identifier}-vendor")), model, is_part))

@@ -171,6 +171,8 @@ CRATE_SUFFIX: Final = ".crate"
 ZIP_SUFFIX: Final = ".zip"
 #: A crate in the making begins so; what is hidden is not a crate yet.
 STAGING_PREFIX: Final = ".tmp-"
+#: In the key of each attempt that is not the one which finished last.
+ATTEMPT_MARK: Final = ".attempt-"
 _ATTEMPT = re.compile(r"(?P<task>.+)\.attempt-(?P<number>\d+)(\.\d+)?", re.DOTALL)
 
 
@@ -192,7 +194,7 @@ def attempt_key(task: str, attempt: int, number: int = 1) -> str:
         attempt: number of the attempt.
         number: counts attempts of one number, which ran apart.
     """
-    return f"{task}.attempt-{attempt}" + (f".{number}" if number > 1 else "")
+    return f"{task}{ATTEMPT_MARK}{attempt}" + (f".{number}" if number > 1 else "")
 
 
 def split_key(key: str) -> tuple[str, int | None]:

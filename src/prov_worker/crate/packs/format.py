@@ -177,6 +177,14 @@ def end_records(count: int, size: int, offset: int, comment: bytes = COMMENT) ->
     return end64 + locator + _END.pack(0x06054B50, 0, 0, *short) + comment
 
 
+def directory_of(end: bytes) -> tuple[int, int, int] | None:
+    """Return number of entries, size and offset of a central directory, of what :func:`end_records` gave."""
+    if len(end) < _END64.size:
+        return None
+    *_, count, size, offset = _END64.unpack_from(end)
+    return count, size, offset
+
+
 def begins_directory(data: bytes) -> bool:
     """Return whether bytes of a pack are the beginning of its central directory, be it cut."""
     signature = _CENTRAL_SIGNATURE.to_bytes(4, "little")
@@ -224,7 +232,7 @@ def parse_local(data: bytes, start: int = 0) -> LocalHeader | int | None:
     kind, extent, size, stored = _LOCAL_ZIP64.unpack_from(extra)
     if (kind, extent) != (1, 16) or method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return None
-    moment = ((day >> 9) + 1980, day >> 5 & 0xF, day & 0x1F, hour >> 11, hour >> 5 & 0x3F, (hour & 0x1F) * 2)
+    moment = moment_from(hour, day)
     try:
         name = data[name_at : name_at + name_size].decode()
         info = zipfile.ZipInfo(name, moment)
@@ -249,6 +257,11 @@ def data_begin(header: bytes, offset: int) -> int | None:
         return None
     *_, name_size, extra_size = _LOCAL.unpack(header[: _LOCAL.size])
     return int(offset + _LOCAL.size + name_size + extra_size)
+
+
+def moment_from(hour: int, day: int) -> tuple[int, int, int, int, int, int]:
+    """Return time and date of :func:`dos_time` as :mod:`zipfile` has them."""
+    return (day >> 9) + 1980, day >> 5 & 0xF, day & 0x1F, hour >> 11, hour >> 5 & 0x3F, (hour & 0x1F) * 2
 
 
 def moment_of(info: zipfile.ZipInfo) -> tuple[int, int]:

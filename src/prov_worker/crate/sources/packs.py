@@ -18,6 +18,7 @@ from prov_worker import open_flags
 from prov_worker.crate import vocabulary as v
 from prov_worker.crate.packs import format as form
 from prov_worker.crate.packs import scan
+from prov_worker.crate.packs.central import read_central
 from prov_worker.crate.packs.members import PackMembers
 from prov_worker.crate.packs.offsets import offsets_path, other_version, read_offsets
 from prov_worker.crate.publish import Attempt
@@ -132,8 +133,12 @@ class PackFile(PackMembers):
         self.infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
         for info in infos:
             crate, _, relative = info.filename.partition("/")
-            if relative and not info.is_dir():
-                self.infos.setdefault(crate, {})[relative] = info
+            if not relative or relative.endswith("/"):
+                continue
+            members = self.infos.get(crate)
+            if members is None:
+                members = self.infos[crate] = {}
+            members[relative] = info
 
     def _look(self) -> list[zipfile.ZipInfo]:
         growing = self.path.with_name(self.path.name + form.PART)
@@ -165,6 +170,11 @@ class PackFile(PackMembers):
         self._signature = status.st_size, status.st_mtime_ns
 
     def _closed(self) -> list[zipfile.ZipInfo]:
+        size, _ = self._signature
+        infos = read_central(self._descriptor, size)
+        if infos is not None:
+            check_members(self.path, infos, size)
+            return infos
         try:
             with os.fdopen(os.dup(self._descriptor), "rb") as stream, open_zip(self.path, stream) as archive:
                 comment = archive.comment
@@ -213,7 +223,11 @@ class PackFile(PackMembers):
 
     @cached_property
     def _keys(self) -> dict[str, str]:
-        return _keys(self.attempts())
+        further = {v.split_key(v.key_of(crate)) for crate in self.crates if v.ATTEMPT_MARK in crate}
+        tasks = {task for task, number in further if number is not None}
+        if not tasks:  # each crate is of another task
+            return {}
+        return _keys({crate: attempt for crate, attempt in self.attempts().items() if attempt.id.task_id in tasks})
 
     def sources(self) -> Iterator[PackSource]:
         """Yield the crates, sorted by name."""
