@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pickle
 import subprocess
 import sys
 from dataclasses import fields
@@ -66,8 +68,23 @@ def test_a_task_runs_unrecorded_if_nobody_has_checked_its_settings(
     assert recorders == [None]
 
 
-def test_a_worker_does_not_import_what_checks_settings() -> None:
-    code = "import sys, prov_worker.globus.worker; print(*(name for name in sys.modules if name in sys.argv))"
-    names = ["prov_worker.settings", "prov_worker.telemetry_settings", "prov_worker.stream_url", "prov_worker.model"]
+def test_what_comes_with_many_tasks_is_unpickled_once() -> None:
+    sent, other = (pickle.dumps({"key": "k", "attempt": attempt}) for attempt in (1, 2))
+    first = worker._unpickled(sent)
+    assert worker._unpickled(bytes(bytearray(sent))) is first == {"key": "k", "attempt": 1}
+    assert worker._unpickled(other) == {"key": "k", "attempt": 2}
+    assert worker._unpickled(sent) == first
+
+
+def test_a_worker_does_not_import_what_checks_settings_nor_what_few_tasks_need() -> None:
+    code = (
+        "import sys, prov_worker.globus.worker; from prov_worker import schedulers; assert schedulers.variables(); "
+        "print(*(name for name in sys.modules if name in sys.argv))"
+    )
+    names = ["settings", "telemetry_settings", "stream_url", "model", "attempt", "accelerators", "programs", "sandbox"]
+    names += ["recorder.commands", "recorder.output", "recorder.bash_apps", "recorder.crate_wait"]
+    names += ["spool.journal", "spool.drain", "spool.ring_reader", "spool.slot_reader"]
+    names = [f"prov_worker.{name}" for name in names]
+    assert all(importlib.util.find_spec(name) for name in names)
     done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -16,7 +16,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import guarded, log_internal_error
@@ -33,6 +33,8 @@ class _Current(threading.local):
 _current = _Current()
 _lock = threading.Lock()
 _stock: Callable[..., bytes] | None = None
+#: What came with the last task, pickled, and its content, which nobody changes.
+_last_sent: tuple[bytes, Mapping[str, Any]] = b"", {}
 
 
 def execute_task(
@@ -62,7 +64,7 @@ def execute_task(
     claimed_by = 0
     try:
         if isinstance(provenance, bytes):
-            provenance = cast("Mapping[str, Any]", pickle.loads(provenance))
+            provenance = _unpickled(provenance)
         if provenance.get("once"):
             from prov_worker.globus import runs_once
 
@@ -102,6 +104,15 @@ def execute_task(
             raise
         log_internal_error("the end of a record")
     return result
+
+
+def _unpickled(provenance: bytes) -> Mapping[str, Any]:
+    """Return what an engine sent with a task: most often the very bytes that came with the one before."""
+    global _last_sent
+    last = _last_sent  # looked up once: another thread may replace it
+    if provenance != last[0]:
+        last = _last_sent = provenance, pickle.loads(provenance)
+    return last[1]
 
 
 def wrap(stock: Callable[..., bytes]) -> Callable[..., bytes]:

@@ -9,7 +9,15 @@ from typing import Any
 from prov_worker.recorder.forks import Forks
 from prov_worker.recorder.recorder import Recorder
 
-_local = threading.local()
+
+class _OfThread(threading.local):
+    """The recorders of a thread by crate directory, and the one that served its last task."""
+
+    last: Recorder | None = None
+    recorders: dict[str, Recorder] | None = None
+
+
+_of_thread = _OfThread()
 
 
 def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
@@ -21,16 +29,16 @@ def recorder_for(provenance: Mapping[str, Any], endpoint_id: Any) -> Recorder:
         SpoolError, OSError, KeyError: as of :class:`Recorder`; recording is impossible here.
         ValueError, TypeError, AttributeError: as of :class:`~prov_worker.worker_settings.WorkerSettings`.
     """
-    last: Recorder | None = getattr(_local, "last", None)
+    last = _of_thread.last
     if last is not None and last.provenance_key == provenance["key"] and last.forks == Forks.count:
         return last
     crate_dir = provenance["settings"]["crate_dir"]
-    recorders: dict[str, Recorder] | None = getattr(_local, "recorders", None)
+    recorders = _of_thread.recorders
     if recorders is None:
-        recorders = _local.recorders = {}
+        recorders = _of_thread.recorders = {}
     recorder = recorders.get(crate_dir)
     if recorder is None or recorder.forks != Forks.count:
         recorder = recorders[crate_dir] = Recorder(crate_dir)
     recorder.use(provenance, endpoint_id)
-    _local.last = recorder
+    _of_thread.last = recorder
     return recorder
