@@ -7,10 +7,13 @@ check them again would have each worker import all that knows how.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prov_worker import capture_settings, schedulers
+from prov_worker import schedulers
 from prov_worker.accelerator_variables import DETAILS, VARIABLES
+
+if TYPE_CHECKING:
+    from prov_worker.capture_settings import Capture
 
 #: Types of telemetry, in the order of the fields of :class:`prov_worker.telemetry_settings.Telemetry`.
 TELEMETRY = ("cpu", "memory", "threads", "io", "children", "node", "per_cpu", "gpu")
@@ -65,7 +68,13 @@ class WorkerSettings:
         self.ring_limit = int(option("ring_limit", RING_LIMIT))
         self.poll_interval = float(option("poll_interval", 0.05))
         self.telemetry: Mapping[str, bool | float] = option("telemetry", {})
-        self.capture = capture_settings.check(option("capture", True))
+        #: None is the default: few workers have another one, and need what reads it.
+        self.capture: Capture | None = None
+        capture = option("capture", True)
+        if capture is not True:
+            from prov_worker import capture_settings
+
+            self.capture = capture_settings.check(capture)
         environment = option("capture_environment")
         self.capture_environment = default_environment() if environment is None else tuple(environment)
 

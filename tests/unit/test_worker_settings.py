@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from prov_worker.capture_settings import Capture
 from prov_worker.globus import worker
 from prov_worker.settings import Settings
 from prov_worker.telemetry_settings import Telemetry
@@ -36,8 +37,9 @@ def test_each_option_has_the_value_that_was_checked(values: dict[str, Any]) -> N
     settings = Settings.from_mapping(values)
     read = WorkerSettings(settings.to_mapping())
     for option in WorkerSettings.__slots__:
-        if option != "telemetry":
+        if option not in ("telemetry", "capture"):
             assert getattr(read, option) == getattr(settings, option), option
+    assert (read.capture or Capture()) == settings.capture
     intervals = (settings.telemetry.interval_s(kind, settings.poll_interval) for kind in TELEMETRY)
     assert read.intervals(OFF) == tuple(OFF if interval is None else interval for interval in intervals)
 
@@ -82,7 +84,7 @@ def test_a_worker_does_not_import_what_checks_settings_nor_what_few_tasks_need()
         "print(*(name for name in sys.modules if name in sys.argv))"
     )
     names = ["settings", "telemetry_settings", "stream_url", "model", "attempt", "accelerators", "programs", "sandbox"]
-    names += ["recorder.commands", "recorder.output", "recorder.bash_apps", "recorder.crate_wait"]
+    names += ["capture_settings", "recorder.annotations", "recorder.commands", "recorder.output", "recorder.bash_apps"]
     names += ["spool.journal", "spool.drain", "spool.ring_reader", "spool.slot_reader"]
     names = [f"prov_worker.{name}" for name in names]
     assert all(importlib.util.find_spec(name) for name in names)

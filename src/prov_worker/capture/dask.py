@@ -18,8 +18,7 @@ from uuid import NAMESPACE_URL, UUID
 
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.annotations import running
-from prov_worker.recorder.context import context
+from prov_worker.recorder.context import context, running
 from prov_worker.recorder.current_task import TaskOfSlot
 from prov_worker.recorder.errors import guarded, log, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for

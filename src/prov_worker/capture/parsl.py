@@ -21,9 +21,8 @@ from uuid import NAMESPACE_URL, uuid5
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.capture_settings import Capture
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.annotations import running
 from prov_worker.recorder.bash_apps import BashCommand, bash_command, is_bash_call
-from prov_worker.recorder.context import CONTEXT
+from prov_worker.recorder.context import CONTEXT, running
 from prov_worker.recorder.current_task import current_task
 from prov_worker.recorder.errors import guarded, log_internal_error
 from prov_worker.recorder.of_thread import recorder_for

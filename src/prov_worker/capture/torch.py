@@ -17,7 +17,7 @@ from typing import Any
 from prov_worker.capture import CAPTURES, Library
 from prov_worker.capture_settings import LAYERS, Capture
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.annotations import running
+from prov_worker.recorder.context import running
 from prov_worker.recorder.current_task import RunningTask, current_task
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.recorder.libraries import ENDINGS

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from prov_worker.interruptions import is_own
+from prov_worker.recorder.context import running
 from prov_worker.recorder.errors import log_internal_error
 from prov_worker.redact import is_secret_name, redact_part
 
@@ -89,7 +89,7 @@ def _plain(value: Any) -> str | int | float | bool:
     return redact_part(text, _MAX_TEXT)
 
 
-class _Task(Protocol):
+class TaskRecorder(Protocol):
     """Whatever records the running task and takes its notes."""
 
     notes: Notes | None
@@ -99,15 +99,6 @@ class _Task(Protocol):
 
     def composed(self, command: Any, kwargs: dict[str, Any]) -> None:
         """Take the command that a bash app is about to run, and the keyword arguments of its call."""
-
-
-class Running(threading.local):
-    """The recorder of the task that this thread runs: None if none is being recorded."""
-
-    task: _Task | None = None
-
-
-running = Running()
 
 
 def annotate(**values: Any) -> None:
@@ -150,7 +141,7 @@ def generated(path: str | os.PathLike[str]) -> None:
         _guarded(Notes.generate, task, path)
 
 
-def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: _Task, argument: Any) -> None:
+def _guarded(call: Callable[[Notes, Any], dict[str, Any]], task: TaskRecorder, argument: Any) -> None:
     try:
         if task.notes is None:
             task.notes = Notes()

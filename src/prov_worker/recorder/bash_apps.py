@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.annotations import running
+from prov_worker.recorder.context import running
 from prov_worker.recorder.errors import log_internal_error
 
 #: Looked up where whoever has a bash app has loaded them: nothing but the standard library is imported here.

@@ -1,15 +1,28 @@
-"""What a worker says in its environment for all that it starts: where its slot is, and how its tasks are recorded."""
+"""What the code of a task finds of its recorder: in its thread, and in the environment of all that a worker starts."""
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prov_worker.recorder.annotations import TaskRecorder
 
 #: In the environment of all that a worker starts.
 CONTEXT = "PROV_WORKER_CONTEXT"
 _KEPT = ("key", "settings", "endpoint_name")
+
+
+class _Running(threading.local):
+    """The recorder of the task that this thread runs: None if none is being recorded."""
+
+    task: TaskRecorder | None = None
+
+
+running = _Running()
 
 
 def publish(slot: str, provenance: Mapping[str, Any], endpoint_id: Any) -> None:

@@ -12,8 +12,7 @@ from uuid import UUID
 
 from prov_worker.attempt import AttemptId
 from prov_worker.errors import SpoolError
-from prov_worker.recorder.annotations import running
-from prov_worker.recorder.context import context
+from prov_worker.recorder.context import context, running
 from prov_worker.spool.slot_reader import SlotReader
 
 

@@ -11,18 +11,22 @@ import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prov_worker.arrivals import before_first, when_imported
-from prov_worker.capture_settings import NOTHING, OFF, Capture
 from prov_worker.interruptions import is_own
 from prov_worker.recorder.errors import log, log_internal_error
+
+if TYPE_CHECKING:
+    from prov_worker.capture_settings import Capture
 
 _PACKAGE = "prov_worker.capture"
 #: Which import of a library it is that makes what is recorded of it be imported.
 _AWAITED = {"torch": "torch"}
 #: Libraries that workers import anyway: making an object of a class is what counts. Module and class.
 _BEGUN = {"parsl": ("parsl.dataflow.dflow", "DataFlowKernel")}
+#: As of :mod:`prov_worker.capture_settings`, which is not imported here.
+_OFF = "off"
 #: Has each worker of a Dask cluster import a module (distributed, "Customize Initialization").
 DASK_PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
 _DASK = f"{_PACKAGE}.dask"
@@ -32,35 +36,42 @@ ENDINGS: list[Callable[[Any], None]] = []
 
 
 class _State:
-    """What the settings say of libraries."""
+    """What the settings say of libraries: None is the default."""
 
-    capture = NOTHING
+    capture: Capture | None = None
+    watching = False
 
 
 def watched() -> Capture:
     """Return what is recorded of libraries in this process."""
-    return _State.capture
+    from prov_worker.capture_settings import NOTHING, Capture  # workers that use none of them need no word of it
+
+    return (_State.capture or Capture()) if _State.watching else NOTHING
 
 
-def watch(capture: Capture) -> None:
-    """Record the work of the libraries that the settings name, from now on."""
-    _State.capture = capture
-    if capture.dask:
+def watch(capture: Capture | None) -> None:
+    """Record the work of the libraries that the settings name, from now on; None takes the default, all of them."""
+    _State.capture, _State.watching = capture, True
+    if capture is None or capture.dask:
         _preload_dask()
     for library, module in _AWAITED.items():
-        if getattr(capture, library) not in (False, OFF):
+        if _is_on(capture, library):
             when_imported(module, _arrived_for(library))
     for library, (module, kind) in _BEGUN.items():
-        if getattr(capture, library):
+        if _is_on(capture, library):
             before_first(module, kind, _arrived_for(library))
+
+
+def _is_on(capture: Capture | None, library: str) -> bool:
+    return capture is None or getattr(capture, library) not in (False, _OFF)
 
 
 def watch_alone(module: ModuleType) -> None:
     """Record Parsl's apps in a program that is not a worker, as ``PROV_WORKER_*`` asks for it."""
     from prov_worker.settings import Settings, switched_on
 
-    if _State.capture is NOTHING and switched_on():
-        _State.capture = Settings.from_environ().capture
+    if not _State.watching and switched_on():
+        _State.capture, _State.watching = Settings.from_environ().capture, True
     _arrived_for("parsl")(module)
 
 
@@ -78,9 +89,10 @@ def end_all(recorder: Any) -> None:
 def _arrived_for(library: str) -> Callable[[ModuleType], None]:
     def arrived(module: ModuleType) -> None:
         try:
-            if getattr(_State.capture, library) in (False, OFF):
+            capture = watched()
+            if not _is_on(capture, library):
                 return
-            reason = importlib.import_module(_PACKAGE).CAPTURES[library].arrive(module, _State.capture)
+            reason = importlib.import_module(_PACKAGE).CAPTURES[library].arrive(module, capture)
             if reason:
                 log.warning("recording: nothing is recorded of %s: %s", library, reason)
         except Exception as error:

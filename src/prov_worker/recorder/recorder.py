@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prov_worker.recorder import capture, libraries
-from prov_worker.recorder.annotations import Notes, running
+from prov_worker.recorder.context import running
 from prov_worker.recorder.counters import Counters
 from prov_worker.recorder.descendants import Descendants
 from prov_worker.recorder.failures import failure
@@ -41,6 +41,7 @@ from prov_worker.spool.slot import LISTED, NOTE_LIMIT
 if TYPE_CHECKING:
     from prov_worker.attempt import AttemptId
     from prov_worker.recorder import commands
+    from prov_worker.recorder.annotations import Notes
 
 # bound here, where programs that replace the clocks of modules do not look
 _clock_ns = time.monotonic_ns

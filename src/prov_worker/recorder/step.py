@@ -18,8 +18,8 @@ from typing import Any, TypeVar, overload
 
 from prov_worker.errors import SettingsError
 from prov_worker.interruptions import is_own
-from prov_worker.recorder.annotations import running
 from prov_worker.recorder.bash_apps import is_bash_app, record_app
+from prov_worker.recorder.context import running
 from prov_worker.recorder.errors import guarded, log, log_internal_error
 from prov_worker.recorder.provenance import provenance_of_environment
 
