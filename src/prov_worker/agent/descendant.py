@@ -7,6 +7,8 @@ from prov_worker.agent.process_use import ProcessUse
 
 #: A process is younger than its exec(2) for a moment, and then shows the memory of its parent (vfork(2)).
 EXEC_NS = 100_000_000
+#: A reading sooner after another takes its place: of the last two, one is to be from before the task's end.
+APART_NS = 4_000_000
 NO_IO = Io()
 
 
@@ -66,8 +68,9 @@ class Descendant:
         clock_ns = self.meter.cpu_ns()
         if clock_ns is None:
             return False
-        self.earlier_ns, self.earlier_read_ns = self.cpu_ns, self.read_ns
-        self.clock_ns, self.read_ns, self.earlier_io = clock_ns, mono_ns, self.io
+        if mono_ns - self.read_ns >= APART_NS:
+            self.earlier_ns, self.earlier_read_ns, self.earlier_io = self.cpu_ns, self.read_ns, self.io
+        self.clock_ns, self.read_ns = clock_ns, mono_ns
         io = self.meter.io()
         self.io = io if io is not None else self.io
         if mono_ns - self.first_ns >= EXEC_NS:
@@ -75,7 +78,7 @@ class Descendant:
             self.peak = max(self.peak, self.rss)
         return True
 
-    def use(self, alive: bool, waited: bool, by_worker: bool = True) -> ProcessUse:
+    def use(self, alive: bool, waited: bool, by_worker: bool = True, inherited: bool = False) -> ProcessUse:
         """Return its readings; the arguments are fields of :class:`ProcessUse`."""
         return ProcessUse(
             self.pid,
@@ -93,4 +96,6 @@ class Descendant:
             self.io_began,
             self.io,
             self.earlier_io,
+            inherited,
+            self.parent,
         )

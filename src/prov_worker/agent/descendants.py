@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from prov_worker.agent.descendant import EXEC_NS, NO_IO, Descendant
 from prov_worker.agent.process_meter import TICKS_PER_S, Io, ProcessMeter, Stat
-from prov_worker.agent.process_use import ProcessUse
+from prov_worker.agent.process_use import ProcessUse, TreeUse
 
 MAX_PROCESSES = 256
 _ENDED = ("Z", "X")
@@ -42,7 +42,7 @@ class Descendants:
         self._listing = b""
         self._waited_ns: int | None = None
         self._waited_read_ns = self._tail_since_ns = 0
-        self._owed_ns = 0
+        self._owed_ns = self._buried_ns = 0
         self._gone_io = [0, 0, 0, 0]
         self._child_peak = 0
         self._seen = 0
@@ -67,31 +67,31 @@ class Descendants:
             return 0
         return sum(process.rss for process in self._processes.values() if not process.left_over)
 
-    def begin(self, mono_ns: int, boot_offset_ns: int, begun: Mapping[int, tuple[int, bool]], now_ns: int) -> None:
+    def begin(
+        self, mono_ns: int, boot_offset_ns: int, begun: Mapping[int, tuple[int, bool]] | None, now_ns: int
+    ) -> None:
         """Begin with another task.
 
         Args:
             mono_ns: when it began (CLOCK_MONOTONIC).
             boot_offset_ns: what to add to that clock to have time since boot.
-            begun: what the worker saw of its descendants at that moment, by id: CPU time, and whether it ran.
+            begun: what the worker saw of its descendants at that moment, by id: CPU time, and whether it ran; None if
+                it did not look.
             now_ns: now, on the first clock.
         """
+        looked, begun = begun is not None, begun or {}
         self._began_ns, self._begun = mono_ns, dict(begun)
         self._began_ticks = (mono_ns + boot_offset_ns) * TICKS_PER_S // 1_000_000_000
         # buried since, but there when the task began: who has its time is known here alone
-        self._gone = [process.since(*begun[process.pid]) for process in self._gone if process.pid in begun]
+        self._gone = [process.since(mono_ns, *begun[process.pid]) for process in self._gone if process.pid in begun]
         self.charges.clear()
         self._gone_io = [0, 0, 0, 0]
-        self._owed_ns = self._child_peak = self._tail_since_ns = 0
+        self._owed_ns = self._child_peak = self._tail_since_ns = self._buried_ns = 0
         self._waited_ns = None
-        early: dict[int, int] = {}
         for process in list(self._processes.values()):
             there = process.read(now_ns)
-            if not there and begun and process.pid not in begun:
-                # gone before the task began: its parent had its time by then, which the slot did not say yet
-                parent = self._processes.get(process.parent)
-                if parent is not None:
-                    early[parent.pid] = early.get(parent.pid, 0) + process.cpu_ns
+            if not there and looked and process.pid not in begun:
+                # gone before the task began: its parent had its time by then
                 self._processes.pop(process.pid).meter.close()
                 continue
             process.older = process.start < self._began_ticks or process.pid in begun
@@ -103,7 +103,6 @@ class Descendants:
             else:
                 process.began_ns = process.use(True, False).cpu_at(mono_ns) if process.older else 0
         for process in self._processes.values():
-            process.began_ns += early.get(process.pid, 0)
             process.charged_ns = process.began_ns
         self._seen = len(self._processes)
         self._take_waited(self._worker.stat(), now_ns)
@@ -194,11 +193,15 @@ class Descendants:
                 total = [a + b - c for a, b, c in zip(total, process.io, process.io_began, strict=True)]
         return Io(*total)
 
-    def use(self) -> tuple[list[ProcessUse], int | None, int]:
-        """Return what the task's descendants used, the peak of the largest, and how many were seen."""
+    def use(self, rss_bytes: int | None = None) -> TreeUse:
+        """Return what the task's descendants used.
+
+        Args:
+            rss_bytes: largest total of the whole tree at one sample.
+        """
         alive = [process.use(True, False) for process in self._processes.values()]
         peak = max([self._child_peak, *(process.peak for process in self._processes.values() if not process.left_over)])
-        return self._gone + alive, peak or None, self._seen
+        return TreeUse(self._gone + alive, rss_bytes, peak or None, self._seen, self._buried_ns)
 
     def close(self) -> None:
         """Let all files go."""
@@ -305,8 +308,11 @@ class Descendants:
                 self._gone_io[index] -= last[index] if waited else 0
             else:
                 self._gone_io[index] += (0 if waited else last[index]) - began[index]
-        if not waited or process.older or not self._whole:
-            self._gone.append(process.use(False, waited, parent is None))
+        inherited = heir is not process and parent is None
+        if waited and parent is None and not inherited:
+            self._buried_ns += process.cpu_ns
+        if not waited or process.older or inherited or not self._whole:
+            self._gone.append(process.use(False, waited, parent is None, inherited))
         if not process.left_over:
             self._child_peak = max(self._child_peak, process.peak)
         process.meter.close()

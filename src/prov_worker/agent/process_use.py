@@ -23,6 +23,8 @@ class ProcessUse:
         earlier_ns, earlier_read_ns: the same at the look before.
         io_began, io: bytes; None if they could not be read.
         earlier_io: the same at the look before the last.
+        inherited: it was gone together with its parent, which may have waited for it or not.
+        parent: process id of that.
     """
 
     pid: int
@@ -40,16 +42,31 @@ class ProcessUse:
     io_began: Io | None
     io: Io | None
     earlier_io: Io | None = None
+    inherited: bool = False
+    parent: int = 0
 
-    def since(self, began_ns: int, ran: bool) -> ProcessUse:
-        """Return the same for a later task, that began before the process was gone and after it was read last.
+    def since(self, mono_ns: int, began_ns: int, ran: bool) -> ProcessUse:
+        """Return the same for a later task, that began before the process was gone.
 
         Args:
+            mono_ns: when that task began, CLOCK_MONOTONIC.
             began_ns: its CPU time when that task began.
             ran: whether it ran at that moment.
         """
         last_ns = max(self.cpu_ns, began_ns)
-        return replace(self, older=True, left_over=ran, began_ns=began_ns, cpu_ns=last_ns, io_began=self.io)
+        if self.read_ns <= mono_ns:
+            began_ns = last_ns
+        return replace(
+            self,
+            older=True,
+            left_over=ran,
+            # a zombie then, whose parent was gone: that one has not waited for it
+            waited=self.waited and not self.inherited,
+            inherited=False,
+            began_ns=began_ns,
+            cpu_ns=last_ns,
+            io_began=self.io,
+        )
 
     def cpu_at(self, mono_ns: int) -> int:
         """Return CPU time at a moment between the last two looks, as if it had been used evenly."""
@@ -78,9 +95,11 @@ class TreeUse:
         peak_rss_bytes: largest total of the tree at one sample; pages that processes share count for each of them.
         child_peak_rss_bytes: largest resident memory of one descendant, of its own ``VmHWM`` or of samples.
         descendants: how many were seen.
+        waited_ns: CPU time, as far as it was seen, of those that the worker itself has waited for.
     """
 
     processes: list[ProcessUse]
     peak_rss_bytes: int | None = None
     child_peak_rss_bytes: int | None = None
     descendants: int = 0
+    waited_ns: int = 0

@@ -6,14 +6,16 @@ what a child used before the task is taken off, and what descendants used that n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from prov_worker.agent.process_meter import Io
 from prov_worker.agent.process_use import ProcessUse, TreeUse
 from prov_worker.counters import Usage
 from prov_worker.model import Column, Series
 
+#: Entries of a journal's ``kin`` beyond those of earlier releases.
+_MORE_OF_KIN = 9
 _CHARS = ("read_chars", "written_chars")
 _BYTES = ("read_bytes", "written_bytes")
 #: The last sample of a task is no more intervals than these before its end.
@@ -22,6 +24,50 @@ _LONGEST_TAIL = 4
 _LATE_S = 0.25
 #: Counters and samples agree if they differ by no more than this share, or so many seconds.
 _AGREE, _AGREE_S = 0.02, 0.02
+#: A process that took less between its last two looks has hardly taken much after them.
+_AT_REST_NS = 2_000_000
+#: Counters of waited-for children are in whole microseconds; no clock was ahead of them.
+_ROUNDED_NS = 500_000
+
+
+class _Seen(NamedTuple):
+    """What the worker saw of one descendant: ns of CPU time, and bytes.
+
+    ``whole`` if the times have what children took that it had waited for; else ``waited_ns`` is that, at some moment
+    before the task began. ``came_ns`` is what children took that it waited for during the task.
+    """
+
+    begun_ns: int | None = None
+    ended_ns: int | None = None
+    ran: bool = False
+    whole: bool = False
+    waited_ns: int = 0
+    came_ns: int = 0
+    begun_io: Io | None = None
+    ended_io: Io | None = None
+
+    @classmethod
+    def of(cls, entry: Sequence[Any]) -> _Seen:
+        """Read an entry of a journal's ``kin``."""
+        begun, ended, ran, waited_ns, *more = entry[1:]
+        begun_ns = None if begun is None else begun + waited_ns
+        if len(more) < _MORE_OF_KIN:
+            return cls(begun_ns, ended, bool(ran), False, waited_ns)
+        ended_ns = None if ended is None else ended + (more[0] or 0)
+        before, after = more[1:5], more[5:9]
+        return cls(
+            begun_ns,
+            ended_ns,
+            bool(ran),
+            True,
+            waited_ns,
+            0 if ended is None else (more[0] or 0) - waited_ns,
+            None if None in before else Io(*before),
+            None if None in after else Io(*after),
+        )
+
+
+_UNSEEN = _Seen()
 
 
 def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, end_ns: int) -> list[str]:
@@ -29,45 +75,56 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
 
     Args:
         usage: the worker's own; changed in place.
-        seen: what the worker saw of its descendants' clocks: id, ns at the start and at the end (None: it was not
-            there), whether it ran at the moment of the start, and ns of children that it had waited for before.
+        seen: what the worker saw of its descendants: id, ns of CPU time at the start and at the end (None: it was not
+            there), whether it ran at the moment of the start, ns of children that it had waited for at the start and
+            at the end, four numbers of bytes at the start and at the end. Those of earlier releases have five entries,
+            the last of them at some moment before the start.
         tree: what the agent saw; None if it saw nothing of the task.
         end_ns: when the task ended, CLOCK_MONOTONIC.
 
     Returns:
         Notes on what is not known.
     """
-    clocks = {entry[0]: entry for entry in seen}
+    clocks = {entry[0]: _Seen.of(entry) for entry in seen}
     processes = {process.pid: process for process in tree.processes} if tree is not None else {}
     added_ns = earlier_ns = before_ns = before_others_ns = 0
     io = [0, 0, 0, 0]
-    unread = sampled = 0
+    unread = sampled = cut = 0
     uncounted = usage.children_cpu_user_s is None  # of a thread beside others: the kernel counts for the process
+    orphans, swallowed = _orphans(usage, tree), _swallowed(clocks, tree)
     for pid in {**clocks, **processes}:
         process = processes.get(pid)
-        begun, ended, ran, waited_ns = clocks[pid][1:5] if pid in clocks else (None, None, 0, 0)
-        begun_ns = process.began_ns if process is not None else (begun or 0) + waited_ns
-        left_over = bool(ran) or (process is not None and process.left_over)
+        waited = process is not None and ((process.waited and pid not in orphans) or pid in swallowed)
+        seen_of = clocks.get(pid, _UNSEEN)
+        ended = seen_of.ended_ns
+        begun_ns = seen_of.begun_ns or 0
+        if process is not None and (seen_of.begun_ns is None or not seen_of.whole):
+            begun_ns = process.began_ns
+        left_over = seen_of.ran or (process is not None and process.left_over)
+        began_io, ended_io = _io_of(seen_of, process, end_ns)
         if ended is not None:
-            ended += process.waited_ns if process is not None else waited_ns
+            if not seen_of.whole:
+                ended += process.waited_ns if process is not None else seen_of.waited_ns
         elif process is not None and process.alive:
             ended = process.cpu_at(end_ns)
-        elif process is not None and (uncounted or not process.waited):
+        elif process is not None and (uncounted or not waited):
             ended = process.cpu_ns
-            sampled += process.waited
+            sampled += waited
+            cut += not (waited or left_over) and process.cpu_ns > max(begun_ns, process.earlier_ns) + _AT_REST_NS
         if ended is not None:
             used_ns = max(0, ended - begun_ns)
             if left_over:
                 earlier_ns += used_ns
             else:
                 added_ns += used_ns
-                unread += not _add(io, process, end_ns)
+                unread += not _add(io, began_io, ended_io)
             continue
         if left_over and process is not None:
             earlier_ns += max(0, process.cpu_ns - begun_ns)
             begun_ns = process.cpu_ns  # waited for in the end: all of it is in its parent's counters
-        _take_off(io, process)
-        if process is None or process.by_worker:
+            began_io = process.io or began_io
+        _take_off(io, began_io)
+        if process is None or (process.by_worker and pid not in swallowed):
             before_ns += begun_ns
         else:
             before_others_ns += begun_ns
@@ -85,6 +142,11 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
         own = usage.peak_rss_bytes if usage.peak_rss_exact else None
         usage.tree_peak_rss_bytes = max(tree.peak_rss_bytes, own or 0)
     notes = []
+    if cut:
+        notes.append(
+            f"Of processes that nobody had waited for, {cut} worked until the end, which no look fell into: what they "
+            "did after the last one is in no total."
+        )
     if unread:
         notes.append(f"Bytes that {unread} descendants read and wrote could not be read, and are in no total.")
     if uncounted and usage.cpu_user_s is not None and (sampled or (tree is not None and tree.descendants)):
@@ -93,6 +155,32 @@ def account(usage: Usage, seen: Iterable[Sequence[Any]], tree: TreeUse | None, e
             "that came and went between two looks are in no total."
         )
     return notes
+
+
+def _orphans(usage: Usage, tree: TreeUse | None) -> set[int]:
+    """Return those, gone with their parent, that nobody can have waited for: the worker's counters lack their time."""
+    user_s, system_s = usage.children_cpu_user_s, usage.children_cpu_system_s
+    if tree is None or user_s is None or system_s is None:
+        return set()
+    left_ns = int((user_s + system_s) * 1e9) + _ROUNDED_NS - tree.waited_ns
+    orphans = set()
+    for process in sorted(tree.processes, key=lambda process: process.cpu_ns):
+        if process.inherited and process.waited and process.cpu_ns > left_ns:
+            orphans.add(process.pid)
+        elif process.inherited and process.waited:
+            left_ns -= process.cpu_ns
+    return orphans
+
+
+def _swallowed(clocks: Mapping[int, _Seen], tree: TreeUse | None) -> set[int]:
+    """Return those, gone together with their parent, whose time is in that one's, as the worker read it at the end."""
+    left_ns = {pid: seen.came_ns + int(_AGREE_S * 1e9) for pid, seen in clocks.items() if seen.came_ns > 0}
+    swallowed = set()
+    for process in tree.processes if tree is not None else ():
+        if process.inherited and process.cpu_ns <= left_ns.get(process.parent, 0):
+            left_ns[process.parent] -= process.cpu_ns
+            swallowed.add(process.pid)
+    return swallowed
 
 
 def close_series(series: Series | None, usage: Usage, wall_time_s: float, cpus: int) -> str | None:
@@ -174,18 +262,29 @@ def _take_off_children(usage: Usage, before_s: float) -> None:
     usage.children_cpu_user_s, usage.children_cpu_system_s = round(user_s * kept, 6), round(system_s * kept, 6)
 
 
-def _add(io: list[int], process: ProcessUse | None, end_ns: int) -> bool:
-    if process is None:
-        return True
-    ended = process.io_at(end_ns) if process.alive else process.io
-    if ended is None or process.io_began is None:
+def _io_of(seen: _Seen, process: ProcessUse | None, end_ns: int) -> tuple[Io | None, Io | None]:
+    """Return bytes of a descendant at the task's start and end, as the worker read them, else as the agent did."""
+    if process is None and not seen.whole:
+        return Io(), Io()  # an earlier release did not look
+    began = seen.begun_io
+    if began is None and process is not None:
+        began = process.io_began
+    elif began is None and seen.begun_ns is None:
+        began = Io()
+    ended = seen.ended_io
+    if ended is None and process is not None:
+        ended = process.io_at(end_ns) if process.alive else process.io
+    return began, ended
+
+
+def _add(io: list[int], began: Io | None, ended: Io | None) -> bool:
+    if began is None or ended is None:
         return False
-    for number, (last, began) in enumerate(zip(ended, process.io_began, strict=True)):
-        io[number] += max(0, last - began)
+    for number, (first, last) in enumerate(zip(began, ended, strict=True)):
+        io[number] += max(0, last - first)
     return True
 
 
-def _take_off(io: list[int], process: ProcessUse | None) -> None:
-    began = process.io_began if process is not None else None
+def _take_off(io: list[int], began: Io | None) -> None:
     for number, value in enumerate(began or Io()):
         io[number] -= value

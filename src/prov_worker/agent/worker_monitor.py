@@ -309,9 +309,8 @@ class Watched:
             self._look_due_ns = 0
             now = time.monotonic_ns()
             self._follow(now, now)
-        processes, child_peak, seen = descendants.use()
-        current.tree = TreeUse(processes, current.peak_rss_bytes or None, child_peak, seen)
-        return current if len(current.rows.buffer) or current.rows.used_ns or seen else None
+        current.tree = tree = descendants.use(current.peak_rss_bytes or None)
+        return current if len(current.rows.buffer) or current.rows.used_ns or tree.descendants else None
 
     def death(self) -> Death | None:
         """Return whether the process has died; called when its descriptor says so, and now and then."""

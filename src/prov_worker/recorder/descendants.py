@@ -1,7 +1,8 @@
-"""Clocks of a worker's descendants at the very start and end of a task, which the agent sees tens of milliseconds late.
+"""Counters of a worker's descendants at the very start and end of a task, which the agent sees some moments late.
 
-The agent finds the descendants and names them in the slot; the worker reads no more than their clocks, half a
-microsecond each (clock_getcpuclockid(3)), and nothing if there are none.
+The agent finds the descendants and names them in the slot. Of each the worker reads the clock (clock_getcpuclockid(3)),
+what the children took that it has waited for, and its bytes (proc(5)): some ten microseconds, and nothing if there are
+none. What they did between two tasks, or in the moment until the agent looks, is then no other task's.
 """
 
 from __future__ import annotations
@@ -10,16 +11,28 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from prov_worker.files import open_to_read
-from prov_worker.processes import process_state
-from prov_worker.spool.slot import Slot
+from prov_worker.interruptions import is_own
+from prov_worker.spool.slot import LISTED, Slot
 
 _CPUCLOCK_SCHED = 2
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_NO_BYTES = (None, None, None, None)
+
+
+class _Reading(NamedTuple):
+    """Counters of one descendant: of itself, and of the children that it has waited for."""
+
+    cpu_ns: int
+    waited_ns: int
+    ran: bool
+    io: Sequence[int | None]
 
 
 class Descendants:
-    """Reads the clocks of one worker's descendants.
+    """Reads the counters of one worker's descendants.
 
     Args:
         thread: native thread id whose children are looked at.
@@ -33,12 +46,12 @@ class Descendants:
     def __init__(self, thread: int) -> None:
         self._children = open_to_read(f"/proc/self/task/{thread}/children")
         self._file = os.fstat(self._children)[1:3] if self._children >= 0 else None
-        self._begun: dict[int, tuple[int, bool, int]] = {}
-        self._ended: dict[int, int] = {}
+        self._begun: dict[int, _Reading] = {}
+        self._ended: list[int] = []
         self.any = False
 
     def begin(self, slot: Slot) -> None:
-        """Read clocks at the start of a task, before the slot says that it runs."""
+        """Read counters at the start of a task, before the slot says that it runs."""
         if self._begun:
             self._begun = {}
         named = slot.descendants()
@@ -46,17 +59,23 @@ class Descendants:
             self.any = False
             return
         self.any = True
-        listed = dict.fromkeys(self._ended, 0)  # also those that the agent has not seen yet
-        listed.update(named)
-        for pid, waited_ns in listed.items():
-            cpu_ns = _cpu_ns(pid)
-            if cpu_ns is not None:
-                ran = process_state(pid) == "R"
-                self._begun[pid] = cpu_ns, ran, waited_ns
-        slot.note_descendants([(pid, cpu_ns + waited_ns, ran) for pid, (cpu_ns, ran, waited_ns) in self._begun.items()])
+        # also those that the agent has not seen yet
+        for pid in dict.fromkeys((*self._ended, *(pid for pid, _ in named))):
+            reading = _read(pid)
+            if reading is not None:
+                self._begun[pid] = reading
+        slot.note_descendants([(pid, each.cpu_ns + each.waited_ns, each.ran) for pid, each in self._begun.items()])
+
+    def are_there(self, slot: Slot) -> bool:
+        """Return whether there is anything to read at the end of a task, but for what the agent has not seen yet."""
+        if slot.halves[LISTED] or self._begun:
+            return True
+        self._ended.clear()
+        self.any = False
+        return False
 
     def field(self, slot: Slot, look: bool) -> str:
-        """Read clocks at the end of a task.
+        """Read counters at the end of a task.
 
         Args:
             slot: names the descendants.
@@ -67,20 +86,27 @@ class Descendants:
         """
         named = slot.descendants()
         direct = self._direct() if look else ()
-        if not named and not direct and not self._begun:
-            self._ended.clear()
-            self.any = False
+        if not direct and not self.are_there(slot):
             return ""
         self.any = True
-        pids = dict.fromkeys((*direct, *self._begun, *(pid for pid, _ in named)))
-        self._ended = {}
+        self._ended = []
         rows = []
-        for pid in pids:
-            end_ns = _cpu_ns(pid)
-            if end_ns is not None:
-                self._ended[pid] = end_ns
-            begun_ns, ran, waited_ns = self._begun.get(pid, (None, False, 0))
-            rows.append([pid, begun_ns, end_ns, int(ran), waited_ns])
+        for pid in dict.fromkeys((*direct, *self._begun, *(pid for pid, _ in named))):
+            begun, ended = self._begun.get(pid), _read(pid)
+            if ended is not None:
+                self._ended.append(pid)
+            rows.append(
+                [
+                    pid,
+                    None if begun is None else begun.cpu_ns,
+                    None if ended is None else ended.cpu_ns,
+                    int(begun is not None and begun.ran),
+                    0 if begun is None else begun.waited_ns,
+                    0 if ended is None else ended.waited_ns,
+                    *(_NO_BYTES if begun is None else begun.io),
+                    *(_NO_BYTES if ended is None else ended.io),
+                ]
+            )
         return f',"kin":{json.dumps(rows)}'
 
     def _direct(self) -> Sequence[int]:
@@ -89,12 +115,37 @@ class Descendants:
                 return []  # user code has closed the descriptor, and opened another file
             text = os.pread(self._children, 4096, 0)
             return [int(word) for word in text[: text.rfind(b" ") + 1].split()]
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if not is_own(error):
+                raise
             return []
 
 
-def _cpu_ns(pid: int) -> int | None:
+def _read(pid: int) -> _Reading | None:
+    """Read one descendant; None if it is gone."""
     try:
-        return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
-    except OSError:
+        cpu_ns = time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
+        data = _content(f"/proc/{pid}/stat")
+        # from the third on: the second, the name, may hold spaces and brackets
+        fields = data[data.rindex(b")") + 2 :].split(None, 15)
+        ran, waited_ns = fields[0] == b"R", (int(fields[13]) + int(fields[14])) * _TICK_NS
+    except (OSError, ValueError, IndexError) as error:
+        if not is_own(error):
+            raise
         return None
+    io: Sequence[int | None] = _NO_BYTES
+    try:
+        fields = _content(f"/proc/{pid}/io").split(None, 12)
+        io = int(fields[1]), int(fields[3]), int(fields[9]), int(fields[11])
+    except (OSError, ValueError, IndexError) as error:
+        if not is_own(error):
+            raise
+    return _Reading(cpu_ns, waited_ns, ran, io)
+
+
+def _content(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)

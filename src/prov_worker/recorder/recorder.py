@@ -290,7 +290,7 @@ class Recorder(WorkerThread):
             or self.notes is not None
             or (
                 (slot.halves[LISTED] or self._descendants.any)  # type: ignore[union-attr]
-                and self._descendants.field(slot, False)  # type: ignore[arg-type]
+                and self._descendants.are_there(slot)  # type: ignore[arg-type]
             )
         ):
             return False

@@ -22,7 +22,8 @@ Field names are short for the same reason:
     kB, counts, blocks of 512 bytes) ``io`` (text of ``/proc/self/io`` before and after) ``rss res err box`` (sandbox)
     ``files`` (by path in the sandbox: size, time of change; if the settings ask for it)
     ``kin`` (descendants that were there at the start or the end: process id, ns of CPU time at the start and at the
-    end, 1 if it ran at the moment of the start, and ns of children that it had waited for before)
+    end, 1 if it ran at the moment of the start, ns of children that it had waited for at the start and at the end, and
+    the four numbers of bytes of ``/proc/PID/io`` at the start and at the end)
     of a command: ``cmd`` (``run`` ``launcher`` ``status`` ``limit``) ``outf`` (files of its streams); ``out`` (ends of
     standard output and error)
     The ``end`` of a quick task has no line of its own: its fields follow in the task's ``start`` line.

@@ -170,16 +170,19 @@ class SlotReader:
             DESCENDANT.pack_into(self._map, LISTED_AT + number * DESCENDANT.size, *entry)
         _COUNT.pack_into(self._map, LISTED_COUNT_AT, len(entries))
 
-    def begun_descendants(self, sequence: int) -> dict[int, tuple[int, bool]]:
-        """Return what the worker saw of its descendants at a task's begin, by id: CPU time (ns), and if it ran."""
+    def begun_descendants(self, sequence: int) -> dict[int, tuple[int, bool]] | None:
+        """Return what the worker saw of its descendants at a task's begin, by id: CPU time (ns), and if it ran.
+
+        Empty if it looked and none was left; None if it did not look.
+        """
         if self._path_length > PATH_LIMIT:
-            return {}
+            return None
         noted, count = LOOKED.unpack_from(self._map, LOOKED_AT)
         if noted != sequence or count > MAX_DESCENDANTS:
-            return {}
+            return None
         entries = list(BEGUN.iter_unpack(self._map[BEGUN_AT : BEGUN_AT + count * BEGUN.size]))
         if noted != LOOKED.unpack_from(self._map, LOOKED_AT)[0]:
-            return {}
+            return None
         return {pid: (cpu_ns, bool(ran)) for pid, cpu_ns, ran in entries}
 
     def limit_ns(self, sequence: int) -> int:

@@ -18,6 +18,7 @@ import workloads
 from prov_worker.crate.reader import StepCrate
 from prov_worker.globus.embedded import EmbeddedEndpoint
 from prov_worker.model import Series
+from support.crate_dir import wait_until
 
 #: How far a crate may be from what a task measured: the larger of a share and an amount.
 CPU_SHARE, CPU_S = 0.02, 0.02
@@ -112,7 +113,7 @@ def _row(name: str, key: str, measured: float, recorded: float, factor: int, uni
     return name, f"`{key}`", f"{measured / factor:.3f} {unit}", f"{recorded / factor:.3f}", f"{difference:+.3f}{share}"
 
 
-Run = Callable[[dict[str, tuple[Any, ...]]], dict[str, Measured]]
+Run = Callable[..., dict[str, Measured]]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -
                 )
                 future = endpoint.submit(*call)
                 results[name] = (future.result(LIMIT_S), future.task_id)
+            wait_until(lambda: all((crates / f"{task}.crate").exists() for _, task in results.values()), "crates")
         tasks = {
             name: Measured(StepCrate.open(crates / f"{task}.crate"), result) for name, (result, task) in results.items()
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import memory_workloads
 import pytest
 import workloads
 
@@ -14,13 +15,13 @@ MIB = 1 << 20
 #: The kernel counts pages per CPU and adds them up later (proc.rst on statm): 290 KB were seen.
 SLACK = 512 << 10
 CALLS: dict[str, tuple[Any, ...]] = {
-    "child of a small worker": (workloads.filled_children, 1, 60, 1.5),
-    "grows": (workloads.hold, 200, 0.6),
-    "again": (workloads.hold, 80, 0.8),
-    "small child": (workloads.filled_children, 1, 20, 1.5),
-    "two children": (workloads.filled_children, 2, 70, 1.5),
-    "late child": (workloads.late_child, 0.6, 1.5),
-    "short child": (workloads.short_child,),
+    "child of a small worker": (memory_workloads.filled_children, 1, 60, 1.5),
+    "grows": (memory_workloads.hold, 200, 0.6),
+    "again": (memory_workloads.hold, 80, 0.8),
+    "small child": (memory_workloads.filled_children, 1, 20, 1.5),
+    "two children": (memory_workloads.filled_children, 2, 70, 1.5),
+    "late child": (memory_workloads.late_child, 0.6, 1.5),
+    "short child": (memory_workloads.short_child,),
     "quick": (workloads.sleep, 0),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import mmap
 import multiprocessing
 import os
 import resource
@@ -210,6 +209,29 @@ def end_pool(name: str) -> None:
     KEPT.pop(name).shutdown()
 
 
+def _program(seconds: float) -> None:
+    subprocess.run(python(BURN.format(seconds=seconds)), check=True)
+
+
+def programs_of_pool(name: str, seconds: float) -> None:
+    """A process of a pool that stays runs a program, and waits for it."""
+    if name not in KEPT:
+        KEPT[name] = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+    KEPT[name].submit(_program, seconds).result()
+
+
+def killed_group(seconds: float) -> dict[str, float]:
+    """A shell and its child, killed at one moment: nobody waits for the child."""
+    burn_on = f"{sys.executable} -S -c 'while True: pass' & wait"
+    shell = subprocess.Popen(["sh", "-c", burn_on], start_new_session=True)
+    time.sleep(seconds)
+    (child,) = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
+    used_s = time.clock_gettime((~int(child) << 3) | 2)
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
+    return {"reported_s": used_s}
+
+
 def terminated_pool(seconds: float) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as processes:
         processes.map(burn, [seconds, seconds])
@@ -238,65 +260,6 @@ def reap_child() -> dict[str, float]:
 def quick_or_child(seconds: float) -> dict[str, Any] | None:
     """Return at once, or run a child: the same function, so that it is known as quick."""
     return measured("child", seconds) if seconds else None
-
-
-# -- memory ----------------------------------------------------------------------------------------------------------
-
-#: A program that fills memory, writes its own high-water mark, and ends with its input.
-FILL = (
-    "import mmap, sys\nblock = mmap.mmap(-1, {mib} << 20)\n"
-    "for _ in range({mib}): block.write(b'x' * (1 << 20))\n"
-    "mark = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
-    "print(int(mark.split()[1]) * 1024, flush=True)\nsys.stdin.read()\n"
-)
-
-
-def status_bytes(key: str, pid: int | str = "self") -> int:
-    """A size of ``/proc/PID/status``, such as ``VmHWM``."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith(f"{key}:")).split()[1]) * 1024
-
-
-def hold(mib: int, seconds: float) -> dict[str, int]:
-    """Fill memory and hold it; gives what is resident meanwhile, and the high-water mark."""
-    block = mmap.mmap(-1, mib << 20)
-    for _ in range(mib):
-        block.write(b"x" * (1 << 20))
-    resident = status_bytes("VmRSS")
-    time.sleep(seconds)
-    mark = status_bytes("VmHWM")
-    block.close()
-    return {"resident": resident, "mark": mark}
-
-
-def filled_children(count: int, mib: int, seconds: float) -> dict[str, int]:
-    """Children that hold memory at once; gives the largest one's own mark, and what all hold together."""
-    children = [
-        subprocess.Popen(python(FILL.format(mib=mib)), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
-    marks = [int(child.stdout.readline()) for child in children if child.stdout is not None]
-    time.sleep(seconds)
-    together = status_bytes("VmRSS") + sum(status_bytes("VmRSS", child.pid) for child in children)
-    for child in children:
-        child.communicate()
-    return {"mark": max(marks), "together": together}
-
-
-def late_child(before_s: float, seconds: float) -> dict[str, int]:
-    """A child that has its parent's memory for a while before it runs its program; gives the program's own mark."""
-    child = os.fork()
-    if child == 0:
-        time.sleep(before_s)
-        os.execvp("sleep", ["sleep", str(seconds)])
-    time.sleep(before_s + 0.7 * seconds)
-    mark = status_bytes("VmHWM", child)
-    os.waitpid(child, 0)
-    return {"program": mark}
-
-
-def short_child() -> None:
-    subprocess.run(["true"], check=True)
 
 
 # -- bytes -----------------------------------------------------------------------------------------------------------
@@ -333,6 +296,13 @@ def read_file(path: str, cold: bool) -> None:
     while os.read(fd, 1 << 20):
         pass
     os.close(fd)
+
+
+def pool_writes(name: str, path: str, mib: int) -> dict[str, Any]:
+    """A process of a pool that stays writes; it says itself what it read and wrote."""
+    if name not in KEPT:
+        KEPT[name] = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+    return {"io": KEPT[name].submit(moved, "write_file", path, mib).result()}
 
 
 def child_writes(path: str, mib: int) -> None:

@@ -52,7 +52,7 @@ def descendants() -> Iterator[Descendants]:
     worker.close()
 
 
-def begin(descendants: Descendants, begun: dict[int, tuple[int, bool]]) -> None:
+def begin(descendants: Descendants, begun: dict[int, tuple[int, bool]] | None) -> None:
     now = time.monotonic_ns()
     descendants.begin(now, boot_offset_ns(), begun, now)
 
@@ -60,21 +60,47 @@ def begin(descendants: Descendants, begun: dict[int, tuple[int, bool]]) -> None:
 def test_an_orphan_that_ends_before_the_agent_sees_a_task_is_known_as_nobodys(
     descendants: Descendants, orphan: int
 ) -> None:
-    begin(descendants, {})
+    begin(descendants, None)
     descendants.adopt(orphan, time.monotonic_ns())
     cpu_ns = ProcessMeter(orphan).cpu_ns()
     assert cpu_ns is not None
     end(orphan)
     descendants.look(time.monotonic_ns())
     begin(descendants, {orphan: (cpu_ns, False)})
-    (use,) = descendants.use()[0]
+    (use,) = descendants.use().processes
     assert use.pid == orphan
     assert use.older
     assert not use.alive
     assert not use.waited, "its time is in nobody's counters, and must be taken off nobody's"
     assert use.began_ns == use.cpu_ns == cpu_ns
     begin(descendants, {})
-    assert descendants.use()[0] == []
+    assert descendants.use().processes == []
+
+
+def test_a_child_that_was_waited_for_between_two_tasks_is_taken_off_none(descendants: Descendants) -> None:
+    begin(descendants, None)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        descendants.look(time.monotonic_ns())
+        assert descendants.follows(child.pid)
+    begin(descendants, {})  # the worker looked, and it was gone
+    descendants.look(time.monotonic_ns())
+    assert descendants.use().processes == []
+
+
+def test_what_began_after_a_task_has_used_nothing_in_it(descendants: Descendants) -> None:
+    begin(descendants, {})
+    end_ns = time.monotonic_ns()
+    time.sleep(0.05)  # more than the tick in which the kernel says when it began
+    program = "import time\nwhile time.process_time() < 0.05: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        # as at a task's end: sampled and looked at within a moment
+        descendants.look(time.monotonic_ns())
+        descendants.sample(time.monotonic_ns())
+        (use,) = descendants.use().processes
+    assert use.cpu_ns >= 50_000_000
+    assert use.cpu_at(end_ns) == 0
 
 
 def test_the_clock_since_boot_is_read_at_one_moment() -> None:

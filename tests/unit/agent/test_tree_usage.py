@@ -36,6 +36,22 @@ def process(pid: int = 7, **fields: Any) -> ProcessUse:
     return dataclasses.replace(alive, **fields)
 
 
+def row(
+    begun_ns: int | None,
+    ended_ns: int | None,
+    waited: tuple[int, int] = (0, 0),
+    written: tuple[int, int] = (0, 0),
+    *,
+    pid: int = 7,
+    ran: int = 0,
+) -> list[Any]:
+    """What a worker notes of one descendant: its own time, that of children it waited for, and what it wrote."""
+    io = [
+        [None] * 4 if ns is None else [0, chars, 0, 0] for ns, chars in zip((begun_ns, ended_ns), written, strict=True)
+    ]
+    return [pid, begun_ns, ended_ns, ran, *waited, *io[0], *io[1]]
+
+
 def usage(children_s: float = 0.0) -> Usage:
     return Usage(
         cpu_user_s=1.0,
@@ -59,7 +75,7 @@ def usage(children_s: float = 0.0) -> Usage:
         pytest.param(
             [[7, S // 2, S, 1, 0]], process(began_ns=S // 2, older=True, left_over=True), 0, 1, 0.5, id="left at work"
         ),
-        pytest.param([], process(alive=False), 0, 3, None, id="nobody waited for it"),
+        pytest.param([], process(alive=False, earlier_ns=2 * S), 0, 3, None, id="nobody waited for it"),
         pytest.param([], process(alive=False, waited=True), 2, 3, None, id="waited for"),
         pytest.param(
             [[7, S, None, 0, 0]], process(alive=False, waited=True, older=True, began_ns=S), 2, 2, None, id="older"
@@ -157,3 +173,56 @@ def test_samples_without_cpu_are_left_as_they_are() -> None:
     assert close_series(series, Usage(cpu_user_s=1.0, cpu_system_s=0.0), 1, 2) is None
     assert close_series(None, Usage(cpu_user_s=1.0, cpu_system_s=0.0), 1, 2) is None
     assert len(series) == 1
+
+
+def cpu_of(seen: list[Any], *processes: ProcessUse, children_s: float = 0.0, waited_ns: int = 0) -> float:
+    counted = usage(children_s)
+    account(counted, seen, TreeUse(list(processes), 0, None, len(processes), waited_ns), 9 * S)
+    assert counted.cpu_s is not None
+    return counted.cpu_s - 1  # without the worker's own second
+
+
+def test_children_that_a_pool_waited_for_after_the_task_are_not_its() -> None:
+    late = process(older=True, began_ns=S, cpu_ns=6 * S, waited_ns=4 * S)
+    assert cpu_of([row(S, 2 * S, (0, 0))], late) == 1
+    assert cpu_of([row(S, 2 * S, (0, 4 * S))], late) == 5
+
+
+def test_children_that_a_pool_waited_for_before_the_task_are_not_its() -> None:
+    stale = process(older=True, began_ns=S, cpu_ns=6 * S, waited_ns=4 * S)
+    assert cpu_of([row(S, 2 * S, (4 * S, 4 * S))], stale) == 1
+
+
+def test_bytes_are_those_between_the_workers_own_readings() -> None:
+    counted = usage()
+    late = process(older=True, io_began=Io(0, 500, 0, 0), io=Io(0, 900, 0, 0), earlier_io=Io(0, 500, 0, 0))
+    account(counted, [row(0, 0, written=(500, 700))], TreeUse([late], 0, None, 1), 9 * S)
+    assert counted.written_chars == 300
+
+
+def test_who_was_killed_together_with_its_parent_has_left_its_time_to_nobody() -> None:
+    killed = process(alive=False, waited=True, inherited=True, parent=6, cpu_ns=2 * S)
+    assert cpu_of([], killed, children_s=0.1, waited_ns=S // 10) == pytest.approx(2.1)
+    assert cpu_of([], killed, children_s=2.1, waited_ns=S // 10) == pytest.approx(2.1)
+
+
+def test_an_older_one_that_its_parent_waited_for_is_taken_off_that_parent() -> None:
+    child = process(alive=False, inherited=True, parent=6, older=True, began_ns=2 * S, cpu_ns=2 * S)
+    parent = process(6, alive=False, older=True, cpu_ns=0)
+    assert cpu_of([row(2 * S, None), row(0, 0, (0, 2 * S), pid=6)], child, parent) == 0
+
+
+def test_it_is_said_that_the_end_of_a_process_was_not_seen() -> None:
+    busy = process(alive=False)
+    assert any("nobody had waited" in note for note in account(usage(), [], TreeUse([busy], 0, None, 1), 9 * S))
+    rests = process(alive=False, earlier_ns=2 * S)
+    assert account(usage(), [], TreeUse([rests], 0, None, 1), 9 * S) == []
+
+
+def test_a_zombie_at_the_start_of_a_task_is_no_part_of_it() -> None:
+    gone = process(alive=False, waited=True, inherited=True, cpu_ns=2 * S, read_ns=S)
+    later = gone.since(3 * S, S, False)
+    assert later.older
+    assert later.began_ns == later.cpu_ns == 2 * S
+    assert not later.waited, "its parent was gone"
+    assert process(alive=False, waited=True, read_ns=S).since(3 * S, S, False).waited, "its parent is the worker"

@@ -68,7 +68,7 @@ def test_descendants_are_named_by_the_agent_and_looked_at_by_the_worker(slot: Sl
     assert reader.begun_descendants(1) == {7: (2 * 10**12, True), 8: (5, False)}
     slot.end()
     slot.begin(10, 20, 30, TASK.bytes, 2)
-    assert reader.begun_descendants(3) == {}, "what was noted is of the task before"
+    assert reader.begun_descendants(3) is None, "what was noted is of the task before"
     reader.list_descendants([(number, 1) for number in range(1, 100)])
     assert slot.descendants() == [(number, 1) for number in range(1, MAX_DESCENDANTS + 1)]
     slot.note_descendants([(number, 1, False) for number in range(1, 100)])
